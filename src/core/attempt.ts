@@ -1,0 +1,85 @@
+import type { Call } from './call.ts'
+import type { Code } from './errors.ts'
+import type { Frame } from './frame.ts'
+import type { Scope } from './scope.ts'
+import type { Model, Target } from './servers.ts'
+
+/** A target that may serve a call, and why it stands where it does. */
+export interface Candidate {
+  readonly target: Target
+  readonly model: Model
+  readonly reason: string
+}
+
+/** Candidates in the order in which they are tried. */
+export interface Plan {
+  /** The model of the first candidate, as the caller knows it. */
+  readonly model: Model
+  readonly strategy: string
+  readonly candidates: readonly Candidate[]
+}
+
+/** A place at a target; `release` may be called more than once. */
+export interface Slot {
+  readonly candidate: Candidate
+  release(): void
+}
+
+/** Hands out places at targets. */
+export interface Slots {
+  /** A place at the first candidate that has one free.
+   *
+   * @throws GatewayError `queue_full` when none has. */
+  take(candidates: readonly Candidate[], scope: Scope): Promise<Slot> | Slot
+  /** A place at once, or nothing. */
+  tryTake(candidates: readonly Candidate[]): Slot | null
+}
+
+/** An answer that is under way. */
+export interface Live {
+  readonly target: Target
+  readonly model: Model
+  /** The next frames in order, as many as arrived together; an empty list after the last one.
+   *
+   * @throws GatewayError when the answer broke off. */
+  next(): Promise<readonly Frame[]>
+  /** Stops the work upstream and frees its place; safe to call at any time, any number of times. */
+  close(): void
+}
+
+/** What a failed attempt had delivered, for the one that goes on from there. */
+export interface Delivered {
+  readonly text: string
+}
+
+/** One try at one target. Resolves when the answer is committed: its first content is there. */
+export type Attempt = (attempt: {
+  readonly call: Call
+  readonly slot: Slot
+  readonly scope: Scope
+  /** From 1, over all targets of a call. */
+  readonly number: number
+  readonly delivered?: Delivered
+}) => Promise<Live>
+
+/** Wraps the attempts at one target. */
+export type Policy = (next: Attempt) => Attempt
+
+/** Chooses among targets and decides what follows a failure. */
+export type Router = (attempt: Attempt) => (call: Call, plan: Plan, scope: Scope, trail: Trail) => Promise<Live>
+
+/** Collects what each attempt did, in order. */
+export interface Trail {
+  begin(candidate: Candidate): AttemptEntry
+}
+
+/** One attempt as it is being recorded. */
+export interface AttemptEntry {
+  readonly server: string
+  readonly model: string
+  readonly startedAt: number
+  ms: number
+  result: Code | 'ok' | null
+  /** The private story of a failure, for the log. */
+  cause: unknown
+}

@@ -1,0 +1,22 @@
+import type { JsonObject } from '#lib/json.ts'
+import type { Caller } from './caller.ts'
+
+export type Endpoint = 'chat' | 'completions' | 'embeddings'
+
+/** One model call, parsed and checked: what providers translate and strategies look at. */
+export interface Call {
+  readonly endpoint: Endpoint
+  /** The public name that was asked for; `null` when the gateway chooses. */
+  readonly model: string | null
+  readonly body: JsonObject
+  /** The body as it came, when it may go upstream with only a few fields changed; else `null`. */
+  readonly source: string | null
+  readonly stream: boolean
+  /** Whether the caller asked for the usage chunk of a stream. */
+  readonly wantsUsage: boolean
+  /** Models to try when the asked one fails, from the body. */
+  readonly fallbacks: readonly string[]
+  readonly caller: Caller
+  /** Forwarded to the server, when it came with a valid one. */
+  readonly traceparent: string | null
+}

@@ -1,0 +1,29 @@
+/** What a caller may do. `anonymous` is a caller without a credential where none is needed. */
+export type Role = 'anonymous' | 'caller' | 'viewer' | 'operator' | 'admin'
+
+const RANK: Readonly<Record<Role, number>> = { anonymous: 0, caller: 1, viewer: 2, operator: 3, admin: 4 }
+
+/** Who sends a request, resolved once from its credential. */
+export interface Caller {
+  /** A name that may stand in logs and metrics; never the key. */
+  readonly id: string
+  readonly name: string
+  readonly tenant: string
+  readonly role: Role
+  /** Public names it may call; `null` = all. */
+  readonly models: ReadonlySet<string> | null
+  /** Its own request limit; `null` = the default for clients. */
+  readonly requestsPerMinute: number | null
+  /** Epoch milliseconds; `null` = never. */
+  readonly expiresAt: number | null
+}
+
+/** Whether a role includes another one's rights. */
+export function hasRole(role: Role, needed: Role): boolean {
+  return RANK[role] >= RANK[needed]
+}
+
+/** Whether a caller may use a model, by its public name. */
+export function mayUse(caller: Caller, model: string): boolean {
+  return caller.models === null || caller.models.has(model)
+}

@@ -1,0 +1,34 @@
+import type { RequestRecord } from './record.ts'
+import type { Health } from './servers.ts'
+
+/** Something that happened and that somebody may want to count, log or pass on. */
+export type Fact =
+  | { readonly type: 'request-started'; readonly record: RequestRecord }
+  | { readonly type: 'request-settled'; readonly record: RequestRecord }
+  | { readonly type: 'stream-opened' }
+  | { readonly type: 'stream-closed' }
+  | { readonly type: 'fallback-taken'; readonly from: string; readonly to: string; readonly reason: string }
+  | { readonly type: 'limit-hit'; readonly scope: string }
+  | {
+      readonly type: 'health-changed'
+      readonly server: string
+      readonly from: Health
+      readonly to: Health
+      readonly reason: string | null
+    }
+  | { readonly type: 'config-reloaded'; readonly ok: boolean; readonly message: string }
+  | { readonly type: 'fleet-changed'; readonly message: string }
+
+/** Where the parts report what happened; they never report to each other. */
+export interface Journal {
+  note(fact: Fact): void
+}
+
+/** Hands each fact to every subscriber, in their order. */
+export function createJournal(subscribers: readonly ((fact: Fact) => void)[]): Journal {
+  return {
+    note(fact) {
+      for (const subscriber of subscribers) subscriber(fact)
+    },
+  }
+}

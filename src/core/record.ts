@@ -1,0 +1,91 @@
+import type { AttemptEntry } from './attempt.ts'
+import type { Code, GatewayError } from './errors.ts'
+import type { Usage } from './usage.ts'
+
+/** How a request ended, for accounting. */
+export type Outcome = 'ok' | 'denied' | 'cancelled' | 'failed' | 'interrupted'
+
+/** Everything that is known of one request: written by the steps, read once when it is settled.
+ *
+ * It is the log line, and what the metrics and the ledger are made of. */
+export interface RequestRecord {
+  readonly id: string
+  /** Epoch milliseconds. */
+  readonly startedAt: number
+  /** Monotonic milliseconds. */
+  readonly startedNow: number
+  readonly method: string
+  readonly path: string
+  /** The route's pattern; `other` when no route matched. */
+  route: string
+  /** The peer's address. */
+  address: string
+  /** Its own id for the request, logged and not trusted. */
+  callerRequestId: string | null
+  traceparent: string | null
+  caller: string | null
+  tenant: string | null
+  status: number
+  code: Code | null
+  /** The private story behind `code`. */
+  error: GatewayError | null
+  outcome: Outcome
+  /** The public model that was chosen; `null` for what is no model call. */
+  model: string | null
+  server: string | null
+  upstreamModel: string | null
+  stream: boolean
+  readonly attempts: AttemptEntry[]
+  usage: Usage | null
+  /** Monotonic milliseconds of each moment; 0 = not reached. */
+  dialledAt: number
+  firstTokenAt: number
+  answeredAt: number
+  endedAt: number
+  /** Frames with content, and characters of content, sent to the caller. */
+  contentFrames: number
+  contentChars: number
+  /** Upstream events that could not be read and were left out. */
+  eventsSkipped: number
+}
+
+/** Opens the record of a request. */
+export function createRecord(start: {
+  readonly id: string
+  readonly startedAt: number
+  readonly startedNow: number
+  readonly method: string
+  readonly path: string
+  readonly address: string
+}): RequestRecord {
+  return {
+    id: start.id,
+    startedAt: start.startedAt,
+    startedNow: start.startedNow,
+    method: start.method,
+    path: start.path,
+    route: 'other',
+    address: start.address,
+    callerRequestId: null,
+    traceparent: null,
+    caller: null,
+    tenant: null,
+    status: 0,
+    code: null,
+    error: null,
+    outcome: 'ok',
+    model: null,
+    server: null,
+    upstreamModel: null,
+    stream: false,
+    attempts: [],
+    usage: null,
+    dialledAt: 0,
+    firstTokenAt: 0,
+    answeredAt: 0,
+    endedAt: 0,
+    contentFrames: 0,
+    contentChars: 0,
+    eventsSkipped: 0,
+  }
+}

@@ -1,0 +1,94 @@
+import type { Clock } from './clock.ts'
+import { type Code, GatewayError } from './errors.ts'
+
+/** How long a piece of work may go on, and who may end it.
+ *
+ * Scopes form a tree: ending one ends its children, never its parent. */
+export interface Scope {
+  /** Aborts with the cause; made on first use. */
+  readonly signal: AbortSignal
+  /** Monotonic milliseconds of the deadline; `Infinity` without one. */
+  readonly endsAt: number
+  /** Why the scope ended; `null` while it lives. */
+  readonly ended: GatewayError | null
+  /** Opens a scope within this one; `code` says what its deadline is called. */
+  child(options?: { readonly within?: number; readonly code?: Code }): Scope
+  /** Ends the scope and everything below it; only the first cause counts. */
+  cancel(cause: GatewayError): void
+  /** Runs `run` when the scope ends (at once when it has); the returned function takes it back. */
+  onEnd(run: (cause: GatewayError) => void): () => void
+  /** Lets go of the deadline and the parent when the work is over; nothing is aborted. */
+  close(): void
+}
+
+const DEADLINE_MESSAGES: Partial<Record<Code, string>> = {
+  deadline_exceeded: 'The request took longer than the time allowed for it.',
+  upstream_timeout: 'The model server did not answer in time.',
+  request_timeout: 'The request body did not arrive in time.',
+}
+
+/** Opens a scope that has no parent. */
+export function createScope(clock: Clock, options: { readonly within?: number; readonly code?: Code } = {}): Scope {
+  return new TreeScope(clock, null, options.within ?? Infinity, options.code ?? 'deadline_exceeded')
+}
+
+type Listener = (cause: GatewayError) => void
+
+class TreeScope implements Scope {
+  readonly endsAt: number
+  ended: GatewayError | null = null
+  private readonly clock: Clock
+  private controller: AbortController | null = null
+  private readonly listeners = new Set<Listener>()
+  private readonly disarm: (() => void) | null
+  private readonly leaveParent: (() => void) | null
+
+  constructor(clock: Clock, parent: Scope | null, within: number, code: Code) {
+    this.clock = clock
+    const own = within === Infinity ? Infinity : clock.now() + within
+    const inherited = parent?.endsAt ?? Infinity
+    this.endsAt = Math.min(own, inherited)
+    // A deadline that the parent has already is the parent's to enforce.
+    this.disarm = own < inherited ? clock.after(within, () => this.cancel(deadline(code))) : null
+    this.leaveParent = parent?.onEnd(cause => this.cancel(cause)) ?? null
+  }
+
+  get signal(): AbortSignal {
+    if (this.controller === null) {
+      this.controller = new AbortController()
+      if (this.ended !== null) this.controller.abort(this.ended)
+    }
+    return this.controller.signal
+  }
+
+  child(options: { readonly within?: number; readonly code?: Code } = {}): Scope {
+    return new TreeScope(this.clock, this, options.within ?? Infinity, options.code ?? 'deadline_exceeded')
+  }
+
+  cancel(cause: GatewayError): void {
+    if (this.ended !== null) return
+    this.ended = cause
+    this.close()
+    this.controller?.abort(cause)
+    for (const listener of this.listeners) listener(cause)
+    this.listeners.clear()
+  }
+
+  onEnd(run: Listener): () => void {
+    if (this.ended !== null) {
+      run(this.ended)
+      return () => {}
+    }
+    this.listeners.add(run)
+    return () => this.listeners.delete(run)
+  }
+
+  close(): void {
+    this.disarm?.()
+    this.leaveParent?.()
+  }
+}
+
+function deadline(code: Code): GatewayError {
+  return new GatewayError(code, DEADLINE_MESSAGES[code] ?? 'The time allowed for this step is over.')
+}

@@ -1,0 +1,144 @@
+/** The clocks of a call, in milliseconds. */
+export interface Timeouts {
+  readonly connect: number
+  /** From the request sent to the response head. */
+  readonly first_byte: number
+  /** From the request sent to the first content; role chunks and comments do not stop it. */
+  readonly first_token: number
+  /** The longest silence within a stream. */
+  readonly idle: number
+  readonly total: number
+  /** The longest wait for a free slot. */
+  readonly queue: number
+}
+
+/** An address with a dialect and its credentials. */
+export interface Server {
+  readonly id: string
+  /** The provider's name in the registry of dialects, or `service` for what is only watched. */
+  readonly kind: string
+  /** Without a trailing slash. */
+  readonly baseUrl: string
+  readonly role: string | null
+  readonly secrets: readonly string[]
+  readonly headers: Readonly<Record<string, string>>
+  /** Calls in flight at once over all its models; 0 = no bound of its own. */
+  readonly maxConcurrent: number
+  readonly timeouts: Timeouts
+  /** Who told the gateway about it. */
+  readonly origin: 'configuration' | 'environment' | 'discovery' | 'built-in'
+}
+
+/** USD per million tokens, and per request; `null` = unknown, never zero. */
+export interface Price {
+  readonly input: number | null
+  readonly output: number | null
+  readonly request: number
+}
+
+export type TargetId = string
+
+/** One upstream model on one server. */
+export interface Target {
+  /** `server/upstream-model`. */
+  readonly id: TargetId
+  readonly server: Server
+  readonly upstreamModel: string
+  readonly weight: number
+  /** Calls in flight at once; 0 = no bound. */
+  readonly maxConcurrent: number
+  readonly price: Price | null
+  readonly timeouts: Timeouts
+}
+
+export type ModelClass = 'lightweight' | 'heavyweight' | 'embedding' | 'specialized'
+
+export interface Capabilities {
+  readonly context_length: number | null
+  readonly tools: boolean | null
+  readonly vision: boolean | null
+  readonly prefill: boolean
+}
+
+/** A public name that callers use, and the targets behind it. */
+export interface Model {
+  readonly name: string
+  readonly aliases: readonly string[]
+  readonly targets: readonly Target[]
+  readonly fallbacks: readonly string[]
+  readonly class: ModelClass | null
+  readonly capabilities: Capabilities
+  /** Its share when the caller leaves the model out. */
+  readonly weight: number
+  readonly ownedBy: string
+  /** Unix seconds. */
+  readonly created: number
+  /** Whether a call without a model may get it; never true for the demo. */
+  readonly eligible: boolean
+}
+
+/** What the request path reads of the configuration. */
+export interface Settings {
+  readonly algorithm: string
+  readonly defaultModel: string | null
+  readonly intelligentRouting: boolean
+  readonly modelRoutingEnabled: boolean
+  readonly fallbackEnabled: boolean
+  /** Models tried after a model's own fallbacks. */
+  readonly fallbackOrder: readonly string[]
+  readonly maxAttempts: number
+  readonly heartbeatMs: number
+  readonly fullHeaders: boolean
+  readonly bodyBytesMax: number
+  /** For each class the ids of the servers that are preferred, best first. */
+  readonly preferredServers: Readonly<Partial<Record<ModelClass, readonly string[]>>>
+}
+
+/** Everything a request needs to know of the fleet: immutable, and a request keeps the one it started with. */
+export interface Snapshot {
+  readonly version: number
+  /** By public name. */
+  readonly models: ReadonlyMap<string, Model>
+  /** By alias and by `server/model`: the model's public name. */
+  readonly names: ReadonlyMap<string, string>
+  readonly targets: ReadonlyMap<TargetId, Target>
+  readonly servers: ReadonlyMap<string, Server>
+  readonly settings: Settings
+}
+
+export type Health = 'unknown' | 'healthy' | 'degraded' | 'unhealthy'
+
+/** What the probes know of a server; lives in one object that outlives snapshots. */
+export interface ServerState {
+  readonly id: string
+  health: Health
+  /** Probes in a row. */
+  failures: number
+  successes: number
+  /** Epoch milliseconds of the last probe and of the last good one; 0 = never. */
+  probedAt: number
+  seenAt: number
+  /** Of the last probe, in milliseconds. */
+  latencyMs: number
+  /** Why the last probe failed, in public words. */
+  reason: string | null
+  inFlight: number
+  draining: boolean
+}
+
+/** What the gateway remembers of a target between requests; outlives snapshots. */
+export interface TargetState {
+  readonly id: TargetId
+  readonly server: ServerState
+  inFlight: number
+  /** Monotonic milliseconds until which a 429 keeps it out; 0 = not cooling. */
+  coolUntil: number
+  /** The running counter of smooth weighted round robin. */
+  turn: number
+}
+
+/** Gives the one state object of a target or server, made on first use. */
+export interface States {
+  target(target: Target): TargetState
+  server(id: string): ServerState
+}

@@ -1,0 +1,20 @@
+/** Tokens of one answer as disjoint classes, so that nothing is ever counted twice. */
+export interface Usage {
+  /** Prompt tokens that were neither read from nor written to a prompt cache. */
+  readonly input: number
+  readonly cacheRead: number
+  readonly cacheWrite: number
+  /** All output tokens; `reasoning` is a part of them. */
+  readonly output: number
+  readonly reasoning: number
+  /** True when the gateway counted because the server did not say. */
+  readonly estimated: boolean
+}
+
+/** Characters a token has on average; used only where no server counts. */
+const CHARACTERS_PER_TOKEN = 3.6
+
+/** Estimates the tokens of a text from its length, marked as such by the caller. */
+export function estimateTokens(characters: number): number {
+  return Math.ceil(characters / CHARACTERS_PER_TOKEN)
+}

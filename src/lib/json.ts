@@ -1,0 +1,136 @@
+export type JsonValue = string | number | boolean | null | undefined | JsonObject | readonly JsonValue[]
+export interface JsonObject {
+  readonly [key: string]: JsonValue
+}
+
+/** Whether a value is an object, not an array and not null. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Parses JSON; `undefined` when the text is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether a parsed value nests deeper than `limit`. */
+export function isDeeperThan(value: unknown, limit: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (limit === 0) return true
+  if (Array.isArray(value)) return value.some(item => isDeeperThan(item, limit - 1))
+  for (const key in value) if (isDeeperThan((value as JsonObject)[key], limit - 1)) return true
+  return false
+}
+
+const QUOTE = 34
+const BACKSLASH = 92
+
+/** Whether a JSON text nests deeper than `limit`, found by scanning and without building anything.
+ *
+ * Parsing deeply nested text is what costs: ten megabytes of brackets block the event loop for over a second. */
+export function textIsDeeperThan(text: string, limit: number): boolean {
+  let depth = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) {
+      at = endOfString(text, at)
+      if (at < 0) return false
+    } else if (code === 123 || code === 91) {
+      if (++depth > limit) return true
+    } else if (code === 125 || code === 93) depth--
+  }
+  return false
+}
+
+/** Where a member of the top-level object stands in the text. */
+export interface Member {
+  /** The opening quote of the key. */
+  readonly start: number
+  readonly valueStart: number
+  /** Just behind the value. */
+  readonly end: number
+}
+
+/** Finds the members of the top-level object of a *valid* JSON text.
+ *
+ * @returns `null` when the text cannot be patched safely: a key occurs twice, or keys are written with escapes. */
+export function topLevelMembers(text: string): Map<string, Member> | null {
+  const members = new Map<string, Member>()
+  let at = skipSpace(text, 0)
+  if (text.charCodeAt(at) !== 123) return null
+  at = skipSpace(text, at + 1)
+  while (text.charCodeAt(at) === QUOTE) {
+    const start = at
+    const keyEnd = endOfString(text, at)
+    const key = text.slice(start + 1, keyEnd)
+    if (key.includes('\\') || members.has(key)) return null
+    const valueStart = skipSpace(text, skipSpace(text, keyEnd + 1) + 1)
+    const end = endOfValue(text, valueStart)
+    members.set(key, { start, valueStart, end })
+    at = skipSpace(text, end)
+    if (text.charCodeAt(at) !== 44) break
+    at = skipSpace(text, at + 1)
+  }
+  return members
+}
+
+/** Writes a top-level object anew with some members changed; all other bytes stay as they are.
+ *
+ * @param changes The new JSON text of a member, or `null` to leave it out; members that are absent are added. */
+export function patchMembers(
+  text: string,
+  members: ReadonlyMap<string, Member>,
+  changes: ReadonlyMap<string, string | null>,
+): string {
+  const open = text.indexOf('{') + 1
+  const kept: string[] = []
+  for (const [key, member] of members) {
+    const change = changes.get(key)
+    if (change === undefined) kept.push(text.slice(member.start, member.end))
+    else if (change !== null) kept.push(text.slice(member.start, member.valueStart) + change)
+  }
+  for (const [key, change] of changes) {
+    if (change !== null && !members.has(key)) kept.push(`${JSON.stringify(key)}:${change}`)
+  }
+  return `${text.slice(0, open)}${kept.join(',')}}`
+}
+
+function skipSpace(text: string, from: number): number {
+  let at = from
+  for (let code = text.charCodeAt(at); code === 32 || code === 10 || code === 13 || code === 9; ) {
+    code = text.charCodeAt(++at)
+  }
+  return at
+}
+
+/** The closing quote of the string that opens at `from`; -1 when there is none. */
+function endOfString(text: string, from: number): number {
+  let at = text.indexOf('"', from + 1)
+  while (at > 0) {
+    let backslashes = 0
+    while (text.charCodeAt(at - 1 - backslashes) === BACKSLASH) backslashes++
+    if (backslashes % 2 === 0) return at
+    at = text.indexOf('"', at + 1)
+  }
+  return -1
+}
+
+function endOfValue(text: string, from: number): number {
+  let depth = 0
+  for (let at = from; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) {
+      at = endOfString(text, at)
+      if (depth === 0) return at + 1
+    } else if (code === 123 || code === 91) depth++
+    else if (code === 125 || code === 93) {
+      if (depth === 0) return at
+      if (--depth === 0) return at + 1
+    } else if (depth === 0 && (code === 44 || code <= 32)) return at
+  }
+  return text.length
+}

@@ -1,0 +1,90 @@
+/** One event of a server-sent event stream. */
+export interface SseEvent {
+  /** The `event:` field; empty when there is none. */
+  readonly name: string
+  /** The `data:` lines joined by a line feed. */
+  readonly data: string
+}
+
+/** The longest event that is accepted, in characters: a server that never ends a line must not fill the memory. */
+const EVENT_CHARACTERS_MAX = 1024 * 1024
+
+export class SseOverflow extends Error {
+  constructor() {
+    super(`an event is longer than ${EVENT_CHARACTERS_MAX} characters`)
+    this.name = 'SseOverflow'
+  }
+}
+
+/** Creates a parser of event streams (WHATWG HTML §9.2.6): any split of the text, LF, CR LF or CR, comments dropped.
+ *
+ * Events without data are not reported; what `end()` finds unfinished is reported too, because servers that close
+ * right behind their last event without a blank line exist.
+ *
+ * @throws SseOverflow when one event grows past its bound. */
+export function createSseParser(): { push(text: string): SseEvent[]; end(): SseEvent[] } {
+  let rest = ''
+  let first = true
+  let name = ''
+  let data: string[] = []
+  let size = 0
+
+  function line(text: string, events: SseEvent[]): void {
+    if (text === '') {
+      if (data.length > 0) events.push({ name, data: data.length === 1 ? (data[0] ?? '') : data.join('\n') })
+      name = ''
+      data = []
+      size = 0
+      return
+    }
+    size += text.length
+    if (text.startsWith('data:')) data.push(text.slice(text.charCodeAt(5) === 32 ? 6 : 5))
+    else if (text.startsWith('event:')) name = text.slice(text.charCodeAt(6) === 32 ? 7 : 6)
+    else if (text === 'data') data.push('')
+  }
+
+  function push(text: string): SseEvent[] {
+    const events: SseEvent[] = []
+    let all = rest === '' ? text : rest + text
+    if (first && all !== '') {
+      first = false
+      if (all.charCodeAt(0) === 0xfeff) all = all.slice(1)
+    }
+    let from = 0
+    const hasReturn = all.includes('\r')
+    while (from < all.length) {
+      const end = hasReturn ? endOfLine(all, from) : all.indexOf('\n', from)
+      if (end < 0) break
+      line(all.slice(from, end), events)
+      from = end + (all.charCodeAt(end) === 13 && all.charCodeAt(end + 1) === 10 ? 2 : 1)
+    }
+    rest = from === 0 ? all : all.slice(from)
+    if (rest.length + size > EVENT_CHARACTERS_MAX) throw new SseOverflow()
+    return events
+  }
+
+  function end(): SseEvent[] {
+    const events: SseEvent[] = []
+    if (rest !== '') line(rest.replace(/\r$/, ''), events)
+    line('', events)
+    rest = ''
+    return events
+  }
+
+  return { push, end }
+}
+
+/** The end of the line that starts at `from`; -1 while it may still grow (a CR at the very end may precede an LF). */
+function endOfLine(text: string, from: number): number {
+  for (let at = from; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === 10) return at
+    if (code === 13) return at + 1 < text.length ? at : -1
+  }
+  return -1
+}
+
+/** Writes one event that has only data. */
+export function writeSse(data: string): string {
+  return `data: ${data}\n\n`
+}

@@ -1,0 +1,10 @@
+import { demo } from './demo/index.ts'
+import { ollama } from './ollama/index.ts'
+import { openai } from './openai/index.ts'
+import { openaiCompatible } from './openai_compatible/index.ts'
+import type { Provider } from './provider.ts'
+
+/** Every dialect, by the `kind` of a server. A new provider is a folder and a line here. */
+export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
+  [openai, openaiCompatible, ollama, demo].map(provider => [provider.name, provider]),
+)

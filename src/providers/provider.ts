@@ -1,0 +1,74 @@
+import type { Call, Endpoint } from '#core/call.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { DataFrame, Frame } from '#core/frame.ts'
+import type { Server, Target } from '#core/servers.ts'
+
+/** A request as it goes upstream. */
+export interface Outgoing {
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | null
+}
+
+/** The head of an upstream answer; header names in lower case. */
+export interface Head {
+  readonly status: number
+  header(name: string): string | null
+}
+
+/** One event of an upstream stream: an SSE event, or one line of NDJSON with an empty name. */
+export interface StreamEvent {
+  readonly name: string
+  readonly data: string
+}
+
+/** Turns the events of one upstream stream into frames, as a pure function over a state of its own.
+ *
+ * Throwing means that the event could not be read: it is skipped and counted, the state stays as it was. */
+export interface StreamReducer<S> {
+  start(): S
+  step(state: S, event: StreamEvent): readonly [S, readonly Frame[]]
+  /** What is still owed when the upstream closed; completeness is judged by the finish frames, not here. */
+  end(state: S): readonly Frame[]
+}
+
+/** A model as a server lists it. */
+export interface ListedModel {
+  readonly id: string
+  readonly contextLength: number | null
+  /** Unix seconds; 0 when the server does not say. */
+  readonly created: number
+  readonly ownedBy: string | null
+  readonly embedding: boolean
+}
+
+/** How a server is asked whether it lives and what it serves; costs no tokens. */
+export interface Catalog {
+  /** Paths to probe in this order; the first that is not 404 counts. */
+  probes(server: Server): readonly Outgoing[]
+  list(server: Server, secret: string | null): Outgoing
+  /** @throws when the body is no list of models. */
+  decodeList(body: string): readonly ListedModel[]
+}
+
+/** A dialect: a pure translator between the OpenAI wire format and what one kind of server speaks.
+ *
+ * It may be called again for the same call (another attempt), so it never changes what it is given. */
+export interface Provider {
+  readonly name: string
+  readonly framing: 'sse' | 'ndjson'
+  readonly endpoints: ReadonlySet<Endpoint>
+  /** Where it lives when the configuration names no address; `null` when it must. */
+  readonly defaultBaseUrl: string | null
+  /** The address as configured, made into the prefix of every path. */
+  normalizeBaseUrl(url: string): string
+  /** @throws GatewayError `unsupported_parameter` for what the dialect cannot express. */
+  encode(call: Call, target: Target, secret: string | null): Outgoing
+  /** A whole 2xx answer; an error also when the body says so under HTTP 200. */
+  decode(call: Call, body: string): DataFrame | GatewayError
+  /** An answer outside 2xx, whatever its body is. */
+  decodeError(head: Head, body: string): GatewayError
+  stream(call: Call): StreamReducer<unknown>
+  readonly catalog: Catalog
+}

@@ -1,0 +1,83 @@
+import { type Code, GatewayError } from '#core/errors.ts'
+import type { Head } from './provider.ts'
+
+/** What a provider read of an upstream's error, before it becomes one of the gateway's codes. */
+export interface UpstreamFailure {
+  readonly message: string
+  readonly code: string | null
+  readonly type: string | null
+  readonly param: string | null
+}
+
+const CONTEXT = /context.{0,12}length|maximum context|too long|exceeds? the (?:available )?context|too many tokens/i
+const CONTENT = /content_filter|content_policy|content management policy|responsible_?ai/i
+const QUOTA = /insufficient_quota|billing|quota_exceeded|insufficient.{0,8}(?:balance|credits)/i
+const MESSAGE_CHARACTERS_MAX = 2000
+
+/** Maps an upstream's HTTP status and error to the gateway's codes.
+ *
+ * The caller's own mistakes keep the server's words; what is the server's fault keeps only its class, and the words
+ * go to the log. */
+export function toUpstreamError(
+  status: number,
+  failure: UpstreamFailure,
+  retryAfterMs: number | null = null,
+): GatewayError {
+  const words = `${failure.code ?? ''} ${failure.type ?? ''} ${failure.message}`
+  const message = publicText(failure.message)
+  const cause = { status, ...failure }
+  const param = failure.param
+  if (status === 401 || status === 402 || status === 403) {
+    return new GatewayError('upstream_auth_failed', 'The model server refused the credentials of the gateway.', {
+      cause,
+    })
+  }
+  if (status === 429) {
+    const code: Code = QUOTA.test(words) ? 'insufficient_quota' : 'provider_rate_limited'
+    return new GatewayError(code, 'The model server limits its requests; try again later.', { cause, retryAfterMs })
+  }
+  if (status === 408)
+    return new GatewayError('upstream_timeout', 'The model server gave up waiting.', { cause, retryable: true })
+  if (status >= 500)
+    return new GatewayError('upstream_error', `The model server failed with HTTP ${status}.`, { cause, retryAfterMs })
+  if (status >= 400) {
+    const options = { cause, param }
+    if (CONTEXT.test(words)) return new GatewayError('context_length_exceeded', message, options)
+    if (CONTENT.test(words)) return new GatewayError('content_policy_violation', message, options)
+    if (status === 404) return new GatewayError('model_not_found', message, { ...options, param: param ?? 'model' })
+    if (status === 413) return new GatewayError('request_too_large', message, options)
+    if (failure.code === 'unsupported_parameter') return new GatewayError('unsupported_parameter', message, options)
+    return new GatewayError('invalid_request', message, options)
+  }
+  return invalidAnswer(`HTTP ${status}`, cause)
+}
+
+/** The error for an answer that is not what the protocol promises: HTML, half a JSON, a redirect. */
+export function invalidAnswer(what: string, cause: unknown = what): GatewayError {
+  return new GatewayError('upstream_invalid_response', 'The model server sent an answer that could not be read.', {
+    cause,
+  })
+}
+
+/** The wait that an answer's headers ask for, in milliseconds; `null` when they say nothing usable. */
+export function retryAfterOf(head: Head, nowEpochMs: number): number | null {
+  const ms = Number(head.header('retry-after-ms') ?? Number.NaN)
+  if (Number.isFinite(ms) && ms >= 0) return ms
+  const value = head.header('retry-after')
+  if (value === null) return null
+  const seconds = Number(value)
+  if (Number.isFinite(seconds)) return seconds >= 0 ? seconds * 1000 : null
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? null : Math.max(0, date - nowEpochMs)
+}
+
+/** A server's words as they may be shown: no address, no key, no control characters, bounded. */
+function publicText(text: string): string {
+  const clean = text
+    .replace(/\p{Cc}+/gu, ' ')
+    .replace(/\bhttps?:\/\/\S+/gi, '[address]')
+    .replace(/\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b/g, '[address]')
+    .replace(/\b(?:sk|gsk|xai|pk|key)-[A-Za-z0-9_*-]{8,}/g, '[key]')
+    .replace(/\bBearer\s+\S+/gi, '[key]')
+  return clean.slice(0, MESSAGE_CHARACTERS_MAX) || 'The model server refused the request.'
+}
