@@ -27,6 +27,8 @@ export interface Server {
   readonly timeouts: Timeouts
   /** Who told the gateway about it. */
   readonly origin: 'configuration' | 'environment' | 'discovery' | 'built-in'
+  /** Its share of the load beside other servers; 1 when absent. */
+  readonly weight?: number
 }
 
 /** USD per million tokens, and per request; `null` = unknown, never zero. */
@@ -133,12 +135,46 @@ export interface TargetState {
   inFlight: number
   /** Monotonic milliseconds until which a 429 keeps it out; 0 = not cooling. */
   coolUntil: number
-  /** The running counter of smooth weighted round robin. */
-  turn: number
 }
 
 /** Gives the one state object of a target or server, made on first use. */
 export interface States {
   target(target: Target): TargetState
   server(id: string): ServerState
+}
+
+/** A model as a server lists it. */
+export interface ListedModel {
+  readonly id: string
+  readonly contextLength: number | null
+  /** Unix seconds; 0 when the server does not say. */
+  readonly created: number
+  readonly ownedBy: string | null
+  readonly embedding: boolean
+}
+
+/** A target as the configuration declares it. */
+export interface DeclaredTarget {
+  /** The id of a server. */
+  readonly server: string
+  /** The name of the model there. */
+  readonly model: string
+  readonly weight: number
+  readonly maxConcurrent: number
+  readonly price: Price | null
+  /** The clocks that differ from the server's. */
+  readonly timeouts: Partial<Timeouts>
+}
+
+/** A model as the configuration declares it. */
+export interface DeclaredModel {
+  readonly name: string
+  readonly targets: readonly DeclaredTarget[]
+  readonly aliases: readonly string[]
+  readonly fallbacks: readonly string[]
+  readonly class: ModelClass | null
+  readonly capabilities: Capabilities
+  readonly weight: number
+  /** `null` = the id of its first server. */
+  readonly ownedBy: string | null
 }

@@ -1,7 +1,7 @@
 import type { Call, Endpoint } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
-import type { Server, Target } from '#core/servers.ts'
+import type { ListedModel, Server, Target } from '#core/servers.ts'
 
 /** A request as it goes upstream. */
 export interface Outgoing {
@@ -31,16 +31,6 @@ export interface StreamReducer<S> {
   step(state: S, event: StreamEvent): readonly [S, readonly Frame[]]
   /** What is still owed when the upstream closed; completeness is judged by the finish frames, not here. */
   end(state: S): readonly Frame[]
-}
-
-/** A model as a server lists it. */
-export interface ListedModel {
-  readonly id: string
-  readonly contextLength: number | null
-  /** Unix seconds; 0 when the server does not say. */
-  readonly created: number
-  readonly ownedBy: string | null
-  readonly embedding: boolean
 }
 
 /** How a server is asked whether it lives and what it serves; costs no tokens. */

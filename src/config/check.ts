@@ -1,0 +1,210 @@
+import { closest, didYouMean } from '#lib/closest.ts'
+import type { Problem } from './problems.ts'
+import { find, type ListTree, type MapTree, type Path, problemAt, type Tree } from './tree.ts'
+
+/** The names that references may use, as far as they can be told before the schema has spoken. */
+interface Names {
+  readonly servers: ReadonlySet<string>
+  readonly models: ReadonlySet<string>
+  readonly aliases: ReadonlySet<string>
+  /** Whether models that are named nowhere may still exist, because servers tell of them at run time. */
+  readonly open: boolean
+}
+
+type Complain = (path: Path, message: string, position?: 'key' | 'value') => void
+
+const needsAddress = new Set(['openai_compatible', 'service'])
+
+/** Checks what one part says about another. It reads the tree as it was written, so that these problems
+ * are told together with those of the schema. */
+export function checkReferences(tree: MapTree): Problem[] {
+  const problems: Problem[] = []
+  const complain: Complain = (path, message, position) => problems.push(problemAt(tree, path, message, position))
+  const names = collectNames(tree)
+  checkServers(tree, complain)
+  for (const [name, model] of entriesOf(find(tree, ['models']))) checkModel(name, model, names, complain)
+  checkNameCollisions(tree, names, complain)
+  checkModelReferences(tree, names, complain)
+  checkClasses(tree, names, complain)
+  checkKeys(tree, complain)
+  checkSettings(tree, complain)
+  return problems
+}
+
+function collectNames(tree: MapTree): Names {
+  const models = entriesOf(find(tree, ['models']))
+  const servers = itemsOf(find(tree, ['servers'])).map(server => textAt(server, 'id'))
+  const short = models.filter(([, model]) => find(model, ['endpoint'])).map(([name]) => name)
+  return {
+    servers: new Set([...servers, ...short].filter(id => id !== null)),
+    models: new Set(models.map(([name]) => name)),
+    aliases: new Set(models.flatMap(([, model]) => textsOf(find(model, ['aliases'])))),
+    open: models.length === 0 || String(plainAt(tree, ['gateway', 'discover'])).toLowerCase() === 'true',
+  }
+}
+
+function checkServers(tree: MapTree, complain: Complain): void {
+  const seen = new Set<string>()
+  for (const [index, server] of itemsOf(find(tree, ['servers'])).entries()) {
+    const id = textAt(server, 'id')
+    if (id !== null && seen.has(id)) complain(['servers', index, 'id'], `"${id}" is already the id of another server`)
+    if (id !== null) seen.add(id)
+    const kind = textAt(server, 'kind')?.toLowerCase()
+    if (kind !== undefined && needsAddress.has(kind) && plainAt(server, ['base_url']) == null)
+      complain(['servers', index, 'base_url'], `is required for kind ${kind}`)
+  }
+}
+
+function checkModel(name: string, model: Tree, names: Names, complain: Complain): void {
+  if (model.kind !== 'map') return
+  const at = ['models', name]
+  const targets = itemsOf(find(model, ['targets']))
+  const endpoint = plainAt(model, ['endpoint']) != null
+  if (name === 'auto') complain(at, '"auto" lets the gateway choose and cannot be the name of a model', 'key')
+  if (!endpoint && targets.length === 0 && !isMisspelt(model)) complain(at, 'needs endpoint or targets', 'key')
+  if (endpoint && targets.length > 0) complain([...at, 'endpoint'], 'give endpoint or targets, not both', 'key')
+  if (!endpoint && targets.length > 0) {
+    for (const [key, instead] of [
+      ['max_concurrent', 'max_concurrent'],
+      ['cost_per_request', 'price.request'],
+    ] as const)
+      if (find(model, [key])) complain([...at, key], `belongs to an endpoint; set ${instead} of the targets`, 'key')
+  }
+  for (const [index, target] of targets.entries()) {
+    const server = textAt(target, 'server')
+    if (server !== null && !names.servers.has(server))
+      complain(
+        [...at, 'targets', index, 'server'],
+        `no server has the id "${server}"${didYouMean(server, names.servers)}`,
+      )
+  }
+}
+
+// The schema tells of these; that nothing was given would be the same complaint again.
+function isMisspelt(model: MapTree): boolean {
+  const targets = model.entries.get('targets')
+  if (targets && targets.kind !== 'list') return true
+  const places = ['endpoint', 'targets']
+  return [...model.entries.keys()].some(key => !places.includes(key) && closest(key, places).length > 0)
+}
+
+function checkNameCollisions(tree: MapTree, names: Names, complain: Complain): void {
+  const owners = new Map<string, string>()
+  for (const [name, model] of entriesOf(find(tree, ['models']))) {
+    for (const [index, alias] of itemsOf(find(model, ['aliases'])).entries()) {
+      const text = textOf(alias)
+      if (text === null) continue
+      const path = ['models', name, 'aliases', index]
+      const owner = owners.get(text)
+      if (text === 'auto') complain(path, '"auto" lets the gateway choose and cannot be an alias')
+      else if (names.models.has(text)) complain(path, `"${text}" is already the name of a model`)
+      else if (owner !== undefined) complain(path, `"${text}" is already an alias of ${owner}`)
+      owners.set(text, name)
+    }
+  }
+  for (const [index, server] of itemsOf(find(tree, ['servers'])).entries()) {
+    const id = textAt(server, 'id')
+    if (id !== null && find(tree, ['models', id, 'endpoint']))
+      complain(['servers', index, 'id'], `"${id}" is already the server behind the endpoint of models.${id}`)
+  }
+}
+
+function checkModelReferences(tree: MapTree, names: Names, complain: Complain): void {
+  const check = (path: Path, own?: string) => {
+    const text = textOf(find(tree, path))
+    if (text === null) return
+    if (text === own) complain(path, 'a model cannot be its own fallback')
+    else if (!isModel(text, names)) complain(path, noModel(text, names))
+  }
+  check(['gateway', 'default_model'])
+  check(['cache', 'semantic', 'model'])
+  checkEach(tree, ['gateway', 'fallback', 'order'], check)
+  for (const [name] of entriesOf(find(tree, ['models'])))
+    checkEach(tree, ['models', name, 'fallbacks'], path => check(path, name))
+  for (const index of itemsOf(find(tree, ['auth', 'keys'])).keys())
+    checkEach(tree, ['auth', 'keys', index, 'models'], check)
+  for (const [name] of entriesOf(find(tree, ['limits', 'per_model'])))
+    if (!isModel(name, names)) complain(['limits', 'per_model', name], noModel(name, names), 'key')
+}
+
+function isModel(name: string, { models, aliases, servers, open }: Names): boolean {
+  if (models.has(name) || aliases.has(name)) return true
+  if (name === 'auto') return false
+  const slash = name.indexOf('/')
+  return open || (slash > 0 && servers.has(name.slice(0, slash)))
+}
+
+function noModel(name: string, { models, aliases }: Names): string {
+  return `no model is called "${name}"${didYouMean(name, [...models, ...aliases])}`
+}
+
+function checkClasses(tree: MapTree, names: Names, complain: Complain): void {
+  for (const [name] of entriesOf(find(tree, ['gateway', 'classes'])))
+    checkEach(tree, ['gateway', 'classes', name, 'prefer'], path => {
+      const id = textOf(find(tree, path))
+      if (id !== null && !names.servers.has(id))
+        complain(path, `no server has the id "${id}"${didYouMean(id, names.servers)}`)
+    })
+}
+
+function checkKeys(tree: MapTree, complain: Complain): void {
+  const seenNames = new Set<string>()
+  const seenKeys = new Set<string>()
+  const once = (seen: Set<string>, value: string | null, path: Path, message: string) => {
+    if (value !== null && seen.has(value)) complain(path, message)
+    if (value !== null) seen.add(value)
+  }
+  for (const [index, key] of itemsOf(find(tree, ['auth', 'keys'])).entries()) {
+    const name = textAt(key, 'name')
+    once(seenNames, name, ['auth', 'keys', index, 'name'], `"${name}" is already the name of another key`)
+    once(seenKeys, textAt(key, 'key'), ['auth', 'keys', index, 'key'], 'is the same key as another one')
+  }
+  for (const [index, key] of itemsOf(find(tree, ['auth', 'admin_keys'])).entries())
+    once(seenKeys, textOf(key), ['auth', 'admin_keys', index], 'is the same key as another one')
+}
+
+function checkSettings(tree: MapTree, complain: Complain): void {
+  const at = (path: string) => plainAt(tree, path.split('.'))
+  const is = (path: string, value: string) => String(at(path)).toLowerCase() === value
+  const routing = ['gateway', 'model_routing_enabled']
+  if (is('gateway.model_routing_enabled', 'false') && at('gateway.default_model') == null)
+    complain(routing, 'false needs gateway.default_model, which then answers everything')
+  if (is('cors.credentials', 'true') && textsOf(find(tree, ['cors', 'origins'])).includes('*'))
+    complain(['cors', 'credentials'], 'cannot be allowed for every origin ("*")')
+  if (is('cache.semantic.enabled', 'true') && at('cache.semantic.model') == null)
+    complain(['cache', 'semantic', 'model'], 'is required while cache.semantic is enabled')
+  const metrics = at('monitoring.metrics_endpoint') ?? '/metrics'
+  if (metrics === (at('monitoring.health_check_endpoint') ?? '/health'))
+    complain(['monitoring', 'metrics_endpoint'], 'is the same path as health_check_endpoint')
+}
+
+function checkEach(tree: MapTree, list: Path, check: (path: Path) => void): void {
+  for (const index of itemsOf(find(tree, list)).keys()) check([...list, index])
+}
+
+function entriesOf(tree: Tree | undefined): [string, Tree][] {
+  return tree?.kind === 'map' ? [...tree.entries] : []
+}
+
+function itemsOf(tree: Tree | undefined): ListTree['items'] {
+  return tree?.kind === 'list' ? tree.items : []
+}
+
+function textsOf(tree: Tree | undefined): string[] {
+  return itemsOf(tree)
+    .map(textOf)
+    .filter(text => text !== null)
+}
+
+function textAt(tree: Tree, key: string): string | null {
+  return textOf(find(tree, [key]))
+}
+
+function textOf(tree: Tree | undefined): string | null {
+  return tree?.kind === 'leaf' && typeof tree.value === 'string' ? tree.value : null
+}
+
+function plainAt(tree: Tree, path: Path): unknown {
+  const node = find(tree, path)
+  return node?.kind === 'leaf' ? node.value : node
+}

@@ -1,0 +1,32 @@
+import { ConfigError, type Problem } from './problems.ts'
+
+/** Reads the lines `NAME=value` of an environment file, with comments, quotes and `export`.
+ *
+ * Double quotes understand `\n`, `\"` and `\\`; nothing is expanded, as in systemd and Docker.
+ * @param file How problems call the file.
+ * @throws ConfigError when a line is none of these; it names the line and never shows it. */
+export function parseEnvFile(text: string, file = 'environment file'): Record<string, string> {
+  const values: Record<string, string> = {}
+  const problems: Problem[] = []
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .entries()) {
+    if (/^\s*(#|$)/.test(line)) continue
+    const match = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/.exec(line)
+    const value = match ? unquote(match[2] ?? '') : null
+    if (match?.[1] !== undefined && value !== null) values[match[1]] = value
+    else problems.push({ file, line: index + 1, column: 1, path: '', message: 'expected NAME=value' })
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return values
+}
+
+function unquote(written: string): string | null {
+  const single = /^'([^']*)'\s*(#.*)?$/.exec(written)
+  if (single) return single[1] ?? ''
+  const double = /^"((?:[^"\\]|\\.)*)"\s*(#.*)?$/.exec(written)
+  if (double) return (double[1] ?? '').replaceAll(/\\(.)/g, (_, next: string) => (next === 'n' ? '\n' : next))
+  if (/^['"]/.test(written)) return null
+  return written.replace(/(^|\s)#.*$/, '').trimEnd()
+}

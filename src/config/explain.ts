@@ -1,0 +1,100 @@
+import { z } from 'zod'
+import { didYouMean } from '#lib/closest.ts'
+import type { Problem } from './problems.ts'
+import { find, type Path, problemAt, type Tree } from './tree.ts'
+
+const names: Readonly<Record<string, string>> = {
+  object: 'a map of keys',
+  record: 'a map of names',
+  array: 'a list',
+  tuple: 'a list of two',
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+}
+
+const secretKeys = new Set(['api_key', 'api_keys', 'key', 'keys', 'admin_keys', 'secret', 'secrets'])
+
+/** Words the complaints of the schema for people; given to the parse as its error map. */
+export function wordIssue(issue: z.core.$ZodRawIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined ? 'is required' : `expected ${names[issue.expected] ?? issue.expected}`
+    case 'invalid_value':
+      return `expected one of ${issue.values.map(String).join(', ')}`
+    case 'too_small':
+      return issue.origin === 'string' ? 'must not be empty' : atLeast(issue)
+    case 'too_big':
+      return `expected ${countable(issue.origin)} of at most ${issue.maximum}`
+    case 'unrecognized_keys':
+      // The finished issue no longer tells which keys would have been right.
+      return issue.inst instanceof z.ZodObject ? Object.keys(issue.inst.shape).join(' ') : ''
+    default:
+      return 'is not valid'
+  }
+}
+
+/** Gives every issue its place in the files, the environment or the flags. */
+export function toProblems(issues: readonly z.core.$ZodIssue[], tree: Tree): Problem[] {
+  return issues.flatMap(issue => {
+    if (issue.code === 'unrecognized_keys') return unknownKeys(issue, tree)
+    if (issue.code === 'invalid_key') {
+      const message = issue.issues[0]?.message ?? 'is not a valid name'
+      return [problemAt(tree, issue.path, message, 'key')]
+    }
+    return [problemAt(tree, issue.path, complete(issue, tree))]
+  })
+}
+
+function unknownKeys(issue: z.core.$ZodIssueUnrecognizedKeys, tree: Tree): Problem[] {
+  const known = issue.message.split(' ')
+  return issue.keys.map(key => {
+    const message = key === '<<' ? 'merge keys are not supported' : `unknown key${didYouMean(key, known)}`
+    return problemAt(tree, [...issue.path, key], message, 'key')
+  })
+}
+
+function complete(issue: z.core.$ZodIssue, tree: Tree): string {
+  const node = find(tree, issue.path)
+  if (node?.kind === 'leaf' && node.value === undefined) return `${issue.message}; "${node.written}" gave nothing`
+  if (!node || !issue.message.startsWith('expected ')) return issue.message
+  const bare = node.kind === 'leaf' && typeof node.value !== 'string' && node.value !== null
+  if (issue.message === 'expected text' && bare) return `expected text in quotes${found(node, issue.path)}`
+  const meant = issue.code === 'invalid_value' && node.kind === 'leaf' ? suggestion(node.value, issue.values) : ''
+  return `${issue.message}${found(node, issue.path)}${meant}`
+}
+
+function suggestion(value: unknown, values: readonly unknown[]): string {
+  return typeof value === 'string' ? didYouMean(value, values.map(String)) : ''
+}
+
+function found(node: Tree, path: Path): string {
+  if (node.kind !== 'leaf') return node.kind === 'list' ? ', got a list' : ', got a map'
+  if (node.value === null) return ', got nothing'
+  if (isSecret(path)) return ''
+  // A default may be as secret as what it stands in for.
+  if (node.written !== undefined) return `, got what "${node.written.replaceAll(/:-[^}]*/g, ':-…')}" gave`
+  if (typeof node.value !== 'string') return `, got ${node.value}`
+  // An address with a password is a secret wherever it stands.
+  if (/:\/\/[^/]*@/.test(node.value)) return ', got an address with a user or password'
+  return `, got "${node.value.length > 60 ? `${node.value.slice(0, 60)}…` : node.value}"`
+}
+
+function isSecret(path: Path): boolean {
+  const keys = path.filter(segment => typeof segment === 'string')
+  const [parent = '', last = ''] = keys.slice(-2)
+  const own = keys.length === 1 ? parent : last
+  const header = keys[0] === 'servers' && (own === 'headers' || parent === 'headers')
+  return header || secretKeys.has(own) || (keys.length > 1 && parent === 'secrets')
+}
+
+function atLeast(issue: z.core.$ZodIssueTooSmall | z.core.$ZodRawIssue<z.core.$ZodIssueTooSmall>): string {
+  if (issue.inclusive === false) return `expected a number above ${issue.minimum}`
+  return `expected ${countable(issue.origin)} of at least ${issue.minimum}`
+}
+
+function countable(origin: string | undefined): string {
+  if (origin === 'array') return 'a list'
+  return origin === 'int' ? 'a whole number' : 'a number'
+}

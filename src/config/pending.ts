@@ -1,0 +1,119 @@
+import { formatProblem } from './problems.ts'
+import type { Leaf, MapTree, Tree } from './tree.ts'
+
+/** Keys that are read and checked but do nothing yet, and what they wait for. `*` stands for any name or number.
+ * Whoever builds a feature deletes its line. */
+const pending: readonly (readonly [key: string, waitsFor: string])[] = [
+  ['service.workers', 'several processes'],
+  ['service.secret', 'signed tokens'],
+  ['service.secret_file', 'signed tokens'],
+  ['service.tls', 'https'],
+  ['service.allow_clients', 'the list of allowed clients'],
+  ['gateway.cost_optimization_enabled', 'routing by cost'],
+  ['load_balancer.circuit_breaker_enabled', 'the circuit breaker'],
+  ['load_balancer.circuit_breaker_threshold', 'the circuit breaker'],
+  ['load_balancer.circuit_breaker_timeout', 'the circuit breaker'],
+  ['models.*.hedging', 'hedged requests'],
+  ['models.*.timeouts.queue', 'the queue'],
+  ['servers.*.timeouts.queue', 'the queue'],
+  ['timeouts.queue', 'the queue'],
+  ['retry.budget_percent', 'the retry budget'],
+  ['retry.budget_min', 'the retry budget'],
+  ['retry.backoff_base', 'backoff'],
+  ['retry.backoff_max', 'backoff'],
+  ['retry.max_wait', 'waiting for Retry-After'],
+  ['recovery.*', 'recovery of cut streams'],
+  ['streams.early_headers', 'early headers'],
+  ['hedging.*', 'hedged requests'],
+  ['auth.keys.*.budget', 'budgets'],
+  ['auth.keys.*.limits.requests_per_hour', 'limits by hour and day'],
+  ['auth.keys.*.limits.requests_per_day', 'limits by hour and day'],
+  ['auth.keys.*.limits.tokens_per_minute', 'token limits'],
+  ['auth.keys.*.limits.tokens_per_hour', 'token limits'],
+  ['auth.keys.*.limits.tokens_per_day', 'token limits'],
+  ['auth.keys.*.limits.concurrent_requests', 'concurrency limits'],
+  ['auth.jwt', 'tokens of identity providers'],
+  ['auth.stale', 'the key store'],
+  ['limits.per_model', 'limits by model'],
+  ['limits.per_class', 'limits by class'],
+  ['limits.*.requests_per_hour', 'limits by hour and day'],
+  ['limits.*.requests_per_day', 'limits by hour and day'],
+  ['limits.*.tokens_per_minute', 'token limits'],
+  ['limits.*.tokens_per_hour', 'token limits'],
+  ['limits.*.tokens_per_day', 'token limits'],
+  ['limits.*.concurrent_requests', 'concurrency limits'],
+  ['limits.store_down', 'shared limits'],
+  ['limits.processes', 'shared limits'],
+  ['performance.max_concurrent_requests', 'concurrency limits'],
+  ['cache.*', 'the cache'],
+  ['redis.*', 'Redis'],
+  ['database.*', 'the database'],
+  ['vectors.*', 'the vector store'],
+  ['audit.*', 'the audit log'],
+  ['orchestration.*', 'servers that register themselves'],
+  ['webhooks.*', 'webhooks'],
+]
+
+const patterns = pending.map(([key, waitsFor]) => ({ segments: key.split('.'), waitsFor }))
+
+interface Group {
+  readonly first: Leaf
+  readonly section: string
+  readonly keys: Set<string>
+  readonly waitsFor: Set<string>
+}
+
+/** Warns of what an operator has set that does nothing yet: one line for each section of each file.
+ *
+ * A key that is merely switched off asks for nothing, so it is not told of. */
+export function pendingWarnings(tree: MapTree): string[] {
+  const groups = new Map<string, Group>()
+  for (const { path, leaf } of leaves(tree, [])) {
+    const match = isOff(path, leaf) ? undefined : patterns.find(({ segments }) => matches(segments, path))
+    if (!match) continue
+    const [section = ''] = path
+    const id = `${leaf.at.file} ${section}`
+    const group = groups.get(id) ?? { first: leaf, section, keys: new Set(), waitsFor: new Set() }
+    groups.set(id, group)
+    group.keys.add(leaf.at.name ?? nameOf(path.slice(1, match.segments.length)))
+    group.waitsFor.add(match.waitsFor)
+  }
+  return [...groups.values()].map(describe)
+}
+
+function describe({ first, section, keys, waitsFor }: Group): string {
+  const { file, line, column, name } = first.keyAt
+  const list = [...keys].join(', ')
+  const path = name === undefined ? `${section}.${list}` : list
+  return formatProblem({ file, line, column, path, message: `no effect yet, waits for ${[...waitsFor].join(', ')}` })
+}
+
+function* leaves(tree: Tree, path: readonly string[]): Generator<{ path: readonly string[]; leaf: Leaf }> {
+  if (tree.kind === 'leaf') yield { path, leaf: tree }
+  else if (tree.kind === 'list')
+    for (const [index, item] of tree.items.entries()) yield* leaves(item, [...path, `${index}`])
+  else if (!isSwitchedOff(tree)) for (const [key, value] of tree.entries) yield* leaves(value, [...path, key])
+}
+
+function isSwitchedOff(tree: MapTree): boolean {
+  const enabled = tree.entries.get('enabled')
+  return enabled?.kind === 'leaf' && isNo(enabled.value)
+}
+
+function isOff(path: readonly string[], { value }: Leaf): boolean {
+  return value == null || isNo(value) || (path.at(-1) === 'workers' && Number(value) === 1) || Number(value) === 0
+}
+
+function isNo(value: Leaf['value']): boolean {
+  return value === false || (typeof value === 'string' && /^(false|no|off)$/i.test(value))
+}
+
+function matches(segments: readonly string[], path: readonly string[]): boolean {
+  return (
+    segments.length <= path.length && segments.every((segment, index) => segment === '*' || segment === path[index])
+  )
+}
+
+function nameOf(path: readonly string[]): string {
+  return path.map(segment => (/^\d+$/.test(segment) ? '*' : segment)).join('.')
+}

@@ -1,0 +1,40 @@
+import type { z } from 'zod'
+import { boolean, integer, number } from './schema/scalars.ts'
+import { emptyMap, find, type Leaf, type MapTree, merge, place } from './tree.ts'
+
+/** Lays what the `performance` section means under the explicit keys of the same layer.
+ *
+ * `rate_limit_rps` sets one limit over all callers, and none for each, unless those limits are explicit. */
+export function withPerformance(layer: MapTree): MapTree {
+  let meaning = emptyMap(layer.at)
+  const put = (path: string, from: Leaf, value: Leaf['value'] = from.value) => {
+    meaning = place(meaning, path.split('.'), { ...from, value })
+  }
+  const timeout = valid(layer, 'request_timeout_seconds', number({ above: 0 }))
+  if (timeout) {
+    put('timeouts.first_byte', timeout)
+    put('timeouts.idle', timeout)
+  }
+  const concurrent = valid(layer, 'max_concurrent_requests', integer())
+  if (concurrent) put('limits.global.concurrent_requests', concurrent)
+  const enabled = valid(layer, 'rate_limiting_enabled', boolean())
+  if (enabled) put('limits.enabled', enabled)
+  const perSecond = valid(layer, 'rate_limit_rps', number({ above: 0 }))
+  if (perSecond) {
+    const global = (key: string) => find(layer, ['limits', 'global', key])
+    if (!global('requests_per_minute') && !global('burst')) {
+      put('limits.global.requests_per_minute', perSecond, Math.ceil(60 * Number(perSecond.value)))
+      put('limits.global.burst', perSecond, Math.ceil(4 * Number(perSecond.value)))
+    }
+    put('limits.per_client.requests_per_minute', perSecond, 0)
+  }
+  const merged = merge(meaning, layer)
+  return merged.kind === 'map' ? merged : layer
+}
+
+// What the schema will refuse is left alone here, so that it is complained about once.
+function valid(layer: MapTree, key: string, schema: z.ZodType): Leaf | null {
+  const node = find(layer, ['performance', key])
+  if (node?.kind !== 'leaf' || node.value == null) return null
+  return schema.safeParse(node.value, { jitless: true }).success ? node : null
+}

@@ -1,0 +1,35 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Config } from './schema.ts'
+
+/** What is set up once, when the process starts. A whole section or one key. */
+const settledAtStart = [
+  'service.host',
+  'service.port',
+  'service.workers',
+  'service.tls',
+  'service.data_dir',
+  'database',
+  'redis',
+  'vectors',
+  'monitoring.prometheus_port',
+] as const
+
+/** Names the changed keys that take effect only at the next start. */
+export function needsRestart(before: Config, after: Config): string[] {
+  return settledAtStart.flatMap(path => changedUnder(path, valueAt(before, path), valueAt(after, path)))
+}
+
+function changedUnder(path: string, before: unknown, after: unknown): string[] {
+  if (isDeepStrictEqual(before, after)) return []
+  if (path.includes('.') || !isRecord(before) || !isRecord(after)) return [path]
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])]
+  return keys.filter(key => !isDeepStrictEqual(before[key], after[key])).map(key => `${path}.${key}`)
+}
+
+function valueAt(config: Config, path: string): unknown {
+  return path.split('.').reduce<unknown>((value, key) => (isRecord(value) ? value[key] : undefined), config)
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

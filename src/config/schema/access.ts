@@ -1,0 +1,96 @@
+import { z } from 'zod'
+import { perClass } from './gateway.ts'
+import { boolean, choice, duration, httpUrl, integer, modelName, number, secret, text } from './scalars.ts'
+
+const rate = () => integer()
+
+const limitKeys = {
+  requests_per_minute: rate().default(0).describe('0 for none.'),
+  requests_per_hour: rate().default(0).describe('0 for none.'),
+  requests_per_day: rate().default(0).describe('0 for none.'),
+  tokens_per_minute: rate().default(0).describe('0 for none.'),
+  tokens_per_hour: rate().default(0).describe('0 for none.'),
+  tokens_per_day: rate().default(0).describe('0 for none.'),
+  concurrent_requests: rate().default(0).describe('Requests at once; 0 for none.'),
+  burst: rate().nullable().default(null).describe('Requests that may come at once; the limit when absent.'),
+}
+
+const limitSet = z.strictObject(limitKeys)
+
+// A small limit with a larger burst would admit more in its first minute than the operator wrote.
+const globalLimits = z
+  .strictObject({ ...limitKeys, requests_per_minute: rate().default(1000).describe('0 for none.') })
+  .prefault({})
+  .transform(set => ({ ...set, burst: set.burst ?? Math.min(100, set.requests_per_minute) }))
+
+const clientLimits = z
+  .strictObject({ ...limitKeys, requests_per_minute: rate().default(100).describe('0 for none.') })
+  .prefault({})
+
+export const limits = z
+  .strictObject({
+    enabled: boolean().default(true).describe('false admits everything.'),
+    global: globalLimits.describe('Over all callers; burst is 100 unless the limit is smaller.'),
+    per_client: clientLimits.describe('For each caller.'),
+    per_model: z.record(modelName(), limitSet).default({}).describe('For each model by its public name.'),
+    per_class: perClass(limitSet).describe('For each class of models.'),
+    store_down: choice(['local', 'closed']).default('local').describe('What holds while the shared store is away.'),
+    processes: integer({ min: 1 }).default(1).describe('The least number of processes that share the limits.'),
+  })
+  .prefault({})
+  .describe('How much may be asked.')
+
+const budget = z.strictObject({
+  usd: number({ min: 0 }).describe('How much may be spent.'),
+  per: choice(['day', 'month']).default('month').describe('In which time.'),
+})
+
+const instant = z.string().transform((value, context) => {
+  const time = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(value)
+    ? Date.parse(value)
+    : Number.NaN
+  if (!Number.isNaN(time)) return time
+  context.addIssue({ code: 'custom', message: 'expected a date such as 2027-01-01 or 2027-01-01T12:00:00Z' })
+  return z.NEVER
+})
+
+const key = z
+  .strictObject({
+    name: text().describe('How logs and metrics call the caller.'),
+    key: secret().optional().describe('The key itself.'),
+    key_file: text().optional().describe('A file that holds the key.'),
+    tenant: text().nullable().default(null).describe('Whom the caller belongs to.'),
+    role: choice(['caller', 'viewer', 'operator', 'admin']).default('caller').describe('What it may do.'),
+    models: z.array(modelName()).nullable().default(null).describe('The models it may use; null for all.'),
+    max_priority: choice(['low', 'normal', 'high', 'critical'])
+      .default('normal')
+      .describe('The best place in a queue.'),
+    limits: limitSet.prefault({}).describe('Its own limits.'),
+    budget: budget.nullable().default(null).describe('Its own budget.'),
+    expires: instant.nullable().default(null).describe('The moment from which it is refused.'),
+  })
+  .transform(({ key, key_file: _, ...rest }, context) => {
+    if (key !== undefined) return { ...rest, key }
+    context.addIssue({ code: 'custom', path: ['key'], message: 'needs key or key_file' })
+    return z.NEVER
+  })
+
+const jwt = z
+  .strictObject({
+    issuer: text().nullable().default(null).describe('Who must have signed a token.'),
+    audience: text().nullable().default(null).describe('Whom a token must be meant for.'),
+    jwks_url: httpUrl().nullable().default(null).describe('Where the public keys of the issuer are.'),
+    roles_claim: text().default('roles').describe('The claim that holds the roles.'),
+  })
+  .prefault({})
+
+export const auth = z
+  .strictObject({
+    mode: choice(['none', 'optional', 'required', 'auto']).default('auto').describe('Whether callers need a key.'),
+    keys: z.array(key).default([]).describe('Keys that are written here rather than made at run time.'),
+    admin_keys: z.array(secret()).default([]).describe('Keys that may do everything.'),
+    stale: duration().default(60_000).describe('How long a known key holds while the store is away.'),
+    jwt: jwt.describe('Tokens of an identity provider.'),
+  })
+  .prefault({})
+  .describe('Who may call.')

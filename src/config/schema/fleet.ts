@@ -1,0 +1,54 @@
+import { z } from 'zod'
+import { boolean, cidr, duration, fraction, httpUrl, integer, number, percent, secret, text } from './scalars.ts'
+
+const load = z
+  .strictObject({
+    response_time: duration().default(3000).describe('Slower counts as overloaded.'),
+    cpu: percent().default(85).describe('Percent of the processor.'),
+    error_rate: fraction().default(0.05).describe('Failed requests, 0 to 1.'),
+    queue: integer().default(50).describe('Requests that wait.'),
+  })
+  .prefault({})
+
+export const orchestration = z
+  .strictObject({
+    allowed_addresses: z.array(cidr()).default([]).describe('Private address blocks that registered servers may have.'),
+    heartbeat_timeout: duration({ min: 1 }).default(90_000).describe('Silence after which a registered server is out.'),
+    register_with: z.array(httpUrl()).default([]).describe('Gateways that this one registers with.'),
+    load: load.describe('When a server counts as overloaded.'),
+  })
+  .prefault({})
+  .describe('Servers that register themselves.')
+
+const delivery = z
+  .strictObject({
+    url: httpUrl().describe('Where events are sent.'),
+    events: z.array(text()).nullable().default(null).describe('Which events; null for all.'),
+    secret: secret().nullable().default(null).describe('Signs what is sent.'),
+    secret_file: text().nullable().default(null).describe('A file that holds the secret.'),
+  })
+  .transform(({ secret_file: _, ...rest }) => rest)
+
+export const webhooks = z
+  .strictObject({
+    secrets: z.record(z.string(), secret()).default({}).describe('The secret of each kind of webhook received.'),
+    deliver: z.array(delivery).default([]).describe('Where events of the gateway are sent.'),
+  })
+  .prefault({})
+  .describe('Events received and sent over HTTP.')
+
+/** The words of an earlier gateway; each is translated into the key that replaced it. */
+export const performance = z
+  .strictObject({
+    request_timeout_seconds: number({ above: 0 }).nullable().default(null).describe('timeouts.first_byte and idle.'),
+    max_concurrent_requests: integer().nullable().default(null).describe('limits.global.concurrent_requests.'),
+    rate_limiting_enabled: boolean().nullable().default(null).describe('limits.enabled.'),
+    rate_limit_rps: number({ above: 0 })
+      .nullable()
+      .default(null)
+      .describe('limits.global, per second, burst four times.'),
+    memory_limit_gb: number({ above: 0 }).nullable().default(null).describe('Reported beside the memory in use.'),
+    cpu_cores: number({ above: 0 }).nullable().default(null).describe('Reported beside the processors in use.'),
+  })
+  .prefault({})
+  .describe('Earlier words for timeouts and limits.')

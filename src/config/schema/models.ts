@@ -1,0 +1,97 @@
+import { z } from 'zod'
+import { modelClasses } from './gateway.ts'
+import { hedgingOverrides, timeoutOverrides } from './resilience.ts'
+import { boolean, choice, httpUrl, identifier, integer, modelName, number, secret, text } from './scalars.ts'
+
+/** The dialects that are known by name; whether one is built is for the registry of providers to say. */
+export const knownKinds = [
+  'openai',
+  'openai_compatible',
+  'ollama',
+  'anthropic',
+  'gemini',
+  'deepseek',
+  'demo',
+  'service',
+] as const
+
+export const server = z
+  .strictObject({
+    id: identifier().describe('The name of the server in targets, logs and metrics.'),
+    kind: text()
+      .toLowerCase()
+      .meta({ description: 'The dialect that the server speaks.', examples: [...knownKinds] }),
+    base_url: httpUrl().nullable().default(null).describe('The address; not needed where the kind has one of its own.'),
+    role: text().nullable().default(null).describe('What the server is for, such as primary or business.'),
+    weight: number({ min: 0 }).default(1).describe('Its share of the load beside other servers.'),
+    max_concurrent: integer().default(0).describe('Requests at once; 0 for no limit.'),
+    timeouts: timeoutOverrides,
+    api_key: secret().nullable().default(null).describe('The key that the server asks for.'),
+    api_keys: z.array(secret()).default([]).describe('Several keys, used in turn.'),
+    api_key_file: text().nullable().default(null).describe('A file that holds the key.'),
+    headers: z.record(z.string(), secret()).default({}).describe('Headers sent with every request to the server.'),
+  })
+  .transform(({ api_key, api_key_file: _, ...rest }) => ({
+    ...rest,
+    api_keys: api_key === null || rest.api_keys.includes(api_key) ? rest.api_keys : [api_key, ...rest.api_keys],
+  }))
+
+const amount = () => number({ min: 0 }).nullable().default(null)
+
+const price = z.strictObject({
+  input: amount().describe('USD per million tokens read.'),
+  output: amount().describe('USD per million tokens written.'),
+  cache_read: amount().describe('USD per million tokens read from the cache of the provider.'),
+  cache_write: amount().describe('USD per million tokens written to the cache of the provider.'),
+  request: amount().describe('USD per request.'),
+})
+
+const target = z.strictObject({
+  server: identifier().describe('The id of a server.'),
+  model: text().nullable().default(null).describe('The name of the model there; the public name when absent.'),
+  weight: number({ min: 0 }).default(1).describe('Its share of the load beside other targets.'),
+  max_concurrent: integer().default(0).describe('Requests at once; 0 for no limit.'),
+  price: price.nullable().default(null).describe('What it costs; null when unknown.'),
+})
+
+const capabilities = z
+  .strictObject({
+    context_length: integer({ min: 1 }).nullable().default(null).describe('Tokens of prompt and answer together.'),
+    tools: boolean().nullable().default(null).describe('Whether it can call tools.'),
+    vision: boolean().nullable().default(null).describe('Whether it can read images.'),
+    prefill: boolean().default(false).describe('Whether it continues an answer that was begun.'),
+  })
+  .prefault({})
+
+const model = z.strictObject({
+  endpoint: httpUrl().nullable().default(null).describe('Short for one OpenAI-compatible server with this model.'),
+  weight: number({ min: 0 }).default(1).describe('Its share of the load when the gateway chooses the model.'),
+  max_concurrent: integer().default(0).describe('Requests at once at the endpoint; 0 for no limit.'),
+  cost_per_request: amount().describe('USD per request at the endpoint.'),
+  targets: z.array(target).default([]).describe('Where the model lives.'),
+  fallbacks: z.array(modelName()).default([]).describe('Models that answer when no target does.'),
+  aliases: z.array(modelName()).default([]).describe('Other names for the model.'),
+  class: choice(modelClasses).nullable().default(null).describe('The class, for preferences and limits.'),
+  display_name: text().nullable().default(null).describe('The name that people read.'),
+  capabilities: capabilities.describe('What the model can do; null when unknown.'),
+  timeouts: timeoutOverrides,
+  hedging: hedgingOverrides,
+})
+
+export const servers = z.array(server).default([]).describe('Machines that answer: their own or rented ones.')
+
+export const models = z
+  .record(modelName(), model)
+  .default({})
+  .transform(withUpstreamNames)
+  .describe('Public model names and where each is answered.')
+
+type Target = Omit<z.output<typeof target>, 'model'> & { model: string }
+type Model = Omit<z.output<typeof model>, 'targets'> & { targets: Target[] }
+
+function withUpstreamNames(all: Record<string, z.output<typeof model>>): Record<string, Model> {
+  const named: Record<string, Model> = {}
+  for (const [name, one] of Object.entries(all))
+    named[name] = { ...one, targets: one.targets.map(each => ({ ...each, model: each.model ?? name })) }
+  return named
+}

@@ -1,0 +1,94 @@
+import { dirname, isAbsolute, join } from 'node:path'
+import type { Problem } from './problems.ts'
+import { find, type Leaf, type MapTree, problemAt, type Tree } from './tree.ts'
+
+export type ReadFile = (path: string) => Promise<string>
+
+/** Where a secret may be given by the file that holds it: the path of what has it, and its key. */
+const holders: readonly (readonly [readonly string[], string])[] = [
+  [['service'], 'secret'],
+  [['servers', '*'], 'api_key'],
+  [['auth', 'keys', '*'], 'key'],
+  [['redis'], 'url'],
+  [['database'], 'url'],
+  [['webhooks', 'deliver', '*'], 'secret'],
+]
+
+interface Filled {
+  readonly tree: MapTree
+  readonly problems: readonly Problem[]
+  readonly files: readonly string[]
+}
+
+interface Found {
+  readonly path: readonly string[]
+  readonly key: string
+  readonly from: Leaf
+}
+
+/** Puts in the secrets that stand in files of their own; their paths are relative to the configuration's. */
+export async function readSecrets(tree: MapTree, readFile: ReadFile): Promise<Filled> {
+  const problems: Problem[] = []
+  const files: string[] = []
+  let filled: Tree = tree
+  for (const { path, key, from } of holders.flatMap(([pattern, key]) => secretsUnder(tree, pattern, key))) {
+    const fileKey = [...path, `${key}_file`]
+    const other = find(tree, [...path, key])
+    if (other?.kind !== 'leaf' ? other : other.value != null) {
+      problems.push(problemAt(tree, fileKey, `give ${key} or ${key}_file, not both`, 'key'))
+      continue
+    }
+    const file = isAbsolute(`${from.value}`) ? `${from.value}` : join(dirname(from.at.file), `${from.value}`)
+    files.push(file)
+    const secret = await readFile(file).then(
+      text => text.trim(),
+      (error: unknown) => new Error(readFailure(error)),
+    )
+    if (typeof secret !== 'string') problems.push(problemAt(tree, fileKey, `${file} ${secret.message}`))
+    else if (secret === '') problems.push(problemAt(tree, fileKey, `${file} is empty`))
+    else filled = replace(filled, [...path, key], { ...from, value: secret, written: file })
+  }
+  return { tree: filled.kind === 'map' ? filled : tree, problems, files }
+}
+
+/** Says why a file could not be read. */
+export function readFailure(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : null
+  if (code === 'ENOENT') return 'does not exist'
+  if (code === 'EACCES' || code === 'EPERM') return 'may not be read by this user'
+  if (code === 'EISDIR') return 'is a directory'
+  return 'cannot be read'
+}
+
+function secretsUnder(tree: MapTree, pattern: readonly string[], key: string): Found[] {
+  return expand(tree, pattern).flatMap(path => {
+    const from = find(tree, [...path, `${key}_file`])
+    return from?.kind === 'leaf' && typeof from.value === 'string' ? [{ path, key, from }] : []
+  })
+}
+
+function expand(tree: Tree, pattern: readonly string[]): string[][] {
+  return pattern.reduce<string[][]>(
+    (paths, segment) =>
+      paths.flatMap(path => {
+        if (segment !== '*') return [[...path, segment]]
+        const list = find(tree, path)
+        return list?.kind === 'list' ? list.items.map((_, index) => [...path, `${index}`]) : []
+      }),
+    [[]],
+  )
+}
+
+function replace(tree: Tree, path: readonly string[], leaf: Leaf): Tree {
+  const [segment, ...rest] = path
+  if (segment === undefined) return leaf
+  if (tree.kind === 'list')
+    return {
+      ...tree,
+      items: tree.items.map((item, index) => (`${index}` === segment ? replace(item, rest, leaf) : item)),
+    }
+  if (tree.kind !== 'map') return tree
+  const child = tree.entries.get(segment)
+  const inner = rest.length === 0 ? leaf : child && replace(child, rest, leaf)
+  return inner ? { ...tree, entries: new Map(tree.entries).set(segment, inner) } : tree
+}

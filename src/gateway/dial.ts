@@ -1,0 +1,86 @@
+import type { Attempt, Live } from '#core/attempt.ts'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Frame } from '#core/frame.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { Server } from '#core/servers.ts'
+import type { Provider } from '#providers/provider.ts'
+import type { Transport } from '#providers/transport.ts'
+import { invalidAnswer } from '#providers/upstream-error.ts'
+import { readUpstream } from './upstream.ts'
+
+/** The largest plain answer that is read, and the largest error. */
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024
+const ERROR_BYTES_MAX = 64 * 1024
+
+/** What a dialled attempt needs from outside. */
+export interface DialDeps {
+  readonly providers: ReadonlyMap<string, Provider>
+  readonly transportFor: (server: Server) => Transport
+  readonly clock: Clock
+}
+
+/** Creates the innermost attempt: translate, send, read, translate back. Chooses nothing and repeats nothing. */
+export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
+  return async ({ call, slot, scope }) => {
+    const { target, model } = slot.candidate
+    const provider = deps.providers.get(target.server.kind)
+    if (provider === undefined) throw new GatewayError('internal_error', 'This server has a kind that is not built.')
+    if (!provider.endpoints.has(call.endpoint)) {
+      throw new GatewayError('unsupported_parameter', `The servers of this model do not offer this endpoint.`)
+    }
+    const outgoing = provider.encode(call, target, target.server.secrets[0] ?? null)
+    if (record.dialledAt === 0) record.dialledAt = deps.clock.now()
+    const incoming = await deps.transportFor(target.server)(outgoing, scope, target.timeouts)
+    const { head } = incoming
+    if (head.status < 200 || head.status > 299) {
+      const text = await incoming.text(ERROR_BYTES_MAX).catch(() => '')
+      incoming.close()
+      throw provider.decodeError(head, text)
+    }
+    if (!call.stream) {
+      const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX))
+      if (answer instanceof GatewayError) throw answer
+      return single(answer, { target, model, release: slot.release })
+    }
+    const type = head.header('content-type') ?? ''
+    if (type.startsWith('text/html')) {
+      incoming.close()
+      throw invalidAnswer(`content-type ${type}`)
+    }
+    const stream = readUpstream({
+      incoming,
+      provider,
+      call,
+      scope,
+      clock: deps.clock,
+      idleMs: target.timeouts.idle,
+      onSkipped: () => {
+        record.eventsSkipped++
+      },
+    })
+    return {
+      target,
+      model,
+      next: stream.next,
+      close() {
+        stream.close()
+        slot.release()
+      },
+    }
+  }
+}
+
+function single(frame: Frame, from: Pick<Live, 'target' | 'model'> & { readonly release: () => void }): Live {
+  let frames: readonly Frame[] = [frame]
+  return {
+    target: from.target,
+    model: from.model,
+    async next() {
+      const now = frames
+      frames = []
+      return now
+    },
+    close: from.release,
+  }
+}

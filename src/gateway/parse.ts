@@ -1,0 +1,127 @@
+import type { Call, Endpoint } from '#core/call.ts'
+import type { Caller } from '#core/caller.ts'
+import { type Detail, GatewayError } from '#core/errors.ts'
+import { isDeeperThan, isObject, type JsonObject, parseJson, textIsDeeperThan, topLevelMembers } from '#lib/json.ts'
+
+const DEPTH_MAX = 64
+/** Above this many characters a text is scanned before it is parsed: parsing deep nesting is what blocks. */
+const PARSE_FIRST_MAX = 256 * 1024
+
+/** The fields that the gateway itself reads, and what they must be where they are given. */
+const CHECKS: Readonly<Record<Endpoint, readonly Check[]>> = {
+  chat: [required('messages', isMessages, 'must be a non-empty array of messages')],
+  completions: [required('prompt', isPrompt, 'must be a string, an array of strings or an array of tokens')],
+  embeddings: [required('input', isPrompt, 'must be a string, an array of strings or an array of tokens')],
+}
+const COMMON: readonly Check[] = [
+  optional('model', value => typeof value === 'string', 'must be a string'),
+  optional('stream', value => typeof value === 'boolean', 'must be true or false'),
+  optional('stream_options', isObject, 'must be an object'),
+  optional(
+    'n',
+    value => Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 128,
+    'must be an integer from 1 to 128',
+  ),
+  optional('max_tokens', isCount, 'must be a positive integer'),
+  optional('max_completion_tokens', isCount, 'must be a positive integer'),
+  optional('temperature', isNumber, 'must be a number'),
+  optional('top_p', isNumber, 'must be a number'),
+  optional('tools', Array.isArray, 'must be an array'),
+  optional('encoding_format', value => value === 'float' || value === 'base64', 'must be "float" or "base64"'),
+  optional('fallbacks', isNames, 'must be an array of model names'),
+]
+/** Numbers and strings that a server may take in other forms are the server's to judge. */
+
+type Check = (body: JsonObject) => Detail | null
+
+/** Reads the body of a model call: JSON, not too deep, and of the right types where the gateway looks.
+ *
+ * @throws GatewayError `invalid_json` or `invalid_request` with every problem in `details`. */
+export function parseCall(
+  endpoint: Endpoint,
+  text: string,
+  from: { readonly caller: Caller; readonly traceparent: string | null },
+): Call {
+  const body = parseBody(text)
+  const details = [...CHECKS[endpoint], ...COMMON].flatMap(check => check(body) ?? [])
+  if (details.length > 0) {
+    const [first] = details
+    throw new GatewayError('invalid_request', `${first?.path}: ${first?.message}.`, { param: first?.path, details })
+  }
+  const options = body.stream_options
+  return {
+    endpoint,
+    model: typeof body.model === 'string' ? body.model : null,
+    body,
+    source: isPatchable(text) ? text : null,
+    stream: body.stream === true && endpoint !== 'embeddings',
+    wantsUsage: isObject(options) && options.include_usage === true,
+    fallbacks: (body.fallbacks as readonly string[] | undefined) ?? [],
+    caller: from.caller,
+    traceparent: from.traceparent,
+  }
+}
+
+function parseBody(text: string): JsonObject {
+  if (text.length > PARSE_FIRST_MAX && textIsDeeperThan(text, DEPTH_MAX)) throw tooDeep()
+  const body = parseJson(text)
+  if (body === undefined) throw new GatewayError('invalid_json', jsonProblem(text))
+  if (!isObject(body)) throw new GatewayError('invalid_request', 'The request body must be a JSON object.')
+  if (text.length <= PARSE_FIRST_MAX && isDeeperThan(body, DEPTH_MAX)) throw tooDeep()
+  return body
+}
+
+function tooDeep(): GatewayError {
+  return new GatewayError('invalid_request', `The request body nests deeper than ${DEPTH_MAX} levels.`)
+}
+
+function jsonProblem(text: string): string {
+  if (text.trim() === '') return 'The request body is empty; send a JSON object.'
+  try {
+    JSON.parse(text)
+    return 'The request body is not valid JSON.'
+  } catch (thrown) {
+    const story = thrown instanceof SyntaxError ? thrown.message.replace(/^JSON Parse error: /, '').slice(0, 120) : ''
+    return `The request body is not valid JSON${story === '' ? '' : `: ${story}`}.`
+  }
+}
+
+/** Whether what was checked is certain to be what a server will read in the same text. */
+function isPatchable(text: string): boolean {
+  return !text.includes('\\u00') && topLevelMembers(text) !== null
+}
+
+function required(path: string, test: (value: unknown) => boolean, message: string): Check {
+  return body => {
+    if (body[path] === undefined) return { path, message: 'is required' }
+    return test(body[path]) ? null : { path, message }
+  }
+}
+
+function optional(path: string, test: (value: unknown) => boolean, message: string): Check {
+  return body => (body[path] === undefined || body[path] === null || test(body[path]) ? null : { path, message })
+}
+
+function isNumber(value: unknown): boolean {
+  return typeof value === 'number'
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) > 0
+}
+
+function isNames(value: unknown): boolean {
+  return Array.isArray(value) && value.every(name => typeof name === 'string')
+}
+
+function isMessages(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.length > 0 &&
+    value.every(message => isObject(message) && typeof message.role === 'string')
+  )
+}
+
+function isPrompt(value: unknown): boolean {
+  return typeof value === 'string' || (Array.isArray(value) && value.length > 0)
+}

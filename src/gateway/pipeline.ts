@@ -1,0 +1,138 @@
+import type { Attempt, Live, Plan, Router } from '#core/attempt.ts'
+import type { Call, Endpoint } from '#core/call.ts'
+import type { Caller } from '#core/caller.ts'
+import type { Clock } from '#core/clock.ts'
+import { type GatewayError, toGatewayError } from '#core/errors.ts'
+import type { Journal } from '#core/journal.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { createScope, type Scope } from '#core/scope.ts'
+import type { Snapshot } from '#core/servers.ts'
+import { type Flight, startFlight } from './flight.ts'
+import { parseCall } from './parse.ts'
+import { renderPlain, renderStream } from './render.ts'
+import { settleCall } from './settle.ts'
+
+/** A model call as it comes from the edge: read, but not yet looked at. */
+export interface ModelRequest {
+  readonly endpoint: Endpoint
+  readonly text: string
+  readonly caller: Caller
+  readonly record: RequestRecord
+  readonly scope: Scope
+  readonly wishes: Wishes
+  /** Called once when a streamed answer is over; a plain one is over when the pipeline returns. */
+  readonly onStreamEnd: () => void
+}
+
+/** What a request's headers ask of the routing; only ever tighter than the configuration. */
+export interface Wishes {
+  readonly server: string | null
+  readonly strategy: string | null
+  readonly timeoutMs: number | null
+  readonly maxAttempts: number | null
+}
+
+/** An answer for the edge to send. */
+export interface Answer {
+  readonly body: string | ReadableStream<Uint8Array>
+  readonly live: Live
+}
+
+/** What the pipeline is composed of. */
+export interface PipelineDeps {
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly snapshot: () => Snapshot
+  readonly plan: (call: Call, snapshot: Snapshot, wishes: Wishes) => Plan
+  readonly attempt: (record: RequestRecord) => Attempt
+  readonly router: (maxAttempts: number) => Router
+}
+
+/** Creates the way of a model call, top to bottom:
+ *
+ * parse → resolve model and plan → join Flight (slots ⇄ attempts → stream) → render → settle */
+export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => Promise<Answer> {
+  return async request => {
+    const { record, scope } = request
+    const call = parseCall(request.endpoint, request.text, { caller: request.caller, traceparent: record.traceparent })
+    record.stream = call.stream
+    const settle = once((error: GatewayError | null) => settleCall(record, call, error, deps.clock))
+    try {
+      const snapshot = deps.snapshot()
+      const plan = deps.plan(call, snapshot, request.wishes)
+      record.model = plan.model.name
+      const live = await takeOff(deps, snapshot, { ...request, call, plan }).join(scope)
+      return await render(deps, snapshot, { ...request, call, live, settle })
+    } catch (thrown) {
+      const error = scope.ended ?? toGatewayError(thrown)
+      settle(error)
+      throw error
+    }
+  }
+}
+
+function takeOff(
+  deps: PipelineDeps,
+  snapshot: Snapshot,
+  from: ModelRequest & { readonly call: Call; readonly plan: Plan },
+): Flight {
+  const { call, plan, record, wishes } = from
+  const [first] = plan.candidates
+  const scope = createScope(deps.clock, { within: first?.target.timeouts.total, code: 'deadline_exceeded' })
+  const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
+  const run = deps.router(maxAttempts)(deps.attempt(record))
+  const trail = {
+    begin(candidate: Plan['candidates'][number]) {
+      const entry = {
+        server: candidate.target.server.id,
+        model: candidate.target.upstreamModel,
+        startedAt: deps.clock.now(),
+        ms: 0,
+        result: null,
+        cause: null,
+      }
+      record.attempts.push(entry)
+      return entry
+    },
+  }
+  return startFlight(own => run(call, plan, own, trail), scope)
+}
+
+async function render(
+  deps: PipelineDeps,
+  snapshot: Snapshot,
+  from: ModelRequest & {
+    readonly call: Call
+    readonly live: Live
+    readonly settle: (error: GatewayError | null) => void
+  },
+): Promise<Answer> {
+  const { call, record, live } = from
+  record.model = live.model.name
+  record.server = live.target.server.id
+  record.upstreamModel = live.target.upstreamModel
+  const rendering = {
+    clock: deps.clock,
+    record,
+    scope: from.scope,
+    heartbeatMs: snapshot.settings.heartbeatMs,
+    onEnd: from.settle,
+  }
+  if (!call.stream) return { live, body: await renderPlain(live, rendering) }
+  deps.journal.note({ type: 'stream-opened' })
+  const onEnd = (error: GatewayError | null) => {
+    deps.journal.note({ type: 'stream-closed' })
+    from.settle(error)
+    from.onStreamEnd()
+  }
+  return { live, body: renderStream(live, call, { ...rendering, onEnd }) }
+}
+
+function once<T>(run: (value: T) => void): (value: T) => void {
+  let called = false
+  return value => {
+    if (called) return
+    called = true
+    run(value)
+  }
+}

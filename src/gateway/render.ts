@@ -1,0 +1,158 @@
+import type { Live } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError, toErrorBody, toGatewayError } from '#core/errors.ts'
+import type { DataFrame, Frame } from '#core/frame.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { Scope } from '#core/scope.ts'
+import { writeSse } from '#lib/sse.ts'
+import { countFrame } from './settle.ts'
+
+const DONE = writeSse('[DONE]')
+const PING = ': ping\n\n'
+const encoder = new TextEncoder()
+
+/** What the rendering of an answer reports to. */
+export interface RenderDeps {
+  readonly clock: Clock
+  readonly record: RequestRecord
+  /** The request's own: its end is the end of the rendering. */
+  readonly scope: Scope
+  readonly heartbeatMs: number
+  /** Called exactly once, when the answer is over: with the error, if it was not whole. */
+  readonly onEnd: (error: GatewayError | null) => void
+}
+
+/** Takes the one frame of a plain answer.
+ *
+ * @returns The JSON body. */
+export async function renderPlain(live: Live, deps: RenderDeps): Promise<string> {
+  let body = ''
+  try {
+    for (let frames = await live.next(); frames.length > 0; frames = await live.next()) {
+      for (const frame of frames) {
+        if (frame.kind === 'error') throw frame.error
+        countFrame(deps.record, frame, deps.clock)
+        body += frame.text
+      }
+    }
+  } finally {
+    live.close()
+  }
+  deps.onEnd(null)
+  return body
+}
+
+/** Writes an answer as server-sent events, read only as fast as the caller reads.
+ *
+ * Whole events only; `: ping` after a silence; `[DONE]` exactly when the answer was whole; otherwise the error as the
+ * last event, so that a cut stream never looks complete. */
+export function renderStream(live: Live, call: Call, deps: RenderDeps): ReadableStream<Uint8Array> {
+  const { clock, record } = deps
+  let ended = false
+
+  function end(error: GatewayError | null): void {
+    if (ended) return
+    ended = true
+    stop()
+    live.close()
+    deps.onEnd(error)
+  }
+
+  // The stream may never be read or cancelled when the client leaves before it was handed over.
+  const stop = deps.scope.onEnd(end)
+
+  function take(frames: readonly Frame[]): string {
+    let text = ''
+    for (const frame of frames) {
+      if (frame.kind === 'error') throw new InBand(text, frame.error)
+      countFrame(record, frame, clock)
+      if (call.wantsUsage || !isUsageOnly(frame)) text += frame.text
+    }
+    return text
+  }
+
+  /** The next text to write; `null` when the answer is over. */
+  async function read(): Promise<string | null> {
+    try {
+      for (let frames = await live.next(); frames.length > 0; frames = await live.next()) {
+        const text = take(frames)
+        if (text !== '') return text
+      }
+      return null
+    } catch (thrown) {
+      if (thrown instanceof InBand) throw thrown
+      throw new InBand('', toGatewayError(thrown))
+    }
+  }
+
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const stopBeating = heartbeat(clock, deps.heartbeatMs, () => controller.enqueue(encoder.encode(PING)))
+      try {
+        const text = await read()
+        stopBeating()
+        if (ended) return
+        controller.enqueue(encoder.encode(text ?? DONE))
+        if (text !== null) return
+        end(null)
+        controller.close()
+      } catch (thrown) {
+        stopBeating()
+        if (ended) return
+        const { before, error } = thrown as InBand
+        const told = toStreamError(error)
+        controller.enqueue(encoder.encode(before + writeSse(errorEvent(told, record.contentChars))))
+        end(told)
+        controller.close()
+      }
+    },
+    cancel() {
+      end(new GatewayError('client_closed_request', 'The client closed the request.'))
+    },
+  })
+}
+
+/** Carries an error out of the reading together with the text that came before it. */
+class InBand extends Error {
+  readonly before: string
+  readonly error: GatewayError
+
+  constructor(before: string, error: GatewayError) {
+    super(error.message)
+    this.before = before
+    this.error = error
+  }
+}
+
+function isUsageOnly(frame: DataFrame): boolean {
+  return frame.kind === 'usage'
+}
+
+function heartbeat(clock: Clock, ms: number, beat: () => void): () => void {
+  let disarm = clock.after(ms, run)
+  function run(): void {
+    beat()
+    disarm = clock.after(ms, run)
+  }
+  return () => disarm()
+}
+
+/** What a stream that broke off is told: its own clock's code, or that it was interrupted. */
+function toStreamError(error: GatewayError): GatewayError {
+  const kept: readonly string[] = [
+    'upstream_idle_timeout',
+    'deadline_exceeded',
+    'server_shutting_down',
+    'client_closed_request',
+  ]
+  if (kept.includes(error.code)) return error
+  return new GatewayError('stream_interrupted', 'The model server broke off in the middle of its answer.', {
+    cause: error,
+  })
+}
+
+function errorEvent(error: GatewayError, deliveredChars: number): string {
+  const { error: body } = toErrorBody(error)
+  return JSON.stringify({ error: { ...body, delivered_chars: deliveredChars } })
+}

@@ -1,0 +1,54 @@
+import type { Call } from '#core/call.ts'
+import type { Clock } from '#core/clock.ts'
+import type { GatewayError } from '#core/errors.ts'
+import { contentLength, type DataFrame } from '#core/frame.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { estimateTokens } from '#core/usage.ts'
+
+/** Writes into the record what one frame of the answer says. */
+export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock): void {
+  if (frame.usage !== null) record.usage = frame.usage
+  if (frame.kind === 'usage' || frame.kind === 'start') return
+  if (record.firstTokenAt === 0) record.firstTokenAt = clock.now()
+  record.contentFrames++
+  record.contentChars += contentLength(frame.chunk)
+}
+
+/** Completes the record of a model call when it is over: how it ended, and what it used. */
+export function settleCall(record: RequestRecord, call: Call, error: GatewayError | null, clock: Clock): void {
+  record.answeredAt = clock.now()
+  if (error === null) record.outcome = 'ok'
+  else {
+    record.code = error.code
+    record.error = error
+    if (error.code === 'client_closed_request') record.outcome = 'cancelled'
+    else record.outcome = record.contentFrames > 0 ? 'interrupted' : record.attempts.length > 0 ? 'failed' : 'denied'
+  }
+  const answered =
+    error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && record.dialledAt > 0)
+  if (record.usage !== null || !answered) return
+  record.usage = {
+    input: estimateTokens(promptLength(call)),
+    cacheRead: 0,
+    cacheWrite: 0,
+    output: estimateTokens(record.contentChars),
+    reasoning: 0,
+    estimated: true,
+  }
+}
+
+/** The characters of a prompt, wherever the body keeps them. */
+function promptLength(call: Call): number {
+  const { messages, prompt, input } = call.body
+  return textLength(messages ?? prompt ?? input)
+}
+
+function textLength(value: unknown): number {
+  if (typeof value === 'string') return value.startsWith('data:') ? 0 : value.length
+  if (typeof value === 'number') return 4
+  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + textLength(item), 0)
+  if (typeof value !== 'object' || value === null) return 0
+  let length = 0
+  for (const [key, item] of Object.entries(value)) if (key !== 'role' && key !== 'type') length += textLength(item)
+  return length
+}

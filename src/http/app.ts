@@ -1,0 +1,136 @@
+import { Hono } from 'hono'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
+import { createRecord } from '#core/record.ts'
+import { createScope, type Scope } from '#core/scope.ts'
+import { chain } from './chain.ts'
+import { errorResponse, unknownPath } from './errors.ts'
+import type { Connection, Env, Exchange, GatewayContext, Handler, Middleware } from './exchange.ts'
+import { admit } from './middleware/admit.ts'
+import { authenticate } from './middleware/authenticate.ts'
+import { bodyLimit } from './middleware/body-limit.ts'
+import { cors } from './middleware/cors.ts'
+import { opened, settled } from './middleware/observe.ts'
+import { rateLimit } from './middleware/rate-limit.ts'
+import { securityHeaders } from './middleware/security-headers.ts'
+import { createRoutes, type Route } from './routes.ts'
+import type { Services } from './services.ts'
+
+export type GatewayFetch = (request: Request, connection?: Connection) => Promise<Response>
+
+const UNKNOWN_CONNECTION: Connection = { address: '', idle() {} }
+
+/** Creates the one handler of the gateway. What every request passes, in this order: */
+export function createApp(services: Services): GatewayFetch {
+  const { clock, journal, limiter } = services
+  const everyRequest: readonly Middleware[] = [securityHeaders(), admit(), cors(), bodyLimit()]
+  const ofRoute = (route: Route): readonly Middleware[] => [
+    ...everyRequest,
+    authenticate(route.access),
+    ...(route.limited ? [rateLimit(limiter, journal)] : []),
+  ]
+
+  const app = new Hono<Env>({ strict: true })
+  const table = createRoutes(services)
+  for (const [path, routes] of byPath(table)) {
+    for (const route of routes) {
+      app.on(route.method, path, named(path, chain(ofRoute(route), route.handler)))
+    }
+    app.all(path, named(path, chain(everyRequest, otherMethod(routes))))
+  }
+  app.notFound(
+    chain(everyRequest, c => {
+      throw unknownPath(c.req.path)
+    }) as (c: GatewayContext) => Promise<Response>,
+  )
+  app.onError((thrown, c) => errorResponse(c.env, toGatewayError(thrown)))
+
+  return async (request, connection = UNKNOWN_CONNECTION) => {
+    const exchange = open(services, request, connection)
+    opened(exchange, journal)
+    const response = await app.fetch(request, exchange)
+    exchange.record.status = response.status
+    if (!services.accepting()) response.headers.set('connection', 'close')
+    if (!exchange.streaming) settled(exchange, journal, clock)
+    return response
+  }
+}
+
+function open({ clock, edge, newId }: Services, request: Request, connection: Connection): Exchange {
+  const startedAt = clock.time()
+  const id = newId(startedAt)
+  const record = createRecord({
+    id,
+    startedAt,
+    startedNow: clock.now(),
+    method: request.method,
+    path: pathOf(request.url),
+    address: connection.address,
+  })
+  record.callerRequestId = request.headers.get('x-request-id')
+  return {
+    request,
+    connection,
+    record,
+    edge: edge(),
+    scope: requestScope(createScope(clock), request),
+    headers: { 'x-request-id': id },
+    caller: null,
+    streaming: false,
+  }
+}
+
+/** Ends the scope when the client leaves. */
+function requestScope(scope: Scope, request: Request): Scope {
+  const leave = () => scope.cancel(new GatewayError('client_closed_request', 'The client closed the request.'))
+  request.signal.addEventListener('abort', leave, { once: true })
+  return scope
+}
+
+/** The routes of each path in all the forms in which it is served. */
+function byPath(table: readonly Route[]): Map<string, Route[]> {
+  const paths = new Map<string, Route[]>()
+  for (const route of table) {
+    for (const path of spellings(route.path)) {
+      const routes = paths.get(path)
+      if (routes === undefined) paths.set(path, [route])
+      else if (!routes.some(other => other.method === route.method)) routes.push(route)
+    }
+  }
+  // What has a parameter comes last, so that it never takes a path that has a route of its own.
+  return new Map([...paths].sort(([a], [b]) => Number(a.includes(':')) - Number(b.includes(':'))))
+}
+
+function spellings(path: string): string[] {
+  const twins = path.startsWith('/v1/') ? [path, path.slice(3)] : [path]
+  return twins.flatMap(twin => (twin === '/' || twin.endsWith('{.+}') ? [twin] : [twin, `${twin}/`]))
+}
+
+function named(path: string, handler: Handler): Handler {
+  return c => {
+    c.env.record.route = path
+    return handler(c)
+  }
+}
+
+function otherMethod(routes: readonly Route[]): Handler {
+  const methods = [
+    ...routes.map(route => route.method),
+    ...(routes.some(route => route.method === 'GET') ? ['HEAD'] : []),
+    'OPTIONS',
+  ]
+  const allow = [...new Set(methods)].join(', ')
+  return c => {
+    if (c.env.request.method === 'OPTIONS')
+      return new Response(null, { status: 204, headers: { ...c.env.headers, allow } })
+    throw new GatewayError('method_not_allowed', `This path takes ${allow}, not ${c.env.request.method}.`, {
+      headers: { allow },
+    })
+  }
+}
+
+function pathOf(url: string): string {
+  const start = url.indexOf('/', url.indexOf('://') + 3)
+  if (start < 0) return '/'
+  const end = url.indexOf('?', start)
+  return end < 0 ? url.slice(start) : url.slice(start, end)
+}

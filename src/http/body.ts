@@ -1,0 +1,86 @@
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Exchange } from './exchange.ts'
+
+const DECODERS: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
+  gzip: createGunzip,
+  'x-gzip': createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+}
+
+/** Reads the body of a request once, as text, within the size and time that the edge allows.
+ *
+ * @throws GatewayError `request_too_large` (the same for a declared, chunked or compressed body), `request_timeout`,
+ * `unsupported_media_type` for an unknown encoding. */
+export async function readBody(exchange: Exchange, clock: Clock): Promise<string> {
+  const { request, edge } = exchange
+  const encoding = request.headers.get('content-encoding')
+  const declared = request.headers.get('content-length')
+  // A plain body of known size needs no counting: the runtime reads exactly that many bytes.
+  const reading = encoding === null && declared !== null ? request.text() : count(exchange, encoding)
+  let disarm = () => {}
+  const late = new Promise<never>((_, reject) => {
+    disarm = clock.after(edge.bodyTimeoutMs, () =>
+      reject(
+        new GatewayError('request_timeout', 'The request body did not arrive in time.', {
+          headers: { connection: 'close' },
+        }),
+      ),
+    )
+  })
+  try {
+    return await Promise.race([reading, late])
+  } finally {
+    disarm()
+  }
+}
+
+/** The error for a body over the limit, however it came; the connection is not kept, since the rest is not read. */
+export function tooLarge(bytesMax: number): GatewayError {
+  return new GatewayError('request_too_large', `The request body is larger than ${bytesMax} bytes.`, {
+    headers: { connection: 'close' },
+  })
+}
+
+async function count(exchange: Exchange, encoding: string | null): Promise<string> {
+  const { request, edge } = exchange
+  if (request.body === null) return ''
+  const decoder = new TextDecoder()
+  let total = 0
+  let text = ''
+  for await (const bytes of decoded(request.body, encoding)) {
+    total += bytes.byteLength
+    if (total > edge.bodyBytesMax) throw tooLarge(edge.bodyBytesMax)
+    text += decoder.decode(bytes, { stream: true })
+  }
+  return text + decoder.decode()
+}
+
+async function* decoded(body: ReadableStream<Uint8Array>, encoding: string | null): AsyncIterable<Uint8Array> {
+  if (encoding === null || encoding === 'identity') {
+    yield* body
+    return
+  }
+  const create = DECODERS[encoding.toLowerCase()]
+  if (create === undefined) {
+    throw new GatewayError(
+      'unsupported_media_type',
+      'The content-encoding of the body is not supported; use gzip, deflate, br or none.',
+    )
+  }
+  const decoder = create()
+  const feed = async () => {
+    for await (const bytes of body)
+      if (!decoder.write(bytes)) await new Promise(resolve => decoder.once('drain', resolve))
+    decoder.end()
+  }
+  const feeding = feed().catch(error => decoder.emit('error', error))
+  try {
+    yield* decoder as unknown as AsyncIterable<Uint8Array>
+    await feeding
+  } catch (thrown) {
+    throw new GatewayError('invalid_request', 'The compressed body could not be read.', { cause: thrown })
+  }
+}

@@ -1,0 +1,51 @@
+import type { Registry } from './registry.ts'
+
+type Reference = { readonly $ref: string }
+
+const text = (description: string, example: string) => ({ description, schema: { type: 'string' as const }, example })
+const count = (description: string, example: number) => ({ description, schema: { type: 'integer' as const }, example })
+
+/** Every response header of the gateway, by its name. */
+export const HEADERS = {
+  'x-request-id': text(
+    'The id of this request, made by the gateway. Logs have it too: quote it when you ask for help.',
+    '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f',
+  ),
+  'x-citadel-model': text('The public name of the model that answered.', 'citadel-demo'),
+  'x-citadel-server': text('The id of the server that answered.', 'gpu-1'),
+  'x-citadel-attempts': count('How many attempts at servers this answer took.', 1),
+  'x-should-retry': text('`false` when trying again would only repeat what the gateway already tried.', 'false'),
+  'retry-after': count('Seconds until trying again can help.', 2),
+  'retry-after-ms': count('The same in milliseconds.', 1500),
+  'x-ratelimit-limit-requests': count('The limit that is tightest now, in requests.', 100),
+  'x-ratelimit-remaining-requests': count('How many requests it still admits.', 0),
+  'x-ratelimit-reset-requests': text('Until the limit is full again.', '1m30s'),
+  allow: text('The methods of this path.', 'GET, HEAD'),
+} as const
+
+export type HeaderName = keyof typeof HEADERS
+
+/** Makes the headers known to a document, so that responses can refer to them. */
+export function registerHeaders(registry: Registry): void {
+  for (const [name, header] of Object.entries(HEADERS)) registry.registerComponent('headers', name, header)
+}
+
+/** Refers to headers by name, `x-request-id` always among them. */
+export function headerReferences(names: readonly string[]): Record<string, Reference> {
+  return Object.fromEntries(['x-request-id', ...names].map(name => [name, { $ref: `#/components/headers/${name}` }]))
+}
+
+/** The headers that the error responses of a status have beside `x-request-id`. */
+export function errorHeaders(status: number): readonly HeaderName[] {
+  if (status === 429)
+    return [
+      'retry-after',
+      'retry-after-ms',
+      'x-should-retry',
+      'x-ratelimit-limit-requests',
+      'x-ratelimit-remaining-requests',
+      'x-ratelimit-reset-requests',
+    ]
+  if (status === 503) return ['retry-after', 'retry-after-ms', 'x-should-retry']
+  return status >= 500 ? ['x-should-retry'] : []
+}

@@ -1,0 +1,42 @@
+import type { z } from '@hono/zod-openapi'
+import type { Code } from '#core/errors.ts'
+import type { ErrorGroup } from './error-codes.ts'
+import type { CodeSample } from './samples.ts'
+
+/** A named example of a request body or an answer. */
+export interface Example {
+  readonly summary: string
+  readonly value: unknown
+}
+
+/** One form that an answer takes. */
+export interface Content {
+  readonly type: string
+  readonly schema: z.ZodType
+  readonly examples: Readonly<Record<string, Example>>
+}
+
+/** An answer that is no error body. */
+export interface Answer {
+  readonly description: string
+  readonly content: readonly Content[]
+  /** Names of response headers beside `x-request-id`. */
+  readonly headers?: readonly string[]
+}
+
+/** What the reference says of one operation; the route table adds path, method and who may call it. */
+export interface Operation {
+  readonly tag: 'Models' | 'Inference' | 'Health' | 'Service'
+  readonly summary: string
+  readonly description: string
+  /** Path parameters. */
+  readonly params?: z.ZodObject
+  readonly body?: { readonly schema: z.ZodType; readonly examples: Readonly<Record<string, Example>> }
+  /** By status; always with 200. */
+  readonly answers: Readonly<Record<number, Answer>>
+  /** What a request passes on its way, and so may fail at; everyone passes the guard. */
+  readonly passes: readonly ErrorGroup[]
+  /** Codes beside those of the groups. */
+  readonly errors?: readonly Code[]
+  readonly samples: readonly CodeSample[]
+}

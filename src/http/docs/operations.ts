@@ -1,0 +1,17 @@
+import type { Operation } from './operation.ts'
+import { chatOperations } from './operations/chat.ts'
+import { healthOperations } from './operations/health.ts'
+import { inferenceOperations } from './operations/inference.ts'
+import { modelOperations } from './operations/models.ts'
+import { serviceOperations } from './operations/service.ts'
+
+/** What the reference says of every operation, by its id. */
+export const operations = {
+  ...chatOperations,
+  ...inferenceOperations,
+  ...modelOperations,
+  ...healthOperations,
+  ...serviceOperations,
+} as const satisfies Record<string, Operation>
+
+export type OperationId = keyof typeof operations

@@ -1,0 +1,108 @@
+import { chatChunk, chatRequest, chatResponse } from '#wire/chat.ts'
+import type { Operation } from '../operation.ts'
+import { curlPost, node, python } from '../samples.ts'
+
+const plain = {
+  model: 'citadel-demo',
+  messages: [{ role: 'user', content: 'Say hello.' }],
+}
+
+const streamed = { ...plain, stream: true, stream_options: { include_usage: true } }
+
+const withTools = {
+  model: 'citadel-demo',
+  messages: [{ role: 'user', content: 'What is the weather in Lisbon?' }],
+  tools: [
+    {
+      type: 'function',
+      function: {
+        name: 'get_weather',
+        description: 'The weather of a city now.',
+        parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+      },
+    },
+  ],
+}
+
+const withFallbacks = { ...plain, model: 'chat', fallbacks: ['citadel-demo'] }
+
+const answer = {
+  id: 'chatcmpl-019a8f2e',
+  object: 'chat.completion',
+  created: 1795000000,
+  model: 'citadel-demo',
+  choices: [{ index: 0, message: { role: 'assistant', content: 'Hello!' }, finish_reason: 'stop' }],
+  usage: { prompt_tokens: 4, completion_tokens: 2, total_tokens: 6 },
+}
+
+const chunk = (choices: readonly object[], more: object = {}) =>
+  `data: ${JSON.stringify({ id: 'chatcmpl-019a8f2e', object: 'chat.completion.chunk', created: 1795000000, model: 'citadel-demo', choices, ...more })}`
+
+const events = [
+  chunk([{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }]),
+  chunk([{ index: 0, delta: { content: 'Hello!' }, finish_reason: null }]),
+  chunk([{ index: 0, delta: {}, finish_reason: 'stop' }]),
+  chunk([], { usage: answer.usage }),
+  'data: [DONE]',
+  '',
+].join('\n\n')
+
+/** The operation of `/v1/chat/completions`. */
+export const chatOperations = {
+  createChatCompletion: {
+    tag: 'Inference',
+    summary: 'Answer a conversation',
+    description: [
+      'Continues a conversation with a model. The gateway chooses a server of the model, and another one when that fails before the answer begins.',
+      'With `stream: true` in the body the answer comes as server-sent events, whatever the `accept` header says. A stream that ends well ends with `data: [DONE]`. When it breaks off, its last event is `data: {"error": …}` and there is no `[DONE]`.',
+      'Fields that are not documented here are passed on to the model server unchanged.',
+    ].join('\n\n'),
+    body: {
+      schema: chatRequest,
+      examples: {
+        plain: { summary: 'A plain answer', value: plain },
+        streamed: { summary: 'A streamed answer with its usage', value: streamed },
+        tools: { summary: 'A tool that the model may call', value: withTools },
+        fallbacks: { summary: 'Another model when the first one fails', value: withFallbacks },
+      },
+    },
+    answers: {
+      200: {
+        description: 'The answer: one JSON object, or a stream of events when the body asked for it.',
+        headers: ['x-citadel-model', 'x-citadel-server', 'x-citadel-attempts'],
+        content: [
+          {
+            type: 'application/json',
+            schema: chatResponse,
+            examples: { plain: { summary: 'A plain answer', value: answer } },
+          },
+          {
+            type: 'text/event-stream',
+            schema: chatChunk,
+            examples: { streamed: { summary: 'The events of a stream', value: events } },
+          },
+        ],
+      },
+    },
+    passes: ['caller', 'body', 'model'],
+    samples: [
+      curlPost('/v1/chat/completions', { ...plain, stream: true }, { stream: true }),
+      node(`
+const stream = await client.chat.completions.create({
+  model: 'citadel-demo',
+  messages: [{ role: 'user', content: 'Say hello.' }],
+  stream: true,
+})
+for await (const chunk of stream) process.stdout.write(chunk.choices[0]?.delta.content ?? '')`),
+      python(`
+stream = client.chat.completions.create(
+    model="citadel-demo",
+    messages=[{"role": "user", "content": "Say hello."}],
+    stream=True,
+)
+for chunk in stream:
+    if chunk.choices:
+        print(chunk.choices[0].delta.content or "", end="")`),
+    ],
+  },
+} as const satisfies Record<string, Operation>

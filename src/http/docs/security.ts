@@ -1,0 +1,35 @@
+import type { Registry } from './registry.ts'
+
+type Requirement = Record<string, string[]>
+
+const SCHEMES = {
+  bearer: {
+    type: 'http' as const,
+    scheme: 'bearer',
+    description: '`authorization: Bearer KEY`, as every OpenAI client sends it.',
+  },
+  'x-api-key': { type: 'apiKey' as const, in: 'header' as const, name: 'x-api-key', description: '`x-api-key: KEY`.' },
+  'api-key': { type: 'apiKey' as const, in: 'header' as const, name: 'api-key', description: '`api-key: KEY`.' },
+}
+
+const KEYED: readonly Requirement[] = Object.keys(SCHEMES).map(name => ({ [name]: [] }))
+
+/** Makes the three ways of sending a key known to a document. */
+export function registerSecurity(registry: Registry): void {
+  for (const [name, scheme] of Object.entries(SCHEMES)) registry.registerComponent('securitySchemes', name, scheme)
+}
+
+/** Which keys a role needs: none, one unless authentication is off, or always one. */
+export function securityOf(role: string): Requirement[] {
+  if (role === 'anyone' || role === 'anonymous') return []
+  const optional = role === 'caller' || role === 'observer'
+  return optional ? [...KEYED, {}] : [...KEYED]
+}
+
+/** Says in words who may call an operation. */
+export function describeRole(role: string): string {
+  if (role === 'anyone' || role === 'anonymous') return 'Open to anyone; no key is read.'
+  if (role === 'caller') return 'Needs a key unless authentication is off.'
+  if (role === 'observer') return 'Needs a key with the role viewer or more unless authentication is off.'
+  return `Always needs a key with the role ${role} or more.`
+}

@@ -1,0 +1,27 @@
+import type { Caller } from '#core/caller.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { Bucket } from '#core/limiter.ts'
+
+/** Who may use a route, as the table of routes says. */
+export type Access = 'anyone' | 'caller' | 'observer' | 'viewer' | 'operator' | 'admin'
+
+/** What the edge reads of the configuration: made anew at each reload, never changed. */
+export interface Edge {
+  readonly serviceName: string
+  readonly version: string
+  /** Only names of this machine are accepted as `Host`: a page that points its own name here must not get in. */
+  readonly loopbackOnly: boolean
+  originAllowed(origin: string): boolean
+  readonly corsCredentials: boolean
+  readonly bodyBytesMax: number
+  readonly bodyTimeoutMs: number
+  /** The client's address, seen through the proxies that are trusted. */
+  clientAddress(peer: string, forwardedFor: string | null): string
+  identify(headers: Headers): Caller | GatewayError
+  authorize(caller: Caller, access: Access): GatewayError | null
+  /** The buckets that a request takes from; none when limits are off. */
+  buckets(caller: Caller, address: string): readonly Bucket[]
+  readonly fullHeaders: boolean
+  /** How long an idle connection is kept, in seconds. */
+  readonly keepAliveSeconds: number
+}

@@ -1,0 +1,34 @@
+import { GatewayError, toErrorBody } from '#core/errors.ts'
+import type { Exchange } from './exchange.ts'
+import { json } from './reply.ts'
+
+/** SDKs ignore a wait of more than a minute and would retry at once instead. */
+const RETRY_MS_MAX = 60_000
+
+/** Writes an error as OpenAI does: the one place that turns a code into a response. */
+export function errorResponse(exchange: Exchange, error: GatewayError): Response | Promise<Response> {
+  const { headers, record } = exchange
+  record.code = error.code
+  record.error = error
+  if (record.outcome === 'ok') record.outcome = 'denied'
+  Object.assign(headers, error.headers)
+  if (error.retryAfterMs !== null) {
+    const ms = Math.max(1, Math.ceil(error.retryAfterMs))
+    headers['retry-after'] = String(Math.ceil(ms / 1000))
+    headers['retry-after-ms'] = String(ms)
+    if (ms > RETRY_MS_MAX) headers['x-should-retry'] = 'false'
+  }
+  if (error.shouldRetry !== null) headers['x-should-retry'] = String(error.shouldRetry)
+  return json(exchange, toErrorBody(error), error.status)
+}
+
+/** The error for a path that no route has. */
+export function unknownPath(path: string): GatewayError {
+  if (path.startsWith('/v1/v1/')) {
+    return new GatewayError(
+      'not_found',
+      'There is no /v1/v1: the base URL of your client must end in /v1 once, not twice.',
+    )
+  }
+  return new GatewayError('not_found', `Nothing is served at ${path.slice(0, 200)}. The API is described at /docs.`)
+}

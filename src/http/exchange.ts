@@ -1,0 +1,35 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import type { Caller } from '#core/caller.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { Scope } from '#core/scope.ts'
+import type { Edge } from './edge.ts'
+
+/** What the server knows of the connection that a request came on; all that a test has to supply. */
+export interface Connection {
+  /** The peer's address; empty when unknown. */
+  readonly address: string
+  /** Sets how long the connection may be silent, in seconds; 0 = for ever. */
+  idle(seconds: number): void
+}
+
+/** One request on its way through the edge. Hono carries it as its bindings. */
+export interface Exchange {
+  readonly request: Request
+  readonly connection: Connection
+  readonly record: RequestRecord
+  /** The edge's settings as they were when the request came. */
+  readonly edge: Edge
+  /** Ends when the client leaves. */
+  readonly scope: Scope
+  /** The headers that every answer to this request carries; steps add to them before there is an answer. */
+  readonly headers: Record<string, string>
+  /** Who asks; set by `authenticate`. */
+  caller: Caller | null
+  /** Whether the answer goes on after the handler has returned. */
+  streaming: boolean
+}
+
+export type Env = { Bindings: Exchange }
+export type GatewayContext = Context<Env>
+export type Middleware = MiddlewareHandler<Env>
+export type Handler = (c: GatewayContext) => Response | Promise<Response>

@@ -1,0 +1,22 @@
+import { GatewayError } from '#core/errors.ts'
+import type { Access } from '../edge.ts'
+import type { Middleware } from '../exchange.ts'
+
+/** Finds out who asks and whether the route is theirs. */
+export function authenticate(access: Access): Middleware {
+  return function authenticate(c, next) {
+    const exchange = c.env
+    const { request, edge, record } = exchange
+    const forwarded = request.headers.get('x-forwarded-for')
+    if (forwarded !== null) record.address = edge.clientAddress(exchange.connection.address, forwarded)
+    if (access === 'anyone') return next()
+    const caller = edge.identify(request.headers)
+    if (caller instanceof GatewayError) throw caller
+    exchange.caller = caller
+    record.caller = caller.id
+    record.tenant = caller.tenant
+    const refusal = edge.authorize(caller, access)
+    if (refusal !== null) throw refusal
+    return next()
+  }
+}

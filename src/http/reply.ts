@@ -1,0 +1,40 @@
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { Exchange } from './exchange.ts'
+
+const COMPRESS_CHARACTERS_MIN = 1024
+const compress = promisify(gzip)
+
+/** Answers with JSON; `body` is a value, or text that is JSON already. */
+export function json(exchange: Exchange, body: unknown, status = 200): Response | Promise<Response> {
+  return text(exchange, typeof body === 'string' ? body : JSON.stringify(body), 'application/json', status)
+}
+
+/** Answers with text of any type, compressed when it is worth it and the client accepts that. */
+export function text(exchange: Exchange, body: string, type: string, status = 200): Response | Promise<Response> {
+  const { headers } = exchange
+  headers['content-type'] = type
+  if (body.length > COMPRESS_CHARACTERS_MIN && acceptsGzip(exchange.request)) return compressed(exchange, body, status)
+  return new Response(body, { status, headers })
+}
+
+/** Answers with server-sent events: never compressed, never cached, never held back by a proxy. */
+export function eventStream(exchange: Exchange, body: ReadableStream<Uint8Array>): Response {
+  const { headers } = exchange
+  headers['content-type'] = 'text/event-stream; charset=utf-8'
+  headers['cache-control'] = 'no-cache, no-transform'
+  headers['x-accel-buffering'] = 'no'
+  return new Response(body, { status: 200, headers })
+}
+
+function acceptsGzip(request: Request): boolean {
+  const accepted = request.headers.get('accept-encoding')
+  return accepted !== null && /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(accepted)
+}
+
+async function compressed(exchange: Exchange, body: string, status: number): Promise<Response> {
+  const { headers } = exchange
+  headers['content-encoding'] = 'gzip'
+  headers.vary = headers.vary === undefined ? 'Accept-Encoding' : `${headers.vary}, Accept-Encoding`
+  return new Response(await compress(body), { status, headers })
+}

@@ -1,0 +1,119 @@
+import type { Access } from './edge.ts'
+import type { Handler } from './exchange.ts'
+import { asset, docsPage, openapiDocument, root, schemaDocument } from './routes/documentation.ts'
+import { health, healthDetailed, livez, modelsStatus, providers, readyz } from './routes/health.ts'
+import { metricsText } from './routes/metrics.ts'
+import { modelCall } from './routes/model-call.ts'
+import { model, models } from './routes/models.ts'
+import type { Services } from './services.ts'
+
+/** One line of the table of routes. */
+export interface Route {
+  readonly method: 'GET' | 'POST'
+  /** In Hono's form; `{.+}` lets a parameter hold slashes. */
+  readonly path: string
+  readonly access: Access
+  /** The operation's id in the API document; `null` for what is no part of the API. */
+  readonly operation: string | null
+  readonly handler: Handler
+  /** Whether requests take from the caller's token buckets. */
+  readonly limited?: boolean
+}
+
+/** Everything that the gateway serves. Data-plane paths are also served without `/v1`, every path also with a slash
+ * at its end. */
+export function createRoutes(services: Services): readonly Route[] {
+  const { extraPaths } = services
+  const table: Route[] = [
+    {
+      method: 'POST',
+      path: '/v1/chat/completions',
+      access: 'caller',
+      operation: 'createChatCompletion',
+      handler: modelCall('chat', services),
+      limited: true,
+    },
+    {
+      method: 'POST',
+      path: '/v1/completions',
+      access: 'caller',
+      operation: 'createCompletion',
+      handler: modelCall('completions', services),
+      limited: true,
+    },
+    {
+      method: 'POST',
+      path: '/v1/embeddings',
+      access: 'caller',
+      operation: 'createEmbedding',
+      handler: modelCall('embeddings', services),
+      limited: true,
+    },
+    { method: 'GET', path: '/v1/models', access: 'caller', operation: 'listModels', handler: models(services) },
+    {
+      method: 'GET',
+      path: '/v1/models/:id{.+}',
+      access: 'caller',
+      operation: 'retrieveModel',
+      handler: model(services),
+    },
+    {
+      method: 'GET',
+      path: '/v1/providers',
+      access: 'observer',
+      operation: 'listProviders',
+      handler: providers(services),
+    },
+    {
+      method: 'GET',
+      path: '/models/status',
+      access: 'observer',
+      operation: 'getModelsStatus',
+      handler: modelsStatus(services),
+    },
+    { method: 'GET', path: '/health', access: 'anyone', operation: 'getHealth', handler: health(services) },
+    { method: 'GET', path: '/v1/health', access: 'anyone', operation: null, handler: health(services) },
+    {
+      method: 'GET',
+      path: '/health/detailed',
+      access: 'observer',
+      operation: 'getHealthDetailed',
+      handler: healthDetailed(services),
+    },
+    { method: 'GET', path: '/livez', access: 'anyone', operation: 'getLiveness', handler: livez() },
+    { method: 'GET', path: '/readyz', access: 'anyone', operation: 'getReadiness', handler: readyz(services) },
+    { method: 'GET', path: '/metrics', access: 'observer', operation: 'getMetrics', handler: metricsText(services) },
+    { method: 'GET', path: '/v1/metrics', access: 'observer', operation: null, handler: metricsText(services) },
+    {
+      method: 'GET',
+      path: '/openapi.json',
+      access: 'anyone',
+      operation: 'getOpenapi',
+      handler: openapiDocument(() => table, services),
+    },
+    {
+      method: 'GET',
+      path: '/schema.json',
+      access: 'anyone',
+      operation: 'getConfigSchema',
+      handler: schemaDocument(services),
+    },
+    { method: 'GET', path: '/docs', access: 'anyone', operation: 'getDocs', handler: docsPage(services) },
+    { method: 'GET', path: '/docs/assets/:name', access: 'anyone', operation: null, handler: asset(services) },
+    { method: 'GET', path: '/docs/:slug', access: 'anyone', operation: null, handler: docsPage(services) },
+    { method: 'GET', path: '/', access: 'anyone', operation: 'getRoot', handler: root(services) },
+  ]
+  const taken = new Set(table.map(route => route.path))
+  const extra: Route[] = []
+  if (!taken.has(extraPaths.health))
+    extra.push({ method: 'GET', path: extraPaths.health, access: 'anyone', operation: null, handler: health(services) })
+  if (!taken.has(extraPaths.metrics))
+    extra.push({
+      method: 'GET',
+      path: extraPaths.metrics,
+      access: 'observer',
+      operation: null,
+      handler: metricsText(services),
+    })
+  return [...table, ...extra]
+}

@@ -1,0 +1,92 @@
+import { GatewayError } from '#core/errors.ts'
+import type { Exchange, Handler } from '../exchange.ts'
+import { json, text } from '../reply.ts'
+import type { Route } from '../routes.ts'
+import type { Services } from '../services.ts'
+
+type Docs = ReturnType<typeof import('../docs/page.ts')['createDocs']>
+
+/** `GET /openapi.json`: made from the table of routes that serves, on first use. */
+export function openapiDocument(routes: () => readonly Route[], services: Services): Handler {
+  let document: Promise<string> | null = null
+  const build = async () => {
+    const { buildOpenapi } = await import('../docs/openapi.ts')
+    const documented = routes().flatMap(({ operation, method, path, access }) =>
+      operation === null ? [] : [{ method, path, role: access, operation }],
+    )
+    return JSON.stringify(buildOpenapi(documented, { version: services.edge().version, serverUrl: '/' }))
+  }
+  return async c => {
+    document ??= build()
+    return json(c.env, await document)
+  }
+}
+
+/** `GET /schema.json`: the JSON Schema of the configuration. */
+export function schemaDocument(services: Services): Handler {
+  let document: Promise<unknown> | null = null
+  return async c => {
+    document ??= services.configSchema()
+    return json(c.env, await document)
+  }
+}
+
+/** `GET /docs` and its pages. */
+export function docsPage(services: Services): Handler {
+  const docs = lazyDocs(services)
+  return async c => {
+    const slug = c.req.param('slug') ?? ''
+    const page = await (await docs()).page(slug)
+    if (page === null)
+      throw new GatewayError('not_found', `There is no page of the documentation at /docs/${slug.slice(0, 100)}.`)
+    return html(c.env, page)
+  }
+}
+
+/** `GET /docs/assets/{name}`: scripts and styles, from this origin only. */
+export function asset(services: Services): Handler {
+  const docs = lazyDocs(services)
+  return async c => {
+    const name = c.req.param('name') ?? ''
+    const found = await (await docs()).asset(name)
+    if (found === null) throw new GatewayError('not_found', 'There is no such asset.')
+    return new Response(found.body as Uint8Array<ArrayBuffer>, { headers: { ...c.env.headers, ...found.headers } })
+  }
+}
+
+/** `GET /`: the documentation for a browser, a few words for everything else. */
+export function root(services: Services): Handler {
+  const docs = lazyDocs(services)
+  return async c => {
+    c.env.headers.vary = 'Accept'
+    if (c.env.request.headers.get('accept')?.includes('text/html')) {
+      const page = await (await docs()).page('')
+      if (page !== null) return html(c.env, page)
+    }
+    const { serviceName, version } = services.edge()
+    return json(c.env, {
+      gateway: serviceName,
+      version,
+      docs: '/docs',
+      api: '/v1',
+      openapi: '/openapi.json',
+      health: '/health',
+    })
+  }
+}
+
+function html(
+  exchange: Exchange,
+  page: { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string },
+): Response | Promise<Response> {
+  Object.assign(exchange.headers, page.headers)
+  return text(exchange, page.body, page.headers['content-type'] ?? 'text/html; charset=utf-8', page.status)
+}
+
+function lazyDocs(services: Services): () => Promise<Docs> {
+  let docs: Promise<Docs> | null = null
+  return () => {
+    docs ??= import('../docs/page.ts').then(({ createDocs }) => createDocs({ version: services.edge().version }))
+    return docs
+  }
+}

@@ -1,0 +1,72 @@
+import { canServe, countServers, fleetStatus, listModelStatus, listProviders, listServers } from '#gateway/manage.ts'
+import type { Handler } from '../exchange.ts'
+import { json } from '../reply.ts'
+import type { Services } from '../services.ts'
+
+/** `GET /health`: 200 while something can be served, 503 when nothing can. */
+export function health(services: Services): Handler {
+  return c => {
+    const body = summary(services)
+    return json(c.env, body, body.status === 'unhealthy' ? 503 : 200)
+  }
+}
+
+/** `GET /health/detailed`: the same with every server and the process itself. */
+export function healthDetailed(services: Services): Handler {
+  return c => {
+    const own = services.process
+    const cpu = own.cpu()
+    const body = {
+      ...summary(services),
+      servers: listServers(services.fleet()),
+      memory: { rss_bytes: own.rss(), heap_used_bytes: own.heapUsed() },
+      cpu: { user_seconds: cpu.user, system_seconds: cpu.system },
+      workers: own.workers(),
+      event_loop_lag_ms: own.eventLoopLagMs(),
+    }
+    return json(c.env, body, body.status === 'unhealthy' ? 503 : 200)
+  }
+}
+
+/** `GET /livez`: the event loop turns. */
+export function livez(): Handler {
+  return c => json(c.env, { status: 'ok' })
+}
+
+/** `GET /readyz`: can serve at least one model, and is not about to stop. */
+export function readyz(services: Services): Handler {
+  return c => {
+    const reason = !services.accepting()
+      ? 'the gateway is shutting down'
+      : canServe(services.fleet())
+        ? null
+        : 'no model can be served now'
+    return json(c.env, { status: reason === null ? 'ready' : 'not_ready', reason }, reason === null ? 200 : 503)
+  }
+}
+
+/** `GET /models/status`: every model with its targets. */
+export function modelsStatus(services: Services): Handler {
+  return c => json(c.env, { models: listModelStatus(services.fleet()) })
+}
+
+/** `GET /v1/providers`: the servers by kind. */
+export function providers(services: Services): Handler {
+  return c => json(c.env, { object: 'list', data: listProviders(services.fleet()) })
+}
+
+function summary(services: Services) {
+  const fleet = services.fleet()
+  const { serviceName, version } = services.edge()
+  const now = services.clock.time()
+  return {
+    status: fleetStatus(fleet),
+    gateway: serviceName,
+    version,
+    uptime: Math.floor((now - services.process.startedAt) / 1000),
+    timestamp: new Date(now).toISOString(),
+    models: [...fleet.snapshot.models.keys()].sort(),
+    services: { api: services.accepting() ? 'healthy' : 'draining' },
+    servers: countServers(fleet),
+  }
+}

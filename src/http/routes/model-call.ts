@@ -1,0 +1,94 @@
+import type { Endpoint } from '#core/call.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Wishes } from '#gateway/pipeline.ts'
+import { parseTraceparent } from '#lib/traceparent.ts'
+import { readBody } from '../body.ts'
+import type { Exchange, Handler } from '../exchange.ts'
+import { settled } from '../middleware/observe.ts'
+import { eventStream, json } from '../reply.ts'
+import type { Services } from '../services.ts'
+
+/** After this long without an answer a connection is told to bear the silence, in milliseconds: well within the time
+ * after which the server would close it as idle, and long enough that ordinary calls never need to. */
+const PATIENCE_MS = 15_000
+
+/** Creates the handler of an endpoint that calls a model: all the edge does is read, hand over and write. */
+export function modelCall(endpoint: Endpoint, services: Services): Handler {
+  return async c => {
+    const exchange = c.env
+    const { record, headers, scope, request, connection, edge, caller } = exchange
+    if (!services.accepting())
+      throw new GatewayError('server_shutting_down', 'The gateway is shutting down.', { retryAfterMs: 1000 })
+    if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
+    const traceparent = request.headers.get('traceparent')
+    if (traceparent !== null) record.traceparent = parseTraceparent(traceparent)
+    const text = await readBody(exchange, services.clock)
+    let patient = false
+    const beat = services.clock.after(PATIENCE_MS, () => {
+      patient = true
+      connection.idle(0)
+    })
+    const rearm = () => {
+      if (patient) connection.idle(edge.keepAliveSeconds)
+    }
+    try {
+      const { live, body } = await services.run({
+        endpoint,
+        text,
+        caller,
+        record,
+        scope,
+        wishes: wishesOf(request.headers),
+        onStreamEnd() {
+          rearm()
+          endStream(exchange, services)
+        },
+      })
+      headers['x-citadel-model'] = live.model.name
+      headers['x-citadel-server'] = live.target.server.id
+      headers['x-citadel-attempts'] = String(record.attempts.length)
+      if (typeof body === 'string') {
+        rearm()
+        return json(exchange, body)
+      }
+      patient = true
+      connection.idle(0)
+      exchange.streaming = true
+      return eventStream(exchange, body)
+    } catch (thrown) {
+      rearm()
+      throw thrown
+    } finally {
+      beat()
+    }
+  }
+}
+
+function endStream(exchange: Exchange, services: Services): void {
+  const handedOver = exchange.streaming && exchange.record.status !== 0
+  exchange.streaming = false
+  if (handedOver) settled(exchange, services.journal, services.clock)
+}
+
+const NO_WISHES: Wishes = { server: null, strategy: null, timeoutMs: null, maxAttempts: null }
+
+function wishesOf(headers: Headers): Wishes {
+  const server = headers.get('x-citadel-server')
+  const strategy = headers.get('x-citadel-strategy')
+  const timeout = headers.get('x-citadel-timeout-ms')
+  const attempts = headers.get('x-citadel-max-attempts')
+  if (server === null && strategy === null && timeout === null && attempts === null) return NO_WISHES
+  return {
+    server,
+    strategy,
+    timeoutMs: count('x-citadel-timeout-ms', timeout),
+    maxAttempts: count('x-citadel-max-attempts', attempts),
+  }
+}
+
+function count(name: string, value: string | null): number | null {
+  if (value === null) return null
+  const number = Number(value)
+  if (Number.isInteger(number) && number > 0) return number
+  throw new GatewayError('invalid_request', `The header ${name} must be a positive whole number.`, { param: name })
+}

@@ -1,0 +1,41 @@
+import { GatewayError } from '#core/errors.ts'
+import { findModel, listModels } from '#gateway/manage.ts'
+import { closest } from '#lib/closest.ts'
+import type { GatewayContext, Handler } from '../exchange.ts'
+import { json } from '../reply.ts'
+import type { Services } from '../services.ts'
+
+/** `GET /v1/models`: what the caller may use. */
+export function models(services: Services): Handler {
+  return c => json(c.env, { object: 'list', data: listModels(services.fleet().snapshot, callerOf(c)) })
+}
+
+/** `GET /v1/models/{id}`: ids may hold slashes and colons. */
+export function model(services: Services): Handler {
+  return c => {
+    const { snapshot } = services.fleet()
+    const id = (c.req.param('id') ?? '').replace(/\/$/, '')
+    const caller = callerOf(c)
+    const found = findModel(snapshot, caller, id)
+    if (found !== null) return json(c.env, found)
+    const names = closest(
+      id,
+      listModels(snapshot, caller).map(entry => entry.id),
+      3,
+    )
+    const hint = names.length > 0 ? ` Did you mean ${names.map(name => `"${name}"`).join(', ')}?` : ''
+    throw new GatewayError(
+      'model_not_found',
+      `The model "${id.slice(0, 200)}" does not exist or is not yours to use.${hint}`,
+      {
+        param: 'model',
+      },
+    )
+  }
+}
+
+function callerOf(c: GatewayContext) {
+  const { caller } = c.env
+  if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
+  return caller
+}

@@ -1,0 +1,35 @@
+import type { Clock } from '#core/clock.ts'
+import type { Journal } from '#core/journal.ts'
+import type { Limiter } from '#core/limiter.ts'
+import type { FleetView } from '#gateway/manage.ts'
+import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
+import type { Edge } from './edge.ts'
+
+/** What the process knows of itself. */
+export interface ProcessView {
+  readonly startedAt: number
+  rss(): number
+  heapUsed(): number
+  cpu(): { readonly user: number; readonly system: number }
+  eventLoopLagMs(): number
+  workers(): number
+}
+
+/** Everything that the routes call; put together once, by the composition root. */
+export interface Services {
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly limiter: Limiter
+  readonly newId: (time: number) => string
+  /** The edge's settings now; a request takes one and keeps it. */
+  readonly edge: () => Edge
+  readonly run: (request: ModelRequest) => Promise<Answer>
+  readonly fleet: () => FleetView
+  readonly metrics: { render(): Promise<string>; readonly contentType: string }
+  readonly process: ProcessView
+  readonly configSchema: () => Promise<unknown>
+  /** False once the gateway has begun to stop. */
+  readonly accepting: () => boolean
+  /** The paths at which operators also want the health page and the metrics. */
+  readonly extraPaths: { readonly health: string; readonly metrics: string }
+}

@@ -1,0 +1,92 @@
+import { GatewayError } from '#core/errors.ts'
+import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
+import type { Head } from '../provider.ts'
+import { invalidAnswer, retryAfterOf, toUpstreamError, type UpstreamFailure } from '../upstream-error.ts'
+
+/** Reads an answer outside 2xx, whatever its body is.
+ *
+ * @param nowEpochMs Only read for a `Retry-After` that is a date. */
+export function fromErrorResponse(head: Head, body: string, nowEpochMs: number = Date.now()): GatewayError {
+  const failure = readFailure(parseJson(body))
+  if (isWrongAddress(head.status, failure)) return invalidAnswer(`HTTP ${head.status}: no such path`, body.slice(0, 500))
+  return toUpstreamError(head.status, failure, retryAfterOf(head, nowEpochMs))
+}
+
+/** Reads an error that came under HTTP 200: as the whole body, or as one event of a stream. */
+export function fromErrorBody(body: unknown): GatewayError {
+  const failure = readFailure(body)
+  const status = inBandStatus(body, failure)
+  if (status < 500) return toUpstreamError(status, failure)
+  return new GatewayError('upstream_error', 'The model server answered with an error.', { cause: failure })
+}
+
+/** Whether a parsed 2xx body or event is an error: OpenAI's shape, vLLM's, FastAPI's, or a bare message. */
+export function isErrorBody(body: JsonObject): boolean {
+  if (body.error || body.object === 'error') return true
+  return body.choices === undefined && body.data === undefined && (Boolean(body.detail) || typeof body.message === 'string')
+}
+
+/** Reads what a server says of its failure from any of the shapes that are in use. */
+export function readFailure(body: unknown): UpstreamFailure {
+  if (typeof body === 'string') return { message: body, code: null, type: null, param: null }
+  if (!isObject(body)) return { message: '', code: null, type: null, param: null }
+  const error = isObject(body.error) ? body.error : body
+  return {
+    message: messageOf(body.error, error, body),
+    code: wordOf(error.code) ?? wordOf(body.code),
+    type: wordOf(error.type),
+    param: wordOf(error.param),
+  }
+}
+
+function messageOf(given: unknown, error: JsonObject, body: JsonObject): string {
+  if (typeof given === 'string') return given
+  const inner = isObject(error.metadata) ? error.metadata.raw : undefined
+  // OpenRouter wraps the words of the server behind it.
+  if (typeof inner === 'string' && error.message === 'Provider returned error') {
+    const wrapped = readFailure(parseJson(inner) ?? inner).message
+    if (wrapped !== '') return wrapped
+  }
+  if (typeof error.message === 'string') return error.message
+  return textOf(error.message) || textOf(error.detail) || textOf(body.detail)
+}
+
+/** FastAPI puts a list of problems, each with its place, where others put a sentence. */
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  if (Array.isArray(value)) return value.map(problemOf).filter(Boolean).join('; ')
+  return isObject(value) ? JSON.stringify(value) : ''
+}
+
+function problemOf(problem: unknown): string {
+  if (!isObject(problem)) return typeof problem === 'string' ? problem : ''
+  const place = Array.isArray(problem.loc) ? `${problem.loc.filter(part => part !== 'body').join('.')}: ` : ''
+  return place + (wordOf(problem.msg) ?? wordOf(problem.message) ?? '')
+}
+
+function wordOf(value: unknown): string | null {
+  if (typeof value === 'number') return String(value)
+  return typeof value === 'string' && value !== '' ? value : null
+}
+
+/** An unknown path is a mistake in the configuration, not the caller's, and says nothing of a model. */
+function isWrongAddress(status: number, failure: UpstreamFailure): boolean {
+  return status === 405 || (status === 404 && /^(?:(?:page )?not found\W*)?$/i.test(failure.message))
+}
+
+const WORDS: readonly (readonly [RegExp, number])[] = [
+  [/rate.?limit|too.?many.?requests|quota/i, 429],
+  [/authentication|invalid.?api.?key|permission|unauthorized/i, 401],
+  [/not.?found/i, 404],
+  [/invalid|bad.?request|context.?length|content.?filter|unsupported|unprocessable/i, 400],
+]
+
+/** The HTTP status that an error under HTTP 200 would have had. */
+function inBandStatus(body: unknown, failure: UpstreamFailure): number {
+  const error = isObject(body) && isObject(body.error) ? body.error : isObject(body) ? body : {}
+  for (const value of [error.status_code, error.status, Number(failure.code ?? Number.NaN)]) {
+    if (typeof value === 'number' && value >= 400 && value < 600) return value
+  }
+  const words = `${failure.code ?? ''} ${failure.type ?? ''}`
+  return WORDS.find(([pattern]) => pattern.test(words))?.[1] ?? 500
+}

@@ -1,0 +1,80 @@
+import type { Call, Endpoint } from '#core/call.ts'
+import type { Server, Target } from '#core/servers.ts'
+import { isObject, type JsonValue, patchMembers, topLevelMembers } from '#lib/json.ts'
+import type { Outgoing } from '../provider.ts'
+
+const PATHS: Readonly<Record<Endpoint, string>> = {
+  chat: '/chat/completions',
+  completions: '/completions',
+  embeddings: '/embeddings',
+}
+
+/** Builds the request of a call. */
+export function toRequest(call: Call, target: Target, secret: string | null): Outgoing {
+  return {
+    method: 'POST',
+    url: endpointUrl(target.server.baseUrl, PATHS[call.endpoint]),
+    headers: toPostHeaders(call, target.server, secret, 'text/event-stream'),
+    body: toBody(call, target.upstreamModel),
+  }
+}
+
+/** The headers of a model call; nothing that the caller's client sent is among them.
+ *
+ * @param streamType The media type of the dialect's streams. */
+export function toPostHeaders(call: Call, server: Server, secret: string | null, streamType: string) {
+  // A server that fails before its stream begins answers with JSON, so that stays acceptable.
+  const accept = call.stream ? `${streamType}, application/json` : 'application/json'
+  const headers = toHeaders(server, secret, accept)
+  headers['content-type'] = 'application/json'
+  if (call.traceparent !== null) headers.traceparent = call.traceparent
+  return headers
+}
+
+/** The headers of any request to a server. The server's configured ones win. */
+export function toHeaders(server: Server, secret: string | null, accept = 'application/json'): Record<string, string> {
+  // Compressed streams arrive in lumps, and inflating them costs more than the bytes saved inside a data centre.
+  const headers: Record<string, string> = { accept, 'accept-encoding': 'identity' }
+  if (secret !== null) headers.authorization = `Bearer ${secret}`
+  for (const name in server.headers) headers[name.toLowerCase()] = server.headers[name] ?? ''
+  return headers
+}
+
+/** Appends a path to a base address, before its query when it has one (`?api-version=…`). */
+export function endpointUrl(baseUrl: string, path: string): string {
+  const query = baseUrl.indexOf('?')
+  return query < 0 ? baseUrl + path : baseUrl.slice(0, query) + path + baseUrl.slice(query)
+}
+
+/** The body as it goes upstream: the caller's own bytes with what must differ patched, or the object written anew. */
+export function toBody(call: Call, model: string): string {
+  const changes = changesOf(call, model)
+  if (call.source !== null) {
+    if (changes.size === 0) return call.source
+    const members = topLevelMembers(call.source)
+    if (members !== null) return patchMembers(call.source, members, changesToText(changes))
+  }
+  if (changes.size === 0) return JSON.stringify(call.body)
+  // A member that is undefined is left out by the writer.
+  return JSON.stringify({ ...call.body, ...Object.fromEntries(changes) })
+}
+
+/** What must differ from the caller's body; `undefined` takes a member out. */
+function changesOf(call: Call, model: string): Map<string, JsonValue> {
+  const { body } = call
+  const changes = new Map<string, JsonValue>()
+  if (body.model !== model) changes.set('model', model)
+  if (body.fallbacks !== undefined) changes.set('fallbacks', undefined)
+  if (body.cache !== undefined) changes.set('cache', undefined)
+  if (call.stream && call.endpoint !== 'embeddings') {
+    const options = isObject(body.stream_options) ? body.stream_options : {}
+    if (options.include_usage !== true) changes.set('stream_options', { ...options, include_usage: true })
+  }
+  return changes
+}
+
+function changesToText(changes: ReadonlyMap<string, JsonValue>): Map<string, string | null> {
+  const texts = new Map<string, string | null>()
+  for (const [key, value] of changes) texts.set(key, value === undefined ? null : JSON.stringify(value))
+  return texts
+}

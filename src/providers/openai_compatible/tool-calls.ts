@@ -1,0 +1,93 @@
+import { sha256 } from '#lib/hash.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+
+/** A tool call that has begun in a stream. */
+export interface OpenToolCall {
+  readonly id: string
+  readonly name: string
+  /** Its place as the caller sees it. */
+  readonly index: number
+}
+
+/** The tool calls of one choice that have begun, by the index that the server gave them. */
+export type OpenToolCalls = ReadonlyMap<number, OpenToolCall>
+
+/** Makes an id for a tool call that came without one: the same answer always gets the same ids. */
+export function toolCallId(seed: string, index: number): string {
+  return `call_${sha256(`${seed}:${index}`).slice(0, 24)}`
+}
+
+/** Completes a whole tool call: id, type and arguments as text; the same object when nothing had to change. */
+export function fitToolCall(call: JsonObject, index: number, seed: string): JsonObject {
+  const id = isText(call.id) ? call.id : toolCallId(seed, index)
+  const type = isText(call.type) ? call.type : 'function'
+  const functionPart = type === 'function' ? fitFunction(call.function) : call.function
+  if (id === call.id && type === call.type && functionPart === call.function) return call
+  return { ...call, id, type, function: functionPart }
+}
+
+/** Fits the tool calls of one delta to what OpenAI streams: the first delta of a call is complete, later ones repeat
+ * neither id nor name (accumulating clients would append them).
+ *
+ * @param seed What ids are made from where the server gives none.
+ * @returns The calls and what is open now; the same objects when nothing changed. */
+export function fitToolCallDeltas(
+  calls: readonly JsonValue[],
+  open: OpenToolCalls,
+  seed: string,
+): { readonly calls: readonly JsonValue[]; readonly open: OpenToolCalls } {
+  let now = open
+  const fitted = calls.map(call => {
+    if (!isObject(call)) return call
+    const place = typeof call.index === 'number' ? call.index : guessIndex(call, now)
+    const known = now.get(place)
+    if (known !== undefined && !isAnother(call, known)) return fitContinuation(call, known)
+    const index = known === undefined ? place : nextIndex(now)
+    const whole = fitToolCall(call, index, seed)
+    now = new Map(now).set(place, { id: String(whole.id), name: nameOf(whole) ?? '', index })
+    return whole.index === index ? whole : { index, ...whole, ...(whole.index !== undefined && { index }) }
+  })
+  return fitted.every((call, at) => call === calls[at]) ? { calls, open: now } : { calls: fitted, open: now }
+}
+
+/** Gemini streams parallel calls whole and all with index 0: another id with a name is another call. */
+function isAnother(call: JsonObject, known: OpenToolCall): boolean {
+  return isText(call.id) && call.id !== known.id && nameOf(call) !== null
+}
+
+function guessIndex(call: JsonObject, open: OpenToolCalls): number {
+  for (const [index, known] of open) if (known.id === call.id) return index
+  return nameOf(call) !== null || open.size === 0 ? nextIndex(open) : Math.max(...open.keys())
+}
+
+function nextIndex(open: OpenToolCalls): number {
+  let next = 0
+  for (const known of open.values()) next = Math.max(next, known.index + 1)
+  return next
+}
+
+function fitContinuation(call: JsonObject, known: OpenToolCall): JsonObject {
+  const part = isObject(call.function) ? call.function : undefined
+  const repeatsName = part !== undefined && 'name' in part && (!isText(part.name) || part.name === known.name)
+  const repeatsId = 'id' in call && call.id !== undefined
+  if (!repeatsName && !repeatsId && call.index === known.index) return call
+  const fitted = { ...call, index: known.index, id: undefined }
+  return repeatsName ? { ...fitted, function: { ...part, name: undefined } } : fitted
+}
+
+function fitFunction(value: JsonValue): JsonValue {
+  if (!isObject(value)) return { name: '', arguments: '' }
+  if (typeof value.arguments === 'string' && typeof value.name === 'string') return value
+  const given = value.arguments
+  const text = typeof given === 'string' ? given : given === undefined || given === null ? '' : JSON.stringify(given)
+  return { ...value, name: value.name ?? '', arguments: text }
+}
+
+function nameOf(call: JsonObject): string | null {
+  const name = isObject(call.function) ? call.function.name : undefined
+  return isText(name) ? name : null
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}

@@ -1,0 +1,161 @@
+import { connect } from 'node:net'
+import type { Clock } from '#core/clock.ts'
+import { type Code, GatewayError } from '#core/errors.ts'
+import type { Scope } from '#core/scope.ts'
+import type { Head } from './provider.ts'
+import type { Incoming, Transport } from './transport.ts'
+import { invalidAnswer } from './upstream-error.ts'
+
+type Fetch = (url: string, init: RequestInit & { readonly proxy?: string }) => Promise<Response>
+
+/** What the runtime calls its network failures, and what they mean here. */
+const CODES: Readonly<Record<string, Code>> = {
+  EPROTO: 'upstream_tls_error',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'upstream_tls_error',
+  SELF_SIGNED_CERT_IN_CHAIN: 'upstream_tls_error',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'upstream_tls_error',
+  UNABLE_TO_GET_ISSUER_CERT: 'upstream_tls_error',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'upstream_tls_error',
+  CERT_HAS_EXPIRED: 'upstream_tls_error',
+  CERT_NOT_YET_VALID: 'upstream_tls_error',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'upstream_tls_error',
+  InvalidHTTPResponse: 'upstream_invalid_response',
+  InvalidContentLength: 'upstream_invalid_response',
+  ResponseHeadersTooLarge: 'upstream_invalid_response',
+  Malformed_HTTP_Response: 'upstream_invalid_response',
+  ZlibError: 'upstream_invalid_response',
+  TooManyRedirects: 'upstream_invalid_response',
+}
+
+const MESSAGES: Partial<Record<Code, string>> = {
+  upstream_error: 'The connection to the model server failed.',
+  upstream_tls_error: 'The connection to the model server could not be secured.',
+  upstream_invalid_response: 'The model server sent an answer that could not be read.',
+}
+
+/** Creates the transport over the runtime's `fetch`.
+ *
+ * `fetch` does not say when a connection stands, so the connect clock is a second look: when nothing has come back
+ * after half of it, a bare connection to the same place is tried, and if that fails too within the rest, the attempt
+ * ends. A server that is merely slow to answer accepts the connection and goes on being waited for. */
+export function createFetchTransport(options: {
+  readonly clock: Clock
+  readonly fetch?: Fetch
+  /** Whether a connection to the host and port succeeds within `ms`. */
+  readonly canConnect?: (host: string, port: number, ms: number) => Promise<boolean>
+}): Transport {
+  const { clock, fetch: send = fetch as Fetch, canConnect = dial } = options
+
+  return async (outgoing, scope, clocks) => {
+    if (scope.ended !== null) throw scope.ended
+    const work = scope.child({ within: clocks.first_byte, code: 'upstream_timeout' })
+    const controller = new AbortController()
+    let watching = true
+    work.onEnd(cause => controller.abort(cause))
+    const disarm = clock.after(clocks.connect / 2, () => {
+      const url = new URL(outgoing.url)
+      const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80))
+      void canConnect(url.hostname.replace(/^\[|\]$/g, ''), port, clocks.connect / 2).then(stands => {
+        if (!stands && watching)
+          work.cancel(
+            new GatewayError('upstream_error', 'The model server could not be reached.', { cause: 'connect timeout' }),
+          )
+      })
+    })
+    try {
+      const response = await send(outgoing.url, {
+        method: outgoing.method,
+        headers: outgoing.headers,
+        body: outgoing.body,
+        signal: controller.signal,
+        redirect: 'manual',
+        keepalive: true,
+      })
+      return incoming(response, controller, scope)
+    } catch (thrown) {
+      throw work.ended ?? scope.ended ?? networkError(thrown)
+    } finally {
+      watching = false
+      disarm()
+      work.close()
+    }
+  }
+}
+
+function incoming(response: Response, controller: AbortController, scope: Scope): Incoming {
+  const head: Head = { status: response.status, header: name => response.headers.get(name) }
+  let reader: ReadableStreamDefaultReader<Uint8Array> | null = null
+  let done = response.body === null
+  const leave = scope.onEnd(cause => controller.abort(cause))
+
+  async function read(): Promise<Uint8Array | null> {
+    if (done) return null
+    reader ??= (response.body as ReadableStream<Uint8Array>).getReader()
+    try {
+      const next = await reader.read()
+      if (!next.done) return next.value
+      done = true
+      leave()
+      return null
+    } catch (thrown) {
+      throw scope.ended ?? networkError(thrown)
+    }
+  }
+
+  async function text(bytesMax: number): Promise<string> {
+    const length = Number(response.headers.get('content-length') ?? Number.NaN)
+    // A decoded body may be larger than its length says, so only a plain one of known size is taken in one piece.
+    if (length <= bytesMax && response.headers.get('content-encoding') === null) {
+      try {
+        const whole = await response.text()
+        done = true
+        leave()
+        return whole
+      } catch (thrown) {
+        throw scope.ended ?? networkError(thrown)
+      }
+    }
+    const decoder = new TextDecoder()
+    let total = 0
+    let whole = ''
+    for (let bytes = await read(); bytes !== null; bytes = await read()) {
+      total += bytes.byteLength
+      if (total > bytesMax) {
+        close()
+        throw invalidAnswer(`body over ${bytesMax} bytes`)
+      }
+      whole += decoder.decode(bytes, { stream: true })
+    }
+    return whole + decoder.decode()
+  }
+
+  function close(): void {
+    if (done) return
+    done = true
+    leave()
+    controller.abort()
+  }
+
+  return { head, read, text, close }
+}
+
+function networkError(thrown: unknown): GatewayError {
+  if (thrown instanceof GatewayError) return thrown
+  const name = (thrown as { code?: unknown } | null)?.code
+  const code = (typeof name === 'string' ? CODES[name] : undefined) ?? 'upstream_error'
+  return new GatewayError(code, MESSAGES[code] ?? 'The connection to the model server failed.', { cause: thrown })
+}
+
+function dial(host: string, port: number, ms: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect({ host, port, timeout: ms })
+    const end = (stands: boolean) => {
+      socket.destroy()
+      resolve(stands)
+    }
+    socket
+      .once('connect', () => end(true))
+      .once('timeout', () => end(false))
+      .once('error', () => end(false))
+  })
+}

@@ -1,0 +1,29 @@
+import { loadOf, ranked, type Strategy, weightOf } from './strategy.ts'
+
+/** The power of two choices (Mitzenmacher, 2001): of two candidates drawn at random the one with fewer calls in flight
+ * by its weight; between equals the one drawn first, and the first draw follows the weights.
+ *
+ * Always taking the least busy of all would send every process's next calls to the same one. */
+export const leastBusy: Strategy = {
+  name: 'least_busy',
+  order(candidates, { states, random }) {
+    if (candidates.length < 2) return candidates
+    const loads: number[] = []
+    let total = 0
+    for (const candidate of candidates) {
+      loads.push(loadOf(candidate, states))
+      total += weightOf(candidate)
+    }
+    let one = 0
+    let rest = random() * total
+    for (const candidate of candidates) {
+      rest -= weightOf(candidate)
+      if (rest < 0 || one === candidates.length - 1) break
+      one++
+    }
+    const drawn = Math.floor(random() * (candidates.length - 1))
+    const other = drawn < one ? drawn : drawn + 1
+    loads[(loads[other] ?? 0) < (loads[one] ?? 0) ? other : one] = -1
+    return ranked(candidates, loads)
+  },
+}

@@ -1,0 +1,14 @@
+import { ranked, type Strategy, weightOf } from './strategy.ts'
+
+/** Draws the candidates without putting any back, each with the chance of its weight.
+ *
+ * Each candidate gets an exponentially distributed arrival time at the rate of its weight; the order of arrival is
+ * exactly such a draw (Efraimidis and Spirakis, 2006). */
+export const random: Strategy = {
+  name: 'random',
+  order(candidates, context) {
+    const ranks: number[] = []
+    for (const candidate of candidates) ranks.push(-Math.log(1 - context.random()) / weightOf(candidate))
+    return ranked(candidates, ranks)
+  },
+}

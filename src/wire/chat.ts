@@ -1,0 +1,112 @@
+import { z } from 'zod'
+import { message, toolCall } from './messages.ts'
+import { routing, sampling } from './sampling.ts'
+import { responseFormat, tool, toolChoice } from './tools.ts'
+import { usage } from './usage.ts'
+
+/** The body of `POST /v1/chat/completions`. */
+export const chatRequest = z
+  .looseObject({
+    ...routing,
+    messages: z.array(message).min(1).describe('The conversation so far, oldest message first.'),
+    ...sampling,
+    max_completion_tokens: z.int().min(1).nullish().describe('The longest answer in tokens, reasoning included.'),
+    max_tokens: z.int().min(1).nullish().describe('The older name of `max_completion_tokens`; most servers know it.'),
+    tools: z.array(tool).optional().describe('What the model may ask to call.'),
+    tool_choice: toolChoice.optional(),
+    parallel_tool_calls: z.boolean().optional().describe('Whether one answer may ask for several calls.'),
+    response_format: responseFormat.optional(),
+    reasoning_effort: z
+      .string()
+      .nullish()
+      .meta({ description: 'How much the model thinks.', examples: ['none', 'minimal', 'low', 'medium', 'high'] }),
+    logprobs: z.boolean().nullish().describe('Whether the answer tells how likely each token was.'),
+    top_logprobs: z.int().min(0).max(20).nullish().describe('For each token this many alternatives.'),
+    metadata: z.record(z.string(), z.string()).nullish().describe('Up to 16 pairs, passed on to the model server.'),
+  })
+  .meta({
+    id: 'ChatCompletionRequest',
+    description: 'A conversation to continue. Fields that are not listed here are passed on to the model server.',
+  })
+
+const finishReason = z.string().meta({
+  description: 'Why it ended.',
+  examples: ['stop', 'length', 'tool_calls', 'content_filter'],
+})
+
+const logprobs = z.looseObject({}).nullish().describe('How likely each token was, when asked for.')
+
+const answer = z.looseObject({
+  role: z.literal('assistant'),
+  content: z.string().nullable().describe('The text; null when the model only calls tools.'),
+  refusal: z.string().nullish().describe('Why the model refused, when it did.'),
+  reasoning_content: z.string().nullish().describe('What the model thought, from servers that tell.'),
+  tool_calls: z.array(toolCall).optional().describe('The calls that the model asks for.'),
+})
+
+const choice = z
+  .looseObject({
+    index: z.int().describe('From 0 to `n` − 1.'),
+    message: answer,
+    finish_reason: finishReason,
+    logprobs,
+  })
+  .meta({ id: 'ChatCompletionChoice' })
+
+const head = {
+  id: z.string().describe('The id that the model server gave to the answer.'),
+  created: z.int().describe('When, in Unix seconds.'),
+  model: z.string().describe('The name of the model at the server. `x-citadel-model` has the public name.'),
+  system_fingerprint: z.string().nullish().describe('The version of the model server, from servers that tell.'),
+}
+
+/** The plain answer of `POST /v1/chat/completions`. */
+export const chatResponse = z
+  .looseObject({
+    object: z.literal('chat.completion'),
+    ...head,
+    choices: z.array(choice),
+    usage: usage.optional(),
+  })
+  .meta({ id: 'ChatCompletion', description: 'A whole answer.' })
+
+const toolCallDelta = z.looseObject({
+  index: z.int().describe('Which call this piece belongs to.'),
+  id: z.string().optional().describe('In the first piece of a call.'),
+  type: z.string().optional().describe('In the first piece of a call.'),
+  function: z
+    .looseObject({
+      name: z.string().optional().describe('In the first piece of a call.'),
+      arguments: z.string().optional().describe('The next piece of the JSON text.'),
+    })
+    .optional(),
+})
+
+const delta = z.looseObject({
+  role: z.string().optional().describe('In the first chunk of a choice: `assistant`.'),
+  content: z.string().nullish().describe('The next piece of the text.'),
+  refusal: z.string().nullish().describe('The next piece of a refusal.'),
+  reasoning_content: z.string().nullish().describe('The next piece of what the model thought.'),
+  tool_calls: z.array(toolCallDelta).optional().describe('The next pieces of tool calls.'),
+})
+
+const chunkChoice = z.looseObject({
+  index: z.int().describe('Which answer this piece belongs to.'),
+  delta,
+  finish_reason: finishReason.nullish().describe('Null until the last chunk of the choice; then why it ended.'),
+  logprobs,
+})
+
+/** One event of the streamed answer of `POST /v1/chat/completions`. */
+export const chatChunk = z
+  .looseObject({
+    object: z.literal('chat.completion.chunk'),
+    ...head,
+    choices: z.array(chunkChoice).describe('Empty in the chunk that carries `usage`.'),
+    usage: usage.nullish().describe('Of the whole answer, in the last chunk, when `include_usage` was asked for.'),
+  })
+  .meta({ id: 'ChatCompletionChunk', description: 'One piece of a streamed answer.' })
+
+export type ChatRequest = z.infer<typeof chatRequest>
+export type ChatResponse = z.infer<typeof chatResponse>
+export type ChatChunk = z.infer<typeof chatChunk>
