@@ -10,7 +10,7 @@ import { measureOpenStreams } from './open-streams.ts'
 import { measureOverhead } from './overhead.ts'
 import { profileSubject } from './profile.ts'
 import type { Run } from './run.ts'
-import { availableSubjects, type Subject, startSubject, startUpstream } from './subjects.ts'
+import { availableSubjects, type Stoppable, type Subject, startSubject, startUpstream } from './subjects.ts'
 
 const scenarios = { cost: measureCost, streams: measureOpenStreams, overhead: measureOverhead }
 
@@ -41,26 +41,26 @@ if (options.help || chosen.length === 0) {
 
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'citadel-bench-'))
-  const stops: (() => Promise<void>)[] = []
-  let failed = true
-  try {
-    const run = await prepare(folder, stops)
-    if (options.profile) process.stdout.write(await profile(run))
-    else await report(run, stops)
-    failed = false
-  } finally {
-    for (const stop of stops.reverse()) await stop()
-    // After a failure the logs in there tell why.
-    if (!failed) rmSync(folder, { recursive: true, force: true })
+  const running = new Set<Stoppable>()
+  const stopAll = async () => {
+    await Promise.all([...running].map(one => one.stop()))
   }
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stopAll().then(() => process.exit(130)))
+  try {
+    const run = await prepare(folder, running)
+    if (options.profile) process.stdout.write(await profile(run))
+    else await report(run)
+  } finally {
+    await stopAll()
+  }
+  // Not after a failure: the logs in there tell why.
+  rmSync(folder, { recursive: true, force: true })
 }
 
-async function report(run: Run & { subjects: Subject[] }, stops: (() => Promise<void>)[]): Promise<void> {
+async function report(run: Run & { subjects: Subject[] }): Promise<void> {
   const without = options.without.split(',')
   for (const name of availableSubjects().filter(name => !without.includes(name))) {
-    const subject = await startSubject(name, run.bench)
-    stops.push(subject.stop)
-    run.subjects.push(subject)
+    run.subjects.push(await startSubject(name, run.bench))
   }
   process.stdout.write(`## Benchmark${options.quick ? ' (quick)' : ''}\n\n${await describeMachine()}\n`)
   for (const [, measure] of chosen) process.stdout.write(`${await measure(run)}\n`)
@@ -71,15 +71,15 @@ function profile(run: Run): Promise<string> {
   return profileSubject(run, name, join(tmpdir(), `citadel-profile-${Date.now()}`))
 }
 
-async function prepare(folder: string, stops: (() => Promise<void>)[]): Promise<Run & { subjects: Subject[] }> {
+async function prepare(folder: string, running: Set<Stoppable>): Promise<Run & { subjects: Subject[] }> {
   const upstream = await startUpstream(folder)
-  stops.push(upstream.stop)
+  running.add(upstream)
   const generator = startGenerator()
-  stops.push(generator.stop)
+  running.add(generator)
   const control = `http://127.0.0.1:${upstream.port}/control`
   const begun = performance.now()
   return {
-    bench: { folder, upstreamPort: upstream.port },
+    bench: { folder, upstreamPort: upstream.port, running },
     generator,
     subjects: [],
     quick: options.quick,

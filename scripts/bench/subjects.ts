@@ -19,6 +19,13 @@ export interface Bench {
   /** A folder for configuration, logs and data, removed after the run. */
   readonly folder: string
   readonly upstreamPort: number
+  /** What has to be stopped when the run ends early. */
+  readonly running: Set<Stoppable>
+}
+
+/** A process of the run. */
+export interface Stoppable {
+  stop(): Promise<void>
 }
 
 /** The one key and the one model of the gateway under test; other subjects pass them through. */
@@ -51,16 +58,21 @@ export async function startSubject(name: SubjectName, bench: Bench, variant: Var
   if (name === 'direct') return { name, port: bench.upstreamPort, pid: null, stop: async () => {} }
   const port = freePort()
   const running = starters[name](port, bench, variant)
+  bench.running.add(running)
+  const stop = async () => {
+    await running.stop()
+    bench.running.delete(running)
+  }
   try {
     const body = JSON.stringify({ model: benchModel, messages: [{ role: 'user', content: 'ready?' }] })
     const headers = { 'content-type': 'application/json', authorization: `Bearer ${benchKey}` }
     const url = `http://127.0.0.1:${port}/v1/chat/completions`
     await untilReady(url, { method: 'POST', headers, body }, secondsToStart)
   } catch (error) {
-    await running.stop()
+    await stop()
     throw new Error(`${name}: ${String(error)}; its output is in ${bench.folder}/${name}.log`)
   }
-  return { name, port, pid: running.pid, stop: running.stop }
+  return { name, port, pid: running.pid, stop }
 }
 
 /** How the gateway is run otherwise than in most measurements. */

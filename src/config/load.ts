@@ -12,7 +12,7 @@ import { type Config, type ConfigInput, configSchema } from './schema.ts'
 import { type ReadFile, readFailure, readSecrets } from './secrets.ts'
 import { emptyMap, leafOf, type MapTree, merge, place, toPlain, treeOf } from './tree.ts'
 
-export interface Flags {
+interface Flags {
   readonly host?: string | undefined
   readonly port?: string | number | undefined
 }
@@ -141,10 +141,13 @@ function validate(tree: MapTree, known: readonly Problem[]): Config {
   return deepFreeze(result.data)
 }
 
-// Files stay in the order in which they were given; the environment and flags have no lines and come last.
+// Files stay in the order in which they were given; the environment comes after them, and flags last.
 function inOrder(problems: readonly Problem[]): Problem[] {
-  const files = [...new Set(problems.map(problem => problem.file))]
-  const rank = (problem: Problem) => (problem.line === 0 ? files.length : 0) + files.indexOf(problem.file)
+  const order = [...new Set(problems.map(problem => problem.file))].filter(
+    file => file !== 'environment' && file !== 'flag',
+  )
+  order.push('environment', 'flag')
+  const rank = (problem: Problem) => order.indexOf(problem.file)
   return problems.toSorted((a, b) => rank(a) - rank(b) || a.line - b.line || a.column - b.column)
 }
 

@@ -1,9 +1,11 @@
 import { formatProblem } from './problems.ts'
 import type { Leaf, MapTree, Tree } from './tree.ts'
 
+export type Pending = readonly [key: string, waitsFor: string]
+
 /** Keys that are read and checked but do nothing yet, and what they wait for. `*` stands for any name or number.
  * Whoever builds a feature deletes its line. */
-const pending: readonly (readonly [key: string, waitsFor: string])[] = [
+const pending: readonly Pending[] = [
   ['service.workers', 'several processes'],
   ['service.secret', 'signed tokens'],
   ['service.secret_file', 'signed tokens'],
@@ -54,8 +56,6 @@ const pending: readonly (readonly [key: string, waitsFor: string])[] = [
   ['webhooks.*', 'webhooks'],
 ]
 
-const patterns = pending.map(([key, waitsFor]) => ({ segments: key.split('.'), waitsFor }))
-
 interface Group {
   readonly first: Leaf
   readonly section: string
@@ -66,7 +66,8 @@ interface Group {
 /** Warns of what an operator has set that does nothing yet: one line for each section of each file.
  *
  * A key that is merely switched off asks for nothing, so it is not told of. */
-export function pendingWarnings(tree: MapTree): string[] {
+export function pendingWarnings(tree: MapTree, table: readonly Pending[] = pending): string[] {
+  const patterns = table.map(([key, waitsFor]) => ({ segments: key.split('.'), waitsFor }))
   const groups = new Map<string, Group>()
   for (const { path, leaf } of leaves(tree, [])) {
     const match = isOff(path, leaf) ? undefined : patterns.find(({ segments }) => matches(segments, path))

@@ -2,7 +2,7 @@ import { type Environment, readVariable } from './env.ts'
 import { parseServer, type ServerConfig } from './schema.ts'
 
 /** A key that was found for a provider whose dialect the gateway does not speak yet. */
-export interface PendingProvider {
+interface PendingProvider {
   readonly variable: string
   readonly provider: string
 }

@@ -72,7 +72,7 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: modelsStatus(services),
     },
     { method: 'GET', path: '/health', access: 'anyone', operation: 'getHealth', handler: health(services) },
-    { method: 'GET', path: '/v1/health', access: 'anyone', operation: null, handler: health(services) },
+    { method: 'GET', path: '/v1/health', access: 'anyone', operation: 'getHealth', handler: health(services) },
     {
       method: 'GET',
       path: '/health/detailed',
@@ -83,7 +83,7 @@ export function createRoutes(services: Services): readonly Route[] {
     { method: 'GET', path: '/livez', access: 'anyone', operation: 'getLiveness', handler: livez() },
     { method: 'GET', path: '/readyz', access: 'anyone', operation: 'getReadiness', handler: readyz(services) },
     { method: 'GET', path: '/metrics', access: 'observer', operation: 'getMetrics', handler: metricsText(services) },
-    { method: 'GET', path: '/v1/metrics', access: 'observer', operation: null, handler: metricsText(services) },
+    { method: 'GET', path: '/v1/metrics', access: 'observer', operation: 'getMetrics', handler: metricsText(services) },
     {
       method: 'GET',
       path: '/openapi.json',

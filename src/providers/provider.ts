@@ -3,6 +3,8 @@ import type { GatewayError } from '#core/errors.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
 import type { ListedModel, Server, Target } from '#core/servers.ts'
 
+export type { ListedModel }
+
 /** A request as it goes upstream. */
 export interface Outgoing {
   readonly method: 'GET' | 'POST'

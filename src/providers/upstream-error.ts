@@ -1,4 +1,5 @@
 import { type Code, GatewayError } from '#core/errors.ts'
+import { parseDuration } from '#lib/duration.ts'
 import type { Head } from './provider.ts'
 
 /** What a provider read of an upstream's error, before it becomes one of the gateway's codes. */
@@ -9,8 +10,14 @@ export interface UpstreamFailure {
   readonly param: string | null
 }
 
-const CONTEXT = /context.{0,12}length|maximum context|too long|exceeds? the (?:available )?context|too many tokens/i
+// Not every `too long` is the prompt's: a tool's name has a longest length too.
+const CONTEXT =
+  /context.{0,2}(?:length|size|window)|maximum context|(?:prompt|input|conversation|messages) (?:is |are )?too long|exceeds? the (?:available )?context|too many (?:input )?tokens|token count.{0,40}exceeds/i
 const CONTENT = /content_filter|content_policy|content management policy|responsible_?ai/i
+/** OpenRouter refuses with 403 what its moderation flags. */
+const FLAGGED = /requires moderation|was flagged/i
+/** xAI and Gemini answer a bad key with 400. */
+const KEY = /(?:incorrect|invalid)[ _]api[ _]?key|api key (?:not valid|is invalid)/i
 const QUOTA = /insufficient_quota|billing|quota_exceeded|insufficient.{0,8}(?:balance|credits)/i
 const MESSAGE_CHARACTERS_MAX = 2000
 
@@ -27,7 +34,9 @@ export function toUpstreamError(
   const message = publicText(failure.message)
   const cause = { status, ...failure }
   const param = failure.param
-  if (status === 401 || status === 402 || status === 403) {
+  if (status === 403 && FLAGGED.test(words))
+    return new GatewayError('content_policy_violation', message, { cause, param })
+  if (status === 401 || status === 402 || status === 403 || (status === 400 && KEY.test(words))) {
     return new GatewayError('upstream_auth_failed', 'The model server refused the credentials of the gateway.', {
       cause,
     })
@@ -64,11 +73,32 @@ export function retryAfterOf(head: Head, nowEpochMs: number): number | null {
   const ms = Number(head.header('retry-after-ms') ?? Number.NaN)
   if (Number.isFinite(ms) && ms >= 0) return ms
   const value = head.header('retry-after')
-  if (value === null) return null
+  if (value === null) return resetOf(head, nowEpochMs)
   const seconds = Number(value)
   if (Number.isFinite(seconds)) return seconds >= 0 ? seconds * 1000 : null
   const date = Date.parse(value)
   return Number.isNaN(date) ? null : Math.max(0, date - nowEpochMs)
+}
+
+/** The wait until the limits that are used up begin anew, from OpenAI's `x-ratelimit-*`. */
+function resetOf(head: Head, nowEpochMs: number): number | null {
+  let longest: number | null = null
+  for (const what of ['requests', 'tokens']) {
+    if (head.header(`x-ratelimit-remaining-${what}`) !== '0') continue
+    const ms = resetMs(head.header(`x-ratelimit-reset-${what}`) ?? '', nowEpochMs)
+    if (ms !== null) longest = Math.max(longest ?? 0, ms)
+  }
+  return longest
+}
+
+/** A Go duration (`6m0s`), seconds, or a point in time as epoch seconds or milliseconds. */
+function resetMs(text: string, nowEpochMs: number): number | null {
+  const number = text.trim() === '' ? Number.NaN : Number(text)
+  if (number >= 1e12) return Math.max(0, number - nowEpochMs)
+  if (number >= 1e9) return Math.max(0, number * 1000 - nowEpochMs)
+  if (number >= 0) return number * 1000
+  const parts = text.match(/\d+(?:\.\d+)?(?:ms|[smhd])/g)
+  return parts === null ? null : parts.reduce((sum, part) => sum + (parseDuration(part) ?? 0), 0)
 }
 
 /** A server's words as they may be shown: no address, no key, no control characters, bounded. */

@@ -15,7 +15,12 @@ const capabilities = z
 /** One model as `GET /v1/models` lists it: OpenAI's four fields, and what people and pickers want to know. */
 export const modelEntry = z
   .object({
-    id: z.string().meta({ description: 'The name to ask for.', examples: ['citadel-demo'] }),
+    id: z
+      .string()
+      .meta({
+        description: 'The name to ask for; of one model, the name that was asked for.',
+        examples: ['citadel-demo'],
+      }),
     object: z.literal('model'),
     created: z.int().describe('Unix seconds.'),
     owned_by: z.string().describe('Who answers: a provider, or the owner of the gateway.'),
@@ -67,6 +72,7 @@ export const modelsStatus = z
 const provider = z
   .object({
     id: z.string().meta({ description: 'The kind of server.', examples: ['openai_compatible', 'ollama', 'demo'] }),
+    object: z.literal('provider'),
     servers: z.array(
       z.object({
         id: z.string().describe('The id of the server.'),

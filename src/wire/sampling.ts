@@ -19,7 +19,7 @@ export const routing = {
 /** The fields that steer how a text is generated, the same for chat and text completions. */
 export const sampling = {
   stream: z.boolean().nullish().describe('Sends the answer piece by piece as server-sent events.'),
-  stream_options: streamOptions.nullish(),
+  stream_options: streamOptions.nullish().describe('Only with `stream: true`.'),
   temperature: z.number().min(0).max(2).nullish().describe('How freely the model chooses words; 0 for the likeliest.'),
   top_p: z.number().min(0).max(1).nullish().describe('Considers only the likeliest words up to this probability.'),
   n: z.int().min(1).max(128).nullish().describe('How many answers to generate.'),

@@ -1,13 +1,359 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: references to variables are what these files hold
 import { expect, test } from 'bun:test'
 import { complaints, loadText } from '#tests/support/config-texts.ts'
 
 /** A broken file, and everything that is said about it. */
 type Broken = readonly [text: string, ...said: string[]]
 
-const ask = '${' // eslint-free way to write a reference in a plain string
-
 const syntax: Broken[] = [
   ['service:\n\tport: 1', 'gateway.yaml:2:1  tabs cannot indent; use spaces'],
   ['service:\n    port: 1\n  host: a', 'gateway.yaml:3:1  is indented unlike its neighbours'],
-  ['service: { port: 1\ngateway: {}', 'gateway.yaml:2:1  lacks a closing quote, bracket, comma or colon'],
+  ['service: { port: 1\ngateway: {}', 'gateway.yaml:2:1  is indented unlike its neighbours'],
+  [
+    'gateway:\n  default_model: @x',
+    'gateway.yaml:2:18  starts with a character that has a meaning of its own; write the value in quotes',
+  ],
+  ['gateway:\n  default_model: *x', 'gateway.yaml:2:18  gateway.default_model: no anchor is called "x"'],
+  ['gateway:\n  default_model: !secret x', 'gateway.yaml:2:18  tags ("!") are not supported'],
+  [
+    'service: { name: ${NAME} }',
+    'gateway.yaml:1:19  a variable between brackets or braces needs quotes, such as "${VAR}"',
+  ],
+  ['service: {}\n---\nservice: {}', 'gateway.yaml:2:1  holds more than one document; keep one'],
+  ['- service', 'gateway.yaml:1:1  expected sections such as "service:", got something else'],
+  [
+    'service:\n  port: 1\n  host: a\n  port: 2',
+    'gateway.yaml:4:3  service.port: is set twice; the first time is on line 2',
+  ],
+  ['service:\n  name: "sk-secret', 'gateway.yaml:2:19  lacks a closing quote, bracket, comma or colon'],
+  [
+    'a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]\ne: [*d, *d, *d, *d]',
+    'gateway.yaml:1:1  is nested too deeply, or its aliases stand for too much',
+  ],
+  ['__proto__: { x: 1 }', 'gateway.yaml:1:1  __proto__: cannot be a key'],
+  [
+    'service:\n  name: ${na me}',
+    'gateway.yaml:2:9  service.name: cannot read a reference; write ${VAR}, ${VAR:-default} or ${VAR:?message}',
+  ],
+  [
+    'service:\n  name: ${NAME',
+    'gateway.yaml:2:9  service.name: a reference has no closing "}"; write "$$" for a dollar sign',
+  ],
+  ['<<: 1', 'gateway.yaml:1:1  <<: merge keys are not supported'],
 ]
+
+const values: Broken[] = [
+  ['service: 3', 'gateway.yaml:1:10  service: expected a map of keys, got 3'],
+  ['service:\n  port: 70000', 'gateway.yaml:2:9  service.port: expected a number of at most 65535, got 70000'],
+  ['service:\n  port: -1', 'gateway.yaml:2:9  service.port: expected a number of at least 0, got -1'],
+  ['service:\n  port: 1.5', 'gateway.yaml:2:9  service.port: expected a whole number, got 1.5'],
+  ['service:\n  port: eighty', 'gateway.yaml:2:9  service.port: expected a number, got "eighty"'],
+  ['service:\n  port:', 'gateway.yaml:2:8  service.port: expected a number, got nothing'],
+  ['service:\n  name: 3', 'gateway.yaml:2:9  service.name: expected text in quotes, got 3'],
+  ['service:\n  max_body: big', 'gateway.yaml:2:13  service.max_body: expected a size such as 10MB, got "big"'],
+  ['timeouts:\n  idle: soon', 'gateway.yaml:2:9  timeouts.idle: expected a duration such as 30s, got "soon"'],
+  ['timeouts:\n  idle: 0', 'gateway.yaml:2:9  timeouts.idle: expected a duration such as 30s (more than 0), got 0'],
+  [
+    'timeouts:\n  total: 30d',
+    'gateway.yaml:2:10  timeouts.total: expected a duration such as 30s (24d at most), got "30d"',
+  ],
+  [
+    'monitoring:\n  log_level: loud',
+    'gateway.yaml:2:14  monitoring.log_level: expected one of debug, info, warn, error, got "loud"',
+  ],
+  [
+    'monitoring:\n  metrics_endpoint: metrics',
+    'gateway.yaml:2:21  monitoring.metrics_endpoint: expected a path such as /metrics, got "metrics"',
+  ],
+  [
+    'monitoring:\n  thresholds: { memory: [0.9, 0.8] }',
+    'gateway.yaml:2:25  monitoring.thresholds.memory: the warning must not be above the critical value',
+  ],
+  [
+    'gateway:\n  headers: shrt',
+    'gateway.yaml:2:12  gateway.headers: expected one of short, full, got "shrt", did you mean "short"?',
+  ],
+  ['gateway:\n  discover: maybe', 'gateway.yaml:2:13  gateway.discover: expected auto, true or false, got "maybe"'],
+  [
+    'gateway:\n  intelligent_routing: perhaps',
+    'gateway.yaml:2:24  gateway.intelligent_routing: expected true or false, got "perhaps"',
+  ],
+  [
+    'servers:\n  - { id: a, kind: ollama, base_url: "ftp://x" }',
+    'gateway.yaml:2:38  servers.0.base_url: expected an address such as http://127.0.0.1:11434, got "ftp://x"',
+  ],
+  [
+    'servers:\n  - { id: a, kind: ollama, base_url: "http://me:pw@x" }',
+    'gateway.yaml:2:38  servers.0.base_url: must not hold a user or password; use api_key',
+  ],
+  [
+    'servers:\n  - { id: a, kind: openai, api_key: { a: b } }',
+    'gateway.yaml:2:37  servers.0.api_key: expected text, got a map',
+  ],
+  [
+    'servers:\n  - { id: a, kind: openai, api_key: 12345 }',
+    'gateway.yaml:2:37  servers.0.api_key: expected text in quotes',
+  ],
+  [
+    'servers:\n  - { id: a/b, kind: openai }',
+    'gateway.yaml:2:11  servers.0.id: expected a name of letters, digits, dots, dashes and underscores, got "a/b"',
+  ],
+  ['servers: { a: { kind: openai } }', 'gateway.yaml:1:10  servers: expected a list, got a map'],
+  ['servers: [ollama]', 'gateway.yaml:1:11  servers.0: expected a map of keys, got "ollama"'],
+  ['models:\n  chat:', 'gateway.yaml:2:8  models.chat: expected a map of keys, got nothing'],
+  [
+    'models:\n  "a b": { endpoint: "http://a" }',
+    'gateway.yaml:2:3  models.a b: expected a model name of letters, digits and . _ - : / @ +',
+  ],
+  [
+    'models:\n  a: { endpoint: "http://a?key=1" }',
+    'gateway.yaml:2:18  models.a.endpoint: must not hold a query or fragment',
+  ],
+  ['auth:\n  keys: [sk-live-1]', 'gateway.yaml:2:10  auth.keys.0: expected a map of keys'],
+  ['auth:\n  mode: open', 'gateway.yaml:2:9  auth.mode: expected one of none, optional, required, auto, got "open"'],
+  [
+    'auth:\n  keys: [{ name: a, key: k, expires: soon }]',
+    'gateway.yaml:2:38  auth.keys.0.expires: expected a date such as 2027-01-01 or 2027-01-01T12:00:00Z, got "soon"',
+  ],
+  [
+    'auth:\n  keys: [{ name: a, key: k, role: root }]',
+    'gateway.yaml:2:35  auth.keys.0.role: expected one of caller, viewer, operator, admin, got "root"',
+  ],
+  [
+    'cors:\n  origins: [example.com]',
+    'gateway.yaml:2:13  cors.origins.0: expected an origin such as https://app.example.com or http://localhost:*, got "example.com"',
+  ],
+  [
+    'redis:\n  url: http://x',
+    'gateway.yaml:2:8  redis.url: expected an address such as redis://127.0.0.1:6379, got "http://x"',
+  ],
+  [
+    'database:\n  url: mysql://root:pw@x',
+    'gateway.yaml:2:8  database.url: expected an address such as sqlite: or postgres://host/database, got an address with a user or password',
+  ],
+  [
+    'service:\n  trusted_proxies: [10.0.0.0/33]',
+    'gateway.yaml:2:21  service.trusted_proxies.0: expected an address or block such as 10.0.0.0/8, got "10.0.0.0/33"',
+  ],
+  [
+    'hedging:\n  after: p0',
+    'gateway.yaml:2:10  hedging.after: expected p95, or milliseconds, or a duration such as 200ms, got "p0"',
+  ],
+  [
+    'service:\n  name: ${NAME}',
+    'gateway.yaml:2:9  service.name: the variable NAME is not set; write ${NAME:-} if it may be absent',
+  ],
+  ['service:\n  name: ${NAME:?say who you are}', 'gateway.yaml:2:9  service.name: NAME: say who you are'],
+  ['service:\n  port: ${PORT:-x}', 'gateway.yaml:2:9  service.port: expected a number, got what "${PORT:-…}" gave'],
+  [
+    'service: { secret: a, secret_file: b }',
+    'gateway.yaml:1:23  service.secret_file: give secret or secret_file, not both',
+  ],
+  ['service:\n  secret_file: missing.txt', 'gateway.yaml:2:16  service.secret_file: missing.txt does not exist'],
+]
+
+const keys: Broken[] = [
+  ['sevice:\n  port: 1', 'gateway.yaml:1:1  sevice: unknown key, did you mean "service"?'],
+  [
+    'service:\n  prot: 1\n  nonsense_entirely: 2',
+    'gateway.yaml:2:3  service.prot: unknown key, did you mean "port"?',
+    'gateway.yaml:3:3  service.nonsense_entirely: unknown key',
+  ],
+  [
+    'models:\n  chat:\n    class: heavyweight\n    endpoint: http://a\n  coder: { targts: [] }',
+    'gateway.yaml:5:12  models.coder.targts: unknown key, did you mean "targets"?',
+  ],
+  [
+    'gateway:\n  classes:\n    lightwight: { prefer: [] }',
+    'gateway.yaml:3:5  gateway.classes.lightwight: unknown key, did you mean "lightweight"?',
+  ],
+  [
+    'limits:\n  global: { requests_per_minut: 1 }',
+    'gateway.yaml:2:13  limits.global.requests_per_minut: unknown key, did you mean "requests_per_minute"?',
+  ],
+]
+
+const references: Broken[] = [
+  ['monitoring:\n  thresholds: { memory: [0.9] }', 'gateway.yaml:2:17  monitoring.thresholds.memory.1: is required'],
+  [
+    'servers:\n  - { id: a, kind: openai }\n  - { id: a, kind: openai }',
+    'gateway.yaml:3:11  servers.1.id: "a" is already the id of another server',
+  ],
+  ['servers:\n  - kind: openai', 'gateway.yaml:2:5  servers.0.id: is required'],
+  [
+    'servers:\n  - id: a\n    kind: openai_compatible',
+    'gateway.yaml:2:5  servers.0.base_url: is required for kind openai_compatible',
+  ],
+  [
+    'servers: [{ id: llm-01, kind: ollama }]\nmodels:\n  chat:\n    targets:\n      - { server: llm-1 }',
+    'gateway.yaml:5:19  models.chat.targets.0.server: no server has the id "llm-1", did you mean "llm-01"?',
+  ],
+  ['models:\n  chat: {}', 'gateway.yaml:2:3  models.chat: needs endpoint or targets'],
+  [
+    'models:\n  auto: { endpoint: "http://a" }',
+    'gateway.yaml:2:3  models.auto: "auto" lets the gateway choose and cannot be the name of a model',
+  ],
+  [
+    'servers: [{ id: a, kind: ollama }]\nmodels:\n  chat:\n    endpoint: http://x\n    targets: [{ server: a }]',
+    'gateway.yaml:4:5  models.chat.endpoint: give endpoint or targets, not both',
+  ],
+  [
+    'servers: [{ id: a, kind: ollama }]\nmodels:\n  chat:\n    cost_per_request: 1\n    targets: [{ server: a }]',
+    'gateway.yaml:4:5  models.chat.cost_per_request: belongs to an endpoint; set price.request of the targets',
+  ],
+  [
+    'models:\n  a: { endpoint: "http://a", fallbacks: [b] }',
+    'gateway.yaml:2:42  models.a.fallbacks.0: no model is called "b"',
+  ],
+  [
+    'models:\n  a: { endpoint: "http://a", fallbacks: [a] }',
+    'gateway.yaml:2:42  models.a.fallbacks.0: a model cannot be its own fallback',
+  ],
+  [
+    'models:\n  a: { endpoint: "http://a", aliases: [b] }\n  b: { endpoint: "http://b", aliases: [c] }\n  d: { endpoint: "http://d", aliases: [c, auto] }',
+    'gateway.yaml:2:40  models.a.aliases.0: "b" is already the name of a model',
+    'gateway.yaml:4:40  models.d.aliases.0: "c" is already an alias of b',
+    'gateway.yaml:4:43  models.d.aliases.1: "auto" lets the gateway choose and cannot be an alias',
+  ],
+  [
+    'gateway: { default_model: mixtrl }\nmodels:\n  mixtral: { endpoint: "http://a" }',
+    'gateway.yaml:1:27  gateway.default_model: no model is called "mixtrl", did you mean "mixtral"?',
+  ],
+  [
+    'servers: [{ id: a, kind: ollama }]\nmodels:\n  a: { endpoint: "http://a" }',
+    'gateway.yaml:1:17  servers.0.id: "a" is already the server behind the endpoint of models.a',
+  ],
+  ['auth:\n  keys:\n    - { name: a }', 'gateway.yaml:3:7  auth.keys.0.key: needs key or key_file'],
+  [
+    'auth:\n  keys:\n    - { name: a, key: k }\n    - { name: a, key: k }',
+    'gateway.yaml:4:15  auth.keys.1.name: "a" is already the name of another key',
+    'gateway.yaml:4:23  auth.keys.1.key: is the same key as another one',
+  ],
+  [
+    'auth:\n  keys: [{ name: a, key: k, budget: { per: week } }]',
+    'gateway.yaml:2:29  auth.keys.0.budget.usd: is required',
+    'gateway.yaml:2:44  auth.keys.0.budget.per: expected one of day, month, got "week"',
+  ],
+  [
+    'auth:\n  keys: [{ name: a, key: k }]\n  admin_keys: [k]',
+    'gateway.yaml:3:16  auth.admin_keys.0: is the same key as another one',
+  ],
+  [
+    'limits:\n  per_model: { gpt: {} }\nmodels:\n  gpt-5: { endpoint: "http://a" }',
+    'gateway.yaml:2:16  limits.per_model.gpt: no model is called "gpt", did you mean "gpt-5"?',
+  ],
+  [
+    'cors: { origins: ["*"], credentials: true }',
+    'gateway.yaml:1:38  cors.credentials: cannot be allowed for every origin ("*")',
+  ],
+  [
+    'cache: { semantic: { enabled: true } }',
+    'gateway.yaml:1:10  cache.semantic.model: is required while cache.semantic is enabled',
+  ],
+  [
+    'gateway: { model_routing_enabled: false }',
+    'gateway.yaml:1:35  gateway.model_routing_enabled: false needs gateway.default_model, which then answers everything',
+  ],
+  [
+    'monitoring: { metrics_endpoint: /health }',
+    'gateway.yaml:1:33  monitoring.metrics_endpoint: is the same path as health_check_endpoint',
+  ],
+]
+
+test.each(syntax)('says where a file is no YAML that can be used: %j', async (text, ...said) => {
+  expect(await complaints(loadText(text))).toEqual(said)
+})
+
+test.each(keys)('names a misspelt key and the one that was meant: %j', async (text, ...said) => {
+  expect(await complaints(loadText(text))).toEqual(said)
+})
+
+test.each(values)('says what a value should have been: %j', async (text, ...said) => {
+  expect(await complaints(loadText(text))).toEqual(said)
+})
+
+test.each(references)('says which parts do not fit together: %j', async (text, ...said) => {
+  expect(await complaints(loadText(text))).toEqual(said)
+})
+
+test('refuses aliases that stand for too much', async () => {
+  const nine = (name: string) => `[${Array(9).fill(`*${name}`).join(', ')}]`
+  const bomb = [
+    'a: &a [x, x, x, x, x, x, x, x, x]',
+    ...['b', 'c', 'd', 'e'].map((name, i) => `${name}: &${name} ${nine('abcd'[i] ?? '')}`),
+  ]
+
+  const said = await complaints(loadText(bomb.join('\n')))
+
+  expect(said).toEqual(['gateway.yaml:1:1  is nested too deeply, or its aliases stand for too much'])
+})
+
+test('refuses an anchor that holds itself', async () => {
+  const said = await complaints(loadText('service: &a [*a]'))
+
+  expect(said).toEqual(['gateway.yaml:1:1  is nested too deeply, or its aliases stand for too much'])
+})
+
+test('refuses a file of nothing but brackets', async () => {
+  const said = await complaints(loadText(`service: ${'['.repeat(20_000)}`))
+
+  expect(said).toHaveLength(1)
+})
+
+test('refuses a file larger than 4 MB', async () => {
+  const said = await complaints(loadText(`service:\n  name: ${'x'.repeat(4_000_000)}`))
+
+  expect(said).toEqual(['gateway.yaml:1:1  is larger than 4 MB'])
+})
+
+test('tells everything at once, in the order of the file', async () => {
+  const text = `
+service:
+  port: 99999
+  hots: x
+models:
+  chat:
+    targts: []
+    class: hevy
+timeouts: { idle: soon }
+gateway: { default_model: caht }
+`
+  const said = await complaints(loadText(text, { env: { RATE_LIMIT_RPS: 'abc' }, flags: { port: 'x' } }))
+
+  expect(said).toEqual([
+    'gateway.yaml:4:3  service.hots: unknown key, did you mean "host"?',
+    'gateway.yaml:7:5  models.chat.targts: unknown key, did you mean "targets"?',
+    'gateway.yaml:8:12  models.chat.class: expected one of lightweight, heavyweight, embedding, specialized, got "hevy"',
+    'gateway.yaml:9:19  timeouts.idle: expected a duration such as 30s, got "soon"',
+    'gateway.yaml:10:27  gateway.default_model: no model is called "caht", did you mean "chat"?',
+    'environment  RATE_LIMIT_RPS: expected a number, got "abc"',
+    'flag  --port: expected a number, got "x"',
+  ])
+})
+
+test('never shows a secret', async () => {
+  const text = `
+servers:
+  - { id: a, kind: openai, api_key: { canary: 1 }, api_keys: canary, headers: canary }
+  - { id: b, kind: openai_compatible, base_url: "http://canary:canary@host" }
+auth:
+  keys: [canary, { name: a, key: [canary] }]
+  admin_keys: canary
+  mode: "\${SECRET}"
+service: { secret: [canary], port: "\${SECRET}" }
+redis: { url: "http://:canary@host" }
+database: { url: "canary://root:canary@host" }
+webhooks: { secrets: { alert: [canary] } }
+hedging: { after: "\${ABSENT:-canary}" }
+`
+  const said = await complaints(loadText(text, { env: { SECRET: 'canary', REDIS_URL: 'x://canary@y' } }))
+
+  expect(said.length).toBeGreaterThan(10)
+  expect(said.join('\n')).not.toContain('canary')
+})
+
+test('never shows a secret in a file that cannot be parsed', async () => {
+  const said = await complaints(loadText('auth:\n  admin_keys: ["canary\nservice: canary: canary\n  - canary'))
+
+  expect(said.join('\n')).not.toContain('canary')
+})

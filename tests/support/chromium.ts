@@ -1,8 +1,6 @@
 import { existsSync } from 'node:fs'
 import { type Browser, chromium } from 'playwright-core'
 
-export type { Browser, Page } from 'playwright-core'
-
 const flags = [
   '--headless',
   '--no-sandbox',

@@ -1,5 +1,5 @@
-import { ConfigError } from '#config/problems.ts'
 import { type Loaded, type LoadOptions, loadConfig } from '#config/load.ts'
+import { ConfigError } from '#config/problems.ts'
 
 /** Loads texts as if they were files, in the order in which they are given. */
 export function loadTexts(

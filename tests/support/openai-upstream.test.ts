@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import OpenAI from 'openai'
-import { openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
-import { startUpstream } from '#tests/support/upstream.ts'
+import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
+import { inTurn, json, pause, reset, sse, startUpstream } from '#tests/support/upstream.ts'
 
 const clientOf = (url: string) => new OpenAI({ baseURL: `${url}/v1`, apiKey: 'sk-test', maxRetries: 0 })
 const messages = [{ role: 'user' as const, content: 'Hi' }]
@@ -64,4 +64,17 @@ test('words errors as the SDK expects them', async () => {
     .catch(error => error)
 
   expect(failure).toMatchObject({ status: 429, code: 'rate_limit_exceeded' })
+})
+
+test('gives its parts to scripts of their own', async () => {
+  const broken = sse([...chatEvents('m').slice(0, 2), pause(1), reset()])
+  await using upstream = await startUpstream(inTurn(broken, json(200, chatCompletion('m', { deltas: ['whole'] }))))
+  const client = clientOf(upstream.url)
+
+  const stream = await client.chat.completions.create({ model: 'm', messages, stream: true }).catch(error => error)
+  const cut = await Promise.resolve(Array.fromAsync(stream)).catch(error => error)
+  const completion = await client.chat.completions.create({ model: 'm', messages })
+
+  expect(cut).toBeInstanceOf(Error)
+  expect(completion.choices[0]?.message.content).toBe('whole')
 })

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { sharedDir } from '#tests/support/shared.ts'
 import { json, type Steps, type StreamOptions, sse } from '#tests/support/upstream.ts'
 
@@ -40,7 +40,7 @@ interface CaseFile {
  * @returns An empty list where the data are not installed.
  * @throws Error When the data are there and the folder is not, or holds nothing. */
 export function recordedCases(folder: string): RecordedCase[] {
-  const dir = sharedDir()
+  const dir = wireDir()
   if (dir === null) return []
   const path = join(dir, folder)
   const files = existsSync(path) ? readdirSync(path, { recursive: true, encoding: 'utf8' }) : []
@@ -53,7 +53,7 @@ export function recordedCases(folder: string): RecordedCase[] {
  *
  * @throws Error When there is no such case; also where the data are not installed: guard with `sharedDir()`. */
 export function recordedCase(name: string): RecordedCase {
-  const dir = sharedDir()
+  const dir = wireDir()
   if (dir === null || !existsSync(join(dir, `${name}.json`))) throw new Error(`No recorded case ${name}.`)
   return readCase(dir, name)
 }
@@ -63,6 +63,14 @@ export function playRecorded(recorded: RecordedCase, options: StreamOptions = {}
   const headers = Object.fromEntries(Object.entries(recorded.headers).filter(([name]) => !framingHeaders.has(name)))
   if (!recorded.streamed) return json(recorded.status, recorded.text, headers)
   return sse(recorded.text, { status: recorded.status, headers, ...options })
+}
+
+/** Where the cases are, or null where the data are not installed. */
+function wireDir(): string | null {
+  const shared = sharedDir()
+  if (shared === null) return null
+  const named = process.env.CITADEL_WIRE_DIR
+  return named === undefined ? join(shared, 'wire') : resolve(named)
 }
 
 const framingHeaders = new Set(['content-length', 'transfer-encoding', 'content-encoding', 'connection'])

@@ -9,7 +9,8 @@ export function sharedDir(): string | null {
   const named = process.env.CITADEL_WIRE_DIR
   const wire = resolve(named ?? join(import.meta.dir, '../../../shared/wire'))
   if (existsSync(wire)) return resolve(wire, '..')
-  if (named !== undefined || process.env.CI) throw new Error(`${wire} does not exist; set CITADEL_WIRE_DIR to its place`)
+  if (named !== undefined || process.env.CI)
+    throw new Error(`${wire} does not exist; set CITADEL_WIRE_DIR to its place`)
   console.info('skipped: the shared folder is not here; set CITADEL_WIRE_DIR to its wire folder')
   return null
 }

@@ -1,8 +1,8 @@
 /** Byte positions at which a body is cut: ascending, each inside the body. */
 export type Split = readonly number[]
 
-/** The largest body that `splitsOf` cuts at every byte. */
-export const everyByteMax = 4096
+/** The largest body that is cut at every byte. */
+const everyByteMax = 4096
 
 /** Yields each way of cutting a body into two pieces. */
 export function* everySplit(body: string | Uint8Array): Generator<Split> {
@@ -51,7 +51,7 @@ export function piecesOf(body: string | Uint8Array, split: Split | 'every-byte')
 }
 
 /** Creates a generator of numbers in [0, 1) that a seed repeats (mulberry32). */
-export function seededRandom(seed: number): () => number {
+function seededRandom(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0

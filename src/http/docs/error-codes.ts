@@ -54,9 +54,11 @@ export const ERROR_MEANINGS: Readonly<Record<Code, string>> = {
 /** Errors by what a request passes; an operation names the groups that it passes. */
 export const ERROR_GROUPS = {
   /** What every request passes. */
-  guard: ['invalid_host', 'client_not_allowed', 'internal_error'],
+  guard: ['invalid_host', 'internal_error'],
   /** A path that needs a caller. */
-  caller: ['missing_api_key', 'invalid_api_key', 'permission_denied', 'rate_limit_exceeded'],
+  caller: ['missing_api_key', 'invalid_api_key', 'permission_denied'],
+  /** A path whose requests are counted. */
+  limits: ['rate_limit_exceeded'],
   /** A body that is read. */
   body: [
     'invalid_json',
@@ -73,9 +75,7 @@ export const ERROR_GROUPS = {
     'context_length_exceeded',
     'content_policy_violation',
     'unsupported_parameter',
-    'concurrency_limit_exceeded',
     'queue_full',
-    'queue_timeout',
     'provider_rate_limited',
     'insufficient_quota',
     'upstream_error',

@@ -4,7 +4,7 @@ import { errorBody } from '#wire/errors.ts'
 import { byStatus, ERROR_GROUPS, ERROR_MEANINGS } from './error-codes.ts'
 import { errorHeaders, headerReferences, registerHeaders } from './headers.ts'
 import type { Answer, Content, Operation } from './operation.ts'
-import { type OperationId, operations } from './operations.ts'
+import { operations } from './operations.ts'
 import type { Registry } from './registry.ts'
 import { describeRole, registerSecurity, securityOf } from './security.ts'
 
@@ -14,7 +14,7 @@ export interface DocumentedRoute {
   /** In the router's style: `/v1/models/:id`. */
   readonly path: string
   readonly role: string
-  readonly operation: OperationId
+  readonly operation: string
 }
 
 export type OpenapiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>
@@ -48,7 +48,7 @@ export function buildOpenapi(
   const registry = collector.openAPIRegistry
   registerHeaders(registry)
   registerSecurity(registry)
-  const documented = new Map<OperationId, DocumentedRoute[]>()
+  const documented = new Map<string, DocumentedRoute[]>()
   for (const route of routes) {
     if (!Object.hasOwn(METHODS, route.method.toLowerCase())) continue
     documented.set(route.operation, [...(documented.get(route.operation) ?? []), route])
@@ -62,10 +62,10 @@ export function buildOpenapi(
   })
 }
 
-function register(registry: Registry, id: OperationId, routes: readonly DocumentedRoute[]): void {
+function register(registry: Registry, id: string, routes: readonly DocumentedRoute[]): void {
   const [route] = routes
   if (route === undefined) return
-  const operation: Operation | undefined = operations[id]
+  const operation = operations.get(id)
   if (operation === undefined) throw new Error(`The operation ${id} is not described.`)
   registry.registerPath({
     method: METHODS[route.method.toLowerCase() as keyof typeof METHODS],
@@ -94,9 +94,10 @@ function alsoServedAt(routes: readonly DocumentedRoute[]): string {
 }
 
 function toRequest(operation: Operation) {
-  const { params, body } = operation
+  const { params, headers, body } = operation
   return {
     ...(params && { params }),
+    ...(headers && { headers }),
     ...(body && {
       body: {
         required: true,

@@ -31,6 +31,8 @@ export interface Operation {
   readonly description: string
   /** Path parameters. */
   readonly params?: z.ZodObject
+  /** Request headers that the gateway reads beside those of authentication. */
+  readonly headers?: z.ZodObject
   readonly body?: { readonly schema: z.ZodType; readonly examples: Readonly<Record<string, Example>> }
   /** By status; always with 200. */
   readonly answers: Readonly<Record<number, Answer>>

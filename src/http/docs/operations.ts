@@ -6,12 +6,12 @@ import { modelOperations } from './operations/models.ts'
 import { serviceOperations } from './operations/service.ts'
 
 /** What the reference says of every operation, by its id. */
-export const operations = {
-  ...chatOperations,
-  ...inferenceOperations,
-  ...modelOperations,
-  ...healthOperations,
-  ...serviceOperations,
-} as const satisfies Record<string, Operation>
-
-export type OperationId = keyof typeof operations
+export const operations: ReadonlyMap<string, Operation> = new Map<string, Operation>(
+  Object.entries({
+    ...chatOperations,
+    ...inferenceOperations,
+    ...modelOperations,
+    ...healthOperations,
+    ...serviceOperations,
+  }),
+)

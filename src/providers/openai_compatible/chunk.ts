@@ -75,7 +75,10 @@ function fitChoice(
   const sameHead = sameReason && index === choice.index
   if (!options.chat) {
     const next = before?.finished === finished ? before : { ...state, finished }
-    const value = sameHead && typeof choice.text === 'string' ? choice : withHead(choice, index, reason, { text: choice.text ?? '' })
+    const value =
+      sameHead && typeof choice.text === 'string'
+        ? choice
+        : withHead(choice, index, reason, { text: choice.text ?? '' })
     return { value, state: next, filled: isFilled(choice.text) || isFilled(choice.reasoning_content) }
   }
   const { delta, tools } = fitDelta(choice.delta, index, before, options.seed)

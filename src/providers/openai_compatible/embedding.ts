@@ -1,6 +1,6 @@
-import type { DataFrame } from '#core/frame.ts'
 import type { Call } from '#core/call.ts'
-import { GatewayError } from '#core/errors.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { DataFrame } from '#core/frame.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
 import { invalidAnswer } from '../upstream-error.ts'
 import { fromUsage } from './usage.ts'

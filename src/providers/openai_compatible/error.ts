@@ -8,7 +8,8 @@ import { invalidAnswer, retryAfterOf, toUpstreamError, type UpstreamFailure } fr
  * @param nowEpochMs Only read for a `Retry-After` that is a date. */
 export function fromErrorResponse(head: Head, body: string, nowEpochMs: number = Date.now()): GatewayError {
   const failure = readFailure(parseJson(body))
-  if (isWrongAddress(head.status, failure)) return invalidAnswer(`HTTP ${head.status}: no such path`, body.slice(0, 500))
+  if (isWrongAddress(head.status, failure))
+    return invalidAnswer(`HTTP ${head.status}: no such path`, body.slice(0, 500))
   return toUpstreamError(head.status, failure, retryAfterOf(head, nowEpochMs))
 }
 
@@ -23,7 +24,9 @@ export function fromErrorBody(body: unknown): GatewayError {
 /** Whether a parsed 2xx body or event is an error: OpenAI's shape, vLLM's, FastAPI's, or a bare message. */
 export function isErrorBody(body: JsonObject): boolean {
   if (body.error || body.object === 'error') return true
-  return body.choices === undefined && body.data === undefined && (Boolean(body.detail) || typeof body.message === 'string')
+  return (
+    body.choices === undefined && body.data === undefined && (Boolean(body.detail) || typeof body.message === 'string')
+  )
 }
 
 /** Reads what a server says of its failure from any of the shapes that are in use. */

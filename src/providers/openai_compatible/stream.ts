@@ -6,7 +6,7 @@ import { writeSse } from '#lib/sse.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
 import { type Choices, envelopeOf, fitChoices, hasContent } from './chunk.ts'
 import { fromErrorBody, isErrorBody } from './error.ts'
-import { fromUsage } from './usage.ts'
+import { fromUsage, usageOf, withoutNullUsage, withoutUsage } from './usage.ts'
 
 /** The latest count of a stream: as the server wrote it, and as the gateway reads it. */
 interface Count {
@@ -40,8 +40,8 @@ export function createStream(call: Call): StreamReducer<State> {
     if (name === 'error') return fail(state, parseJson(data) ?? data)
     const chunk: unknown = JSON.parse(data)
     if (!isObject(chunk)) throw new TypeError('an event that is no object')
-    const kind = chat ? plainKind(state, chunk, call.wantsUsage) : null
-    if (kind === null) return fit(state, chunk, data)
+    const kind = chat ? plainKind(state, chunk) : null
+    if (kind === null || data.includes('\n')) return fit(state, chunk, data)
     const text = chunk.usage === null && !call.wantsUsage ? withoutNullUsage(data, chunk) : data
     return [state, [{ kind, text: writeSse(text), chunk: chunk as Chunk, usage: null }]]
   }
@@ -59,20 +59,26 @@ export function createStream(call: Call): StreamReducer<State> {
     const fitted = fitChoices(list, state.choices, { chat, tail: usage !== null, seed })
     const envelope = state.envelope?.id ? state.envelope : envelopeOf(chunk, object)
     const next: State = { ...state, choices: fitted.choices, envelope, count }
-    if (fitted.list.length === 0 && (list.length > 0 || usage !== null)) return settle(next, usage !== null ? chunk : null, data)
+    if (fitted.list.length === 0 && (list.length > 0 || usage !== null))
+      return settle(next, usage !== null ? chunk : null, data)
     const frame = toFrame(chunk, data, fitted, usage)
     const [settled, owed] = settle(next, null, data)
     return [settled, [frame, ...owed]]
   }
 
-  function toFrame(chunk: JsonObject, data: string, fitted: ReturnType<typeof fitChoices>, usage: Usage | null): DataFrame {
+  function toFrame(
+    chunk: JsonObject,
+    data: string,
+    fitted: ReturnType<typeof fitChoices>,
+    usage: Usage | null,
+  ): DataFrame {
     const kind = fitted.finishes ? 'finish' : fitted.content ? 'delta' : 'start'
-    const strips = chunk.usage === null ? !call.wantsUsage : chunk.usage !== undefined
     if (!fitted.changed && usage === null && !data.includes('\n')) {
-      const text = strips ? withoutNullUsage(data, chunk) : data
+      const text = chunk.usage === null && !call.wantsUsage ? withoutNullUsage(data, chunk) : data
       return { kind, text: writeSse(text), chunk: chunk as Chunk, usage }
     }
-    const changed = { ...withoutUsage(chunk, strips), choices: fitted.list.map(choice => withoutUsage(choice, true)) }
+    const choices = fitted.list.map(choice => (isObject(choice) ? withoutUsage(choice) : choice))
+    const changed = { ...withoutUsage(chunk), choices }
     return { kind, text: writeSse(JSON.stringify(changed)), chunk: changed as Chunk, usage }
   }
 
@@ -80,7 +86,8 @@ export function createStream(call: Call): StreamReducer<State> {
   function settle(state: State, chunk: JsonObject | null, data: string): Step {
     const { count } = state
     if (count === null || state.counted || !isFinished(state.choices)) return [state, []]
-    const isOpenAi = chunk !== null && Array.isArray(chunk.choices) && chunk.choices.length === 0 && !data.includes('\n')
+    const isOpenAi =
+      chunk !== null && Array.isArray(chunk.choices) && chunk.choices.length === 0 && !data.includes('\n')
     const own = isOpenAi ? chunk : { ...(chunk ?? state.envelope), object, choices: [], usage: count.raw }
     const text = writeSse(isOpenAi ? data : JSON.stringify(own))
     const frame: DataFrame = { kind: 'usage', text, chunk: own as Chunk, usage: count.usage }
@@ -113,7 +120,7 @@ function fail(state: State, body: unknown): Step {
 /** The kind of the typical chunk, that goes on as it came: one choice under way, nothing ends, nothing is counted.
  *
  * @returns `null` when the chunk needs a closer look. */
-function plainKind(state: State, chunk: JsonObject, wantsUsage: boolean): 'start' | 'delta' | null {
+function plainKind(state: State, chunk: JsonObject): 'start' | 'delta' | null {
   const list = chunk.choices
   if (!Array.isArray(list) || list.length !== 1 || chunk.error || chunk.x_groq !== undefined) return null
   if (chunk.usage !== undefined && chunk.usage !== null) return null
@@ -126,13 +133,6 @@ function plainKind(state: State, chunk: JsonObject, wantsUsage: boolean): 'start
 
 function failsInChoice(choices: JsonValue): boolean {
   return Array.isArray(choices) && choices.some(choice => choice?.finish_reason === 'error')
-}
-
-/** Where servers put their count: OpenAI at top level, Groq in its own object, Moonshot in the last choice. */
-function usageOf(chunk: JsonObject, choices: readonly JsonValue[]): JsonValue {
-  if (isObject(chunk.usage)) return chunk.usage
-  if (isObject(chunk.x_groq) && isObject(chunk.x_groq.usage)) return chunk.x_groq.usage
-  return choices.map(choice => (isObject(choice) ? choice.usage : null)).find(isObject) ?? null
 }
 
 function isFinished(choices: Choices): boolean {

@@ -20,9 +20,11 @@ export interface Strategy {
 /** What stands for a weight of zero: no share beside others, an equal one among its like. */
 const WEIGHT_MIN = 1e-9
 
-/** A candidate's share: its target's within the model, times the model's where the gateway chooses the model. */
-export function weightOf(candidate: Candidate): number {
-  return Math.max(candidate.target.weight * candidate.model.weight, WEIGHT_MIN)
+/** A candidate's share: its target's within the model, times the model's beside others.
+ *
+ * A model without a share of its own still has targets that share what it gets when it is named. */
+export function weightOf({ target, model }: Candidate): number {
+  return Math.max(model.weight > 0 ? target.weight * model.weight : target.weight, WEIGHT_MIN)
 }
 
 /** A candidate's calls in flight by its weight. */

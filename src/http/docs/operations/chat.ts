@@ -1,6 +1,7 @@
 import { chatChunk, chatRequest, chatResponse } from '#wire/chat.ts'
 import type { Operation } from '../operation.ts'
 import { curlPost, node, python } from '../samples.ts'
+import { MODEL_CALL_ANSWER_HEADERS, modelCallHeaders } from './model-call.ts'
 
 const plain = {
   model: 'citadel-demo',
@@ -69,7 +70,7 @@ export const chatOperations = {
     answers: {
       200: {
         description: 'The answer: one JSON object, or a stream of events when the body asked for it.',
-        headers: ['x-citadel-model', 'x-citadel-server', 'x-citadel-attempts'],
+        headers: MODEL_CALL_ANSWER_HEADERS,
         content: [
           {
             type: 'application/json',
@@ -84,7 +85,8 @@ export const chatOperations = {
         ],
       },
     },
-    passes: ['caller', 'body', 'model'],
+    passes: ['caller', 'limits', 'body', 'model'],
+    headers: modelCallHeaders,
     samples: [
       curlPost('/v1/chat/completions', { ...plain, stream: true }, { stream: true }),
       node(`

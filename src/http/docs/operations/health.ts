@@ -10,7 +10,7 @@ const report = {
   uptime: 4210,
   timestamp: '2026-11-21T09:00:00.000Z',
   models: ['citadel-demo'],
-  services: {},
+  services: { api: 'healthy' },
   servers: { total: 1, healthy: 1 },
 }
 
@@ -52,7 +52,7 @@ export const healthOperations = {
     tag: 'Health',
     summary: 'See whether the gateway can answer',
     description:
-      'For people, dashboards and simple monitors. 200 while models can answer, also when some servers are away (`degraded`); 503 when none can.',
+      'For people, dashboards and simple monitors. 200 while models can answer, also when some servers are away (`degraded`); 503 when none can. Also served at `/v1/health`.',
     answers: {
       200: json('`healthy` or `degraded`.', healthReport, 'All is well', report),
       503: json('`unhealthy`: no model can answer.', healthReport, 'No server answers', {
@@ -69,7 +69,13 @@ export const healthOperations = {
     summary: 'See how each server and the process are',
     description:
       'The report of `/health` with every server as the probes see it, and the memory, processor and event loop of the process.',
-    answers: { 200: json('The report.', detailedHealthReport, 'One Ollama server', detailed) },
+    answers: {
+      200: json('`healthy` or `degraded`.', detailedHealthReport, 'One Ollama server', detailed),
+      503: json('`unhealthy`: no model can answer.', detailedHealthReport, 'No server answers', {
+        ...detailed,
+        status: 'unhealthy',
+      }),
+    },
     passes: ['caller'],
     samples: [curlGet('/health/detailed')],
   },
@@ -88,7 +94,7 @@ export const healthOperations = {
     description: 'Ready when at least one model can be served and the process is not stopping. It never calls a model.',
     answers: {
       200: json('Ready.', readiness, 'Ready', { status: 'ready', reason: null }),
-      503: json('Not ready.', readiness, 'Stopping', { status: 'not_ready', reason: 'the gateway is stopping' }),
+      503: json('Not ready.', readiness, 'Stopping', { status: 'not_ready', reason: 'the gateway is shutting down' }),
     },
     passes: [],
     samples: [curlGet('/readyz')],
@@ -96,7 +102,7 @@ export const healthOperations = {
   getMetrics: {
     tag: 'Health',
     summary: 'Read the metrics',
-    description: 'The metrics in the text format of Prometheus.',
+    description: 'The metrics in the text format of Prometheus. Also served at `/v1/metrics`.',
     answers: {
       200: {
         description: 'The metrics.',

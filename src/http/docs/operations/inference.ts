@@ -2,6 +2,7 @@ import { completionRequest, completionResponse } from '#wire/completions.ts'
 import { embeddingRequest, embeddingResponse } from '#wire/embeddings.ts'
 import type { Operation } from '../operation.ts'
 import { curlPost, node, python } from '../samples.ts'
+import { MODEL_CALL_ANSWER_HEADERS, modelCallHeaders } from './model-call.ts'
 
 const prompt = { model: 'citadel-demo', prompt: 'Once upon a time', max_tokens: 32 }
 const input = { model: 'citadel-demo', input: ['first text', 'second text'] }
@@ -25,8 +26,6 @@ const embeddings = {
   usage: { prompt_tokens: 4, total_tokens: 4 },
 }
 
-const headers = ['x-citadel-model', 'x-citadel-server', 'x-citadel-attempts']
-
 /** The operations of `/v1/completions` and `/v1/embeddings`. */
 export const inferenceOperations = {
   createCompletion: {
@@ -44,7 +43,7 @@ export const inferenceOperations = {
     answers: {
       200: {
         description: 'The text: one JSON object, or a stream of events of the same shape when the body asked for it.',
-        headers,
+        headers: MODEL_CALL_ANSWER_HEADERS,
         content: [
           {
             type: 'application/json',
@@ -64,7 +63,8 @@ export const inferenceOperations = {
         ],
       },
     },
-    passes: ['caller', 'body', 'model'],
+    passes: ['caller', 'limits', 'body', 'model'],
+    headers: modelCallHeaders,
     samples: [
       curlPost('/v1/completions', prompt),
       node(`
@@ -98,7 +98,7 @@ print(completion.choices[0].text)`),
     answers: {
       200: {
         description: 'One vector for each input.',
-        headers,
+        headers: MODEL_CALL_ANSWER_HEADERS,
         content: [
           {
             type: 'application/json',
@@ -108,7 +108,8 @@ print(completion.choices[0].text)`),
         ],
       },
     },
-    passes: ['caller', 'body', 'model'],
+    passes: ['caller', 'limits', 'body', 'model'],
+    headers: modelCallHeaders,
     samples: [
       curlPost('/v1/embeddings', input),
       node(`

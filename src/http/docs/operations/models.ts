@@ -39,7 +39,7 @@ const status = {
 
 const providers = {
   object: 'list',
-  data: [{ id: 'ollama', servers: [{ id: 'gpu-1', status: 'healthy', models: ['chat'] }] }],
+  data: [{ id: 'ollama', object: 'provider', servers: [{ id: 'gpu-1', status: 'healthy', models: ['chat'] }] }],
 }
 
 /** The operations that tell what the gateway offers. */
@@ -89,7 +89,7 @@ export const modelOperations = {
       },
     },
     passes: ['caller'],
-    errors: ['model_not_found', 'model_not_allowed'],
+    errors: ['model_not_found'],
     samples: [
       curlGet('/v1/models/citadel-demo'),
       node("console.log(await client.models.retrieve('citadel-demo'))"),

@@ -1,8 +1,17 @@
 import { z } from '@hono/zod-openapi'
+import { gatewayCard } from '#wire/service.ts'
 import type { Answer, Operation } from '../operation.ts'
 import { curlGet } from '../samples.ts'
 
 const document = z.looseObject({}).describe('A JSON document.')
+const card = {
+  gateway: 'citadel-gateway',
+  version: '0.1.0',
+  docs: '/docs',
+  api: '/v1',
+  openapi: '/openapi.json',
+  health: '/health',
+}
 const page = z.string().describe('A page for a browser.')
 
 function one(description: string, type: string, schema: z.ZodType, value: unknown): Answer {
@@ -14,8 +23,20 @@ export const serviceOperations = {
   getRoot: {
     tag: 'Service',
     summary: 'See what this address is',
-    description: 'Tells that a gateway answers here, and where its documentation is.',
-    answers: { 200: one('A short text.', 'text/plain', z.string(), 'Citadel Gateway') },
+    description: 'Tells that a gateway answers here and where everything is. A browser gets the documentation instead.',
+    answers: {
+      200: {
+        description: 'The addresses, or the first page of the documentation when `accept` names `text/html`.',
+        content: [
+          {
+            type: 'application/json',
+            schema: gatewayCard,
+            examples: { card: { summary: 'What a program gets', value: card } },
+          },
+          { type: 'text/html', schema: page, examples: { page: { summary: 'An extract', value: '<!doctype html>' } } },
+        ],
+      },
+    },
     passes: [],
     samples: [curlGet('/')],
   },

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Installs what the tests need and the machine lacks, where it can, and runs them all. Arguments go to `bun test`.
+set -eu
+cd "$(dirname "$0")/.."
+
+browser=${CHROMIUM_PATH:-/usr/bin/chromium}
+if [ ! -x "$browser" ]; then
+  if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    echo "Installing Debian's chromium for the browser tests."
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
+  else
+    echo "The browser tests need Chromium: apt-get install chromium, or set CHROMIUM_PATH." >&2
+  fi
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+# The runtime reads this once, when it starts: more than 256 requests at once are part of the tests.
+export BUN_CONFIG_MAX_HTTP_REQUESTS=65535
+{ bun test "$@" 2>&1 && echo 0 >"$log.status" || echo $? >"$log.status"; } | tee "$log"
+status=$(cat "$log.status")
+rm -f "$log.status"
+
+passed=$(sed -n 's/^ *\([0-9][0-9]*\) pass$/\1/p' "$log" | tail -n 1)
+failed=$(sed -n 's/^ *\([0-9][0-9]*\) fail$/\1/p' "$log" | tail -n 1)
+echo "${passed:-0} passed, ${failed:-0} failed"
+exit "$status"

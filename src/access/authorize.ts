@@ -1,0 +1,20 @@
+import { type Caller, hasRole } from '#core/caller.ts'
+import { GatewayError } from '#core/errors.ts'
+import { type AuthMode, missing, refused, UNRECOGNISED } from './keys.ts'
+
+/** Who may use a route; an observer is anybody where no key is needed, else a viewer. */
+export type Need = 'anyone' | 'caller' | 'observer' | 'viewer' | 'operator' | 'admin'
+
+/** Decides whether a caller may use a route.
+ *
+ * @returns The refusal, or `null`: 401 for who has shown no key, 403 for one whose key is not enough. */
+export function authorize(caller: Caller, need: Need, mode: AuthMode): GatewayError | null {
+  if (need === 'anyone') return null
+  if (need === 'caller') return caller.role === 'anonymous' && mode === 'required' ? missing() : null
+  if (need === 'observer' && mode === 'none') return null
+  const role = need === 'observer' ? 'viewer' : need
+  if (hasRole(caller.role, role)) return null
+  if (caller === UNRECOGNISED) return refused()
+  if (caller.role === 'anonymous') return missing()
+  return new GatewayError('permission_denied', `This needs a key with the role ${role}.`)
+}

@@ -1,0 +1,67 @@
+const CHARACTERS_MAX = 512
+/** The characters of a bearer token (RFC 6750 §2.1) and the few more that keys in use have. */
+const KEY = /^[\x21-\x2b\x2d-\x7e]+$/
+const BEARER = /^bearer(?: +|$)/i
+
+/** The headers that may carry a key, as they came; `null` = absent. */
+export interface Credentials {
+  readonly authorization: string | null
+  readonly xApiKey: string | null
+  readonly apiKey: string | null
+}
+
+/** What a request's headers say: one key, none, or something that cannot be one. */
+export type Presented = { readonly key: string } | 'none' | 'malformed'
+
+/** Reads the key of a request from `Authorization: Bearer`, `x-api-key` and `api-key`; several must agree. */
+export function readKey({ authorization, xApiKey, apiKey }: Credentials): Presented {
+  let key: string | null = null
+  if (authorization !== null && authorization !== '') {
+    if (!BEARER.test(authorization) || authorization.length > CHARACTERS_MAX + 'Bearer '.length) return 'malformed'
+    key = authorization.replace(BEARER, '').trim() || null
+  }
+  for (const header of [xApiKey, apiKey]) {
+    if (header === null || header === '') continue
+    if (key !== null && key !== header) return 'malformed'
+    key = header
+  }
+  if (key === null) return 'none'
+  return key.length <= CHARACTERS_MAX && KEY.test(key) ? { key } : 'malformed'
+}
+
+const PLACEHOLDERS: ReadonlySet<string> = new Set([
+  'api-key',
+  'dummy',
+  'empty',
+  'fake',
+  'fake-key',
+  'key',
+  'lm-studio',
+  'local',
+  'n/a',
+  'na',
+  'no-key',
+  'no-key-needed',
+  'no-key-required',
+  'nokey',
+  'none',
+  'not-needed',
+  'not-required',
+  'not-used',
+  'null',
+  'ollama',
+  'placeholder',
+  'sk-no-key-required',
+  'sk-none',
+  'sk-xxx',
+  'test',
+  'undefined',
+  'unused',
+  'x',
+  'xxx',
+])
+
+/** Whether a key is one of the words that clients send because their library insists on a key. */
+export function isPlaceholder(key: string): boolean {
+  return PLACEHOLDERS.has(key.toLowerCase())
+}

@@ -1,0 +1,31 @@
+import { ConfigError } from '#config/problems.ts'
+import { parseOptions, type Settled, settle } from './options.ts'
+import { EXIT, fail } from './output.ts'
+
+/** Checks a configuration as `start` would read it, and starts nothing. */
+export async function check(args: readonly string[]): Promise<number> {
+  try {
+    const settled = await settle(parseOptions(args))
+    const { composeProblems } = await import('#src/fleet-config.ts')
+    for (const warning of [...settled.warnings, ...composeProblems(settled.config).warnings])
+      console.error(`warning  ${warning}`)
+    console.log(summary(settled))
+    return EXIT.ok
+  } catch (thrown) {
+    if (thrown instanceof ConfigError) {
+      console.error(thrown.format())
+      console.error(
+        `${thrown.problems.length} ${thrown.problems.length === 1 ? 'problem' : 'problems'}; nothing was started.`,
+      )
+      process.exitCode = EXIT.config
+      return EXIT.config
+    }
+    return fail(thrown instanceof Error ? thrown.message : String(thrown), EXIT.usage)
+  }
+}
+
+function summary({ config, configFiles }: Settled): string {
+  const models = Object.keys(config.models).length
+  const from = configFiles.length > 0 ? configFiles.join(', ') : 'no file: the defaults'
+  return `ok  ${from}: ${config.servers.length} servers, ${models} models, ${config.auth.keys.length} keys, ${config.service.host}:${config.service.port}`
+}

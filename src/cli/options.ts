@@ -1,0 +1,50 @@
+import { parseArgs } from 'node:util'
+import type { Environment } from '#config/env.ts'
+import { configFiles, type Loaded, loadConfig, loadEnvironment } from '#config/load.ts'
+
+/** What `start` and `check` understand. */
+export interface Options {
+  readonly files: readonly string[]
+  readonly envFiles: readonly string[]
+  readonly host: string | undefined
+  readonly port: string | undefined
+}
+
+/** Reads the command line.
+ *
+ * @throws TypeError for an unknown option. */
+export function parseOptions(args: readonly string[]): Options {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      config: { type: 'string', short: 'c', multiple: true },
+      'env-file': { type: 'string', multiple: true },
+      host: { type: 'string' },
+      port: { type: 'string', short: 'p' },
+    },
+  })
+  return {
+    files: [...(values.config ?? []), ...positionals],
+    envFiles: values['env-file'] ?? [],
+    host: values.host,
+    port: values.port,
+  }
+}
+
+/** The configuration that a command line asks for. */
+export interface Settled extends Loaded {
+  readonly env: Environment
+  /** The files that configure the gateway, without those that hold secrets. */
+  readonly configFiles: readonly string[]
+}
+
+/** Loads the configuration that the command line, the environment and the working directory ask for.
+ *
+ * @throws ConfigError with everything that is wrong. */
+export async function settle(options: Options): Promise<Settled> {
+  const env = await loadEnvironment(options.envFiles, process.env)
+  const files = configFiles(options.files, env)
+  const loaded = await loadConfig({ files, env, flags: { host: options.host, port: options.port } })
+  return { ...loaded, files: [...loaded.files, ...options.envFiles], env, configFiles: files }
+}

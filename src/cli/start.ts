@@ -1,0 +1,120 @@
+import { ConfigError } from '#config/problems.ts'
+import { needsRestart } from '#config/reload.ts'
+import { watchFiles } from '#config/watch.ts'
+import { createGateway, type Gateway } from '#src/index.ts'
+import { listen, PortTaken } from '#src/server.ts'
+import { banner, reportLines } from './banner.ts'
+import { drainOnSignal } from './drain.ts'
+import { serveMetrics } from './metrics-port.ts'
+import { type Options, parseOptions, type Settled, settle } from './options.ts'
+import { EXIT, fail } from './output.ts'
+import { createSink } from './sink.ts'
+
+/** The runtime's own cap on requests in flight is read once, when it starts. */
+const CAP = 'BUN_CONFIG_MAX_HTTP_REQUESTS'
+const CAP_LIFTED = '65535'
+const CAP_WANTED = 4096
+/** Settings of the runtime that would send secrets to the log or take the safety off TLS. */
+const REFUSED: Readonly<Record<string, RegExp>> = { BUN_CONFIG_VERBOSE_FETCH: /./, NODE_TLS_REJECT_UNAUTHORIZED: /^0$/ }
+
+/** Starts the gateway and serves until it is told to stop. */
+export async function start(args: readonly string[]): Promise<number> {
+  if (!liftCap()) return fail(`${CAP} is too low: unset it, or set it to ${CAP_LIFTED}`, EXIT.config)
+  for (const [name, bad] of Object.entries(REFUSED)) {
+    if (bad.test(process.env[name] ?? ''))
+      return fail(`${name} is set; unset it: it is not safe for a gateway`, EXIT.config)
+  }
+  let options: Options
+  try {
+    options = parseOptions(args)
+  } catch (thrown) {
+    return fail(`${thrown instanceof Error ? thrown.message : String(thrown)}. Try: citadel help`, EXIT.usage)
+  }
+  try {
+    const settled = await settle(options)
+    return await run(options, settled)
+  } catch (thrown) {
+    if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
+    if (thrown instanceof PortTaken) return fail(portAdvice(thrown), EXIT.unavailable)
+    throw thrown
+  }
+}
+
+async function run(options: Options, settled: Settled): Promise<number> {
+  const { config } = settled
+  const { service } = config
+  const sink = createSink()
+  const gateway = createGateway(config, {
+    env: settled.env,
+    write: sink.write,
+    pretty: process.stdout.isTTY === true,
+    own: { host: service.host, port: service.port },
+  })
+  // One stray rejection must not end every stream that is open.
+  process.on('unhandledRejection', reason => gateway.logError('unhandled rejection', reason))
+  process.on('uncaughtException', error => gateway.logError('uncaught exception', error))
+  const listener = listen({
+    host: service.host,
+    port: service.port,
+    keepAliveSeconds: service.keep_alive / 1000,
+    bodyBytesMax: service.max_body,
+    handle: gateway.fetch,
+  })
+  const readyMs = Math.round(performance.now())
+  const found = await gateway.found
+  console.error(banner({ listener, readyMs, found, settled }))
+  const metricsListener = serveMetrics(config.monitoring.prometheus_port, service.host, gateway)
+  const stopReloading = reloadOnChange(options, settled, gateway)
+  void gateway.later.then(report => {
+    for (const line of reportLines(report)) console.error(line)
+  })
+  drainOnSignal({
+    gateway,
+    listener,
+    config,
+    before: () => {
+      stopReloading()
+      metricsListener?.stop()
+    },
+  })
+  return EXIT.ok
+}
+
+/** Restarts the process in place when the cap was not lifted; `false` when somebody has set it too low. */
+function liftCap(): boolean {
+  const set = process.env[CAP]
+  if (set !== undefined) return Number(set) >= CAP_WANTED
+  const execve = process.execve
+  if (execve === undefined) return false
+  execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
+    ...process.env,
+    [CAP]: CAP_LIFTED,
+  } as Record<string, string>)
+  return true
+}
+
+function portAdvice({ port, nextFree }: PortTaken): string {
+  const other =
+    nextFree === null ? 'choose another one with --port' : `${nextFree} is free: citadel start --port ${nextFree}`
+  return `port ${port} is already in use; ${other}`
+}
+
+/** Reloads when a file has changed or on SIGHUP; a configuration that is wrong changes nothing. */
+function reloadOnChange(options: Options, first: Settled, gateway: Gateway): () => void {
+  let current = first
+  const reload = async () => {
+    try {
+      const next = await settle(options)
+      const restart = needsRestart(current.config, next.config)
+      for (const warning of next.warnings) gateway.logWarning(warning)
+      gateway.reload(next.config)
+      if (restart.length > 0) gateway.logWarning(`changed, but taken over only by a restart: ${restart.join(', ')}`)
+      current = next
+    } catch (thrown) {
+      gateway.reloadFailed(thrown instanceof ConfigError ? thrown.format() : String(thrown))
+    }
+  }
+  const watcher = watchFiles(first.files, () => void reload())
+  process.on('SIGHUP', () => void reload())
+  return () => watcher.close()
+}

@@ -1,0 +1,137 @@
+import type { DeclaredModel, Server, Settings, Timeouts } from '#core/servers.ts'
+import type { Config, ModelConfig, ServerConfig } from './schema.ts'
+
+/** The fleet and its rules as the configuration declares them, in the gateway's own nouns. */
+export interface Declaration {
+  readonly servers: readonly Server[]
+  readonly models: readonly DeclaredModel[]
+  readonly settings: Settings
+}
+
+/** Where a server of a kind lives: its configured address made whole, or the kind's own; `null` when there is none. */
+export type Address = (kind: string, baseUrl: string | null) => string | null
+
+/** Reads the fleet out of a configuration. Servers without an address, or of a kind that `address` does not know, and
+ * the targets on them are left out.
+ *
+ * @param created Unix seconds for models, which have no date of their own. */
+export function declare(config: Config, address: Address, created: number): Declaration {
+  const configured = config.servers.flatMap(server => toServer(server, config, address) ?? [])
+  const shorthand = Object.entries(config.models).flatMap(
+    ([name, model]) => endpointServer(name, model, config, address) ?? [],
+  )
+  const servers = [...configured, ...shorthand]
+  const known = new Set(servers.map(server => server.id))
+  const weights = new Map(config.servers.map(server => [server.id, server.weight]))
+  const models = Object.entries(config.models).map(([name, model]) =>
+    toModel(name, model, { config, known, weights, created }),
+  )
+  return { servers, models, settings: toSettings(config) }
+}
+
+/** Makes one configured server a server of the fleet; `null` when it has no address. */
+export function toServer(
+  server: ServerConfig,
+  config: Config,
+  address: Address,
+  origin: Server['origin'] = 'configuration',
+): Server | null {
+  const baseUrl = address(server.kind, server.base_url)
+  if (baseUrl === null) return null
+  return {
+    id: server.id,
+    kind: server.kind,
+    baseUrl,
+    role: server.role,
+    secrets: server.api_keys,
+    headers: server.headers,
+    maxConcurrent: server.max_concurrent,
+    timeouts: withOverrides(config.timeouts, server.timeouts),
+    origin,
+  }
+}
+
+function endpointServer(name: string, model: ModelConfig, config: Config, address: Address): Server | null {
+  if (model.endpoint === null) return null
+  const baseUrl = address('openai_compatible', model.endpoint)
+  if (baseUrl === null) return null
+  return {
+    id: name,
+    kind: 'openai_compatible',
+    baseUrl,
+    role: null,
+    secrets: [],
+    headers: {},
+    maxConcurrent: 0,
+    timeouts: config.timeouts,
+    origin: 'configuration',
+  }
+}
+
+function toModel(
+  name: string,
+  model: ModelConfig,
+  from: {
+    readonly config: Config
+    readonly known: ReadonlySet<string>
+    readonly weights: ReadonlyMap<string, number>
+    readonly created: number
+  },
+): DeclaredModel {
+  const { config, known, weights } = from
+  const servers = new Map(config.servers.map(server => [server.id, server]))
+  const timeoutsOf = (server: string) =>
+    withOverrides(withOverrides(config.timeouts, servers.get(server)?.timeouts ?? {}), model.timeouts)
+  const targets = model.targets
+    .filter(target => known.has(target.server))
+    .map(target => ({
+      server: target.server,
+      model: target.model,
+      weight: target.weight * (weights.get(target.server) ?? 1),
+      maxConcurrent: target.max_concurrent,
+      price: target.price === null ? null : { ...target.price, request: target.price.request ?? 0 },
+      timeouts: timeoutsOf(target.server),
+    }))
+  const endpoint = {
+    server: name,
+    model: name,
+    weight: 1,
+    maxConcurrent: model.max_concurrent,
+    price: model.cost_per_request === null ? null : { input: null, output: null, request: model.cost_per_request },
+    timeouts: timeoutsOf(name),
+  }
+  return {
+    name,
+    targets: model.endpoint !== null && known.has(name) ? [endpoint, ...targets] : targets,
+    aliases: model.aliases,
+    fallbacks: model.fallbacks,
+    class: model.class,
+    capabilities: model.capabilities,
+    weight: model.weight,
+    ownedBy: config.service.name,
+    created: from.created,
+  }
+}
+
+function toSettings(config: Config): Settings {
+  const { gateway } = config
+  const preferred = Object.entries(gateway.classes).map(([name, settings]) => [name, settings?.prefer ?? []])
+  return {
+    algorithm: config.load_balancer.algorithm,
+    defaultModel: gateway.default_model,
+    intelligentRouting: gateway.intelligent_routing,
+    modelRoutingEnabled: gateway.model_routing_enabled,
+    fallbackEnabled: gateway.fallback.enabled,
+    fallbackOrder: gateway.fallback.order,
+    maxAttempts: config.retry.max_attempts,
+    heartbeatMs: config.streams.heartbeat,
+    fullHeaders: gateway.headers === 'full',
+    bodyBytesMax: config.service.max_body,
+    preferredServers: Object.fromEntries(preferred),
+  }
+}
+
+function withOverrides(timeouts: Timeouts, overrides: Partial<Timeouts>): Timeouts {
+  const given = Object.entries(overrides).filter(([, value]) => value !== undefined)
+  return given.length === 0 ? timeouts : { ...timeouts, ...Object.fromEntries(given) }
+}

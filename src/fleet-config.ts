@@ -1,0 +1,30 @@
+import { type Declaration, declare } from '#config/declare.ts'
+import type { Config } from '#config/schema.ts'
+import { PROVIDERS } from '#providers/index.ts'
+
+/** Where a server of a kind lives; `null` for a kind that is not built, or that needs an address and has none. */
+export function addressOf(kind: string, baseUrl: string | null): string | null {
+  if (kind === 'service') return baseUrl
+  const provider = PROVIDERS.get(kind)
+  if (provider === undefined) return null
+  const url = baseUrl ?? provider.defaultBaseUrl
+  return url === null ? null : provider.normalizeBaseUrl(url)
+}
+
+/** Reads the fleet out of a configuration and says what of it cannot be used. */
+export function composeProblems(
+  config: Config,
+  created = 0,
+): { readonly declaration: Declaration; readonly warnings: readonly string[] } {
+  const warnings = config.servers.flatMap(({ id, kind, base_url }) => {
+    if (kind !== 'service' && !PROVIDERS.has(kind)) {
+      return [
+        `servers.${id}: the kind "${kind}" is not built yet, so this server is left out; built are ${[...PROVIDERS.keys()].join(', ')}`,
+      ]
+    }
+    return addressOf(kind, base_url) === null
+      ? [`servers.${id}: a server of kind "${kind}" needs a base_url; it is left out`]
+      : []
+  })
+  return { declaration: declare(config, addressOf, created), warnings }
+}

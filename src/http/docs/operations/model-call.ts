@@ -1,0 +1,28 @@
+import { z } from '@hono/zod-openapi'
+
+const count = () => z.int().min(1).optional()
+
+/** The request headers of every model call. */
+export const modelCallHeaders = z.object({
+  'x-citadel-server': z.string().optional().describe('Asks only this server, by its id.'),
+  'x-citadel-strategy': z
+    .enum(['round_robin', 'weighted_round_robin', 'random', 'least_busy'])
+    .optional()
+    .describe('How a server is chosen for this call.'),
+  'x-citadel-timeout-ms': count().describe(
+    'How long this call may take in total; it can only shorten what is configured.',
+  ),
+  'x-citadel-max-attempts': count().describe(
+    'How many attempts this call may take; it can only lower what is configured.',
+  ),
+  traceparent: z.string().optional().describe('A W3C trace context; it is passed on to the model server.'),
+})
+
+/** The response headers of every model call. */
+export const MODEL_CALL_ANSWER_HEADERS = [
+  'x-citadel-model',
+  'x-citadel-server',
+  'x-citadel-attempts',
+  'x-ratelimit-limit-requests',
+  'x-ratelimit-remaining-requests',
+] as const

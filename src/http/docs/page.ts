@@ -1,0 +1,145 @@
+import { docsAsset } from './assets.ts'
+import { type Guide, readGuides } from './guides.ts'
+import { escapeHtml } from './html.ts'
+import { type Entry, layout, pager } from './layout.ts'
+
+/** A page, ready to be sent. */
+export interface DocsPage {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** A file that a page loads, ready to be sent. */
+export interface DocsFile {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+/** The documentation site. */
+export interface Docs {
+  /** Gives a page by its address below `/docs`: a guide, `reference`, or the first guide for an empty one. */
+  page(slug: string): Promise<DocsPage | null>
+  /** Gives a file by its name below `/docs/assets`. */
+  asset(name: string): Promise<DocsFile | null>
+  /** The addresses of all pages below `/docs`. */
+  readonly slugs: readonly string[]
+}
+
+const REFERENCE = 'reference'
+const SEARCH_INDEX = 'search.json'
+const GUIDE_LIST = '<!-- guides -->'
+
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+const PAGE_HEADERS = {
+  'content-type': 'text/html; charset=utf-8',
+  'content-security-policy': POLICY,
+  'referrer-policy': 'no-referrer',
+  'cache-control': 'no-cache',
+}
+
+/** Creates the documentation site: guides and the API reference, all from this origin.
+ *
+ * Guides are read on first use and rendered when they are asked for. */
+export function createDocs({ version }: { readonly version: string }): Docs {
+  let read: readonly Guide[] | null = null
+  const guides = () => {
+    read ??= readGuides()
+    return read
+  }
+  const pages = new Map<string, Promise<string>>()
+
+  async function html(slug: string): Promise<string | null> {
+    const guide = slug === '' ? guides()[0] : guides().find(each => each.slug === slug)
+    if (guide === undefined && slug !== REFERENCE) return null
+    const page =
+      pages.get(slug) ?? (guide === undefined ? referencePage(guides(), version) : guidePage(guide, guides(), version))
+    pages.set(slug, page)
+    return page
+  }
+
+  return {
+    async page(slug) {
+      const body = await html(slug)
+      return body === null ? null : { status: 200, headers: PAGE_HEADERS, body }
+    },
+    async asset(name) {
+      if (name === SEARCH_INDEX) return toFile('application/json', await searchIndex(guides()))
+      const asset = docsAsset(name)
+      return asset === null ? null : toFile(asset.type, await asset.load())
+    },
+    get slugs() {
+      return [...guides().map(({ slug }) => slug), REFERENCE]
+    },
+  }
+}
+
+async function guidePage(guide: Guide, guides: readonly Guide[], version: string): Promise<string> {
+  const { renderMarkdown } = await import('./markdown.ts')
+  const { html, headings } = renderMarkdown(guide.markdown)
+  const at = guides.indexOf(guide)
+  const entries = guides.map(toEntry)
+  const body = html.replace(GUIDE_LIST, () => guideList(guides.filter(other => other !== guide)))
+  return layout({
+    title: guide.title,
+    version,
+    path: toEntry(guide).path,
+    guides: entries,
+    headings,
+    main: `<article>\n<h1>${escapeHtml(guide.title)}</h1>\n${body}\n</article>\n${pager(entries[at - 1], entries[at + 1])}`,
+    styles: ['docs.css'],
+    scripts: ['docs.js'],
+  })
+}
+
+async function referencePage(guides: readonly Guide[], version: string): Promise<string> {
+  return layout({
+    title: 'API reference',
+    version,
+    path: `/docs/${REFERENCE}`,
+    guides: guides.map(toEntry),
+    headings: [],
+    main: '<div id="reference" class="reference"><p class="loading">Loading the reference…</p></div>\n<noscript>The reference needs JavaScript. The same is at <a href="/openapi.json">/openapi.json</a>.</noscript>',
+    styles: ['swagger-ui.css', 'docs.css', 'reference.css'],
+    scripts: ['swagger-ui-bundle.js', 'reference.js', 'docs.js'],
+  })
+}
+
+function guideList(guides: readonly Guide[]): string {
+  const cards = guides.map(guide => {
+    const { path, title } = toEntry(guide)
+    return `<li><a href="${path}"><strong>${escapeHtml(title)}</strong><span>${escapeHtml(guide.summary)}</span></a></li>`
+  })
+  return `<ul class="cards">\n${cards.join('\n')}\n</ul>`
+}
+
+async function searchIndex(guides: readonly Guide[]): Promise<Uint8Array> {
+  const { renderMarkdown } = await import('./markdown.ts')
+  const entries = guides.flatMap(guide =>
+    renderMarkdown(guide.markdown).sections.map(({ heading, text }) => ({
+      page: guide.title,
+      heading: heading?.text ?? '',
+      path: `${toEntry(guide).path}${heading === null ? '' : `#${heading.anchor}`}`,
+      text,
+    })),
+  )
+  return new TextEncoder().encode(JSON.stringify(entries))
+}
+
+function toEntry(guide: Guide): Entry {
+  return { path: `/docs/${guide.slug}`, title: guide.title }
+}
+
+function toFile(type: string, body: Uint8Array): DocsFile {
+  return { headers: { 'content-type': type, 'cache-control': 'public, max-age=3600' }, body }
+}

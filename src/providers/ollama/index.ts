@@ -1,0 +1,29 @@
+import type { Provider } from '../provider.ts'
+import { catalog } from './catalog.ts'
+import { fromOllamaErrorResponse } from './error.ts'
+import { toOllamaRequest } from './request.ts'
+import { fromOllamaResponse } from './response.ts'
+import { createOllamaStream } from './stream.ts'
+
+/** Ollama by its native API, which, unlike its `/v1`, takes `options`, `keep_alive` and `think`. */
+export const ollama: Provider = {
+  name: 'ollama',
+  framing: 'ndjson',
+  endpoints: new Set(['chat', 'completions', 'embeddings']),
+  defaultBaseUrl: 'http://127.0.0.1:11434',
+  normalizeBaseUrl,
+  encode: toOllamaRequest,
+  decode: fromOllamaResponse,
+  decodeError: fromOllamaErrorResponse,
+  stream: createOllamaStream,
+  catalog,
+}
+
+/** Takes off the `/v1` or `/api` that people paste. */
+export function normalizeBaseUrl(url: string): string {
+  return url
+    .trim()
+    .replace(/\/+$/, '')
+    .replace(/\/(?:v1|api)(?:\/[a-z/]+)?$/, '')
+    .replace(/\/+$/, '')
+}

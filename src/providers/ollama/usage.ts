@@ -1,0 +1,25 @@
+import type { Usage } from '#core/usage.ts'
+import type { JsonObject } from '#lib/json.ts'
+
+/** A count as the gateway reads it, and as OpenAI writes it. */
+export interface OllamaCount {
+  readonly usage: Usage
+  readonly raw: JsonObject
+}
+
+/** Reads the counts of an answer. The prompt's is left out when it came from the cache of the server.
+ *
+ * @returns `null` when there are none, as from embeddings of older servers. */
+export function fromOllamaUsage(answer: JsonObject): OllamaCount | null {
+  const prompt = count(answer.prompt_eval_count)
+  const output = count(answer.eval_count)
+  if (prompt + output === 0) return null
+  return {
+    usage: { input: prompt, cacheRead: 0, cacheWrite: 0, output, reasoning: 0, estimated: false },
+    raw: { prompt_tokens: prompt, completion_tokens: output, total_tokens: prompt + output },
+  }
+}
+
+function count(value: unknown): number {
+  return typeof value === 'number' && value > 0 ? value : 0
+}

@@ -1,0 +1,173 @@
+import type {
+  Capabilities,
+  DeclaredModel,
+  ListedModel,
+  Model,
+  Server,
+  Settings,
+  Snapshot,
+  Target,
+  TargetId,
+} from '#core/servers.ts'
+
+/** What a snapshot is made of. */
+export interface SnapshotSource {
+  readonly version: number
+  readonly settings: Settings
+  readonly servers: readonly Server[]
+  readonly declaredModels: readonly DeclaredModel[]
+  /** By server id what each server said it offers. */
+  readonly listed: ReadonlyMap<string, readonly ListedModel[]>
+  /** Kinds of servers whose models are only used when they are named. */
+  readonly namedOnly?: ReadonlySet<string>
+}
+
+/** The name with which a call leaves the choice to the gateway; no listed model may take it. */
+const RESERVED = 'auto'
+const NO_CAPABILITIES: Capabilities = { context_length: null, tools: null, vision: null, prefill: false }
+
+/** Builds the immutable picture of the fleet that requests work with.
+ *
+ * Declared models come first, in their order, and keep their names. A server on which nothing is declared offers what
+ * it lists: several servers that list the same name become the targets of one model, and what cannot have its own name
+ * because that is taken is called `server/model`. Targets on unknown servers are left out. */
+export function buildSnapshot(source: SnapshotSource): Snapshot {
+  const servers = new Map(source.servers.map(server => [server.id, server]))
+  const models = new Map<string, Model>()
+  for (const declared of source.declaredModels) models.set(declared.name, declaredModel(declared, servers, source))
+  const aliases = new Set(source.declaredModels.flatMap(declared => declared.aliases))
+  const taken = new Set([RESERVED, ...models.keys(), ...aliases])
+  for (const [name, entries] of offered(source, servers, taken)) models.set(name, listedModel(name, entries, source))
+  const targets = new Map<TargetId, Target>()
+  for (const model of models.values()) {
+    for (const target of model.targets) if (!targets.has(target.id)) targets.set(target.id, target)
+  }
+  return { version: source.version, models, names: namesOf(models), targets, servers, settings: source.settings }
+}
+
+/** The servers that offer what they list, because no declared model has a target on them. */
+export function undeclaredServers(
+  servers: readonly Server[],
+  declaredModels: readonly DeclaredModel[],
+): readonly Server[] {
+  const declared = new Set(declaredModels.flatMap(model => model.targets.map(target => target.server)))
+  return servers.filter(server => !declared.has(server.id))
+}
+
+interface Offer {
+  readonly server: Server
+  readonly listed: ListedModel
+}
+
+/** Listed models by the public name they get. */
+function offered(
+  { servers, declaredModels, listed }: SnapshotSource,
+  known: ReadonlyMap<string, Server>,
+  taken: ReadonlySet<string>,
+): ReadonlyMap<string, readonly Offer[]> {
+  const offers = new Map<string, Offer[]>()
+  for (const server of undeclaredServers(servers, declaredModels)) {
+    for (const entry of listed.get(server.id) ?? []) {
+      const qualified = `${server.id}/${entry.id}`
+      const name = taken.has(entry.id) ? qualified : entry.id
+      const others = offers.get(name)
+      if (others === undefined) offers.set(name, [{ server: known.get(server.id) ?? server, listed: entry }])
+      else if (!others.some(other => other.server.id === server.id)) others.push({ server, listed: entry })
+    }
+  }
+  return offers
+}
+
+function declaredModel(
+  declared: DeclaredModel,
+  servers: ReadonlyMap<string, Server>,
+  { listed, namedOnly }: SnapshotSource,
+): Model {
+  const targets = new Map<TargetId, Target>()
+  const entries: (ListedModel | undefined)[] = []
+  for (const { server: id, model, ...own } of declared.targets) {
+    const server = servers.get(id)
+    if (server === undefined || targets.has(targetId(id, model))) continue
+    entries.push(listed.get(id)?.find(entry => entry.id === model))
+    targets.set(targetId(id, model), {
+      id: targetId(id, model),
+      server,
+      upstreamModel: model,
+      weight: own.weight * (server.weight ?? 1),
+      maxConcurrent: own.maxConcurrent,
+      price: own.price,
+      timeouts: { ...server.timeouts, ...own.timeouts },
+    })
+  }
+  const all = [...targets.values()]
+  return {
+    name: declared.name,
+    aliases: declared.aliases,
+    targets: all,
+    fallbacks: declared.fallbacks,
+    class: declared.class ?? classOf(entries),
+    capabilities: withContext(declared.capabilities, entries),
+    weight: declared.weight,
+    ownedBy: declared.ownedBy ?? all[0]?.server.id ?? 'citadel',
+    created: 0,
+    eligible: isEligible(all, namedOnly),
+  }
+}
+
+function listedModel(name: string, offers: readonly Offer[], { namedOnly }: SnapshotSource): Model {
+  const entries = offers.map(offer => offer.listed)
+  const targets = offers.map(({ server, listed }) => ({
+    id: targetId(server.id, listed.id),
+    server,
+    upstreamModel: listed.id,
+    weight: server.weight ?? 1,
+    maxConcurrent: 0,
+    price: null,
+    timeouts: server.timeouts,
+  }))
+  const [first] = offers
+  return {
+    name,
+    // Where a tag is left out, this one is meant.
+    aliases: name.endsWith(':latest') ? [name.slice(0, -':latest'.length)] : [],
+    targets,
+    fallbacks: [],
+    class: classOf(entries),
+    capabilities: withContext(NO_CAPABILITIES, entries),
+    weight: 1,
+    ownedBy: first?.listed.ownedBy ?? first?.server.id ?? 'citadel',
+    created: first?.listed.created ?? 0,
+    eligible: isEligible(targets, namedOnly),
+  }
+}
+
+function isEligible(targets: readonly Target[], namedOnly: ReadonlySet<string> | undefined): boolean {
+  return targets.some(({ server }) => server.origin !== 'built-in' && !namedOnly?.has(server.kind))
+}
+
+/** An embedding model is one that every one of its servers lists as such. */
+function classOf(entries: readonly (ListedModel | undefined)[]): 'embedding' | null {
+  return entries.length > 0 && entries.every(entry => entry?.embedding === true) ? 'embedding' : null
+}
+
+/** Fills in the context length that every server of the model can hold, where it is not declared. */
+function withContext(declared: Capabilities, entries: readonly (ListedModel | undefined)[]): Capabilities {
+  if (declared.context_length !== null) return declared
+  const lengths = entries.flatMap(entry => entry?.contextLength ?? [])
+  return lengths.length === 0 ? declared : { ...declared, context_length: Math.min(...lengths) }
+}
+
+/** Aliases and `server/model`; a public name is never hidden, and of two that want the same alias the first has it. */
+function namesOf(models: ReadonlyMap<string, Model>): ReadonlyMap<string, string> {
+  const names = new Map<string, string>()
+  const add = (name: string, model: Model) => {
+    if (!models.has(name) && !names.has(name)) names.set(name, model.name)
+  }
+  for (const model of models.values()) for (const alias of model.aliases) add(alias, model)
+  for (const model of models.values()) for (const target of model.targets) add(target.id, model)
+  return names
+}
+
+function targetId(server: string, model: string): TargetId {
+  return `${server}/${model}`
+}

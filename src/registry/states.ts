@@ -1,0 +1,43 @@
+import type { ServerState, States, TargetId, TargetState } from '#core/servers.ts'
+
+/** Creates the memory of servers and targets; each has one object, whatever snapshot it is asked for. */
+export function createStates(): States {
+  const targets = new Map<TargetId, TargetState>()
+  const servers = new Map<string, ServerState>()
+
+  function server(id: string): ServerState {
+    let state = servers.get(id)
+    if (state === undefined) {
+      state = newServerState(id)
+      servers.set(id, state)
+    }
+    return state
+  }
+
+  return {
+    server,
+    target(target) {
+      let state = targets.get(target.id)
+      if (state === undefined) {
+        state = { id: target.id, server: server(target.server.id), inFlight: 0, coolUntil: 0 }
+        targets.set(target.id, state)
+      }
+      return state
+    },
+  }
+}
+
+function newServerState(id: string): ServerState {
+  return {
+    id,
+    health: 'unknown',
+    failures: 0,
+    successes: 0,
+    probedAt: 0,
+    seenAt: 0,
+    latencyMs: 0,
+    reason: null,
+    inFlight: 0,
+    draining: false,
+  }
+}

@@ -1,0 +1,134 @@
+import type { Call, Endpoint } from '#core/call.ts'
+import { type Caller, mayUse } from '#core/caller.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Model, Snapshot, Target } from '#core/servers.ts'
+import { closest } from '#lib/closest.ts'
+
+/** The name with which a caller leaves the choice to the gateway. */
+const AUTO = 'auto'
+const SHOWN_NAMES = 3
+const SHOWN_CHARACTERS = 128
+
+/** What of a call decides which models may answer it. */
+export type Wanted = Pick<Call, 'model' | 'caller' | 'endpoint'>
+
+/** The models that may answer a call. */
+export interface Resolution {
+  /** At least one; several when the gateway chooses among them. */
+  readonly models: readonly Model[]
+  /** The one target that was asked for as `server/model`. */
+  readonly target: Target | null
+}
+
+/** Finds the model that a call names, or the ones among which the gateway chooses.
+ *
+ * @throws GatewayError `model_not_found`, `model_not_allowed`, or `invalid_request` when no model is named and none
+ * stands in. */
+export function resolveModels(wanted: Wanted, snapshot: Snapshot): Resolution {
+  const { model, caller, endpoint } = wanted
+  const named = model !== null && model !== '' && (model !== AUTO || snapshot.models.has(AUTO))
+  if (!snapshot.settings.modelRoutingEnabled) {
+    // Vectors of another model are of no use to who asked for this one's: an embedding model that is named is kept.
+    const kept = named && endpoint === 'embeddings' ? findModel(model, snapshot) : null
+    if (kept?.models[0]?.class !== 'embedding') return byDefault(wanted, snapshot)
+  }
+  if (named) return byName(model, caller, snapshot)
+  if (snapshot.settings.intelligentRouting) {
+    const models = eligibleModels(snapshot, endpoint).filter(each => mayCall(caller, each))
+    if (models.length > 0) return { models, target: null }
+  }
+  return byDefault(wanted, snapshot)
+}
+
+/** The model behind a public name, an alias or `server/model`; `null` when there is none. */
+export function findModel(name: string, snapshot: Snapshot): Resolution | null {
+  const direct = snapshot.models.get(name)
+  if (direct !== undefined) return { models: [direct], target: null }
+  const model = snapshot.models.get(snapshot.names.get(name) ?? '')
+  if (model === undefined) return null
+  return { models: [model], target: model.targets.find(target => target.id === name) ?? null }
+}
+
+/** Whether a caller may use a model: its list may hold the public name or any alias. */
+export function mayCall(caller: Caller, model: Model): boolean {
+  return mayUse(caller, model.name) || model.aliases.some(alias => mayUse(caller, alias))
+}
+
+/** Whether a model is of the kind that an endpoint needs, as far as is known.
+ *
+ * @param certain Whether an embedding model must be known to be one: when the gateway chooses, it must. */
+export function suits(model: Model, endpoint: Endpoint, certain: boolean): boolean {
+  if (endpoint !== 'embeddings') return model.class !== 'embedding'
+  return model.class === 'embedding' || (!certain && model.class === null)
+}
+
+/** The models that a call without a model may get, in the order of the configuration. */
+export function eligibleModels(snapshot: Snapshot, endpoint: Endpoint): readonly Model[] {
+  const models: Model[] = []
+  for (const model of snapshot.models.values()) if (model.eligible && suits(model, endpoint, true)) models.push(model)
+  return models
+}
+
+function byName(name: string, caller: Caller, snapshot: Snapshot): Resolution {
+  const found = findModel(name, snapshot)
+  if (found === null) throw notFound(name, caller, snapshot)
+  const [model] = found.models
+  if (model !== undefined && (mayCall(caller, model) || mayUse(caller, name))) return found
+  // The same target may stand behind another model that the key may use.
+  if (found.target !== null) {
+    for (const other of snapshot.models.values()) {
+      const target = other.targets.find(each => each.id === name)
+      if (target !== undefined && mayCall(caller, other)) return { models: [other], target }
+    }
+  }
+  throw notAllowed(name)
+}
+
+function byDefault({ caller, endpoint }: Wanted, snapshot: Snapshot): Resolution {
+  const { defaultModel } = snapshot.settings
+  if (defaultModel !== null) {
+    const found = findModel(defaultModel, snapshot)
+    if (found === null) throw notFound(defaultModel, caller, snapshot)
+    const [model] = found.models
+    if (model !== undefined && suits(model, endpoint, false)) return byName(defaultModel, caller, snapshot)
+  }
+  const models = eligibleModels(snapshot, endpoint)
+  const first = models.find(model => mayCall(caller, model))
+  if (first !== undefined) return { models: [first], target: null }
+  if (models.length > 0) throw notAllowed(AUTO)
+  throw new GatewayError(
+    'invalid_request',
+    'model is required: no model answers calls that name none. ' +
+      'Name one of GET /v1/models, or let the operator set gateway.default_model.',
+    { param: 'model' },
+  )
+}
+
+function notFound(name: string, caller: Caller, snapshot: Snapshot): GatewayError {
+  const near = closest(name, namesFor(caller, snapshot), SHOWN_NAMES)
+  const hint = near.length === 0 ? 'GET /v1/models lists the models' : `did you mean ${near.map(quoted).join(' or ')}?`
+  const end = near.length === 0 ? '.' : ''
+  return new GatewayError('model_not_found', `The model ${quoted(name)} does not exist: ${hint}${end}`, {
+    param: 'model',
+  })
+}
+
+function* namesFor(caller: Caller, snapshot: Snapshot): Iterable<string> {
+  for (const model of snapshot.models.values()) {
+    if (!mayCall(caller, model)) continue
+    yield model.name
+    yield* model.aliases
+  }
+}
+
+function notAllowed(name: string): GatewayError {
+  const message =
+    name === AUTO
+      ? 'This key may use none of the models that answer calls which name none.'
+      : `This key may not use the model ${quoted(name)}.`
+  return new GatewayError('model_not_allowed', message, { param: 'model' })
+}
+
+function quoted(name: string): string {
+  return `"${name.length > SHOWN_CHARACTERS ? `${name.slice(0, SHOWN_CHARACTERS)}…` : name}"`
+}

@@ -1,0 +1,149 @@
+import type { Candidate, Plan } from '#core/attempt.ts'
+import type { Endpoint } from '#core/call.ts'
+import type { Model, Snapshot, Target } from '#core/servers.ts'
+import { eligibleModels, findModel, suits } from './candidates.ts'
+import { strategyFor } from './strategies/index.ts'
+
+/** Whether servers of a kind offer an endpoint. */
+export type Supports = (kind: string, endpoint: Endpoint) => boolean
+
+/** The candidates for a model (or for the choice among all) that do not depend on the moment. */
+export interface Lineup {
+  /** Best first; the strategy orders within a tier. */
+  readonly tiers: readonly (readonly Candidate[])[]
+  /** The candidates of each fallback model, in order. */
+  readonly fallbacks: readonly (readonly Candidate[])[]
+  /** What the strategy remembers of each candidate. */
+  readonly turns: Map<Candidate, number>
+  /** The ready plan when there is nothing to decide. */
+  readonly only: Plan | null
+}
+
+/** Lineups are made once for each snapshot, because a hot path must not build them again for each call. */
+export interface Lineups {
+  /** Of one model, or of all eligible ones when there are several. */
+  of(models: readonly Model[], endpoint: Endpoint, snapshot: Snapshot): Lineup
+  /** The candidates of fallback models, one group for each. */
+  fallbacks(query: FallbackQuery): readonly (readonly Candidate[])[]
+}
+
+/** What decides which models may follow those of a call. */
+export interface FallbackQuery {
+  /** The fallbacks that the call itself names. */
+  readonly own: readonly string[]
+  readonly models: readonly Model[]
+  readonly endpoint: Endpoint
+  readonly snapshot: Snapshot
+  /** Whether the fallbacks of the models and the general order follow. */
+  readonly follow: boolean
+}
+
+/** Creates the cache of lineups; the rotation of each model starts anew with a new snapshot.
+ *
+ * @param supports Targets on servers of other kinds are left out. */
+export function createLineups(supports: Supports = () => true): Lineups {
+  const bySnapshot = new WeakMap<Snapshot, Record<Endpoint, Map<Model | null, Lineup>>>()
+
+  return {
+    fallbacks: query => fallbackGroups(query, supports),
+    of(models, endpoint, snapshot) {
+      let lineups = bySnapshot.get(snapshot)
+      if (lineups === undefined) {
+        lineups = { chat: new Map(), completions: new Map(), embeddings: new Map() }
+        bySnapshot.set(snapshot, lineups)
+      }
+      const key = models.length === 1 ? (models[0] ?? null) : null
+      let lineup = lineups[endpoint].get(key)
+      if (lineup === undefined) {
+        const all = key === null ? eligibleModels(snapshot, endpoint) : models
+        lineup = build({ own: [], models: all, endpoint, snapshot, follow: true }, supports)
+        lineups[endpoint].set(key, lineup)
+      }
+      return lineup
+    },
+  }
+}
+
+function build(query: FallbackQuery, supports: Supports): Lineup {
+  const { models, endpoint, snapshot } = query
+  const tiers: Candidate[][] = []
+  const standby: Candidate[] = []
+  const chosen = models.length > 1
+  for (const model of models) {
+    const reason = chosen ? `${model.name}, chosen by the gateway` : `target of ${model.name}`
+    for (const [rank, targets] of preferenceTiers(model, snapshot).entries()) {
+      const tier = tiers[rank] ?? []
+      tiers[rank] = tier
+      for (const target of targets) {
+        if (!supports(target.server.kind, endpoint)) continue
+        const spare = target.weight === 0 || (chosen && model.weight === 0)
+        if (spare) standby.push({ target, model, reason: `standby of ${model.name}` })
+        else tier.push({ target, model, reason })
+      }
+    }
+  }
+  const filled = [...tiers, standby].filter(tier => tier.length > 0)
+  const fallbacks = fallbackGroups(query, supports)
+  return { tiers: filled, fallbacks, turns: new Map(), only: readyPlan(filled, fallbacks, snapshot) }
+}
+
+function readyPlan(
+  tiers: readonly (readonly Candidate[])[],
+  fallbacks: readonly (readonly Candidate[])[],
+  snapshot: Snapshot,
+): Plan | null {
+  const [tier] = tiers
+  const [candidate] = tier ?? []
+  if (tiers.length !== 1 || tier?.length !== 1 || candidate === undefined || fallbacks.length > 0) return null
+  const { strategy } = strategyFor(snapshot.settings.algorithm)
+  return { model: candidate.model, strategy: strategy.name, candidates: [candidate] }
+}
+
+/** A model's targets by the servers that its class prefers, best first; those on other servers come last. */
+function preferenceTiers(model: Model, snapshot: Snapshot): readonly (readonly Target[])[] {
+  const preferred = model.class === null ? undefined : snapshot.settings.preferredServers[model.class]
+  if (preferred === undefined || preferred.length === 0) return [model.targets]
+  const tiers = preferred.map(id => model.targets.filter(target => target.server.id === id))
+  const others = model.targets.filter(target => !preferred.includes(target.server.id))
+  return [...tiers, others].filter(tier => tier.length > 0)
+}
+
+/** The fallback models of a call, one group of candidates each: its own, its models', theirs in turn, and the general
+ * order. Each model and each target occurs once, whatever circles the configuration makes. */
+function fallbackGroups(
+  { own, models, endpoint, snapshot, follow }: FallbackQuery,
+  supports: Supports,
+): (readonly Candidate[])[] {
+  const seen = new Set(models)
+  const targets = new Set(models.flatMap(model => model.targets.map(target => target.id)))
+  const groups: Candidate[][] = []
+
+  function add(name: string, reason: string, certain: boolean): Model | null {
+    const found = findModel(name, snapshot)
+    const model = found?.models[0]
+    if (found === null || model === undefined || seen.has(model) || !suits(model, endpoint, certain)) return null
+    seen.add(model)
+    const group: Candidate[] = []
+    for (const target of found.target === null ? model.targets : [found.target]) {
+      if (targets.has(target.id) || !supports(target.server.kind, endpoint)) continue
+      targets.add(target.id)
+      group.push({ target, model, reason })
+    }
+    if (group.length > 0) groups.push(group)
+    return model
+  }
+
+  const { fallbackEnabled, fallbackOrder } = snapshot.settings
+  for (const name of own) add(name, 'fallback named by the call', false)
+  if (follow && fallbackEnabled) {
+    const queue = [...models]
+    for (const from of queue) {
+      for (const name of from.fallbacks) {
+        const model = add(name, `fallback of ${from.name}`, false)
+        if (model !== null) queue.push(model)
+      }
+    }
+    for (const name of fallbackOrder) add(name, 'in gateway.fallback.order', true)
+  }
+  return groups
+}

@@ -1,0 +1,125 @@
+import type { Candidate, Plan } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Model, Snapshot, States, TargetState } from '#core/servers.ts'
+import { mayCall, type Resolution, resolveModels } from './candidates.ts'
+import type { Lineup, Lineups } from './lineup.ts'
+import { noneAvailable } from './panic.ts'
+import { explicit } from './strategies/explicit.ts'
+import { strategyFor } from './strategies/index.ts'
+import { byLoad, type Strategy, type StrategyContext } from './strategies/strategy.ts'
+
+/** What planning needs besides the call and the fleet. */
+export interface PlanDeps {
+  readonly clock: Clock
+  /** From 0 up to but not including 1. */
+  readonly random: () => number
+  readonly lineups: Lineups
+}
+
+/** What a request's headers ask of the routing. */
+export interface PlanWishes {
+  /** The id of the only server that may answer. */
+  readonly server: string | null
+  /** The strategy to use instead of the configured one. */
+  readonly strategy: string | null
+}
+
+const NO_WISHES: PlanWishes = { server: null, strategy: null }
+type Candidates = readonly Candidate[]
+
+/** Whether a target may be tried now: its server answers and is not drained, and no limit of its own keeps it out. */
+export function isAvailable(state: TargetState, now: number): boolean {
+  return state.server.health !== 'unhealthy' && !state.server.draining && state.coolUntil <= now
+}
+
+/** Puts the targets that may answer a call into the order in which they are tried: those of its model as the strategy
+ * wants it, preferred servers first, then those of fallback models.
+ *
+ * @throws GatewayError what `resolveModels` throws; `no_healthy_upstream` or `provider_rate_limited` when every target
+ * is out, with the soonest time at which that can change. */
+export function plan(
+  call: Call,
+  snapshot: Snapshot,
+  states: States,
+  deps: PlanDeps,
+  wishes: PlanWishes = NO_WISHES,
+): Plan {
+  const resolution = resolveModels(call, snapshot)
+  const now = deps.clock.now()
+  const lineup = deps.lineups.of(resolution.models, call.endpoint, snapshot)
+  const free = resolution.target === null && wishes.server === null
+  if (lineup.only !== null && free && call.fallbacks.length === 0) {
+    const [candidate] = lineup.only.candidates
+    if (candidate !== undefined && isAvailable(states.target(candidate.target), now)) return lineup.only
+  }
+  const restricted = resolution.models.length > 1 && call.caller.models !== null
+  const tiers = free && !restricted ? lineup.tiers : narrow(lineup, resolution, call, wishes.server)
+  const fallbacks = fallbacksFor(call, snapshot, { lineup, lineups: deps.lineups, models: resolution.models, free })
+  const named = resolution.target !== null
+  const strategy = named ? explicit : strategyFor(wishes.strategy ?? snapshot.settings.algorithm).strategy
+  const context = { states, random: deps.random, turns: lineup.turns, now, strategy }
+  let candidates: Candidates = []
+  for (const tier of tiers) candidates = append(candidates, tier, context)
+  for (const group of fallbacks) candidates = append(candidates, group, context)
+  if (candidates.length === 0) {
+    candidates = noneAvailable([...tiers, ...fallbacks].flat(), resolution.models, { states, now })
+  }
+  const [first] = candidates
+  return { model: first?.model ?? (resolution.models[0] as Model), strategy: strategy.name, candidates }
+}
+
+interface Moment extends StrategyContext {
+  readonly now: number
+  readonly strategy: Strategy
+}
+
+/** Adds a tier's available candidates. Only the first tier that has any is the strategy's: to order one that merely
+ * stands behind would use up turns that nobody takes. */
+function append(before: Candidates, tier: Candidates, moment: Moment): Candidates {
+  const open = available(tier, moment.states, moment.now)
+  if (open.length === 0) return before
+  if (before.length > 0) return before.concat(byLoad(open, moment.states))
+  return open.length === 1 ? open : moment.strategy.order(open, moment)
+}
+
+/** The available ones of a tier; the tier itself when all are, which is the usual case. */
+function available(tier: Candidates, states: States, now: number): Candidates {
+  for (const candidate of tier) {
+    if (isAvailable(states.target(candidate.target), now)) continue
+    return tier.filter(each => isAvailable(states.target(each.target), now))
+  }
+  return tier
+}
+
+/** The tiers of a lineup without what the caller may not use or did not ask for. */
+function narrow(lineup: Lineup, { models, target }: Resolution, call: Call, server: string | null) {
+  const restricted = models.length > 1 && call.caller.models !== null
+  const keeps = (candidate: Candidate) =>
+    (target === null || candidate.target.id === target.id) &&
+    (server === null || candidate.target.server.id === server) &&
+    (!restricted || models.includes(candidate.model))
+  const tiers = lineup.tiers.map(tier => tier.filter(keeps)).filter(tier => tier.length > 0)
+  if (tiers.length > 0 || server === null) return tiers
+  throw new GatewayError('invalid_request', `The server "${server.slice(0, 64)}" does not offer this model.`)
+}
+
+/** The fallbacks that the caller may use. Who names a server wants no other one, unless the call says which. */
+function fallbacksFor(
+  call: Call,
+  snapshot: Snapshot,
+  from: {
+    readonly lineup: Lineup
+    readonly lineups: Lineups
+    readonly models: readonly Model[]
+    readonly free: boolean
+  },
+): readonly Candidates[] {
+  const { models, free: follow } = from
+  const own = call.fallbacks
+  let groups = follow ? from.lineup.fallbacks : []
+  if (own.length > 0) groups = from.lineups.fallbacks({ own, models, endpoint: call.endpoint, snapshot, follow })
+  if (groups.length === 0 || call.caller.models === null) return groups
+  return groups.filter(([candidate]) => candidate !== undefined && mayCall(call.caller, candidate.model))
+}

@@ -1,0 +1,92 @@
+import type { Server } from 'bun'
+import type { Connection } from '#http/exchange.ts'
+
+/** The listening server, as little of it as the rest needs. */
+export interface Listener {
+  readonly url: string
+  readonly port: number
+  /** Takes no new connection; resolves when those that are open have ended. */
+  stop(): Promise<void>
+  /** Cuts what is still open. */
+  kill(): Promise<void>
+}
+
+/** The port that was asked for is taken. */
+export class PortTaken extends Error {
+  readonly port: number
+  readonly nextFree: number | null
+
+  constructor(port: number, nextFree: number | null) {
+    super(`port ${port} is in use${nextFree === null ? '' : `; ${nextFree} is free`}`)
+    this.name = 'PortTaken'
+    this.port = port
+    this.nextFree = nextFree
+  }
+}
+
+/** The runtime's own limit on bodies lies above ours, so that ours answers. */
+const RUNTIME_BODY_FACTOR = 2
+const RUNTIME_BODY_MIN = 64 * 1024 * 1024
+/** The longest idle time that the runtime knows, in seconds. */
+const IDLE_SECONDS_MAX = 255
+
+/** Listens on an address and hands each request to `handle`.
+ *
+ * @throws PortTaken when another process has the port. */
+export function listen(options: {
+  readonly host: string
+  readonly port: number
+  readonly keepAliveSeconds: number
+  readonly bodyBytesMax: number
+  readonly handle: (request: Request, connection: Connection) => Promise<Response>
+}): Listener {
+  const { host, port, handle } = options
+  const serve = () =>
+    Bun.serve({
+      hostname: host,
+      port,
+      // Its error page would show source code to callers.
+      development: false,
+      idleTimeout: Math.min(IDLE_SECONDS_MAX, Math.ceil(options.keepAliveSeconds)),
+      maxRequestBodySize: Math.max(RUNTIME_BODY_MIN, options.bodyBytesMax * RUNTIME_BODY_FACTOR),
+      fetch: (request, server) => handle(request, connectionOf(request, server)),
+      error: () => Response.json({ error: INTERNAL }, { status: 500 }),
+    })
+  try {
+    const server = serve()
+    return {
+      url: `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`,
+      port: server.port ?? port,
+      stop: () => server.stop(),
+      kill: () => server.stop(true),
+    }
+  } catch (thrown) {
+    if ((thrown as { code?: unknown }).code !== 'EADDRINUSE') throw thrown
+    throw new PortTaken(port, nextFreePort(host, port + 1))
+  }
+}
+
+const INTERNAL = {
+  message: 'The gateway failed while it handled this request.',
+  type: 'server_error',
+  param: null,
+  code: 'internal_error',
+}
+
+function connectionOf(request: Request, server: Server<undefined>): Connection {
+  return {
+    address: server.requestIP(request)?.address ?? '',
+    idle: seconds => server.timeout(request, Math.min(IDLE_SECONDS_MAX, Math.ceil(seconds))),
+  }
+}
+
+function nextFreePort(host: string, from: number): number | null {
+  for (let port = from; port < Math.min(from + 100, 65_536); port++) {
+    try {
+      const probe = Bun.listen({ hostname: host, port, socket: { data() {} } })
+      probe.stop(true)
+      return port
+    } catch {}
+  }
+  return null
+}

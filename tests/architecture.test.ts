@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'bun:test'
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+
+const ROOT = resolve(import.meta.dir, '..')
+const SOURCE = join(ROOT, 'src')
+
+/** What each folder of `src` may import besides itself; arrows point down, and parts never know each other. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  lib: [],
+  wire: ['lib'],
+  core: ['wire', 'lib'],
+  config: ['core', 'wire', 'lib'],
+  ...Object.fromEntries(
+    ['providers', 'policies', 'routing', 'registry', 'access', 'cache', 'events', 'telemetry', 'stores'].map(part => [
+      part,
+      ['core', 'wire', 'lib'],
+    ]),
+  ),
+  gateway: [
+    'providers',
+    'policies',
+    'routing',
+    'registry',
+    'access',
+    'cache',
+    'events',
+    'telemetry',
+    'stores',
+    'config',
+    'core',
+    'wire',
+    'lib',
+  ],
+  http: ['gateway', 'wire', 'core', 'lib'],
+  console: ['gateway', 'wire', 'core', 'lib'],
+  client: ['wire', 'lib'],
+}
+
+/** Where a library or a global of the runtime may be used at all. */
+const FENCES: readonly { readonly what: RegExp; readonly name: string; readonly only: RegExp }[] = [
+  { name: 'hono', what: /from '(?:hono|@hono\/[^']+)(?:\/[^']*)?'/, only: /^http\// },
+  { name: 'ioredis', what: /from 'ioredis'/, only: /^stores\/redis/ },
+  { name: 'prom-client', what: /from 'prom-client'/, only: /^telemetry\// },
+  { name: 'the SQL client', what: /\bSQL\b.*from 'bun'|from 'bun:sqlite'/, only: /^stores\/sql/ },
+  { name: 'Bun', what: /\bBun\.\w/, only: /^(?:server\.ts|cli\/|stores\/|providers\/transport)/ },
+]
+
+interface Import {
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+const files = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' }).filter(file => file.endsWith('.ts'))
+const texts = new Map(files.map(file => [file, readFileSync(join(SOURCE, file), 'utf8')]))
+
+/** Reads the import lines; types too, since a lower layer must not know a higher one even by its types. */
+function importsOf(file: string): Import[] {
+  const found = (texts.get(file) ?? '').matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)
+  return [...found].flatMap(([, target = '']) => {
+    const path = target.startsWith('#')
+      ? target.slice(1).replace(/^src\//, '')
+      : target.startsWith('.')
+        ? relative(SOURCE, resolve(SOURCE, dirname(file), target))
+        : null
+    return path === null ? [] : [{ file, from: folderOf(file), to: folderOf(path) }]
+  })
+}
+
+function folderOf(path: string): string {
+  return path.includes('/') ? (path.split('/')[0] ?? '') : ''
+}
+
+describe('the house', () => {
+  test('has only rooms that the plan knows', () => {
+    const folders = new Set(files.map(folderOf).filter(folder => folder !== '' && folder !== 'cli'))
+
+    expect([...folders].filter(folder => !(folder in MAY_IMPORT))).toEqual([])
+  })
+
+  test('imports point down', () => {
+    const wrong = files
+      .flatMap(importsOf)
+      .filter(({ from, to }) => from !== to && from !== '' && from !== 'cli' && !MAY_IMPORT[from]?.includes(to))
+
+    expect(wrong).toEqual([])
+  })
+
+  test('libraries and the runtime stay behind their fences', () => {
+    const outside = FENCES.flatMap(({ name, what, only }) =>
+      files
+        .filter(file => !only.test(file) && what.test(withoutComments(texts.get(file) ?? '')))
+        .map(file => `${name} in ${file}`),
+    )
+
+    expect(outside).toEqual([])
+  })
+
+  test('no provider is named outside providers and configuration', () => {
+    const named = files.filter(
+      file =>
+        /^(?:core|wire|gateway|policies|routing|registry|access|telemetry|stores)\//.test(file) &&
+        /'(?:ollama|openai|anthropic|gemini|deepseek)'/.test(withoutComments(texts.get(file) ?? '')),
+    )
+
+    expect(named).toEqual([])
+  })
+
+  test('the top level holds what it should and nothing else', () => {
+    const entries = readdirSync(ROOT).filter(
+      entry => !entry.startsWith('.') && entry !== 'node_modules' && entry !== 'coverage',
+    )
+
+    expect(entries.sort()).toEqual(
+      [
+        'CHANGELOG.md',
+        'LICENSE',
+        'README.md',
+        'bun.lock',
+        'bunfig.toml',
+        'config',
+        'package.json',
+        'scripts',
+        'src',
+        'tests',
+        'tsconfig.json',
+      ].sort(),
+    )
+  })
+})
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '')
+}

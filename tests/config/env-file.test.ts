@@ -1,0 +1,39 @@
+import { expect, test } from 'bun:test'
+import { parseEnvFile } from '#config/env-file.ts'
+import { complaints } from '#tests/support/config-texts.ts'
+
+test('reads names and values with comments, quotes and export', () => {
+  const text = `\uFEFF# a comment
+
+A=1
+export B = two words # a comment
+C='single # $A "'
+D="double \\"quoted\\" \\\\ and\\nlines" # a comment
+E=
+F=http://host/#fragment\r
+  G=x=y=z
+`
+  expect(parseEnvFile(text)).toEqual({
+    A: '1',
+    B: 'two words',
+    C: 'single # $A "',
+    D: 'double "quoted" \\ and\nlines',
+    E: '',
+    F: 'http://host/#fragment',
+    G: 'x=y=z',
+  })
+})
+
+test('lets the last of two lines with one name win', () => {
+  expect(parseEnvFile('A=1\nA=2')).toEqual({ A: '2' })
+})
+
+test('names every line that is none, and never shows it', async () => {
+  const parse = async () => parseEnvFile('A=1\ncanary\nB="canary\n9=canary', 'site.env')
+
+  expect(await complaints(parse())).toEqual([
+    'site.env:2:1  expected NAME=value',
+    'site.env:3:1  expected NAME=value',
+    'site.env:4:1  expected NAME=value',
+  ])
+})

@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'bun:test'
+import type { Attempt, Live } from '#core/attempt.ts'
+import { GatewayError } from '#core/errors.ts'
+import { createScope } from '#core/scope.ts'
+import { commitGate } from '#policies/commit.ts'
+import { call, drain, frame, liveOf, planFor, slotFor } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+
+function attemptWith(live: Promise<Live>, more: { readonly stream?: boolean } = {}) {
+  const clock = fakeClock()
+  const scope = createScope(clock)
+  const [candidate] = planFor('a').candidates
+  if (candidate === undefined) throw new Error('no candidate')
+  const next: Attempt = () => live
+  const run = commitGate(clock)(next)({
+    call: call({ stream: more.stream ?? true }),
+    slot: slotFor(candidate),
+    scope,
+    number: 1,
+  })
+  return { clock, scope, run }
+}
+
+describe('the commit gate', () => {
+  test('resolves at the first content and gives everything from the start', async () => {
+    const frames = [frame('start'), frame('delta', 'Hi'), frame('finish')]
+    const { run } = attemptWith(Promise.resolve(liveOf(frames.map(each => [each]))))
+
+    expect(await drain(await run)).toEqual(frames)
+  })
+
+  test('a finish without content is an answer', async () => {
+    const { run } = attemptWith(Promise.resolve(liveOf([[frame('start')], [frame('finish')]])))
+
+    expect((await drain(await run)).length).toBe(2)
+  })
+
+  test('an error as the first event fails the attempt and closes it', async () => {
+    const error = new GatewayError('upstream_error', 'overloaded')
+    const live = liveOf([[frame('start')], [{ kind: 'error', error }]])
+    const { run } = attemptWith(Promise.resolve(live))
+
+    await expect(run).rejects.toBe(error)
+    expect(live.closed()).toBe(1)
+  })
+
+  test('an error behind the first content belongs to the stream', async () => {
+    const error = new GatewayError('upstream_error', 'overloaded')
+    const { run } = attemptWith(
+      Promise.resolve(liveOf([[frame('start'), frame('delta', 'Hi'), { kind: 'error', error }]])),
+    )
+
+    expect((await drain(await run)).map(each => each.kind)).toEqual(['start', 'delta', 'error'])
+  })
+
+  test('a stream that ends without content is no answer', async () => {
+    const { run } = attemptWith(Promise.resolve(liveOf([[frame('start')]])))
+
+    await expect(run).rejects.toMatchObject({ code: 'upstream_invalid_response' })
+  })
+
+  test('65 events without content are too many', async () => {
+    const { run } = attemptWith(Promise.resolve(liveOf(Array.from({ length: 65 }, () => [frame('start')]))))
+
+    await expect(run).rejects.toMatchObject({ code: 'upstream_invalid_response' })
+  })
+
+  test('a first token that does not come ends the attempt by its own clock', async () => {
+    const { clock, scope, run } = attemptWith(new Promise((_, reject) => setImmediate(() => scopeOf().onEnd(reject))))
+    const scopeOf = () => scope
+    await settled()
+
+    clock.advance(5000)
+
+    await expect(run).rejects.toMatchObject({ code: 'upstream_timeout' })
+  })
+
+  test('the clock stops with the first content', async () => {
+    const { clock, scope, run } = attemptWith(Promise.resolve(liveOf([[frame('delta', 'Hi')]])))
+    await run
+
+    clock.advance(60_000)
+
+    expect(scope.ended).toBeNull()
+    expect(clock.pending).toBe(0)
+  })
+
+  test('a plain answer passes as it is', async () => {
+    const live = liveOf([[frame('finish')]])
+    const { run } = attemptWith(Promise.resolve(live), { stream: false })
+
+    expect(await run).toBe(live)
+  })
+})

@@ -1,0 +1,160 @@
+import { describe, expect, test } from 'bun:test'
+import type { Attempt, AttemptEntry } from '#core/attempt.ts'
+import { type Code, GatewayError } from '#core/errors.ts'
+import { createJournal, type Fact } from '#core/journal.ts'
+import { createScope } from '#core/scope.ts'
+import { createSlots } from '#gateway/slots.ts'
+import { failover } from '#policies/failover.ts'
+import { createStates } from '#registry/states.ts'
+import { call, liveOf, model, planFor, target } from '#tests/support/calls.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+
+/** Runs a call over servers that fail with these codes; `ok` answers. */
+async function over(outcomes: Readonly<Record<string, Code | 'ok'>>, options: { readonly maxAttempts?: number } = {}) {
+  const clock = fakeClock()
+  const states = createStates()
+  const facts: Fact[] = []
+  const entries: AttemptEntry[] = []
+  const live = liveOf([])
+  const attempt: Attempt = async ({ slot }) => {
+    const outcome = outcomes[slot.candidate.target.server.id] ?? 'ok'
+    if (outcome !== 'ok')
+      throw new GatewayError(outcome, outcome, { retryAfterMs: outcome === 'provider_rate_limited' ? 5000 : null })
+    return live
+  }
+  const route = failover({
+    slots: createSlots(states),
+    states,
+    clock,
+    journal: createJournal([fact => facts.push(fact)]),
+    maxAttempts: options.maxAttempts ?? 4,
+  })
+  const plan = planFor(...Object.keys(outcomes))
+  const trail = {
+    begin(candidate: (typeof plan.candidates)[number]) {
+      const entry: AttemptEntry = {
+        server: candidate.target.server.id,
+        model: 'm',
+        startedAt: clock.now(),
+        ms: 0,
+        result: null,
+        cause: null,
+      }
+      entries.push(entry)
+      return entry
+    },
+  }
+  const run = route(attempt)(call(), plan, createScope(clock), trail)
+  const result = await run.then(
+    answer => ({ answer, error: null }),
+    (error: GatewayError) => ({ answer: null, error }),
+  )
+  return { ...result, tried: entries.map(({ server, result: how }) => `${server} ${how}`), states, plan, facts, clock }
+}
+
+describe('failover', () => {
+  test('goes to the next target when one cannot answer', async () => {
+    const { answer, tried } = await over({ a: 'upstream_error', b: 'ok' })
+
+    expect(answer).not.toBeNull()
+    expect(tried).toEqual(['a upstream_error', 'b ok'])
+  })
+
+  test.each([
+    'invalid_request',
+    'context_length_exceeded',
+    'content_policy_violation',
+    'unsupported_parameter',
+  ] as const)('hands %s to the caller as it is', async code => {
+    const { error, tried } = await over({ a: code, b: 'ok' })
+
+    expect(error?.code).toBe(code)
+    expect(tried).toEqual([`a ${code}`])
+  })
+
+  test('stops after the attempts that are allowed, and names each', async () => {
+    const { error, tried } = await over({ a: 'upstream_error', b: 'upstream_error', c: 'ok' }, { maxAttempts: 2 })
+
+    expect(tried).toEqual(['a upstream_error', 'b upstream_error'])
+    expect(error).toMatchObject({ code: 'all_targets_failed', shouldRetry: false })
+    expect(error?.attempts.map(({ server, result }) => [server, result])).toEqual([
+      ['a', 'upstream_error'],
+      ['b', 'upstream_error'],
+    ])
+  })
+
+  const endings: readonly (readonly [Readonly<Record<string, Code>>, Code])[] = [
+    [{ a: 'upstream_timeout', b: 'upstream_timeout' }, 'upstream_timeout'],
+    [{ a: 'upstream_auth_failed', b: 'upstream_auth_failed' }, 'upstream_auth_failed'],
+    [{ a: 'upstream_invalid_response' }, 'upstream_invalid_response'],
+    [{ a: 'upstream_tls_error' }, 'upstream_tls_error'],
+    [{ a: 'upstream_error', b: 'upstream_timeout' }, 'all_targets_failed'],
+    [{ a: 'provider_rate_limited', b: 'provider_rate_limited' }, 'provider_rate_limited'],
+  ]
+  test.each(endings)('%o ends as %s', async (outcomes, code) => {
+    const { error } = await over(outcomes)
+
+    expect(error?.code).toBe(code)
+  })
+
+  test('a target that limits its callers is left alone for as long as it says', async () => {
+    const { error, states, plan } = await over({ a: 'provider_rate_limited' })
+
+    const [candidate] = plan.candidates
+    expect(candidate && states.target(candidate.target).coolUntil).toBe(5000)
+    expect(error?.retryAfterMs).toBe(5000)
+  })
+
+  test('every place is free again after a failure', async () => {
+    const { states } = await over({ a: 'upstream_error', b: 'upstream_error' })
+
+    expect([states.server('a').inFlight, states.server('b').inFlight]).toEqual([0, 0])
+  })
+
+  test('says when another model takes over', async () => {
+    const clock = fakeClock()
+    const states = createStates()
+    const facts: Fact[] = []
+    const [first, second] = [target('a'), target('b')]
+    const [asked, other] = [model('big', [first]), model('small', [second])]
+    const plan = {
+      model: asked,
+      strategy: 'explicit',
+      candidates: [
+        { target: first, model: asked, reason: '' },
+        { target: second, model: other, reason: '' },
+      ],
+    }
+    const attempt: Attempt = async ({ slot }) => {
+      if (slot.candidate.model === asked) throw new GatewayError('upstream_error', 'down')
+      return liveOf([])
+    }
+    const deps = {
+      slots: createSlots(states),
+      states,
+      clock,
+      journal: createJournal([fact => facts.push(fact)]),
+      maxAttempts: 4,
+    }
+    const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
+
+    await failover(deps)(attempt)(call(), plan, createScope(clock), trail)
+
+    expect(facts).toEqual([{ type: 'fallback-taken', from: 'big', to: 'small', reason: 'upstream_error' }])
+  })
+
+  test('a full house is queue_full, but behind a failure the failure is told', async () => {
+    const clock = fakeClock()
+    const states = createStates()
+    const full = target('a', { maxConcurrent: 1 })
+    const only = model('m', [full])
+    const plan = { model: only, strategy: 'explicit', candidates: [{ target: full, model: only, reason: '' }] }
+    states.target(full).inFlight = 1
+    const deps = { slots: createSlots(states), states, clock, journal: createJournal([]), maxAttempts: 4 }
+    const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
+
+    const run = failover(deps)(async () => liveOf([]))(call(), plan, createScope(clock), trail)
+
+    await expect(run).rejects.toMatchObject({ code: 'queue_full', status: 429, retryAfterMs: 1000 })
+  })
+})
