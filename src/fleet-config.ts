@@ -12,10 +12,10 @@ export function addressOf(kind: string, baseUrl: string | null): string | null {
 }
 
 /** Reads the fleet out of a configuration and says what of it cannot be used. */
-export function composeProblems(
-  config: Config,
-  created = 0,
-): { readonly declaration: Declaration; readonly warnings: readonly string[] } {
+export function composeProblems(config: Config): {
+  readonly declaration: Declaration
+  readonly warnings: readonly string[]
+} {
   const warnings = config.servers.flatMap(({ id, kind, base_url }) => {
     if (kind !== 'service' && !PROVIDERS.has(kind)) {
       return [
@@ -26,5 +26,5 @@ export function composeProblems(
       ? [`servers.${id}: a server of kind "${kind}" needs a base_url; it is left out`]
       : []
   })
-  return { declaration: declare(config, addressOf, created), warnings }
+  return { declaration: declare(config, addressOf), warnings }
 }

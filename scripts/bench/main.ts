@@ -45,7 +45,12 @@ async function main(): Promise<void> {
   const stopAll = async () => {
     await Promise.all([...running].map(one => one.stop()))
   }
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stopAll().then(() => process.exit(130)))
+  const interrupted = async () => {
+    await stopAll()
+    rmSync(folder, { recursive: true, force: true })
+    process.exit(130)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void interrupted())
   try {
     const run = await prepare(folder, running)
     if (options.profile) process.stdout.write(await profile(run))

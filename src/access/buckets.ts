@@ -4,7 +4,7 @@ import type { Bucket } from '#core/limiter.ts'
 import { clientNetwork } from '#lib/net.ts'
 
 /** One limit as the operator writes it; 0 = none, and the burst is the limit when absent. */
-export interface RequestLimit {
+interface RequestLimit {
   readonly requests_per_minute: number
   readonly burst: number | null
 }

@@ -10,6 +10,15 @@ export interface Credentials {
   readonly apiKey: string | null
 }
 
+/** Picks the headers that may carry a key. */
+export function credentialsOf(headers: { get(name: string): string | null }): Credentials {
+  return {
+    authorization: headers.get('authorization'),
+    xApiKey: headers.get('x-api-key'),
+    apiKey: headers.get('api-key'),
+  }
+}
+
 /** What a request's headers say: one key, none, or something that cannot be one. */
 export type Presented = { readonly key: string } | 'none' | 'malformed'
 
@@ -29,37 +38,13 @@ export function readKey({ authorization, xApiKey, apiKey }: Credentials): Presen
   return key.length <= CHARACTERS_MAX && KEY.test(key) ? { key } : 'malformed'
 }
 
-const PLACEHOLDERS: ReadonlySet<string> = new Set([
-  'api-key',
-  'dummy',
-  'empty',
-  'fake',
-  'fake-key',
-  'key',
-  'lm-studio',
-  'local',
-  'n/a',
-  'na',
-  'no-key',
-  'no-key-needed',
-  'no-key-required',
-  'nokey',
-  'none',
-  'not-needed',
-  'not-required',
-  'not-used',
-  'null',
-  'ollama',
-  'placeholder',
-  'sk-no-key-required',
-  'sk-none',
-  'sk-xxx',
-  'test',
-  'undefined',
-  'unused',
-  'x',
-  'xxx',
-])
+const PLACEHOLDERS: ReadonlySet<string> = new Set(
+  (
+    'api-key dummy empty fake fake-key key lm-studio local n/a na no-key no-key-needed no-key-required nokey none ' +
+    'not-needed not-required not-used null ollama placeholder sk-no-key-required sk-none sk-xxx test undefined unused ' +
+    'x xxx'
+  ).split(' '),
+)
 
 /** Whether a key is one of the words that clients send because their library insists on a key. */
 export function isPlaceholder(key: string): boolean {

@@ -86,9 +86,11 @@ export function createKeyring(options: KeyringOptions): Keyring {
       if (quick !== null) resolved.set(quick, caller)
       return admit(caller, mode)
     }
-    if (mode === 'none') return UNRECOGNISED
     const placeholder = presented !== 'malformed' && isPlaceholder(presented.key)
-    return mode === 'optional' && placeholder ? ANONYMOUS : refused()
+    if (mode === 'required' || (mode === 'optional' && !placeholder)) return refused()
+    const ignored = placeholder ? ANONYMOUS : UNRECOGNISED
+    if (quick !== null && presented !== 'malformed') resolved.set(quick, ignored)
+    return ignored
   }
 
   return { mode, resolve }

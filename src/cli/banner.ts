@@ -1,4 +1,5 @@
 import type { FleetReport } from '#src/compose.ts'
+import { isLoopback } from '#src/compose-edge.ts'
 import type { Listener } from '#src/server.ts'
 import { VERSION } from '#src/version.ts'
 import type { Settled } from './options.ts'
@@ -51,11 +52,10 @@ function tryBody(found: FleetReport): string {
 }
 
 function isExposed({ config }: Settled): boolean {
-  const { host } = config.service
-  const local = host === 'localhost' || host === '::1' || host.startsWith('127.')
+  if (isLoopback(config.service.host)) return false
   const open =
     config.auth.mode === 'none' ||
     config.auth.mode === 'optional' ||
     (config.auth.mode === 'auto' && config.auth.keys.length + config.auth.admin_keys.length === 0)
-  return !local && open
+  return open
 }

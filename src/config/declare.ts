@@ -13,9 +13,8 @@ export type Address = (kind: string, baseUrl: string | null) => string | null
 
 /** Reads the fleet out of a configuration. Servers without an address, or of a kind that `address` does not know, and
  * the targets on them are left out.
- *
- * @param created Unix seconds for models, which have no date of their own. */
-export function declare(config: Config, address: Address, created: number): Declaration {
+ * */
+export function declare(config: Config, address: Address): Declaration {
   const configured = config.servers.flatMap(server => toServer(server, config, address) ?? [])
   const shorthand = Object.entries(config.models).flatMap(
     ([name, model]) => endpointServer(name, model, config, address) ?? [],
@@ -23,9 +22,7 @@ export function declare(config: Config, address: Address, created: number): Decl
   const servers = [...configured, ...shorthand]
   const known = new Set(servers.map(server => server.id))
   const weights = new Map(config.servers.map(server => [server.id, server.weight]))
-  const models = Object.entries(config.models).map(([name, model]) =>
-    toModel(name, model, { config, known, weights, created }),
-  )
+  const models = Object.entries(config.models).map(([name, model]) => toModel(name, model, { config, known, weights }))
   return { servers, models, settings: toSettings(config) }
 }
 
@@ -75,7 +72,6 @@ function toModel(
     readonly config: Config
     readonly known: ReadonlySet<string>
     readonly weights: ReadonlyMap<string, number>
-    readonly created: number
   },
 ): DeclaredModel {
   const { config, known, weights } = from
@@ -108,8 +104,7 @@ function toModel(
     class: model.class,
     capabilities: model.capabilities,
     weight: model.weight,
-    ownedBy: config.service.name,
-    created: from.created,
+    ownedBy: null,
   }
 }
 

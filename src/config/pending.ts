@@ -23,7 +23,7 @@ const pending: readonly Pending[] = [
   ['retry.budget_min', 'the retry budget'],
   ['retry.backoff_base', 'backoff'],
   ['retry.backoff_max', 'backoff'],
-  ['retry.max_wait', 'waiting for Retry-After'],
+  ['retry.max_wait', 'heeding Retry-After'],
   ['recovery.*', 'recovery of cut streams'],
   ['streams.early_headers', 'early headers'],
   ['hedging.*', 'hedged requests'],

@@ -34,23 +34,31 @@ export function createScope(clock: Clock, options: { readonly within?: number; r
 
 type Listener = (cause: GatewayError) => void
 
+const NO_LISTENER = () => {}
+
+/** Several scopes are opened for each request, so whatever most of them never need is made on first use. */
 class TreeScope implements Scope {
   readonly endsAt: number
   ended: GatewayError | null = null
   private readonly clock: Clock
-  private controller: AbortController | null = null
-  private readonly listeners = new Set<Listener>()
+  private readonly parent: TreeScope | null
   private readonly disarm: (() => void) | null
-  private readonly leaveParent: (() => void) | null
+  private controller: AbortController | null = null
+  private listeners: Set<Listener> | null = null
+  private children: Set<TreeScope> | null = null
 
-  constructor(clock: Clock, parent: Scope | null, within: number, code: Code) {
+  constructor(clock: Clock, parent: TreeScope | null, within: number, code: Code) {
     this.clock = clock
+    this.parent = parent
     const own = within === Infinity ? Infinity : clock.now() + within
-    const inherited = parent?.endsAt ?? Infinity
+    const inherited = parent === null ? Infinity : parent.endsAt
     this.endsAt = Math.min(own, inherited)
     // A deadline that the parent has already is the parent's to enforce.
     this.disarm = own < inherited ? clock.after(within, () => this.cancel(deadline(code))) : null
-    this.leaveParent = parent?.onEnd(cause => this.cancel(cause)) ?? null
+    if (parent === null) return
+    if (parent.ended !== null) this.cancel(parent.ended)
+    else if (parent.children === null) parent.children = new Set([this])
+    else parent.children.add(this)
   }
 
   get signal(): AbortSignal {
@@ -70,22 +78,26 @@ class TreeScope implements Scope {
     this.ended = cause
     this.close()
     this.controller?.abort(cause)
-    for (const listener of this.listeners) listener(cause)
-    this.listeners.clear()
+    const { listeners, children } = this
+    this.listeners = null
+    this.children = null
+    if (listeners !== null) for (const listener of listeners) listener(cause)
+    if (children !== null) for (const child of children) child.cancel(cause)
   }
 
   onEnd(run: Listener): () => void {
     if (this.ended !== null) {
       run(this.ended)
-      return () => {}
+      return NO_LISTENER
     }
-    this.listeners.add(run)
-    return () => this.listeners.delete(run)
+    if (this.listeners === null) this.listeners = new Set([run])
+    else this.listeners.add(run)
+    return () => this.listeners?.delete(run)
   }
 
   close(): void {
     this.disarm?.()
-    this.leaveParent?.()
+    this.parent?.children?.delete(this)
   }
 }
 

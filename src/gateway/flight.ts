@@ -17,6 +17,10 @@ interface Subscriber {
   taken: number
 }
 
+/** Why upstream work ends when nobody listens any more; shared, because an error of its own for each request that is
+ * over would cost more than the rest of its end. */
+const NOBODY_LEFT = new GatewayError('client_closed_request', 'The client closed the request.')
+
 /** Starts the work at once.
  *
  * @param scope The flight's own: cancelled when the last subscriber has left, closed when the work is over. */
@@ -28,38 +32,54 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope)
   const log: (readonly Frame[])[] = []
   let trimmed = 0
   let pulling: Promise<void> | null = null
+  let over = false
 
   function leave(subscriber: Subscriber): void {
-    if (!subscribers.delete(subscriber) || subscribers.size > 0) return
-    scope.cancel(new GatewayError('client_closed_request', 'The client closed the request.'))
+    if (!subscribers.delete(subscriber) || subscribers.size > 0 || over) return
+    over = true
+    scope.cancel(NOBODY_LEFT)
     source.then(live => live.close()).catch(() => {})
   }
 
+  function finish(live: Live): void {
+    if (over) return
+    over = true
+    scope.close()
+    live.close()
+  }
+
+  /** Takes the next batch from the source for everybody. */
   async function pull(live: Live): Promise<void> {
-    const frames = await live.next()
-    log.push(frames)
-    if (frames.length === 0) {
-      scope.close()
-      live.close()
+    try {
+      const frames = await live.next()
+      log.push(frames)
+      if (frames.length === 0) finish(live)
+    } finally {
+      pulling = null
     }
   }
 
-  async function next(subscriber: Subscriber, live: Live): Promise<readonly Frame[]> {
+  async function next(subscriber: Subscriber, live: Live, own: Scope): Promise<readonly Frame[]> {
     while (subscriber.taken - trimmed >= log.length) {
-      pulling ??= pull(live).finally(() => {
-        pulling = null
-      })
+      pulling ??= pull(live)
       await pulling
+      if (own.ended !== null) throw own.ended
     }
     const frames = log[subscriber.taken - trimmed] ?? []
-    if (frames.length === 0) return frames
-    subscriber.taken++
-    trim()
+    if (frames.length > 0) {
+      subscriber.taken++
+      trim()
+    }
     return frames
   }
 
   /** Forgets what every subscriber has taken. */
   function trim(): void {
+    if (subscribers.size === 1 && log.length === 1) {
+      log.length = 0
+      trimmed++
+      return
+    }
     let least = Infinity
     for (const subscriber of subscribers) least = Math.min(least, subscriber.taken)
     while (trimmed < least && log.length > 0) {
@@ -73,20 +93,20 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope)
       const subscriber: Subscriber = { taken: trimmed }
       subscribers.add(subscriber)
       const stop = own.onEnd(() => leave(subscriber))
+      const close = () => {
+        stop()
+        leave(subscriber)
+      }
       try {
         const live = await abandonable(source, own)
         return {
           target: live.target,
           model: live.model,
-          next: () => abandonable(next(subscriber, live), own),
-          close() {
-            stop()
-            leave(subscriber)
-          },
+          next: () => next(subscriber, live, own),
+          close,
         }
       } catch (thrown) {
-        stop()
-        leave(subscriber)
+        close()
         throw thrown
       }
     },

@@ -7,12 +7,6 @@ const DEPTH_MAX = 64
 /** Above this many characters a text is scanned before it is parsed: parsing deep nesting is what blocks. */
 const PARSE_FIRST_MAX = 256 * 1024
 
-/** The fields that the gateway itself reads, and what they must be where they are given. */
-const CHECKS: Readonly<Record<Endpoint, readonly Check[]>> = {
-  chat: [required('messages', isMessages, 'must be a non-empty array of messages')],
-  completions: [required('prompt', isPrompt, 'must be a string, an array of strings or an array of tokens')],
-  embeddings: [required('input', isPrompt, 'must be a string, an array of strings or an array of tokens')],
-}
 const COMMON: readonly Check[] = [
   optional('model', value => typeof value === 'string', 'must be a string'),
   optional('stream', value => typeof value === 'boolean', 'must be true or false'),
@@ -30,8 +24,13 @@ const COMMON: readonly Check[] = [
   optional('encoding_format', value => value === 'float' || value === 'base64', 'must be "float" or "base64"'),
   optional('fallbacks', isNames, 'must be an array of model names'),
 ]
-/** Numbers and strings that a server may take in other forms are the server's to judge. */
 
+/** The fields that the gateway itself reads, and what they must be where they are given. */
+const CHECKS: Readonly<Record<Endpoint, readonly Check[]>> = {
+  chat: [required('messages', isMessages, 'must be a non-empty array of messages'), ...COMMON],
+  completions: [required('prompt', isPrompt, 'must be a string, an array of strings or an array of tokens'), ...COMMON],
+  embeddings: [required('input', isPrompt, 'must be a string, an array of strings or an array of tokens'), ...COMMON],
+}
 type Check = (body: JsonObject) => Detail | null
 
 /** Reads the body of a model call: JSON, not too deep, and of the right types where the gateway looks.
@@ -43,7 +42,7 @@ export function parseCall(
   from: { readonly caller: Caller; readonly traceparent: string | null },
 ): Call {
   const body = parseBody(text)
-  const details = [...CHECKS[endpoint], ...COMMON].flatMap(check => check(body) ?? [])
+  const details = problemsOf(endpoint, body)
   if (details.length > 0) {
     const [first] = details
     throw new GatewayError('invalid_request', `${first?.path}: ${first?.message}.`, { param: first?.path, details })
@@ -60,6 +59,17 @@ export function parseCall(
     caller: from.caller,
     traceparent: from.traceparent,
   }
+}
+
+const NO_PROBLEMS: readonly Detail[] = []
+
+function problemsOf(endpoint: Endpoint, body: JsonObject): readonly Detail[] {
+  let details = NO_PROBLEMS
+  for (const check of CHECKS[endpoint]) {
+    const problem = check(body)
+    if (problem !== null) details = [...details, problem]
+  }
+  return details
 }
 
 function parseBody(text: string): JsonObject {

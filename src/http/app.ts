@@ -1,4 +1,4 @@
-import { Hono } from 'hono'
+import { Hono, type NotFoundHandler } from 'hono'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { createRecord } from '#core/record.ts'
 import { createScope, type Scope } from '#core/scope.ts'
@@ -31,17 +31,12 @@ export function createApp(services: Services): GatewayFetch {
 
   const app = new Hono<Env>({ strict: true })
   const table = createRoutes(services)
-  for (const [path, routes] of byPath(table)) {
-    for (const route of routes) {
-      app.on(route.method, path, named(path, chain(ofRoute(route), route.handler)))
-    }
-    app.all(path, named(path, chain(everyRequest, otherMethod(routes))))
+  const paths = byPath(table)
+  for (const [path, routes] of paths) {
+    for (const route of routes) app.on(route.method, path, named(path, chain(ofRoute(route), route.handler)))
   }
-  app.notFound(
-    chain(everyRequest, c => {
-      throw unknownPath(c.req.path)
-    }) as (c: GatewayContext) => Promise<Response>,
-  )
+  const methodsOf = createMethodFinder(paths)
+  app.notFound(chain(everyRequest, c => otherMethod(c, methodsOf(c.req.path))) as NotFoundHandler<Env>)
   app.onError((thrown, c) => errorResponse(c.env, toGatewayError(thrown)))
 
   return async (request, connection = UNKNOWN_CONNECTION) => {
@@ -112,20 +107,24 @@ function named(path: string, handler: Handler): Handler {
   }
 }
 
-function otherMethod(routes: readonly Route[]): Handler {
-  const methods = [
-    ...routes.map(route => route.method),
-    ...(routes.some(route => route.method === 'GET') ? ['HEAD'] : []),
-    'OPTIONS',
-  ]
-  const allow = [...new Set(methods)].join(', ')
-  return c => {
-    if (c.env.request.method === 'OPTIONS')
-      return new Response(null, { status: 204, headers: { ...c.env.headers, allow } })
-    throw new GatewayError('method_not_allowed', `This path takes ${allow}, not ${c.env.request.method}.`, {
-      headers: { allow },
-    })
-  }
+/** Answers a request that no route takes: with the methods of its path, if there are any. */
+function otherMethod(c: GatewayContext, methods: readonly string[]): Response {
+  const { request, headers } = c.env
+  if (methods.length === 0) throw unknownPath(c.req.path)
+  const allow = methods.join(', ')
+  if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: { ...headers, allow } })
+  throw new GatewayError('method_not_allowed', `This path takes ${allow}, not ${request.method}.`, {
+    headers: { allow },
+  })
+}
+
+/** Finds the methods that a path takes; only for requests that no route took, so that the others have one match. */
+function createMethodFinder(paths: ReadonlyMap<string, readonly Route[]>): (path: string) => readonly string[] {
+  const patterns = [...paths].map(([path, routes]) => ({
+    pattern: new RegExp(`^${path.replace(/:\w+\{\.\+\}/g, '.+').replace(/:\w+/g, '[^/]+')}$`),
+    methods: [...routes.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])), 'OPTIONS'],
+  }))
+  return path => [...new Set(patterns.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods))]
 }
 
 function pathOf(url: string): string {

@@ -14,27 +14,31 @@ const DECODERS: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
  *
  * @throws GatewayError `request_too_large` (the same for a declared, chunked or compressed body), `request_timeout`,
  * `unsupported_media_type` for an unknown encoding. */
-export async function readBody(exchange: Exchange, clock: Clock): Promise<string> {
+export function readBody(exchange: Exchange, clock: Clock): Promise<string> {
   const { request, edge } = exchange
   const encoding = request.headers.get('content-encoding')
   const declared = request.headers.get('content-length')
   // A plain body of known size needs no counting: the runtime reads exactly that many bytes.
   const reading = encoding === null && declared !== null ? request.text() : count(exchange, encoding)
-  let disarm = () => {}
-  const late = new Promise<never>((_, reject) => {
-    disarm = clock.after(edge.bodyTimeoutMs, () =>
-      reject(
-        new GatewayError('request_timeout', 'The request body did not arrive in time.', {
-          headers: { connection: 'close' },
-        }),
-      ),
+  return new Promise((resolve, reject) => {
+    const disarm = clock.after(edge.bodyTimeoutMs, () => reject(late()))
+    reading.then(
+      text => {
+        disarm()
+        resolve(text)
+      },
+      thrown => {
+        disarm()
+        reject(thrown)
+      },
     )
   })
-  try {
-    return await Promise.race([reading, late])
-  } finally {
-    disarm()
-  }
+}
+
+function late(): GatewayError {
+  return new GatewayError('request_timeout', 'The request body did not arrive in time.', {
+    headers: { connection: 'close' },
+  })
 }
 
 /** The error for a body over the limit, however it came; the connection is not kept, since the rest is not read. */

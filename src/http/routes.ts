@@ -1,6 +1,6 @@
 import type { Access } from './edge.ts'
 import type { Handler } from './exchange.ts'
-import { asset, docsPage, openapiDocument, root, schemaDocument } from './routes/documentation.ts'
+import { docsPage, openapiDocument, root, schemaDocument } from './routes/documentation.ts'
 import { health, healthDetailed, livez, modelsStatus, providers, readyz } from './routes/health.ts'
 import { metricsText } from './routes/metrics.ts'
 import { modelCall } from './routes/model-call.ts'
@@ -99,8 +99,7 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: schemaDocument(services),
     },
     { method: 'GET', path: '/docs', access: 'anyone', operation: 'getDocs', handler: docsPage(services) },
-    { method: 'GET', path: '/docs/assets/:name', access: 'anyone', operation: null, handler: asset(services) },
-    { method: 'GET', path: '/docs/:slug', access: 'anyone', operation: null, handler: docsPage(services) },
+    { method: 'GET', path: '/docs/:page{.+}', access: 'anyone', operation: null, handler: docsPage(services) },
     { method: 'GET', path: '/', access: 'anyone', operation: 'getRoot', handler: root(services) },
   ]
   const taken = new Set(table.map(route => route.path))

@@ -86,17 +86,30 @@ export function patchMembers(
   members: ReadonlyMap<string, Member>,
   changes: ReadonlyMap<string, string | null>,
 ): string {
-  const open = text.indexOf('{') + 1
-  const kept: string[] = []
+  const pieces: string[] = []
+  let piece = ''
+  // What is kept goes over in as few slices as there are changes; -1 = nothing is waiting.
+  let from = -1
+  let end = -1
   for (const [key, member] of members) {
     const change = changes.get(key)
-    if (change === undefined) kept.push(text.slice(member.start, member.end))
-    else if (change !== null) kept.push(text.slice(member.start, member.valueStart) + change)
+    if (change === null) {
+      if (from >= 0) pieces.push(piece + text.slice(from, end))
+      piece = ''
+      from = -1
+      continue
+    }
+    if (from < 0) from = member.start
+    end = member.end
+    if (change === undefined) continue
+    piece += text.slice(from, member.valueStart) + change
+    from = end
   }
+  if (from >= 0) pieces.push(piece + text.slice(from, end))
   for (const [key, change] of changes) {
-    if (change !== null && !members.has(key)) kept.push(`${JSON.stringify(key)}:${change}`)
+    if (change !== null && !members.has(key)) pieces.push(`${JSON.stringify(key)}:${change}`)
   }
-  return `${text.slice(0, open)}${kept.join(',')}}`
+  return `${text.slice(0, text.indexOf('{') + 1)}${pieces.join(',')}}`
 }
 
 function skipSpace(text: string, from: number): number {

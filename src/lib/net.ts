@@ -112,20 +112,20 @@ function parseIPv4(text: string): bigint | null {
 function parseIPv6(text: string): bigint | null {
   const halves = text.split('::')
   if (halves.length > 2 || text.length > 45) return null
-  const [left, right] = halves.map(parseGroups)
+  const [left, right] = halves.map((half, index) => parseGroups(half, index === halves.length - 1))
   if (left === null || left === undefined || right === null) return null
   if (right === undefined) return left.length === 8 ? join(left) : null
   const gap = 8 - left.length - right.length
   return gap < 1 ? null : join([...left, ...Array.from({ length: gap }, () => 0), ...right])
 }
 
-/** The 16-bit groups of one side of `::`; the last may be an IPv4 address. */
-function parseGroups(text: string): readonly number[] | null {
+/** The 16-bit groups of one side of `::`; at the very end two of them may be written as an IPv4 address. */
+function parseGroups(text: string, isEnd: boolean): readonly number[] | null {
   if (text === '') return []
   const groups: number[] = []
   const parts = text.split(':')
   for (const [index, part] of parts.entries()) {
-    if (part.includes('.') && index === parts.length - 1) {
+    if (isEnd && part.includes('.') && index === parts.length - 1) {
       const value = parseIPv4(part)
       if (value === null) return null
       groups.push(Number(value >> 16n), Number(value & 0xffffn))

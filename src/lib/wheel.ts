@@ -29,8 +29,9 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
   }
 
   return function after(ms: number, run: () => void): () => void {
+    // While the wheel turns, its last tick tells the time well enough: what is counted from it comes a tick later.
     if (buckets.size === 0) last = Math.floor(now() / tickMs)
-    const due = bucketOf(now() + ms, ms, tickMs, last)
+    const due = bucketOf(last + 1 + Math.ceil(ms / tickMs), ms, tickMs)
     const entry = { run }
     const bucket = buckets.get(due)
     if (bucket === undefined) buckets.set(due, new Set([entry]))
@@ -43,8 +44,7 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
   }
 }
 
-function bucketOf(at: number, ms: number, tickMs: number, last: number): number {
-  const tick = Math.max(last + 1, Math.ceil(at / tickMs))
+function bucketOf(tick: number, ms: number, tickMs: number): number {
   const coarse = 1000 / tickMs
   return ms > 5000 ? Math.ceil(tick / coarse) * coarse : tick
 }

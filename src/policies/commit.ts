@@ -1,4 +1,4 @@
-import type { Live, Policy } from '#core/attempt.ts'
+import type { Attempt, Live, Policy } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { type Frame, isContent } from '#core/frame.ts'
@@ -13,8 +13,7 @@ const HELD_CHARACTERS_MAX = 256 * 1024
  * @throws GatewayError the server's own error when that comes first, `upstream_timeout` past the first-token clock,
  * `upstream_invalid_response` when too much comes without content. */
 export function commitGate(clock: Clock): Policy {
-  return next => async attempt => {
-    if (!attempt.call.stream) return next(attempt)
+  const gated = async (next: Attempt, attempt: Parameters<Attempt>[0]): Promise<Live> => {
     const { scope, slot } = attempt
     const disarm = clock.after(slot.candidate.target.timeouts.first_token, () =>
       scope.cancel(new GatewayError('upstream_timeout', 'The model server did not begin its answer in time.')),
@@ -26,6 +25,8 @@ export function commitGate(clock: Clock): Policy {
       disarm()
     }
   }
+  // A plain answer is committed when it is there.
+  return next => attempt => (attempt.call.stream ? gated(next, attempt) : next(attempt))
 }
 
 async function holdUntilContent(live: Live): Promise<readonly Frame[]> {

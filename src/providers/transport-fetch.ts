@@ -48,18 +48,20 @@ export function createFetchTransport(options: {
 
   return async (outgoing, scope, clocks) => {
     if (scope.ended !== null) throw scope.ended
-    const work = scope.child({ within: clocks.first_byte, code: 'upstream_timeout' })
     const controller = new AbortController()
-    let watching = true
-    work.onEnd(cause => controller.abort(cause))
-    const disarm = clock.after(clocks.connect / 2, () => {
-      const url = new URL(outgoing.url)
-      const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80))
-      void canConnect(url.hostname.replace(/^\[|\]$/g, ''), port, clocks.connect / 2).then(stands => {
-        if (!stands && watching)
-          work.cancel(
-            new GatewayError('upstream_error', 'The model server could not be reached.', { cause: 'connect timeout' }),
-          )
+    let failure: GatewayError | null = null
+    const fail = (error: GatewayError) => {
+      failure ??= error
+      controller.abort(error)
+    }
+    const leave = scope.onEnd(fail)
+    const stopFirstByte = clock.after(clocks.first_byte, () =>
+      fail(new GatewayError('upstream_timeout', 'The model server did not answer in time.')),
+    )
+    const stopConnect = clock.after(clocks.connect / 2, () => {
+      const { host, port } = placeOf(outgoing.url)
+      void canConnect(host, port, clocks.connect / 2).then(stands => {
+        if (!stands) fail(unreachable())
       })
     })
     try {
@@ -69,24 +71,35 @@ export function createFetchTransport(options: {
         body: outgoing.body,
         signal: controller.signal,
         redirect: 'manual',
-        keepalive: true,
       })
-      return incoming(response, controller, scope)
+      return incoming(response, controller, scope, leave)
     } catch (thrown) {
-      throw work.ended ?? scope.ended ?? networkError(thrown)
+      leave()
+      throw failure ?? networkError(thrown)
     } finally {
-      watching = false
-      disarm()
-      work.close()
+      stopFirstByte()
+      stopConnect()
     }
   }
 }
 
-function incoming(response: Response, controller: AbortController, scope: Scope): Incoming {
+function unreachable(): GatewayError {
+  return new GatewayError('upstream_error', 'The model server could not be reached.', { cause: 'connect timeout' })
+}
+
+function placeOf(address: string): { readonly host: string; readonly port: number } {
+  const url = new URL(address)
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port || (url.protocol === 'https:' ? 443 : 80)),
+  }
+}
+
+/** @param leave Ends the watch over the scope, which aborts the answer until it has been read. */
+function incoming(response: Response, controller: AbortController, scope: Scope, leave: () => void): Incoming {
   const head: Head = { status: response.status, header: name => response.headers.get(name) }
   let reader: ReadableStreamDefaultReader<Uint8Array> | null = null
   let done = response.body === null
-  const leave = scope.onEnd(cause => controller.abort(cause))
 
   async function read(): Promise<Uint8Array | null> {
     if (done) return null

@@ -86,15 +86,14 @@ function byName(name: string, caller: Caller, snapshot: Snapshot): Resolution {
 
 function byDefault({ caller, endpoint }: Wanted, snapshot: Snapshot): Resolution {
   const { defaultModel } = snapshot.settings
-  if (defaultModel !== null) {
-    const found = findModel(defaultModel, snapshot)
-    if (found === null) throw notFound(defaultModel, caller, snapshot)
-    const [model] = found.models
-    if (model !== undefined && suits(model, endpoint, false)) return byName(defaultModel, caller, snapshot)
-  }
+  const found = defaultModel === null ? null : findModel(defaultModel, snapshot)
+  if (defaultModel !== null && found === null) throw notFound(defaultModel, caller, snapshot)
+  const standing = (certain: boolean) => found?.models.some(model => suits(model, endpoint, certain)) === true
+  if (defaultModel !== null && standing(true)) return byName(defaultModel, caller, snapshot)
   const models = eligibleModels(snapshot, endpoint)
   const first = models.find(model => mayCall(caller, model))
   if (first !== undefined) return { models: [first], target: null }
+  if (defaultModel !== null && standing(false)) return byName(defaultModel, caller, snapshot)
   if (models.length > 0) throw notAllowed(AUTO)
   throw new GatewayError(
     'invalid_request',

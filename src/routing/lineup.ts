@@ -28,7 +28,7 @@ export interface Lineups {
 }
 
 /** What decides which models may follow those of a call. */
-export interface FallbackQuery {
+interface FallbackQuery {
   /** The fallbacks that the call itself names. */
   readonly own: readonly string[]
   readonly models: readonly Model[]

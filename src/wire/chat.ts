@@ -106,7 +106,3 @@ export const chatChunk = z
     usage: usage.nullish().describe('Of the whole answer, in the last chunk, when `include_usage` was asked for.'),
   })
   .meta({ id: 'ChatCompletionChunk', description: 'One piece of a streamed answer.' })
-
-export type ChatRequest = z.infer<typeof chatRequest>
-export type ChatResponse = z.infer<typeof chatResponse>
-export type ChatChunk = z.infer<typeof chatChunk>

@@ -45,6 +45,3 @@ export const completionResponse = z
     usage: usage.nullish(),
   })
   .meta({ id: 'Completion', description: 'A whole answer, or one piece of a streamed answer.' })
-
-export type CompletionRequest = z.infer<typeof completionRequest>
-export type CompletionResponse = z.infer<typeof completionResponse>

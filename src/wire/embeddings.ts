@@ -43,6 +43,3 @@ export const embeddingResponse = z
     usage: usage.optional(),
   })
   .meta({ id: 'EmbeddingList', description: 'The vectors, in the order of the inputs.' })
-
-export type EmbeddingRequest = z.infer<typeof embeddingRequest>
-export type EmbeddingResponse = z.infer<typeof embeddingResponse>

@@ -35,5 +35,3 @@ export const errorBody = z
     }),
   })
   .meta({ id: 'Error', description: 'An error in the form that every OpenAI client understands.' })
-
-export type WireError = z.infer<typeof errorBody>

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 
-/** How a gateway is as a whole. */
-export const overallHealth = z
+const overallHealth = z
   .enum(['healthy', 'degraded', 'unhealthy'])
   .describe('`degraded` when something is wrong and models still answer; `unhealthy` when none does.')
 
@@ -12,7 +11,7 @@ const report = {
   uptime: z.number().describe('Seconds since it started.'),
   timestamp: z.iso.datetime().describe('When this was written.'),
   models: z.array(z.string()).describe('The public names of the models that are offered.'),
-  services: z.record(z.string(), z.string()).describe('What the gateway depends on, and how each is.'),
+  services: z.record(z.string(), z.string()).describe('Parts of the gateway, and how each is.'),
 }
 
 const serverCounts = z.object({
@@ -69,8 +68,3 @@ export const readiness = z
     reason: z.string().nullable().describe('Why it is not ready; null when it is.'),
   })
   .meta({ id: 'Readiness', description: 'Whether this process should get requests.' })
-
-export type HealthReport = z.infer<typeof healthReport>
-export type DetailedHealthReport = z.infer<typeof detailedHealthReport>
-export type Liveness = z.infer<typeof liveness>
-export type Readiness = z.infer<typeof readiness>

@@ -111,5 +111,3 @@ export const message = z
     functionMessage,
   ])
   .meta({ id: 'Message', description: 'One message of the conversation.' })
-
-export type Message = z.infer<typeof message>

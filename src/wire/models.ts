@@ -15,15 +15,13 @@ const capabilities = z
 /** One model as `GET /v1/models` lists it: OpenAI's four fields, and what people and pickers want to know. */
 export const modelEntry = z
   .object({
-    id: z
-      .string()
-      .meta({
-        description: 'The name to ask for; of one model, the name that was asked for.',
-        examples: ['citadel-demo'],
-      }),
+    id: z.string().meta({
+      description: 'The name to ask for; of one model, the name that was asked for.',
+      examples: ['citadel-demo'],
+    }),
     object: z.literal('model'),
-    created: z.int().describe('Unix seconds.'),
-    owned_by: z.string().describe('Who answers: a provider, or the owner of the gateway.'),
+    created: z.int().describe('Unix seconds; 0 when unknown.'),
+    owned_by: z.string().describe('Who offers it, as its server says; else the id of the server.'),
     display_name: z.string().describe('The name that people read.'),
     class: modelClass,
     context_length: z.int().nullable().describe('Tokens of prompt and answer together; null when unknown.'),
@@ -87,8 +85,3 @@ const provider = z
 export const providerList = z
   .object({ object: z.literal('list'), data: z.array(provider) })
   .meta({ id: 'ProviderList', description: 'The servers, by kind.' })
-
-export type ModelEntry = z.infer<typeof modelEntry>
-export type ModelList = z.infer<typeof modelList>
-export type ModelsStatus = z.infer<typeof modelsStatus>
-export type ProviderList = z.infer<typeof providerList>

@@ -13,5 +13,3 @@ export const gatewayCard = z
     health: path().describe('Where the health report is.'),
   })
   .meta({ id: 'Gateway', description: 'What answers at this address.' })
-
-export type GatewayCard = z.infer<typeof gatewayCard>

@@ -35,5 +35,3 @@ export const streamOptions = z
       .describe('Adds one chunk with empty `choices` and the `usage` of the whole answer before `data: [DONE]`.'),
   })
   .meta({ id: 'StreamOptions', description: 'Only with `stream: true`.' })
-
-export type WireUsage = z.infer<typeof usage>

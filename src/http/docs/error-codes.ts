@@ -78,7 +78,6 @@ export const ERROR_GROUPS = {
     'queue_full',
     'provider_rate_limited',
     'insufficient_quota',
-    'upstream_error',
     'upstream_auth_failed',
     'upstream_invalid_response',
     'upstream_tls_error',
@@ -86,7 +85,6 @@ export const ERROR_GROUPS = {
     'no_healthy_upstream',
     'server_shutting_down',
     'upstream_timeout',
-    'upstream_idle_timeout',
     'deadline_exceeded',
   ],
 } as const satisfies Record<string, readonly Code[]>

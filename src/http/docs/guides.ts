@@ -25,7 +25,7 @@ export function readGuides(folder: URL = FOLDER): readonly Guide[] {
 }
 
 /** Reads one guide: `key: value` lines between two lines of `---`, then Markdown. */
-export function parseGuide(slug: string, text: string): Guide {
+function parseGuide(slug: string, text: string): Guide {
   const [, head = '', markdown = ''] = /^---\n([\s\S]*?)\n---\n([\s\S]*)$/.exec(text) ?? []
   const fields = new Map(head.split('\n').map(line => splitAt(line, ':')))
   const title = fields.get('title')

@@ -6,7 +6,7 @@ const text = (description: string, example: string) => ({ description, schema: {
 const count = (description: string, example: number) => ({ description, schema: { type: 'integer' as const }, example })
 
 /** Every response header of the gateway, by its name. */
-export const HEADERS = {
+const HEADERS = {
   'x-request-id': text(
     'The id of this request, made by the gateway. Logs have it too: quote it when you ask for help.',
     '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f',
@@ -23,7 +23,7 @@ export const HEADERS = {
   allow: text('The methods of this path.', 'GET, HEAD'),
 } as const
 
-export type HeaderName = keyof typeof HEADERS
+type HeaderName = keyof typeof HEADERS
 
 /** Makes the headers known to a document, so that responses can refer to them. */
 export function registerHeaders(registry: Registry): void {

@@ -53,7 +53,7 @@ ${header(version)}
 ${navGroup('Guides', shell.guides, shell.path)}
 ${navGroup('Reference', REFERENCE, shell.path)}
 </nav>
-<main id="main" tabindex="-1">
+<main id="main" class="main" tabindex="-1">
 ${main}
 </main>
 ${tableOfContents(shell.headings)}
@@ -78,9 +78,9 @@ function header(version: string): string {
 <a class="brand" href="/docs">${MARK}<span>Citadel Gateway</span></a>
 <span class="version">${escapeHtml(version)}</span>
 <search class="search" hidden>
-<input id="search" type="search" placeholder="Search the guides" autocomplete="off" spellcheck="false" aria-label="Search the guides" aria-controls="results">
+<input id="search" type="search" placeholder="Search" autocomplete="off" spellcheck="false" aria-label="Search the guides" aria-controls="results">
 <kbd>/</kbd>
-<ol id="results" hidden></ol>
+<ol id="results" class="results" hidden></ol>
 </search>
 </header>`
 }

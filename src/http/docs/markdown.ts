@@ -10,7 +10,7 @@ export interface Heading {
 }
 
 /** What stands below one heading, as plain text for the search. */
-export interface Section {
+interface Section {
   readonly heading: Heading | null
   readonly text: string
 }
@@ -103,7 +103,7 @@ function plain(markdown: string): string {
     .replace(/<!--[\s\S]*?-->/g, ' ')
     .replace(/^```.*$/gm, ' ')
     .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
-    .replace(/[`*|]|^[-#>\s]+|:?-{3,}:?/gm, ' ')
+    .replace(/[`*|]|^[-#>\s]+|:?-{3,}:?|(?<!\w)_|_(?!\w)/gm, ' ')
     .replace(/\s+/g, ' ')
     .trim()
 }

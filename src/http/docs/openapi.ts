@@ -56,7 +56,7 @@ export function buildOpenapi(
   for (const [id, all] of documented) register(registry, id, all)
   return collector.getOpenAPI31Document({
     openapi: '3.1.0',
-    info: { title: 'Citadel Gateway', version: info.version, description: DESCRIPTION },
+    info: { title: 'Citadel Gateway API', version: info.version, description: DESCRIPTION },
     servers: [{ url: info.serverUrl }],
     tags: TAGS,
   })

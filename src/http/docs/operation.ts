@@ -4,7 +4,7 @@ import type { ErrorGroup } from './error-codes.ts'
 import type { CodeSample } from './samples.ts'
 
 /** A named example of a request body or an answer. */
-export interface Example {
+interface Example {
   readonly summary: string
   readonly value: unknown
 }

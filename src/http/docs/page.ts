@@ -4,14 +4,14 @@ import { escapeHtml } from './html.ts'
 import { type Entry, layout, pager } from './layout.ts'
 
 /** A page, ready to be sent. */
-export interface DocsPage {
+interface DocsPage {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
 
 /** A file that a page loads, ready to be sent. */
-export interface DocsFile {
+interface DocsFile {
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array
 }
@@ -110,7 +110,7 @@ async function referencePage(guides: readonly Guide[], version: string): Promise
     guides: guides.map(toEntry),
     headings: [],
     main: '<div id="reference" class="reference"><p class="loading">Loading the reference…</p></div>\n<noscript>The reference needs JavaScript. The same is at <a href="/openapi.json">/openapi.json</a>.</noscript>',
-    styles: ['swagger-ui.css', 'docs.css', 'reference.css'],
+    styles: ['reference.css', 'docs.css'],
     scripts: ['swagger-ui-bundle.js', 'reference.js', 'docs.js'],
   })
 }

@@ -31,25 +31,19 @@ export function schemaDocument(services: Services): Handler {
   }
 }
 
-/** `GET /docs` and its pages. */
+const ASSETS = 'assets/'
+
+/** `GET /docs`, its pages, and below `/docs/assets` what they load: everything from this origin. */
 export function docsPage(services: Services): Handler {
   const docs = lazyDocs(services)
   return async c => {
-    const slug = c.req.param('slug') ?? ''
-    const page = await (await docs()).page(slug)
-    if (page === null)
-      throw new GatewayError('not_found', `There is no page of the documentation at /docs/${slug.slice(0, 100)}.`)
-    return html(c.env, page)
-  }
-}
-
-/** `GET /docs/assets/{name}`: scripts and styles, from this origin only. */
-export function asset(services: Services): Handler {
-  const docs = lazyDocs(services)
-  return async c => {
-    const name = c.req.param('name') ?? ''
-    const found = await (await docs()).asset(name)
-    if (found === null) throw new GatewayError('not_found', 'There is no such asset.')
+    const name = (c.req.param('page') ?? '').replace(/\/$/, '')
+    const found = name.startsWith(ASSETS)
+      ? await (await docs()).asset(name.slice(ASSETS.length))
+      : await (await docs()).page(name)
+    if (found === null)
+      throw new GatewayError('not_found', `There is no page of the documentation at /docs/${name.slice(0, 100)}.`)
+    if ('status' in found) return html(c.env, found)
     return new Response(found.body as Uint8Array<ArrayBuffer>, { headers: { ...c.env.headers, ...found.headers } })
   }
 }

@@ -6,8 +6,7 @@ import type { Outgoing } from '../provider.ts'
 import { type DemoAnswer, toAnswer } from './answer.ts'
 import { toVector, wordsOf } from './vector.ts'
 
-/** The name of the demonstration model. */
-export const DEMO_MODEL = 'citadel-demo'
+const DEMO_MODEL = 'citadel-demo'
 
 /** What the demonstration model sends back: each piece is written on its own. */
 export interface DemoResponse {

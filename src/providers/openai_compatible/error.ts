@@ -21,12 +21,15 @@ export function fromErrorBody(body: unknown): GatewayError {
   return new GatewayError('upstream_error', 'The model server answered with an error.', { cause: failure })
 }
 
-/** Whether a parsed 2xx body or event is an error: OpenAI's shape, vLLM's, FastAPI's, or a bare message. */
-export function isErrorBody(body: JsonObject): boolean {
-  if (body.error || body.object === 'error') return true
-  return (
-    body.choices === undefined && body.data === undefined && (Boolean(body.detail) || typeof body.message === 'string')
-  )
+/** Finds the error in a parsed 2xx body or event: OpenAI's shape, vLLM's, FastAPI's, a bare message, a choice that failed.
+ *
+ * @returns What holds the error; `null` when there is none. */
+export function errorIn(body: JsonObject): JsonObject | null {
+  if (body.error || body.object === 'error') return body
+  if (Array.isArray(body.choices)) {
+    return body.choices.find(choice => isObject(choice) && choice.finish_reason === 'error') ?? null
+  }
+  return body.data === undefined && (body.detail || typeof body.message === 'string') ? body : null
 }
 
 /** Reads what a server says of its failure from any of the shapes that are in use. */
@@ -81,7 +84,7 @@ const WORDS: readonly (readonly [RegExp, number])[] = [
   [/rate.?limit|too.?many.?requests|quota/i, 429],
   [/authentication|invalid.?api.?key|permission|unauthorized/i, 401],
   [/not.?found/i, 404],
-  [/invalid|bad.?request|context.?length|content.?filter|unsupported|unprocessable/i, 400],
+  [/invalid.?(?:request|argument|prompt|value|param)|bad.?request|context.?length|content.?filter|unsupported/i, 400],
 ]
 
 /** The HTTP status that an error under HTTP 200 would have had. */

@@ -1,6 +1,6 @@
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Server, Target } from '#core/servers.ts'
-import { isObject, type JsonValue, patchMembers, topLevelMembers } from '#lib/json.ts'
+import { isObject, patchMembers, topLevelMembers } from '#lib/json.ts'
 import type { Outgoing } from '../provider.ts'
 
 const PATHS: Readonly<Record<Endpoint, string>> = {
@@ -8,6 +8,11 @@ const PATHS: Readonly<Record<Endpoint, string>> = {
   completions: '/completions',
   embeddings: '/embeddings',
 }
+
+/** Fields of the body that are the gateway's own. */
+const OWN_FIELDS = ['fallbacks', 'cache'] as const
+/** The count of a stream is always asked for: accounting needs it, whether the caller does or not. */
+const WITH_USAGE = '{"include_usage":true}'
 
 /** Builds the request of a call. */
 export function toRequest(call: Call, target: Target, secret: string | null): Outgoing {
@@ -22,7 +27,12 @@ export function toRequest(call: Call, target: Target, secret: string | null): Ou
 /** The headers of a model call; nothing that the caller's client sent is among them.
  *
  * @param streamType The media type of the dialect's streams. */
-export function toPostHeaders(call: Call, server: Server, secret: string | null, streamType: string) {
+export function toPostHeaders(
+  call: Call,
+  server: Server,
+  secret: string | null,
+  streamType: string,
+): Record<string, string> {
   // A server that fails before its stream begins answers with JSON, so that stays acceptable.
   const accept = call.stream ? `${streamType}, application/json` : 'application/json'
   const headers = toHeaders(server, secret, accept)
@@ -47,34 +57,30 @@ export function endpointUrl(baseUrl: string, path: string): string {
 }
 
 /** The body as it goes upstream: the caller's own bytes with what must differ patched, or the object written anew. */
-export function toBody(call: Call, model: string): string {
+function toBody(call: Call, model: string): string {
+  const { source, body } = call
   const changes = changesOf(call, model)
-  if (call.source !== null) {
-    if (changes.size === 0) return call.source
-    const members = topLevelMembers(call.source)
-    if (members !== null) return patchMembers(call.source, members, changesToText(changes))
+  if (source !== null) {
+    if (changes.size === 0) return source
+    const members = topLevelMembers(source)
+    if (members !== null) return patchMembers(source, members, changes)
   }
-  if (changes.size === 0) return JSON.stringify(call.body)
-  // A member that is undefined is left out by the writer.
-  return JSON.stringify({ ...call.body, ...Object.fromEntries(changes) })
+  const changed = [...changes].map(([key, text]) => [key, text === null ? undefined : JSON.parse(text)])
+  return JSON.stringify({ ...body, ...Object.fromEntries(changed) })
 }
 
-/** What must differ from the caller's body; `undefined` takes a member out. */
-function changesOf(call: Call, model: string): Map<string, JsonValue> {
+/** What must differ from the caller's body, as JSON; `null` takes a member out. */
+function changesOf(call: Call, model: string): Map<string, string | null> {
   const { body } = call
-  const changes = new Map<string, JsonValue>()
-  if (body.model !== model) changes.set('model', model)
-  if (body.fallbacks !== undefined) changes.set('fallbacks', undefined)
-  if (body.cache !== undefined) changes.set('cache', undefined)
-  if (call.stream && call.endpoint !== 'embeddings') {
-    const options = isObject(body.stream_options) ? body.stream_options : {}
-    if (options.include_usage !== true) changes.set('stream_options', { ...options, include_usage: true })
+  const changes = new Map<string, string | null>()
+  if (body.model !== model) changes.set('model', JSON.stringify(model))
+  for (const name of OWN_FIELDS) if (body[name] !== undefined) changes.set(name, null)
+  if (call.stream) {
+    const options = isObject(body.stream_options) ? body.stream_options : null
+    if (options === null) changes.set('stream_options', WITH_USAGE)
+    else if (options.include_usage !== true) {
+      changes.set('stream_options', JSON.stringify({ ...options, include_usage: true }))
+    }
   }
   return changes
-}
-
-function changesToText(changes: ReadonlyMap<string, JsonValue>): Map<string, string | null> {
-  const texts = new Map<string, string | null>()
-  for (const [key, value] of changes) texts.set(key, value === undefined ? null : JSON.stringify(value))
-  return texts
 }

@@ -4,7 +4,7 @@ import type { Chunk, DataFrame } from '#core/frame.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import { invalidAnswer } from '../upstream-error.ts'
 import { fromEmbeddings } from './embedding.ts'
-import { fromErrorBody, isErrorBody } from './error.ts'
+import { errorIn, fromErrorBody } from './error.ts'
 import { fitToolCall } from './tool-calls.ts'
 import { fromUsage } from './usage.ts'
 
@@ -12,7 +12,8 @@ import { fromUsage } from './usage.ts'
 export function fromResponse(call: Call, body: string): DataFrame | GatewayError {
   const value = parseJson(body)
   if (!isObject(value)) return invalidAnswer(`no JSON object: ${body.slice(0, 200)}`)
-  if (isErrorBody(value)) return fromErrorBody(value)
+  const error = errorIn(value)
+  if (error !== null) return fromErrorBody(error)
   if (call.endpoint === 'embeddings') return fromEmbeddings(call, body, value)
   const choices = value.choices
   if (!Array.isArray(choices) || choices.length === 0) return invalidAnswer('an answer without choices')

@@ -2,7 +2,7 @@ import { sha256 } from '#lib/hash.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
 /** A tool call that has begun in a stream. */
-export interface OpenToolCall {
+interface OpenToolCall {
   readonly id: string
   readonly name: string
   /** Its place as the caller sees it. */
@@ -11,11 +11,6 @@ export interface OpenToolCall {
 
 /** The tool calls of one choice that have begun, by the index that the server gave them. */
 export type OpenToolCalls = ReadonlyMap<number, OpenToolCall>
-
-/** Makes an id for a tool call that came without one: the same answer always gets the same ids. */
-export function toolCallId(seed: string, index: number): string {
-  return `call_${sha256(`${seed}:${index}`).slice(0, 24)}`
-}
 
 /** Completes a whole tool call: id, type and arguments as text; the same object when nothing had to change. */
 export function fitToolCall(call: JsonObject, index: number, seed: string): JsonObject {
@@ -26,8 +21,11 @@ export function fitToolCall(call: JsonObject, index: number, seed: string): Json
   return { ...call, id, type, function: functionPart }
 }
 
-/** Fits the tool calls of one delta to what OpenAI streams: the first delta of a call is complete, later ones repeat
- * neither id nor name (accumulating clients would append them).
+/** Fits the tool calls of one delta to what OpenAI streams: calls are numbered from 0, the first delta of a call is
+ * complete, later ones repeat neither id nor name (accumulating clients would append them).
+ *
+ * Numbers from 1, as Anthropic's compatible endpoint gives them behind a text, leave a hole in a client's list that
+ * OpenAI's own library falls into.
  *
  * @param seed What ids are made from where the server gives none.
  * @returns The calls and what is open now; the same objects when nothing changed. */
@@ -42,7 +40,7 @@ export function fitToolCallDeltas(
     const place = typeof call.index === 'number' ? call.index : guessIndex(call, now)
     const known = now.get(place)
     if (known !== undefined && !isAnother(call, known)) return fitContinuation(call, known)
-    const index = known === undefined ? place : nextIndex(now)
+    const index = nextIndex(now)
     const whole = fitToolCall(call, index, seed)
     now = new Map(now).set(place, { id: String(whole.id), name: nameOf(whole) ?? '', index })
     return whole.index === index ? whole : { index, ...whole, ...(whole.index !== undefined && { index }) }
@@ -90,4 +88,9 @@ function nameOf(call: JsonObject): string | null {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
+}
+
+/** Makes an id for a tool call that came without one: the same answer always gets the same ids. */
+function toolCallId(seed: string, index: number): string {
+  return `call_${sha256(`${seed}:${index}`).slice(0, 24)}`
 }

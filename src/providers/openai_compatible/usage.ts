@@ -1,5 +1,5 @@
 import type { Usage } from '#core/usage.ts'
-import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { isObject, type JsonObject } from '#lib/json.ts'
 
 /** Reads OpenAI's usage, and what other servers made of it, as disjoint classes.
  *
@@ -34,27 +34,4 @@ function detailsOf(value: unknown): JsonObject {
 /** A number of tokens; 0 for what is none. */
 function count(value: unknown): number {
   return typeof value === 'number' && value > 0 && Number.isFinite(value) ? Math.round(value) : 0
-}
-
-/** Where servers put the count of a stream: OpenAI at top level, Groq in its own object, Moonshot in a choice. */
-export function usageOf(chunk: JsonObject, choices: readonly JsonValue[]): JsonValue {
-  if (isObject(chunk.usage)) return chunk.usage
-  if (isObject(chunk.x_groq) && isObject(chunk.x_groq.usage)) return chunk.x_groq.usage
-  return choices.map(choice => (isObject(choice) ? choice.usage : null)).find(isObject) ?? null
-}
-
-/** A chunk or choice without the count in it. */
-export function withoutUsage(chunk: JsonObject): JsonObject {
-  const { usage, x_groq: groq, ...rest } = chunk
-  return isObject(groq) ? { ...rest, x_groq: { ...groq, usage: undefined } } : rest
-}
-
-/** The text of a chunk without `"usage":null`, which a caller that did not ask for usage does not expect. */
-export function withoutNullUsage(text: string, chunk: JsonObject): string {
-  // Inside a string every quote is escaped, so this can only be a member.
-  for (const member of [',"usage":null', ', "usage": null']) {
-    const at = text.lastIndexOf(member)
-    if (at >= 0) return text.slice(0, at) + text.slice(at + member.length)
-  }
-  return JSON.stringify(withoutUsage(chunk))
 }

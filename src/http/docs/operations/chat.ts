@@ -25,25 +25,30 @@ const withTools = {
   ],
 }
 
-const withFallbacks = { ...plain, model: 'chat', fallbacks: ['citadel-demo'] }
+const withFallbacks = { ...plain, fallbacks: ['small', 'cloud'] }
+
+const TEXT =
+  'This is citadel-demo, the built-in demonstration model of this gateway. It repeats what it is told. You said: “Say hello.”'
 
 const answer = {
-  id: 'chatcmpl-019a8f2e',
+  id: 'chatcmpl-demo-3062db2bea4d2eecc74a',
   object: 'chat.completion',
   created: 1795000000,
   model: 'citadel-demo',
-  choices: [{ index: 0, message: { role: 'assistant', content: 'Hello!' }, finish_reason: 'stop' }],
-  usage: { prompt_tokens: 4, completion_tokens: 2, total_tokens: 6 },
+  choices: [{ index: 0, message: { role: 'assistant', content: TEXT, refusal: null }, finish_reason: 'stop' }],
+  usage: { prompt_tokens: 2, completion_tokens: 20, total_tokens: 22 },
 }
 
-const chunk = (choices: readonly object[], more: object = {}) =>
-  `data: ${JSON.stringify({ id: 'chatcmpl-019a8f2e', object: 'chat.completion.chunk', created: 1795000000, model: 'citadel-demo', choices, ...more })}`
+function event(choices: readonly object[], more: object = {}): string {
+  const { id, created, model } = answer
+  return `data: ${JSON.stringify({ id, object: 'chat.completion.chunk', created, model, choices, ...more })}`
+}
 
 const events = [
-  chunk([{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }]),
-  chunk([{ index: 0, delta: { content: 'Hello!' }, finish_reason: null }]),
-  chunk([{ index: 0, delta: {}, finish_reason: 'stop' }]),
-  chunk([], { usage: answer.usage }),
+  event([{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }]),
+  event([{ index: 0, delta: { content: TEXT }, finish_reason: null }]),
+  event([{ index: 0, delta: {}, finish_reason: 'stop' }]),
+  event([], { usage: answer.usage }),
   'data: [DONE]',
   '',
 ].join('\n\n')

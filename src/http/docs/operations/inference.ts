@@ -8,19 +8,26 @@ const prompt = { model: 'citadel-demo', prompt: 'Once upon a time', max_tokens: 
 const input = { model: 'citadel-demo', input: ['first text', 'second text'] }
 
 const completion = {
-  id: 'cmpl-019a8f2e',
+  id: 'cmpl-demo-18081b53066ec02558d0',
   object: 'text_completion',
   created: 1795000000,
   model: 'citadel-demo',
-  choices: [{ index: 0, text: ' there was a gateway.', finish_reason: 'stop', logprobs: null }],
-  usage: { prompt_tokens: 5, completion_tokens: 6, total_tokens: 11 },
+  choices: [
+    {
+      index: 0,
+      text: 'This is citadel-demo, the built-in demonstration model of this gateway. It repeats what it is told. You said: “Once upon a time”',
+      finish_reason: 'stop',
+      logprobs: null,
+    },
+  ],
+  usage: { prompt_tokens: 4, completion_tokens: 22, total_tokens: 26 },
 }
 
 const embeddings = {
   object: 'list',
   data: [
-    { object: 'embedding', index: 0, embedding: [0.12, -0.03, 0.57] },
-    { object: 'embedding', index: 1, embedding: [0.08, 0.41, -0.22] },
+    { object: 'embedding', index: 0, embedding: [0.5, -0.5, 0.5, 0.5] },
+    { object: 'embedding', index: 1, embedding: [0.5, 0.5, -0.5, 0.5] },
   ],
   model: 'citadel-demo',
   usage: { prompt_tokens: 4, total_tokens: 4 },

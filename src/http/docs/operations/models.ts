@@ -6,8 +6,8 @@ import { curlGet, node, python } from '../samples.ts'
 const demo = {
   id: 'citadel-demo',
   object: 'model',
-  created: 1795000000,
-  owned_by: 'citadel',
+  created: 0,
+  owned_by: 'demo',
   display_name: 'citadel-demo',
   class: null,
   context_length: null,

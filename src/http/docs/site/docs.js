@@ -55,7 +55,10 @@ function find(entries, query) {
     const title = `${entry.page} ${entry.heading}`.toLowerCase()
     const text = entry.text.toLowerCase()
     if (!words.every(word => title.includes(word) || text.includes(word))) continue
-    const rating = words.reduce((sum, word) => sum + (entry.heading.toLowerCase().includes(word) ? 3 : title.includes(word) ? 2 : 1), 0)
+    const rating = words.reduce(
+      (sum, word) => sum + (entry.heading.toLowerCase().includes(word) ? 3 : title.includes(word) ? 2 : 1),
+      0,
+    )
     rated.push({ entry, rating, extract: extractOf(entry.text, words[0]) })
   }
   return rated.sort((left, right) => right.rating - left.rating).slice(0, 8)
@@ -82,7 +85,8 @@ function setUpSearch() {
   function show(found) {
     chosen = -1
     results.replaceChildren(...found.map(toItem))
-    if (found.length === 0) results.append(Object.assign(document.createElement('li'), { className: 'none', textContent: 'Nothing found.' }))
+    if (found.length === 0)
+      results.append(Object.assign(document.createElement('li'), { className: 'none', textContent: 'Nothing found.' }))
     results.hidden = false
   }
 

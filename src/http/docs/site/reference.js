@@ -1,14 +1,16 @@
 // Shows the OpenAPI document with Swagger UI, in the look of the guides.
 
-const dark = window.matchMedia('(prefers-color-scheme: dark)')
-const followTheme = () => document.documentElement.classList.toggle('dark-mode', dark.matches)
-dark.addEventListener('change', followTheme)
-followTheme()
-
-/** Shows the programs of `x-codeSamples` above the responses of an operation. */
-function codeSamples() {
+/** Shows the programs of `x-codeSamples` above the responses, and errors, which all have one body, in a line each. */
+function plugin() {
   return {
     wrapComponents: {
+      // Its own highlighter writes colours onto the elements, where no style sheet reaches them.
+      SyntaxHighlighter: (_, system) => props => highlighted(String(props.children), system.React),
+      response: (Original, system) => props => {
+        const schema = props.response.getIn(['content', 'application/json', 'schema'])
+        const isError = schema?.getIn(['properties', 'error', 'properties', 'message']) !== undefined
+        return system.React.createElement(isError ? Failure : Original, isError ? { ...props, system } : props)
+      },
       responses: (Original, system) => props => {
         const { createElement: element, Fragment } = system.React
         const samples = system.specSelectors.specJson().getIn(['paths', props.path, props.method, 'x-codeSamples'])
@@ -22,6 +24,31 @@ function codeSamples() {
       },
     },
   }
+}
+
+const JSON_TOKEN = /("(?:\\.|[^"\\])*")(?=(\s*:)?)|\b(?:true|false|null)\b|-?\b\d+(?:\.\d+)?\b/g
+
+function highlighted(code, { createElement: element }) {
+  const parts = []
+  let from = 0
+  for (const match of /^\s*[[{]/.test(code) ? code.matchAll(JSON_TOKEN) : []) {
+    const [token, text, colon] = match
+    const style = colon ? 'hl-p' : text ? 'hl-s' : 'hl-n'
+    parts.push(code.slice(from, match.index), element('span', { key: match.index, className: style }, token))
+    from = match.index + token.length
+  }
+  return element('pre', { className: 'plain-code', tabIndex: 0 }, ...parts, code.slice(from))
+}
+
+function Failure({ code, response, system }) {
+  const { createElement: element } = system.React
+  const Markdown = system.getComponent('Markdown', true)
+  return element(
+    'tr',
+    { className: 'response failure' },
+    element('td', { className: 'response-col_status' }, code),
+    element('td', null, element(Markdown, { source: response.get('description') })),
+  )
 }
 
 function Samples({ samples, React }) {
@@ -52,7 +79,7 @@ window.SwaggerUIBundle({
   url: '/openapi.json',
   dom_id: '#reference',
   presets: [window.SwaggerUIBundle.presets.apis],
-  plugins: [codeSamples],
+  plugins: [plugin],
   layout: 'BaseLayout',
   deepLinking: true,
   docExpansion: 'list',

@@ -1,0 +1,67 @@
+import { authorize } from '#access/authorize.ts'
+import { createBuckets } from '#access/buckets.ts'
+import { createKeyring } from '#access/keys.ts'
+import type { Config } from '#config/schema.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Edge } from '#http/edge.ts'
+import { type Block, clientAddress, parseBlock } from '#lib/net.ts'
+import { VERSION } from './version.ts'
+
+/** Seconds that an idle connection is kept at most: what the runtime can count to. */
+const IDLE_SECONDS_MAX = 255
+/** How long a request body may take to arrive, in milliseconds. */
+const BODY_TIMEOUT_MS = 30_000
+
+/** Builds what the edge reads of a configuration. */
+export function composeEdge(config: Config, clock: Clock): Edge {
+  const { service, auth, limits, cors, gateway } = config
+  const keyring = createKeyring({ keys: auth.keys, adminKeys: auth.admin_keys, mode: auth.mode, clock })
+  const buckets = createBuckets(limits)
+  const proxies = service.trusted_proxies.flatMap((text): Block[] => parseBlock(text) ?? [])
+  const origins = cors.origins.map(toOriginPattern)
+  return {
+    serviceName: service.name,
+    version: VERSION,
+    loopbackOnly: isLoopback(service.host),
+    originAllowed: origin => origins.some(pattern => pattern.test(origin)),
+    corsCredentials: cors.credentials,
+    bodyBytesMax: service.max_body,
+    bodyTimeoutMs: BODY_TIMEOUT_MS,
+    clientAddress: (peer, forwardedFor) => clientAddress(peer, forwardedFor, proxies),
+    identify: headers =>
+      keyring.resolve({
+        authorization: headers.get('authorization'),
+        xApiKey: headers.get('x-api-key'),
+        apiKey: headers.get('api-key'),
+      }),
+    authorize: (caller, access) => authorize(caller, access, keyring.mode),
+    buckets,
+    fullHeaders: gateway.headers === 'full',
+    keepAliveSeconds: Math.min(IDLE_SECONDS_MAX, service.keep_alive / 1000),
+  }
+}
+
+/** Every secret that a configuration holds: what must never appear in a log. */
+export function secretsOf(config: Config): string[] {
+  return [
+    ...config.auth.keys.map(key => key.key),
+    ...config.auth.admin_keys,
+    ...config.servers.flatMap(server => [...server.api_keys, ...Object.values(server.headers)]),
+    ...Object.values(config.webhooks.secrets),
+    ...(config.service.secret === null ? [] : [config.service.secret]),
+  ]
+}
+
+/** Whether an address is one that only this machine can reach. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+}
+
+/** `http://localhost:*` admits every port, `https://*.example.com` every name below, `*` everything. */
+function toOriginPattern(origin: string): RegExp {
+  if (origin === '*') return /^/
+  const escaped = origin.replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+  const named = escaped.replace('//*\\.', '//(?:[a-z0-9-]+\\.)+')
+  const port = named.endsWith(':*') ? `${named.slice(0, -2)}(?::\\d{1,5})?` : named
+  return new RegExp(`^${port}$`, 'i')
+}

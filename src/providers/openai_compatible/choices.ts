@@ -1,0 +1,106 @@
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { fitToolCallDeltas, type OpenToolCalls } from './tool-calls.ts'
+
+/** What a stream reducer remembers of one choice. */
+interface ChoiceState {
+  readonly finished: boolean
+  readonly tools: OpenToolCalls
+}
+
+/** The choices that have begun, by index. */
+export type Choices = ReadonlyMap<number, ChoiceState>
+
+/** The choices of one chunk, made to obey the rules. */
+export interface FittedChoices {
+  readonly list: readonly JsonValue[]
+  readonly choices: Choices
+  readonly changed: boolean
+  /** Whether a choice finished with this chunk. */
+  readonly finishes: boolean
+  readonly content: boolean
+}
+
+interface Options {
+  /** Whether choices carry deltas; those of `/completions` carry text. */
+  readonly chat: boolean
+  /** Whether the chunk counts tokens: what it repeats of finished choices is then left out. */
+  readonly tail: boolean
+  /** What ids are made from where the server gives none. */
+  readonly seed: string
+}
+
+/** Whether a delta carries something a reader would see. */
+export function hasContent(delta: JsonObject): boolean {
+  return (
+    isFilled(delta.content) ||
+    isFilled(delta.reasoning_content) ||
+    isFilled(delta.reasoning) ||
+    isFilled(delta.tool_calls) ||
+    isFilled(delta.refusal) ||
+    isObject(delta.audio) ||
+    isObject(delta.function_call)
+  )
+}
+
+/** Fits the choices of one chunk: a role in the first of each choice, one finish, complete tool calls. */
+export function fitChoices(list: readonly JsonValue[], choices: Choices, options: Options): FittedChoices {
+  let now = choices
+  let finishes = false
+  let content = false
+  const fitted: JsonValue[] = []
+  for (const [position, choice] of list.entries()) {
+    if (!isObject(choice)) continue
+    const index = typeof choice.index === 'number' ? choice.index : position
+    const before = now.get(index)
+    const part = options.chat ? fitDelta(choice, index, before, options.seed) : fitText(choice)
+    if (before?.finished && !part.filled && (options.tail || isFilled(choice.finish_reason))) continue
+    const reason = before?.finished || choice.finish_reason === '' ? null : choice.finish_reason
+    const finished = before?.finished === true || isFilled(reason)
+    fitted.push(withHead(part.choice, index, reason))
+    content ||= part.filled
+    finishes ||= finished && before?.finished !== true
+    const tools = part.tools ?? before?.tools ?? NO_TOOLS
+    if (before?.finished !== finished || before.tools !== tools) now = new Map(now).set(index, { finished, tools })
+  }
+  const changed = fitted.length !== list.length || fitted.some((choice, at) => choice !== list[at])
+  return { list: changed ? fitted : list, choices: now, changed, finishes, content }
+}
+
+const NO_TOOLS: OpenToolCalls = new Map()
+
+/** A choice with what it carries made good; the same object when nothing had to change. */
+interface Part {
+  readonly choice: JsonObject
+  readonly filled: boolean
+  readonly tools?: OpenToolCalls
+}
+
+function fitText(choice: JsonObject): Part {
+  const filled = isFilled(choice.text) || isFilled(choice.reasoning_content)
+  return { choice: typeof choice.text === 'string' ? choice : { ...choice, text: choice.text ?? '' }, filled }
+}
+
+function fitDelta(choice: JsonObject, index: number, before: ChoiceState | undefined, seed: string): Part {
+  const given = isObject(choice.delta) ? choice.delta : {}
+  const filled = hasContent(given)
+  const delta = before === undefined && !isFilled(given.role) ? { ...given, role: 'assistant' } : given
+  const calls = given.tool_calls
+  if (!Array.isArray(calls) || calls.length === 0) return { choice: withDelta(choice, delta), filled }
+  const { calls: fitted, open } = fitToolCallDeltas(calls, before?.tools ?? NO_TOOLS, `${seed}:${index}`)
+  const whole = fitted === calls ? delta : { ...delta, tool_calls: fitted }
+  return { choice: withDelta(choice, whole), filled, tools: open }
+}
+
+function withDelta(choice: JsonObject, delta: JsonObject): JsonObject {
+  return delta === choice.delta ? choice : { ...choice, delta }
+}
+
+function withHead(choice: JsonObject, index: number, reason: JsonValue): JsonObject {
+  // A finish_reason that is missing means the same as null.
+  if (choice.index === index && (choice.finish_reason ?? null) === (reason ?? null)) return choice
+  return { ...choice, index, finish_reason: reason ?? null }
+}
+
+function isFilled(value: unknown): boolean {
+  return typeof value === 'string' ? value !== '' : Array.isArray(value) && value.length > 0
+}

@@ -1,0 +1,158 @@
+import type { Clock } from '#core/clock.ts'
+import type { Journal } from '#core/journal.ts'
+import type { DeclaredModel, ListedModel, Server, ServerState, Settings, Snapshot, States } from '#core/servers.ts'
+import type { Discovery, Missing } from './discovery.ts'
+import { createProber, type HealthSettings, type ProbeResult } from './health.ts'
+import { createListing } from './listing.ts'
+import { buildSnapshot, undeclaredServers } from './snapshot.ts'
+
+/** What the configuration says of the fleet. */
+export interface Declaration {
+  readonly settings: Settings
+  readonly health: HealthSettings
+  readonly servers: readonly Server[]
+  readonly models: readonly DeclaredModel[]
+  /** Whether servers on this machine are looked for. */
+  readonly discover: boolean
+}
+
+export interface FleetOptions {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly states: States
+  readonly journal: Journal
+  readonly probe: (server: Server, signal: AbortSignal) => Promise<ProbeResult>
+  readonly list: (server: Server) => Promise<readonly ListedModel[]>
+  readonly discovery: Discovery
+  /** Kinds that offer no models and are only watched. */
+  readonly watchedOnly?: ReadonlySet<string>
+  /** Kinds whose models are only used when they are named. */
+  readonly namedOnly?: ReadonlySet<string>
+}
+
+/** The fleet as people want to see it. */
+interface FleetStatus {
+  readonly servers: readonly {
+    readonly server: Server
+    readonly state: ServerState
+    /** Public names of the models that it serves. */
+    readonly models: readonly string[]
+  }[]
+  /** Places where a server was looked for in vain. */
+  readonly missing: readonly Missing[]
+  readonly discovering: boolean
+}
+
+/** The servers and models that there are: declared, found, and as the servers themselves list them. */
+export interface Fleet {
+  current(): Snapshot
+  /** Takes a new configuration; running requests keep the snapshot they started with. */
+  replace(declaration: Declaration): void
+  /** Begins to probe, to ask and to look.
+   *
+   * @returns Resolves when what can be known at once is known; the fleet serves before that too. */
+  start(): Promise<void>
+  stop(): void
+  status(): FleetStatus
+}
+
+/** Creates the registry of servers and models. */
+export function createFleet(options: FleetOptions, first: Declaration): Fleet {
+  const { discovery, journal, watchedOnly = new Set() } = options
+  const prober = createProber(options)
+  const listing = createListing({ ...options, onChange: server => rebuild(`${server.id} lists other models`) })
+  let declaration = first
+  let found: readonly Server[] = []
+  let version = 0
+  let running = false
+  const servers = () => allServers(declaration, found)
+  let snapshot = build()
+
+  function build(): Snapshot {
+    return buildSnapshot({
+      version: ++version,
+      settings: declaration.settings,
+      servers: servers(),
+      declaredModels: declaration.models,
+      listed: listing.current(),
+      namedOnly: options.namedOnly,
+    })
+  }
+
+  function rebuild(message: string): void {
+    snapshot = build()
+    journal.note({ type: 'fleet-changed', message })
+  }
+
+  /** Sets the prober and the listing to the servers there are now. */
+  function watch(): Promise<void> {
+    const all = servers()
+    prober.watch(all, declaration.health)
+    const open = undeclaredServers(all, declaration.models).filter(server => !watchedOnly.has(server.kind))
+    return running ? listing.watch(open) : Promise.resolve()
+  }
+
+  async function discover(): Promise<void> {
+    let listed = Promise.resolve()
+    await discovery.start(discovered => {
+      found = discovered.found
+      rebuild(found.length === 0 ? 'no local server is left' : `found ${found.map(server => server.id).join(', ')}`)
+      listed = watch()
+    })
+    await listed
+  }
+
+  return {
+    current: () => snapshot,
+    replace(next) {
+      const turnedOn = next.discover && !declaration.discover
+      declaration = next
+      if (!next.discover) {
+        discovery.stop()
+        found = []
+      }
+      rebuild('the configuration was replaced')
+      void watch()
+      if (running && turnedOn) void discover()
+    },
+    async start() {
+      running = true
+      prober.start()
+      await Promise.all([watch(), declaration.discover ? discover() : null])
+    },
+    stop() {
+      running = false
+      prober.stop()
+      listing.stop()
+      discovery.stop()
+    },
+    status: () => ({
+      servers: servers().map(server => ({
+        server,
+        state: options.states.server(server.id),
+        models: modelsOn(server, snapshot),
+      })),
+      missing: declaration.discover ? discovery.current().missing : [],
+      discovering: declaration.discover,
+    }),
+  }
+}
+
+/** What is declared, and what was found and is not declared already. */
+function allServers({ servers }: Declaration, found: readonly Server[]): readonly Server[] {
+  const taken = new Set(servers.flatMap(server => [server.id, placeOf(server)]))
+  return [...servers, ...found.filter(server => !taken.has(server.id) && !taken.has(placeOf(server)))]
+}
+
+function modelsOn(server: Server, snapshot: Snapshot): readonly string[] {
+  const names: string[] = []
+  for (const model of snapshot.models.values()) {
+    if (model.targets.some(target => target.server.id === server.id)) names.push(model.name)
+  }
+  return names
+}
+
+/** Where a server is, so that one that is declared is not found a second time. */
+function placeOf(server: Server): string {
+  return URL.parse(server.baseUrl)?.host.replace(/^(localhost|\[::1\])(?=:|$)/, '127.0.0.1') ?? server.baseUrl
+}

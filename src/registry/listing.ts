@@ -1,0 +1,98 @@
+import type { Clock } from '#core/clock.ts'
+import type { ListedModel, Server } from '#core/servers.ts'
+
+export interface ListingOptions {
+  readonly clock: Clock
+  /** Asks a server what it offers; bounded in time by itself.
+   *
+   * @throws when it does not say. */
+  readonly list: (server: Server) => Promise<readonly ListedModel[]>
+  /** Called when what is known has changed. */
+  readonly onChange: (server: Server) => void
+}
+
+/** Keeps asking servers what they offer. */
+export interface Listing {
+  /** Sets which servers are asked. What a server said is forgotten when it is no longer among them.
+   *
+   * @returns Resolves when each of the new ones has answered, or failed to, once. */
+  watch(servers: readonly Server[]): Promise<void>
+  /** What each server said last. One that fails to answer keeps its models: it may be back in a moment. */
+  current(): ReadonlyMap<string, readonly ListedModel[]>
+  stop(): void
+}
+
+/** How soon a server is asked again that never answered, one that changed or failed, and one that never changes. */
+const EAGER_MS = 5000
+const USUAL_MS = 30_000
+const RARE_MS = 5 * 60_000
+/** A name that is longer, or has control characters, is no model's. */
+const NAME = /^[^\p{Cc}]{1,256}$/u
+
+/** Creates the listing. A list that stays the same is asked for less and less often, from 30 seconds to 5 minutes. */
+export function createListing(options: ListingOptions): Listing {
+  const { clock } = options
+  const known = new Map<string, readonly ListedModel[]>()
+  const asked = new Map<string, { readonly server: Server; stop: () => void }>()
+
+  function ask(server: Server): Promise<void> {
+    const entry = { server, stop: () => {} }
+    asked.set(server.id, entry)
+    let quietMs = USUAL_MS
+
+    async function turn(): Promise<void> {
+      const before = known.get(server.id)
+      const models = await listed(server)
+      if (asked.get(server.id) !== entry) return
+      if (models !== null && !isSame(before, models)) {
+        known.set(server.id, models)
+        quietMs = USUAL_MS
+        options.onChange(server)
+      } else if (models !== null) quietMs = Math.min(quietMs * 2, RARE_MS)
+      const wait = models !== null ? quietMs : before === undefined ? EAGER_MS : USUAL_MS
+      entry.stop = clock.after(wait, () => void turn())
+    }
+
+    return turn()
+  }
+
+  async function listed(server: Server): Promise<readonly ListedModel[] | null> {
+    try {
+      return tidied(await options.list(server))
+    } catch {
+      return null
+    }
+  }
+
+  function forget(id: string): void {
+    asked.get(id)?.stop()
+    asked.delete(id)
+  }
+
+  return {
+    current: () => known,
+    async watch(servers) {
+      const wanted = new Map(servers.map(server => [server.id, server]))
+      for (const [id, { server }] of asked) {
+        const now = wanted.get(id)
+        if (now === undefined || now.baseUrl !== server.baseUrl) known.delete(id)
+        if (now !== server) forget(id)
+      }
+      await Promise.all(servers.filter(server => !asked.has(server.id)).map(ask))
+    },
+    stop() {
+      for (const id of [...asked.keys()]) forget(id)
+    },
+  }
+}
+
+/** A list without repetitions and impossible names. */
+function tidied(models: readonly ListedModel[]): readonly ListedModel[] {
+  const byId = new Map<string, ListedModel>()
+  for (const model of models) if (NAME.test(model.id) && !byId.has(model.id)) byId.set(model.id, model)
+  return [...byId.values()]
+}
+
+function isSame(before: readonly ListedModel[] | undefined, now: readonly ListedModel[]): boolean {
+  return before !== undefined && JSON.stringify(before) === JSON.stringify(now)
+}

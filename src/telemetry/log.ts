@@ -1,0 +1,152 @@
+import type { Clock } from '#core/clock.ts'
+import type { Fact } from '#core/journal.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { createRedactor, printable, quote } from './quote.ts'
+import { prettyRequestLine, requestLine } from './request-line.ts'
+import { createSink } from './sink.ts'
+
+type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** What an event may carry. */
+type LogFields = Readonly<Record<string, string | number | boolean | null>>
+
+export interface LogOptions {
+  /** Writes whole lines; may throw. */
+  readonly write: (text: string) => void
+  readonly clock: Clock
+  readonly level: LogLevel
+  readonly service: string
+  /** Texts that never appear. */
+  readonly redact?: readonly string[]
+  /** Lines for people instead of JSON, each written at once. */
+  readonly pretty?: boolean
+}
+
+/** The log. Prompts and answers never come near it. */
+export interface Log {
+  debug(message: string, fields?: LogFields): void
+  info(message: string, fields?: LogFields): void
+  warn(message: string, fields?: LogFields): void
+  /** Written at once. */
+  error(message: string, fields?: LogFields): void
+  /** Writes one line for each request, and one for each event that an operator wants to know of. */
+  subscriber(fact: Fact): void
+  /** Changes what never appears and the least level, after the configuration was read again. */
+  configure(settings: { readonly level: LogLevel; readonly redact: readonly string[] }): void
+  flush(): void
+  close(): void
+  /** Lines that could not be written. */
+  dropped(): number
+}
+
+const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
+
+/** Creates the log: JSON lines, buffered for a tenth of a second. */
+export function createLog(options: LogOptions): Log {
+  const { clock, pretty = false } = options
+  const sink = createSink(options.write, clock)
+  const stamp = createStamp(clock)
+  const service = `,"service":${quote(options.service)}`
+  let least = RANK[options.level]
+  let redact = createRedactor(options.redact ?? [])
+  const field = (text: string) => quote(redact(text))
+
+  function head(level: LogLevel): string {
+    return `{"time":"${stamp()}","level":"${level}"${service}`
+  }
+
+  function event(level: LogLevel, message: string, fields: LogFields = {}): void {
+    if (RANK[level] < least) return
+    if (pretty) sink.add(prettyEvent(stamp(), level, message, fields, redact))
+    else {
+      let line = `${head(level)},"message":${field(message)}`
+      for (const [name, value] of Object.entries(fields)) {
+        line += `,${quote(name)}:${typeof value === 'string' ? field(value) : value}`
+      }
+      sink.add(`${line}}`)
+    }
+    if (pretty || level === 'error') sink.flush()
+  }
+
+  function request(record: RequestRecord): void {
+    const level = record.status >= 500 ? 'error' : 'info'
+    if (RANK[level] < least) return
+    if (pretty) {
+      sink.add(prettyRequestLine(stamp().slice(11, 19), record, redact))
+      sink.flush()
+    } else sink.add(requestLine(head(level), record, redact))
+  }
+
+  return {
+    debug: (message, fields) => event('debug', message, fields),
+    info: (message, fields) => event('info', message, fields),
+    warn: (message, fields) => event('warn', message, fields),
+    error: (message, fields) => event('error', message, fields),
+    subscriber: fact => tell(fact, event, request),
+    configure(settings) {
+      least = RANK[settings.level]
+      redact = createRedactor(settings.redact)
+    },
+    flush: sink.flush,
+    close: sink.close,
+    dropped: () => sink.dropped,
+  }
+}
+
+type Event = (level: LogLevel, message: string, fields?: LogFields) => void
+
+function tell(fact: Fact, event: Event, request: (record: RequestRecord) => void): void {
+  switch (fact.type) {
+    case 'request-settled':
+      request(fact.record)
+      return
+    case 'health-changed': {
+      const { server, from, to, reason } = fact
+      event(to === 'unhealthy' || to === 'degraded' ? 'warn' : 'info', 'server health changed', {
+        server,
+        from,
+        to,
+        reason,
+      })
+      return
+    }
+    case 'fallback-taken':
+      event('info', 'fallback taken', { from: fact.from, to: fact.to, reason: fact.reason })
+      return
+    case 'config-reloaded':
+      event(fact.ok ? 'info' : 'error', fact.ok ? 'configuration reloaded' : 'configuration not reloaded', {
+        detail: fact.message,
+      })
+      return
+    case 'fleet-changed':
+      event('info', 'fleet changed', { detail: fact.message })
+      return
+  }
+}
+
+function prettyEvent(
+  time: string,
+  level: LogLevel,
+  message: string,
+  fields: LogFields,
+  redact: (text: string) => string,
+): string {
+  const rest = Object.entries(fields).map(([name, value]) => `${name}=${value}`)
+  const parts = [time.slice(11, 19), level.toUpperCase(), message, ...rest]
+  return parts.map(part => printable(redact(part))).join('  ')
+}
+
+/** The time as ISO 8601; the part up to the second is formatted once a second. */
+function createStamp(clock: Clock): () => string {
+  let second = -1
+  let prefix = ''
+  return () => {
+    const now = Math.floor(clock.time())
+    const current = Math.floor(now / 1000)
+    if (current !== second) {
+      second = current
+      prefix = new Date(current * 1000).toISOString().slice(0, 20)
+    }
+    return `${prefix}${String(now - current * 1000).padStart(3, '0')}Z`
+  }
+}

@@ -1,0 +1,173 @@
+import { type Gauge, Registry } from 'prom-client'
+import type { Clock } from '#core/clock.ts'
+import { ERRORS } from '#core/errors.ts'
+import type { Fact } from '#core/journal.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { Snapshot, States } from '#core/servers.ts'
+import { createNames } from './dimensions.ts'
+import { createProcessGauges } from './process.ts'
+import { createRequestMetrics } from './request-metrics.ts'
+import { createCounter, createGauge, type Metric } from './series.ts'
+import { createSessions, type Sessions } from './sessions.ts'
+
+/** What the metrics are told of their surroundings. */
+export interface MetricsOptions {
+  readonly clock: Clock
+  readonly version: string
+  readonly snapshot: () => Snapshot
+  readonly states: States
+  /** Whether a server's attempts count as `ollama_requests_total`. */
+  readonly isOllama?: (server: string) => boolean
+  /** Processes that answer; 1 when absent. */
+  readonly workers?: () => number
+  /** Log lines that could not be written. */
+  readonly logLinesDropped?: () => number
+  /** Series of one metric that are kept apart (default 2,000). */
+  readonly seriesMax?: number
+}
+
+/** The metrics of the gateway. */
+export interface Metrics {
+  /** Counts what the journal tells. */
+  subscriber(fact: Fact): void
+  /** The Prometheus exposition. */
+  render(): Promise<string>
+  readonly contentType: string
+}
+
+const SERIES_MAX = 2000
+const SESSIONS_MAX = 10_000
+
+/** Creates the metrics. Label values come from the configuration only; anything else is `other`. */
+export function createMetrics(options: MetricsOptions): Metrics {
+  const { clock, snapshot, seriesMax = SERIES_MAX } = options
+  const requests = createRequestMetrics({ snapshot, isOllama: options.isOllama ?? (() => false), seriesMax })
+  const events = createEventMetrics(snapshot, seriesMax)
+  const sessions = createSessions(SESSIONS_MAX)
+  const now: Live = { inFlight: 0, streams: 0, reloaded: 1, lag: 0 }
+
+  function subscriber(fact: Fact): void {
+    switch (fact.type) {
+      case 'request-started':
+        now.inFlight++
+        return
+      case 'request-settled':
+        now.inFlight--
+        sessions.seen(sessionOf(fact.record), clock.now())
+        requests.settled(fact.record)
+        return
+      case 'stream-opened':
+        now.streams++
+        return
+      case 'stream-closed':
+        now.streams--
+        return
+      case 'config-reloaded':
+        now.reloaded = fact.ok ? 1 : 0
+        return
+      case 'fallback-taken':
+        events.fallback(fact)
+        return
+      case 'limit-hit':
+        events.limit(fact.scope)
+        return
+    }
+  }
+
+  const registry = new Registry()
+  const gauges = [...liveGauges(now, sessions, options), ...fleetGauges(options), ...createProcessGauges(() => now.lag)]
+  for (const metric of [...requests.metrics, ...events.metrics, ...gauges]) register(registry, metric)
+  return {
+    subscriber,
+    contentType: registry.contentType,
+    async render() {
+      now.lag = await measureLag(clock)
+      return registry.metrics()
+    },
+  }
+}
+
+function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
+  const isModel = (name: string) => snapshot().models.has(name)
+  const from = createNames('from', 512, isModel)
+  const to = createNames('to', 512, isModel)
+  const reason = createNames('reason', 128, name => Object.hasOwn(ERRORS, name))
+  const scope = createNames('scope', 32)
+  const fallbacks = createCounter({
+    name: 'gateway_fallbacks_total',
+    help: 'Calls that went on to another model.',
+    dimensions: [from, to, reason],
+    seriesMax,
+  })
+  const limited = createCounter({
+    name: 'gateway_rate_limited_total',
+    help: 'Requests refused by a limit.',
+    dimensions: [scope],
+    seriesMax,
+  })
+  return {
+    metrics: [fallbacks, limited],
+    fallback(fact: { readonly from: string; readonly to: string; readonly reason: string }): void {
+      fallbacks.add(1, from.id(fact.from), to.id(fact.to), reason.id(fact.reason))
+    },
+    limit: (name: string) => limited.add(1, scope.id(name)),
+  }
+}
+
+/** What rises and falls; mutable, because it changes with every request. */
+interface Live {
+  inFlight: number
+  streams: number
+  /** 1 or 0. */
+  reloaded: number
+  /** Seconds. */
+  lag: number
+}
+
+function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): readonly Metric[] {
+  const { clock, workers = () => 1, logLinesDropped = () => 0 } = options
+  return [
+    createGauge('http_requests_in_flight', 'Requests being answered.', () => now.inFlight),
+    createGauge('gateway_streams_active', 'Streams being sent.', () => now.streams),
+    createGauge('workers_active', 'Processes that answer.', workers),
+    createGauge('user_sessions_active', 'Callers of the last five minutes.', () => sessions.count(clock.now())),
+    createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),
+    createGauge('gateway_log_lines_dropped_total', 'Log lines lost.', logLinesDropped, 'counter'),
+  ]
+}
+
+function fleetGauges({ snapshot, states, version }: MetricsOptions): readonly Metric[] {
+  const build = { version, bun: process.versions.bun ?? 'none' }
+  const ids = () => [...snapshot().servers.keys()]
+  return [
+    createGauge('gateway_inflight', 'Attempts in flight at a server.', () =>
+      ids().map(server => ({ labels: { server }, value: states.server(server).inFlight })),
+    ),
+    // A server that was not probed yet has no value: neither up nor down would be true.
+    createGauge('gateway_server_up', 'Whether the last probes of a server were good.', () =>
+      ids()
+        .filter(server => states.server(server).health !== 'unknown')
+        .map(server => ({ labels: { server }, value: states.server(server).health === 'unhealthy' ? 0 : 1 })),
+    ),
+    createGauge('gateway_build_info', 'The version that runs.', () => [{ labels: build, value: 1 }]),
+  ]
+}
+
+/** Callers with a key count by the key, others by their address. */
+function sessionOf(record: RequestRecord): string {
+  return record.caller === null || record.caller === 'anonymous' ? record.address : record.caller
+}
+
+/** The registry only ever asks for the name and for `get`: any object that has them is a metric. */
+function register(registry: Registry, metric: Metric): void {
+  const { name, help, type } = metric
+  const shaped = { name, help, type, get: () => ({ name, help, type, values: metric.samples(), aggregator: 'sum' }) }
+  registry.registerMetric(shaped as unknown as Gauge)
+}
+
+/** How long a turn of the event loop takes that has nothing of its own to do. */
+async function measureLag(clock: Clock): Promise<number> {
+  const before = clock.now()
+  await new Promise(resolve => setImmediate(resolve))
+  return (clock.now() - before) / 1000
+}

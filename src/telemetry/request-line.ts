@@ -1,0 +1,98 @@
+import type { AttemptEntry } from '#core/attempt.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { printable, quote } from './quote.ts'
+import { overheadMs } from './request-metrics.ts'
+
+const STORY_MAX = 300
+/** Longer stories are cut before anything is looked for in them. */
+const STORY_READ_MAX = 16 * 1024
+
+/** Takes secrets out of a text. */
+export type Redact = (text: string) => string
+
+/** Writes the log line of a request from its record, behind the fields that every line has.
+ *
+ * A template, because building an object and serialising it costs several times as much for the one line that every
+ * request has. Only texts that come from outside are quoted with care; the others are the gateway's own words. */
+export function requestLine(head: string, record: RequestRecord, redact: Redact): string {
+  const field = (text: string) => quote(redact(text))
+  const { usage, attempts } = record
+  // What equals its route is the gateway's own word.
+  const path = record.path === record.route ? `"${record.path}"` : field(pathOf(record.path))
+  let line = `${head},"message":"request","request_id":"${record.id}","method":${quote(record.method)},"path":${path}`
+  line += `,"route":"${record.route}","status":${record.status},"code":${text(record.code)}`
+  line += `,"duration_ms":${ms(record.endedAt - record.startedNow)},"outcome":"${record.outcome}"`
+  if (record.model !== null) {
+    line += `,"model":${field(record.model)},"server":${text(record.server)}`
+    line += `,"upstream_model":${optional(record.upstreamModel, field)},"stream":${record.stream}`
+    line += `,"attempts":${attempts.length}`
+    if (attempts.length > 1 || attempts.some(attempt => attempt.result !== 'ok')) {
+      line += `,"attempt_list":[${attempts.map(attemptText).join(',')}]`
+    }
+  }
+  if (usage !== null) {
+    const input = usage.input + usage.cacheRead + usage.cacheWrite
+    line += `,"tokens_in":${input},"tokens_out":${usage.output},"estimated":${usage.estimated}`
+  }
+  if (record.firstTokenAt > 0 && record.stream)
+    line += `,"first_token_ms":${ms(record.firstTokenAt - record.startedNow)}`
+  const overhead = overheadMs(record)
+  if (overhead !== null) line += `,"overhead_ms":${ms(overhead)}`
+  if (record.eventsSkipped > 0) line += `,"events_skipped":${record.eventsSkipped}`
+  line += `,"caller":${text(record.caller)},"tenant":${text(record.tenant)},"client":${quote(record.address)}`
+  if (record.callerRequestId !== null) line += `,"caller_request_id":${field(record.callerRequestId)}`
+  if (record.traceparent !== null) line += `,"trace_id":${quote(record.traceparent.slice(3, 35))}`
+  const told = story(record, redact)
+  return told === null ? `${line}}` : `${line},"error":${quote(told)}}`
+}
+
+/** The same for people who watch a terminal. */
+export function prettyRequestLine(time: string, record: RequestRecord, redact: Redact): string {
+  const took = `${ms(record.endedAt - record.startedNow)} ms`
+  const parts = [time, record.method, redact(pathOf(record.path)), String(record.status), took]
+  if (record.model !== null) parts.push(`${record.model} → ${record.server ?? '-'}`)
+  if (record.attempts.length > 1) parts.push(`${record.attempts.length} attempts`)
+  if (record.usage !== null) parts.push(`${record.usage.input}+${record.usage.output} tokens`)
+  if (record.code !== null) parts.push(record.code)
+  const told = story(record, redact)
+  if (told !== null) parts.push(told)
+  return parts.map(printable).join('  ')
+}
+
+/** The private story behind a failure that is not the caller's, short enough not to carry a prompt along. */
+function story(record: RequestRecord, redact: Redact): string | null {
+  if (record.status < 500 || record.error === null) return null
+  const { cause } = record.error
+  if (cause === undefined || cause === null) return null
+  const long = cause instanceof Error ? (cause.stack ?? String(cause)) : typeof cause === 'string' ? cause : json(cause)
+  return redact(long.slice(0, STORY_READ_MAX)).slice(0, STORY_MAX)
+}
+
+function json(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value)
+  } catch {
+    return String(value)
+  }
+}
+
+function attemptText(attempt: AttemptEntry): string {
+  return `{"server":${quote(attempt.server)},"result":${text(attempt.result)},"ms":${ms(attempt.ms)}}`
+}
+
+function pathOf(path: string): string {
+  const query = path.indexOf('?')
+  return query < 0 ? path : path.slice(0, query)
+}
+
+function text(value: string | null): string {
+  return value === null ? 'null' : quote(value)
+}
+
+function optional(value: string | null, field: (text: string) => string): string {
+  return value === null ? 'null' : field(value)
+}
+
+function ms(value: number): number {
+  return Math.round(value * 100) / 100
+}

@@ -1,0 +1,51 @@
+import type { Clock } from '#core/clock.ts'
+
+const FLUSH_MS = 100
+const BUFFER_CHARACTERS = 64 * 1024
+
+/** Collects lines and writes many at a time: one write for each request would cost more than the rest of its log. */
+export interface Sink {
+  add(line: string): void
+  flush(): void
+  close(): void
+  /** Lines that could not be written. */
+  readonly dropped: number
+}
+
+/** Creates a sink. A write that fails loses its lines, never the process: a full disk must not stop the gateway. */
+export function createSink(write: (text: string) => void, clock: Clock): Sink {
+  let buffer = ''
+  let lines = 0
+  let dropped = 0
+  let disarm: (() => void) | null = null
+
+  function flush(): void {
+    disarm?.()
+    disarm = null
+    if (lines === 0) return
+    const text = buffer
+    const count = lines
+    buffer = ''
+    lines = 0
+    try {
+      write(text)
+    } catch {
+      dropped += count
+    }
+  }
+
+  return {
+    flush,
+    close: flush,
+    add(line) {
+      buffer += line
+      buffer += '\n'
+      lines++
+      if (buffer.length >= BUFFER_CHARACTERS) flush()
+      else disarm ??= clock.after(FLUSH_MS, flush)
+    },
+    get dropped() {
+      return dropped
+    },
+  }
+}

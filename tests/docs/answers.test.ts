@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { operations } from '#http/docs/operations.ts'
+import { createSseParser } from '#lib/sse.ts'
+import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
+
+const READ = {
+  listModels: '/v1/models',
+  retrieveModel: '/v1/models/citadel-demo',
+  listProviders: '/v1/providers',
+  getModelsStatus: '/models/status',
+  getHealth: '/health',
+  getHealthDetailed: '/health/detailed',
+  getLiveness: '/livez',
+  getReadiness: '/readyz',
+  getRoot: '/',
+  getOpenapi: '/openapi.json',
+  getConfigSchema: '/schema.json',
+}
+const CALLED = {
+  createChatCompletion: '/v1/chat/completions',
+  createCompletion: '/v1/completions',
+  createEmbedding: '/v1/embeddings',
+}
+
+let gateway: LiveGateway
+
+beforeAll(async () => {
+  gateway = await startLiveGateway('gateway: { discover: false, demo: true }\n')
+})
+afterAll(() => gateway.stop())
+
+for (const [id, path] of Object.entries(READ)) {
+  test(`${path} answers as documented`, async () => {
+    const response = await fetch(gateway.url + path)
+
+    expect(response.status).toBe(200)
+    expect(schemaOf(id, 'application/json').safeParse(await response.json()).error).toBeUndefined()
+  })
+}
+
+for (const [id, path] of Object.entries(CALLED)) {
+  for (const [name, { value }] of Object.entries(operations.get(id)?.body?.examples ?? {})) {
+    test(`the example "${name}" of ${path} is answered as documented`, async () => {
+      const response = await fetch(gateway.url + path, { method: 'POST', body: JSON.stringify(value) })
+      const [type = ''] = (response.headers.get('content-type') ?? '').split(';')
+
+      const answers = type === 'text/event-stream' ? chunksOf(await response.text()) : [await response.json()]
+
+      expect(response.status).toBe(200)
+      expect(answers.length).toBeGreaterThan(0)
+      for (const answer of answers) expect(schemaOf(id, type).safeParse(answer).error).toBeUndefined()
+    })
+  }
+}
+
+function schemaOf(id: string, type: string) {
+  const content = operations.get(id)?.answers[200]?.content.find(each => each.type === type)
+  if (content === undefined) throw new Error(`${id} documents no ${type}`)
+  return content.schema
+}
+
+function chunksOf(text: string): unknown[] {
+  const events = createSseParser().push(text)
+  expect(events.at(-1)?.data).toBe('[DONE]')
+  return events.slice(0, -1).map(({ data }) => JSON.parse(data))
+}

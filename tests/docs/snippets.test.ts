@@ -1,0 +1,57 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { loadConfig } from '#config/load.ts'
+import { operations } from '#http/docs/operations.ts'
+import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
+import { type Outcome, readSnippets, runModule, runShell } from './snippets.ts'
+
+const KINDS = ['bash', 'bash run', 'js run', 'json', 'promql', 'python', 'text', 'yaml config']
+const SNIPPET_MS = 30_000
+/** An error as the whole answer, or as an event of a stream. */
+const ERROR_ANSWER = /^(?:data: )?\{"error":/m
+/** The demo model alone, whatever runs on the machine of the tests. */
+const DEMO = 'gateway: { discover: false, demo: true }\n'
+
+const snippets = readSnippets()
+const samples = [...operations].flatMap(([id, { samples: all }]) =>
+  all.map(({ lang, source }) => ({ name: `${id} in ${lang}`, lang, source })),
+)
+
+test('every snippet says what it is', () => {
+  expect(snippets.length).toBeGreaterThan(20)
+  for (const { name, info } of snippets) expect(KINDS, name).toContain(info)
+})
+
+describe('configurations load', () => {
+  for (const { name, code } of snippets.filter(({ info }) => info === 'yaml config')) {
+    test(name, async () => {
+      const loaded = await loadConfig({ files: ['gateway.yaml'], env: {}, readFile: async () => code })
+
+      expect(loaded.warnings).toEqual([])
+    })
+  }
+})
+
+describe('examples run against a live gateway', () => {
+  let gateway: LiveGateway
+
+  beforeAll(async () => {
+    gateway = await startLiveGateway(DEMO)
+  })
+  afterAll(() => gateway.stop())
+
+  for (const { name, info, code } of snippets) {
+    if (info === 'bash run') test(name, async () => succeeds(await runShell(code, gateway.url)), SNIPPET_MS)
+    if (info === 'js run') test(name, async () => succeeds(await runModule(code, gateway.url)), SNIPPET_MS)
+  }
+  for (const { name, lang, source } of samples) {
+    if (lang === 'bash') test(name, async () => succeeds(await runShell(source, gateway.url)), SNIPPET_MS)
+    if (lang === 'javascript') test(name, async () => succeeds(await runModule(source, gateway.url)), SNIPPET_MS)
+  }
+})
+
+function succeeds({ status, output, errors }: Outcome): void {
+  expect(errors).toBe('')
+  expect(output.trim()).not.toBe('')
+  expect(output).not.toMatch(ERROR_ANSWER)
+  expect(status).toBe(0)
+}

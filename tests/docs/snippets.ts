@@ -1,0 +1,64 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** One fenced block of a guide. */
+export interface Snippet {
+  /** Where it stands: `first-steps.md:14`. */
+  readonly name: string
+  /** The whole info string: `bash run`. */
+  readonly info: string
+  readonly code: string
+}
+
+const GUIDES = new URL('../../src/http/docs/guides/', import.meta.url)
+
+/** Reads every fenced block of every guide. */
+export function readSnippets(): Snippet[] {
+  return readdirSync(GUIDES)
+    .filter(name => name.endsWith('.md'))
+    .flatMap(name => fencesOf(name, readFileSync(new URL(name, GUIDES), 'utf8')))
+}
+
+function fencesOf(file: string, text: string): Snippet[] {
+  return [...text.matchAll(/^```([^\n]*)\n([\s\S]*?)^```$/gm)].map(match => ({
+    name: `${file}:${text.slice(0, match.index).split('\n').length}`,
+    info: match[1]?.trim() ?? '',
+    code: match[2] ?? '',
+  }))
+}
+
+/** How a snippet ended. */
+export interface Outcome {
+  readonly status: number
+  readonly output: string
+  readonly errors: string
+}
+
+const ADDRESS = /http:\/\/localhost:8000/g
+const ROOT = new URL('../../', import.meta.url).pathname
+// An HTTP error must not look like success, and a progress bar not like an error.
+const STRICT_CURL = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
+
+/** Runs the curl commands of a snippet against a gateway. */
+export function runShell(code: string, url: string): Promise<Outcome> {
+  return run(['bash', '-e', '-c', STRICT_CURL + code.replace(ADDRESS, url)], null)
+}
+
+/** Runs an ES module against a gateway, with the packages of this project. */
+export function runModule(code: string, url: string): Promise<Outcome> {
+  return run([process.execPath, 'run', '-'], code.replace(ADDRESS, url))
+}
+
+async function run(command: readonly string[], input: string | null): Promise<Outcome> {
+  const child = Bun.spawn([...command], {
+    cwd: ROOT,
+    stdin: input === null ? 'ignore' : new TextEncoder().encode(input),
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const [output, errors, status] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ])
+  return { status, output, errors }
+}

@@ -1,0 +1,190 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { isDeeperThan, isObject, parseJson, patchMembers, textIsDeeperThan, topLevelMembers } from '#lib/json.ts'
+
+/** Writes a value as JSON in some other way than the usual one: with white space wherever it is allowed. */
+function spaced(value: unknown, space: string): string {
+  if (Array.isArray(value))
+    return `[${space}${value.map(item => spaced(item, space)).join(`${space},${space}`)}${space}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  const members = Object.entries(value).map(
+    ([key, item]) => `${JSON.stringify(key)}${space}:${space}${spaced(item, space)}`,
+  )
+  return `{${space}${members.join(`${space},${space}`)}${space}}`
+}
+
+const space = fc.constantFrom('', ' ', '\n', '\t\r\n ')
+const plainKey = fc.string({ unit: fc.constantFrom('a', 'b', '_', 'é', '語', '{', '[', ',', ':', ' ') })
+const objects = fc.dictionary(plainKey, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 6 })
+const texts = fc
+  .tuple(objects, space)
+  .map(([value, between]) => ({ value, text: between + spaced(value, between) + between }))
+
+function patched(text: string, changes: Record<string, string | null>): string | null {
+  const members = topLevelMembers(text)
+  return members && patchMembers(text, members, new Map(Object.entries(changes)))
+}
+
+test('tells objects from everything else', () => {
+  expect([{}, { a: 1 }].map(isObject)).toEqual([true, true])
+  expect([null, [], 'a', 1, undefined, true].map(isObject)).toEqual([false, false, false, false, false, false])
+})
+
+test.each(['', '{', '{"a":1', '<html>', '{"a":1}}', 'undefined', "{'a':1}"])('parses %j as nothing', text => {
+  expect(parseJson(text)).toBeUndefined()
+})
+
+test('parses what is JSON', () => {
+  expect(parseJson('{"a":[1,null]}')).toEqual({ a: [1, null] })
+  expect(parseJson('null')).toBeNull()
+})
+
+describe('depth', () => {
+  test.each([
+    ['1', 0, false],
+    ['[]', 0, true],
+    ['[]', 1, false],
+    ['{"a":[1]}', 1, true],
+    ['{"a":[1]}', 2, false],
+    ['{"a":"[[[["}', 1, false],
+    ['{"a":"\\"[[[["}', 1, false],
+    ['[[],[],[[]]]', 2, true],
+  ] as const)('%s against %i', (text, limit, deeper) => {
+    expect(textIsDeeperThan(text, limit)).toBe(deeper)
+    expect(isDeeperThan(JSON.parse(text), limit)).toBe(deeper)
+  })
+
+  test('is the same for a text and for its value', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 5 }), fc.nat(6), space, (value, limit, between) => {
+        expect(textIsDeeperThan(spaced(value, between), limit)).toBe(isDeeperThan(value, limit))
+      }),
+    )
+  })
+
+  test('is found in ten megabytes of brackets without parsing them', () => {
+    const started = performance.now()
+
+    expect(textIsDeeperThan('['.repeat(10_000_000), 64)).toBe(true)
+    expect(performance.now() - started).toBeLessThan(500)
+  })
+
+  test('of a text that ends inside a string is that of what stands before', () => {
+    expect(textIsDeeperThan('["abc', 1)).toBe(false)
+  })
+})
+
+describe('the members of an object', () => {
+  test('are found with their places', () => {
+    const text = ' { "a" : [1, {"b": 2}] , "c":"}" , "d":-1.5e3}'
+
+    const members = topLevelMembers(text)
+
+    const values = [...(members ?? [])].map(([key, { valueStart, end }]) => [key, text.slice(valueStart, end)])
+    expect(values).toEqual([
+      ['a', '[1, {"b": 2}]'],
+      ['c', '"}"'],
+      ['d', '-1.5e3'],
+    ])
+  })
+
+  test.each(['[1]', '"a"', '1', 'null', '', '  '])('of %j are none', text => {
+    expect(topLevelMembers(text)).toBeNull()
+  })
+
+  test.each(['{"a":1,"a":2}', '{"\\u0061":1}', '{"a\\"b":1}', '{"a":1,"b":2,"a":3}'])(
+    'of %s cannot be patched safely',
+    text => {
+      expect(topLevelMembers(text)).toBeNull()
+    },
+  )
+
+  test('do not include those of inner objects, and inner duplicates do no harm', () => {
+    expect([...(topLevelMembers('{"a":{"b":1,"b":2},"c":[{"a":1}]}')?.keys() ?? [])]).toEqual(['a', 'c'])
+  })
+
+  test('are those that the parser finds, with the same values', () => {
+    fc.assert(
+      fc.property(texts, ({ value, text }) => {
+        const members = topLevelMembers(text)
+
+        expect(members).not.toBeNull()
+        const found = [...(members ?? [])].map(([key, { valueStart, end }]) => [
+          key,
+          JSON.parse(text.slice(valueStart, end)),
+        ])
+        expect(Object.fromEntries(found)).toEqual(JSON.parse(text))
+        expect(found.map(([key]) => key).sort()).toEqual(Object.keys(value).sort())
+      }),
+    )
+  })
+
+  test('survive strings of quotes and backslashes', () => {
+    const nasty = fc.string({ unit: fc.constantFrom('\\', '"', '{', '}', ',', ':', '\n', 'n', 'u') })
+    fc.assert(
+      fc.property(nasty, nasty, (first, second) => {
+        const text = JSON.stringify({ a: first, b: [second], c: 1 })
+
+        const members = topLevelMembers(text)
+
+        const c = members?.get('c')
+        expect(text.slice(c?.valueStart, c?.end)).toBe('1')
+      }),
+    )
+  })
+})
+
+describe('patching', () => {
+  test('changes one value and leaves every other byte alone', () => {
+    const text = '{ "model" : "a",\n  "seed": 12345678901234567890, "messages":[ ] }'
+
+    expect(patched(text, { model: '"b"' })).toBe('{"model" : "b",\n  "seed": 12345678901234567890, "messages":[ ]}')
+  })
+
+  test.each([
+    ['{}', {}, '{}'],
+    ['{}', { a: '1' }, '{"a":1}'],
+    ['{ }', { a: null }, '{}'],
+    ['{"a":1}', { a: null }, '{}'],
+    ['{"a":1,"b":2}', { a: null }, '{"b":2}'],
+    ['{"a":1,"b":2}', { b: null }, '{"a":1}'],
+    ['{"a":1,"b":2,"c":3}', { b: null }, '{"a":1,"c":3}'],
+    ['{"a":1,"b":2,"c":3}', { a: null, c: null }, '{"b":2}'],
+    ['{"a":1,"b":2,"c":3}', { a: '9', b: null, c: '8' }, '{"a":9,"c":8}'],
+    ['{"a":1}', { b: '2', a: '3' }, '{"a":3,"b":2}'],
+    ['{"a":1}', { 'b"c': '2' }, '{"a":1,"b\\"c":2}'],
+  ] as const)('%s with %j', (text, changes, expected) => {
+    expect(patched(text, changes)).toBe(expected)
+  })
+
+  test('gives what changing the parsed object gives', () => {
+    const change = fc.option(fc.jsonValue({ maxDepth: 2 }), { nil: undefined })
+    fc.assert(
+      fc.property(
+        texts,
+        fc.dictionary(plainKey, change, { maxKeys: 4 }),
+        fc.array(fc.nat(5)),
+        ({ text, value }, extra, picks) => {
+          const known = picks.map(pick => Object.keys(value)[pick]).filter(key => key !== undefined)
+          const wanted = { ...Object.fromEntries(known.map((key, at) => [key, at % 2 ? at : undefined])), ...extra }
+          const changes = Object.entries(wanted).map(([key, to]) => [key, to === undefined ? null : JSON.stringify(to)])
+
+          const result = patched(text, Object.fromEntries(changes))
+
+          const expected: Record<string, unknown> = { ...JSON.parse(text), ...wanted }
+          for (const key in wanted) if (wanted[key] === undefined) delete expected[key]
+          expect(JSON.parse(result ?? '')).toEqual(JSON.parse(JSON.stringify(expected)))
+        },
+      ),
+    )
+  })
+
+  test('keeps the bytes of what it does not change', () => {
+    fc.assert(
+      fc.property(texts, ({ text }) => {
+        expect(patched(text, { zzz: '1' })).toEndWith('"zzz":1}')
+        expect(JSON.parse(patched(text, {}) ?? '')).toEqual(JSON.parse(text))
+      }),
+    )
+  })
+})

@@ -1,0 +1,101 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { fromUsage } from '#providers/openai_compatible/usage.ts'
+
+const none = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: false }
+
+describe('usage is read as disjoint classes', () => {
+  test.each([
+    ['plain', { prompt_tokens: 10, completion_tokens: 4, total_tokens: 14 }, { input: 10, output: 4 }],
+    [
+      'with a cache read',
+      { prompt_tokens: 10, completion_tokens: 4, prompt_tokens_details: { cached_tokens: 7 } },
+      { input: 3, cacheRead: 7, output: 4 },
+    ],
+    [
+      'with a cache write',
+      { prompt_tokens: 10, completion_tokens: 4, prompt_tokens_details: { cached_tokens: 2, cache_write_tokens: 5 } },
+      { input: 3, cacheRead: 2, cacheWrite: 5, output: 4 },
+    ],
+    [
+      'with reasoning',
+      { prompt_tokens: 10, completion_tokens: 9, completion_tokens_details: { reasoning_tokens: 5 } },
+      { input: 10, output: 9, reasoning: 5 },
+    ],
+    [
+      "in DeepSeek's words",
+      { prompt_tokens: 10, completion_tokens: 4, prompt_cache_hit_tokens: 8, prompt_cache_miss_tokens: 2 },
+      { input: 2, cacheRead: 8, output: 4 },
+    ],
+    [
+      "in Moonshot's words",
+      { prompt_tokens: 10, completion_tokens: 4, cached_tokens: 8 },
+      { input: 2, cacheRead: 8, output: 4 },
+    ],
+    [
+      'with reasoning beside the completion',
+      {
+        prompt_tokens: 291,
+        completion_tokens: 26,
+        total_tokens: 513,
+        completion_tokens_details: { reasoning_tokens: 196 },
+      },
+      { input: 291, output: 222, reasoning: 196 },
+    ],
+    [
+      'with reasoning in the total only',
+      { prompt_tokens: 35, completion_tokens: 12, total_tokens: 109 },
+      { input: 35, output: 74, reasoning: 62 },
+    ],
+    ['without a completion, as of embeddings', { prompt_tokens: 5, total_tokens: 5 }, { input: 5 }],
+    [
+      'with null details',
+      { prompt_tokens: 5, completion_tokens: 1, prompt_tokens_details: null, completion_tokens_details: null },
+      { input: 5, output: 1 },
+    ],
+    [
+      'with more cached than there is',
+      { prompt_tokens: 5, completion_tokens: 1, prompt_tokens_details: { cached_tokens: 9 } },
+      { cacheRead: 5, output: 1 },
+    ],
+  ])('%s', (_, raw, expected) => {
+    expect(fromUsage(raw)).toEqual({ ...none, ...expected })
+  })
+
+  test.each<[unknown]>([
+    [null],
+    [undefined],
+    ['a'],
+    [5],
+    [[]],
+    [{}],
+    [{ prompt_tokens: 0, completion_tokens: 0 }],
+    [{ prompt_tokens: '5' }],
+    [{ prompt_tokens: -5, completion_tokens: Number.NaN }],
+  ])('and %j is no count', raw => {
+    expect(fromUsage(raw)).toBeNull()
+  })
+
+  test('that add up, whatever a server says', () => {
+    const number = fc.oneof(fc.nat(1000), fc.constant(undefined), fc.constant(null), fc.double())
+    const raw = fc.record({
+      prompt_tokens: fc.nat(1000),
+      completion_tokens: number,
+      total_tokens: number,
+      prompt_tokens_details: fc.record({ cached_tokens: number, cache_write_tokens: number }),
+      completion_tokens_details: fc.record({ reasoning_tokens: number }),
+    })
+    fc.assert(
+      fc.property(raw, given => {
+        const usage = fromUsage(given)
+
+        if (usage === null) return
+        expect(usage.input + usage.cacheRead + usage.cacheWrite).toBe(given.prompt_tokens)
+        expect(usage.reasoning).toBeLessThanOrEqual(usage.output)
+        for (const value of [usage.input, usage.cacheRead, usage.cacheWrite, usage.output, usage.reasoning]) {
+          expect(Number.isInteger(value) && value >= 0).toBe(true)
+        }
+      }),
+    )
+  })
+})

@@ -1,0 +1,175 @@
+import { describe, expect, test } from 'bun:test'
+import { createJournal, type Fact } from '#core/journal.ts'
+import type { ListedModel, Server } from '#core/servers.ts'
+import type { Discovered, Discovery } from '#registry/discovery.ts'
+import { createFleet, type Declaration } from '#registry/fleet.ts'
+import { createStates } from '#registry/states.ts'
+import { server } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+import { settings } from '#tests/support/fleet.ts'
+
+const health = { intervalMs: 30_000, timeoutMs: 10_000, unhealthyThreshold: 3, recoveryThreshold: 5, slowMs: 1000 }
+
+function listed(id: string): ListedModel {
+  return { id, contextLength: null, created: 0, ownedBy: null, embedding: false }
+}
+
+/** A discovery that finds what the test says. */
+function fakeDiscovery() {
+  let tell: (discovered: Discovered) => void = () => {}
+  let last: Discovered = { found: [], missing: [{ name: 'X', address: 'x:1', why: 'nothing listens on x:1' }] }
+  let started = 0
+  const discovery: Discovery = {
+    look: async () => last,
+    current: () => last,
+    async start(onChange) {
+      started++
+      tell = onChange
+      if (last.found.length > 0) tell(last)
+    },
+    stop() {
+      tell = () => {}
+    },
+  }
+  function find(...found: readonly Server[]): void {
+    last = { found, missing: [] }
+    tell(last)
+  }
+  return { discovery, find, started: () => started }
+}
+
+function setup(more: Partial<Declaration> = {}) {
+  const clock = fakeClock()
+  const facts: Fact[] = []
+  const probed: string[] = []
+  const found = fakeDiscovery()
+  const declaration: Declaration = { settings, health, servers: [], models: [], discover: false, ...more }
+  const fleet = createFleet(
+    {
+      clock,
+      random: () => 0,
+      states: createStates(),
+      journal: createJournal([fact => facts.push(fact)]),
+      async probe({ id }) {
+        probed.push(id)
+        return { ok: true, latencyMs: 1, reason: null }
+      },
+      list: async ({ id }) => [listed(`${id}-model`)],
+      discovery: found.discovery,
+      watchedOnly: new Set(['service']),
+    },
+    declaration,
+  )
+  return { ...found, clock, facts, probed, fleet, declaration, names: () => [...fleet.current().models.keys()] }
+}
+
+describe('the fleet', () => {
+  test('is there before it has begun', () => {
+    const { fleet } = setup({ servers: [server('a')] })
+
+    expect([...fleet.current().servers.keys()]).toEqual(['a'])
+    expect(fleet.current().version).toBe(1)
+  })
+
+  test('knows what its servers list once it has started', async () => {
+    const { fleet, names, facts } = setup({ servers: [server('a'), server('b')] })
+
+    await fleet.start()
+
+    expect(names()).toEqual(['a-model', 'b-model'])
+    expect(facts.filter(fact => fact.type === 'fleet-changed')).toHaveLength(2)
+  })
+
+  test('probes every server, and asks only those that offer models', async () => {
+    const { fleet, names, probed, clock } = setup({ servers: [server('a'), server('db', { kind: 'service' })] })
+    await fleet.start()
+    clock.advance(0)
+    await settled()
+
+    expect([probed, names()]).toEqual([['a', 'db'], ['a-model']])
+  })
+
+  test('takes in servers that are found, and lets them go again', async () => {
+    const { fleet, names, find } = setup({ discover: true })
+    await fleet.start()
+    find(server('local', { origin: 'discovery' }))
+    await settled()
+    const there = names()
+    find()
+
+    expect([there, names()]).toEqual([['local-model'], []])
+  })
+
+  test('has the models of servers that are found at once when it has started', async () => {
+    const { fleet, names, find } = setup({ discover: true })
+    find(server('local'))
+
+    await fleet.start()
+
+    expect(names()).toEqual(['local-model'])
+  })
+
+  test('does not find a second time what is declared', async () => {
+    const { fleet, find } = setup({
+      discover: true,
+      servers: [server('mine', { baseUrl: 'http://localhost:11434/v1' })],
+    })
+    await fleet.start()
+    find(server('theirs', { baseUrl: 'http://127.0.0.1:11434' }))
+
+    expect([...fleet.current().servers.keys()]).toEqual(['mine'])
+  })
+
+  test('replaces its declaration without touching snapshots in use', async () => {
+    const { fleet, declaration, names } = setup({ servers: [server('a')] })
+    await fleet.start()
+    const before = fleet.current()
+
+    fleet.replace({ ...declaration, servers: [server('b')] })
+    await settled()
+
+    expect([...before.models.keys()]).toEqual(['a-model'])
+    expect(names()).toEqual(['b-model'])
+    expect(fleet.current().version).toBeGreaterThan(before.version)
+  })
+
+  test('keeps the models of a server over a replacement', async () => {
+    const { fleet, declaration, names } = setup({ servers: [server('a')] })
+    await fleet.start()
+
+    fleet.replace({ ...declaration, servers: [server('a')] })
+
+    expect(names()).toEqual(['a-model'])
+  })
+
+  test('begins and ends to look as the declaration says', async () => {
+    const { fleet, declaration, find, started, names } = setup({})
+    await fleet.start()
+    const before = started()
+    fleet.replace({ ...declaration, discover: true })
+    find(server('local'))
+    await settled()
+    const there = names()
+    fleet.replace({ ...declaration, discover: false })
+
+    expect([before, started(), there, names()]).toEqual([0, 1, ['local-model'], []])
+  })
+
+  test('tells of its servers, and of the places where none is', async () => {
+    const { fleet } = setup({ servers: [server('a')], discover: true })
+    await fleet.start()
+
+    const status = fleet.status()
+
+    expect(status.servers.map(each => [each.server.id, each.models])).toEqual([['a', ['a-model']]])
+    expect(status).toMatchObject({ discovering: true, missing: [{ why: 'nothing listens on x:1' }] })
+  })
+
+  test('leaves no timer behind when it is stopped', async () => {
+    const { fleet, clock } = setup({ servers: [server('a')] })
+    await fleet.start()
+    fleet.stop()
+
+    expect(clock.pending).toBe(0)
+  })
+})

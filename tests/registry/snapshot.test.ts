@@ -1,0 +1,197 @@
+import { describe, expect, test } from 'bun:test'
+import type { DeclaredModel, DeclaredTarget, ListedModel } from '#core/servers.ts'
+import { buildSnapshot, type SnapshotSource, undeclaredServers } from '#registry/snapshot.ts'
+import { server, timeouts } from '#tests/support/calls.ts'
+import { settings } from '#tests/support/fleet.ts'
+
+function declaredTarget(id: string, model: string, more: Partial<DeclaredTarget> = {}): DeclaredTarget {
+  return { server: id, model, weight: 1, maxConcurrent: 0, price: null, timeouts: {}, ...more }
+}
+
+function declared(name: string, targets: readonly DeclaredTarget[], more: Partial<DeclaredModel> = {}): DeclaredModel {
+  return {
+    name,
+    targets,
+    aliases: [],
+    fallbacks: [],
+    class: null,
+    capabilities: { context_length: null, tools: null, vision: null, prefill: false },
+    weight: 1,
+    ownedBy: null,
+    ...more,
+  }
+}
+
+function listed(id: string, more: Partial<ListedModel> = {}): ListedModel {
+  return { id, contextLength: null, created: 0, ownedBy: null, embedding: false, ...more }
+}
+
+function build(more: Partial<SnapshotSource>) {
+  return buildSnapshot({ version: 1, settings, servers: [], declaredModels: [], listed: new Map(), ...more })
+}
+
+describe('a declared model', () => {
+  test('has its targets, with the clocks of the server unless it has its own', () => {
+    const { models } = build({
+      servers: [server('llm', { weight: 2 })],
+      declaredModels: [
+        declared('chat', [declaredTarget('llm', 'mixtral', { weight: 3, maxConcurrent: 4, timeouts: { idle: 7 } })]),
+      ],
+    })
+
+    expect(models.get('chat')).toMatchObject({
+      ownedBy: 'llm',
+      eligible: true,
+      targets: [
+        {
+          id: 'llm/mixtral',
+          upstreamModel: 'mixtral',
+          weight: 6,
+          maxConcurrent: 4,
+          timeouts: { ...timeouts, idle: 7 },
+        },
+      ],
+    })
+  })
+
+  test('is found by its aliases and by server/model', () => {
+    const { names } = build({
+      servers: [server('llm')],
+      declaredModels: [declared('chat', [declaredTarget('llm', 'mixtral')], { aliases: ['gpt-4o'] })],
+    })
+
+    expect(Object.fromEntries(names)).toEqual({ 'gpt-4o': 'chat', 'llm/mixtral': 'chat' })
+  })
+
+  test('loses targets on servers that do not exist, and repetitions', () => {
+    const { models } = build({
+      servers: [server('llm')],
+      declaredModels: [
+        declared('chat', [declaredTarget('gone', 'm'), declaredTarget('llm', 'm'), declaredTarget('llm', 'm')]),
+      ],
+    })
+
+    expect(models.get('chat')?.targets.map(target => target.id)).toEqual(['llm/m'])
+  })
+
+  test('learns from its servers what is not declared', () => {
+    const { models } = build({
+      servers: [server('a'), server('b')],
+      declaredModels: [declared('embed', [declaredTarget('a', 'm'), declaredTarget('b', 'm')])],
+      listed: new Map([
+        ['a', [listed('m', { contextLength: 8192, embedding: true })]],
+        ['b', [listed('m', { contextLength: 2048, embedding: true })]],
+      ]),
+    })
+
+    expect(models.get('embed')).toMatchObject({ class: 'embedding', capabilities: { context_length: 2048 } })
+  })
+
+  test('keeps what is declared', () => {
+    const capabilities = { context_length: 100, tools: true, vision: null, prefill: false }
+    const { models } = build({
+      servers: [server('a')],
+      declaredModels: [declared('m', [declaredTarget('a', 'm')], { class: 'lightweight', capabilities })],
+      listed: new Map([['a', [listed('m', { contextLength: 8192, embedding: true })]]]),
+    })
+
+    expect(models.get('m')).toMatchObject({ class: 'lightweight', capabilities })
+  })
+
+  test('gives an alias that several want to the first', () => {
+    const { names } = build({
+      servers: [server('a')],
+      declaredModels: [
+        declared('one', [declaredTarget('a', 'x')], { aliases: ['both', 'two'] }),
+        declared('two', [declaredTarget('a', 'y')], { aliases: ['both'] }),
+      ],
+    })
+
+    expect([names.get('both'), names.has('two')]).toEqual(['one', false])
+  })
+})
+
+describe('a server without declared models', () => {
+  test('offers what it lists', () => {
+    const { models, names, targets } = build({
+      servers: [server('llm')],
+      listed: new Map([['llm', [listed('phi3:latest', { ownedBy: 'someone', created: 7, contextLength: 4096 })]]]),
+    })
+
+    expect(models.get('phi3:latest')).toMatchObject({
+      ownedBy: 'someone',
+      created: 7,
+      capabilities: { context_length: 4096 },
+    })
+    expect(Object.fromEntries(names)).toEqual({ phi3: 'phi3:latest', 'llm/phi3:latest': 'phi3:latest' })
+    expect([...targets.keys()]).toEqual(['llm/phi3:latest'])
+  })
+
+  test('shares a name with others that list the same', () => {
+    const { models } = build({
+      servers: [server('a'), server('b', { weight: 3 })],
+      listed: new Map([
+        ['a', [listed('m')]],
+        ['b', [listed('m')]],
+      ]),
+    })
+
+    expect(models.get('m')?.targets.map(({ id, weight }) => [id, weight])).toEqual([
+      ['a/m', 1],
+      ['b/m', 3],
+    ])
+  })
+
+  test.each([
+    ['a declared model', 'chat'],
+    ['an alias', 'gpt-4o'],
+    ['the word for any model', 'auto'],
+  ])('gives way where %s has the name', (_, name) => {
+    const { models, names } = build({
+      servers: [server('a'), server('b')],
+      declaredModels: [declared('chat', [declaredTarget('a', 'm')], { aliases: ['gpt-4o'] })],
+      listed: new Map([['b', [listed(name)]]]),
+    })
+
+    expect(models.get(`b/${name}`)?.targets.map(target => target.id)).toEqual([`b/${name}`])
+    expect(models.get('chat')?.targets).toHaveLength(1)
+    expect(names.get('auto')).toBeUndefined()
+  })
+
+  test('is one on which no declared model has a target', () => {
+    const all = [server('a'), server('b')]
+
+    expect(undeclaredServers(all, [declared('m', [declaredTarget('a', 'm')])])).toEqual([all[1] ?? server('b')])
+  })
+
+  test('lists nothing beside declared models', () => {
+    const { models } = build({
+      servers: [server('a')],
+      declaredModels: [declared('m', [declaredTarget('a', 'm')])],
+      listed: new Map([['a', [listed('other')]]]),
+    })
+
+    expect([...models.keys()]).toEqual(['m'])
+  })
+})
+
+describe('a model that is only used when it is named', () => {
+  test('lives on built-in servers, or on those of certain kinds', () => {
+    const { models } = build({
+      servers: [server('own', { origin: 'built-in' }), server('odd', { kind: 'odd' }), server('llm')],
+      listed: new Map([
+        ['own', [listed('a'), listed('both')]],
+        ['odd', [listed('b')]],
+        ['llm', [listed('c'), listed('both')]],
+      ]),
+      namedOnly: new Set(['odd']),
+    })
+
+    expect([...models.values()].map(({ name, eligible }) => [name, eligible])).toEqual([
+      ['a', false],
+      ['both', true],
+      ['b', false],
+      ['c', true],
+    ])
+  })
+})

@@ -1,0 +1,224 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import type { Candidate } from '#core/attempt.ts'
+import { createStates } from '#registry/states.ts'
+import { STRATEGIES, strategyFor } from '#routing/strategies/index.ts'
+import type { Strategy, StrategyContext } from '#routing/strategies/strategy.ts'
+import { candidatesOf } from '#tests/support/fleet.ts'
+import { seeded } from '#tests/support/random.ts'
+
+function context(seed = 1): StrategyContext {
+  return { states: createStates(), random: seeded(seed), turns: new Map() }
+}
+
+/** How often each candidate comes first. */
+function firsts(strategy: Strategy, candidates: readonly Candidate[], calls: number, own = context()): number[] {
+  const counts = candidates.map(() => 0)
+  for (let call = 0; call < calls; call++) {
+    const [first] = strategy.order(candidates, own)
+    if (first === undefined) continue
+    const index = candidates.indexOf(first)
+    counts[index] = (counts[index] ?? 0) + 1
+  }
+  return counts
+}
+
+const weights = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 })
+const all = [...STRATEGIES.values()]
+
+describe('every strategy', () => {
+  test('gives a permutation of the candidates', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...all), weights, fc.integer(), (strategy, given, seed) => {
+        const candidates = candidatesOf(given)
+        const own = context(seed)
+        for (const candidate of candidates) own.states.target(candidate.target).inFlight = seed & 3
+
+        const ordered = strategy.order(candidates, own)
+
+        expect(new Set(ordered)).toEqual(new Set(candidates))
+        expect(ordered).toHaveLength(candidates.length)
+      }),
+    )
+  })
+
+  test('leaves the list it was given as it is', () => {
+    for (const strategy of all) {
+      const candidates = Object.freeze(candidatesOf([1, 2, 3]))
+      const before = [...candidates]
+
+      strategy.order(candidates, context())
+
+      expect(candidates).toEqual(before)
+    }
+  })
+
+  test('bears an empty list', () => {
+    for (const strategy of all) expect(strategy.order([], context())).toEqual([])
+  })
+
+  test('is found by the name in the configuration', () => {
+    for (const name of ['explicit', 'round_robin', 'weighted_round_robin', 'random', 'least_busy']) {
+      expect(strategyFor(name)).toMatchObject({ strategy: { name }, substituted: false })
+    }
+  })
+
+  test('is replaced by the weighted round robin where it is not built', () => {
+    for (const name of ['latency', 'cost', 'affinity', 'resident', 'auto']) {
+      expect(strategyFor(name)).toMatchObject({ strategy: { name: 'weighted_round_robin' }, substituted: true })
+    }
+  })
+})
+
+describe('weighted_round_robin', () => {
+  const { strategy } = strategyFor('weighted_round_robin')
+
+  test('gives each its exact share in every full cycle', () => {
+    fc.assert(
+      fc.property(weights, fc.integer({ min: 1, max: 4 }), (given, cycles) => {
+        const cycle = given.reduce((sum, weight) => sum + weight, 0)
+
+        expect(firsts(strategy, candidatesOf(given), cycle * cycles)).toEqual(given.map(weight => weight * cycles))
+      }),
+    )
+  })
+
+  test('spreads the calls of a heavy candidate among the others', () => {
+    const candidates = candidatesOf([5, 1, 1])
+    const own = context()
+
+    const sequence = Array.from({ length: 7 }, () => strategy.order(candidates, own)[0]?.target.server.id)
+
+    expect(sequence.join(' ')).toBe('s0 s0 s1 s0 s2 s0 s0')
+  })
+
+  test('keeps the shares of those that stay while another is away', () => {
+    const [a, b, c] = candidatesOf([3, 2, 1]) as [Candidate, Candidate, Candidate]
+    const own = context()
+    firsts(strategy, [a, b, c], 4, own)
+
+    const counts = firsts(strategy, [a, c], 400, own)
+
+    expect(counts[0]).toBeWithin(299, 302)
+  })
+
+  test('shares equally where nothing has a weight', () => {
+    expect(firsts(strategy, candidatesOf([0, 0]), 10)).toEqual([5, 5])
+  })
+})
+
+describe('round_robin', () => {
+  const { strategy } = strategyFor('round_robin')
+
+  test('gives everyone the same, give or take one, whatever the weights', () => {
+    fc.assert(
+      fc.property(weights, fc.nat(200), (given, calls) => {
+        const counts = firsts(strategy, candidatesOf(given), calls)
+
+        expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+      }),
+    )
+  })
+
+  test('stays fair among those that are always there while others come and go', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 200 }), presence => {
+        const [a, b, c] = candidatesOf([1, 1, 1]) as [Candidate, Candidate, Candidate]
+        const own = context()
+        const counts = new Map<Candidate, number>()
+        for (const present of presence) {
+          const [first] = strategy.order(present ? [a, b, c] : [a, c], own)
+          if (first !== undefined) counts.set(first, (counts.get(first) ?? 0) + 1)
+        }
+
+        expect(Math.abs((counts.get(a) ?? 0) - (counts.get(c) ?? 0))).toBeLessThanOrEqual(1)
+      }),
+    )
+  })
+
+  test('tries next whoever would have been next', () => {
+    const candidates = candidatesOf([1, 1, 1])
+    const own = context()
+    strategy.order(candidates, own)
+
+    expect(strategy.order(candidates, own).map(each => each.target.server.id)).toEqual(['s1', 's2', 's0'])
+  })
+})
+
+describe('random', () => {
+  const { strategy } = strategyFor('random')
+
+  test('follows the weights', () => {
+    const counts = firsts(strategy, candidatesOf([1, 2, 7]), 10_000, context(42))
+
+    expect(counts[0]).toBeWithin(850, 1150)
+    expect(counts[1]).toBeWithin(1850, 2150)
+    expect(counts[2]).toBeWithin(6800, 7200)
+  })
+
+  test('draws the rest by their weights too', () => {
+    const candidates = candidatesOf([1, 1, 8])
+    const own = context(7)
+    let second = 0
+    for (let call = 0; call < 4000; call++) {
+      const ordered = strategy.order(candidates, own)
+      if (ordered[0] === candidates[0] && ordered[1] === candidates[2]) second++
+    }
+
+    // A tenth begins with the first, and eight of nine of those go on with the heavy one.
+    expect(second).toBeWithin(280, 430)
+  })
+})
+
+describe('least_busy', () => {
+  const { strategy } = strategyFor('least_busy')
+
+  test('never picks the busier of its two', () => {
+    fc.assert(
+      fc.property(fc.nat(20), fc.nat(20), weights, fc.integer(), (one, two, given, seed) => {
+        const candidates = candidatesOf([given[0] ?? 1, given[1] ?? 1])
+        const own = context(seed)
+        const loads = candidates.map(({ target }, index) => {
+          own.states.target(target).inFlight = index === 0 ? one : two
+          return (index === 0 ? one : two) / target.weight
+        })
+
+        const [first] = strategy.order(candidates, own)
+
+        expect(loads[candidates.indexOf(first as Candidate)]).toBe(Math.min(...loads))
+      }),
+    )
+  })
+
+  test('never picks the busiest of all when the others are less busy', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 6 }), fc.integer(), (count, seed) => {
+        const candidates = candidatesOf(Array.from({ length: count }, () => 1))
+        const own = context(seed)
+        const busiest = candidates[seed & 1] as Candidate
+        own.states.target(busiest.target).inFlight = 3
+
+        expect(strategy.order(candidates, own)[0]).not.toBe(busiest)
+      }),
+    )
+  })
+
+  test('follows the weights while nothing is busy', () => {
+    const counts = firsts(strategy, candidatesOf([1, 3]), 4000, context(3))
+
+    expect(counts[1]).toBeWithin(2850, 3150)
+  })
+
+  test('tries the rest from the least to the most busy', () => {
+    const candidates = candidatesOf([1, 1, 1, 1])
+    const own = context()
+    for (const [index, { target }] of candidates.entries()) own.states.target(target).inFlight = 4 - index
+
+    const rest = strategy
+      .order(candidates, own)
+      .slice(1)
+      .map(({ target }) => own.states.target(target).inFlight)
+
+    expect(rest).toEqual(rest.toSorted((a, b) => a - b))
+  })
+})

@@ -1,0 +1,24 @@
+/** Reads a Prometheus exposition strictly: each sample by its name and labels as they are written.
+ *
+ * @throws when a line is neither a comment nor a sample, or a sample occurs twice or before its type. */
+export function parseExposition(text: string): ReadonlyMap<string, number> {
+  const samples = new Map<string, number>()
+  const types = new Set<string>()
+  const label = String.raw`[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*"`
+  const line = new RegExp(String.raw`^([a-zA-Z_:][\w:]*)(\{${label}(?:,${label})*\})? (\S+)$`)
+  if (!text.endsWith('\n')) throw new Error('the exposition does not end with a line feed')
+  for (const each of text.split('\n')) {
+    if (each === '' || each.startsWith('# HELP ')) continue
+    const type = /^# TYPE (\S+) (?:counter|gauge|histogram)$/.exec(each)
+    if (type !== null) {
+      types.add(type[1] ?? '')
+      continue
+    }
+    const [, name = '', labels = '', value = ''] = line.exec(each) ?? []
+    const family = name.replace(/_(?:bucket|sum|count)$/, '')
+    if (name === '' || (!types.has(name) && !types.has(family))) throw new Error(`no sample: ${each}`)
+    if (samples.has(name + labels)) throw new Error(`twice: ${each}`)
+    samples.set(name + labels, value === '+Inf' ? Infinity : Number(value))
+  }
+  return samples
+}

@@ -1,0 +1,342 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { GatewayError } from '#core/errors.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { createLog, type LogOptions } from '#telemetry/log.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+import { attemptEntry, recordOf } from '#tests/support/records.ts'
+
+function setup(more: Partial<LogOptions> = {}) {
+  const clock = fakeClock()
+  const writes: string[] = []
+  const log = createLog({
+    write: text => writes.push(text),
+    clock,
+    level: 'info',
+    service: 'citadel-gateway',
+    ...more,
+  })
+  function text(): string {
+    log.flush()
+    return writes.join('')
+  }
+  return {
+    clock,
+    log,
+    writes,
+    text,
+    settle: (record: Partial<RequestRecord> = {}) =>
+      log.subscriber({ type: 'request-settled', record: recordOf(record) }),
+    lines: () =>
+      text()
+        .split('\n')
+        .slice(0, -1)
+        .map(line => JSON.parse(line)),
+  }
+}
+
+describe('the line of a request', () => {
+  test('tells what happened', () => {
+    const { settle, lines } = setup()
+    settle({ stream: true, firstTokenAt: 30.126, traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01` })
+
+    expect(lines()).toEqual([
+      {
+        time: '2026-01-01T00:00:00.000Z',
+        level: 'info',
+        service: 'citadel-gateway',
+        message: 'request',
+        request_id: '0190a0b0-0000-7000-8000-000000000001',
+        method: 'POST',
+        path: '/v1/chat/completions',
+        route: '/v1/chat/completions',
+        status: 200,
+        code: null,
+        duration_ms: 51,
+        outcome: 'ok',
+        model: 'chat',
+        server: 'llm',
+        upstream_model: 'mixtral',
+        stream: true,
+        attempts: 1,
+        tokens_in: 12,
+        tokens_out: 34,
+        estimated: false,
+        first_token_ms: 30.13,
+        overhead_ms: 3,
+        caller: 'web',
+        tenant: 'shop',
+        client: '203.0.113.7',
+        trace_id: 'ab'.repeat(16),
+      },
+    ])
+  })
+
+  test('has nothing of a model where none was called', () => {
+    const { settle, lines } = setup()
+    settle({ model: null, server: null, upstreamModel: null, attempts: [], usage: null, dialledAt: 0 })
+
+    const [line] = lines()
+
+    expect(line).not.toContainAnyKeys(['model', 'server', 'attempts', 'tokens_in', 'overhead_ms', 'first_token_ms'])
+  })
+
+  test('lists the attempts when there were several, or the one failed', () => {
+    const { settle, lines } = setup()
+    settle({ attempts: [attemptEntry('cloud', { result: 'upstream_error', ms: 1.239 }), attemptEntry('llm')] })
+    settle({ attempts: [attemptEntry('llm', { result: 'upstream_timeout' })], status: 504, code: 'upstream_timeout' })
+
+    const [two, one] = lines()
+
+    expect(two.attempts).toBe(2)
+    expect(two.attempt_list).toEqual([
+      { server: 'cloud', result: 'upstream_error', ms: 1.24 },
+      { server: 'llm', result: 'ok', ms: 20 },
+    ])
+    expect(one).toMatchObject({ attempt_list: [{ result: 'upstream_timeout' }], level: 'error' })
+  })
+
+  test('has the path without the query', () => {
+    const { settle, lines } = setup()
+    settle({ path: '/v1/chat/completions?key=sk-secret' })
+
+    expect(lines()[0].path).toBe('/v1/chat/completions')
+  })
+
+  test('tells the private story of a failure that is not the caller’s, and of no other', () => {
+    const { settle, lines } = setup()
+    const story = { cause: 'connect ECONNREFUSED 10.0.0.5:11434' }
+    settle({ status: 502, code: 'upstream_error', error: new GatewayError('upstream_error', 'public', story) })
+    settle({ status: 400, code: 'invalid_request', error: new GatewayError('invalid_request', 'public', story) })
+
+    const [failed, refused] = lines()
+
+    expect(failed.error).toBe('connect ECONNREFUSED 10.0.0.5:11434')
+    expect(refused.error).toBeUndefined()
+  })
+
+  test('keeps a story short, whatever it is', () => {
+    const { settle, lines } = setup()
+    const circle: Record<string, unknown> = {}
+    circle.self = circle
+    for (const cause of [new Error('x'.repeat(9999)), { body: 'x'.repeat(99_999) }, circle, 7n]) {
+      settle({ status: 500, error: new GatewayError('internal_error', 'public', { cause }) })
+    }
+
+    expect(lines().every(line => line.error.length <= 300)).toBe(true)
+  })
+})
+
+describe('what comes from outside', () => {
+  const nasty = [
+    '\r\n{"level":"fatal"}',
+    '","level":"fatal","x":"',
+    '\\',
+    '\\"',
+    '\u0000\u0007\u001b[31m',
+    'a\u2028b\u2029c',
+    '\u007f\u009b2J',
+    '\u202egnp.exe',
+    '\ud800',
+    '😀'.repeat(5),
+  ]
+
+  test.each(nasty)('%j stays within its field', text => {
+    const { settle, lines, text: raw } = setup()
+    settle({ path: `/${text}`, callerRequestId: text, model: text, upstreamModel: text, method: text, address: text })
+
+    const [line, ...more] = lines()
+
+    expect(more).toEqual([])
+    expect(line.level).toBe('info')
+    expect(line.caller_request_id).toBe(text)
+    expect(raw().trimEnd()).not.toMatch(/[\p{Cc}\u2028\u2029\u202e]/u)
+  })
+
+  test('can be any text', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 300 }), text => {
+        const { settle, lines } = setup()
+        settle({ callerRequestId: text })
+
+        expect(lines()[0].caller_request_id).toBe(text)
+      }),
+    )
+  })
+
+  test('is bounded', () => {
+    const { settle, text } = setup()
+    settle({ path: `/${'x'.repeat(1_000_000)}`, callerRequestId: 'y'.repeat(1_000_000) })
+
+    expect(text().length).toBeLessThan(5000)
+  })
+})
+
+describe('secrets', () => {
+  const secret = 'sk-live-0123456789'
+
+  test('never appear, wherever they come in', () => {
+    const { log, settle, text } = setup({ redact: [secret, `${secret}-and-more`, 'q"uo\\te/d', 'abc'] })
+    settle({ path: `/v1/${secret}`, model: secret, callerRequestId: `x${secret}y`, upstreamModel: secret })
+    settle({ path: `/v1/${encodeURIComponent('q"uo\\te/d')}`, callerRequestId: 'q"uo\\te/d' })
+    settle({ status: 502, error: new GatewayError('upstream_error', 'm', { cause: { key: `${secret}-and-more` } }) })
+    log.warn(`the key ${secret}`, { key: secret, nothing: 'abc' })
+
+    expect(text()).not.toContain(secret)
+    expect(text()).not.toContain('and-more')
+    expect(text()).not.toContain('uo')
+    expect(text()).toContain('"nothing":"abc"')
+  })
+
+  test('are not cut into pieces that would no longer be found', () => {
+    const { settle, text } = setup({ redact: [secret] })
+    const cause = `${'x'.repeat(290)}${secret}`
+    settle({ status: 502, error: new GatewayError('upstream_error', 'm', { cause }) })
+    settle({ callerRequestId: `${'x'.repeat(2040)}${secret}` })
+
+    expect(text()).not.toContain('sk-live')
+  })
+
+  test('can change while the log is in use', () => {
+    const { log, text } = setup()
+    log.configure({ level: 'warn', redact: [secret] })
+    log.info('not written')
+    log.warn(secret)
+
+    expect(text()).toContain('"message":"[redacted]"')
+    expect(text()).not.toContain('not written')
+  })
+})
+
+describe('events', () => {
+  test('are lines with their fields', () => {
+    const { log, lines } = setup()
+    log.warn('something', { count: 3, ok: true, nothing: null, 'a"b': 'c\nd' })
+
+    expect(lines()).toEqual([
+      {
+        time: '2026-01-01T00:00:00.000Z',
+        level: 'warn',
+        service: 'citadel-gateway',
+        message: 'something',
+        count: 3,
+        ok: true,
+        nothing: null,
+        'a"b': 'c\nd',
+      },
+    ])
+  })
+
+  test('below the level are left out', () => {
+    const { log, settle, lines } = setup({ level: 'warn' })
+    log.debug('d')
+    log.info('i')
+    log.warn('w')
+    settle()
+    settle({ status: 502 })
+
+    expect(lines().map(line => line.message)).toEqual(['w', 'request'])
+  })
+
+  test('of the fleet are told', () => {
+    const { log, lines } = setup()
+    log.subscriber({ type: 'health-changed', server: 'a', from: 'healthy', to: 'unhealthy', reason: 'refused' })
+    log.subscriber({ type: 'health-changed', server: 'a', from: 'unhealthy', to: 'healthy', reason: null })
+    log.subscriber({ type: 'config-reloaded', ok: false, message: 'line 3' })
+    log.subscriber({ type: 'fleet-changed', message: 'found ollama' })
+    log.subscriber({ type: 'fallback-taken', from: 'a', to: 'b', reason: 'upstream_error' })
+    log.subscriber({ type: 'stream-opened' })
+
+    expect(lines().map(({ level, message }) => `${level} ${message}`)).toEqual([
+      'warn server health changed',
+      'info server health changed',
+      'error configuration not reloaded',
+      'info fleet changed',
+      'info fallback taken',
+    ])
+  })
+
+  test('carry the time to the millisecond', () => {
+    const { log, lines, clock } = setup()
+    for (const ms of [7, 992, 1, 0]) {
+      clock.advance(ms)
+      log.info('tick')
+    }
+
+    expect(lines().map(line => line.time.slice(17))).toEqual(['00.007Z', '00.999Z', '01.000Z', '01.000Z'])
+  })
+})
+
+describe('writing', () => {
+  test('waits for a tenth of a second, and writes all lines at once', () => {
+    const { log, writes, clock } = setup()
+    log.info('one')
+    clock.advance(50)
+    log.info('two')
+    const before = writes.length
+    clock.advance(50)
+
+    expect([before, writes.length, writes[0]?.split('\n').length]).toEqual([0, 1, 3])
+  })
+
+  test('does not wait when the buffer is full', () => {
+    const { log, writes } = setup()
+    for (let at = 0; at < 40; at++) log.info('x'.repeat(2000))
+
+    expect(writes).toHaveLength(1)
+    expect(writes[0]?.length).toBeWithin(64 * 1024, 70 * 1024)
+  })
+
+  test('does not wait for errors, and not at the end', () => {
+    const { log, writes, clock } = setup()
+    log.info('before')
+    log.error('broken')
+    const afterError = writes.length
+    log.info('last words')
+    log.close()
+
+    expect([afterError, writes.length, clock.pending]).toEqual([1, 2, 0])
+  })
+
+  test('that fails loses lines, counts them, and goes on', () => {
+    let full = true
+    const written: string[] = []
+    const { log } = setup({
+      write(text) {
+        if (full) throw new Error('ENOSPC')
+        written.push(text)
+      },
+    })
+    log.info('one')
+    log.info('two')
+    log.flush()
+    full = false
+    log.info('three')
+    log.flush()
+
+    expect([log.dropped(), written.length]).toEqual([2, 1])
+  })
+})
+
+describe('lines for people', () => {
+  test('are short, and there at once', () => {
+    const { settle, log, writes } = setup({ pretty: true })
+    settle()
+    log.warn('something', { server: 'a' })
+
+    expect(writes).toEqual([
+      '00:00:00  POST  /v1/chat/completions  200  51 ms  chat → llm  12+34 tokens\n',
+      '00:00:00  WARN  something  server=a\n',
+    ])
+  })
+
+  test('do nothing to the terminal, and tell no secret', () => {
+    const { settle, log, writes } = setup({ pretty: true, redact: ['sk-secret'] })
+    settle({ path: '/\u001b[2J\nsk-secret', model: null })
+    log.info('\u001b]0;title\u0007')
+
+    expect(writes.join('')).not.toMatch(/[^\P{Cc}\n]|sk-secret/u)
+    expect(writes).toHaveLength(2)
+    expect(writes[0]?.split('\n')).toHaveLength(2)
+  })
+})

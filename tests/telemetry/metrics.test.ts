@@ -1,0 +1,279 @@
+import { describe, expect, test } from 'bun:test'
+import type { RequestRecord } from '#core/record.ts'
+import { createStates } from '#registry/states.ts'
+import { createMetrics, type MetricsOptions } from '#telemetry/metrics.ts'
+import { model } from '#tests/support/calls.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+import { parseExposition } from '#tests/support/exposition.ts'
+import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
+import { attemptEntry, recordOf } from '#tests/support/records.ts'
+
+const models = [model('chat', [targetOf('llm/mixtral'), targetOf('cloud/big')]), model('small', [targetOf('llm/phi')])]
+
+function setup(more: Partial<MetricsOptions> = {}) {
+  const clock = fakeClock()
+  const states = createStates()
+  const metrics = createMetrics({ clock, version: '1.2.3', snapshot: () => snapshotOf(models), states, ...more })
+  return {
+    clock,
+    states,
+    metrics,
+    settle: (record: Partial<RequestRecord> = {}) =>
+      metrics.subscriber({ type: 'request-settled', record: recordOf(record) }),
+    read: async () => parseExposition(await metrics.render()),
+  }
+}
+
+describe('the exposition', () => {
+  test('can be read, with every metric of the contract', async () => {
+    const { metrics, settle } = setup()
+    settle({ stream: true, firstTokenAt: 5, contentFrames: 3 })
+    metrics.subscriber({ type: 'fallback-taken', from: 'chat', to: 'small', reason: 'upstream_error' })
+    metrics.subscriber({ type: 'limit-hit', scope: 'key' })
+
+    const text = await metrics.render()
+
+    expect(metrics.contentType).toBe('text/plain; version=0.0.4; charset=utf-8')
+    expect(parseExposition(text).size).toBeGreaterThan(50)
+    for (const name of [
+      'http_requests_total',
+      'http_request_duration_seconds',
+      'http_requests_in_flight',
+      'ollama_requests_total',
+      'workers_active',
+      'user_sessions_active',
+      'gateway_requests_total',
+      'gateway_attempts_total',
+      'gateway_upstream_duration_seconds',
+      'gateway_overhead_seconds',
+      'gateway_time_to_first_token_seconds',
+      'gateway_inter_token_seconds',
+      'gateway_tokens_total',
+      'gateway_fallbacks_total',
+      'gateway_rate_limited_total',
+      'gateway_inflight',
+      'gateway_streams_active',
+      'gateway_server_up',
+      'gateway_config_last_reload_successful',
+      'gateway_build_info',
+      'gateway_events_skipped_total',
+      'gateway_log_lines_dropped_total',
+    ]) {
+      expect(text).toContain(`# TYPE ${name} `)
+    }
+  })
+
+  test('begins with zeros where there are no labels', async () => {
+    const samples = await setup().read()
+
+    expect(samples.get('ollama_requests_total')).toBe(0)
+    expect(samples.get('gateway_overhead_seconds_count')).toBe(0)
+    expect(samples.get('gateway_events_skipped_total')).toBe(0)
+  })
+
+  test('tells of the process what is true', async () => {
+    const { read } = setup()
+
+    const samples = await read()
+
+    expect(samples.get('process_resident_memory_bytes')).toBeWithin(10e6, 10e9)
+    expect(samples.get('process_heap_bytes')).toBeWithin(1e5, 10e9)
+    expect(samples.get('process_cpu_seconds_total')).toBeGreaterThan(0)
+    expect(samples.get('process_open_fds')).toBeGreaterThan(2)
+    expect(samples.get('process_event_loop_lag_seconds')).toBe(0)
+    expect(Math.abs((samples.get('process_start_time_seconds') ?? 0) - Date.now() / 1000)).toBeLessThan(3600)
+  })
+
+  test('names the build', async () => {
+    const samples = await setup().read()
+
+    expect(samples.get(`gateway_build_info{version="1.2.3",bun="${process.versions.bun}"}`)).toBe(1)
+  })
+})
+
+describe('a request', () => {
+  test('counts by method, route and status', async () => {
+    const { settle, read } = setup()
+    settle()
+    settle()
+    settle({ status: 429, model: null })
+    settle({ method: 'GET', route: '/v1/models', model: null })
+
+    const samples = await read()
+
+    expect(samples.get('http_requests_total{method="POST",route="/v1/chat/completions",status="200"}')).toBe(2)
+    expect(samples.get('http_requests_total{method="POST",route="/v1/chat/completions",status="429"}')).toBe(1)
+    expect(samples.get('http_requests_total{method="GET",route="/v1/models",status="200"}')).toBe(1)
+    expect(samples.get('http_request_duration_seconds_count{method="GET",route="/v1/models"}')).toBe(1)
+  })
+
+  test('counts by model, server, status and stream when it is a model call', async () => {
+    const { settle, read } = setup()
+    settle()
+    settle({ stream: true })
+    settle({ status: 503, server: null, attempts: [] })
+
+    const samples = await read()
+
+    expect(samples.get('gateway_requests_total{model="chat",server="llm",status="200",stream="false"}')).toBe(1)
+    expect(samples.get('gateway_requests_total{model="chat",server="llm",status="200",stream="true"}')).toBe(1)
+    expect(samples.get('gateway_requests_total{model="chat",server="none",status="503",stream="false"}')).toBe(1)
+  })
+
+  test('counts each attempt by server and result, and those at Ollama once more', async () => {
+    const { settle, read } = setup({ isOllama: server => server === 'llm' })
+    settle({ attempts: [attemptEntry('cloud', { result: 'upstream_error' }), attemptEntry('llm')] })
+    settle({ attempts: [attemptEntry('llm', { result: null })] })
+
+    const samples = await read()
+
+    expect(samples.get('gateway_attempts_total{server="cloud",result="upstream_error"}')).toBe(1)
+    expect(samples.get('gateway_attempts_total{server="llm",result="ok"}')).toBe(1)
+    expect(samples.get('gateway_attempts_total{server="llm",result="client_closed_request"}')).toBe(1)
+    expect(samples.get('ollama_requests_total')).toBe(2)
+  })
+
+  test('is measured: overhead, upstream, first token, time between tokens', async () => {
+    const { settle, read } = setup()
+    settle({ stream: true, firstTokenAt: 30, contentFrames: 11, answeredAt: 80, endedAt: 81 })
+
+    const samples = await read()
+
+    expect(samples.get('gateway_overhead_seconds_sum')).toBeCloseTo(0.003)
+    expect(samples.get('gateway_upstream_duration_seconds_sum{server="llm",model="chat"}')).toBeCloseTo(0.07)
+    expect(samples.get('gateway_time_to_first_token_seconds_sum{server="llm",model="chat"}')).toBeCloseTo(0.03)
+    expect(samples.get('gateway_inter_token_seconds_sum')).toBeCloseTo(0.005)
+  })
+
+  test('falls into the bucket of its time and every wider one', async () => {
+    const { settle, read } = setup()
+    settle({ endedAt: 5 })
+    settle({ endedAt: 6 })
+    settle({ endedAt: 3_600_000 })
+
+    const samples = await read()
+    const bucket = (le: string) =>
+      samples.get(`http_request_duration_seconds_bucket{method="POST",route="/v1/chat/completions",le="${le}"}`)
+
+    expect(['0.005', '0.01', '600', '+Inf'].map(bucket)).toEqual([1, 2, 2, 3])
+  })
+
+  test('counts its tokens as disjoint types', async () => {
+    const { settle, read } = setup()
+    settle({ usage: { input: 1, cacheRead: 2, cacheWrite: 3, output: 4, reasoning: 4, estimated: false } })
+
+    const samples = await read()
+    const tokens = [...samples].filter(([name]) => name.startsWith('gateway_tokens_total'))
+
+    expect(tokens).toEqual([
+      ['gateway_tokens_total{server="llm",model="chat",type="input"}', 1],
+      ['gateway_tokens_total{server="llm",model="chat",type="output"}', 4],
+      ['gateway_tokens_total{server="llm",model="chat",type="cache_read"}', 2],
+      ['gateway_tokens_total{server="llm",model="chat",type="cache_write"}', 3],
+    ])
+  })
+
+  test('is in flight until it is settled', async () => {
+    const { metrics, settle, read } = setup()
+    metrics.subscriber({ type: 'request-started', record: recordOf() })
+    metrics.subscriber({ type: 'request-started', record: recordOf() })
+    settle()
+
+    expect((await read()).get('http_requests_in_flight')).toBe(1)
+  })
+})
+
+describe('label values', () => {
+  test('that the configuration does not know are other', async () => {
+    const { settle, read } = setup()
+    const evil = 'x"} 1\nhttp_requests_total{a="'
+    settle({ method: evil, model: evil, server: evil, status: 7000, attempts: [attemptEntry(evil)] })
+
+    const samples = await read()
+
+    expect(samples.get('gateway_requests_total{model="other",server="other",status="other",stream="false"}')).toBe(1)
+    expect(samples.get('gateway_attempts_total{server="other",result="ok"}')).toBe(1)
+    expect(samples.get('http_requests_total{method="other",route="/v1/chat/completions",status="other"}')).toBe(1)
+  })
+
+  test('are learnt when the configuration comes to know them', async () => {
+    let known = models.slice(1)
+    const { settle, read } = setup({ snapshot: () => snapshotOf(known) })
+    settle()
+    known = models
+    settle()
+
+    const samples = await read()
+
+    expect(samples.get('gateway_requests_total{model="other",server="llm",status="200",stream="false"}')).toBe(1)
+    expect(samples.get('gateway_requests_total{model="chat",server="llm",status="200",stream="false"}')).toBe(1)
+  })
+
+  test('are bounded: what comes later is counted together', async () => {
+    const { settle, read } = setup({ seriesMax: 5 })
+    for (let status = 400; status < 420; status++) settle({ status })
+
+    const samples = await read()
+    const series = [...samples.keys()].filter(name => name.startsWith('http_requests_total'))
+
+    expect(series).toHaveLength(6)
+    expect(samples.get('http_requests_total{method="other",route="other",status="other"}')).toBe(15)
+  })
+
+  test('of routes are bounded too', async () => {
+    const { settle, read } = setup()
+    for (let at = 0; at < 1000; at++) settle({ route: `/${at}`, model: null })
+
+    const series = [...(await read()).keys()].filter(name => name.startsWith('http_requests_total'))
+
+    expect(series.length).toBeLessThanOrEqual(128)
+  })
+})
+
+describe('the gauges', () => {
+  test('follow streams, reloads, fallbacks and limits', async () => {
+    const { metrics, read } = setup({ workers: () => 3, logLinesDropped: () => 7 })
+    metrics.subscriber({ type: 'stream-opened' })
+    metrics.subscriber({ type: 'stream-opened' })
+    metrics.subscriber({ type: 'stream-closed' })
+    metrics.subscriber({ type: 'config-reloaded', ok: false, message: 'broken' })
+    metrics.subscriber({ type: 'fallback-taken', from: 'chat', to: 'small', reason: 'upstream_error' })
+    metrics.subscriber({ type: 'limit-hit', scope: 'address' })
+
+    const samples = await read()
+
+    expect(samples.get('gateway_streams_active')).toBe(1)
+    expect(samples.get('gateway_config_last_reload_successful')).toBe(0)
+    expect(samples.get('gateway_fallbacks_total{from="chat",to="small",reason="upstream_error"}')).toBe(1)
+    expect(samples.get('gateway_rate_limited_total{scope="address"}')).toBe(1)
+    expect(samples.get('workers_active')).toBe(3)
+    expect(samples.get('gateway_log_lines_dropped_total')).toBe(7)
+  })
+
+  test('tell of each server what the probes found, and nothing before', async () => {
+    const { states, read } = setup()
+    states.server('llm').inFlight = 4
+    states.server('llm').health = 'unhealthy'
+
+    const samples = await read()
+
+    expect(samples.get('gateway_inflight{server="llm"}')).toBe(4)
+    expect(samples.get('gateway_inflight{server="cloud"}')).toBe(0)
+    expect(samples.get('gateway_server_up{server="llm"}')).toBe(0)
+    expect(samples.has('gateway_server_up{server="cloud"}')).toBe(false)
+  })
+
+  test('count the callers of the last five minutes once each', async () => {
+    const { settle, read, clock } = setup()
+    settle({ caller: 'web' })
+    settle({ caller: 'web' })
+    settle({ caller: 'anonymous', address: '203.0.113.1' })
+    settle({ caller: null, address: '203.0.113.2' })
+    const before = (await read()).get('user_sessions_active')
+    clock.advance(200_000)
+    settle({ caller: 'web' })
+    clock.advance(200_000)
+
+    expect([before, (await read()).get('user_sessions_active')]).toEqual([3, 1])
+  })
+})
