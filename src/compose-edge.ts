@@ -4,7 +4,7 @@ import { createKeyring } from '#access/keys.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Edge } from '#http/edge.ts'
-import { type Block, clientAddress, parseBlock } from '#lib/net.ts'
+import { clientAddress, parseBlock } from '#lib/net.ts'
 import { VERSION } from './version.ts'
 
 /** Seconds that an idle connection is kept at most: what the runtime can count to. */
@@ -17,7 +17,7 @@ export function composeEdge(config: Config, clock: Clock): Edge {
   const { service, auth, limits, cors, gateway } = config
   const keyring = createKeyring({ keys: auth.keys, adminKeys: auth.admin_keys, mode: auth.mode, clock })
   const buckets = createBuckets(limits)
-  const proxies = service.trusted_proxies.flatMap((text): Block[] => parseBlock(text) ?? [])
+  const proxies = service.trusted_proxies.map(parseBlock).filter(block => block !== null)
   const origins = cors.origins.map(toOriginPattern)
   return {
     serviceName: service.name,

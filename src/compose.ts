@@ -1,94 +1,192 @@
 import type { Environment } from '#config/env.ts'
 import type { Config } from '#config/schema.ts'
-import type { Attempt } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
-import { createJournal } from '#core/journal.ts'
+import { createJournal, type Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
-import type { Server, States } from '#core/servers.ts'
+import type { Server } from '#core/servers.ts'
 import { createDial } from '#gateway/dial.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
 import { createSlots } from '#gateway/slots.ts'
-import { createApp } from '#http/app.ts'
-import type { Connection } from '#http/exchange.ts'
+import { createActive } from '#http/active.ts'
+import { createApp, type GatewayFetch } from '#http/app.ts'
+import type { ProcessView } from '#http/services.ts'
 import { createIds } from '#lib/id.ts'
 import { createWheel } from '#lib/wheel.ts'
 import { commitGate } from '#policies/commit.ts'
 import { failover } from '#policies/failover.ts'
-import { createDemoTransport } from '#providers/demo/transport.ts'
+import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createFetchTransport } from '#providers/transport-fetch.ts'
-import { buildSnapshot } from '#registry/snapshot.ts'
 import { createStates } from '#registry/states.ts'
 import { createLineups } from '#routing/lineup.ts'
 import { plan } from '#routing/plan.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
-import { composeEdge } from './compose-edge.ts'
-import { composeProblems } from './fleet-config.ts'
+import { createLog } from '#telemetry/log.ts'
+import { createMetrics } from '#telemetry/metrics.ts'
+import { composeEdge, secretsOf } from './compose-edge.ts'
+import { composeFleet, declarationOf } from './compose-fleet.ts'
+import { type FleetReport, reportFleet } from './report.ts'
+import { VERSION } from './version.ts'
 
 const LIMITER_ENTRIES_MAX = 100_000
+/** How long a start waits for the first look around before it says what it has found, in milliseconds. */
+const LOOK_AROUND_MS = 200
+
+/** What another host, or a test, supplies instead. */
 export interface Overrides {
   readonly clock?: Clock
   readonly random?: () => number
+  /** Talks to every server but the demo. */
   readonly transport?: Transport
+  /** Where provider keys are looked for when nothing is configured (default: nowhere). */
   readonly env?: Environment
+  /** Takes log lines (default: none are written). */
+  readonly write?: (text: string) => void
+  /** Log lines for people instead of JSON. */
+  readonly pretty?: boolean
+  /** Where this gateway listens, so that it never finds itself. */
+  readonly own?: () => { readonly host: string; readonly port: number } | null
 }
+
+/** A gateway: the handler, and what a host needs to run it. */
 export interface Gateway {
-  fetch(request: Request, connection?: Connection): Promise<Response>
+  readonly fetch: GatewayFetch
+  /** What the first look around found; resolves soon, whether or not everybody has answered. */
+  readonly found: Promise<FleetReport>
+  /** The same once everybody has answered; `null` when `found` said it all. */
+  readonly later: Promise<FleetReport | null>
+  metrics(): Promise<{ readonly text: string; readonly contentType: string }>
+  /** Takes a new configuration; requests under way keep the one they started with. */
+  reload(config: Config): void
+  reloadFailed(message: string): void
+  warn(message: string): void
+  fail(message: string, thrown: unknown): void
+  /** Says "not ready" from now on, and still serves. */
+  drain(): void
+  /** Resolves when no request is under way. */
+  idle(): Promise<void>
+  /** Ends what is under way; streams are told that the gateway shuts down. */
+  abort(): void
   close(): Promise<void>
 }
 
+/** Builds a gateway, by hand, from top to bottom. */
 export function compose(config: Config, overrides: Overrides): Gateway {
-  const after = createWheel()
-  const clock = overrides.clock ?? { now: () => performance.now(), time: () => Date.now(), after }
+  // Time and chance.
+  const clock = overrides.clock ?? { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
   const random = overrides.random ?? Math.random
-  const journal = createJournal([])
+  const env = overrides.env ?? {}
+
+  // What is remembered, and who hears what happens.
+  const subscribers: ((fact: Fact) => void)[] = []
+  const journal = createJournal(subscribers)
   const states = createStates()
-  const { declaration } = composeProblems(config)
-  const snapshot = buildSnapshot({
-    version: 1,
-    settings: declaration.settings,
-    servers: declaration.servers,
-    declaredModels: declaration.models,
-    listed: new Map(),
+  const limiter = createMemoryLimiter({ clock, entriesMax: LIMITER_ENTRIES_MAX })
+  const log = createLog({
+    write: overrides.write ?? (() => {}),
+    clock,
+    level: config.monitoring.log_level,
+    service: config.service.name,
+    redact: secretsOf(config),
+    pretty: overrides.pretty,
   })
+
+  // The fleet.
   const network = overrides.transport ?? createFetchTransport({ clock })
   const demo = createDemoTransport({ clock })
-  const transportFor = (server: Server) => (server.baseUrl === 'demo:' ? demo : network)
+  const transportFor = ({ baseUrl }: Pick<Server, 'baseUrl'>) => (baseUrl.startsWith(DEMO_ADDRESS) ? demo : network)
+  const own = overrides.own ?? (() => null)
+  const fleet = composeFleet(config, { clock, random, states, journal, transportFor, env, own })
+  const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
+  const metrics = createMetrics({
+    clock,
+    version: VERSION,
+    snapshot: fleet.current,
+    states,
+    isOllama: server => kindOf(server) === 'ollama',
+    logLinesDropped: log.dropped,
+  })
+  subscribers.push(metrics.subscriber, log.subscriber)
+
+  // The way of a model call.
   const slots = createSlots(states)
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
+  const dialDeps = { providers: PROVIDERS, transportFor, clock }
   const run = createPipeline({
     clock,
     journal,
-    snapshot: () => snapshot,
-    plan: (call, now, wishes) => plan(call, now, states, { clock, random, lineups }, wishes),
-    attempt: (record: RequestRecord): Attempt =>
-      gate(createDial({ providers: PROVIDERS, transportFor, clock }, record)),
+    snapshot: fleet.current,
+    plan: (call, snapshot, wishes) => plan(call, snapshot, states, { clock, random, lineups }, wishes),
+    attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
     router: maxAttempts => failover({ slots, states, clock, journal, maxAttempts }),
   })
-  const edge = composeEdge(config, clock)
+
+  // The edge.
+  const active = createActive()
+  let edge = composeEdge(config, clock)
+  let phase: 'serving' | 'draining' = 'serving'
   const fetch = createApp({
     clock,
     journal,
-    limiter: createMemoryLimiter({ clock, entriesMax: LIMITER_ENTRIES_MAX }),
+    limiter,
     newId: createIds(),
     edge: () => edge,
     run,
-    fleet: () => ({ snapshot, states }),
-    metrics: { render: async () => '', contentType: 'text/plain' },
-    process: {
-      startedAt: clock.time(),
-      rss: () => 0,
-      heapUsed: () => 0,
-      cpu: () => ({ user: 0, system: 0 }),
-      eventLoopLagMs: () => 0,
-      workers: () => 1,
-    },
-    configSchema: async () => ({}),
-    accepting: () => true,
-    extraPaths: { health: '/health', metrics: '/metrics' },
+    fleet: () => ({ snapshot: fleet.current(), states }),
+    metrics,
+    process: processView(clock),
+    configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
+    serving: () => phase === 'serving',
+    active,
+    extraPaths: { health: config.monitoring.health_check_endpoint, metrics: config.monitoring.metrics_endpoint },
   })
-  return { fetch, close: async () => {} }
+
+  // The first look around.
+  const looked = fleet.start()
+  const soon = new Promise<'late'>(resolve => clock.after(LOOK_AROUND_MS, () => resolve('late')))
+  const first = Promise.race([looked.then(() => 'whole' as const), soon])
+
+  return {
+    fetch,
+    found: first.then(() => reportFleet(fleet, env)),
+    later: first.then(async how => (how === 'whole' ? null : looked.then(() => reportFleet(fleet, env)))),
+    metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
+    reload(next) {
+      edge = composeEdge(next, clock)
+      fleet.replace(declarationOf(next, env))
+      log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
+      journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
+    },
+    reloadFailed: message => journal.note({ type: 'config-reloaded', ok: false, message }),
+    warn: message => log.warn(message),
+    fail: (message, thrown) => log.error(message, { error: String(thrown) }),
+    drain() {
+      phase = 'draining'
+    },
+    idle: active.idle,
+    abort: () =>
+      active.cancelAll(
+        new GatewayError('server_shutting_down', 'The gateway is shutting down.', { retryAfterMs: 1000 }),
+      ),
+    async close() {
+      fleet.stop()
+      log.close()
+    },
+  }
+}
+
+function processView(clock: Clock): ProcessView {
+  return {
+    startedAt: clock.time(),
+    rss: () => process.memoryUsage.rss(),
+    heapUsed: () => process.memoryUsage().heapUsed,
+    cpu() {
+      const { user, system } = process.cpuUsage()
+      return { user: user / 1e6, system: system / 1e6 }
+    },
+    workers: () => 1,
+  }
 }

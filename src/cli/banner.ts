@@ -1,5 +1,5 @@
-import type { FleetReport } from '#src/compose.ts'
 import { isLoopback } from '#src/compose-edge.ts'
+import type { FleetReport } from '#src/report.ts'
 import type { Listener } from '#src/server.ts'
 import { VERSION } from '#src/version.ts'
 import type { Settled } from './options.ts'

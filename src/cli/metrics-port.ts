@@ -18,7 +18,7 @@ export function serveMetrics(port: number | null, host: string, gateway: Gateway
     })
     return { stop: () => void server.stop(true) }
   } catch {
-    gateway.logWarning(
+    gateway.warn(
       `monitoring.prometheus_port: port ${port} is in use, so the metrics are only at /metrics of the gateway`,
     )
     return null

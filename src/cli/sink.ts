@@ -1,15 +1,8 @@
 import { writeSync } from 'node:fs'
 
-/** Where log lines go: standard output, without dying of a full disk or a reader that has gone. */
-export function createSink(): { write(text: string): boolean } {
-  return {
-    write(text) {
-      try {
-        writeSync(1, text)
-        return true
-      } catch {
-        return false
-      }
-    },
-  }
+/** Writes log lines to standard output.
+ *
+ * @throws when they cannot be written: a full disk, or a reader that has gone; the log counts them as dropped. */
+export function write(text: string): void {
+  writeSync(1, text)
 }

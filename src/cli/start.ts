@@ -2,13 +2,13 @@ import { ConfigError } from '#config/problems.ts'
 import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
 import { createGateway, type Gateway } from '#src/index.ts'
-import { listen, PortTaken } from '#src/server.ts'
+import { type Listener, listen, PortTaken } from '#src/server.ts'
 import { banner, reportLines } from './banner.ts'
 import { drainOnSignal } from './drain.ts'
 import { serveMetrics } from './metrics-port.ts'
 import { type Options, parseOptions, type Settled, settle } from './options.ts'
 import { EXIT, fail } from './output.ts'
-import { createSink } from './sink.ts'
+import { write } from './sink.ts'
 
 /** The runtime's own cap on requests in flight is read once, when it starts. */
 const CAP = 'BUN_CONFIG_MAX_HTTP_REQUESTS'
@@ -43,17 +43,17 @@ export async function start(args: readonly string[]): Promise<number> {
 async function run(options: Options, settled: Settled): Promise<number> {
   const { config } = settled
   const { service } = config
-  const sink = createSink()
+  let listener: Listener | null = null
   const gateway = createGateway(config, {
     env: settled.env,
-    write: sink.write,
+    write,
     pretty: process.stdout.isTTY === true,
-    own: { host: service.host, port: service.port },
+    own: () => (listener === null ? null : { host: service.host, port: listener.port }),
   })
   // One stray rejection must not end every stream that is open.
-  process.on('unhandledRejection', reason => gateway.logError('unhandled rejection', reason))
-  process.on('uncaughtException', error => gateway.logError('uncaught exception', error))
-  const listener = listen({
+  process.on('unhandledRejection', reason => gateway.fail('unhandled rejection', reason))
+  process.on('uncaughtException', error => gateway.fail('uncaught exception', error))
+  listener = listen({
     host: service.host,
     port: service.port,
     keepAliveSeconds: service.keep_alive / 1000,
@@ -66,7 +66,7 @@ async function run(options: Options, settled: Settled): Promise<number> {
   const metricsListener = serveMetrics(config.monitoring.prometheus_port, service.host, gateway)
   const stopReloading = reloadOnChange(options, settled, gateway)
   void gateway.later.then(report => {
-    for (const line of reportLines(report)) console.error(line)
+    for (const line of report === null ? [] : reportLines(report)) console.error(line)
   })
   drainOnSignal({
     gateway,
@@ -106,9 +106,9 @@ function reloadOnChange(options: Options, first: Settled, gateway: Gateway): () 
     try {
       const next = await settle(options)
       const restart = needsRestart(current.config, next.config)
-      for (const warning of next.warnings) gateway.logWarning(warning)
+      for (const warning of next.warnings) gateway.warn(warning)
       gateway.reload(next.config)
-      if (restart.length > 0) gateway.logWarning(`changed, but taken over only by a restart: ${restart.join(', ')}`)
+      if (restart.length > 0) gateway.warn(`changed, but taken over only by a restart: ${restart.join(', ')}`)
       current = next
     } catch (thrown) {
       gateway.reloadFailed(thrown instanceof ConfigError ? thrown.format() : String(thrown))

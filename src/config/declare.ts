@@ -21,8 +21,7 @@ export function declare(config: Config, address: Address): Declaration {
   )
   const servers = [...configured, ...shorthand]
   const known = new Set(servers.map(server => server.id))
-  const weights = new Map(config.servers.map(server => [server.id, server.weight]))
-  const models = Object.entries(config.models).map(([name, model]) => toModel(name, model, { config, known, weights }))
+  const models = Object.entries(config.models).map(([name, model]) => toModel(name, model, { config, known }))
   return { servers, models, settings: toSettings(config) }
 }
 
@@ -40,6 +39,7 @@ export function toServer(
     kind: server.kind,
     baseUrl,
     role: server.role,
+    weight: server.weight,
     secrets: server.api_keys,
     headers: server.headers,
     maxConcurrent: server.max_concurrent,
@@ -71,10 +71,9 @@ function toModel(
   from: {
     readonly config: Config
     readonly known: ReadonlySet<string>
-    readonly weights: ReadonlyMap<string, number>
   },
 ): DeclaredModel {
-  const { config, known, weights } = from
+  const { config, known } = from
   const servers = new Map(config.servers.map(server => [server.id, server]))
   const timeoutsOf = (server: string) =>
     withOverrides(withOverrides(config.timeouts, servers.get(server)?.timeouts ?? {}), model.timeouts)
@@ -83,7 +82,7 @@ function toModel(
     .map(target => ({
       server: target.server,
       model: target.model,
-      weight: target.weight * (weights.get(target.server) ?? 1),
+      weight: target.weight,
       maxConcurrent: target.max_concurrent,
       price: target.price === null ? null : { ...target.price, request: target.price.request ?? 0 },
       timeouts: timeoutsOf(target.server),

@@ -70,9 +70,13 @@ export function contentLength(chunk: Chunk): number {
     length += choice.text?.length ?? 0
     const part = choice.delta ?? choice.message
     if (part === undefined || part === null) continue
-    if (typeof part.content === 'string') length += part.content.length
-    length += (part.reasoning_content ?? part.reasoning ?? '').length + (part.refusal ?? '').length
-    for (const tool of part.tool_calls ?? []) length += tool.function?.arguments?.length ?? 0
+    length += textLength(part.content)
+    length += textLength(part.reasoning_content ?? part.reasoning) + textLength(part.refusal)
+    for (const tool of part.tool_calls ?? []) length += textLength(tool.function?.arguments)
   }
   return length
+}
+
+function textLength(value: unknown): number {
+  return typeof value === 'string' ? value.length : 0
 }

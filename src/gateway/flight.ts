@@ -62,7 +62,11 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope)
   async function next(subscriber: Subscriber, live: Live, own: Scope): Promise<readonly Frame[]> {
     while (subscriber.taken - trimmed >= log.length) {
       pulling ??= pull(live)
-      await pulling
+      try {
+        await pulling
+      } catch (thrown) {
+        throw own.ended ?? thrown
+      }
       if (own.ended !== null) throw own.ended
     }
     const frames = log[subscriber.taken - trimmed] ?? []

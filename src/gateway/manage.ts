@@ -1,5 +1,6 @@
-import { type Caller, mayUse } from '#core/caller.ts'
+import type { Caller } from '#core/caller.ts'
 import type { Model, ServerState, Snapshot, States, Target } from '#core/servers.ts'
+import { mayCall } from '#routing/candidates.ts'
 
 /** What the health pages are made of. */
 export interface FleetView {
@@ -28,14 +29,14 @@ export function toModelEntry(model: Model) {
 
 /** The models that a caller may use, by name. */
 export function listModels(snapshot: Snapshot, caller: Caller) {
-  const models = [...snapshot.models.values()].filter(model => mayUse(caller, model.name))
+  const models = [...snapshot.models.values()].filter(model => mayCall(caller, model))
   return models.sort((a, b) => a.name.localeCompare(b.name)).map(toModelEntry)
 }
 
 /** The one model that a caller may know under a name, an alias or `server/model`; `null` when there is none. */
 export function findModel(snapshot: Snapshot, caller: Caller, name: string) {
   const model = snapshot.models.get(name) ?? snapshot.models.get(snapshot.names.get(name) ?? '')
-  return model !== undefined && mayUse(caller, model.name) ? { ...toModelEntry(model), id: name } : null
+  return model !== undefined && mayCall(caller, model) ? { ...toModelEntry(model), id: name } : null
 }
 
 /** Every server with what the probes know of it. */

@@ -53,7 +53,8 @@ export interface PipelineDeps {
  * parse → resolve model and plan → join Flight (slots ⇄ attempts → stream) → render → settle */
 export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => Promise<Answer> {
   return async request => {
-    const { record, scope } = request
+    const { record, scope, wishes } = request
+    const own = wishes.timeoutMs === null ? scope : scope.child({ within: wishes.timeoutMs })
     const call = parseCall(request.endpoint, request.text, { caller: request.caller, traceparent: record.traceparent })
     record.stream = call.stream
     const settle = once((error: GatewayError | null) => settleCall(record, call, error, deps.clock))
@@ -61,10 +62,10 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       const snapshot = deps.snapshot()
       const plan = deps.plan(call, snapshot, request.wishes)
       record.model = plan.model.name
-      const live = await takeOff(deps, snapshot, { ...request, call, plan }).join(scope)
-      return await render(deps, snapshot, { ...request, call, live, settle })
+      const live = await takeOff(deps, snapshot, { ...request, call, plan }).join(own)
+      return await render(deps, snapshot, { ...request, scope: own, call, live, settle })
     } catch (thrown) {
-      const error = scope.ended ?? toGatewayError(thrown)
+      const error = own.ended ?? toGatewayError(thrown)
       settle(error)
       throw error
     }

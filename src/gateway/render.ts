@@ -60,7 +60,9 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
   }
 
   // The stream may never be read or cancelled when the client leaves before it was handed over.
-  const stop = deps.scope.onEnd(end)
+  const stop = deps.scope.onEnd(cause => {
+    if (cause.code === 'client_closed_request') end(cause)
+  })
 
   function take(frames: readonly Frame[]): string {
     let text = ''

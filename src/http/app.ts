@@ -21,7 +21,7 @@ const UNKNOWN_CONNECTION: Connection = { address: '', idle() {} }
 
 /** Creates the one handler of the gateway. What every request passes, in this order: */
 export function createApp(services: Services): GatewayFetch {
-  const { clock, journal, limiter } = services
+  const { journal, limiter } = services
   const everyRequest: readonly Middleware[] = [securityHeaders(), admit(), cors(), bodyLimit()]
   const ofRoute = (route: Route): readonly Middleware[] => [
     ...everyRequest,
@@ -41,11 +41,11 @@ export function createApp(services: Services): GatewayFetch {
 
   return async (request, connection = UNKNOWN_CONNECTION) => {
     const exchange = open(services, request, connection)
-    opened(exchange, journal)
+    opened(exchange, services)
     const response = await app.fetch(request, exchange)
     exchange.record.status = response.status
-    if (!services.accepting()) response.headers.set('connection', 'close')
-    if (!exchange.streaming) settled(exchange, journal, clock)
+    if (!services.serving()) response.headers.set('connection', 'close')
+    if (!exchange.streaming) settled(exchange, services)
     return response
   }
 }

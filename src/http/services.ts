@@ -3,6 +3,7 @@ import type { Journal } from '#core/journal.ts'
 import type { Limiter } from '#core/limiter.ts'
 import type { FleetView } from '#gateway/manage.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
+import type { Active } from './active.ts'
 import type { Edge } from './edge.ts'
 
 /** What the process knows of itself. */
@@ -11,7 +12,6 @@ export interface ProcessView {
   rss(): number
   heapUsed(): number
   cpu(): { readonly user: number; readonly system: number }
-  eventLoopLagMs(): number
   workers(): number
 }
 
@@ -28,8 +28,9 @@ export interface Services {
   readonly metrics: { render(): Promise<string>; readonly contentType: string }
   readonly process: ProcessView
   readonly configSchema: () => Promise<unknown>
-  /** False once the gateway has begun to stop. */
-  readonly accepting: () => boolean
+  /** False once the gateway has begun to stop: it still answers, but is no longer ready for more. */
+  readonly serving: () => boolean
+  readonly active: Active
   /** The paths at which operators also want the health page and the metrics. */
   readonly extraPaths: { readonly health: string; readonly metrics: string }
 }

@@ -1,5 +1,5 @@
 import { canServe, countServers, fleetStatus, listModelStatus, listProviders, listServers } from '#gateway/manage.ts'
-import type { Handler } from '../exchange.ts'
+import type { Exchange, Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
 
@@ -7,13 +7,14 @@ import type { Services } from '../services.ts'
 export function health(services: Services): Handler {
   return c => {
     const body = summary(services)
+    mark(c.env)
     return json(c.env, body, body.status === 'unhealthy' ? 503 : 200)
   }
 }
 
 /** `GET /health/detailed`: the same with every server and the process itself. */
 export function healthDetailed(services: Services): Handler {
-  return c => {
+  return async c => {
     const own = services.process
     const cpu = own.cpu()
     const body = {
@@ -22,7 +23,7 @@ export function healthDetailed(services: Services): Handler {
       memory: { rss_bytes: own.rss(), heap_used_bytes: own.heapUsed() },
       cpu: { user_seconds: cpu.user, system_seconds: cpu.system },
       workers: own.workers(),
-      event_loop_lag_ms: own.eventLoopLagMs(),
+      event_loop_lag_ms: await loopLag(),
     }
     return json(c.env, body, body.status === 'unhealthy' ? 503 : 200)
   }
@@ -36,7 +37,7 @@ export function livez(): Handler {
 /** `GET /readyz`: can serve at least one model, and is not about to stop. */
 export function readyz(services: Services): Handler {
   return c => {
-    const reason = !services.accepting()
+    const reason = !services.serving()
       ? 'the gateway is shutting down'
       : canServe(services.fleet())
         ? null
@@ -55,6 +56,11 @@ export function providers(services: Services): Handler {
   return c => json(c.env, { object: 'list', data: listProviders(services.fleet()) })
 }
 
+/** Says that a gateway answers here, so that another one does not take it for a model server. */
+export function mark(exchange: Exchange): void {
+  exchange.headers['x-citadel-gateway'] = exchange.edge.version
+}
+
 function summary(services: Services) {
   const fleet = services.fleet()
   const { serviceName, version } = services.edge()
@@ -66,7 +72,14 @@ function summary(services: Services) {
     uptime: Math.floor((now - services.process.startedAt) / 1000),
     timestamp: new Date(now).toISOString(),
     models: [...fleet.snapshot.models.keys()].sort(),
-    services: { api: services.accepting() ? 'healthy' : 'draining' },
+    services: { api: services.serving() ? 'healthy' : 'draining' },
     servers: countServers(fleet),
   }
+}
+
+/** How late a timer comes now: a busy process is late. */
+async function loopLag(): Promise<number> {
+  const askedAt = performance.now()
+  await new Promise(resolve => setTimeout(resolve, 1))
+  return Math.max(0, Math.round(performance.now() - askedAt - 1))
 }

@@ -17,8 +17,6 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
   return async c => {
     const exchange = c.env
     const { record, headers, scope, request, connection, edge, caller } = exchange
-    if (!services.accepting())
-      throw new GatewayError('server_shutting_down', 'The gateway is shutting down.', { retryAfterMs: 1000 })
     if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
     const traceparent = request.headers.get('traceparent')
     if (traceparent !== null) record.traceparent = parseTraceparent(traceparent)
@@ -67,7 +65,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
 function endStream(exchange: Exchange, services: Services): void {
   const handedOver = exchange.streaming && exchange.record.status !== 0
   exchange.streaming = false
-  if (handedOver) settled(exchange, services.journal, services.clock)
+  if (handedOver) settled(exchange, services)
 }
 
 const NO_WISHES: Wishes = { server: null, strategy: null, timeoutMs: null, maxAttempts: null }

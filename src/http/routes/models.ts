@@ -4,10 +4,14 @@ import { closest } from '#lib/closest.ts'
 import type { GatewayContext, Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
+import { mark } from './health.ts'
 
 /** `GET /v1/models`: what the caller may use. */
 export function models(services: Services): Handler {
-  return c => json(c.env, { object: 'list', data: listModels(services.fleet().snapshot, callerOf(c)) })
+  return c => {
+    mark(c.env)
+    return json(c.env, { object: 'list', data: listModels(services.fleet().snapshot, callerOf(c)) })
+  }
 }
 
 /** `GET /v1/models/{id}`: ids may hold slashes and colons. */

@@ -1,0 +1,163 @@
+import { toServer } from '#config/declare.ts'
+import type { Environment } from '#config/env.ts'
+import { providersFromEnv } from '#config/providers-from-env.ts'
+import { type Config, parseServer } from '#config/schema.ts'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
+import type { Journal } from '#core/journal.ts'
+import { createScope } from '#core/scope.ts'
+import type { ListedModel, Server, States } from '#core/servers.ts'
+import { PROVIDERS } from '#providers/index.ts'
+import { localPlaces } from '#providers/local.ts'
+import type { Outgoing } from '#providers/provider.ts'
+import type { Transport } from '#providers/transport.ts'
+import { createDiscovery } from '#registry/discovery.ts'
+import { createFleet, type Declaration, type Fleet } from '#registry/fleet.ts'
+import type { ProbeResult } from '#registry/health.ts'
+import { addressOf, composeProblems } from './fleet-config.ts'
+
+const ANSWER_BYTES_MAX = 4 * 1024 * 1024
+const LIST_TIMEOUT_MS = 10_000
+const DEMO = { id: 'demo', kind: 'demo' } as const
+/** Kinds that are only watched, and those whose models answer only when they are named. */
+const WATCHED_ONLY: ReadonlySet<string> = new Set(['service'])
+const NAMED_ONLY: ReadonlySet<string> = new Set([DEMO.kind])
+
+/** What the fleet is composed of. */
+export interface FleetDeps {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly states: States
+  readonly journal: Journal
+  readonly transportFor: (server: Pick<Server, 'baseUrl'>) => Transport
+  readonly env: Environment
+  /** Where this gateway listens. */
+  readonly own: () => { readonly host: string; readonly port: number } | null
+}
+
+/** Builds the registry: what is declared, what is found, how servers are asked. */
+export function composeFleet(config: Config, deps: FleetDeps): Fleet {
+  const ask = createAsk(deps)
+  const discovery = createDiscovery({
+    clock: deps.clock,
+    places: localPlaces(providersFromEnv(deps.env).ollama),
+    own: deps.own,
+    get: async (url, timeoutMs) => {
+      const answer = await ask({ method: 'GET', url, headers: { accept: 'application/json' }, body: null }, timeoutMs)
+      const headers: Record<string, string> = {}
+      const marker = answer.header('x-citadel-gateway')
+      if (marker !== null) headers['x-citadel-gateway'] = marker
+      return { status: answer.status, headers, body: answer.body }
+    },
+    toServer: place => required(place.id, place.kind, place.baseUrl, config, 'discovery'),
+  })
+  const options = {
+    ...deps,
+    discovery,
+    watchedOnly: WATCHED_ONLY,
+    namedOnly: NAMED_ONLY,
+    probe: (server: Server, signal: AbortSignal) => probe(server, signal, deps.clock, ask),
+    list: (server: Server) => list(server, ask),
+  }
+  return createFleet(options, declarationOf(config, deps.env))
+}
+
+/** What the configuration says of the fleet; where it says nothing, what the environment and the demo add. */
+export function declarationOf(config: Config, env: Environment): Declaration {
+  const { declaration } = composeProblems(config)
+  const empty = config.servers.length === 0 && Object.keys(config.models).length === 0
+  const { discover, demo } = config.gateway
+  const found = empty
+    ? providersFromEnv(env).found.flatMap(server => toServer(server, config, addressOf, 'environment') ?? [])
+    : []
+  const wantsDemo = demo === true || (demo === 'auto' && empty)
+  const demos = wantsDemo ? [required(DEMO.id, DEMO.kind, null, config, 'built-in')] : []
+  const balancer = config.load_balancer
+  return {
+    settings: declaration.settings,
+    servers: [...declaration.servers, ...found, ...demos],
+    models: declaration.models,
+    discover: discover === true || (discover === 'auto' && empty),
+    health: {
+      intervalMs: balancer.health_check_interval,
+      timeoutMs: balancer.health_check_timeout,
+      unhealthyThreshold: balancer.unhealthy_threshold,
+      recoveryThreshold: balancer.recovery_threshold,
+      slowMs: config.monitoring.thresholds.response_time[0],
+    },
+  }
+}
+
+function required(id: string, kind: string, baseUrl: string | null, config: Config, origin: Server['origin']): Server {
+  const server = toServer(parseServer({ id, kind, base_url: null }), config, () => addressOf(kind, baseUrl), origin)
+  if (server === null) throw new Error(`a server of kind ${kind} needs an address`)
+  return server
+}
+
+interface Reply {
+  readonly status: number
+  header(name: string): string | null
+  readonly body: string
+}
+
+type Ask = (outgoing: Outgoing, timeoutMs: number, signal?: AbortSignal) => Promise<Reply>
+
+/** One small question to a server, bounded in time and size. */
+function createAsk({ clock, transportFor }: FleetDeps): Ask {
+  return async (outgoing, timeoutMs, signal) => {
+    const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
+    const stop = () => scope.cancel(new GatewayError('upstream_timeout', 'The model server did not answer in time.'))
+    signal?.addEventListener('abort', stop, { once: true })
+    try {
+      const incoming = await transportFor({ baseUrl: outgoing.url })(outgoing, scope, {
+        connect: timeoutMs,
+        first_byte: timeoutMs,
+      })
+      const body = await incoming.text(ANSWER_BYTES_MAX)
+      incoming.close()
+      return { status: incoming.head.status, header: incoming.head.header, body }
+    } finally {
+      scope.close()
+      signal?.removeEventListener('abort', stop)
+    }
+  }
+}
+
+async function probe(server: Server, signal: AbortSignal, clock: Clock, ask: Ask): Promise<ProbeResult> {
+  const startedAt = clock.now()
+  const result = (ok: boolean, reason: string | null): ProbeResult => ({
+    ok,
+    latencyMs: clock.now() - startedAt,
+    reason,
+  })
+  const provider = PROVIDERS.get(server.kind)
+  const questions = provider?.catalog.probes(server) ?? [
+    { method: 'GET' as const, url: server.baseUrl, headers: server.headers, body: null },
+  ]
+  try {
+    for (const question of questions) {
+      const { status } = await ask(question, server.timeouts.first_byte, signal)
+      if (status === 404 && question !== questions.at(-1)) continue
+      if (status >= 200 && status < 400) return result(true, null)
+      if (status === 401 || status === 403) return result(false, 'it refuses the credentials')
+      return result(false, `it answers HTTP ${status}`)
+    }
+    return result(false, 'it knows none of the paths that are probed')
+  } catch (thrown) {
+    return result(false, reasonOf(toGatewayError(thrown)))
+  }
+}
+
+async function list(server: Server, ask: Ask): Promise<readonly ListedModel[]> {
+  const provider = PROVIDERS.get(server.kind)
+  if (provider === undefined) return []
+  const { status, body } = await ask(provider.catalog.list(server, server.secrets[0] ?? null), LIST_TIMEOUT_MS)
+  if (status < 200 || status > 299) throw new Error(`the list of models answers HTTP ${status}`)
+  return provider.catalog.decodeList(body)
+}
+
+function reasonOf(error: GatewayError): string {
+  if (error.code === 'upstream_timeout') return 'it does not answer in time'
+  if (error.code === 'upstream_tls_error') return 'its TLS certificate is not trusted'
+  return error.code === 'upstream_error' ? 'it cannot be reached' : 'its answer could not be read'
+}

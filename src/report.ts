@@ -1,0 +1,43 @@
+import type { Environment } from '#config/env.ts'
+import { providersFromEnv } from '#config/providers-from-env.ts'
+import type { Fleet } from '#registry/fleet.ts'
+
+const SHOWN_MODELS = 4
+
+/** What a start found, in lines for people. */
+export interface FleetReport {
+  readonly lines: readonly { readonly kind: string; readonly text: string }[]
+  /** A model that answers a first request. */
+  readonly firstModel: string | null
+}
+
+const LABELS = { configuration: 'server', environment: 'key', discovery: 'found', 'built-in': 'demo' } as const
+
+/** Reads off the fleet what there is, what is missing and why. */
+export function reportFleet(fleet: Fleet, env: Environment): FleetReport {
+  const status = fleet.status()
+  const servers = status.servers.map(({ server, state, models }) => ({
+    kind: LABELS[server.origin],
+    text:
+      server.origin === 'built-in'
+        ? `${models.join(', ')} is offered, so that a first request works; it answers only when it is named`
+        : `${server.id} (${server.kind}) at ${server.baseUrl}: ${modelList(models, state.reason)}`,
+  }))
+  const missing = status.missing.map(({ name, why }) => ({ kind: 'no', text: `${name}: ${why}` }))
+  const pending = status.discovering
+    ? providersFromEnv(env).pending.map(({ variable, provider }) => ({
+        kind: 'not yet',
+        text: `${variable} is set, but the dialect of ${provider} is not built yet`,
+      }))
+    : []
+  const models = [...fleet.current().models.values()]
+  const first = models.find(model => model.eligible && model.class !== 'embedding') ?? models[0]
+  return { lines: [...servers, ...missing, ...pending], firstModel: first?.name ?? null }
+}
+
+function modelList(models: readonly string[], reason: string | null): string {
+  if (models.length === 0) return reason ?? 'has not said yet which models it has'
+  const shown = models.slice(0, SHOWN_MODELS).join(', ')
+  const rest = models.length - SHOWN_MODELS
+  return `${models.length === 1 ? 'model' : `${models.length} models:`} ${shown}${rest > 0 ? ` and ${rest} more` : ''}`
+}
