@@ -112,6 +112,7 @@ function createAsk({ clock, transportFor }: FleetDeps): Ask {
       const incoming = await transportFor({ baseUrl: outgoing.url })(outgoing, scope, {
         connect: timeoutMs,
         first_byte: timeoutMs,
+        idle: timeoutMs,
       })
       const body = await incoming.text(ANSWER_BYTES_MAX)
       incoming.close()

@@ -1,6 +1,7 @@
 import { type Declaration, declare } from '#config/declare.ts'
 import type { Config } from '#config/schema.ts'
 import { PROVIDERS } from '#providers/index.ts'
+import { strategyFor } from '#routing/strategies/index.ts'
 
 /** Where a server of a kind lives; `null` for a kind that is not built, or that needs an address and has none. */
 export function addressOf(kind: string, baseUrl: string | null): string | null {
@@ -26,5 +27,10 @@ export function composeProblems(config: Config): {
       ? [`servers.${id}: a server of kind "${kind}" needs a base_url; it is left out`]
       : []
   })
+  const { algorithm } = config.load_balancer
+  const { strategy, substituted } = strategyFor(algorithm)
+  if (substituted) {
+    warnings.push(`load_balancer.algorithm: "${algorithm}" is not built yet, so ${strategy.name} stands in for it`)
+  }
   return { declaration: declare(config, addressOf), warnings }
 }

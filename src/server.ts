@@ -49,7 +49,7 @@ export function listen(options: {
       development: false,
       idleTimeout: Math.min(IDLE_SECONDS_MAX, Math.ceil(options.keepAliveSeconds)),
       maxRequestBodySize: Math.max(RUNTIME_BODY_MIN, options.bodyBytesMax * RUNTIME_BODY_FACTOR),
-      fetch: (request, server) => handle(request, connectionOf(request, server)),
+      fetch: (request, server) => handle(request, new SocketConnection(request, server)),
       error: () => Response.json({ error: INTERNAL }, { status: 500 }),
     })
   try {
@@ -73,10 +73,21 @@ const INTERNAL = {
   code: 'internal_error',
 }
 
-function connectionOf(request: Request, server: Server<undefined>): Connection {
-  return {
-    address: server.requestIP(request)?.address ?? '',
-    idle: seconds => server.timeout(request, Math.min(IDLE_SECONDS_MAX, Math.ceil(seconds))),
+class SocketConnection implements Connection {
+  private readonly request: Request
+  private readonly server: Server<undefined>
+
+  constructor(request: Request, server: Server<undefined>) {
+    this.request = request
+    this.server = server
+  }
+
+  get address(): string {
+    return this.server.requestIP(this.request)?.address ?? ''
+  }
+
+  idle(seconds: number): void {
+    this.server.timeout(this.request, Math.min(IDLE_SECONDS_MAX, Math.ceil(seconds)))
   }
 }
 

@@ -43,7 +43,11 @@ export function createBuckets(limits: RequestLimits): (caller: Caller, address: 
 }
 
 function limitOf(caller: Caller, usual: RequestLimit): RequestLimit {
-  return caller.requestsPerMinute === null ? usual : { requests_per_minute: caller.requestsPerMinute, burst: null }
+  const own = caller.requestsPerMinute
+  return {
+    requests_per_minute: own ?? usual.requests_per_minute,
+    burst: caller.burst ?? (own === null ? usual.burst : null),
+  }
 }
 
 function bucket(key: string, scope: string, limit: RequestLimit): readonly Bucket[] {

@@ -14,7 +14,7 @@ export interface KeyDeclaration {
   /** Public names; `null` = all. */
   readonly models: readonly string[] | null
   /** 0 = what holds for every client. */
-  readonly limits: { readonly requests_per_minute: number }
+  readonly limits: { readonly requests_per_minute: number; readonly burst?: number | null }
   /** Epoch milliseconds; `null` = never. */
   readonly expires: number | null
 }
@@ -123,6 +123,7 @@ function toCaller(declared: KeyDeclaration): Caller {
     role: declared.role,
     models: declared.models === null ? null : new Set(declared.models),
     requestsPerMinute: declared.limits.requests_per_minute || null,
+    burst: declared.limits.burst,
     expiresAt: declared.expires,
   }
 }

@@ -6,9 +6,7 @@ import { EXIT, fail } from './output.ts'
 export async function check(args: readonly string[]): Promise<number> {
   try {
     const settled = await settle(parseOptions(args))
-    const { composeProblems } = await import('#src/fleet-config.ts')
-    for (const warning of [...settled.warnings, ...composeProblems(settled.config).warnings])
-      console.error(`warning  ${warning}`)
+    for (const warning of settled.warnings) console.error(`warning  ${warning}`)
     console.log(summary(settled))
     return EXIT.ok
   } catch (thrown) {

@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util'
 import type { Environment } from '#config/env.ts'
 import { configFiles, type Loaded, loadConfig, loadEnvironment } from '#config/load.ts'
+import { providersFromEnv } from '#config/providers-from-env.ts'
+import { composeProblems } from '#src/fleet-config.ts'
 
 /** What `start` and `check` understand. */
 export interface Options {
@@ -46,5 +48,12 @@ export async function settle(options: Options): Promise<Settled> {
   const env = await loadEnvironment(options.envFiles, process.env)
   const files = configFiles(options.files, env)
   const loaded = await loadConfig({ files, env, flags: { host: options.host, port: options.port } })
-  return { ...loaded, files: [...loaded.files, ...options.envFiles], env, configFiles: files }
+  const { config } = loaded
+  const empty = config.servers.length === 0 && Object.keys(config.models).length === 0
+  const warnings = [
+    ...loaded.warnings,
+    ...composeProblems(config).warnings,
+    ...(empty ? providersFromEnv(env).warnings : []),
+  ]
+  return { ...loaded, warnings, files: [...loaded.files, ...options.envFiles], env, configFiles: files }
 }

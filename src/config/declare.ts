@@ -97,6 +97,7 @@ function toModel(
   }
   return {
     name,
+    displayName: model.display_name,
     targets: model.endpoint !== null && known.has(name) ? [endpoint, ...targets] : targets,
     aliases: model.aliases,
     fallbacks: model.fallbacks,

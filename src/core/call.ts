@@ -1,5 +1,11 @@
-import type { JsonObject } from '#lib/json.ts'
+import type { JsonObject, Member } from '#lib/json.ts'
 import type { Caller } from './caller.ts'
+
+/** A JSON text of which is known where each member of its top level stands. */
+export interface PatchableText {
+  readonly text: string
+  readonly members: ReadonlyMap<string, Member>
+}
 
 export type Endpoint = 'chat' | 'completions' | 'embeddings'
 
@@ -10,7 +16,7 @@ export interface Call {
   readonly model: string | null
   readonly body: JsonObject
   /** The body as it came, when it may go upstream with only a few fields changed; else `null`. */
-  readonly source: string | null
+  readonly source: PatchableText | null
   readonly stream: boolean
   /** Whether the caller asked for the usage chunk of a stream. */
   readonly wantsUsage: boolean

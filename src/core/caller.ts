@@ -14,6 +14,8 @@ export interface Caller {
   readonly models: ReadonlySet<string> | null
   /** Its own request limit; `null` = the default for clients. */
   readonly requestsPerMinute: number | null
+  /** How many requests may come at once; the limit when absent. */
+  readonly burst?: number | null
   /** Epoch milliseconds; `null` = never. */
   readonly expiresAt: number | null
 }

@@ -65,6 +65,8 @@ export interface Capabilities {
 /** A public name that callers use, and the targets behind it. */
 export interface Model {
   readonly name: string
+  /** What people read; the name when absent. */
+  readonly displayName?: string | null
   readonly aliases: readonly string[]
   readonly targets: readonly Target[]
   readonly fallbacks: readonly string[]
@@ -169,6 +171,7 @@ export interface DeclaredTarget {
 /** A model as the configuration declares it. */
 export interface DeclaredModel {
   readonly name: string
+  readonly displayName?: string | null
   readonly targets: readonly DeclaredTarget[]
   readonly aliases: readonly string[]
   readonly fallbacks: readonly string[]

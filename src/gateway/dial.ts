@@ -44,6 +44,10 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       return single(answer, { target, model, release: slot.release })
     }
     const type = head.header('content-type') ?? ''
+    if (provider.framing === 'sse' && type.startsWith('application/json')) {
+      const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX))
+      throw answer instanceof GatewayError ? answer : invalidAnswer('a plain answer to a stream')
+    }
     if (type.startsWith('text/html')) {
       incoming.close()
       throw invalidAnswer(`content-type ${type}`)

@@ -23,12 +23,13 @@ const NOBODY_LEFT = new GatewayError('client_closed_request', 'The client closed
 
 /** Starts the work at once.
  *
- * @param scope The flight's own: cancelled when the last subscriber has left, closed when the work is over. */
-export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope): Flight {
+ * @param scope The flight's own: cancelled when the last subscriber has left, closed when the work is over.
+ * @param plain Whether the first frames are the whole answer. */
+export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope, plain = false): Flight {
   const subscribers = new Set<Subscriber>()
   const source = work(scope)
   // A flight whose subscribers have all left may still fail; nobody is there to hear it.
-  source.catch(() => {})
+  source.catch(ignore)
   const log: (readonly Frame[])[] = []
   let trimmed = 0
   let pulling: Promise<void> | null = null
@@ -38,7 +39,7 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope)
     if (!subscribers.delete(subscriber) || subscribers.size > 0 || over) return
     over = true
     scope.cancel(NOBODY_LEFT)
-    source.then(live => live.close()).catch(() => {})
+    source.then(live => live.close(), ignore)
   }
 
   function finish(live: Live): void {
@@ -53,7 +54,7 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope)
     try {
       const frames = await live.next()
       log.push(frames)
-      if (frames.length === 0) finish(live)
+      if (plain || frames.length === 0) finish(live)
     } finally {
       pulling = null
     }
@@ -102,20 +103,19 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope)
         leave(subscriber)
       }
       try {
-        const live = await abandonable(source, own)
-        return {
-          target: live.target,
-          model: live.model,
-          next: () => next(subscriber, live, own),
-          close,
-        }
+        // A client that has left may be forgotten until the answer comes; one whose time is over wants to hear it.
+        const live = await (own.endsAt === Infinity ? source : abandonable(source, own))
+        if (own.ended !== null) throw own.ended
+        return { target: live.target, model: live.model, next: () => next(subscriber, live, own), close }
       } catch (thrown) {
         close()
-        throw thrown
+        throw own.ended ?? thrown
       }
     },
   }
 }
+
+function ignore(): void {}
 
 /** Waits for the work, but no longer than the subscriber's own scope lives. */
 function abandonable<T>(work: Promise<T>, scope: Scope): Promise<T> {

@@ -17,7 +17,7 @@ export function toModelEntry(model: Model) {
     object: 'model' as const,
     created: model.created,
     owned_by: model.ownedBy,
-    display_name: model.name,
+    display_name: model.displayName ?? model.name,
     class: model.class,
     context_length: model.capabilities.context_length,
     capabilities: {

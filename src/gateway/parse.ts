@@ -1,4 +1,4 @@
-import type { Call, Endpoint } from '#core/call.ts'
+import type { Call, Endpoint, PatchableText } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import { type Detail, GatewayError } from '#core/errors.ts'
 import { isDeeperThan, isObject, type JsonObject, parseJson, textIsDeeperThan, topLevelMembers } from '#lib/json.ts'
@@ -52,7 +52,7 @@ export function parseCall(
     endpoint,
     model: typeof body.model === 'string' ? body.model : null,
     body,
-    source: isPatchable(text) ? text : null,
+    source: patchable(text),
     stream: body.stream === true && endpoint !== 'embeddings',
     wantsUsage: isObject(options) && options.include_usage === true,
     fallbacks: (body.fallbacks as readonly string[] | undefined) ?? [],
@@ -96,9 +96,10 @@ function jsonProblem(text: string): string {
   }
 }
 
-/** Whether what was checked is certain to be what a server will read in the same text. */
-function isPatchable(text: string): boolean {
-  return !text.includes('\\u00') && topLevelMembers(text) !== null
+/** The text as it may go upstream, when what was checked is certain to be what a server will read in it. */
+function patchable(text: string): PatchableText | null {
+  const members = text.includes('\\u00') ? null : topLevelMembers(text)
+  return members === null ? null : { text, members }
 }
 
 function required(path: string, test: (value: unknown) => boolean, message: string): Check {

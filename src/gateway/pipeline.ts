@@ -96,7 +96,7 @@ function takeOff(
       return entry
     },
   }
-  return startFlight(own => run(call, plan, own, trail), scope)
+  return startFlight(own => run(call, plan, own, trail), scope, !call.stream)
 }
 
 async function render(

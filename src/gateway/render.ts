@@ -27,20 +27,16 @@ export interface RenderDeps {
  *
  * @returns The JSON body. */
 export async function renderPlain(live: Live, deps: RenderDeps): Promise<string> {
-  let body = ''
   try {
-    for (let frames = await live.next(); frames.length > 0; frames = await live.next()) {
-      for (const frame of frames) {
-        if (frame.kind === 'error') throw frame.error
-        countFrame(deps.record, frame, deps.clock)
-        body += frame.text
-      }
-    }
+    const [frame] = await live.next()
+    if (frame === undefined) throw new GatewayError('internal_error', 'A plain answer had no frame.')
+    if (frame.kind === 'error') throw frame.error
+    countFrame(deps.record, frame, deps.clock)
+    deps.onEnd(null)
+    return frame.text
   } finally {
     live.close()
   }
-  deps.onEnd(null)
-  return body
 }
 
 /** Writes an answer as server-sent events, read only as fast as the caller reads.

@@ -1,7 +1,7 @@
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
-import type { DataFrame, Frame } from '#core/frame.ts'
+import { type DataFrame, type Frame, isContent } from '#core/frame.ts'
 import type { Scope } from '#core/scope.ts'
 import type { JsonObject } from '#lib/json.ts'
 import { createLineSplitter } from '#lib/lines.ts'
@@ -42,10 +42,18 @@ export function readUpstream(options: {
   const split = createSplitter(provider.framing)
   const reducer = provider.stream(options.call)
   const completion = createCompletion(expectedChoices(options.call.body))
-  const quiet = createQuietWatch(clock, options.idleMs, incoming)
+  const quiet = createQuietWatch({ clock, idleMs: options.idleMs, incoming, isWhole: () => completion.complete })
   let state = reducer.start()
   let skipped = 0
   let over = false
+
+  function eventsOf(bytes: Uint8Array): StreamEvent[] {
+    try {
+      return split.push(decoder.decode(bytes, { stream: true }))
+    } catch (thrown) {
+      throw invalidAnswer('an event without end', thrown)
+    }
+  }
 
   function apply(event: StreamEvent, frames: Frame[]): void {
     if (event.data === '[DONE]') completion.done()
@@ -61,7 +69,10 @@ export function readUpstream(options: {
 
   function keep(frame: Frame, frames: Frame[]): void {
     frames.push(frame)
-    if (frame.kind !== 'error') completion.see(frame)
+    if (frame.kind !== 'error') {
+      completion.see(frame)
+      if (isContent(frame)) quiet.begin()
+    }
     if (completion.complete) quiet.shorten()
   }
 
@@ -70,7 +81,7 @@ export function readUpstream(options: {
       const bytes = await quiet.read()
       const frames: Frame[] = []
       if (bytes === null) end(frames)
-      else for (const event of split.push(decoder.decode(bytes, { stream: true }))) apply(event, frames)
+      else for (const event of eventsOf(bytes)) apply(event, frames)
       if (completion.last && !over) drain()
       if (frames.length > 0) return frames
     }
@@ -108,9 +119,18 @@ export function readUpstream(options: {
   return { next, close }
 }
 
-/** Watches the silence of one stream with one timer for all its reads. */
-function createQuietWatch(clock: Clock, idleMs: number, incoming: Incoming) {
+/** Watches the silence of one stream with one timer for all its reads. Before the first content the first-token clock
+ * is the one that counts: a server may send its headers at once and then read a long prompt. */
+function createQuietWatch(options: {
+  readonly clock: Clock
+  readonly idleMs: number
+  readonly incoming: Incoming
+  /** Whether the answer is there: that the connection breaks behind it does no harm. */
+  readonly isWhole: () => boolean
+}) {
+  const { clock, idleMs, incoming } = options
   let limitMs = idleMs
+  let begun = false
   let readStartedAt = 0
   let fired: GatewayError | null = null
   let disarm: (() => void) | null = null
@@ -130,15 +150,18 @@ function createQuietWatch(clock: Clock, idleMs: number, incoming: Incoming) {
     },
     async read(): Promise<Uint8Array | null> {
       readStartedAt = clock.now()
-      if (disarm === null) arm(limitMs)
+      if (begun && disarm === null) arm(limitMs)
       try {
         return await incoming.read()
       } catch (thrown) {
-        if (fired === null) throw thrown
+        if (fired === null && !options.isWhole()) throw thrown
         return null
       } finally {
         readStartedAt = 0
       }
+    },
+    begin(): void {
+      begun = true
     },
     /** From now on only a short silence is borne: the answer is there. */
     shorten(): void {

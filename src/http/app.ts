@@ -12,6 +12,7 @@ import { cors } from './middleware/cors.ts'
 import { opened, settled } from './middleware/observe.ts'
 import { rateLimit } from './middleware/rate-limit.ts'
 import { securityHeaders } from './middleware/security-headers.ts'
+import { createRouter } from './router.ts'
 import { createRoutes, type Route } from './routes.ts'
 import type { Services } from './services.ts'
 
@@ -29,7 +30,7 @@ export function createApp(services: Services): GatewayFetch {
     ...(route.limited ? [rateLimit(limiter, journal)] : []),
   ]
 
-  const app = new Hono<Env>({ strict: true })
+  const app = new Hono<Env>({ strict: true, router: createRouter() })
   const table = createRoutes(services)
   const paths = byPath(table)
   for (const [path, routes] of paths) {

@@ -29,7 +29,7 @@ export function readBody(exchange: Exchange, clock: Clock): Promise<string> {
       },
       thrown => {
         disarm()
-        reject(thrown)
+        reject(thrown instanceof GatewayError ? thrown : brokenOff(thrown))
       },
     )
   })
@@ -39,6 +39,11 @@ function late(): GatewayError {
   return new GatewayError('request_timeout', 'The request body did not arrive in time.', {
     headers: { connection: 'close' },
   })
+}
+
+/** A body that ends before its end: nobody is there any more to read the answer. */
+function brokenOff(cause: unknown): GatewayError {
+  return new GatewayError('client_closed_request', 'The client closed the request.', { cause })
 }
 
 /** The error for a body over the limit, however it came; the connection is not kept, since the rest is not read. */

@@ -10,7 +10,7 @@ export function errorResponse(exchange: Exchange, error: GatewayError): Response
   const { headers, record } = exchange
   record.code = error.code
   record.error = error
-  if (record.outcome === 'ok') record.outcome = 'denied'
+  if (record.outcome === 'ok') record.outcome = error.code === 'client_closed_request' ? 'cancelled' : 'denied'
   Object.assign(headers, error.headers)
   if (error.retryAfterMs !== null) {
     const ms = Math.max(1, Math.ceil(error.retryAfterMs))

@@ -27,14 +27,19 @@ export function eventStream(exchange: Exchange, body: ReadableStream<Uint8Array>
   return new Response(body, { status: 200, headers })
 }
 
+/** Tells caches that the answer depends on a request header too. */
+export function varyBy({ headers }: Exchange, name: string): void {
+  headers.vary = headers.vary === undefined ? name : `${headers.vary}, ${name}`
+}
+
 function acceptsGzip(request: Request): boolean {
   const accepted = request.headers.get('accept-encoding')
-  return accepted !== null && /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(accepted)
+  return accepted !== null && /(?:^|,)\s*gzip\s*(?=[;,]|$)(?!;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(accepted)
 }
 
 async function compressed(exchange: Exchange, body: string, status: number): Promise<Response> {
   const { headers } = exchange
   headers['content-encoding'] = 'gzip'
-  headers.vary = headers.vary === undefined ? 'Accept-Encoding' : `${headers.vary}, Accept-Encoding`
+  varyBy(exchange, 'Accept-Encoding')
   return new Response(await compress(body), { status, headers })
 }

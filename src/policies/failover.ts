@@ -36,7 +36,8 @@ export function failover(deps: {
         })
       }
       const entry = trail.begin(candidate)
-      const own = scope.child()
+      // A plain attempt ends by itself; a stream may have to be stopped by the commit gate alone.
+      const own = call.stream ? scope.child() : scope
       try {
         const live = await attempt({ call, slot, scope: own, number: failures.length + 1 })
         entry.result = 'ok'
@@ -44,7 +45,7 @@ export function failover(deps: {
         return live
       } catch (thrown) {
         const error = scope.ended ?? own.ended ?? toGatewayError(thrown)
-        own.cancel(error)
+        if (own !== scope) own.cancel(error)
         slot.release()
         entry.result = error.code
         entry.ms = deps.clock.now() - entry.startedAt

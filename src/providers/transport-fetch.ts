@@ -33,6 +33,9 @@ const MESSAGES: Partial<Record<Code, string>> = {
   upstream_invalid_response: 'The model server sent an answer that could not be read.',
 }
 
+/** The largest body that is taken in one piece. */
+const PIECE_BYTES_MAX = 1024 * 1024
+
 /** Creates the transport over the runtime's `fetch`.
  *
  * `fetch` does not say when a connection stands, so the connect clock is a second look: when nothing has come back
@@ -55,10 +58,10 @@ export function createFetchTransport(options: {
       controller.abort(error)
     }
     const leave = scope.onEnd(fail)
-    const stopFirstByte = clock.after(clocks.first_byte, () =>
-      fail(new GatewayError('upstream_timeout', 'The model server did not answer in time.')),
-    )
-    const stopConnect = clock.after(clocks.connect / 2, () => {
+    let disarm = clock.after(Math.min(clocks.connect / 2, clocks.first_byte), () => {
+      const rest = clocks.first_byte - clocks.connect / 2
+      if (rest <= 0) return fail(silent())
+      disarm = clock.after(rest, () => fail(silent()))
       const { host, port } = placeOf(outgoing.url)
       void canConnect(host, port, clocks.connect / 2).then(stands => {
         if (!stands) fail(unreachable())
@@ -72,15 +75,18 @@ export function createFetchTransport(options: {
         signal: controller.signal,
         redirect: 'manual',
       })
-      return incoming(response, controller, scope, leave)
+      return incoming(response, controller, { scope, leave, watch: run => clock.after(clocks.idle, run) })
     } catch (thrown) {
       leave()
       throw failure ?? networkError(thrown)
     } finally {
-      stopFirstByte()
-      stopConnect()
+      disarm()
     }
   }
+}
+
+function silent(): GatewayError {
+  return new GatewayError('upstream_timeout', 'The model server did not answer in time.')
 }
 
 function unreachable(): GatewayError {
@@ -95,11 +101,19 @@ function placeOf(address: string): { readonly host: string; readonly port: numbe
   }
 }
 
-/** @param leave Ends the watch over the scope, which aborts the answer until it has been read. */
-function incoming(response: Response, controller: AbortController, scope: Scope, leave: () => void): Incoming {
+/** What a body is read under: `leave` ends the watch over the scope, which aborts the answer until it has been read;
+ * `watch` runs something after a silence, unless what it answers with is called before. */
+interface Reading {
+  readonly scope: Scope
+  readonly leave: () => void
+  readonly watch: (run: () => void) => () => void
+}
+
+function incoming(response: Response, controller: AbortController, { scope, leave, watch }: Reading): Incoming {
   const head: Head = { status: response.status, header: name => response.headers.get(name) }
   let reader: ReadableStreamDefaultReader<Uint8Array> | null = null
   let done = response.body === null
+  let silence: GatewayError | null = null
 
   async function read(): Promise<Uint8Array | null> {
     if (done) return null
@@ -117,29 +131,39 @@ function incoming(response: Response, controller: AbortController, scope: Scope,
 
   async function text(bytesMax: number): Promise<string> {
     const length = Number(response.headers.get('content-length') ?? Number.NaN)
-    // A decoded body may be larger than its length says, so only a plain one of known size is taken in one piece.
-    if (length <= bytesMax && response.headers.get('content-encoding') === null) {
-      try {
+    // A decoded body may be larger than its length says, so only a plain one of known size is taken in one piece; one
+    // that is large may come slowly without a silence, so that its pieces are watched.
+    const small = length <= Math.min(bytesMax, PIECE_BYTES_MAX) && response.headers.get('content-encoding') === null
+    let disarm = watch(endSilence)
+    try {
+      if (small) {
         const whole = await response.text()
         done = true
         leave()
         return whole
-      } catch (thrown) {
-        throw scope.ended ?? networkError(thrown)
       }
-    }
-    const decoder = new TextDecoder()
-    let total = 0
-    let whole = ''
-    for (let bytes = await read(); bytes !== null; bytes = await read()) {
-      total += bytes.byteLength
-      if (total > bytesMax) {
-        close()
-        throw invalidAnswer(`body over ${bytesMax} bytes`)
+      const decoder = new TextDecoder()
+      let total = 0
+      let whole = ''
+      for (let bytes = await read(); bytes !== null; bytes = await read()) {
+        disarm()
+        disarm = watch(endSilence)
+        total += bytes.byteLength
+        if (total > bytesMax) throw invalidAnswer(`body over ${bytesMax} bytes`)
+        whole += decoder.decode(bytes, { stream: true })
       }
-      whole += decoder.decode(bytes, { stream: true })
+      return whole + decoder.decode()
+    } catch (thrown) {
+      close()
+      throw scope.ended ?? silence ?? networkError(thrown)
+    } finally {
+      disarm()
     }
-    return whole + decoder.decode()
+  }
+
+  function endSilence(): void {
+    silence = new GatewayError('upstream_idle_timeout', 'The model server fell silent in the middle of its answer.')
+    controller.abort(silence)
   }
 
   function close(): void {

@@ -3,7 +3,7 @@ import type { Timeouts } from '#core/servers.ts'
 import type { Head, Outgoing } from './provider.ts'
 
 /** The clocks that the transport itself watches, in milliseconds. */
-export type Clocks = Pick<Timeouts, 'connect' | 'first_byte'>
+export type Clocks = Pick<Timeouts, 'connect' | 'first_byte' | 'idle'>
 
 /** An answer whose head has arrived. */
 export interface Incoming {
@@ -14,7 +14,7 @@ export interface Incoming {
   read(): Promise<Uint8Array | null>
   /** The whole body as text.
    *
-   * @throws GatewayError `upstream_invalid_response` past `bytesMax`. */
+   * @throws GatewayError `upstream_invalid_response` past `bytesMax`, `upstream_idle_timeout` past the idle clock. */
   text(bytesMax: number): Promise<string>
   /** Stops the answer and closes its connection unless the body was read to its end. */
   close(): void

@@ -102,6 +102,7 @@ function declaredModel(
   const all = [...targets.values()]
   return {
     name: declared.name,
+    displayName: declared.displayName,
     aliases: declared.aliases,
     targets: all,
     fallbacks: declared.fallbacks,

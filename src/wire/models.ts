@@ -69,7 +69,7 @@ export const modelsStatus = z
 
 const provider = z
   .object({
-    id: z.string().meta({ description: 'The kind of server.', examples: ['openai_compatible', 'ollama', 'demo'] }),
+    id: z.string().describe('The kind of server, as the configuration calls it.'),
     object: z.literal('provider'),
     servers: z.array(
       z.object({

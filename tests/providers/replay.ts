@@ -3,7 +3,7 @@ import type { DataFrame, Frame } from '#core/frame.ts'
 import { createLineSplitter } from '#lib/lines.ts'
 import { createSseParser } from '#lib/sse.ts'
 import type { Provider, StreamEvent } from '#providers/provider.ts'
-import { call } from '#tests/support/calls.ts'
+import { call, patchableText } from '#tests/support/calls.ts'
 import type { RecordedCase } from '#tests/support/recorded.ts'
 import { piecesOf, type Split } from '#tests/support/splits.ts'
 
@@ -48,7 +48,7 @@ export function callOf(recorded: RecordedCase, more: Partial<Call> = {}): Call {
     wantsUsage: false,
     ...more,
     body,
-    source: JSON.stringify(body),
+    source: patchableText(JSON.stringify(body)),
   })
 }
 

@@ -3,6 +3,20 @@ import { autoOrBoolean, boolean, choice, duration, identifier, integer, modelNam
 
 export const modelClasses = ['lightweight', 'heavyweight', 'embedding', 'specialized'] as const
 
+/** The ways to choose that are known by name; whether one is built is for the strategies of routing to say. */
+const knownAlgorithms = [
+  'round_robin',
+  'weighted_round_robin',
+  'random',
+  'least_busy',
+  'latency',
+  'cost',
+  'affinity',
+  'resident',
+  'explicit',
+  'auto',
+] as const
+
 /** Gives each class of models its own optional settings. */
 export function perClass<T extends z.ZodType>(settings: T) {
   return z
@@ -43,25 +57,7 @@ export const gateway = z
 
 export const loadBalancer = z
   .strictObject({
-    algorithm: z
-      .string()
-      .min(1)
-      .toLowerCase()
-      .default('weighted_round_robin')
-      .meta({
-        description: 'How a target is chosen.',
-        examples: [
-          'round_robin',
-          'weighted_round_robin',
-          'random',
-          'least_busy',
-          'latency',
-          'cost',
-          'affinity',
-          'resident',
-          'auto',
-        ],
-      }),
+    algorithm: choice(knownAlgorithms).default('weighted_round_robin').describe('How a target is chosen.'),
     health_check_interval: duration({ min: 1 }).default(30_000).describe('Between two probes of a server.'),
     health_check_timeout: duration({ min: 1 }).default(10_000).describe('How long a probe may take.'),
     unhealthy_threshold: integer({ min: 1 }).default(3).describe('Failed probes in a row that take a server out.'),

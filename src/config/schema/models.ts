@@ -4,7 +4,7 @@ import { hedgingOverrides, timeoutOverrides } from './resilience.ts'
 import { boolean, choice, httpUrl, identifier, integer, modelName, number, secret, text } from './scalars.ts'
 
 /** The dialects that are known by name; whether one is built is for the registry of providers to say. */
-export const knownKinds = [
+const knownKinds = [
   'openai',
   'openai_compatible',
   'ollama',
@@ -18,9 +18,7 @@ export const knownKinds = [
 export const server = z
   .strictObject({
     id: identifier().describe('The name of the server in targets, logs and metrics.'),
-    kind: text()
-      .toLowerCase()
-      .meta({ description: 'The dialect that the server speaks.', examples: [...knownKinds] }),
+    kind: choice(knownKinds).describe('The dialect that the server speaks.'),
     base_url: httpUrl().nullable().default(null).describe('The address; not needed where the kind has one of its own.'),
     role: text().nullable().default(null).describe('What the server is for, such as primary or business.'),
     weight: number({ min: 0 }).default(1).describe('Its share of the load beside other servers.'),

@@ -13,7 +13,7 @@ const LOOPBACK = /^(?:localhost|(?:[A-Za-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3
 export function admit(): Middleware {
   return function admit(c, next) {
     const { request, edge } = c.env
-    const host = request.headers.get('host')
+    const host = hostOf(request)
     if (host === null || !HOST.test(host))
       throw new GatewayError('invalid_host', 'The request needs exactly one valid Host header.')
     if (edge.loopbackOnly && !LOOPBACK.test(host)) {
@@ -36,6 +36,11 @@ export function admit(): Middleware {
     }
     return next()
   }
+}
+
+/** The host that a request is for: its header's, or the URL's where it was made in code and never was on a socket. */
+export function hostOf(request: Request): string | null {
+  return request.headers.get('host') ?? URL.parse(request.url)?.host ?? null
 }
 
 /** Whether a page was served by this gateway itself. */

@@ -1,6 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
 import type { Exchange, Middleware } from '../exchange.ts'
-import { isOwn } from './admit.ts'
+import { hostOf, isOwn } from './admit.ts'
 
 const PREFLIGHT_SECONDS = '86400'
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
@@ -17,7 +17,7 @@ export function cors(): Middleware {
     const origin = exchange.request.headers.get('origin')
     if (origin === null) return next()
     exchange.headers.vary = 'Origin'
-    const host = exchange.request.headers.get('host') ?? ''
+    const host = hostOf(exchange.request) ?? ''
     const allowed = isOwn(origin, host) || exchange.edge.originAllowed(origin)
     if (allowed) allow(exchange, origin)
     if (exchange.request.method !== 'OPTIONS') return next()

@@ -1,6 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
 import type { Exchange, Handler } from '../exchange.ts'
-import { json, text } from '../reply.ts'
+import { json, text, varyBy } from '../reply.ts'
 import type { Route } from '../routes.ts'
 import type { Services } from '../services.ts'
 
@@ -52,7 +52,7 @@ export function docsPage(services: Services): Handler {
 export function root(services: Services): Handler {
   const docs = lazyDocs(services)
   return async c => {
-    c.env.headers.vary = 'Accept'
+    varyBy(c.env, 'Accept')
     if (c.env.request.headers.get('accept')?.includes('text/html')) {
       const page = await (await docs()).page('')
       if (page !== null) return html(c.env, page)

@@ -1,6 +1,6 @@
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Server, Target } from '#core/servers.ts'
-import { isObject, patchMembers, topLevelMembers } from '#lib/json.ts'
+import { isObject, patchMembers } from '#lib/json.ts'
 import type { Outgoing } from '../provider.ts'
 
 const PATHS: Readonly<Record<Endpoint, string>> = {
@@ -60,11 +60,7 @@ export function endpointUrl(baseUrl: string, path: string): string {
 function toBody(call: Call, model: string): string {
   const { source, body } = call
   const changes = changesOf(call, model)
-  if (source !== null) {
-    if (changes.size === 0) return source
-    const members = topLevelMembers(source)
-    if (members !== null) return patchMembers(source, members, changes)
-  }
+  if (source !== null) return changes.size === 0 ? source.text : patchMembers(source.text, source.members, changes)
   const changed = [...changes].map(([key, text]) => [key, text === null ? undefined : JSON.parse(text)])
   return JSON.stringify({ ...body, ...Object.fromEntries(changed) })
 }

@@ -2,12 +2,12 @@ import { describe, expect, test } from 'bun:test'
 import type { Call } from '#core/call.ts'
 import type { Server } from '#core/servers.ts'
 import { normalizeBaseUrl, openaiCompatible } from '#providers/openai_compatible/index.ts'
-import { call, server, target } from '#tests/support/calls.ts'
+import { call, patchableText, server, target } from '#tests/support/calls.ts'
 
 /** Encodes a body as it came; `model` is the upstream's. */
 function encode(source: string, more: Partial<Call> = {}, model = 'm') {
   const body = JSON.parse(source)
-  const asked = call({ body, source, stream: body.stream === true, ...more })
+  const asked = call({ body, source: patchableText(source), stream: body.stream === true, ...more })
   return openaiCompatible.encode(asked, target('a', { upstreamModel: model }), 'sk-test')
 }
 

@@ -1,0 +1,124 @@
+import { describe, expect, test } from 'bun:test'
+import { composeProblems } from '#src/fleet-config.ts'
+import { configFrom } from '#src/index.ts'
+import { complaints, loadText } from '#tests/support/config-texts.ts'
+
+/** What loading says of a key besides its place. */
+async function warningOf(text: string): Promise<string | null> {
+  const { warnings } = await loadText(text)
+  return warnings.length === 0 ? null : warnings.join('\n').replaceAll(/^\S+ {2}/gm, '')
+}
+
+describe('a key that works says nothing', () => {
+  test.each([
+    'service: { trusted_proxies: [10.0.0.0/8], keep_alive: 5s, drain_delay: 1s, drain_timeout: 1s, max_body: 1MB }',
+    'gateway: { headers: full, fallback: { order: [a] }, intelligent_routing: true, default_model: a }',
+    'gateway: { classes: { lightweight: { prefer: [] } } }',
+    'retry: { max_attempts: 2 }',
+    'streams: { heartbeat: 5s }',
+    'limits: { global: { requests_per_minute: 5, burst: 2 }, per_client: { requests_per_minute: 5, burst: 2 } }',
+    'timeouts: { connect: 1s, first_byte: 1s, first_token: 1s, idle: 1s, total: 1s }',
+    'load_balancer: { health_check_interval: 5s, health_check_timeout: 1s, unhealthy_threshold: 1, recovery_threshold: 1 }',
+    'auth: { keys: [{ name: a, key: k, role: viewer, limits: { requests_per_minute: 5, burst: 1 }, expires: 2030-01-01 }] }',
+    'servers: [{ id: a, kind: ollama, weight: 2, max_concurrent: 3, timeouts: { idle: 1s }, api_keys: [one] }]',
+    'models: { a: { endpoint: "http://a", display_name: A, max_concurrent: 2, class: lightweight } }',
+    'monitoring: { log_level: debug, prometheus_port: 9090, thresholds: { response_time: [1s, 2s] } }',
+    'cors: { origins: ["https://a.test"], credentials: true }',
+  ])('%s', async text => {
+    expect(await warningOf(text)).toBeNull()
+  })
+})
+
+describe('a key that does nothing yet says what it waits for', () => {
+  test.each([
+    ['timeouts: { queue: 5s }', 'timeouts.queue: no effect yet, waits for the queue'],
+    ['service: { max_connections: 5 }', 'service.max_connections: no effect yet, waits for the count of connections'],
+    ['service: { data_dir: /d }', 'service.data_dir: no effect yet, waits for state that is kept'],
+    ['hedging: { enabled: true }', 'hedging.enabled: no effect yet, waits for hedged requests'],
+    [
+      'load_balancer: { circuit_breaker_threshold: 5 }',
+      'load_balancer.circuit_breaker_threshold: no effect yet, waits for the circuit breaker',
+    ],
+    ['retry: { backoff_base: 5 }', 'retry.backoff_base: no effect yet, waits for backoff'],
+    [
+      'limits: { global: { tokens_per_minute: 5 } }',
+      'limits.global.tokens_per_minute: no effect yet, waits for token limits',
+    ],
+    [
+      'models: { a: { endpoint: "http://a", cost_per_request: 0.1 } }',
+      'models.a.cost_per_request: no effect yet, waits for prices',
+    ],
+    [
+      'servers: [{ id: a, kind: ollama, api_keys: [one, two] }]',
+      'servers.*.api_keys.*: no effect yet, waits for several keys in turn',
+    ],
+  ])('%s', async (text, warning) => {
+    expect(await warningOf(text)).toBe(warning)
+  })
+})
+
+describe('the algorithm of the load balancer', () => {
+  test.each(['round_robin', 'weighted_round_robin', 'random', 'least_busy', 'explicit', 'Round_Robin'])(
+    '%s is built',
+    async algorithm => {
+      const { config } = await loadText(`load_balancer: { algorithm: ${algorithm} }`)
+
+      expect(composeProblems(config).warnings).toEqual([])
+    },
+  )
+
+  test.each(['latency', 'cost', 'affinity', 'resident', 'auto'])('%s is told to be replaced', async algorithm => {
+    const { config } = await loadText(`load_balancer: { algorithm: ${algorithm} }`)
+
+    expect(composeProblems(config).warnings).toEqual([
+      `load_balancer.algorithm: "${algorithm}" is not built yet, so weighted_round_robin stands in for it`,
+    ])
+  })
+
+  test('that nobody knows is an error that names the nearest', async () => {
+    const [problem] = await complaints(loadText('load_balancer:\n  algorithm: round_robbin'))
+
+    expect(problem).toStartWith('gateway.yaml:2:14  load_balancer.algorithm: expected one of round_robin, ')
+    expect(problem).toEndWith('got "round_robbin", did you mean "round_robin"?')
+  })
+
+  test('that nobody knows is an error also in a variable', async () => {
+    const [problem] = await complaints(loadText('', { env: { LOAD_BALANCER_ALGORITHM: 'leastbusy' } }))
+
+    expect(problem).toStartWith('environment  LOAD_BALANCER_ALGORITHM: expected one of ')
+    expect(problem).toEndWith('did you mean "least_busy"?')
+  })
+})
+
+describe('the kind of a server', () => {
+  test('that is known and not built is left out with a warning', () => {
+    const config = configFrom({
+      servers: [
+        { id: 'cloud', kind: 'anthropic', api_key: 'k' },
+        { id: 'local', kind: 'ollama' },
+      ],
+      models: { a: { targets: [{ server: 'cloud' }, { server: 'local' }] } },
+    })
+
+    const { declaration, warnings } = composeProblems(config)
+
+    expect(declaration.servers.map(server => server.id)).toEqual(['local'])
+    expect(declaration.models[0]?.targets.map(target => target.server)).toEqual(['local'])
+    expect(warnings).toEqual([expect.stringMatching(/^servers\.cloud: the kind "anthropic" is not built yet/)])
+  })
+
+  test('that nobody knows is an error that names the nearest', async () => {
+    const [problem] = await complaints(loadText('servers:\n  - { id: a, kind: olama }'))
+
+    expect(problem).toStartWith('gateway.yaml:2:20  servers.0.kind: expected one of openai, ')
+    expect(problem).toEndWith('got "olama", did you mean "ollama"?')
+  })
+})
+
+test('the display name of a model is what lists show', () => {
+  const { declaration } = composeProblems(
+    configFrom({ models: { a: { endpoint: 'http://a', display_name: 'The A' }, b: { endpoint: 'http://b' } } }),
+  )
+
+  expect(declaration.models.map(model => model.displayName)).toEqual(['The A', null])
+})

@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
+import type { Browser, Page } from 'playwright-core'
+import { createDocs } from '#http/docs/page.ts'
+import { launchBrowser } from '#tests/support/chromium.ts'
+import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
+
+const PAGE_MS = 30_000
+
+let gateway: LiveGateway
+let browser: Browser
+
+describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('in a browser', () => {
+  beforeAll(async () => {
+    gateway = await startLiveGateway('gateway: { discover: false, demo: true }\n')
+    browser = await launchBrowser()
+  }, PAGE_MS)
+  afterAll(async () => {
+    await browser.close()
+    await gateway.stop()
+  })
+
+  test(
+    'every page stays within its own origin and policy, and fits a narrow screen',
+    async () => {
+      for (const slug of createDocs({ version: '1.2.3' }).slugs) {
+        const { page, complaints } = await open(`/docs/${slug}`)
+        await page.setViewportSize({ width: 360, height: 800 })
+        const overflow = await page.evaluate('document.documentElement.scrollWidth - window.innerWidth')
+        await page.close()
+
+        expect(complaints, slug).toEqual([])
+        expect(overflow, slug).toBe(0)
+      }
+    },
+    PAGE_MS,
+  )
+
+  test(
+    'the reference calls the gateway that serves it',
+    async () => {
+      const { page, complaints } = await open('/docs/reference')
+      await page.click('#operations-Inference-createChatCompletion .opblock-summary-control')
+      await page.click('.try-out button')
+      await page.click('.execute')
+      await page.waitForSelector('.live-responses-table')
+
+      const answer = await page.textContent('.live-responses-table')
+      const examples = await page.textContent('.samples .tabs')
+      await page.close()
+
+      expect(complaints).toEqual([])
+      expect(answer).toContain('This is citadel-demo')
+      expect(examples).toContain('openai-python')
+    },
+    PAGE_MS,
+  )
+
+  test(
+    'the search leads to a section',
+    async () => {
+      const { page, complaints } = await open('/docs')
+      await page.fill('#search', 'least_busy')
+      await page.click('#results a')
+      await page.waitForURL('**/docs/routing#strategies')
+      await page.close()
+
+      expect(complaints).toEqual([])
+    },
+    PAGE_MS,
+  )
+})
+
+/** Opens a page and collects what it asks for elsewhere, and what the browser complains about. */
+async function open(path: string): Promise<{ readonly page: Page; readonly complaints: string[] }> {
+  const page = await browser.newPage()
+  const complaints: string[] = []
+  page.on('request', request => {
+    const url = request.url()
+    if (!url.startsWith(gateway.url) && !url.startsWith('data:')) complaints.push(url)
+  })
+  page.on('console', message => {
+    if (message.type() === 'error') complaints.push(message.text())
+  })
+  page.on('pageerror', error => complaints.push(error.message))
+  await page.goto(gateway.url + path, { waitUntil: 'networkidle' })
+  return { page, complaints }
+}

@@ -1,0 +1,73 @@
+import type { ConfigInput } from '#config/schema.ts'
+import type { Connection } from '#http/exchange.ts'
+import { configFrom, createGateway, type Gateway, type Overrides } from '#src/index.ts'
+import { type FakeClock, fakeClock, settled } from '#tests/support/clock.ts'
+
+/** What a test says of one request; the body is sent as JSON. */
+export interface Asking {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: unknown
+  /** The address of the peer. */
+  readonly from?: string
+}
+
+/** A gateway that is asked within the process, without a socket. */
+export interface Edge {
+  readonly gateway: Gateway
+  readonly clock: FakeClock
+  ask(path: string, asking?: Asking): Promise<Response>
+  /** Asks the demonstration model, as `from` or with a key. */
+  chat(asking?: Asking): Promise<Response>
+  /** Lets time pass second by second, so that what waits on promises between timers has its turn. */
+  pass(ms: number): Promise<void>
+  /** Every log line so far; the log writes them all when the gateway closes. */
+  log(): Promise<string[]>
+}
+
+const QUESTION = { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }] }
+
+/** Creates a gateway with the demonstration model, a fake clock, and this configuration besides. */
+export async function edgeOf(input: ConfigInput = {}, overrides: Overrides = {}): Promise<Edge> {
+  const clock = fakeClock()
+  let written = ''
+  const gateway = createGateway(configFrom({ gateway: { demo: true, discover: false }, ...input }), {
+    clock,
+    random: () => 0.5,
+    write: text => {
+      written += text
+    },
+    ...overrides,
+  })
+  await gateway.found
+  const ask = (path: string, { method = 'GET', headers = {}, body, from = '203.0.113.7' }: Asking = {}) => {
+    const request = new Request(`http://localhost:8000${path}`, {
+      method,
+      headers: { ...headers },
+      body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
+    })
+    return gateway.fetch(request, { address: from, idle() {} } satisfies Connection)
+  }
+  return {
+    gateway,
+    clock,
+    ask,
+    chat: asking => ask('/v1/chat/completions', { method: 'POST', body: QUESTION, ...asking }),
+    async pass(ms) {
+      for (let left = ms; left > 0; left -= 1000) {
+        clock.advance(Math.min(left, 1000))
+        await settled()
+      }
+    },
+    async log() {
+      await gateway.close()
+      return written.split('\n').filter(line => line !== '')
+    },
+  }
+}
+
+/** The error that an answer carries. */
+export async function errorOf(response: Response): Promise<Record<string, unknown>> {
+  const body = (await response.json()) as { readonly error: Record<string, unknown> }
+  return body.error
+}

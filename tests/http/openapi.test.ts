@@ -1,0 +1,64 @@
+import { describe, expect, test } from 'bun:test'
+import { createRoutes } from '#http/routes.ts'
+import type { Services } from '#http/services.ts'
+import { edgeOf } from './edge.ts'
+
+interface Described {
+  readonly operationId: string
+  readonly requestBody?: {
+    readonly content: Readonly<Record<string, { readonly examples?: Readonly<Record<string, { value: unknown }>> }>>
+  }
+}
+
+const table = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
+
+async function documented() {
+  const edge = await edgeOf({}, { clock: undefined })
+  const document = (await (await edge.ask('/openapi.json')).json()) as {
+    readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>
+  }
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, described]) => ({ method: method.toUpperCase(), path, ...described })),
+  )
+  return { edge, operations }
+}
+
+describe('the document that is served', () => {
+  test('has the operations of the table of routes, and no others', async () => {
+    const { operations } = await documented()
+
+    const inTable = table.flatMap(({ operation, method }) => (operation === null ? [] : [`${method} ${operation}`]))
+    expect(operations.map(({ method, operationId }) => `${method} ${operationId}`).toSorted()).toEqual(
+      [...new Set(inTable)].toSorted(),
+    )
+  })
+
+  test('names only paths that are served with their method', async () => {
+    const { edge, operations } = await documented()
+
+    for (const { method, path } of operations) {
+      const { status } = await edge.ask(path.replace('{id}', 'citadel-demo'), { method })
+
+      expect([200, 400], `${method} ${path}`).toContain(status)
+    }
+  })
+
+  test('gives examples that the demonstration model answers', async () => {
+    const { edge, operations } = await documented()
+    const examples = operations.flatMap(({ path, method, requestBody }) =>
+      Object.entries(requestBody?.content['application/json']?.examples ?? {}).map(([name, { value }]) => ({
+        name: `${method} ${path} ${name}`,
+        asking: { method, body: value },
+        path,
+      })),
+    )
+
+    expect(examples.length).toBeGreaterThanOrEqual(3)
+    for (const { name, path, asking } of examples) {
+      const response = await edge.ask(path, asking)
+
+      expect(response.status, name).toBe(200)
+      expect((await response.text()).length, name).toBeGreaterThan(0)
+    }
+  })
+})

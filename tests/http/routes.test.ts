@@ -1,0 +1,182 @@
+import { describe, expect, test } from 'bun:test'
+import { createRoutes } from '#http/routes.ts'
+import type { Services } from '#http/services.ts'
+import { edgeOf, errorOf } from './edge.ts'
+
+const table = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
+/** A path of each route as a client writes it. */
+const paths = [...new Set(table.map(route => route.path))].map(path =>
+  path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients'),
+)
+const posts = new Set(table.filter(route => route.method === 'POST').map(route => route.path))
+const BODIES: Readonly<Record<string, object>> = {
+  '/v1/chat/completions': { messages: [{ role: 'user', content: 'Hi' }] },
+  '/v1/completions': { prompt: 'Hi' },
+  '/v1/embeddings': { input: 'Hi' },
+}
+const bodyOf = (path: string) => ({ model: 'citadel-demo', ...BODIES[path] })
+
+describe('each route', () => {
+  test.each(paths)('%s takes its own method', async path => {
+    const edge = await edgeOf()
+
+    const asking = posts.has(path) ? { method: 'POST', body: bodyOf(path) } : {}
+
+    expect((await edge.ask(path, asking)).status).toBe(200)
+  })
+
+  test.each(paths)('%s names the methods that it takes when it is asked with another one', async path => {
+    const edge = await edgeOf()
+    const [own, allow] = posts.has(path) ? ['POST', 'POST, OPTIONS'] : ['GET', 'GET, HEAD, OPTIONS']
+    const taken = own === 'GET' ? ['GET', 'HEAD'] : ['POST']
+
+    for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(each => !taken.includes(each))) {
+      const response = await edge.ask(path, { method })
+
+      expect(response.status, method).toBe(405)
+      expect(response.headers.get('allow'), method).toBe(allow)
+      if (method !== 'HEAD') expect((await errorOf(response)).code).toBe('method_not_allowed')
+    }
+  })
+
+  test.each(paths)('%s answers OPTIONS of a program with its methods', async path => {
+    const edge = await edgeOf()
+
+    const response = await edge.ask(path, { method: 'OPTIONS' })
+
+    expect(response.status).toBe(204)
+    expect(response.headers.get('allow')).toBe(posts.has(path) ? 'POST, OPTIONS' : 'GET, HEAD, OPTIONS')
+    expect(await response.text()).toBe('')
+  })
+
+  test.each(paths.filter(path => path !== '/'))(
+    '%s is served with a slash at its end, without a redirect',
+    async path => {
+      const edge = await edgeOf()
+      const asking = posts.has(path) ? { method: 'POST', body: bodyOf(path) } : {}
+
+      expect((await edge.ask(`${path}/`, asking)).status).toBe(200)
+    },
+  )
+
+  test.each(paths.filter(path => path.startsWith('/v1/')))('%s is served without /v1 too', async path => {
+    const edge = await edgeOf()
+    const asking = posts.has(path) ? { method: 'POST', body: bodyOf(path) } : {}
+
+    for (const twin of [path.slice(3), `${path.slice(3)}/`]) expect((await edge.ask(twin, asking)).status).toBe(200)
+  })
+
+  test.each(paths.filter(path => !posts.has(path)))('%s answers HEAD like GET, without a body', async path => {
+    const edge = await edgeOf()
+
+    const [got, head] = [await edge.ask(path), await edge.ask(path, { method: 'HEAD' })]
+
+    expect(head.status).toBe(200)
+    expect(head.headers.get('content-type')).toBe(got.headers.get('content-type'))
+    expect(await head.text()).toBe('')
+  })
+})
+
+describe('a path that is none', () => {
+  test.each([
+    '/nowhere',
+    '/v1',
+    '/v1/',
+    '/V1/models',
+    '/v1/Models',
+    '//v1/models',
+    '/v1//models',
+    '/v1/models;a=b',
+    '/v1%2Fmodels',
+    '/metrics%00',
+    '/v1/chat',
+    '/v1/chat/completions/more',
+    '/management/keys',
+    '/docs/nowhere',
+    '/docs/..%2f..%2fetc%2fpasswd',
+    '/docs/assets/..%2f..%2fpackage.json',
+    '/constructor',
+    '/__proto__',
+  ])('%s is not found', async path => {
+    const edge = await edgeOf()
+
+    for (const method of ['GET', 'POST']) {
+      const response = await edge.ask(path, { method })
+
+      expect([404, 405]).toContain(response.status)
+      expect(response.headers.get('content-type')).toBe('application/json')
+    }
+  })
+
+  test('is told from a base URL that ends in /v1 twice', async () => {
+    const edge = await edgeOf()
+
+    const response = await edge.ask('/v1/v1/chat/completions', { method: 'POST', body: {} })
+
+    expect(response.status).toBe(404)
+    expect((await errorOf(response)).message).toContain('/v1 once')
+  })
+
+  test('is shown back only in part', async () => {
+    const edge = await edgeOf()
+
+    const { message } = await errorOf(await edge.ask(`/${'a'.repeat(5000)}`))
+
+    expect(String(message).length).toBeLessThan(400)
+  })
+})
+
+describe('the name of a model in a path', () => {
+  const names = ['org/model', 'mixtral:8x7b', 'a/b/c:latest', 'mail@model+1']
+  const models = Object.fromEntries(names.map(name => [name, { endpoint: 'http://127.0.0.1:9' }]))
+
+  test.each(names)('may be %s, plain or escaped', async name => {
+    const edge = await edgeOf({ models })
+
+    for (const path of [`/v1/models/${name}`, `/v1/models/${encodeURIComponent(name)}`, `/models/${name}/`]) {
+      const response = await edge.ask(path)
+
+      expect(response.status, path).toBe(200)
+      expect(await response.json()).toMatchObject({ id: name, object: 'model' })
+    }
+  })
+
+  test('that is none gives the closest ones', async () => {
+    const edge = await edgeOf({ models })
+
+    const response = await edge.ask('/v1/models/mixtral:8x7')
+
+    expect(response.status).toBe(404)
+    expect(await errorOf(response)).toMatchObject({
+      code: 'model_not_found',
+      param: 'model',
+      message: expect.stringContaining('"mixtral:8x7b"'),
+    })
+  })
+
+  test.each(['%', '%zz', '%E0%A4%A', 'a%00b', '..%2f..'])('that cannot be read (%s) is not found', async name => {
+    const edge = await edgeOf({ models })
+
+    expect((await edge.ask(`/v1/models/${name}`)).status).toBe(404)
+  })
+})
+
+test('the health page and the metrics are also where the operator wants them', async () => {
+  const edge = await edgeOf({ monitoring: { health_check_endpoint: '/status/up', metrics_endpoint: '/internal/prom' } })
+
+  const [health, metrics] = [await edge.ask('/status/up'), await edge.ask('/internal/prom')]
+
+  expect(await health.json()).toMatchObject({ status: 'healthy' })
+  expect(await metrics.text()).toContain('gateway_build_info')
+  for (const path of ['/health', '/metrics', '/status/up/']) expect((await edge.ask(path)).status).toBe(200)
+})
+
+test.each(['/', '/health', '/v1/models', '/livez', '/docs'])(
+  'a health page at %s, where something else stands, takes nothing away',
+  async path => {
+    const edge = await edgeOf({ monitoring: { health_check_endpoint: path } })
+
+    expect((await edge.ask('/health')).status).toBe(200)
+    expect((await edge.ask('/v1/models')).status).toBe(200)
+  },
+)
