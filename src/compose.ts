@@ -155,7 +155,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     later: first.then(async how => (how === 'whole' ? null : looked.then(() => reportFleet(fleet, env)))),
     metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
     reload(next) {
-      edge = composeEdge(next, clock)
+      // Whom to admit follows from where the gateway listens, and that changes only with a restart.
+      edge = composeEdge({ ...next, service: { ...next.service, host: config.service.host } }, clock)
       fleet.replace(declarationOf(next, env))
       log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
       journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })

@@ -4,6 +4,11 @@ import type { Listener } from '#src/server.ts'
 import { VERSION } from '#src/version.ts'
 import type { Settled } from './options.ts'
 
+/** What is reached as `localhost`. */
+const LOCAL: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1', '0.0.0.0', '::'])
+
+const KEY = "-H 'authorization: Bearer YOUR-KEY' "
+
 /** The first lines of a start: what runs where, what was found, what was not and why, and what to type next. */
 export function banner(options: {
   readonly listener: Listener
@@ -12,7 +17,7 @@ export function banner(options: {
   readonly settled: Settled
 }): string {
   const { listener, found, settled } = options
-  const address = `http://localhost:${listener.port}`
+  const address = LOCAL.has(settled.config.service.host) ? `http://localhost:${listener.port}` : listener.url
   const from =
     settled.configFiles.length > 0 ? settled.configFiles.join(', ') : 'no configuration file: looked around instead'
   const lines = [
@@ -29,7 +34,7 @@ export function banner(options: {
         ]
       : []),
     row('docs', `${address}/docs`),
-    row('try', `curl -N ${address}/v1/chat/completions -d '${tryBody(found)}'`),
+    row('try', `curl -N ${address}/v1/chat/completions ${needsKey(settled) ? KEY : ''}-d '${tryBody(found)}'`),
   ]
   return lines.join('\n')
 }
@@ -48,7 +53,11 @@ function tryBody(found: FleetReport): string {
     model: found.firstModel ?? 'auto',
     stream: true,
     messages: [{ role: 'user', content: 'Hello!' }],
-  })
+  }).replaceAll("'", "'\\''")
+}
+
+function needsKey({ config: { auth } }: Settled): boolean {
+  return auth.mode === 'required' || (auth.mode === 'auto' && auth.keys.length + auth.admin_keys.length > 0)
 }
 
 function isExposed({ config }: Settled): boolean {

@@ -18,7 +18,7 @@ const COMMANDS: Readonly<
 }
 
 const [name = 'help', ...args] = process.argv.slice(2)
-const command = COMMANDS[name]
+const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
 if (command !== undefined) {
   // Not awaited at top level: with a pending await there the runtime would only log what nobody caught.
   void command.run(args).then(

@@ -57,17 +57,12 @@ async function run(options: Options, settled: Settled): Promise<number> {
     host: service.host,
     port: service.port,
     keepAliveSeconds: service.keep_alive / 1000,
-    bodyBytesMax: service.max_body,
     handle: gateway.fetch,
   })
   const readyMs = Math.round(performance.now())
-  const found = await gateway.found
-  console.error(banner({ listener, readyMs, found, settled }))
   const metricsListener = serveMetrics(config.monitoring.prometheus_port, service.host, gateway)
   const stopReloading = reloadOnChange(options, settled, gateway)
-  void gateway.later.then(report => {
-    for (const line of report === null ? [] : reportLines(report)) console.error(line)
-  })
+  // Before the first line: whoever reads it may send a signal at once.
   drainOnSignal({
     gateway,
     listener,
@@ -76,6 +71,11 @@ async function run(options: Options, settled: Settled): Promise<number> {
       stopReloading()
       metricsListener?.stop()
     },
+  })
+  const found = await gateway.found
+  console.error(banner({ listener, readyMs, found, settled }))
+  void gateway.later.then(report => {
+    for (const line of report === null ? [] : reportLines(report)) console.error(line)
   })
   return EXIT.ok
 }

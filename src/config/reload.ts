@@ -8,10 +8,15 @@ const settledAtStart = [
   'service.workers',
   'service.tls',
   'service.data_dir',
+  'service.keep_alive',
+  'service.drain_delay',
+  'service.drain_timeout',
   'database',
   'redis',
   'vectors',
   'monitoring.prometheus_port',
+  'monitoring.metrics_endpoint',
+  'monitoring.health_check_endpoint',
 ] as const
 
 /** Names the changed keys that take effect only at the next start. */

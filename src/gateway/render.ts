@@ -128,6 +128,7 @@ function isUsageOnly(frame: DataFrame): boolean {
 }
 
 function heartbeat(clock: Clock, ms: number, beat: () => void): () => void {
+  if (ms === 0) return () => {}
   let disarm = clock.after(ms, run)
   function run(): void {
     beat()

@@ -18,6 +18,20 @@ export function text(exchange: Exchange, body: string, type: string, status = 20
   return new Response(body, { status, headers })
 }
 
+/** Answers with a file, compressed like text when its type is text. */
+export async function file(
+  exchange: Exchange,
+  found: { readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array },
+): Promise<Response> {
+  const { headers } = exchange
+  Object.assign(headers, found.headers)
+  const isText = /^(?:text\/|application\/(?:json|javascript)|image\/svg)/.test(headers['content-type'] ?? '')
+  if (isText && found.body.byteLength > COMPRESS_CHARACTERS_MIN && acceptsGzip(exchange.request)) {
+    return compressed(exchange, found.body, 200)
+  }
+  return new Response(found.body as Uint8Array<ArrayBuffer>, { headers })
+}
+
 /** Answers with server-sent events: never compressed, never cached, never held back by a proxy. */
 export function eventStream(exchange: Exchange, body: ReadableStream<Uint8Array>): Response {
   const { headers } = exchange
@@ -37,7 +51,7 @@ function acceptsGzip(request: Request): boolean {
   return accepted !== null && /(?:^|,)\s*gzip\s*(?=[;,]|$)(?!;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(accepted)
 }
 
-async function compressed(exchange: Exchange, body: string, status: number): Promise<Response> {
+async function compressed(exchange: Exchange, body: string | Uint8Array, status: number): Promise<Response> {
   const { headers } = exchange
   headers['content-encoding'] = 'gzip'
   varyBy(exchange, 'Accept-Encoding')

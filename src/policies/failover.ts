@@ -1,7 +1,8 @@
-import type { Candidate, Router, Slots } from '#core/attempt.ts'
+import type { Candidate, Router, Slot, Slots } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import { type AttemptSummary, GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
+import type { Scope } from '#core/scope.ts'
 import type { States } from '#core/servers.ts'
 
 /** The shortest time that a target which limits its callers is left alone, in milliseconds. */
@@ -23,7 +24,8 @@ export function failover(deps: {
     const failures: Failure[] = []
     let rest = plan.candidates
     while (rest.length > 0 && failures.length < deps.maxAttempts) {
-      const slot = await take(deps.slots, rest, scope, failures)
+      const place = take(deps.slots, rest, scope, failures)
+      const slot = place instanceof Promise ? await place : place
       const { candidate } = slot
       rest = rest.filter(other => other !== candidate)
       const last = failures.at(-1)
@@ -65,17 +67,20 @@ interface Failure {
   readonly ms: number
 }
 
-async function take(
+/** A place at the first candidate that has one; without a promise where none is needed. */
+function take(
   slots: Slots,
   rest: readonly Candidate[],
-  scope: Parameters<Slots['take']>[1],
+  scope: Scope,
   failures: readonly Failure[],
-) {
+): Slot | Promise<Slot> {
+  // A full house behind a failure is not the story: the failure is.
+  const refused = (thrown: unknown) => (failures.length > 0 ? exhausted(failures) : thrown)
   try {
-    return await slots.take(rest, scope)
+    const place = slots.take(rest, scope)
+    return place instanceof Promise ? place.catch(thrown => Promise.reject(refused(thrown))) : place
   } catch (thrown) {
-    // A full house behind a failure is not the story: the failure is.
-    throw failures.length > 0 ? exhausted(failures) : thrown
+    throw refused(thrown)
   }
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { needsRestart } from '#config/reload.ts'
 import { composeProblems } from '#src/fleet-config.ts'
 import { configFrom } from '#src/index.ts'
 import { complaints, loadText } from '#tests/support/config-texts.ts'
@@ -113,6 +114,16 @@ describe('the kind of a server', () => {
     expect(problem).toStartWith('gateway.yaml:2:20  servers.0.kind: expected one of openai, ')
     expect(problem).toEndWith('got "olama", did you mean "ollama"?')
   })
+})
+
+test.each([
+  { service: { keep_alive: '5s' } },
+  { service: { drain_delay: '1s' } },
+  { service: { drain_timeout: '1s' } },
+  { monitoring: { metrics_endpoint: '/prom' } },
+  { monitoring: { health_check_endpoint: '/up' } },
+])('%j is settled at the start, so that a change of it waits for the next one', input => {
+  expect(needsRestart(configFrom(), configFrom(input))).toHaveLength(1)
 })
 
 test('the display name of a model is what lists show', () => {

@@ -57,6 +57,14 @@ describe('the Host header', () => {
     },
   )
 
+  test('is judged by where the gateway listens, also after a reload that names another address', async () => {
+    const edge = await edgeOf()
+
+    edge.gateway.reload(configFrom({ gateway: { demo: true, discover: false }, ...PUBLIC }))
+
+    expect((await edge.ask('/v1/models', { headers: { host: 'evil.example' } })).status).toBe(400)
+  })
+
   test('is that of the URL for a request that never was on a socket', async () => {
     const gateway = createGateway(configFrom({ gateway: { demo: true } }))
 

@@ -78,6 +78,16 @@ test('a stream is never compressed, cached or held back', async () => {
   await stream?.cancel()
 })
 
+test('a stream has no pings where the heartbeat is 0', async () => {
+  const edge = await edgeOf({ streams: { heartbeat: 0 } }, { clock: undefined })
+  const body = { model: 'citadel-demo', stream: true, messages: [{ role: 'user', content: 'Hi' }] }
+
+  const text = await (await edge.chat({ body })).text()
+
+  expect(text).not.toContain(': ping')
+  expect(text).toEndWith('data: [DONE]\n\n')
+})
+
 test.each(['/openapi.json', '/schema.json', '/metrics', '/docs'])('%s is compressed', async path => {
   const edge = await edgeOf()
 

@@ -45,7 +45,6 @@ export async function startGateway(input: Tree, overrides: Overrides = {}): Prom
     host: config.service.host,
     port: 0,
     keepAliveSeconds: config.service.keep_alive / 1000,
-    bodyBytesMax: config.service.max_body,
     handle: gateway.fetch,
   })
   return {

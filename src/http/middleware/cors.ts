@@ -5,8 +5,9 @@ import { hostOf, isOwn } from './admit.ts'
 const PREFLIGHT_SECONDS = '86400'
 const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 const EXPOSED =
-  'x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, ' +
-  'x-ratelimit-reset-requests, x-citadel-model, x-citadel-server, x-citadel-attempts, x-citadel-cache, server-timing'
+  'x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, ' +
+  'x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-citadel-model, x-citadel-server, ' +
+  'x-citadel-attempts, x-citadel-cache, x-citadel-overhead-ms, server-timing'
 
 /** Answers preflights and marks answers for pages of admitted origins.
  *

@@ -1,6 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
 import type { Exchange, Handler } from '../exchange.ts'
-import { json, text, varyBy } from '../reply.ts'
+import { file, json, text, varyBy } from '../reply.ts'
 import type { Route } from '../routes.ts'
 import type { Services } from '../services.ts'
 
@@ -44,7 +44,7 @@ export function docsPage(services: Services): Handler {
     if (found === null)
       throw new GatewayError('not_found', `There is no page of the documentation at /docs/${name.slice(0, 100)}.`)
     if ('status' in found) return html(c.env, found)
-    return new Response(found.body as Uint8Array<ArrayBuffer>, { headers: { ...c.env.headers, ...found.headers } })
+    return file(c.env, found)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Endpoint } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
+import type { RequestRecord } from '#core/record.ts'
 import type { Wishes } from '#gateway/pipeline.ts'
 import { parseTraceparent } from '#lib/traceparent.ts'
 import { readBody } from '../body.ts'
@@ -45,6 +46,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
       headers['x-citadel-model'] = live.model.name
       headers['x-citadel-server'] = live.target.server.id
       headers['x-citadel-attempts'] = String(record.attempts.length)
+      if (edge.fullHeaders) tellTimes(headers, record, services.clock.now())
       if (typeof body === 'string') {
         rearm()
         return json(exchange, body)
@@ -60,6 +62,14 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
       beat()
     }
   }
+}
+
+/** Where the time went until now: the gateway's own, the server's, and until the first content. */
+function tellTimes(headers: Record<string, string>, record: RequestRecord, now: number): void {
+  const own = record.dialledAt - record.startedNow
+  const upstream = (record.answeredAt || now) - record.dialledAt
+  headers['x-citadel-overhead-ms'] = (now - record.startedNow - upstream).toFixed(1)
+  headers['server-timing'] = `gateway;dur=${own.toFixed(1)}, upstream;dur=${upstream.toFixed(1)}`
 }
 
 function endStream(exchange: Exchange, services: Services): void {
