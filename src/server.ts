@@ -24,6 +24,23 @@ export class PortTaken extends Error {
   }
 }
 
+/** The address cannot be listened on at all. */
+export class CannotListen extends Error {
+  constructor(host: string, port: number, why: string, cause: unknown) {
+    super(`cannot listen on ${host}, port ${port}: ${why}. Set service.host or --host to an address of this machine`, {
+      cause,
+    })
+    this.name = 'CannotListen'
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EADDRNOTAVAIL: 'this machine does not have that address',
+  EINVAL: 'that is no address of this machine',
+  ENOTFOUND: 'no such host is known',
+  EACCES: 'this user may not use that port',
+}
+
 /** The longest idle time that the runtime knows, in seconds. */
 const IDLE_SECONDS_MAX = 255
 
@@ -58,7 +75,8 @@ export function listen(options: {
       kill: () => server.stop(true),
     }
   } catch (thrown) {
-    if ((thrown as { code?: unknown }).code !== 'EADDRINUSE') throw thrown
+    const code = (thrown as { code?: unknown }).code
+    if (code !== 'EADDRINUSE') throw new CannotListen(host, port, REASONS[String(code)] ?? String(code), thrown)
     throw new PortTaken(port, nextFreePort(host, port + 1))
   }
 }

@@ -2,7 +2,7 @@ import { ConfigError } from '#config/problems.ts'
 import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
 import { createGateway, type Gateway } from '#src/index.ts'
-import { type Listener, listen, PortTaken } from '#src/server.ts'
+import { CannotListen, type Listener, listen, PortTaken } from '#src/server.ts'
 import { banner, reportLines } from './banner.ts'
 import { drainOnSignal } from './drain.ts'
 import { serveMetrics } from './metrics-port.ts'
@@ -36,6 +36,7 @@ export async function start(args: readonly string[]): Promise<number> {
   } catch (thrown) {
     if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
     if (thrown instanceof PortTaken) return fail(portAdvice(thrown), EXIT.unavailable)
+    if (thrown instanceof CannotListen) return fail(thrown.message, EXIT.unavailable)
     throw thrown
   }
 }
@@ -101,15 +102,13 @@ function portAdvice({ port, nextFree }: PortTaken): string {
 
 /** Reloads when a file has changed or on SIGHUP; a configuration that is wrong changes nothing. */
 function reloadOnChange(options: Options, first: Settled, gateway: Gateway): () => void {
-  let current = first
   const reload = async () => {
     try {
       const next = await settle(options)
-      const restart = needsRestart(current.config, next.config)
+      const restart = needsRestart(first.config, next.config)
       for (const warning of next.warnings) gateway.warn(warning)
       gateway.reload(next.config)
       if (restart.length > 0) gateway.warn(`changed, but taken over only by a restart: ${restart.join(', ')}`)
-      current = next
     } catch (thrown) {
       gateway.reloadFailed(thrown instanceof ConfigError ? thrown.format() : String(thrown))
     }

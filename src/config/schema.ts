@@ -44,9 +44,6 @@ export type ConfigInput = z.input<typeof configSchema>
 
 export type ServerConfig = Config['servers'][number]
 export type ModelConfig = Config['models'][string]
-export type TargetConfig = ModelConfig['targets'][number]
-export type KeyConfig = Config['auth']['keys'][number]
-export type LimitConfig = Config['limits']['per_model'][string]
 
 /** Completes one server entry with its defaults. */
 export function parseServer(input: z.input<typeof server>): ServerConfig {

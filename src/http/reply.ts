@@ -14,7 +14,11 @@ export function json(exchange: Exchange, body: unknown, status = 200): Response 
 export function text(exchange: Exchange, body: string, type: string, status = 200): Response | Promise<Response> {
   const { headers } = exchange
   headers['content-type'] = type
-  if (body.length > COMPRESS_CHARACTERS_MIN && acceptsGzip(exchange.request)) return compressed(exchange, body, status)
+  if (body.length > COMPRESS_CHARACTERS_MIN) {
+    if (acceptsGzip(exchange.request)) return compressed(exchange, body, status)
+    // Answers to anything else are not kept by shared caches.
+    if (exchange.request.method === 'GET') varyBy(exchange, 'Accept-Encoding')
+  }
   return new Response(body, { status, headers })
 }
 

@@ -33,6 +33,9 @@ const MESSAGES: Partial<Record<Code, string>> = {
   upstream_invalid_response: 'The model server sent an answer that could not be read.',
 }
 
+/** A kept connection that the server has closed meanwhile is reset as soon as it is used; servers that keep theirs for
+ * a few seconds only do that all day. Within this time, in milliseconds, such a request is sent again, on a new one. */
+const STALE_MS = 1000
 /** The largest body that is taken in one piece. */
 const PIECE_BYTES_MAX = 1024 * 1024
 
@@ -48,6 +51,8 @@ export function createFetchTransport(options: {
   readonly canConnect?: (host: string, port: number, ms: number) => Promise<boolean>
 }): Transport {
   const { clock, fetch: send = fetch as Fetch, canConnect = dial } = options
+  // Places that have answered, so that the next request may go out on a connection that was kept.
+  const answered = new Set<string>()
 
   return async (outgoing, scope, clocks) => {
     if (scope.ended !== null) throw scope.ended
@@ -67,14 +72,24 @@ export function createFetchTransport(options: {
         if (!stands) fail(unreachable())
       })
     })
+    const sentAt = clock.now()
+    const init = {
+      method: outgoing.method,
+      headers: outgoing.headers,
+      body: outgoing.body,
+      signal: controller.signal,
+      redirect: 'manual' as const,
+    }
     try {
-      const response = await send(outgoing.url, {
-        method: outgoing.method,
-        headers: outgoing.headers,
-        body: outgoing.body,
-        signal: controller.signal,
-        redirect: 'manual',
-      })
+      let response: Response
+      try {
+        response = await send(outgoing.url, init)
+      } catch (thrown) {
+        const stale = failure === null && isReset(thrown) && clock.now() - sentAt < STALE_MS
+        if (!stale || !answered.delete(outgoing.url)) throw thrown
+        response = await send(outgoing.url, { ...init, keepalive: false })
+      }
+      answered.add(outgoing.url)
       return incoming(response, controller, { scope, leave, watch: run => clock.after(clocks.idle, run) })
     } catch (thrown) {
       leave()
@@ -174,6 +189,10 @@ function incoming(response: Response, controller: AbortController, { scope, leav
   }
 
   return { head, read, text, close }
+}
+
+function isReset(thrown: unknown): boolean {
+  return (thrown as { code?: unknown } | null)?.code === 'ECONNRESET'
 }
 
 function networkError(thrown: unknown): GatewayError {

@@ -7,7 +7,7 @@ import { mayCall, type Resolution, resolveModels } from './candidates.ts'
 import type { Lineup, Lineups } from './lineup.ts'
 import { noneAvailable } from './panic.ts'
 import { explicit } from './strategies/explicit.ts'
-import { strategyFor } from './strategies/index.ts'
+import { STRATEGIES, strategyFor } from './strategies/index.ts'
 import { byLoad, type Strategy, type StrategyContext } from './strategies/strategy.ts'
 
 /** What planning needs besides the call and the fleet. */
@@ -58,7 +58,7 @@ export function plan(
   const tiers = free && !restricted ? lineup.tiers : narrow(lineup, resolution, call, wishes.server)
   const fallbacks = fallbacksFor(call, snapshot, { lineup, lineups: deps.lineups, models: resolution.models, free })
   const named = resolution.target !== null
-  const strategy = named ? explicit : strategyFor(wishes.strategy ?? snapshot.settings.algorithm).strategy
+  const strategy = named ? explicit : chosenStrategy(wishes.strategy, snapshot.settings.algorithm)
   const context = { states, random: deps.random, turns: lineup.turns, now, strategy }
   let candidates: Candidates = []
   for (const tier of tiers) candidates = append(candidates, tier, context)
@@ -68,6 +68,20 @@ export function plan(
   }
   const [first] = candidates
   return { model: first?.model ?? (resolution.models[0] as Model), strategy: strategy.name, candidates }
+}
+
+/** The strategy that a call asks for, or the configured one. */
+function chosenStrategy(wished: string | null, configured: string): Strategy {
+  const { strategy, substituted } = strategyFor(wished ?? configured)
+  // Of the configuration the substitute was announced at the start; who asks for one call wants to know.
+  if (wished === null || !substituted) return strategy
+  throw new GatewayError(
+    'invalid_request',
+    `The strategy "${wished.slice(0, 64)}" is not one of ${[...STRATEGIES.keys()].join(', ')}.`,
+    {
+      param: 'x-citadel-strategy',
+    },
+  )
 }
 
 interface Moment extends StrategyContext {

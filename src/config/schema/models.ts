@@ -25,7 +25,7 @@ export const server = z
     max_concurrent: integer().default(0).describe('Requests at once; 0 for no limit.'),
     timeouts: timeoutOverrides,
     api_key: secret().nullable().default(null).describe('The key that the server asks for.'),
-    api_keys: z.array(secret()).default([]).describe('Several keys, used in turn.'),
+    api_keys: z.array(secret()).default([]).describe('Several keys; the first one is used until rotation is built.'),
     api_key_file: text().nullable().default(null).describe('A file that holds the key.'),
     headers: z.record(z.string(), secret()).default({}).describe('Headers sent with every request to the server.'),
   })
