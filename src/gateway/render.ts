@@ -86,7 +86,9 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
 
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const stopBeating = heartbeat(clock, deps.heartbeatMs, () => controller.enqueue(encoder.encode(PING)))
+      const stopBeating = heartbeat(clock, deps.heartbeatMs, () => {
+        if (!ended) controller.enqueue(encoder.encode(PING))
+      })
       try {
         const text = await read()
         stopBeating()

@@ -46,6 +46,7 @@ export function readUpstream(options: {
   let state = reducer.start()
   let skipped = 0
   let over = false
+  let draining = false
 
   function eventsOf(bytes: Uint8Array): StreamEvent[] {
     try {
@@ -103,17 +104,23 @@ export function readUpstream(options: {
   /** Reads the end of the body behind the answer, so that the connection can serve again. */
   function drain(): void {
     over = true
+    draining = true
     quiet.shorten()
     const rest = async () => {
       while ((await quiet.read()) !== null);
     }
-    rest().then(close, close)
+    rest().then(stop, stop)
+  }
+
+  function stop(): void {
+    quiet.stop()
+    incoming.close()
   }
 
   function close(): void {
     over = true
-    quiet.stop()
-    incoming.close()
+    // What is behind a whole answer is read to its end, for a second at most.
+    if (!draining) stop()
   }
 
   return { next, close }

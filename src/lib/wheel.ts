@@ -16,7 +16,7 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
     for (const due of dueKeys(buckets, last, current)) {
       const bucket = buckets.get(due)
       buckets.delete(due)
-      if (bucket !== undefined) for (const entry of bucket) entry.run()
+      if (bucket !== undefined) for (const entry of bucket) runAlone(entry.run)
     }
     last = current
     schedule()
@@ -41,6 +41,17 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
       const held = buckets.get(due)
       if (held?.delete(entry) && held.size === 0) buckets.delete(due)
     }
+  }
+}
+
+/** Runs what is due; that one fails must not cost the others their time. */
+function runAlone(run: () => void): void {
+  try {
+    run()
+  } catch (thrown) {
+    queueMicrotask(() => {
+      throw thrown
+    })
   }
 }
 

@@ -6,10 +6,11 @@ import {
   SERVER_KEY,
   startGateway,
   startModelServer,
+  type TestGateway,
   type Tree,
 } from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
-import { bytes, cut, hang, head, html, json, reset, type Steps, sse } from '#tests/support/upstream.ts'
+import { bytes, cut, gate, hang, head, html, json, reset, type Steps, sse } from '#tests/support/upstream.ts'
 
 /** What a server says that should never be heard outside: an address and a key of the inside. */
 const STORY = `backend http://10.1.2.3:8000 refused ${SERVER_KEY}`
@@ -125,6 +126,7 @@ describe.each(cases)('$title', ({ script, stream, code, status }) => {
     expect(answeredBy(response)).toEqual([200, 'chat', 'b', '2'])
     expect(contentOf(text, stream)).toBe('Hello there!')
     expect([broken.calls.length, sound.calls.length]).toEqual([1, 1])
+    expect(await inFlightOf(gateway)).toEqual([0, 0])
   })
 
   test('falls back to the next model', async () => {
@@ -248,6 +250,45 @@ test('a limited server says when it can be asked again, and is left alone until 
   expect(server.calls).toHaveLength(1)
 })
 
+test('a call may name its own fallbacks, which no server hears of', async () => {
+  await using broken = await startModelServer(openAiError(500, STORY, null))
+  await using sound = await startModelServer(openAiScript())
+  const models = Object.fromEntries(
+    ['chat', 'spare'].map((name, at) => [name, { targets: [{ server: 'ab'[at], model: name }] }]),
+  )
+  await using gateway = await startGateway(configOf([broken, sound], { models }))
+
+  const { response } = await ask(gateway.chat({ fallbacks: ['spare'] }), [broken, sound])
+
+  expect(answeredBy(response)).toEqual([200, 'spare', 'b', '2'])
+  for (const server of [broken, sound]) expect(server.calls[0]?.json()).not.toHaveProperty('fallbacks')
+})
+
+test('a server that is full is passed over, and when all are, the caller is told to wait', async () => {
+  const busy = gate()
+  await using full = await startModelServer([busy, json(200, WHOLE)])
+  await using sound = await startModelServer(openAiScript())
+  const limited = (servers: readonly ModelServer[]) => {
+    const config = configOf(servers)
+    const [first, ...rest] = config.servers as readonly object[]
+    return { ...config, servers: [{ ...first, max_concurrent: 1 }, ...rest] }
+  }
+  await using alone = await startGateway(limited([full]))
+  await using gateway = await startGateway(limited([full, sound]))
+
+  const running = [alone.chat(), gateway.chat()]
+  await full.called(2)
+  const refused = await ask(alone.chat(), [full])
+  const others = await Promise.all([gateway.chat(), gateway.chat()])
+  busy.open()
+  const answers = await Promise.all(running)
+
+  expect([refused.response.status, JSON.parse(refused.text).error.code]).toEqual([429, 'queue_full'])
+  expect(Number(refused.response.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(others.map(response => response.headers.get('x-citadel-server'))).toEqual(['b', 'b'])
+  expect(answers.map(response => response.status)).toEqual([200, 200])
+})
+
 test('no more servers are asked than the configuration allows', async () => {
   await using server = await startModelServer(openAiError(500, STORY, null))
   await using gateway = await startGateway(configOf(Array.from({ length: 6 }, () => server)))
@@ -277,6 +318,13 @@ async function ask(asked: Promise<Response>, servers: readonly ModelServer[]) {
     expect(told).not.toContain(secret)
   }
   return { response, text }
+}
+
+/** The calls that each server is at work on, as the gateway counts them. */
+async function inFlightOf(gateway: TestGateway): Promise<number[]> {
+  const health = await (await fetch(`${gateway.url}/health/detailed`)).json()
+  const { servers } = health as { readonly servers: readonly { readonly in_flight: number }[] }
+  return servers.map(server => server.in_flight)
 }
 
 function answeredBy(response: Response) {
