@@ -65,8 +65,16 @@ export type Attempt = (attempt: {
 /** Wraps the attempts at one target. */
 export type Policy = (next: Attempt) => Attempt
 
+/** The attempts of one call: one budget and one memory of failures over all its targets. */
+export interface Run {
+  /** The next committed answer. Called again after an answer broke off, it goes on with what is left to try.
+   *
+   * @throws GatewayError when nothing is left, with every attempt. */
+  next(): Promise<Live>
+}
+
 /** Chooses among targets and decides what follows a failure. */
-export type Router = (attempt: Attempt) => (call: Call, plan: Plan, scope: Scope, trail: Trail) => Promise<Live>
+export type Router = (attempt: Attempt) => (call: Call, plan: Plan, scope: Scope, trail: Trail) => Run
 
 /** Collects what each attempt did, in order. */
 export interface Trail {

@@ -57,7 +57,10 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
     const own = wishes.timeoutMs === null ? scope : scope.child({ within: wishes.timeoutMs })
     const call = parseCall(request.endpoint, request.text, { caller: request.caller, traceparent: record.traceparent })
     record.stream = call.stream
-    const settle = once((error: GatewayError | null) => settleCall(record, call, error, deps.clock))
+    const settle = once((error: GatewayError | null) => {
+      settleCall(record, call, error, deps.clock)
+      if (own !== scope) own.close()
+    })
     try {
       const snapshot = deps.snapshot()
       const plan = deps.plan(call, snapshot, request.wishes)
@@ -96,7 +99,7 @@ function takeOff(
       return entry
     },
   }
-  return startFlight(own => run(call, plan, own, trail), scope, !call.stream)
+  return startFlight(own => run(call, plan, own, trail).next(), scope, !call.stream)
 }
 
 async function render(

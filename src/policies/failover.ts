@@ -1,4 +1,4 @@
-import type { Candidate, Router, Slot, Slots } from '#core/attempt.ts'
+import type { Candidate, Live, Router, Slot, Slots } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import { type AttemptSummary, GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
@@ -20,44 +20,49 @@ export function failover(deps: {
   readonly journal: Journal
   readonly maxAttempts: number
 }): Router {
-  return attempt => async (call, plan, scope, trail) => {
+  return attempt => (call, plan, scope, trail) => {
     const failures: Failure[] = []
     let rest = plan.candidates
-    while (rest.length > 0 && failures.length < deps.maxAttempts) {
-      const place = take(deps.slots, rest, scope, failures)
-      const slot = place instanceof Promise ? await place : place
-      const { candidate } = slot
-      rest = rest.filter(other => other !== candidate)
-      const last = failures.at(-1)
-      if (last !== undefined && candidate.model !== last.candidate.model) {
-        deps.journal.note({
-          type: 'fallback-taken',
-          from: last.candidate.model.name,
-          to: candidate.model.name,
-          reason: last.error.code,
-        })
+
+    async function next(): Promise<Live> {
+      while (rest.length > 0 && failures.length < deps.maxAttempts) {
+        const place = take(deps.slots, rest, scope, failures)
+        const slot = place instanceof Promise ? await place : place
+        const { candidate } = slot
+        rest = rest.filter(other => other !== candidate)
+        const last = failures.at(-1)
+        if (last !== undefined && candidate.model !== last.candidate.model) {
+          deps.journal.note({
+            type: 'fallback-taken',
+            from: last.candidate.model.name,
+            to: candidate.model.name,
+            reason: last.error.code,
+          })
+        }
+        const entry = trail.begin(candidate)
+        // A plain attempt ends by itself; a stream may have to be stopped by the commit gate alone.
+        const own = call.stream ? scope.child() : scope
+        try {
+          const live = await attempt({ call, slot, scope: own, number: failures.length + 1 })
+          entry.result = 'ok'
+          entry.ms = deps.clock.now() - entry.startedAt
+          return live
+        } catch (thrown) {
+          const error = scope.ended ?? own.ended ?? toGatewayError(thrown)
+          if (own !== scope) own.cancel(error)
+          slot.release()
+          entry.result = error.code
+          entry.ms = deps.clock.now() - entry.startedAt
+          entry.cause = error.cause
+          if (scope.ended !== null || !error.retryable) throw error
+          cool(deps, candidate, error)
+          failures.push({ candidate, error, ms: entry.ms })
+        }
       }
-      const entry = trail.begin(candidate)
-      // A plain attempt ends by itself; a stream may have to be stopped by the commit gate alone.
-      const own = call.stream ? scope.child() : scope
-      try {
-        const live = await attempt({ call, slot, scope: own, number: failures.length + 1 })
-        entry.result = 'ok'
-        entry.ms = deps.clock.now() - entry.startedAt
-        return live
-      } catch (thrown) {
-        const error = scope.ended ?? own.ended ?? toGatewayError(thrown)
-        if (own !== scope) own.cancel(error)
-        slot.release()
-        entry.result = error.code
-        entry.ms = deps.clock.now() - entry.startedAt
-        entry.cause = error.cause
-        if (scope.ended !== null || !error.retryable) throw error
-        cool(deps, candidate, error)
-        failures.push({ candidate, error, ms: entry.ms })
-      }
+      throw exhausted(failures)
     }
-    throw exhausted(failures)
+
+    return { next }
   }
 }
 

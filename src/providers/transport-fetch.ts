@@ -6,7 +6,10 @@ import type { Head } from './provider.ts'
 import type { Incoming, Transport } from './transport.ts'
 import { invalidAnswer } from './upstream-error.ts'
 
-type Fetch = (url: string, init: RequestInit & { readonly proxy?: string }) => Promise<Response>
+type Fetch = (
+  url: string,
+  init: RequestInit & { readonly proxy?: string; readonly decompress?: boolean },
+) => Promise<Response>
 
 /** What the runtime calls its network failures, and what they mean here. */
 const CODES: Readonly<Record<string, Code>> = {
@@ -25,6 +28,14 @@ const CODES: Readonly<Record<string, Code>> = {
   Malformed_HTTP_Response: 'upstream_invalid_response',
   ZlibError: 'upstream_invalid_response',
   TooManyRedirects: 'upstream_invalid_response',
+}
+
+const FORMATS: Readonly<Record<string, string>> = {
+  gzip: 'gzip',
+  'x-gzip': 'gzip',
+  deflate: 'deflate',
+  br: 'brotli',
+  zstd: 'zstd',
 }
 
 const MESSAGES: Partial<Record<Code, string>> = {
@@ -79,6 +90,8 @@ export function createFetchTransport(options: {
       body: outgoing.body,
       signal: controller.signal,
       redirect: 'manual' as const,
+      // The runtime may unpack a whole body at once, however large it becomes.
+      decompress: false,
     }
     try {
       let response: Response
@@ -132,7 +145,7 @@ function incoming(response: Response, controller: AbortController, { scope, leav
 
   async function read(): Promise<Uint8Array | null> {
     if (done) return null
-    reader ??= (response.body as ReadableStream<Uint8Array>).getReader()
+    reader ??= unpacked(response).getReader()
     try {
       const next = await reader.read()
       if (!next.done) return next.value
@@ -140,7 +153,7 @@ function incoming(response: Response, controller: AbortController, { scope, leav
       leave()
       return null
     } catch (thrown) {
-      throw scope.ended ?? networkError(thrown)
+      throw scope.ended ?? bodyError(thrown, response)
     }
   }
 
@@ -189,6 +202,23 @@ function incoming(response: Response, controller: AbortController, { scope, leav
   }
 
   return { head, read, text, close }
+}
+
+/** The body of an answer, unpacked only as fast as it is read; servers pack theirs although they are asked not to. */
+function unpacked(response: Response): ReadableStream<Uint8Array> {
+  const body = response.body as ReadableStream<Uint8Array<ArrayBuffer>>
+  const encoding = response.headers.get('content-encoding')
+  if (encoding === null || encoding === 'identity') return body
+  const format = FORMATS[encoding.toLowerCase()]
+  if (format === undefined) throw invalidAnswer(`content-encoding ${encoding}`)
+  return body.pipeThrough(new DecompressionStream(format as CompressionFormat))
+}
+
+/** Why a body broke off: the connection's failures have a code of the system, what cannot be unpacked has none. */
+function bodyError(thrown: unknown, response: Response): GatewayError {
+  const code = String((thrown as { code?: unknown } | null)?.code)
+  if (response.headers.get('content-encoding') === null || /^E(?!RR_)/.test(code)) return networkError(thrown)
+  return invalidAnswer('a body that cannot be unpacked', thrown)
 }
 
 function isReset(thrown: unknown): boolean {

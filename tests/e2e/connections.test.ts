@@ -1,7 +1,8 @@
 import { expect, test } from 'bun:test'
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
-import { chatCompletion, openAiScript } from '#tests/support/openai-upstream.ts'
-import { cut, hang, inTurn, json, reset } from '#tests/support/upstream.ts'
+import { chatCompletion, chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
+import { bytes, cut, hang, head, inTurn, json, reset } from '#tests/support/upstream.ts'
 
 const whole = json(200, chatCompletion('test-model'))
 
@@ -45,6 +46,32 @@ test('connections are used again', async () => {
   expect(new Set(server.calls.map(call => call.connection)).size).toBeLessThan(4)
 })
 
+for (const [encoding, pack] of [
+  ['gzip', gzipSync],
+  ['deflate', deflateSync],
+  ['br', brotliCompressSync],
+] as const) {
+  for (const stream of [false, true]) {
+    test(`a ${stream ? 'stream' : 'plain answer'} that a server packs with ${encoding} is unpacked`, async () => {
+      const body = stream
+        ? chatEvents('m')
+            .map(event => `data: ${textOf(event)}\n\n`)
+            .join('')
+        : chatCompletion('m')
+      const packed = pack(textOf(body))
+      const type = stream ? 'text/event-stream' : 'application/json'
+      const headers = { 'content-type': type, 'content-encoding': encoding, 'content-length': String(packed.length) }
+      await using server = await startModelServer([head(200, headers), bytes(packed)])
+      await using gateway = await startGateway(configOf([server]))
+
+      const response = await gateway.chat({ stream })
+
+      expect(await response.text()).toBe(textOf(body))
+      expect(response.headers.get('content-encoding')).toBeNull()
+    })
+  }
+}
+
 for (const stream of [false, true]) {
   test(`a caller's own clock ends its ${stream ? 'stream' : 'call'}, and the server's work with it`, async () => {
     await using server = await startModelServer(hang())
@@ -61,4 +88,8 @@ for (const stream of [false, true]) {
       attempt_list: [{ server: 'a', result: 'deadline_exceeded' }],
     })
   })
+}
+
+function textOf(value: object | string): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }

@@ -80,6 +80,7 @@ const faults: readonly Fault[] = [
     script: [head(200, { 'transfer-encoding': 'chunked' }), bytes('zz\r\n{}')],
     ...invalid,
   },
+  { name: 'an unknown encoding', script: json(200, WHOLE, { 'content-encoding': 'rot13' }), ...invalid },
   { name: 'a body that is not gzip', script: json(200, WHOLE, { 'content-encoding': 'gzip' }), ...invalid },
   { name: 'HTTP 204', script: head(204), stream: false, ...invalid },
   { name: 'HTTP 204', script: head(204), stream: true, ...failed },

@@ -44,7 +44,7 @@ async function over(outcomes: Readonly<Record<string, Code | 'ok'>>, options: { 
       return entry
     },
   }
-  const run = route(attempt)(call(), plan, createScope(clock), trail)
+  const run = route(attempt)(call(), plan, createScope(clock), trail).next()
   const result = await run.then(
     answer => ({ answer, error: null }),
     (error: GatewayError) => ({ answer: null, error }),
@@ -138,7 +138,7 @@ describe('failover', () => {
     }
     const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
 
-    await failover(deps)(attempt)(call(), plan, createScope(clock), trail)
+    await failover(deps)(attempt)(call(), plan, createScope(clock), trail).next()
 
     expect(facts).toEqual([{ type: 'fallback-taken', from: 'big', to: 'small', reason: 'upstream_error' }])
   })
@@ -153,7 +153,7 @@ describe('failover', () => {
     const deps = { slots: createSlots(states), states, clock, journal: createJournal([]), maxAttempts: 4 }
     const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
 
-    const run = failover(deps)(async () => liveOf([]))(call(), plan, createScope(clock), trail)
+    const run = failover(deps)(async () => liveOf([]))(call(), plan, createScope(clock), trail).next()
 
     await expect(run).rejects.toMatchObject({ code: 'queue_full', status: 429, retryAfterMs: 1000 })
   })
