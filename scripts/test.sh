@@ -1,7 +1,10 @@
 #!/bin/sh
-# Installs what the tests need and the machine lacks, where it can, and runs them all. Arguments go to `bun test`.
+# Installs what the tests need and the machine lacks, where it can, and runs them all, with a floor under the coverage
+# of src/. Arguments go to `bun test`; then there is no floor.
 set -eu
 cd "$(dirname "$0")/.."
+
+coverage_floor=95
 
 browser=${CHROMIUM_PATH:-/usr/bin/chromium}
 if [ ! -x "$browser" ]; then
@@ -14,13 +17,19 @@ if [ ! -x "$browser" ]; then
 fi
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-status=0
+trap 'rm -f "$log" "$log.status"' EXIT
 # The runtime reads this once, when it starts: more than 256 requests at once are part of the tests.
 export BUN_CONFIG_MAX_HTTP_REQUESTS=65535
+[ $# -gt 0 ] || set -- --coverage --coverage-reporter=lcov
+whole=$([ "$1" = --coverage ] && echo yes || echo no)
 { bun test "$@" 2>&1 && echo 0 >"$log.status" || echo $? >"$log.status"; } | tee "$log"
 status=$(cat "$log.status")
-rm -f "$log.status"
+
+if [ "$whole" = yes ] && [ -f coverage/lcov.info ]; then
+  covered=$(awk -F: '/^SF:/ { ours = ($2 ~ /(^|\/)src\//) } ours && /^LF:/ { all += $2 } ours && /^LH:/ { hit += $2 } END { printf "%.2f", all ? 100 * hit / all : 0 }' coverage/lcov.info)
+  echo "Lines of src/ covered: $covered % (floor $coverage_floor %)"
+  if [ "${covered%.*}" -lt "$coverage_floor" ]; then status=1; fi
+fi
 
 passed=$(sed -n 's/^ *\([0-9][0-9]*\) pass$/\1/p' "$log" | tail -n 1)
 failed=$(sed -n 's/^ *\([0-9][0-9]*\) fail$/\1/p' "$log" | tail -n 1)
