@@ -16,8 +16,8 @@ const COMMON: readonly Check[] = [
     value => Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 128,
     'must be an integer from 1 to 128',
   ),
-  optional('max_tokens', isCount, 'must be a positive integer'),
-  optional('max_completion_tokens', isCount, 'must be a positive integer'),
+  optional('max_tokens', Number.isInteger, 'must be an integer'),
+  optional('max_completion_tokens', Number.isInteger, 'must be an integer'),
   optional('temperature', isNumber, 'must be a number'),
   optional('top_p', isNumber, 'must be a number'),
   optional('tools', Array.isArray, 'must be an array'),
@@ -115,10 +115,6 @@ function optional(path: string, test: (value: unknown) => boolean, message: stri
 
 function isNumber(value: unknown): boolean {
   return typeof value === 'number'
-}
-
-function isCount(value: unknown): boolean {
-  return Number.isInteger(value) && (value as number) > 0
 }
 
 function isNames(value: unknown): boolean {

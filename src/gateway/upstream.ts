@@ -101,15 +101,21 @@ export function readUpstream(options: {
     })
   }
 
-  /** Reads the end of the body behind the answer, so that the connection can serve again. */
+  /** Reads the end of the body behind the answer, so that the connection can serve again; not for longer than a second,
+   * whatever a server still has to say. */
   function drain(): void {
     over = true
     draining = true
-    quiet.shorten()
-    const rest = async () => {
-      while ((await quiet.read()) !== null);
+    quiet.stop()
+    const disarm = clock.after(AFTER_FINISH_MS, incoming.close)
+    const end = () => {
+      disarm()
+      incoming.close()
     }
-    rest().then(stop, stop)
+    const rest = async () => {
+      while ((await incoming.read()) !== null);
+    }
+    rest().then(end, end)
   }
 
   function stop(): void {

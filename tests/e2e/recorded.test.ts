@@ -116,7 +116,7 @@ function expectedError(recorded: RecordedCase): JsonValue[] {
   if (recorded.status === 401) return [502, 'upstream_auth_failed']
   if (recorded.status === 404) return [404, 'model_not_found']
   if (recorded.status === 200) return [503, 'all_targets_failed']
-  return [400, 'invalid_request']
+  return [400, recorded.text.includes('"unsupported_parameter"') ? 'unsupported_parameter' : 'invalid_request']
 }
 
 /** All content of an answer of either dialect, in order. */

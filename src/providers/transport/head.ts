@@ -1,0 +1,28 @@
+import type { Head } from '../provider.ts'
+
+/** The head of an answer; its headers are only looked for when somebody asks, for most are never asked for. */
+export class ResponseHead implements Head {
+  readonly status: number
+  /** The header lines, each with its CRLF. */
+  private readonly lines: string
+
+  constructor(status: number, lines: string) {
+    this.status = status
+    this.lines = lines
+  }
+
+  header(name: string): string | null {
+    const { lines } = this
+    let found: string | null = null
+    for (let at = 0; at < lines.length; ) {
+      const end = lines.indexOf('\r\n', at)
+      const colon = lines.indexOf(':', at)
+      if (colon - at === name.length && lines.slice(at, colon).toLowerCase() === name) {
+        const value = lines.slice(colon + 1, end).replace(/^[\t ]+|[\t ]+$/g, '')
+        found = found === null ? value : `${found}, ${value}`
+      }
+      at = end + 2
+    }
+    return found
+  }
+}

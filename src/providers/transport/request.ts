@@ -1,0 +1,80 @@
+import type { Outgoing } from '../provider.ts'
+import { connectionFailed } from './errors.ts'
+import type { Place } from './place.ts'
+
+/** Bytes on their way out: `bytes` from `start` to `end`. */
+export interface Message {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+type Kind = 'sent' | 'host' | 'agent' | 'dropped' | 'bad'
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/i
+const NOT_TEXT = /[^\t\x20-\x7e\x80-\xff]/
+/** How a request is framed is said here alone, or two readers might disagree about where it ends. */
+const FRAMING = new Set(['connection', 'content-length', 'expect', 'keep-alive', 'te', 'trailer', 'upgrade'])
+FRAMING.add('transfer-encoding').add('proxy-connection')
+const AGENT = 'user-agent: citadel-gateway\r\n'
+const NAMES_MAX = 1000
+
+/** Room for the head in front of the body, and the largest message that is built in the shared buffer. */
+const HEAD_ROOM = 8 * 1024
+const SCRATCH_BYTES = 256 * 1024
+const UTF8_MAX = 3
+
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+const kinds = new Map<string, Kind>()
+
+/** Writes a request into one piece of memory, so that it leaves in one write.
+ *
+ * Small ones share a buffer that the next request overwrites: what the socket does not take at once is to be copied.
+ *
+ * @throws GatewayError `upstream_error` for a header that cannot be sent. */
+export function encodeRequest(outgoing: Outgoing, place: Place): Message {
+  const fields = fieldsOf(outgoing, place)
+  const line = `${outgoing.method} ${place.target} HTTP/1.1\r\n`
+  const { body } = outgoing
+  if (body === null) {
+    const head = `${line}${fields}\r\n`
+    const bytes = head.length <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(head.length)
+    return { bytes, start: 0, end: bytes.latin1Write(head, 0) }
+  }
+  // The body is written first: that counts its bytes, which the head in front of it has to say.
+  const most = body.length * UTF8_MAX + HEAD_ROOM
+  const bytes = most <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(Buffer.byteLength(body) + HEAD_ROOM)
+  const length = bytes.utf8Write(body, HEAD_ROOM)
+  const head = `${line}${fields}content-length: ${length}\r\n\r\n`
+  const start = HEAD_ROOM - head.length
+  if (start < 0) throw connectionFailed('unusable', new Error('the request has too many headers'))
+  bytes.latin1Write(head, start)
+  return { bytes, start, end: HEAD_ROOM + length }
+}
+
+function fieldsOf({ headers }: Outgoing, { origin }: Place): string {
+  let fields = ''
+  let host = `host: ${origin.host}\r\n`
+  let agent = AGENT
+  for (const name in headers) {
+    const value = headers[name]
+    if (value === undefined) continue
+    const kind = kindOf(name)
+    if (kind === 'bad' || NOT_TEXT.test(value)) throw connectionFailed('unusable', new Error(`the header ${name}`))
+    if (kind === 'host') host = `host: ${value}\r\n`
+    else if (kind === 'agent') agent = `user-agent: ${value}\r\n`
+    else if (kind === 'sent') fields += `${name}: ${value}\r\n`
+  }
+  return host + agent + fields
+}
+
+/** Header names are few and come again with every request. */
+function kindOf(name: string): Kind {
+  const known = kinds.get(name)
+  if (known !== undefined) return known
+  const lower = name.toLowerCase()
+  const own = lower === 'host' ? 'host' : lower === 'user-agent' ? 'agent' : 'sent'
+  const kind = !TOKEN.test(name) ? 'bad' : FRAMING.has(lower) ? 'dropped' : own
+  if (kinds.size < NAMES_MAX) kinds.set(name, kind)
+  return kind
+}
