@@ -51,6 +51,7 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
     if (ended) return
     ended = true
     stop()
+    pulse.stop()
     live.close()
     deps.onEnd(error)
   }
@@ -84,21 +85,23 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
     }
   }
 
+  let writer: ReadableStreamDefaultController<Uint8Array> | null = null
+  const pulse = createPulse(clock, deps.heartbeatMs, () => writer?.enqueue(encoder.encode(PING)))
+
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const stopBeating = heartbeat(clock, deps.heartbeatMs, () => {
-        if (!ended) controller.enqueue(encoder.encode(PING))
-      })
+      writer = controller
+      pulse.wait()
       try {
         const text = await read()
-        stopBeating()
+        pulse.rest()
         if (ended) return
         controller.enqueue(encoder.encode(text ?? DONE))
         if (text !== null) return
         end(null)
         controller.close()
       } catch (thrown) {
-        stopBeating()
+        pulse.rest()
         if (ended) return
         const { before, error } = thrown as InBand
         const told = toStreamError(error)
@@ -129,14 +132,33 @@ function isUsageOnly(frame: DataFrame): boolean {
   return frame.kind === 'usage'
 }
 
-function heartbeat(clock: Clock, ms: number, beat: () => void): () => void {
-  if (ms === 0) return () => {}
-  let disarm = clock.after(ms, run)
-  function run(): void {
-    beat()
-    disarm = clock.after(ms, run)
+/** Beats after each `ms` of waiting, with one timer for the whole stream; 0 = never. */
+function createPulse(clock: Clock, ms: number, beat: () => void) {
+  let waitingSince = 0
+  let disarm: (() => void) | null = null
+
+  function arm(after: number): void {
+    disarm = clock.after(after, () => {
+      const waited = waitingSince === 0 ? 0 : clock.now() - waitingSince
+      if (waited < ms) return arm(ms - waited)
+      beat()
+      waitingSince = clock.now()
+      arm(ms)
+    })
   }
-  return () => disarm()
+
+  return {
+    wait(): void {
+      waitingSince = clock.now()
+      if (disarm === null && ms > 0) arm(ms)
+    },
+    rest(): void {
+      waitingSince = 0
+    },
+    stop(): void {
+      disarm?.()
+    },
+  }
 }
 
 /** What a stream that broke off is told: its own clock's code, or that it was interrupted. */

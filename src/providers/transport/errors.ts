@@ -26,14 +26,6 @@ export function connectionFailed(reason: Reason, thrown?: unknown): GatewayError
   })
 }
 
-/** The connection broke off inside an answer. */
-export function truncated(thrown?: unknown): GatewayError {
-  const { code, message } = storyOf(thrown)
-  return new GatewayError('upstream_error', 'The connection to the model server failed.', {
-    cause: { reason: code === 'ECONNRESET' ? 'reset' : 'truncated', code, message },
-  })
-}
-
 /** The TLS handshake failed, or the certificate is not one to trust. */
 export function handshakeFailed(thrown: unknown): GatewayError {
   const { code, message } = storyOf(thrown)

@@ -18,13 +18,11 @@ type State = 'status' | 'reason' | 'line' | 'name' | 'value' | 'line-end' | 'hea
  * does not depend on where the reads begin. */
 export class HeadReader {
   /** What the headers say about the body; whole once `push` has found the end. */
-  framing = new Framing()
+  readonly framing = new Framing()
   head: ResponseHead | null = null
   private state: State = 'status'
   private held: Buffer | null = null
   private heldLength = 0
-  /** Bytes of the interim answers before this head. */
-  private skipped = 0
   private at = 0
   private lineAt = 0
   private headersAt = 0
@@ -55,13 +53,12 @@ export class HeadReader {
 
   /** Makes ready for the next answer. */
   reset(): void {
-    this.framing = new Framing()
     this.head = null
-    this.skipped = 0
     this.begin(0)
   }
 
   private begin(at: number): void {
+    this.framing.reset()
     this.state = 'status'
     this.at = at
     this.lineAt = at
@@ -149,23 +146,22 @@ export class HeadReader {
   }
 
   private endLine(at: number): void {
-    if (this.headersAt <= this.lineAt && this.count === 0) this.headersAt = at
+    if (this.count === 0) this.headersAt = at
     this.state = 'line'
   }
 
   private endHeader(bytes: Buffer, end: number): void {
     if (++this.count > HEADERS_MAX) throw invalidAnswer('too many headers')
-    this.framing.see(bytes, { nameAt: this.lineAt, colonAt: this.colonAt, end })
+    this.framing.see(bytes, this.lineAt, this.colonAt, end)
   }
 
   private endHead(bytes: Buffer, at: number): boolean {
     if (this.status === 101) throw invalidAnswer('another protocol')
     if (this.status >= 200) {
-      this.head = new ResponseHead(this.status, bytes.latin1Slice(this.headersAt, this.lineAt))
+      this.head = new ResponseHead(this.status, bytes.toString('latin1', this.headersAt, this.lineAt))
       this.at = at
       return true
     }
-    this.framing = new Framing()
     this.begin(at)
     return false
   }

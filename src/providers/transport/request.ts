@@ -39,16 +39,16 @@ export function encodeRequest(outgoing: Outgoing, place: Place): Message {
   if (body === null) {
     const head = `${line}${fields}\r\n`
     const bytes = head.length <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(head.length)
-    return { bytes, start: 0, end: bytes.latin1Write(head, 0) }
+    return { bytes, start: 0, end: bytes.write(head, 0, 'latin1') }
   }
   // The body is written first: that counts its bytes, which the head in front of it has to say.
   const most = body.length * UTF8_MAX + HEAD_ROOM
   const bytes = most <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(Buffer.byteLength(body) + HEAD_ROOM)
-  const length = bytes.utf8Write(body, HEAD_ROOM)
+  const length = bytes.write(body, HEAD_ROOM, 'utf8')
   const head = `${line}${fields}content-length: ${length}\r\n\r\n`
   const start = HEAD_ROOM - head.length
   if (start < 0) throw connectionFailed('unusable', new Error('the request has too many headers'))
-  bytes.latin1Write(head, start)
+  bytes.write(head, start, 'latin1')
   return { bytes, start, end: HEAD_ROOM + length }
 }
 

@@ -1,0 +1,55 @@
+import type { Clock } from '#core/clock.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { Incoming } from '../transport.ts'
+import { invalidAnswer } from '../upstream-error.ts'
+import { fellSilent } from './errors.ts'
+
+const FIRST_OF_MARK = 0xef
+
+/** What a body is read under. */
+export interface Watch {
+  readonly bytesMax: number
+  readonly clock: Clock
+  readonly idleMs: number
+  /** Ends the answer; the read that waits then fails with this. */
+  fail(error: GatewayError): void
+}
+
+/** Reads a body to its end, as text.
+ *
+ * @throws GatewayError `upstream_invalid_response` past the limit, `upstream_idle_timeout` after a silence. */
+export async function collect(source: Pick<Incoming, 'read' | 'close'>, watch: Watch): Promise<string> {
+  const { bytesMax, clock, idleMs } = watch
+  const pieces: Uint8Array[] = []
+  let total = 0
+  let heardAt = clock.now()
+  let disarm = arm(idleMs)
+
+  function arm(ms: number): () => void {
+    return clock.after(ms, () => {
+      const quiet = clock.now() - heardAt
+      if (quiet < idleMs) disarm = arm(idleMs - quiet)
+      else watch.fail(fellSilent())
+    })
+  }
+
+  try {
+    for (let piece = await source.read(); piece !== null; piece = await source.read()) {
+      heardAt = clock.now()
+      total += piece.length
+      if (total > bytesMax) throw invalidAnswer(`body over ${bytesMax} bytes`)
+      pieces.push(piece)
+    }
+    return textOf(Buffer.concat(pieces, total))
+  } catch (thrown) {
+    source.close()
+    throw thrown
+  } finally {
+    disarm()
+  }
+}
+
+/** Decodes UTF-8; a byte order mark is no part of the text. */
+export function textOf(bytes: Buffer): string {
+  return bytes[0] === FIRST_OF_MARK ? new TextDecoder().decode(bytes) : bytes.toString()
+}

@@ -1,0 +1,179 @@
+import type { Socket, SocketHandler } from 'bun'
+import type { GatewayError } from '#core/errors.ts'
+import { toGatewayError } from '#core/errors.ts'
+import { connectionFailed, handshakeFailed } from './errors.ts'
+import { ResponseParser, type Sink } from './parser.ts'
+import type { Pool } from './pool.ts'
+import type { Message } from './request.ts'
+import { tlsFor } from './tls.ts'
+
+const KEEP_ALIVE_MS = 60_000
+
+/** Who uses a connection for one request. */
+export interface User extends Sink {
+  /** The connection stands, and is this user's. */
+  onReady(connection: Connection): void
+  /** The request has left as a whole, later than at once. */
+  onWritten(): void
+  /** The connection has ended before the answer did; `error` is ready for the case that nothing helps. */
+  onLost(error: GatewayError): void
+}
+
+/** One socket, for one request at a time. */
+export class Connection {
+  /** Whether it has served before, so that its end may have to do with its age alone. */
+  reused = false
+  /** Whether a byte of the present answer has come. */
+  heard = false
+  /** Monotonic milliseconds from which it is no longer to be trusted. */
+  idleUntil = 0
+  private readonly pool: Pool
+  private readonly parser = new ResponseParser()
+  private socket: Socket<Connection> | null = null
+  private user: User | null
+  private closed = false
+  private paused = false
+  /** What the socket has not taken yet. */
+  private pending: Buffer | null = null
+
+  constructor(pool: Pool, user: User) {
+    this.pool = pool
+    this.user = user
+  }
+
+  get alive(): boolean {
+    return !this.closed && this.socket?.readyState === 1
+  }
+
+  open(): void {
+    const { origin, trust } = this.pool
+    const { hostname, port } = origin
+    const tls = origin.secure ? { tls: tlsFor(origin, trust) } : {}
+    const refused = (thrown: unknown) => this.lose(connectionFailed('unreachable', thrown))
+    try {
+      Bun.connect<Connection>({ hostname, port, data: this, socket: HANDLERS, ...tls }).catch(refused)
+    } catch (thrown) {
+      queueMicrotask(() => refused(thrown))
+    }
+  }
+
+  /** Gives the connection to a user who has found it idle. */
+  lend(user: User): void {
+    this.user = user
+  }
+
+  /** Sends a request; the answer goes to the user. */
+  send(method: string, { bytes, start, end }: Message): void {
+    this.parser.begin(method)
+    this.heard = false
+    const written = this.socket?.write(bytes, start, end - start) ?? -1
+    if (written < 0) this.lose(connectionFailed('closed'))
+    else if (written < end - start) this.pending = Buffer.from(bytes.subarray(start + written, end))
+  }
+
+  pause(): void {
+    if (this.paused) return
+    this.paused = true
+    this.socket?.pause()
+  }
+
+  resume(): void {
+    if (!this.paused) return
+    this.paused = false
+    this.socket?.resume()
+  }
+
+  /** The answer has been read to its end: the connection serves again, or is closed. */
+  release(): void {
+    this.user = null
+    if (!this.reused && this.pool.origin.secure) this.pool.session = sessionOf(this.socket)
+    this.reused = true
+    this.resume()
+    if (this.parser.persistent && this.pending === null && this.alive) {
+      this.pool.keep(this, this.parser.keepAliveMs)
+    } else this.close()
+  }
+
+  /** Closes the socket at once; nobody is told. */
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    this.user = null
+    this.pending = null
+    this.pool.forget(this)
+    this.socket?.close()
+  }
+
+  /** Ends what goes on, and tells the user. */
+  lose(error: GatewayError): void {
+    const { user } = this
+    this.close()
+    user?.onLost(error)
+  }
+
+  opened(socket: Socket<Connection>): void {
+    this.socket = socket
+    if (this.closed) return void socket.close()
+    socket.setNoDelay(true)
+    socket.setKeepAlive(true, KEEP_ALIVE_MS)
+    if (!this.pool.origin.secure) this.user?.onReady(this)
+    else if (this.pool.session !== null) socket.setSession(this.pool.session)
+  }
+
+  secured(error: Error | null): void {
+    if (error !== null) {
+      this.pool.session = null
+      this.lose(handshakeFailed(error))
+    } else this.user?.onReady(this)
+  }
+
+  received(bytes: Buffer): void {
+    this.heard = true
+    try {
+      // What nobody has asked for is no answer.
+      if (this.user === null) this.close()
+      else this.parser.push(bytes, this.user)
+    } catch (thrown) {
+      this.lose(toGatewayError(thrown))
+    }
+  }
+
+  drained(): void {
+    const { pending } = this
+    if (pending === null) return
+    const written = this.socket?.write(pending) ?? -1
+    if (written < 0) this.lose(connectionFailed('closed'))
+    else if (written < pending.length) this.pending = pending.subarray(written)
+    else {
+      this.pending = null
+      this.user?.onWritten()
+    }
+  }
+
+  /** The other side has closed, or the socket has failed. */
+  ended(error: Error | null): void {
+    if (this.closed) return
+    const whole = error === null && this.user !== null && this.parser.finish(this.user)
+    if (!whole) this.lose(connectionFailed(this.parser.answering ? 'truncated' : 'closed', error))
+  }
+}
+
+/** What the next connection can take up, so that its handshake is a short one. The runtime's types do not know that
+ * it is answered with; the server's ticket has come once an answer has. */
+function sessionOf(socket: Socket<Connection> | null): Buffer | null {
+  const session: unknown = socket?.getSession()
+  return Buffer.isBuffer(session) ? session : null
+}
+
+/** One table for all sockets: what they do differs by their connection only. */
+const HANDLERS: SocketHandler<Connection> = {
+  open: socket => socket.data.opened(socket),
+  handshake: (socket, ok, error) => {
+    socket.data.secured(ok && socket.authorized ? null : (error ?? new Error('the certificate could not be verified')))
+  },
+  data: (socket, bytes) => socket.data.received(bytes),
+  drain: socket => socket.data.drained(),
+  end: socket => socket.data.ended(null),
+  close: (socket, error) => socket.data.ended(error ?? null),
+  error: (socket, error) => socket.data.ended(error),
+}

@@ -1,0 +1,193 @@
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Scope } from '#core/scope.ts'
+import type { Outgoing } from '../provider.ts'
+import type { Clocks, Incoming } from '../transport.ts'
+import { invalidAnswer } from '../upstream-error.ts'
+import { collect, textOf, type Watch } from './collect.ts'
+import type { Connection, User } from './connection.ts'
+import { Decoded, decoderFor } from './decode.ts'
+import { connectionFailed, connectTimeout, silentServer } from './errors.ts'
+import type { ResponseHead } from './head.ts'
+import type { Place } from './place.ts'
+import type { Pool } from './pool.ts'
+import { encodeRequest } from './request.ts'
+
+/** What is held for a reader that does not read, in bytes: past the first the socket is paused, below the second it
+ * goes on. A read brings up to half a megabyte more. */
+const HIGH_BYTES = 256 * 1024
+const LOW_BYTES = 64 * 1024
+/** What a piece costs beside its bytes. */
+const PIECE_BYTES = 256
+
+const END: Promise<null> = Promise.resolve(null)
+
+/** What one request goes by. */
+export interface Work {
+  readonly outgoing: Outgoing
+  readonly place: Place
+  readonly pool: Pool
+  readonly scope: Scope
+  readonly clock: Clock
+  readonly clocks: Clocks
+}
+
+/** One request and its answer. */
+export class Exchange implements User, Incoming {
+  private readonly work: Work
+  private readonly resolve: (incoming: Incoming) => void
+  private readonly reject: (error: GatewayError) => void
+  private connection: Connection | null = null
+  private again = false
+  private disarm: (() => void) | null = null
+  private leave: (() => void) | null = null
+  private answer: ResponseHead | null = null
+  private length = -1
+  private readonly pieces: Buffer[] = []
+  private held = 0
+  private ended = false
+  private failure: GatewayError | null = null
+  private waiting: PromiseWithResolvers<Uint8Array | null> | null = null
+
+  constructor(work: Work, resolve: (incoming: Incoming) => void, reject: (error: GatewayError) => void) {
+    this.work = work
+    this.resolve = resolve
+    this.reject = reject
+  }
+
+  get head(): ResponseHead {
+    if (this.answer === null) throw new Error('an answer is given out with its head')
+    return this.answer
+  }
+
+  begin(): void {
+    const { pool, scope } = this.work
+    this.leave = scope.onEnd(cause => this.fail(cause))
+    const idle = pool.take(this)
+    if (idle === null) this.open()
+    else this.onReady(idle)
+  }
+
+  read(): Promise<Uint8Array | null> {
+    const piece = this.pieces.shift()
+    if (piece !== undefined) {
+      this.held -= piece.length + PIECE_BYTES
+      if (this.held < LOW_BYTES) this.connection?.resume()
+      return Promise.resolve(piece)
+    }
+    if (this.failure !== null) return Promise.reject(this.failure)
+    if (this.ended) return END
+    this.waiting = Promise.withResolvers()
+    return this.waiting.promise
+  }
+
+  text(bytesMax: number): Promise<string> {
+    if (this.length > bytesMax) {
+      this.close()
+      return Promise.reject(invalidAnswer(`body over ${bytesMax} bytes`))
+    }
+    // The usual answer came in one read with its head.
+    if (this.ended && this.failure === null && this.pieces.length < 2) {
+      const piece = this.pieces.pop()
+      return Promise.resolve(piece === undefined ? '' : textOf(piece))
+    }
+    return collect(this, this.watch(bytesMax))
+  }
+
+  private watch(bytesMax: number): Watch {
+    const { clock, clocks } = this.work
+    return { bytesMax, clock, idleMs: clocks.idle, fail: error => this.fail(error) }
+  }
+
+  close(): void {
+    if (this.failure === null && !this.ended) this.fail(connectionFailed('closed'))
+    this.pieces.length = 0
+    this.failure = null
+    this.ended = true
+  }
+
+  onReady(connection: Connection): void {
+    this.connection = connection
+    const { outgoing, place } = this.work
+    try {
+      connection.send(outgoing.method, encodeRequest(outgoing, place))
+    } catch (thrown) {
+      this.fail(thrown instanceof GatewayError ? thrown : connectionFailed('unusable', thrown))
+    }
+    // A connection that turned out to be dead has been replaced by now, or the request has failed.
+    if (this.connection === connection) this.onWritten()
+  }
+
+  onWritten(): void {
+    if (this.answer === null) this.arm(this.work.clocks.first_byte, silentServer)
+  }
+
+  onHead(head: ResponseHead, encoding: string | null, length: number): void {
+    const decoder = encoding === null ? null : decoderFor(encoding)
+    this.disarm?.()
+    this.disarm = null
+    this.answer = head
+    if (decoder === null) {
+      this.length = length
+      this.resolve(this)
+    } else this.resolve(new Decoded(this, decoder, bytesMax => this.watch(bytesMax)))
+  }
+
+  onBody(bytes: Buffer, start: number, end: number): void {
+    const piece = bytes.subarray(start, end)
+    const { waiting } = this
+    if (waiting !== null) {
+      this.waiting = null
+      waiting.resolve(piece)
+      return
+    }
+    this.pieces.push(piece)
+    this.held += piece.length + PIECE_BYTES
+    if (this.held > HIGH_BYTES) this.connection?.pause()
+  }
+
+  onEnd(): void {
+    this.ended = true
+    this.leave?.()
+    const { connection, waiting } = this
+    this.connection = null
+    this.waiting = null
+    connection?.release()
+    waiting?.resolve(null)
+  }
+
+  onLost(error: GatewayError): void {
+    const { connection } = this
+    const stale = connection?.reused === true && !connection.heard && !this.again && !this.work.pool.closed
+    this.connection = null
+    // A kept connection that dies before the first byte was closed by the server while the request was on its way.
+    if (stale) this.open()
+    else this.fail(error, true)
+  }
+
+  private open(): void {
+    this.again = true
+    this.arm(this.work.clocks.connect, connectTimeout)
+    this.connection = this.work.pool.open(this)
+  }
+
+  private arm(ms: number, error: () => GatewayError): void {
+    this.disarm?.()
+    this.disarm = this.work.clock.after(ms, () => this.fail(error()))
+  }
+
+  /** Ends the request at once; only the first cause counts. What has come is still given out where the server broke off. */
+  private fail(error: GatewayError, keep = false): void {
+    if (this.failure !== null || this.ended) return
+    this.failure = error
+    this.disarm?.()
+    this.leave?.()
+    const { connection, waiting } = this
+    this.connection = null
+    this.waiting = null
+    if (!keep) this.pieces.length = 0
+    connection?.close()
+    if (this.answer === null) this.reject(error)
+    else waiting?.reject(error)
+  }
+}
