@@ -6,6 +6,7 @@ import { createJournal, type Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Server } from '#core/servers.ts'
 import { createDial } from '#gateway/dial.ts'
+import { rememberRequests } from '#gateway/explain.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
 import { createSlots } from '#gateway/slots.ts'
 import { createActive } from '#http/active.ts'
@@ -22,6 +23,7 @@ import { createFetchTransport } from '#providers/transport-fetch.ts'
 import { createStates } from '#registry/states.ts'
 import { createLineups } from '#routing/lineup.ts'
 import { plan } from '#routing/plan.ts'
+import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
@@ -31,6 +33,8 @@ import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
 const LIMITER_ENTRIES_MAX = 100_000
+/** The last requests that can be asked about. */
+const HISTORY = { entriesMax: 10_000, bytesMax: 32 * 1024 * 1024 }
 /** How long a start waits for the first look around before it says what it has found, in milliseconds. */
 const LOOK_AROUND_MS = 200
 
@@ -84,6 +88,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const journal = createJournal(subscribers)
   const states = createStates()
   const limiter = createMemoryLimiter({ clock, entriesMax: LIMITER_ENTRIES_MAX })
+  const history = createMemoryHistory(HISTORY)
   const log = createLog({
     write: overrides.write ?? (() => {}),
     clock,
@@ -108,7 +113,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     isOllama: server => kindOf(server) === 'ollama',
     logLinesDropped: log.dropped,
   })
-  subscribers.push(metrics.subscriber, log.subscriber)
+  subscribers.push(metrics.subscriber, log.subscriber, rememberRequests(history))
 
   // The way of a model call.
   const slots = createSlots(states)
@@ -132,6 +137,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     clock,
     journal,
     limiter,
+    history,
     newId: createIds(),
     edge: () => edge,
     run,

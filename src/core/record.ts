@@ -1,4 +1,4 @@
-import type { AttemptEntry } from './attempt.ts'
+import type { AttemptEntry, Plan } from './attempt.ts'
 import type { Code, GatewayError } from './errors.ts'
 import type { Usage } from './usage.ts'
 
@@ -35,6 +35,8 @@ export interface RequestRecord {
   server: string | null
   upstreamModel: string | null
   stream: boolean
+  /** Who could answer, and why; `null` before it is known. */
+  plan: Plan | null
   readonly attempts: AttemptEntry[]
   usage: Usage | null
   /** Monotonic milliseconds of each moment; 0 = not reached. */
@@ -78,6 +80,7 @@ export function createRecord(start: {
     server: null,
     upstreamModel: null,
     stream: false,
+    plan: null,
     attempts: [],
     usage: null,
     dialledAt: 0,

@@ -64,6 +64,7 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
     try {
       const snapshot = deps.snapshot()
       const plan = deps.plan(call, snapshot, request.wishes)
+      record.plan = plan
       record.model = plan.model.name
       const live = await takeOff(deps, snapshot, { ...request, call, plan }).join(own)
       return await render(deps, snapshot, { ...request, scope: own, call, live, settle })

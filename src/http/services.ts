@@ -1,4 +1,5 @@
 import type { Clock } from '#core/clock.ts'
+import type { History } from '#core/history.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Limiter } from '#core/limiter.ts'
 import type { FleetView } from '#gateway/manage.ts'
@@ -20,6 +21,7 @@ export interface Services {
   readonly clock: Clock
   readonly journal: Journal
   readonly limiter: Limiter
+  readonly history: Pick<History, 'find'>
   readonly newId: (time: number) => string
   /** The edge's settings now; a request takes one and keeps it. */
   readonly edge: () => Edge
