@@ -8,7 +8,7 @@ import type { Server } from '#core/servers.ts'
 import { createDial } from '#gateway/dial.ts'
 import { rememberRequests } from '#gateway/explain.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
-import { createSlots } from '#gateway/slots.ts'
+import { createQueue } from '#gateway/queue.ts'
 import { createActive } from '#http/active.ts'
 import { createApp, type GatewayFetch } from '#http/app.ts'
 import type { ProcessView } from '#http/services.ts'
@@ -22,7 +22,7 @@ import type { Transport } from '#providers/transport.ts'
 import { createFetchTransport } from '#providers/transport-fetch.ts'
 import { createStates } from '#registry/states.ts'
 import { createLineups } from '#routing/lineup.ts'
-import { plan } from '#routing/plan.ts'
+import { isAvailable, plan } from '#routing/plan.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { createLog } from '#telemetry/log.ts'
@@ -105,6 +105,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const own = overrides.own ?? (() => null)
   const fleet = composeFleet(config, { clock, random, states, journal, transportFor, env, own })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
+  const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
   const metrics = createMetrics({
     clock,
     version: VERSION,
@@ -112,11 +113,11 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     states,
     isOllama: server => kindOf(server) === 'ollama',
     logLinesDropped: log.dropped,
+    queueDepth: queue.depth,
   })
   subscribers.push(metrics.subscriber, log.subscriber, rememberRequests(history))
 
   // The way of a model call.
-  const slots = createSlots(states)
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
   const dialDeps = { providers: PROVIDERS, transportFor, clock }
@@ -126,7 +127,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     snapshot: fleet.current,
     plan: (call, snapshot, wishes) => plan(call, snapshot, states, { clock, random, lineups }, wishes),
     attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
-    router: maxAttempts => failover({ slots, states, clock, journal, maxAttempts }),
+    router: (maxAttempts, wait) => failover({ slots: queue.slotsFor(wait), states, clock, journal, maxAttempts }),
   })
 
   // The edge.

@@ -39,6 +39,8 @@ export interface RequestRecord {
   plan: Plan | null
   readonly attempts: AttemptEntry[]
   usage: Usage | null
+  /** Milliseconds spent waiting for places at servers, over all attempts. */
+  queueMs: number
   /** Monotonic milliseconds of each moment; 0 = not reached. */
   dialledAt: number
   firstTokenAt: number
@@ -83,6 +85,7 @@ export function createRecord(start: {
     plan: null,
     attempts: [],
     usage: null,
+    queueMs: 0,
     dialledAt: 0,
     firstTokenAt: 0,
     answeredAt: 0,

@@ -4,11 +4,13 @@ import type { Caller } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import { type GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
+import { type Priority, USUAL_PRIORITY, upTo } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { createScope, type Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/servers.ts'
 import { type Flight, startFlight } from './flight.ts'
 import { parseCall } from './parse.ts'
+import type { Wait } from './queue.ts'
 import { renderPlain, renderStream } from './render.ts'
 import { settleCall } from './settle.ts'
 
@@ -30,6 +32,7 @@ export interface Wishes {
   readonly strategy: string | null
   readonly timeoutMs: number | null
   readonly maxAttempts: number | null
+  readonly priority: Priority | null
 }
 
 /** An answer for the edge to send. */
@@ -45,7 +48,7 @@ export interface PipelineDeps {
   readonly snapshot: () => Snapshot
   readonly plan: (call: Call, snapshot: Snapshot, wishes: Wishes) => Plan
   readonly attempt: (record: RequestRecord) => Attempt
-  readonly router: (maxAttempts: number) => Router
+  readonly router: (maxAttempts: number, wait: Wait) => Router
 }
 
 /** Creates the way of a model call, top to bottom:
@@ -55,7 +58,9 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
   return async request => {
     const { record, scope, wishes } = request
     const own = wishes.timeoutMs === null ? scope : scope.child({ within: wishes.timeoutMs })
-    const call = parseCall(request.endpoint, request.text, { caller: request.caller, traceparent: record.traceparent })
+    const { caller } = request
+    const priority = priorityOf(caller, wishes)
+    const call = parseCall(request.endpoint, request.text, { caller, priority, traceparent: record.traceparent })
     record.stream = call.stream
     const settle = once((error: GatewayError | null) => {
       settleCall(record, call, error, deps.clock)
@@ -76,6 +81,22 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
   }
 }
 
+/** How soon a call gets a place: as it wishes, but no sooner than its caller may. */
+export function priorityOf(caller: Caller, wishes: Pick<Wishes, 'priority'>): Priority {
+  return upTo(caller.maxPriority ?? USUAL_PRIORITY, wishes.priority ?? USUAL_PRIORITY)
+}
+
+/** Callers without a key take turns by their address. */
+function waitOf({ caller, priority }: Call, record: RequestRecord): Wait {
+  return {
+    caller: caller.role === 'anonymous' ? record.address : caller.id,
+    priority,
+    waited(ms) {
+      record.queueMs += ms
+    },
+  }
+}
+
 function takeOff(
   deps: PipelineDeps,
   snapshot: Snapshot,
@@ -85,7 +106,7 @@ function takeOff(
   const [first] = plan.candidates
   const scope = createScope(deps.clock, { within: first?.target.timeouts.total, code: 'deadline_exceeded' })
   const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
-  const run = deps.router(maxAttempts)(deps.attempt(record))
+  const run = deps.router(maxAttempts, waitOf(call, record))(deps.attempt(record))
   const trail = {
     begin(candidate: Plan['candidates'][number]) {
       const entry = {

@@ -30,7 +30,7 @@ const NO_WISHES: PlanWishes = { server: null, strategy: null }
 type Candidates = readonly Candidate[]
 
 /** Whether a target may be tried now: its server answers and is not drained, and no limit of its own keeps it out. */
-function isAvailable(state: TargetState, now: number): boolean {
+export function isAvailable(state: TargetState, now: number): boolean {
   return state.server.health !== 'unhealthy' && !state.server.draining && state.coolUntil <= now
 }
 

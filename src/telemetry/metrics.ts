@@ -22,6 +22,8 @@ export interface MetricsOptions {
   readonly workers?: () => number
   /** Log lines that could not be written. */
   readonly logLinesDropped?: () => number
+  /** Calls that wait for a place at a server. */
+  readonly queueDepth?: () => number
   /** Series of one metric that are kept apart (default 2,000). */
   readonly seriesMax?: number
 }
@@ -125,10 +127,11 @@ interface Live {
 }
 
 function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): readonly Metric[] {
-  const { clock, workers = () => 1, logLinesDropped = () => 0 } = options
+  const { clock, workers = () => 1, logLinesDropped = () => 0, queueDepth = () => 0 } = options
   return [
     createGauge('http_requests_in_flight', 'Requests being answered.', () => now.inFlight),
     createGauge('gateway_streams_active', 'Streams being sent.', () => now.streams),
+    createGauge('gateway_queue_depth', 'Calls that wait for a place at a server.', queueDepth),
     createGauge('workers_active', 'Processes that answer.', workers),
     createGauge('user_sessions_active', 'Callers of the last five minutes.', () => sessions.count(clock.now())),
     createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),

@@ -18,7 +18,7 @@ describe('a key that works says nothing', () => {
     'retry: { max_attempts: 2 }',
     'streams: { heartbeat: 5s }',
     'limits: { global: { requests_per_minute: 5, burst: 2 }, per_client: { requests_per_minute: 5, burst: 2 } }',
-    'timeouts: { connect: 1s, first_byte: 1s, first_token: 1s, idle: 1s, total: 1s }',
+    'timeouts: { connect: 1s, first_byte: 1s, first_token: 1s, idle: 1s, total: 1s, queue: 1s }',
     'load_balancer: { health_check_interval: 5s, health_check_timeout: 1s, unhealthy_threshold: 1, recovery_threshold: 1 }',
     'auth: { keys: [{ name: a, key: k, role: viewer, limits: { requests_per_minute: 5, burst: 1 }, expires: 2030-01-01 }] }',
     'servers: [{ id: a, kind: ollama, weight: 2, max_concurrent: 3, timeouts: { idle: 1s }, api_keys: [one] }]',
@@ -32,7 +32,6 @@ describe('a key that works says nothing', () => {
 
 describe('a key that does nothing yet says what it waits for', () => {
   test.each([
-    ['timeouts: { queue: 5s }', 'timeouts.queue: no effect yet, waits for the queue'],
     ['service: { max_connections: 5 }', 'service.max_connections: no effect yet, waits for the count of connections'],
     ['service: { data_dir: /d }', 'service.data_dir: no effect yet, waits for state that is kept'],
     ['hedging: { enabled: true }', 'hedging.enabled: no effect yet, waits for hedged requests'],

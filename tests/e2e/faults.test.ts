@@ -272,7 +272,7 @@ test('a server that is full is passed over, and when all are, the caller is told
   const limited = (servers: readonly ModelServer[]) => {
     const config = configOf(servers)
     const [first, ...rest] = config.servers as readonly object[]
-    return { ...config, servers: [{ ...first, max_concurrent: 1 }, ...rest] }
+    return { ...config, timeouts: { queue: 0 }, servers: [{ ...first, max_concurrent: 1 }, ...rest] }
   }
   await using alone = await startGateway(limited([full]))
   await using gateway = await startGateway(limited([full, sound]))

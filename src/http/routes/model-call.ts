@@ -1,5 +1,6 @@
 import type { Endpoint } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
+import { isPriority, PRIORITIES, type Priority } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Wishes } from '#gateway/pipeline.ts'
 import { parseTraceparent } from '#lib/traceparent.ts'
@@ -78,19 +79,21 @@ function endStream(exchange: Exchange, services: Services): void {
   if (handedOver) settled(exchange, services)
 }
 
-const NO_WISHES: Wishes = { server: null, strategy: null, timeoutMs: null, maxAttempts: null }
+const NO_WISHES: Wishes = { server: null, strategy: null, timeoutMs: null, maxAttempts: null, priority: null }
 
 function wishesOf(headers: Headers): Wishes {
   const server = headers.get('x-citadel-server')
   const strategy = headers.get('x-citadel-strategy')
   const timeout = headers.get('x-citadel-timeout-ms')
   const attempts = headers.get('x-citadel-max-attempts')
-  if (server === null && strategy === null && timeout === null && attempts === null) return NO_WISHES
+  const priority = headers.get('x-citadel-priority')
+  if ((server ?? strategy ?? timeout ?? attempts ?? priority) === null) return NO_WISHES
   return {
     server,
     strategy,
     timeoutMs: count('x-citadel-timeout-ms', timeout),
     maxAttempts: count('x-citadel-max-attempts', attempts),
+    priority: priority === null ? null : toPriority(priority),
   }
 }
 
@@ -99,4 +102,12 @@ function count(name: string, value: string | null): number | null {
   const number = Number(value)
   if (Number.isInteger(number) && number > 0) return number
   throw new GatewayError('invalid_request', `The header ${name} must be a positive whole number.`, { param: name })
+}
+
+function toPriority(value: string): Priority {
+  const name = value.trim().toLowerCase()
+  if (isPriority(name)) return name
+  throw new GatewayError('invalid_request', `The header x-citadel-priority must be one of ${PRIORITIES.join(', ')}.`, {
+    param: 'x-citadel-priority',
+  })
 }

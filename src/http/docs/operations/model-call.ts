@@ -15,6 +15,10 @@ export const modelCallHeaders = z.object({
   'x-citadel-max-attempts': count().describe(
     'How many attempts this call may take; it can only lower what is configured.',
   ),
+  'x-citadel-priority': z
+    .enum(['low', 'normal', 'high', 'critical'])
+    .optional()
+    .describe('How soon this call gets a place when every server is busy; at most what the key allows.'),
   traceparent: z.string().optional().describe('A W3C trace context; it is passed on to the model server.'),
 })
 
