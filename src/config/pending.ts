@@ -51,7 +51,6 @@ const pending: readonly Pending[] = [
   ['limits.store_down', 'shared limits'],
   ['limits.processes', 'shared limits'],
   ['performance.max_concurrent_requests', 'concurrency limits'],
-  ['performance.memory_limit_gb', 'the report of resources'],
   ['performance.cpu_cores', 'the report of resources'],
   ['cache.*', 'the cache'],
   ['redis.*', 'Redis'],

@@ -2,7 +2,7 @@ import type { Endpoint } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { isPriority, PRIORITIES, type Priority } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
-import type { Wishes } from '#gateway/pipeline.ts'
+import { priorityOf, type Wishes } from '#gateway/pipeline.ts'
 import { parseTraceparent } from '#lib/traceparent.ts'
 import { readBody } from '../body.ts'
 import type { Exchange, Handler } from '../exchange.ts'
@@ -22,6 +22,9 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
     if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
     const traceparent = request.headers.get('traceparent')
     if (traceparent !== null) record.traceparent = parseTraceparent(traceparent)
+    const wishes = wishesOf(request.headers)
+    const refusal = services.load.refusal(priorityOf(caller, wishes))
+    if (refusal !== null) throw refusal
     const text = await readBody(exchange, services.clock)
     let patient = false
     const beat = services.clock.after(PATIENCE_MS, () => {
@@ -38,7 +41,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         caller,
         record,
         scope,
-        wishes: wishesOf(request.headers),
+        wishes,
         onStreamEnd() {
           rearm()
           endStream(exchange, services)
