@@ -7,7 +7,6 @@ import type { RequestRecord } from '#core/record.ts'
 import type { Server } from '#core/servers.ts'
 import { createDial } from '#gateway/dial.ts'
 import { rememberRequests } from '#gateway/explain.ts'
-import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
 import { createQueue } from '#gateway/queue.ts'
 import { createActive } from '#http/active.ts'
@@ -15,7 +14,10 @@ import { createApp, type GatewayFetch } from '#http/app.ts'
 import type { ProcessView } from '#http/services.ts'
 import { createIds } from '#lib/id.ts'
 import { createWheel } from '#lib/wheel.ts'
+import { createBreakers } from '#policies/breaker.ts'
+import { createRetryBudget } from '#policies/budget.ts'
 import { commitGate } from '#policies/commit.ts'
+import { createCredentials } from '#policies/credentials.ts'
 import { failover } from '#policies/failover.ts'
 import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
 import { PROVIDERS } from '#providers/index.ts'
@@ -28,13 +30,11 @@ import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
-import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
-const GIGABYTE = 1024 ** 3
 const LIMITER_ENTRIES_MAX = 100_000
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 10_000, bytesMax: 32 * 1024 * 1024 }
@@ -53,8 +53,6 @@ export interface Overrides {
   readonly write?: (text: string) => void
   /** Log lines for people instead of JSON. */
   readonly pretty?: boolean
-  /** How hard the process has it (default: it is measured). */
-  readonly pressure?: () => Pressure
   /** Where this gateway listens, so that it never finds itself. */
   readonly own?: () => { readonly host: string; readonly port: number } | null
 }
@@ -103,16 +101,6 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     pretty: overrides.pretty,
   })
 
-  // How hard the process has it.
-  let memoryMax = memoryLimitOf(config)
-  const sampler = samplePressure({
-    now: () => performance.now(),
-    every: unheldInterval,
-    rss: () => process.memoryUsage.rss(),
-    limit: () => memoryMax,
-  })
-  const pressure = overrides.pressure ?? sampler.read
-
   // The fleet.
   const network = overrides.transport ?? createFetchTransport({ clock })
   const demo = createDemoTransport({ clock })
@@ -121,6 +109,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const fleet = composeFleet(config, { clock, random, states, journal, transportFor, env, own })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
   const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
+  const settings = () => fleet.current().settings
+  const budget = createRetryBudget(() => settings().retry)
+  const breakers = createBreakers({ states, clock, journal, random, settings: () => settings().breaker })
+  const credentials = createCredentials({ states, clock, journal })
   const metrics = createMetrics({
     clock,
     version: VERSION,
@@ -129,21 +121,23 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     isOllama: server => kindOf(server) === 'ollama',
     logLinesDropped: log.dropped,
     queueDepth: queue.depth,
-    overload: () => overloadOf(pressure()),
+    retriesLeft: budget.remaining,
   })
-  subscribers.push(metrics.subscriber, log.subscriber, rememberRequests(history))
+  subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history))
 
   // The way of a model call.
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
-  const dialDeps = { providers: PROVIDERS, transportFor, clock }
+  const policies = { states, clock, journal, breakers, budget, credentials, random }
+  const dialDeps = { providers: PROVIDERS, transportFor, clock, outcomes: breakers }
   const run = createPipeline({
     clock,
     journal,
     snapshot: fleet.current,
     plan: (call, snapshot, wishes) => plan(call, snapshot, states, { clock, random, lineups }, wishes),
     attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
-    router: (maxAttempts, wait) => failover({ slots: queue.slotsFor(wait), states, clock, journal, maxAttempts }),
+    router: (maxAttempts, wait) =>
+      failover({ ...policies, slots: queue.slotsFor(wait), retry: settings().retry, maxAttempts }),
   })
 
   // The edge.
@@ -157,10 +151,6 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     history,
     newId: createIds(),
     edge: () => edge,
-    load: {
-      refusal: priority => refusalOf(overloadOf(pressure()), priority),
-      exhausted: () => isExhausted(pressure()),
-    },
     run,
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
@@ -184,8 +174,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     reload(next) {
       // Whom to admit follows from where the gateway listens, and that changes only with a restart.
       edge = composeEdge({ ...next, service: { ...next.service, host: config.service.host } }, clock)
-      memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
+      credentials.forget()
       log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
       journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
     },
@@ -201,16 +191,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
         new GatewayError('server_shutting_down', 'The gateway is shutting down.', { retryAfterMs: 1000 }),
       ),
     async close() {
-      sampler.stop()
       fleet.stop()
       log.close()
     },
   }
-}
-
-/** What the process may use, in bytes. */
-function memoryLimitOf({ performance: { memory_limit_gb: configured } }: Config): number {
-  return configured === null ? memoryOfProcess() : Math.min(configured * GIGABYTE, memoryOfProcess())
 }
 
 function processView(clock: Clock): ProcessView {

@@ -1,145 +1,173 @@
-import type { Candidate, Live, Router, Slot, Slots } from '#core/attempt.ts'
+import type { Attempt, Candidate, Live, Plan, Router, Run, Slot, Slots, Trail } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
-import { type AttemptSummary, GatewayError, toGatewayError } from '#core/errors.ts'
+import { type GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Scope } from '#core/scope.ts'
-import type { States } from '#core/servers.ts'
+import type { RetrySettings, States } from '#core/servers.ts'
+import type { Breakers } from './breaker.ts'
+import type { RetryBudget } from './budget.ts'
+import type { Credentials } from './credentials.ts'
+import { exhausted, type Failure } from './exhausted.ts'
+import { createItinerary, type Itinerary, type Step } from './itinerary.ts'
+import { ruleFor } from './rules.ts'
+import { pause } from './wait.ts'
 
-/** The shortest time that a target which limits its callers is left alone, in milliseconds. */
-const COOL_MS_MIN = 1000
-
-/** Creates the router that goes from target to target until one commits: the other targets of the model first, then
- * the fallback models, each target once, `maxAttempts` in all.
- *
- * @throws GatewayError the server's own answer when it is the caller's to mend; else what follows from all failures
- * together, with every attempt in `attempts`. */
-export function failover(deps: {
+/** What the attempts of all calls share. */
+export interface FailoverDeps {
   readonly slots: Slots
   readonly states: States
   readonly clock: Clock
   readonly journal: Journal
+  readonly breakers: Breakers
+  readonly budget: RetryBudget
+  readonly credentials: Credentials
+  /** From 0 up to but not including 1. */
+  readonly random: () => number
+  readonly retry: RetrySettings
   readonly maxAttempts: number
-}): Router {
-  return attempt => (call, plan, scope, trail) => {
-    const failures: Failure[] = []
-    let rest = plan.candidates
+}
 
-    async function next(): Promise<Live> {
-      while (rest.length > 0 && failures.length < deps.maxAttempts) {
-        const place = take(deps.slots, rest, scope, failures)
+/** Creates the router that goes from attempt to attempt until one commits, in the order of the itinerary: at most
+ * `maxAttempts` in all, within the one deadline of the scope, and no more than the budget of the fleet allows.
+ *
+ * @throws GatewayError the server's own answer when it is the caller's to mend; else what follows from all failures
+ * together, with every attempt in `attempts`. */
+export function failover(deps: FailoverDeps): Router {
+  return attempt => (call, plan, scope, trail) => new FailoverRun(deps, { attempt, call, plan, scope, trail })
+}
+
+interface Job {
+  readonly attempt: Attempt
+  readonly call: Call
+  readonly plan: Plan
+  readonly scope: Scope
+  readonly trail: Trail
+}
+
+/** The attempts of one call; a class, because one is made for each call. */
+class FailoverRun implements Run {
+  private readonly deps: FailoverDeps
+  private readonly job: Job
+  private readonly way: Itinerary
+  private readonly failures: Failure[] = []
+  private made = 0
+  private committed: Candidate | null = null
+  /** What the caller is told when a longer context does not help either. */
+  private tooLong: GatewayError | null = null
+
+  constructor(deps: FailoverDeps, job: Job) {
+    this.deps = deps
+    this.job = job
+    this.way = createItinerary(deps, job.plan, job.scope)
+  }
+
+  async next(): Promise<Live> {
+    if (this.committed !== null) this.way.exclude(this.committed)
+    while (true) {
+      const first = this.made === 0
+      const step = this.way.next(this.limit() - this.made, first)
+      if (step === null) throw this.over()
+      const budgeted = !step.free
+      if (budgeted && !this.deps.budget.take()) throw this.over()
+      try {
+        const wait = step.at === 0 ? 0 : step.at - this.deps.clock.now()
+        if (wait > 0) await pause(this.deps.clock, wait, this.job.scope)
+        const place = this.take(step)
         const slot = place instanceof Promise ? await place : place
-        const { candidate } = slot
-        rest = rest.filter(other => other !== candidate)
-        const last = failures.at(-1)
-        if (last !== undefined && candidate.model !== last.candidate.model) {
-          deps.journal.note({
-            type: 'fallback-taken',
-            from: last.candidate.model.name,
-            to: candidate.model.name,
-            reason: last.error.code,
-          })
-        }
-        const entry = trail.begin(candidate)
-        // A plain attempt ends by itself; a stream may have to be stopped by the commit gate alone.
-        const own = call.stream ? scope.child() : scope
-        try {
-          const live = await attempt({ call, slot, scope: own, number: failures.length + 1 })
-          entry.result = 'ok'
-          entry.ms = deps.clock.now() - entry.startedAt
-          return live
-        } catch (thrown) {
-          const error = scope.ended ?? own.ended ?? toGatewayError(thrown)
-          if (own !== scope) own.cancel(error)
-          slot.release()
-          entry.result = error.code
-          entry.ms = deps.clock.now() - entry.startedAt
-          entry.cause = error.cause
-          if (scope.ended !== null || !error.retryable) throw error
-          cool(deps, candidate, error)
-          failures.push({ candidate, error, ms: entry.ms })
-        }
+        const live = await this.tryAt(slot)
+        if (live !== null) return live
+      } finally {
+        if (budgeted) this.deps.budget.release()
       }
-      throw exhausted(failures)
     }
-
-    return { next }
   }
-}
 
-interface Failure {
-  readonly candidate: Candidate
-  readonly error: GatewayError
-  readonly ms: number
-}
+  /** One attempt of a stream is kept back until its first commit: for going on when it is cut. */
+  private limit(): number {
+    const { maxAttempts, retry } = this.deps
+    const keeps = retry.keepOne && this.job.call.stream && this.committed === null && maxAttempts > 1
+    return keeps ? maxAttempts - 1 : maxAttempts
+  }
 
-/** A place at the first candidate that has one; without a promise where none is needed. */
-function take(
-  slots: Slots,
-  rest: readonly Candidate[],
-  scope: Scope,
-  failures: readonly Failure[],
-): Slot | Promise<Slot> {
-  // A full house behind a failure is not the story: the failure is.
-  const refused = (thrown: unknown) => (failures.length > 0 ? exhausted(failures) : thrown)
-  try {
-    const place = slots.take(rest, scope)
-    return place instanceof Promise ? place.catch(thrown => Promise.reject(refused(thrown))) : place
-  } catch (thrown) {
-    throw refused(thrown)
+  private over(): GatewayError {
+    return this.tooLong ?? exhausted(this.failures)
   }
-}
 
-function cool(
-  deps: { readonly states: States; readonly clock: Clock },
-  candidate: Candidate,
-  error: GatewayError,
-): void {
-  if (error.code !== 'provider_rate_limited' && error.code !== 'insufficient_quota') return
-  const state = deps.states.target(candidate.target)
-  state.coolUntil = Math.max(state.coolUntil, deps.clock.now() + Math.max(COOL_MS_MIN, error.retryAfterMs ?? 0))
-}
+  /** A place at the first candidate that has one; without a promise where none is needed. */
+  private take(step: Step): Slot | Promise<Slot> {
+    // A full house behind a failure is not the story: the failure is.
+    const refused = (thrown: unknown) => (this.failures.length > 0 ? this.over() : thrown)
+    try {
+      const place = this.deps.slots.take(step.candidates, this.job.scope)
+      return place instanceof Promise ? place.catch(thrown => Promise.reject(refused(thrown))) : place
+    } catch (thrown) {
+      throw refused(thrown)
+    }
+  }
 
-/** What a caller is told when nothing is left to try. */
-function exhausted(failures: readonly Failure[]): GatewayError {
-  const attempts: AttemptSummary[] = failures.map(({ candidate, error, ms }) => ({
-    server: candidate.target.server.id,
-    result: error.code,
-    ms: Math.round(ms),
-  }))
-  const errors = failures.map(failure => failure.error)
-  const options = { attempts, shouldRetry: false, cause: errors.at(-1)?.cause }
-  const all = (...codes: readonly string[]) => errors.every(error => codes.includes(error.code))
-  if (all('upstream_timeout', 'upstream_idle_timeout')) {
-    return new GatewayError('upstream_timeout', 'No model server began its answer in time.', options)
+  /** One attempt; `null` when it failed and another may follow. */
+  private async tryAt(slot: Slot): Promise<Live | null> {
+    const { deps, job } = this
+    const { candidate } = slot
+    const { target } = candidate
+    this.way.leave(candidate)
+    // Another call may have taken the one trial of a half-open breaker meanwhile.
+    if (candidate.doubted !== true && !deps.breakers.admit(target)) {
+      slot.release()
+      return null
+    }
+    this.noteFallback(candidate)
+    const entry = job.trail.begin(candidate)
+    const secret = deps.credentials.choose(target)
+    // A plain attempt ends by itself; a stream may have to be stopped by the commit gate alone.
+    const own = job.call.stream ? job.scope.child() : job.scope
+    const number = ++this.made
+    try {
+      const live = await job.attempt({ call: job.call, slot, scope: own, number, secret })
+      entry.result = 'ok'
+      entry.ms = deps.clock.now() - entry.startedAt
+      this.committed = candidate
+      if (job.call.stream) deps.breakers.committed(target)
+      else deps.breakers.succeeded(target)
+      return live
+    } catch (thrown) {
+      const error = job.scope.ended ?? own.ended ?? toGatewayError(thrown)
+      if (own !== job.scope) own.cancel(error)
+      slot.release()
+      entry.result = error.code
+      entry.ms = deps.clock.now() - entry.startedAt
+      entry.cause = error.cause
+      deps.breakers.failed(target, error.code)
+      this.follow(candidate, secret, { candidate, error, ms: entry.ms })
+      return null
+    }
   }
-  if (all('upstream_auth_failed')) {
-    return new GatewayError(
-      'upstream_auth_failed',
-      'The model servers refused the credentials of the gateway.',
-      options,
-    )
-  }
-  if (all('provider_rate_limited', 'insufficient_quota')) {
-    const waits = errors.map(error => error.retryAfterMs ?? COOL_MS_MIN)
-    const code = errors.every(error => error.code === 'insufficient_quota')
-      ? 'insufficient_quota'
-      : 'provider_rate_limited'
-    return new GatewayError(code, 'Every model server limits its requests; try again later.', {
-      ...options,
-      shouldRetry: undefined,
-      retryAfterMs: Math.min(...waits),
-    })
-  }
-  const only = errors.length === 1 ? errors[0] : undefined
-  if (only?.code === 'upstream_invalid_response' || only?.code === 'upstream_tls_error') {
-    return new GatewayError(only.code, only.message, options)
-  }
-  return new GatewayError('all_targets_failed', `No model server could answer: ${summary(attempts)}.`, {
-    ...options,
-    retryAfterMs: COOL_MS_MIN,
-  })
-}
 
-function summary(attempts: readonly AttemptSummary[]): string {
-  return attempts.map(attempt => `${attempt.server} (${attempt.result})`).join(', ')
+  /** Decides what may follow a failure.
+   *
+   * @throws GatewayError when nothing may. */
+  private follow(candidate: Candidate, secret: string | null, failure: Failure): void {
+    const { call, scope } = this.job
+    const { error } = failure
+    if (scope.ended !== null) throw error
+    if (error.code === 'context_length_exceeded' && this.way.onlyLarger(candidate)) {
+      this.tooLong ??= error
+      this.failures.push(failure)
+      return
+    }
+    if (!error.retryable) throw this.tooLong ?? error
+    this.failures.push(failure)
+    const hasCredential = ruleFor(error.code).rotates && this.deps.credentials.rejected(candidate.target, secret, error)
+    this.way.failed(candidate, error, hasCredential)
+    // What a server stores it must not store twice.
+    if (call.body.store === true && !error.unsent) throw this.over()
+  }
+
+  private noteFallback(candidate: Candidate): void {
+    const last = this.failures.at(-1)
+    if (last === undefined || candidate.model === last.candidate.model) return
+    const [from, to] = [last.candidate.model.name, candidate.model.name]
+    this.deps.journal.note({ type: 'fallback-taken', from, to, reason: last.error.code })
+  }
 }
