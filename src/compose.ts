@@ -7,6 +7,7 @@ import type { RequestRecord } from '#core/record.ts'
 import type { Server } from '#core/servers.ts'
 import { createDial } from '#gateway/dial.ts'
 import { rememberRequests } from '#gateway/explain.ts'
+import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
 import { createQueue } from '#gateway/queue.ts'
 import { createActive } from '#http/active.ts'
@@ -30,11 +31,13 @@ import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
+import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
+const GIGABYTE = 1024 ** 3
 const LIMITER_ENTRIES_MAX = 100_000
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 10_000, bytesMax: 32 * 1024 * 1024 }
@@ -53,6 +56,8 @@ export interface Overrides {
   readonly write?: (text: string) => void
   /** Log lines for people instead of JSON. */
   readonly pretty?: boolean
+  /** How hard the process has it (default: it is measured). */
+  readonly pressure?: () => Pressure
   /** Where this gateway listens, so that it never finds itself. */
   readonly own?: () => { readonly host: string; readonly port: number } | null
 }
@@ -101,6 +106,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     pretty: overrides.pretty,
   })
 
+  // How hard the process has it.
+  let memoryMax = memoryLimitOf(config)
+  const sampler = samplePressure({
+    now: () => performance.now(),
+    every: unheldInterval,
+    rss: () => process.memoryUsage.rss(),
+    limit: () => memoryMax,
+  })
+  const pressure = overrides.pressure ?? sampler.read
+
   // The fleet.
   const network = overrides.transport ?? createFetchTransport({ clock })
   const demo = createDemoTransport({ clock })
@@ -122,6 +137,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     logLinesDropped: log.dropped,
     queueDepth: queue.depth,
     retriesLeft: budget.remaining,
+    overload: () => overloadOf(pressure()),
   })
   subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history))
 
@@ -151,6 +167,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     history,
     newId: createIds(),
     edge: () => edge,
+    load: {
+      refusal: priority => refusalOf(overloadOf(pressure()), priority),
+      exhausted: () => isExhausted(pressure()),
+    },
     run,
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
@@ -174,6 +194,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     reload(next) {
       // Whom to admit follows from where the gateway listens, and that changes only with a restart.
       edge = composeEdge({ ...next, service: { ...next.service, host: config.service.host } }, clock)
+      memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
       credentials.forget()
       log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
@@ -191,10 +212,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
         new GatewayError('server_shutting_down', 'The gateway is shutting down.', { retryAfterMs: 1000 }),
       ),
     async close() {
+      sampler.stop()
       fleet.stop()
       log.close()
     },
   }
+}
+
+/** What the process may use, in bytes. */
+function memoryLimitOf({ performance: { memory_limit_gb: configured } }: Config): number {
+  return configured === null ? memoryOfProcess() : Math.min(configured * GIGABYTE, memoryOfProcess())
 }
 
 function processView(clock: Clock): ProcessView {

@@ -26,6 +26,8 @@ export interface MetricsOptions {
   readonly logLinesDropped?: () => number
   /** Calls that wait for a place at a server. */
   readonly queueDepth?: () => number
+  /** Which new calls are refused. */
+  readonly overload?: () => 'none' | 'low' | 'all'
   /** Series of one metric that are kept apart (default 2,000). */
   readonly seriesMax?: number
 }
@@ -42,6 +44,7 @@ export interface Metrics {
 const SERIES_MAX = 2000
 const SESSIONS_MAX = 10_000
 const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const
+const OVERLOAD = { none: 0, low: 1, all: 2 } as const
 
 /** Creates the metrics. Label values come from the configuration only; anything else is `other`. */
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -141,11 +144,16 @@ interface Live {
 }
 
 function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): readonly Metric[] {
-  const { clock, workers = () => 1, logLinesDropped = () => 0, queueDepth = () => 0 } = options
+  const { clock, workers = () => 1, logLinesDropped = () => 0, queueDepth = () => 0, overload = () => 'none' } = options
   return [
     createGauge('http_requests_in_flight', 'Requests being answered.', () => now.inFlight),
     createGauge('gateway_streams_active', 'Streams being sent.', () => now.streams),
     createGauge('gateway_queue_depth', 'Calls that wait for a place at a server.', queueDepth),
+    createGauge(
+      'gateway_overload_state',
+      'Which new calls are refused: 0 none, 1 those of low priority, 2 all.',
+      () => OVERLOAD[overload()],
+    ),
     createGauge('workers_active', 'Processes that answer.', workers),
     createGauge('user_sessions_active', 'Callers of the last five minutes.', () => sessions.count(clock.now())),
     createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),
