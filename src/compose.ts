@@ -28,6 +28,7 @@ import { createStates } from '#registry/states.ts'
 import { createLineups } from '#routing/lineup.ts'
 import { isAvailable, plan } from '#routing/plan.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
+import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
@@ -41,6 +42,8 @@ const GIGABYTE = 1024 ** 3
 const LIMITER_ENTRIES_MAX = 100_000
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 10_000, bytesMax: 32 * 1024 * 1024 }
+/** How long, and up to how much, answers are kept for requests that are sent again. */
+const IDEMPOTENCY = { ttlMs: 24 * 60 * 60 * 1000, bytesMax: 64 * 1024 * 1024, answerBytesMax: 1024 * 1024 }
 /** How long a start waits for the first look around before it says what it has found, in milliseconds. */
 const LOOK_AROUND_MS = 200
 
@@ -97,6 +100,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const states = createStates()
   const limiter = createMemoryLimiter({ clock, entriesMax: LIMITER_ENTRIES_MAX })
   const history = createMemoryHistory(HISTORY)
+  const idempotency = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
   const log = createLog({
     write: overrides.write ?? (() => {}),
     clock,
@@ -164,6 +168,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     clock,
     journal,
     limiter,
+    idempotency,
     history,
     newId: createIds(),
     edge: () => edge,

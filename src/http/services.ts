@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { History } from '#core/history.ts'
+import type { IdempotencyStore } from '#core/idempotency.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Limiter } from '#core/limiter.ts'
 import type { Priority } from '#core/priority.ts'
@@ -23,6 +24,7 @@ export interface Services {
   readonly clock: Clock
   readonly journal: Journal
   readonly limiter: Limiter
+  readonly idempotency: IdempotencyStore
   readonly history: Pick<History, 'find'>
   readonly newId: (time: number) => string
   /** The edge's settings now; a request takes one and keeps it. */

@@ -1,3 +1,4 @@
+import type { Live } from '#core/attempt.ts'
 import type { Endpoint } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { isPriority, PRIORITIES, type Priority } from '#core/priority.ts'
@@ -6,6 +7,7 @@ import { priorityOf, type Wishes } from '#gateway/pipeline.ts'
 import { parseTraceparent } from '#lib/traceparent.ts'
 import { readBody } from '../body.ts'
 import type { Exchange, Handler } from '../exchange.ts'
+import { claimKey, replay } from '../middleware/idempotency.ts'
 import { settled } from '../middleware/observe.ts'
 import { eventStream, json } from '../reply.ts'
 import type { Services } from '../services.ts'
@@ -18,7 +20,7 @@ const PATIENCE_MS = 15_000
 export function modelCall(endpoint: Endpoint, services: Services): Handler {
   return async c => {
     const exchange = c.env
-    const { record, headers, scope, request, connection, edge, caller } = exchange
+    const { record, scope, request, connection, edge, caller } = exchange
     if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
     const traceparent = request.headers.get('traceparent')
     if (traceparent !== null) record.traceparent = parseTraceparent(traceparent)
@@ -26,6 +28,9 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
     const refusal = services.load.refusal(priorityOf(caller, wishes))
     if (refusal !== null) throw refusal
     const text = await readBody(exchange, services.clock)
+    const claim = claimKey(exchange, services.idempotency, { endpoint, text })
+    const keyed = claim === null ? null : await claim
+    if (keyed !== null && keyed.answer !== null) return replay(exchange, keyed.answer)
     let patient = false
     const beat = services.clock.after(PATIENCE_MS, () => {
       patient = true
@@ -47,25 +52,32 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
           endStream(exchange, services)
         },
       })
-      headers['x-citadel-model'] = live.model.name
-      headers['x-citadel-server'] = live.target.server.id
-      headers['x-citadel-attempts'] = String(record.attempts.length)
-      if (edge.fullHeaders) tellTimes(headers, record, services.clock.now())
+      tellServer(exchange, live, services.clock.now())
       if (typeof body === 'string') {
         rearm()
+        keyed?.keep(body)
         return json(exchange, body)
       }
       patient = true
       connection.idle(0)
       exchange.streaming = true
-      return eventStream(exchange, body)
+      return eventStream(exchange, keyed?.record(body) ?? body)
     } catch (thrown) {
+      keyed?.release()
       rearm()
       throw thrown
     } finally {
       beat()
     }
   }
+}
+
+/** Who answered, at which attempt, and if asked to, how long it took. */
+function tellServer({ headers, record, edge }: Exchange, live: Live, now: number): void {
+  headers['x-citadel-model'] = live.model.name
+  headers['x-citadel-server'] = live.target.server.id
+  headers['x-citadel-attempts'] = String(record.attempts.length)
+  if (edge.fullHeaders) tellTimes(headers, record, now)
 }
 
 /** Where the time went until now: the gateway's own, the server's, and until the first content. */
