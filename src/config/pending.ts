@@ -18,7 +18,6 @@ const pending: readonly Pending[] = [
   ['models.*.hedging', 'hedged requests'],
   ['models.*.cost_per_request', 'prices'],
   ['models.*.targets.*.price', 'prices'],
-  ['models.*.capabilities.prefill', 'recovery of cut streams'],
   ['streams.early_headers', 'early headers'],
   ['hedging.*', 'hedged requests'],
   ['auth.keys.*.budget', 'budgets'],

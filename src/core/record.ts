@@ -3,7 +3,7 @@ import type { Code, GatewayError } from './errors.ts'
 import type { Usage } from './usage.ts'
 
 /** How a request ended, for accounting. */
-export type Outcome = 'ok' | 'denied' | 'cancelled' | 'failed' | 'interrupted'
+export type Outcome = 'ok' | 'recovered' | 'denied' | 'cancelled' | 'failed' | 'interrupted'
 
 /** Everything that is known of one request: written by the steps, read once when it is settled.
  *
@@ -39,6 +39,8 @@ export interface RequestRecord {
   plan: Plan | null
   readonly attempts: AttemptEntry[]
   usage: Usage | null
+  /** Whether the answer broke off and went on from another attempt. */
+  recovered: boolean
   /** Milliseconds spent waiting for places at servers, over all attempts. */
   queueMs: number
   /** Monotonic milliseconds of each moment; 0 = not reached. */
@@ -85,6 +87,7 @@ export function createRecord(start: {
     plan: null,
     attempts: [],
     usage: null,
+    recovered: false,
     queueMs: 0,
     dialledAt: 0,
     firstTokenAt: 0,

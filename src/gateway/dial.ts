@@ -24,14 +24,19 @@ export interface DialDeps {
 
 /** Creates the innermost attempt: translate, send, read, translate back. Chooses nothing and repeats nothing. */
 export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
-  return async ({ call, slot, scope, secret }) => {
+  return async ({ call, slot, scope, secret, delivered }) => {
     const { target, model } = slot.candidate
     const provider = deps.providers.get(target.server.kind)
     if (provider === undefined) throw new GatewayError('internal_error', 'This server has a kind that is not built.')
     if (!provider.endpoints.has(call.endpoint)) {
       throw new GatewayError('unsupported_parameter', `The servers of this model do not offer this endpoint.`)
     }
-    const outgoing = provider.encode(call, target, secret === undefined ? (target.server.secrets[0] ?? null) : secret)
+    const outgoing = provider.encode(
+      call,
+      target,
+      secret === undefined ? (target.server.secrets[0] ?? null) : secret,
+      delivered,
+    )
     if (record.dialledAt === 0) record.dialledAt = deps.clock.now()
     const incoming = await deps.transportFor(target.server)(outgoing, scope, target.timeouts)
     const { head } = incoming

@@ -8,9 +8,12 @@ import { type Priority, USUAL_PRIORITY, upTo } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { createScope, type Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/servers.ts'
+import { type PrefillOffer, withPrefill } from '#policies/prefill.ts'
+import { recover } from '#policies/recover.ts'
 import { type Flight, startFlight } from './flight.ts'
 import { parseCall } from './parse.ts'
 import type { Wait } from './queue.ts'
+import { watchRecovery } from './recovery.ts'
 import { renderPlain, renderStream } from './render.ts'
 import { settleCall } from './settle.ts'
 
@@ -106,7 +109,8 @@ function takeOff(
   const [first] = plan.candidates
   const scope = createScope(deps.clock, { within: first?.target.timeouts.total, code: 'deadline_exceeded' })
   const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
-  const run = deps.router(maxAttempts, waitOf(call, record))(deps.attempt(record))
+  const offer: PrefillOffer = { delivered: null, upstreamModel: '', taken: false }
+  const run = deps.router(maxAttempts, waitOf(call, record))(withPrefill(deps.attempt(record), offer))
   const trail = {
     begin(candidate: Plan['candidates'][number]) {
       const entry = {
@@ -121,7 +125,15 @@ function takeOff(
       return entry
     },
   }
-  return startFlight(own => run(call, plan, own, trail).next(), scope, !call.stream)
+  // What a server stores it must not store twice.
+  const recovers = call.stream && call.body.store !== true && snapshot.settings.retry.keepOne
+  const start = (own: Scope) => {
+    const attempts = run(call, plan, own, trail)
+    return recovers
+      ? recover(attempts, { call, scope: own, offer }, watchRecovery(deps, record, call))
+      : attempts.next()
+  }
+  return startFlight(start, scope, !call.stream)
 }
 
 async function render(

@@ -48,9 +48,9 @@ export const requestReport = z
     object: z.literal('request'),
     started_at: z.iso.datetime().describe('When it came.'),
     outcome: z
-      .enum(['running', 'ok', 'denied', 'cancelled', 'failed', 'interrupted'])
+      .enum(['running', 'ok', 'recovered', 'denied', 'cancelled', 'failed', 'interrupted'])
       .describe(
-        '`denied` by the gateway, `cancelled` by the caller, `failed` at every server, `interrupted` after its beginning.',
+        '`recovered` from a break, `denied` by the gateway, `cancelled` by the caller, `failed` at every server, `interrupted` after its beginning.',
       ),
     status: z.int().nullable().describe('The HTTP status of the answer; null before there is one.'),
     code: z.string().nullable().describe('The error code, when there was one.'),
