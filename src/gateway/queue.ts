@@ -12,6 +12,9 @@ const WAITING_PER_PLACE = 4
 const WAITING_MIN = 100
 /** How often those who wait are looked at although no place came free, in milliseconds: a server may be back. */
 const LOOK_MS = 250
+/** How soon after one was let in so, in milliseconds: the next sees what the first has changed. A target that is back
+ * on trial takes one call only. */
+const NEXT_MS = 10
 
 /** For whom a place is wanted. */
 export interface Wait extends Waiting {
@@ -58,7 +61,7 @@ export function createQueue(deps: {
     taken: pace.taken,
     freed(target, takenAt) {
       pace.freed(target, takenAt)
-      if (line.size > 0) serve(1)
+      if (line.size > 0) serveOne()
     },
   })
 
@@ -66,11 +69,10 @@ export function createQueue(deps: {
     hasPlace(states, candidate.target) && (waiter.doubted.has(candidate) || available(candidate.target))
   const fits = (waiter: Waiter) => waiter.candidates.some(usable(waiter))
 
-  /** Gives free places to those whose turn it is. */
-  function serve(places: number): void {
-    for (let left = places; left > 0; ) {
-      const waiter = line.next(fits)
-      if (waiter === null) break
+  /** Gives a free place to the one whose turn it is; whether there was one. */
+  function serveOne(): boolean {
+    for (let waiter = line.next(fits); waiter !== null; waiter = line.next(fits)) {
+      if (line.size === 0) rest()
       // A deadline that has passed unnoticed, because the process was busy: what would be dialled is not wanted.
       if (waiter.scope.endsAt <= clock.now()) {
         waiter.reject(new GatewayError('deadline_exceeded', 'The request took longer than the time allowed for it.'))
@@ -78,14 +80,15 @@ export function createQueue(deps: {
       }
       const slot = slots.tryTake(waiter.candidates.filter(usable(waiter)))
       if (slot !== null) waiter.resolve(slot)
-      left--
+      return true
     }
-    if (line.size === 0) rest()
+    return false
   }
 
   function look(): void {
-    stopLooking = clock.after(LOOK_MS, look)
-    serve(Infinity)
+    stopLooking = null
+    const served = serveOne()
+    if (line.size > 0) stopLooking = clock.after(served ? NEXT_MS : LOOK_MS, look)
   }
 
   function rest(): void {

@@ -195,6 +195,24 @@ describe('a call that finds no place', () => {
     expect(waiting.end.slot?.candidate.target).toBe(one)
   })
 
+  test('is let in alone at a target that is back, so that a trial is one call', async () => {
+    const { ask, clock, out } = setup()
+    const roomy = target('a', { maxConcurrent: 2 })
+    const busy = [ask([roomy]), ask([roomy])].map(({ place }) => place as Slot)
+    const waiting = [ask([roomy]), ask([roomy])]
+    out.add(roomy.id)
+    for (const slot of busy) slot.release()
+
+    out.delete(roomy.id)
+    clock.advance(250)
+    await settled()
+    expect(waiting.map(({ end }) => end.times)).toEqual([1, 0])
+
+    clock.advance(10)
+    await settled()
+    expect(waiting.map(({ end }) => end.times)).toEqual([1, 1])
+  })
+
   test('may use what was doubted from the beginning', async () => {
     const { ask, out } = setup()
     out.add(one.id)
@@ -293,7 +311,7 @@ describe('whatever happens in whatever order', () => {
           else if (step.do === 'toggle') {
             const { id = '' } = FLEET[step.target] ?? {}
             if (!out.delete(id)) out.add(id)
-            clock.advance(250)
+            clock.advance(500)
           } else {
             const chosen = asked[step.which % Math.max(1, asked.length)]
             if (step.do === 'release') chosen?.end.slot?.release()
