@@ -4,7 +4,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
 import type { States, Target } from '#core/servers.ts'
 import { createLine, type Waiting, whoYields } from './line.ts'
-import { createPace } from './pace.ts'
+import { createPace, type Pace } from './pace.ts'
 import { countPlaces, createSlots, hasPlace, queueFull } from './slots.ts'
 
 /** Calls of one model that may wait for each place that there is, and how many may wait in any case. */
@@ -41,92 +41,127 @@ interface Waiter extends Waiting {
   readonly reject: (error: GatewayError) => void
 }
 
+/** What the queue has to know of its surroundings. */
+export interface QueueDeps {
+  readonly states: States
+  readonly clock: Clock
+  /** Whether a target may be tried now. */
+  readonly available: (target: Target) => boolean
+}
+
 /** Creates the queue.
  *
  * A call takes the first free place at any of its candidates; without one it waits for all of them at once, no longer
  * than their `timeouts.queue`. A place that comes free goes to one waiter at once, the one whose turn it is among
- * those who can use it.
- *
- * @param deps.available Whether a target may be tried now. */
-export function createQueue(deps: {
-  readonly states: States
-  readonly clock: Clock
-  readonly available: (target: Target) => boolean
-}): Queue {
-  const { states, clock, available } = deps
-  const pace = createPace(clock)
-  const line = createLine<Waiter>()
-  let stopLooking: (() => void) | null = null
-  const slots = createSlots(states, {
-    taken: pace.taken,
-    freed(target, takenAt) {
-      pace.freed(target, takenAt)
-      if (line.size > 0) serveOne()
-    },
-  })
+ * those who can use it. */
+export function createQueue(deps: QueueDeps): Queue {
+  const queue = new FairQueue(deps)
+  return { slotsFor: wait => queue.slotsFor(wait), depth: () => queue.depth() }
+}
 
-  const usable = (waiter: Waiter) => (candidate: Candidate) =>
-    hasPlace(states, candidate.target) && (waiter.doubted.has(candidate) || available(candidate.target))
-  const fits = (waiter: Waiter) => waiter.candidates.some(usable(waiter))
+class FairQueue {
+  private readonly deps: QueueDeps
+  private readonly pace: Pace
+  private readonly slots: Slots
+  private readonly line = createLine<Waiter>()
+  private stopLooking: (() => void) | null = null
+
+  constructor(deps: QueueDeps) {
+    this.deps = deps
+    this.pace = createPace(deps.clock)
+    this.slots = createSlots(deps.states, {
+      taken: this.pace.taken,
+      freed: (target, takenAt) => {
+        this.pace.freed(target, takenAt)
+        if (this.line.size > 0) this.serveOne()
+      },
+    })
+  }
+
+  slotsFor(wait: Wait): Slots {
+    return {
+      tryTake: this.slots.tryTake,
+      take: (candidates, scope) => {
+        const slot = this.line.size > 0 && this.isAwaited(candidates) ? null : this.slots.tryTake(candidates)
+        return slot ?? this.waitFor(candidates, wait, scope)
+      },
+    }
+  }
+
+  depth(): number {
+    return this.line.size
+  }
+
+  /** Whether somebody who waits could have a place that a newcomer is about to take: at a target that is just back. */
+  private isAwaited(candidates: readonly Candidate[]): boolean {
+    for (const waiter of this.line) {
+      for (const candidate of waiter.candidates) {
+        if (!this.isUsable(waiter, candidate)) continue
+        if (candidates.some(({ target }) => target.id === candidate.target.id)) return true
+      }
+    }
+    return false
+  }
+
+  private isUsable({ doubted }: Waiter, candidate: Candidate): boolean {
+    const { states, available } = this.deps
+    return hasPlace(states, candidate.target) && (doubted.has(candidate) || available(candidate.target))
+  }
+
+  private usable(waiter: Waiter): readonly Candidate[] {
+    return waiter.candidates.filter(candidate => this.isUsable(waiter, candidate))
+  }
 
   /** Gives a free place to the one whose turn it is; whether there was one. */
-  function serveOne(): boolean {
-    for (let waiter = line.next(fits); waiter !== null; waiter = line.next(fits)) {
-      if (line.size === 0) rest()
+  private serveOne(): boolean {
+    const fits = (waiter: Waiter) => waiter.candidates.some(candidate => this.isUsable(waiter, candidate))
+    for (let waiter = this.line.next(fits); waiter !== null; waiter = this.line.next(fits)) {
+      this.restWhenEmpty()
       // A deadline that has passed unnoticed, because the process was busy: what would be dialled is not wanted.
-      if (waiter.scope.endsAt <= clock.now()) {
+      if (waiter.scope.endsAt <= this.deps.clock.now()) {
         waiter.reject(new GatewayError('deadline_exceeded', 'The request took longer than the time allowed for it.'))
         continue
       }
-      const slot = slots.tryTake(waiter.candidates.filter(usable(waiter)))
+      const slot = this.slots.tryTake(this.usable(waiter))
       if (slot !== null) waiter.resolve(slot)
       return true
     }
     return false
   }
 
-  function look(): void {
-    stopLooking = null
-    const served = serveOne()
-    if (line.size > 0) stopLooking = clock.after(served ? NEXT_MS : LOOK_MS, look)
+  private lookIn(ms: number): void {
+    this.stopLooking ??= this.deps.clock.after(ms, () => {
+      this.stopLooking = null
+      const served = this.serveOne()
+      if (this.line.size > 0) this.lookIn(served ? NEXT_MS : LOOK_MS)
+    })
   }
 
-  function rest(): void {
-    stopLooking?.()
-    stopLooking = null
+  private restWhenEmpty(): void {
+    if (this.line.size > 0) return
+    this.stopLooking?.()
+    this.stopLooking = null
   }
 
-  function makeRoom(wait: Wait, candidates: readonly Candidate[], model: string): void {
-    const waiting = [...line].filter(waiter => waiter.model === model)
-    if (waiting.length < Math.max(WAITING_MIN, WAITING_PER_PLACE * countPlaces(candidates))) return
-    const refusal = () => queueFull(pace.untilFree(candidates, waiting.length))
-    const yielding = whoYields(waiting, wait)
-    if (yielding === null) throw refusal()
-    line.remove(yielding)
-    yielding.reject(refusal())
-  }
-
-  async function waitFor(candidates: readonly Candidate[], wait: Wait, scope: Scope): Promise<Slot> {
+  private async waitFor(candidates: readonly Candidate[], wait: Wait, scope: Scope): Promise<Slot> {
     const [first] = candidates
     const longest = Math.max(0, ...candidates.map(({ target }) => target.timeouts.queue))
-    if (first === undefined || longest === 0) throw queueFull(pace.untilFree(candidates, line.size))
     if (scope.ended !== null) throw scope.ended
+    if (first === undefined || longest === 0) throw queueFull(this.pace.untilFree(candidates, this.line.size))
     const model = first.model.name
-    makeRoom(wait, candidates, model)
+    this.makeRoom(wait, candidates, model)
+    const { clock, available } = this.deps
     const since = clock.now()
     const { promise, resolve, reject } = Promise.withResolvers<Slot>()
     const doubted = new Set(candidates.filter(({ target }) => !available(target)))
     const { caller, priority } = wait
     const waiter: Waiter = { caller, priority, candidates, doubted, scope, model, resolve, reject }
-    line.add(waiter)
-    stopLooking ??= clock.after(LOOK_MS, look)
-    const leave = (cause: () => GatewayError) => {
-      if (!line.remove(waiter)) return
-      reject(cause())
-      if (line.size === 0) rest()
-    }
-    const disarm = clock.after(longest, () => leave(() => queueTimeout(pace.untilFree(candidates, line.size))))
-    const stop = scope.onEnd(cause => leave(() => cause))
+    this.line.add(waiter)
+    this.lookIn(LOOK_MS)
+    const disarm = clock.after(longest, () =>
+      this.leave(waiter, () => queueTimeout(this.pace.untilFree(candidates, this.line.size))),
+    )
+    const stop = scope.onEnd(cause => this.leave(waiter, () => cause))
     try {
       const slot = await promise
       if (scope.ended === null) return slot
@@ -139,12 +174,22 @@ export function createQueue(deps: {
     }
   }
 
-  return {
-    slotsFor: wait => ({
-      tryTake: slots.tryTake,
-      take: (candidates, scope) => slots.tryTake(candidates) ?? waitFor(candidates, wait, scope),
-    }),
-    depth: () => line.size,
+  private leave(waiter: Waiter, cause: () => GatewayError): void {
+    if (!this.line.remove(waiter)) return
+    waiter.reject(cause())
+    this.restWhenEmpty()
+  }
+
+  /** Makes sure that one more may wait.
+   *
+   * @throws GatewayError `queue_full` when nobody gives way. */
+  private makeRoom(wait: Wait, candidates: readonly Candidate[], model: string): void {
+    const waiting = [...this.line].filter(waiter => waiter.model === model)
+    if (waiting.length < Math.max(WAITING_MIN, WAITING_PER_PLACE * countPlaces(candidates))) return
+    const refusal = () => queueFull(this.pace.untilFree(candidates, waiting.length))
+    const yielding = whoYields(waiting, wait)
+    if (yielding === null) throw refusal()
+    this.leave(yielding, refusal)
   }
 }
 

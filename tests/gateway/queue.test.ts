@@ -213,6 +213,21 @@ describe('a call that finds no place', () => {
     expect(waiting.map(({ end }) => end.times)).toEqual([1, 1])
   })
 
+  test('is not overtaken by who comes later, when a target is back', async () => {
+    const { ask, clock, out } = setup()
+    const busy = ask([one]).place as Slot
+    const waiting = ask([one])
+    out.add(one.id)
+    busy.release()
+    out.delete(one.id)
+
+    const later = ask([one])
+    clock.advance(250)
+    await settled()
+
+    expect([waiting.end.times, later.end.times]).toEqual([1, 0])
+  })
+
   test('may use what was doubted from the beginning', async () => {
     const { ask, out } = setup()
     out.add(one.id)
