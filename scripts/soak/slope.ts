@@ -13,17 +13,21 @@ export function floorsOf(samples: readonly Sample[], each: number): readonly Sam
   return groups.map(group => group.reduce((least, sample) => (sample.value < least.value ? sample : least)))
 }
 
-/** How much a value grows a minute: the slope of the straight line that fits best (least squares). */
-export function slopeOf(samples: readonly Sample[]): number {
+/** How much a value grows a minute, and how far that may be off (its standard error). */
+export interface Slope {
+  readonly perMinute: number
+  readonly error: number
+}
+
+/** The slope of the straight line that fits best (least squares). */
+export function slopeOf(samples: readonly Sample[]): Slope {
   const count = samples.length
-  if (count < 2) return 0
-  const mean = (of: (sample: Sample) => number) => samples.reduce((sum, sample) => sum + of(sample), 0) / count
-  const [middle, level] = [mean(sample => sample.minutes), mean(sample => sample.value)]
-  let together = 0
-  let spread = 0
-  for (const { minutes, value } of samples) {
-    together += (minutes - middle) * (value - level)
-    spread += (minutes - middle) ** 2
-  }
-  return spread === 0 ? 0 : together / spread
+  if (count < 3) return { perMinute: 0, error: Infinity }
+  const sum = (of: (sample: Sample) => number) => samples.reduce((total, sample) => total + of(sample), 0)
+  const middle = sum(({ minutes }) => minutes) / count
+  const level = sum(({ value }) => value) / count
+  const spread = sum(({ minutes }) => (minutes - middle) ** 2)
+  const perMinute = sum(({ minutes, value }) => (minutes - middle) * (value - level)) / spread
+  const rest = sum(({ minutes, value }) => (value - level - perMinute * (minutes - middle)) ** 2)
+  return { perMinute, error: Math.sqrt(rest / (count - 2) / spread) }
 }
