@@ -5,7 +5,8 @@ import type { DataFrame, Frame } from '#core/frame.ts'
 import { estimateTokens, type Usage } from '#core/usage.ts'
 import { isObject } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
-import { type Transcript, textsOf } from './transcript.ts'
+import { textsOf } from './pieces.ts'
+import type { Transcript } from './transcript.ts'
 
 /** How much of a continuation is held back, in characters: one that begins as the answer began is none. */
 const HELD_CHARACTERS = 64

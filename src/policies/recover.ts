@@ -11,7 +11,7 @@ import { createTranscript } from './transcript.ts'
 export interface RecoveryWatch {
   /** A committed answer broke off, after so many characters of it. */
   onBroken(error: GatewayError, characters: number): void
-  /** Another answer has repeated all that was delivered, and goes on from there. */
+  /** Another answer has repeated all that was delivered, or continues it, and goes on from there. */
   onRecovered(how: 'restart' | 'prefill'): void
 }
 
@@ -28,141 +28,157 @@ export interface Recovered {
  *
  * The answer ends with the error of the first break when nothing is left to try, and with `stream_interrupted` when
  * what is left says something else. */
-export async function recover(run: Run, { call, scope, offer }: Recovered, watch: RecoveryWatch): Promise<Live> {
-  const transcript = createTranscript()
-  let live = await run.next()
-  let splice: Splice | null = null
-  let proven = true
-  let broken: GatewayError | null = null
-  let first: GatewayError | null = null
-  let closed = false
-  let how: 'restart' | 'prefill' = 'restart'
-  /** Characters that the server which answers now was given instead of saying them. */
-  let given = 0
+export async function recover(run: Run, recovered: Recovered, watch: RecoveryWatch): Promise<Live> {
+  return new RecoveredLive(await run.next(), run, recovered, watch)
+}
 
-  /** The way of a stream that has not broken is short: it is gone once for each piece of each answer. */
-  function next(): Promise<readonly Frame[]> {
-    if (splice !== null || broken !== null) return nextSpliced()
-    return live.next().then(
-      frames => {
-        const passed = frames.length === 0 ? frames : pass(frames)
-        return passed.length > 0 || broken === null ? passed : nextSpliced()
-      },
-      thrown => {
-        broken = toBreak(thrown)
-        return nextSpliced()
-      },
-    )
+/** An answer over several attempts; a class, because one is made for each stream. */
+class RecoveredLive implements Live {
+  private readonly transcript = createTranscript()
+  private live: Live
+  private readonly run: Run
+  private readonly recovered: Recovered
+  private readonly watch: RecoveryWatch
+  private splice: Splice | null = null
+  private how: 'restart' | 'prefill' = 'restart'
+  private proven = true
+  /** Characters that the server which answers now was given instead of saying them. */
+  private given = 0
+  /** The break that is to be recovered from, and the first of them all. */
+  private broken: GatewayError | null = null
+  private first: GatewayError | null = null
+  private closed = false
+  private readonly onFrames = (frames: readonly Frame[]) => {
+    const passed = frames.length === 0 ? frames : this.pass(frames)
+    return passed.length > 0 || this.broken === null ? passed : this.nextSpliced()
+  }
+  private readonly onError = (thrown: unknown) => {
+    this.broken = toBreak(thrown)
+    return this.nextSpliced()
   }
 
-  async function nextSpliced(): Promise<readonly Frame[]> {
+  constructor(live: Live, run: Run, recovered: Recovered, watch: RecoveryWatch) {
+    this.live = live
+    this.run = run
+    this.recovered = recovered
+    this.watch = watch
+  }
+
+  get target() {
+    return this.live.target
+  }
+
+  get model() {
+    return this.live.model
+  }
+
+  /** The way of a stream that has not broken is short: it is gone once for each piece of each answer. */
+  readonly next = (): Promise<readonly Frame[]> => {
+    if (this.splice !== null || this.broken !== null) return this.nextSpliced()
+    return this.live.next().then(this.onFrames, this.onError)
+  }
+
+  readonly close = (): void => {
+    this.closed = true
+    this.live.close()
+  }
+
+  private async nextSpliced(): Promise<readonly Frame[]> {
     while (true) {
-      if (broken !== null) await goOn(broken)
+      if (this.broken !== null) await this.goOn(this.broken)
       try {
-        const frames = await live.next()
-        if (frames.length === 0) return end()
-        const passed = pass(frames)
+        const frames = await this.live.next()
+        if (frames.length === 0) return this.end()
+        const passed = this.pass(frames)
         if (passed.length > 0) return passed
       } catch (thrown) {
-        broken = toBreak(thrown)
+        this.broken = toBreak(thrown)
       }
     }
   }
 
   /** Remembers what goes to the caller, and takes out what it has. */
-  function pass(frames: readonly Frame[]): readonly Frame[] {
-    const passed: Frame[] | null = splice === null ? null : []
+  private pass(frames: readonly Frame[]): readonly Frame[] {
+    const passed: Frame[] | null = this.splice === null ? null : []
     for (let at = 0; at < frames.length; at++) {
       const frame = frames[at]
       if (frame === undefined) continue
       if (frame.kind === 'error') {
         if (!isBreak(frame.error)) return passed === null ? frames : [...passed, frame]
-        broken = frame.error
+        this.broken = frame.error
         return passed ?? frames.slice(0, at)
       }
-      if (splice === null || passed === null) transcript.note(frame)
+      if (this.splice === null || passed === null) this.transcript.note(frame)
       else {
-        const result = stepSplice(splice, given > 0 ? withDelivered(frame, given) : frame)
-        if (result === 'differs') return differ(passed)
-        splice = result[0]
+        const result = stepSplice(this.splice, this.given > 0 ? withDelivered(frame, this.given) : frame)
+        if (result === 'differs') return this.differ(passed)
+        this.splice = result[0]
         for (const each of result[1]) {
-          transcript.note(each)
+          this.transcript.note(each)
           passed.push(each)
         }
       }
     }
-    if (!proven) prove()
+    if (!this.proven) this.prove()
     return passed ?? frames
   }
 
-  function prove(): void {
-    if (splice === null || !isCaughtUp(splice)) return
-    proven = true
-    watch.onRecovered(how)
+  private prove(): void {
+    if (this.splice === null || !isCaughtUp(this.splice)) return
+    this.proven = true
+    this.watch.onRecovered(this.how)
   }
 
   /** What could go on goes out before the error. */
-  function differ(passed: readonly Frame[]): readonly Frame[] {
+  private differ(passed: readonly Frame[]): readonly Frame[] {
+    const { first: cause } = this
     const error = new GatewayError('stream_interrupted', 'The model server broke off in the middle of its answer.', {
-      cause: first,
+      cause,
     })
-    live.close()
-    watch.onBroken(error, transcript.characters)
+    this.live.close()
+    this.watch.onBroken(error, this.transcript.characters)
     return [...passed, { kind: 'error', error }]
   }
 
-  function end(): readonly Frame[] {
-    return closed || splice === null || isWhole(splice) ? [] : differ([])
+  private end(): readonly Frame[] {
+    return this.closed || this.splice === null || isWhole(this.splice) ? [] : this.differ([])
   }
 
   /** Lets go of the broken answer, then takes up the next one.
    *
    * @throws GatewayError the first break, when nothing is left. */
-  async function goOn(error: GatewayError): Promise<void> {
-    broken = null
-    first ??= error
-    live.close()
-    watch.onBroken(error, transcript.characters)
-    if (closed || scope.ended !== null || !transcript.comparable) throw scope.ended ?? first
+  private async goOn(error: GatewayError): Promise<void> {
+    const { transcript, recovered } = this
+    const { call, scope, offer } = recovered
+    this.broken = null
+    this.first ??= error
+    this.live.close()
+    this.watch.onBroken(error, transcript.characters)
+    if (this.closed || scope.ended !== null || !transcript.comparable) throw scope.ended ?? this.first
     offer.delivered = toPrefill(call, transcript)
-    offer.upstreamModel = live.target.upstreamModel
+    offer.upstreamModel = this.live.target.upstreamModel
     offer.taken = false
     try {
-      live = await run.next()
+      this.live = await this.run.next()
     } catch {
-      throw scope.ended ?? first
+      throw scope.ended ?? this.first
     }
-    if (closed) {
-      live.close()
-      throw first
+    if (this.closed) {
+      this.live.close()
+      throw this.first
     }
-    await begin()
+    await this.begin(offer)
   }
 
   /** Finds out whether the answer that is there now goes on, or starts again. */
-  async function begin(): Promise<void> {
-    const { delivered } = offer
-    const prefilled = offer.taken && delivered !== null
-    const held = prefilled ? await holdContinuation(live, delivered) : { live, continues: false }
-    live = held.live
-    how = held.continues ? 'prefill' : 'restart'
-    given = held.continues && delivered !== null ? delivered.text.length : 0
-    splice = held.continues ? createContinuation(transcript) : createSplice(transcript)
-    proven = false
-  }
-
-  return {
-    get target() {
-      return live.target
-    },
-    get model() {
-      return live.model
-    },
-    next,
-    close() {
-      closed = true
-      live.close()
-    },
+  private async begin({ taken, delivered }: PrefillOffer): Promise<void> {
+    const { live, transcript } = this
+    const held = taken && delivered !== null ? await holdContinuation(live, delivered) : { live, continues: false }
+    this.live = held.live
+    this.how = held.continues ? 'prefill' : 'restart'
+    this.given = held.continues && delivered !== null ? delivered.text.length : 0
+    this.splice = held.continues ? createContinuation(transcript) : createSplice(transcript)
+    this.proven = false
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Call } from '#core/call.ts'
 import type { Choice, DataFrame, Frame } from '#core/frame.ts'
 import { writeSse } from '#lib/sse.ts'
-import { logprobEntries } from '#policies/transcript.ts'
+import { logprobEntries } from '#policies/pieces.ts'
 import { openaiCompatible } from '#providers/openai_compatible/index.ts'
 import { replay } from '#tests/providers/replay.ts'
 
