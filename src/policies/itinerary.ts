@@ -1,14 +1,11 @@
-import type { Candidate, Plan } from '#core/attempt.ts'
+import type { Candidate } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
 import { breakerAdmits, type RetrySettings, type States } from '#core/servers.ts'
-import { isLimited, ruleFor } from './rules.ts'
+import { cool } from './cooldown.ts'
+import { ruleFor } from './rules.ts'
 import { backoff } from './wait.ts'
-
-/** How long a target that limits its callers is left alone when it does not say, and at most, in milliseconds. */
-const COOL_MS = 1000
-const COOL_MS_MAX = 60_000
 
 /** Where the next attempt goes. */
 export interface Step {
@@ -28,48 +25,29 @@ interface Repeat {
   readonly failures: number
 }
 
+interface ItineraryDeps {
+  readonly states: States
+  readonly clock: Clock
+  readonly random: () => number
+  readonly retry: RetrySettings
+}
+
 /** The way of one call through its candidates: other targets of the same model at once, then the same target again
- * after a wait, then fallback models, then whatever may be tried again. */
-export interface Itinerary {
-  /** @param left Attempts that may still be made, this one included. */
-  next(left: number, first: boolean): Step | null
-  /** Takes a target out of those that were not tried yet. */
-  leave(candidate: Candidate): void
-  /** Never tries a target again, nor anything else on it. */
-  exclude(candidate: Candidate): void
-  failed(candidate: Candidate, error: GatewayError, hasCredential: boolean): void
-  /** Goes on only with fallback models that take a longer prompt than this one; whether there are any. */
-  onlyLarger(than: Candidate): boolean
-}
-
-/** Lays out the way of one call. */
-export function createItinerary(
-  deps: {
-    readonly states: States
-    readonly clock: Clock
-    readonly random: () => number
-    readonly retry: RetrySettings
-  },
-  plan: Plan,
-  scope: Scope,
-): Itinerary {
-  return new Way(deps, plan.candidates, scope)
-}
-
-/** One is made for each call, so that it has methods instead of functions of its own. */
-class Way implements Itinerary {
-  private readonly deps: Parameters<typeof createItinerary>[0]
+ * after a wait, then fallback models, then whatever may be tried again. A class, because one is made for each call. */
+export class Itinerary {
+  private readonly deps: ItineraryDeps
   private readonly scope: Scope
   private untried: readonly Candidate[]
   private repeats: Repeat[] | null = null
   private rotated: Candidate | null = null
 
-  constructor(deps: Way['deps'], candidates: readonly Candidate[], scope: Scope) {
+  constructor(deps: ItineraryDeps, candidates: readonly Candidate[], scope: Scope) {
     this.deps = deps
     this.untried = candidates
     this.scope = scope
   }
 
+  /** @param left Attempts that may still be made, this one included. */
   next(left: number, first: boolean): Step | null {
     if (left <= 0) return null
     if (first) return this.untried.length === 0 ? null : { candidates: this.untried, at: 0, free: true }
@@ -84,15 +62,20 @@ class Way implements Itinerary {
     return { candidates: this.untried, at: 0, free: this.state(fresh).breaker.failures === 0 }
   }
 
+  /** Takes a target out of those that were not tried yet. */
   leave(candidate: Candidate): void {
     if (this.untried.includes(candidate)) this.untried = this.untried.filter(other => other !== candidate)
   }
 
+  /** Never tries a target again. */
   exclude({ target }: Candidate): void {
     this.untried = this.untried.filter(other => other.target.id !== target.id)
     this.repeats = this.repeats?.filter(({ candidate }) => candidate.target.id !== target.id) ?? null
   }
 
+  /** Decides whether a target that failed is tried again.
+   *
+   * @param hasCredential Whether another one may do better at once. */
   failed(candidate: Candidate, error: GatewayError, hasCredential: boolean): void {
     const before = this.repeats?.find(repeat => repeat.candidate === candidate)
     this.repeats = this.repeats?.filter(repeat => repeat !== before) ?? null
@@ -100,7 +83,7 @@ class Way implements Itinerary {
       this.rotated = candidate
       return
     }
-    this.cool(candidate, error)
+    cool(this.state(candidate), error, this.deps.clock.now(), this.deps.retry)
     if (!ruleFor(error.code).again) return
     const failures = (before?.failures ?? 0) + 1
     const at = this.againAt(candidate, error, failures)
@@ -109,6 +92,7 @@ class Way implements Itinerary {
     this.repeats.push({ candidate, at, failures })
   }
 
+  /** Goes on only with fallback models that take a longer prompt than this one; whether there are any. */
   onlyLarger({ model }: Candidate): boolean {
     const known = model.capabilities.context_length
     this.repeats = null
@@ -153,13 +137,5 @@ class Way implements Itinerary {
     if (asked > retry.maxWaitMs) return null
     const at = now + Math.max(asked, backoff(retry, failures, random()))
     return at < this.scope.endsAt ? at : null
-  }
-
-  /** Leaves a target alone that limits its callers, or that asks for more time than is waited for. */
-  private cool(candidate: Candidate, error: GatewayError): void {
-    const asked = error.retryAfterMs
-    if (!isLimited(error) && (asked ?? 0) <= this.deps.retry.maxWaitMs) return
-    const state = this.state(candidate)
-    state.coolUntil = Math.max(state.coolUntil, this.deps.clock.now() + Math.min(COOL_MS_MAX, asked ?? COOL_MS))
   }
 }

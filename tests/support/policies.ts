@@ -5,7 +5,7 @@ import { createSlots } from '#gateway/slots.ts'
 import { createBreakers } from '#policies/breaker.ts'
 import { createRetryBudget } from '#policies/budget.ts'
 import { createCredentials } from '#policies/credentials.ts'
-import type { FailoverDeps } from '#policies/failover.ts'
+import type { FailoverDeps } from '#policies/deps.ts'
 import { settings as usual } from './fleet.ts'
 
 /** What a failover is made of; without chance given, every backoff is as short as it can be. */
