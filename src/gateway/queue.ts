@@ -1,11 +1,10 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
-import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
-import type { States, Target } from '#core/servers.ts'
 import { createLine, type Waiting, whoYields } from './line.ts'
 import { createPace, type Pace } from './pace.ts'
-import { countPlaces, createSlots, hasPlace, queueFull } from './slots.ts'
+import { countPlaces, createSlots, queueFull } from './slots.ts'
+import { isAwaited, isUsable, type QueueDeps, type Waiter } from './waiter.ts'
 
 /** Calls of one model that may wait for each place that there is, and how many may wait in any case. */
 const WAITING_PER_PLACE = 4
@@ -28,25 +27,6 @@ export interface Queue {
   slotsFor(wait: Wait): Slots
   /** How many wait. */
   depth(): number
-}
-
-interface Waiter extends Waiting {
-  readonly candidates: readonly Candidate[]
-  /** What was out of order when the wait began, and was to be tried all the same. */
-  readonly doubted: ReadonlySet<Candidate>
-  readonly scope: Scope
-  /** The model whose line is bounded. */
-  readonly model: string
-  readonly resolve: (slot: Slot) => void
-  readonly reject: (error: GatewayError) => void
-}
-
-/** What the queue has to know of its surroundings. */
-export interface QueueDeps {
-  readonly states: States
-  readonly clock: Clock
-  /** Whether a target may be tried now. */
-  readonly available: (target: Target) => boolean
 }
 
 /** Creates the queue.
@@ -82,7 +62,8 @@ class FairQueue {
     return {
       tryTake: this.slots.tryTake,
       take: (candidates, scope) => {
-        const slot = this.line.size > 0 && this.isAwaited(candidates) ? null : this.slots.tryTake(candidates)
+        const slot =
+          this.line.size > 0 && isAwaited(this.line, candidates, this.deps) ? null : this.slots.tryTake(candidates)
         return slot ?? this.waitFor(candidates, wait, scope)
       },
     }
@@ -92,29 +73,9 @@ class FairQueue {
     return this.line.size
   }
 
-  /** Whether somebody who waits could have a place that a newcomer is about to take: at a target that is just back. */
-  private isAwaited(candidates: readonly Candidate[]): boolean {
-    for (const waiter of this.line) {
-      for (const candidate of waiter.candidates) {
-        if (!this.isUsable(waiter, candidate)) continue
-        if (candidates.some(({ target }) => target.id === candidate.target.id)) return true
-      }
-    }
-    return false
-  }
-
-  private isUsable({ doubted }: Waiter, candidate: Candidate): boolean {
-    const { states, available } = this.deps
-    return hasPlace(states, candidate.target) && (doubted.has(candidate) || available(candidate.target))
-  }
-
-  private usable(waiter: Waiter): readonly Candidate[] {
-    return waiter.candidates.filter(candidate => this.isUsable(waiter, candidate))
-  }
-
   /** Gives a free place to the one whose turn it is; whether there was one. */
   private serveOne(): boolean {
-    const fits = (waiter: Waiter) => waiter.candidates.some(candidate => this.isUsable(waiter, candidate))
+    const fits = (waiter: Waiter) => waiter.candidates.some(candidate => isUsable(waiter, candidate, this.deps))
     for (let waiter = this.line.next(fits); waiter !== null; waiter = this.line.next(fits)) {
       this.restWhenEmpty()
       // A deadline that has passed unnoticed, because the process was busy: what would be dialled is not wanted.
@@ -122,7 +83,7 @@ class FairQueue {
         waiter.reject(new GatewayError('deadline_exceeded', 'The request took longer than the time allowed for it.'))
         continue
       }
-      const slot = this.slots.tryTake(this.usable(waiter))
+      const slot = this.slots.tryTake(waiter.candidates.filter(candidate => isUsable(waiter, candidate, this.deps)))
       if (slot !== null) waiter.resolve(slot)
       return true
     }
