@@ -6,14 +6,19 @@ import { createJournal, type Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Server } from '#core/servers.ts'
 import { createDial } from '#gateway/dial.ts'
+import { rememberRequests } from '#gateway/explain.ts'
+import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
-import { createSlots } from '#gateway/slots.ts'
+import { createQueue } from '#gateway/queue.ts'
 import { createActive } from '#http/active.ts'
 import { createApp, type GatewayFetch } from '#http/app.ts'
 import type { ProcessView } from '#http/services.ts'
 import { createIds } from '#lib/id.ts'
 import { createWheel } from '#lib/wheel.ts'
+import { createBreakers } from '#policies/breaker.ts'
+import { createRetryBudget } from '#policies/budget.ts'
 import { commitGate } from '#policies/commit.ts'
+import { createCredentials } from '#policies/credentials.ts'
 import { failover } from '#policies/failover.ts'
 import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
 import { PROVIDERS } from '#providers/index.ts'
@@ -21,16 +26,24 @@ import type { Transport } from '#providers/transport.ts'
 import { createFetchTransport } from '#providers/transport-fetch.ts'
 import { createStates } from '#registry/states.ts'
 import { createLineups } from '#routing/lineup.ts'
-import { plan } from '#routing/plan.ts'
+import { isAvailable, plan } from '#routing/plan.ts'
+import { createMemoryHistory } from '#stores/memory-history.ts'
+import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
+import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
+const GIGABYTE = 1024 ** 3
 const LIMITER_ENTRIES_MAX = 100_000
+/** The last requests that can be asked about. */
+const HISTORY = { entriesMax: 10_000, bytesMax: 32 * 1024 * 1024 }
+/** How long, and up to how much, answers are kept for requests that are sent again. */
+const IDEMPOTENCY = { ttlMs: 24 * 60 * 60 * 1000, bytesMax: 64 * 1024 * 1024, answerBytesMax: 1024 * 1024 }
 /** How long a start waits for the first look around before it says what it has found, in milliseconds. */
 const LOOK_AROUND_MS = 200
 
@@ -46,6 +59,8 @@ export interface Overrides {
   readonly write?: (text: string) => void
   /** Log lines for people instead of JSON. */
   readonly pretty?: boolean
+  /** How hard the process has it (default: it is measured). */
+  readonly pressure?: () => Pressure
   /** Where this gateway listens, so that it never finds itself. */
   readonly own?: () => { readonly host: string; readonly port: number } | null
 }
@@ -84,6 +99,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const journal = createJournal(subscribers)
   const states = createStates()
   const limiter = createMemoryLimiter({ clock, entriesMax: LIMITER_ENTRIES_MAX })
+  const history = createMemoryHistory(HISTORY)
+  const idempotency = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
   const log = createLog({
     write: overrides.write ?? (() => {}),
     clock,
@@ -93,6 +110,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     pretty: overrides.pretty,
   })
 
+  // How hard the process has it.
+  let memoryMax = memoryLimitOf(config)
+  const sampler = samplePressure({
+    now: () => performance.now(),
+    every: unheldInterval,
+    rss: () => process.memoryUsage.rss(),
+    limit: () => memoryMax,
+  })
+  const pressure = overrides.pressure ?? sampler.read
+
   // The fleet.
   const network = overrides.transport ?? createFetchTransport({ clock })
   const demo = createDemoTransport({ clock })
@@ -100,6 +127,11 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const own = overrides.own ?? (() => null)
   const fleet = composeFleet(config, { clock, random, states, journal, transportFor, env, own })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
+  const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
+  const settings = () => fleet.current().settings
+  const budget = createRetryBudget(() => settings().retry)
+  const breakers = createBreakers({ states, clock, journal, random, settings: () => settings().breaker })
+  const credentials = createCredentials({ states, clock, journal })
   const metrics = createMetrics({
     clock,
     version: VERSION,
@@ -107,21 +139,25 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     states,
     isOllama: server => kindOf(server) === 'ollama',
     logLinesDropped: log.dropped,
+    queueDepth: queue.depth,
+    retriesLeft: budget.remaining,
+    overload: () => overloadOf(pressure()),
   })
-  subscribers.push(metrics.subscriber, log.subscriber)
+  subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history))
 
   // The way of a model call.
-  const slots = createSlots(states)
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
-  const dialDeps = { providers: PROVIDERS, transportFor, clock }
+  const policies = { states, clock, journal, breakers, budget, credentials, random }
+  const dialDeps = { providers: PROVIDERS, transportFor, clock, outcomes: breakers }
   const run = createPipeline({
     clock,
     journal,
     snapshot: fleet.current,
     plan: (call, snapshot, wishes) => plan(call, snapshot, states, { clock, random, lineups }, wishes),
     attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
-    router: maxAttempts => failover({ slots, states, clock, journal, maxAttempts }),
+    router: (maxAttempts, wait) =>
+      failover({ ...policies, slots: queue.slotsFor(wait), retry: settings().retry, maxAttempts }),
   })
 
   // The edge.
@@ -132,8 +168,14 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     clock,
     journal,
     limiter,
+    idempotency,
+    history,
     newId: createIds(),
     edge: () => edge,
+    load: {
+      refusal: priority => refusalOf(overloadOf(pressure()), priority),
+      exhausted: () => isExhausted(pressure()),
+    },
     run,
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
@@ -157,7 +199,9 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     reload(next) {
       // Whom to admit follows from where the gateway listens, and that changes only with a restart.
       edge = composeEdge({ ...next, service: { ...next.service, host: config.service.host } }, clock)
+      memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
+      credentials.forget()
       log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
       journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
     },
@@ -173,10 +217,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
         new GatewayError('server_shutting_down', 'The gateway is shutting down.', { retryAfterMs: 1000 }),
       ),
     async close() {
+      sampler.stop()
       fleet.stop()
       log.close()
     },
   }
+}
+
+/** What the process may use, in bytes. */
+function memoryLimitOf({ performance: { memory_limit_gb: configured } }: Config): number {
+  return configured === null ? memoryOfProcess() : Math.min(configured * GIGABYTE, memoryOfProcess())
 }
 
 function processView(clock: Clock): ProcessView {

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Caller, Role } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
+import type { Priority } from '#core/priority.ts'
 import { sha256 } from '#lib/hash.ts'
 import { type Credentials, isPlaceholder, readKey } from './credential.ts'
 
@@ -15,6 +16,8 @@ export interface KeyDeclaration {
   readonly models: readonly string[] | null
   /** 0 = what holds for every client. */
   readonly limits: { readonly requests_per_minute: number; readonly burst?: number | null }
+  /** The best place in a queue that it may ask for; the usual one when absent. */
+  readonly max_priority?: Priority
   /** Epoch milliseconds; `null` = never. */
   readonly expires: number | null
 }
@@ -124,11 +127,12 @@ function toCaller(declared: KeyDeclaration): Caller {
     models: declared.models === null ? null : new Set(declared.models),
     requestsPerMinute: declared.limits.requests_per_minute || null,
     burst: declared.limits.burst,
+    maxPriority: declared.max_priority,
     expiresAt: declared.expires,
   }
 }
 
 function adminCaller(index: number): Caller {
   const id = index === 0 ? 'admin' : `admin-${index + 1}`
-  return { ...ANONYMOUS, id, name: id, role: 'admin' }
+  return { ...ANONYMOUS, id, name: id, role: 'admin', maxPriority: 'critical' }
 }

@@ -3,12 +3,17 @@ import type { Code } from './errors.ts'
 import type { Frame } from './frame.ts'
 import type { Scope } from './scope.ts'
 import type { Model, Target } from './servers.ts'
+import type { Usage } from './usage.ts'
 
 /** A target that may serve a call, and why it stands where it does. */
 export interface Candidate {
   readonly target: Target
   readonly model: Model
   readonly reason: string
+  /** Whether it answers with a model other than those that were asked for. */
+  readonly fallback?: boolean
+  /** Whether it is tried although it seems to be down, because nothing better is left. */
+  readonly doubted?: boolean
 }
 
 /** Candidates in the order in which they are tried. */
@@ -59,6 +64,8 @@ export type Attempt = (attempt: {
   readonly scope: Scope
   /** From 1, over all targets of a call. */
   readonly number: number
+  /** The credential to use; the server's first one when absent. */
+  readonly secret?: string | null
   readonly delivered?: Delivered
 }) => Promise<Live>
 
@@ -76,6 +83,15 @@ export interface Run {
 /** Chooses among targets and decides what follows a failure. */
 export type Router = (attempt: Attempt) => (call: Call, plan: Plan, scope: Scope, trail: Trail) => Run
 
+/** Told how the targets do, so that one that keeps failing is left alone. Told of a stream: when it is whole, or has
+ * broken off; that it was committed is no success yet. */
+export interface Outcomes {
+  /** The target gave a whole answer. */
+  succeeded(target: Target): void
+  /** An attempt failed; codes that say nothing against the target do not count. */
+  failed(target: Target, code: Code): void
+}
+
 /** Collects what each attempt did, in order. */
 export interface Trail {
   begin(candidate: Candidate): AttemptEntry
@@ -90,4 +106,6 @@ export interface AttemptEntry {
   result: Code | 'ok' | null
   /** The private story of a failure, for the log. */
   cause: unknown
+  /** What it used although the answer came from another one: the operator's cost. */
+  usage?: Usage
 }

@@ -1,5 +1,6 @@
 import type { JsonObject, Member } from '#lib/json.ts'
 import type { Caller } from './caller.ts'
+import type { Priority } from './priority.ts'
 
 /** A JSON text of which is known where each member of its top level stands. */
 export interface PatchableText {
@@ -23,6 +24,8 @@ export interface Call {
   /** Models to try when the asked one fails, from the body. */
   readonly fallbacks: readonly string[]
   readonly caller: Caller
+  /** How soon it gets a place where there are too few. */
+  readonly priority: Priority
   /** Forwarded to the server, when it came with a valid one. */
   readonly traceparent: string | null
 }

@@ -1,3 +1,5 @@
+import type { Priority } from './priority.ts'
+
 /** What a caller may do. `anonymous` is a caller without a credential where none is needed. */
 export type Role = 'anonymous' | 'caller' | 'viewer' | 'operator' | 'admin'
 
@@ -16,6 +18,8 @@ export interface Caller {
   readonly requestsPerMinute: number | null
   /** How many requests may come at once; the limit when absent. */
   readonly burst?: number | null
+  /** The best place in a queue that it may ask for; the usual one when absent. */
+  readonly maxPriority?: Priority
   /** Epoch milliseconds; `null` = never. */
   readonly expiresAt: number | null
 }

@@ -90,6 +90,8 @@ export interface GatewayErrorOptions {
   readonly retryAfterMs?: number | null
   /** Whether another target may be tried; the code's own answer when absent. */
   readonly retryable?: boolean
+  /** Whether the request is known not to have reached a server. */
+  readonly unsent?: boolean
   /** `false` asks SDKs not to multiply what the gateway already tried. */
   readonly shouldRetry?: boolean
   /** More response headers, such as `allow`. */
@@ -106,6 +108,7 @@ export class GatewayError extends Error {
   readonly attempts: readonly AttemptSummary[]
   readonly retryAfterMs: number | null
   readonly retryable: boolean
+  readonly unsent: boolean
   readonly shouldRetry: boolean | null
   readonly headers: Readonly<Record<string, string>>
 
@@ -118,6 +121,7 @@ export class GatewayError extends Error {
     this.attempts = options.attempts ?? []
     this.retryAfterMs = options.retryAfterMs ?? null
     this.retryable = options.retryable ?? ERRORS[code].retryable
+    this.unsent = options.unsent ?? false
     this.shouldRetry = options.shouldRetry ?? null
     this.headers = options.headers ?? {}
   }

@@ -1,3 +1,4 @@
+import type { Code } from './errors.ts'
 import type { RequestRecord } from './record.ts'
 import type { Health } from './servers.ts'
 
@@ -8,6 +9,7 @@ export type Fact =
   | { readonly type: 'stream-opened' }
   | { readonly type: 'stream-closed' }
   | { readonly type: 'fallback-taken'; readonly from: string; readonly to: string; readonly reason: string }
+  | { readonly type: 'stream-recovered'; readonly how: 'restart' | 'prefill' }
   | { readonly type: 'limit-hit'; readonly scope: string }
   | {
       readonly type: 'health-changed'
@@ -16,6 +18,15 @@ export type Fact =
       readonly to: Health
       readonly reason: string | null
     }
+  | {
+      readonly type: 'breaker-opened'
+      readonly server: string
+      readonly model: string
+      readonly reason: Code
+      readonly ms: number
+    }
+  | { readonly type: 'breaker-closed'; readonly server: string; readonly model: string }
+  | { readonly type: 'credential-refused'; readonly server: string; readonly model: string; readonly left: number }
   | { readonly type: 'config-reloaded'; readonly ok: boolean; readonly message: string }
   | { readonly type: 'fleet-changed'; readonly message: string }
 

@@ -1,9 +1,9 @@
-import type { AttemptEntry } from './attempt.ts'
+import type { AttemptEntry, Plan } from './attempt.ts'
 import type { Code, GatewayError } from './errors.ts'
 import type { Usage } from './usage.ts'
 
 /** How a request ended, for accounting. */
-export type Outcome = 'ok' | 'denied' | 'cancelled' | 'failed' | 'interrupted'
+export type Outcome = 'ok' | 'recovered' | 'denied' | 'cancelled' | 'failed' | 'interrupted'
 
 /** Everything that is known of one request: written by the steps, read once when it is settled.
  *
@@ -35,8 +35,14 @@ export interface RequestRecord {
   server: string | null
   upstreamModel: string | null
   stream: boolean
+  /** Who could answer, and why; `null` before it is known. */
+  plan: Plan | null
   readonly attempts: AttemptEntry[]
   usage: Usage | null
+  /** Whether the answer broke off and went on from another attempt. */
+  recovered: boolean
+  /** Milliseconds spent waiting for places at servers, over all attempts. */
+  queueMs: number
   /** Monotonic milliseconds of each moment; 0 = not reached. */
   dialledAt: number
   firstTokenAt: number
@@ -78,8 +84,11 @@ export function createRecord(start: {
     server: null,
     upstreamModel: null,
     stream: false,
+    plan: null,
     attempts: [],
     usage: null,
+    recovered: false,
+    queueMs: 0,
     dialledAt: 0,
     firstTokenAt: 0,
     answeredAt: 0,

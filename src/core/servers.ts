@@ -81,6 +81,28 @@ export interface Model {
   readonly eligible: boolean
 }
 
+/** How failures are met; times in milliseconds. */
+export interface RetrySettings {
+  /** The longest wait that a server may ask for and get. */
+  readonly maxWaitMs: number
+  readonly backoffBaseMs: number
+  readonly backoffMaxMs: number
+  /** Retries at once, as a share of the active requests, and how many are always allowed. */
+  readonly budgetPercent: number
+  readonly budgetMin: number
+  /** Whether one attempt of a stream is kept back, to go on when it is cut. */
+  readonly keepOne: boolean
+}
+
+/** When a target that keeps failing is left alone. */
+export interface BreakerSettings {
+  readonly enabled: boolean
+  /** Failures in a row that open it. */
+  readonly threshold: number
+  /** How long the first opening lasts, in milliseconds. */
+  readonly openMs: number
+}
+
 /** What the request path reads of the configuration. */
 export interface Settings {
   readonly algorithm: string
@@ -91,6 +113,8 @@ export interface Settings {
   /** Models tried after a model's own fallbacks. */
   readonly fallbackOrder: readonly string[]
   readonly maxAttempts: number
+  readonly retry: RetrySettings
+  readonly breaker: BreakerSettings
   readonly heartbeatMs: number
   readonly fullHeaders: boolean
   readonly bodyBytesMax: number
@@ -128,6 +152,22 @@ export interface ServerState {
   reason: string | null
   inFlight: number
   draining: boolean
+  /** Monotonic milliseconds of the last good probe; -1 before the first one. */
+  provedAt: number
+}
+
+/** What the circuit breaker remembers of a target; it is closed while `openUntil` is 0. */
+export interface BreakerState {
+  /** In a row. */
+  failures: number
+  /** How often it has opened lately. */
+  openings: number
+  /** Monotonic milliseconds. */
+  openedAt: number
+  openUntil: number
+  closedAt: number
+  /** Whether the one trial of a half-open breaker is under way. */
+  trial: boolean
 }
 
 /** What the gateway remembers of a target between requests; outlives snapshots. */
@@ -137,12 +177,27 @@ export interface TargetState {
   inFlight: number
   /** Monotonic milliseconds until which a 429 keeps it out; 0 = not cooling. */
   coolUntil: number
+  /** Monotonic milliseconds until which every credential for it is known to be refused; 0 = not. */
+  refusedUntil: number
+  readonly breaker: BreakerState
 }
 
 /** Gives the one state object of a target or server, made on first use. */
 export interface States {
   target(target: Target): TargetState
   server(id: string): ServerState
+}
+
+/** Where a breaker stands: past its time, or once a probe has been good, one trial is let through. */
+export function breakerOf({ breaker, server }: TargetState, now: number): 'closed' | 'open' | 'half-open' {
+  if (breaker.openUntil === 0) return 'closed'
+  return now >= breaker.openUntil || server.provedAt > breaker.openedAt ? 'half-open' : 'open'
+}
+
+/** Whether the breaker lets a call through now. */
+export function breakerAdmits(state: TargetState, now: number): boolean {
+  if (state.breaker.openUntil === 0) return true
+  return !state.breaker.trial && breakerOf(state, now) === 'half-open'
 }
 
 /** A model as a server lists it. */

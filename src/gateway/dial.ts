@@ -1,4 +1,4 @@
-import type { Attempt, Live } from '#core/attempt.ts'
+import type { Attempt, Live, Outcomes } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
@@ -18,18 +18,25 @@ export interface DialDeps {
   readonly providers: ReadonlyMap<string, Provider>
   readonly transportFor: (server: Server) => Transport
   readonly clock: Clock
+  /** Told how committed streams end. */
+  readonly outcomes?: Outcomes
 }
 
 /** Creates the innermost attempt: translate, send, read, translate back. Chooses nothing and repeats nothing. */
 export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
-  return async ({ call, slot, scope }) => {
+  return async ({ call, slot, scope, secret, delivered }) => {
     const { target, model } = slot.candidate
     const provider = deps.providers.get(target.server.kind)
     if (provider === undefined) throw new GatewayError('internal_error', 'This server has a kind that is not built.')
     if (!provider.endpoints.has(call.endpoint)) {
       throw new GatewayError('unsupported_parameter', `The servers of this model do not offer this endpoint.`)
     }
-    const outgoing = provider.encode(call, target, target.server.secrets[0] ?? null)
+    const outgoing = provider.encode(
+      call,
+      target,
+      secret === undefined ? (target.server.secrets[0] ?? null) : secret,
+      delivered,
+    )
     if (record.dialledAt === 0) record.dialledAt = deps.clock.now()
     const incoming = await deps.transportFor(target.server)(outgoing, scope, target.timeouts)
     const { head } = incoming
@@ -62,6 +69,7 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       onSkipped: () => {
         record.eventsSkipped++
       },
+      onEnd: error => (error === null ? deps.outcomes?.succeeded(target) : deps.outcomes?.failed(target, error.code)),
     })
     return {
       target,

@@ -1,6 +1,7 @@
 import type { Call, Endpoint, PatchableText } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import { type Detail, GatewayError } from '#core/errors.ts'
+import type { Priority } from '#core/priority.ts'
 import { isDeeperThan, isObject, type JsonObject, parseJson, textIsDeeperThan, topLevelMembers } from '#lib/json.ts'
 
 const DEPTH_MAX = 64
@@ -39,7 +40,7 @@ type Check = (body: JsonObject) => Detail | null
 export function parseCall(
   endpoint: Endpoint,
   text: string,
-  from: { readonly caller: Caller; readonly traceparent: string | null },
+  from: { readonly caller: Caller; readonly priority: Priority; readonly traceparent: string | null },
 ): Call {
   const body = parseBody(text)
   const details = problemsOf(endpoint, body)
@@ -57,6 +58,7 @@ export function parseCall(
     wantsUsage: isObject(options) && options.include_usage === true,
     fallbacks: (body.fallbacks as readonly string[] | undefined) ?? [],
     caller: from.caller,
+    priority: from.priority,
     traceparent: from.traceparent,
   }
 }

@@ -4,11 +4,16 @@ import type { Caller } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import { type GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
+import { type Priority, USUAL_PRIORITY, upTo } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { createScope, type Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/servers.ts'
+import { type PrefillOffer, withPrefill } from '#policies/prefill.ts'
+import { recover } from '#policies/recover.ts'
 import { type Flight, startFlight } from './flight.ts'
 import { parseCall } from './parse.ts'
+import type { Wait } from './queue.ts'
+import { watchRecovery } from './recovery.ts'
 import { renderPlain, renderStream } from './render.ts'
 import { settleCall } from './settle.ts'
 
@@ -30,6 +35,7 @@ export interface Wishes {
   readonly strategy: string | null
   readonly timeoutMs: number | null
   readonly maxAttempts: number | null
+  readonly priority: Priority | null
 }
 
 /** An answer for the edge to send. */
@@ -45,7 +51,7 @@ export interface PipelineDeps {
   readonly snapshot: () => Snapshot
   readonly plan: (call: Call, snapshot: Snapshot, wishes: Wishes) => Plan
   readonly attempt: (record: RequestRecord) => Attempt
-  readonly router: (maxAttempts: number) => Router
+  readonly router: (maxAttempts: number, wait: Wait) => Router
 }
 
 /** Creates the way of a model call, top to bottom:
@@ -55,7 +61,9 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
   return async request => {
     const { record, scope, wishes } = request
     const own = wishes.timeoutMs === null ? scope : scope.child({ within: wishes.timeoutMs })
-    const call = parseCall(request.endpoint, request.text, { caller: request.caller, traceparent: record.traceparent })
+    const { caller } = request
+    const priority = priorityOf(caller, wishes)
+    const call = parseCall(request.endpoint, request.text, { caller, priority, traceparent: record.traceparent })
     record.stream = call.stream
     const settle = once((error: GatewayError | null) => {
       settleCall(record, call, error, deps.clock)
@@ -64,6 +72,7 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
     try {
       const snapshot = deps.snapshot()
       const plan = deps.plan(call, snapshot, request.wishes)
+      record.plan = plan
       record.model = plan.model.name
       const live = await takeOff(deps, snapshot, { ...request, call, plan }).join(own)
       return await render(deps, snapshot, { ...request, scope: own, call, live, settle })
@@ -72,6 +81,22 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       settle(error)
       throw error
     }
+  }
+}
+
+/** How soon a call gets a place: as it wishes, but no sooner than its caller may. */
+export function priorityOf(caller: Caller, wishes: Pick<Wishes, 'priority'>): Priority {
+  return upTo(caller.maxPriority ?? USUAL_PRIORITY, wishes.priority ?? USUAL_PRIORITY)
+}
+
+/** Callers without a key take turns by their address. */
+function waitOf({ caller, priority }: Call, record: RequestRecord): Wait {
+  return {
+    caller: caller.role === 'anonymous' ? record.address : caller.id,
+    priority,
+    waited(ms) {
+      record.queueMs += ms
+    },
   }
 }
 
@@ -84,7 +109,8 @@ function takeOff(
   const [first] = plan.candidates
   const scope = createScope(deps.clock, { within: first?.target.timeouts.total, code: 'deadline_exceeded' })
   const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
-  const run = deps.router(maxAttempts)(deps.attempt(record))
+  const offer: PrefillOffer = { delivered: null, upstreamModel: '', taken: false }
+  const run = deps.router(maxAttempts, waitOf(call, record))(withPrefill(deps.attempt(record), offer))
   const trail = {
     begin(candidate: Plan['candidates'][number]) {
       const entry = {
@@ -99,7 +125,15 @@ function takeOff(
       return entry
     },
   }
-  return startFlight(own => run(call, plan, own, trail).next(), scope, !call.stream)
+  // What a server stores it must not store twice.
+  const recovers = call.stream && call.body.store !== true && snapshot.settings.retry.keepOne
+  const start = (own: Scope) => {
+    const attempts = run(call, plan, own, trail)
+    return recovers
+      ? recover(attempts, { call, scope: own, offer }, watchRecovery(deps, record, call))
+      : attempts.next()
+  }
+  return startFlight(start, scope, !call.stream)
 }
 
 async function render(

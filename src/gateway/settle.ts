@@ -3,7 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import { contentLength, type DataFrame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { estimateTokens } from '#core/usage.ts'
+import { estimateTokens, type Usage } from '#core/usage.ts'
 
 /** Writes into the record what one frame of the answer says. */
 export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock): void {
@@ -17,7 +17,7 @@ export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock
 /** Completes the record of a model call when it is over: how it ended, and what it used. */
 export function settleCall(record: RequestRecord, call: Call, error: GatewayError | null, clock: Clock): void {
   record.answeredAt = clock.now()
-  if (error === null) record.outcome = 'ok'
+  if (error === null) record.outcome = record.recovered ? 'recovered' : 'ok'
   else {
     record.code = error.code
     record.error = error
@@ -33,14 +33,13 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
   const answered =
     error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && record.dialledAt > 0)
   if (record.usage !== null || !answered) return
-  record.usage = {
-    input: estimateTokens(promptLength(call)),
-    cacheRead: 0,
-    cacheWrite: 0,
-    output: estimateTokens(record.contentChars),
-    reasoning: 0,
-    estimated: true,
-  }
+  record.usage = estimateUsage(call, record.contentChars)
+}
+
+/** What a call has used when no server says so: the prompt, and so many characters of an answer. */
+export function estimateUsage(call: Call, characters: number): Usage {
+  const [input, output] = [estimateTokens(promptLength(call)), estimateTokens(characters)]
+  return { input, cacheRead: 0, cacheWrite: 0, output, reasoning: 0, estimated: true }
 }
 
 /** The characters of a prompt, wherever the body keeps them. */

@@ -1,21 +1,28 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
-import type { States } from '#core/servers.ts'
+import type { States, Target } from '#core/servers.ts'
 
-/** What a caller is told to wait when every place is taken, in milliseconds. */
-const FULL_RETRY_MS = 1000
+/** What a caller is told to wait when every place is taken and nothing better is known, in milliseconds. */
+export const FULL_RETRY_MS = 1000
+
+/** Who wants to know how places come and go. */
+export interface SlotWatch {
+  /** @returns The moment, which `freed` is told again. */
+  taken(target: Target): number
+  freed(target: Target, takenAt: number): void
+}
 
 /** Creates the places of this process: a target takes no more calls at once than `max_concurrent` of it and of its
- * server say. Where none is free, the call is refused at once. */
-export function createSlots(states: States): Slots {
+ * server say. Where none is free, the call is refused at once; the queue is what waits. */
+export function createSlots(states: States, watch: SlotWatch | null = null): Slots {
   function tryTake(candidates: readonly Candidate[]): Slot | null {
     for (const candidate of candidates) {
       const { target } = candidate
+      if (!hasPlace(states, target)) continue
       const state = states.target(target)
-      if (target.maxConcurrent > 0 && state.inFlight >= target.maxConcurrent) continue
-      if (target.server.maxConcurrent > 0 && state.server.inFlight >= target.server.maxConcurrent) continue
       state.inFlight++
       state.server.inFlight++
+      const takenAt = watch === null ? 0 : watch.taken(target)
       let held = true
       return {
         candidate,
@@ -24,6 +31,7 @@ export function createSlots(states: States): Slots {
           held = false
           state.inFlight--
           state.server.inFlight--
+          watch?.freed(target, takenAt)
         },
       }
     }
@@ -35,9 +43,37 @@ export function createSlots(states: States): Slots {
     take(candidates) {
       const slot = tryTake(candidates)
       if (slot !== null) return slot
-      throw new GatewayError('queue_full', 'Every model server that could answer is busy; try again shortly.', {
-        retryAfterMs: FULL_RETRY_MS,
-      })
+      throw queueFull(FULL_RETRY_MS)
     },
   }
+}
+
+/** Whether a target could take one more call now. */
+export function hasPlace(states: States, target: Target): boolean {
+  const state = states.target(target)
+  if (target.maxConcurrent > 0 && state.inFlight >= target.maxConcurrent) return false
+  return target.server.maxConcurrent === 0 || state.server.inFlight < target.server.maxConcurrent
+}
+
+/** How many calls these candidates take at once, all together; `Infinity` where one has no bound. */
+export function countPlaces(candidates: readonly Candidate[]): number {
+  const servers = new Map<string, number>()
+  const seen = new Set<string>()
+  for (const { target } of candidates) {
+    if (seen.has(target.id)) continue
+    seen.add(target.id)
+    const bound = target.server.maxConcurrent || Infinity
+    const before = servers.get(target.server.id) ?? 0
+    servers.set(target.server.id, Math.min(bound, before + (target.maxConcurrent || Infinity)))
+  }
+  let places = 0
+  for (const each of servers.values()) places += each
+  return places
+}
+
+/** The refusal of a call that may not even wait. */
+export function queueFull(retryAfterMs: number): GatewayError {
+  return new GatewayError('queue_full', 'Every model server that could answer is busy; try again shortly.', {
+    retryAfterMs,
+  })
 }

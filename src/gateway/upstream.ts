@@ -1,6 +1,6 @@
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
-import { GatewayError } from '#core/errors.ts'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { type DataFrame, type Frame, isContent } from '#core/frame.ts'
 import type { Scope } from '#core/scope.ts'
 import type { JsonObject } from '#lib/json.ts'
@@ -36,6 +36,8 @@ export function readUpstream(options: {
   readonly clock: Clock
   readonly idleMs: number
   readonly onSkipped: () => void
+  /** Told once of a stream that had content: `null` when it is whole, else why it broke off. */
+  readonly onEnd: (error: GatewayError | null) => void
 }): UpstreamStream {
   const { incoming, provider, scope, clock } = options
   const decoder = new TextDecoder()
@@ -47,6 +49,7 @@ export function readUpstream(options: {
   let skipped = 0
   let over = false
   let draining = false
+  let told = false
 
   function eventsOf(bytes: Uint8Array): StreamEvent[] {
     try {
@@ -68,25 +71,40 @@ export function readUpstream(options: {
     }
   }
 
+  function tell(error: GatewayError | null): void {
+    if (told || !quiet.begun) return
+    told = true
+    options.onEnd(error)
+  }
+
   function keep(frame: Frame, frames: Frame[]): void {
     frames.push(frame)
-    if (frame.kind !== 'error') {
+    if (frame.kind === 'error') tell(frame.error)
+    else {
       completion.see(frame)
       if (isContent(frame)) quiet.begin()
     }
-    if (completion.complete) quiet.shorten()
+    if (completion.complete) {
+      quiet.shorten()
+      tell(null)
+    }
   }
 
   async function next(): Promise<readonly Frame[]> {
-    while (!over) {
-      const bytes = await quiet.read()
-      const frames: Frame[] = []
-      if (bytes === null) end(frames)
-      else for (const event of eventsOf(bytes)) apply(event, frames)
-      if (completion.last && !over) drain()
-      if (frames.length > 0) return frames
+    try {
+      while (!over) {
+        const bytes = await quiet.read()
+        const frames: Frame[] = []
+        if (bytes === null) end(frames)
+        else for (const event of eventsOf(bytes)) apply(event, frames)
+        if (completion.last && !over) drain()
+        if (frames.length > 0) return frames
+      }
+      return []
+    } catch (thrown) {
+      tell(toGatewayError(thrown))
+      throw thrown
     }
-    return []
   }
 
   function end(frames: Frame[]): void {
@@ -95,7 +113,10 @@ export function readUpstream(options: {
     if (quiet.fired !== null && !completion.complete) throw quiet.fired
     for (const event of split.end()) apply(event, frames)
     for (const frame of reducer.end(state)) keep(frame, frames)
-    if (completion.complete || completion.settled || frames.some(frame => frame.kind === 'error')) return
+    if (completion.complete || completion.settled || frames.some(frame => frame.kind === 'error')) {
+      tell(null)
+      return
+    }
     throw new GatewayError('upstream_error', 'The model server closed its stream before the answer was complete.', {
       cause: 'end of stream without finish_reason',
     })
@@ -160,6 +181,9 @@ function createQuietWatch(options: {
   return {
     get fired() {
       return fired
+    },
+    get begun() {
+      return begun
     },
     async read(): Promise<Uint8Array | null> {
       readStartedAt = clock.now()

@@ -37,7 +37,7 @@ export async function file(
 }
 
 /** Answers with server-sent events: never compressed, never cached, never held back by a proxy. */
-export function eventStream(exchange: Exchange, body: ReadableStream<Uint8Array>): Response {
+export function eventStream(exchange: Exchange, body: ReadableStream<Uint8Array> | string): Response {
   const { headers } = exchange
   headers['content-type'] = 'text/event-stream; charset=utf-8'
   headers['cache-control'] = 'no-cache, no-transform'

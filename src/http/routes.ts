@@ -5,6 +5,7 @@ import { health, healthDetailed, livez, modelsStatus, providers, readyz } from '
 import { metricsText } from './routes/metrics.ts'
 import { modelCall } from './routes/model-call.ts'
 import { model, models } from './routes/models.ts'
+import { requestReport } from './routes/requests.ts'
 import type { Services } from './services.ts'
 
 /** One line of the table of routes. */
@@ -56,6 +57,13 @@ export function createRoutes(services: Services): readonly Route[] {
       access: 'caller',
       operation: 'retrieveModel',
       handler: model(services),
+    },
+    {
+      method: 'GET',
+      path: '/v1/requests/:id',
+      access: 'caller',
+      operation: 'getRequest',
+      handler: requestReport(services),
     },
     {
       method: 'GET',

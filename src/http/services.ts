@@ -1,6 +1,10 @@
 import type { Clock } from '#core/clock.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { History } from '#core/history.ts'
+import type { IdempotencyStore } from '#core/idempotency.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Limiter } from '#core/limiter.ts'
+import type { Priority } from '#core/priority.ts'
 import type { FleetView } from '#gateway/manage.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
 import type { Active } from './active.ts'
@@ -20,9 +24,13 @@ export interface Services {
   readonly clock: Clock
   readonly journal: Journal
   readonly limiter: Limiter
+  readonly idempotency: IdempotencyStore
+  readonly history: Pick<History, 'find'>
   readonly newId: (time: number) => string
   /** The edge's settings now; a request takes one and keeps it. */
   readonly edge: () => Edge
+  /** Whether the process has room for a new call, and for requests at all. */
+  readonly load: { refusal(priority: Priority): GatewayError | null; exhausted(): boolean }
   readonly run: (request: ModelRequest) => Promise<Answer>
   readonly fleet: () => FleetView
   readonly metrics: { render(): Promise<string>; readonly contentType: string }

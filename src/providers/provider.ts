@@ -1,3 +1,4 @@
+import type { Delivered } from '#core/attempt.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
@@ -55,8 +56,10 @@ export interface Provider {
   readonly defaultBaseUrl: string | null
   /** The address as configured, made into the prefix of every path. */
   normalizeBaseUrl(url: string): string
-  /** @throws GatewayError `unsupported_parameter` for what the dialect cannot express. */
-  encode(call: Call, target: Target, secret: string | null): Outgoing
+  /** @param delivered What the answer begins with; a dialect that cannot say so leaves it out.
+   *
+   * @throws GatewayError `unsupported_parameter` for what the dialect cannot express. */
+  encode(call: Call, target: Target, secret: string | null, delivered?: Delivered): Outgoing
   /** A whole 2xx answer; an error also when the body says so under HTTP 200. */
   decode(call: Call, body: string): DataFrame | GatewayError
   /** An answer outside 2xx, whatever its body is. */

@@ -30,6 +30,18 @@ const CODES: Readonly<Record<string, Code>> = {
   TooManyRedirects: 'upstream_invalid_response',
 }
 
+/** Failures before a connection stands. */
+const UNSENT: ReadonlySet<string> = new Set([
+  'ConnectionRefused',
+  'FailedToOpenSocket',
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'DNSException',
+])
+
 const FORMATS: Readonly<Record<string, string>> = {
   gzip: 'gzip',
   'x-gzip': 'gzip',
@@ -118,7 +130,10 @@ function silent(): GatewayError {
 }
 
 function unreachable(): GatewayError {
-  return new GatewayError('upstream_error', 'The model server could not be reached.', { cause: 'connect timeout' })
+  return new GatewayError('upstream_error', 'The model server could not be reached.', {
+    cause: 'connect timeout',
+    unsent: true,
+  })
 }
 
 function placeOf(address: string): { readonly host: string; readonly port: number } {
@@ -229,7 +244,11 @@ function networkError(thrown: unknown): GatewayError {
   if (thrown instanceof GatewayError) return thrown
   const name = (thrown as { code?: unknown } | null)?.code
   const code = (typeof name === 'string' ? CODES[name] : undefined) ?? 'upstream_error'
-  return new GatewayError(code, MESSAGES[code] ?? 'The connection to the model server failed.', { cause: thrown })
+  const unsent = code === 'upstream_tls_error' || UNSENT.has(String(name))
+  return new GatewayError(code, MESSAGES[code] ?? 'The connection to the model server failed.', {
+    cause: thrown,
+    unsent,
+  })
 }
 
 function dial(host: string, port: number, ms: number): Promise<boolean> {

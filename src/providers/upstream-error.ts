@@ -21,6 +21,11 @@ const KEY = /(?:incorrect|invalid)[ _]api[ _]?key|api key (?:not valid|is invali
 const QUOTA = /insufficient_quota|billing|quota_exceeded|insufficient.{0,8}(?:balance|credits)/i
 const MESSAGE_CHARACTERS_MAX = 2000
 
+/** What asks for longer means "not today". */
+const WAIT_MS_MAX = 86_400_000
+const GO_DURATION = /^(?:\d+(?:\.\d+)?(?:ms|[smhd]))+$/
+const DATE = /^(?:[A-Za-z]{3,9},? +\d|[A-Za-z]{3} [A-Za-z]{3} +\d|\d{4}-\d{2}-\d{2})/
+
 /** Maps an upstream's HTTP status and error to the gateway's codes.
  *
  * The caller's own mistakes keep the server's words; what is the server's fault keeps only its class, and the words
@@ -68,16 +73,19 @@ export function invalidAnswer(what: string, cause: unknown = what): GatewayError
   })
 }
 
-/** The wait that an answer's headers ask for, in milliseconds; `null` when they say nothing usable. */
+/** The wait that an answer's headers ask for, in milliseconds and at most a day; `null` when they say nothing usable. */
 export function retryAfterOf(head: Head, nowEpochMs: number): number | null {
-  const ms = Number(head.header('retry-after-ms') ?? Number.NaN)
-  if (Number.isFinite(ms) && ms >= 0) return ms
-  const value = head.header('retry-after')
-  if (value === null) return resetOf(head, nowEpochMs)
-  const seconds = Number(value)
-  if (Number.isFinite(seconds)) return seconds >= 0 ? seconds * 1000 : null
-  const date = Date.parse(value)
-  return Number.isNaN(date) ? null : Math.max(0, date - nowEpochMs)
+  const wait =
+    numberOf(head.header('retry-after-ms')) ??
+    waitOf(head.header('retry-after'), nowEpochMs) ??
+    resetOf(head, nowEpochMs)
+  return wait === null ? null : Math.min(wait, WAIT_MS_MAX)
+}
+
+/** Seconds, or a date. */
+function waitOf(text: string | null, nowEpochMs: number): number | null {
+  const seconds = numberOf(text)
+  return seconds === null ? untilDate(text ?? '', nowEpochMs) : seconds * 1000
 }
 
 /** The wait until the limits that are used up begin anew, from OpenAI's `x-ratelimit-*`. */
@@ -91,14 +99,28 @@ function resetOf(head: Head, nowEpochMs: number): number | null {
   return longest
 }
 
-/** A Go duration (`6m0s`), seconds, or a point in time as epoch seconds or milliseconds. */
+/** A Go duration (`6m0s`), seconds, or a point in time as a date, epoch seconds or milliseconds. */
 function resetMs(text: string, nowEpochMs: number): number | null {
-  const number = text.trim() === '' ? Number.NaN : Number(text)
-  if (number >= 1e12) return Math.max(0, number - nowEpochMs)
-  if (number >= 1e9) return Math.max(0, number * 1000 - nowEpochMs)
-  if (number >= 0) return number * 1000
-  const parts = text.match(/\d+(?:\.\d+)?(?:ms|[smhd])/g)
-  return parts === null ? null : parts.reduce((sum, part) => sum + (parseDuration(part) ?? 0), 0)
+  const number = numberOf(text)
+  if (number !== null) {
+    if (number >= 1e12) return Math.max(0, number - nowEpochMs)
+    return number >= 1e9 ? Math.max(0, number * 1000 - nowEpochMs) : number * 1000
+  }
+  if (!GO_DURATION.test(text.trim())) return untilDate(text, nowEpochMs)
+  const parts = text.match(/\d+(?:\.\d+)?(?:ms|[smhd])/g) ?? []
+  return parts.reduce((sum, part) => sum + (parseDuration(part) ?? 0), 0)
+}
+
+/** A number that is none below zero; `null` for anything else. */
+function numberOf(text: string | null): number | null {
+  const number = text === null || text.trim() === '' ? Number.NaN : Number(text)
+  return number >= 0 ? number : null
+}
+
+/** Until an HTTP or ISO date; one that is past is no wait. Only what looks like a date: parsers read much into junk. */
+function untilDate(text: string, nowEpochMs: number): number | null {
+  const date = DATE.test(text.trim()) ? Date.parse(text) : Number.NaN
+  return Number.isNaN(date) ? null : Math.max(0, date - nowEpochMs)
 }
 
 /** A server's words as they may be shown: no address, no key, no control characters, bounded. */

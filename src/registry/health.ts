@@ -92,7 +92,13 @@ export function createProber(options: ProberOptions): Prober {
 }
 
 function forget(state: ServerState): void {
-  Object.assign(state, { health: 'unknown', failures: 0, successes: 0, reason: null } satisfies Partial<ServerState>)
+  Object.assign(state, {
+    health: 'unknown',
+    failures: 0,
+    successes: 0,
+    reason: null,
+    provedAt: -1,
+  } satisfies Partial<ServerState>)
 }
 
 interface Rhythm {
@@ -170,6 +176,7 @@ function record(
   state.reason = result.ok ? null : (result.reason ?? 'the probe failed')
   if (result.ok) {
     state.seenAt = state.probedAt
+    state.provedAt = clock.now()
     state.failures = 0
     state.successes++
   } else {

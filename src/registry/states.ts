@@ -19,7 +19,7 @@ export function createStates(): States {
     target(target) {
       let state = targets.get(target.id)
       if (state === undefined) {
-        state = { id: target.id, server: server(target.server.id), inFlight: 0, coolUntil: 0 }
+        state = newTargetState(target.id, server(target.server.id))
         targets.set(target.id, state)
       }
       return state
@@ -39,5 +39,17 @@ function newServerState(id: string): ServerState {
     reason: null,
     inFlight: 0,
     draining: false,
+    provedAt: -1,
+  }
+}
+
+function newTargetState(id: TargetId, server: ServerState): TargetState {
+  return {
+    id,
+    server,
+    inFlight: 0,
+    coolUntil: 0,
+    refusedUntil: 0,
+    breaker: { failures: 0, openings: 0, openedAt: 0, openUntil: 0, closedAt: 0, trial: false },
   }
 }

@@ -127,7 +127,7 @@ function fallbackGroups(
     for (const target of found.target === null ? model.targets : [found.target]) {
       if (targets.has(target.id) || !supports(target.server.kind, endpoint)) continue
       targets.add(target.id)
-      group.push({ target, model, reason })
+      group.push({ target, model, reason, fallback: true })
     }
     if (group.length > 0) groups.push(group)
     return model

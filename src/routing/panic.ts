@@ -1,51 +1,100 @@
 import type { Candidate } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
-import type { Model, States } from '#core/servers.ts'
+import { breakerAdmits, type Model, type States, type TargetState } from '#core/servers.ts'
 import { byLoad } from './strategies/strategy.ts'
 
-/** The fewest candidates at which the probes may be doubted. */
+/** The fewest candidates at which the probes and breakers may be doubted. */
 const PANIC_CANDIDATES_MIN = 4
+/** The share of a target's places that is risked on a doubt. */
+const DOUBTED_SHARE = 1 / 4
 /** How soon a server that is out is probed again, in milliseconds. */
 const PROBE_MS = 5000
 
+interface Moment {
+  readonly states: States
+  readonly now: number
+}
+
 /** What to do when no candidate is available.
  *
- * When under half of four or more are healthy, the probes are less likely right than wrong (or all is lost anyway):
- * the others are tried all the same.
+ * When under half of four or more are healthy, the probes and breakers are less likely right than wrong (or all is lost
+ * anyway): the others are tried all the same, a few calls at once each.
  *
  * @returns Candidates to try in spite of their health.
- * @throws GatewayError `provider_rate_limited` or `no_healthy_upstream` with the soonest time. */
+ * @throws GatewayError `provider_rate_limited`, `upstream_auth_failed` or `no_healthy_upstream` with the soonest time. */
 export function noneAvailable(
   candidates: readonly Candidate[],
   models: readonly Model[],
-  { states, now }: { readonly states: States; readonly now: number },
+  moment: Moment,
 ): readonly Candidate[] {
   if (candidates.length === 0 && models.some(model => model.targets.length > 0)) {
     throw new GatewayError('unsupported_parameter', 'The servers of this model do not offer this endpoint.', {
       param: 'model',
     })
   }
-  let healthy = 0
-  let soonest = Infinity
-  const doubted: Candidate[] = []
-  for (const candidate of candidates) {
-    const state = states.target(candidate.target)
-    const cooling = state.coolUntil > now
-    if (state.server.health !== 'unhealthy') {
-      healthy++
-      if (!state.server.draining) soonest = Math.min(soonest, state.coolUntil - now)
-    } else if (!state.server.draining && !cooling) {
-      doubted.push({ ...candidate, reason: `${candidate.reason}, although it seems to be down` })
-    }
+  const doubted = panic(candidates, moment)
+  if (doubted.length > 0) return byLoad(doubted, moment.states)
+  throw refusal(candidates, moment)
+}
+
+/** The candidates to try in spite of their health; none while enough are healthy. */
+function panic(candidates: readonly Candidate[], { states, now }: Moment): readonly Candidate[] {
+  const stateOf = ({ target }: Candidate) => states.target(target)
+  const healthy = candidates.filter(candidate => isHealthy(stateOf(candidate), now)).length
+  if (candidates.length < PANIC_CANDIDATES_MIN || healthy * 2 >= candidates.length) return []
+  const allOpen = candidates.every(candidate => !breakerAdmits(stateOf(candidate), now))
+  return candidates
+    .filter(candidate => {
+      const state = stateOf(candidate)
+      const { maxConcurrent } = candidate.target
+      const most = allOpen ? 1 : Math.max(1, Math.floor(maxConcurrent * DOUBTED_SHARE))
+      return !isHealthy(state, now) && isOpen(state, now) && state.inFlight < most
+    })
+    .map(candidate => ({
+      ...candidate,
+      doubted: true,
+      reason: `${candidate.reason}, although it seems to be down`,
+    }))
+}
+
+function isHealthy(state: TargetState, now: number): boolean {
+  return state.server.health !== 'unhealthy' && breakerAdmits(state, now)
+}
+
+/** Whether nothing but its health keeps a target out. */
+function isOpen(state: TargetState, now: number): boolean {
+  return !state.server.draining && state.coolUntil <= now && state.refusedUntil <= now
+}
+
+/** Why nobody answers, with the soonest time at which that can change. */
+function refusal(candidates: readonly Candidate[], { states, now }: Moment): GatewayError {
+  let limited = Infinity
+  let down = Infinity
+  let refused = 0
+  for (const { target } of candidates) {
+    const state = states.target(target)
+    if (state.server.draining) continue
+    if (state.refusedUntil > now) refused++
+    else if (!isHealthy(state, now)) down = Math.min(down, untilHealthy(state, now))
+    else limited = Math.min(limited, state.coolUntil - now)
   }
-  const panics = candidates.length >= PANIC_CANDIDATES_MIN && healthy * 2 < candidates.length
-  if (panics && doubted.length > 0) return byLoad(doubted, states)
-  if (soonest < Infinity) {
-    throw new GatewayError('provider_rate_limited', 'Every model server limits its requests; try again later.', {
-      retryAfterMs: Math.ceil(soonest),
+  if (limited < Infinity) {
+    return new GatewayError('provider_rate_limited', 'Every model server limits its requests; try again later.', {
+      retryAfterMs: Math.ceil(limited),
     })
   }
-  throw new GatewayError('no_healthy_upstream', 'No server of this model is up; try again shortly.', {
-    retryAfterMs: PROBE_MS,
+  if (refused > 0 && down === Infinity) {
+    return new GatewayError('upstream_auth_failed', 'The model servers refused the credentials of the gateway.', {
+      shouldRetry: false,
+    })
+  }
+  return new GatewayError('no_healthy_upstream', 'No server of this model is up; try again shortly.', {
+    retryAfterMs: Math.ceil(Math.min(down, PROBE_MS)),
   })
+}
+
+/** A good probe brings a server back, and lets an open breaker admit its trial. */
+function untilHealthy(state: TargetState, now: number): number {
+  const breaker = state.breaker.openUntil === 0 ? 0 : state.breaker.openUntil - now
+  return state.server.health === 'unhealthy' ? PROBE_MS : Math.max(1, breaker, state.coolUntil - now)
 }

@@ -2,7 +2,7 @@ import type { Candidate, Plan } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
-import type { Model, Snapshot, States, TargetState } from '#core/servers.ts'
+import { breakerAdmits, type Model, type Snapshot, type States, type TargetState } from '#core/servers.ts'
 import { mayCall, type Resolution, resolveModels } from './candidates.ts'
 import type { Lineup, Lineups } from './lineup.ts'
 import { noneAvailable } from './panic.ts'
@@ -29,9 +29,17 @@ export interface PlanWishes {
 const NO_WISHES: PlanWishes = { server: null, strategy: null }
 type Candidates = readonly Candidate[]
 
-/** Whether a target may be tried now: its server answers and is not drained, and no limit of its own keeps it out. */
-function isAvailable(state: TargetState, now: number): boolean {
-  return state.server.health !== 'unhealthy' && !state.server.draining && state.coolUntil <= now
+/** Whether a target may be tried now: its server answers and is not drained, its breaker lets a call through, no limit
+ * of its own keeps it out, and it takes one of the credentials. */
+export function isAvailable(state: TargetState, now: number): boolean {
+  const { health, draining } = state.server
+  return (
+    health !== 'unhealthy' &&
+    !draining &&
+    state.coolUntil <= now &&
+    state.refusedUntil <= now &&
+    breakerAdmits(state, now)
+  )
 }
 
 /** Puts the targets that may answer a call into the order in which they are tried: those of its model as the strategy

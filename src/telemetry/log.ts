@@ -113,6 +113,17 @@ function tell(fact: Fact, event: Event, request: (record: RequestRecord) => void
     case 'fallback-taken':
       event('info', 'fallback taken', { from: fact.from, to: fact.to, reason: fact.reason })
       return
+    case 'breaker-opened': {
+      const { server, model, reason, ms } = fact
+      event('warn', 'circuit breaker opened', { server, model, reason, seconds: Math.round(ms / 1000) })
+      return
+    }
+    case 'breaker-closed':
+      event('info', 'circuit breaker closed', { server: fact.server, model: fact.model })
+      return
+    case 'credential-refused':
+      event('error', 'a credential was refused', { server: fact.server, model: fact.model, left: fact.left })
+      return
     case 'config-reloaded':
       event(fact.ok ? 'info' : 'error', fact.ok ? 'configuration reloaded' : 'configuration not reloaded', {
         detail: fact.message,

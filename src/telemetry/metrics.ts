@@ -3,7 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import { ERRORS } from '#core/errors.ts'
 import type { Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
-import type { Snapshot, States } from '#core/servers.ts'
+import { breakerOf, type Snapshot, type States } from '#core/servers.ts'
 import { createNames } from './dimensions.ts'
 import { createProcessGauges } from './process.ts'
 import { createRequestMetrics } from './request-metrics.ts'
@@ -20,8 +20,14 @@ export interface MetricsOptions {
   readonly isOllama?: (server: string) => boolean
   /** Processes that answer; 1 when absent. */
   readonly workers?: () => number
+  /** Retries that may still begin now. */
+  readonly retriesLeft?: () => number
   /** Log lines that could not be written. */
   readonly logLinesDropped?: () => number
+  /** Calls that wait for a place at a server. */
+  readonly queueDepth?: () => number
+  /** Which new calls are refused. */
+  readonly overload?: () => 'none' | 'low' | 'all'
   /** Series of one metric that are kept apart (default 2,000). */
   readonly seriesMax?: number
 }
@@ -37,6 +43,8 @@ export interface Metrics {
 
 const SERIES_MAX = 2000
 const SESSIONS_MAX = 10_000
+const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const
+const OVERLOAD = { none: 0, low: 1, all: 2 } as const
 
 /** Creates the metrics. Label values come from the configuration only; anything else is `other`. */
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -68,6 +76,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
       case 'fallback-taken':
         events.fallback(fact)
         return
+      case 'stream-recovered':
+        events.recovery(fact.how)
+        return
       case 'limit-hit':
         events.limit(fact.scope)
         return
@@ -93,10 +104,17 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
   const to = createNames('to', 512, isModel)
   const reason = createNames('reason', 128, name => Object.hasOwn(ERRORS, name))
   const scope = createNames('scope', 32)
+  const how = createNames('how', 4)
   const fallbacks = createCounter({
     name: 'gateway_fallbacks_total',
     help: 'Calls that went on to another model.',
     dimensions: [from, to, reason],
+    seriesMax,
+  })
+  const recoveries = createCounter({
+    name: 'gateway_recoveries_total',
+    help: 'Streams that broke off and went on.',
+    dimensions: [how],
     seriesMax,
   })
   const limited = createCounter({
@@ -106,10 +124,11 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
     seriesMax,
   })
   return {
-    metrics: [fallbacks, limited],
+    metrics: [fallbacks, recoveries, limited],
     fallback(fact: { readonly from: string; readonly to: string; readonly reason: string }): void {
       fallbacks.add(1, from.id(fact.from), to.id(fact.to), reason.id(fact.reason))
     },
+    recovery: (name: string) => recoveries.add(1, how.id(name)),
     limit: (name: string) => limited.add(1, scope.id(name)),
   }
 }
@@ -125,10 +144,16 @@ interface Live {
 }
 
 function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): readonly Metric[] {
-  const { clock, workers = () => 1, logLinesDropped = () => 0 } = options
+  const { clock, workers = () => 1, logLinesDropped = () => 0, queueDepth = () => 0, overload = () => 'none' } = options
   return [
     createGauge('http_requests_in_flight', 'Requests being answered.', () => now.inFlight),
     createGauge('gateway_streams_active', 'Streams being sent.', () => now.streams),
+    createGauge('gateway_queue_depth', 'Calls that wait for a place at a server.', queueDepth),
+    createGauge(
+      'gateway_overload_state',
+      'Which new calls are refused: 0 none, 1 those of low priority, 2 all.',
+      () => OVERLOAD[overload()],
+    ),
     createGauge('workers_active', 'Processes that answer.', workers),
     createGauge('user_sessions_active', 'Callers of the last five minutes.', () => sessions.count(clock.now())),
     createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),
@@ -136,7 +161,7 @@ function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): rea
   ]
 }
 
-function fleetGauges({ snapshot, states, version }: MetricsOptions): readonly Metric[] {
+function fleetGauges({ clock, snapshot, states, version, retriesLeft = () => 0 }: MetricsOptions): readonly Metric[] {
   const build = { version, bun: process.versions.bun ?? 'none' }
   const ids = () => [...snapshot().servers.keys()]
   return [
@@ -149,6 +174,13 @@ function fleetGauges({ snapshot, states, version }: MetricsOptions): readonly Me
         .filter(server => states.server(server).health !== 'unknown')
         .map(server => ({ labels: { server }, value: states.server(server).health === 'unhealthy' ? 0 : 1 })),
     ),
+    createGauge('gateway_breaker_state', 'The circuit breaker of a target: 0 closed, 1 half-open, 2 open.', () =>
+      [...snapshot().targets.values()].map(target => ({
+        labels: { server: target.server.id, model: target.upstreamModel },
+        value: BREAKER_VALUES[breakerOf(states.target(target), clock.now())],
+      })),
+    ),
+    createGauge('gateway_retry_budget_remaining', 'Retries that may begin now.', retriesLeft),
     createGauge('gateway_build_info', 'The version that runs.', () => [{ labels: build, value: 1 }]),
   ]
 }

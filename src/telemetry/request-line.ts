@@ -36,6 +36,7 @@ export function requestLine(head: string, record: RequestRecord, redact: Redact)
   }
   if (record.firstTokenAt > 0 && record.stream)
     line += `,"first_token_ms":${ms(record.firstTokenAt - record.startedNow)}`
+  if (record.queueMs > 0) line += `,"queue_ms":${ms(record.queueMs)}`
   const overhead = overheadMs(record)
   if (overhead !== null) line += `,"overhead_ms":${ms(overhead)}`
   if (record.eventsSkipped > 0) line += `,"events_skipped":${record.eventsSkipped}`

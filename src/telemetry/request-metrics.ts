@@ -11,6 +11,7 @@ const ROUTES_MAX = 128
 
 const ANSWER_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
 const OVERHEAD_SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
+const QUEUE_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const FIRST_TOKEN_SECONDS = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 const INTER_TOKEN_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 
@@ -54,6 +55,7 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     }
     const overhead = overheadMs(record)
     if (overhead !== null) family.overhead.observe(overhead / 1000)
+    if (record.queueMs > 0) family.queueWait.observe(record.queueMs / 1000)
     const last = record.attempts.at(-1)
     if (last?.result === 'ok' && record.answeredAt > 0) {
       family.upstream.observe((record.answeredAt - last.startedAt) / 1000, server, model)
@@ -74,11 +76,12 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
   return { metrics: Object.values(family), settled }
 }
 
-/** The gateway's own time: before the first dial, and after the answer was whole. `null` when nothing was dialled. */
+/** The gateway's own time: before the first dial, without the wait for a place, and after the answer was whole.
+ * `null` when nothing was dialled. */
 export function overheadMs(record: RequestRecord): number | null {
   if (record.dialledAt === 0) return null
   const after = record.answeredAt > 0 ? Math.max(0, record.endedAt - record.answeredAt) : 0
-  return Math.max(0, record.dialledAt - record.startedNow) + after
+  return Math.max(0, record.dialledAt - record.startedNow - record.queueMs) + after
 }
 
 function createLabels(snapshot: () => Snapshot) {
@@ -122,6 +125,10 @@ function createFamilies(labels: ReturnType<typeof createLabels>, seriesMax: numb
     overhead: createHistogram(
       define('gateway_overhead_seconds', 'What the gateway itself adds to a model call.'),
       OVERHEAD_SECONDS,
+    ),
+    queueWait: createHistogram(
+      define('gateway_queue_wait_seconds', 'How long calls waited for a place, of those that waited.'),
+      QUEUE_SECONDS,
     ),
     firstToken: createHistogram(
       define('gateway_time_to_first_token_seconds', 'From the request to the first content.', server, model),

@@ -38,6 +38,16 @@ for (const [id, path] of Object.entries(READ)) {
   })
 }
 
+test('/v1/requests/{id} answers as documented', async () => {
+  const body = JSON.stringify({ model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }] })
+  const { headers } = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', body })
+
+  const response = await fetch(`${gateway.url}/v1/requests/${headers.get('x-request-id')}`)
+
+  expect(response.status).toBe(200)
+  expect(schemaOf('getRequest', 'application/json').safeParse(await response.json()).error).toBeUndefined()
+})
+
 for (const [id, path] of Object.entries(CALLED)) {
   for (const [name, { value }] of Object.entries(operations.get(id)?.body?.examples ?? {})) {
     test(`the example "${name}" of ${path} is answered as documented`, async () => {

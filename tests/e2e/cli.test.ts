@@ -127,13 +127,13 @@ describe('start', () => {
 
   test('names what the file asks for in vain', async () => {
     await using child = await start(
-      `${DEMO}load_balancer: { algorithm: latency }\ntimeouts: { queue: 5s }\nservers: [{ id: c, kind: gemini }]\n`,
+      `${DEMO}load_balancer: { algorithm: latency }\nservice: { max_connections: 5 }\nservers: [{ id: c, kind: gemini }]\n`,
     )
 
     expect(child.err()).toContain(
       'load_balancer.algorithm: "latency" is not built yet, so weighted_round_robin stands in',
     )
-    expect(child.err()).toContain('timeouts.queue: no effect yet')
+    expect(child.err()).toContain('service.max_connections: no effect yet')
     expect(child.err()).toContain('servers.c: the kind "gemini" is not built yet')
   })
 

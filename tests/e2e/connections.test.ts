@@ -28,7 +28,7 @@ test('a server that closes each connection behind its answer serves every call',
 
 test('a server that resets new connections too is asked once more, not for ever', async () => {
   await using server = await startModelServer(inTurn(whole, reset()))
-  await using gateway = await startGateway(configOf([server]))
+  await using gateway = await startGateway(configOf([server], { retry: { max_attempts: 1 } }))
 
   const statuses = [(await gateway.chat()).status, (await gateway.chat()).status, (await gateway.chat()).status]
 

@@ -236,7 +236,6 @@ withFiles('what the organisation wrote', () => {
     for (const key of [
       'service.workers',
       'gateway.cost_optimization_enabled',
-      'load_balancer.circuit_breaker_threshold, circuit_breaker_timeout',
       'max_concurrent_requests',
       'cost_per_request',
     ])

@@ -36,8 +36,10 @@ describe('the document that is served', () => {
   test('names only paths that are served with their method', async () => {
     const { edge, operations } = await documented()
 
+    const request = (await edge.chat()).headers.get('x-request-id') ?? ''
     for (const { method, path } of operations) {
-      const { status } = await edge.ask(path.replace('{id}', 'citadel-demo'), { method })
+      const id = path.startsWith('/v1/requests') ? request : 'citadel-demo'
+      const { status } = await edge.ask(path.replace('{id}', id), { method })
 
       expect([200, 400], `${method} ${path}`).toContain(status)
     }

@@ -16,17 +16,24 @@ const BODIES: Readonly<Record<string, object>> = {
 }
 const bodyOf = (path: string) => ({ model: 'citadel-demo', ...BODIES[path] })
 
+/** A gateway that has answered a call, and the path with the id of that call where it needs one. */
+async function edgeFor(pattern: string) {
+  const edge = await edgeOf()
+  const { headers } = await edge.chat()
+  return { edge, path: pattern.replace(':id', headers.get('x-request-id') ?? '') }
+}
+
 describe('each route', () => {
-  test.each(paths)('%s takes its own method', async path => {
-    const edge = await edgeOf()
+  test.each(paths)('%s takes its own method', async pattern => {
+    const { edge, path } = await edgeFor(pattern)
 
     const asking = posts.has(path) ? { method: 'POST', body: bodyOf(path) } : {}
 
     expect((await edge.ask(path, asking)).status).toBe(200)
   })
 
-  test.each(paths)('%s names the methods that it takes when it is asked with another one', async path => {
-    const edge = await edgeOf()
+  test.each(paths)('%s names the methods that it takes when it is asked with another one', async pattern => {
+    const { edge, path } = await edgeFor(pattern)
     const [own, allow] = posts.has(path) ? ['POST', 'POST, OPTIONS'] : ['GET', 'GET, HEAD, OPTIONS']
     const taken = own === 'GET' ? ['GET', 'HEAD'] : ['POST']
 
@@ -39,8 +46,8 @@ describe('each route', () => {
     }
   })
 
-  test.each(paths)('%s answers OPTIONS of a program with its methods', async path => {
-    const edge = await edgeOf()
+  test.each(paths)('%s answers OPTIONS of a program with its methods', async pattern => {
+    const { edge, path } = await edgeFor(pattern)
 
     const response = await edge.ask(path, { method: 'OPTIONS' })
 
@@ -51,23 +58,23 @@ describe('each route', () => {
 
   test.each(paths.filter(path => path !== '/'))(
     '%s is served with a slash at its end, without a redirect',
-    async path => {
-      const edge = await edgeOf()
+    async pattern => {
+      const { edge, path } = await edgeFor(pattern)
       const asking = posts.has(path) ? { method: 'POST', body: bodyOf(path) } : {}
 
       expect((await edge.ask(`${path}/`, asking)).status).toBe(200)
     },
   )
 
-  test.each(paths.filter(path => path.startsWith('/v1/')))('%s is served without /v1 too', async path => {
-    const edge = await edgeOf()
+  test.each(paths.filter(path => path.startsWith('/v1/')))('%s is served without /v1 too', async pattern => {
+    const { edge, path } = await edgeFor(pattern)
     const asking = posts.has(path) ? { method: 'POST', body: bodyOf(path) } : {}
 
     for (const twin of [path.slice(3), `${path.slice(3)}/`]) expect((await edge.ask(twin, asking)).status).toBe(200)
   })
 
-  test.each(paths.filter(path => !posts.has(path)))('%s answers HEAD like GET, without a body', async path => {
-    const edge = await edgeOf()
+  test.each(paths.filter(path => !posts.has(path)))('%s answers HEAD like GET, without a body', async pattern => {
+    const { edge, path } = await edgeFor(pattern)
 
     const [got, head] = [await edge.ask(path), await edge.ask(path, { method: 'HEAD' })]
 

@@ -3,11 +3,11 @@ import type { Attempt, AttemptEntry } from '#core/attempt.ts'
 import { type Code, GatewayError } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
 import { createScope } from '#core/scope.ts'
-import { createSlots } from '#gateway/slots.ts'
 import { failover } from '#policies/failover.ts'
 import { createStates } from '#registry/states.ts'
 import { call, liveOf, model, planFor, target } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
+import { policiesFor } from '#tests/support/policies.ts'
 
 /** Runs a call over servers that fail with these codes; `ok` answers. */
 async function over(outcomes: Readonly<Record<string, Code | 'ok'>>, options: { readonly maxAttempts?: number } = {}) {
@@ -22,13 +22,8 @@ async function over(outcomes: Readonly<Record<string, Code | 'ok'>>, options: { 
       throw new GatewayError(outcome, outcome, { retryAfterMs: outcome === 'provider_rate_limited' ? 5000 : null })
     return live
   }
-  const route = failover({
-    slots: createSlots(states),
-    states,
-    clock,
-    journal: createJournal([fact => facts.push(fact)]),
-    maxAttempts: options.maxAttempts ?? 4,
-  })
+  const journal = createJournal([fact => facts.push(fact)])
+  const route = failover({ ...policiesFor(states, clock, { journal }), maxAttempts: options.maxAttempts ?? 4 })
   const plan = planFor(...Object.keys(outcomes))
   const trail = {
     begin(candidate: (typeof plan.candidates)[number]) {
@@ -129,13 +124,7 @@ describe('failover', () => {
       if (slot.candidate.model === asked) throw new GatewayError('upstream_error', 'down')
       return liveOf([])
     }
-    const deps = {
-      slots: createSlots(states),
-      states,
-      clock,
-      journal: createJournal([fact => facts.push(fact)]),
-      maxAttempts: 4,
-    }
+    const deps = policiesFor(states, clock, { journal: createJournal([fact => facts.push(fact)]) })
     const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
 
     await failover(deps)(attempt)(call(), plan, createScope(clock), trail).next()
@@ -150,7 +139,7 @@ describe('failover', () => {
     const only = model('m', [full])
     const plan = { model: only, strategy: 'explicit', candidates: [{ target: full, model: only, reason: '' }] }
     states.target(full).inFlight = 1
-    const deps = { slots: createSlots(states), states, clock, journal: createJournal([]), maxAttempts: 4 }
+    const deps = policiesFor(states, clock)
     const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
 
     const run = failover(deps)(async () => liveOf([]))(call(), plan, createScope(clock), trail).next()

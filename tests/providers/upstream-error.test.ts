@@ -117,6 +117,15 @@ describe('the wait that an answer asks for', () => {
       },
       2000,
     ],
+    [{ 'retry-after': '1e300' }, 86_400_000],
+    [{ 'retry-after': ' ' }, null],
+    [{ 'retry-after': '5 apples' }, null],
+    [{ 'retry-after': '2026-01-01T00:00:03Z' }, 3000],
+    [{ 'retry-after-ms': '-5', 'retry-after': '2' }, 2000],
+    [{ 'retry-after': 'soon', 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '3s' }, 3000],
+    [{ 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '2026-01-01T00:00:09Z' }, 9000],
+    [{ 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '-5s' }, null],
+    [{ 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '99999999h' }, 86_400_000],
   ])('%j', (headers, ms) => {
     expect(retryAfterOf(head(headers), now)).toBe(ms)
   })

@@ -309,6 +309,20 @@ describe('when nothing is available', () => {
     expect(refusal()).toMatchObject({ code: 'provider_rate_limited', retryAfterMs: 1000 })
   })
 
+  test('leaves out a target with an open breaker, but for one trial, and one whose keys are refused', () => {
+    const { order, states, clock } = planner(snapshotOf([chat], { algorithm: 'explicit' }))
+    const [a, b] = [states.target(targetOf('a/m')), states.target(targetOf('b/m'))]
+    a.breaker.openUntil = 1000
+    b.refusedUntil = 1000
+    expect(order()).toEqual(['c/m'])
+
+    clock.advance(1000)
+    expect(order()).toEqual(['a/m', 'b/m', 'c/m'])
+    a.breaker.trial = true
+
+    expect(order()).toEqual(['b/m', 'c/m'])
+  })
+
   test('because a model has no targets at all, says so', () => {
     expect(planner(snapshotOf([model('chat', [])])).refusal()).toMatchObject({ code: 'no_healthy_upstream' })
   })

@@ -95,6 +95,7 @@ export function call(more: Partial<Call> = {}): Call {
     wantsUsage: false,
     fallbacks: [],
     caller: anyone,
+    priority: 'normal',
     traceparent: null,
     ...more,
   }

@@ -263,6 +263,18 @@ describe('the gauges', () => {
     expect(samples.has('gateway_server_up{server="cloud"}')).toBe(false)
   })
 
+  test('tell of each target where its breaker stands', async () => {
+    const { states, read, clock } = setup()
+    const target = targetOf('llm/phi')
+    const name = 'gateway_breaker_state{server="llm",model="phi"}'
+    const before = (await read()).get(name)
+    states.target(target).breaker.openUntil = clock.now() + 5000
+    const open = (await read()).get(name)
+    clock.advance(5000)
+
+    expect([before, open, (await read()).get(name)]).toEqual([0, 2, 1])
+  })
+
   test('count the callers of the last five minutes once each', async () => {
     const { settle, read, clock } = setup()
     settle({ caller: 'web' })

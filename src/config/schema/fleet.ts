@@ -47,7 +47,7 @@ export const performance = z
       .nullable()
       .default(null)
       .describe('limits.global, per second, burst four times.'),
-    memory_limit_gb: number({ above: 0 }).nullable().default(null).describe('Reported beside the memory in use.'),
+    memory_limit_gb: number({ above: 0 }).nullable().default(null).describe('What the process may use.'),
     cpu_cores: number({ above: 0 }).nullable().default(null).describe('Reported beside the processors in use.'),
   })
   .prefault({})

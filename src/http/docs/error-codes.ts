@@ -70,6 +70,8 @@ export const ERROR_GROUPS = {
   ],
   /** A model call, on its way to a server. */
   model: [
+    'idempotency_conflict',
+    'idempotency_mismatch',
     'model_not_found',
     'model_not_allowed',
     'context_length_exceeded',

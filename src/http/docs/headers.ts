@@ -14,6 +14,10 @@ const HEADERS = {
   'x-citadel-model': text('The public name of the model that answered.', 'citadel-demo'),
   'x-citadel-server': text('The id of the server that answered.', 'gpu-1'),
   'x-citadel-attempts': count('How many attempts at servers this answer took.', 1),
+  'idempotency-replayed': text(
+    '`true` when this is the stored answer to an earlier request with the same idempotency key.',
+    'true',
+  ),
   'x-should-retry': text('`false` when trying again would only repeat what the gateway already tried.', 'false'),
   'retry-after': count('Seconds until trying again can help.', 2),
   'retry-after-ms': count('The same in milliseconds.', 1500),
@@ -46,6 +50,6 @@ export function errorHeaders(status: number): readonly HeaderName[] {
       'x-ratelimit-remaining-requests',
       'x-ratelimit-reset-requests',
     ]
-  if (status === 503) return ['retry-after', 'retry-after-ms', 'x-should-retry']
+  if (status === 409 || status === 503) return ['retry-after', 'retry-after-ms', 'x-should-retry']
   return status >= 500 ? ['x-should-retry'] : []
 }

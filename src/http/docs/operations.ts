@@ -3,6 +3,7 @@ import { chatOperations } from './operations/chat.ts'
 import { healthOperations } from './operations/health.ts'
 import { inferenceOperations } from './operations/inference.ts'
 import { modelOperations } from './operations/models.ts'
+import { requestOperations } from './operations/requests.ts'
 import { serviceOperations } from './operations/service.ts'
 
 /** What the reference says of every operation, by its id. */
@@ -11,6 +12,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map<string, Operat
     ...chatOperations,
     ...inferenceOperations,
     ...modelOperations,
+    ...requestOperations,
     ...healthOperations,
     ...serviceOperations,
   }),

@@ -39,9 +39,11 @@ export function readyz(services: Services): Handler {
   return c => {
     const reason = !services.serving()
       ? 'the gateway is shutting down'
-      : canServe(services.fleet())
-        ? null
-        : 'no model can be served now'
+      : services.load.exhausted()
+        ? 'the gateway is out of memory'
+        : canServe(services.fleet())
+          ? null
+          : 'no model can be served now'
     return json(c.env, { status: reason === null ? 'ready' : 'not_ready', reason }, reason === null ? 200 : 503)
   }
 }

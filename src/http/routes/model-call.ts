@@ -1,10 +1,13 @@
+import type { Live } from '#core/attempt.ts'
 import type { Endpoint } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
+import { isPriority, PRIORITIES, type Priority } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
-import type { Wishes } from '#gateway/pipeline.ts'
+import { priorityOf, type Wishes } from '#gateway/pipeline.ts'
 import { parseTraceparent } from '#lib/traceparent.ts'
 import { readBody } from '../body.ts'
 import type { Exchange, Handler } from '../exchange.ts'
+import { claimKey, replay } from '../middleware/idempotency.ts'
 import { settled } from '../middleware/observe.ts'
 import { eventStream, json } from '../reply.ts'
 import type { Services } from '../services.ts'
@@ -17,11 +20,17 @@ const PATIENCE_MS = 15_000
 export function modelCall(endpoint: Endpoint, services: Services): Handler {
   return async c => {
     const exchange = c.env
-    const { record, headers, scope, request, connection, edge, caller } = exchange
+    const { record, scope, request, connection, edge, caller } = exchange
     if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
     const traceparent = request.headers.get('traceparent')
     if (traceparent !== null) record.traceparent = parseTraceparent(traceparent)
+    const wishes = wishesOf(request.headers)
+    const refusal = services.load.refusal(priorityOf(caller, wishes))
+    if (refusal !== null) throw refusal
     const text = await readBody(exchange, services.clock)
+    const claim = claimKey(exchange, services.idempotency, { endpoint, text })
+    const keyed = claim === null ? null : await claim
+    if (keyed !== null && keyed.answer !== null) return replay(exchange, keyed.answer)
     let patient = false
     const beat = services.clock.after(PATIENCE_MS, () => {
       patient = true
@@ -37,31 +46,38 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         caller,
         record,
         scope,
-        wishes: wishesOf(request.headers),
+        wishes,
         onStreamEnd() {
           rearm()
           endStream(exchange, services)
         },
       })
-      headers['x-citadel-model'] = live.model.name
-      headers['x-citadel-server'] = live.target.server.id
-      headers['x-citadel-attempts'] = String(record.attempts.length)
-      if (edge.fullHeaders) tellTimes(headers, record, services.clock.now())
+      tellServer(exchange, live, services.clock.now())
       if (typeof body === 'string') {
         rearm()
+        keyed?.keep(body)
         return json(exchange, body)
       }
       patient = true
       connection.idle(0)
       exchange.streaming = true
-      return eventStream(exchange, body)
+      return eventStream(exchange, keyed?.record(body) ?? body)
     } catch (thrown) {
+      keyed?.release()
       rearm()
       throw thrown
     } finally {
       beat()
     }
   }
+}
+
+/** Who answered, at which attempt, and if asked to, how long it took. */
+function tellServer({ headers, record, edge }: Exchange, live: Live, now: number): void {
+  headers['x-citadel-model'] = live.model.name
+  headers['x-citadel-server'] = live.target.server.id
+  headers['x-citadel-attempts'] = String(record.attempts.length)
+  if (edge.fullHeaders) tellTimes(headers, record, now)
 }
 
 /** Where the time went until now: the gateway's own, the server's, and until the first content. */
@@ -78,19 +94,21 @@ function endStream(exchange: Exchange, services: Services): void {
   if (handedOver) settled(exchange, services)
 }
 
-const NO_WISHES: Wishes = { server: null, strategy: null, timeoutMs: null, maxAttempts: null }
+const NO_WISHES: Wishes = { server: null, strategy: null, timeoutMs: null, maxAttempts: null, priority: null }
 
 function wishesOf(headers: Headers): Wishes {
   const server = headers.get('x-citadel-server')
   const strategy = headers.get('x-citadel-strategy')
   const timeout = headers.get('x-citadel-timeout-ms')
   const attempts = headers.get('x-citadel-max-attempts')
-  if (server === null && strategy === null && timeout === null && attempts === null) return NO_WISHES
+  const priority = headers.get('x-citadel-priority')
+  if ((server ?? strategy ?? timeout ?? attempts ?? priority) === null) return NO_WISHES
   return {
     server,
     strategy,
     timeoutMs: count('x-citadel-timeout-ms', timeout),
     maxAttempts: count('x-citadel-max-attempts', attempts),
+    priority: priority === null ? null : toPriority(priority),
   }
 }
 
@@ -99,4 +117,12 @@ function count(name: string, value: string | null): number | null {
   const number = Number(value)
   if (Number.isInteger(number) && number > 0) return number
   throw new GatewayError('invalid_request', `The header ${name} must be a positive whole number.`, { param: name })
+}
+
+function toPriority(value: string): Priority {
+  const name = value.trim().toLowerCase()
+  if (isPriority(name)) return name
+  throw new GatewayError('invalid_request', `The header x-citadel-priority must be one of ${PRIORITIES.join(', ')}.`, {
+    param: 'x-citadel-priority',
+  })
 }

@@ -1,5 +1,7 @@
+import type { Delivered } from '#core/attempt.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Server, Target } from '#core/servers.ts'
+import { estimateTokens } from '#core/usage.ts'
 import { isObject, patchMembers } from '#lib/json.ts'
 import type { Outgoing } from '../provider.ts'
 
@@ -14,13 +16,15 @@ const OWN_FIELDS = ['fallbacks', 'cache'] as const
 /** The count of a stream is always asked for: accounting needs it, whether the caller does or not. */
 const WITH_USAGE = '{"include_usage":true}'
 
-/** Builds the request of a call. */
-export function toRequest(call: Call, target: Target, secret: string | null): Outgoing {
+/** Builds the request of a call.
+ *
+ * @param delivered What the answer begins with: the server is asked to go on from there. */
+export function toRequest(call: Call, target: Target, secret: string | null, delivered?: Delivered): Outgoing {
   return {
     method: 'POST',
     url: endpointUrl(target.server.baseUrl, PATHS[call.endpoint]),
     headers: toPostHeaders(call, target.server, secret, 'text/event-stream'),
-    body: toBody(call, target.upstreamModel),
+    body: toBody(delivered === undefined ? call : toContinuation(call, delivered), target.upstreamModel),
   }
 }
 
@@ -54,6 +58,23 @@ export function toHeaders(server: Server, secret: string | null, accept = 'appli
 export function endpointUrl(baseUrl: string, path: string): string {
   const query = baseUrl.indexOf('?')
   return query < 0 ? baseUrl + path : baseUrl.slice(0, query) + path + baseUrl.slice(query)
+}
+
+/** The call that goes on from the beginning of its answer. llama.cpp continues a last message of the assistant by
+ * itself; vLLM and SGLang are asked for it. */
+function toContinuation(call: Call, { text }: Delivered): Call {
+  const { messages, max_tokens, max_completion_tokens } = call.body
+  const rest = (limit: unknown) =>
+    typeof limit === 'number' ? Math.max(1, limit - estimateTokens(text.length)) : undefined
+  const body = {
+    ...call.body,
+    messages: [...(Array.isArray(messages) ? messages : []), { role: 'assistant', content: text }],
+    continue_final_message: true,
+    add_generation_prompt: false,
+    max_tokens: rest(max_tokens),
+    max_completion_tokens: rest(max_completion_tokens),
+  }
+  return { ...call, source: null, body }
 }
 
 /** The body as it goes upstream: the caller's own bytes with what must differ patched, or the object written anew. */

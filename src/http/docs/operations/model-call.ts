@@ -15,6 +15,18 @@ export const modelCallHeaders = z.object({
   'x-citadel-max-attempts': count().describe(
     'How many attempts this call may take; it can only lower what is configured.',
   ),
+  'x-citadel-priority': z
+    .enum(['low', 'normal', 'high', 'critical'])
+    .optional()
+    .describe('How soon this call gets a place when every server is busy; at most what the key allows.'),
+  'idempotency-key': z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe(
+      'Makes the call safe to repeat: the same key with the same body gets the stored answer for 24 hours. Visible ASCII characters.',
+    ),
   traceparent: z.string().optional().describe('A W3C trace context; it is passed on to the model server.'),
 })
 
@@ -23,6 +35,7 @@ export const MODEL_CALL_ANSWER_HEADERS = [
   'x-citadel-model',
   'x-citadel-server',
   'x-citadel-attempts',
+  'idempotency-replayed',
   'x-ratelimit-limit-requests',
   'x-ratelimit-remaining-requests',
 ] as const

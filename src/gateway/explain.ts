@@ -1,0 +1,88 @@
+import { type Caller, hasRole } from '#core/caller.ts'
+import type { Clock } from '#core/clock.ts'
+import type { History, Remembered } from '#core/history.ts'
+import type { Fact } from '#core/journal.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { overheadMs } from '#telemetry/request-metrics.ts'
+
+/** Creates the listener that remembers requests: those of callers that are known, so that a flood of strangers or of
+ * probes pushes nobody's out. */
+export function rememberRequests(history: History): (fact: Fact) => void {
+  return fact => {
+    if (fact.type === 'request-started') {
+      if (fact.record.method === 'POST') history.begin(fact.record)
+    } else if (fact.type === 'request-settled' && fact.record.method === 'POST') {
+      if (fact.record.caller === null) history.drop(fact.record.id)
+      else history.keep(fact.record)
+    }
+  }
+}
+
+/** Whether a request is the caller's to look at: its own, or any for who may watch. Callers without a key are told
+ * apart by their address. */
+export function maySee(caller: Caller, address: string, record: RequestRecord): boolean {
+  if (hasRole(caller.role, 'viewer')) return true
+  if (record.caller !== caller.id || record.tenant !== caller.tenant) return false
+  return caller.role !== 'anonymous' || record.address === address
+}
+
+/** What happened to a request, in public words: no prompt, no answer, no address, no cause. */
+export function explainRequest({ record, running }: Remembered, clock: Clock) {
+  const now = clock.now()
+  const { usage, plan } = record
+  return {
+    id: record.id,
+    object: 'request' as const,
+    started_at: new Date(record.startedAt).toISOString(),
+    outcome: running ? ('running' as const) : record.outcome,
+    status: record.status === 0 ? null : record.status,
+    code: record.code,
+    route: record.route,
+    caller: record.caller,
+    stream: record.stream,
+    model: record.model,
+    server: record.server,
+    upstream_model: record.upstreamModel,
+    strategy: plan?.strategy ?? null,
+    candidates: (plan?.candidates ?? []).map(({ target, model, reason }) => ({
+      server: target.server.id,
+      model: model.name,
+      upstream_model: target.upstreamModel,
+      reason,
+    })),
+    attempts: record.attempts.map(({ server, model, startedAt, ms, result }) => ({
+      server,
+      upstream_model: model,
+      started_ms: round(startedAt - record.startedNow),
+      ms: round(result === null && running ? now - startedAt : ms),
+      result,
+    })),
+    timings: timingsOf(record, running ? now : record.endedAt, running),
+    usage: usage && {
+      input: usage.input,
+      cache_read: usage.cacheRead,
+      cache_write: usage.cacheWrite,
+      output: usage.output,
+      reasoning: usage.reasoning,
+      estimated: usage.estimated,
+    },
+    content_chars: record.contentChars,
+    events_skipped: record.eventsSkipped,
+  }
+}
+
+function timingsOf(record: RequestRecord, end: number, running: boolean) {
+  const since = (moment: number) => (moment === 0 ? null : round(moment - record.startedNow))
+  const own = running ? null : overheadMs(record)
+  return {
+    dialled_ms: since(record.dialledAt),
+    first_token_ms: since(record.firstTokenAt),
+    answered_ms: since(record.answeredAt),
+    total_ms: round(end - record.startedNow),
+    gateway_ms: own === null ? null : round(own),
+  }
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100
+}

@@ -1,0 +1,60 @@
+import type { Candidate } from '#core/attempt.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Target, TargetId } from '#core/servers.ts'
+import { countPlaces, FULL_RETRY_MS } from './slots.ts'
+
+/** The share of the newest call in the mean. */
+const NEWEST = 0.2
+const RETRY_MS_MIN = 100
+const RETRY_MS_MAX = 600_000
+
+/** Knows how soon places come free, from how long calls have held theirs. */
+export interface Pace {
+  taken(target: Target): number
+  freed(target: Target, takenAt: number): void
+  /** Milliseconds until a place is likely free for who has this many before it. */
+  untilFree(candidates: readonly Candidate[], ahead: number): number
+}
+
+interface Observed {
+  /** The mean time that a call holds its place; 0 = none was over yet. */
+  heldMs: number
+  /** When a place was last taken or freed. */
+  lastAt: number
+}
+
+/** Creates the observation of the targets that have a bound.
+ *
+ * Counting what comes free a second would go wrong after a quiet hour; how long calls hold their places, divided by
+ * the places, is the pace of a full house whenever it was measured. */
+export function createPace(clock: Clock): Pace {
+  const targets = new Map<TargetId, Observed>()
+
+  return {
+    taken(target) {
+      if (target.maxConcurrent === 0 && target.server.maxConcurrent === 0) return 0
+      const now = clock.now()
+      const observed = targets.get(target.id)
+      if (observed === undefined) targets.set(target.id, { heldMs: 0, lastAt: now })
+      else observed.lastAt = now
+      return now
+    },
+    freed(target, takenAt) {
+      const observed = targets.get(target.id)
+      if (observed === undefined) return
+      const now = clock.now()
+      const held = now - takenAt
+      observed.heldMs = observed.heldMs === 0 ? held : observed.heldMs + (held - observed.heldMs) * NEWEST
+      observed.lastAt = now
+    },
+    untilFree(candidates, ahead) {
+      const observed = candidates.flatMap(({ target }) => targets.get(target.id) ?? [])
+      const held = observed.map(({ heldMs }) => heldMs).filter(heldMs => heldMs > 0)
+      const mean = held.reduce((sum, each) => sum + each, 0) / held.length
+      const wait = held.length === 0 ? FULL_RETRY_MS : ((ahead + 1) * mean) / countPlaces(candidates)
+      // Where nothing has moved for a while, the next place is no nearer than that: calls take longer than they did.
+      const still = observed.length === 0 ? 0 : clock.now() - Math.max(...observed.map(({ lastAt }) => lastAt))
+      return Math.ceil(Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, wait, still)))
+    },
+  }
+}

@@ -1,0 +1,159 @@
+import type { Candidate, Slot, Slots } from '#core/attempt.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Scope } from '#core/scope.ts'
+import { createLine, type Waiting, whoYields } from './line.ts'
+import { createPace, type Pace } from './pace.ts'
+import { countPlaces, createSlots, queueFull } from './slots.ts'
+import { isAwaited, isUsable, type QueueDeps, type Waiter } from './waiter.ts'
+
+/** Calls of one model that may wait for each place that there is, and how many may wait in any case. */
+const WAITING_PER_PLACE = 4
+const WAITING_MIN = 100
+/** How often those who wait are looked at although no place came free, in milliseconds: a server may be back. */
+const LOOK_MS = 250
+/** How soon after one was let in so, in milliseconds: the next sees what the first has changed. A target that is back
+ * on trial takes one call only. */
+const NEXT_MS = 10
+
+/** For whom a place is wanted. */
+export interface Wait extends Waiting {
+  /** Told once for each wait, however it ended. */
+  waited(ms: number): void
+}
+
+/** The places of this process, and the one line for those who find none free. */
+export interface Queue {
+  /** The places as one call sees them: `take` waits in the line, `tryTake` never does. */
+  slotsFor(wait: Wait): Slots
+  /** How many wait. */
+  depth(): number
+}
+
+/** Creates the queue.
+ *
+ * A call takes the first free place at any of its candidates; without one it waits for all of them at once, no longer
+ * than their `timeouts.queue`. A place that comes free goes to one waiter at once, the one whose turn it is among
+ * those who can use it. */
+export function createQueue(deps: QueueDeps): Queue {
+  const queue = new FairQueue(deps)
+  return { slotsFor: wait => queue.slotsFor(wait), depth: () => queue.depth() }
+}
+
+class FairQueue {
+  private readonly deps: QueueDeps
+  private readonly pace: Pace
+  private readonly slots: Slots
+  private readonly line = createLine<Waiter>()
+  private stopLooking: (() => void) | null = null
+
+  constructor(deps: QueueDeps) {
+    this.deps = deps
+    this.pace = createPace(deps.clock)
+    this.slots = createSlots(deps.states, {
+      taken: this.pace.taken,
+      freed: (target, takenAt) => {
+        this.pace.freed(target, takenAt)
+        if (this.line.size > 0) this.serveOne()
+      },
+    })
+  }
+
+  slotsFor(wait: Wait): Slots {
+    return {
+      tryTake: this.slots.tryTake,
+      take: (candidates, scope) => {
+        const slot =
+          this.line.size > 0 && isAwaited(this.line, candidates, this.deps) ? null : this.slots.tryTake(candidates)
+        return slot ?? this.waitFor(candidates, wait, scope)
+      },
+    }
+  }
+
+  depth(): number {
+    return this.line.size
+  }
+
+  /** Gives a free place to the one whose turn it is; whether there was one. */
+  private serveOne(): boolean {
+    const fits = (waiter: Waiter) => waiter.candidates.some(candidate => isUsable(waiter, candidate, this.deps))
+    for (let waiter = this.line.next(fits); waiter !== null; waiter = this.line.next(fits)) {
+      this.restWhenEmpty()
+      // A deadline that has passed unnoticed, because the process was busy: what would be dialled is not wanted.
+      if (waiter.scope.endsAt <= this.deps.clock.now()) {
+        waiter.reject(new GatewayError('deadline_exceeded', 'The request took longer than the time allowed for it.'))
+        continue
+      }
+      const slot = this.slots.tryTake(waiter.candidates.filter(candidate => isUsable(waiter, candidate, this.deps)))
+      if (slot !== null) waiter.resolve(slot)
+      return true
+    }
+    return false
+  }
+
+  private lookIn(ms: number): void {
+    this.stopLooking ??= this.deps.clock.after(ms, () => {
+      this.stopLooking = null
+      const served = this.serveOne()
+      if (this.line.size > 0) this.lookIn(served ? NEXT_MS : LOOK_MS)
+    })
+  }
+
+  private restWhenEmpty(): void {
+    if (this.line.size > 0) return
+    this.stopLooking?.()
+    this.stopLooking = null
+  }
+
+  private async waitFor(candidates: readonly Candidate[], wait: Wait, scope: Scope): Promise<Slot> {
+    const [first] = candidates
+    const longest = Math.max(0, ...candidates.map(({ target }) => target.timeouts.queue))
+    if (scope.ended !== null) throw scope.ended
+    if (first === undefined || longest === 0) throw queueFull(this.pace.untilFree(candidates, this.line.size))
+    const model = first.model.name
+    this.makeRoom(wait, candidates, model)
+    const { clock, available } = this.deps
+    const since = clock.now()
+    const { promise, resolve, reject } = Promise.withResolvers<Slot>()
+    const doubted = new Set(candidates.filter(({ target }) => !available(target)))
+    const { caller, priority } = wait
+    const waiter: Waiter = { caller, priority, candidates, doubted, scope, model, resolve, reject }
+    this.line.add(waiter)
+    this.lookIn(LOOK_MS)
+    const disarm = clock.after(longest, () =>
+      this.leave(waiter, () => queueTimeout(this.pace.untilFree(candidates, this.line.size))),
+    )
+    const stop = scope.onEnd(cause => this.leave(waiter, () => cause))
+    try {
+      const slot = await promise
+      if (scope.ended === null) return slot
+      slot.release()
+      throw scope.ended
+    } finally {
+      disarm()
+      stop()
+      wait.waited(clock.now() - since)
+    }
+  }
+
+  private leave(waiter: Waiter, cause: () => GatewayError): void {
+    if (!this.line.remove(waiter)) return
+    waiter.reject(cause())
+    this.restWhenEmpty()
+  }
+
+  /** Makes sure that one more may wait.
+   *
+   * @throws GatewayError `queue_full` when nobody gives way. */
+  private makeRoom(wait: Wait, candidates: readonly Candidate[], model: string): void {
+    const waiting = [...this.line].filter(waiter => waiter.model === model)
+    if (waiting.length < Math.max(WAITING_MIN, WAITING_PER_PLACE * countPlaces(candidates))) return
+    const refusal = () => queueFull(this.pace.untilFree(candidates, waiting.length))
+    const yielding = whoYields(waiting, wait)
+    if (yielding === null) throw refusal()
+    this.leave(yielding, refusal)
+  }
+}
+
+function queueTimeout(retryAfterMs: number): GatewayError {
+  return new GatewayError('queue_timeout', 'No model server became free in time; try again later.', { retryAfterMs })
+}

@@ -1,0 +1,29 @@
+import type { Call } from '#core/call.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Journal } from '#core/journal.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { RecoveryWatch } from '#policies/recover.ts'
+import { estimateUsage } from './settle.ts'
+
+/** Writes into the record what becomes of an answer that breaks off: the attempt that had committed failed after all,
+ * and what it used is the operator's cost. */
+export function watchRecovery(
+  deps: { readonly clock: Clock; readonly journal: Journal },
+  record: RequestRecord,
+  call: Call,
+): RecoveryWatch {
+  return {
+    onBroken(error, characters) {
+      const entry = record.attempts.findLast(({ result }) => result === 'ok')
+      if (entry === undefined) return
+      entry.result = error.code
+      entry.ms = deps.clock.now() - entry.startedAt
+      entry.cause = error.cause
+      entry.usage = estimateUsage(call, characters)
+    },
+    onRecovered(how) {
+      record.recovered = true
+      deps.journal.note({ type: 'stream-recovered', how })
+    },
+  }
+}

@@ -1,0 +1,49 @@
+import type { Candidate, Slot } from '#core/attempt.ts'
+import type { Clock } from '#core/clock.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { Scope } from '#core/scope.ts'
+import type { States, Target } from '#core/servers.ts'
+import type { Waiting } from './line.ts'
+import { hasPlace } from './slots.ts'
+
+/** What the queue has to know of its surroundings. */
+export interface QueueDeps {
+  readonly states: States
+  readonly clock: Clock
+  /** Whether a target may be tried now. */
+  readonly available: (target: Target) => boolean
+}
+
+/** A call that stands in the queue. */
+export interface Waiter extends Waiting {
+  readonly candidates: readonly Candidate[]
+  /** What was out of order when the wait began, and was to be tried all the same. */
+  readonly doubted: ReadonlySet<Candidate>
+  readonly scope: Scope
+  /** The model whose line is bounded. */
+  readonly model: string
+  readonly resolve: (slot: Slot) => void
+  readonly reject: (error: GatewayError) => void
+}
+
+type Surroundings = Pick<QueueDeps, 'states' | 'available'>
+
+/** Whether somebody in the queue could have a place at one of its candidates now. */
+export function isUsable({ doubted }: Waiter, candidate: Candidate, { states, available }: Surroundings): boolean {
+  return hasPlace(states, candidate.target) && (doubted.has(candidate) || available(candidate.target))
+}
+
+/** Whether somebody who waits could have a place that a newcomer is about to take: at a target that is just back. */
+export function isAwaited(
+  waiting: Iterable<Waiter>,
+  candidates: readonly Candidate[],
+  surroundings: Surroundings,
+): boolean {
+  for (const waiter of waiting) {
+    for (const candidate of waiter.candidates) {
+      if (!isUsable(waiter, candidate, surroundings)) continue
+      if (candidates.some(({ target }) => target.id === candidate.target.id)) return true
+    }
+  }
+  return false
+}

@@ -1,0 +1,19 @@
+import { GatewayError } from '#core/errors.ts'
+import { explainRequest, maySee } from '#gateway/explain.ts'
+import type { Handler } from '../exchange.ts'
+import { json } from '../reply.ts'
+import type { Services } from '../services.ts'
+
+/** `GET /v1/requests/{id}`: what happened to a request. One that is not the caller's is answered as one that never
+ * was. */
+export function requestReport(services: Services): Handler {
+  return c => {
+    const { caller, record, headers } = c.env
+    const found = services.history.find(c.req.param('id') ?? '')
+    if (caller === null || found === null || !maySee(caller, record.address, found.record)) {
+      throw new GatewayError('not_found', 'No request of yours with this id is remembered.')
+    }
+    headers['cache-control'] = 'no-store'
+    return json(c.env, explainRequest(found, services.clock))
+  }
+}

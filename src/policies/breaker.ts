@@ -1,0 +1,84 @@
+import type { Outcomes } from '#core/attempt.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Code } from '#core/errors.ts'
+import type { Journal } from '#core/journal.ts'
+import { type BreakerSettings, breakerAdmits, type States, type Target } from '#core/servers.ts'
+import { ruleFor } from './rules.ts'
+
+/** The longest opening, unless the configured one is longer, and for how long a closed breaker remembers that it has
+ * been open, in milliseconds. */
+const OPEN_MS_MAX = 300_000
+const REMEMBERED_MS = 300_000
+/** An opening lasts this much more or less, so that targets that failed together do not come back together. */
+const JITTER = 0.1
+
+/** The circuit breakers of all targets. */
+export interface Breakers extends Outcomes {
+  /** Lets an attempt through, or not; of a half-open breaker it takes the one trial, which ends with `committed`,
+   * `succeeded` or `failed`. */
+  admit(target: Target): boolean
+  /** The first content has come: the target answers again. A streak of cut streams goes on all the same. */
+  committed(target: Target): void
+}
+
+/** Creates the breakers: enough failures in a row open one, each time for longer; half-open it admits one trial, which
+ * closes it or opens it again. */
+export function createBreakers(deps: {
+  readonly states: States
+  readonly clock: Clock
+  readonly journal: Journal
+  /** From 0 up to but not including 1. */
+  readonly random: () => number
+  readonly settings: () => BreakerSettings
+}): Breakers {
+  const { states, clock, journal } = deps
+
+  function open(target: Target, reason: Code): void {
+    const { breaker } = states.target(target)
+    const { openMs } = deps.settings()
+    const now = clock.now()
+    const forgotten = breaker.openUntil === 0 && now - breaker.closedAt > REMEMBERED_MS
+    breaker.openings = forgotten ? 1 : breaker.openings + 1
+    const longest = Math.min(openMs * breaker.openings, Math.max(OPEN_MS_MAX, openMs))
+    const ms = Math.round(longest * (1 - JITTER + 2 * JITTER * deps.random()))
+    breaker.openedAt = now
+    breaker.openUntil = now + ms
+    journal.note({ type: 'breaker-opened', server: target.server.id, model: target.upstreamModel, reason, ms })
+  }
+
+  function committed(target: Target): void {
+    const { breaker } = states.target(target)
+    if (breaker.openUntil === 0) return
+    breaker.openUntil = 0
+    breaker.failures = 0
+    breaker.trial = false
+    breaker.closedAt = clock.now()
+    journal.note({ type: 'breaker-closed', server: target.server.id, model: target.upstreamModel })
+  }
+
+  return {
+    committed,
+    admit(target) {
+      const state = states.target(target)
+      if (state.breaker.openUntil === 0) return true
+      if (!breakerAdmits(state, clock.now())) return false
+      state.breaker.trial = true
+      return true
+    },
+    succeeded(target) {
+      // The end of a stream that is older than the opening proves nothing.
+      const { breaker } = states.target(target)
+      if (breaker.openUntil === 0) breaker.failures = 0
+      else if (breaker.trial) committed(target)
+    },
+    failed(target, code) {
+      const { breaker } = states.target(target)
+      const tried = breaker.trial
+      breaker.trial = false
+      const { enabled, threshold } = deps.settings()
+      if (!enabled || !ruleFor(code).breaks) return
+      breaker.failures++
+      if (breaker.openUntil === 0 ? breaker.failures >= threshold : tried) open(target, code)
+    },
+  }
+}

@@ -1,0 +1,14 @@
+import type { GatewayError } from '#core/errors.ts'
+import type { RetrySettings, TargetState } from '#core/servers.ts'
+import { isLimited } from './rules.ts'
+
+/** How long a target that limits its callers is left alone when it does not say, and at most, in milliseconds. */
+const COOL_MS = 1000
+const COOL_MS_MAX = 60_000
+
+/** Leaves a target alone that limits its callers, or that asks for more time than is waited for; that is no failure. */
+export function cool(state: TargetState, error: GatewayError, now: number, retry: RetrySettings): void {
+  const asked = error.retryAfterMs
+  if (!isLimited(error) && (asked ?? 0) <= retry.maxWaitMs) return
+  state.coolUntil = Math.max(state.coolUntil, now + Math.min(COOL_MS_MAX, asked ?? COOL_MS))
+}

@@ -1,0 +1,22 @@
+import type { Slots } from '#core/attempt.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Journal } from '#core/journal.ts'
+import type { RetrySettings, States } from '#core/servers.ts'
+import type { Breakers } from './breaker.ts'
+import type { RetryBudget } from './budget.ts'
+import type { Credentials } from './credentials.ts'
+
+/** What the attempts of all calls share. */
+export interface FailoverDeps {
+  readonly slots: Slots
+  readonly states: States
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly breakers: Breakers
+  readonly budget: RetryBudget
+  readonly credentials: Credentials
+  /** From 0 up to but not including 1. */
+  readonly random: () => number
+  readonly retry: RetrySettings
+  readonly maxAttempts: number
+}

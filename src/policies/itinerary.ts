@@ -1,0 +1,141 @@
+import type { Candidate } from '#core/attempt.ts'
+import type { Clock } from '#core/clock.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { Scope } from '#core/scope.ts'
+import { breakerAdmits, type RetrySettings, type States } from '#core/servers.ts'
+import { cool } from './cooldown.ts'
+import { ruleFor } from './rules.ts'
+import { backoff } from './wait.ts'
+
+/** Where the next attempt goes. */
+export interface Step {
+  /** In order; the first one with a free place is taken. */
+  readonly candidates: readonly Candidate[]
+  /** Monotonic milliseconds; 0 = at once. */
+  readonly at: number
+  /** Whether it needs no place in the retry budget, because it asks nothing more of what is failing. */
+  readonly free: boolean
+}
+
+/** A target that may be tried again. */
+interface Repeat {
+  readonly candidate: Candidate
+  readonly at: number
+  /** How often it has failed this call. */
+  readonly failures: number
+}
+
+interface ItineraryDeps {
+  readonly states: States
+  readonly clock: Clock
+  readonly random: () => number
+  readonly retry: RetrySettings
+}
+
+/** The way of one call through its candidates: other targets of the same model at once, then the same target again
+ * after a wait, then fallback models, then whatever may be tried again. A class, because one is made for each call. */
+export class Itinerary {
+  private readonly deps: ItineraryDeps
+  private readonly scope: Scope
+  private untried: readonly Candidate[]
+  private repeats: Repeat[] | null = null
+  private rotated: Candidate | null = null
+
+  constructor(deps: ItineraryDeps, candidates: readonly Candidate[], scope: Scope) {
+    this.deps = deps
+    this.untried = candidates
+    this.scope = scope
+  }
+
+  /** @param left Attempts that may still be made, this one included. */
+  next(left: number, first: boolean): Step | null {
+    if (left <= 0) return null
+    if (first) return this.untried.length === 0 ? null : { candidates: this.untried, at: 0, free: true }
+    const { rotated } = this
+    this.rotated = null
+    if (rotated !== null) return { candidates: [rotated], at: 0, free: true }
+    this.untried = this.untried.filter(candidate => this.isOpen(candidate))
+    const [fresh] = this.untried
+    const repeat = fresh === undefined || fresh.fallback === true ? this.soonest(fresh === undefined, left) : null
+    if (repeat !== null) return { candidates: [repeat.candidate], at: repeat.at, free: false }
+    if (fresh === undefined) return null
+    return { candidates: this.untried, at: 0, free: this.state(fresh).breaker.failures === 0 }
+  }
+
+  /** Takes a target out of those that were not tried yet. */
+  leave(candidate: Candidate): void {
+    if (this.untried.includes(candidate)) this.untried = this.untried.filter(other => other !== candidate)
+  }
+
+  /** Never tries a target again. */
+  exclude({ target }: Candidate): void {
+    this.untried = this.untried.filter(other => other.target.id !== target.id)
+    this.repeats = this.repeats?.filter(({ candidate }) => candidate.target.id !== target.id) ?? null
+  }
+
+  /** Decides whether a target that failed is tried again.
+   *
+   * @param hasCredential Whether another one may do better at once. */
+  failed(candidate: Candidate, error: GatewayError, hasCredential: boolean): void {
+    const before = this.repeats?.find(repeat => repeat.candidate === candidate)
+    this.repeats = this.repeats?.filter(repeat => repeat !== before) ?? null
+    if (hasCredential) {
+      this.rotated = candidate
+      return
+    }
+    cool(this.state(candidate), error, this.deps.clock.now(), this.deps.retry)
+    if (!ruleFor(error.code).again) return
+    const failures = (before?.failures ?? 0) + 1
+    const at = this.againAt(candidate, error, failures)
+    if (at === null) return
+    this.repeats ??= []
+    this.repeats.push({ candidate, at, failures })
+  }
+
+  /** Goes on only with fallback models that take a longer prompt than this one; whether there are any. */
+  onlyLarger({ model }: Candidate): boolean {
+    const known = model.capabilities.context_length
+    this.repeats = null
+    this.untried =
+      known === null
+        ? []
+        : this.untried.filter(
+            candidate => candidate.fallback === true && (candidate.model.capabilities.context_length ?? 0) > known,
+          )
+    return this.untried.length > 0
+  }
+
+  private state({ target }: Candidate) {
+    return this.deps.states.target(target)
+  }
+
+  private isOpen(candidate: Candidate): boolean {
+    const state = this.state(candidate)
+    const now = this.deps.clock.now()
+    return state.coolUntil <= now && state.refusedUntil <= now && (candidate.doubted || breakerAdmits(state, now))
+  }
+
+  /** The target that may be tried again first. While fallback models are left, each target gets a second try only, and
+   * the last attempt is the fallback's. */
+  private soonest(onlyRepeats: boolean, left: number): Repeat | null {
+    if (this.repeats === null || (!onlyRepeats && left === 1)) return null
+    const now = this.deps.clock.now()
+    let found: Repeat | null = null
+    for (const repeat of this.repeats) {
+      if (!onlyRepeats && (repeat.failures > 1 || repeat.candidate.fallback)) continue
+      if (!repeat.candidate.doubted && !breakerAdmits(this.state(repeat.candidate), now)) continue
+      if (found === null || repeat.at < found.at) found = repeat
+    }
+    return found
+  }
+
+  /** When a target may be tried again; `null` when that is too late. */
+  private againAt(candidate: Candidate, error: GatewayError, failures: number): number | null {
+    const { clock, random, retry } = this.deps
+    const now = clock.now()
+    const asked = Math.max(error.retryAfterMs ?? 0, this.state(candidate).coolUntil - now)
+    if (asked > retry.maxWaitMs) return null
+    const at = now + Math.max(asked, backoff(retry, failures, random()))
+    return at < this.scope.endsAt ? at : null
+  }
+}

@@ -1,0 +1,68 @@
+import type { Choice, Delta, ToolCallPart } from '#core/frame.ts'
+
+/** The channels of a delta that are plain text. */
+export const TEXT_CHANNELS = ['content', 'reasoning_content', 'reasoning', 'refusal'] as const
+
+const DELTA_KEYS: ReadonlySet<string> = new Set(['role', 'tool_calls', ...TEXT_CHANNELS])
+const TOOL_KEYS: ReadonlySet<string> = new Set(['index', 'id', 'type', 'function'])
+
+/** The pieces of text that a choice brings, by channel; a tool call that begins has its name, be it empty. */
+export function textsOf(choice: Choice): readonly (readonly [channel: string, text: string])[] {
+  const texts: [string, string][] = []
+  if (typeof choice.text === 'string') texts.push(['text', choice.text])
+  const delta: Delta = choice.delta ?? {}
+  for (const channel of TEXT_CHANNELS) {
+    const text = delta[channel]
+    if (typeof text === 'string' && text !== '') texts.push([channel, text])
+  }
+  for (const [at, tool] of (delta.tool_calls ?? []).entries()) {
+    const { name, arguments: given } = tool.function ?? {}
+    if (name !== undefined) texts.push([toolChannel(tool, at, 'name'), name])
+    if (given !== undefined && given !== '') texts.push([toolChannel(tool, at, 'arguments'), given])
+  }
+  return texts
+}
+
+/** The channel of a tool call's name or arguments. */
+export function toolChannel(tool: ToolCallPart, at: number, part: 'name' | 'arguments'): string {
+  return `tool ${tool.index ?? at} ${part}`
+}
+
+/** The tokens of which a choice gives log probabilities. */
+export function tokensOf(choice: Choice): readonly string[] {
+  return hasLogprobs(choice) ? (logprobEntries(choice) ?? []).map(entry => String(entry.token)) : []
+}
+
+/** The entries of a choice's log probabilities as chat gives them; `null` when they have another shape. */
+export function logprobEntries(choice: Choice): readonly { readonly token?: unknown }[] | null {
+  const { logprobs } = choice as { readonly logprobs?: { readonly content?: unknown } | null }
+  return Array.isArray(logprobs?.content) ? logprobs.content : null
+}
+
+/** Whether a choice carries something that cannot be compared piece by piece: audio, a legacy function call, parts
+ * instead of text, signatures, log probabilities of anything but content. */
+export function isOpaque(choice: Choice): boolean {
+  const delta = (choice.delta ?? {}) as Readonly<Record<string, unknown>>
+  for (const key in delta) if (!DELTA_KEYS.has(key) && !isEmpty(delta[key])) return true
+  for (const channel of TEXT_CHANNELS) if (typeof delta[channel] !== 'string' && !isEmpty(delta[channel])) return true
+  if (choice.delta?.tool_calls?.some(isOpaqueTool)) return true
+  if (!isEmpty((choice as { readonly reasoning_content?: unknown }).reasoning_content)) return true
+  const { logprobs } = choice as { readonly logprobs?: { readonly refusal?: unknown } | null }
+  return hasLogprobs(choice) && (logprobEntries(choice) === null || !isEmpty(logprobs?.refusal))
+}
+
+function isOpaqueTool(tool: ToolCallPart): boolean {
+  const call = tool as Readonly<Record<string, unknown>>
+  for (const key in call) if (!TOOL_KEYS.has(key) && !isEmpty(call[key])) return true
+  return tool.type !== undefined && tool.type !== null && tool.type !== 'function'
+}
+
+/** Whether a choice carries log probabilities, of whatever shape. */
+export function hasLogprobs(choice: Choice): boolean {
+  return !isEmpty((choice as { readonly logprobs?: unknown }).logprobs)
+}
+
+/** Whether a value says nothing: absent, an empty text or list. */
+export function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)
+}

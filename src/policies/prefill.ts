@@ -1,0 +1,113 @@
+import type { Attempt, Delivered, Live } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import { toGatewayError } from '#core/errors.ts'
+import type { DataFrame, Frame } from '#core/frame.ts'
+import { estimateTokens, type Usage } from '#core/usage.ts'
+import { isObject } from '#lib/json.ts'
+import { writeSse } from '#lib/sse.ts'
+import { textsOf } from './pieces.ts'
+import type { Transcript } from './transcript.ts'
+
+/** How much of a continuation is held back, in characters: one that begins as the answer began is none. */
+const HELD_CHARACTERS = 64
+
+/** What the next attempt may go on from, and whether it did. */
+export interface PrefillOffer {
+  delivered: Delivered | null
+  /** The model that said it; another one does not go on from there. */
+  upstreamModel: string
+  taken: boolean
+}
+
+/** Makes attempts go on from what was delivered where the model is known to do so; one that is refused starts again. */
+export function withPrefill(attempt: Attempt, offer: PrefillOffer): Attempt {
+  const goOn = async (given: Parameters<Attempt>[0], delivered: Delivered): Promise<Live> => {
+    try {
+      const live = await attempt({ ...given, delivered })
+      offer.taken = true
+      return live
+    } catch (thrown) {
+      const error = toGatewayError(thrown)
+      const isRefusal = error.status < 500 && !error.retryable && given.scope.ended === null
+      if (!isRefusal) throw thrown
+      return attempt(given)
+    }
+  }
+  return given => {
+    const { target, model } = given.slot.candidate
+    const fits = model.capabilities.prefill && target.upstreamModel === offer.upstreamModel
+    return offer.delivered !== null && fits ? goOn(given, offer.delivered) : attempt(given)
+  }
+}
+
+/** What of an answer can be gone on from: plain content of the only choice, long enough and of such a kind that a
+ * server that starts again instead is noticed. */
+export function toPrefill(call: Call, { choices }: Transcript): Delivered | null {
+  const { body } = call
+  const messages = Array.isArray(body.messages) ? body.messages : []
+  const last = messages.at(-1)
+  const isPlain = (body.n ?? 1) === 1 && (body.response_format ?? null) === null && body.logprobs !== true
+  if (call.endpoint !== 'chat' || !isPlain || !isObject(last) || last.role === 'assistant') return null
+  const passage = choices.get(0)
+  if (passage === undefined || choices.size > 1 || passage.finished || passage.texts.size > 1) return null
+  const text = passage.texts.get('content') ?? ''
+  const beginning = text.slice(0, HELD_CHARACTERS)
+  // What repeats its own beginning could not be told from an answer that starts again.
+  return beginning.length < HELD_CHARACTERS || text.includes(beginning, 1) ? null : { text }
+}
+
+/** Holds a continuation back until it is clear that it is one. */
+export async function holdContinuation(
+  live: Live,
+  { text }: Delivered,
+): Promise<{ readonly live: Live; readonly continues: boolean }> {
+  const held: (readonly Frame[])[] = []
+  let content = ''
+  while (true) {
+    let frames: readonly Frame[]
+    try {
+      frames = await live.next()
+    } catch (thrown) {
+      return { live: replay(live, held, thrown), continues: false }
+    }
+    held.push(frames)
+    for (const frame of frames) {
+      if (frame.kind === 'error') return { live: replay(live, held), continues: false }
+      const said = (frame.chunk.choices ?? []).flatMap(textsOf)
+      if (said.some(([channel]) => channel !== 'content')) return { live: replay(live, held), continues: false }
+      content += said.map(([, piece]) => piece).join('')
+      const starts = text.startsWith(content.slice(0, HELD_CHARACTERS))
+      if (!starts) return { live: replay(live, held), continues: true }
+      const isOver = frame.kind === 'finish' || content.length >= HELD_CHARACTERS
+      if (isOver) return { live: replay(live, held), continues: content === '' }
+    }
+    if (frames.length === 0) return { live: replay(live, held), continues: false }
+  }
+}
+
+function replay(live: Live, held: (readonly Frame[])[], broken?: unknown): Live {
+  return {
+    target: live.target,
+    model: live.model,
+    next() {
+      const frames = held.shift()
+      if (frames !== undefined) return Promise.resolve(frames)
+      return broken === undefined ? live.next() : Promise.reject(broken)
+    },
+    close: live.close,
+  }
+}
+
+/** Counts what was delivered as output, where a server that continued counted it as a part of its prompt. */
+export function withDelivered(frame: DataFrame, characters: number): DataFrame {
+  if (frame.usage === null) return frame
+  const tokens = Math.min(estimateTokens(characters), frame.usage.input)
+  const { input, output } = frame.usage
+  const usage: Usage = { ...frame.usage, input: input - tokens, output: output + tokens, estimated: true }
+  const raw = frame.chunk.usage
+  if (!isObject(raw)) return { ...frame, usage }
+  const { prompt_tokens, completion_tokens } = raw
+  const moved = { prompt_tokens: Number(prompt_tokens) - tokens, completion_tokens: Number(completion_tokens) + tokens }
+  const chunk = { ...frame.chunk, usage: { ...raw, ...moved } }
+  return { ...frame, usage, chunk, text: writeSse(JSON.stringify(chunk)) }
+}

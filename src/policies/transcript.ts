@@ -1,0 +1,102 @@
+import type { Choice, Chunk, DataFrame } from '#core/frame.ts'
+import { hasLogprobs, isOpaque, textsOf, tokensOf } from './pieces.ts'
+
+/** What is remembered of one answer; a longer one is passed on, but cannot be recovered. */
+const CHARACTERS_MAX = 256 * 1024
+
+/** What all chunks of one answer share. */
+export type ChunkHead = Pick<Chunk, 'id' | 'model'> & { readonly created?: unknown }
+
+/** What a caller has been given of one choice. */
+export interface Passage {
+  /** By channel: `content`, `reasoning`, `refusal`, `text`, and the name and arguments of each tool call. */
+  readonly texts: ReadonlyMap<string, string>
+  /** The tokens whose log probabilities were given. */
+  readonly tokens: readonly string[]
+  readonly finished: boolean
+}
+
+/** What a caller has been given of an answer. */
+export interface Transcript {
+  readonly head: ChunkHead | null
+  readonly choices: ReadonlyMap<number, Passage>
+  /** Characters over all choices and channels. */
+  readonly characters: number
+  /** Whether another stream can be compared with it: not when it grew too long, or carried what is no text. */
+  readonly comparable: boolean
+}
+
+interface Memory extends Passage {
+  readonly texts: Map<string, string>
+  readonly tokens: string[]
+  finished: boolean
+}
+
+/** Creates an empty transcript; `note` remembers what one more frame gives to the caller. */
+export function createTranscript(): Transcript & { note(frame: DataFrame): void } {
+  const choices = new Map<number, Memory>()
+  let head: ChunkHead | null = null
+  let characters = 0
+  let comparable = true
+
+  function append(memory: Memory, channel: string, text: string): void {
+    characters += text.length
+    memory.texts.set(channel, (memory.texts.get(channel) ?? '') + text)
+  }
+
+  function noteChoice(choice: Choice): void {
+    const index = choice.index ?? 0
+    let memory = choices.get(index)
+    if (memory === undefined) {
+      memory = { texts: new Map(), tokens: [], finished: false }
+      choices.set(index, memory)
+    }
+    for (const [channel, text] of textsOf(choice)) {
+      append(memory, channel, text)
+      if (text === '' && channel.endsWith(' name')) comparable = false
+    }
+    for (const token of tokensOf(choice)) memory.tokens.push(token)
+    if (choice.finish_reason) memory.finished = true
+    if (isOpaque(choice)) comparable = false
+  }
+
+  /** The typical chunk, one piece of content and nothing else, without anything built for it. */
+  function notePlain(list: readonly Choice[]): boolean {
+    const [choice] = list
+    if (choice === undefined || list.length !== 1 || choice.finish_reason || hasLogprobs(choice)) return false
+    const delta = choice.delta as Readonly<Record<string, unknown>> | undefined
+    if (delta === undefined || typeof delta.content !== 'string') return false
+    for (const key in delta) if (key !== 'content' && key !== 'role' && delta[key] !== null) return false
+    const memory = choices.get(choice.index ?? 0)
+    if (memory === undefined) return false
+    append(memory, 'content', delta.content)
+    return true
+  }
+
+  return {
+    choices,
+    get head() {
+      return head
+    },
+    get characters() {
+      return characters
+    },
+    get comparable() {
+      return comparable
+    },
+    note({ chunk }) {
+      if (!comparable) return
+      const list = chunk.choices ?? []
+      head ??= headOf(chunk)
+      if (!notePlain(list)) for (const choice of list) noteChoice(choice)
+      if (characters > CHARACTERS_MAX) comparable = false
+      // What cannot be compared need not be kept.
+      if (!comparable) choices.clear()
+    },
+  }
+}
+
+function headOf(chunk: Chunk): ChunkHead | null {
+  const { id, model, created } = chunk as ChunkHead
+  return id ? { id, model, created } : null
+}

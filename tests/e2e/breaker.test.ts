@@ -1,0 +1,85 @@
+import { expect, test } from 'bun:test'
+import { fakeClock } from '#tests/support/clock.ts'
+import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
+import { chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
+import { cut, sse } from '#tests/support/upstream.ts'
+
+const failing = openAiError(500, 'out of memory', null)
+
+test('a server that keeps failing is left alone, and serves again within half a minute of its recovery', async () => {
+  let broken = true
+  const sound = openAiScript()
+  await using primary = await startModelServer(request => {
+    if (broken) return failing
+    return typeof sound === 'function' ? sound(request) : sound
+  })
+  await using other = await startModelServer(openAiScript())
+  const clock = fakeClock()
+  const config = configOf([primary, other], { load_balancer: { algorithm: 'explicit' } })
+  await using gateway = await startGateway(config, { clock })
+  const ask = async () => {
+    const response = await gateway.chat()
+    await response.text()
+    return `${response.status} ${response.headers.get('x-citadel-server')}`
+  }
+
+  for (let n = 0; n < 8; n++) expect(await ask()).toBe('200 b')
+  expect(primary.calls).toHaveLength(5)
+
+  broken = false
+  let waited = 0
+  while (waited < 31_000 && (await ask()) !== '200 a') {
+    clock.advance(500)
+    waited += 500
+    await Bun.sleep(2)
+  }
+
+  expect(waited).toBeLessThanOrEqual(30_000)
+  expect([await ask(), await ask()]).toEqual(['200 a', '200 a'])
+})
+
+test('streams that break off count too, although they began', async () => {
+  await using primary = await startModelServer(sse([...chatEvents('test-model').slice(0, 2), cut()]))
+  await using other = await startModelServer(openAiScript())
+  const config = configOf([primary, other], {
+    load_balancer: { algorithm: 'explicit' },
+    recovery: { enabled: false },
+  })
+  await using gateway = await startGateway(config)
+
+  for (let n = 0; n < 8; n++) await (await gateway.chat({ stream: true })).text()
+
+  expect(primary.calls).toHaveLength(5)
+  expect(other.calls.length).toBeGreaterThanOrEqual(3)
+})
+
+test('a storm of failures is not answered with a storm of retries', async () => {
+  await using first = await startModelServer(failing)
+  await using second = await startModelServer(failing)
+  await using gateway = await startGateway(configOf([first, second]))
+
+  const statuses: Promise<number>[] = []
+  for (let n = 0; n < 200; n++) {
+    statuses.push(gateway.chat().then(response => response.status))
+    await Bun.sleep(10)
+  }
+
+  expect(new Set(await Promise.all(statuses))).toEqual(new Set([503]))
+  expect((first.calls.length + second.calls.length) / statuses.length).toBeLessThanOrEqual(1.25)
+})
+
+test('a key that is refused makes way for the next one', async () => {
+  const sound = openAiScript()
+  await using server = await startModelServer(request => {
+    if (request.headers.authorization !== 'Bearer good-key') return openAiError(401, 'bad key', null)
+    return typeof sound === 'function' ? sound(request) : sound
+  })
+  const config = configOf([server])
+  const servers = [{ id: 'a', kind: 'openai_compatible', base_url: server.url, api_keys: ['bad-key', 'good-key'] }]
+  await using gateway = await startGateway({ ...config, servers })
+
+  const [first, second] = [await gateway.chat(), await gateway.chat()]
+
+  expect([first.status, first.headers.get('x-citadel-attempts')]).toEqual([200, '2'])
+  expect([second.status, second.headers.get('x-citadel-attempts')]).toEqual([200, '1'])
+})

@@ -1,0 +1,125 @@
+import { expect, test } from 'bun:test'
+import { configOf, type ModelServer, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
+import { gate, json } from '#tests/support/upstream.ts'
+
+const WHOLE = {
+  id: 'chatcmpl-1',
+  object: 'chat.completion',
+  created: 1,
+  model: 'test-model',
+  choices: [{ index: 0, message: { role: 'assistant', content: 'Hello' }, finish_reason: 'stop' }],
+}
+
+/** A server that answers each call when its gate opens. */
+async function startSlowServer(calls: number) {
+  const gates = Array.from({ length: calls }, gate)
+  const server = await startModelServer(({ index }) => [gates[index] ?? gate(), json(200, WHOLE)])
+  return {
+    server,
+    open: (index: number) => gates[index]?.open(),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  }
+}
+
+/** One call at once, and everybody may wait. */
+function narrow(server: ModelServer, more: Tree = {}): Tree {
+  const config = configOf([server])
+  const [only] = config.servers as readonly object[]
+  return { ...config, servers: [{ ...only, max_concurrent: 1 }], ...more }
+}
+
+function depthOf(gateway: Awaited<ReturnType<typeof startGateway>>): Promise<string> {
+  return gateway.gateway.metrics().then(({ text }) => /^gateway_queue_depth (\d+)$/m.exec(text)?.[1] ?? 'none')
+}
+
+async function untilDepth(gateway: Awaited<ReturnType<typeof startGateway>>, depth: number): Promise<void> {
+  while ((await depthOf(gateway)) !== String(depth)) await Bun.sleep(5)
+}
+
+test('a call waits for its place, is answered, and says how long it waited', async () => {
+  await using slow = await startSlowServer(2)
+  await using gateway = await startGateway(narrow(slow.server))
+
+  const running = gateway.chat()
+  await slow.server.called(1)
+  const waiting = gateway.chat()
+  await untilDepth(gateway, 1)
+  slow.open(0)
+  slow.open(1)
+  const answers = await Promise.all([running, waiting])
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200])
+  while (gateway.lines.filter(line => line.message === 'request').length < 2) await Bun.sleep(5)
+  const waits = gateway.lines.filter(line => line.message === 'request').map(line => line.queue_ms)
+  expect(waits).toEqual([undefined, expect.any(Number)])
+})
+
+test('who waits too long is told when to come again', async () => {
+  await using slow = await startSlowServer(1)
+  await using gateway = await startGateway(narrow(slow.server, { timeouts: { queue: '50ms' } }))
+
+  const running = gateway.chat()
+  await slow.server.called(1)
+  const refused = await gateway.chat()
+  slow.open(0)
+
+  expect([refused.status, (await refused.json()).error.code]).toEqual([429, 'queue_timeout'])
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect((await running).status).toBe(200)
+})
+
+test('a client that leaves is never sent to the server, and the next one is', async () => {
+  await using slow = await startSlowServer(2)
+  await using gateway = await startGateway(narrow(slow.server))
+  const leaving = new AbortController()
+
+  const running = gateway.chat()
+  await slow.server.called(1)
+  const gone = gateway.chat({ user: 'gone' }, { signal: leaving.signal }).catch(() => null)
+  await untilDepth(gateway, 1)
+  const next = gateway.chat({ user: 'next' })
+  await untilDepth(gateway, 2)
+  leaving.abort()
+  await untilDepth(gateway, 1)
+  slow.open(0)
+  slow.open(1)
+  await Promise.all([running, gone, next])
+
+  expect(slow.server.calls.map(call => (call.json() as { user?: string }).user)).toEqual([undefined, 'next'])
+})
+
+test('a higher priority is served first, up to what the key allows', async () => {
+  await using slow = await startSlowServer(4)
+  const keys = [
+    { name: 'usual', key: 'sk-usual-0123456789' },
+    { name: 'best', key: 'sk-best-01234567890', max_priority: 'critical' },
+  ]
+  await using gateway = await startGateway(narrow(slow.server, { auth: { keys } }))
+  const ask = (user: string, key: string, priority: string) =>
+    gateway.chat({ user }, { headers: { authorization: `Bearer ${key}`, 'x-citadel-priority': priority } })
+
+  const answers = [ask('first', 'sk-usual-0123456789', 'normal')]
+  await slow.server.called(1)
+  for (const [user, key, priority] of [
+    ['low', 'sk-best-01234567890', 'low'],
+    ['capped', 'sk-usual-0123456789', 'critical'],
+    ['critical', 'sk-best-01234567890', 'critical'],
+  ] as const) {
+    answers.push(ask(user, key, priority))
+    await untilDepth(gateway, answers.length - 1)
+  }
+  for (const index of [0, 1, 2, 3]) slow.open(index)
+  await Promise.all(answers)
+
+  const order = slow.server.calls.map(call => (call.json() as { user?: string }).user)
+  expect(order).toEqual(['first', 'critical', 'capped', 'low'])
+})
+
+test('a priority that does not exist is refused', async () => {
+  await using slow = await startSlowServer(1)
+  await using gateway = await startGateway(narrow(slow.server))
+
+  const refused = await gateway.chat({}, { headers: { 'x-citadel-priority': 'highest' } })
+
+  expect([refused.status, (await refused.json()).error.param]).toEqual([400, 'x-citadel-priority'])
+})

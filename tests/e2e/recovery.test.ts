@@ -1,0 +1,307 @@
+import { describe, expect, test } from 'bun:test'
+import { fakeClock } from '#tests/support/clock.ts'
+import { callBody, configOf, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
+import { chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
+import { type RawClient, rawClient } from '#tests/support/raw-client.ts'
+import {
+  bytes,
+  chunk,
+  cut,
+  gate,
+  hang,
+  type RecordedRequest,
+  reset,
+  type Script,
+  type StreamItem,
+  sse,
+} from '#tests/support/upstream.ts'
+
+const deltas = ['One', ' two', ' three']
+const [role = '', one = '', two = ''] = chatEvents('test-model', { deltas })
+/** The same text in other pieces. */
+const same = openAiScript({ deltas: ['O', 'ne two', ' thr', 'ee'] })
+const other = openAiScript({ deltas: ['One', ' too', ' three'] })
+
+interface Break {
+  readonly name: string
+  /** What follows the first content. */
+  readonly items: readonly StreamItem[]
+}
+
+const breaks: readonly Break[] = [
+  { name: 'an error event', items: [{ error: { message: 'out of memory', code: 500 } }] },
+  { name: 'an end without a finish', items: [] },
+  { name: 'a connection that ends', items: [cut()] },
+  { name: 'a reset', items: [reset()] },
+  { name: 'garbage', items: ['{', 'x', '}', '{"a', two] },
+  { name: 'a broken chunk size', items: [bytes('zz\r\n'), hang()] },
+  { name: 'half of the next event', items: [chunk(`data: ${JSON.stringify(two).slice(0, 40)}`), cut()] },
+]
+
+describe.each(breaks)('$name in the middle of a stream', ({ items }) => {
+  test('goes on from a server that says the same', async () => {
+    const seen = gate()
+    await using broken = await startModelServer(sse([role, one, seen, ...items]))
+    await using sound = await startModelServer(same)
+    await using gateway = await startGateway(configOf([broken, sound]))
+
+    const text = await streamed(gateway, seen)
+
+    expect(contentOf(text)).toBe('One two three')
+    expect(text.split('data: [DONE]').length).toBe(2)
+    expect(text.split('"finish_reason":"stop"').length).toBe(2)
+    expect(text.split('"role"').length).toBe(2)
+    const line = await gateway.logged({ outcome: 'recovered' })
+    expect(line).toMatchObject({ status: 200, code: null, attempts: 2, tokens_in: 7, tokens_out: 3 })
+    expect(line.attempt_list).toMatchObject([{ server: 'a' }, { server: 'b', result: 'ok' }])
+    expect((line.attempt_list as { result: string }[])[0]?.result).not.toBe('ok')
+    expect(await recoveries(gateway)).toContain('gateway_recoveries_total{how="restart"} 1')
+  })
+
+  test('is told when the next server says something else', async () => {
+    const seen = gate()
+    await using broken = await startModelServer(sse([role, one, two, seen, ...items]))
+    await using sound = await startModelServer(other)
+    await using gateway = await startGateway(configOf([broken, sound]))
+
+    const text = await streamed(gateway, seen, {}, ' two')
+
+    expect(lastEvent(text)).toMatchObject({ error: { code: 'stream_interrupted', delivered_chars: 7 } })
+    expect(text).not.toContain('[DONE]')
+    const line = await gateway.logged({ outcome: 'interrupted' })
+    expect(line.attempt_list).toMatchObject([{ server: 'a' }, { server: 'b', result: 'stream_interrupted' }])
+    expect(await recoveries(gateway)).not.toContain('gateway_recoveries_total{')
+  })
+
+  test('is told when recovery is switched off', async () => {
+    const seen = gate()
+    await using broken = await startModelServer(sse([role, one, seen, ...items]))
+    await using sound = await startModelServer(same)
+    await using gateway = await startGateway(configOf([broken, sound], { recovery: { enabled: false } }))
+
+    const text = await streamed(gateway, seen)
+
+    expect(lastEvent(text)).toMatchObject({ error: { code: 'stream_interrupted', delivered_chars: 3 } })
+    expect(sound.calls).toHaveLength(0)
+  })
+})
+
+test('a stream that falls silent goes on from another server when the idle clock has run out', async () => {
+  const clock = fakeClock()
+  clock.advance(1)
+  await using broken = await startModelServer(sse([role, one, hang()]))
+  await using sound = await startModelServer(same)
+  await using gateway = await startGateway(configOf([broken, sound]), { clock })
+
+  const client = stream(gateway.port)
+  await client.until(text => text.includes('One'))
+  clock.advance(61_000)
+  const text = await client.until(isOver)
+
+  expect(contentOf(text)).toBe('One two three')
+  expect(text).toContain('data: [DONE]\n\n')
+  await (await broken.called(1)).closed
+})
+
+test('the next server may fail too, before its answer and in the middle of it', async () => {
+  const seen = gate()
+  await using first = await startModelServer(sse([role, one, seen, cut()]))
+  await using second = await startModelServer(openAiError(500, 'no', null))
+  await using third = await startModelServer(sse([role, one, two, cut()]))
+  await using fourth = await startModelServer(same)
+  const servers = [first, second, third, fourth]
+  await using gateway = await startGateway(configOf(servers, { retry: { max_attempts: 6 } }))
+
+  const text = await streamed(gateway, seen)
+
+  expect(contentOf(text)).toBe('One two three')
+  expect(await gateway.logged({ outcome: 'recovered' })).toMatchObject({ attempts: 4 })
+})
+
+test('nothing left to try ends the stream with what broke it', async () => {
+  const seen = gate()
+  await using broken = await startModelServer(sse([role, one, seen, cut()]))
+  await using down = await startModelServer(openAiError(500, 'no', null))
+  await using gateway = await startGateway(configOf([broken, down]))
+
+  const text = await streamed(gateway, seen)
+
+  expect(lastEvent(text)).toMatchObject({ error: { code: 'stream_interrupted', delivered_chars: 3 } })
+  expect(text).not.toContain('[DONE]')
+})
+
+test('an answer that is stored is not asked for twice', async () => {
+  const seen = gate()
+  await using broken = await startModelServer(sse([role, one, seen, cut()]))
+  await using sound = await startModelServer(same)
+  await using gateway = await startGateway(configOf([broken, sound]))
+
+  const text = await streamed(gateway, seen, { store: true })
+
+  expect(lastEvent(text)).toMatchObject({ error: { code: 'stream_interrupted' } })
+  expect(sound.calls).toHaveLength(0)
+})
+
+test('a client that leaves during the recovery closes the next server too', async () => {
+  const seen = gate()
+  await using broken = await startModelServer(sse([role, one, seen, cut()]))
+  await using slow = await startModelServer(sse([role, hang()]))
+  await using gateway = await startGateway(configOf([broken, slow]))
+
+  const client = stream(gateway.port)
+  await client.until(text => text.includes('One'))
+  seen.open()
+  const call = await slow.called(1)
+  const left = performance.now()
+  client.socket.destroy()
+  await call.closed
+
+  expect(performance.now() - left).toBeLessThan(100)
+  await gateway.logged({ outcome: 'cancelled' })
+  const health = await (await fetch(`${gateway.url}/health/detailed`)).json()
+  const { servers } = health as { readonly servers: readonly { readonly in_flight: number }[] }
+  expect(servers.map(server => server.in_flight)).toEqual([0, 0])
+})
+
+describe('a model that continues what was begun', () => {
+  const head = 'The first half of an answer, which is long enough to be gone on from by another server'
+  const tail = ', and the second half of it.'
+  const [begin = '', first = ''] = chatEvents('test-model', { deltas: [head] })
+  const started = (seen: ReturnType<typeof gate>) => sse([begin, first, seen, cut()])
+  const isAsked = (request: RecordedRequest) => (request.json() as object as Prefilled).continue_final_message === true
+  const usage = { prompt_tokens: 40, completion_tokens: 8, total_tokens: 48 }
+  const counted = { id: 'x', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [], usage }
+  const rest = (deltas: readonly string[]) =>
+    sse([...chatEvents('test-model', { deltas }).slice(0, -1), counted, '[DONE]'])
+  const models = (servers: readonly string[]) => ({
+    chat: { targets: servers.map(server => ({ server, model: 'test-model' })), capabilities: { prefill: true } },
+  })
+
+  async function run(script: Script) {
+    const seen = gate()
+    await using broken = await startModelServer(started(seen))
+    await using next = await startModelServer(script)
+    await using gateway = await startGateway(configOf([broken, next], { models: models(['a', 'b']) }))
+    const body = { max_tokens: 100, stream_options: { include_usage: true } }
+    const text = await streamed(gateway, seen, body, 'another server')
+    const line = await gateway.logged({ stream: true })
+    return {
+      text,
+      line,
+      calls: next.calls.map(call => call.json() as object as Prefilled),
+      metrics: await recoveries(gateway),
+    }
+  }
+
+  test('is given the beginning, and goes on', async () => {
+    const { text, line, calls, metrics } = await run(rest([tail]))
+
+    expect(contentOf(text)).toBe(head + tail)
+    expect(text).toContain('[DONE]')
+    expect(calls[0]).toMatchObject({ continue_final_message: true, add_generation_prompt: false })
+    expect(calls[0]?.messages.at(-1)).toEqual({ role: 'assistant', content: head })
+    expect(calls[0]?.max_tokens).toBeLessThan(80)
+    expect(metrics).toContain('gateway_recoveries_total{how="prefill"} 1')
+    // 24 tokens of the prompt are the beginning of the answer.
+    expect(line).toMatchObject({ outcome: 'recovered', tokens_in: 16, tokens_out: 32, estimated: true })
+    expect(text).toContain('"prompt_tokens":16,"completion_tokens":32,"total_tokens":48')
+  })
+
+  test('is noticed when it starts again instead', async () => {
+    const { text, metrics } = await run(rest(['The first half', head.slice(14) + tail]))
+
+    expect(contentOf(text)).toBe(head + tail)
+    expect(metrics).toContain('gateway_recoveries_total{how="restart"} 1')
+  })
+
+  test('is noticed when it starts again with other words', async () => {
+    const { text } = await run(rest([head.slice(0, 70), ' that differs']))
+
+    expect(lastEvent(text)).toMatchObject({ error: { code: 'stream_interrupted', delivered_chars: head.length } })
+    expect(contentOf(text)).toBe(head)
+  })
+
+  test('starts again when the server refuses', async () => {
+    const script: Script = request =>
+      isAsked(request) ? openAiError(400, 'continue_final_message is unknown', null) : rest([head + tail])
+    const { text, calls, metrics } = await run(script)
+
+    expect(contentOf(text)).toBe(head + tail)
+    expect(calls.map(call => call.continue_final_message)).toEqual([true, undefined])
+    expect(metrics).toContain('gateway_recoveries_total{how="restart"} 1')
+  })
+})
+
+interface Prefilled {
+  readonly continue_final_message?: boolean
+  readonly max_tokens: number
+  readonly messages: readonly unknown[]
+}
+
+test('one of two servers is killed under fifty streams: all of them are whole', async () => {
+  const [held, others] = [gate(), gate()]
+  const words = Array.from({ length: 40 }, (_, at) => ` word${at}`)
+  const events = chatEvents('test-model', { deltas: words }, true)
+  await using doomed = await startModelServer(sse([...events.slice(0, 20), held, ...events.slice(20)]))
+  await using sound = await startModelServer(request =>
+    request.index < 25 ? sse([...events.slice(0, 20), others, ...events.slice(20)]) : sse(events),
+  )
+  await using gateway = await startGateway(configOf([doomed, sound]))
+
+  const clients = Array.from({ length: 50 }, () => stream(gateway.port))
+  await Promise.all(clients.map(client => client.until(text => text.includes('word5'))))
+  const onDoomed = doomed.calls.length
+  others.open()
+  await doomed.close()
+  const texts = await Promise.all(clients.map(client => client.until(isOver)))
+
+  expect(onDoomed).toBeGreaterThan(0)
+  expect(texts.map(contentOf)).toEqual(texts.map(() => words.join('')))
+  expect(texts.every(text => text.split('data: [DONE]').length === 2)).toBe(true)
+  expect(texts.every(text => text.split('"finish_reason":"stop"').length === 2)).toBe(true)
+})
+
+/** Asks for a stream, lets the server go on once the caller has seen so much, and reads to the end. */
+async function streamed(
+  gateway: TestGateway,
+  seen: ReturnType<typeof gate>,
+  more: object = {},
+  sight = 'One',
+): Promise<string> {
+  const client = stream(gateway.port, more)
+  await client.until(text => text.includes(sight))
+  seen.open()
+  return client.until(isOver)
+}
+
+function stream(port: number, more: object = {}): RawClient {
+  const body = JSON.stringify(callBody({ stream: true, ...more }))
+  const head = 'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n'
+  return rawClient(port, `${head}content-length: ${body.length}\r\n\r\n${body}`)
+}
+
+function isOver(text: string): boolean {
+  return text.endsWith('\r\n0\r\n\r\n')
+}
+
+interface Event {
+  readonly choices?: readonly { readonly delta: { readonly content?: string } }[]
+}
+
+function eventsOf(text: string): Event[] {
+  return [...text.matchAll(/data: (\{.*?\})\n\n/gs)].map(([, data = '']) => JSON.parse(data))
+}
+
+function contentOf(text: string): string {
+  return eventsOf(text)
+    .map(event => event.choices?.[0]?.delta.content ?? '')
+    .join('')
+}
+
+function lastEvent(text: string): unknown {
+  return eventsOf(text).at(-1)
+}
+
+async function recoveries(gateway: TestGateway): Promise<string> {
+  return (await fetch(`${gateway.url}/metrics`)).text()
+}

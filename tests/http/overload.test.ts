@@ -1,0 +1,44 @@
+import { describe, expect, test } from 'bun:test'
+import { edgeOf, errorOf } from './edge.ts'
+
+describe('an overloaded gateway', () => {
+  test('refuses low priorities first, then all new calls, and takes them again', async () => {
+    const pressure = { lagMs: 0, memory: 0.86 }
+    const { chat, pass } = await edgeOf({}, { pressure: () => pressure })
+    const low = { headers: { 'x-citadel-priority': 'low' } }
+    const usual = async () => {
+      const answer = chat()
+      await pass(10_000)
+      return answer
+    }
+
+    expect([(await chat(low)).status, (await usual()).status]).toEqual([503, 200])
+    pressure.memory = 0.93
+    const refused = await chat()
+    expect([refused.status, (await errorOf(refused)).code]).toEqual([503, 'overloaded'])
+    expect(refused.headers.get('retry-after')).toBe('5')
+    pressure.memory = 0.5
+    pressure.lagMs = 250
+    expect([(await chat(low)).status, (await usual()).status]).toEqual([503, 200])
+  })
+
+  test('stays ready until memory is all but gone, and answers what is no model call', async () => {
+    const pressure = { lagMs: 900, memory: 0.94 }
+    const { ask } = await edgeOf({}, { pressure: () => pressure })
+
+    expect([(await ask('/readyz')).status, (await ask('/v1/models')).status]).toEqual([200, 200])
+    pressure.memory = 0.95
+    const unready = await ask('/readyz')
+    expect([unready.status, await unready.json()]).toEqual([
+      503,
+      { status: 'not_ready', reason: 'the gateway is out of memory' },
+    ])
+    expect((await ask('/livez')).status).toBe(200)
+  })
+
+  test('says so in the metrics', async () => {
+    const { gateway } = await edgeOf({}, { pressure: () => ({ lagMs: 0, memory: 0.93 }) })
+
+    expect((await gateway.metrics()).text).toMatch(/^gateway_overload_state 2$/m)
+  })
+})

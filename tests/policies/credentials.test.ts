@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'bun:test'
+import { GatewayError } from '#core/errors.ts'
+import { createJournal, type Fact } from '#core/journal.ts'
+import { createCredentials } from '#policies/credentials.ts'
+import { createStates } from '#registry/states.ts'
+import { server, target } from '#tests/support/calls.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+
+const refusal = new GatewayError('upstream_auth_failed', 'no')
+const limit = (retryAfterMs: number | null) => new GatewayError('provider_rate_limited', 'wait', { retryAfterMs })
+
+function setUp(...secrets: readonly string[]) {
+  const clock = fakeClock()
+  const states = createStates()
+  const facts: Fact[] = []
+  const credentials = createCredentials({ states, clock, journal: createJournal([fact => facts.push(fact)]) })
+  const only = target('a', { server: server('a', { secrets }) })
+  return {
+    clock,
+    facts,
+    credentials,
+    choose: () => credentials.choose(only),
+    reject: (secret: string | null, error = refusal) => credentials.rejected(only, secret, error),
+    refusedUntil: () => states.target(only).refusedUntil,
+  }
+}
+
+describe('the credentials of a server', () => {
+  test('the first good one is used, and none where none is needed', () => {
+    expect([setUp().choose(), setUp('one').choose(), setUp('one', 'two').choose()]).toEqual([null, 'one', 'one'])
+  })
+
+  test('a refused one makes way for the next at once, for ten minutes', () => {
+    const { choose, reject, clock, facts } = setUp('one', 'two')
+
+    expect(reject('one')).toBe(true)
+
+    expect(choose()).toBe('two')
+    expect(facts).toEqual([{ type: 'credential-refused', server: 'a', model: 'm', left: 1 }])
+    clock.advance(600_000)
+    expect(choose()).toBe('one')
+  })
+
+  test('a limited one rests for as long as the server says', () => {
+    const { choose, reject, clock, facts } = setUp('one', 'two')
+
+    expect(reject('one', limit(5000))).toBe(true)
+
+    expect(choose()).toBe('two')
+    expect(facts).toEqual([])
+    clock.advance(5000)
+    expect(choose()).toBe('one')
+  })
+
+  test('when all are out, the target is out for half a minute, and then each gets another chance', () => {
+    const { choose, reject, clock, refusedUntil } = setUp('one', 'two')
+
+    expect([reject('one'), reject('two')]).toEqual([true, false])
+
+    expect(refusedUntil()).toBe(30_000)
+    clock.advance(30_000)
+    expect(choose()).toBe('one')
+  })
+
+  test('a single one that is limited says nothing against the target', () => {
+    const { reject, refusedUntil } = setUp('one')
+
+    expect([reject('one', limit(null)), refusedUntil()]).toEqual([false, 0])
+  })
+
+  test('everything is forgotten with a reload', () => {
+    const { choose, reject, credentials, refusedUntil } = setUp('one', 'two')
+    reject('one')
+    reject('two')
+    reject('one')
+
+    credentials.forget()
+
+    expect([choose(), refusedUntil()]).toEqual(['one', 0])
+  })
+})

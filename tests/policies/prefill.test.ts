@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'bun:test'
+import type { Attempt } from '#core/attempt.ts'
+import { type Code, GatewayError } from '#core/errors.ts'
+import type { DataFrame } from '#core/frame.ts'
+import { createScope } from '#core/scope.ts'
+import { holdContinuation, toPrefill, withPrefill } from '#policies/prefill.ts'
+import { createTranscript } from '#policies/transcript.ts'
+import { call, drain, frame, liveOf, model, slotFor, target } from '#tests/support/calls.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+
+const text = 'Once upon a time there was a gateway that never lost a single character of any stream.'
+const start = frame('start')
+
+function transcriptOf(...frames: readonly DataFrame[]) {
+  const transcript = createTranscript()
+  for (const each of [start, ...frames]) transcript.note(each)
+  return transcript
+}
+
+function deltaOf(delta: object, index = 0): DataFrame {
+  return { kind: 'delta', text: '', chunk: { choices: [{ index, delta, finish_reason: null }] }, usage: null }
+}
+
+describe('an answer can be gone on from', () => {
+  test('when it is plain content, long enough', () => {
+    expect(toPrefill(call(), transcriptOf(frame('delta', text)))).toEqual({ text })
+  })
+
+  const others: readonly (readonly [string, Parameters<typeof toPrefill>])[] = [
+    ['it is short', [call(), transcriptOf(frame('delta', 'Once upon'))]],
+    ['it repeats its own beginning', [call(), transcriptOf(frame('delta', text + text))]],
+    ['reasoning came too', [call(), transcriptOf(frame('delta', text), deltaOf({ reasoning: 'hm' }))]],
+    ['a second choice came', [call(), transcriptOf(frame('delta', text), deltaOf({ content: 'x' }, 1))]],
+    ['it finished', [call(), transcriptOf(frame('delta', text), frame('finish'))]],
+    ['several choices were asked for', [withBody({ n: 2 }), transcriptOf(frame('delta', text))]],
+    ['its form was prescribed', [withBody({ response_format: {} }), transcriptOf(frame('delta', text))]],
+    ['the caller began it', [withBody({ messages: [{ role: 'assistant' }] }), transcriptOf(frame('delta', text))]],
+    ['it is no chat', [call({ endpoint: 'completions' }), transcriptOf(frame('delta', text))]],
+  ]
+  test.each(others)('but not when %s', (_, given) => {
+    expect(toPrefill(...given)).toBeNull()
+  })
+})
+
+describe('a continuation', () => {
+  const judged = async (frames: readonly DataFrame[], end?: Error) => {
+    const { live, continues } = await holdContinuation(
+      liveOf(
+        frames.map(each => [each]),
+        end,
+      ),
+      { text },
+    )
+    return { continues, passed: await drain(live).catch(() => 'broken') }
+  }
+
+  test.each([
+    ['new words', [start, frame('delta', ' And'), frame('finish')], true],
+    ['nothing but the end', [start, frame('finish')], true],
+    ['the same beginning', [start, frame('delta', text.slice(0, 30)), frame('delta', text.slice(30))], false],
+    ['a part of the beginning', [start, frame('delta', 'Once upon'), frame('finish')], false],
+    ['another beginning after some letters', [start, frame('delta', 'Once'), frame('delta', ' more')], true],
+    ['reasoning', [start, deltaOf({ reasoning: 'hm' })], false],
+  ] as const)('is judged by its beginning: %s', async (_, frames, continues) => {
+    expect(await judged(frames)).toEqual({ continues, passed: [...frames] })
+  })
+
+  test('that breaks while it is held back is taken for a new start', async () => {
+    const end = new GatewayError('upstream_error', 'gone')
+
+    expect(await judged([start], end)).toEqual({ continues: false, passed: 'broken' })
+  })
+})
+
+describe('an attempt', () => {
+  /** What an attempt is given, over a target whose model continues or not. */
+  async function given(more: { readonly prefill?: boolean; readonly upstreamModel?: string; readonly fails?: Code }) {
+    const { prefill = true, upstreamModel = 'm', fails } = more
+    const only = target('a')
+    const capabilities = { context_length: null, tools: null, vision: null, prefill }
+    const slot = slotFor({ target: only, model: model('m', [only], { capabilities }), reason: 'test' })
+    const seen: unknown[] = []
+    const attempt: Attempt = async ({ delivered }) => {
+      seen.push(delivered?.text)
+      if (delivered !== undefined && fails !== undefined) throw new GatewayError(fails, fails)
+      return liveOf([])
+    }
+    const offer = { delivered: { text }, upstreamModel, taken: false }
+    const tried = withPrefill(attempt, offer)({ call: call(), slot, scope: createScope(fakeClock()), number: 2 })
+    const code = await tried.then(
+      () => null,
+      (error: GatewayError) => error.code,
+    )
+    return { seen, code, taken: offer.taken }
+  }
+
+  test('is given what was delivered when the model continues', async () => {
+    expect(await given({})).toEqual({ seen: [text], code: null, taken: true })
+  })
+
+  test.each([{ prefill: false }, { upstreamModel: 'other' }])('is not with %o', async more => {
+    expect(await given(more)).toEqual({ seen: [undefined], code: null, taken: false })
+  })
+
+  test('starts again when it is refused', async () => {
+    expect(await given({ fails: 'invalid_request' })).toEqual({ seen: [text, undefined], code: null, taken: false })
+  })
+
+  test.each(['upstream_error', 'provider_rate_limited', 'upstream_timeout'] as const)('fails with %s', async code => {
+    expect(await given({ fails: code })).toEqual({ seen: [text], code, taken: false })
+  })
+})
+
+function withBody(more: object) {
+  const { body } = call()
+  return call({ body: { ...body, ...more } })
+}

@@ -1,0 +1,205 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import type { Live, Run } from '#core/attempt.ts'
+import { type Code, GatewayError } from '#core/errors.ts'
+import type { Frame } from '#core/frame.ts'
+import { createScope } from '#core/scope.ts'
+import { recover } from '#policies/recover.ts'
+import { callOf } from '#tests/providers/replay.ts'
+import { call, drain, frame, liveOf } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+import { seeded } from '#tests/support/random.ts'
+import { recordedCase } from '#tests/support/recorded.ts'
+import { sharedDir } from '#tests/support/shared.ts'
+import { atomsOf, framesOf, heard, streamOf } from './runs.ts'
+
+const cut = (code: Code = 'upstream_error') => new GatewayError(code, `a server said ${code}`)
+const errorFrame = (code: Code): Frame => ({ kind: 'error', error: cut(code) })
+const [start, finish] = [frame('start'), frame('finish')]
+const words = (...texts: readonly string[]) => texts.map(text => frame('delta', text))
+
+/** Runs a recovery over these answers, one attempt each; what is behind the last one fails. */
+async function over(...answers: readonly Live[]) {
+  const scope = createScope(fakeClock())
+  const told: string[] = []
+  let at = 0
+  const run: Run = {
+    async next() {
+      const live = answers[at++]
+      if (live === undefined) throw cut('all_targets_failed')
+      return live
+    },
+  }
+  const offer = { delivered: null, upstreamModel: '', taken: false }
+  const live = await recover(
+    run,
+    { call: call(), scope, offer },
+    {
+      onBroken: (error, characters) => told.push(`${error.code} after ${characters}`),
+      onRecovered: how => told.push(how),
+    },
+  )
+  return { live, scope, told, asked: () => at }
+}
+
+/** What a caller gets: all the frames, and the error that ended them. */
+async function read(live: Live): Promise<{ readonly content: string; readonly error: GatewayError | null }> {
+  let content = ''
+  try {
+    for (let frames = await live.next(); frames.length > 0; frames = await live.next()) {
+      for (const each of frames) {
+        if (each.kind === 'error') return { content, error: each.error }
+        content += each.chunk.choices?.[0]?.delta?.content ?? ''
+      }
+    }
+    return { content, error: null }
+  } catch (thrown) {
+    return { content, error: thrown as GatewayError }
+  }
+}
+
+describe('a recovery', () => {
+  test('passes an answer on as it is', async () => {
+    const batches = [[start, ...words('One')], words(' two'), [finish]]
+    const { live, told } = await over(liveOf(batches))
+
+    const passed: (readonly Frame[])[] = []
+    for (let frames = await live.next(); frames.length > 0; frames = await live.next()) passed.push(frames)
+
+    expect(passed.every((frames, at) => frames === batches[at])).toBe(true)
+    expect(told).toEqual([])
+  })
+
+  test('goes on from the next answer, and lets go of the broken one first', async () => {
+    const broken = liveOf([[start, ...words('One', ' tw')]], cut())
+    const { live, told } = await over(broken, liveOf([[start], words('One two'), [finish]]))
+
+    expect(await read(live)).toEqual({ content: 'One two', error: null })
+    expect(told).toEqual(['upstream_error after 6', 'restart'])
+    expect(broken.closed()).toBe(1)
+  })
+
+  test('passes on what came together with an error', async () => {
+    const { live, asked } = await over(liveOf([[start, ...words('One'), errorFrame('upstream_error')]]))
+
+    expect(await read(live)).toMatchObject({ content: 'One', error: { code: 'upstream_error' } })
+    expect(asked()).toBe(2)
+  })
+
+  test('survives several breaks, also while it catches up', async () => {
+    const { live, told } = await over(
+      liveOf([[start, ...words('One', ' two')]], cut()),
+      liveOf([[start, ...words('On')]], cut('upstream_idle_timeout')),
+      liveOf([[start, ...words('One two', ' three')]], cut('upstream_invalid_response')),
+      liveOf([[start, ...words('One two three', ' four')], [finish]]),
+    )
+
+    expect(await read(live)).toEqual({ content: 'One two three four', error: null })
+    expect(told.filter(each => each === 'restart')).toHaveLength(2)
+  })
+
+  test('ends with the first break when nothing is left', async () => {
+    const first = cut('upstream_idle_timeout')
+    const { live } = await over(liveOf([[start, ...words('One')]], first), liveOf([], cut()))
+
+    expect((await read(live)).error).toBe(first)
+  })
+
+  test.each([
+    ['another text', [start, ...words('Two'), finish]],
+    ['a shorter text', [start, ...words('O'), finish]],
+    ['no text', [start]],
+  ] as const)('ends at %s, with the break as its cause', async (_, frames) => {
+    const first = cut()
+    const next = liveOf([frames])
+    const { live, told } = await over(liveOf([[start, ...words('One')]], first), next)
+
+    const { content, error } = await read(live)
+
+    expect([content, error?.code, error?.cause]).toEqual(['One', 'stream_interrupted', first])
+    expect(told).toEqual(['upstream_error after 3', 'stream_interrupted after 3'])
+    expect(next.closed()).toBeGreaterThan(0)
+  })
+
+  const final: readonly Code[] = ['client_closed_request', 'deadline_exceeded', 'content_policy_violation']
+  test.each(final)('leaves %s as it is', async code => {
+    const thrown = await over(liveOf([[start, ...words('One')]], cut(code)), liveOf([]))
+    const inBand = await over(liveOf([[start, ...words('One'), errorFrame(code)]]), liveOf([]))
+
+    for (const { live, asked } of [thrown, inBand]) {
+      expect((await read(live)).error?.code).toBe(code)
+      expect(asked()).toBe(1)
+    }
+  })
+
+  test('asks nobody when the call is over', async () => {
+    const { live, scope, asked } = await over(liveOf([[start, ...words('One')]], cut()), liveOf([]))
+
+    await live.next()
+    scope.cancel(cut('deadline_exceeded'))
+
+    expect((await read(live)).error?.code).toBe('deadline_exceeded')
+    expect(asked()).toBe(1)
+  })
+
+  test('closes an answer that comes when nobody waits for it any more', async () => {
+    const [first, second] = [liveOf([[start, ...words('One')]], cut()), liveOf([[start]])]
+    const pending = Promise.withResolvers<Live>()
+    const answers = [Promise.resolve<Live>(first), pending.promise]
+    const run: Run = { next: () => answers.shift() ?? Promise.reject(cut()) }
+    const offer = { delivered: null, upstreamModel: '', taken: false }
+    const watch = { onBroken: () => {}, onRecovered: () => {} }
+    const live = await recover(run, { call: call(), scope: createScope(fakeClock()), offer }, watch)
+
+    await live.next()
+    const failed = read(live)
+    await settled()
+    live.close()
+    pending.resolve(second)
+
+    expect((await failed).error?.code).toBe('upstream_error')
+    expect(second.closed()).toBe(1)
+  })
+
+  test('is not tried past 256 kB', async () => {
+    const long = 'x'.repeat(256 * 1024)
+    const { live, asked } = await over(liveOf([[start, ...words(long, 'y')]], cut()), liveOf([]))
+
+    expect((await read(live)).error?.code).toBe('upstream_error')
+    expect(asked()).toBe(1)
+  })
+})
+
+describe.skipIf(sharedDir() === null)('a recorded answer', () => {
+  test.each([
+    'openai/chat-n2-stream',
+    'openai/chat-stream-usage',
+    'openai/chat-tool-stream-single',
+    'openai-compatible/xai/chat-stream-tool-reasoning',
+  ])('%s is whole however often it breaks', async name => {
+    const recorded = recordedCase(name)
+    const asked = { ...callOf(recorded), wantsUsage: true }
+    const frames = framesOf(asked, recorded.text)
+    const atoms = atomsOf(frames)
+    const { texts, finishes, usages } = heard(frames)
+    const property = fc.asyncProperty(fc.integer(), fc.integer({ min: 1, max: 4 }), async (seed, breaks) => {
+      const random = seeded(seed)
+      const answer = (run: number) => framesOf(asked, streamOf(atoms, `run${run}`, random))
+      const broken = Array.from({ length: breaks }, (_, run) => {
+        const all = answer(run)
+        return liveOf([all.slice(0, 1 + Math.floor(random() * (all.length - 2)))], cut())
+      })
+      const { live } = await over(...broken, liveOf(answer(breaks).map(each => [each])))
+
+      const all = heard(await drain(live))
+
+      expect({ texts: all.texts, finishes: all.finishes, usage: all.usages }).toEqual({
+        texts,
+        finishes,
+        usage: usages.slice(-1),
+      })
+      expect(all.ids).toBe(1)
+    })
+    await fc.assert(property, { numRuns: 60 })
+  })
+})

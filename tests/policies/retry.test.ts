@@ -1,0 +1,255 @@
+import { describe, expect, test } from 'bun:test'
+import type { Attempt, Candidate, Plan } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import { type Code, GatewayError, type GatewayErrorOptions } from '#core/errors.ts'
+import { createScope } from '#core/scope.ts'
+import { failover } from '#policies/failover.ts'
+import { createStates } from '#registry/states.ts'
+import { call, liveOf, model, server, target } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+import { policiesFor } from '#tests/support/policies.ts'
+import { seeded } from '#tests/support/random.ts'
+import { recordOf } from '#tests/support/records.ts'
+
+type Outcome = 'ok' | Code | GatewayError
+
+const fail = (code: Code, options: GatewayErrorOptions = {}) => new GatewayError(code, code, options)
+const limited = (retryAfterMs: number | null) => fail('provider_rate_limited', { retryAfterMs })
+
+/** Candidates of the model that was asked for, and of its fallback. */
+function planOf(
+  primaries: readonly string[],
+  fallbacks: readonly string[] = [],
+  lengths: readonly number[] = [],
+): Plan {
+  const of = (name: string, ids: readonly string[], length: number | undefined): Candidate[] => {
+    const targets = ids.map(id => target(id, { server: server(id, { secrets: id === 'keys' ? ['one', 'two'] : [] }) }))
+    const capabilities = { context_length: length ?? null, tools: null, vision: null, prefill: false }
+    const only = model(name, targets, { capabilities })
+    return targets.map(each => ({ target: each, model: only, reason: '', ...(name === 'other' && { fallback: true }) }))
+  }
+  const candidates = [...of('m', primaries, lengths[0]), ...of('other', fallbacks, lengths[1])]
+  return { model: model('m', []), strategy: 'explicit', candidates }
+}
+
+interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
+  readonly fallbacks?: readonly string[]
+  readonly lengths?: readonly number[]
+  readonly call?: Partial<Call>
+  readonly within?: number
+}
+
+/** Runs a call whose servers do these things in turn, and remember the last one; time passes by itself. */
+async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, options: Options = {}) {
+  const clock = fakeClock()
+  const states = createStates()
+  const { fallbacks = [] } = options
+  const tried: string[] = []
+  const attempt: Attempt = async ({ slot, secret }) => {
+    const { id } = slot.candidate.target.server
+    const before = tried.filter(each => each.startsWith(`${id} `) || each.startsWith(`${id}:`)).length
+    tried.push(`${id}${typeof secret === 'string' ? `:${secret}` : ''} ${clock.now()}`)
+    const list = outcomes[id] ?? []
+    const outcome = list[Math.min(before, list.length - 1)] ?? 'ok'
+    if (outcome === 'ok') return liveOf([])
+    throw typeof outcome === 'string' ? fail(outcome) : outcome
+  }
+  const deps = policiesFor(states, clock, options)
+  const scope = createScope(clock, { within: options.within ?? 60_000 })
+  const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
+  const plan = planOf(
+    Object.keys(outcomes).filter(id => !fallbacks.includes(id)),
+    fallbacks,
+    options.lengths,
+  )
+  const run = failover(deps)(attempt)(call({ stream: false, ...options.call }), plan, scope, trail)
+  let done = false
+  const result = run
+    .next()
+    .then(
+      () => null,
+      (error: GatewayError) => error,
+    )
+    .finally(() => {
+      done = true
+    })
+  for (let step = 0; step < 400 && !done; step++) {
+    await settled(1)
+    if (!done) clock.advance(50)
+  }
+  return { error: await result, tried, clock, scope, run, budget: deps.budget, states }
+}
+
+describe('a retry', () => {
+  test('goes to the other targets at once, then to the same ones again after a wait', async () => {
+    const { error, tried } = await over(
+      { a: ['upstream_error'], b: ['upstream_error', 'upstream_error'] },
+      { random: () => 0.5 },
+    )
+
+    expect(error?.code).toBe('all_targets_failed')
+    expect(tried).toEqual(['a 0', 'b 0', 'a 50', 'b 50'])
+  })
+
+  test('waits for up to twice as long each time, by chance', async () => {
+    const { tried } = await over({ a: ['upstream_error'] }, { random: () => 0.5, maxAttempts: 5 })
+
+    expect(tried).toEqual(['a 0', 'a 50', 'a 150', 'a 350', 'a 750'])
+  })
+
+  test('waits as long as the server asks, rather than for another model', async () => {
+    const { error, tried } = await over({ a: [limited(2000), 'ok'], f: ['ok'] }, { fallbacks: ['f'] })
+
+    expect(error).toBeNull()
+    expect(tried).toEqual(['a 0', 'a 2000'])
+  })
+
+  test('does not wait longer than is allowed: another model answers, and the target rests', async () => {
+    const { tried, states } = await over({ a: [limited(200_000)], f: ['ok'] }, { fallbacks: ['f'] })
+
+    expect(tried).toEqual(['a 0', 'f 0'])
+    expect(states.target(target('a')).coolUntil).toBe(60_000)
+  })
+
+  test('lets a fallback have the last attempt', async () => {
+    const { tried } = await over(
+      { a: ['upstream_error'], b: ['upstream_error'], f: ['ok'] },
+      { fallbacks: ['f'], maxAttempts: 3 },
+    )
+
+    expect(tried).toEqual(['a 0', 'b 0', 'f 0'])
+  })
+
+  test.each(['upstream_timeout', 'upstream_idle_timeout', 'upstream_tls_error'] as const)(
+    'never asks the same target again after %s',
+    async code => {
+      expect((await over({ a: [code] })).tried).toEqual(['a 0'])
+    },
+  )
+
+  test('does not wait past the deadline', async () => {
+    const { error, tried } = await over({ a: [limited(2000)] }, { within: 1500 })
+
+    expect([error?.code, tried]).toEqual(['provider_rate_limited', ['a 0']])
+  })
+
+  test('uses the next key of the same server at once', async () => {
+    const { error, tried } = await over({ keys: ['upstream_auth_failed', 'ok'], b: ['ok'] })
+
+    expect(error).toBeNull()
+    expect(tried).toEqual(['keys:one 0', 'keys:two 0'])
+  })
+
+  test('is not made of what is stored when a server may have it', async () => {
+    const body = { store: true }
+    const sent = await over({ a: [fail('upstream_error')], b: ['ok'] }, { call: { body } })
+    const unsent = await over({ a: [fail('upstream_error', { unsent: true })], b: ['ok'] }, { call: { body } })
+
+    expect([sent.error?.shouldRetry, sent.tried]).toEqual([false, ['a 0']])
+    expect([unsent.error, unsent.tried]).toEqual([null, ['a 0', 'b 0']])
+  })
+
+  test('of a prompt that is too long goes to a model that takes more, and to no other', async () => {
+    const tooLong = fail('context_length_exceeded')
+    const options = { fallbacks: ['f'] }
+    const larger = await over({ a: [tooLong], b: ['ok'], f: ['ok'] }, { ...options, lengths: [8000, 32_000] })
+    const smaller = await over({ a: [tooLong], f: ['ok'] }, { ...options, lengths: [8000, 4000] })
+    const failing = await over({ a: [tooLong], f: ['upstream_tls_error'] }, { ...options, lengths: [8000, 32_000] })
+
+    expect([larger.error, larger.tried]).toEqual([null, ['a 0', 'f 0']])
+    expect([smaller.error, smaller.tried]).toEqual([tooLong, ['a 0']])
+    expect([failing.error, failing.tried]).toEqual([tooLong, ['a 0', 'f 0']])
+  })
+
+  test('keeps one attempt of a stream back, which goes on elsewhere when it is cut', async () => {
+    const keepOne = { retry: { keepOne: true }, call: { stream: true } }
+    const spent = await over({ a: ['upstream_error'] }, keepOne)
+    const { run, tried, error } = await over({ a: ['upstream_error'], b: ['upstream_error', 'ok'] }, keepOne)
+
+    expect(spent.tried).toHaveLength(3)
+    expect([error?.code ?? null, tried]).toEqual(['all_targets_failed', ['a 0', 'b 0', 'a 0']])
+    await expect(run.next()).rejects.toMatchObject({ code: 'all_targets_failed' })
+  })
+
+  test('after a commit leaves out the target that broke off', async () => {
+    const { run, tried } = await over({ a: ['ok'], b: ['ok'] }, { retry: { keepOne: true }, call: { stream: true } })
+
+    await run.next()
+
+    expect(tried).toEqual(['a 0', 'b 0'])
+    await expect(run.next()).rejects.toBeInstanceOf(GatewayError)
+  })
+
+  test('ends with its scope, in the middle of a wait', async () => {
+    const clock = fakeClock()
+    const scope = createScope(clock)
+    const deps = policiesFor(createStates(), clock, { random: () => 0.5 })
+    const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
+    const attempt: Attempt = () => Promise.reject(fail('upstream_error'))
+    const run = failover(deps)(attempt)(call({ stream: false }), planOf(['a']), scope, trail).next()
+    run.catch(() => {})
+    await settled()
+    expect(deps.budget.remaining()).toBe(2)
+
+    scope.cancel(fail('client_closed_request'))
+
+    await expect(run).rejects.toMatchObject({ code: 'client_closed_request' })
+    expect([deps.budget.remaining(), clock.pending]).toEqual([3, 0])
+  })
+})
+
+test('whatever fails, the attempts, the waits and the deadline are kept, and every place is given back', async () => {
+  const random = seeded(11)
+  const codes: readonly Outcome[] = [
+    'ok',
+    'upstream_error',
+    'upstream_timeout',
+    'upstream_invalid_response',
+    'upstream_auth_failed',
+    limited(null),
+    limited(1000),
+    limited(5000),
+    'invalid_request',
+  ]
+  const pick = () => codes[Math.floor(random() * codes.length)] ?? 'ok'
+  for (let n = 0; n < 150; n++) {
+    const outcomes = Object.fromEntries(['a', 'b', 'keys', 'f'].map(id => [id, [pick(), pick(), pick()]]))
+    const maxAttempts = 1 + Math.floor(random() * 6)
+    const within = random() < 0.5 ? 60_000 : 1200
+    const { error, tried, budget, states } = await over(outcomes, { fallbacks: ['f'], maxAttempts, within, random })
+
+    expect(tried.length).toBeLessThanOrEqual(maxAttempts)
+    for (const each of tried) expect(Number(each.split(' ')[1])).toBeLessThan(within)
+    expect(budget.remaining()).toBe(3)
+    const held = Object.keys(outcomes).reduce((sum, id) => sum + states.server(id).inFlight, 0)
+    expect(held).toBe(error === null ? 1 : 0)
+  }
+})
+
+test('a storm of failures costs a quarter more attempts than requests at most', async () => {
+  const clock = fakeClock()
+  const states = createStates()
+  const record = recordOf()
+  const deps = policiesFor(states, clock, { random: seeded(5), breaker: { enabled: false } })
+  // The breakers stand still, so that the budget alone holds the storm.
+  for (const id of ['a', 'b']) states.target(target(id)).breaker.failures = 1
+  const plan = planOf(['a', 'b'])
+  const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
+  let [attempts, requests] = [0, 0]
+  const attempt: Attempt = () => {
+    attempts++
+    return new Promise((_, reject) => clock.after(1000, () => reject(fail('upstream_error'))))
+  }
+  const count = (type: 'request-started' | 'request-settled') => deps.budget.subscriber({ type, record })
+  for (let ms = 0; ms < 20_000; ms += 10) {
+    requests++
+    count('request-started')
+    const run = failover(deps)(attempt)(call({ stream: false }), plan, createScope(clock), trail).next()
+    run.catch(() => count('request-settled'))
+    await settled(1)
+    clock.advance(10)
+  }
+
+  expect(attempts / requests).toBeGreaterThan(1)
+  expect(attempts / requests).toBeLessThanOrEqual(1.25)
+})

@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { GatewayError } from '#core/errors.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { createMemoryHistory } from '#stores/memory-history.ts'
+import { attemptEntry, recordOf } from '#tests/support/records.ts'
+
+const WIDE = 1024 * 1024 * 1024
+const named = (id: string, more: Partial<RequestRecord> = {}) => ({ ...recordOf(more), id })
+
+describe('the history in memory', () => {
+  test('finds a request while it runs, as it stands', () => {
+    const history = createMemoryHistory({ entriesMax: 2, bytesMax: WIDE })
+    const record = named('a', { model: null })
+    history.begin(record)
+    record.model = 'chat'
+
+    expect(history.find('a')).toEqual({ record, running: true })
+    expect(history.find('b')).toBeNull()
+  })
+
+  test('finds a request that is over, without its stories', () => {
+    const history = createMemoryHistory({ entriesMax: 2, bytesMax: WIDE })
+    const record = named('a', {
+      callerRequestId: 'mine',
+      error: new GatewayError('upstream_error', 'It failed.', { cause: 'http://10.1.2.3 said no' }),
+      attempts: [attemptEntry('llm', { cause: 'http://10.1.2.3 said no' })],
+    })
+    history.begin(record)
+    history.keep(record)
+
+    const found = history.find('a')
+    expect(found?.running).toBe(false)
+    expect(found?.record).toMatchObject({ id: 'a', model: 'chat', callerRequestId: null, error: null })
+    expect(JSON.stringify(found)).not.toContain('10.1.2.3')
+  })
+
+  test('lets go of what is dropped', () => {
+    const history = createMemoryHistory({ entriesMax: 2, bytesMax: WIDE })
+    history.begin(named('a'))
+    history.drop('a')
+
+    expect(history.find('a')).toBeNull()
+  })
+
+  test('keeps the last ones, never more than it may', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 0, max: 40 }), (entriesMax, count) => {
+        const history = createMemoryHistory({ entriesMax, bytesMax: WIDE })
+        for (let at = 0; at < count; at++) history.keep(named(`r${at}`))
+        for (let at = 0; at < count; at++) {
+          expect(history.find(`r${at}`) !== null).toBe(at >= count - entriesMax)
+        }
+      }),
+    )
+  })
+
+  test('keeps fewer where they are large', () => {
+    const history = createMemoryHistory({ entriesMax: 1000, bytesMax: 10_000 })
+    const attempts = Array.from({ length: 10 }, () => attemptEntry('llm'))
+    for (let at = 0; at < 100; at++) history.keep(named(`r${at}`, { attempts }))
+
+    const kept = Array.from({ length: 100 }, (_, at) => history.find(`r${at}`)).filter(found => found !== null)
+    expect(kept.map(({ record }) => record.id)).toEqual(['r98', 'r99'])
+  })
+})

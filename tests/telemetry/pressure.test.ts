@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'bun:test'
+import { memoryOfProcess, samplePressure } from '#telemetry/pressure.ts'
+
+function setup() {
+  let now = 0
+  let rss = 100
+  let tick = () => {}
+  let stopped = false
+  const sampler = samplePressure({
+    now: () => now,
+    every(_, run) {
+      tick = run
+      return () => {
+        stopped = true
+      }
+    },
+    rss: () => rss,
+    limit: () => 1000,
+  })
+  return {
+    sampler,
+    stopped: () => stopped,
+    use(bytes: number) {
+      rss = bytes
+    },
+    /** Lets turns of the event loop pass, each this late. */
+    turn(lateMs: number, times = 1) {
+      for (let index = 0; index < times; index++) {
+        now += 100 + lateMs
+        tick()
+      }
+    },
+  }
+}
+
+describe('the sampler', () => {
+  test('says how late the event loop turns', () => {
+    const { sampler, turn } = setup()
+    turn(0, 50)
+    turn(300, 50)
+
+    expect(sampler.read().lagMs).toBe(300)
+  })
+
+  test('does not count one late turn', () => {
+    const { sampler, turn } = setup()
+    turn(0, 99)
+    turn(5000)
+
+    expect(sampler.read().lagMs).toBe(0)
+  })
+
+  test('forgets what is ten seconds old', () => {
+    const { sampler, turn } = setup()
+    turn(300, 100)
+    turn(0, 100)
+
+    expect(sampler.read().lagMs).toBe(0)
+  })
+
+  test('reads the memory each second', () => {
+    const { sampler, turn, use } = setup()
+    use(900)
+    expect(sampler.read().memory).toBe(0.1)
+
+    turn(0, 10)
+
+    expect(sampler.read().memory).toBe(0.9)
+  })
+
+  test('stops', () => {
+    const { sampler, stopped } = setup()
+    sampler.stop()
+
+    expect(stopped()).toBe(true)
+  })
+})
+
+test('a process may use some memory', () => {
+  expect(memoryOfProcess()).toBeGreaterThan(process.memoryUsage.rss())
+})
