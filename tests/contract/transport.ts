@@ -181,6 +181,14 @@ export function transportContract(
       ])
     })
 
+    check('headers through a function that was taken along', async () => {
+      await using line = await setup(json(200, 'ok', { 'x-one': '1' }))
+
+      const { header } = (await line.send()).head
+
+      expect(header('x-one')).toBe('1')
+    })
+
     check('a redirect as the answer it is', async () => {
       await using line = await setup(html(302))
 

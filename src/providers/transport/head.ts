@@ -11,18 +11,23 @@ export class ResponseHead implements Head {
     this.lines = lines
   }
 
-  header(name: string): string | null {
+  /** Made when it is asked for, so that it may be taken along without the head. */
+  get header(): (name: string) => string | null {
     const { lines } = this
-    let found: string | null = null
-    for (let at = 0; at < lines.length; ) {
-      const end = lines.indexOf('\r\n', at)
-      const colon = lines.indexOf(':', at)
-      if (colon - at === name.length && lines.slice(at, colon).toLowerCase() === name) {
-        const value = lines.slice(colon + 1, end).replace(/^[\t ]+|[\t ]+$/g, '')
-        found = found === null ? value : `${found}, ${value}`
-      }
-      at = end + 2
-    }
-    return found
+    return name => valueIn(lines, name)
   }
+}
+
+function valueIn(lines: string, name: string): string | null {
+  let found: string | null = null
+  for (let at = 0; at < lines.length; ) {
+    const end = lines.indexOf('\r\n', at)
+    const colon = lines.indexOf(':', at)
+    if (colon - at === name.length && lines.slice(at, colon).toLowerCase() === name) {
+      const value = lines.slice(colon + 1, end).replace(/^[\t ]+|[\t ]+$/g, '')
+      found = found === null ? value : `${found}, ${value}`
+    }
+    at = end + 2
+  }
+  return found
 }

@@ -99,3 +99,29 @@ describe('an address', () => {
     expect((await failureOf(line.send(post(address)))).code).toBe('upstream_error')
   })
 })
+
+test('a request that the server takes slowly arrives whole', async () => {
+  const body = 'é'.repeat(8_000_000)
+  const seen = { bytes: 0, last: '' }
+  const server = Bun.listen({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: {
+      data(socket, data) {
+        seen.bytes += data.length
+        seen.last = data.subarray(-2).toString()
+        socket.pause()
+        setTimeout(() => socket.resume(), 1)
+        if (seen.bytes > 16_000_000) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
+      },
+    },
+  })
+  await using line = openLine()
+
+  const answer = await line.send(post(`http://127.0.0.1:${server.port}`, body))
+
+  expect(await answer.text(10)).toBe('ok')
+  expect(seen.last).toBe('é')
+  expect(line.sockets.counts()).toEqual({ open: 1, idle: 1 })
+  server.stop(true)
+})
