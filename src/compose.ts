@@ -22,8 +22,8 @@ import { createCredentials } from '#policies/credentials.ts'
 import { failover } from '#policies/failover.ts'
 import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
 import { PROVIDERS } from '#providers/index.ts'
+import { createSocketTransport } from '#providers/transport/index.ts'
 import type { Transport } from '#providers/transport.ts'
-import { createFetchTransport } from '#providers/transport-fetch.ts'
 import { createStates } from '#registry/states.ts'
 import { createLineups } from '#routing/lineup.ts'
 import { isAvailable, plan } from '#routing/plan.ts'
@@ -121,7 +121,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const pressure = overrides.pressure ?? sampler.read
 
   // The fleet.
-  const network = overrides.transport ?? createFetchTransport({ clock })
+  const sockets = createSocketTransport({ clock })
+  const network = overrides.transport ?? sockets
   const demo = createDemoTransport({ clock })
   const transportFor = ({ baseUrl }: Pick<Server, 'baseUrl'>) => (baseUrl.startsWith(DEMO_ADDRESS) ? demo : network)
   const own = overrides.own ?? (() => null)
@@ -219,6 +220,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     async close() {
       sampler.stop()
       fleet.stop()
+      sockets.close()
       log.close()
     },
   }

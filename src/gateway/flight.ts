@@ -35,10 +35,10 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
   let pulling: Promise<void> | null = null
   let over = false
 
-  function leave(subscriber: Subscriber): void {
+  function leave(subscriber: Subscriber, cause = NOBODY_LEFT): void {
     if (!subscribers.delete(subscriber) || subscribers.size > 0 || over) return
     over = true
-    scope.cancel(NOBODY_LEFT)
+    scope.cancel(cause)
     source.then(live => live.close(), ignore)
   }
 
@@ -97,7 +97,7 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
     async join(own) {
       const subscriber: Subscriber = { taken: trimmed }
       subscribers.add(subscriber)
-      const stop = own.onEnd(() => leave(subscriber))
+      const stop = own.onEnd(cause => leave(subscriber, cause))
       const close = () => {
         stop()
         leave(subscriber)

@@ -120,20 +120,8 @@ const FAILURES: readonly {
   },
 ]
 
-/** What every transport promises, whatever it goes over.
- *
- * @param without Names of cases that this one cannot keep; each with its reason. */
-export function transportContract(
-  name: string,
-  create: (clock: Clock) => Subject,
-  without: Readonly<Record<string, string>> = {},
-): void {
-  const check = (title: string, run: () => Promise<void>) => {
-    const reason = without[title]
-    if (reason === undefined) test(title, run)
-    else test.skip(`${title} (${reason})`, run)
-  }
-
+/** What every transport promises, whatever it goes over. */
+export function transportContract(name: string, create: (clock: Clock) => Subject): void {
   async function setup(script: Script) {
     const upstream = await startUpstream(script)
     const subject = create(realClock)
@@ -153,13 +141,13 @@ export function transportContract(
 
   describe(`${name}: what it reads`, () => {
     for (const { name: title, script, body } of ANSWERS) {
-      check(`${title}, as text`, async () => {
+      test(`${title}, as text`, async () => {
         await using line = await setup(script)
 
         expect(await (await line.send()).text(100)).toBe(body)
       })
 
-      check(`${title}, in pieces`, async () => {
+      test(`${title}, in pieces`, async () => {
         await using line = await setup(script)
 
         const read = await drain(await line.send())
@@ -168,7 +156,7 @@ export function transportContract(
       })
     }
 
-    check('the status and the headers, whatever their case', async () => {
+    test('the status and the headers, whatever their case', async () => {
       await using line = await setup(json(429, 'slow', { 'Retry-After': '7', 'X-Two': 'a' }))
 
       const { head: seen } = await line.send()
@@ -181,7 +169,7 @@ export function transportContract(
       ])
     })
 
-    check('headers through a function that was taken along', async () => {
+    test('headers through a function that was taken along', async () => {
       await using line = await setup(json(200, 'ok', { 'x-one': '1' }))
 
       const { header } = (await line.send()).head
@@ -189,7 +177,7 @@ export function transportContract(
       expect(header('x-one')).toBe('1')
     })
 
-    check('a redirect as the answer it is', async () => {
+    test('a redirect as the answer it is', async () => {
       await using line = await setup(html(302))
 
       expect((await line.send()).head.status).toBe(302)
@@ -198,7 +186,7 @@ export function transportContract(
   })
 
   describe(`${name}: what it sends`, () => {
-    check('the method, the path, the headers and the body', async () => {
+    test('the method, the path, the headers and the body', async () => {
       await using line = await setup(json(200, 'ok'))
 
       await (
@@ -210,7 +198,7 @@ export function transportContract(
       expect(request?.headers).toMatchObject({ authorization: 'Bearer k', host: `127.0.0.1:${line.upstream.port}` })
     })
 
-    check('a GET without a body', async () => {
+    test('a GET without a body', async () => {
       await using line = await setup(json(200, 'ok'))
 
       await (await line.send({ method: 'GET', url: line.upstream.url, headers: {}, body: null })).text(100)
@@ -218,7 +206,7 @@ export function transportContract(
       expect(line.upstream.requests[0]).toMatchObject({ method: 'GET', path: '/', body: '' })
     })
 
-    check('two megabytes', async () => {
+    test('two megabytes', async () => {
       await using line = await setup(json(200, 'ok'))
       const body = 'é'.repeat(1_000_000)
 
@@ -227,7 +215,7 @@ export function transportContract(
       expect(line.upstream.requests[0]?.body === body).toBe(true)
     })
 
-    check('the next request over the same connection', async () => {
+    test('the next request over the same connection', async () => {
       await using line = await setup(inTurn(json(200, 'one'), [chunked, chunk('two'), lastChunk()], head(204)))
 
       for (let n = 0; n < 4; n++) await (await line.send()).text(100)
@@ -238,7 +226,7 @@ export function transportContract(
 
   describe(`${name}: what goes wrong`, () => {
     for (const { name: title, script, error } of FAILURES) {
-      check(title, async () => {
+      test(title, async () => {
         await using line = await setup(script)
 
         const failure = await failureOf(line.send().then(incoming => incoming.text(100)))
@@ -248,7 +236,7 @@ export function transportContract(
       })
     }
 
-    check('an address with credentials', async () => {
+    test('an address with credentials', async () => {
       await using line = await setup(json(200, 'ok'))
 
       const failure = await failureOf(line.send(post(line.upstream.url.replace('//', '//user:secret@'))))
@@ -257,7 +245,7 @@ export function transportContract(
       expect(line.upstream.requests).toHaveLength(0)
     })
 
-    check('a connection that was closed while a POST was on its way: it goes over a new one', async () => {
+    test('a connection that was closed while a POST was on its way: it goes over a new one', async () => {
       await using line = await setup(inTurn(json(200, 'one'), reset(), json(200, 'two')))
       await (await line.send()).text(100)
 
@@ -265,7 +253,7 @@ export function transportContract(
       expect(line.upstream.connections).toBe(2)
     })
 
-    check('a server that refuses connections', async () => {
+    test('a server that refuses connections', async () => {
       await using line = await setup(hang())
       await line.upstream.close()
 
@@ -274,7 +262,7 @@ export function transportContract(
       expect([failure.code, failure.message]).toEqual(['upstream_error', FAILED])
     })
 
-    check('a name that nobody has', async () => {
+    test('a name that nobody has', async () => {
       await using line = await setup(hang())
 
       const failure = await failureOf(line.send(post('http://nobody.invalid/')))
@@ -282,7 +270,7 @@ export function transportContract(
       expect([failure.code, failure.message]).toEqual(['upstream_error', FAILED])
     })
 
-    check('a body over its limit', async () => {
+    test('a body over its limit', async () => {
       await using line = await setup([chunked, chunk('x'.repeat(200)), hang()])
 
       const failure = await failureOf(line.send().then(incoming => incoming.text(100)))
@@ -291,7 +279,7 @@ export function transportContract(
       await line.upstream.allClosed()
     })
 
-    check('silence before the head', async () => {
+    test('silence before the head', async () => {
       await using line = await setup(hang())
 
       const failure = await failureOf(line.send(undefined, { connect: 20, first_byte: 60 }))
@@ -300,7 +288,7 @@ export function transportContract(
       await line.upstream.allClosed()
     })
 
-    check('silence within a text', async () => {
+    test('silence within a text', async () => {
       await using line = await setup([sized(9), bytes('abc'), hang()])
 
       const failure = await failureOf(line.send(undefined, { idle: 50 }).then(incoming => incoming.text(100)))
@@ -313,7 +301,7 @@ export function transportContract(
   describe(`${name}: how it ends`, () => {
     const cause = new GatewayError('client_closed_request', 'The client closed the request.')
 
-    check('not begun for a scope that has ended', async () => {
+    test('not begun for a scope that has ended', async () => {
       await using line = await setup(json(200, 'ok'))
       line.scope.cancel(cause)
 
@@ -321,7 +309,7 @@ export function transportContract(
       expect(line.upstream.connections).toBe(0)
     })
 
-    check('with the scope, before the head', async () => {
+    test('with the scope, before the head', async () => {
       await using line = await setup(hang())
       const failure = failureOf(line.send())
       await line.upstream.received(1)
@@ -332,7 +320,7 @@ export function transportContract(
       await line.upstream.allClosed()
     })
 
-    check('with the scope, within the body', async () => {
+    test('with the scope, within the body', async () => {
       await using line = await setup([chunked, chunk('abc'), hang()])
       const incoming = await line.send()
       await incoming.read()
@@ -344,7 +332,7 @@ export function transportContract(
       await line.upstream.allClosed()
     })
 
-    check('with close, and then reads as an end', async () => {
+    test('with close, and then reads as an end', async () => {
       await using line = await setup([chunked, chunk('abc'), hang()])
       const incoming = await line.send()
 
@@ -354,7 +342,7 @@ export function transportContract(
       await line.upstream.allClosed()
     })
 
-    check('not by a scope that ends when all is read', async () => {
+    test('not by a scope that ends when all is read', async () => {
       await using line = await setup(json(200, 'ok'))
       const incoming = await line.send()
       await incoming.text(100)
@@ -365,7 +353,7 @@ export function transportContract(
       expect(line.upstream.openSockets()).toBe(1)
     })
 
-    check('piece by piece, each as soon as it is there', async () => {
+    test('piece by piece, each as soon as it is there', async () => {
       const door = gate()
       await using line = await setup([chunked, chunk('first'), door, chunk('second'), lastChunk()])
       const incoming = await line.send()
