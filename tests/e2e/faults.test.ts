@@ -119,7 +119,8 @@ describe.each(cases)('$title', ({ script, stream, code, status }) => {
     const attempts = AGAIN.has(code) ? (stream ? 3 : 4) : 1
     expect(JSON.parse(text).error).toMatchObject({ code, param: null, attempts: Array(attempts).fill({ server: 'a' }) })
     expect(response.headers.get('x-should-retry')).toBe(status === 429 ? null : 'false')
-    expect(server.calls).toHaveLength(attempts)
+    // A kept connection that dies when it is used again, as one that a probe has left may, is replaced unseen, once.
+    expect([attempts, attempts + 1]).toContain(server.calls.length)
   })
 
   test('fails over to the next server', async () => {
