@@ -41,7 +41,7 @@ import { VERSION } from './version.ts'
 const GIGABYTE = 1024 ** 3
 const LIMITER_ENTRIES_MAX = 100_000
 /** The last requests that can be asked about. */
-const HISTORY = { entriesMax: 10_000, bytesMax: 32 * 1024 * 1024 }
+const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 /** How long, and up to how much, answers are kept for requests that are sent again. */
 const IDEMPOTENCY = { ttlMs: 24 * 60 * 60 * 1000, bytesMax: 64 * 1024 * 1024, answerBytesMax: 1024 * 1024 }
 /** How long a start waits for the first look around before it says what it has found, in milliseconds. */

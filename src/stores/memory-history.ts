@@ -31,11 +31,11 @@ export function createMemoryHistory(options: { readonly entriesMax: number; read
     begin: record => void running.set(record.id, record),
     keep(record) {
       running.delete(record.id)
-      const own = withoutStories(record)
-      bytes += bytesOf(own)
+      forgetStories(record)
+      bytes += bytesOf(record)
       while (kept.size > 0 && (kept.size >= entriesMax || bytes > bytesMax)) forgetOldest()
-      ring[(oldest + kept.size) % entriesMax] = own
-      kept.set(own.id, own)
+      ring[(oldest + kept.size) % entriesMax] = record
+      kept.set(record.id, record)
     },
     drop: id => void running.delete(id),
     find(id) {
@@ -47,16 +47,13 @@ export function createMemoryHistory(options: { readonly entriesMax: number; read
   }
 }
 
-/** A record without what nobody may be told later, which is also what could be large: causes, and texts of callers. */
-function withoutStories(record: RequestRecord): RequestRecord {
-  return {
-    ...record,
-    path: record.route,
-    callerRequestId: null,
-    traceparent: null,
-    error: null,
-    attempts: record.attempts.map(attempt => ({ ...attempt, cause: null })),
-  }
+/** Takes out of a record what nobody may be told later, which is also what could be large: causes, and texts of
+ * callers. It is over, so that it is emptied itself: a copy of each would cost more than all the rest of its log. */
+function forgetStories(record: RequestRecord): void {
+  record.callerRequestId = null
+  record.traceparent = null
+  record.error = null
+  for (const attempt of record.attempts) attempt.cause = null
 }
 
 function bytesOf({ attempts, plan }: RequestRecord): number {
