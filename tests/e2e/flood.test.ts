@@ -79,7 +79,11 @@ describe('a server that sends too much', () => {
   beforeAll(async () => {
     server = await startModelServer(() => steps)
     gateway = await startLiveGateway(
-      JSON.stringify({ models: { chat: { endpoint: server.url } }, limits: { enabled: false }, load_balancer: { circuit_breaker_enabled: false } }),
+      JSON.stringify({
+        models: { chat: { endpoint: server.url } },
+        limits: { enabled: false },
+        load_balancer: { circuit_breaker_enabled: false },
+      }),
     )
   }, SLOW_MS)
   afterAll(async () => {
