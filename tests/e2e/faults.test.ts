@@ -108,7 +108,7 @@ const cases = faults.flatMap(fault =>
   })),
 )
 
-describe.each(cases)('$title', ({ script, stream, code, status }) => {
+describe.each(cases)('$title', ({ name, script, stream, code, status }) => {
   test(`is told as ${code} when nobody else can answer`, async () => {
     await using server = await startModelServer(script)
     await using gateway = await startGateway({ ...configOf([server]), ...impatient })
@@ -120,7 +120,8 @@ describe.each(cases)('$title', ({ script, stream, code, status }) => {
     expect(JSON.parse(text).error).toMatchObject({ code, param: null, attempts: Array(attempts).fill({ server: 'a' }) })
     expect(response.headers.get('x-should-retry')).toBe(status === 429 ? null : 'false')
     // A kept connection that dies when it is used again, as one that a probe has left may, is replaced unseen, once.
-    expect([attempts, attempts + 1]).toContain(server.calls.length)
+    const unseen = name.endsWith('before the headers') ? [attempts, attempts + 1] : [attempts]
+    expect(unseen).toContain(server.calls.length)
   })
 
   test('fails over to the next server', async () => {
