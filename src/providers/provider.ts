@@ -3,6 +3,7 @@ import type { Call, Endpoint } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
 import type { ListedModel, Server, Target } from '#core/servers.ts'
+import type { Parameters } from './parameters.ts'
 
 export type { ListedModel }
 
@@ -12,6 +13,8 @@ export interface Outgoing {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | null
+  /** Names of the caller's parameters that the dialect cannot express and left out. */
+  readonly dropped?: readonly string[]
 }
 
 /** The head of an upstream answer; header names in lower case. */
@@ -52,6 +55,8 @@ export interface Provider {
   readonly name: string
   readonly framing: 'sse' | 'ndjson'
   readonly endpoints: ReadonlySet<Endpoint>
+  /** What becomes of each parameter; the support matrix in the documentation is made of it. */
+  readonly parameters?: Parameters
   /** Where it lives when the configuration names no address; `null` when it must. */
   readonly defaultBaseUrl: string | null
   /** The address as configured, made into the prefix of every path. */
