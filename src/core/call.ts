@@ -5,7 +5,7 @@ import type { Priority } from './priority.ts'
 /** A JSON text of which is known where each member of its top level stands. */
 export interface PatchableText {
   readonly text: string
-  readonly members: ReadonlyMap<string, Member>
+  readonly members: readonly Member[]
 }
 
 export type Endpoint = 'chat' | 'completions' | 'embeddings'

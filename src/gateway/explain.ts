@@ -1,20 +1,16 @@
 import { type Caller, hasRole } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
-import type { History, Remembered } from '#core/history.ts'
+import type { History } from '#core/history.ts'
 import type { Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { overheadMs } from '#telemetry/request-metrics.ts'
 
 /** Creates the listener that remembers requests: those of callers that are known, so that a flood of strangers or of
  * probes pushes nobody's out. */
-export function rememberRequests(history: History): (fact: Fact) => void {
+export function rememberRequests(history: Pick<History, 'keep'>): (fact: Fact) => void {
   return fact => {
-    if (fact.type === 'request-started') {
-      if (fact.record.method === 'POST') history.begin(fact.record)
-    } else if (fact.type === 'request-settled' && fact.record.method === 'POST') {
-      if (fact.record.caller === null) history.drop(fact.record.id)
-      else history.keep(fact.record)
-    }
+    if (fact.type !== 'request-settled' || fact.record.method !== 'POST') return
+    if (fact.record.caller !== null) history.keep(fact.record)
   }
 }
 
@@ -26,8 +22,10 @@ export function maySee(caller: Caller, address: string, record: RequestRecord): 
   return caller.role !== 'anonymous' || record.address === address
 }
 
-/** What happened to a request, in public words: no prompt, no answer, no address, no cause. */
-export function explainRequest({ record, running }: Remembered, clock: Clock) {
+/** What happened to a request, in public words: no prompt, no answer, no address, no cause.
+ *
+ * @param running Whether it still goes on. */
+export function explainRequest(record: RequestRecord, running: boolean, clock: Clock) {
   const now = clock.now()
   const { usage, plan } = record
   return {

@@ -2,6 +2,7 @@ import { Hono, type NotFoundHandler } from 'hono'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { createRecord } from '#core/record.ts'
 import { createScope, type Scope } from '#core/scope.ts'
+import { createTurnEnd } from '#lib/turn.ts'
 import { chain } from './chain.ts'
 import { errorResponse, unknownPath } from './errors.ts'
 import type { Connection, Env, Exchange, GatewayContext, Handler, Middleware } from './exchange.ts'
@@ -47,8 +48,16 @@ export function createApp(services: Services): GatewayFetch {
     exchange.record.status = response.status
     if (!services.serving()) response.headers.set('connection', 'close')
     if (!exchange.streaming) settled(exchange, services)
-    return response
+    // Nothing else waits: the runtime forgets requests that came behind one that is not answered at once.
+    return exchange.record.dialledAt > 0 ? withOthers(response) : response
   }
+}
+
+const giveAtTurnEnd = createTurnEnd<() => void>(give => give())
+
+/** Gives an answer to the socket together with the others of its turn. */
+function withOthers(response: Response): Promise<Response> {
+  return new Promise(resolve => giveAtTurnEnd(() => resolve(response)))
 }
 
 function open({ clock, edge, newId }: Services, request: Request, connection: Connection): Exchange {

@@ -17,6 +17,19 @@ export function parseJson(text: string): unknown {
   }
 }
 
+const NAMES_MAX = 1000
+const names = new Map<string, string>()
+
+/** Writes a name as JSON; names come again and again, so the last ones are remembered. */
+export function nameToJson(name: string): string {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  if (names.size >= NAMES_MAX) names.clear()
+  const text = JSON.stringify(name)
+  names.set(name, text)
+  return text
+}
+
 /** Whether a parsed value nests deeper than `limit`. */
 export function isDeeperThan(value: unknown, limit: number): boolean {
   if (typeof value !== 'object' || value === null) return false
@@ -46,8 +59,12 @@ export function textIsDeeperThan(text: string, limit: number): boolean {
   return false
 }
 
+/** No request of OpenAI's has half as many. */
+const MEMBERS_MAX = 64
+
 /** Where a member of the top-level object stands in the text. */
 export interface Member {
+  readonly key: string
   /** The opening quote of the key. */
   readonly start: number
   readonly valueStart: number
@@ -57,9 +74,10 @@ export interface Member {
 
 /** Finds the members of the top-level object of a *valid* JSON text.
  *
- * @returns `null` when the text cannot be patched safely: a key occurs twice, or keys are written with escapes. */
-export function topLevelMembers(text: string): Map<string, Member> | null {
-  const members = new Map<string, Member>()
+ * @returns `null` when the text cannot be patched safely: a key occurs twice, keys are written with escapes, or there
+ * are so many that looking for doubles would take long. */
+export function topLevelMembers(text: string): readonly Member[] | null {
+  const members: Member[] = []
   let at = skipSpace(text, 0)
   if (text.charCodeAt(at) !== 123) return null
   at = skipSpace(text, at + 1)
@@ -67,10 +85,10 @@ export function topLevelMembers(text: string): Map<string, Member> | null {
     const start = at
     const keyEnd = endOfString(text, at)
     const key = text.slice(start + 1, keyEnd)
-    if (key.includes('\\') || members.has(key)) return null
+    if (members.length === MEMBERS_MAX || key.includes('\\') || hasMember(members, key)) return null
     const valueStart = skipSpace(text, skipSpace(text, keyEnd + 1) + 1)
     const end = endOfValue(text, valueStart)
-    members.set(key, { start, valueStart, end })
+    members.push({ key, start, valueStart, end })
     at = skipSpace(text, end)
     if (text.charCodeAt(at) !== 44) break
     at = skipSpace(text, at + 1)
@@ -83,7 +101,7 @@ export function topLevelMembers(text: string): Map<string, Member> | null {
  * @param changes The new JSON text of a member, or `null` to leave it out; members that are absent are added. */
 export function patchMembers(
   text: string,
-  members: ReadonlyMap<string, Member>,
+  members: readonly Member[],
   changes: ReadonlyMap<string, string | null>,
 ): string {
   const pieces: string[] = []
@@ -91,8 +109,8 @@ export function patchMembers(
   // What is kept goes over in as few slices as there are changes; -1 = nothing is waiting.
   let from = -1
   let end = -1
-  for (const [key, member] of members) {
-    const change = changes.get(key)
+  for (const member of members) {
+    const change = changes.get(member.key)
     if (change === null) {
       if (from >= 0) pieces.push(piece + text.slice(from, end))
       piece = ''
@@ -107,9 +125,15 @@ export function patchMembers(
   }
   if (from >= 0) pieces.push(piece + text.slice(from, end))
   for (const [key, change] of changes) {
-    if (change !== null && !members.has(key)) pieces.push(`${JSON.stringify(key)}:${change}`)
+    if (change !== null && !hasMember(members, key)) pieces.push(`${JSON.stringify(key)}:${change}`)
   }
   return `${text.slice(0, text.indexOf('{') + 1)}${pieces.join(',')}}`
+}
+
+/** A map would have to be filled for the one or two questions that are asked. */
+function hasMember(members: readonly Member[], key: string): boolean {
+  for (const member of members) if (member.key.length === key.length && member.key === key) return true
+  return false
 }
 
 function skipSpace(text: string, from: number): number {

@@ -6,7 +6,8 @@
  * @param now Monotonic milliseconds.
  * @returns `after(ms, run)`, which answers with the function that takes the timer back. */
 export function createWheel(now: () => number = () => performance.now(), tickMs = 10) {
-  const buckets = new Map<number, Set<{ readonly run: () => void }>>()
+  const buckets = new Map<number, Entry>()
+  let armed = 0
   let timer: ReturnType<typeof setTimeout> | null = null
   let last = Math.floor(now() / tickMs)
 
@@ -16,31 +17,84 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
     for (const due of dueKeys(buckets, last, current)) {
       const bucket = buckets.get(due)
       buckets.delete(due)
-      if (bucket !== undefined) for (const entry of bucket) runAlone(entry.run)
+      if (bucket !== undefined) runAll(bucket)
     }
     last = current
     schedule()
   }
 
+  /** Runs what is in a bucket, in order; what one of them cancels does not run any more. */
+  function runAll(bucket: Entry): void {
+    while (bucket.next !== bucket) {
+      const { run } = bucket.next
+      cancel(bucket.next)
+      runAlone(run)
+    }
+  }
+
+  function cancel(entry: Entry): void {
+    if (!entry.linked) return
+    entry.unlink()
+    armed--
+  }
+
   function schedule(): void {
-    if (timer !== null || buckets.size === 0) return
+    if (timer !== null) return
+    if (armed === 0) {
+      // Nothing is left but what was cancelled.
+      buckets.clear()
+      return
+    }
     timer = setTimeout(tick, tickMs)
     timer.unref?.()
   }
 
   return function after(ms: number, run: () => void): () => void {
     // While the wheel turns, its last tick tells the time well enough: what is counted from it comes a tick later.
-    if (buckets.size === 0) last = Math.floor(now() / tickMs)
+    if (timer === null) last = Math.floor(now() / tickMs)
     const due = bucketOf(last + 1 + Math.ceil(ms / tickMs), ms, tickMs)
-    const entry = { run }
-    const bucket = buckets.get(due)
-    if (bucket === undefined) buckets.set(due, new Set([entry]))
-    else bucket.add(entry)
-    schedule()
-    return () => {
-      const held = buckets.get(due)
-      if (held?.delete(entry) && held.size === 0) buckets.delete(due)
+    let bucket = buckets.get(due)
+    if (bucket === undefined) {
+      bucket = new Entry(NOTHING)
+      buckets.set(due, bucket)
     }
+    const entry = new Entry(run)
+    entry.linkBefore(bucket)
+    armed++
+    schedule()
+    return () => cancel(entry)
+  }
+}
+
+const NOTHING = () => {}
+
+/** A timer between its neighbours. A bucket is a ring of them, closed by an entry that does nothing: arming and
+ * cancelling touch three objects, and no table. */
+class Entry {
+  readonly run: () => void
+  next: Entry = this
+  private previous: Entry = this
+
+  constructor(run: () => void) {
+    this.run = run
+  }
+
+  get linked(): boolean {
+    return this.next !== this
+  }
+
+  linkBefore(other: Entry): void {
+    this.next = other
+    this.previous = other.previous
+    other.previous.next = this
+    other.previous = this
+  }
+
+  unlink(): void {
+    this.previous.next = this.next
+    this.next.previous = this.previous
+    this.next = this
+    this.previous = this
   }
 }
 

@@ -8,42 +8,34 @@ const CANDIDATE_BYTES = 64
 
 /** Creates a history in the memory of this process: a ring in which a new request takes the place of the oldest.
  *
+ * Without an index: requests are kept at every call, and asked for by a person now and then.
+ *
  * @param options.entriesMax Requests that are kept at most.
  * @param options.bytesMax About how much memory they may take together. */
 export function createMemoryHistory(options: { readonly entriesMax: number; readonly bytesMax: number }): History {
   const { entriesMax, bytesMax } = options
-  const running = new Map<string, RequestRecord>()
-  const kept = new Map<string, RequestRecord>()
   const ring: (RequestRecord | undefined)[] = []
   let oldest = 0
+  let count = 0
   let bytes = 0
 
   function forgetOldest(): void {
     const record = ring[oldest]
-    if (record === undefined) return
-    kept.delete(record.id)
-    bytes -= bytesOf(record)
+    if (record !== undefined) bytes -= bytesOf(record)
     ring[oldest] = undefined
     oldest = (oldest + 1) % entriesMax
+    count--
   }
 
   return {
-    begin: record => void running.set(record.id, record),
     keep(record) {
-      running.delete(record.id)
       forgetStories(record)
       bytes += bytesOf(record)
-      while (kept.size > 0 && (kept.size >= entriesMax || bytes > bytesMax)) forgetOldest()
-      ring[(oldest + kept.size) % entriesMax] = record
-      kept.set(record.id, record)
+      while (count > 0 && (count >= entriesMax || bytes > bytesMax)) forgetOldest()
+      ring[(oldest + count) % entriesMax] = record
+      count++
     },
-    drop: id => void running.delete(id),
-    find(id) {
-      const record = running.get(id)
-      if (record !== undefined) return { record, running: true }
-      const over = kept.get(id)
-      return over === undefined ? null : { record: over, running: false }
-    },
+    find: id => ring.find(record => record?.id === id) ?? null,
   }
 }
 

@@ -9,16 +9,6 @@ const WIDE = 1024 * 1024 * 1024
 const named = (id: string, more: Partial<RequestRecord> = {}) => ({ ...recordOf(more), id })
 
 describe('the history in memory', () => {
-  test('finds a request while it runs, as it stands', () => {
-    const history = createMemoryHistory({ entriesMax: 2, bytesMax: WIDE })
-    const record = named('a', { model: null })
-    history.begin(record)
-    record.model = 'chat'
-
-    expect(history.find('a')).toEqual({ record, running: true })
-    expect(history.find('b')).toBeNull()
-  })
-
   test('finds a request that is over, without its stories', () => {
     const history = createMemoryHistory({ entriesMax: 2, bytesMax: WIDE })
     const record = named('a', {
@@ -26,21 +16,12 @@ describe('the history in memory', () => {
       error: new GatewayError('upstream_error', 'It failed.', { cause: 'http://10.1.2.3 said no' }),
       attempts: [attemptEntry('llm', { cause: 'http://10.1.2.3 said no' })],
     })
-    history.begin(record)
     history.keep(record)
 
     const found = history.find('a')
-    expect(found?.running).toBe(false)
-    expect(found?.record).toMatchObject({ id: 'a', model: 'chat', callerRequestId: null, error: null })
+    expect(history.find('b')).toBeNull()
+    expect(found).toMatchObject({ id: 'a', model: 'chat', callerRequestId: null, error: null })
     expect(JSON.stringify(found)).not.toContain('10.1.2.3')
-  })
-
-  test('lets go of what is dropped', () => {
-    const history = createMemoryHistory({ entriesMax: 2, bytesMax: WIDE })
-    history.begin(named('a'))
-    history.drop('a')
-
-    expect(history.find('a')).toBeNull()
   })
 
   test('keeps the last ones, never more than it may', () => {
@@ -61,6 +42,6 @@ describe('the history in memory', () => {
     for (let at = 0; at < 100; at++) history.keep(named(`r${at}`, { attempts }))
 
     const kept = Array.from({ length: 100 }, (_, at) => history.find(`r${at}`)).filter(found => found !== null)
-    expect(kept.map(({ record }) => record.id)).toEqual(['r98', 'r99'])
+    expect(kept.map(({ id }) => id)).toEqual(['r98', 'r99'])
   })
 })

@@ -11,7 +11,7 @@ export interface Observers {
 
 /** Notes that a request has come. */
 export function opened(exchange: Exchange, { journal, active }: Observers): void {
-  active.add(exchange.scope)
+  active.add(exchange)
   journal.note({ type: 'request-started', record: exchange.record })
 }
 
@@ -19,6 +19,6 @@ export function opened(exchange: Exchange, { journal, active }: Observers): void
 export function settled(exchange: Exchange, { journal, active, clock }: Observers): void {
   exchange.record.endedAt = clock.now()
   exchange.scope.close()
-  active.remove(exchange.scope)
+  active.remove(exchange)
   journal.note({ type: 'request-settled', record: exchange.record })
 }

@@ -9,11 +9,13 @@ import type { Services } from '../services.ts'
 export function requestReport(services: Services): Handler {
   return c => {
     const { caller, record, headers } = c.env
-    const found = services.history.find(c.req.param('id') ?? '')
-    if (caller === null || found === null || !maySee(caller, record.address, found.record)) {
+    const id = c.req.param('id') ?? ''
+    const running = services.active.find(id)
+    const found = running ?? services.history.find(id)
+    if (caller === null || found === null || !maySee(caller, record.address, found)) {
       throw new GatewayError('not_found', 'No request of yours with this id is remembered.')
     }
     headers['cache-control'] = 'no-store'
-    return json(c.env, explainRequest(found, services.clock))
+    return json(c.env, explainRequest(found, running !== null, services.clock))
   }
 }

@@ -2,7 +2,7 @@ import type { Delivered } from '#core/attempt.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Server, Target } from '#core/servers.ts'
 import { estimateTokens } from '#core/usage.ts'
-import { isObject, patchMembers } from '#lib/json.ts'
+import { isObject, nameToJson, patchMembers } from '#lib/json.ts'
 import type { Outgoing } from '../provider.ts'
 
 const PATHS: Readonly<Record<Endpoint, string>> = {
@@ -90,7 +90,7 @@ function toBody(call: Call, model: string): string {
 function changesOf(call: Call, model: string): Map<string, string | null> {
   const { body } = call
   const changes = new Map<string, string | null>()
-  if (body.model !== model) changes.set('model', JSON.stringify(model))
+  if (body.model !== model) changes.set('model', nameToJson(model))
   for (const name of OWN_FIELDS) if (body[name] !== undefined) changes.set(name, null)
   if (call.stream) {
     const options = isObject(body.stream_options) ? body.stream_options : null

@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
+import { createTurnEnd } from '#lib/turn.ts'
 import type { Outgoing } from '../provider.ts'
 import type { Clocks, Incoming } from '../transport.ts'
 import { invalidAnswer } from '../upstream-error.ts'
@@ -108,6 +109,13 @@ export class Exchange implements User, Incoming {
 
   onReady(connection: Connection): void {
     this.connection = connection
+    sendAtTurnEnd(this)
+  }
+
+  /** Writes the request, unless it has ended meanwhile. */
+  send(): void {
+    const { connection } = this
+    if (connection === null) return
     const { outgoing, place } = this.work
     try {
       connection.send(outgoing.method, encodeRequest(outgoing, place))
@@ -191,3 +199,5 @@ export class Exchange implements User, Incoming {
     else waiting?.reject(error)
   }
 }
+
+const sendAtTurnEnd = createTurnEnd<Exchange>(exchange => exchange.send())
