@@ -162,7 +162,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   })
 
   // The edge.
-  const active = createActive()
+  const active = createActive(clock)
   let edge = composeEdge(config, clock)
   let phase: 'serving' | 'draining' = 'serving'
   const fetch = createApp({

@@ -13,7 +13,6 @@ import { cors } from './middleware/cors.ts'
 import { opened, settled } from './middleware/observe.ts'
 import { rateLimit } from './middleware/rate-limit.ts'
 import { securityHeaders } from './middleware/security-headers.ts'
-import { createRouter } from './router.ts'
 import { createRoutes, type Route } from './routes.ts'
 import type { Services } from './services.ts'
 
@@ -31,11 +30,16 @@ export function createApp(services: Services): GatewayFetch {
     ...(route.limited ? [rateLimit(limiter, journal)] : []),
   ]
 
-  const app = new Hono<Env>({ strict: true, router: createRouter() })
+  const app = new Hono<Env>()
+  const direct = new Map<string, Handler>()
   const table = createRoutes(services)
   const paths = byPath(table)
   for (const [path, routes] of paths) {
-    for (const route of routes) app.on(route.method, path, named(path, chain(ofRoute(route), route.handler)))
+    for (const route of routes) {
+      const handler = named(path, chain(ofRoute(route), route.handler))
+      app.on(route.method, path, handler)
+      if (!path.includes(':')) direct.set(`${route.method} ${path}`, handler)
+    }
   }
   const methodsOf = createMethodFinder(paths)
   app.notFound(chain(everyRequest, c => otherMethod(c, methodsOf(c.req.path))) as NotFoundHandler<Env>)
@@ -44,7 +48,10 @@ export function createApp(services: Services): GatewayFetch {
   return async (request, connection = UNKNOWN_CONNECTION) => {
     const exchange = open(services, request, connection)
     opened(exchange, services)
-    const response = await app.fetch(request, exchange)
+    const { method, path } = exchange.record
+    const handler = direct.get(`${method} ${path}`)
+    // Hono takes what has parameters or no route; for the others a look-up is all that it would add.
+    const response = await (handler === undefined ? app.fetch(request, exchange) : answer(handler, exchange))
     exchange.record.status = response.status
     if (!services.serving()) response.headers.set('connection', 'close')
     if (!exchange.streaming) settled(exchange, services)
@@ -52,6 +59,16 @@ export function createApp(services: Services): GatewayFetch {
     return exchange.record.dialledAt > 0 ? withOthers(response) : response
   }
 }
+
+async function answer(handler: Handler, exchange: Exchange): Promise<Response> {
+  try {
+    return await handler({ env: exchange, req: { path: exchange.record.path, param: noParameter } })
+  } catch (thrown) {
+    return errorResponse(exchange, toGatewayError(thrown))
+  }
+}
+
+function noParameter(): undefined {}
 
 const giveAtTurnEnd = createTurnEnd<() => void>(give => give())
 
@@ -80,6 +97,7 @@ function open({ clock, edge, newId }: Services, request: Request, connection: Co
     scope: requestScope(createScope(clock), request),
     headers: { 'x-request-id': id },
     caller: null,
+    patient: false,
     streaming: false,
   }
 }

@@ -1,4 +1,4 @@
-import type { Context, MiddlewareHandler } from 'hono'
+import type { MiddlewareHandler } from 'hono'
 import type { Caller } from '#core/caller.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
@@ -25,11 +25,23 @@ export interface Exchange {
   readonly headers: Record<string, string>
   /** Who asks; set by `authenticate`. */
   caller: Caller | null
+  /** Whether the connection is kept from being closed as idle. */
+  patient: boolean
   /** Whether the answer goes on after the handler has returned. */
   streaming: boolean
 }
 
 export type Env = { Bindings: Exchange }
-export type GatewayContext = Context<Env>
-export type Middleware = MiddlewareHandler<Env>
+
+/** What a handler reads of Hono's context: all that has to be made for a request that needs no Hono. */
+export interface GatewayContext {
+  readonly env: Exchange
+  readonly req: {
+    readonly path: string
+    /** A part of the path that the route has a name for. */
+    param(name: string): string | undefined
+  }
+}
+
+export type Middleware = (c: GatewayContext, next: () => Promise<void>) => ReturnType<MiddlewareHandler>
 export type Handler = (c: GatewayContext) => Response | Promise<Response>

@@ -1,5 +1,13 @@
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
-const POOL_BYTES = 10 * 256
+const RANDOM_BYTES = 10
+const POOL_BYTES = RANDOM_BYTES * 256
+const VERSION_7 = 0x70
+const VARIANT = 0x80
+const DASH = 45
+const DASHES = [8, 13, 18, 23]
+const DIGITS = Uint8Array.from('0123456789abcdef', digit => digit.charCodeAt(0))
+/** Where each of the 16 bytes of an id is written, as two digits. */
+const PLACES = Uint8Array.from([0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34])
+const TIME_BYTES = 6
 
 /** Creates a generator of UUIDv7 (RFC 9562 §5.7): time-ordered, 74 random bits.
  *
@@ -8,8 +16,18 @@ export function createIds(fill: (bytes: Uint8Array) => void = bytes => crypto.ge
   const pool = new Uint8Array(POOL_BYTES)
   let used = POOL_BYTES
   let lastTime = -1
-  let prefix = ''
+  // Written as bytes, so that an id is one string instead of a tree of pieces.
+  const text = new Uint8Array(36)
+  for (const at of DASHES) text[at] = DASH
+  const decoder = new TextDecoder('latin1')
 
+  function write(index: number, byte: number): void {
+    const at = PLACES[index] ?? 0
+    text[at] = DIGITS[byte >> 4] ?? 0
+    text[at + 1] = DIGITS[byte & 0x0f] ?? 0
+  }
+
+  /** @param time Epoch milliseconds. */
   return function uuid(time: number): string {
     if (used === POOL_BYTES) {
       fill(pool)
@@ -17,14 +35,16 @@ export function createIds(fill: (bytes: Uint8Array) => void = bytes => crypto.ge
     }
     if (time !== lastTime) {
       lastTime = time
-      const hex = time.toString(16).padStart(12, '0')
-      prefix = `${hex.slice(0, 8)}-${hex.slice(8)}-7`
+      for (let index = 0, rest = Math.floor(time); index < TIME_BYTES; index++) {
+        write(TIME_BYTES - 1 - index, rest % 256)
+        rest = Math.floor(rest / 256)
+      }
     }
-    const at = used
-    used += 10
-    const byte = (offset: number) => pool[at + offset] ?? 0
-    const version = (byte(0) & 0x0f).toString(16)
-    const variant = HEX[(byte(2) & 0x3f) | 0x80]
-    return `${prefix}${version}${HEX[byte(1)]}-${variant}${HEX[byte(3)]}-${HEX[byte(4)]}${HEX[byte(5)]}${HEX[byte(6)]}${HEX[byte(7)]}${HEX[byte(8)]}${HEX[byte(9)]}`
+    for (let index = 0; index < RANDOM_BYTES; index++) {
+      const byte = pool[used + index] ?? 0
+      write(TIME_BYTES + index, index === 0 ? (byte & 0x0f) | VERSION_7 : index === 2 ? (byte & 0x3f) | VARIANT : byte)
+    }
+    used += RANDOM_BYTES
+    return decoder.decode(text)
   }
 }

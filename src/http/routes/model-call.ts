@@ -5,6 +5,7 @@ import { isPriority, PRIORITIES, type Priority } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { priorityOf, type Wishes } from '#gateway/pipeline.ts'
 import { parseTraceparent } from '#lib/traceparent.ts'
+import { bearNoSilence, bearSilence } from '../active.ts'
 import { readBody } from '../body.ts'
 import type { Exchange, Handler } from '../exchange.ts'
 import { claimKey, replay } from '../middleware/idempotency.ts'
@@ -12,15 +13,11 @@ import { settled } from '../middleware/observe.ts'
 import { eventStream, json } from '../reply.ts'
 import type { Services } from '../services.ts'
 
-/** After this long without an answer a connection is told to bear the silence, in milliseconds: well within the time
- * after which the server would close it as idle, and long enough that ordinary calls never need to. */
-const PATIENCE_MS = 15_000
-
 /** Creates the handler of an endpoint that calls a model: all the edge does is read, hand over and write. */
 export function modelCall(endpoint: Endpoint, services: Services): Handler {
   return async c => {
     const exchange = c.env
-    const { record, scope, request, connection, edge, caller } = exchange
+    const { record, scope, request, caller } = exchange
     if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
     const traceparent = request.headers.get('traceparent')
     if (traceparent !== null) record.traceparent = parseTraceparent(traceparent)
@@ -31,14 +28,6 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
     const claim = claimKey(exchange, services.idempotency, { endpoint, text })
     const keyed = claim === null ? null : await claim
     if (keyed !== null && keyed.answer !== null) return replay(exchange, keyed.answer)
-    let patient = false
-    const beat = services.clock.after(PATIENCE_MS, () => {
-      patient = true
-      connection.idle(0)
-    })
-    const rearm = () => {
-      if (patient) connection.idle(edge.keepAliveSeconds)
-    }
     try {
       const { live, body } = await services.run({
         endpoint,
@@ -47,27 +36,21 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         record,
         scope,
         wishes,
-        onStreamEnd() {
-          rearm()
-          endStream(exchange, services)
-        },
+        onStreamEnd: () => endStream(exchange, services),
       })
       tellServer(exchange, live, services.clock.now())
       if (typeof body === 'string') {
-        rearm()
+        bearNoSilence(exchange)
         keyed?.keep(body)
         return json(exchange, body)
       }
-      patient = true
-      connection.idle(0)
+      bearSilence(exchange)
       exchange.streaming = true
       return eventStream(exchange, keyed?.record(body) ?? body)
     } catch (thrown) {
       keyed?.release()
-      rearm()
+      bearNoSilence(exchange)
       throw thrown
-    } finally {
-      beat()
     }
   }
 }
@@ -89,6 +72,7 @@ function tellTimes(headers: Record<string, string>, record: RequestRecord, now: 
 }
 
 function endStream(exchange: Exchange, services: Services): void {
+  bearNoSilence(exchange)
   const handedOver = exchange.streaming && exchange.record.status !== 0
   exchange.streaming = false
   if (handedOver) settled(exchange, services)
