@@ -11,6 +11,7 @@ export type Fact =
   | { readonly type: 'fallback-taken'; readonly from: string; readonly to: string; readonly reason: string }
   | { readonly type: 'stream-recovered'; readonly how: 'restart' | 'prefill' }
   | { readonly type: 'limit-hit'; readonly scope: string }
+  | { readonly type: 'answer-replayed' }
   | {
       readonly type: 'health-changed'
       readonly server: string

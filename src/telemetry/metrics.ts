@@ -82,6 +82,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
       case 'limit-hit':
         events.limit(fact.scope)
         return
+      case 'answer-replayed':
+        events.replay()
+        return
     }
   }
 
@@ -123,13 +126,19 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
     dimensions: [scope],
     seriesMax,
   })
+  const replays = createCounter({
+    name: 'gateway_idempotent_replays_total',
+    help: 'Calls that got the answer stored under their idempotency key.',
+    seriesMax,
+  })
   return {
-    metrics: [fallbacks, recoveries, limited],
+    metrics: [fallbacks, recoveries, limited, replays],
     fallback(fact: { readonly from: string; readonly to: string; readonly reason: string }): void {
       fallbacks.add(1, from.id(fact.from), to.id(fact.to), reason.id(fact.reason))
     },
     recovery: (name: string) => recoveries.add(1, how.id(name)),
     limit: (name: string) => limited.add(1, scope.id(name)),
+    replay: () => replays.add(1),
   }
 }
 

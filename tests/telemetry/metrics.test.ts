@@ -239,6 +239,7 @@ describe('the gauges', () => {
     metrics.subscriber({ type: 'config-reloaded', ok: false, message: 'broken' })
     metrics.subscriber({ type: 'fallback-taken', from: 'chat', to: 'small', reason: 'upstream_error' })
     metrics.subscriber({ type: 'limit-hit', scope: 'address' })
+    metrics.subscriber({ type: 'answer-replayed' })
 
     const samples = await read()
 
@@ -246,6 +247,7 @@ describe('the gauges', () => {
     expect(samples.get('gateway_config_last_reload_successful')).toBe(0)
     expect(samples.get('gateway_fallbacks_total{from="chat",to="small",reason="upstream_error"}')).toBe(1)
     expect(samples.get('gateway_rate_limited_total{scope="address"}')).toBe(1)
+    expect(samples.get('gateway_idempotent_replays_total')).toBe(1)
     expect(samples.get('workers_active')).toBe(3)
     expect(samples.get('gateway_log_lines_dropped_total')).toBe(7)
   })
