@@ -103,7 +103,8 @@ export interface AttemptEntry {
   readonly model: string
   readonly startedAt: number
   ms: number
-  result: Code | 'ok' | null
+  /** `lost`: another attempt of the call was quicker. */
+  result: Code | 'ok' | 'lost' | null
   /** The private story of a failure, for the log. */
   cause: unknown
   /** What it used although the answer came from another one: the operator's cost. */

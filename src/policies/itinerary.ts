@@ -67,6 +67,24 @@ export class Itinerary {
     if (this.untried.includes(candidate)) this.untried = this.untried.filter(other => other !== candidate)
   }
 
+  /** Where a second attempt may be made beside one that is under way: at other servers of the models that were asked
+   * for, of which nothing bad is known. */
+  beside({ target: { server } }: Candidate): readonly Candidate[] {
+    return this.untried.filter(
+      other =>
+        other.fallback !== true &&
+        other.doubted !== true &&
+        other.target.server.id !== server.id &&
+        this.state(other).breaker.openUntil === 0 &&
+        this.isOpen(other),
+    )
+  }
+
+  /** Takes a target back that was not given the time to answer. */
+  restore(candidate: Candidate): void {
+    this.untried = [candidate, ...this.untried]
+  }
+
   /** Never tries a target again. */
   exclude({ target }: Candidate): void {
     this.untried = this.untried.filter(other => other.target.id !== target.id)

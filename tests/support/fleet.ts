@@ -19,6 +19,7 @@ export const settings: Settings = {
     keepOne: false,
   },
   breaker: { enabled: true, threshold: 5, openMs: 60_000 },
+  hedging: null,
   heartbeatMs: 15_000,
   fullHeaders: false,
   bodyBytesMax: 10_000_000,
