@@ -127,6 +127,7 @@ function toSettings(config: Config): Settings {
       budgetPercent: config.retry.budget_percent,
       budgetMin: config.retry.budget_min,
       keepOne: config.recovery.enabled,
+      afterFilter: gateway.fallback.content_filter,
     },
     breaker: {
       enabled: config.load_balancer.circuit_breaker_enabled,

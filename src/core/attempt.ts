@@ -67,6 +67,8 @@ export type Attempt = (attempt: {
   /** The credential to use; the server's first one when absent. */
   readonly secret?: string | null
   readonly delivered?: Delivered
+  /** Whether an answer of which a content filter has left nothing is refused, because another model may give one. */
+  readonly wantsContent?: boolean
 }) => Promise<Live>
 
 /** Wraps the attempts at one target. */

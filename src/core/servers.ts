@@ -102,6 +102,8 @@ export interface RetrySettings {
   readonly budgetMin: number
   /** Whether one attempt of a stream is kept back, to go on when it is cut. */
   readonly keepOne: boolean
+  /** Whether a fallback model may answer what a content filter has refused. */
+  readonly afterFilter: boolean
 }
 
 /** When a target that keeps failing is left alone. */

@@ -18,8 +18,8 @@ export class FailoverRun implements Run, Course<Trial> {
   private committed: Candidate | null = null
   /** The attempt that was made beside the first one. */
   private beside: Trial | null = null
-  /** What the caller is told when a longer context does not help either. */
-  private tooLong: GatewayError | null = null
+  /** What the caller is told when another model does not take the prompt either. */
+  private refusal: GatewayError | null = null
 
   constructor(deps: FailoverDeps, job: Job) {
     this.deps = deps
@@ -57,7 +57,7 @@ export class FailoverRun implements Run, Course<Trial> {
   }
 
   private over(): GatewayError {
-    return this.tooLong ?? exhausted(this.failures)
+    return this.refusal ?? exhausted(this.failures)
   }
 
   /** A place at the first candidate that has one; without a promise where none is needed. */
@@ -137,7 +137,8 @@ export class FailoverRun implements Run, Course<Trial> {
 
   private open(slot: Slot, apart: boolean): Trial | null {
     this.way.leave(slot.candidate)
-    const trial = openTrial(this.deps, this.job, { slot, number: this.made + 1, apart })
+    const wantsContent = this.deps.retry.afterFilter && this.mayAskAnother(slot.candidate)
+    const trial = openTrial(this.deps, this.job, { slot, number: this.made + 1, apart, wantsContent })
     if (trial === null) return null
     this.made++
     this.noteFallback(slot.candidate)
@@ -156,17 +157,29 @@ export class FailoverRun implements Run, Course<Trial> {
     const { call, scope } = this.job
     const { candidate, error } = failure
     if (scope.ended !== null) throw error
-    if (error.code === 'context_length_exceeded' && this.way.onlyLarger(candidate)) {
-      this.tooLong ??= error
+    if (this.leadsToFallback(candidate, error)) {
+      this.refusal ??= error
       this.failures.push(failure)
       return
     }
-    if (!error.retryable) throw this.tooLong ?? error
+    if (!error.retryable) throw this.refusal ?? error
     this.failures.push(failure)
     const hasCredential = ruleFor(error.code).rotates && this.deps.credentials.rejected(candidate.target, secret, error)
     this.way.failed(candidate, error, hasCredential)
     // What a server stores it must not store twice.
     if (call.body.store === true && !error.unsent) throw this.over()
+  }
+
+  /** Whether a refusal is met by a fallback model; if so, only such are left to try. */
+  private leadsToFallback(candidate: Candidate, { code }: GatewayError): boolean {
+    if (code === 'context_length_exceeded') return this.way.onlyLarger(candidate)
+    return code === 'content_policy_violation' && this.deps.retry.afterFilter && this.way.onlyFallbacks(candidate)
+  }
+
+  /** Whether another model could still answer, after an attempt that is now to be made. */
+  private mayAskAnother(candidate: Candidate): boolean {
+    const { body } = this.job.call
+    return body.store !== true && this.made + 1 < this.limit() && this.way.hasFallback(candidate)
   }
 
   private noteFallback(candidate: Candidate): void {

@@ -26,9 +26,9 @@ const LOST = new GatewayError('client_closed_request', 'Another server was quick
 export function openTrial(
   deps: FailoverDeps,
   job: Job,
-  at: { readonly slot: Slot; readonly number: number; readonly apart: boolean },
+  at: { readonly slot: Slot; readonly number: number; readonly apart: boolean; readonly wantsContent: boolean },
 ): Trial | null {
-  const { slot, number } = at
+  const { slot, number, wantsContent } = at
   const { candidate } = slot
   // Another call may have taken the one trial of a half-open breaker meanwhile.
   if (candidate.doubted !== true && !deps.breakers.admit(candidate.target)) {
@@ -41,6 +41,7 @@ export function openTrial(
     scope: at.apart ? job.scope.child() : job.scope,
     number,
     secret: deps.credentials.choose(candidate.target),
+    wantsContent,
     entry: job.trail.begin(candidate),
   }
 }

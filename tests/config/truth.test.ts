@@ -13,7 +13,7 @@ async function warningOf(text: string): Promise<string | null> {
 describe('a key that works says nothing', () => {
   test.each([
     'service: { trusted_proxies: [10.0.0.0/8], keep_alive: 5s, drain_delay: 1s, drain_timeout: 1s, max_body: 1MB }',
-    'gateway: { headers: full, fallback: { order: [a] }, intelligent_routing: true, default_model: a }',
+    'gateway: { headers: full, fallback: { order: [a], content_filter: true }, intelligent_routing: true, default_model: a }',
     'gateway: { classes: { lightweight: { prefer: [] } } }',
     'retry: { max_attempts: 2 }',
     'streams: { heartbeat: 5s }',

@@ -17,6 +17,7 @@ export const settings: Settings = {
     budgetPercent: 20,
     budgetMin: 3,
     keepOne: false,
+    afterFilter: false,
   },
   breaker: { enabled: true, threshold: 5, openMs: 60_000 },
   hedging: null,
