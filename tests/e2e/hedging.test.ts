@@ -266,6 +266,19 @@ test('a model may differ from the rest', async () => {
   }
 })
 
+test('a backup that only stands by takes part in the race', async () => {
+  await using primary = await startModelServer(inTurn(hang(), openAiScript()))
+  await using backup = await startModelServer(openAiScript())
+  const targets = ['a', 'b'].map((server, rank) => ({ server, model: 'test-model', weight: 1 - rank }))
+  await using gateway = await startGateway({
+    ...configOf([primary, backup], { hedging: hedgingAfter(0) }),
+    models: { chat: { targets } },
+  })
+
+  expect(answeredBy(await gateway.chat())).toEqual([200, 'b', '2'])
+  await expectNothingLeft(gateway)
+})
+
 test('many races at once leave nothing behind', async () => {
   await using first = await startModelServer(openAiScript())
   await using second = await startModelServer(openAiScript())
