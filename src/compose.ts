@@ -20,6 +20,7 @@ import { createRetryBudget } from '#policies/budget.ts'
 import { commitGate } from '#policies/commit.ts'
 import { createCredentials } from '#policies/credentials.ts'
 import { failover } from '#policies/failover.ts'
+import { createHedges } from '#policies/hedge.ts'
 import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
@@ -133,6 +134,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const budget = createRetryBudget(() => settings().retry)
   const breakers = createBreakers({ states, clock, journal, random, settings: () => settings().breaker })
   const credentials = createCredentials({ states, clock, journal })
+  const hedges = createHedges()
   const metrics = createMetrics({
     clock,
     version: VERSION,
@@ -149,7 +151,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   // The way of a model call.
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
-  const policies = { states, clock, journal, breakers, budget, credentials, random }
+  const policies = { states, clock, journal, breakers, budget, credentials, hedges, random }
   const dialDeps = { providers: PROVIDERS, transportFor, clock, outcomes: breakers }
   const run = createPipeline({
     clock,

@@ -1,4 +1,4 @@
-import type { DeclaredModel, Server, Settings, Timeouts } from '#core/servers.ts'
+import type { DeclaredModel, HedgingSettings, Server, Settings } from '#core/servers.ts'
 import type { Config, ModelConfig, ServerConfig } from './schema.ts'
 
 /** The fleet and its rules as the configuration declares them, in the gateway's own nouns. */
@@ -104,6 +104,7 @@ function toModel(
     class: model.class,
     capabilities: model.capabilities,
     weight: model.weight,
+    hedging: toHedging(withOverrides(config.hedging, model.hedging)),
     ownedBy: null,
   }
 }
@@ -126,12 +127,14 @@ function toSettings(config: Config): Settings {
       budgetPercent: config.retry.budget_percent,
       budgetMin: config.retry.budget_min,
       keepOne: config.recovery.enabled,
+      afterFilter: gateway.fallback.content_filter,
     },
     breaker: {
       enabled: config.load_balancer.circuit_breaker_enabled,
       threshold: config.load_balancer.circuit_breaker_threshold,
       openMs: config.load_balancer.circuit_breaker_timeout,
     },
+    hedging: toHedging(config.hedging),
     heartbeatMs: config.streams.heartbeat,
     fullHeaders: gateway.headers === 'full',
     bodyBytesMax: config.service.max_body,
@@ -139,7 +142,12 @@ function toSettings(config: Config): Settings {
   }
 }
 
-function withOverrides(timeouts: Timeouts, overrides: Partial<Timeouts>): Timeouts {
+function toHedging({ enabled, after, max_percent: maxPercent }: Config['hedging']): HedgingSettings | null {
+  if (!enabled || maxPercent === 0) return null
+  return { after: typeof after === 'number' ? { ms: after } : { percentile: Number(after.slice(1)) }, maxPercent }
+}
+
+function withOverrides<T extends object>(settings: T, overrides: Partial<T>): T {
   const given = Object.entries(overrides).filter(([, value]) => value !== undefined)
-  return given.length === 0 ? timeouts : { ...timeouts, ...Object.fromEntries(given) }
+  return given.length === 0 ? settings : { ...settings, ...Object.fromEntries(given) }
 }

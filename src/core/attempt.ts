@@ -67,6 +67,8 @@ export type Attempt = (attempt: {
   /** The credential to use; the server's first one when absent. */
   readonly secret?: string | null
   readonly delivered?: Delivered
+  /** Whether an answer of which a content filter has left nothing is refused, because another model may give one. */
+  readonly wantsContent?: boolean
 }) => Promise<Live>
 
 /** Wraps the attempts at one target. */
@@ -103,7 +105,8 @@ export interface AttemptEntry {
   readonly model: string
   readonly startedAt: number
   ms: number
-  result: Code | 'ok' | null
+  /** `lost`: another attempt of the call was quicker. */
+  result: Code | 'ok' | 'lost' | null
   /** The private story of a failure, for the log. */
   cause: unknown
   /** What it used although the answer came from another one: the operator's cost. */

@@ -10,7 +10,10 @@ export type Fact =
   | { readonly type: 'stream-closed' }
   | { readonly type: 'fallback-taken'; readonly from: string; readonly to: string; readonly reason: string }
   | { readonly type: 'stream-recovered'; readonly how: 'restart' | 'prefill' }
+  /** A call had a second attempt beside its first one; whether that one was quicker. */
+  | { readonly type: 'hedged'; readonly won: boolean }
   | { readonly type: 'limit-hit'; readonly scope: string }
+  | { readonly type: 'answer-replayed' }
   | {
       readonly type: 'health-changed'
       readonly server: string

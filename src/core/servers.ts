@@ -62,6 +62,14 @@ export interface Capabilities {
   readonly prefill: boolean
 }
 
+/** When a second server is asked beside a slow first one. */
+export interface HedgingSettings {
+  /** So long after the first one, 0 being at once, or past this percentile of the time that the target usually takes. */
+  readonly after: { readonly ms: number } | { readonly percentile: number }
+  /** The largest share of the calls that are sent twice. */
+  readonly maxPercent: number
+}
+
 /** A public name that callers use, and the targets behind it. */
 export interface Model {
   readonly name: string
@@ -79,6 +87,8 @@ export interface Model {
   readonly created: number
   /** Whether a call without a model may get it; never true for the demo. */
   readonly eligible: boolean
+  /** `null` or absent: no call is sent twice. */
+  readonly hedging?: HedgingSettings | null
 }
 
 /** How failures are met; times in milliseconds. */
@@ -92,6 +102,8 @@ export interface RetrySettings {
   readonly budgetMin: number
   /** Whether one attempt of a stream is kept back, to go on when it is cut. */
   readonly keepOne: boolean
+  /** Whether a fallback model may answer what a content filter has refused. */
+  readonly afterFilter: boolean
 }
 
 /** When a target that keeps failing is left alone. */
@@ -115,6 +127,8 @@ export interface Settings {
   readonly maxAttempts: number
   readonly retry: RetrySettings
   readonly breaker: BreakerSettings
+  /** Of models that are not declared; `null` = off. */
+  readonly hedging: HedgingSettings | null
   readonly heartbeatMs: number
   readonly fullHeaders: boolean
   readonly bodyBytesMax: number
@@ -233,6 +247,8 @@ export interface DeclaredModel {
   readonly class: ModelClass | null
   readonly capabilities: Capabilities
   readonly weight: number
+  /** `null` or absent: no call is sent twice. */
+  readonly hedging?: HedgingSettings | null
   /** `null` = the id of its first server. */
   readonly ownedBy: string | null
 }

@@ -23,13 +23,14 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
     record.error = error
     if (error.code === 'client_closed_request') record.outcome = 'cancelled'
     else record.outcome = record.contentFrames > 0 ? 'interrupted' : record.attempts.length > 0 ? 'failed' : 'denied'
-    // Whoever leaves does not wait for the attempt that was under way to say how it ended.
-    const last = record.attempts.at(-1)
-    if (last !== undefined && last.result === null) {
-      last.result = error.code
-      last.ms = clock.now() - last.startedAt
+    // Whoever leaves does not wait for the attempts that were under way to say how they ended.
+    for (const attempt of record.attempts) {
+      if (attempt.result !== null) continue
+      attempt.result = error.code
+      attempt.ms = clock.now() - attempt.startedAt
     }
   }
+  for (const attempt of record.attempts) if (attempt.result === 'lost') attempt.usage = estimateUsage(call, 0)
   const answered =
     error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && record.dialledAt > 0)
   if (record.usage !== null || !answered) return

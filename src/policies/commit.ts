@@ -1,35 +1,49 @@
 import type { Attempt, Live, Policy } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
-import { type Frame, isContent } from '#core/frame.ts'
+import { contentLength, type Frame, isContent } from '#core/frame.ts'
 
 /** What may be held back before the first content: a server that only talks about nothing is not answering. */
 const HELD_EVENTS_MAX = 64
 const HELD_CHARACTERS_MAX = 256 * 1024
 
+type Given = Parameters<Attempt>[0]
+
 /** Creates the commit gate: holds a stream back until its first content, so that an HTTP 200 that turns out to be an
  * error, HTML or silence can still fail over.
  *
  * @throws GatewayError the server's own error when that comes first, `upstream_timeout` past the first-token clock,
- * `upstream_invalid_response` when too much comes without content. */
+ * `upstream_invalid_response` when too much comes without content, `content_policy_violation` when a filter has left
+ * nothing of the answer and content is wanted. */
 export function commitGate(clock: Clock): Policy {
-  const gated = async (next: Attempt, attempt: Parameters<Attempt>[0]): Promise<Live> => {
-    const { scope, slot } = attempt
+  const gated = async (next: Attempt, attempt: Given): Promise<Live> => {
+    const { call, scope, slot } = attempt
+    // Of several choices the filter may have taken one only.
+    const wantsContent = attempt.wantsContent === true && (call.body.n ?? 1) === 1
     const disarm = clock.after(slot.candidate.target.timeouts.first_token, () =>
       scope.cancel(new GatewayError('upstream_timeout', 'The model server did not begin its answer in time.')),
     )
     try {
       const live = await next(attempt)
-      return replay(live, await holdUntilContent(live))
+      return replay(live, await holdUntilContent(live, wantsContent))
     } finally {
       disarm()
     }
   }
   // A plain answer is committed when it is there.
-  return next => attempt => (attempt.call.stream ? gated(next, attempt) : next(attempt))
+  const plain = (next: Attempt, attempt: Given) => (attempt.wantsContent ? withContent(next, attempt) : next(attempt))
+  return next => attempt => (attempt.call.stream ? gated(next, attempt) : plain(next, attempt))
 }
 
-async function holdUntilContent(live: Live): Promise<readonly Frame[]> {
+async function withContent(next: Attempt, attempt: Given): Promise<Live> {
+  const live = await next(attempt)
+  const frames = await live.next()
+  if (!frames.some(isFiltered)) return replay(live, frames)
+  live.close()
+  throw filtered()
+}
+
+async function holdUntilContent(live: Live, wantsContent: boolean): Promise<readonly Frame[]> {
   const held: Frame[] = []
   let characters = 0
   let committed = false
@@ -40,6 +54,7 @@ async function holdUntilContent(live: Live): Promise<readonly Frame[]> {
       for (const frame of frames) {
         // After the first content an error belongs to the stream; before it, to the attempt.
         if (frame.kind === 'error' && !committed) throw frame.error
+        if (wantsContent && !committed && isFiltered(frame)) throw filtered()
         held.push(frame)
         if (frame.kind === 'error') continue
         committed ||= isContent(frame)
@@ -53,6 +68,18 @@ async function holdUntilContent(live: Live): Promise<readonly Frame[]> {
     live.close()
     throw thrown
   }
+}
+
+/** Whether a content filter has ended an answer, or all its choices, and left nothing of it. */
+function isFiltered(frame: Frame): boolean {
+  if (frame.kind !== 'finish') return false
+  const { choices = [] } = frame.chunk
+  const refused = choices.length > 0 && choices.every(choice => choice.finish_reason === 'content_filter')
+  return refused && contentLength(frame.chunk) === 0
+}
+
+function filtered(): GatewayError {
+  return new GatewayError('content_policy_violation', 'A content filter has refused to let the model answer.')
 }
 
 function empty(cause: string): GatewayError {

@@ -5,6 +5,7 @@ import type { RetrySettings, States } from '#core/servers.ts'
 import type { Breakers } from './breaker.ts'
 import type { RetryBudget } from './budget.ts'
 import type { Credentials } from './credentials.ts'
+import type { Hedges } from './hedge.ts'
 
 /** What the attempts of all calls share. */
 export interface FailoverDeps {
@@ -15,6 +16,7 @@ export interface FailoverDeps {
   readonly breakers: Breakers
   readonly budget: RetryBudget
   readonly credentials: Credentials
+  readonly hedges: Hedges
   /** From 0 up to but not including 1. */
   readonly random: () => number
   readonly retry: RetrySettings

@@ -67,6 +67,24 @@ export class Itinerary {
     if (this.untried.includes(candidate)) this.untried = this.untried.filter(other => other !== candidate)
   }
 
+  /** Where a second attempt may be made beside one that is under way: at other servers of the models that were asked
+   * for, of which nothing bad is known. */
+  beside({ target: { server } }: Candidate): readonly Candidate[] {
+    return this.untried.filter(
+      other =>
+        other.fallback !== true &&
+        other.doubted !== true &&
+        other.target.server.id !== server.id &&
+        this.state(other).breaker.openUntil === 0 &&
+        this.isOpen(other),
+    )
+  }
+
+  /** Takes a target back that was not given the time to answer. */
+  restore(candidate: Candidate): void {
+    this.untried = [candidate, ...this.untried]
+  }
+
   /** Never tries a target again. */
   exclude({ target }: Candidate): void {
     this.untried = this.untried.filter(other => other.target.id !== target.id)
@@ -95,13 +113,25 @@ export class Itinerary {
   /** Goes on only with fallback models that take a longer prompt than this one; whether there are any. */
   onlyLarger({ model }: Candidate): boolean {
     const known = model.capabilities.context_length
+    return this.only(
+      other => known !== null && other.fallback === true && (other.model.capabilities.context_length ?? 0) > known,
+    )
+  }
+
+  /** Goes on only with fallback models other than this one; whether there are any. */
+  onlyFallbacks({ model }: Candidate): boolean {
+    return this.only(other => other.fallback === true && other.model !== model)
+  }
+
+  /** Whether there is a fallback model other than this one. */
+  hasFallback({ model }: Candidate): boolean {
+    return this.untried.some(other => other.fallback === true && other.model !== model && this.isOpen(other))
+  }
+
+  private only(fits: (candidate: Candidate) => boolean): boolean {
     this.repeats = null
-    this.untried =
-      known === null
-        ? []
-        : this.untried.filter(
-            candidate => candidate.fallback === true && (candidate.model.capabilities.context_length ?? 0) > known,
-          )
+    this.rotated = null
+    this.untried = this.untried.filter(fits)
     return this.untried.length > 0
   }
 

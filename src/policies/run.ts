@@ -1,31 +1,25 @@
-import type { Attempt, Candidate, Live, Plan, Run, Slot, Trail } from '#core/attempt.ts'
-import type { Call } from '#core/call.ts'
-import { type GatewayError, toGatewayError } from '#core/errors.ts'
-import type { Scope } from '#core/scope.ts'
+import type { Candidate, Live, Run, Slot } from '#core/attempt.ts'
+import type { GatewayError } from '#core/errors.ts'
 import type { FailoverDeps } from './deps.ts'
 import { exhausted, type Failure } from './exhausted.ts'
 import { Itinerary, type Step } from './itinerary.ts'
+import { type Course, race } from './race.ts'
 import { ruleFor } from './rules.ts'
+import { commitTrial, failTrial, type Job, loseTrial, openTrial, type Trial } from './trial.ts'
 import { pause } from './wait.ts'
 
-interface Job {
-  readonly attempt: Attempt
-  readonly call: Call
-  readonly plan: Plan
-  readonly scope: Scope
-  readonly trail: Trail
-}
-
 /** The attempts of one call; a class, because one is made for each call. */
-export class FailoverRun implements Run {
+export class FailoverRun implements Run, Course<Trial> {
   private readonly deps: FailoverDeps
   private readonly job: Job
   private readonly way: Itinerary
   private readonly failures: Failure[] = []
   private made = 0
   private committed: Candidate | null = null
-  /** What the caller is told when a longer context does not help either. */
-  private tooLong: GatewayError | null = null
+  /** The attempt that was made beside the first one. */
+  private beside: Trial | null = null
+  /** What the caller is told when another model does not take the prompt either. */
+  private refusal: GatewayError | null = null
 
   constructor(deps: FailoverDeps, job: Job) {
     this.deps = deps
@@ -46,7 +40,8 @@ export class FailoverRun implements Run {
         if (wait > 0) await pause(this.deps.clock, wait, this.job.scope)
         const place = this.take(step)
         const slot = place instanceof Promise ? await place : place
-        const live = await this.tryAt(slot)
+        const hedged = first && slot.candidate.model.hedging ? this.hedgedAt(slot) : null
+        const live = await (hedged ?? this.tryAt(slot))
         if (live !== null) return live
       } finally {
         if (budgeted) this.deps.budget.release()
@@ -62,7 +57,7 @@ export class FailoverRun implements Run {
   }
 
   private over(): GatewayError {
-    return this.tooLong ?? exhausted(this.failures)
+    return this.refusal ?? exhausted(this.failures)
   }
 
   /** A place at the first candidate that has one; without a promise where none is needed. */
@@ -79,60 +74,112 @@ export class FailoverRun implements Run {
 
   /** One attempt; `null` when it failed and another may follow. */
   private async tryAt(slot: Slot): Promise<Live | null> {
-    const { deps, job } = this
-    const { candidate } = slot
-    const { target } = candidate
-    this.way.leave(candidate)
-    // Another call may have taken the one trial of a half-open breaker meanwhile.
-    if (candidate.doubted !== true && !deps.breakers.admit(target)) {
-      slot.release()
-      return null
-    }
-    this.noteFallback(candidate)
-    const entry = job.trail.begin(candidate)
-    const secret = deps.credentials.choose(target)
     // A plain attempt ends by itself; a stream may have to be stopped by the commit gate alone.
-    const own = job.call.stream ? job.scope.child() : job.scope
-    const number = ++this.made
+    const trial = this.open(slot, this.job.call.stream)
+    if (trial === null) return null
     try {
-      const live = await job.attempt({ call: job.call, slot, scope: own, number, secret })
-      entry.result = 'ok'
-      entry.ms = deps.clock.now() - entry.startedAt
-      this.committed = candidate
-      deps.breakers.committed(target)
-      if (!job.call.stream) deps.breakers.succeeded(target)
+      const live = await this.job.attempt(trial)
+      this.commit(trial)
       return live
     } catch (thrown) {
-      const error = job.scope.ended ?? own.ended ?? toGatewayError(thrown)
-      if (own !== job.scope) own.cancel(error)
-      slot.release()
-      entry.result = error.code
-      entry.ms = deps.clock.now() - entry.startedAt
-      entry.cause = error.cause
-      deps.breakers.failed(target, error.code)
-      this.follow(candidate, secret, { candidate, error, ms: entry.ms })
+      this.failed(trial, thrown)
       return null
     }
+  }
+
+  /** The first attempt, with a second one beside it when that is slow; `null` when this call is not to have one. */
+  private hedgedAt(slot: Slot): Promise<Live | null> | null {
+    const { model, target } = slot.candidate
+    const ms = this.deps.hedges.delay(this.job.call, model, target)
+    return ms === null ? null : this.raceAt(slot, ms)
+  }
+
+  private async raceAt(slot: Slot, ms: number): Promise<Live | null> {
+    const { clock, journal, hedges } = this.deps
+    const first = this.open(slot, true)
+    if (first === null) return null
+    let won = false
+    try {
+      const winner = await race(first, { clock, ms }, this)
+      if (winner === null) return null
+      this.commit(winner.trial)
+      won = winner.trial !== first
+      // It would have taken longer still: without this the usual time would only be that of quick answers.
+      if (won) hedges.observe(slot.candidate.target, this.job.call.stream, first.entry.ms)
+      return winner.live
+    } finally {
+      if (this.beside !== null) journal.note({ type: 'hedged', won })
+    }
+  }
+
+  run(trial: Trial): Promise<Live> {
+    return this.job.attempt(trial)
+  }
+
+  second(first: Trial): Trial | null {
+    const { slots, hedges } = this.deps
+    const { candidate } = first.slot
+    if (this.made >= this.limit() || !hedges.hasRoom(candidate.model)) return null
+    const slot = slots.tryTake(this.way.beside(candidate))
+    this.beside = slot === null ? null : this.open(slot, true)
+    if (this.beside !== null) hedges.count(candidate.model)
+    return this.beside
+  }
+
+  failed(trial: Trial, thrown: unknown): void {
+    this.follow(trial, failTrial(this.deps, this.job, trial, thrown))
+  }
+
+  lost(trial: Trial): void {
+    loseTrial(this.deps, this.job, trial)
+    this.way.restore(trial.slot.candidate)
+  }
+
+  private open(slot: Slot, apart: boolean): Trial | null {
+    this.way.leave(slot.candidate)
+    const wantsContent = this.deps.retry.afterFilter && this.mayAskAnother(slot.candidate)
+    const trial = openTrial(this.deps, this.job, { slot, number: this.made + 1, apart, wantsContent })
+    if (trial === null) return null
+    this.made++
+    this.noteFallback(slot.candidate)
+    return trial
+  }
+
+  private commit(trial: Trial): void {
+    this.committed = trial.slot.candidate
+    commitTrial(this.deps, trial)
   }
 
   /** Decides what may follow a failure.
    *
    * @throws GatewayError when nothing may. */
-  private follow(candidate: Candidate, secret: string | null, failure: Failure): void {
+  private follow({ secret }: Trial, failure: Failure): void {
     const { call, scope } = this.job
-    const { error } = failure
+    const { candidate, error } = failure
     if (scope.ended !== null) throw error
-    if (error.code === 'context_length_exceeded' && this.way.onlyLarger(candidate)) {
-      this.tooLong ??= error
+    if (this.leadsToFallback(candidate, error)) {
+      this.refusal ??= error
       this.failures.push(failure)
       return
     }
-    if (!error.retryable) throw this.tooLong ?? error
+    if (!error.retryable) throw this.refusal ?? error
     this.failures.push(failure)
     const hasCredential = ruleFor(error.code).rotates && this.deps.credentials.rejected(candidate.target, secret, error)
     this.way.failed(candidate, error, hasCredential)
     // What a server stores it must not store twice.
     if (call.body.store === true && !error.unsent) throw this.over()
+  }
+
+  /** Whether a refusal is met by a fallback model; if so, only such are left to try. */
+  private leadsToFallback(candidate: Candidate, { code }: GatewayError): boolean {
+    if (code === 'context_length_exceeded') return this.way.onlyLarger(candidate)
+    return code === 'content_policy_violation' && this.deps.retry.afterFilter && this.way.onlyFallbacks(candidate)
+  }
+
+  /** Whether another model could still answer, after an attempt that is now to be made. */
+  private mayAskAnother(candidate: Candidate): boolean {
+    const { body } = this.job.call
+    return body.store !== true && this.made + 1 < this.limit() && this.way.hasFallback(candidate)
   }
 
   private noteFallback(candidate: Candidate): void {

@@ -50,9 +50,8 @@ export function toUpstreamError(
     const code: Code = QUOTA.test(words) ? 'insufficient_quota' : 'provider_rate_limited'
     return new GatewayError(code, 'The model server limits its requests; try again later.', { cause, retryAfterMs })
   }
-  if (status === 408)
-    return new GatewayError('upstream_timeout', 'The model server gave up waiting.', { cause, retryable: true })
-  if (status >= 500)
+  // A 408 is an answer, and a quick one: what is never asked again is a server that says nothing.
+  if (status === 408 || status >= 500)
     return new GatewayError('upstream_error', `The model server failed with HTTP ${status}.`, { cause, retryAfterMs })
   if (status >= 400) {
     const options = { cause, param }

@@ -112,10 +112,11 @@ function declaredModel(
     ownedBy: declared.ownedBy ?? all[0]?.server.id ?? 'citadel',
     created: 0,
     eligible: isEligible(all, namedOnly),
+    hedging: declared.hedging,
   }
 }
 
-function listedModel(name: string, offers: readonly Offer[], { namedOnly }: SnapshotSource): Model {
+function listedModel(name: string, offers: readonly Offer[], { namedOnly, settings }: SnapshotSource): Model {
   const entries = offers.map(offer => offer.listed)
   const targets = offers.map(({ server, listed }) => ({
     id: targetId(server.id, listed.id),
@@ -139,6 +140,7 @@ function listedModel(name: string, offers: readonly Offer[], { namedOnly }: Snap
     ownedBy: first?.listed.ownedBy ?? first?.server.id ?? 'citadel',
     created: first?.listed.created ?? 0,
     eligible: isEligible(targets, namedOnly),
+    hedging: settings.hedging,
   }
 }
 

@@ -4,7 +4,7 @@ import { ERRORS } from '#core/errors.ts'
 import type { Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { breakerOf, type Snapshot, type States } from '#core/servers.ts'
-import { createNames } from './dimensions.ts'
+import { createFlag, createNames } from './dimensions.ts'
 import { createProcessGauges } from './process.ts'
 import { createRequestMetrics } from './request-metrics.ts'
 import { createCounter, createGauge, type Metric } from './series.ts'
@@ -79,8 +79,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
       case 'stream-recovered':
         events.recovery(fact.how)
         return
+      case 'hedged':
+        events.hedge(fact.won)
+        return
       case 'limit-hit':
         events.limit(fact.scope)
+        return
+      case 'answer-replayed':
+        events.replay()
         return
     }
   }
@@ -117,19 +123,32 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
     dimensions: [how],
     seriesMax,
   })
+  const hedges = createCounter({
+    name: 'gateway_hedges_total',
+    help: 'Calls that a second server was asked for beside the first one, and whether it was quicker.',
+    dimensions: [createFlag('won')],
+    seriesMax,
+  })
   const limited = createCounter({
     name: 'gateway_rate_limited_total',
     help: 'Requests refused by a limit.',
     dimensions: [scope],
     seriesMax,
   })
+  const replays = createCounter({
+    name: 'gateway_idempotent_replays_total',
+    help: 'Calls that got the answer stored under their idempotency key.',
+    seriesMax,
+  })
   return {
-    metrics: [fallbacks, recoveries, limited],
+    metrics: [fallbacks, recoveries, hedges, limited, replays],
     fallback(fact: { readonly from: string; readonly to: string; readonly reason: string }): void {
       fallbacks.add(1, from.id(fact.from), to.id(fact.to), reason.id(fact.reason))
     },
     recovery: (name: string) => recoveries.add(1, how.id(name)),
+    hedge: (won: boolean) => hedges.add(1, won ? 1 : 0),
     limit: (name: string) => limited.add(1, scope.id(name)),
+    replay: () => replays.add(1),
   }
 }
 

@@ -1,3 +1,4 @@
+import type { AttemptEntry } from '#core/attempt.ts'
 import { ERRORS } from '#core/errors.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Snapshot } from '#core/servers.ts'
@@ -56,9 +57,9 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     const overhead = overheadMs(record)
     if (overhead !== null) family.overhead.observe(overhead / 1000)
     if (record.queueMs > 0) family.queueWait.observe(record.queueMs / 1000)
-    const last = record.attempts.at(-1)
-    if (last?.result === 'ok' && record.answeredAt > 0) {
-      family.upstream.observe((record.answeredAt - last.startedAt) / 1000, server, model)
+    const answering = record.attempts.findLast(hasAnswered)
+    if (answering !== undefined && record.answeredAt > 0) {
+      family.upstream.observe((record.answeredAt - answering.startedAt) / 1000, server, model)
     }
     if (record.stream && record.firstTokenAt > 0) {
       family.firstToken.observe((record.firstTokenAt - record.startedNow) / 1000, server, model)
@@ -76,6 +77,10 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
   return { metrics: Object.values(family), settled }
 }
 
+function hasAnswered({ result }: AttemptEntry): boolean {
+  return result === 'ok'
+}
+
 /** The gateway's own time: before the first dial, without the wait for a place, and after the answer was whole.
  * `null` when nothing was dialled. */
 export function overheadMs(record: RequestRecord): number | null {
@@ -91,7 +96,7 @@ function createLabels(snapshot: () => Snapshot) {
     route: createNames('route', ROUTES_MAX),
     model: createNames('model', NAMES_MAX, name => snapshot().models.has(name)),
     server: createNames('server', NAMES_MAX, name => snapshot().servers.has(name)),
-    result: createNames('result', 128, name => name === 'ok' || Object.hasOwn(ERRORS, name)),
+    result: createNames('result', 128, name => name === 'ok' || name === 'lost' || Object.hasOwn(ERRORS, name)),
     stream: createFlag('stream'),
     type,
     inputTokens: type.id('input'),

@@ -20,7 +20,10 @@ const attempt = z
     result: z
       .string()
       .nullable()
-      .meta({ description: '`ok`, the code of its failure, or null while it runs.', examples: ['upstream_timeout'] }),
+      .meta({
+        description: '`ok`, the code of its failure, `lost` when another server was quicker, or null while it runs.',
+        examples: ['upstream_timeout'],
+      }),
   })
   .meta({ id: 'RequestAttempt', description: 'One attempt at a model server.' })
 

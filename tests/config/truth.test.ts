@@ -13,10 +13,12 @@ async function warningOf(text: string): Promise<string | null> {
 describe('a key that works says nothing', () => {
   test.each([
     'service: { trusted_proxies: [10.0.0.0/8], keep_alive: 5s, drain_delay: 1s, drain_timeout: 1s, max_body: 1MB }',
-    'gateway: { headers: full, fallback: { order: [a] }, intelligent_routing: true, default_model: a }',
+    'gateway: { headers: full, fallback: { order: [a], content_filter: true }, intelligent_routing: true, default_model: a }',
     'gateway: { classes: { lightweight: { prefer: [] } } }',
     'retry: { max_attempts: 2 }',
     'streams: { heartbeat: 5s }',
+    'hedging: { enabled: true, after: 200ms, max_percent: 10 }',
+    'models: { a: { endpoint: "http://a", hedging: { enabled: true, after: 0 } } }',
     'limits: { global: { requests_per_minute: 5, burst: 2 }, per_client: { requests_per_minute: 5, burst: 2 } }',
     'timeouts: { connect: 1s, first_byte: 1s, first_token: 1s, idle: 1s, total: 1s, queue: 1s }',
     'load_balancer: { health_check_interval: 5s, health_check_timeout: 1s, unhealthy_threshold: 1, recovery_threshold: 1 }',
@@ -36,7 +38,6 @@ describe('a key that does nothing yet says what it waits for', () => {
   test.each([
     ['service: { max_connections: 5 }', 'service.max_connections: no effect yet, waits for the count of connections'],
     ['service: { data_dir: /d }', 'service.data_dir: no effect yet, waits for state that is kept'],
-    ['hedging: { enabled: true }', 'hedging.enabled: no effect yet, waits for hedged requests'],
     [
       'limits: { global: { tokens_per_minute: 5 } }',
       'limits.global.tokens_per_minute: no effect yet, waits for token limits',

@@ -85,9 +85,8 @@ const faults: readonly Fault[] = [
   { name: 'HTTP 204', script: head(204), stream: false, ...invalid },
   { name: 'HTTP 204', script: head(204), stream: true, ...failed },
   ...[401, 402, 403].map(status => ({ name: `HTTP ${status}`, script: openAiError(status, STORY, null), ...refused })),
-  { name: 'HTTP 408', script: openAiError(408, STORY, null), ...silent },
   { name: 'HTTP 429', script: openAiError(429, STORY, null, { 'retry-after': '7' }), ...limited },
-  ...[500, 501, 502, 503, 504, 529].map(status => ({
+  ...[408, 500, 501, 502, 503, 504, 529].map(status => ({
     name: `HTTP ${status}`,
     script: openAiError(status, STORY, null),
     ...failed,

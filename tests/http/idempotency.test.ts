@@ -74,6 +74,13 @@ describe('a call with an idempotency key', () => {
     expect(statuses).toEqual([200, 200, 429])
   })
 
+  test('is counted each time it is replayed', async () => {
+    const edge = await edgeOf()
+    for (let time = 0; time < 3; time++) await edge.chat(keyed('k'))
+
+    expect(await (await edge.ask('/metrics')).text()).toContain('\ngateway_idempotent_replays_total 2\n')
+  })
+
   test('may be read by a page', async () => {
     const edge = await edgeOf()
     const { headers } = await edge.chat(keyed('k', { origin: 'http://localhost:3000' }))

@@ -1,22 +1,27 @@
 import { describe, expect, test } from 'bun:test'
 import type { Attempt, Live } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
+import type { DataFrame } from '#core/frame.ts'
 import { createScope } from '#core/scope.ts'
 import { commitGate } from '#policies/commit.ts'
 import { call, drain, frame, liveOf, planFor, slotFor } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 
-function attemptWith(live: Promise<Live>, more: { readonly stream?: boolean } = {}) {
+function attemptWith(
+  live: Promise<Live>,
+  more: { readonly stream?: boolean; readonly wantsContent?: boolean; readonly n?: number } = {},
+) {
   const clock = fakeClock()
   const scope = createScope(clock)
   const [candidate] = planFor('a').candidates
   if (candidate === undefined) throw new Error('no candidate')
   const next: Attempt = () => live
   const run = commitGate(clock)(next)({
-    call: call({ stream: more.stream ?? true }),
+    call: call({ stream: more.stream ?? true, body: { n: more.n ?? 1 } }),
     slot: slotFor(candidate),
     scope,
     number: 1,
+    wantsContent: more.wantsContent,
   })
   return { clock, scope, run }
 }
@@ -83,6 +88,36 @@ describe('the commit gate', () => {
 
     expect(scope.ended).toBeNull()
     expect(clock.pending).toBe(0)
+  })
+
+  describe('with an answer that a content filter ends', () => {
+    const finish = frame('finish')
+    const filtered = (content: string): DataFrame => {
+      const choices = [{ index: 0, message: { content }, finish_reason: 'content_filter' }]
+      return { ...finish, chunk: { choices } }
+    }
+
+    test.each([true, false])('refuses one without content where content is wanted (stream: %p)', async stream => {
+      const live = liveOf([[filtered('')]])
+      const { run, clock } = attemptWith(Promise.resolve(live), { stream, wantsContent: true })
+
+      await expect(run).rejects.toMatchObject({ code: 'content_policy_violation' })
+      expect([live.closed(), clock.pending]).toEqual([1, 0])
+    })
+
+    test.each([
+      { why: 'nobody wants another', frames: [filtered('')] },
+      { why: 'it has content', frames: [filtered('Hi')], wantsContent: true },
+      { why: 'content came before', frames: [frame('delta', 'Hi'), filtered('')], stream: true, wantsContent: true },
+      { why: 'another choice may go on', frames: [filtered('')], stream: true, wantsContent: true, n: 2 },
+      { why: 'it has simply ended', frames: [finish], wantsContent: true },
+    ])('lets it through when $why', async ({ frames, stream, ...more }) => {
+      for (const streamed of stream === undefined ? [true, false] : [stream]) {
+        const { run } = attemptWith(Promise.resolve(liveOf([frames])), { ...more, stream: streamed })
+
+        expect(await drain(await run)).toEqual([...frames])
+      }
+    })
   })
 
   test('a plain answer passes as it is', async () => {

@@ -45,7 +45,9 @@ async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, opti
   const states = createStates()
   const { fallbacks = [] } = options
   const tried: string[] = []
-  const attempt: Attempt = async ({ slot, secret }) => {
+  const wants: boolean[] = []
+  const attempt: Attempt = async ({ slot, secret, wantsContent = false }) => {
+    wants.push(wantsContent)
     const { id } = slot.candidate.target.server
     const before = tried.filter(each => each.startsWith(`${id} `) || each.startsWith(`${id}:`)).length
     tried.push(`${id}${typeof secret === 'string' ? `:${secret}` : ''} ${clock.now()}`)
@@ -77,7 +79,7 @@ async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, opti
     await settled(1)
     if (!done) clock.advance(50)
   }
-  return { error: await result, tried, clock, scope, run, budget: deps.budget, states }
+  return { error: await result, tried, wants, clock, scope, run, budget: deps.budget, states }
 }
 
 describe('a retry', () => {
@@ -159,6 +161,37 @@ describe('a retry', () => {
     expect([larger.error, larger.tried]).toEqual([null, ['a 0', 'f 0']])
     expect([smaller.error, smaller.tried]).toEqual([tooLong, ['a 0']])
     expect([failing.error, failing.tried]).toEqual([tooLong, ['a 0', 'f 0']])
+  })
+
+  test('of what a filter has refused goes to other models only, and only where that is configured', async () => {
+    const refused = fail('content_policy_violation')
+    const outcomes = { a: [refused], b: ['ok'], f: ['ok'] } as const
+    const options = { fallbacks: ['f'], retry: { afterFilter: true } }
+    const usual = await over(outcomes, { fallbacks: ['f'] })
+    const onward = await over(outcomes, options)
+    const alone = await over({ a: [refused], b: ['ok'] }, { ...options, fallbacks: [] })
+    const failing = await over({ a: [refused], f: ['upstream_error'] }, options)
+    const again = await over({ a: [refused], f: [fail('content_policy_violation')] }, options)
+
+    expect([usual.error, usual.tried]).toEqual([refused, ['a 0']])
+    expect([onward.error, onward.tried]).toEqual([null, ['a 0', 'f 0']])
+    expect([alone.error, alone.tried]).toEqual([refused, ['a 0']])
+    expect([failing.error, failing.tried.slice(0, 2)]).toEqual([refused, ['a 0', 'f 0']])
+    expect([again.error, again.tried]).toEqual([refused, ['a 0', 'f 0']])
+  })
+
+  test('is promised to an attempt only where another model could still make it', async () => {
+    const promised = async (options: Options, asked: Partial<Call> = {}) => {
+      const { wants } = await over({ a: ['ok'], f: ['ok'] }, { ...options, call: asked })
+      return wants
+    }
+    const on = { fallbacks: ['f'], retry: { afterFilter: true } }
+
+    expect(await promised(on)).toEqual([true])
+    expect(await promised({ ...on, retry: {} })).toEqual([false])
+    expect(await promised({ ...on, fallbacks: [] })).toEqual([false])
+    expect(await promised({ ...on, maxAttempts: 1 })).toEqual([false])
+    expect(await promised(on, { body: { store: true } })).toEqual([false])
   })
 
   test('keeps one attempt of a stream back, which goes on elsewhere when it is cut', async () => {

@@ -42,7 +42,7 @@ test.each<[number, object, string, boolean]>([
   [403, failure('m requires moderation on p. Your input was flagged for "x".'), 'content_policy_violation', false],
   [403, failure('Forbidden'), 'upstream_auth_failed', true],
   [404, failure('m'), 'model_not_found', false],
-  [408, failure('m'), 'upstream_timeout', true],
+  [408, failure('m'), 'upstream_error', true],
   [429, failure('m'), 'provider_rate_limited', true],
   [
     429,

@@ -30,6 +30,26 @@ function build(more: Partial<SnapshotSource>) {
   return buildSnapshot({ version: 1, settings, servers: [], declaredModels: [], listed: new Map(), ...more })
 }
 
+test('a declared model is hedged as it says, a listed one as the general settings say', () => {
+  const general = { after: { percentile: 95 }, maxPercent: 5 }
+  const own = { after: { ms: 0 }, maxPercent: 100 }
+  const { models } = build({
+    settings: { ...settings, hedging: general },
+    servers: [server('llm'), server('gpu')],
+    declaredModels: [
+      declared('chat', [declaredTarget('llm', 'm')], { hedging: own }),
+      declared('calm', [declaredTarget('llm', 'm')], { hedging: null }),
+    ],
+    listed: new Map([['gpu', [listed('found')]]]),
+  })
+
+  expect([...models.values()].map(({ name, hedging }) => [name, hedging])).toEqual([
+    ['chat', own],
+    ['calm', null],
+    ['found', general],
+  ])
+})
+
 describe('a declared model', () => {
   test('has its targets, with the clocks of the server unless it has its own', () => {
     const { models } = build({

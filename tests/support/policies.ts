@@ -6,6 +6,7 @@ import { createBreakers } from '#policies/breaker.ts'
 import { createRetryBudget } from '#policies/budget.ts'
 import { createCredentials } from '#policies/credentials.ts'
 import type { FailoverDeps } from '#policies/deps.ts'
+import { createHedges } from '#policies/hedge.ts'
 import { settings as usual } from './fleet.ts'
 
 /** What a failover is made of; without chance given, every backoff is as short as it can be. */
@@ -32,6 +33,7 @@ export function policiesFor(
     retry,
     maxAttempts: more.maxAttempts ?? usual.maxAttempts,
     budget: createRetryBudget(() => retry),
+    hedges: createHedges(),
     credentials: createCredentials({ states, clock, journal }),
     breakers: createBreakers({ states, clock, journal, random, settings: () => breaker }),
   }

@@ -124,13 +124,20 @@ describe('a request', () => {
     const { settle, read } = setup({ isOllama: server => server === 'llm' })
     settle({ attempts: [attemptEntry('cloud', { result: 'upstream_error' }), attemptEntry('llm')] })
     settle({ attempts: [attemptEntry('llm', { result: null })] })
+    settle({
+      attempts: [attemptEntry('llm', { startedAt: 20 }), attemptEntry('cloud', { result: 'lost', startedAt: 40 })],
+    })
 
     const samples = await read()
 
     expect(samples.get('gateway_attempts_total{server="cloud",result="upstream_error"}')).toBe(1)
-    expect(samples.get('gateway_attempts_total{server="llm",result="ok"}')).toBe(1)
+    expect(samples.get('gateway_attempts_total{server="llm",result="ok"}')).toBe(2)
     expect(samples.get('gateway_attempts_total{server="llm",result="client_closed_request"}')).toBe(1)
-    expect(samples.get('ollama_requests_total')).toBe(2)
+    expect(samples.get('gateway_attempts_total{server="cloud",result="lost"}')).toBe(1)
+    // From the dial of the attempt that answered, in whatever order they were made: 40 ms and 30 ms.
+    expect(samples.get('gateway_upstream_duration_seconds_count{server="llm",model="chat"}')).toBe(2)
+    expect(samples.get('gateway_upstream_duration_seconds_sum{server="llm",model="chat"}')).toBeCloseTo(0.07)
+    expect(samples.get('ollama_requests_total')).toBe(3)
   })
 
   test('is measured: overhead, upstream, first token, time between tokens', async () => {
@@ -239,6 +246,8 @@ describe('the gauges', () => {
     metrics.subscriber({ type: 'config-reloaded', ok: false, message: 'broken' })
     metrics.subscriber({ type: 'fallback-taken', from: 'chat', to: 'small', reason: 'upstream_error' })
     metrics.subscriber({ type: 'limit-hit', scope: 'address' })
+    metrics.subscriber({ type: 'answer-replayed' })
+    for (const won of [true, false, true]) metrics.subscriber({ type: 'hedged', won })
 
     const samples = await read()
 
@@ -246,6 +255,9 @@ describe('the gauges', () => {
     expect(samples.get('gateway_config_last_reload_successful')).toBe(0)
     expect(samples.get('gateway_fallbacks_total{from="chat",to="small",reason="upstream_error"}')).toBe(1)
     expect(samples.get('gateway_rate_limited_total{scope="address"}')).toBe(1)
+    expect(samples.get('gateway_idempotent_replays_total')).toBe(1)
+    expect(samples.get('gateway_hedges_total{won="true"}')).toBe(2)
+    expect(samples.get('gateway_hedges_total{won="false"}')).toBe(1)
     expect(samples.get('workers_active')).toBe(3)
     expect(samples.get('gateway_log_lines_dropped_total')).toBe(7)
   })

@@ -33,6 +33,7 @@ const fallback = z
   .strictObject({
     enabled: boolean().default(true).describe('Whether another model may answer when all of a model have failed.'),
     order: z.array(modelName()).default([]).describe('Models to try after the own fallbacks of a model.'),
+    content_filter: boolean().default(false).describe('Whether another model may answer what a filter has refused.'),
   })
   .prefault({})
 

@@ -68,7 +68,7 @@ export const hedging = z
   .strictObject({
     enabled: boolean().default(false).describe('Asks a second server when the first one is slow.'),
     after: after().default('p95').describe('A percentile of the usual time, or milliseconds; 0 asks both at once.'),
-    max_percent: percent().default(5).describe('The largest share of requests that are sent twice.'),
+    max_percent: percent().default(5).describe('The largest share of requests for a model that are sent twice.'),
   })
   .prefault({})
   .describe('A second request beside a slow first one.')

@@ -27,7 +27,10 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
     const text = await readBody(exchange, services.clock)
     const claim = claimKey(exchange, services.idempotency, { endpoint, text })
     const keyed = claim === null ? null : await claim
-    if (keyed !== null && keyed.answer !== null) return replay(exchange, keyed.answer)
+    if (keyed !== null && keyed.answer !== null) {
+      services.journal.note({ type: 'answer-replayed' })
+      return replay(exchange, keyed.answer)
+    }
     try {
       const { live, body } = await services.run({
         endpoint,

@@ -57,7 +57,7 @@ test.each<[number, string, string]>([
   [404, '404 page not found', 'upstream_invalid_response'],
   [404, '<html>', 'upstream_invalid_response'],
   [405, '{"detail":"Method Not Allowed"}', 'upstream_invalid_response'],
-  [408, '', 'upstream_timeout'],
+  [408, '', 'upstream_error'],
   [413, '{"error":{"message":"too big"}}', 'request_too_large'],
   [422, '{"detail":[{"loc":["body","messages"],"msg":"field required"}]}', 'invalid_request'],
   [429, '{"error":{"message":"slow down"}}', 'provider_rate_limited'],
