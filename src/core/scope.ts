@@ -36,7 +36,8 @@ type Listener = (cause: GatewayError) => void
 
 const NO_LISTENER = () => {}
 
-/** Several scopes are opened for each request, so whatever most of them never need is made on first use. */
+/** Several scopes are opened for each request, so whatever most of them never need is made on first use: nearly all
+ * have one listener and one child at most. */
 class TreeScope implements Scope {
   readonly endsAt: number
   ended: GatewayError | null = null
@@ -44,8 +45,8 @@ class TreeScope implements Scope {
   private readonly parent: TreeScope | null
   private readonly disarm: (() => void) | null
   private controller: AbortController | null = null
-  private listeners: Set<Listener> | null = null
-  private children: Set<TreeScope> | null = null
+  private readonly listeners = new Few<Listener>()
+  private readonly children = new Few<TreeScope>()
 
   constructor(clock: Clock, parent: TreeScope | null, within: number, code: Code) {
     this.clock = clock
@@ -57,7 +58,6 @@ class TreeScope implements Scope {
     this.disarm = own < inherited ? clock.after(within, () => this.cancel(deadline(code))) : null
     if (parent === null) return
     if (parent.ended !== null) this.cancel(parent.ended)
-    else if (parent.children === null) parent.children = new Set([this])
     else parent.children.add(this)
   }
 
@@ -78,11 +78,8 @@ class TreeScope implements Scope {
     this.ended = cause
     this.close()
     this.controller?.abort(cause)
-    const { listeners, children } = this
-    this.listeners = null
-    this.children = null
-    if (listeners !== null) for (const listener of listeners) listener(cause)
-    if (children !== null) for (const child of children) child.cancel(cause)
+    for (const listener of this.listeners.takeAll()) listener(cause)
+    for (const child of this.children.takeAll()) child.cancel(cause)
   }
 
   onEnd(run: Listener): () => void {
@@ -90,14 +87,37 @@ class TreeScope implements Scope {
       run(this.ended)
       return NO_LISTENER
     }
-    if (this.listeners === null) this.listeners = new Set([run])
-    else this.listeners.add(run)
-    return () => this.listeners?.delete(run)
+    this.listeners.add(run)
+    return () => this.listeners.delete(run)
   }
 
   close(): void {
     this.disarm?.()
-    this.parent?.children?.delete(this)
+    this.parent?.children.delete(this)
+  }
+}
+
+/** A set that costs nothing more while it has one element at most. */
+class Few<T> {
+  private one: T | null = null
+  private more: Set<T> | null = null
+
+  add(element: T): void {
+    if (this.one === null && this.more === null) this.one = element
+    else if (this.more === null) this.more = new Set([element])
+    else this.more.add(element)
+  }
+
+  delete(element: T): void {
+    if (this.one === element) this.one = null
+    else this.more?.delete(element)
+  }
+
+  takeAll(): T[] {
+    const all = [...(this.one === null ? [] : [this.one]), ...(this.more ?? [])]
+    this.one = null
+    this.more = null
+    return all
   }
 }
 

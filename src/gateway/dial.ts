@@ -1,4 +1,4 @@
-import type { Attempt, Live, Outcomes } from '#core/attempt.ts'
+import type { Attempt, Live, Outcomes, Slot } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
@@ -48,7 +48,7 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
     if (!call.stream) {
       const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX))
       if (answer instanceof GatewayError) throw answer
-      return single(answer, { target, model, release: slot.release })
+      return new WholeAnswer(answer, slot)
     }
     const type = head.header('content-type') ?? ''
     if (provider.framing === 'sse' && type.startsWith('application/json')) {
@@ -83,16 +83,33 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
   }
 }
 
-function single(frame: Frame, from: Pick<Live, 'target' | 'model'> & { readonly release: () => void }): Live {
-  let frames: readonly Frame[] = [frame]
-  return {
-    target: from.target,
-    model: from.model,
-    async next() {
-      const now = frames
-      frames = []
-      return now
-    },
-    close: from.release,
+const NOTHING_MORE: readonly Frame[] = []
+
+/** A plain answer: one frame, and then no more. */
+class WholeAnswer implements Live {
+  private readonly slot: Slot
+  private frames: readonly Frame[]
+
+  constructor(frame: Frame, slot: Slot) {
+    this.slot = slot
+    this.frames = [frame]
+  }
+
+  get target() {
+    return this.slot.candidate.target
+  }
+
+  get model() {
+    return this.slot.candidate.model
+  }
+
+  next(): Promise<readonly Frame[]> {
+    const { frames } = this
+    this.frames = NOTHING_MORE
+    return Promise.resolve(frames)
+  }
+
+  close(): void {
+    this.slot.release()
   }
 }

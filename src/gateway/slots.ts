@@ -1,6 +1,6 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
-import type { States, Target } from '#core/servers.ts'
+import type { States, Target, TargetState } from '#core/servers.ts'
 
 /** What a caller is told to wait when every place is taken and nothing better is known, in milliseconds. */
 export const FULL_RETRY_MS = 1000
@@ -19,21 +19,7 @@ export function createSlots(states: States, watch: SlotWatch | null = null): Slo
     for (const candidate of candidates) {
       const { target } = candidate
       if (!hasPlace(states, target)) continue
-      const state = states.target(target)
-      state.inFlight++
-      state.server.inFlight++
-      const takenAt = watch === null ? 0 : watch.taken(target)
-      let held = true
-      return {
-        candidate,
-        release() {
-          if (!held) return
-          held = false
-          state.inFlight--
-          state.server.inFlight--
-          watch?.freed(target, takenAt)
-        },
-      }
+      return new HeldSlot(candidate, states.target(target), watch)
     }
     return null
   }
@@ -45,6 +31,32 @@ export function createSlots(states: States, watch: SlotWatch | null = null): Slo
       if (slot !== null) return slot
       throw queueFull(FULL_RETRY_MS)
     },
+  }
+}
+
+/** A place that is held; a class, because one is made for each attempt. */
+class HeldSlot implements Slot {
+  readonly candidate: Candidate
+  private readonly state: TargetState
+  private readonly watch: SlotWatch | null
+  private readonly takenAt: number
+  private held = true
+
+  constructor(candidate: Candidate, state: TargetState, watch: SlotWatch | null) {
+    this.candidate = candidate
+    this.state = state
+    this.watch = watch
+    state.inFlight++
+    state.server.inFlight++
+    this.takenAt = watch === null ? 0 : watch.taken(candidate.target)
+  }
+
+  release(): void {
+    if (!this.held) return
+    this.held = false
+    this.state.inFlight--
+    this.state.server.inFlight--
+    this.watch?.freed(this.candidate.target, this.takenAt)
   }
 }
 

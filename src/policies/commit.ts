@@ -99,6 +99,6 @@ function replay(live: Live, held: readonly Frame[]): Live {
       first = null
       return Promise.resolve(frames)
     },
-    close: live.close,
+    close: () => live.close(),
   }
 }

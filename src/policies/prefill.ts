@@ -94,7 +94,7 @@ function replay(live: Live, held: (readonly Frame[])[], broken?: unknown): Live 
       if (frames !== undefined) return Promise.resolve(frames)
       return broken === undefined ? live.next() : Promise.reject(broken)
     },
-    close: live.close,
+    close: () => live.close(),
   }
 }
 
