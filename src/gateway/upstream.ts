@@ -1,19 +1,18 @@
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
-import { type DataFrame, type Frame, isContent } from '#core/frame.ts'
+import { type Frame, isContent } from '#core/frame.ts'
 import type { Scope } from '#core/scope.ts'
-import type { JsonObject } from '#lib/json.ts'
 import { createLineSplitter } from '#lib/lines.ts'
 import { createSseParser } from '#lib/sse.ts'
 import type { Provider, StreamEvent } from '#providers/provider.ts'
 import type { Incoming } from '#providers/transport.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
+import { Completion } from './completion.ts'
+import { AFTER_FINISH_MS, QuietWatch } from './quiet.ts'
 
 /** Events of one stream that may be unreadable before the stream counts as garbage. */
 const SKIPPED_EVENTS_MAX = 3
-/** How long an upstream may stay open after its last choice has finished, in milliseconds. */
-const AFTER_FINISH_MS = 1000
 
 /** An upstream stream, read as frames. */
 export interface UpstreamStream {
@@ -43,8 +42,8 @@ export function readUpstream(options: {
   const decoder = new TextDecoder()
   const split = createSplitter(provider.framing)
   const reducer = provider.stream(options.call)
-  const completion = createCompletion(expectedChoices(options.call.body))
-  const quiet = createQuietWatch({ clock, idleMs: options.idleMs, incoming, isWhole: () => completion.complete })
+  const completion = new Completion(options.call.body)
+  const quiet = new QuietWatch(clock, options.idleMs, () => incoming.close())
   let state = reducer.start()
   let skipped = 0
   let over = false
@@ -82,7 +81,7 @@ export function readUpstream(options: {
     if (frame.kind === 'error') tell(frame.error)
     else {
       completion.see(frame)
-      if (isContent(frame)) quiet.begin()
+      if (isContent(frame)) quiet.begun = true
     }
     if (completion.complete) {
       quiet.shorten()
@@ -93,7 +92,16 @@ export function readUpstream(options: {
   async function next(): Promise<readonly Frame[]> {
     try {
       while (!over) {
-        const bytes = await quiet.read()
+        let bytes: Uint8Array | null = null
+        quiet.wait()
+        try {
+          bytes = await incoming.read()
+        } catch (thrown) {
+          // That the connection breaks behind the answer, or because of its silence, is an end like others.
+          if (quiet.fired === null && !completion.complete) throw thrown
+        } finally {
+          quiet.rest()
+        }
         const frames: Frame[] = []
         if (bytes === null) end(frames)
         else for (const event of eventsOf(bytes)) apply(event, frames)
@@ -128,7 +136,7 @@ export function readUpstream(options: {
     over = true
     draining = true
     quiet.stop()
-    const disarm = clock.after(AFTER_FINISH_MS, incoming.close)
+    const disarm = clock.after(AFTER_FINISH_MS, () => incoming.close())
     const end = () => {
       disarm()
       incoming.close()
@@ -151,108 +159,6 @@ export function readUpstream(options: {
   }
 
   return { next, close }
-}
-
-/** Watches the silence of one stream with one timer for all its reads. Before the first content the first-token clock
- * is the one that counts: a server may send its headers at once and then read a long prompt. */
-function createQuietWatch(options: {
-  readonly clock: Clock
-  readonly idleMs: number
-  readonly incoming: Incoming
-  /** Whether the answer is there: that the connection breaks behind it does no harm. */
-  readonly isWhole: () => boolean
-}) {
-  const { clock, idleMs, incoming } = options
-  let limitMs = idleMs
-  let begun = false
-  let readStartedAt = 0
-  let fired: GatewayError | null = null
-  let disarm: (() => void) | null = null
-
-  function arm(ms: number): void {
-    disarm = clock.after(ms, () => {
-      const waited = readStartedAt === 0 ? 0 : clock.now() - readStartedAt
-      if (waited < limitMs) return arm(limitMs - waited)
-      fired = new GatewayError('upstream_idle_timeout', 'The model server fell silent in the middle of its answer.')
-      incoming.close()
-    })
-  }
-
-  return {
-    get fired() {
-      return fired
-    },
-    get begun() {
-      return begun
-    },
-    async read(): Promise<Uint8Array | null> {
-      readStartedAt = clock.now()
-      if (begun && disarm === null) arm(limitMs)
-      try {
-        return await incoming.read()
-      } catch (thrown) {
-        if (fired === null && !options.isWhole()) throw thrown
-        return null
-      } finally {
-        readStartedAt = 0
-      }
-    },
-    begin(): void {
-      begun = true
-    },
-    /** From now on only a short silence is borne: the answer is there. */
-    shorten(): void {
-      if (limitMs === AFTER_FINISH_MS) return
-      limitMs = Math.min(limitMs, AFTER_FINISH_MS)
-      disarm?.()
-      arm(limitMs)
-    },
-    stop(): void {
-      disarm?.()
-    },
-  }
-}
-
-/** Judges from the frames whether an answer is whole. */
-function createCompletion(expected: number) {
-  const open = new Set<number>()
-  const closed = new Set<number>()
-  let done = false
-  let counted = false
-  return {
-    see(frame: DataFrame): void {
-      if (frame.usage !== null) counted = true
-      if (frame.kind === 'usage') return
-      for (const choice of frame.chunk.choices ?? []) {
-        const index = choice.index ?? 0
-        if (choice.finish_reason) {
-          open.delete(index)
-          closed.add(index)
-        } else if (!closed.has(index)) open.add(index)
-      }
-    },
-    done(): void {
-      done = true
-    },
-    /** Every choice that was asked for has finished, or the server says that this is all. */
-    get complete(): boolean {
-      return done || closed.size >= expected
-    },
-    /** No choice that began is unfinished: enough when the connection has closed. */
-    get settled(): boolean {
-      return closed.size > 0 && open.size === 0
-    },
-    /** Nothing more is to come. */
-    get last(): boolean {
-      return done || (counted && closed.size >= expected)
-    },
-  }
-}
-
-function expectedChoices(body: JsonObject): number {
-  const n = typeof body.n === 'number' && body.n > 1 ? body.n : 1
-  const prompts = Array.isArray(body.prompt) && typeof body.prompt[0] !== 'number' ? body.prompt.length : 1
-  return n * Math.max(1, prompts)
 }
 
 function createSplitter(framing: Provider['framing']): { push(text: string): StreamEvent[]; end(): StreamEvent[] } {

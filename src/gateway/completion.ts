@@ -1,0 +1,53 @@
+import type { DataFrame } from '#core/frame.ts'
+import type { JsonObject } from '#lib/json.ts'
+
+/** Judges from the frames of a stream whether its answer is whole; a class, because each frame asks it. */
+export class Completion {
+  private readonly expected: number
+  private readonly open = new Set<number>()
+  private readonly closed = new Set<number>()
+  private said = false
+  private counted = false
+
+  constructor(body: JsonObject) {
+    this.expected = expectedChoices(body)
+  }
+
+  see(frame: DataFrame): void {
+    if (frame.usage !== null) this.counted = true
+    if (frame.kind === 'usage') return
+    for (const choice of frame.chunk.choices ?? []) {
+      const index = choice.index ?? 0
+      if (choice.finish_reason) {
+        this.open.delete(index)
+        this.closed.add(index)
+      } else if (!this.closed.has(index)) this.open.add(index)
+    }
+  }
+
+  /** The server says that this is all. */
+  done(): void {
+    this.said = true
+  }
+
+  /** Every choice that was asked for has finished, or the server says that this is all. */
+  get complete(): boolean {
+    return this.said || this.closed.size >= this.expected
+  }
+
+  /** No choice that began is unfinished: enough when the connection has closed. */
+  get settled(): boolean {
+    return this.closed.size > 0 && this.open.size === 0
+  }
+
+  /** Nothing more is to come. */
+  get last(): boolean {
+    return this.said || (this.counted && this.closed.size >= this.expected)
+  }
+}
+
+function expectedChoices(body: JsonObject): number {
+  const n = typeof body.n === 'number' && body.n > 1 ? body.n : 1
+  const prompts = Array.isArray(body.prompt) && typeof body.prompt[0] !== 'number' ? body.prompt.length : 1
+  return n * Math.max(1, prompts)
+}

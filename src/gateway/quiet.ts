@@ -1,0 +1,61 @@
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+
+/** How long an upstream may stay open after its last choice has finished, in milliseconds. */
+export const AFTER_FINISH_MS = 1000
+
+/** Watches the silence of one stream with one timer for all its reads. Before the first content the first-token clock
+ * is the one that counts: a server may send its headers at once and then read a long prompt. */
+export class QuietWatch {
+  /** Why the stream was closed, once it was silent for too long. */
+  fired: GatewayError | null = null
+  /** Whether content has come. */
+  begun = false
+  private readonly clock: Clock
+  private readonly close: () => void
+  private limitMs: number
+  private waitingSince = 0
+  private disarm: (() => void) | null = null
+
+  /** @param close Ends the stream that has fallen silent. */
+  constructor(clock: Clock, idleMs: number, close: () => void) {
+    this.clock = clock
+    this.limitMs = idleMs
+    this.close = close
+  }
+
+  /** A read begins. */
+  wait(): void {
+    this.waitingSince = this.clock.now()
+    if (this.begun && this.disarm === null) this.arm(this.limitMs)
+  }
+
+  /** It is over. */
+  rest(): void {
+    this.waitingSince = 0
+  }
+
+  /** From now on only a short silence is borne: the answer is there. */
+  shorten(): void {
+    if (this.limitMs === AFTER_FINISH_MS) return
+    this.limitMs = Math.min(this.limitMs, AFTER_FINISH_MS)
+    this.disarm?.()
+    this.arm(this.limitMs)
+  }
+
+  stop(): void {
+    this.disarm?.()
+  }
+
+  private arm(ms: number): void {
+    this.disarm = this.clock.after(ms, () => {
+      const waited = this.waitingSince === 0 ? 0 : this.clock.now() - this.waitingSince
+      if (waited < this.limitMs) return this.arm(this.limitMs - waited)
+      this.fired = new GatewayError(
+        'upstream_idle_timeout',
+        'The model server fell silent in the middle of its answer.',
+      )
+      this.close()
+    })
+  }
+}
