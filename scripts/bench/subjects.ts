@@ -99,7 +99,6 @@ function startGateway(port: number, bench: Bench, { runtimeArguments = [], every
   const command = [process.execPath, ...runtimeArguments, 'src/cli/main.ts', 'start', '--config', config]
   return start([...command, '--port', String(port)], {
     cwd: root,
-    env: manyRequests,
     log: join(bench.folder, 'gateway.log'),
   })
 }

@@ -30,7 +30,6 @@ export async function startSoakGateway(ports: readonly number[]): Promise<SoakGa
   const child = start([process.execPath, MAIN, 'start', '--port', String(port), '--config', file], {
     cwd: folder,
     log: join(folder, 'output.txt'),
-    env: { BUN_CONFIG_MAX_HTTP_REQUESTS: '65535' },
   })
   const url = `http://127.0.0.1:${port}`
   const stop = async () => {

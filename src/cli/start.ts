@@ -10,16 +10,11 @@ import { type Options, parseOptions, type Settled, settle } from './options.ts'
 import { EXIT, fail } from './output.ts'
 import { write } from './sink.ts'
 
-/** The runtime's own cap on requests in flight is read once, when it starts. */
-const CAP = 'BUN_CONFIG_MAX_HTTP_REQUESTS'
-const CAP_LIFTED = '65535'
-const CAP_WANTED = 4096
 /** Settings of the runtime that would send secrets to the log or take the safety off TLS. */
 const REFUSED: Readonly<Record<string, RegExp>> = { BUN_CONFIG_VERBOSE_FETCH: /./, NODE_TLS_REJECT_UNAUTHORIZED: /^0$/ }
 
 /** Starts the gateway and serves until it is told to stop. */
 export async function start(args: readonly string[]): Promise<number> {
-  if (!liftCap()) return fail(`${CAP} is too low: unset it, or set it to ${CAP_LIFTED}`, EXIT.config)
   for (const [name, bad] of Object.entries(REFUSED)) {
     if (bad.test(process.env[name] ?? ''))
       return fail(`${name} is set; unset it: it is not safe for a gateway`, EXIT.config)
@@ -79,19 +74,6 @@ async function run(options: Options, settled: Settled): Promise<number> {
     for (const line of report === null ? [] : reportLines(report)) console.error(line)
   })
   return EXIT.ok
-}
-
-/** Restarts the process in place when the cap was not lifted; `false` when somebody has set it too low. */
-function liftCap(): boolean {
-  const set = process.env[CAP]
-  if (set !== undefined) return Number(set) >= CAP_WANTED
-  const execve = process.execve
-  if (execve === undefined) return false
-  execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
-    ...process.env,
-    [CAP]: CAP_LIFTED,
-  } as Record<string, string>)
-  return true
 }
 
 function portAdvice({ port, nextFree }: PortTaken): string {

@@ -1,5 +1,5 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { VERSION } from '#src/version.ts'
@@ -160,24 +160,12 @@ describe('start', () => {
   test.each([
     ['BUN_CONFIG_VERBOSE_FETCH', 'curl'],
     ['NODE_TLS_REJECT_UNAUTHORIZED', '0'],
-    ['BUN_CONFIG_MAX_HTTP_REQUESTS', '256'],
   ])('refuses %s=%s', async (name, value) => {
     await using child = await run(['start', '--port', '0'], { env: { [name]: value } })
 
     expect(await child.exited).toBe(78)
     expect(child.err()).toContain(name)
   })
-
-  test.skipIf(process.platform !== 'linux')(
-    'lifts the cap on requests in flight and stays the same process',
-    async () => {
-      await using child = await start(DEMO)
-
-      const environment = await readFile(`/proc/${child.pid}/environ`, 'utf8')
-
-      expect(environment.split('\0')).toContain('BUN_CONFIG_MAX_HTTP_REQUESTS=65535')
-    },
-  )
 
   test('reads an environment file, under the real environment and over nothing', async () => {
     const files = {
