@@ -22,7 +22,7 @@ import { createCredentials } from '#policies/credentials.ts'
 import { failover } from '#policies/failover.ts'
 import { createHedges } from '#policies/hedge.ts'
 import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
-import { PROVIDERS } from '#providers/index.ts'
+import { PASSED_HEADERS, PROVIDERS } from '#providers/index.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createStates } from '#registry/states.ts'
@@ -180,6 +180,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       exhausted: () => isExhausted(pressure()),
     },
     run,
+    passedHeaders: PASSED_HEADERS,
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
     process: processView(clock),

@@ -28,4 +28,6 @@ export interface Call {
   readonly priority: Priority
   /** Forwarded to the server, when it came with a valid one. */
   readonly traceparent: string | null
+  /** Headers of the caller that some dialect passes on, by their names in lower case; absent when there are none. */
+  readonly headers?: Readonly<Record<string, string>>
 }

@@ -1,7 +1,5 @@
 import type { Call, Endpoint, PatchableText } from '#core/call.ts'
-import type { Caller } from '#core/caller.ts'
 import { type Detail, GatewayError } from '#core/errors.ts'
-import type { Priority } from '#core/priority.ts'
 import { isDeeperThan, isObject, type JsonObject, parseJson, textIsDeeperThan, topLevelMembers } from '#lib/json.ts'
 
 const DEPTH_MAX = 64
@@ -40,7 +38,7 @@ type Check = (body: JsonObject) => Detail | null
 export function parseCall(
   endpoint: Endpoint,
   text: string,
-  from: { readonly caller: Caller; readonly priority: Priority; readonly traceparent: string | null },
+  from: Pick<Call, 'caller' | 'priority' | 'traceparent' | 'headers'>,
 ): Call {
   const body = parseBody(text)
   const details = problemsOf(endpoint, body)
@@ -60,6 +58,7 @@ export function parseCall(
     caller: from.caller,
     priority: from.priority,
     traceparent: from.traceparent,
+    headers: from.headers,
   }
 }
 

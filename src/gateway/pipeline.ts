@@ -25,6 +25,8 @@ export interface ModelRequest {
   readonly record: RequestRecord
   readonly scope: Scope
   readonly wishes: Wishes
+  /** The caller's headers that some dialect passes on. */
+  readonly headers?: Call['headers']
   /** Called once when a streamed answer is over; a plain one is over when the pipeline returns. */
   readonly onStreamEnd: () => void
 }
@@ -61,9 +63,14 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
   return async request => {
     const { record, scope, wishes } = request
     const own = wishes.timeoutMs === null ? scope : scope.child({ within: wishes.timeoutMs })
-    const { caller } = request
+    const { caller, headers } = request
     const priority = priorityOf(caller, wishes)
-    const call = parseCall(request.endpoint, request.text, { caller, priority, traceparent: record.traceparent })
+    const call = parseCall(request.endpoint, request.text, {
+      caller,
+      priority,
+      traceparent: record.traceparent,
+      headers,
+    })
     record.stream = call.stream
     const settle = once((error: GatewayError | null) => {
       settleCall(record, call, error, deps.clock)

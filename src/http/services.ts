@@ -32,6 +32,8 @@ export interface Services {
   /** Whether the process has room for a new call, and for requests at all. */
   readonly load: { refusal(priority: Priority): GatewayError | null; exhausted(): boolean }
   readonly run: (request: ModelRequest) => Promise<Answer>
+  /** Names of the callers' headers that are passed on to model servers. */
+  readonly passedHeaders: readonly string[]
   readonly fleet: () => FleetView
   readonly metrics: { render(): Promise<string>; readonly contentType: string }
   readonly process: ProcessView

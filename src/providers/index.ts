@@ -8,3 +8,8 @@ import type { Provider } from './provider.ts'
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
   [openai, openaiCompatible, ollama, demo].map(provider => [provider.name, provider]),
 )
+
+/** The headers of callers that some dialect passes on. */
+export const PASSED_HEADERS: readonly string[] = [
+  ...new Set([...PROVIDERS.values()].flatMap(provider => provider.headers ?? [])),
+]

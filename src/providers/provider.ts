@@ -55,6 +55,8 @@ export interface Provider {
   readonly name: string
   readonly framing: 'sse' | 'ndjson'
   readonly endpoints: ReadonlySet<Endpoint>
+  /** Names of the caller's headers that go upstream, in lower case; none when absent. */
+  readonly headers?: readonly string[]
   /** What becomes of each parameter; the support matrix in the documentation is made of it. */
   readonly parameters?: Parameters
   /** Where it lives when the configuration names no address; `null` when it must. */

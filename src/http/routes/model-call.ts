@@ -3,7 +3,7 @@ import type { Endpoint } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { isPriority, PRIORITIES, type Priority } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { priorityOf, type Wishes } from '#gateway/pipeline.ts'
+import { type ModelRequest, priorityOf, type Wishes } from '#gateway/pipeline.ts'
 import { parseTraceparent } from '#lib/traceparent.ts'
 import { bearNoSilence, bearSilence } from '../active.ts'
 import { readBody } from '../body.ts'
@@ -39,6 +39,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         record,
         scope,
         wishes,
+        headers: passedOf(request.headers, services.passedHeaders),
         onStreamEnd: () => endStream(exchange, services),
       })
       tellServer(exchange, live, services.clock.now())
@@ -79,6 +80,18 @@ function endStream(exchange: Exchange, services: Services): void {
   const handedOver = exchange.streaming && exchange.record.status !== 0
   exchange.streaming = false
   if (handedOver) settled(exchange, services)
+}
+
+/** The headers that are passed on; most requests have none. */
+function passedOf(headers: Headers, names: readonly string[]): ModelRequest['headers'] {
+  let passed: Record<string, string> | undefined
+  for (const name of names) {
+    const value = headers.get(name)
+    if (value === null) continue
+    passed ??= {}
+    passed[name] = value
+  }
+  return passed
 }
 
 const NO_WISHES: Wishes = { server: null, strategy: null, timeoutMs: null, maxAttempts: null, priority: null }
