@@ -31,7 +31,6 @@ const compatible: readonly (readonly [variable: string, id: string, baseUrl: str
 ]
 
 const notBuilt: readonly (readonly [provider: string, ...variables: string[]])[] = [
-  ['Anthropic', 'ANTHROPIC_API_KEY'],
   ['Gemini', 'GEMINI_API_KEY', 'GOOGLE_API_KEY'],
   ['DeepSeek', 'DEEPSEEK_API_KEY'],
   ['Azure OpenAI', 'AZURE_OPENAI_API_KEY'],
@@ -40,7 +39,7 @@ const notBuilt: readonly (readonly [provider: string, ...variables: string[]])[]
 /** Finds the providers whose own variables are set, for a gateway that has nothing configured. */
 export function providersFromEnv(env: Environment): ProvidersFromEnv {
   const warnings: string[] = []
-  const openai = openaiServer(env, warnings)
+  const own = [openaiServer(env, warnings), anthropicServer(env, warnings)].filter(server => server !== null)
   const others = compatible.flatMap(([variable, id, base_url]) => {
     const key = readVariable(env, variable)
     return key === null ? [] : [parseServer({ id, kind: 'openai_compatible', base_url, api_key: key })]
@@ -50,7 +49,7 @@ export function providersFromEnv(env: Environment): ProvidersFromEnv {
     return variable === undefined ? [] : [{ variable, provider }]
   })
   const ollama = ollamaAddress(readVariable(env, 'OLLAMA_HOST'))
-  return { found: openai ? [openai, ...others] : others, pending, ollama, warnings }
+  return { found: [...own, ...others], pending, ollama, warnings }
 }
 
 function openaiServer(env: Environment, warnings: string[]): ServerConfig | null {
@@ -65,6 +64,17 @@ function openaiServer(env: Environment, warnings: string[]): ServerConfig | null
     return parseServer({ id: 'openai', kind: 'openai', base_url: address, api_key: key, headers: accountHeaders(env) })
   // Local servers are used through the SDK of OpenAI with an address and no key.
   return address === null ? null : parseServer({ id: 'openai', kind: 'openai_compatible', base_url: address })
+}
+
+function anthropicServer(env: Environment, warnings: string[]): ServerConfig | null {
+  const key = readVariable(env, 'ANTHROPIC_API_KEY')
+  const address = readVariable(env, 'ANTHROPIC_BASE_URL')
+  if (key === null) return null
+  if (address !== null && !isPlainHttpUrl(address)) {
+    warnings.push('environment  ANTHROPIC_BASE_URL: ignored together with ANTHROPIC_API_KEY, it is no http address')
+    return null
+  }
+  return parseServer({ id: 'anthropic', kind: 'anthropic', base_url: address, api_key: key })
 }
 
 function accountHeaders(env: Environment): Record<string, string> {

@@ -1,3 +1,4 @@
+import { anthropic } from './anthropic/index.ts'
 import { demo } from './demo/index.ts'
 import { ollama } from './ollama/index.ts'
 import { openai } from './openai/index.ts'
@@ -6,7 +7,7 @@ import type { Provider } from './provider.ts'
 
 /** Every dialect, by the `kind` of a server. A new provider is a folder and a line here. */
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
-  [openai, openaiCompatible, ollama, demo].map(provider => [provider.name, provider]),
+  [openai, openaiCompatible, ollama, anthropic, demo].map(provider => [provider.name, provider]),
 )
 
 /** The headers of callers that some dialect passes on. */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { message, toolCall } from './messages.ts'
+import { message, reasoningDetails, toolCall } from './messages.ts'
 import { routing, sampling } from './sampling.ts'
 import { responseFormat, tool, toolChoice } from './tools.ts'
 import { usage } from './usage.ts'
@@ -41,6 +41,7 @@ const answer = z.looseObject({
   content: z.string().nullable().describe('The text; null when the model only calls tools.'),
   refusal: z.string().nullish().describe('Why the model refused, when it did.'),
   reasoning_content: z.string().nullish().describe('What the model thought, from servers that tell.'),
+  reasoning_details: reasoningDetails.describe('The same with its signatures, from servers that want it back.'),
   tool_calls: z.array(toolCall).optional().describe('The calls that the model asks for.'),
 })
 
@@ -87,6 +88,7 @@ const delta = z.looseObject({
   content: z.string().nullish().describe('The next piece of the text.'),
   refusal: z.string().nullish().describe('The next piece of a refusal.'),
   reasoning_content: z.string().nullish().describe('The next piece of what the model thought.'),
+  reasoning_details: reasoningDetails.describe('All thoughts with their signatures, once, before the finish.'),
   tool_calls: z.array(toolCallDelta).optional().describe('The next pieces of tool calls.'),
 })
 

@@ -78,12 +78,16 @@ const userMessage = z
   .looseObject({ role: z.literal('user'), content: userContent, name })
   .meta({ id: 'UserMessage', description: 'What the user says.' })
 
+/** Thoughts of an earlier answer, as they came. */
+export const reasoningDetails = z.array(z.looseObject({ type: z.string() })).optional()
+
 const assistantMessage = z
   .looseObject({
     role: z.literal('assistant'),
     content: textContent.nullish().describe('What the model said; may be null beside `tool_calls`.'),
     refusal: z.string().nullish().describe('The refusal of the model, when it refused.'),
     tool_calls: z.array(toolCall).optional().describe('The calls that it asked for.'),
+    reasoning_details: reasoningDetails.describe('Its thoughts as they came: some models go on from them.'),
     name,
   })
   .meta({ id: 'AssistantMessage', description: 'An earlier answer of the model.' })

@@ -37,6 +37,22 @@ test('sends a key nowhere else when its address is wrong', () => {
   expect(warnings.join()).not.toContain('canary')
 })
 
+test('finds Anthropic, also at another address', () => {
+  const { found } = providersFromEnv({ ANTHROPIC_API_KEY: 'sk-ant' })
+  const elsewhere = providersFromEnv({ ANTHROPIC_API_KEY: 'sk-ant', ANTHROPIC_BASE_URL: 'http://127.0.0.1:4000' })
+
+  expect(found).toMatchObject([{ id: 'anthropic', kind: 'anthropic', base_url: null, api_keys: ['sk-ant'] }])
+  expect(elsewhere.found).toMatchObject([{ kind: 'anthropic', base_url: 'http://127.0.0.1:4000' }])
+})
+
+test('sends the key of Anthropic nowhere else when its address is wrong', () => {
+  const { found, warnings } = providersFromEnv({ ANTHROPIC_API_KEY: 'canary', ANTHROPIC_BASE_URL: 'localhost' })
+
+  expect(found).toEqual([])
+  expect(warnings).toHaveLength(1)
+  expect(warnings.join()).not.toContain('canary')
+})
+
 test('finds the providers that speak like OpenAI', () => {
   const { found } = providersFromEnv({ GROQ_API_KEY: 'g', MISTRAL_API_KEY: 'm', OPENROUTER_API_KEY: 'o' })
 
@@ -49,7 +65,6 @@ test('finds the providers that speak like OpenAI', () => {
 
 test('tells of keys whose dialect is not spoken yet, once each', () => {
   const { found, pending } = providersFromEnv({
-    ANTHROPIC_API_KEY: 'a',
     GEMINI_API_KEY: 'b',
     GOOGLE_API_KEY: 'c',
     DEEPSEEK_API_KEY: 'd',
@@ -57,7 +72,6 @@ test('tells of keys whose dialect is not spoken yet, once each', () => {
 
   expect(found).toEqual([])
   expect(pending).toEqual([
-    { variable: 'ANTHROPIC_API_KEY', provider: 'Anthropic' },
     { variable: 'GEMINI_API_KEY', provider: 'Gemini' },
     { variable: 'DEEPSEEK_API_KEY', provider: 'DeepSeek' },
   ])

@@ -88,7 +88,7 @@ describe('the kind of a server', () => {
   test('that is known and not built is left out with a warning', () => {
     const config = configFrom({
       servers: [
-        { id: 'cloud', kind: 'anthropic', api_key: 'k' },
+        { id: 'cloud', kind: 'deepseek', api_key: 'k' },
         { id: 'local', kind: 'ollama' },
       ],
       models: { a: { targets: [{ server: 'cloud' }, { server: 'local' }] } },
@@ -98,7 +98,7 @@ describe('the kind of a server', () => {
 
     expect(declaration.servers.map(server => server.id)).toEqual(['local'])
     expect(declaration.models[0]?.targets.map(target => target.server)).toEqual(['local'])
-    expect(warnings).toEqual([expect.stringMatching(/^servers\.cloud: the kind "anthropic" is not built yet/)])
+    expect(warnings).toEqual([expect.stringMatching(/^servers\.cloud: the kind "deepseek" is not built yet/)])
   })
 
   test('that nobody knows is an error that names the nearest', async () => {

@@ -462,13 +462,13 @@ describe('with nothing configured', () => {
     await using child = await start(null, {
       OPENAI_API_KEY: 'sk-of-the-environment',
       OPENAI_BASE_URL: `${upstream.url}/v1`,
-      ANTHROPIC_API_KEY: 'sk-ant',
+      DEEPSEEK_API_KEY: 'sk-deep',
     })
 
     const answer = await ask(child.url, 'gpt-b')
 
     expect(child.err()).toMatch(/key +openai \(openai\) at http:\S+: 2 models: gpt-a, gpt-b/)
-    expect(child.err()).toContain('ANTHROPIC_API_KEY is set, but the dialect of Anthropic is not built yet')
+    expect(child.err()).toContain('DEEPSEEK_API_KEY is set, but the dialect of DeepSeek is not built yet')
     expect(child.err()).not.toContain('sk-')
     expect(await modelsOf(child.url)).toEqual(expect.arrayContaining(['citadel-demo', 'gpt-a', 'gpt-b']))
     expect(answer.status).toBe(200)

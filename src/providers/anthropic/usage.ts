@@ -1,0 +1,46 @@
+import type { Usage } from '#core/usage.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+
+/** A count as the gateway reads it, and as OpenAI writes it. */
+export interface AnthropicCount {
+  readonly usage: Usage
+  readonly raw: JsonObject
+}
+
+/** Reads the counts of an answer. Its `input_tokens` hold neither what came from the prompt cache nor what went into it;
+ * OpenAI's `prompt_tokens` hold both.
+ *
+ * @returns `null` when there are none. */
+export function fromAnthropicUsage(given: JsonValue): AnthropicCount | null {
+  if (!isObject(given)) return null
+  const input = count(given.input_tokens)
+  const cacheRead = count(given.cache_read_input_tokens)
+  const cacheWrite = count(given.cache_creation_input_tokens)
+  const output = count(given.output_tokens)
+  const prompt = input + cacheRead + cacheWrite
+  if (prompt + output === 0) return null
+  const details = isObject(given.output_tokens_details) ? given.output_tokens_details : {}
+  const reasoning = Math.min(count(details.thinking_tokens), output)
+  return {
+    usage: { input, cacheRead, cacheWrite, output, reasoning, estimated: false },
+    raw: {
+      prompt_tokens: prompt,
+      completion_tokens: output,
+      total_tokens: prompt + output,
+      prompt_tokens_details: { cached_tokens: cacheRead, cache_write_tokens: cacheWrite },
+      completion_tokens_details: { reasoning_tokens: reasoning },
+    },
+  }
+}
+
+/** Joins what the beginning and the end of a stream say. The end's numbers are the whole ones; older servers count only
+ * the output there, and others zero what they do not count. */
+export function mergeUsage(before: JsonObject, now: JsonValue): JsonObject {
+  if (!isObject(now)) return before
+  const said = Object.entries(now).filter(([, value]) => value !== null && value !== 0)
+  return { ...before, ...Object.fromEntries(said) }
+}
+
+function count(value: unknown): number {
+  return typeof value === 'number' && value > 0 ? value : 0
+}
