@@ -17,6 +17,8 @@ import type { ProbeResult } from '#registry/health.ts'
 import { addressOf, composeProblems } from './fleet-config.ts'
 
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
+/** A list that never ends must not be read for ever. */
+const LIST_PAGES_MAX = 20
 const LIST_TIMEOUT_MS = 10_000
 const DEMO = { id: 'demo', kind: 'demo' } as const
 /** Kinds that are only watched, and those whose models answer only when they are named. */
@@ -152,9 +154,17 @@ async function probe(server: Server, signal: AbortSignal, clock: Clock, ask: Ask
 async function list(server: Server, ask: Ask): Promise<readonly ListedModel[]> {
   const provider = PROVIDERS.get(server.kind)
   if (provider === undefined) return []
-  const { status, body } = await ask(provider.catalog.list(server, server.secrets[0] ?? null), LIST_TIMEOUT_MS)
-  if (status < 200 || status > 299) throw new Error(`the list of models answers HTTP ${status}`)
-  return provider.catalog.decodeList(body)
+  const { catalog } = provider
+  const secret = server.secrets[0] ?? null
+  const models: ListedModel[] = []
+  let question: Outgoing | null = catalog.list(server, secret)
+  for (let page = 0; question !== null && page < LIST_PAGES_MAX; page++) {
+    const { status, body } = await ask(question, LIST_TIMEOUT_MS)
+    if (status < 200 || status > 299) throw new Error(`the list of models answers HTTP ${status}`)
+    models.push(...catalog.decodeList(body))
+    question = catalog.next?.(server, secret, body) ?? null
+  }
+  return models
 }
 
 function reasonOf(error: GatewayError): string {

@@ -1,4 +1,5 @@
 import { demo } from './demo/index.ts'
+import { gemini } from './gemini/index.ts'
 import { ollama } from './ollama/index.ts'
 import { openai } from './openai/index.ts'
 import { openaiCompatible } from './openai_compatible/index.ts'
@@ -6,5 +7,5 @@ import type { Provider } from './provider.ts'
 
 /** Every dialect, by the `kind` of a server. A new provider is a folder and a line here. */
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
-  [openai, openaiCompatible, ollama, demo].map(provider => [provider.name, provider]),
+  [openai, openaiCompatible, ollama, gemini, demo].map(provider => [provider.name, provider]),
 )

@@ -44,6 +44,8 @@ export interface Catalog {
   /** Paths to probe in this order; the first that is not 404 counts. */
   probes(server: Server): readonly Outgoing[]
   list(server: Server, secret: string | null): Outgoing
+  /** What asks for the page behind this one; `null` when it was the last. Absent where lists come whole. */
+  next?(server: Server, secret: string | null, body: string): Outgoing | null
   /** @throws when the body is no list of models. */
   decodeList(body: string): readonly ListedModel[]
 }
