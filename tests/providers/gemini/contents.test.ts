@@ -176,6 +176,24 @@ describe('tool calls', () => {
     ])
   })
 
+  test('of several rounds keep their answers apart', () => {
+    const round = (id: string) => [
+      { role: 'assistant', content: null, tool_calls: [calling(id, 'f')] },
+      { role: 'tool', tool_call_id: id, content: id },
+    ]
+
+    const { contents } = convert([...round('c1'), ...round('c2')])
+
+    expect(
+      contents.map((content: { role: string; parts: JsonObject[] }) => [content.role, content.parts.length]),
+    ).toEqual([
+      ['model', 1],
+      ['user', 1],
+      ['model', 1],
+      ['user', 1],
+    ])
+  })
+
   test.each(['', 'not JSON', '[1]', '"text"'])('arguments that are no object stay objects: %j', given => {
     const call = { id: 'c', type: 'function', function: { name: 'f', arguments: given } }
 

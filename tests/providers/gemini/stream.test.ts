@@ -167,6 +167,7 @@ test('several candidates each begin and end once, and are counted together', () 
   const events = [
     event({ candidates: [candidate(0, 'a'), candidate(1, 'b')], usageMetadata: usage }),
     event({ candidates: [candidate(1, 'B', { finishReason: 'MAX_TOKENS' })], usageMetadata: usage }),
+    event({ candidates: [candidate(1, 'too late')], usageMetadata: usage }),
     event({
       candidates: [candidate(0, 'A', { finishReason: 'STOP' })],
       usageMetadata: { ...usage, candidatesTokenCount: 9 },
@@ -215,6 +216,12 @@ describe('an error', () => {
   ])('%s ends the stream', (_, broken) => {
     expect(errorOf([text('a'), broken, text('b', { finishReason: 'STOP' })])).toBe('provider_rate_limited')
   })
+})
+
+test('an error whose code is none of HTTP is the server’s', () => {
+  expect(errorOf([`data: ${JSON.stringify({ error: { code: 13, message: 'Internal' } })}\r\n\r\n`])).toBe(
+    'upstream_error',
+  )
 })
 
 test('what is no JSON, or no object, is skipped', () => {
