@@ -36,7 +36,7 @@ function toResponseFormat(format: JsonValue): JsonObject {
   const [first] = lost
   if (first !== undefined) {
     const place = `response_format.json_schema.schema.${first}`
-    throw refuse(place, `${place} of a schema`, 'leave it out and check the answer yourself')
+    throw refuse(place, `${first} in a schema`, 'leave it out and check the answer yourself')
   }
   return { responseMimeType: 'application/json', responseJsonSchema: schema }
 }

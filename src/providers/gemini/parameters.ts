@@ -42,7 +42,7 @@ export const parameters = {
     response_format: converted('a schema with what Gemini cannot express is refused', 'responseJsonSchema'),
     reasoning_effort: converted('a level from Gemini 3 on, a budget for 2.5, dropped before', 'thinkingConfig'),
     extra_body: converted('google.thinking_config, google.cached_content and google.safety_settings'),
-    modalities: refused('anything but text'),
+    modalities: refused('ask for text'),
     audio: refused('ask for text'),
     functions: refused('use tools'),
     function_call: refused('use tool_choice'),
@@ -115,7 +115,7 @@ export function droppedOf({ body, endpoint }: Call): readonly string[] {
   for (const name in body) {
     if (OWN_FIELDS.has(name) || !isAsked(body, name)) continue
     const { treatment, note } = table?.get(name) ?? dropped
-    if (treatment === 'refused') throw refuse(name, `this ${name}`, note ?? 'leave it out')
+    if (treatment === 'refused') throw refuse(name, `the parameter ${name}`, note ?? 'leave it out')
     if (treatment === 'dropped') left.push(name)
   }
   return left
