@@ -227,6 +227,8 @@ test('the models of all pages are offered, by their short names', async () => {
     servers: [{ id: 'g', kind: 'gemini', base_url: server.url, api_key: 'k' }],
   })
 
+  await gateway.gateway.found
+  await gateway.gateway.later
   const { data } = await new OpenAI({ apiKey: 'x', baseURL: `${gateway.url}/v1` }).models.list()
 
   expect(data.map(({ id }) => id)).toEqual(['gemini-a', 'gemini-embed'])
