@@ -194,7 +194,32 @@ test('embeddings come as the clients ask for them', async () => {
   expect(at.calls.map(each => each.path)).toEqual(Array(2).fill('/v1beta/models/test-model:batchEmbedContents'))
 })
 
-test('a key that Google answers with 400 makes way for the next', async () => {
+test.skipIf(sharedDir() === null)('a recorded vector comes whole, although it travels as base64', async () => {
+  const recorded = recordedCase('gemini/embed-batch-dimensions')
+  await using at = await start(playRecorded(recorded))
+
+  const { data, usage } = await at.client.embeddings.create({ model: 'chat', input: 'Hello, world!', dimensions: 768 })
+
+  const { embeddings } = recorded.body as { readonly embeddings: readonly { readonly values: readonly number[] }[] }
+  expect(data[0]?.embedding).toEqual(Array.from(Float32Array.from(embeddings[0]?.values ?? [])))
+  expect(usage.prompt_tokens).toBe(4)
+  expect(at.sent(0)).toMatchObject({ requests: [{ outputDimensionality: 768 }] })
+})
+
+test.skipIf(sharedDir() === null)(
+  'a spent quota of the minute is told with the wait that Google asks for',
+  async () => {
+    await using at = await start(playRecorded(recordedCase('gemini/error-429-quota')))
+
+    const response = await at.ask()
+
+    expect(response.status).toBe(429)
+    expect(Number(response.headers.get('retry-after'))).toBeWithin(40, 49)
+    expect(await response.json()).toMatchObject({ error: { code: 'provider_rate_limited' } })
+  },
+)
+
+test.skipIf(sharedDir() === null)('a key that Google answers with 400 makes way for the next', async () => {
   const bad = recordedCase('gemini/error-400-api-key')
   const good = json(200, { candidates: [{ content: { parts: [{ text: 'a' }] }, finishReason: 'STOP' }], usageMetadata })
   await using at = await start(request => (request.headers['x-goog-api-key'] === 'key-1' ? playRecorded(bad) : good))

@@ -9,24 +9,35 @@ export interface Said {
   readonly text: string
   readonly thoughts: string
   readonly calls: readonly JsonObject[]
-  /** The signature of what was said or thought; that of a call stands with the call. */
-  readonly signature: JsonObject
+  /** What carries the signature of what was said or thought; that of a call stands with the call. */
+  readonly signature: JsonObject | null
 }
 
-/** The head that all chunks of an answer share.
+/** What an answer, or each chunk of it, begins with. */
+export interface Head {
+  readonly id: string
+  readonly object: string
+  readonly created: number
+  readonly model: JsonValue
+  /** The same as JSON, without the brace that closes it. */
+  readonly text: string
+}
+
+/** Makes the head of an answer.
  *
  * @param model The name that was asked for, where the server does not say which model it was.
  * @param text What the answer came as: an id is made from it where the server gives none.
  * @param nowEpochMs When the answer began, where the server does not say. */
-export function toHead(answer: JsonObject, object: string, model: JsonValue, text: string, nowEpochMs: number) {
+export function toHead(answer: JsonObject, object: string, model: JsonValue, text: string, nowEpochMs: number): Head {
   const { responseId: id, createTime, modelVersion } = answer
   const created = Date.parse(String(createTime))
-  return {
+  const head = {
     id: typeof id === 'string' && id !== '' ? id : `chatcmpl-${sha256(text).slice(0, 24)}`,
     object,
     created: Math.floor((created > 0 ? created : nowEpochMs) / 1000),
     model: modelVersion ?? model ?? '',
   }
+  return { ...head, text: JSON.stringify(head).slice(0, -1) }
 }
 
 /** Reads the parts of a content.
@@ -39,7 +50,7 @@ export function fromGeminiContent(content: JsonValue, before: readonly string[],
   const ids = [...before]
   let text = ''
   let thoughts = ''
-  let signature: JsonObject = {}
+  let signature: JsonObject | null = null
   for (const part of parts) {
     if (isObject(part.functionCall)) {
       const call = fromFunctionCall(part, part.functionCall, ids, seed)

@@ -6,11 +6,9 @@ import {
   fromGeminiContent,
   fromGeminiFinishReason,
   fromGeminiLogprobs,
+  type Head,
   type Said,
-  type toHead,
 } from './answer.ts'
-
-export type Head = ReturnType<typeof toHead>
 
 /** What a stream reducer remembers of one candidate. */
 export interface CandidateState {
@@ -27,40 +25,47 @@ const NEW: CandidateState = { ids: [], spoken: false, reason: null, finished: fa
 
 /** Reads what one event brings of a candidate.
  *
- * @param before What is known of it; nothing when it begins. */
+ * @param before What is known of it; nothing when it begins.
+ * @returns What is known now, the same object when that is nothing new, and what the caller is told. */
 export function readCandidate(
   candidate: JsonObject,
   index: number,
   before: CandidateState | undefined,
   head: Head,
 ): readonly [CandidateState, readonly DataFrame[]] {
-  const { ids: earlier, spoken, reason: known } = before ?? NEW
-  const said = fromGeminiContent(candidate.content, earlier, `${head.id}:${index}`)
+  const known = before ?? NEW
+  const said = fromGeminiContent(candidate.content, known.ids, `${head.id}:${index}`)
+  const now = toState(known, said, candidate.finishReason)
   const delta = toDelta(said)
-  const { finishReason: reason } = candidate
-  const ids = said.calls.length > 0 ? [...earlier, ...said.calls.map(call => String(call.id))] : earlier
-  const read = {
-    ids,
-    spoken: spoken || said.text !== '' || ids.length > 0,
-    reason: typeof reason === 'string' ? reason : known,
+  const frames = before === undefined ? [toStart(head, index)] : []
+  if (delta !== null) {
+    const kind = said.text === '' && said.thoughts === '' && said.calls.length === 0 ? 'start' : 'delta'
+    const logprobs = fromGeminiLogprobs(candidate)
+    frames.push(toFrame(kind, head, { index, delta, logprobs, finish_reason: null }))
+  }
+  return [now, frames]
+}
+
+function toState(known: CandidateState, { text, calls }: Said, reason: JsonValue): CandidateState {
+  const spoken = known.spoken || text !== '' || calls.length > 0
+  if (spoken === known.spoken && calls.length === 0 && typeof reason !== 'string') return known
+  return {
+    ids: [...known.ids, ...calls.map(call => String(call.id))],
+    spoken,
+    reason: typeof reason === 'string' ? reason : known.reason,
     finished: false,
   }
-  const frames = before === undefined ? [toStart(head, index)] : []
-  if (delta === null) return [read, frames]
-  const kind = said.text === '' && said.thoughts === '' && said.calls.length === 0 ? 'start' : 'delta'
-  const logprobs = fromGeminiLogprobs(candidate)
-  return [read, [...frames, toFrame(kind, head, { index, delta, logprobs, finish_reason: null })]]
 }
 
 /** `null` for an event that says nothing, as the last one often does. */
 function toDelta({ text, thoughts, calls, signature }: Said): JsonObject | null {
-  const delta: JsonObject = {
-    ...(thoughts !== '' && { reasoning_content: thoughts }),
-    ...(text !== '' && { content: text }),
-    ...(calls.length > 0 && { tool_calls: calls }),
-    ...signature,
-  }
-  return Object.keys(delta).length === 0 ? null : delta
+  const delta: Record<string, JsonValue> = {}
+  if (thoughts !== '') delta.reasoning_content = thoughts
+  if (text !== '') delta.content = text
+  if (calls.length > 0) delta.tool_calls = calls
+  if (signature !== null) Object.assign(delta, signature)
+  else if (thoughts === '' && text === '' && calls.length === 0) return null
+  return delta
 }
 
 function toStart(head: Head, index: number): DataFrame {
@@ -88,7 +93,10 @@ export function toBlocked(head: Head, refusal: JsonValue): readonly DataFrame[] 
   return [start, toFrame('delta', head, { index: 0, delta: { refusal }, finish_reason: null }), finish]
 }
 
+// Every piece of an answer passes here: the head is written once, and no object is copied.
 function toFrame(kind: DataFrame['kind'], head: Head, choice: JsonObject): DataFrame {
-  const chunk = { ...head, choices: [choice] }
-  return { kind, text: writeSse(JSON.stringify(chunk)), chunk: chunk as Chunk, usage: null }
+  const { id, object, created, model } = head
+  const chunk = { id, object, created, model, choices: [choice] }
+  const text = writeSse(`${head.text},"choices":[${JSON.stringify(choice)}]}`)
+  return { kind, text, chunk: chunk as Chunk, usage: null }
 }

@@ -21,7 +21,7 @@ export function fromGeminiResponse(
   if (error !== null) return fromGeminiErrorBody(error)
   if (!isObject(answer)) return invalidAnswer(`no JSON object: ${body.slice(0, 200)}`)
   if (call.endpoint === 'embeddings') return fromGeminiEmbeddings(call, answer)
-  const head = toHead(answer, 'chat.completion', call.body.model, body, nowEpochMs)
+  const { text: _, ...head } = toHead(answer, 'chat.completion', call.body.model, body, nowEpochMs)
   const choices = toChoices(answer, head.id)
   if (choices instanceof GatewayError) return choices
   const count = fromGeminiUsage(answer.usageMetadata)

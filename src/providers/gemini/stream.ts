@@ -3,8 +3,8 @@ import type { Chunk, Frame } from '#core/frame.ts'
 import { isObject } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
-import { blockOf, toHead } from './answer.ts'
-import { type CandidateState, type Head, readCandidate, toBlocked, toFinish } from './candidate.ts'
+import { blockOf, type Head, toHead } from './answer.ts'
+import { type CandidateState, readCandidate, toBlocked, toFinish } from './candidate.ts'
 import { fromGeminiErrorBody, geminiErrorIn } from './error.ts'
 import { fromGeminiUsage, type GeminiCount } from './usage.ts'
 
@@ -36,13 +36,14 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
     if (!isObject(chunk)) throw new TypeError('an event that is no object')
     const head = state.head ?? toHead(chunk, 'chat.completion.chunk', model, event.data, nowEpochMs)
     const counted = fromGeminiUsage(chunk.usageMetadata)
-    const next = { ...state, head, count: counted ?? state.count }
-    const list = Array.isArray(chunk.candidates) ? chunk.candidates.filter(isObject) : []
+    const count = counted ?? state.count
+    const list = Array.isArray(chunk.candidates) ? chunk.candidates : []
     const block = list.length === 0 && state.candidates.size === 0 ? blockOf(chunk) : null
-    if (block !== null) return settle(next, toBlocked(head, block.refusal))
-    const candidates = new Map(state.candidates)
+    if (block !== null) return settle({ ...state, head, count }, toBlocked(head, block.refusal))
+    let candidates = state.candidates
     const frames: Frame[] = []
     for (const [at, candidate] of list.entries()) {
+      if (!isObject(candidate)) continue
       const index = typeof candidate.index === 'number' ? candidate.index : at
       const before = candidates.get(index)
       if (before?.finished) continue
@@ -51,10 +52,11 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
       // Servers of 2023 repeat the reason in each event, and do not count: theirs is told at the end of the stream.
       const ends = read.reason !== null && counted !== null
       if (ends) frames.push(toFinish(head, index, read, expected === 1))
-      candidates.set(index, ends ? { ...read, finished: true } : read)
+      if (read !== before) candidates = new Map(candidates).set(index, ends ? { ...read, finished: true } : read)
     }
-    const now = { ...next, candidates }
-    return finishedIn(candidates) >= expected ? settle(now, frames) : [now, frames]
+    const now = { head, candidates, count, done: false }
+    const isOver = candidates !== state.candidates && finishedIn(candidates) >= expected
+    return isOver ? settle(now, frames) : [now, frames]
   }
 
   /** Tells of the candidates that ended without a count. One that never ended was cut. */
@@ -76,8 +78,9 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
 /** Ends the stream, with the count behind everything else. */
 function settle(state: State, frames: readonly Frame[]): Step {
   const done = { ...state, done: true }
-  if (state.count === null || frames.some(frame => frame.kind === 'error')) return [done, frames]
-  const chunk = { ...state.head, choices: [], usage: state.count.raw }
+  if (state.head === null || state.count === null || frames.some(frame => frame.kind === 'error')) return [done, frames]
+  const { text: _, ...head } = state.head
+  const chunk = { ...head, choices: [], usage: state.count.raw }
   const text = writeSse(JSON.stringify(chunk))
   return [done, [...frames, { kind: 'usage', text, chunk: chunk as Chunk, usage: state.count.usage }]]
 }
