@@ -2,6 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import { toArguments } from '../ollama/messages.ts'
 import { refuse } from '../ollama/unsupported.ts'
+import { isMadeToolCallId } from '../openai_compatible/tool-calls.ts'
 import { toGeminiPart } from './media.ts'
 import { signatureOf } from './signature.ts'
 
@@ -15,28 +16,36 @@ interface Conversation {
 }
 
 interface Options {
-  /** Whether the first call of each turn must have a signature. */
-  readonly signsCalls: boolean
+  /** Whether calls have ids and signatures, as they do from the third generation on. Where they have none, Google's
+   * cloud refuses a request with ids. */
+  readonly marksCalls: boolean
   readonly baseUrl: string
+}
+
+/** A tool call that the conversation has had. */
+interface Called {
+  readonly name: JsonValue
+  /** Its place among all calls. */
+  readonly at: number
 }
 
 /** Translates the messages of a chat: instructions apart, roles as Gemini names them, calls and their answers as parts.
  *
- * The answers to parallel calls stand in one content, because Gemini counts them. */
+ * The answers to parallel calls stand in one content and in the order of the calls, because Gemini counts them, and
+ * tells those of one function apart by nothing else where it gave no ids. */
 export function toGeminiContents(messages: JsonValue, options: Options): Conversation {
   const list = Array.isArray(messages) ? messages.filter(isObject) : []
-  const names = new Map<JsonValue, JsonValue>()
+  const called = new Map<JsonValue, Called>()
   const instructions: JsonObject[] = []
   const contents: JsonObject[] = []
-  let answers: JsonObject[] | null = null
+  let answers: Answer[] = []
+  let calls = 0
   for (const [at, message] of list.entries()) {
     const place = `messages.${at}`
     if (message.role === 'tool') {
-      const answer = toAnswer(message, names, place)
-      if (answers === null) {
-        answers = [answer]
-        contents.push({ role: 'user', parts: answers })
-      } else answers.push(answer)
+      if (answers.length > 0) contents.pop()
+      answers = [...answers, toAnswer(message, called, place, options)].toSorted((left, right) => left.at - right.at)
+      contents.push({ role: 'user', parts: answers.map(({ part }) => part) })
       continue
     }
     const parts = toParts(message, place, options)
@@ -44,8 +53,9 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
       instructions.push(...parts)
       continue
     }
-    answers = null
-    for (const call of callsOf(message)) if (isObject(call.function)) names.set(call.id, call.function.name)
+    answers = []
+    for (const call of callsOf(message))
+      if (isObject(call.function)) called.set(call.id, { name: call.function.name, at: calls++ })
     if (parts.length > 0) contents.push({ role: message.role === 'assistant' ? 'model' : 'user', parts })
   }
   // Gemini wants a content: instructions alone are then what the user says.
@@ -53,7 +63,7 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
   return instructions.length > 0 ? { contents, systemInstruction: { parts: instructions } } : { contents }
 }
 
-function toParts(message: JsonObject, place: string, { signsCalls, baseUrl }: Options): JsonObject[] {
+function toParts(message: JsonObject, place: string, { marksCalls, baseUrl }: Options): JsonObject[] {
   if (message.role === 'function' || isObject(message.function_call))
     throw refuse(place, 'calls of functions in the older form', 'use tools')
   const { content } = message
@@ -64,11 +74,11 @@ function toParts(message: JsonObject, place: string, { signsCalls, baseUrl }: Op
   )
   const signature = message.role === 'assistant' ? signatureOf(message) : undefined
   if (signature !== undefined) parts.push({ ...(parts.pop() ?? { text: '' }), thoughtSignature: signature })
-  const calls = callsOf(message).map((call, at) => toCall(call, `${place}.tool_calls.${at}`))
+  const calls = callsOf(message).map((call, at) => toCall(call, `${place}.tool_calls.${at}`, marksCalls))
   const [first, ...others] = calls
   if (first === undefined) return parts
   const signed =
-    signsCalls && first.thoughtSignature === undefined ? { ...first, thoughtSignature: NO_SIGNATURE } : first
+    marksCalls && first.thoughtSignature === undefined ? { ...first, thoughtSignature: NO_SIGNATURE } : first
   return [...parts, signed, ...others]
 }
 
@@ -76,20 +86,37 @@ function callsOf(message: JsonObject): readonly JsonObject[] {
   return Array.isArray(message.tool_calls) ? message.tool_calls.filter(isObject) : []
 }
 
-function toCall(call: JsonObject, place: string): JsonObject {
+function toCall(call: JsonObject, place: string, marksCalls: boolean): JsonObject {
   if (!isObject(call.function)) throw refuse(place, 'calls of custom tools', 'use function tools')
   const { name, arguments: given } = call.function
-  return { functionCall: { id: call.id, name, args: toArguments(given) }, thoughtSignature: signatureOf(call) }
+  const id = marksCalls ? ownId(call.id) : undefined
+  return { functionCall: { id, name, args: toArguments(given) }, thoughtSignature: signatureOf(call) }
 }
 
-function toAnswer(message: JsonObject, names: ReadonlyMap<JsonValue, JsonValue>, place: string): JsonObject {
-  const { tool_call_id: id, content } = message
-  const name = names.get(id) ?? message.name
+interface Answer {
+  readonly part: JsonObject
+  readonly at: number
+}
+
+function toAnswer(
+  message: JsonObject,
+  called: ReadonlyMap<JsonValue, Called>,
+  place: string,
+  { marksCalls }: Options,
+): Answer {
+  const { tool_call_id: given, content } = message
+  const { name = message.name, at = Number.POSITIVE_INFINITY } = called.get(given) ?? {}
   if (typeof name !== 'string') {
     const param = `${place}.tool_call_id`
     throw new GatewayError('invalid_request', `${param}: answers no tool call before it.`, { param })
   }
-  return { functionResponse: { id, name, response: toResponse(content, `${place}.content`) } }
+  const id = marksCalls ? ownId(given) : undefined
+  return { part: { functionResponse: { id, name, response: toResponse(content, `${place}.content`) } }, at }
+}
+
+/** The id of a call, unless the gateway made it. */
+function ownId(id: JsonValue): JsonValue {
+  return isMadeToolCallId(id) ? undefined : id
 }
 
 /** Gemini takes objects only, and reads `output` where an answer is none. */

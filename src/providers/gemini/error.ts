@@ -2,7 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
 import { fromErrorResponse } from '../openai_compatible/error.ts'
 import type { Head } from '../provider.ts'
-import { retryAfterOf, toUpstreamError } from '../upstream-error.ts'
+import { retryAfterOf, toUpstreamError, type UpstreamFailure } from '../upstream-error.ts'
 
 /** What asks for longer means "not today". */
 const WAIT_MS_MAX = 86_400_000
@@ -48,11 +48,15 @@ function toGatewayError(status: number, error: JsonObject, waitMs: number | null
   return toUpstreamError(statusOf(status, failure), failure, retryAfterMs)
 }
 
-/** The status that says what is meant: Google answers 400 for a bad key, for a project that may not use the API, and
+/** Projects that may not use the API where they are, or not without billing. */
+const BARRED = /billing|location is not supported/i
+
+/** The status that says what is meant: Google answers 400 for a bad key and for a project that may not use the API, and
  * 403 for a file of the caller's that is not there; 499 is a server that gave up. */
-function statusOf(status: number, { code, type, message }: Record<'code' | 'type' | 'message', string | null>): number {
-  if (status === 400 && (code?.startsWith('API_KEY') || type === 'FAILED_PRECONDITION')) return 401
-  if (status === 403 && /access the file/i.test(message ?? '')) return 400
+function statusOf(status: number, { code, type, message }: UpstreamFailure): number {
+  if (status === 400 && code?.startsWith('API_KEY')) return 401
+  if (status === 400 && type === 'FAILED_PRECONDITION' && BARRED.test(message)) return 401
+  if (status === 403 && /access the file/i.test(message)) return 400
   return status === 499 || status < 400 ? 500 : status
 }
 

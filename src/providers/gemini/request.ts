@@ -51,7 +51,7 @@ function resourceOf(model: string): string {
 
 function toGenerate(body: JsonObject, { server, upstreamModel: model }: Target): JsonObject {
   const { contents, systemInstruction } = toGeminiContents(body.messages, {
-    signsCalls: isGemini3(model),
+    marksCalls: isGemini3(model),
     baseUrl: server.baseUrl,
   })
   const google = googleOf(body.extra_body)

@@ -168,14 +168,6 @@ function lowered(schema: JsonValue): JsonValue {
   )
 }
 
-/** A request of ours without the ids of calls, which clients leave out where the server gave none. */
-export function withoutIds(value: JsonValue): JsonValue {
-  if (Array.isArray(value)) return value.map(withoutIds)
-  if (!isObject(value)) return value
-  const entries = Object.entries(value).map(([key, member]) => [key, withoutIds(member)] as const)
-  return Object.fromEntries(entries.filter(([key]) => key !== 'id'))
-}
-
 /** All values below a key, anywhere in a request. */
 function findAll(value: JsonValue, key: string): JsonValue[] {
   if (Array.isArray(value)) return value.flatMap(member => findAll(member, key))

@@ -4,8 +4,8 @@ import type { JsonObject, JsonValue } from '#lib/json.ts'
 import { toGeminiContents } from '#providers/gemini/contents.ts'
 
 const baseUrl = 'https://g.test/v1beta'
-const convert = (messages: readonly JsonValue[], signsCalls = false) =>
-  JSON.parse(JSON.stringify(toGeminiContents(messages, { signsCalls, baseUrl })))
+const convert = (messages: readonly JsonValue[], marksCalls = false) =>
+  JSON.parse(JSON.stringify(toGeminiContents(messages, { marksCalls, baseUrl })))
 const userParts = (content: JsonValue) => convert([{ role: 'user', content }]).contents[0].parts
 const calling = (id: string, name: string, more: JsonObject = {}) => ({
   id,
@@ -140,7 +140,7 @@ test.each<[string, JsonValue, string, string]>([
 })
 
 describe('tool calls', () => {
-  test('and their answers stand in one content each, matched by id', () => {
+  test('and their answers stand in one content each, in the order of the calls', () => {
     const { contents } = convert([
       { role: 'user', content: 'Hi' },
       { role: 'assistant', content: 'Let me see.', tool_calls: [calling('c1', 'first'), calling('c2', 'second')] },
@@ -161,15 +161,15 @@ describe('tool calls', () => {
         role: 'model',
         parts: [
           { text: 'Let me see.' },
-          { functionCall: { id: 'c1', name: 'first', args: { a: 1 } } },
-          { functionCall: { id: 'c2', name: 'second', args: { a: 1 } } },
+          { functionCall: { name: 'first', args: { a: 1 } } },
+          { functionCall: { name: 'second', args: { a: 1 } } },
         ],
       },
       {
         role: 'user',
         parts: [
-          { functionResponse: { id: 'c2', name: 'second', response: { b: 2 } } },
-          { functionResponse: { id: 'c1', name: 'first', response: { output: 'plain\ntext' } } },
+          { functionResponse: { name: 'first', response: { output: 'plain\ntext' } } },
+          { functionResponse: { name: 'second', response: { b: 2 } } },
         ],
       },
       { role: 'user', parts: [{ text: 'Thanks' }] },
@@ -202,6 +202,25 @@ describe('tool calls', () => {
     expect(contents[0].parts[0].functionCall.args).toEqual(given === '' ? {} : { arguments: given })
   })
 
+  test('keep the ids that the server gave them, and none that the gateway made', () => {
+    const made = 'call_0123456789abcdef01234567'
+    const { contents } = convert(
+      [
+        { role: 'assistant', content: null, tool_calls: [calling('own', 'f'), calling(made, 'f')] },
+        { role: 'tool', tool_call_id: made, content: '2' },
+        { role: 'tool', tool_call_id: 'own', content: '1' },
+      ],
+      true,
+    )
+
+    const [asked, answered] = contents.map((content: { parts: JsonObject[] }) => content.parts)
+    expect(asked.map((part: { functionCall: JsonObject }) => part.functionCall.id)).toEqual(['own', undefined])
+    expect(answered).toEqual([
+      { functionResponse: { id: 'own', name: 'f', response: { output: '1' } } },
+      { functionResponse: { name: 'f', response: { output: '2' } } },
+    ])
+  })
+
   test('keep their signatures, and texts theirs', () => {
     const { contents } = convert([
       { role: 'assistant', content: 'So', ...signed('t'), tool_calls: [calling('c', 'f', signed('s'))] },
@@ -210,7 +229,7 @@ describe('tool calls', () => {
 
     expect(contents[0].parts).toEqual([
       { text: 'So', thoughtSignature: 't' },
-      { functionCall: { id: 'c', name: 'f', args: { a: 1 } }, thoughtSignature: 's' },
+      { functionCall: { name: 'f', args: { a: 1 } }, thoughtSignature: 's' },
     ])
     expect(contents[1].parts).toEqual([{ text: '', thoughtSignature: 'alone' }])
   })
@@ -218,8 +237,8 @@ describe('tool calls', () => {
   test('of other models get the stand-in where a signature must be, the first of a turn alone', () => {
     const turn = { role: 'assistant', content: null, tool_calls: [calling('c1', 'f'), calling('c2', 'f')] }
     const own = { role: 'assistant', content: null, tool_calls: [calling('c3', 'f', signed('s')), calling('c4', 'f')] }
-    const signatures = (signsCalls: boolean) =>
-      convert([turn, own], signsCalls).contents.map((content: { parts: JsonObject[] }) =>
+    const signatures = (marksCalls: boolean) =>
+      convert([turn, own], marksCalls).contents.map((content: { parts: JsonObject[] }) =>
         content.parts.map(part => part.thoughtSignature),
       )
 

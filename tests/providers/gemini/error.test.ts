@@ -67,6 +67,12 @@ test.each<[string, number, JsonObject, string]>([
   expect(decode(status, [body])).toMatchObject({ code })
 })
 
+test('a file that is not ready yet is no matter of the key', () => {
+  const body = error(400, 'FAILED_PRECONDITION', 'The File x is not in an ACTIVE state and usage is not allowed.')
+
+  expect(decode(400, body)).toMatchObject({ code: 'invalid_request' })
+})
+
 test('a page of HTML says nothing of a model', () => {
   expect(decode(404, '<html>Not found</html>')).toMatchObject({ code: 'upstream_invalid_response' })
   expect(decode(502, '<html>')).toMatchObject({ code: 'upstream_error' })

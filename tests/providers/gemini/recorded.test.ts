@@ -23,7 +23,7 @@ import { type RecordedCase, recordedCase, recordedCases } from '#tests/support/r
 import { sharedDir } from '#tests/support/shared.ts'
 import { splitsOf } from '#tests/support/splits.ts'
 import { strictProblems } from '#tests/support/strict-chunks.ts'
-import { ASKED, normalized, withoutIds } from './asked.ts'
+import { ASKED, normalized } from './asked.ts'
 
 const NOW = 1_800_000_000_000
 /** The dialect at a standing clock, so that an answer is the same each time. */
@@ -101,7 +101,7 @@ describe.skipIf(sharedDir() === null)('recorded requests', () => {
     expect(url).toBe(`https://g.test/v1beta/${/models\/\S*$/.exec(recorded.endpoint)?.[0]}`)
     expect(url).not.toContain('key')
     expect(headers).toMatchObject({ 'x-goog-api-key': 'the-key', 'content-type': 'application/json' })
-    expect(withoutIds(JSON.parse(body ?? ''))).toEqual(normalized(recorded.request as JsonObject))
+    expect(JSON.parse(body ?? '')).toEqual(normalized(recorded.request as JsonObject))
     expect(dropped).toEqual([])
   })
 
