@@ -230,6 +230,24 @@ test.skipIf(sharedDir() === null)('a key that Google answers with 400 makes way 
   expect(at.calls.map(each => each.headers['x-goog-api-key'])).toEqual(['key-1', 'key-2'])
 })
 
+for (const [stream, name] of [
+  [false, 'generate-prompt-blocked-message'],
+  [true, 'stream-prompt-blocked'],
+] as const) {
+  test.skipIf(sharedDir() === null)(`another model may answer a prompt that was blocked (${name})`, async () => {
+    const blocked = recordedCase(`gemini/${name}`)
+    const other = recordedCase(stream ? 'gemini/stream-text-usage-progress' : 'gemini/generate-text-exact-bytes')
+    await using at = await start(request => playRecorded(request.path.includes('/other:') ? other : blocked), {
+      more: { gateway: { fallback: { content_filter: true } } },
+    })
+
+    const response = await at.ask({ stream })
+
+    expect(response.headers.get('x-citadel-model')).toBe('other')
+    expect(await response.text()).toContain(stream ? '1\\n2' : '2 + 2')
+  })
+}
+
 test('a parameter that cannot be expressed is the caller’s mistake, and is asked of nobody', async () => {
   await using at = await start(json(500, {}))
 
@@ -265,12 +283,16 @@ function listed(name: string, method: string): JsonObject {
 }
 
 /** A gateway before one Gemini, with two keys. */
-async function start(script: Script, { target = 'test-model' } = {}) {
+async function start(script: Script, { target = 'test-model', more = {} }: { target?: string; more?: Tree } = {}) {
   const server = await startModelServer(script)
   const config: Tree = {
     ...configOf([server]),
     servers: [{ id: 'a', kind: 'gemini', base_url: server.url, api_keys: ['key-1', 'key-2'] }],
-    models: { chat: { targets: [{ server: 'a', model: target }] } },
+    models: {
+      chat: { targets: [{ server: 'a', model: target }], fallbacks: ['other'] },
+      other: { targets: [{ server: 'a' }] },
+    },
+    ...more,
   }
   const gateway = await startGateway(config)
   const baseURL = `${gateway.url}/v1`

@@ -97,10 +97,10 @@ export function failureOf(reason: string): GatewayError | null {
   return new GatewayError('upstream_error', 'The model failed to give an answer.', { cause: `finishReason ${reason}` })
 }
 
-/** The reason for which a prompt was blocked; `null` when it was not. */
-export function blockOf({ promptFeedback: feedback }: JsonObject): { readonly refusal: JsonValue } | null {
-  if (!isObject(feedback) || typeof feedback.blockReason !== 'string') return null
-  return { refusal: feedback.blockReasonMessage ?? null }
+/** Whether the prompt was blocked. The reason is not passed on: words in the answer would make it look like one, and
+ * keep another model from being asked. */
+export function isBlocked({ promptFeedback: feedback }: JsonObject): boolean {
+  return isObject(feedback) && typeof feedback.blockReason === 'string'
 }
 
 /** The log probabilities of a candidate; `null` when there are none. */

@@ -86,11 +86,8 @@ export function toFinish(head: Head, index: number, { ids, reason, spoken }: Can
 }
 
 /** The answer to a prompt that was blocked. */
-export function toBlocked(head: Head, refusal: JsonValue): readonly DataFrame[] {
-  const start = toStart(head, 0)
-  const finish = toFrame('finish', head, { index: 0, delta: {}, finish_reason: 'content_filter' })
-  if (typeof refusal !== 'string') return [start, finish]
-  return [start, toFrame('delta', head, { index: 0, delta: { refusal }, finish_reason: null }), finish]
+export function toBlocked(head: Head): readonly DataFrame[] {
+  return [toStart(head, 0), toFrame('finish', head, { index: 0, delta: {}, finish_reason: 'content_filter' })]
 }
 
 // Every piece of an answer passes here: the head is written once, and no object is copied.

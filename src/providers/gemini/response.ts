@@ -3,7 +3,14 @@ import { GatewayError } from '#core/errors.ts'
 import type { Chunk, DataFrame } from '#core/frame.ts'
 import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
 import { invalidAnswer } from '../upstream-error.ts'
-import { blockOf, failureOf, fromGeminiContent, fromGeminiFinishReason, fromGeminiLogprobs, toHead } from './answer.ts'
+import {
+  failureOf,
+  fromGeminiContent,
+  fromGeminiFinishReason,
+  fromGeminiLogprobs,
+  isBlocked,
+  toHead,
+} from './answer.ts'
 import { fromGeminiEmbeddings } from './embedding.ts'
 import { fromGeminiErrorBody, geminiErrorIn } from './error.ts'
 import { fromGeminiUsage } from './usage.ts'
@@ -33,9 +40,8 @@ function toChoices(answer: JsonObject, seed: string): readonly JsonObject[] | Ga
   const candidates = Array.isArray(answer.candidates) ? answer.candidates.filter(isObject) : []
   const [only, ...others] = candidates.map((candidate, at) => toChoice(candidate, at, seed))
   if (only !== undefined) return others.length === 0 ? (only.failure ?? [only.choice]) : choicesOf([only, ...others])
-  const block = blockOf(answer)
-  if (block === null) return invalidAnswer('an answer without candidates')
-  const message = { role: 'assistant', content: null, refusal: block.refusal }
+  if (!isBlocked(answer)) return invalidAnswer('an answer without candidates')
+  const message = { role: 'assistant', content: null, refusal: null }
   return [{ index: 0, message, logprobs: null, finish_reason: 'content_filter' }]
 }
 

@@ -3,7 +3,7 @@ import type { Chunk, Frame } from '#core/frame.ts'
 import { isObject } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
-import { blockOf, type Head, toHead } from './answer.ts'
+import { type Head, isBlocked, toHead } from './answer.ts'
 import { type CandidateState, readCandidate, toBlocked, toFinish } from './candidate.ts'
 import { fromGeminiErrorBody, geminiErrorIn } from './error.ts'
 import { fromGeminiUsage, type GeminiCount } from './usage.ts'
@@ -38,8 +38,8 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
     const counted = fromGeminiUsage(chunk.usageMetadata)
     const count = counted ?? state.count
     const list = Array.isArray(chunk.candidates) ? chunk.candidates : []
-    const block = list.length === 0 && state.candidates.size === 0 ? blockOf(chunk) : null
-    if (block !== null) return settle({ ...state, head, count }, toBlocked(head, block.refusal))
+    if (list.length === 0 && state.candidates.size === 0 && isBlocked(chunk))
+      return settle({ ...state, head, count }, toBlocked(head))
     let candidates = state.candidates
     const frames: Frame[] = []
     for (const [at, candidate] of list.entries()) {

@@ -154,12 +154,12 @@ describe.skipIf(sharedDir() === null)('recorded answers', () => {
     expect(answer).toMatchObject({ usage: { cacheWrite: 0, estimated: false, ...usage } })
   })
 
-  test('tell why a prompt was blocked', () => {
+  test('to a blocked prompt have nothing in them', () => {
     const recorded = recordedCase('gemini/generate-prompt-blocked-message')
 
     const answer = gemini.decode(callFor(recorded), recorded.text)
 
-    expect(answer).toMatchObject({ chunk: { choices: [{ message: { content: null, refusal: 'Reasons' } }] } })
+    expect(answer).toMatchObject({ chunk: { choices: [{ message: { content: null, refusal: null } }] } })
   })
 
   test('have the log probability of each token and of those beside it', () => {
