@@ -30,8 +30,12 @@ const compatible: readonly (readonly [variable: string, id: string, baseUrl: str
   ['MOONSHOT_API_KEY', 'moonshot', 'https://api.moonshot.ai/v1'],
 ]
 
+// These speak a dialect of their own, at its own address; the first variable that is set counts.
+const native: readonly (readonly [kind: ServerConfig['kind'], ...variables: string[]])[] = [
+  ['gemini', 'GEMINI_API_KEY', 'GOOGLE_API_KEY'],
+]
+
 const notBuilt: readonly (readonly [provider: string, ...variables: string[]])[] = [
-  ['Gemini', 'GEMINI_API_KEY', 'GOOGLE_API_KEY'],
   ['DeepSeek', 'DEEPSEEK_API_KEY'],
   ['Azure OpenAI', 'AZURE_OPENAI_API_KEY'],
 ]
@@ -44,12 +48,16 @@ export function providersFromEnv(env: Environment): ProvidersFromEnv {
     const key = readVariable(env, variable)
     return key === null ? [] : [parseServer({ id, kind: 'openai_compatible', base_url, api_key: key })]
   })
+  const natives = native.flatMap(([kind, ...variables]) => {
+    const key = variables.map(name => readVariable(env, name)).find(value => value !== null)
+    return key ? [parseServer({ id: kind, kind, api_key: key })] : []
+  })
   const pending = notBuilt.flatMap(([provider, ...variables]) => {
     const variable = variables.find(name => readVariable(env, name) !== null)
     return variable === undefined ? [] : [{ variable, provider }]
   })
   const ollama = ollamaAddress(readVariable(env, 'OLLAMA_HOST'))
-  return { found: [...own, ...others], pending, ollama, warnings }
+  return { found: [...own, ...natives, ...others], pending, ollama, warnings }
 }
 
 function openaiServer(env: Environment, warnings: string[]): ServerConfig | null {

@@ -19,7 +19,8 @@ export class SseOverflow extends Error {
 /** Creates a parser of event streams (WHATWG HTML §9.2.6): any split of the text, LF, CR LF or CR, comments dropped.
  *
  * Events without data are not reported; what `end()` finds unfinished is reported too, because servers that close
- * right behind their last event without a blank line exist.
+ * right behind their last event without a blank line exist. So is JSON that stands between events without a field
+ * before it: Google's servers break off with an error in that form.
  *
  * @throws SseOverflow when one event grows past its bound. */
 export function createSseParser(): { push(text: string): SseEvent[]; end(): SseEvent[] } {
@@ -27,6 +28,7 @@ export function createSseParser(): { push(text: string): SseEvent[]; end(): SseE
   let first = true
   let name = ''
   let data: string[] = []
+  let bare = false
   let size = 0
 
   function line(text: string, events: SseEvent[]): void {
@@ -34,6 +36,7 @@ export function createSseParser(): { push(text: string): SseEvent[]; end(): SseE
       if (data.length > 0) events.push({ name, data: data.length === 1 ? (data[0] ?? '') : data.join('\n') })
       name = ''
       data = []
+      bare = false
       size = 0
       return
     }
@@ -41,6 +44,10 @@ export function createSseParser(): { push(text: string): SseEvent[]; end(): SseE
     if (text.startsWith('data:')) data.push(text.slice(text.charCodeAt(5) === 32 ? 6 : 5))
     else if (text.startsWith('event:')) name = text.slice(text.charCodeAt(6) === 32 ? 7 : 6)
     else if (text === 'data') data.push('')
+    else if (bare || (data.length === 0 && (text.startsWith('{') || text.startsWith('[')))) {
+      bare = true
+      data.push(text)
+    }
   }
 
   function push(text: string): SseEvent[] {

@@ -1,5 +1,6 @@
 import { anthropic } from './anthropic/index.ts'
 import { demo } from './demo/index.ts'
+import { gemini } from './gemini/index.ts'
 import { ollama } from './ollama/index.ts'
 import { openai } from './openai/index.ts'
 import { openaiCompatible } from './openai_compatible/index.ts'
@@ -7,7 +8,7 @@ import type { Provider } from './provider.ts'
 
 /** Every dialect, by the `kind` of a server. A new provider is a folder and a line here. */
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
-  [openai, openaiCompatible, ollama, anthropic, demo].map(provider => [provider.name, provider]),
+  [openai, openaiCompatible, ollama, anthropic, gemini, demo].map(provider => [provider.name, provider]),
 )
 
 /** The headers of callers that some dialect passes on. */

@@ -128,7 +128,7 @@ function publicText(text: string): string {
     .replace(/\p{Cc}+/gu, ' ')
     .replace(/\bhttps?:\/\/\S+/gi, '[address]')
     .replace(/\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b/g, '[address]')
-    .replace(/\b(?:sk|gsk|xai|pk|key)-[A-Za-z0-9_*-]{8,}/g, '[key]')
+    .replace(/\b(?:(?:sk|gsk|xai|pk|key)-[A-Za-z0-9_*-]{8,}|AIza[\w-]{20,})/g, '[key]')
     .replace(/\bBearer\s+\S+/gi, '[key]')
   return clean.slice(0, MESSAGE_CHARACTERS_MAX) || 'The model server refused the request.'
 }

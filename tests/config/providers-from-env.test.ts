@@ -63,18 +63,20 @@ test('finds the providers that speak like OpenAI', () => {
   ])
 })
 
+test.each([
+  [{ GEMINI_API_KEY: 'a', GOOGLE_API_KEY: 'b' }, ['a']],
+  [{ GOOGLE_API_KEY: 'b' }, ['b']],
+])('finds Gemini by %j', (env, api_keys) => {
+  expect(providersFromEnv(env).found).toMatchObject([{ id: 'gemini', kind: 'gemini', base_url: null, api_keys }])
+})
+
 test('tells of keys whose dialect is not spoken yet, once each', () => {
   const { found, pending } = providersFromEnv({
-    GEMINI_API_KEY: 'b',
-    GOOGLE_API_KEY: 'c',
     DEEPSEEK_API_KEY: 'd',
   })
 
   expect(found).toEqual([])
-  expect(pending).toEqual([
-    { variable: 'GEMINI_API_KEY', provider: 'Gemini' },
-    { variable: 'DEEPSEEK_API_KEY', provider: 'DeepSeek' },
-  ])
+  expect(pending).toEqual([{ variable: 'DEEPSEEK_API_KEY', provider: 'DeepSeek' }])
 })
 
 test.each([

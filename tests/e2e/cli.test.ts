@@ -127,14 +127,14 @@ describe('start', () => {
 
   test('names what the file asks for in vain', async () => {
     await using child = await start(
-      `${DEMO}load_balancer: { algorithm: latency }\nservice: { max_connections: 5 }\nservers: [{ id: c, kind: gemini }]\n`,
+      `${DEMO}load_balancer: { algorithm: latency }\nservice: { max_connections: 5 }\nservers: [{ id: c, kind: deepseek }]\n`,
     )
 
     expect(child.err()).toContain(
       'load_balancer.algorithm: "latency" is not built yet, so weighted_round_robin stands in',
     )
     expect(child.err()).toContain('service.max_connections: no effect yet')
-    expect(child.err()).toContain('servers.c: the kind "gemini" is not built yet')
+    expect(child.err()).toContain('servers.c: the kind "deepseek" is not built yet')
   })
 
   test('on a port that is taken ends with 69 and names the next one that is free', async () => {

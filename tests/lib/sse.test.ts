@@ -37,6 +37,13 @@ test.each([
   ['an unfinished last event', 'data: a\n\ndata: b', ['a', 'b']],
   ['an unfinished last event with its line end', 'data: a\n\ndata: b\n', ['a', 'b']],
   ['an unfinished last event that ends with CR', 'data: a\r\n\r\ndata: b\r', ['a', 'b']],
+  [
+    'JSON without a field before it',
+    'data: a\n\n{\n  "error": {\n    "code": 1\n  }\n}\n',
+    ['a', '{\n  "error": {\n    "code": 1\n  }\n}'],
+  ],
+  ['an array of it', '[{"error":1}\r\n]\r\n\r\ndata: a\n\n', ['[{"error":1}\n]', 'a']],
+  ['no such JSON inside an event', 'data: a\n{"b":1}\n\n', ['a']],
   ['nothing', '', []],
 ] as const)('reads %s', (_, text, expected) => {
   expect(dataOf(text)).toEqual([...expected])

@@ -53,13 +53,15 @@ export function callOf(recorded: RecordedCase, more: Partial<Call> = {}): Call {
 }
 
 export function endpointOf(recorded: RecordedCase): Call['endpoint'] {
-  if (/\/(?:embeddings|embed)$/.test(path(recorded))) return 'embeddings'
-  return /\/(?:chat\/completions|api\/chat)$/.test(path(recorded)) ? 'chat' : 'completions'
+  if (/(?:\/embeddings|\/embed|:batchEmbedContents)$/.test(path(recorded))) return 'embeddings'
+  return /(?:\/chat\/completions|\/api\/chat|[gG]enerateContent)$/.test(path(recorded)) ? 'chat' : 'completions'
 }
 
 /** Whether a recorded case is one of the endpoints that the gateway calls. */
 export function isModelCall(recorded: RecordedCase): boolean {
-  return /\/(?:completions|embeddings|embed|api\/chat|api\/generate)$/.test(path(recorded))
+  return /(?:\/completions|\/embeddings|\/embed|\/api\/chat|\/api\/generate|[gG]enerateContent|:batchEmbedContents)$/.test(
+    path(recorded),
+  )
 }
 
 /** What a caller who did not ask for usage receives. */

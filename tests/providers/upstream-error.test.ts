@@ -66,6 +66,7 @@ describe('words that may be shown', () => {
     ['see https://intern.example/x?y=1 for more', 'see [address] for more'],
     ['connect 10.0.0.1:8000 refused', 'connect [address] refused'],
     ['key sk-abcdefgh12345678 is bad', 'key [key] is bad'],
+    ['key AIzaSyA-abcdefghijklmnop_1234 is bad', 'key [key] is bad'],
     ['sent Bearer abc', 'sent [key]'],
     ['a\r\nb\u0000c', 'a b c'],
     ['', 'The model server refused the request.'],

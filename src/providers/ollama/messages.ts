@@ -60,8 +60,8 @@ function toOllamaToolCall(call: JsonObject): JsonObject {
   return { id: call.id, function: { name, arguments: toArguments(given) } }
 }
 
-/** Ollama takes objects only. Models also write arguments that are none, and the history has to hold them. */
-function toArguments(given: JsonValue): JsonObject {
+/** The arguments of a call as an object, for servers that take nothing else. Models also write arguments that are none, and the history has to hold them. */
+export function toArguments(given: JsonValue): JsonObject {
   if (isObject(given)) return given
   if (typeof given !== 'string' || given.trim() === '') return {}
   const value = parseJson(given)

@@ -94,3 +94,8 @@ function isText(value: unknown): value is string {
 function toolCallId(seed: string, index: number): string {
   return `call_${sha256(`${seed}:${index}`).slice(0, 24)}`
 }
+
+/** Whether the gateway made the id of a tool call, so that it means nothing to the server. */
+export function isMadeToolCallId(id: unknown): boolean {
+  return typeof id === 'string' && /^call_[0-9a-f]{24}$/.test(id)
+}

@@ -1,0 +1,99 @@
+import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
+import type { JsonObject, JsonValue } from '#lib/json.ts'
+import { writeSse } from '#lib/sse.ts'
+import {
+  failureOf,
+  fromGeminiContent,
+  fromGeminiFinishReason,
+  fromGeminiLogprobs,
+  type Head,
+  type Said,
+} from './answer.ts'
+
+/** What a stream reducer remembers of one candidate. */
+export interface CandidateState {
+  /** The ids of its tool calls so far. */
+  readonly ids: readonly string[]
+  readonly spoken: boolean
+  /** Why it ended, as the server said last; `null` while it goes on. */
+  readonly reason: string | null
+  /** Whether the caller has been told that it ended. */
+  readonly finished: boolean
+}
+
+const NEW: CandidateState = { ids: [], spoken: false, reason: null, finished: false }
+
+/** Reads what one event brings of a candidate.
+ *
+ * @param before What is known of it; nothing when it begins.
+ * @returns What is known now, the same object when that is nothing new, and what the caller is told. */
+export function readCandidate(
+  candidate: JsonObject,
+  index: number,
+  before: CandidateState | undefined,
+  head: Head,
+): readonly [CandidateState, readonly DataFrame[]] {
+  const known = before ?? NEW
+  const said = fromGeminiContent(candidate.content, known.ids, `${head.id}:${index}`)
+  const now = toState(known, said, candidate.finishReason)
+  const delta = toDelta(said)
+  const frames = before === undefined ? [toStart(head, index)] : []
+  if (delta !== null) {
+    const kind = said.text === '' && said.thoughts === '' && said.calls.length === 0 ? 'start' : 'delta'
+    const logprobs = fromGeminiLogprobs(candidate)
+    frames.push(toFrame(kind, head, { index, delta, logprobs, finish_reason: null }))
+  }
+  return [now, frames]
+}
+
+function toState(known: CandidateState, { text, calls }: Said, reason: JsonValue): CandidateState {
+  const spoken = known.spoken || text !== '' || calls.length > 0
+  if (spoken === known.spoken && calls.length === 0 && typeof reason !== 'string') return known
+  return {
+    ids: [...known.ids, ...calls.map(call => String(call.id))],
+    spoken,
+    reason: typeof reason === 'string' ? reason : known.reason,
+    finished: false,
+  }
+}
+
+/** `null` for an event that says nothing, as the last one often does. */
+function toDelta({ text, thoughts, calls, signature }: Said): JsonObject | null {
+  const delta: Record<string, JsonValue> = {}
+  if (thoughts !== '') delta.reasoning_content = thoughts
+  if (text !== '') delta.content = text
+  if (calls.length > 0) delta.tool_calls = calls
+  if (signature !== null) Object.assign(delta, signature)
+  else if (thoughts === '' && text === '' && calls.length === 0) return null
+  return delta
+}
+
+function toStart(head: Head, index: number): DataFrame {
+  return toFrame('start', head, { index, delta: { role: 'assistant', content: '' }, finish_reason: null })
+}
+
+/** The end of a candidate.
+ *
+ * @param isOnly Whether nothing else is to come, so that an end without an answer is a failure. */
+export function toFinish(head: Head, index: number, { ids, reason, spoken }: CandidateState, isOnly: boolean): Frame {
+  const failure = isOnly && !spoken && reason !== null ? failureOf(reason) : null
+  if (failure !== null) return { kind: 'error', error: failure }
+  return toFrame('finish', head, {
+    index,
+    delta: {},
+    finish_reason: fromGeminiFinishReason(reason ?? '', ids.length > 0),
+  })
+}
+
+/** The answer to a prompt that was blocked. */
+export function toBlocked(head: Head): readonly DataFrame[] {
+  return [toStart(head, 0), toFrame('finish', head, { index: 0, delta: {}, finish_reason: 'content_filter' })]
+}
+
+// Every piece of an answer passes here: the head is written once, and no object is copied.
+function toFrame(kind: DataFrame['kind'], head: Head, choice: JsonObject): DataFrame {
+  const { id, object, created, model } = head
+  const chunk = { id, object, created, model, choices: [choice] }
+  const text = writeSse(`${head.text},"choices":[${JSON.stringify(choice)}]}`)
+  return { kind, text, chunk: chunk as Chunk, usage: null }
+}

@@ -1,0 +1,137 @@
+import { GatewayError } from '#core/errors.ts'
+import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
+import { toArguments } from '../ollama/messages.ts'
+import { refuse } from '../ollama/unsupported.ts'
+import { isMadeToolCallId } from '../openai_compatible/tool-calls.ts'
+import { toGeminiPart } from './media.ts'
+import { signatureOf } from './signature.ts'
+
+/** Stands in for a signature where a call was made by another model, or by a client that lost it: without one, Gemini
+ * refuses the conversation from its third generation on. From Google's guide on thought signatures. */
+const NO_SIGNATURE = 'skip_thought_signature_validator'
+
+interface Conversation {
+  readonly contents: readonly JsonObject[]
+  readonly systemInstruction?: JsonObject
+}
+
+interface Options {
+  /** Whether calls have ids and signatures, as they do from the third generation on. Where they have none, Google's
+   * cloud refuses a request with ids. */
+  readonly marksCalls: boolean
+  readonly baseUrl: string
+}
+
+/** A tool call that the conversation has had. */
+interface Called {
+  readonly name: JsonValue
+  /** Its place among all calls. */
+  readonly at: number
+}
+
+/** Translates the messages of a chat: instructions apart, roles as Gemini names them, calls and their answers as parts.
+ *
+ * The answers to parallel calls stand in one content and in the order of the calls, because Gemini counts them, and
+ * tells those of one function apart by nothing else where it gave no ids. */
+export function toGeminiContents(messages: JsonValue, options: Options): Conversation {
+  const list = Array.isArray(messages) ? messages.filter(isObject) : []
+  const called = new Map<JsonValue, Called>()
+  const instructions: JsonObject[] = []
+  const contents: JsonObject[] = []
+  let answers: Answer[] = []
+  let calls = 0
+  for (const [at, message] of list.entries()) {
+    const place = `messages.${at}`
+    if (message.role === 'tool') {
+      if (answers.length > 0) contents.pop()
+      answers = [...answers, toAnswer(message, called, place, options)].toSorted((left, right) => left.at - right.at)
+      contents.push({ role: 'user', parts: answers.map(({ part }) => part) })
+      continue
+    }
+    const parts = toParts(message, place, options)
+    if (message.role === 'system' || message.role === 'developer') {
+      instructions.push(...parts)
+      continue
+    }
+    answers = []
+    for (const call of callsOf(message))
+      if (isObject(call.function)) called.set(call.id, { name: call.function.name, at: calls++ })
+    if (parts.length > 0) contents.push({ role: message.role === 'assistant' ? 'model' : 'user', parts })
+  }
+  // Gemini wants a content: instructions alone are then what the user says.
+  if (contents.length === 0) return { contents: [{ role: 'user', parts: instructions }] }
+  return instructions.length > 0 ? { contents, systemInstruction: { parts: instructions } } : { contents }
+}
+
+function toParts(message: JsonObject, place: string, { marksCalls, baseUrl }: Options): JsonObject[] {
+  if (message.role === 'function' || isObject(message.function_call))
+    throw refuse(place, 'calls of functions in the older form', 'use tools')
+  const { content } = message
+  const given =
+    typeof content === 'string' ? (content === '' && message.role === 'assistant' ? [] : [content]) : content
+  const parts = (Array.isArray(given) ? given : []).map((part, at) =>
+    toGeminiPart(part, `${place}.content.${at}`, baseUrl),
+  )
+  const signature = message.role === 'assistant' ? signatureOf(message) : undefined
+  if (signature !== undefined) parts.push({ ...(parts.pop() ?? { text: '' }), thoughtSignature: signature })
+  const calls = callsOf(message).map((call, at) => toCall(call, `${place}.tool_calls.${at}`, marksCalls))
+  const [first, ...others] = calls
+  if (first === undefined) return parts
+  const signed =
+    marksCalls && first.thoughtSignature === undefined ? { ...first, thoughtSignature: NO_SIGNATURE } : first
+  return [...parts, signed, ...others]
+}
+
+function callsOf(message: JsonObject): readonly JsonObject[] {
+  return Array.isArray(message.tool_calls) ? message.tool_calls.filter(isObject) : []
+}
+
+function toCall(call: JsonObject, place: string, marksCalls: boolean): JsonObject {
+  if (!isObject(call.function)) throw refuse(place, 'calls of custom tools', 'use function tools')
+  const { name, arguments: given } = call.function
+  const id = marksCalls ? ownId(call.id) : undefined
+  return { functionCall: { id, name, args: toArguments(given) }, thoughtSignature: signatureOf(call) }
+}
+
+interface Answer {
+  readonly part: JsonObject
+  readonly at: number
+}
+
+function toAnswer(
+  message: JsonObject,
+  called: ReadonlyMap<JsonValue, Called>,
+  place: string,
+  { marksCalls }: Options,
+): Answer {
+  const { tool_call_id: given, content } = message
+  const { name = message.name, at = Number.POSITIVE_INFINITY } = called.get(given) ?? {}
+  if (typeof name !== 'string') {
+    const param = `${place}.tool_call_id`
+    throw new GatewayError('invalid_request', `${param}: answers no tool call before it.`, { param })
+  }
+  const id = marksCalls ? ownId(given) : undefined
+  return { part: { functionResponse: { id, name, response: toResponse(content, `${place}.content`) } }, at }
+}
+
+/** The id of a call, unless the gateway made it. */
+function ownId(id: JsonValue): JsonValue {
+  return isMadeToolCallId(id) ? undefined : id
+}
+
+/** Gemini takes objects only, and reads `output` where an answer is none. */
+function toResponse(content: JsonValue, place: string): JsonObject {
+  const text = typeof content === 'string' ? content : textOf(content, place)
+  const value = parseJson(text)
+  return isObject(value) ? value : { output: text }
+}
+
+function textOf(content: JsonValue, place: string): string {
+  const parts = Array.isArray(content) ? content : []
+  const texts = parts.map((part, at) => {
+    const text = isObject(part) ? part.text : part
+    if (typeof text !== 'string') throw refuse(`${place}.${at}`, 'results of tools other than text', 'send text')
+    return text
+  })
+  return texts.join('\n')
+}

@@ -1,0 +1,32 @@
+import type { Provider } from '../provider.ts'
+import { catalog } from './catalog.ts'
+import { fromGeminiErrorResponse } from './error.ts'
+import { parameters } from './parameters.ts'
+import { toGeminiRequest } from './request.ts'
+import { fromGeminiResponse } from './response.ts'
+import { createGeminiStream } from './stream.ts'
+
+/** Google's Gemini by its native API, which, unlike its OpenAI-compatible one, tells thoughts, counts and blocks. */
+export const gemini: Provider = {
+  name: 'gemini',
+  framing: 'sse',
+  endpoints: new Set(['chat', 'embeddings']),
+  parameters,
+  defaultBaseUrl: 'https://generativelanguage.googleapis.com/v1beta',
+  normalizeBaseUrl,
+  encode: toGeminiRequest,
+  decode: fromGeminiResponse,
+  decodeError: fromGeminiErrorResponse,
+  stream: createGeminiStream,
+  catalog,
+}
+
+/** Appends `/v1beta` to an address without a path, and takes off what people paste behind it. */
+export function normalizeBaseUrl(url: string): string {
+  const base = url
+    .trim()
+    .replace(/\/+$/, '')
+    .replace(/\/(?:openai|models)(?:\/.*)?$/, '')
+    .replace(/\/+$/, '')
+  return /^[a-z][a-z0-9+.-]*:\/\/[^/]+\/./i.test(base) ? base : `${base}/v1beta`
+}

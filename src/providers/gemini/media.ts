@@ -1,0 +1,86 @@
+import { GatewayError } from '#core/errors.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { refuse } from '../ollama/unsupported.ts'
+
+/** Media types by the ending of a name, for addresses and files that come without one. */
+const TYPES: ReadonlyMap<string, string> = new Map([
+  ['aac', 'audio/aac'],
+  ['csv', 'text/csv'],
+  ['flac', 'audio/flac'],
+  ['gif', 'image/gif'],
+  ['heic', 'image/heic'],
+  ['heif', 'image/heif'],
+  ['html', 'text/html'],
+  ['jpeg', 'image/jpeg'],
+  ['jpg', 'image/jpeg'],
+  ['md', 'text/markdown'],
+  ['mov', 'video/quicktime'],
+  ['mp3', 'audio/mp3'],
+  ['mp4', 'video/mp4'],
+  ['mpeg', 'video/mpeg'],
+  ['ogg', 'audio/ogg'],
+  ['pdf', 'application/pdf'],
+  ['png', 'image/png'],
+  ['txt', 'text/plain'],
+  ['wav', 'audio/wav'],
+  ['webm', 'video/webm'],
+  ['webp', 'image/webp'],
+])
+
+/** Translates one part of a message's content.
+ *
+ * @param place Where it stands in the body, for errors.
+ * @param baseUrl The address of the server, below which its own files are. */
+export function toGeminiPart(part: JsonValue, place: string, baseUrl: string): JsonObject {
+  if (typeof part === 'string') return { text: part }
+  if (!isObject(part)) throw invalid(place, 'must be an object')
+  if (part.type === 'image_url') return toImage(part.image_url, place)
+  if (part.type === 'input_audio') return toAudio(part.input_audio, place)
+  if (part.type === 'file') return toFile(part.file, place, baseUrl)
+  if (typeof part.text === 'string') return { text: part.text }
+  if (typeof part.refusal === 'string') return { text: part.refusal }
+  throw refuse(place, `content of the type ${String(part.type).slice(0, 40)}`, 'send text, images, audio or files')
+}
+
+function toImage(value: JsonValue, place: string): JsonObject {
+  const url = isObject(value) ? value.url : value
+  return toMedia(typeof url === 'string' ? url : '', place)
+}
+
+function toAudio(value: JsonValue, place: string): JsonObject {
+  const { data, format } = isObject(value) ? value : {}
+  if (typeof data !== 'string' || typeof format !== 'string') throw invalid(place, 'needs data and a format')
+  return { inlineData: { mimeType: TYPES.get(format) ?? `audio/${format}`, data } }
+}
+
+function toFile(value: JsonValue, place: string, baseUrl: string): JsonObject {
+  const { file_data: data, file_id: id, filename } = isObject(value) ? value : {}
+  if (typeof data === 'string') {
+    const mimeType = typeOf(filename)
+    // Some clients send the base64 alone.
+    return data.startsWith('data:') || mimeType === undefined
+      ? toMedia(data, place)
+      : { inlineData: { mimeType, data } }
+  }
+  if (typeof id !== 'string') throw invalid(place, 'needs file_data or a file_id')
+  if (/^files\/[\w-]+$/.test(id)) return { fileData: { fileUri: `${baseUrl}/${id}`, mimeType: typeOf(filename) } }
+  return toMedia(id, place)
+}
+
+/** A data URL goes inline, an address is fetched by Google. */
+function toMedia(url: string, place: string): JsonObject {
+  const [head, mimeType] = /^data:([^;,]+)(?:;[^;,]*)*;base64,/i.exec(url) ?? []
+  if (head !== undefined) return { inlineData: { mimeType, data: url.slice(head.length) } }
+  if (/^(?:https?|gs):\/\//i.test(url))
+    return { fileData: { fileUri: url, mimeType: typeOf(url.replace(/[?#].*$/, '')) } }
+  throw invalid(place, 'must be a data: URL with a media type and base64, or an https address')
+}
+
+function typeOf(name: JsonValue): string | undefined {
+  const ending = typeof name === 'string' ? /\.([a-z0-9]+)$/i.exec(name)?.[1] : undefined
+  return ending === undefined ? undefined : TYPES.get(ending.toLowerCase())
+}
+
+function invalid(place: string, problem: string): GatewayError {
+  return new GatewayError('invalid_request', `${place}: ${problem}.`, { param: place })
+}

@@ -1,0 +1,75 @@
+import type { Call } from '#core/call.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Chunk, DataFrame } from '#core/frame.ts'
+import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
+import { invalidAnswer } from '../upstream-error.ts'
+import {
+  failureOf,
+  fromGeminiContent,
+  fromGeminiFinishReason,
+  fromGeminiLogprobs,
+  isBlocked,
+  toHead,
+} from './answer.ts'
+import { fromGeminiEmbeddings } from './embedding.ts'
+import { fromGeminiErrorBody, geminiErrorIn } from './error.ts'
+import { fromGeminiUsage } from './usage.ts'
+
+/** Reads a whole 2xx answer.
+ *
+ * @param nowEpochMs The time of the answer, which Gemini does not tell. */
+export function fromGeminiResponse(
+  call: Call,
+  body: string,
+  nowEpochMs: number = Date.now(),
+): DataFrame | GatewayError {
+  const answer = parseJson(body)
+  const error = geminiErrorIn(answer)
+  if (error !== null) return fromGeminiErrorBody(error)
+  if (!isObject(answer)) return invalidAnswer(`no JSON object: ${body.slice(0, 200)}`)
+  if (call.endpoint === 'embeddings') return fromGeminiEmbeddings(call, answer)
+  const { text: _, ...head } = toHead(answer, 'chat.completion', call.body.model, body, nowEpochMs)
+  const choices = toChoices(answer, head.id)
+  if (choices instanceof GatewayError) return choices
+  const count = fromGeminiUsage(answer.usageMetadata)
+  const chunk = { ...head, choices, ...(count !== null && { usage: count.raw }) }
+  return { kind: 'finish', text: JSON.stringify(chunk), chunk: chunk as Chunk, usage: count?.usage ?? null }
+}
+
+function toChoices(answer: JsonObject, seed: string): readonly JsonObject[] | GatewayError {
+  const candidates = Array.isArray(answer.candidates) ? answer.candidates.filter(isObject) : []
+  const [only, ...others] = candidates.map((candidate, at) => toChoice(candidate, at, seed))
+  if (only !== undefined) return others.length === 0 ? (only.failure ?? [only.choice]) : choicesOf([only, ...others])
+  if (!isBlocked(answer)) return invalidAnswer('an answer without candidates')
+  const message = { role: 'assistant', content: null, refusal: null }
+  return [{ index: 0, message, logprobs: null, finish_reason: 'content_filter' }]
+}
+
+interface Read {
+  readonly choice: JsonObject
+  /** Why there is nothing in it, when something went wrong. */
+  readonly failure: GatewayError | null
+}
+
+function choicesOf(all: readonly Read[]): readonly JsonObject[] {
+  return all.map(({ choice }) => choice)
+}
+
+function toChoice(candidate: JsonObject, at: number, seed: string): Read {
+  const index = typeof candidate.index === 'number' ? candidate.index : at
+  const { text, thoughts, calls, signature } = fromGeminiContent(candidate.content, [], `${seed}:${index}`)
+  const reason = String(candidate.finishReason)
+  const finish_reason = fromGeminiFinishReason(reason, calls.length > 0)
+  const isSilent = text === '' && (calls.length > 0 || finish_reason === 'content_filter')
+  const message = {
+    role: 'assistant',
+    content: isSilent ? null : text,
+    refusal: null,
+    ...(thoughts !== '' && { reasoning_content: thoughts }),
+    // A call's index belongs to streams only.
+    ...(calls.length > 0 && { tool_calls: calls.map(({ index: _, ...call }) => call) }),
+    ...signature,
+  }
+  const choice = { index, message, logprobs: fromGeminiLogprobs(candidate), finish_reason }
+  return { choice, failure: text === '' && calls.length === 0 ? failureOf(reason) : null }
+}

@@ -1,0 +1,92 @@
+import type { Call } from '#core/call.ts'
+import type { Chunk, Frame } from '#core/frame.ts'
+import { isObject } from '#lib/json.ts'
+import { writeSse } from '#lib/sse.ts'
+import type { StreamEvent, StreamReducer } from '../provider.ts'
+import { type Head, isBlocked, toHead } from './answer.ts'
+import { type CandidateState, readCandidate, toBlocked, toFinish } from './candidate.ts'
+import { fromGeminiErrorBody, geminiErrorIn } from './error.ts'
+import { fromGeminiUsage, type GeminiCount } from './usage.ts'
+
+interface State {
+  /** What every chunk begins with; `null` before the first event. */
+  readonly head: Head | null
+  readonly candidates: ReadonlyMap<number, CandidateState>
+  /** The count so far; each one replaces the one before. */
+  readonly count: GeminiCount | null
+  readonly done: boolean
+}
+
+type Step = readonly [State, readonly Frame[]]
+
+const EMPTY: State = { head: null, candidates: new Map(), count: null, done: false }
+
+/** Creates the reducer of one stream: events of `streamGenerateContent` in, OpenAI's chunks out.
+ *
+ * @param nowEpochMs When the stream begins, which Gemini does not tell. */
+export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()): StreamReducer<State> {
+  const { model, n } = call.body
+  const expected = typeof n === 'number' ? n : 1
+
+  function step(state: State, event: StreamEvent): Step {
+    if (state.done) return [state, []]
+    const chunk: unknown = JSON.parse(event.data)
+    const error = geminiErrorIn(chunk)
+    if (error !== null) return [{ ...state, done: true }, [{ kind: 'error', error: fromGeminiErrorBody(error) }]]
+    if (!isObject(chunk)) throw new TypeError('an event that is no object')
+    const head = state.head ?? toHead(chunk, 'chat.completion.chunk', model, event.data, nowEpochMs)
+    const counted = fromGeminiUsage(chunk.usageMetadata)
+    const count = counted ?? state.count
+    const list = Array.isArray(chunk.candidates) ? chunk.candidates : []
+    if (list.length === 0 && state.candidates.size === 0 && isBlocked(chunk))
+      return settle({ ...state, head, count }, toBlocked(head))
+    let candidates = state.candidates
+    const frames: Frame[] = []
+    for (const [at, candidate] of list.entries()) {
+      if (!isObject(candidate)) continue
+      const index = typeof candidate.index === 'number' ? candidate.index : at
+      const before = candidates.get(index)
+      if (before?.finished) continue
+      const [read, produced] = readCandidate(candidate, index, before, head)
+      frames.push(...produced)
+      // Servers of 2023 repeat the reason in each event, and do not count: theirs is told at the end of the stream.
+      const ends = read.reason !== null && counted !== null
+      if (ends) frames.push(toFinish(head, index, read, expected === 1))
+      if (read !== before) candidates = new Map(candidates).set(index, ends ? { ...read, finished: true } : read)
+    }
+    const now = { head, candidates, count, done: false }
+    const isOver = candidates !== state.candidates && finishedIn(candidates) >= expected
+    return isOver ? settle(now, frames) : [now, frames]
+  }
+
+  /** Tells of the candidates that ended without a count. One that never ended was cut. */
+  function end(state: State): readonly Frame[] {
+    const { head } = state
+    if (state.done || head === null) return []
+    const frames: Frame[] = []
+    for (const [index, candidate] of state.candidates) {
+      if (candidate.reason !== null && !candidate.finished)
+        frames.push(toFinish(head, index, candidate, expected === 1))
+    }
+    const told = frames.length > 0 || finishedIn(state.candidates) > 0
+    return told ? settle(state, frames)[1] : frames
+  }
+
+  return { start: () => EMPTY, step, end }
+}
+
+/** Ends the stream, with the count behind everything else. */
+function settle(state: State, frames: readonly Frame[]): Step {
+  const done = { ...state, done: true }
+  if (state.head === null || state.count === null || frames.some(frame => frame.kind === 'error')) return [done, frames]
+  const { text: _, ...head } = state.head
+  const chunk = { ...head, choices: [], usage: state.count.raw }
+  const text = writeSse(JSON.stringify(chunk))
+  return [done, [...frames, { kind: 'usage', text, chunk: chunk as Chunk, usage: state.count.usage }]]
+}
+
+function finishedIn(candidates: ReadonlyMap<number, CandidateState>): number {
+  let finished = 0
+  for (const candidate of candidates.values()) if (candidate.finished) finished++
+  return finished
+}
