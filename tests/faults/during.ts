@@ -131,6 +131,22 @@ export const HARMLESS: readonly Fault[] = [
     ...whole,
   },
   {
+    id: 'F11',
+    name: 'says nothing more behind a finished answer, and does not hang up',
+    calls: 'stream',
+    play: ({ cell, stall }) => sse([...cell.events.slice(0, -1), stall]),
+    silence: 1100,
+    ...whole,
+  },
+  {
+    id: 'F11',
+    name: 'does not hang up behind [DONE]',
+    calls: 'stream',
+    play: ({ cell, stall }) => sse([...cell.events, stall]),
+    silence: 1100,
+    ...whole,
+  },
+  {
     id: 'F13',
     name: 'sends comments, names, ids, byte order mark and lines that end in CR LF',
     calls: 'stream',
