@@ -13,21 +13,17 @@ export function floorsOf(samples: readonly Sample[], each: number): readonly Sam
   return groups.map(group => group.reduce((least, sample) => (sample.value < least.value ? sample : least)))
 }
 
-/** How much a value grows a minute, and how far that may be off (its standard error). */
-export interface Slope {
-  readonly perMinute: number
-  readonly error: number
-}
-
-/** The slope of the straight line that fits best (least squares). */
-export function slopeOf(samples: readonly Sample[]): Slope {
-  const count = samples.length
-  if (count < 3) return { perMinute: 0, error: Infinity }
-  const sum = (of: (sample: Sample) => number) => samples.reduce((total, sample) => total + of(sample), 0)
-  const middle = sum(({ minutes }) => minutes) / count
-  const level = sum(({ value }) => value) / count
-  const spread = sum(({ minutes }) => (minutes - middle) ** 2)
-  const perMinute = sum(({ minutes, value }) => (minutes - middle) * (value - level)) / spread
-  const rest = sum(({ minutes, value }) => (value - level - perMinute * (minutes - middle)) ** 2)
-  return { perMinute, error: Math.sqrt(rest / (count - 2) / spread) }
+/** How much a value grows a minute: the median of the slopes between all pairs of samples (Theil-Sen). One sample that
+ * is far off moves it as little as any other; up to three in ten of them may be.
+ *
+ * @returns `null` for fewer than two samples. */
+export function slopeOf(samples: readonly Sample[]): number | null {
+  const slopes = samples
+    .flatMap((from, at) =>
+      samples.slice(at + 1).map(({ minutes, value }) => (value - from.value) / (minutes - from.minutes)),
+    )
+    .toSorted((left, right) => left - right)
+  const middle = slopes.length / 2
+  const [low, high] = [slopes[Math.ceil(middle) - 1], slopes[Math.floor(middle)]]
+  return low === undefined || high === undefined ? null : (low + high) / 2
 }

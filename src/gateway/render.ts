@@ -10,6 +10,9 @@ import { countFrame } from './settle.ts'
 
 const DONE = writeSse('[DONE]')
 const PING = ': ping\n\n'
+/** How long a client may take nothing of what is ready for it, in milliseconds. Nothing else ends such a stream: its
+ * connection stands, and no server is waited for. */
+const STALLED_MS = 60_000
 const encoder = new TextEncoder()
 
 /** What the rendering of an answer reports to. */
@@ -42,7 +45,7 @@ export async function renderPlain(live: Live, deps: RenderDeps): Promise<string>
 /** Writes an answer as server-sent events, read only as fast as the caller reads.
  *
  * Whole events only; `: ping` after a silence; `[DONE]` exactly when the answer was whole; otherwise the error as the
- * last event, so that a cut stream never looks complete. */
+ * last event, so that a cut stream never looks complete. A client that stops reading is cut off after a minute. */
 export function renderStream(live: Live, call: Call, deps: RenderDeps): ReadableStream<Uint8Array> {
   const { clock, record } = deps
   let ended = false
@@ -86,7 +89,14 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
   }
 
   let writer: ReadableStreamDefaultController<Uint8Array> | null = null
-  const pulse = createPulse(clock, deps.heartbeatMs, () => writer?.enqueue(encoder.encode(PING)))
+  const pulse = createPulse(clock, deps.heartbeatMs, {
+    beat: () => writer?.enqueue(encoder.encode(PING)),
+    stall() {
+      const error = new GatewayError('client_closed_request', 'The client stopped reading.')
+      end(error)
+      writer?.error(error)
+    },
+  })
 
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -132,28 +142,35 @@ function isUsageOnly(frame: DataFrame): boolean {
   return frame.kind === 'usage'
 }
 
-/** Beats after each `ms` of waiting, with one timer for the whole stream; 0 = never. */
-function createPulse(clock: Clock, ms: number, beat: () => void) {
-  let waitingSince = 0
+/** Watches a stream with one timer: beats after each `ms` of waiting for the server (0 = never), and tells when the
+ * client has not taken what was ready for it. */
+function createPulse(clock: Clock, ms: number, told: { readonly beat: () => void; readonly stall: () => void }) {
+  const beatMs = ms > 0 ? ms : Infinity
+  const lookMs = Math.min(beatMs, STALLED_MS)
+  let waiting = false
+  let since = 0
   let disarm: (() => void) | null = null
 
   function arm(after: number): void {
     disarm = clock.after(after, () => {
-      const waited = waitingSince === 0 ? 0 : clock.now() - waitingSince
-      if (waited < ms) return arm(ms - waited)
-      beat()
-      waitingSince = clock.now()
-      arm(ms)
+      const left = since + (waiting ? beatMs : STALLED_MS) - clock.now()
+      if (left > 0) return arm(Math.min(left, lookMs))
+      if (!waiting) return told.stall()
+      told.beat()
+      since = clock.now()
+      arm(lookMs)
     })
   }
 
   return {
     wait(): void {
-      waitingSince = clock.now()
-      if (disarm === null && ms > 0) arm(ms)
+      waiting = true
+      since = clock.now()
+      if (disarm === null) arm(lookMs)
     },
     rest(): void {
-      waitingSince = 0
+      waiting = false
+      since = clock.now()
     },
     stop(): void {
       disarm?.()

@@ -9,6 +9,7 @@ import { PROVIDERS } from '#providers/index.ts'
 import { createStates } from '#registry/states.ts'
 import { STRATEGIES } from '#routing/strategies/index.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
+import { callerRows, serverRows } from '#tests/faults/table.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { snapshotOf } from '#tests/support/fleet.ts'
 
@@ -59,6 +60,15 @@ test('the table of strategies has every strategy', () => {
 
 test('the guide to routing names every kind of server', () => {
   for (const kind of PROVIDERS.keys()) expect(guides.get('routing')).toContain(`\`${kind}\``)
+})
+
+describe('the guide to failures', () => {
+  const cells = (heading: string) => rowsBelow('failures', heading).filter(([id]) => /^F\d+$/.test(id ?? ''))
+
+  test('has exactly what the matrix of faults expects', () => {
+    expect(cells('What a server does')).toEqual(serverRows().map(row => [...row]))
+    expect(cells('What a caller does')).toEqual(callerRows().map(row => [...row]))
+  })
 })
 
 describe('the guide to the configuration', () => {
