@@ -6,13 +6,17 @@ cd "$(dirname "$0")/.."
 
 coverage_floor=95
 
-browser=${CHROMIUM_PATH:-/usr/bin/chromium}
-if [ ! -x "$browser" ]; then
+missing=""
+[ -x "${CHROMIUM_PATH:-/usr/bin/chromium}" ] || missing="$missing chromium"
+[ -x /usr/bin/redis-server ] || missing="$missing redis-server"
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+if [ -n "$missing" ]; then
   if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-    echo "Installing Debian's chromium for the browser tests."
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
+    echo "Installing what the tests need:$missing."
+    # Asks for no server of the system's own: the tests run theirs in temporary folders.
+    { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } >/dev/null
   else
-    echo "The browser tests need Chromium: apt-get install chromium, or set CHROMIUM_PATH." >&2
+    echo "Some tests will fail without these packages: apt-get install$missing (or set CHROMIUM_PATH for the browser)." >&2
   fi
 fi
 

@@ -1,0 +1,96 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { SQL } from 'bun'
+import { freePorts, type Ids, ownFolder, runProgram, type ServerProcess, serverProcess } from './server-process.ts'
+
+/** A real Postgres with no data in it, on loopback. */
+export interface Postgres extends Omit<ServerProcess, 'kill' | 'pause' | 'resume'> {
+  /** The address of a new, empty database in it. */
+  database(): Promise<string>
+  /** Ends it at once, as a power cut does. */
+  kill(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+const VERSIONS = '/usr/lib/postgresql'
+const SUPERUSER = 'citadel'
+
+/** Starts Debian's Postgres in a folder of its own; it must not be run by root, so its package's user runs it then.
+ *
+ * @throws Error With the command that installs it when it is missing. */
+export async function startPostgres(): Promise<Postgres> {
+  const bin = postgresBin()
+  const user = process.getuid?.() === 0 ? await packageUser() : undefined
+  const folder = await ownFolder('citadel-postgres-', user)
+  const data = join(folder.path, 'data')
+  const [port = 0] = await freePorts(1)
+  await runProgram(
+    [join(bin, 'initdb'), '-D', data, '-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
+    user,
+  )
+  const address = (name: string) => `postgres://${SUPERUSER}@127.0.0.1:${port}/${name}`
+  const server = serverProcess({
+    command: [join(bin, 'postgres'), '-D', data, '-k', folder.path, '-h', '127.0.0.1', '-p', `${port}`, '-F'],
+    // Ends its sessions instead of waiting for them.
+    stopSignal: 'SIGINT',
+    ready: () => answers(address('postgres')),
+    user,
+  })
+  let databases = 0
+
+  await server.start()
+  return {
+    start: server.start,
+    stop: server.stop,
+    // Its own word for a power cut; a killed parent would leave children that hold the memory of the next start.
+    kill: async () => {
+      const pid = await postmasterPid(data)
+      process.kill(pid, 'SIGQUIT')
+      await server.stop()
+    },
+    async database() {
+      const name = `test_${++databases}`
+      await administer(address('postgres'), `CREATE DATABASE ${name}`)
+      return address(name)
+    },
+    async [Symbol.asyncDispose]() {
+      await server.stop()
+      await folder.remove()
+    },
+  }
+}
+
+/** Runs one statement on a connection of its own. */
+async function administer(url: string, statement: string): Promise<void> {
+  const sql = new SQL({ url, max: 1, connectionTimeout: 5 })
+  try {
+    await sql.unsafe(statement)
+  } finally {
+    await sql.close()
+  }
+}
+
+function answers(url: string): Promise<boolean> {
+  return administer(url, 'SELECT 1').then(
+    () => true,
+    () => false,
+  )
+}
+
+async function postmasterPid(data: string): Promise<number> {
+  const [pid = ''] = (await Bun.file(join(data, 'postmaster.pid')).text()).split('\n')
+  return Number(pid)
+}
+
+function postgresBin(): string {
+  const versions = existsSync(VERSIONS) ? readdirSync(VERSIONS).sort((a, b) => Number(b) - Number(a)) : []
+  const bin = versions.map(version => join(VERSIONS, version, 'bin')).find(path => existsSync(join(path, 'postgres')))
+  if (bin !== undefined) return bin
+  throw new Error(`No Postgres in ${VERSIONS}. Install the package postgresql (sudo apt-get install postgresql).`)
+}
+
+async function packageUser(): Promise<Ids> {
+  const entry = await runProgram(['getent', 'passwd', 'postgres'])
+  const [, , uid, gid] = entry.split(':')
+  return { uid: Number(uid), gid: Number(gid) }
+}
