@@ -1,0 +1,28 @@
+import { SQL } from 'bun'
+import type { Connections } from './sql-connections.ts'
+
+/** Any number, the same for every process: whoever has it may migrate. */
+const MIGRATION_LOCK = 6_311_846_271
+
+/** Opens a pool of connections to Postgres.
+ *
+ * No timeout is asked of the server: poolers in front of it refuse such settings. */
+export async function openPostgres(
+  url: string,
+  { pool, timeoutMs }: { readonly pool: number; readonly timeoutMs: number },
+): Promise<Connections> {
+  const sql = new SQL({ url, max: pool, bigint: true, connectionTimeout: Math.ceil(timeoutMs / 1000) })
+  return {
+    read: run => run(sql),
+    write: run => sql.begin(transaction => run(transaction)),
+    async lock(transaction) {
+      await transaction`SELECT pg_advisory_xact_lock(${MIGRATION_LOCK})`
+    },
+    async hasTable(reader, name) {
+      const rows =
+        await reader`SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ${name}`
+      return rows.length > 0
+    },
+    close: () => sql.close({ timeout: 0 }),
+  }
+}

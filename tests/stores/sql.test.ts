@@ -1,0 +1,168 @@
+import { describe, expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { dirname } from 'node:path'
+import { type DatabaseCall, migrateSql, migrationsOf, openSql } from '#stores/sql.ts'
+import type { DatabasePlace } from '#stores/sql-connections.ts'
+import { readMigrations } from '#stores/sql-migrations.ts'
+import { databaseContract, openAt } from '#tests/contract/database.ts'
+import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
+import { startPostgres } from '#tests/support/postgres.ts'
+
+databaseContract('a SQLite file', sqlitePlaces)
+databaseContract('Postgres', postgresPlaces)
+
+/** Runs a test with a SQLite file that is not made yet. */
+async function withFile(run: (place: DatabasePlace & { readonly file: string }) => Promise<void>): Promise<void> {
+  const places = await sqlitePlaces()
+  try {
+    const place = await places.place()
+    if (place.kind === 'sqlite' && place.file !== null) await run({ ...place, file: place.file })
+  } finally {
+    await places.close()
+  }
+}
+
+describe('a SQLite file', () => {
+  test('is made by the first write, not by reading', () =>
+    withFile(async place => {
+      const database = openAt(place)
+      const before = await database.read(sql => sql`SELECT id FROM keys`)
+      const made = existsSync(place.file)
+      await database.write(sql => sql`UPDATE versions SET version = 7 WHERE subject = 'keys'`)
+
+      const rows = await database.read(sql => sql`SELECT version FROM versions`)
+
+      expect([before.length, made, existsSync(place.file)]).toEqual([0, false, true])
+      expect([...rows]).toEqual([{ version: 7n }])
+      await database.close()
+    }))
+
+  test('that another process writes is waited for, and nothing else waits', () =>
+    withFile(async place => {
+      const [one, two] = [openAt(place), openAt(place)]
+      await one.write(async () => {})
+      const may = Promise.withResolvers<void>()
+      const holding = one.write(() => may.promise)
+      let turns = 0
+      const ticking = setInterval(() => turns++, 1)
+
+      const waiting = two.write(sql => sql`UPDATE versions SET version = version + 1 RETURNING version`)
+      while (turns < 20) await Bun.sleep(1)
+      may.resolve()
+      await holding
+
+      expect((await waiting)[0]).toEqual({ version: 1n })
+      clearInterval(ticking)
+      await Promise.all([one.close(), two.close()])
+    }))
+
+  test('that another process never lets go of is given up in time', () =>
+    withFile(async place => {
+      const [one, two] = [openAt(place), openAt(place, 50)]
+      await one.write(async () => {})
+      const may = Promise.withResolvers<void>()
+      const holding = one.write(() => may.promise)
+
+      await expect(two.write(sql => sql`UPDATE versions SET version = 9`)).rejects.toThrow('within 50 ms')
+      may.resolve()
+      await holding
+
+      expect((await one.read(sql => sql`SELECT version FROM versions`))[0]).toEqual({ version: 0n })
+      await Promise.all([one.close(), two.close()])
+    }))
+
+  test('that is none is an error, and is tried again by the next call', () =>
+    withFile(async place => {
+      await mkdir(dirname(place.file), { recursive: true })
+      await writeFile(place.file, 'no database at all, but some text of a good length')
+      const calls: DatabaseCall[] = []
+      const database = openSql({ place, timeoutMs: 1000, pool: 1, onCall: call => calls.push(call) })
+
+      await expect(database.read(sql => sql`SELECT id FROM keys`)).rejects.toThrow('not a database')
+      await writeFile(place.file, '')
+
+      expect(await database.read(async sql => (await sql`SELECT id FROM keys`).length)).toBe(0)
+      expect(calls.map(({ operation, ok }) => [operation, ok])).toEqual([
+        ['read', false],
+        ['read', true],
+      ])
+      await database.close()
+    }))
+})
+
+describe('Postgres', () => {
+  test('that accepts connections and says nothing is given up in time', async () => {
+    const silent = createServer(() => {})
+    const listening = Promise.withResolvers<void>()
+    silent.listen(0, '127.0.0.1', listening.resolve)
+    await listening.promise
+    const address = silent.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    const database = openAt({ kind: 'postgres', url: `postgres://a@127.0.0.1:${port}/a` })
+    const startedAt = performance.now()
+
+    await expect(database.read(sql => sql`SELECT 1`, 100)).rejects.toThrow('within 100 ms')
+
+    expect(performance.now() - startedAt).toBeLessThan(1000)
+    await database.close()
+    silent.close()
+  })
+
+  test('that comes back after a power cut is used again', async () => {
+    await using postgres = await startPostgres()
+    const database = openAt({ kind: 'postgres', url: await postgres.database() })
+    const read = () => database.read(sql => sql`SELECT version FROM versions`)
+    await read()
+
+    await postgres.kill()
+    await expect(read()).rejects.toThrow()
+    await postgres.start()
+
+    expect(await read()).toHaveLength(1)
+    await database.close()
+  }, 60_000)
+})
+
+describe('migrations', () => {
+  test('are told and taken one by one', () =>
+    withFile(async place => {
+      const options = { place, timeoutMs: 1000, pool: 1 }
+      const versions = readMigrations().map(({ version }) => version)
+
+      const before = await migrationsOf(options)
+      const made = existsSync(place.file)
+      const applied = [await migrateSql(options), await migrateSql(options)]
+      const after = await migrationsOf(options)
+
+      expect(before).toEqual(versions.map(version => ({ version, appliedAt: null })))
+      expect([made, ...applied]).toEqual([false, versions, []])
+      expect(after.every(({ appliedAt }) => appliedAt !== null && Date.now() - appliedAt < 60_000)).toBe(true)
+    }))
+
+  test('are numbered without a gap and use only types that every database has', () => {
+    const migrations = readMigrations()
+
+    expect(migrations.map(({ version }) => version)).toEqual(migrations.map((_, index) => index + 1))
+    for (const { statements } of migrations) {
+      const columns = [...statements.replace(/--.*$/gm, '').matchAll(/^ {2}[a-z_]+ ([A-Z]+(?: PRECISION)?)/gm)]
+      expect(columns.filter(([, type = '']) => !['TEXT', 'BIGINT', 'DOUBLE PRECISION'].includes(type))).toEqual([])
+    }
+  })
+
+  test('make tables whose rows all say whose they are', () => {
+    const text = readMigrations()
+      .map(({ statements }) => statements)
+      .join('\n')
+    const tables = [...text.matchAll(/CREATE TABLE (\w+) \(([\s\S]*?)\n\);/g)]
+    const shared = new Set(['tenants', 'versions'])
+
+    const without = tables.filter(
+      ([, name = '', columns = '']) => !shared.has(name) && !/\btenant TEXT NOT NULL/.test(columns),
+    )
+
+    expect(tables.length).toBeGreaterThan(7)
+    expect(without.map(([, name]) => name)).toEqual([])
+  })
+})
