@@ -1,6 +1,7 @@
 import { authorize } from '#access/authorize.ts'
 import { createBuckets } from '#access/buckets.ts'
 import { createKeyring } from '#access/keys.ts'
+import type { StoredKeys } from '#access/stored-keys.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Edge } from '#http/edge.ts'
@@ -13,9 +14,9 @@ const IDLE_SECONDS_MAX = 255
 const BODY_TIMEOUT_MS = 30_000
 
 /** Builds what the edge reads of a configuration. */
-export function composeEdge(config: Config, clock: Clock): Edge {
+export function composeEdge(config: Config, clock: Clock, stored: StoredKeys): Edge {
   const { service, auth, limits, cors, gateway } = config
-  const keyring = createKeyring({ keys: auth.keys, adminKeys: auth.admin_keys, mode: auth.mode, clock })
+  const keyring = createKeyring({ keys: auth.keys, adminKeys: auth.admin_keys, stored, mode: auth.mode, clock })
   const buckets = createBuckets(limits)
   const proxies = service.trusted_proxies.map(parseBlock).filter(block => block !== null)
   const origins = cors.origins.map(toOriginPattern)
@@ -34,7 +35,8 @@ export function composeEdge(config: Config, clock: Clock): Edge {
         xApiKey: headers.get('x-api-key'),
         apiKey: headers.get('api-key'),
       }),
-    authorize: (caller, access) => authorize(caller, access, keyring.mode),
+    authMode: keyring.mode,
+    authorize: (caller, access) => authorize(caller, access, keyring.mode()),
     buckets,
     fullHeaders: gateway.headers === 'full',
     keepAliveSeconds: Math.min(IDLE_SECONDS_MAX, service.keep_alive / 1000),
@@ -49,7 +51,14 @@ export function secretsOf(config: Config): string[] {
     ...config.servers.flatMap(server => [...server.api_keys, ...Object.values(server.headers)]),
     ...Object.values(config.webhooks.secrets),
     ...(config.service.secret === null ? [] : [config.service.secret]),
+    ...passwordOf(config.database.url),
   ]
+}
+
+/** The password in an address, as it is written and as it is meant. */
+function passwordOf(url: string): string[] {
+  const password = URL.parse(url)?.password ?? ''
+  return password === '' ? [] : [password, decodeURIComponent(password)]
 }
 
 /** Whether an address is one that only this machine can reach. */

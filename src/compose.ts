@@ -1,3 +1,4 @@
+import type { AuthMode } from '#access/keys.ts'
 import type { Environment } from '#config/env.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
@@ -34,8 +35,10 @@ import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
+import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
+import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
 import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
@@ -54,7 +57,8 @@ export interface Overrides {
   readonly random?: () => number
   /** Talks to every server but the demo. */
   readonly transport?: Transport
-  /** Where provider keys are looked for when nothing is configured (default: nowhere). */
+  /** Where provider keys are looked for when nothing is configured, and the folders of the user, where state is kept
+   * (default: nowhere, so that state is kept in memory). */
   readonly env?: Environment
   /** Takes log lines (default: none are written). */
   readonly write?: (text: string) => void
@@ -74,6 +78,9 @@ export interface Gateway {
   /** The same once everybody has answered; `null` when `found` said it all. */
   readonly later: Promise<FleetReport | null>
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>
+  readonly firstKey: Keys['firstKey']
+  /** Whether callers need a key now. */
+  authMode(): AuthMode
   /** Takes a new configuration; requests under way keep the one they started with. */
   reload(config: Config): void
   reloadFailed(message: string): void
@@ -102,6 +109,11 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const limiter = createMemoryLimiter({ clock, entriesMax: LIMITER_ENTRIES_MAX })
   const history = createMemoryHistory(HISTORY)
   const idempotency = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
+  const newId = createIds()
+  let current = config
+  const stateDeps = { clock, journal, env, newId, config: () => current }
+  const database = composeDatabase(stateDeps)
+  const keys = composeKeys(database, stateDeps)
   const log = createLog({
     write: overrides.write ?? (() => {}),
     clock,
@@ -146,7 +158,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     retriesLeft: budget.remaining,
     overload: () => overloadOf(pressure()),
   })
-  subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history))
+  const stats = createStats()
+  subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history), stats.subscriber)
 
   // The way of a model call.
   const gate = commitGate(clock)
@@ -165,7 +178,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
 
   // The edge.
   const active = createActive(clock)
-  let edge = composeEdge(config, clock)
+  let edge = composeEdge(config, clock, keys.stored)
   let phase: 'serving' | 'draining' = 'serving'
   const fetch = createApp({
     clock,
@@ -173,7 +186,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     limiter,
     idempotency,
     history,
-    newId: createIds(),
+    newId,
     edge: () => edge,
     load: {
       refusal: priority => refusalOf(overloadOf(pressure()), priority),
@@ -184,6 +197,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
     process: processView(clock),
+    keys: keys.management,
+    stats: stats.of,
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
     serving: () => phase === 'serving',
     active,
@@ -191,7 +206,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   })
 
   // The first look around.
-  const looked = fleet.start()
+  const looked = Promise.all([fleet.start(), keys.stored.looked])
   const soon = new Promise<'late'>(resolve => clock.after(LOOK_AROUND_MS, () => resolve('late')))
   const first = Promise.race([looked.then(() => 'whole' as const), soon])
 
@@ -202,7 +217,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
     reload(next) {
       // Whom to admit follows from where the gateway listens, and that changes only with a restart.
-      edge = composeEdge({ ...next, service: { ...next.service, host: config.service.host } }, clock)
+      current = next
+      edge = composeEdge({ ...next, service: { ...next.service, host: config.service.host } }, clock, keys.stored)
       memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
       credentials.forget()
@@ -211,6 +227,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     },
     reloadFailed: message => journal.note({ type: 'config-reloaded', ok: false, message }),
     warn: message => log.warn(message),
+    firstKey: keys.firstKey,
+    authMode: () => edge.authMode(),
     fail: (message, thrown) => log.error(message, { error: String(thrown) }),
     drain() {
       phase = 'draining'
@@ -222,8 +240,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       ),
     async close() {
       sampler.stop()
+      keys.stored.stop()
       fleet.stop()
       sockets.close()
+      await database?.close()
       log.close()
     },
   }

@@ -1,10 +1,12 @@
 import { LRUCache } from 'lru-cache'
-import type { Caller, Role } from '#core/caller.ts'
+import { type Caller, DEFAULT_TENANT, type Role } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
-import { GatewayError } from '#core/errors.ts'
+import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Priority } from '#core/priority.ts'
 import { sha256 } from '#lib/hash.ts'
 import { type Credentials, isPlaceholder, readKey } from './credential.ts'
+import { isSecret } from './secret.ts'
+import type { StoredKeys } from './stored-keys.ts'
 
 /** A key as the operator declares it. */
 export interface KeyDeclaration {
@@ -29,22 +31,25 @@ export type AuthMode = 'none' | 'optional' | 'required'
 export interface KeyringOptions {
   readonly keys: readonly KeyDeclaration[]
   readonly adminKeys: readonly string[]
-  /** SHA-256 of an admin key that the gateway made for itself; it does not turn `auto` into `required`. */
-  readonly bootstrapHash?: string | null
+  /** The keys that are made at run time; none when absent. */
+  readonly stored?: StoredKeys
+  /** `auto` = `none` until anybody has made a key, then `required`. */
   readonly mode: AuthMode | 'auto'
   readonly clock: Pick<Clock, 'time'>
 }
 
 /** Knows the keys. */
 export interface Keyring {
-  readonly mode: AuthMode
-  /** Who sends a request; an error when the mode does not let it in. */
-  resolve(credentials: Credentials): Caller | GatewayError
+  /** What `auto` comes to now. */
+  mode(): AuthMode
+  /** Who sends a request; an error when the mode does not let it in. At once for whoever has called lately, later where
+   * the store has to be asked. */
+  resolve(credentials: Credentials): Caller | GatewayError | Promise<Caller | GatewayError>
 }
 
-const DEFAULT_TENANT = 'default'
 /** Raw headers whose caller is remembered, so that a hash is not computed for each request. */
 const RESOLVED_MAX = 10_000
+const UNAVAILABLE_RETRY_MS = 1000
 
 /** Somebody without a credential where none is needed. */
 export const ANONYMOUS: Caller = {
@@ -60,43 +65,95 @@ export const ANONYMOUS: Caller = {
 /** Somebody whose credential was ignored because it is not known; as anonymous as anybody. */
 export const UNRECOGNISED: Caller = { ...ANONYMOUS }
 
+/** Somebody whose key could not be looked up where none is needed; as anonymous as anybody. */
+export const UNDECIDED: Caller = { ...ANONYMOUS }
+
 /** Creates the keyring. Keys are kept as hashes and looked up by hash, so that no comparison tells by its time how
  * much of a key was right. */
 export function createKeyring(options: KeyringOptions): Keyring {
-  const byHash = new Map<string, Caller>()
-  for (const declared of options.keys) byHash.set(sha256(declared.key), toCaller(declared))
-  const admins = options.adminKeys.map(sha256)
-  if (options.bootstrapHash) admins.push(options.bootstrapHash)
-  for (const [index, hash] of admins.entries()) byHash.set(hash, adminCaller(index))
-  const hasKey = options.keys.length + options.adminKeys.length > 0
-  const mode = options.mode === 'auto' ? (hasKey ? 'required' : 'none') : options.mode
+  const { stored } = options
+  const byHash = declaredCallers(options)
   const resolved = new LRUCache<string, Caller>({ max: RESOLVED_MAX })
+  let epoch = stored?.epoch() ?? 0
 
-  function known(caller: Caller | undefined): Caller | null {
-    if (caller === undefined) return null
+  function mode(): AuthMode {
+    if (options.mode !== 'auto') return options.mode
+    // Who cannot know whether there are keys must not let everybody in.
+    return byHash.size > 0 || (stored !== undefined && stored.inUse() !== false) ? 'required' : 'none'
+  }
+
+  function known(caller: Caller | null | undefined): Caller | null {
+    if (caller == null) return null
     return caller.expiresAt !== null && options.clock.time() >= caller.expiresAt ? null : caller
   }
 
-  function resolve(credentials: Credentials): Caller | GatewayError {
+  function remembered(header: string): Caller | null {
+    if (stored !== undefined && stored.epoch() !== epoch) {
+      epoch = stored.epoch()
+      resolved.clear()
+    }
+    const caller = known(resolved.get(header))
+    return caller?.stored === true && stored?.fresh() === false ? null : caller
+  }
+
+  function resolve(credentials: Credentials): ReturnType<Keyring['resolve']> {
     const { authorization } = credentials
     const quick = credentials.xApiKey === null && credentials.apiKey === null ? authorization : null
-    const before = quick === null ? null : known(resolved.get(quick))
-    if (before !== null) return admit(before, mode)
+    const before = quick === null ? null : remembered(quick)
+    if (before !== null) return admit(before, mode())
     const presented = readKey(credentials)
-    if (presented === 'none') return mode === 'required' ? missing() : ANONYMOUS
-    const caller = presented === 'malformed' ? null : known(byHash.get(sha256(presented.key)))
-    if (caller !== null) {
-      if (quick !== null) resolved.set(quick, caller)
-      return admit(caller, mode)
-    }
-    const placeholder = presented !== 'malformed' && isPlaceholder(presented.key)
-    if (mode === 'required' || (mode === 'optional' && !placeholder)) return refused()
+    if (presented === 'none') return mode() === 'required' ? decided(missing, ANONYMOUS) : ANONYMOUS
+    if (presented === 'malformed') return mode() === 'none' ? UNRECOGNISED : decided(refused, UNRECOGNISED)
+    const hash = sha256(presented.key)
+    const caller = known(byHash.get(hash))
+    if (caller !== null) return admitted(caller, quick)
+    if (stored !== undefined && isSecret(presented.key)) return lookedUp(stored, hash, quick)
+    return unknown(presented.key, quick)
+  }
+
+  function admitted(caller: Caller, quick: string | null): Caller {
+    if (quick !== null) resolved.set(quick, caller)
+    return admit(caller, mode())
+  }
+
+  function unknown(key: string, quick: string | null): ReturnType<Keyring['resolve']> {
+    const placeholder = isPlaceholder(key)
+    const now = mode()
     const ignored = placeholder ? ANONYMOUS : UNRECOGNISED
-    if (quick !== null && presented !== 'malformed') resolved.set(quick, ignored)
+    if (now === 'required') return decided(refused, ignored)
+    if (now === 'optional' && !placeholder) return refused()
+    if (quick !== null) resolved.set(quick, ignored)
     return ignored
   }
 
+  async function lookedUp(keys: StoredKeys, hash: string, quick: string | null): Promise<Caller | GatewayError> {
+    const asked = keys.epoch()
+    const caller = await keys.find(hash).catch(toGatewayError)
+    if (caller instanceof GatewayError) return mode() === 'none' ? UNDECIDED : caller
+    const good = known(caller)
+    // An answer that a change has overtaken is good for this request only.
+    if (good !== null) return admitted(good, keys.epoch() === asked ? quick : null)
+    return mode() === 'none' ? UNRECOGNISED : refused()
+  }
+
+  /** The refusal, unless nobody knows yet whether a key is needed at all. */
+  function decided(refusal: () => GatewayError, otherwise: Caller): ReturnType<Keyring['resolve']> {
+    if (options.mode !== 'auto' || byHash.size > 0 || stored === undefined) return refusal()
+    const decide = () => {
+      const inUse = stored.inUse()
+      return inUse === null ? unavailable() : inUse ? refusal() : otherwise
+    }
+    return stored.inUse() === null ? stored.looked.then(decide) : decide()
+  }
+
   return { mode, resolve }
+}
+
+function declaredCallers({ keys, adminKeys }: KeyringOptions): ReadonlyMap<string, Caller> {
+  return new Map([
+    ...keys.map(declared => [sha256(declared.key), toCaller(declared)] as const),
+    ...adminKeys.map((key, index) => [sha256(key), adminCaller(index)] as const),
+  ])
 }
 
 /** Where keys do not count, only what they allow beyond calling models does. */
@@ -118,7 +175,16 @@ export function refused(): GatewayError {
   })
 }
 
-function toCaller(declared: KeyDeclaration): Caller {
+/** The error for whom nobody can tell from a stranger while the store of keys is away. */
+export function unavailable(cause?: unknown): GatewayError {
+  return new GatewayError('dependency_unavailable', 'Keys cannot be checked at the moment. Please try again.', {
+    retryAfterMs: UNAVAILABLE_RETRY_MS,
+    cause,
+  })
+}
+
+/** The caller that a key stands for. */
+export function toCaller(declared: Omit<KeyDeclaration, 'key'>): Caller {
   return {
     id: declared.name,
     name: declared.name,

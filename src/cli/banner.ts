@@ -1,3 +1,4 @@
+import type { AuthMode } from '#access/keys.ts'
 import { isLoopback } from '#src/compose-edge.ts'
 import type { FleetReport } from '#src/report.ts'
 import type { Listener } from '#src/server.ts'
@@ -15,8 +16,9 @@ export function banner(options: {
   readonly readyMs: number
   readonly found: FleetReport
   readonly settled: Settled
+  readonly authMode: AuthMode
 }): string {
-  const { listener, found, settled } = options
+  const { listener, found, settled, authMode } = options
   const address = LOCAL.has(settled.config.service.host) ? `http://localhost:${listener.port}` : listener.url
   const from =
     settled.configFiles.length > 0 ? settled.configFiles.join(', ') : 'no configuration file: looked around instead'
@@ -25,7 +27,7 @@ export function banner(options: {
     row('config', from),
     ...reportLines(found),
     ...settled.warnings.map(warning => row('note', warning)),
-    ...(isExposed(settled)
+    ...(isExposed(settled, authMode)
       ? [
           row(
             'WARNING',
@@ -34,7 +36,7 @@ export function banner(options: {
         ]
       : []),
     row('docs', `${address}/docs`),
-    row('try', `curl -N ${address}/v1/chat/completions ${needsKey(settled) ? KEY : ''}-d '${tryBody(found)}'`),
+    row('try', `curl -N ${address}/v1/chat/completions ${authMode === 'required' ? KEY : ''}-d '${tryBody(found)}'`),
   ]
   return lines.join('\n')
 }
@@ -42,6 +44,22 @@ export function banner(options: {
 /** One line for each thing that was found or not. */
 export function reportLines(report: FleetReport): string[] {
   return report.lines.map(({ kind, text }) => row(kind, text))
+}
+
+/** The lines that show a key for the only time. */
+export function firstKeyLines(key: string): string {
+  return [
+    row('admin', key),
+    row('', 'This key opens /management. It was made at this first start and is shown only now: keep it.'),
+  ].join('\n')
+}
+
+/** Why the management has no key. */
+export function noFirstKeyLine(): string {
+  return row(
+    'note',
+    'the database cannot be written, so no key for /management was made: set auth.admin_keys, service.data_dir or database.url',
+  )
 }
 
 function row(label: string, text: string): string {
@@ -56,15 +74,6 @@ function tryBody(found: FleetReport): string {
   }).replaceAll("'", "'\\''")
 }
 
-function needsKey({ config: { auth } }: Settled): boolean {
-  return auth.mode === 'required' || (auth.mode === 'auto' && auth.keys.length + auth.admin_keys.length > 0)
-}
-
-function isExposed({ config }: Settled): boolean {
-  if (isLoopback(config.service.host)) return false
-  const open =
-    config.auth.mode === 'none' ||
-    config.auth.mode === 'optional' ||
-    (config.auth.mode === 'auto' && config.auth.keys.length + config.auth.admin_keys.length === 0)
-  return open
+function isExposed({ config }: Settled, authMode: AuthMode): boolean {
+  return authMode !== 'required' && !isLoopback(config.service.host)
 }

@@ -3,7 +3,7 @@ import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
 import { createGateway, type Gateway } from '#src/index.ts'
 import { CannotListen, type Listener, listen, PortTaken } from '#src/server.ts'
-import { banner, reportLines } from './banner.ts'
+import { banner, firstKeyLines, noFirstKeyLine, reportLines } from './banner.ts'
 import { drainOnSignal } from './drain.ts'
 import { serveMetrics } from './metrics-port.ts'
 import { type Options, parseOptions, type Settled, settle } from './options.ts'
@@ -69,11 +69,22 @@ async function run(options: Options, settled: Settled): Promise<number> {
     },
   })
   const found = await gateway.found
-  console.error(banner({ listener, readyMs, found, settled }))
+  console.error(banner({ listener, readyMs, found, settled, authMode: gateway.authMode() }))
+  void sayFirstKey(gateway)
   void gateway.later.then(report => {
     for (const line of report === null ? [] : reportLines(report)) console.error(line)
   })
   return EXIT.ok
+}
+
+/** Prints the key with which an operator begins: once, at the first start, and never again. */
+async function sayFirstKey(gateway: Gateway): Promise<void> {
+  try {
+    const first = await gateway.firstKey()
+    if (first !== null) console.error(firstKeyLines(first.key))
+  } catch {
+    console.error(noFirstKeyLine())
+  }
 }
 
 function portAdvice({ port, nextFree }: PortTaken): string {

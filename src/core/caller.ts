@@ -3,6 +3,9 @@ import type { Priority } from './priority.ts'
 /** What a caller may do. `anonymous` is a caller without a credential where none is needed. */
 export type Role = 'anonymous' | 'caller' | 'viewer' | 'operator' | 'admin'
 
+/** Whom everything belongs to that names no tenant; its administrators look after the whole installation. */
+export const DEFAULT_TENANT = 'default'
+
 const RANK: Readonly<Record<Role, number>> = { anonymous: 0, caller: 1, viewer: 2, operator: 3, admin: 4 }
 
 /** Who sends a request, resolved once from its credential. */
@@ -22,6 +25,8 @@ export interface Caller {
   readonly maxPriority?: Priority
   /** Epoch milliseconds; `null` = never. */
   readonly expiresAt: number | null
+  /** Whether its key is one that was made at run time, and so may be revoked at any time. */
+  readonly stored?: boolean
 }
 
 /** Whether a role includes another one's rights. */

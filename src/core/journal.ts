@@ -32,6 +32,26 @@ export type Fact =
   | { readonly type: 'credential-refused'; readonly server: string; readonly model: string; readonly left: number }
   | { readonly type: 'config-reloaded'; readonly ok: boolean; readonly message: string }
   | { readonly type: 'fleet-changed'; readonly message: string }
+  | {
+      readonly type: 'database-called'
+      readonly operation: 'read' | 'write'
+      readonly ok: boolean
+      readonly ms: number
+    }
+  | {
+      readonly type: 'dependency-changed'
+      readonly dependency: 'database'
+      readonly available: boolean
+      readonly reason: string | null
+    }
+  | {
+      readonly type: 'administered'
+      readonly action: 'key-created' | 'key-updated' | 'key-rotated' | 'key-revoked'
+      readonly subject: string
+      readonly tenant: string
+      /** The id of the key that did it. */
+      readonly by: string
+    }
 
 /** Where the parts report what happened; they never report to each other. */
 export interface Journal {

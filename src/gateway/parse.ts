@@ -73,7 +73,10 @@ function problemsOf(endpoint: Endpoint, body: JsonObject): readonly Detail[] {
   return details
 }
 
-function parseBody(text: string): JsonObject {
+/** Reads a body that must be a JSON object, and not too deep.
+ *
+ * @throws GatewayError `invalid_json` or `invalid_request`. */
+export function parseBody(text: string): JsonObject {
   if (text.length > PARSE_FIRST_MAX && textIsDeeperThan(text, DEPTH_MAX)) throw tooDeep()
   const body = parseJson(text)
   if (body === undefined) throw new GatewayError('invalid_json', jsonProblem(text))

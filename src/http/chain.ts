@@ -6,14 +6,16 @@ const next = () => GO_ON
 
 /** Composes middleware and a handler once, when a route is registered.
  *
- * Hono would compose them anew for each request. In return a middleware here either answers, or returns what `next()`
- * returned; what it adds to the answer it puts into the exchange's headers beforehand. */
+ * Hono would compose them anew for each request. In return a middleware here answers, or returns what `next()` returned,
+ * or promises either; what it adds to the answer it puts into the exchange's headers beforehand. */
 export function chain(steps: readonly Middleware[], handler: Handler): Handler {
-  return (c: GatewayContext) => {
-    for (const step of steps) {
-      const result = step(c, next)
-      if (result !== GO_ON) return result as Promise<Response>
+  function from(c: GatewayContext, first: number): Response | Promise<Response> {
+    for (let at = first; at < steps.length; at++) {
+      const result = steps[at]?.(c, next)
+      if (result === undefined || result === GO_ON) continue
+      return result.then(answer => answer ?? from(c, at + 1))
     }
     return handler(c)
   }
+  return c => from(c, 0)
 }

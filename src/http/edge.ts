@@ -17,7 +17,10 @@ export interface Edge {
   readonly bodyTimeoutMs: number
   /** The client's address, seen through the proxies that are trusted. */
   clientAddress(peer: string, forwardedFor: string | null): string
-  identify(headers: Headers): Caller | GatewayError
+  /** Who asks; promised where the store of keys has to be asked first. */
+  identify(headers: Headers): Caller | GatewayError | Promise<Caller | GatewayError>
+  /** Whether callers need a key now. */
+  authMode(): 'none' | 'optional' | 'required'
   authorize(caller: Caller, access: Access): GatewayError | null
   /** The buckets that a request takes from; none when limits are off. */
   buckets(caller: Caller, address: string): readonly Bucket[]

@@ -2,15 +2,17 @@ import type { Access } from './edge.ts'
 import type { Handler } from './exchange.ts'
 import { docsPage, openapiDocument, root, schemaDocument } from './routes/documentation.ts'
 import { health, healthDetailed, livez, modelsStatus, providers, readyz } from './routes/health.ts'
+import { createKey, listKeys, revokeKey, rotateKey, showKey, updateKey } from './routes/keys.ts'
 import { metricsText } from './routes/metrics.ts'
 import { modelCall } from './routes/model-call.ts'
 import { model, models } from './routes/models.ts'
 import { requestReport } from './routes/requests.ts'
+import { managementStats } from './routes/stats.ts'
 import type { Services } from './services.ts'
 
 /** One line of the table of routes. */
 export interface Route {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   /** In Hono's form; `{.+}` lets a parameter hold slashes. */
   readonly path: string
   readonly access: Access
@@ -94,6 +96,14 @@ export function createRoutes(services: Services): readonly Route[] {
     { method: 'GET', path: '/v1/metrics', access: 'observer', operation: 'getMetrics', handler: metricsText(services) },
     {
       method: 'GET',
+      path: '/management/stats',
+      access: 'viewer',
+      operation: 'getStats',
+      handler: managementStats(services),
+    },
+    ...keyRoutes(services),
+    {
+      method: 'GET',
       path: '/openapi.json',
       access: 'anyone',
       operation: 'getOpenapi',
@@ -123,4 +133,16 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: metricsText(services),
     })
   return [...table, ...extra]
+}
+
+function keyRoutes(services: Services): readonly Route[] {
+  const [all, one, access] = ['/management/keys', '/management/keys/:id', 'admin'] as const
+  return [
+    { method: 'GET', path: all, access, operation: 'listKeys', handler: listKeys(services) },
+    { method: 'POST', path: all, access, operation: 'createKey', handler: createKey(services) },
+    { method: 'GET', path: one, access, operation: 'showKey', handler: showKey(services) },
+    { method: 'PATCH', path: one, access, operation: 'updateKey', handler: updateKey(services) },
+    { method: 'DELETE', path: one, access, operation: 'revokeKey', handler: revokeKey(services) },
+    { method: 'POST', path: `${one}/rotate`, access, operation: 'rotateKey', handler: rotateKey(services) },
+  ]
 }

@@ -6,6 +6,7 @@ import type { Journal } from '#core/journal.ts'
 import type { Limiter } from '#core/limiter.ts'
 import type { Priority } from '#core/priority.ts'
 import type { FleetView } from '#gateway/manage.ts'
+import type { KeyManagement } from '#gateway/manage-keys.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
 import type { Active } from './active.ts'
 import type { Edge } from './edge.ts'
@@ -37,6 +38,9 @@ export interface Services {
   readonly fleet: () => FleetView
   readonly metrics: { render(): Promise<string>; readonly contentType: string }
   readonly process: ProcessView
+  readonly keys: KeyManagement
+  /** What a tenant's requests came to. */
+  readonly stats: (tenant: string) => object
   readonly configSchema: () => Promise<unknown>
   /** False once the gateway has begun to stop: it still answers, but is no longer ready for more. */
   readonly serving: () => boolean

@@ -1,7 +1,4 @@
-import type { SQL } from 'bun'
-
-/** A tagged template that runs one statement; the only way values get into one. */
-export type Sql = SQL
+import type { Sql } from './sql.ts'
 
 /** The connections to one database, of which the rest of the gateway knows nothing. */
 export interface Connections {
@@ -15,8 +12,3 @@ export interface Connections {
 
 /** Whether the time of a call is over, so that it must not begin any more. */
 export type Late = () => boolean
-
-/** Where a database is: a file (`null` = in memory), or a Postgres. */
-export type DatabasePlace =
-  | { readonly kind: 'sqlite'; readonly file: string | null }
-  | { readonly kind: 'postgres'; readonly url: string }

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import type { Connections, Sql } from './sql-connections.ts'
+import type { Sql } from './sql.ts'
+import type { Connections } from './sql-connections.ts'
 
 const FOLDER = new URL('./sql/', import.meta.url)
 const NEVER = () => false

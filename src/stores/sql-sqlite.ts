@@ -1,17 +1,13 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { SQL } from 'bun'
-import type { Connections, DatabasePlace, Late, Sql } from './sql-connections.ts'
+import type { Sql } from './sql.ts'
+import type { Connections, Late } from './sql-connections.ts'
 
 /** How long to wait for another process that writes; the runtime's own waiting would stop everything else here. */
 const BUSY_WAIT_MS = [2, 5, 10, 20, 50] as const
 /** Keys stand in it, if only as hashes: nobody but its owner has to read it. */
 const FOLDER_MODE = 0o700
-
-/** Whether a database is a file that nobody has made yet. */
-export function sqliteIsMissing(place: DatabasePlace): boolean {
-  return place.kind === 'sqlite' && place.file !== null && !existsSync(place.file)
-}
 
 /** Opens a SQLite file, and makes it when it is missing; `null` = one in memory, gone when it is closed.
  *

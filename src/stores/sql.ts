@@ -1,7 +1,7 @@
-import type { Connections, DatabasePlace, Late, Sql } from './sql-connections.ts'
-import { type MigrationState, migrate, migrationStates } from './sql-migrations.ts'
-import { openPostgres } from './sql-postgres.ts'
-import { openSqlite, sqliteIsMissing } from './sql-sqlite.ts'
+import type { SQL } from 'bun'
+
+/** A tagged template that runs one statement; the only way values get into one. */
+export type Sql = SQL
 
 /** A database of either kind, opened by its first use. */
 export interface Database {
@@ -34,123 +34,22 @@ export interface SqlOptions {
   readonly onCall?: (call: DatabaseCall) => void
 }
 
-/** Prepares a database; nothing is opened, made or connected before the first call. */
+/** Where a database is: a file (`null` = in memory), or a Postgres. */
+export type DatabasePlace =
+  | { readonly kind: 'sqlite'; readonly file: string | null }
+  | { readonly kind: 'postgres'; readonly url: string }
+
+/** Prepares a database. Nothing is opened, made or connected, and not even the code for it is loaded, before the first
+ * call. */
 export function openSql(options: SqlOptions): Database {
-  const { place, timeoutMs } = options
-  let opened: Opened | null = null
-  let empty: Opened | null = null
-
-  function connections(operation: 'read' | 'write'): Opened {
-    if (opened !== null) return opened
-    if (operation === 'read' && sqliteIsMissing(place)) {
-      empty ??= openUp(openSqlite(null))
-      return empty
-    }
-    const opening = openUp(connect(place, options))
-    opened = opening
-    // What could not be opened is tried again by the next call.
-    opening.ready.catch(() => abandon(opening))
-    return opening
+  let loading: Promise<Database> | null = null
+  const client = () => {
+    loading ??= import('./sql-client.ts').then(({ createSqlClient }) => createSqlClient(options))
+    return loading
   }
-
-  /** Connections that do not answer are not waited for: the next call makes new ones. */
-  function abandon(old: Opened): void {
-    if (opened === old) opened = null
-    void closed(old)
-  }
-
-  async function call<T>(
-    operation: 'read' | 'write',
-    withinMs: number,
-    run: (each: Connections, late: Late) => Promise<T>,
-  ): Promise<T> {
-    const startedAt = performance.now()
-    let ok = false
-    try {
-      const used = connections(operation)
-      const result = await within({ waitMs: withinMs, giveUpMs: timeoutMs, giveUp: () => abandon(used) }, async late =>
-        run(await used.ready, late),
-      )
-      ok = true
-      return result
-    } finally {
-      options.onCall?.({ operation, ok, ms: performance.now() - startedAt })
-    }
-  }
-
   return {
-    read: (run, withinMs = timeoutMs) => call('read', withinMs, (each, late) => each.read(run, late)),
-    write: run => call('write', timeoutMs, (each, late) => each.write(run, late)),
-    async close() {
-      const open = [opened, empty]
-      opened = null
-      empty = null
-      for (const each of open) if (each !== null) await closed(each)
-    },
+    read: async (run, withinMs) => (await client()).read(run, withinMs),
+    write: async run => (await client()).write(run),
+    close: async () => (await loading)?.close(),
   }
-}
-
-/** Connections, and the same once the schema is up to date. */
-interface Opened {
-  readonly raw: Promise<Connections>
-  readonly ready: Promise<Connections>
-}
-
-function openUp(raw: Promise<Connections>): Opened {
-  return { raw, ready: raw.then(each => migrate(each).then(() => each)) }
-}
-
-/** Closes connections also while they are being opened; never fails. */
-function closed({ raw }: Opened): Promise<void> {
-  return raw.then(each => each.close()).catch(() => {})
-}
-
-function connect(place: DatabasePlace, { pool, timeoutMs }: SqlOptions): Promise<Connections> {
-  return place.kind === 'sqlite' ? openSqlite(place.file) : openPostgres(place.url, { pool, timeoutMs })
-}
-
-/** Brings a database up to date.
- *
- * @returns The versions that were applied. */
-export async function migrateSql(options: SqlOptions): Promise<readonly number[]> {
-  const connections = await connect(options.place, options)
-  try {
-    return await migrate(connections)
-  } finally {
-    await connections.close()
-  }
-}
-
-/** Says which steps of the schema a database has; makes nothing. */
-export async function migrationsOf(options: SqlOptions): Promise<readonly MigrationState[]> {
-  const connections = await (sqliteIsMissing(options.place) ? openSqlite(null) : connect(options.place, options))
-  try {
-    return await migrationStates(connections)
-  } finally {
-    await connections.close()
-  }
-}
-
-/** Waits for work no longer than a caller has time for, and gives up on it for good after the longest time.
- *
- * @throws Error when it was late. */
-function within<T>(
-  times: { readonly waitMs: number; readonly giveUpMs: number; readonly giveUp: () => void },
-  work: (late: Late) => Promise<T>,
-): Promise<T> {
-  const { waitMs, giveUpMs, giveUp } = times
-  let late = false
-  return new Promise((resolve, reject) => {
-    const impatient = setTimeout(() => {
-      late = true
-      reject(new Error(`the database did not answer within ${waitMs} ms`))
-    }, waitMs)
-    const hopeless = setTimeout(giveUp, giveUpMs)
-    work(() => late)
-      .then(resolve, reject)
-      .finally(() => {
-        clearTimeout(impatient)
-        clearTimeout(hopeless)
-      })
-  })
 }

@@ -93,6 +93,9 @@ export function createLog(options: LogOptions): Log {
   }
 }
 
+/** From here on a call of the database is worth a line. */
+const SLOW_DATABASE_MS = 500
+
 type Event = (level: LogLevel, message: string, fields?: LogFields) => void
 
 function tell(fact: Fact, event: Event, request: (record: RequestRecord) => void): void {
@@ -132,6 +135,20 @@ function tell(fact: Fact, event: Event, request: (record: RequestRecord) => void
     case 'fleet-changed':
       event('info', 'fleet changed', { detail: fact.message })
       return
+    case 'database-called':
+      if (fact.ms < SLOW_DATABASE_MS) return
+      event('warn', 'slow database', { operation: fact.operation, ok: fact.ok, ms: Math.round(fact.ms) })
+      return
+    case 'dependency-changed': {
+      const { dependency, available, reason } = fact
+      event(available ? 'info' : 'error', available ? 'dependency back' : 'dependency away', { dependency, reason })
+      return
+    }
+    case 'administered': {
+      const { action, subject, tenant, by } = fact
+      event('info', 'administered', { action, subject, tenant, by })
+      return
+    }
   }
 }
 

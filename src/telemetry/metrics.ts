@@ -52,7 +52,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const requests = createRequestMetrics({ snapshot, isOllama: options.isOllama ?? (() => false), seriesMax })
   const events = createEventMetrics(snapshot, seriesMax)
   const sessions = createSessions(SESSIONS_MAX)
-  const now: Live = { inFlight: 0, streams: 0, reloaded: 1, lag: 0 }
+  const now: Live = { inFlight: 0, streams: 0, reloaded: 1, lag: 0, databaseCalls: 0 }
 
   function subscriber(fact: Fact): void {
     switch (fact.type) {
@@ -87,6 +87,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
         return
       case 'answer-replayed':
         events.replay()
+        return
+      case 'database-called':
+        now.databaseCalls++
         return
     }
   }
@@ -160,6 +163,7 @@ interface Live {
   reloaded: number
   /** Seconds. */
   lag: number
+  databaseCalls: number
 }
 
 function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): readonly Metric[] {
@@ -176,6 +180,7 @@ function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): rea
     createGauge('workers_active', 'Processes that answer.', workers),
     createGauge('user_sessions_active', 'Callers of the last five minutes.', () => sessions.count(clock.now())),
     createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),
+    createGauge('database_queries_total', 'Calls of the database.', () => now.databaseCalls, 'counter'),
     createGauge('gateway_log_lines_dropped_total', 'Log lines lost.', logLinesDropped, 'counter'),
   ]
 }

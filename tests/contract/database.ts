@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { type Database, openSql } from '#stores/sql.ts'
-import type { DatabasePlace } from '#stores/sql-connections.ts'
+import { type Database, type DatabasePlace, openSql } from '#stores/sql.ts'
 
 /** Where a contract finds databases: a new, empty one each time it asks. */
 export interface Places {

@@ -29,12 +29,17 @@ function edgeWith(mode: Mode, withKeys = true) {
 
 /** What somebody with this role gets from a route: 401 without a key where one is needed, 403 with one that is not
  * enough; a body that is none is 400, which shows that the way in was open. */
-function expected(access: string, role: Role | null, mode: Mode, method: string): number {
-  const open = method === 'POST' ? 400 : 200
+function expected(access: string, role: Role | null, mode: Mode, { method, path }: (typeof routes)[number]): number {
+  const writes = method === 'POST' || method === 'PATCH'
+  // A key that is none is looked for before the body of its rotation is missed, which may be empty.
+  const open = path.endsWith('/rotate') || (path.endsWith('/keys/:id') && !writes) ? 404 : writes ? 400 : 200
   if (access === 'anyone' || (mode === 'none' && (access === 'caller' || access === 'observer'))) return open
   if (access === 'caller') return role === null && mode !== 'optional' ? 401 : open
   if (role === null) return 401
-  return role === 'caller' ? 403 : open
+  const needed: string = access === 'observer' ? 'viewer' : access
+  if (ROLES.slice(ROLES.indexOf(role) + 1).every(each => each !== needed)) return open
+  // Where nobody needs a key, one that only calls models is ignored.
+  return mode === 'none' && role === 'caller' ? 401 : 403
 }
 
 const everybody = [null, ...ROLES]
@@ -48,10 +53,11 @@ test.each(cases)('with auth.mode %s, %s gets from each route what the table says
 
   const request = (await edge.chat({ headers })).headers.get('x-request-id') ?? ''
 
-  for (const { method, path, access } of routes) {
+  for (const route of routes) {
+    const { method, path, access } = route
     const { status } = await edge.ask(path.replace(':id', request), { method, headers })
 
-    expect(status, `${method} ${path}`).toBe(expected(access, role, mode, method))
+    expect(status, `${method} ${path}`).toBe(expected(access, role, mode, route))
   }
 })
 

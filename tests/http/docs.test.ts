@@ -46,7 +46,10 @@ describe('the API document', () => {
     for (const { operation } of documented) {
       const statuses = Object.keys(operation.responses)
 
-      expect(statuses, operation.operationId).toContain('200')
+      expect(
+        statuses.filter(status => /^2/.test(status)),
+        operation.operationId,
+      ).toHaveLength(1)
       expect(statuses, operation.operationId).toContain('500')
       for (const response of Object.values(operation.responses)) {
         expect(response.description).toBeTruthy()

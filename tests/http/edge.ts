@@ -25,6 +25,24 @@ export interface Edge {
   log(): Promise<string[]>
 }
 
+/** A key that opens everything where `ADMINISTERED` is the configuration. */
+export const ADMIN_KEY = 'sk-key-of-an-administrator'
+/** A gateway that anybody may call and one may manage. */
+export const ADMINISTERED: ConfigInput = { auth: { mode: 'none', admin_keys: [ADMIN_KEY] } }
+export const AS_ADMIN = { authorization: `Bearer ${ADMIN_KEY}` }
+
+/** Makes a key.
+ *
+ * @returns Its id and the key itself. */
+export async function makeKey(edge: Edge, body: object = {}, query = ''): Promise<{ id: string; key: string }> {
+  const made = await edge.ask(`/management/keys${query}`, {
+    method: 'POST',
+    headers: AS_ADMIN,
+    body: { name: 'made', ...body },
+  })
+  return (await made.json()) as { id: string; key: string }
+}
+
 const QUESTION = { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }] }
 
 /** Creates a gateway with the demonstration model, a fake clock, and this configuration besides. */

@@ -1,82 +1,95 @@
 import { describe, expect, test } from 'bun:test'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
-import { edgeOf, errorOf } from './edge.ts'
+import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, makeKey } from './edge.ts'
 
 const table = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
-/** A path of each route as a client writes it. */
-const paths = [...new Set(table.map(route => route.path))].map(path =>
-  path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients'),
-)
-const posts = new Set(table.filter(route => route.method === 'POST').map(route => route.path))
-const BODIES: Readonly<Record<string, object>> = {
-  '/v1/chat/completions': { messages: [{ role: 'user', content: 'Hi' }] },
-  '/v1/completions': { prompt: 'Hi' },
-  '/v1/embeddings': { input: 'Hi' },
+/** A path of each route as a client writes it, and the methods that it takes. */
+const methodsOf = new Map<string, string[]>()
+for (const { path, method } of table) {
+  const written = path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients')
+  methodsOf.set(written, [...(methodsOf.get(written) ?? []), method])
 }
-const bodyOf = (path: string) => ({ model: 'citadel-demo', ...BODIES[path] })
+const paths = [...methodsOf.keys()]
+const reads = paths.filter(path => methodsOf.get(path)?.includes('GET'))
+const takes = paths.flatMap(path => (methodsOf.get(path) ?? []).map(method => [method, path] as const))
+const BODIES: Readonly<Record<string, object>> = {
+  '/v1/chat/completions': { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }] },
+  '/v1/completions': { model: 'citadel-demo', prompt: 'Hi' },
+  '/v1/embeddings': { model: 'citadel-demo', input: 'Hi' },
+  '/management/keys': { name: 'made' },
+  '/management/keys/:id': { name: 'renamed' },
+}
 
-/** A gateway that has answered a call, and the path with the id of that call where it needs one. */
+/** A gateway that has answered a call and made a key, and the path with the id of either where it needs one. */
 async function edgeFor(pattern: string) {
-  const edge = await edgeOf()
+  const edge = await edgeOf(ADMINISTERED)
   const { headers } = await edge.chat()
-  return { edge, path: pattern.replace(':id', headers.get('x-request-id') ?? '') }
+  const id = pattern.startsWith('/management') ? (await makeKey(edge)).id : headers.get('x-request-id')
+  const path = pattern.replace(':id', id ?? '')
+  const ask = (method: string, suffix = '') => {
+    const writes = method === 'POST' || method === 'PATCH'
+    return edge.ask(path + suffix, { method, headers: AS_ADMIN, body: writes ? BODIES[pattern] : undefined })
+  }
+  return { edge, path, ask }
+}
+
+function allowed(pattern: string): string[] {
+  return [
+    ...(methodsOf.get(pattern) ?? []).flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method])),
+    'OPTIONS',
+  ]
 }
 
 describe('each route', () => {
-  test.each(paths)('%s takes its own method', async pattern => {
-    const { edge, path } = await edgeFor(pattern)
+  test.each(takes)(
+    '%s %s is taken, also with a slash at the end of the path, without a redirect',
+    async (method, pattern) => {
+      for (const suffix of pattern === '/' ? [''] : ['', '/']) {
+        const { ask } = await edgeFor(pattern)
 
-    const asking = posts.has(path) ? { method: 'POST', body: bodyOf(path) } : {}
-
-    expect((await edge.ask(path, asking)).status).toBe(200)
-  })
+        expect((await ask(method, suffix)).status).toBe(method === 'POST' && pattern === '/management/keys' ? 201 : 200)
+      }
+    },
+  )
 
   test.each(paths)('%s names the methods that it takes when it is asked with another one', async pattern => {
-    const { edge, path } = await edgeFor(pattern)
-    const [own, allow] = posts.has(path) ? ['POST', 'POST, OPTIONS'] : ['GET', 'GET, HEAD, OPTIONS']
-    const taken = own === 'GET' ? ['GET', 'HEAD'] : ['POST']
+    const { ask } = await edgeFor(pattern)
+    const taken = allowed(pattern)
 
     for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(each => !taken.includes(each))) {
-      const response = await edge.ask(path, { method })
+      const response = await ask(method)
 
       expect(response.status, method).toBe(405)
-      expect(response.headers.get('allow'), method).toBe(allow)
+      expect(response.headers.get('allow'), method).toBe(taken.join(', '))
       if (method !== 'HEAD') expect((await errorOf(response)).code).toBe('method_not_allowed')
     }
   })
 
   test.each(paths)('%s answers OPTIONS of a program with its methods', async pattern => {
-    const { edge, path } = await edgeFor(pattern)
+    const { ask } = await edgeFor(pattern)
 
-    const response = await edge.ask(path, { method: 'OPTIONS' })
+    const response = await ask('OPTIONS')
 
     expect(response.status).toBe(204)
-    expect(response.headers.get('allow')).toBe(posts.has(path) ? 'POST, OPTIONS' : 'GET, HEAD, OPTIONS')
+    expect(response.headers.get('allow')).toBe(allowed(pattern).join(', '))
     expect(await response.text()).toBe('')
   })
 
-  test.each(paths.filter(path => path !== '/'))(
-    '%s is served with a slash at its end, without a redirect',
-    async pattern => {
+  test.each(takes.filter(([, path]) => path.startsWith('/v1/')))(
+    '%s %s is served without /v1 too',
+    async (method, pattern) => {
       const { edge, path } = await edgeFor(pattern)
-      const asking = posts.has(path) ? { method: 'POST', body: bodyOf(path) } : {}
 
-      expect((await edge.ask(`${path}/`, asking)).status).toBe(200)
+      for (const twin of [path.slice(3), `${path.slice(3)}/`])
+        expect((await edge.ask(twin, { method, body: BODIES[pattern] })).status).toBe(200)
     },
   )
 
-  test.each(paths.filter(path => path.startsWith('/v1/')))('%s is served without /v1 too', async pattern => {
-    const { edge, path } = await edgeFor(pattern)
-    const asking = posts.has(path) ? { method: 'POST', body: bodyOf(path) } : {}
+  test.each(reads)('%s answers HEAD like GET, without a body', async pattern => {
+    const { ask } = await edgeFor(pattern)
 
-    for (const twin of [path.slice(3), `${path.slice(3)}/`]) expect((await edge.ask(twin, asking)).status).toBe(200)
-  })
-
-  test.each(paths.filter(path => !posts.has(path)))('%s answers HEAD like GET, without a body', async pattern => {
-    const { edge, path } = await edgeFor(pattern)
-
-    const [got, head] = [await edge.ask(path), await edge.ask(path, { method: 'HEAD' })]
+    const [got, head] = [await ask('GET'), await ask('HEAD')]
 
     expect(head.status).toBe(200)
     expect(head.headers.get('content-type')).toBe(got.headers.get('content-type'))
@@ -98,7 +111,7 @@ describe('a path that is none', () => {
     '/metrics%00',
     '/v1/chat',
     '/v1/chat/completions/more',
-    '/management/keys',
+    '/management/nowhere',
     '/docs/nowhere',
     '/docs/..%2f..%2fetc%2fpasswd',
     '/docs/assets/..%2f..%2fpackage.json',

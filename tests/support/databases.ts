@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { DatabasePlace } from '#stores/sql-connections.ts'
+import type { DatabasePlace } from '#stores/sql.ts'
 import type { Places } from '#tests/contract/database.ts'
 import { startPostgres } from '#tests/support/postgres.ts'
 import { ownFolder } from '#tests/support/server-process.ts'

@@ -25,6 +25,7 @@ const TAGS = [
   { name: 'Inference', description: 'Calls that a model answers.' },
   { name: 'Models', description: 'What the gateway offers, and where it is answered.' },
   { name: 'Health', description: 'What monitors and orchestrators read.' },
+  { name: 'Management', description: 'Keys, and what was used; always with a key.' },
   { name: 'Service', description: 'The gateway about itself.' },
 ]
 
@@ -94,8 +95,9 @@ function alsoServedAt(routes: readonly DocumentedRoute[]): string {
 }
 
 function toRequest(operation: Operation) {
-  const { params, headers, body } = operation
+  const { params, query, headers, body } = operation
   return {
+    ...(query && { query }),
     ...(params && { params }),
     ...(headers && { headers }),
     ...(body && {

@@ -26,15 +26,17 @@ export interface Answer {
 
 /** What the reference says of one operation; the route table adds path, method and who may call it. */
 export interface Operation {
-  readonly tag: 'Models' | 'Inference' | 'Health' | 'Service'
+  readonly tag: 'Models' | 'Inference' | 'Health' | 'Management' | 'Service'
   readonly summary: string
   readonly description: string
   /** Path parameters. */
   readonly params?: z.ZodObject
+  /** What the query may say. */
+  readonly query?: z.ZodObject
   /** Request headers that the gateway reads beside those of authentication. */
   readonly headers?: z.ZodObject
   readonly body?: { readonly schema: z.ZodType; readonly examples: Readonly<Record<string, Example>> }
-  /** By status; always with 200. */
+  /** By status; always with one below 300. */
   readonly answers: Readonly<Record<number, Answer>>
   /** What a request passes on its way, and so may fail at; everyone passes the guard. */
   readonly passes: readonly ErrorGroup[]

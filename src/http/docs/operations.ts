@@ -2,6 +2,7 @@ import type { Operation } from './operation.ts'
 import { chatOperations } from './operations/chat.ts'
 import { healthOperations } from './operations/health.ts'
 import { inferenceOperations } from './operations/inference.ts'
+import { managementOperations } from './operations/management.ts'
 import { modelOperations } from './operations/models.ts'
 import { requestOperations } from './operations/requests.ts'
 import { serviceOperations } from './operations/service.ts'
@@ -14,6 +15,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map<string, Operat
     ...modelOperations,
     ...requestOperations,
     ...healthOperations,
+    ...managementOperations,
     ...serviceOperations,
   }),
 )

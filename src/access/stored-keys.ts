@@ -1,0 +1,144 @@
+import { LRUCache } from 'lru-cache'
+import type { Caller } from '#core/caller.ts'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { KeyState, KeyStore, StoredKey } from '#core/keys.ts'
+import { toCaller, unavailable } from './keys.ts'
+
+/** The keys of the store as this process knows them. */
+export interface StoredKeys {
+  /** Another number whenever what was found may no longer be true. */
+  epoch(): number
+  /** Whether anybody has made a key; `null` while that is not known. */
+  inUse(): boolean | null
+  /** Whether callers that were found may still be trusted without asking. */
+  fresh(): boolean
+  /** Resolves after the first look into the store, whether or not it answered. */
+  readonly looked: Promise<void>
+  /** Who has the secret with this hash, `null` when nobody has.
+   *
+   * @throws GatewayError `dependency_unavailable` when the store is away. */
+  find(hash: string): Promise<Caller | null>
+  /** Looks for changes now: what this process has changed holds for it at once. */
+  refresh(): Promise<void>
+  stop(): void
+}
+
+/** What the keys are read with. */
+export interface StoredKeysOptions {
+  readonly store: KeyStore
+  readonly clock: Clock
+  /** How long callers that were found are trusted while the store is away, in milliseconds. */
+  readonly staleMs: () => number
+  /** Whether other processes may change the keys, so that the store is asked again and again. */
+  readonly shared: boolean
+  /** What is known without asking; the store is asked at once when absent. */
+  readonly known?: KeyState
+  /** Told when the store goes away and when it is back. */
+  readonly onAvailable?: (available: boolean, reason: unknown) => void
+}
+
+/** A revoked key is refused everywhere within 5 s: a look takes 1 s at most. */
+const LOOK_EVERY_MS = 2000
+const FRESH_MS = 5000
+const FOUND_MAX = 10_000
+/** Different keys that are looked up at once; more are strangers that guess. */
+const LOOKUPS_MAX = 256
+
+/** Reads keys from a store, remembers whom it found, and hears of changes by asking for their version. */
+export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
+  const { store, clock } = options
+  const found = new LRUCache<string, { readonly caller: Caller | null }>({ max: FOUND_MAX })
+  const lookups = new Map<string, Promise<Caller | null>>()
+  let state: KeyState | null = options.known ?? null
+  let epoch = 0
+  let available = true
+  let heardAt = clock.now()
+  let cancel: () => void = () => {}
+  let stopped = false
+
+  function tell(now: boolean, reason: unknown): void {
+    if (now === available) return
+    available = now
+    options.onAvailable?.(now, reason)
+  }
+
+  function forget(): void {
+    epoch++
+    found.clear()
+  }
+
+  async function refresh(): Promise<void> {
+    const askedAt = clock.now()
+    try {
+      const next = await store.state()
+      if (state?.version !== next.version || state.inUse !== next.inUse) forget()
+      state = next
+      heardAt = askedAt
+      tell(true, null)
+    } catch (thrown) {
+      tell(false, thrown)
+    }
+  }
+
+  async function lookAgain(): Promise<void> {
+    await refresh()
+    later()
+  }
+
+  function later(): void {
+    if (options.shared && !stopped) cancel = clock.after(LOOK_EVERY_MS, () => void lookAgain())
+  }
+
+  const fresh = () => !options.shared || clock.now() - heardAt <= Math.max(options.staleMs(), FRESH_MS)
+
+  async function ask(hash: string): Promise<Caller | null> {
+    const asked = epoch
+    try {
+      const key = await store.find({ hash })
+      const caller = key === null || key.revokedAt !== null ? null : callerOf(key)
+      // A change that came meanwhile may have made the answer untrue.
+      if (asked === epoch) found.set(hash, { caller })
+      return caller
+    } catch (thrown) {
+      tell(false, thrown)
+      throw unavailable(thrown)
+    } finally {
+      lookups.delete(hash)
+    }
+  }
+
+  async function find(hash: string): Promise<Caller | null> {
+    const before = fresh() ? found.get(hash) : undefined
+    if (before !== undefined) return before.caller
+    const running = lookups.get(hash)
+    if (running !== undefined) return running
+    // The next look, not a request, finds out when it is back.
+    if (!available) throw unavailable()
+    if (lookups.size >= LOOKUPS_MAX)
+      throw new GatewayError('overloaded', 'Too many unknown keys at once.', { retryAfterMs: 1000 })
+    const lookup = ask(hash)
+    lookups.set(hash, lookup)
+    return lookup
+  }
+
+  const looked = state === null ? refresh() : Promise.resolve()
+  void looked.then(later)
+  return {
+    epoch: () => epoch,
+    inUse: () => state?.inUse ?? null,
+    fresh,
+    looked,
+    find,
+    refresh,
+    stop() {
+      stopped = true
+      cancel()
+    },
+  }
+}
+
+function callerOf(key: StoredKey): Caller {
+  const { id, name, tenant, role, settings, expiresAt } = key
+  return { ...toCaller({ ...settings, name, tenant, role, expires: expiresAt }), id, stored: true }
+}

@@ -1,0 +1,87 @@
+import { createStoredKeys, type StoredKeys } from '#access/stored-keys.ts'
+import type { Environment } from '#config/env.ts'
+import { databasePlace } from '#config/places.ts'
+import type { Config } from '#config/schema.ts'
+import { DEFAULT_TENANT } from '#core/caller.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Journal } from '#core/journal.ts'
+import { createKeyManagement, type KeyManagement, type KeyWithSecret } from '#gateway/manage-keys.ts'
+import { createMemoryKeys } from '#stores/memory-keys.ts'
+import { type Database, openSql } from '#stores/sql.ts'
+import { createSqlKeys } from '#stores/sql-keys.ts'
+import { sqliteIsMissing } from '#stores/sql-place.ts'
+import { keyCreation } from '#wire/keys.ts'
+
+/** What is known of a database that nobody has made: nothing is in it. */
+const NOTHING = { version: 0, inUse: false }
+
+/** What state is composed of. */
+export interface StateDeps {
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly env: Environment
+  readonly newId: (time: number) => string
+  /** The configuration as it is now. */
+  readonly config: () => Config
+}
+
+/** The keys that are made at run time. */
+export interface Keys {
+  readonly stored: StoredKeys
+  readonly management: KeyManagement
+  /** Makes the key with which an operator begins, when there is no other for the management; `null` when there is.
+   *
+   * @throws GatewayError when the store cannot be written. */
+  firstKey(): Promise<KeyWithSecret | null>
+}
+
+/** Prepares the database; `null` where there is no place for one, so that state is kept in memory. */
+export function composeDatabase({ journal, env, config }: StateDeps): Database | null {
+  const { timeout, pool } = config().database
+  const place = databasePlace(config(), env)
+  if (place.kind === 'sqlite' && place.file === null) return null
+  return openSql({
+    place,
+    timeoutMs: timeout,
+    pool,
+    onCall: call => journal.note({ type: 'database-called', ...call }),
+  })
+}
+
+/** Puts the keys together. A SQLite file that is not there yet is neither made nor waited for. */
+export function composeKeys(database: Database | null, deps: StateDeps): Keys {
+  const { clock, journal, config } = deps
+  const store = database === null ? createMemoryKeys() : createSqlKeys(database, clock.time)
+  const stored = createStoredKeys({
+    store,
+    clock,
+    staleMs: () => config().auth.stale,
+    shared: database !== null,
+    known: database === null || sqliteIsMissing(databasePlace(config(), deps.env)) ? NOTHING : undefined,
+    onAvailable: (available, reason) =>
+      journal.note({
+        type: 'dependency-changed',
+        dependency: 'database',
+        available,
+        reason: reason === null ? null : String(reason),
+      }),
+  })
+  const management = createKeyManagement({ store, clock, journal, newId: deps.newId, changed: stored.refresh })
+  return {
+    stored,
+    management,
+    async firstKey() {
+      const { keys, admin_keys } = config().auth
+      if (admin_keys.length > 0 || keys.some(({ role }) => role === 'admin')) return null
+      if ((await store.state()).version > 0) return null
+      const wished = keyCreation.parse({ name: 'first start', role: 'admin', max_priority: 'critical' })
+      try {
+        return await management.create({ by: 'first start', tenant: DEFAULT_TENANT }, wished, 'first_start')
+      } catch (thrown) {
+        // Another process was first.
+        if ((await store.state()).version > 0) return null
+        throw thrown
+      }
+    },
+  }
+}

@@ -1,0 +1,18 @@
+import type { Handler } from '../exchange.ts'
+import { json } from '../reply.ts'
+import type { Services } from '../services.ts'
+import { tenantOf } from '../tenant.ts'
+
+/** `GET /management/stats`: what a tenant's requests came to since this process started. */
+export function managementStats({ stats, process, clock }: Services): Handler {
+  return c => {
+    const tenant = tenantOf(c)
+    c.env.headers['cache-control'] = 'no-store'
+    return json(c.env, {
+      tenant,
+      since: new Date(process.startedAt).toISOString(),
+      uptime_seconds: Math.max(0, Math.round(clock.time() - process.startedAt) / 1000),
+      ...stats(tenant),
+    })
+  }
+}

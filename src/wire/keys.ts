@@ -1,0 +1,112 @@
+import { z } from 'zod'
+
+const NAME = /^[^\p{Cc}]{1,100}$/u
+const amount = z.int().min(0).max(1_000_000_000_000)
+
+const LIMITS = [
+  'requests_per_minute',
+  'requests_per_hour',
+  'requests_per_day',
+  'tokens_per_minute',
+  'tokens_per_hour',
+  'tokens_per_day',
+  'concurrent_requests',
+] as const
+
+const none = Object.fromEntries(LIMITS.map(name => [name, amount.default(0)])) as Record<
+  (typeof LIMITS)[number],
+  z.ZodDefault<typeof amount>
+>
+const kept = Object.fromEntries(LIMITS.map(name => [name, amount.optional()])) as Record<
+  (typeof LIMITS)[number],
+  z.ZodOptional<typeof amount>
+>
+
+const name = z.string().regex(NAME, 'expected 1 to 100 characters').describe('How people call the key.')
+const role = z.enum(['caller', 'viewer', 'operator', 'admin'])
+const models = z.array(z.string().min(1).max(200)).max(1000).nullable()
+const priority = z.enum(['low', 'normal', 'high', 'critical'])
+const budget = z
+  .strictObject({ usd: z.number().min(0).max(1_000_000_000), per: z.enum(['day', 'month']).default('month') })
+  .nullable()
+const instant = z.iso.datetime({ offset: true }).nullable()
+
+/** What a key is allowed besides its role; 0 = no limit of its own. Also the shape in which it is stored. */
+export const keySettings = z.object({
+  models: models.default(null).describe('The public names that it may call; null for all.'),
+  max_priority: priority.default('normal').describe('The best place in a queue that it may ask for.'),
+  limits: z
+    .strictObject({ ...none, burst: amount.nullable().default(null) })
+    .prefault({})
+    .describe('Its own limits; 0 for what holds for every client.'),
+  budget: budget.default(null).describe('What it may spend.'),
+})
+export type KeySettings = z.infer<typeof keySettings>
+
+/** The body that makes a key. */
+export const keyCreation = z
+  .strictObject({
+    name,
+    role: role.default('caller').describe('What it may do.'),
+    ...keySettings.shape,
+    expires_at: instant.default(null).describe('From when on it is refused; null for never.'),
+  })
+  .describe('A new key.')
+export type KeyCreation = z.infer<typeof keyCreation>
+
+/** The body that changes a key; what is absent stays as it is. */
+export const keyPatch = z
+  .strictObject({
+    name: name.optional(),
+    role: role.optional(),
+    models: models.optional(),
+    max_priority: priority.optional(),
+    limits: z.strictObject({ ...kept, burst: amount.nullable().optional() }).optional(),
+    budget: budget.optional(),
+    expires_at: instant.optional(),
+  })
+  .describe('Changes to a key.')
+export type KeyPatch = z.infer<typeof keyPatch>
+
+const OVERLAP_SECONDS_MAX = 30 * 86_400
+
+/** The body that rotates a key. */
+export const keyRotation = z
+  .strictObject({
+    overlap_seconds: z
+      .int()
+      .min(0)
+      .max(OVERLAP_SECONDS_MAX)
+      .default(86_400)
+      .describe('How long the old secret is still good.'),
+  })
+  .prefault({})
+  .describe('How to change to a new secret.')
+
+const time = z.iso.datetime()
+
+/** A key as it is shown: never its secret, nor what that is looked up by. */
+export const keyView = z.object({
+  id: z.string(),
+  object: z.literal('key'),
+  tenant: z.string(),
+  name: z.string(),
+  prefix: z.string().describe('The first characters of the key, to tell it from others.'),
+  role,
+  status: z.enum(['active', 'expired', 'revoked']),
+  ...keySettings.shape,
+  origin: z.enum(['created', 'first_start']),
+  created_by: z.string().describe('The id of the key that made it; `cli` for the command.'),
+  created_at: time,
+  expires_at: time.nullable(),
+  rotated_at: time.nullable(),
+  previous_until: time.nullable().describe('Until when the secret before the last rotation is good.'),
+  revoked_at: time.nullable(),
+})
+export type KeyView = z.infer<typeof keyView>
+
+/** A key at the only moment at which its secret is shown. */
+export const keyWithSecret = keyView.extend({ key: z.string().describe('The key itself, shown this once.') })
+
+/** A page of keys. */
+export const keyList = z.object({ data: z.array(keyView), next: z.string().nullable() })

@@ -1,0 +1,26 @@
+import { z } from 'zod'
+
+const count = () => z.int().min(0)
+
+/** What a tenant's requests came to since this process started. */
+export const stats = z
+  .object({
+    tenant: z.string().describe('Whose requests are counted.'),
+    since: z.iso.datetime().describe('When this process started to count.'),
+    uptime_seconds: z.number().describe('How long that is ago.'),
+    requests: z
+      .object({
+        total: count(),
+        ok: count(),
+        recovered: count().describe('Answered in spite of a server that broke off.'),
+        denied: count(),
+        cancelled: count(),
+        failed: count(),
+        interrupted: count().describe('Broken off after their first content.'),
+      })
+      .describe('By how they ended.'),
+    tokens: z
+      .object({ input: count(), cache_read: count(), cache_write: count(), output: count(), reasoning: count() })
+      .describe('Disjoint classes, but reasoning is a part of output.'),
+  })
+  .meta({ id: 'Stats', description: 'Sums since the start of the process.' })
