@@ -36,7 +36,7 @@ export interface Keys {
 }
 
 /** Prepares the database; `null` where there is no place for one, so that state is kept in memory. */
-export function composeDatabase({ journal, env, config }: StateDeps): Database | null {
+export function composeDatabase({ journal, env, config }: Omit<StateDeps, 'clock' | 'newId'>): Database | null {
   const { timeout, pool } = config().database
   const place = databasePlace(config(), env)
   if (place.kind === 'sqlite' && place.file === null) return null
@@ -46,6 +46,15 @@ export function composeDatabase({ journal, env, config }: StateDeps): Database |
     pool,
     onCall: call => journal.note({ type: 'database-called', ...call }),
   })
+}
+
+/** Puts together the management of keys alone, as the command line uses it beside gateways that run. */
+export function composeKeyManagement(
+  database: Database,
+  deps: Pick<StateDeps, 'journal' | 'newId'> & { readonly clock: Pick<Clock, 'time'> },
+): KeyManagement {
+  const store = createSqlKeys(database, deps.clock.time)
+  return createKeyManagement({ ...deps, store, changed: async () => {} })
 }
 
 /** Puts the keys together. A SQLite file that is not there yet is neither made nor waited for. */

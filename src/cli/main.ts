@@ -14,6 +14,14 @@ const COMMANDS: Readonly<
     about: '`config schema` prints the JSON Schema of the configuration',
     run: async args => (await import('./config.ts')).config(args),
   },
+  keys: {
+    about: '`keys create|list|show|rotate|revoke` works on the keys in the database',
+    run: async args => (await import('./keys.ts')).keys(args),
+  },
+  migrate: {
+    about: 'bring the database up to date; `--status` says whether it is',
+    run: async args => (await import('./database.ts')).migrate(args),
+  },
   version: { about: 'print the version', run: async () => (await import('./info.ts')).version() },
 }
 

@@ -20,7 +20,10 @@ ${lines.join('\n')}
 citadel start [--config FILE]... [--env-file FILE]... [--host ADDRESS] [--port N]
 citadel check [FILE]... [--env-file FILE]...
 citadel config schema
+citadel keys create --name NAME [--role ROLE] [--tenant NAME] [--json]; citadel keys list
+citadel keys show|rotate|revoke ID
+citadel migrate [--status]
 
 Without a configuration the gateway looks for local model servers and provider keys by itself.
-Exit status: 0 fine, 64 wrong usage, 69 the port is taken, 78 the configuration is wrong.`)
+Exit status: 0 fine, 64 wrong usage, 69 the port is taken or the database away, 78 the configuration is wrong.`)
 }

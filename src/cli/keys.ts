@@ -1,0 +1,143 @@
+import { parseArgs } from 'node:util'
+import { DEFAULT_TENANT } from '#core/caller.ts'
+import { createJournal } from '#core/journal.ts'
+import type { KeyManagement, KeyWithSecret } from '#gateway/manage-keys.ts'
+import { parseDuration } from '#lib/duration.ts'
+import { createIds } from '#lib/id.ts'
+import { composeDatabase, composeKeyManagement } from '#src/compose-state.ts'
+import { type KeyView, keyCreation } from '#wire/keys.ts'
+import { DATABASE_OPTIONS, failDatabase, settleFor } from './database.ts'
+import { EXIT, fail } from './output.ts'
+
+const OPTIONS = {
+  ...DATABASE_OPTIONS,
+  tenant: { type: 'string', default: DEFAULT_TENANT },
+  json: { type: 'boolean', default: false },
+  name: { type: 'string' },
+  role: { type: 'string' },
+  models: { type: 'string' },
+  expires: { type: 'string' },
+  budget: { type: 'string' },
+  'requests-per-minute': { type: 'string' },
+  'tokens-per-minute': { type: 'string' },
+  'concurrent-requests': { type: 'string' },
+  overlap: { type: 'string', default: '1d' },
+} as const
+
+const PAGE = 200
+const USAGE = `citadel keys create --name NAME [--role ROLE] [--models A,B] [--expires DATE] [--budget USD/month]
+                    [--requests-per-minute N] [--tokens-per-minute N] [--concurrent-requests N]
+citadel keys list | show ID | rotate ID [--overlap 1d] | revoke ID
+each with [--tenant NAME] [--json] [--config FILE]... [--env-file FILE]...`
+
+type Values = ReturnType<typeof parse>['values']
+
+/** What one command does; the rest is the same for all. */
+type Command = (keys: KeyManagement, id: string, values: Values) => Promise<unknown>
+
+const actor = ({ tenant }: Values) => ({ by: 'cli', tenant })
+
+const COMMANDS: Readonly<Record<string, { readonly takesId: boolean; readonly run: Command }>> = {
+  create: {
+    takesId: false,
+    run: (keys, _, values) => keys.create(actor(values), wishedKey(values)).then(show(values)),
+  },
+  list: { takesId: false, run: listAll },
+  show: { takesId: true, run: (keys, id, values) => keys.show(values.tenant, id).then(show(values)) },
+  rotate: {
+    takesId: true,
+    run: (keys, id, values) => keys.rotate(actor(values), id, overlapOf(values)).then(show(values)),
+  },
+  revoke: { takesId: true, run: (keys, id, values) => keys.revoke(actor(values), id).then(show(values)) },
+}
+
+/** Makes, lists and ends keys in the database; gateways that run hear of it within seconds. */
+export async function keys(args: readonly string[]): Promise<number> {
+  try {
+    const { values, positionals } = parse(args)
+    const [name = '', id = '', ...rest] = positionals
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+    if (command === undefined || rest.length > 0 || command.takesId !== (id !== '')) return fail(USAGE, EXIT.usage)
+    const { config, env } = await settleFor(values)
+    const journal = createJournal([])
+    const database = composeDatabase({ journal, env, config: () => config })
+    if (database === null) return fail('there is no place for a database: set service.data_dir or HOME', EXIT.config)
+    const management = composeKeyManagement(database, { journal, newId: createIds(), clock: { time: Date.now } })
+    try {
+      await command.run(management, id, values)
+    } finally {
+      await database.close()
+    }
+    return EXIT.ok
+  } catch (thrown) {
+    return failDatabase(thrown)
+  }
+}
+
+function parse(args: readonly string[]) {
+  return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
+}
+
+/** Reads the flags as the body of `POST /management/keys`.
+ *
+ * @throws TypeError for what is no key. */
+function wishedKey(values: Values) {
+  const [usd, per] = values.budget?.split('/') ?? []
+  const parsed = keyCreation.safeParse({
+    name: values.name,
+    role: values.role,
+    models: values.models?.split(','),
+    expires_at: values.expires === undefined ? undefined : toInstant(values.expires),
+    budget: usd === undefined ? undefined : { usd: Number(usd), per },
+    limits: {
+      requests_per_minute: toNumber(values['requests-per-minute']),
+      tokens_per_minute: toNumber(values['tokens-per-minute']),
+      concurrent_requests: toNumber(values['concurrent-requests']),
+    },
+  })
+  if (parsed.success) return parsed.data
+  const [problem] = parsed.error.issues
+  throw new TypeError(`--${problem?.path.join('.').replaceAll('_', '-')}: ${problem?.message}`)
+}
+
+function toNumber(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text)
+}
+
+/** A day begins at midnight UTC, as in the configuration. */
+function toInstant(text: string): string {
+  return /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text
+}
+
+function overlapOf({ overlap }: Values): number {
+  const ms = parseDuration(overlap)
+  if (ms === null) throw new TypeError('--overlap: expected a duration such as 1h or 1d')
+  return ms
+}
+
+async function listAll(keys: KeyManagement, _: string, values: Values): Promise<void> {
+  const all: KeyView[] = []
+  let after: string | null = null
+  do {
+    const page = await keys.list(values.tenant, { after, limit: PAGE })
+    all.push(...page.data)
+    after = page.next
+  } while (after !== null)
+  if (values.json) console.log(JSON.stringify(all, null, 2))
+  else for (const key of all) console.log(line(key))
+}
+
+/** Prints a key; its secret alone on standard output, so that it can go into a variable. */
+function show({ json }: Values): (key: KeyView | KeyWithSecret) => void {
+  return key => {
+    if (json) return console.log(JSON.stringify(key, null, 2))
+    if (!('key' in key)) return console.log(line(key))
+    console.error(`${line(key)}\nThe key is shown only now:`)
+    console.log(key.key)
+  }
+}
+
+function line({ id, prefix, status, role, expires_at, name }: KeyView): string {
+  const until = expires_at === null ? 'never expires' : `until ${expires_at.slice(0, 16)}Z`
+  return [id, `${prefix}…`, status.padEnd(7), role.padEnd(8), until.padEnd(23), name].join('  ')
+}
