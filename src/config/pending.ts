@@ -8,7 +8,6 @@ export type Pending = readonly [key: string, waitsFor: string]
 const pending: readonly Pending[] = [
   ['service.environment', 'traces'],
   ['service.max_connections', 'the count of connections'],
-  ['service.data_dir', 'state that is kept'],
   ['service.workers', 'several processes'],
   ['service.secret', 'signed tokens'],
   ['service.secret_file', 'signed tokens'],
@@ -26,7 +25,6 @@ const pending: readonly Pending[] = [
   ['auth.keys.*.limits.tokens_per_day', 'token limits'],
   ['auth.keys.*.limits.concurrent_requests', 'concurrency limits'],
   ['auth.jwt', 'tokens of identity providers'],
-  ['auth.stale', 'the key store'],
   ['limits.per_model', 'limits by model'],
   ['limits.per_class', 'limits by class'],
   ['limits.*.requests_per_hour', 'limits by hour and day'],
@@ -41,7 +39,6 @@ const pending: readonly Pending[] = [
   ['performance.cpu_cores', 'the report of resources'],
   ['cache.*', 'the cache'],
   ['redis.*', 'Redis'],
-  ['database.*', 'the database'],
   ['vectors.*', 'the vector store'],
   ['audit.*', 'the audit log'],
   ['monitoring.thresholds.error_rate', 'health by errors'],

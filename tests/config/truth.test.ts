@@ -29,6 +29,8 @@ describe('a key that works says nothing', () => {
     'models: { a: { endpoint: "http://a", display_name: A, max_concurrent: 2, class: lightweight } }',
     'monitoring: { log_level: debug, prometheus_port: 9090, thresholds: { response_time: [1s, 2s] } }',
     'cors: { origins: ["https://a.test"], credentials: true }',
+    'database: { url: "postgres://h/d", timeout: 1s, pool: 2 }',
+    'service: { data_dir: /d }\nauth: { stale: 5s }',
   ])('%s', async text => {
     expect(await warningOf(text)).toBeNull()
   })
@@ -37,7 +39,6 @@ describe('a key that works says nothing', () => {
 describe('a key that does nothing yet says what it waits for', () => {
   test.each([
     ['service: { max_connections: 5 }', 'service.max_connections: no effect yet, waits for the count of connections'],
-    ['service: { data_dir: /d }', 'service.data_dir: no effect yet, waits for state that is kept'],
     [
       'limits: { global: { tokens_per_minute: 5 } }',
       'limits.global.tokens_per_minute: no effect yet, waits for token limits',

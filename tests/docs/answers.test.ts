@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { operations } from '#http/docs/operations.ts'
 import { createSseParser } from '#lib/sse.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
+import { ADMIN_KEY } from './snippets.ts'
 
 const READ = {
   listModels: '/v1/models',
@@ -25,7 +26,9 @@ const CALLED = {
 let gateway: LiveGateway
 
 beforeAll(async () => {
-  gateway = await startLiveGateway('gateway: { discover: false, demo: true }\n')
+  gateway = await startLiveGateway(
+    `gateway: { discover: false, demo: true }\nauth: { mode: none, admin_keys: [${ADMIN_KEY}] }\n`,
+  )
 })
 afterAll(() => gateway.stop())
 
@@ -48,6 +51,27 @@ test('/v1/requests/{id} answers as documented', async () => {
   expect(schemaOf('getRequest', 'application/json').safeParse(await response.json()).error).toBeUndefined()
 })
 
+test('/management answers as documented', async () => {
+  const ask = async (id: string, method: string, path: string, body?: object) => {
+    const response = await fetch(`${gateway.url}/management/${path}`, {
+      method,
+      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+      body: body === undefined ? null : JSON.stringify(body),
+    })
+    const answer = await response.json()
+    expect(schemaOf(id, 'application/json', response.status).safeParse(answer).error, id).toBeUndefined()
+    return answer
+  }
+
+  const { id } = await ask('createKey', 'POST', 'keys', { name: 'web', expires_at: '2037-01-01T00:00:00+02:00' })
+  await ask('showKey', 'GET', `keys/${id}`)
+  await ask('updateKey', 'PATCH', `keys/${id}`, { budget: { usd: 1 } })
+  await ask('rotateKey', 'POST', `keys/${id}/rotate`)
+  await ask('revokeKey', 'DELETE', `keys/${id}`)
+  await ask('listKeys', 'GET', 'keys')
+  await ask('getStats', 'GET', 'stats')
+})
+
 for (const [id, path] of Object.entries(CALLED)) {
   for (const [name, { value }] of Object.entries(operations.get(id)?.body?.examples ?? {})) {
     test(`the example "${name}" of ${path} is answered as documented`, async () => {
@@ -63,8 +87,8 @@ for (const [id, path] of Object.entries(CALLED)) {
   }
 }
 
-function schemaOf(id: string, type: string) {
-  const content = operations.get(id)?.answers[200]?.content.find(each => each.type === type)
+function schemaOf(id: string, type: string, status = 200) {
+  const content = operations.get(id)?.answers[status]?.content.find(each => each.type === type)
   if (content === undefined) throw new Error(`${id} documents no ${type}`)
   return content.schema
 }

@@ -2,14 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { loadConfig } from '#config/load.ts'
 import { operations } from '#http/docs/operations.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
-import { type Outcome, readSnippets, runModule, runShell } from './snippets.ts'
+import { ADMIN_KEY, type Outcome, readSnippets, runModule, runShell } from './snippets.ts'
 
 const KINDS = ['bash', 'bash run', 'js run', 'json', 'promql', 'python', 'text', 'yaml config']
 const SNIPPET_MS = 30_000
 /** An error as the whole answer, or as an event of a stream. */
 const ERROR_ANSWER = /^(?:data: )?\{"error":/m
-/** The demo model alone, whatever runs on the machine of the tests. */
-const DEMO = 'gateway: { discover: false, demo: true }\n'
+/** The demo model alone, whatever runs on the machine of the tests, and a key for the management. */
+const DEMO = `gateway: { discover: false, demo: true }\nauth: { mode: none, admin_keys: [${ADMIN_KEY}] }\n`
 
 const snippets = readSnippets()
 const samples = [...operations].flatMap(([id, { samples: all }]) =>

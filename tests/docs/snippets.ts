@@ -35,6 +35,8 @@ export interface Outcome {
 
 const ADDRESS = /http:\/\/localhost:8000/g
 const ROOT = new URL('../../', import.meta.url).pathname
+/** The key with which examples manage the gateway. */
+export const ADMIN_KEY = 'sk-key-of-the-examples'
 // An HTTP error must not look like success, and a progress bar not like an error.
 const STRICT_CURL = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
 
@@ -51,6 +53,7 @@ export function runModule(code: string, url: string): Promise<Outcome> {
 async function run(command: readonly string[], input: string | null): Promise<Outcome> {
   const child = Bun.spawn([...command], {
     cwd: ROOT,
+    env: { ...process.env, CITADEL_ADMIN_KEY: ADMIN_KEY },
     stdin: input === null ? 'ignore' : new TextEncoder().encode(input),
     stdout: 'pipe',
     stderr: 'pipe',
