@@ -5,7 +5,7 @@ import type { KeyManagement, KeyWithSecret } from '#gateway/manage-keys.ts'
 import { parseDuration } from '#lib/duration.ts'
 import { createIds } from '#lib/id.ts'
 import { composeDatabase, composeKeyManagement } from '#src/compose-state.ts'
-import { type KeyView, keyCreation } from '#wire/keys.ts'
+import { type KeyView, keyCreation, tenantName } from '#wire/keys.ts'
 import { DATABASE_OPTIONS, failDatabase, settleFor } from './database.ts'
 import { EXIT, fail } from './output.ts'
 
@@ -58,6 +58,8 @@ export async function keys(args: readonly string[]): Promise<number> {
     const [name = '', id = '', ...rest] = positionals
     const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
     if (command === undefined || rest.length > 0 || command.takesId !== (id !== '')) return fail(USAGE, EXIT.usage)
+    const tenant = tenantName.safeParse(values.tenant)
+    if (!tenant.success) return fail(`--tenant: ${tenant.error.issues[0]?.message}`, EXIT.usage)
     const { config, env } = await settleFor(values)
     const journal = createJournal([])
     const database = composeDatabase({ journal, env, config: () => config })

@@ -1,5 +1,6 @@
 import { type Caller, DEFAULT_TENANT, hasRole } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
+import { tenantName } from '#wire/keys.ts'
 import type { GatewayContext } from './exchange.ts'
 import { queryParam } from './query.ts'
 
@@ -14,10 +15,9 @@ export function tenantOf(c: GatewayContext): string {
   if (!hasRole(caller.role, 'admin') || caller.tenant !== DEFAULT_TENANT) {
     throw new GatewayError('permission_denied', 'This key may act only for its own tenant.', { param: 'tenant' })
   }
-  if (!/^[\w.-]{1,100}$/.test(named)) {
-    throw new GatewayError('invalid_request', 'tenant must be 1 to 100 letters, digits, dots, dashes or underscores.', {
-      param: 'tenant',
-    })
+  const checked = tenantName.safeParse(named)
+  if (!checked.success) {
+    throw new GatewayError('invalid_request', `${checked.error.issues[0]?.message}.`, { param: 'tenant' })
   }
   return named
 }

@@ -31,6 +31,11 @@ const budget = z
   .nullable()
 const instant = z.iso.datetime({ offset: true }).nullable()
 
+/** The name of a tenant. */
+export const tenantName = z
+  .string()
+  .regex(/^[\w.-]{1,100}$/, 'a tenant must be 1 to 100 letters, digits, dots, dashes or underscores')
+
 /** What a key is allowed besides its role; 0 = no limit of its own. Also the shape in which it is stored. */
 export const keySettings = z.object({
   models: models.default(null).describe('The public names that it may call; null for all.'),

@@ -26,7 +26,7 @@ function statusWith(url: string, path: string, key: string): Promise<number> {
 async function msUntil(changed: () => Promise<boolean>): Promise<number> {
   const startedAt = performance.now()
   while (!(await changed())) {
-    if (performance.now() - startedAt > 10_000) throw new Error('it never changed')
+    if (performance.now() - startedAt > 20_000) throw new Error('it never changed')
     await Bun.sleep(20)
   }
   return performance.now() - startedAt
@@ -110,7 +110,7 @@ describe('citadel keys', () => {
   test('works on Postgres, where several gateways share the keys', async () => {
     await using postgres = await startPostgres()
     const env = { DATABASE_URL: await postgres.database() }
-    const configuration = `${DEMO}auth: { mode: required, admin_keys: [sk-of-the-admin], stale: 2s }\n`
+    const configuration = `${DEMO}auth: { mode: required, admin_keys: [sk-of-the-admin], stale: 8s }\n`
     await using one = await start(configuration, env)
     await using two = await start(configuration, env)
     const post = (url: string, path: string, body: object) =>
@@ -142,7 +142,7 @@ describe('citadel keys', () => {
 
     console.info(`postgres: known keys good for ${staleMs} ms, revoked elsewhere after ${thereMs} ms`)
     expect([both, known, configured, here]).toEqual([[200, 200], [200, 200], [200, 200], 401])
-    expect(staleMs).toBeLessThan(7000)
+    expect(staleMs).toBeLessThan(12_000)
     expect(thereMs).toBeLessThan(5000)
   })
 
@@ -155,6 +155,7 @@ describe('citadel keys', () => {
     ['no name', ['create'], 64],
     ['a role that is none', ['create', '--name', 'a', '--role', 'root'], 64],
     ['an overlap that is none', ['rotate', 'x', '--overlap', 'soon'], 64],
+    ['a tenant that cannot be one', ['list', '--tenant', 'a b'], 64],
     ['a key that is none', ['show', 'x'], 1],
     ['a configuration that is none', ['list', '--config', 'none.yaml'], 78],
   ])('says what is wrong with %s', async (_, args, status) => {
