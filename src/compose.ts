@@ -197,6 +197,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
     process: processView(clock),
+    dependencies: () => ({ ...(database !== null && { database: { available: keys.stored.available() } }) }),
     keys: keys.management,
     stats: stats.of,
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),

@@ -13,6 +13,8 @@ export interface StoredKeys {
   inUse(): boolean | null
   /** Whether callers that were found may still be trusted without asking. */
   fresh(): boolean
+  /** Whether the store answered when it was last asked. */
+  available(): boolean
   /** Resolves after the first look into the store, whether or not it answered. */
   readonly looked: Promise<void>
   /** Who has the secret with this hash, `null` when nobody has.
@@ -128,6 +130,7 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
     epoch: () => epoch,
     inUse: () => state?.inUse ?? null,
     fresh,
+    available: () => available,
     looked,
     find,
     refresh,

@@ -38,6 +38,8 @@ export interface Services {
   readonly fleet: () => FleetView
   readonly metrics: { render(): Promise<string>; readonly contentType: string }
   readonly process: ProcessView
+  /** What state is kept in outside the process, and whether it answered when it was last asked. */
+  readonly dependencies: () => Readonly<Record<string, { readonly available: boolean }>>
   readonly keys: KeyManagement
   /** What a tenant's requests came to. */
   readonly stats: (tenant: string) => object

@@ -51,6 +51,9 @@ export const detailedHealthReport = z
       user_seconds: z.number().describe('Processor time spent in the gateway since it started.'),
       system_seconds: z.number().describe('Processor time spent in the system for it.'),
     }),
+    dependencies: z
+      .record(z.string(), z.object({ available: z.boolean().describe('Whether it answered when it was last asked.') }))
+      .describe('What the gateway keeps state in outside the process, by name; empty when it is all in memory.'),
     workers: z.int().describe('Processes that share the port.'),
     event_loop_lag_ms: z.number().describe('How late timers are: a busy process is late.'),
   })

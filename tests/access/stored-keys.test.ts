@@ -245,7 +245,7 @@ describe('while the store is away', () => {
   })
 
   test('it is asked only to find out when it is back', async () => {
-    const { make, ask, breakDown, comeBack, asked, pass, told } = await setup()
+    const { make, ask, breakDown, comeBack, asked, pass, told, stored } = await setup()
     const { secret } = await make()
     await pass(2000)
     breakDown()
@@ -253,10 +253,12 @@ describe('while the store is away', () => {
     const before = asked.find
     for (let count = 0; count < 50; count++) await ask(newSecret().secret)
     const during = asked.find
+    const away = stored.available()
     comeBack()
     await pass(2000)
 
     expect([before, during]).toEqual([1, 1])
+    expect([away, stored.available()]).toEqual([false, true])
     expect([await ask(secret), told]).toEqual(['web', [false, true]])
   })
 

@@ -128,9 +128,14 @@ describe('citadel keys', () => {
 
     await postgres.kill()
     const known = await statuses(made.key)
+    const databaseIs = async (url: string) => {
+      const response = await fetch(`${url}/health/detailed`, { headers: { authorization: 'Bearer sk-of-the-admin' } })
+      return (await response.json()).dependencies.database.available
+    }
     await msUntil(async () => (await statuses(`ck_${'x'.repeat(43)}`)).every(status => status === 503))
     const staleMs = await msUntil(async () => (await statuses(made.key)).every(status => status === 503))
     const configured = await statuses('sk-of-the-admin')
+    const away = [await databaseIs(one.url), await databaseIs(two.url)]
     await postgres.start()
     await msUntil(async () => (await statuses(made.key)).every(status => status === 200))
     await fetch(`${one.url}/management/keys/${made.id}`, {
@@ -142,6 +147,7 @@ describe('citadel keys', () => {
 
     console.info(`postgres: known keys good for ${staleMs} ms, revoked elsewhere after ${thereMs} ms`)
     expect([both, known, configured, here]).toEqual([[200, 200], [200, 200], [200, 200], 401])
+    expect([away, await databaseIs(one.url)]).toEqual([[false, false], true])
     expect(staleMs).toBeLessThan(12_000)
     expect(thereMs).toBeLessThan(5000)
   })

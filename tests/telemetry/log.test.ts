@@ -246,6 +246,11 @@ describe('events', () => {
     log.subscriber({ type: 'fleet-changed', message: 'found ollama' })
     log.subscriber({ type: 'fallback-taken', from: 'a', to: 'b', reason: 'upstream_error' })
     log.subscriber({ type: 'stream-opened' })
+    log.subscriber({ type: 'database-called', operation: 'read', ok: true, ms: 499 })
+    log.subscriber({ type: 'database-called', operation: 'write', ok: false, ms: 500.4 })
+    log.subscriber({ type: 'dependency-changed', dependency: 'database', available: false, reason: 'refused' })
+    log.subscriber({ type: 'dependency-changed', dependency: 'database', available: true, reason: null })
+    log.subscriber({ type: 'administered', action: 'key-revoked', subject: 'k', tenant: 'shop', by: 'admin' })
 
     expect(lines().map(({ level, message }) => `${level} ${message}`)).toEqual([
       'warn server health changed',
@@ -253,6 +258,10 @@ describe('events', () => {
       'error configuration not reloaded',
       'info fleet changed',
       'info fallback taken',
+      'warn slow database',
+      'error dependency away',
+      'info dependency back',
+      'info administered',
     ])
   })
 

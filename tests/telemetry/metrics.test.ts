@@ -24,6 +24,15 @@ function setup(more: Partial<MetricsOptions> = {}) {
   }
 }
 
+test('every call of the database is counted', async () => {
+  const { metrics, read } = setup()
+  const before = (await read()).get('database_queries_total')
+  metrics.subscriber({ type: 'database-called', operation: 'read', ok: true, ms: 1 })
+  metrics.subscriber({ type: 'database-called', operation: 'write', ok: false, ms: 1 })
+
+  expect([before, (await read()).get('database_queries_total')]).toEqual([0, 2])
+})
+
 describe('the exposition', () => {
   test('can be read, with every metric of the contract', async () => {
     const { metrics, settle } = setup()

@@ -22,6 +22,7 @@ export function healthDetailed(services: Services): Handler {
       servers: listServers(services.fleet()),
       memory: { rss_bytes: own.rss(), heap_used_bytes: own.heapUsed() },
       cpu: { user_seconds: cpu.user, system_seconds: cpu.system },
+      dependencies: services.dependencies(),
       workers: own.workers(),
       event_loop_lag_ms: await loopLag(),
     }

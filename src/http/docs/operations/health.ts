@@ -31,6 +31,7 @@ const detailed = {
   ],
   memory: { rss_bytes: 96_000_000, heap_used_bytes: 31_000_000 },
   cpu: { user_seconds: 12.4, system_seconds: 2.1 },
+  dependencies: { database: { available: true } },
   workers: 1,
   event_loop_lag_ms: 0.4,
 }
