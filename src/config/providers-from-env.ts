@@ -33,10 +33,10 @@ const compatible: readonly (readonly [variable: string, id: string, baseUrl: str
 // These speak a dialect of their own, at its own address; the first variable that is set counts.
 const native: readonly (readonly [kind: ServerConfig['kind'], ...variables: string[]])[] = [
   ['gemini', 'GEMINI_API_KEY', 'GOOGLE_API_KEY'],
+  ['deepseek', 'DEEPSEEK_API_KEY'],
 ]
 
 const notBuilt: readonly (readonly [provider: string, ...variables: string[]])[] = [
-  ['DeepSeek', 'DEEPSEEK_API_KEY'],
   ['Azure OpenAI', 'AZURE_OPENAI_API_KEY'],
 ]
 

@@ -1,4 +1,5 @@
 import { anthropic } from './anthropic/index.ts'
+import { deepseek } from './deepseek/index.ts'
 import { demo } from './demo/index.ts'
 import { gemini } from './gemini/index.ts'
 import { ollama } from './ollama/index.ts'
@@ -8,7 +9,7 @@ import type { Provider } from './provider.ts'
 
 /** Every dialect, by the `kind` of a server. A new provider is a folder and a line here. */
 export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
-  [openai, openaiCompatible, ollama, anthropic, gemini, demo].map(provider => [provider.name, provider]),
+  [openai, openaiCompatible, anthropic, gemini, deepseek, ollama, demo].map(provider => [provider.name, provider]),
 )
 
 /** The headers of callers that some dialect passes on. */

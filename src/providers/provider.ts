@@ -60,7 +60,7 @@ export interface Provider {
   /** Names of the caller's headers that go upstream, in lower case; none when absent. */
   readonly headers?: readonly string[]
   /** What becomes of each parameter; the support matrix in the documentation is made of it. */
-  readonly parameters?: Parameters
+  readonly parameters: Parameters
   /** Where it lives when the configuration names no address; `null` when it must. */
   readonly defaultBaseUrl: string | null
   /** The address as configured, made into the prefix of every path. */

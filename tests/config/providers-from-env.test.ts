@@ -70,13 +70,19 @@ test.each([
   expect(providersFromEnv(env).found).toMatchObject([{ id: 'gemini', kind: 'gemini', base_url: null, api_keys }])
 })
 
+test('finds the providers that have a dialect of their own', () => {
+  const { found } = providersFromEnv({ DEEPSEEK_API_KEY: 'd' })
+
+  expect(found).toMatchObject([{ id: 'deepseek', kind: 'deepseek', base_url: null, api_keys: ['d'] }])
+})
+
 test('tells of keys whose dialect is not spoken yet, once each', () => {
   const { found, pending } = providersFromEnv({
-    DEEPSEEK_API_KEY: 'd',
+    AZURE_OPENAI_API_KEY: 'd',
   })
 
   expect(found).toEqual([])
-  expect(pending).toEqual([{ variable: 'DEEPSEEK_API_KEY', provider: 'DeepSeek' }])
+  expect(pending).toEqual([{ variable: 'AZURE_OPENAI_API_KEY', provider: 'Azure OpenAI' }])
 })
 
 test.each([

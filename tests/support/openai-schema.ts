@@ -125,6 +125,12 @@ export const embeddingList = z.looseObject({
   usage: z.looseObject({ prompt_tokens: count(), total_tokens: count() }),
 })
 
+/** The schema of a whole answer, by endpoint. */
+export const plainSchemas = { chat: chatCompletion, completions: textCompletion, embeddings: embeddingList } as const
+
+/** The schema of one event of a stream, by endpoint. */
+export const streamSchemas = { chat: chatCompletionChunk, completions: textCompletion } as const
+
 /** What a strict reader would hold against an answer: one line for each problem, with its place. */
 export function schemaProblems(schema: z.ZodType, value: unknown): string[] {
   const { error } = schema.safeParse(value)

@@ -1,6 +1,7 @@
 import type { Provider } from '../provider.ts'
 import { catalog } from './catalog.ts'
 import { fromOllamaErrorResponse } from './error.ts'
+import { parameters } from './parameters.ts'
 import { toOllamaRequest } from './request.ts'
 import { fromOllamaResponse } from './response.ts'
 import { createOllamaStream } from './stream.ts'
@@ -10,6 +11,7 @@ export const ollama: Provider = {
   name: 'ollama',
   framing: 'ndjson',
   endpoints: new Set(['chat', 'completions', 'embeddings']),
+  parameters,
   defaultBaseUrl: 'http://127.0.0.1:11434',
   normalizeBaseUrl,
   encode: toOllamaRequest,

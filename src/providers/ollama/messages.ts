@@ -1,6 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
-import { refuse } from './unsupported.ts'
+import { refuse } from '../unsupported.ts'
 
 /** Translates the messages of a chat: text in one piece, images apart, arguments of tool calls as objects. */
 export function toOllamaMessages(messages: JsonValue): readonly JsonObject[] {

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
 /** OpenAI's sampling parameters, and the common ones beside them, by their names among Ollama's options. */
-const OPTIONS: Readonly<Record<string, string>> = {
+export const OPTIONS: Readonly<Record<string, string>> = {
   temperature: 'temperature',
   top_p: 'top_p',
   seed: 'seed',

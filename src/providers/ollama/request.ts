@@ -3,9 +3,11 @@ import type { Target } from '#core/servers.ts'
 import type { JsonObject, JsonValue } from '#lib/json.ts'
 import { toPostHeaders } from '../openai_compatible/request.ts'
 import type { Outgoing } from '../provider.ts'
+import { refuse, refuseUnsupported } from '../unsupported.ts'
 import { toOllamaMessages } from './messages.ts'
 import { toOllamaFormat, toOllamaOptions, toOllamaThink, toOllamaTools } from './options.ts'
-import { refuse, refuseUnsupported } from './unsupported.ts'
+import { droppedFrom } from './parameters.ts'
+import { UNSUPPORTED } from './unsupported.ts'
 
 const PATHS: Readonly<Record<Endpoint, string>> = {
   chat: '/api/chat',
@@ -20,12 +22,13 @@ const OWN_FIELDS = ['keep_alive', 'truncate', 'shift', 'raw', 'system', 'templat
  *
  * @throws GatewayError `unsupported_parameter` for what Ollama cannot do. */
 export function toOllamaRequest(call: Call, target: Target, secret: string | null): Outgoing {
-  refuseUnsupported(call)
+  refuseUnsupported(call, UNSUPPORTED[call.endpoint])
   return {
     method: 'POST',
     url: target.server.baseUrl + PATHS[call.endpoint],
     headers: toPostHeaders(call, target.server, secret, 'application/x-ndjson'),
     body: JSON.stringify(toOllamaBody(call, target.upstreamModel)),
+    dropped: droppedFrom(call.endpoint, call.body),
   }
 }
 

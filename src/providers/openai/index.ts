@@ -1,4 +1,6 @@
 import { openaiCompatible } from '../openai_compatible/index.ts'
+import { STREAM_OPTIONS } from '../openai_compatible/parameters.ts'
+import { parametersWith } from '../parameters.ts'
 import type { Provider } from '../provider.ts'
 
 const { catalog } = openaiCompatible
@@ -7,6 +9,10 @@ const { catalog } = openaiCompatible
 export const openai: Provider = {
   ...openaiCompatible,
   name: 'openai',
+  parameters: parametersWith({
+    chat: { max_tokens: { treatment: 'renamed', to: 'max_completion_tokens' }, stream_options: STREAM_OPTIONS },
+    completions: { stream_options: STREAM_OPTIONS },
+  }),
   defaultBaseUrl: 'https://api.openai.com/v1',
   catalog: { ...catalog, probes: server => [catalog.list(server, server.secrets[0] ?? null)] },
 }

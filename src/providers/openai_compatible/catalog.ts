@@ -19,7 +19,8 @@ export function toGet(server: Server, url: string, secret: string | null): Outgo
 }
 
 function list(server: Server, secret: string | null): Outgoing {
-  return toGet(server, endpointUrl(server.baseUrl, '/models'), secret)
+  // The list stands beside Azure's deployments, not below one.
+  return toGet(server, endpointUrl(server.baseUrl.replace(/\/deployments\/[^/?]+/, ''), '/models'), secret)
 }
 
 /** `/health` stands beside `/v1`, not below it. */

@@ -1,4 +1,6 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { fitFields } from './fields.ts'
+import { fitReason } from './finish.ts'
 import { fitToolCallDeltas, type OpenToolCalls } from './tool-calls.ts'
 
 /** What a stream reducer remembers of one choice. */
@@ -54,12 +56,12 @@ export function fitChoices(list: readonly JsonValue[], choices: Choices, options
     const before = now.get(index)
     const part = options.chat ? fitDelta(choice, index, before, options.seed) : fitText(choice)
     if (before?.finished && !part.filled && (options.tail || isFilled(choice.finish_reason))) continue
-    const reason = before?.finished || choice.finish_reason === '' ? null : choice.finish_reason
-    const finished = before?.finished === true || isFilled(reason)
+    const tools = part.tools ?? before?.tools ?? NO_TOOLS
+    const reason = before?.finished ? null : fitReason(choice.finish_reason, tools.size > 0)
+    const finished = before?.finished === true || reason !== null
     fitted.push(withHead(part.choice, index, reason))
     content ||= part.filled
     finishes ||= finished && before?.finished !== true
-    const tools = part.tools ?? before?.tools ?? NO_TOOLS
     if (before?.finished !== finished || before.tools !== tools) now = new Map(now).set(index, { finished, tools })
   }
   const changed = fitted.length !== list.length || fitted.some((choice, at) => choice !== list[at])
@@ -81,9 +83,9 @@ function fitText(choice: JsonObject): Part {
 }
 
 function fitDelta(choice: JsonObject, index: number, before: ChoiceState | undefined, seed: string): Part {
-  const given = isObject(choice.delta) ? choice.delta : {}
+  const given = fitFields(isObject(choice.delta) ? choice.delta : {})
   const filled = hasContent(given)
-  const delta = before === undefined && !isFilled(given.role) ? { ...given, role: 'assistant' } : given
+  const delta = fitRole(given, before === undefined)
   const calls = given.tool_calls
   if (!Array.isArray(calls) || calls.length === 0) return { choice: withDelta(choice, delta), filled }
   const { calls: fitted, open } = fitToolCallDeltas(calls, before?.tools ?? NO_TOOLS, `${seed}:${index}`)
@@ -91,14 +93,21 @@ function fitDelta(choice: JsonObject, index: number, before: ChoiceState | undef
   return { choice: withDelta(choice, whole), filled, tools: open }
 }
 
+/** The first delta of a choice has the role; in later ones it may come again, but not be empty or another. */
+function fitRole(delta: JsonObject, first: boolean): JsonObject {
+  if (delta.role === 'assistant' || (delta.role === undefined && !first)) return delta
+  const { role: _, ...rest } = delta
+  return first ? { role: 'assistant', ...rest } : rest
+}
+
 function withDelta(choice: JsonObject, delta: JsonObject): JsonObject {
   return delta === choice.delta ? choice : { ...choice, delta }
 }
 
-function withHead(choice: JsonObject, index: number, reason: JsonValue): JsonObject {
+function withHead(choice: JsonObject, index: number, reason: string | null): JsonObject {
   // A finish_reason that is missing means the same as null.
-  if (choice.index === index && (choice.finish_reason ?? null) === (reason ?? null)) return choice
-  return { ...choice, index, finish_reason: reason ?? null }
+  if (choice.index === index && (choice.finish_reason ?? null) === reason) return choice
+  return { ...choice, index, finish_reason: reason }
 }
 
 function isFilled(value: unknown): boolean {

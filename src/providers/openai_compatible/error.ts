@@ -1,5 +1,5 @@
 import { GatewayError } from '#core/errors.ts'
-import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
+import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import type { Head } from '../provider.ts'
 import { invalidAnswer, retryAfterOf, toUpstreamError, type UpstreamFailure } from '../upstream-error.ts'
 
@@ -21,13 +21,16 @@ export function fromErrorBody(body: unknown): GatewayError {
   return new GatewayError('upstream_error', 'The model server answered with an error.', { cause: failure })
 }
 
+/** DeepSeek says the second one when it had no capacity to go on. */
+const FAILED: ReadonlySet<JsonValue> = new Set(['error', 'insufficient_system_resource'])
+
 /** Finds the error in a parsed 2xx body or event: OpenAI's shape, vLLM's, FastAPI's, a bare message, a choice that failed.
  *
  * @returns What holds the error; `null` when there is none. */
 export function errorIn(body: JsonObject): JsonObject | null {
   if (body.error || body.object === 'error') return body
   if (Array.isArray(body.choices)) {
-    return body.choices.find(choice => isObject(choice) && choice.finish_reason === 'error') ?? null
+    return body.choices.find(choice => isObject(choice) && FAILED.has(choice.finish_reason)) ?? null
   }
   return body.data === undefined && (body.detail || typeof body.message === 'string') ? body : null
 }

@@ -1,6 +1,7 @@
 import type { Provider } from '../provider.ts'
 import { catalog } from './catalog.ts'
 import { fromErrorResponse } from './error.ts'
+import { parameters } from './parameters.ts'
 import { toRequest } from './request.ts'
 import { fromResponse } from './response.ts'
 import { createStream } from './stream.ts'
@@ -10,6 +11,7 @@ export const openaiCompatible: Provider = {
   name: 'openai_compatible',
   framing: 'sse',
   endpoints: new Set(['chat', 'completions', 'embeddings']),
+  parameters,
   defaultBaseUrl: null,
   normalizeBaseUrl,
   encode: toRequest,
@@ -19,10 +21,16 @@ export const openaiCompatible: Provider = {
   catalog,
 }
 
-/** Appends `/v1` to an address without a path, and takes off what people paste behind it. */
+/** Appends `/v1` to an address without a path, and takes off what people paste behind it. Azure has its own paths: the
+ * older one when the address has an `api-version`. */
 export function normalizeBaseUrl(url: string): string {
   const [, address = url, query = ''] = /^([^?#]*)(\?[^#]*)?/.exec(url.trim()) ?? []
-  const base = address.replace(/\/+$/, '').replace(/\/(?:chat\/completions|completions|embeddings|models)$/, '')
-  const hasPath = /^[a-z][a-z0-9+.-]*:\/\/[^/]+\/./i.test(base)
-  return `${hasPath ? base : `${base}/v1`}${query}`
+  const isAzure = /:\/\/[^/]+\.azure\.(?:com|us|cn)(?:\/|$)/.test(address)
+  const pasted = isAzure
+    ? /\/(?:chat\/completions|embeddings)$/
+    : /\/(?:chat\/completions|completions|embeddings|models)$/
+  const base = address.replace(/\/+$/, '').replace(pasted, '')
+  if (/^[a-z][a-z0-9+.-]*:\/\/[^/]+\/./i.test(base)) return base + query
+  if (!isAzure) return `${base}/v1${query}`
+  return query.includes('api-version=') ? `${base}/openai${query}` : `${base}/openai/v1${query}`
 }

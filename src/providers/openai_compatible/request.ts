@@ -2,8 +2,9 @@ import type { Delivered } from '#core/attempt.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Server, Target } from '#core/servers.ts'
 import { estimateTokens } from '#core/usage.ts'
-import { isObject, nameToJson, patchMembers } from '#lib/json.ts'
+import { isObject, type JsonValue, nameToJson, patchMembers } from '#lib/json.ts'
 import type { Outgoing } from '../provider.ts'
+import { type Service, serviceOf } from './services.ts'
 
 const PATHS: Readonly<Record<Endpoint, string>> = {
   chat: '/chat/completions',
@@ -18,14 +19,24 @@ const WITH_USAGE = '{"include_usage":true}'
 
 /** Builds the request of a call.
  *
- * @param delivered What the answer begins with: the server is asked to go on from there. */
-export function toRequest(call: Call, target: Target, secret: string | null, delivered?: Delivered): Outgoing {
-  return {
+ * @param delivered What the answer begins with: the server is asked to go on from there.
+ * @param service What the server takes; found by its address when absent. */
+export function toRequest(
+  call: Call,
+  target: Target,
+  secret: string | null,
+  delivered?: Delivered,
+  service: Service = serviceOf(target.server),
+): Outgoing {
+  const asked = delivered === undefined ? call : toContinuation(call, delivered)
+  const outgoing = {
     method: 'POST',
-    url: endpointUrl(target.server.baseUrl, PATHS[call.endpoint]),
+    url: callUrl(target, PATHS[call.endpoint]),
     headers: toPostHeaders(call, target.server, secret, 'text/event-stream'),
-    body: toBody(delivered === undefined ? call : toContinuation(call, delivered), target.upstreamModel),
-  }
+    body: toBody(asked, target.upstreamModel, service),
+  } as const
+  if (service.dropped.length === 0 || call.endpoint !== 'chat') return outgoing
+  return { ...outgoing, dropped: service.dropped.filter(name => (call.body[name] ?? null) !== null) }
 }
 
 /** The headers of a model call; nothing that the caller's client sent is among them.
@@ -49,7 +60,10 @@ export function toPostHeaders(
 export function toHeaders(server: Server, secret: string | null, accept = 'application/json'): Record<string, string> {
   // Compressed streams arrive in lumps, and inflating them costs more than the bytes saved inside a data centre.
   const headers: Record<string, string> = { accept, 'accept-encoding': 'identity' }
-  if (secret !== null) headers.authorization = `Bearer ${secret}`
+  if (secret !== null) {
+    const { keyHeader } = serviceOf(server)
+    headers[keyHeader] = keyHeader === 'authorization' ? `Bearer ${secret}` : secret
+  }
   for (const name in server.headers) headers[name.toLowerCase()] = server.headers[name] ?? ''
   return headers
 }
@@ -58,6 +72,13 @@ export function toHeaders(server: Server, secret: string | null, accept = 'appli
 export function endpointUrl(baseUrl: string, path: string): string {
   const query = baseUrl.indexOf('?')
   return query < 0 ? baseUrl + path : baseUrl.slice(0, query) + path + baseUrl.slice(query)
+}
+
+/** Azure's older paths name the deployment, unless the configured address does. */
+function callUrl({ server, upstreamModel }: Target, path: string): string {
+  const base = server.baseUrl
+  const named = base.includes('/openai?') && base.includes('api-version=')
+  return endpointUrl(base, named ? `/deployments/${encodeURIComponent(upstreamModel)}${path}` : path)
 }
 
 /** The call that goes on from the beginning of its answer. llama.cpp continues a last message of the assistant by
@@ -78,26 +99,63 @@ function toContinuation(call: Call, { text }: Delivered): Call {
 }
 
 /** The body as it goes upstream: the caller's own bytes with what must differ patched, or the object written anew. */
-function toBody(call: Call, model: string): string {
+function toBody(call: Call, model: string, service: Service): string {
   const { source, body } = call
-  const changes = changesOf(call, model)
+  const changes = changesOf(call, model, service)
   if (source !== null) return changes.size === 0 ? source.text : patchMembers(source.text, source.members, changes)
   const changed = [...changes].map(([key, text]) => [key, text === null ? undefined : JSON.parse(text)])
   return JSON.stringify({ ...body, ...Object.fromEntries(changed) })
 }
 
 /** What must differ from the caller's body, as JSON; `null` takes a member out. */
-function changesOf(call: Call, model: string): Map<string, string | null> {
+type Changes = Map<string, string | null>
+
+function changesOf(call: Call, model: string, service: Service): Changes {
   const { body } = call
-  const changes = new Map<string, string | null>()
+  const changes: Changes = new Map()
   if (body.model !== model) changes.set('model', nameToJson(model))
   for (const name of OWN_FIELDS) if (body[name] !== undefined) changes.set(name, null)
-  if (call.stream) {
-    const options = isObject(body.stream_options) ? body.stream_options : null
-    if (options === null) changes.set('stream_options', WITH_USAGE)
-    else if (options.include_usage !== true) {
-      changes.set('stream_options', JSON.stringify({ ...options, include_usage: true }))
-    }
-  }
+  if (call.stream) askForUsage(call, service, changes)
+  if (call.endpoint === 'chat') fitTo(service, call, changes)
   return changes
+}
+
+function askForUsage({ body }: Call, service: Service, changes: Changes): void {
+  const options = isObject(body.stream_options) ? body.stream_options : null
+  if (service.countsUnasked) {
+    if (body.stream_options !== undefined) changes.set('stream_options', null)
+  } else if (options === null) changes.set('stream_options', WITH_USAGE)
+  else if (options.include_usage !== true) {
+    changes.set('stream_options', JSON.stringify({ ...options, include_usage: true }))
+  }
+}
+
+/** Changes a chat to what a service takes. */
+function fitTo(service: Service, { body }: Call, changes: Changes): void {
+  for (const from in service.renamed) {
+    const to = service.renamed[from]
+    if (body[from] === undefined || to === undefined) continue
+    changes.set(from, null)
+    // Of both limits the newer one counts.
+    if (body[to] === undefined || from === 'max_completion_tokens') changes.set(to, JSON.stringify(body[from]))
+  }
+  for (const name of service.dropped) if (body[name] !== undefined) changes.set(name, null)
+  const messages = toMessages(body.messages, service)
+  if (messages !== body.messages) changes.set('messages', JSON.stringify(messages))
+}
+
+/** The messages in the roles and with the fields that a service knows; the same list when nothing has to change. */
+function toMessages(messages: JsonValue, service: Service): JsonValue {
+  if (!Array.isArray(messages) || (service.developer && service.messageFields.length === 0)) return messages
+  let changed: JsonValue[] | null = null
+  for (const [at, message] of messages.entries()) {
+    if (!isObject(message)) continue
+    const isForeign = !service.developer && message.role === 'developer'
+    const fields = service.messageFields.filter(name => message[name] !== undefined)
+    if (!isForeign && fields.length === 0) continue
+    changed ??= [...messages]
+    const without = Object.fromEntries(fields.map(name => [name, undefined]))
+    changed[at] = { ...message, ...without, ...(isForeign && { role: 'system' }) }
+  }
+  return changed ?? messages
 }

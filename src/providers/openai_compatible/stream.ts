@@ -6,11 +6,15 @@ import type { StreamEvent, StreamReducer } from '../provider.ts'
 import { type Choices, type FittedChoices, fitChoices, hasContent } from './choices.ts'
 import { type Count, countOf, toUsageFrame, withoutNullUsage, withoutUsage } from './count.ts'
 import { errorIn, fromErrorBody } from './error.ts'
+import { isUsualDelta } from './fields.ts'
+import { fitHead, isUsualHead, seedOf } from './head.ts'
 
 interface State {
   readonly choices: Choices
   /** Head of the chunks that the gateway adds; taken from the server's. */
   readonly head: JsonObject | null
+  /** What came in a chunk without a choice before the first one, as Azure sends the verdict on the prompt. */
+  readonly preface: JsonObject | null
   /** A count that has not been passed on yet. */
   readonly count: Count | null
   readonly counted: boolean
@@ -26,7 +30,7 @@ interface Asked {
 
 type Step = readonly [State, readonly Frame[]]
 
-const EMPTY: State = { choices: new Map(), head: null, count: null, counted: false, done: false }
+const EMPTY: State = { choices: new Map(), head: null, preface: null, count: null, counted: false, done: false }
 
 /** Creates the reducer of one stream. A chunk's own text goes on wherever it obeys the rules of a strict client. */
 export function createStream(call: Call): StreamReducer<State> {
@@ -48,7 +52,7 @@ function step(asked: Asked, state: State, { data, name }: StreamEvent): Step {
   if (!isObject(chunk)) throw new TypeError('an event that is no object')
   // Data of several lines would not fit into one line of the answer.
   const text = data.includes('\n') ? null : data
-  const kind = asked.chat && text !== null ? plainKind(state, chunk) : null
+  const kind = asked.chat && text !== null && isUsualHead(chunk, asked.object) ? plainKind(state, chunk) : null
   if (kind === null || text === null) return fit(asked, state, chunk, text)
   return [state, [passOn(asked, kind, chunk, text)]]
 }
@@ -62,7 +66,7 @@ function plainKind(state: State, chunk: JsonObject): 'start' | 'delta' | null {
   if (chunk.usage !== undefined && chunk.usage !== null) return null
   const choice: unknown = list[0]
   if (!isObject(choice) || typeof choice.index !== 'number' || !isObject(choice.delta)) return null
-  if ((choice.finish_reason ?? null) !== null || choice.delta.tool_calls) return null
+  if ((choice.finish_reason ?? null) !== null || !isUsualDelta(choice.delta)) return null
   const known = state.choices.get(choice.index)
   if (known === undefined || known.finished) return null
   return hasContent(choice.delta) ? 'delta' : 'start'
@@ -74,27 +78,35 @@ function passOn(asked: Asked, kind: DataFrame['kind'], chunk: JsonObject, text: 
 }
 
 /** The slow way, for what begins, ends, counts or breaks a rule. */
-function fit(asked: Asked, state: State, chunk: JsonObject, text: string | null): Step {
-  const error = errorIn(chunk)
+function fit(asked: Asked, state: State, given: JsonObject, text: string | null): Step {
+  const error = errorIn(given)
   if (error !== null) return fail(state, error)
-  const list = Array.isArray(chunk.choices) ? chunk.choices : []
-  const count = countOf(chunk, list)
-  // What is neither a chunk nor a count is some server's keep-alive.
-  if (!Array.isArray(chunk.choices) && count === null) return [state, []]
-  const seed = `${chunk.id}${chunk.created}`
-  const fitted = fitChoices(list, state.choices, { chat: asked.chat, tail: count !== null, seed })
+  const list = Array.isArray(given.choices) ? given.choices : []
+  const count = countOf(given, list)
+  // Clients look into the first choice without asking whether there is one.
+  if (list.length === 0 && count === null) return [withPreface(state, given), []]
+  const chunk = fitHead({ ...state.preface, ...given }, asked.object, state.head)
+  const fitted = fitChoices(list, state.choices, { chat: asked.chat, tail: count !== null, seed: seedOf(given) })
   const next: State = {
     ...state,
     choices: fitted.choices,
-    head: state.head?.id ? state.head : headOf(asked, chunk),
+    head: state.head ?? headOf(chunk),
+    preface: null,
     count: count ?? state.count,
   }
-  const isEmptied = fitted.list.length === 0 && list.length > 0
-  if (count !== null && fitted.list.length === 0) return settle(asked, next, chunk, text)
-  if (isEmptied) return [next, []]
-  const frame = toFrame(asked, chunk, fitted, count, text)
+  const whole = state.preface === null && isUsualHead(given, asked.object) ? text : null
+  if (count !== null && fitted.list.length === 0) return settle(asked, next, chunk, whole)
+  if (fitted.list.length === 0) return [next, []]
+  const frame = toFrame(asked, chunk, fitted, count, whole)
   const [settled, owed] = settle(asked, next, null)
   return [settled, [frame, ...owed]]
+}
+
+/** Keeps what a chunk without a choice says, if it is one and not some server's keep-alive. */
+function withPreface(state: State, chunk: JsonObject): State {
+  if (state.choices.size > 0 || !Array.isArray(chunk.choices)) return state
+  const { id: _, object: __, created: ___, model: ____, choices: _____, usage: ______, ...preface } = chunk
+  return { ...state, preface: { ...state.preface, ...preface } }
 }
 
 function toFrame(asked: Asked, chunk: JsonObject, fitted: FittedChoices, count: Count | null, text: string | null) {
@@ -135,8 +147,8 @@ function fail(state: State, body: unknown): Step {
   return [{ ...state, done: true }, [{ kind: 'error', error: fromErrorBody(body) }]]
 }
 
-function headOf({ object }: Asked, { id, created, model }: JsonObject): JsonObject {
-  return { id: id ?? '', object, created: created ?? 0, model: model ?? '' }
+function headOf({ id, object, created, model }: JsonObject): JsonObject {
+  return { id, object, created, model }
 }
 
 function isFinished(choices: Choices): boolean {

@@ -4,6 +4,8 @@ import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 /** A tool call that has begun in a stream. */
 interface OpenToolCall {
   readonly id: string
+  /** The id that the server gave it, if any. */
+  readonly given: JsonValue
   readonly name: string
   /** Its place as the caller sees it. */
   readonly index: number
@@ -12,13 +14,36 @@ interface OpenToolCall {
 /** The tool calls of one choice that have begun, by the index that the server gave them. */
 export type OpenToolCalls = ReadonlyMap<number, OpenToolCall>
 
-/** Completes a whole tool call: id, type and arguments as text; the same object when nothing had to change. */
-export function fitToolCall(call: JsonObject, index: number, seed: string): JsonObject {
-  const id = isText(call.id) ? call.id : toolCallId(seed, index)
+/** Ids like TGI's `0` come again in the next answer, where they would mean another call. */
+const NOT_UNIQUE = /^\d{0,3}$/
+
+/** Completes a whole tool call: id, type and arguments as text; the same object when nothing had to change.
+ *
+ * @param taken The ids of the calls before it. */
+export function fitToolCall(
+  call: JsonObject,
+  index: number,
+  seed: string,
+  taken: readonly JsonValue[] = [],
+): JsonObject {
+  const isUsable = isText(call.id) && !NOT_UNIQUE.test(call.id) && !taken.includes(call.id)
+  const id = isUsable ? call.id : toolCallId(seed, index)
   const type = isText(call.type) ? call.type : 'function'
   const functionPart = type === 'function' ? fitFunction(call.function) : call.function
   if (id === call.id && type === call.type && functionPart === call.function) return call
   return { ...call, id, type, function: functionPart }
+}
+
+/** Completes the tool calls of a whole answer; the same list when nothing had to change. */
+export function fitToolCalls(calls: readonly JsonValue[], seed: string): readonly JsonValue[] {
+  const ids: JsonValue[] = []
+  const fitted = calls.map((call, index) => {
+    if (!isObject(call)) return call
+    const whole = fitToolCall(call, index, seed, ids)
+    ids.push(whole.id)
+    return whole
+  })
+  return fitted.every((call, at) => call === calls[at]) ? calls : fitted
 }
 
 /** Fits the tool calls of one delta to what OpenAI streams: calls are numbered from 0, the first delta of a call is
@@ -41,8 +66,9 @@ export function fitToolCallDeltas(
     const known = now.get(place)
     if (known !== undefined && !isAnother(call, known)) return fitContinuation(call, known)
     const index = nextIndex(now)
-    const whole = fitToolCall(call, index, seed)
-    now = new Map(now).set(place, { id: String(whole.id), name: nameOf(whole) ?? '', index })
+    const taken = [...now.values()].map(({ id }) => id)
+    const whole = fitToolCall(call, index, seed, taken)
+    now = new Map(now).set(place, { id: String(whole.id), given: call.id, name: nameOf(whole) ?? '', index })
     return whole.index === index ? whole : { index, ...whole, ...(whole.index !== undefined && { index }) }
   })
   return fitted.every((call, at) => call === calls[at]) ? { calls, open: now } : { calls: fitted, open: now }
@@ -50,11 +76,11 @@ export function fitToolCallDeltas(
 
 /** Gemini streams parallel calls whole and all with index 0: another id with a name is another call. */
 function isAnother(call: JsonObject, known: OpenToolCall): boolean {
-  return isText(call.id) && call.id !== known.id && nameOf(call) !== null
+  return isText(call.id) && call.id !== known.given && nameOf(call) !== null
 }
 
 function guessIndex(call: JsonObject, open: OpenToolCalls): number {
-  for (const [index, known] of open) if (known.id === call.id) return index
+  if (isText(call.id)) for (const [index, known] of open) if (known.given === call.id) return index
   return nameOf(call) !== null || open.size === 0 ? nextIndex(open) : Math.max(...open.keys())
 }
 

@@ -18,7 +18,8 @@ function decode(body: unknown, more: Partial<Call> = {}) {
 
 test('a whole answer goes on as it came', () => {
   const body =
-    '{ "id":"c1", "choices":[ {"index":0,"message":{"role":"assistant","content":"é"},"zzz":1} ], "usage":null }'
+    '{ "id":"c1", "object":"chat.completion", "created":1, "model":"m", "zzz":[ ], "usage":null,' +
+    ' "choices":[ {"index":0,"message":{"role":"assistant","content":"é"},"finish_reason":"stop","zzz":1} ] }'
 
   expect(decode(body)).toMatchObject({ kind: 'finish', text: body, usage: null })
 })
@@ -35,6 +36,49 @@ describe('what a strict client would stumble over is mended:', () => {
   test.each<[string, object, object]>([
     ['no message', { index: 0, finish_reason: 'content_filter' }, { message: { role: 'assistant', content: null } }],
     ['no role', { ...choice, message: { content: 'Hi' } }, { message }],
+    ['no content', { ...choice, message: { role: 'assistant' } }, { message: { role: 'assistant', content: null } }],
+    ['null for a list', { ...choice, message: { ...message, tool_calls: null, annotations: null } }, { message }],
+    [
+      'content in parts, thinking among them',
+      {
+        ...choice,
+        message: {
+          ...message,
+          content: [
+            { type: 'thinking', thinking: [{ type: 'text', text: 'Hm' }] },
+            { type: 'text', text: 'H' },
+            { type: 'text', text: 'i' },
+          ],
+        },
+      },
+      { message: { content: 'Hi', reasoning_content: 'Hm' } },
+    ],
+    [
+      'thinking under another name',
+      { ...choice, message: { ...message, reasoning: 'Hm' } },
+      { message: { ...message, reasoning: 'Hm', reasoning_content: 'Hm' } },
+    ],
+    ['an end in other words', { ...choice, finish_reason: 'eos' }, choice],
+    ['a limit in other words', { ...choice, finish_reason: 'model_length' }, { ...choice, finish_reason: 'length' }],
+    [
+      'tool calls that end with stop',
+      { ...choice, message: { ...message, tool_calls: [call1] } },
+      { finish_reason: 'tool_calls' },
+    ],
+    ['no end', { index: 0, message }, choice],
+    [
+      'ids that are not unique',
+      { ...choice, message: { ...message, tool_calls: [{ ...call1, id: '0' }, call1, call1] } },
+      {
+        message: {
+          tool_calls: [
+            { id: expect.stringMatching(/^call_/) },
+            call1,
+            { id: expect.stringMatching(/^call_/), function: call1.function },
+          ],
+        },
+      },
+    ],
     ['no index', { message, finish_reason: 'stop' }, { index: 0, message }],
     [
       'a tool call without a type',
@@ -55,16 +99,26 @@ describe('what a strict client would stumble over is mended:', () => {
     expect(decode({ ...head, choices: [given] })).toMatchObject({ same: false, body: { ...head, choices: [expected] } })
   })
 
+  test('a head with an empty id, another object or nothing', () => {
+    const heads = [{ ...head, id: '' }, { ...head, object: 'chat.completion.chunk' }, {}]
+
+    for (const given of heads) {
+      expect(decode({ ...given, choices: [choice] })).toMatchObject({
+        same: false,
+        body: {
+          id: expect.stringMatching(/^c/),
+          object: 'chat.completion',
+          created: expect.any(Number),
+          model: expect.any(String),
+        },
+      })
+    }
+  })
+
   test('a text completion without text', () => {
-    const answer = decode({ ...head, choices: [{ finish_reason: 'stop' }] }, { endpoint: 'completions' })
+    const answer = decode({ ...head, choices: [{ finish_reason: 'eos_token' }] }, { endpoint: 'completions' })
 
     expect(answer).toMatchObject({ body: { choices: [{ index: 0, text: '', finish_reason: 'stop' }] } })
-  })
-})
-
-test('a null list of tool calls is left alone', () => {
-  expect(decode({ ...head, choices: [{ ...choice, message: { ...message, tool_calls: null } }] })).toMatchObject({
-    same: true,
   })
 })
 

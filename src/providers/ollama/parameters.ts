@@ -1,0 +1,93 @@
+import type { Endpoint } from '#core/call.ts'
+import { OPENAI_PARAMETERS, type Parameter, type Parameters } from '../parameters.ts'
+import { refusedParameters } from '../unsupported.ts'
+import { OPTIONS } from './options.ts'
+import { UNSUPPORTED } from './unsupported.ts'
+
+const inOptions = Object.fromEntries(
+  Object.entries(OPTIONS).map(([name, to]) => [name, { treatment: 'renamed', to: `options.${to}` } as const]),
+)
+const COUNTED = {
+  treatment: 'converted',
+  note: 'every answer is counted; the count goes to callers who asked',
+} as const
+const STOP = { treatment: 'converted', note: 'a list in `options.stop`' } as const
+const PASSED = { treatment: 'passed' } as const
+
+/** What Ollama has a place for; everything else of OpenAI's is left out and told. */
+const OWN: Readonly<Record<Endpoint, Readonly<Record<string, Parameter>>>> = {
+  chat: {
+    ...inOptions,
+    stop: STOP,
+    messages: {
+      treatment: 'converted',
+      note: '`developer` becomes `system`, images leave the text and have to be `data:` URLs, arguments become objects',
+    },
+    stream: PASSED,
+    stream_options: COUNTED,
+    logprobs: PASSED,
+    top_logprobs: PASSED,
+    tools: PASSED,
+    tool_choice: { treatment: 'converted', note: 'tools that are not admitted are left out; `required` is not forced' },
+    response_format: { treatment: 'converted', note: '`format`: `json`, or the schema itself' },
+    reasoning_effort: { treatment: 'converted', note: '`think`: yes or no; low, medium, high for gpt-oss' },
+    keep_alive: { treatment: 'passed', note: "Ollama's own" },
+    options: { treatment: 'passed', note: "Ollama's own; wins over the parameters" },
+    think: { treatment: 'passed', note: "Ollama's own" },
+    truncate: { treatment: 'passed', note: "Ollama's own" },
+    shift: { treatment: 'passed', note: "Ollama's own" },
+  },
+  completions: {
+    ...inOptions,
+    stop: STOP,
+    prompt: { treatment: 'converted', note: 'one text' },
+    stream: PASSED,
+    stream_options: COUNTED,
+    suffix: PASSED,
+    keep_alive: { treatment: 'passed', note: "Ollama's own" },
+    options: { treatment: 'passed', note: "Ollama's own; wins over the parameters" },
+    raw: { treatment: 'passed', note: "Ollama's own" },
+    system: { treatment: 'passed', note: "Ollama's own" },
+    template: { treatment: 'passed', note: "Ollama's own" },
+    context: { treatment: 'passed', note: "Ollama's own" },
+  },
+  embeddings: {
+    input: { treatment: 'converted', note: 'texts only, no tokens' },
+    dimensions: PASSED,
+    encoding_format: { treatment: 'converted', note: 'vectors come as numbers and are encoded by the gateway' },
+    keep_alive: { treatment: 'passed', note: "Ollama's own" },
+    options: { treatment: 'passed', note: "Ollama's own" },
+    truncate: { treatment: 'passed', note: "Ollama's own" },
+  },
+}
+
+/** Of these no effect is missed that a caller could notice. */
+const dropped = (names: readonly string[]): Readonly<Record<string, Parameter>> =>
+  Object.fromEntries(names.map(name => [name, { treatment: 'dropped' }]))
+
+function tableOf(endpoint: Endpoint): Readonly<Record<string, Parameter>> {
+  const rules = UNSUPPORTED[endpoint]
+  return { ...dropped(OPENAI_PARAMETERS[endpoint]), ...refusedParameters(rules), ...OWN[endpoint] }
+}
+
+/** What becomes of each parameter at Ollama's native API. */
+export const parameters: Parameters = {
+  chat: tableOf('chat'),
+  completions: tableOf('completions'),
+  embeddings: tableOf('embeddings'),
+}
+
+/** The parameters of a body that have no place at Ollama. */
+export function droppedFrom(endpoint: Endpoint, body: Readonly<Record<string, unknown>>): readonly string[] {
+  return LEFT_OUT[endpoint].filter(name => body[name] !== undefined && body[name] !== null)
+}
+
+const LEFT_OUT: Readonly<Record<Endpoint, readonly string[]>> = {
+  chat: droppedIn('chat'),
+  completions: droppedIn('completions'),
+  embeddings: droppedIn('embeddings'),
+}
+
+function droppedIn(endpoint: Endpoint): readonly string[] {
+  return Object.entries(tableOf(endpoint)).flatMap(([name, { treatment }]) => (treatment === 'dropped' ? [name] : []))
+}

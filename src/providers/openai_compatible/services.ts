@@ -1,0 +1,103 @@
+import type { Server } from '#core/servers.ts'
+
+/** How a service differs from OpenAI in what it takes. What it refuses and the answer depends on is left to it to
+ * refuse: its own words are clearer than silence. */
+export interface Service {
+  readonly name: string
+  /** Its hosts; the dialects that stand for one service name theirs. */
+  readonly host: RegExp | null
+  /** Parameters of a chat that it knows by another name only. */
+  readonly renamed: Readonly<Record<string, string>>
+  /** Parameters of a chat that it refuses although the answer does not depend on them: left out, and told. */
+  readonly dropped: readonly string[]
+  /** Whether it knows the role `developer`; else such messages become those of `system`. */
+  readonly developer: boolean
+  /** Fields of a message that it refuses. */
+  readonly messageFields: readonly string[]
+  /** Whether a stream counts tokens without being asked, and refuses to be asked. */
+  readonly countsUnasked: boolean
+  /** Carries the credential. */
+  readonly keyHeader: 'authorization' | 'api-key'
+  readonly note: string
+}
+
+/** A model server of one's own: all know `max_tokens` and `system`, some not the newer words, and take them in silence
+ * for nothing. */
+export const USUAL: Service = {
+  name: 'model servers',
+  host: null,
+  renamed: { max_completion_tokens: 'max_tokens' },
+  dropped: [],
+  developer: false,
+  messageFields: [],
+  countsUnasked: false,
+  keyHeader: 'authorization',
+  note: 'vLLM, llama.cpp, LM Studio, TGI and every address that is not named here.',
+}
+
+/** An address of which nothing is known, used as OpenAI's. */
+const UNTOUCHED: Service = { ...USUAL, name: 'as OpenAI', renamed: {}, developer: true, note: '' }
+
+/** The services that are told apart by their address. */
+export const SERVICES: readonly Service[] = [
+  {
+    ...UNTOUCHED,
+    name: 'OpenAI',
+    host: /^api\.openai\.com$/,
+    // Reasoning models refuse the older name; the others know both.
+    renamed: { max_tokens: 'max_completion_tokens' },
+    note: 'Reasoning models refuse `max_tokens`.',
+  },
+  {
+    ...UNTOUCHED,
+    name: 'Azure',
+    host: /\.(?:openai|services\.ai|cognitiveservices)\.azure\.(?:com|us|cn)$/,
+    keyHeader: 'api-key',
+    note: 'The key goes into `api-key`; with `?api-version=` the name of the deployment goes into the path.',
+  },
+  {
+    ...USUAL,
+    name: 'Mistral',
+    host: /(?:^|\.)mistral\.ai$/,
+    // It answers 422 to every field that it does not know (`extra_forbidden`).
+    renamed: { ...USUAL.renamed, seed: 'random_seed' },
+    dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity', 'prompt_cache_key'],
+    messageFields: ['reasoning_content', 'reasoning', 'refusal', 'annotations', 'audio'],
+    countsUnasked: true,
+    note: 'Refuses every field that it does not know.',
+  },
+  {
+    ...USUAL,
+    name: 'Groq',
+    host: /^api\.groq\.com$/,
+    renamed: {},
+    // Documented: `messages[].name` is answered with 400.
+    messageFields: ['name', 'reasoning_content'],
+    note: 'Refuses `name` in messages.',
+  },
+  {
+    ...UNTOUCHED,
+    name: 'OpenRouter',
+    host: /(?:^|\.)openrouter\.ai$/,
+    note: 'Takes both names of the limit and both roles, and translates for the provider behind it.',
+  },
+  USUAL,
+]
+
+const known = new WeakMap<Server, Service>()
+
+/** The service that a server is; looked up once for each server. */
+export function serviceOf(server: Server): Service {
+  let service = known.get(server)
+  if (service === undefined) {
+    service = serviceAt(server)
+    known.set(server, service)
+  }
+  return service
+}
+
+function serviceAt({ kind, baseUrl }: Server): Service {
+  const host = URL.parse(baseUrl)?.hostname ?? ''
+  const found = SERVICES.find(service => service.host?.test(host))
+  return found ?? (kind === 'openai' ? UNTOUCHED : USUAL)
+}

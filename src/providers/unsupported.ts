@@ -1,0 +1,83 @@
+import type { Call } from '#core/call.ts'
+import { GatewayError } from '#core/errors.ts'
+import { isObject, type JsonValue } from '#lib/json.ts'
+import type { Parameter } from './parameters.ts'
+
+/** Something that a dialect cannot express, where leaving it out would give an answer that was not asked for. */
+export interface Unsupported {
+  readonly param: string
+  readonly refused: (value: JsonValue) => boolean
+  /** Completes "does not take …". */
+  readonly what: string
+  /** Completes "…; …." with what to do instead. */
+  readonly instead: string
+}
+
+export const isMoreThanOne = (value: JsonValue) => typeof value === 'number' && value > 1
+export const isFilledArray = (value: JsonValue) => Array.isArray(value) && value.length > 0
+
+/** Several choices in one answer. */
+export const SEVERAL_CHOICES: Unsupported = {
+  param: 'n',
+  refused: isMoreThanOne,
+  what: 'several choices',
+  instead: 'send the request several times',
+}
+
+/** Changed odds of single tokens. */
+export const LOGIT_BIAS: Unsupported = {
+  param: 'logit_bias',
+  refused: value => isObject(value) && Object.keys(value).length > 0,
+  what: 'logit_bias',
+  instead: 'leave it out',
+}
+
+/** The older form of tools. */
+export const FUNCTIONS: Unsupported = {
+  param: 'functions',
+  refused: isFilledArray,
+  what: 'functions',
+  instead: 'use tools',
+}
+
+/** Answers that are not text. */
+export const SPOKEN_ANSWERS: readonly Unsupported[] = [
+  {
+    param: 'modalities',
+    refused: value => Array.isArray(value) && value.some(kind => kind !== 'text'),
+    what: 'spoken answers',
+    instead: 'ask for text',
+  },
+  { param: 'audio', refused: isObject, what: 'spoken answers', instead: 'ask for text' },
+]
+
+/** Tools that take free text. */
+export const CUSTOM_TOOLS: Unsupported = {
+  param: 'tools',
+  refused: value => Array.isArray(value) && value.some(tool => isObject(tool) && tool.type === 'custom'),
+  what: 'custom tools',
+  instead: 'use function tools',
+}
+
+/** Refuses what would otherwise be left out in silence.
+ *
+ * @throws GatewayError `unsupported_parameter`. */
+export function refuseUnsupported(call: Call, rules: readonly Unsupported[]): void {
+  for (const { param, refused, what, instead } of rules) {
+    if (refused(call.body[param])) throw refuse(param, what, instead)
+  }
+}
+
+/** The error for something that a dialect cannot do, with what to do instead. */
+export function refuse(param: string, what: string, instead: string): GatewayError {
+  return new GatewayError('unsupported_parameter', `The server of this model does not take ${what}; ${instead}.`, {
+    param,
+  })
+}
+
+/** The rows of the table of parameters that rules of refusal stand for. */
+export function refusedParameters(rules: readonly Unsupported[]): Readonly<Record<string, Parameter>> {
+  return Object.fromEntries(
+    rules.map(({ param, what, instead }) => [param, { treatment: 'refused', note: `no ${what}; ${instead}` }]),
+  )
+}

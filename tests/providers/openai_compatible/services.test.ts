@@ -1,0 +1,128 @@
+import { describe, expect, test } from 'bun:test'
+import { normalizeBaseUrl, openaiCompatible } from '#providers/openai_compatible/index.ts'
+import { SERVICES, serviceOf } from '#providers/openai_compatible/services.ts'
+import { call, patchableText, server, target } from '#tests/support/calls.ts'
+
+/** A chat as it goes to an address. */
+function sent(baseUrl: string, body: object, more: { readonly kind?: string; readonly stream?: boolean } = {}) {
+  const { kind = 'openai_compatible', stream = false } = more
+  const whole = { model: 'm', messages: [{ role: 'user', content: 'Hi' }], ...body }
+  const asked = call({ stream, body: whole, source: patchableText(JSON.stringify(whole)) })
+  const to = target('a', { server: server('a', { baseUrl: normalizeBaseUrl(baseUrl), kind }) })
+  const { body: text, ...rest } = openaiCompatible.encode(asked, to, 'sk-1')
+  return { ...rest, body: JSON.parse(text ?? '') }
+}
+
+const LOCAL = 'http://127.0.0.1:8000'
+
+describe("a model server of one's own", () => {
+  test.each([
+    [{ max_completion_tokens: 5 }, { max_tokens: 5 }],
+    [{ max_tokens: 7 }, { max_tokens: 7 }],
+    [{ max_tokens: 7, max_completion_tokens: 5 }, { max_tokens: 5 }],
+  ])('gets the limit by its older name: %j', (given, expected) => {
+    const { body } = sent(LOCAL, given)
+
+    expect(body).toMatchObject(expected)
+    expect(body).not.toHaveProperty('max_completion_tokens')
+  })
+
+  test('gets developer messages as those of system', () => {
+    const messages = [
+      { role: 'developer', content: 'Be short.' },
+      { role: 'user', content: 'Hi' },
+    ]
+
+    const { body } = sent(LOCAL, { messages, seed: 1 })
+
+    expect(body).toEqual({ model: 'm', seed: 1, messages: [{ role: 'system', content: 'Be short.' }, messages[1]] })
+  })
+
+  test('leaves nothing out', () => {
+    expect(sent(LOCAL, { user: 'u', store: true, top_k: 3 })).not.toHaveProperty('dropped')
+  })
+})
+
+describe('OpenAI', () => {
+  test('gets the limit by its newer name, and developer messages as they are', () => {
+    const messages = [{ role: 'developer', content: 'Be short.' }]
+
+    expect(sent('https://api.openai.com/v1', { messages, max_tokens: 5 }).body).toEqual({
+      model: 'm',
+      messages,
+      max_completion_tokens: 5,
+    })
+    expect(sent('https://api.openai.com/v1', { max_tokens: 7, max_completion_tokens: 5 }).body).toMatchObject({
+      max_completion_tokens: 5,
+    })
+  })
+
+  test('at another address gets what was sent', () => {
+    const body = { messages: [{ role: 'developer', content: 'x' }], max_tokens: 5 }
+
+    expect(sent('https://proxy.example.com/v1', body, { kind: 'openai' }).body).toEqual({ model: 'm', ...body })
+  })
+})
+
+describe('Azure', () => {
+  test.each([
+    ['https://x.openai.azure.com', 'https://x.openai.azure.com/openai/v1/chat/completions'],
+    [
+      'https://x.openai.azure.com?api-version=2024-10-21',
+      'https://x.openai.azure.com/openai/deployments/m/chat/completions?api-version=2024-10-21',
+    ],
+    [
+      'https://x.openai.azure.com/openai/deployments/d?api-version=2024-10-21',
+      'https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21',
+    ],
+    [
+      'https://x.services.ai.azure.com/models?api-version=2024-05-01-preview',
+      'https://x.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview',
+    ],
+  ])('at %s', (address, url) => {
+    const { headers, url: asked } = sent(address, {})
+
+    expect(asked).toBe(url)
+    expect(headers).toMatchObject({ 'api-key': 'sk-1' })
+    expect(headers).not.toHaveProperty('authorization')
+  })
+
+  test('lists its models beside the deployments', () => {
+    const baseUrl = 'https://x.openai.azure.com/openai/deployments/d?api-version=1'
+
+    expect(openaiCompatible.catalog.list(server('a', { baseUrl }), null).url).toBe(
+      'https://x.openai.azure.com/openai/models?api-version=1',
+    )
+  })
+})
+
+describe('Mistral', () => {
+  const MISTRAL = 'https://api.mistral.ai/v1'
+
+  test('gets only what it knows, and the rest is told', () => {
+    const messages = [{ role: 'assistant', content: 'Hi', reasoning_content: 'Hm', refusal: null }]
+
+    const { body, dropped } = sent(MISTRAL, { messages, seed: 3, user: 'u', store: false, service_tier: null })
+
+    expect(body).toEqual({ model: 'm', random_seed: 3, messages: [{ role: 'assistant', content: 'Hi' }] })
+    expect(dropped).toEqual(['user', 'store'])
+  })
+
+  test('is not asked to count a stream, which it does by itself', () => {
+    const { body } = sent(MISTRAL, { stream: true, stream_options: { include_usage: true } }, { stream: true })
+
+    expect(body).not.toHaveProperty('stream_options')
+  })
+})
+
+test('Groq gets messages without names', () => {
+  const { body } = sent('https://api.groq.com/openai/v1', { messages: [{ role: 'user', name: 'bob', content: 'Hi' }] })
+
+  expect(body.messages).toEqual([{ role: 'user', content: 'Hi' }])
+})
+
+test('every service is known by a name of its own', () => {
+  expect(new Set(SERVICES.map(({ name }) => name)).size).toBe(SERVICES.length)
+  expect(serviceOf(server('a', { baseUrl: 'https://eu.api.mistral.ai/v1' })).name).toBe('Mistral')
+  expect(serviceOf(server('a', { baseUrl: 'https://notmistral.ai.example.com/v1' })).name).toBe('model servers')
+})
