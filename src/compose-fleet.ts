@@ -14,6 +14,7 @@ import type { Transport } from '#providers/transport.ts'
 import { createDiscovery } from '#registry/discovery.ts'
 import { createFleet, type Declaration, type Fleet } from '#registry/fleet.ts'
 import type { ProbeResult } from '#registry/health.ts'
+import { composeKnowledge } from './compose-knowledge.ts'
 import { addressOf, composeProblems } from './fleet-config.ts'
 
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
@@ -58,6 +59,7 @@ export function composeFleet(config: Config, deps: FleetDeps): Fleet {
     discovery,
     watchedOnly: WATCHED_ONLY,
     namedOnly: NAMED_ONLY,
+    knowledge: composeKnowledge(),
     probe: (server: Server, signal: AbortSignal) => probe(server, signal, deps.clock, ask),
     list: (server: Server) => list(server, ask),
   }

@@ -22,6 +22,8 @@ export interface Plan {
   readonly model: Model
   readonly strategy: string
   readonly candidates: readonly Candidate[]
+  /** Targets that cannot do what the call asks, with the reason; absent when none is known to be so. */
+  readonly excluded?: readonly Candidate[]
 }
 
 /** A place at a target; `release` may be called more than once. */
@@ -109,6 +111,8 @@ export interface AttemptEntry {
   result: Code | 'ok' | 'lost' | null
   /** The private story of a failure, for the log. */
   cause: unknown
+  /** The caller's parameters that this server's dialect left out; absent when none. */
+  dropped?: readonly string[]
   /** What it used although the answer came from another one: the operator's cost. */
   usage?: Usage
 }

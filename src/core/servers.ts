@@ -35,8 +35,29 @@ export interface Server {
 export interface Price {
   readonly input: number | null
   readonly output: number | null
+  /** Of prompt tokens that a cache served, and of those written to one; absent or null = unknown. */
+  readonly cache_read?: number | null
+  readonly cache_write?: number | null
   readonly request: number
 }
+
+/** What a model on a server can do; `null` = unknown. */
+export interface Abilities {
+  /** Tokens of prompt and answer together. */
+  readonly context_length: number | null
+  readonly tools: boolean | null
+  readonly vision: boolean | null
+  readonly json_schema: boolean | null
+}
+
+/** What is known of a model on a server without asking it. */
+export interface KnownModel {
+  readonly abilities: Abilities
+  readonly price: Price | null
+}
+
+/** Tells what is known of a model by its name, and of the dialect of its server. */
+export type Knowledge = (server: Server, upstreamModel: string) => KnownModel
 
 export type TargetId = string
 
@@ -51,6 +72,10 @@ export interface Target {
   readonly maxConcurrent: number
   readonly price: Price | null
   readonly timeouts: Timeouts
+  /** Absent when nothing is known. */
+  readonly abilities?: Abilities
+  /** Whether the server has it in memory; absent when it does not say. */
+  readonly loaded?: boolean
 }
 
 export type ModelClass = 'lightweight' | 'heavyweight' | 'embedding' | 'specialized'
@@ -222,6 +247,10 @@ export interface ListedModel {
   readonly created: number
   readonly ownedBy: string | null
   readonly embedding: boolean
+  /** What the server says that it can do. */
+  readonly abilities?: Partial<Abilities>
+  /** Whether it is in memory now, from servers that load models on demand. */
+  readonly loaded?: boolean
 }
 
 /** A target as the configuration declares it. */

@@ -11,6 +11,21 @@ export interface Usage {
   readonly estimated: boolean
 }
 
+/** The characters of a prompt, wherever the body of a call keeps them; what is no text counts as none. */
+export function promptLength(body: { readonly [key: string]: unknown }): number {
+  return textLength(body.messages ?? body.prompt ?? body.input)
+}
+
+function textLength(value: unknown): number {
+  if (typeof value === 'string') return value.startsWith('data:') ? 0 : value.length
+  if (typeof value === 'number') return 4
+  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + textLength(item), 0)
+  if (typeof value !== 'object' || value === null) return 0
+  let length = 0
+  for (const [key, item] of Object.entries(value)) if (key !== 'role' && key !== 'type') length += textLength(item)
+  return length
+}
+
 /** Characters a token has on average; used only where no server counts. */
 const CHARACTERS_PER_TOKEN = 3.6
 

@@ -3,7 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
-import type { Server } from '#core/servers.ts'
+import type { Server, Target } from '#core/servers.ts'
 import type { Provider } from '#providers/provider.ts'
 import type { Transport } from '#providers/transport.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
@@ -37,6 +37,7 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       secret === undefined ? (target.server.secrets[0] ?? null) : secret,
       delivered,
     )
+    if (outgoing.dropped !== undefined && outgoing.dropped.length > 0) noteDropped(record, target, outgoing.dropped)
     if (record.dialledAt === 0) record.dialledAt = deps.clock.now()
     const incoming = await deps.transportFor(target.server)(outgoing, scope, target.timeouts)
     const { head } = incoming
@@ -81,6 +82,12 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       },
     }
   }
+}
+
+/** Writes down what the dialect left out, in the entry of the attempt that is being made. */
+function noteDropped({ attempts }: RequestRecord, { server, upstreamModel }: Target, dropped: readonly string[]): void {
+  const entry = attempts.findLast(each => each.server === server.id && each.model === upstreamModel)
+  if (entry !== undefined) entry.dropped = dropped
 }
 
 const NOTHING_MORE: readonly Frame[] = []

@@ -1,3 +1,4 @@
+import type { Candidate } from '#core/attempt.ts'
 import { type Caller, hasRole } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import type { History } from '#core/history.ts'
@@ -42,18 +43,15 @@ export function explainRequest(record: RequestRecord, running: boolean, clock: C
     server: record.server,
     upstream_model: record.upstreamModel,
     strategy: plan?.strategy ?? null,
-    candidates: (plan?.candidates ?? []).map(({ target, model, reason }) => ({
-      server: target.server.id,
-      model: model.name,
-      upstream_model: target.upstreamModel,
-      reason,
-    })),
-    attempts: record.attempts.map(({ server, model, startedAt, ms, result }) => ({
+    candidates: (plan?.candidates ?? []).map(toReport),
+    excluded: (plan?.excluded ?? []).map(toReport),
+    attempts: record.attempts.map(({ server, model, startedAt, ms, result, dropped }) => ({
       server,
       upstream_model: model,
       started_ms: round(startedAt - record.startedNow),
       ms: round(result === null && running ? now - startedAt : ms),
       result,
+      dropped_parameters: dropped ?? [],
     })),
     timings: timingsOf(record, running ? now : record.endedAt, running),
     usage: usage && {
@@ -67,6 +65,10 @@ export function explainRequest(record: RequestRecord, running: boolean, clock: C
     content_chars: record.contentChars,
     events_skipped: record.eventsSkipped,
   }
+}
+
+function toReport({ target, model, reason }: Candidate) {
+  return { server: target.server.id, model: model.name, upstream_model: target.upstreamModel, reason }
 }
 
 function timingsOf(record: RequestRecord, end: number, running: boolean) {

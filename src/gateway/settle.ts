@@ -3,7 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import { contentLength, type DataFrame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { estimateTokens, type Usage } from '#core/usage.ts'
+import { estimateTokens, promptLength, type Usage } from '#core/usage.ts'
 
 /** Writes into the record what one frame of the answer says. */
 export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock): void {
@@ -39,22 +39,6 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
 
 /** What a call has used when no server says so: the prompt, and so many characters of an answer. */
 export function estimateUsage(call: Call, characters: number): Usage {
-  const [input, output] = [estimateTokens(promptLength(call)), estimateTokens(characters)]
+  const [input, output] = [estimateTokens(promptLength(call.body)), estimateTokens(characters)]
   return { input, cacheRead: 0, cacheWrite: 0, output, reasoning: 0, estimated: true }
-}
-
-/** The characters of a prompt, wherever the body keeps them. */
-function promptLength(call: Call): number {
-  const { messages, prompt, input } = call.body
-  return textLength(messages ?? prompt ?? input)
-}
-
-function textLength(value: unknown): number {
-  if (typeof value === 'string') return value.startsWith('data:') ? 0 : value.length
-  if (typeof value === 'number') return 4
-  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + textLength(item), 0)
-  if (typeof value !== 'object' || value === null) return 0
-  let length = 0
-  for (const [key, item] of Object.entries(value)) if (key !== 'role' && key !== 'type') length += textLength(item)
-  return length
 }

@@ -50,6 +50,23 @@ export interface Catalog {
   decodeList(body: string): readonly ListedModel[]
 }
 
+/** What a dialect has words for; a model behind it may still be unable. */
+export interface ProviderCapabilities {
+  readonly tools: boolean
+  readonly vision: boolean
+  /** Recordings in the prompt. */
+  readonly audio: boolean
+  readonly json_object: boolean
+  readonly json_schema: boolean
+  /** Thinking that is told apart from the answer. */
+  readonly reasoning: boolean
+  readonly logprobs: boolean
+  /** `n` above 1. */
+  readonly several_choices: boolean
+  /** Going on from the beginning of an answer. */
+  readonly prefill: boolean
+}
+
 /** A dialect: a pure translator between the OpenAI wire format and what one kind of server speaks.
  *
  * It may be called again for the same call (another attempt), so it never changes what it is given. */
@@ -59,6 +76,7 @@ export interface Provider {
   readonly endpoints: ReadonlySet<Endpoint>
   /** Names of the caller's headers that go upstream, in lower case; none when absent. */
   readonly headers?: readonly string[]
+  readonly capabilities: ProviderCapabilities
   /** What becomes of each parameter; the support matrix in the documentation is made of it. */
   readonly parameters: Parameters
   /** Where it lives when the configuration names no address; `null` when it must. */

@@ -1,6 +1,15 @@
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
-import type { DeclaredModel, ListedModel, Server, ServerState, Settings, Snapshot, States } from '#core/servers.ts'
+import type {
+  DeclaredModel,
+  Knowledge,
+  ListedModel,
+  Server,
+  ServerState,
+  Settings,
+  Snapshot,
+  States,
+} from '#core/servers.ts'
 import type { Discovery, Missing } from './discovery.ts'
 import { createProber, type HealthSettings, type ProbeResult } from './health.ts'
 import { createListing } from './listing.ts'
@@ -28,6 +37,7 @@ export interface FleetOptions {
   readonly watchedOnly?: ReadonlySet<string>
   /** Kinds whose models are only used when they are named. */
   readonly namedOnly?: ReadonlySet<string>
+  readonly knowledge?: Knowledge
 }
 
 /** The fleet as people want to see it. */
@@ -76,6 +86,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
       declaredModels: declaration.models,
       listed: listing.current(),
       namedOnly: options.namedOnly,
+      knowledge: options.knowledge,
     })
   }
 

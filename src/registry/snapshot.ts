@@ -1,6 +1,8 @@
 import type {
   Capabilities,
   DeclaredModel,
+  Knowledge,
+  KnownModel,
   ListedModel,
   Model,
   Server,
@@ -20,6 +22,8 @@ export interface SnapshotSource {
   readonly listed: ReadonlyMap<string, readonly ListedModel[]>
   /** Kinds of servers whose models are only used when they are named. */
   readonly namedOnly?: ReadonlySet<string>
+  /** What is known of models that neither the configuration nor their server describes. */
+  readonly knowledge?: Knowledge
 }
 
 /** The name with which a call leaves the choice to the gateway; no listed model may take it. */
@@ -81,22 +85,25 @@ function offered(
 function declaredModel(
   declared: DeclaredModel,
   servers: ReadonlyMap<string, Server>,
-  { listed, namedOnly }: SnapshotSource,
+  { listed, namedOnly, knowledge }: SnapshotSource,
 ): Model {
   const targets = new Map<TargetId, Target>()
   const entries: (ListedModel | undefined)[] = []
   for (const { server: id, model, ...own } of declared.targets) {
     const server = servers.get(id)
     if (server === undefined || targets.has(targetId(id, model))) continue
-    entries.push(listed.get(id)?.find(entry => entry.id === model))
+    const entry = listed.get(id)?.find(each => each.id === model)
+    const known = knowledge?.(server, model)
+    entries.push(entry)
     targets.set(targetId(id, model), {
       id: targetId(id, model),
       server,
       upstreamModel: model,
       weight: own.weight * (server.weight ?? 1),
       maxConcurrent: own.maxConcurrent,
-      price: own.price,
+      price: own.price ?? known?.price ?? null,
       timeouts: { ...server.timeouts, ...own.timeouts },
+      ...describe(declared.capabilities, entry, known),
     })
   }
   const all = [...targets.values()]
@@ -107,7 +114,7 @@ function declaredModel(
     targets: all,
     fallbacks: declared.fallbacks,
     class: declared.class ?? classOf(entries),
-    capabilities: withContext(declared.capabilities, entries),
+    capabilities: withAbilities(declared.capabilities, all),
     weight: declared.weight,
     ownedBy: declared.ownedBy ?? all[0]?.server.id ?? 'citadel',
     created: 0,
@@ -116,17 +123,25 @@ function declaredModel(
   }
 }
 
-function listedModel(name: string, offers: readonly Offer[], { namedOnly, settings }: SnapshotSource): Model {
+function listedModel(
+  name: string,
+  offers: readonly Offer[],
+  { namedOnly, knowledge, settings }: SnapshotSource,
+): Model {
   const entries = offers.map(offer => offer.listed)
-  const targets = offers.map(({ server, listed }) => ({
-    id: targetId(server.id, listed.id),
-    server,
-    upstreamModel: listed.id,
-    weight: server.weight ?? 1,
-    maxConcurrent: 0,
-    price: null,
-    timeouts: server.timeouts,
-  }))
+  const targets = offers.map(({ server, listed }) => {
+    const known = knowledge?.(server, listed.id)
+    return {
+      id: targetId(server.id, listed.id),
+      server,
+      upstreamModel: listed.id,
+      weight: server.weight ?? 1,
+      maxConcurrent: 0,
+      price: known?.price ?? null,
+      timeouts: server.timeouts,
+      ...describe(NO_CAPABILITIES, listed, known),
+    }
+  })
   const [first] = offers
   return {
     name,
@@ -135,7 +150,7 @@ function listedModel(name: string, offers: readonly Offer[], { namedOnly, settin
     targets,
     fallbacks: [],
     class: classOf(entries),
-    capabilities: withContext(NO_CAPABILITIES, entries),
+    capabilities: withAbilities(NO_CAPABILITIES, targets),
     weight: 1,
     ownedBy: first?.listed.ownedBy ?? first?.server.id ?? 'citadel',
     created: first?.listed.created ?? 0,
@@ -153,11 +168,42 @@ function classOf(entries: readonly (ListedModel | undefined)[]): 'embedding' | n
   return entries.length > 0 && entries.every(entry => entry?.embedding === true) ? 'embedding' : null
 }
 
-/** Fills in the context length that every server of the model can hold, where it is not declared. */
-function withContext(declared: Capabilities, entries: readonly (ListedModel | undefined)[]): Capabilities {
-  if (declared.context_length !== null) return declared
-  const lengths = entries.flatMap(entry => entry?.contextLength ?? [])
-  return lengths.length === 0 ? declared : { ...declared, context_length: Math.min(...lengths) }
+/** What a target can do: as the operator says, else its server, else what is known; but what its dialect has no words
+ * for it cannot do, whoever says so. */
+function describe(
+  declared: Capabilities,
+  entry: ListedModel | undefined,
+  known: KnownModel | undefined,
+): Pick<Target, 'abilities' | 'loaded'> {
+  const said = entry?.abilities
+  const sure = known?.abilities
+  const either = (what: 'tools' | 'vision' | 'json_schema') =>
+    sure?.[what] === false ? false : (said?.[what] ?? sure?.[what] ?? null)
+  const abilities = {
+    context_length: declared.context_length ?? entry?.contextLength ?? sure?.context_length ?? null,
+    tools: declared.tools ?? either('tools'),
+    vision: declared.vision ?? either('vision'),
+    json_schema: either('json_schema'),
+  }
+  const isKnown = Object.values(abilities).some(value => value !== null)
+  return { ...(isKnown && { abilities }), ...(entry?.loaded !== undefined && { loaded: entry.loaded }) }
+}
+
+/** Fills in what is not declared: the context that every target holds, and what at least one can do, since calls that
+ * need it go there. */
+function withAbilities(declared: Capabilities, targets: readonly Target[]): Capabilities {
+  const all = targets.map(target => target.abilities)
+  const lengths = all.flatMap(abilities => abilities?.context_length ?? [])
+  const some = (what: 'tools' | 'vision') => {
+    if (all.some(abilities => abilities?.[what] === true)) return true
+    return all.length > 0 && all.every(abilities => abilities?.[what] === false) ? false : null
+  }
+  return {
+    ...declared,
+    context_length: declared.context_length ?? (lengths.length === 0 ? null : Math.min(...lengths)),
+    tools: declared.tools ?? some('tools'),
+    vision: declared.vision ?? some('vision'),
+  }
 }
 
 /** Aliases and `server/model`; a public name is never hidden, and of two that want the same alias the first has it. */

@@ -1,6 +1,7 @@
 import type { Candidate, Plan } from '#core/attempt.ts'
 import type { Endpoint } from '#core/call.ts'
 import type { Model, Snapshot, Target } from '#core/servers.ts'
+import { type Limits, limitsOf } from './abilities.ts'
 import { eligibleModels, findModel, suits } from './candidates.ts'
 import { strategyFor } from './strategies/index.ts'
 
@@ -15,6 +16,8 @@ export interface Lineup {
   readonly fallbacks: readonly (readonly Candidate[])[]
   /** What the strategy remembers of each candidate. */
   readonly turns: Map<Candidate, number>
+  /** What some of them cannot do; `null` when that is not known of any. */
+  readonly limits: Limits | null
   /** The ready plan when there is nothing to decide. */
   readonly only: Plan | null
 }
@@ -84,7 +87,13 @@ function build(query: FallbackQuery, supports: Supports): Lineup {
   }
   const filled = [...tiers, standby].filter(tier => tier.length > 0)
   const fallbacks = fallbackGroups(query, supports)
-  return { tiers: filled, fallbacks, turns: new Map(), only: readyPlan(filled, fallbacks, snapshot) }
+  return {
+    tiers: filled,
+    fallbacks,
+    turns: new Map(),
+    limits: limitsOf([...filled, ...fallbacks]),
+    only: readyPlan(filled, fallbacks, snapshot),
+  }
 }
 
 function readyPlan(

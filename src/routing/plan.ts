@@ -3,6 +3,7 @@ import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { breakerAdmits, type Model, type Snapshot, type States, type TargetState } from '#core/servers.ts'
+import { ANY_LIMITS, needsOf, separate } from './abilities.ts'
 import { mayCall, type Resolution, resolveModels } from './candidates.ts'
 import type { Lineup, Lineups } from './lineup.ts'
 import { noneAvailable } from './panic.ts'
@@ -58,13 +59,22 @@ export function plan(
   const now = deps.clock.now()
   const lineup = deps.lineups.of(resolution.models, call.endpoint, snapshot)
   const free = resolution.target === null && wishes.server === null
-  if (lineup.only !== null && free && call.fallbacks.length === 0) {
+  const limits = call.fallbacks.length > 0 ? ANY_LIMITS : lineup.limits
+  const needs = limits === null ? null : needsOf(call, limits)
+  if (lineup.only !== null && free && call.fallbacks.length === 0 && needs === null) {
     const [candidate] = lineup.only.candidates
     if (candidate !== undefined && isAvailable(states.target(candidate.target), now)) return lineup.only
   }
   const restricted = resolution.models.length > 1 && call.caller.models !== null
-  const tiers = free && !restricted ? lineup.tiers : narrow(lineup, resolution, call, wishes.server)
-  const fallbacks = fallbacksFor(call, snapshot, { lineup, lineups: deps.lineups, models: resolution.models, free })
+  let tiers = free && !restricted ? lineup.tiers : narrow(lineup, resolution, call, wishes.server)
+  let fallbacks = fallbacksFor(call, snapshot, { lineup, lineups: deps.lineups, models: resolution.models, free })
+  let excluded: Candidates = []
+  if (needs !== null) {
+    const able = separate([...tiers, ...fallbacks], needs)
+    tiers = filled(tiers, able.keeps)
+    fallbacks = filled(fallbacks, able.keeps)
+    excluded = able.excluded
+  }
   const named = resolution.target !== null
   const strategy = named ? explicit : chosenStrategy(wishes.strategy, snapshot.settings.algorithm)
   const context = { states, random: deps.random, turns: lineup.turns, now, strategy }
@@ -75,7 +85,13 @@ export function plan(
     candidates = noneAvailable([...tiers, ...fallbacks].flat(), resolution.models, { states, now })
   }
   const [first] = candidates
-  return { model: first?.model ?? (resolution.models[0] as Model), strategy: strategy.name, candidates }
+  const planned = { model: first?.model ?? (resolution.models[0] as Model), strategy: strategy.name, candidates }
+  return excluded.length === 0 ? planned : { ...planned, excluded }
+}
+
+/** The groups with what is kept of each; empty ones fall away. */
+function filled(groups: readonly Candidates[], keeps: (candidate: Candidate) => boolean): readonly Candidates[] {
+  return groups.map(group => group.filter(keeps)).filter(group => group.length > 0)
 }
 
 /** The strategy that a call asks for, or the configured one. */
@@ -122,7 +138,7 @@ function narrow(lineup: Lineup, { models, target }: Resolution, call: Call, serv
     (target === null || candidate.target.id === target.id) &&
     (server === null || candidate.target.server.id === server) &&
     (!restricted || models.includes(candidate.model))
-  const tiers = lineup.tiers.map(tier => tier.filter(keeps)).filter(tier => tier.length > 0)
+  const tiers = filled(lineup.tiers, keeps)
   if (tiers.length > 0 || server === null) return tiers
   throw new GatewayError('invalid_request', `The server "${server.slice(0, 64)}" does not offer this model.`)
 }

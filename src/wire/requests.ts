@@ -24,6 +24,7 @@ const attempt = z
         description: '`ok`, the code of its failure, `lost` when another server was quicker, or null while it runs.',
         examples: ['upstream_timeout'],
       }),
+    dropped_parameters: z.array(z.string()).describe('Parameters of the call that the server has no place for.'),
   })
   .meta({ id: 'RequestAttempt', description: 'One attempt at a model server.' })
 
@@ -65,6 +66,7 @@ export const requestReport = z
     upstream_model: z.string().nullable().describe('What that server calls the model.'),
     strategy: z.string().nullable().describe('How the order of the candidates was chosen.'),
     candidates: z.array(candidate).describe('The servers that could answer.'),
+    excluded: z.array(candidate).describe('Servers of the model that cannot do what was asked, and why.'),
     attempts: z.array(attempt).describe('What was tried, in order.'),
     timings,
     usage: usage.nullable().describe('The tokens, each counted in one class only; null when nothing was answered.'),

@@ -215,3 +215,71 @@ describe('a model that is only used when it is named', () => {
     ])
   })
 })
+
+describe('what a target can do', () => {
+  const abilities = { context_length: 1000, tools: true, vision: null, json_schema: false }
+  const price = { input: 1, output: 2, request: 0 }
+  const knowledge = () => ({ abilities, price })
+  const unknown = { context_length: null, tools: null, vision: null, prefill: false }
+
+  test('is what the operator says, else its server, else what is known', () => {
+    const { targets, models } = build({
+      knowledge,
+      servers: [server('llm')],
+      declaredModels: [
+        declared('chat', [declaredTarget('llm', 'm')], {
+          capabilities: { ...unknown, context_length: 500, tools: false },
+        }),
+      ],
+      listed: new Map([['llm', [listed('m', { contextLength: 700, abilities: { vision: true, json_schema: true } })]]]),
+    })
+
+    expect(targets.get('llm/m')?.abilities).toEqual({
+      context_length: 500,
+      tools: false,
+      vision: true,
+      // Its dialect has no words for it, whatever the server can do.
+      json_schema: false,
+    })
+    expect(models.get('chat')?.capabilities).toMatchObject({ context_length: 500, tools: false, vision: true })
+  })
+
+  test('is known of listed models too, with their price', () => {
+    const { targets, models } = build({
+      knowledge,
+      servers: [server('llm')],
+      listed: new Map([['llm', [listed('m', { contextLength: 700, loaded: true })]]]),
+    })
+
+    expect(targets.get('llm/m')).toMatchObject({
+      abilities: { ...abilities, context_length: 700 },
+      price,
+      loaded: true,
+    })
+    expect(models.get('m')?.capabilities).toMatchObject({ context_length: 700, tools: true, vision: null })
+  })
+
+  test('is what at least one target of a model can, since such calls go there', () => {
+    const { models } = build({
+      servers: [server('a'), server('b')],
+      listed: new Map([
+        ['a', [listed('m', { abilities: { tools: true, vision: false } })]],
+        ['b', [listed('m', { abilities: { tools: false, vision: false } })]],
+      ]),
+    })
+
+    expect(models.get('m')?.capabilities).toMatchObject({ tools: true, vision: false })
+  })
+
+  test('does not override the price that the operator gives', () => {
+    const own = { input: 9, output: 9, request: 0 }
+
+    const { targets } = build({
+      knowledge,
+      servers: [server('llm')],
+      declaredModels: [declared('chat', [declaredTarget('llm', 'm', { price: own })])],
+    })
+
+    expect(targets.get('llm/m')?.price).toEqual(own)
+  })
+})

@@ -14,6 +14,10 @@ const HEADERS = {
   'x-citadel-model': text('The public name of the model that answered.', 'citadel-demo'),
   'x-citadel-server': text('The id of the server that answered.', 'gpu-1'),
   'x-citadel-attempts': count('How many attempts at servers this answer took.', 1),
+  'x-citadel-dropped-parameters': text(
+    'The parameters that the server which answered has no place for; absent when there are none.',
+    'seed, logit_bias',
+  ),
   'idempotency-replayed': text(
     '`true` when this is the stored answer to an earlier request with the same idempotency key.',
     'true',

@@ -64,8 +64,20 @@ function tellServer({ headers, record, edge }: Exchange, live: Live, now: number
   headers['x-citadel-model'] = live.model.name
   headers['x-citadel-server'] = live.target.server.id
   headers['x-citadel-attempts'] = String(record.attempts.length)
+  for (const { result, dropped } of record.attempts) {
+    if (result === 'ok' && dropped !== undefined) headers['x-citadel-dropped-parameters'] = toList(dropped)
+  }
   if (edge.fullHeaders) tellTimes(headers, record, now)
 }
+
+/** Names for a header: some are the caller's own words, which may be no names at all. */
+function toList(names: readonly string[]): string {
+  const fit = names.filter(name => PARAMETER.test(name))
+  return fit.slice(0, NAMES_MAX).join(', ')
+}
+
+const PARAMETER = /^[\w.[\]-]{1,64}$/
+const NAMES_MAX = 20
 
 /** Where the time went until now: the gateway's own, the server's, and until the first content. */
 function tellTimes(headers: Record<string, string>, record: RequestRecord, now: number): void {

@@ -3,13 +3,14 @@ import type { Provider } from '../provider.ts'
 import { parameters } from './parameters.ts'
 import { toDeepseekRequest } from './request.ts'
 
-const { catalog } = openaiCompatible
+const { capabilities, catalog } = openaiCompatible
 
 /** DeepSeek's own service. It answers in OpenAI's words, and takes fewer of them. */
 export const deepseek: Provider = {
   ...openaiCompatible,
   name: 'deepseek',
   endpoints: new Set(['chat']),
+  capabilities: { ...capabilities, audio: false, json_schema: false, several_choices: false, prefill: false },
   parameters,
   defaultBaseUrl: 'https://api.deepseek.com',
   normalizeBaseUrl,

@@ -2,7 +2,7 @@ import { openaiCompatible } from '../openai_compatible/index.ts'
 import type { Provider } from '../provider.ts'
 import { DEMO_ADDRESS } from './transport.ts'
 
-const { catalog } = openaiCompatible
+const { capabilities, catalog } = openaiCompatible
 
 /** The built-in demonstration model, so that a first request works on a machine with nothing.
  *
@@ -10,6 +10,15 @@ const { catalog } = openaiCompatible
 export const demo: Provider = {
   ...openaiCompatible,
   name: 'demo',
+  capabilities: {
+    ...capabilities,
+    vision: false,
+    audio: false,
+    reasoning: false,
+    logprobs: false,
+    several_choices: false,
+    prefill: false,
+  },
   defaultBaseUrl: DEMO_ADDRESS,
   normalizeBaseUrl: () => DEMO_ADDRESS,
   catalog: { ...catalog, probes: server => [catalog.list(server, null)] },

@@ -3,12 +3,14 @@ import { STREAM_OPTIONS } from '../openai_compatible/parameters.ts'
 import { parametersWith } from '../parameters.ts'
 import type { Provider } from '../provider.ts'
 
-const { catalog } = openaiCompatible
+const { capabilities, catalog } = openaiCompatible
 
 /** OpenAI's own service: it has an address, and no `/health`. */
 export const openai: Provider = {
   ...openaiCompatible,
   name: 'openai',
+  // Its API starts every answer anew, and keeps the thinking to itself.
+  capabilities: { ...capabilities, prefill: false, reasoning: false },
   parameters: parametersWith({
     chat: { max_tokens: { treatment: 'renamed', to: 'max_completion_tokens' }, stream_options: STREAM_OPTIONS },
     completions: { stream_options: STREAM_OPTIONS },

@@ -35,6 +35,7 @@ export const MODEL_CALL_ANSWER_HEADERS = [
   'x-citadel-model',
   'x-citadel-server',
   'x-citadel-attempts',
+  'x-citadel-dropped-parameters',
   'idempotency-replayed',
   'x-ratelimit-limit-requests',
   'x-ratelimit-remaining-requests',

@@ -7,6 +7,8 @@ const ID = '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f'
 
 const target = { model: 'chat', upstream_model: 'qwen3:8b', reason: 'target of chat' }
 
+const nothing = { dropped_parameters: [] }
+
 const failedOver = {
   id: ID,
   object: 'request',
@@ -25,9 +27,10 @@ const failedOver = {
     { server: 'gpu-1', ...target },
     { server: 'gpu-2', ...target },
   ],
+  excluded: [],
   attempts: [
-    { server: 'gpu-1', upstream_model: 'qwen3:8b', started_ms: 0.4, ms: 12.1, result: 'upstream_error' },
-    { server: 'gpu-2', upstream_model: 'qwen3:8b', started_ms: 12.6, ms: 802.3, result: 'ok' },
+    { server: 'gpu-1', upstream_model: 'qwen3:8b', started_ms: 0.4, ms: 12.1, result: 'upstream_error', ...nothing },
+    { server: 'gpu-2', upstream_model: 'qwen3:8b', started_ms: 12.6, ms: 802.3, result: 'ok', ...nothing },
   ],
   timings: { dialled_ms: 0.5, first_token_ms: 814.9, answered_ms: 815, total_ms: 815.2, gateway_ms: 0.7 },
   usage: { input: 12, cache_read: 0, cache_write: 0, output: 34, reasoning: 0, estimated: false },

@@ -1,0 +1,27 @@
+import { type KnownModels, readKnownModels } from '#config/known-models.ts'
+import type { Knowledge } from '#core/servers.ts'
+import { PROVIDERS } from '#providers/index.ts'
+
+const UNKNOWN = { context_length: null, tools: null, vision: null, json_schema: null }
+
+/** Tells what is known of a model before its server is asked: what its dialect has no words for, and what
+ * `config/models.yaml` says of its name. A price holds at the provider's own address only. */
+export function composeKnowledge(knownModels: KnownModels = readKnownModels()): Knowledge {
+  return ({ kind, baseUrl }, upstreamModel) => {
+    const provider = PROVIDERS.get(kind)
+    const entry = knownModels(upstreamModel)
+    const isOwn = provider?.defaultBaseUrl === baseUrl && entry?.kind === kind
+    const said = entry === null ? UNKNOWN : { ...entry, vision: entry.input.includes('image') }
+    const able = (what: 'tools' | 'vision' | 'json_schema') =>
+      provider?.capabilities[what] === false ? false : said[what]
+    return {
+      abilities: {
+        context_length: said.context_length,
+        tools: able('tools'),
+        vision: able('vision'),
+        json_schema: able('json_schema'),
+      },
+      price: isOwn && entry.price !== null ? { ...entry.price, request: 0 } : null,
+    }
+  }
+}

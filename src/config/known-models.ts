@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs'
+import { parse } from 'yaml'
+import { z } from 'zod'
+
+const FILE = new URL('../../config/models.yaml', import.meta.url)
+
+const amount = z.number().min(0).nullable()
+
+const knownModel = z.strictObject({
+  id: z.string().min(1),
+  /** The kind of server at whose own address the price holds. */
+  kind: z.string().min(1),
+  /** Tokens of prompt and answer together. */
+  context_length: z.int().min(1).nullable(),
+  /** What it reads. */
+  input: z.array(z.enum(['text', 'image', 'audio'])).min(1),
+  tools: z.boolean(),
+  json_schema: z.boolean(),
+  /** USD per million tokens; null = unknown. */
+  price: z.strictObject({ input: amount, cache_read: amount, cache_write: amount, output: amount }).nullable(),
+  source: z.url(),
+  date: z.iso.date(),
+})
+
+/** One model of `config/models.yaml`. */
+export type KnownModelEntry = Readonly<z.output<typeof knownModel>>
+
+/** Finds what is known of a model by the name that its server has for it; `null` when nothing is. */
+export type KnownModels = (upstreamModel: string) => KnownModelEntry | null
+
+/** Reads what is known of hosted models.
+ *
+ * @throws Error when the file is not of its form, or names a model twice. */
+export function readKnownModels(text: string = readFileSync(FILE, 'utf8')): KnownModels {
+  const { models } = z.strictObject({ models: z.array(knownModel) }).parse(parse(text))
+  const byId = new Map(models.map(model => [model.id, model]))
+  if (byId.size !== models.length) throw new Error('a model is named twice')
+  return name => byId.get(name) ?? byId.get(plainName(name)) ?? null
+}
+
+/** A name without its maker and without a date. */
+function plainName(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1).replace(/-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, '')
+}
