@@ -6,21 +6,18 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import { createScope } from '#core/scope.ts'
-import type { ListedModel, Server, States } from '#core/servers.ts'
+import type { Server, States } from '#core/servers.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import { localPlaces } from '#providers/local.ts'
-import type { Outgoing } from '#providers/provider.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createDiscovery } from '#registry/discovery.ts'
 import { createFleet, type Declaration, type Fleet } from '#registry/fleet.ts'
 import type { ProbeResult } from '#registry/health.ts'
 import { composeKnowledge } from './compose-knowledge.ts'
+import { type Ask, createLister } from './compose-listing.ts'
 import { addressOf, composeProblems } from './fleet-config.ts'
 
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
-/** A list that never ends must not be read for ever. */
-const LIST_PAGES_MAX = 20
-const LIST_TIMEOUT_MS = 10_000
 const DEMO = { id: 'demo', kind: 'demo' } as const
 /** Kinds that are only watched, and those whose models answer only when they are named. */
 const WATCHED_ONLY: ReadonlySet<string> = new Set(['service'])
@@ -61,7 +58,7 @@ export function composeFleet(config: Config, deps: FleetDeps): Fleet {
     namedOnly: NAMED_ONLY,
     knowledge: composeKnowledge(),
     probe: (server: Server, signal: AbortSignal) => probe(server, signal, deps.clock, ask),
-    list: (server: Server) => list(server, ask),
+    list: createLister(ask),
   }
   return createFleet(options, declarationOf(config, deps.env))
 }
@@ -97,14 +94,6 @@ function required(id: string, kind: string, baseUrl: string | null, config: Conf
   if (server === null) throw new Error(`a server of kind ${kind} needs an address`)
   return server
 }
-
-interface Reply {
-  readonly status: number
-  header(name: string): string | null
-  readonly body: string
-}
-
-type Ask = (outgoing: Outgoing, timeoutMs: number, signal?: AbortSignal) => Promise<Reply>
 
 /** One small question to a server, bounded in time and size. */
 function createAsk({ clock, transportFor }: FleetDeps): Ask {
@@ -151,22 +140,6 @@ async function probe(server: Server, signal: AbortSignal, clock: Clock, ask: Ask
   } catch (thrown) {
     return result(false, reasonOf(toGatewayError(thrown)))
   }
-}
-
-async function list(server: Server, ask: Ask): Promise<readonly ListedModel[]> {
-  const provider = PROVIDERS.get(server.kind)
-  if (provider === undefined) return []
-  const { catalog } = provider
-  const secret = server.secrets[0] ?? null
-  const models: ListedModel[] = []
-  let question: Outgoing | null = catalog.list(server, secret)
-  for (let page = 0; question !== null && page < LIST_PAGES_MAX; page++) {
-    const { status, body } = await ask(question, LIST_TIMEOUT_MS)
-    if (status < 200 || status > 299) throw new Error(`the list of models answers HTTP ${status}`)
-    models.push(...catalog.decodeList(body))
-    question = catalog.next?.(server, secret, body) ?? null
-  }
-  return models
 }
 
 function reasonOf(error: GatewayError): string {

@@ -112,6 +112,7 @@ function toTargetStatus(target: Target, states: States) {
     status: state.server.health,
     weight: target.weight,
     in_flight: state.inFlight,
+    loaded: target.loaded ?? null,
     reason: state.server.reason,
   }
 }

@@ -48,6 +48,17 @@ export interface Catalog {
   next?(server: Server, secret: string | null, body: string): Outgoing | null
   /** @throws when the body is no list of models. */
   decodeList(body: string): readonly ListedModel[]
+  /** What the list leaves out, from servers that tell it elsewhere. */
+  readonly details?: ModelDetails
+}
+
+/** How a server is asked about one model, and about those in memory; decoding gives nothing for what cannot be read. */
+export interface ModelDetails {
+  model(server: Server, secret: string | null, id: string): Outgoing
+  decodeModel(body: string): Partial<ListedModel>
+  loaded(server: Server, secret: string | null): Outgoing
+  /** The ids of the models in memory. */
+  decodeLoaded(body: string): ReadonlySet<string>
 }
 
 /** What a dialect has words for; a model behind it may still be unable. */

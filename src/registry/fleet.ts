@@ -13,7 +13,7 @@ import type {
 import type { Discovery, Missing } from './discovery.ts'
 import { createProber, type HealthSettings, type ProbeResult } from './health.ts'
 import { createListing } from './listing.ts'
-import { buildSnapshot, undeclaredServers } from './snapshot.ts'
+import { buildSnapshot } from './snapshot.ts'
 
 /** What the configuration says of the fleet. */
 export interface Declaration {
@@ -99,8 +99,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   function watch(): Promise<void> {
     const all = servers()
     prober.watch(all, declaration.health)
-    const open = undeclaredServers(all, declaration.models).filter(server => !watchedOnly.has(server.kind))
-    return running ? listing.watch(open) : Promise.resolve()
+    return running ? listing.watch(all.filter(server => !watchedOnly.has(server.kind))) : Promise.resolve()
   }
 
   async function discover(): Promise<void> {

@@ -45,6 +45,7 @@ const targetStatus = z
     status: serverHealth,
     weight: z.number().describe('Its share of the load beside the other targets.'),
     in_flight: z.int().describe('Requests that it is answering now.'),
+    loaded: z.boolean().nullable().describe('Whether the server has it in memory; null when it does not say.'),
     reason: z.string().nullable().describe('Why it is not healthy; null when it is.'),
   })
   .meta({ id: 'TargetStatus', description: 'One place where a model is answered.' })

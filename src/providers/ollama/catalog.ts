@@ -1,5 +1,7 @@
-import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
+import type { Abilities } from '#core/servers.ts'
+import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import { toGet } from '../openai_compatible/catalog.ts'
+import { toHeaders } from '../openai_compatible/request.ts'
 import type { Catalog, ListedModel } from '../provider.ts'
 
 /** How Ollama is probed and listed. */
@@ -10,29 +12,65 @@ export const catalog: Catalog = {
   },
   list: (server, secret) => toGet(server, `${server.baseUrl}/api/tags`, secret),
   decodeList,
+  details: {
+    model: (server, secret, id) => ({
+      method: 'POST',
+      url: `${server.baseUrl}/api/show`,
+      headers: { ...toHeaders(server, secret), 'content-type': 'application/json' },
+      body: JSON.stringify({ model: id }),
+    }),
+    decodeModel,
+    loaded: (server, secret) => toGet(server, `${server.baseUrl}/api/ps`, secret),
+    decodeLoaded: body => new Set(modelsIn(body).flatMap(idOf)),
+  },
+}
+
+/** The answer of `/api/show`: the architecture is part of the key (`llama.context_length`). */
+function decodeModel(body: string): Partial<ListedModel> {
+  const value = parseJson(body)
+  if (!isObject(value)) return {}
+  const info = isObject(value.model_info) ? value.model_info : {}
+  const key = Object.keys(info).find(name => name.endsWith('.context_length'))
+  const length = key === undefined ? undefined : info[key]
+  const said = value.capabilities
+  return {
+    ...(typeof length === 'number' && length > 0 && { contextLength: length }),
+    ...(Array.isArray(said) && { embedding: said.includes('embedding'), abilities: abilitiesOf(said) }),
+  }
+}
+
+function abilitiesOf(said: readonly JsonValue[]): Partial<Abilities> {
+  return { tools: said.includes('tools'), vision: said.includes('vision') }
+}
+
+function modelsIn(body: string): readonly JsonObject[] {
+  const value = parseJson(body)
+  return isObject(value) && Array.isArray(value.models) ? value.models.filter(isObject) : []
+}
+
+function idOf(item: JsonObject): readonly string[] {
+  const id = item.model ?? item.name
+  return typeof id === 'string' && id !== '' ? [id] : []
 }
 
 function decodeList(body: string): readonly ListedModel[] {
   const value = parseJson(body)
   if (!isObject(value) || !Array.isArray(value.models)) throw new Error('the answer is no list of models')
-  return value.models.filter(isObject).flatMap(toListedModel)
+  return value.models.filter(isObject).flatMap(item => idOf(item).map(id => toListedModel(id, item)))
 }
 
-function toListedModel(item: JsonObject): readonly ListedModel[] {
-  const id = item.model ?? item.name
-  if (typeof id !== 'string' || id === '') return []
+function toListedModel(id: string, item: JsonObject): ListedModel {
   const details = isObject(item.details) ? item.details : {}
   const modified = Date.parse(String(item.modified_at))
-  return [
-    {
-      id,
-      contextLength: typeof details.context_length === 'number' ? details.context_length : null,
-      created: modified > 0 ? Math.floor(modified / 1000) : 0,
-      // `someone/model` is somebody's; what has no owner comes from Ollama's own library.
-      ownedBy: id.includes('/') ? id.slice(0, id.indexOf('/')) : 'library',
-      embedding: isEmbedding(id, item, details),
-    },
-  ]
+  return {
+    id,
+    contextLength: typeof details.context_length === 'number' ? details.context_length : null,
+    created: modified > 0 ? Math.floor(modified / 1000) : 0,
+    // `someone/model` is somebody's; what has no owner comes from Ollama's own library.
+    ownedBy: id.includes('/') ? id.slice(0, id.indexOf('/')) : 'library',
+    embedding: isEmbedding(id, item, details),
+    ...(Array.isArray(item.capabilities) && { abilities: abilitiesOf(item.capabilities) }),
+  }
 }
 
 /** Servers say it themselves since 2026; before, the architecture and the name tell. */

@@ -46,6 +46,7 @@ function toListedModel(item: JsonObject): readonly ListedModel[] {
       created: typeof item.created === 'number' ? Math.floor(item.created) : 0,
       ownedBy: typeof item.owned_by === 'string' ? item.owned_by : null,
       embedding: isEmbedding(id, item),
+      ...abilitiesOf(item),
     },
   ]
 }
@@ -63,6 +64,22 @@ function contextLengthOf(item: JsonObject): number | null {
   ]
   const found = names.find(value => typeof value === 'number' && value > 0)
   return typeof found === 'number' ? found : null
+}
+
+/** OpenRouter and llama.cpp list modalities, OpenRouter also parameters, Mistral has a word for each ability. */
+function abilitiesOf(item: JsonObject): Pick<ListedModel, 'abilities'> {
+  const { supported_parameters: parameters } = item
+  const inputs = isObject(item.architecture) ? item.architecture.input_modalities : undefined
+  const said = isObject(item.capabilities) ? item.capabilities : {}
+  const abilities = {
+    tools: Array.isArray(parameters) ? parameters.includes('tools') : booleanOf(said.function_calling),
+    vision: Array.isArray(inputs) ? inputs.includes('image') : booleanOf(said.vision),
+  }
+  return abilities.tools === null && abilities.vision === null ? {} : { abilities }
+}
+
+function booleanOf(value: JsonValue): boolean | null {
+  return typeof value === 'boolean' ? value : null
 }
 
 function isEmbedding(id: string, item: JsonObject): boolean {

@@ -162,7 +162,14 @@ describe('the list of models', () => {
     }
 
     expect(listed([item])).toEqual([
-      { id: 'a:1b', contextLength: 8192, created: 1767225600, ownedBy: 'library', embedding: false },
+      {
+        id: 'a:1b',
+        contextLength: 8192,
+        created: 1767225600,
+        ownedBy: 'library',
+        embedding: false,
+        abilities: { tools: false, vision: false },
+      },
     ])
   })
 

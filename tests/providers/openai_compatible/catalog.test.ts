@@ -96,7 +96,24 @@ describe.skipIf(sharedDir() === null)('recorded lists', () => {
         created: 1735142223,
         ownedBy: 'llamacpp',
         embedding: false,
+        abilities: { tools: null, vision: false },
       },
     ])
   })
+})
+
+test.each<[object, object | undefined]>([
+  [
+    { supported_parameters: ['tools', 'seed'], architecture: { input_modalities: ['text', 'image'] } },
+    { tools: true, vision: true },
+  ],
+  [
+    { supported_parameters: ['seed'], architecture: { input_modalities: ['text'] } },
+    { tools: false, vision: false },
+  ],
+  [{ capabilities: { function_calling: true, vision: false } }, { tools: true, vision: false }],
+  [{ capabilities: ['completion'] }, undefined],
+  [{}, undefined],
+])('what a model can do is read from %j', (item, abilities) => {
+  expect(catalog.decodeList(JSON.stringify({ data: [{ id: 'm', ...item }] }))[0]?.abilities).toEqual(abilities)
 })

@@ -21,13 +21,22 @@ const status = {
       class: 'heavyweight',
       status: 'degraded',
       targets: [
-        { server: 'gpu-1', model: 'mixtral:8x7b', status: 'healthy', weight: 3, in_flight: 2, reason: null },
+        {
+          server: 'gpu-1',
+          model: 'mixtral:8x7b',
+          status: 'healthy',
+          weight: 3,
+          in_flight: 2,
+          loaded: true,
+          reason: null,
+        },
         {
           server: 'gpu-2',
           model: 'mixtral:8x7b',
           status: 'unhealthy',
           weight: 1,
           in_flight: 0,
+          loaded: null,
           reason: 'connection refused',
         },
       ],

@@ -1,0 +1,87 @@
+import type { ListedModel, Server } from '#core/servers.ts'
+import { PROVIDERS } from '#providers/index.ts'
+import type { Catalog, ModelDetails, Outgoing, Provider } from '#providers/provider.ts'
+
+const LIST_TIMEOUT_MS = 10_000
+/** A list that never ends must not be read for ever. */
+const LIST_PAGES_MAX = 20
+/** How many models of one server are asked about, and how many at once. */
+const DETAILED_MAX = 200
+const AT_ONCE = 4
+
+/** What came back from a small question. */
+interface Reply {
+  readonly status: number
+  header(name: string): string | null
+  readonly body: string
+}
+
+/** Asks a server something small, bounded in time and size. */
+export type Ask = (outgoing: Outgoing, timeoutMs: number, signal?: AbortSignal) => Promise<Reply>
+
+/** Creates the question what a server offers: its list, and what it tells of each model elsewhere, asked once for each.
+ *
+ * @throws Error from the question, when the server does not say. */
+export function createLister(
+  ask: Ask,
+  providers: ReadonlyMap<string, Provider> = PROVIDERS,
+): (server: Server) => Promise<readonly ListedModel[]> {
+  const described = new WeakMap<Server, Map<string, Partial<ListedModel>>>()
+
+  async function body(outgoing: Outgoing): Promise<string> {
+    const reply = await ask(outgoing, LIST_TIMEOUT_MS)
+    if (reply.status < 200 || reply.status > 299) throw new Error(`${outgoing.url} answers HTTP ${reply.status}`)
+    return reply.body
+  }
+
+  /** What one server told of its models before, forgotten when it is another server or the model is another. */
+  async function describe(server: Server, details: ModelDetails, models: readonly ListedModel[]) {
+    const known = described.get(server) ?? new Map<string, Partial<ListedModel>>()
+    described.set(server, known)
+    const open = models.filter(model => model.contextLength === null || model.abilities === undefined)
+    const asked = open.slice(0, DETAILED_MAX).filter(model => !known.has(keyOf(model)))
+    for (let at = 0; at < asked.length; at += AT_ONCE) {
+      await Promise.all(
+        asked.slice(at, at + AT_ONCE).map(async model => {
+          const text = await body(details.model(server, server.secrets[0] ?? null, model.id)).catch(() => null)
+          if (text !== null) known.set(keyOf(model), details.decodeModel(text))
+        }),
+      )
+    }
+    return known
+  }
+
+  /** The whole list, page by page. */
+  async function listed(server: Server, catalog: Catalog, secret: string | null): Promise<readonly ListedModel[]> {
+    const models: ListedModel[] = []
+    let question: Outgoing | null = catalog.list(server, secret)
+    for (let page = 0; question !== null && page < LIST_PAGES_MAX; page++) {
+      const text = await body(question)
+      models.push(...catalog.decodeList(text))
+      question = catalog.next?.(server, secret, text) ?? null
+    }
+    return models
+  }
+
+  return async server => {
+    const provider = providers.get(server.kind)
+    if (provider === undefined) return []
+    const secret = server.secrets[0] ?? null
+    const { catalog } = provider
+    const { details } = catalog
+    const models = await listed(server, catalog, secret)
+    if (details === undefined) return models
+    const known = await describe(server, details, models)
+    const loaded = await body(details.loaded(server, secret)).then(details.decodeLoaded, () => null)
+    return models.map(model => ({
+      ...model,
+      ...known.get(keyOf(model)),
+      ...(loaded !== null && { loaded: loaded.has(model.id) }),
+    }))
+  }
+}
+
+/** A model that was pulled anew is another one. */
+function keyOf({ id, created }: ListedModel): string {
+  return `${id} ${created}`
+}
