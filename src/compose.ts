@@ -39,6 +39,7 @@ import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
+import { composeSupport } from './compose-support.ts'
 import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
@@ -200,6 +201,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     dependencies: () => ({ ...(database !== null && { database: { available: keys.stored.available() } }) }),
     keys: keys.management,
     stats: stats.of,
+    support: composeSupport,
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
     serving: () => phase === 'serving',
     active,

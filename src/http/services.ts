@@ -9,6 +9,7 @@ import type { FleetView } from '#gateway/manage.ts'
 import type { KeyManagement } from '#gateway/manage-keys.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
 import type { Active } from './active.ts'
+import type { SupportMatrix } from './docs/support.ts'
 import type { Edge } from './edge.ts'
 
 /** What the process knows of itself. */
@@ -44,6 +45,8 @@ export interface Services {
   /** What a tenant's requests came to. */
   readonly stats: (tenant: string) => object
   readonly configSchema: () => Promise<unknown>
+  /** What the dialects declare of themselves. */
+  readonly support: () => SupportMatrix
   /** False once the gateway has begun to stop: it still answers, but is no longer ready for more. */
   readonly serving: () => boolean
   readonly active: Active

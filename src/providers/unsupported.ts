@@ -11,6 +11,8 @@ export interface Unsupported {
   readonly what: string
   /** Completes "…; …." with what to do instead. */
   readonly instead: string
+  /** Whether the parameter is taken but for this. */
+  readonly partly?: boolean
 }
 
 export const isMoreThanOne = (value: JsonValue) => typeof value === 'number' && value > 1
@@ -57,6 +59,7 @@ export const CUSTOM_TOOLS: Unsupported = {
   refused: value => Array.isArray(value) && value.some(tool => isObject(tool) && tool.type === 'custom'),
   what: 'custom tools',
   instead: 'use function tools',
+  partly: true,
 }
 
 /** Refuses what would otherwise be left out in silence.
@@ -78,6 +81,9 @@ export function refuse(param: string, what: string, instead: string): GatewayErr
 /** The rows of the table of parameters that rules of refusal stand for. */
 export function refusedParameters(rules: readonly Unsupported[]): Readonly<Record<string, Parameter>> {
   return Object.fromEntries(
-    rules.map(({ param, what, instead }) => [param, { treatment: 'refused', note: `no ${what}; ${instead}` }]),
+    rules.map(({ param, what, instead, partly = false }) => [
+      param,
+      { treatment: partly ? 'passed' : 'refused', note: `no ${what}; ${instead}` },
+    ]),
   )
 }

@@ -70,7 +70,7 @@ export interface Fleet {
 export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   const { discovery, journal, watchedOnly = new Set() } = options
   const prober = createProber(options)
-  const listing = createListing({ ...options, onChange: server => rebuild(`${server.id} lists other models`) })
+  const listing = createListing({ ...options, onChange: relist })
   let declaration = first
   let found: readonly Server[] = []
   let version = 0
@@ -93,6 +93,14 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   function rebuild(message: string): void {
     snapshot = build()
     journal.note({ type: 'fleet-changed', message })
+  }
+
+  /** A list that changes nothing leaves the snapshot, and with it whose turn it is. */
+  function relist(server: Server): void {
+    const next = build()
+    if (JSON.stringify([...next.models.values()]) === JSON.stringify([...snapshot.models.values()])) return
+    snapshot = next
+    journal.note({ type: 'fleet-changed', message: `${server.id} lists other models` })
   }
 
   /** Sets the prober and the listing to the servers there are now. */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import type { Browser, Page } from 'playwright-core'
 import { createDocs } from '#http/docs/page.ts'
+import { composeSupport } from '#src/compose-support.ts'
 import { launchBrowser } from '#tests/support/chromium.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
 
@@ -23,7 +24,7 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
   test(
     'every page stays within its own origin and policy, and fits a narrow screen',
     async () => {
-      for (const slug of createDocs({ version: '1.2.3' }).slugs) {
+      for (const slug of createDocs({ version: '1.2.3', support: composeSupport() }).slugs) {
         const { page, complaints } = await open(`/docs/${slug}`)
         await page.setViewportSize({ width: 360, height: 800 })
         const overflow = await page.evaluate('document.documentElement.scrollWidth - window.innerWidth')

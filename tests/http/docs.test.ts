@@ -4,13 +4,14 @@ import { operations } from '#http/docs/operations.ts'
 import { createDocs } from '#http/docs/page.ts'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
+import { composeSupport } from '#src/compose-support.ts'
 
 const routes = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
 const table: DocumentedRoute[] = routes.flatMap(({ method, path, access, operation }) =>
   operation === null ? [] : [{ method, path, role: access, operation }],
 )
 const document = buildOpenapi(table, { version: '1.2.3', serverUrl: '/' })
-const docs = createDocs({ version: '1.2.3' })
+const docs = createDocs({ version: '1.2.3', support: composeSupport() })
 
 interface DocumentedResponse {
   readonly description?: string

@@ -2,6 +2,7 @@ import { docsAsset } from './assets.ts'
 import { type Guide, readGuides } from './guides.ts'
 import { escapeHtml } from './html.ts'
 import { type Entry, layout, pager } from './layout.ts'
+import { type SupportMatrix, supportMarkdown } from './support.ts'
 
 /** A page, ready to be sent. */
 interface DocsPage {
@@ -29,6 +30,7 @@ export interface Docs {
 const REFERENCE = 'reference'
 const SEARCH_INDEX = 'search.json'
 const GUIDE_LIST = '<!-- guides -->'
+const SUPPORT = '<!-- support -->'
 
 const POLICY = [
   "default-src 'none'",
@@ -50,11 +52,13 @@ const PAGE_HEADERS = {
 
 /** Creates the documentation site: guides and the API reference, all from this origin.
  *
- * Guides are read on first use and rendered when they are asked for. */
-export function createDocs({ version }: { readonly version: string }): Docs {
+ * Guides are read on first use and rendered when they are asked for.
+ *
+ * @param options.support What the dialects declare, for the guide that shows it. */
+export function createDocs({ version, support }: { readonly version: string; readonly support: SupportMatrix }): Docs {
   let read: readonly Guide[] | null = null
   const guides = () => {
-    read ??= readGuides()
+    read ??= readGuides().map(guide => withSupport(guide, support))
     return read
   }
   const pages = new Map<string, Promise<string>>()
@@ -82,6 +86,11 @@ export function createDocs({ version }: { readonly version: string }): Docs {
       return [...guides().map(({ slug }) => slug), REFERENCE]
     },
   }
+}
+
+function withSupport(guide: Guide, support: SupportMatrix): Guide {
+  if (!guide.markdown.includes(SUPPORT)) return guide
+  return { ...guide, markdown: guide.markdown.replace(SUPPORT, () => supportMarkdown(support)) }
 }
 
 async function guidePage(guide: Guide, guides: readonly Guide[], version: string): Promise<string> {

@@ -80,7 +80,9 @@ function html(
 function lazyDocs(services: Services): () => Promise<Docs> {
   let docs: Promise<Docs> | null = null
   return () => {
-    docs ??= import('../docs/page.ts').then(({ createDocs }) => createDocs({ version: services.edge().version }))
+    docs ??= import('../docs/page.ts').then(({ createDocs }) =>
+      createDocs({ version: services.edge().version, support: services.support() }),
+    )
     return docs
   }
 }

@@ -23,6 +23,7 @@ export const UNSUPPORTED: readonly Unsupported[] = [
     refused: value => isObject(value) && !['text', 'json_object'].includes(String(value.type)),
     what: 'a JSON schema',
     instead: 'use json_object and put the schema into the prompt, or call a tool',
+    partly: true,
   },
 ]
 

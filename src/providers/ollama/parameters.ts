@@ -27,7 +27,7 @@ const OWN: Readonly<Record<Endpoint, Readonly<Record<string, Parameter>>>> = {
     stream_options: COUNTED,
     logprobs: PASSED,
     top_logprobs: PASSED,
-    tools: PASSED,
+    tools: { treatment: 'passed', note: 'no custom tools; use function tools' },
     tool_choice: { treatment: 'converted', note: 'tools that are not admitted are left out; `required` is not forced' },
     response_format: { treatment: 'converted', note: '`format`: `json`, or the schema itself' },
     reasoning_effort: { treatment: 'converted', note: '`think`: yes or no; low, medium, high for gpt-oss' },

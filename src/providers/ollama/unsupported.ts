@@ -19,6 +19,7 @@ const CHAT: readonly Unsupported[] = [
     refused: value => isObject(value) && !['text', 'json_object', 'json_schema'].includes(String(value.type)),
     what: 'this response_format',
     instead: 'use json_object or json_schema',
+    partly: true,
   },
   CUSTOM_TOOLS,
 ]
