@@ -7,7 +7,7 @@ import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import { createScope } from '#core/scope.ts'
 import type { Server, States } from '#core/servers.ts'
-import { PROVIDERS } from '#providers/index.ts'
+import { BUILT_IN_KIND, PROVIDERS } from '#providers/index.ts'
 import { localPlaces } from '#providers/local.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createDiscovery } from '#registry/discovery.ts'
@@ -18,7 +18,7 @@ import { type Ask, createLister } from './compose-listing.ts'
 import { addressOf, composeProblems } from './fleet-config.ts'
 
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
-const DEMO = { id: 'demo', kind: 'demo' } as const
+const DEMO = { id: BUILT_IN_KIND, kind: BUILT_IN_KIND } as const
 /** Kinds that are only watched, and those whose models answer only when they are named. */
 const WATCHED_ONLY: ReadonlySet<string> = new Set(['service'])
 const NAMED_ONLY: ReadonlySet<string> = new Set([DEMO.kind])

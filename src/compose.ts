@@ -23,7 +23,7 @@ import { createCredentials } from '#policies/credentials.ts'
 import { failover } from '#policies/failover.ts'
 import { createHedges } from '#policies/hedge.ts'
 import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
-import { PASSED_HEADERS, PROVIDERS } from '#providers/index.ts'
+import { OLLAMA_KIND, PASSED_HEADERS, PROVIDERS } from '#providers/index.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createStates } from '#registry/states.ts'
@@ -153,7 +153,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     version: VERSION,
     snapshot: fleet.current,
     states,
-    isOllama: server => kindOf(server) === 'ollama',
+    isOllama: server => kindOf(server) === OLLAMA_KIND,
     logLinesDropped: log.dropped,
     queueDepth: queue.depth,
     retriesLeft: budget.remaining,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
+import { PROVIDERS } from '#providers/index.ts'
 
 const ROOT = resolve(import.meta.dir, '..')
 const SOURCE = join(ROOT, 'src')
@@ -98,13 +99,29 @@ describe('the house', () => {
   })
 
   test('no provider is named outside providers and configuration', () => {
+    const kinds = new RegExp(`['"\`](?:${[...PROVIDERS.keys(), 'anthropic', 'gemini'].join('|')})['"\`]`)
+    // Examples in the documentation show kinds as operators write them.
+    const free = /^(?:providers|config|http\/docs)\//
     const named = files.filter(
-      file =>
-        /^(?:core|wire|gateway|policies|routing|registry|access|telemetry|stores)\//.test(file) &&
-        /'(?:ollama|openai|anthropic|gemini|deepseek)'/.test(withoutComments(texts.get(file) ?? '')),
+      file => !free.test(file) && kinds.test(withoutLabels(withoutComments(texts.get(file) ?? ''))),
     )
 
     expect(named).toEqual([])
+  })
+
+  test('a provider is reached by the registry alone', () => {
+    const folders = readdirSync(join(SOURCE, 'providers'), { withFileTypes: true })
+    const dialects = folders.filter(entry => entry.isDirectory() && entry.name !== 'transport').map(({ name }) => name)
+    const inside = new RegExp(`from '#providers/(?:${dialects.join('|')})/`)
+    const reached = files.filter(file => !file.startsWith('providers/') && inside.test(texts.get(file) ?? ''))
+
+    expect(dialects).toEqual(expect.arrayContaining([...PROVIDERS.keys()]))
+    // The one has a transport of its own, the others stand in the support matrix.
+    expect(reached.sort()).toEqual(['compose-support.ts', 'compose.ts'])
+  })
+
+  test('the kinds that are built are kinds that a configuration may name', () => {
+    for (const kind of PROVIDERS.keys()) expect(texts.get('config/schema/models.ts')).toContain(`'${kind}'`)
   })
 
   test('the top level holds what it should and nothing else', () => {
@@ -129,6 +146,11 @@ describe('the house', () => {
     )
   })
 })
+
+/** Without the word for each origin of a server, one of which is that of the built-in model. */
+function withoutLabels(text: string): string {
+  return text.replace(/'built-in': '\w+'/g, '')
+}
 
 function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '')

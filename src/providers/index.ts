@@ -16,3 +16,9 @@ export const PROVIDERS: ReadonlyMap<string, Provider> = new Map(
 export const PASSED_HEADERS: readonly string[] = [
   ...new Set([...PROVIDERS.values()].flatMap(provider => provider.headers ?? [])),
 ]
+
+/** The kind of the built-in model. */
+export const BUILT_IN_KIND = demo.name
+
+/** The kind that has a counter of its own, which organisations watch. */
+export const OLLAMA_KIND = ollama.name
