@@ -11,8 +11,14 @@ import { measureOverhead } from './overhead.ts'
 import { profileSubject } from './profile.ts'
 import type { Run } from './run.ts'
 import { availableSubjects, type Stoppable, type Subject, startSubject, startUpstream } from './subjects.ts'
+import { measureTranslation } from './translate.ts'
 
-const scenarios = { cost: measureCost, streams: measureOpenStreams, overhead: measureOverhead }
+const scenarios = {
+  cost: measureCost,
+  streams: measureOpenStreams,
+  overhead: measureOverhead,
+  translate: measureTranslation,
+}
 
 const usage = `bun run bench [--quick] [--only ${Object.keys(scenarios).join('|')}] [--without SUBJECT,…] [--profile]
   --quick     shorter and fewer rounds: a look, not a figure to quote
