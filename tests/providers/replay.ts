@@ -2,6 +2,7 @@ import type { Call } from '#core/call.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
 import { createLineSplitter } from '#lib/lines.ts'
 import { createSseParser } from '#lib/sse.ts'
+import { inputsOf } from '#providers/openai_compatible/embedding.ts'
 import type { Provider, StreamEvent } from '#providers/provider.ts'
 import { call, patchableText } from '#tests/support/calls.ts'
 import type { RecordedCase } from '#tests/support/recorded.ts'
@@ -62,6 +63,11 @@ export function isModelCall(recorded: RecordedCase): boolean {
   return /(?:\/completions|\/embeddings|\/embed|\/api\/chat|\/api\/generate|[gG]enerateContent|:batchEmbedContents)$/.test(
     path(recorded),
   )
+}
+
+/** How many texts a recorded request for vectors has. */
+export function inputsIn(recorded: RecordedCase): number {
+  return inputsOf(callOf(recorded).body.input)
 }
 
 /** What a caller who did not ask for usage receives. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { GatewayError } from '#core/errors.ts'
+import { isObject, type JsonObject } from '#lib/json.ts'
 import { openaiCompatible } from '#providers/openai_compatible/index.ts'
 import {
   callOf,
@@ -11,6 +12,7 @@ import {
   resultOf,
   textsOf,
 } from '#tests/providers/replay.ts'
+import { server, target } from '#tests/support/calls.ts'
 import { chunkProblems, plainSchemas, schemaProblems, streamSchemas } from '#tests/support/openai-schema.ts'
 import { recordedCase, recordedCases } from '#tests/support/recorded.ts'
 import { sharedDir } from '#tests/support/shared.ts'
@@ -196,5 +198,28 @@ describe.skipIf(sharedDir() === null)('recorded failures', () => {
 
   test('are all judged here', () => {
     expect(failures.map(({ name }) => name).filter(name => CODES[name] === undefined)).toEqual([])
+  })
+})
+
+describe.skipIf(sharedDir() === null)('recorded requests', () => {
+  const asked = cases.filter(({ request, name }) => isObject(request) && !name.startsWith('deepseek'))
+
+  test.each(asked.map(each => [each.name, each] as const))('%s goes out as it was asked', (_, recorded) => {
+    const isOpenAi = recorded.name.startsWith('openai/')
+    const { stream_options: options, max_tokens, ...rest }: JsonObject = callOf(recorded).body
+    const chat = endpointOf(recorded) === 'chat'
+    const to = isOpenAi ? 'https://api.openai.com/v1' : 'http://a.test/v1'
+    const at = target('a', { upstreamModel: String(rest.model), server: server('a', { baseUrl: to }) })
+
+    const { body, dropped } = openaiCompatible.encode(callOf(recorded), at, null)
+
+    // All that may differ: usage is asked for, and OpenAI gets the newer name of the limit.
+    expect(JSON.parse(body ?? '')).toEqual({
+      ...rest,
+      ...(max_tokens !== undefined && { [isOpenAi && chat ? 'max_completion_tokens' : 'max_tokens']: max_tokens }),
+      ...(recorded.streamed && { stream_options: { ...(isObject(options) && options), include_usage: true } }),
+      ...(!recorded.streamed && options !== undefined && { stream_options: options }),
+    })
+    expect(dropped ?? []).toEqual([])
   })
 })
