@@ -1,9 +1,9 @@
 import type { Choice, Delta, ToolCallPart } from '#core/frame.ts'
 
-/** The channels of a delta that are plain text. */
-export const TEXT_CHANNELS = ['content', 'reasoning_content', 'reasoning', 'refusal'] as const
+/** The fields of a delta that are plain text. */
+export const TEXT_FIELDS = ['content', 'reasoning_content', 'reasoning', 'refusal'] as const
 
-const DELTA_KEYS: ReadonlySet<string> = new Set(['role', 'tool_calls', ...TEXT_CHANNELS])
+const DELTA_KEYS: ReadonlySet<string> = new Set(['role', 'tool_calls', ...TEXT_FIELDS])
 const TOOL_KEYS: ReadonlySet<string> = new Set(['index', 'id', 'type', 'function'])
 
 /** The pieces of text that a choice brings, by channel; a tool call that begins has its name, be it empty. */
@@ -11,9 +11,10 @@ export function textsOf(choice: Choice): readonly (readonly [channel: string, te
   const texts: [string, string][] = []
   if (typeof choice.text === 'string') texts.push(['text', choice.text])
   const delta: Delta = choice.delta ?? {}
-  for (const channel of TEXT_CHANNELS) {
-    const text = delta[channel]
-    if (typeof text === 'string' && text !== '') texts.push([channel, text])
+  for (const field of TEXT_FIELDS) {
+    const text = delta[field]
+    if (typeof text !== 'string' || text === '') continue
+    if (field !== 'reasoning' || isEmpty(delta.reasoning_content)) texts.push([channelOf(field), text])
   }
   for (const [at, tool] of (delta.tool_calls ?? []).entries()) {
     const { name, arguments: given } = tool.function ?? {}
@@ -21,6 +22,11 @@ export function textsOf(choice: Choice): readonly (readonly [channel: string, te
     if (given !== undefined && given !== '') texts.push([toolChannel(tool, at, 'arguments'), given])
   }
   return texts
+}
+
+/** The channel of a field. Thinking has two names, and some answers say it under both. */
+export function channelOf(field: (typeof TEXT_FIELDS)[number]): string {
+  return field === 'reasoning' ? 'reasoning_content' : field
 }
 
 /** The channel of a tool call's name or arguments. */
@@ -44,7 +50,7 @@ export function logprobEntries(choice: Choice): readonly { readonly token?: unkn
 export function isOpaque(choice: Choice): boolean {
   const delta = (choice.delta ?? {}) as Readonly<Record<string, unknown>>
   for (const key in delta) if (!DELTA_KEYS.has(key) && !isEmpty(delta[key])) return true
-  for (const channel of TEXT_CHANNELS) if (typeof delta[channel] !== 'string' && !isEmpty(delta[channel])) return true
+  for (const field of TEXT_FIELDS) if (typeof delta[field] !== 'string' && !isEmpty(delta[field])) return true
   if (choice.delta?.tool_calls?.some(isOpaqueTool)) return true
   if (!isEmpty((choice as { readonly reasoning_content?: unknown }).reasoning_content)) return true
   const { logprobs } = choice as { readonly logprobs?: { readonly refusal?: unknown } | null }

@@ -1,5 +1,5 @@
 import type { Choice, Delta, ToolCallPart } from '#core/frame.ts'
-import { isEmpty, isOpaque, logprobEntries, TEXT_CHANNELS, textsOf, tokensOf, toolChannel } from './pieces.ts'
+import { channelOf, isEmpty, isOpaque, logprobEntries, TEXT_FIELDS, textsOf, tokensOf, toolChannel } from './pieces.ts'
 import type { Passage } from './transcript.ts'
 
 /** What the restarted stream still has to repeat before it may go on. */
@@ -65,7 +65,7 @@ function rebuild(choice: Choice, owed: Owed, rests: ReadonlyMap<string, string>,
   const logprobs = entries === null ? {} : { logprobs: { content: entries.slice(tokens), refusal: null } }
   if (choice.delta === undefined) return { ...choice, ...logprobs, text: rests.get('text') ?? '' }
   const delta: Record<string, unknown> = { ...choice.delta, role: undefined }
-  for (const channel of TEXT_CHANNELS) delta[channel] = rests.get(channel)
+  for (const field of TEXT_FIELDS) delta[field] = isEmpty(delta[field]) ? undefined : rests.get(channelOf(field))
   const tools = choice.delta.tool_calls?.flatMap((tool, at) => rebuildTool(tool, at, owed, rests))
   delta.tool_calls = tools === undefined || tools.length === 0 ? undefined : tools
   return { ...choice, ...logprobs, delta: delta as Delta }

@@ -13,7 +13,7 @@ import type {
 import type { Discovery, Missing } from './discovery.ts'
 import { createProber, type HealthSettings, type ProbeResult } from './health.ts'
 import { createListing } from './listing.ts'
-import { buildSnapshot } from './snapshot.ts'
+import { buildSnapshot, undeclaredServers } from './snapshot.ts'
 
 /** What the configuration says of the fleet. */
 export interface Declaration {
@@ -107,7 +107,13 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   function watch(): Promise<void> {
     const all = servers()
     prober.watch(all, declaration.health)
-    return running ? listing.watch(all.filter(server => !watchedOnly.has(server.kind))) : Promise.resolve()
+    if (!running) return Promise.resolve()
+    const open = new Set(undeclaredServers(all, declaration.models))
+    const asked = all.filter(server => !watchedOnly.has(server.kind))
+    return listing.watch(
+      asked.filter(server => open.has(server)),
+      asked.filter(server => !open.has(server)),
+    )
   }
 
   async function discover(): Promise<void> {

@@ -15,8 +15,9 @@ export interface ListingOptions {
 export interface Listing {
   /** Sets which servers are asked. What a server said is forgotten when it is no longer among them.
    *
-   * @returns Resolves when each of the new ones has answered, or failed to, once. */
-  watch(servers: readonly Server[]): Promise<void>
+   * @param patient Those that work without their list: they are asked when the start is over, and never eagerly.
+   * @returns Resolves when each of the other new ones has answered, or failed to, once. */
+  watch(servers: readonly Server[], patient?: readonly Server[]): Promise<void>
   /** What each server said last. One that fails to answer keeps its models: it may be back in a moment. */
   current(): ReadonlyMap<string, readonly ListedModel[]>
   stop(): void
@@ -35,7 +36,7 @@ export function createListing(options: ListingOptions): Listing {
   const known = new Map<string, readonly ListedModel[]>()
   const asked = new Map<string, { readonly server: Server; stop: () => void }>()
 
-  function ask(server: Server): Promise<void> {
+  function ask(server: Server, patient: boolean): Promise<void> {
     const entry = { server, stop: () => {} }
     asked.set(server.id, entry)
     let quietMs = USUAL_MS
@@ -49,11 +50,13 @@ export function createListing(options: ListingOptions): Listing {
         quietMs = USUAL_MS
         options.onChange(server)
       } else if (models !== null) quietMs = Math.min(quietMs * 2, RARE_MS)
-      const wait = models !== null ? quietMs : before === undefined ? EAGER_MS : USUAL_MS
+      const wait = models !== null ? quietMs : before === undefined && !patient ? EAGER_MS : USUAL_MS
       entry.stop = clock.after(wait, () => void turn())
     }
 
-    return turn()
+    if (!patient) return turn()
+    entry.stop = clock.after(EAGER_MS, () => void turn())
+    return Promise.resolve()
   }
 
   async function listed(server: Server): Promise<readonly ListedModel[] | null> {
@@ -71,14 +74,15 @@ export function createListing(options: ListingOptions): Listing {
 
   return {
     current: () => known,
-    async watch(servers) {
-      const wanted = new Map(servers.map(server => [server.id, server]))
+    async watch(servers, patient = []) {
+      const wanted = new Map([...servers, ...patient].map(server => [server.id, server]))
       for (const [id, { server }] of asked) {
         const now = wanted.get(id)
         if (now === undefined || now.baseUrl !== server.baseUrl) known.delete(id)
         if (now !== server) forget(id)
       }
-      await Promise.all(servers.filter(server => !asked.has(server.id)).map(ask))
+      for (const server of patient) if (!asked.has(server.id)) void ask(server, true)
+      await Promise.all(servers.filter(server => !asked.has(server.id)).map(server => ask(server, false)))
     },
     stop() {
       for (const id of [...asked.keys()]) forget(id)

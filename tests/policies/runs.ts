@@ -8,7 +8,7 @@ import { replay } from '#tests/providers/replay.ts'
 /** One thing that an answer says, as small as it may be cut. */
 export interface Atom {
   readonly index: number
-  /** `content`, `reasoning`, `text`, `tool 0`, `call 0` (its beginning), `finish`, `usage`. */
+  /** `content`, `reasoning_content`, `text`, `tool 0`, `call 0` (its beginning), `finish`, `usage`. */
   readonly channel: string
   readonly text: string
   readonly entry?: object
@@ -36,7 +36,9 @@ function choiceAtoms(choice: Choice): Atom[] {
   }
   const entries = logprobEntries(choice)
   if (choice.text !== undefined) say('text', choice.text)
-  for (const name of ['reasoning_content', 'reasoning', 'refusal'] as const) say(name, choice.delta?.[name])
+  // Thinking has two names.
+  say('reasoning_content', choice.delta?.reasoning_content || choice.delta?.reasoning)
+  say('refusal', choice.delta?.refusal)
   if (entries === null) say('content', choice.delta?.content as string | null)
   else for (const entry of entries) atoms.push({ index, channel: 'content', text: String(entry.token), entry })
   for (const tool of choice.delta?.tool_calls ?? []) {

@@ -172,4 +172,26 @@ describe('the fleet', () => {
 
     expect(clock.pending).toBe(0)
   })
+
+  test('asks servers with declared models what they say of them, and keeps its turn when that is nothing', async () => {
+    const declared = {
+      name: 'chat',
+      targets: [{ server: 'a', model: 'a-model', weight: 1, maxConcurrent: 0, price: null, timeouts: {} }],
+      aliases: [],
+      fallbacks: [],
+      class: null,
+      capabilities: { context_length: null, tools: null, vision: null, prefill: false },
+      weight: 1,
+      ownedBy: null,
+    }
+    const { fleet, clock, names } = setup({ servers: [server('a')], models: [declared] })
+    await fleet.start()
+    const before = fleet.current()
+
+    clock.advance(5000)
+    await settled()
+
+    expect(fleet.current()).toBe(before)
+    expect(names()).toEqual(['chat'])
+  })
 })

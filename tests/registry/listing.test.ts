@@ -137,3 +137,21 @@ describe('the listing', () => {
     expect([changes, clock.pending]).toEqual([[], 0])
   })
 })
+
+test('a server that works without its list is asked when the start is over, and never eagerly', async () => {
+  let answers = 0
+  const { listing, asked, pass, ids } = setup(async () => {
+    if (++answers < 2) throw new Error('not yet')
+    return listed('m')
+  })
+
+  await listing.watch([], [server('a')])
+  expect(asked).toEqual([])
+  await pass(5000)
+  expect(asked).toHaveLength(1)
+  await pass(29_000)
+  expect(asked).toHaveLength(1)
+  await pass(1000)
+
+  expect(ids('a')).toEqual(['m'])
+})
