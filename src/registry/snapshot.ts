@@ -2,7 +2,6 @@ import type {
   Capabilities,
   DeclaredModel,
   Knowledge,
-  KnownModel,
   ListedModel,
   Model,
   Server,
@@ -11,6 +10,7 @@ import type {
   Target,
   TargetId,
 } from '#core/servers.ts'
+import { classOf, describeTarget, withAbilities } from './abilities.ts'
 
 /** What a snapshot is made of. */
 export interface SnapshotSource {
@@ -103,7 +103,7 @@ function declaredModel(
       maxConcurrent: own.maxConcurrent,
       price: own.price ?? known?.price ?? null,
       timeouts: { ...server.timeouts, ...own.timeouts },
-      ...describe(declared.capabilities, entry, known),
+      ...describeTarget(declared.capabilities, entry, known),
     })
   }
   const all = [...targets.values()]
@@ -139,7 +139,7 @@ function listedModel(
       maxConcurrent: 0,
       price: known?.price ?? null,
       timeouts: server.timeouts,
-      ...describe(NO_CAPABILITIES, listed, known),
+      ...describeTarget(NO_CAPABILITIES, listed, known),
     }
   })
   const [first] = offers
@@ -161,49 +161,6 @@ function listedModel(
 
 function isEligible(targets: readonly Target[], namedOnly: ReadonlySet<string> | undefined): boolean {
   return targets.some(({ server }) => server.origin !== 'built-in' && !namedOnly?.has(server.kind))
-}
-
-/** An embedding model is one that every one of its servers lists as such. */
-function classOf(entries: readonly (ListedModel | undefined)[]): 'embedding' | null {
-  return entries.length > 0 && entries.every(entry => entry?.embedding === true) ? 'embedding' : null
-}
-
-/** What a target can do: as the operator says, else its server, else what is known; but what its dialect has no words
- * for it cannot do, whoever says so. */
-function describe(
-  declared: Capabilities,
-  entry: ListedModel | undefined,
-  known: KnownModel | undefined,
-): Pick<Target, 'abilities' | 'loaded'> {
-  const said = entry?.abilities
-  const sure = known?.abilities
-  const either = (what: 'tools' | 'vision' | 'json_schema') =>
-    sure?.[what] === false ? false : (said?.[what] ?? sure?.[what] ?? null)
-  const abilities = {
-    context_length: declared.context_length ?? entry?.contextLength ?? sure?.context_length ?? null,
-    tools: declared.tools ?? either('tools'),
-    vision: declared.vision ?? either('vision'),
-    json_schema: either('json_schema'),
-  }
-  const isKnown = Object.values(abilities).some(value => value !== null)
-  return { ...(isKnown && { abilities }), ...(entry?.loaded !== undefined && { loaded: entry.loaded }) }
-}
-
-/** Fills in what is not declared: the context that every target holds, and what at least one can do, since calls that
- * need it go there. */
-function withAbilities(declared: Capabilities, targets: readonly Target[]): Capabilities {
-  const all = targets.map(target => target.abilities)
-  const lengths = all.flatMap(abilities => abilities?.context_length ?? [])
-  const some = (what: 'tools' | 'vision') => {
-    if (all.some(abilities => abilities?.[what] === true)) return true
-    return all.length > 0 && all.every(abilities => abilities?.[what] === false) ? false : null
-  }
-  return {
-    ...declared,
-    context_length: declared.context_length ?? (lengths.length === 0 ? null : Math.min(...lengths)),
-    tools: declared.tools ?? some('tools'),
-    vision: declared.vision ?? some('vision'),
-  }
 }
 
 /** Aliases and `server/model`; a public name is never hidden, and of two that want the same alias the first has it. */

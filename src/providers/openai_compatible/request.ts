@@ -76,9 +76,8 @@ export function endpointUrl(baseUrl: string, path: string): string {
 
 /** Azure's older paths name the deployment, unless the configured address does. */
 function callUrl({ server, upstreamModel }: Target, path: string): string {
-  const base = server.baseUrl
-  const named = base.includes('/openai?') && base.includes('api-version=')
-  return endpointUrl(base, named ? `/deployments/${encodeURIComponent(upstreamModel)}${path}` : path)
+  const isUnnamed = server.baseUrl.includes('/openai?api-version=')
+  return endpointUrl(server.baseUrl, isUnnamed ? `/deployments/${encodeURIComponent(upstreamModel)}${path}` : path)
 }
 
 /** The call that goes on from the beginning of its answer. llama.cpp continues a last message of the assistant by
@@ -146,16 +145,17 @@ function fitTo(service: Service, { body }: Call, changes: Changes): void {
 
 /** The messages in the roles and with the fields that a service knows; the same list when nothing has to change. */
 function toMessages(messages: JsonValue, service: Service): JsonValue {
-  if (!Array.isArray(messages) || (service.developer && service.messageFields.length === 0)) return messages
-  let changed: JsonValue[] | null = null
-  for (const [at, message] of messages.entries()) {
-    if (!isObject(message)) continue
-    const isForeign = !service.developer && message.role === 'developer'
-    const fields = service.messageFields.filter(name => message[name] !== undefined)
-    if (!isForeign && fields.length === 0) continue
-    changed ??= [...messages]
-    const without = Object.fromEntries(fields.map(name => [name, undefined]))
-    changed[at] = { ...message, ...without, ...(isForeign && { role: 'system' }) }
-  }
-  return changed ?? messages
+  if (!Array.isArray(messages) || !messages.some(message => isForeign(message, service))) return messages
+  return messages.map(message => {
+    if (!isObject(message) || !isForeign(message, service)) return message
+    const fields = Object.fromEntries(service.messageFields.map(name => [name, undefined]))
+    return { ...message, ...fields, ...(message.role === 'developer' && !service.developer && { role: 'system' }) }
+  })
+}
+
+/** Whether a service would refuse a message, or not understand it. */
+function isForeign(message: JsonValue, { developer, messageFields }: Service): boolean {
+  if (!isObject(message)) return false
+  if (!developer && message.role === 'developer') return true
+  return messageFields.length > 0 && messageFields.some(name => message[name] !== undefined)
 }

@@ -77,9 +77,9 @@ export const SERVICES: readonly Service[] = [
   },
   {
     ...UNTOUCHED,
-    name: 'OpenRouter',
-    host: /(?:^|\.)openrouter\.ai$/,
-    note: 'Takes both names of the limit and both roles, and translates for the provider behind it.',
+    name: 'OpenRouter and other gateways',
+    host: /(?:^|\.)(?:openrouter\.ai|ai-gateway\.vercel\.sh|models\.github\.ai|gateway\.ai\.cloudflare\.com)$/,
+    note: 'Pass calls on to many providers, OpenAI among them, and know which of them takes what.',
   },
   USUAL,
 ]
