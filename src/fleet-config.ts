@@ -3,7 +3,7 @@ import type { Config } from '#config/schema.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import { strategyFor } from '#routing/strategies/index.ts'
 
-/** Where a server of a kind lives; `null` for a kind that is not built, or that needs an address and has none. */
+/** Where a server of a kind lives; `null` for one that needs an address and has none. */
 export function addressOf(kind: string, baseUrl: string | null): string | null {
   if (kind === 'service') return baseUrl
   const provider = PROVIDERS.get(kind)
@@ -17,16 +17,7 @@ export function composeProblems(config: Config): {
   readonly declaration: Declaration
   readonly warnings: readonly string[]
 } {
-  const warnings = config.servers.flatMap(({ id, kind, base_url }) => {
-    if (kind !== 'service' && !PROVIDERS.has(kind)) {
-      return [
-        `servers.${id}: the kind "${kind}" is not built yet, so this server is left out; built are ${[...PROVIDERS.keys()].join(', ')}`,
-      ]
-    }
-    return addressOf(kind, base_url) === null
-      ? [`servers.${id}: a server of kind "${kind}" needs a base_url; it is left out`]
-      : []
-  })
+  const warnings: string[] = []
   const { algorithm } = config.load_balancer
   const { strategy, substituted } = strategyFor(algorithm)
   if (substituted) {

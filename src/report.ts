@@ -27,7 +27,7 @@ export function reportFleet(fleet: Fleet, env: Environment): FleetReport {
   const pending = status.discovering
     ? providersFromEnv(env).pending.map(({ variable, provider }) => ({
         kind: 'not yet',
-        text: `${variable} is set, but the dialect of ${provider} is not built yet`,
+        text: `${variable} is set, but ${provider} needs an address and deployments, in a file`,
       }))
     : []
   const models = [...fleet.current().models.values()]

@@ -99,7 +99,7 @@ describe('the house', () => {
   })
 
   test('no provider is named outside providers and configuration', () => {
-    const kinds = new RegExp(`['"\`](?:${[...PROVIDERS.keys(), 'anthropic', 'gemini'].join('|')})['"\`]`)
+    const kinds = new RegExp(`['"\`](?:${[...PROVIDERS.keys()].join('|')})['"\`]`)
     // Examples in the documentation show kinds as operators write them.
     const free = /^(?:providers|config|http\/docs)\//
     const named = files.filter(

@@ -1,7 +1,7 @@
 import { type Environment, readVariable } from './env.ts'
 import { parseServer, type ServerConfig } from './schema.ts'
 
-/** A key that was found for a provider whose dialect the gateway does not speak yet. */
+/** A key that was found for a provider that cannot be used by its key alone. */
 interface PendingProvider {
   readonly variable: string
   readonly provider: string
@@ -36,7 +36,8 @@ const native: readonly (readonly [kind: ServerConfig['kind'], ...variables: stri
   ['deepseek', 'DEEPSEEK_API_KEY'],
 ]
 
-const notBuilt: readonly (readonly [provider: string, ...variables: string[]])[] = [
+// The address and the names of the deployments are the operator's own.
+const incomplete: readonly (readonly [provider: string, ...variables: string[]])[] = [
   ['Azure OpenAI', 'AZURE_OPENAI_API_KEY'],
 ]
 
@@ -52,7 +53,7 @@ export function providersFromEnv(env: Environment): ProvidersFromEnv {
     const key = variables.map(name => readVariable(env, name)).find(value => value !== null)
     return key ? [parseServer({ id: kind, kind, api_key: key })] : []
   })
-  const pending = notBuilt.flatMap(([provider, ...variables]) => {
+  const pending = incomplete.flatMap(([provider, ...variables]) => {
     const variable = variables.find(name => readVariable(env, name) !== null)
     return variable === undefined ? [] : [{ variable, provider }]
   })

@@ -76,7 +76,7 @@ test('finds the providers that have a dialect of their own', () => {
   expect(found).toMatchObject([{ id: 'deepseek', kind: 'deepseek', base_url: null, api_keys: ['d'] }])
 })
 
-test('tells of keys whose dialect is not spoken yet, once each', () => {
+test('tells of keys that are not enough', () => {
   const { found, pending } = providersFromEnv({
     AZURE_OPENAI_API_KEY: 'd',
   })

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { needsRestart } from '#config/reload.ts'
+import { PROVIDERS } from '#providers/index.ts'
 import { composeProblems } from '#src/fleet-config.ts'
 import { configFrom } from '#src/index.ts'
 import { complaints, loadText } from '#tests/support/config-texts.ts'
@@ -86,20 +87,15 @@ describe('the algorithm of the load balancer', () => {
 })
 
 describe('the kind of a server', () => {
-  test('that is known and not built is left out with a warning', () => {
-    const config = configFrom({
-      servers: [
-        { id: 'cloud', kind: 'deepseek', api_key: 'k' },
-        { id: 'local', kind: 'ollama' },
-      ],
-      models: { a: { targets: [{ server: 'cloud' }, { server: 'local' }] } },
-    })
+  test('that may be named is built', () => {
+    const { declaration, warnings } = composeProblems(
+      configFrom({
+        servers: [...PROVIDERS.keys()].map(kind => ({ id: kind, kind, base_url: 'http://a.test' })) as never,
+      }),
+    )
 
-    const { declaration, warnings } = composeProblems(config)
-
-    expect(declaration.servers.map(server => server.id)).toEqual(['local'])
-    expect(declaration.models[0]?.targets.map(target => target.server)).toEqual(['local'])
-    expect(warnings).toEqual([expect.stringMatching(/^servers\.cloud: the kind "deepseek" is not built yet/)])
+    expect(declaration.servers.map(server => server.id)).toEqual([...PROVIDERS.keys()])
+    expect(warnings).toEqual([])
   })
 
   test('that nobody knows is an error that names the nearest', async () => {

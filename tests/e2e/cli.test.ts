@@ -126,15 +126,12 @@ describe('start', () => {
   })
 
   test('names what the file asks for in vain', async () => {
-    await using child = await start(
-      `${DEMO}load_balancer: { algorithm: latency }\nservice: { max_connections: 5 }\nservers: [{ id: c, kind: deepseek }]\n`,
-    )
+    await using child = await start(`${DEMO}load_balancer: { algorithm: latency }\nservice: { max_connections: 5 }\n`)
 
     expect(child.err()).toContain(
       'load_balancer.algorithm: "latency" is not built yet, so weighted_round_robin stands in',
     )
     expect(child.err()).toContain('service.max_connections: no effect yet')
-    expect(child.err()).toContain('servers.c: the kind "deepseek" is not built yet')
   })
 
   test('on a port that is taken ends with 69 and names the next one that is free', async () => {
@@ -462,13 +459,13 @@ describe('with nothing configured', () => {
     await using child = await start(null, {
       OPENAI_API_KEY: 'sk-of-the-environment',
       OPENAI_BASE_URL: `${upstream.url}/v1`,
-      DEEPSEEK_API_KEY: 'sk-deep',
+      AZURE_OPENAI_API_KEY: 'sk-deep',
     })
 
     const answer = await ask(child.url, 'gpt-b')
 
     expect(child.err()).toMatch(/key +openai \(openai\) at http:\S+: 2 models: gpt-a, gpt-b/)
-    expect(child.err()).toContain('DEEPSEEK_API_KEY is set, but the dialect of DeepSeek is not built yet')
+    expect(child.err()).toContain('AZURE_OPENAI_API_KEY is set, but Azure OpenAI needs an address')
     expect(child.err()).not.toContain('sk-')
     expect(await modelsOf(child.url)).toEqual(expect.arrayContaining(['citadel-demo', 'gpt-a', 'gpt-b']))
     expect(answer.status).toBe(200)

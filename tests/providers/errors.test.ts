@@ -70,6 +70,12 @@ const RECORDED: Readonly<Record<string, keyof typeof MEANINGS>> = {
   'openai-compatible/xai/error-400-key': 'bad credential',
   'deepseek/error-400-context-length': 'context length',
   'ollama/error-404-model': 'unknown model',
+  'anthropic/error-400-prompt-too-long': 'context length',
+  'anthropic/error-401': 'bad credential',
+  'anthropic/error-529-overloaded': 'overloaded',
+  'anthropic/stream-error-event-overloaded': 'overloaded',
+  'gemini/error-400-api-key': 'bad credential',
+  'gemini/error-429-quota': 'rate limited',
 }
 
 /** What each dialect says for the same thing, where nothing was recorded: status and body as documented. */
@@ -84,6 +90,8 @@ const DOCUMENTED: readonly (readonly [string, number, unknown, keyof typeof MEAN
   ['deepseek', 402, { error: { message: 'Insufficient Balance' } }, 'bad credential'],
   ['deepseek', 429, { error: { message: 'Rate Limit Reached' } }, 'rate limited'],
   ['deepseek', 503, { error: { message: 'Server Overloaded' } }, 'overloaded'],
+  ['anthropic', 429, { type: 'error', error: { type: 'rate_limit_error', message: 'slow' } }, 'rate limited'],
+  ['gemini', 503, { error: { code: 503, message: 'overloaded', status: 'UNAVAILABLE' } }, 'overloaded'],
   ['ollama', 401, { error: 'unauthorized' }, 'bad credential'],
   ['ollama', 429, { error: 'too many requests' }, 'rate limited'],
   ['ollama', 503, { error: 'server busy, please try again' }, 'overloaded'],
@@ -97,7 +105,7 @@ describe.skipIf(sharedDir() === null)('a recorded error means the same to retrie
   })
 
   test('whichever dialect it is of', () => {
-    const failed = ['openai', 'openai-compatible', 'deepseek', 'ollama'].flatMap(recordedCases)
+    const failed = ['openai', 'openai-compatible', 'anthropic', 'gemini', 'deepseek', 'ollama'].flatMap(recordedCases)
     const names = failed.filter(({ status }) => status >= 400).map(({ name }) => name)
 
     expect(names.filter(name => RECORDED[name] === undefined)).toEqual([])

@@ -30,17 +30,17 @@ const VALUES: Readonly<Record<string, JsonValue>> = {
   tool_choice: 'auto',
   parallel_tool_calls: false,
   functions: [{ name: 'f' }],
-  function_call: 'auto',
+  function_call: { name: 'f' },
   response_format: { type: 'json_object' },
   reasoning_effort: 'low',
   verbosity: 'low',
   modalities: ['audio'],
   audio: { voice: 'x', format: 'wav' },
   prediction: { type: 'content', content: 'x' },
-  web_search_options: {},
+  web_search_options: { search_context_size: 'low' },
   user: 'u',
   safety_identifier: 'u',
-  metadata: { a: 'b' },
+  metadata: { user_id: 'u' },
   store: true,
   service_tier: 'flex',
   prompt_cache_key: 'k',
@@ -51,6 +51,12 @@ const VALUES: Readonly<Record<string, JsonValue>> = {
   dimensions: 3,
 }
 
+/** A model of each dialect that looks at the name. */
+const MODELS: Readonly<Record<string, string>> = { anthropic: 'claude-sonnet-4-5', gemini: 'gemini-3-flash-preview' }
+
+/** Where a value means something else to one dialect. */
+const OWN: Readonly<Record<string, Readonly<Record<string, JsonValue>>>> = { anthropic: { service_tier: 'default' } }
+
 const BARE: Readonly<Record<Endpoint, Call['body']>> = {
   chat: { messages: VALUES.messages },
   completions: { prompt: 'Hi' },
@@ -59,13 +65,14 @@ const BARE: Readonly<Record<Endpoint, Call['body']>> = {
 
 /** What a provider sends for one parameter beside the least that a call needs. */
 function sent(provider: Provider, endpoint: Endpoint, name: string) {
-  const value = endpoint === 'completions' && name === 'logprobs' ? 2 : VALUES[name]
-  const body = { model: 'm', ...BARE[endpoint], ...(name === 'top_logprobs' && { logprobs: true }), [name]: value }
+  const value = endpoint === 'completions' && name === 'logprobs' ? 2 : (OWN[provider.name]?.[name] ?? VALUES[name])
+  const asksLogprobs = name === 'top_logprobs' && provider.capabilities.logprobs
+  const body = { model: 'm', ...BARE[endpoint], ...(asksLogprobs && { logprobs: true }), [name]: value }
   const at = server('a', { kind: provider.name, baseUrl: provider.defaultBaseUrl ?? 'http://a.test/v1' })
   try {
     const { body: text, dropped = [] } = provider.encode(
       call({ endpoint, body, stream: name === 'stream' }),
-      target('a', { server: at }),
+      target('a', { server: at, upstreamModel: MODELS[provider.name] ?? 'm' }),
       null,
     )
     return { value, body: JSON.parse(text ?? ''), dropped, refused: null }
@@ -106,7 +113,7 @@ describe.each([...PROVIDERS.values()].map(provider => [provider.name, provider] 
         expect(body).not.toHaveProperty(name)
         break
       case 'renamed':
-        expect(at(body, parameter.to ?? '')).toEqual(value)
+        expect(at(body, parameter.to ?? '') ?? at(body, `requests.0.${parameter.to}`)).toEqual(value)
         expect(body).not.toHaveProperty(name)
         break
       case 'passed':

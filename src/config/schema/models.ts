@@ -3,7 +3,7 @@ import { modelClasses } from './gateway.ts'
 import { hedgingOverrides, timeoutOverrides } from './resilience.ts'
 import { boolean, choice, httpUrl, identifier, integer, modelName, number, secret, text } from './scalars.ts'
 
-/** The dialects that are known by name; whether one is built is for the registry of providers to say. */
+/** The dialects, and `service` for what is only watched. */
 const knownKinds = [
   'openai',
   'openai_compatible',

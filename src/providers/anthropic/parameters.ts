@@ -2,8 +2,11 @@ import type { Parameter, Parameters } from '../parameters.ts'
 
 const passed: Parameter = { treatment: 'passed' }
 const dropped: Parameter = { treatment: 'dropped' }
-const refused: Parameter = { treatment: 'refused' }
 const ours: Parameter = { treatment: 'converted', note: 'read by the gateway' }
+
+function refused(note: string): Parameter {
+  return { treatment: 'refused', note }
+}
 
 function converted(note: string): Parameter {
   return { treatment: 'converted', note }
@@ -60,13 +63,13 @@ const CHAT: Readonly<Record<string, Parameter>> = {
   moderation: dropped,
   top_logprobs: dropped,
   function_call: dropped,
-  n: { treatment: 'refused', note: 'above 1' },
-  logprobs: refused,
-  logit_bias: refused,
-  modalities: { treatment: 'refused', note: 'other than text' },
-  audio: refused,
-  functions: refused,
-  web_search_options: refused,
+  n: refused('above 1'),
+  logprobs: refused('the API tells none'),
+  logit_bias: refused('the API takes none'),
+  modalities: refused('other than text'),
+  audio: refused('no spoken answers'),
+  functions: refused('use tools'),
+  web_search_options: refused('pass the tool for web search of the API in `tools`'),
 }
 
 export const parameters: Parameters = { chat: CHAT }

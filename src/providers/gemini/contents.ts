@@ -1,8 +1,8 @@
 import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import { toArguments } from '../ollama/messages.ts'
-import { refuse } from '../ollama/unsupported.ts'
 import { isMadeToolCallId } from '../openai_compatible/tool-calls.ts'
+import { refuse } from '../unsupported.ts'
 import { toGeminiPart } from './media.ts'
 import { signatureOf } from './signature.ts'
 

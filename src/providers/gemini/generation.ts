@@ -1,5 +1,5 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { refuse } from '../ollama/unsupported.ts'
+import { refuse } from '../unsupported.ts'
 import { GENERATION, isAsked } from './parameters.ts'
 import { toGeminiSchema } from './schema.ts'
 import { toThinkingConfig } from './thinking.ts'

@@ -1,6 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { refuse } from '../ollama/unsupported.ts'
+import { refuse } from '../unsupported.ts'
 
 /** Media types by the ending of a name, for addresses and files that come without one. */
 const TYPES: ReadonlyMap<string, string> = new Map([

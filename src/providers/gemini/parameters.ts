@@ -1,7 +1,7 @@
 import type { Call, Endpoint } from '#core/call.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { refuse } from '../ollama/unsupported.ts'
 import type { Parameter, Parameters } from '../parameters.ts'
+import { refuse } from '../unsupported.ts'
 
 /** OpenAI's parameters, and the common one beside them, by their names in `generationConfig`; the later one wins. */
 export const GENERATION: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 import { isObject, type JsonValue } from '#lib/json.ts'
-import { refuse } from '../ollama/unsupported.ts'
+import { refuse } from '../unsupported.ts'
 
 /** How a model is told how much to think: by level from Gemini 3 on, by a number of tokens for 2.5, not at all before. */
 export function thinkingKindOf(model: string): 'level' | 'budget' | 'none' {

@@ -1,5 +1,5 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { refuse } from '../ollama/unsupported.ts'
+import { refuse } from '../unsupported.ts'
 import { toGeminiSchema } from './schema.ts'
 
 /** Builds `tools` and `toolConfig`; nothing where there are no tools. */
