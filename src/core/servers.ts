@@ -1,3 +1,5 @@
+import type { CacheSettings } from './cache.ts'
+
 /** The clocks of a call, in milliseconds. */
 export interface Timeouts {
   readonly connect: number
@@ -89,6 +91,8 @@ export interface Model {
   readonly eligible: boolean
   /** `null` or absent: no call is sent twice. */
   readonly hedging?: HedgingSettings | null
+  /** Whether its answers may be stored and shared; they may when absent. */
+  readonly cache?: boolean
 }
 
 /** How failures are met; times in milliseconds. */
@@ -132,6 +136,8 @@ export interface Settings {
   readonly heartbeatMs: number
   readonly fullHeaders: boolean
   readonly bodyBytesMax: number
+  /** `null` while answers are not stored. */
+  readonly cache: CacheSettings | null
   /** For each class the ids of the servers that are preferred, best first. */
   readonly preferredServers: Readonly<Partial<Record<ModelClass, readonly string[]>>>
 }
@@ -251,4 +257,6 @@ export interface DeclaredModel {
   readonly hedging?: HedgingSettings | null
   /** `null` = the id of its first server. */
   readonly ownedBy: string | null
+  /** Whether its answers may be stored and shared; they may when absent. */
+  readonly cache?: boolean
 }

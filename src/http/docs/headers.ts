@@ -14,6 +14,12 @@ const HEADERS = {
   'x-citadel-model': text('The public name of the model that answered.', 'citadel-demo'),
   'x-citadel-server': text('The id of the server that answered.', 'gpu-1'),
   'x-citadel-attempts': count('How many attempts at servers this answer took.', 1),
+  'x-citadel-cache': text(
+    'What the cache did: `hit`, `miss`, `coalesced` with an equal call that was under way, or `bypass`. Absent while it is off.',
+    'hit',
+  ),
+  'cache-status': text('The same in the standard form of RFC 9211.', 'citadel; hit; ttl=3540'),
+  age: count('How old a stored answer is, in seconds.', 60),
   'idempotency-replayed': text(
     '`true` when this is the stored answer to an earlier request with the same idempotency key.',
     'true',
