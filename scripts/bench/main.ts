@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { measureCache } from './cache.ts'
 import { measureCost } from './cost.ts'
 import { startGenerator } from './generator.ts'
 import { describeMachine } from './machine.ts'
@@ -12,7 +13,7 @@ import { profileSubject } from './profile.ts'
 import type { Run } from './run.ts'
 import { availableSubjects, type Stoppable, type Subject, startSubject, startUpstream } from './subjects.ts'
 
-const scenarios = { cost: measureCost, streams: measureOpenStreams, overhead: measureOverhead }
+const scenarios = { cost: measureCost, streams: measureOpenStreams, overhead: measureOverhead, cache: measureCache }
 
 const usage = `bun run bench [--quick] [--only ${Object.keys(scenarios).join('|')}] [--without SUBJECT,…] [--profile]
   --quick     shorter and fewer rounds: a look, not a figure to quote
