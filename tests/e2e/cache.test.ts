@@ -187,6 +187,39 @@ describe('what is never stored', () => {
   })
 })
 
+describe('an answer that broke off and was recovered', () => {
+  const head = 'The first half of this answer is long enough that another server can go on from it'
+  const tail = ', and this is its end.'
+
+  /** The first server breaks off behind the head; says what the cache does with the next equal call. */
+  async function afterRecovery(next: Script, prefill: boolean) {
+    const [role = '', first = ''] = chatEvents('test-model', { deltas: [head, tail] })
+    await using broken = await startModelServer(sse([role, first, cut()]))
+    await using sound = await startModelServer(next)
+    const target = (server: string) => ({ server, model: 'test-model' })
+    const models = { chat: { targets: [target('a'), target('b')], capabilities: { prefill } } }
+    await using gateway = await startGateway(configOf([broken, sound], { ...on, models }))
+    const text = await (await gateway.chat({ stream: true })).text()
+    const again = await gateway.chat({ stream: true })
+    await again.text()
+    return { said: said(text), line: await gateway.logged({ outcome: 'recovered' }), status: statusOf(again) }
+  }
+
+  const statusOf = (response: Response) => response.headers.get('x-citadel-cache')
+
+  test('is stored when the other server said the same from the beginning', async () => {
+    const { said, status } = await afterRecovery(openAiScript({ deltas: [head, tail] }), false)
+
+    expect([said, status]).toEqual([head + tail, 'hit'])
+  })
+
+  test('is not stored when the other server was given its beginning', async () => {
+    const { said, status } = await afterRecovery(openAiScript({ deltas: [tail] }), true)
+
+    expect([said, status]).toEqual([head + tail, 'miss'])
+  })
+})
+
 describe('the directives of a request', () => {
   const control = (value: string) => ({ headers: { 'cache-control': value } })
 
