@@ -45,15 +45,18 @@ function questionOf({ call, text, record, snapshot, settings, cache, wishes }: A
   }
 }
 
-async function answer(deps: AnswersDeps, asked: Asked, question: Question, depart: Depart): Promise<Live> {
+function answer(deps: AnswersDeps, asked: Asked, question: Question, depart: Depart): Promise<Live> {
   const key = fingerprint(question)
   if (key === null) return pass(asked, depart)
+  const goOn = (stored: CachedAnswer | null): Promise<Live> => {
+    const live = stored === null ? null : give(deps, asked, stored)
+    if (live !== null) return Promise.resolve(live)
+    if (asked.cache.onlyStored) throw notStored()
+    return deps.flights.take(asked, key, depart, whole => keep(deps, asked, key, whole))
+  }
+  // What is in memory is there at once, and so is the knowledge that it is not.
   const found = asked.cache.read ? deps.store.get(key) : null
-  const stored = found instanceof Promise ? await found : found
-  const live = stored === null ? null : give(deps, asked, stored)
-  if (live !== null) return live
-  if (asked.cache.onlyStored) throw notStored()
-  return deps.flights.take(asked, key, depart, whole => keep(deps, asked, key, whole))
+  return found instanceof Promise ? found.then(goOn) : goOn(found)
 }
 
 function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live | null {
@@ -74,14 +77,14 @@ function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: W
   if (!isOwn(asked, whole) || record.prefilled || record.eventsSkipped > 0) return
   const captured = capture(whole.frames, call)
   if (captured === null) return
-  const [first = 0] = whole.moments
-  const said = whole.moments.filter((_, at) => whole.frames[at]?.kind !== 'usage')
-  const pace = said.map(moment => Math.round(moment - first))
-  void store.set(key, {
-    ...captured,
-    ...ownerOf(asked, whole),
-    pace,
-    storedAt: clock.time(),
-    ttlMs: settings.chatTtlMs,
-  })
+  const { model, target, tenant, key: owner } = ownerOf(asked, whole)
+  const [storedAt, ttlMs] = [clock.time(), settings.chatTtlMs]
+  void store.set(key, { ...captured, model, target, tenant, key: owner, pace: paceOf(whole), storedAt, ttlMs })
+}
+
+/** When each event of a stream came; the count is none of them. */
+function paceOf({ frames, moments }: Whole): readonly number[] {
+  const [first] = moments
+  if (first === undefined) return moments
+  return moments.filter((_, at) => frames[at]?.kind !== 'usage').map(moment => Math.round(moment - first))
 }

@@ -27,7 +27,7 @@ export interface Services {
   readonly journal: Journal
   readonly limiter: Limiter
   readonly idempotency: IdempotencyStore
-  readonly cache: Pick<CacheStore, 'clear'>
+  readonly cache: Pick<CacheStore, 'clear' | 'size'>
   readonly history: Pick<History, 'find'>
   readonly newId: (time: number) => string
   /** The edge's settings now; a request takes one and keeps it. */
