@@ -13,7 +13,9 @@ export const cacheClearRequest = z
       .string()
       .min(1)
       .optional()
-      .describe('Only answers to the key of this name; of callers without a key, to this address.'),
+      .describe(
+        'Only answers to the key of this name, or of this id when it was made at run time; to callers of this address when they have no key.',
+      ),
   })
   .meta({ id: 'CacheClearRequest', description: 'Which answers are meant; all of them when nothing is given.' })
 
