@@ -78,6 +78,7 @@ export function declarationOf(config: Config, env: Environment): Declaration {
     settings: declaration.settings,
     servers: [...declaration.servers, ...found, ...demos],
     models: declaration.models,
+    listsHoldMs: config.cache.ttl.models,
     discover: discover === true || (discover === 'auto' && empty),
     health: {
       intervalMs: balancer.health_check_interval,

@@ -1,4 +1,5 @@
 import type { AuthMode } from '#access/keys.ts'
+import { createTiers } from '#cache/tiers.ts'
 import type { Environment } from '#config/env.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
@@ -6,6 +7,7 @@ import { GatewayError } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Server } from '#core/servers.ts'
+import { createAnswers } from '#gateway/answers.ts'
 import { createDial } from '#gateway/dial.ts'
 import { rememberRequests } from '#gateway/explain.ts'
 import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
@@ -29,9 +31,12 @@ import type { Transport } from '#providers/transport.ts'
 import { createStates } from '#registry/states.ts'
 import { createLineups } from '#routing/lineup.ts'
 import { isAvailable, plan } from '#routing/plan.ts'
+import { createMemoryCache } from '#stores/memory-cache.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
+import { openRedis, type Redis } from '#stores/redis.ts'
+import { createRedisCache } from '#stores/redis-cache.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
@@ -115,6 +120,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const stateDeps = { clock, journal, env, newId, config: () => current }
   const database = composeDatabase(stateDeps)
   const keys = composeKeys(database, stateDeps)
+  const memoryCache = createMemoryCache({ clock, bytesMax: config.cache.max_memory })
+  const redis = openRedisOf(config, clock)
+  const redisCache = redis === null ? null : createRedisCache({ redis, clock, onClear: memoryCache.clear })
+  const cache = redisCache === null ? memoryCache : createTiers(memoryCache, redisCache)
   const log = createLog({
     write: overrides.write ?? (() => {}),
     clock,
@@ -158,6 +167,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     queueDepth: queue.depth,
     retriesLeft: budget.remaining,
     overload: () => overloadOf(pressure()),
+    cacheSize: cache.size,
   })
   const stats = createStats()
   subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history), stats.subscriber)
@@ -172,6 +182,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     journal,
     snapshot: fleet.current,
     plan: (call, snapshot, wishes) => plan(call, snapshot, states, { clock, random, lineups }, wishes),
+    answers: createAnswers({ store: cache, clock }),
     attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
     router: (maxAttempts, wait) =>
       failover({ ...policies, slots: queue.slotsFor(wait), retry: settings().retry, maxAttempts }),
@@ -186,6 +197,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     journal,
     limiter,
     idempotency,
+    cache,
     history,
     newId,
     edge: () => edge,
@@ -195,6 +207,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     },
     run,
     passedHeaders: PASSED_HEADERS,
+    caches: () => settings().cache !== null,
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
     process: processView(clock),
@@ -247,9 +260,15 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       fleet.stop()
       sockets.close()
       await database?.close()
+      redisCache?.close()
+      redis?.close()
       log.close()
     },
   }
+}
+
+function openRedisOf({ redis }: Config, clock: Clock): Redis | null {
+  return redis.url === null ? null : openRedis({ urls: redis.url, timeoutMs: redis.timeout, clock })
 }
 
 /** What the process may use, in bytes. */

@@ -27,6 +27,7 @@ export function startGenerator(): Generator {
         model: benchModel,
         key: benchKey,
         promptBytes: 500,
+        same: false,
         warmSeconds: 0.15,
         rampMs: 0,
         ...options,

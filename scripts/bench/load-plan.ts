@@ -8,6 +8,8 @@ export interface LoadPlan {
   readonly model: string
   readonly key: string
   readonly promptBytes: number
+  /** Whether all requests ask the same; otherwise each prompt is its own. */
+  readonly same: boolean
   readonly warmSeconds: number
   readonly seconds: number
   /** Time over which the clients begin, so that they do not go in step. */
@@ -67,7 +69,7 @@ export function createRequest(plan: LoadPlan, streamed: boolean): { next(): Uint
   const at = bytes.indexOf(`"${slot}`) + 1
   return {
     next: () => {
-      bytes.write(String(requestNumber()).padStart(slot.length, '0'), at, 'latin1')
+      if (!plan.same) bytes.write(String(requestNumber()).padStart(slot.length, '0'), at, 'latin1')
       return bytes
     },
   }

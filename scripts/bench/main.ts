@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { measureCache } from './cache.ts'
 import { measureCost } from './cost.ts'
 import { startGenerator } from './generator.ts'
 import { describeMachine } from './machine.ts'
@@ -18,6 +19,7 @@ const scenarios = {
   streams: measureOpenStreams,
   overhead: measureOverhead,
   translate: measureTranslation,
+  cache: measureCache,
 }
 
 const usage = `bun run bench [--quick] [--only ${Object.keys(scenarios).join('|')}] [--without SUBJECT,…] [--profile]

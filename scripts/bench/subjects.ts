@@ -81,6 +81,8 @@ export interface Variant {
   readonly runtimeArguments?: readonly string[]
   /** Also what is off by default: the answer cache. */
   readonly everything?: boolean
+  /** The address of a Redis that keeps all stored answers, none of which fit into memory. */
+  readonly redisUrl?: string
 }
 
 const starters = { bare: startBare, gateway: startGateway, nginx: startNginx }
@@ -93,9 +95,11 @@ function startBare(port: number, { folder, upstreamPort }: Bench, { runtimeArgum
   })
 }
 
-function startGateway(port: number, bench: Bench, { runtimeArguments = [], everything = false }: Variant): Running {
-  const config = join(bench.folder, 'gateway.yaml')
-  writeFileSync(config, JSON.stringify(gatewayConfig(bench, everything), null, 2))
+function startGateway(port: number, bench: Bench, variant: Variant): Running {
+  const { runtimeArguments = [] } = variant
+  // A file of its own: a gateway that runs reads its file again when it changes.
+  const config = join(bench.folder, `gateway-${port}.yaml`)
+  writeFileSync(config, JSON.stringify(gatewayConfig(bench, variant), null, 2))
   const command = [process.execPath, ...runtimeArguments, 'src/cli/main.ts', 'start', '--config', config]
   return start([...command, '--port', String(port)], {
     cwd: root,
@@ -104,7 +108,7 @@ function startGateway(port: number, bench: Bench, { runtimeArguments = [], every
 }
 
 /** Authentication, limits, metrics, log and accounts are on, as in service; the limits are never met. */
-function gatewayConfig({ folder, upstreamPort }: Bench, everything: boolean): object {
+function gatewayConfig({ folder, upstreamPort }: Bench, { everything = false, redisUrl }: Variant): object {
   const plenty = { requests_per_minute: 1_000_000_000, burst: 1_000_000_000, concurrent_requests: 100_000 }
   const data = join(folder, 'data')
   mkdirSync(data, { recursive: true })
@@ -112,7 +116,8 @@ function gatewayConfig({ folder, upstreamPort }: Bench, everything: boolean): ob
     service: { host: '127.0.0.1', data_dir: data, drain_delay: 0, drain_timeout: 1 },
     auth: { mode: 'required', keys: [{ name: 'bench', key: benchKey, limits: plenty }] },
     limits: { enabled: true, global: plenty, per_client: plenty },
-    cache: { enabled: everything, max_memory: '64MB' },
+    cache: { enabled: everything, max_memory: redisUrl === undefined ? '64MB' : 1 },
+    ...(redisUrl !== undefined && { redis: { url: redisUrl } }),
     servers: [{ id: 'bench', kind: 'openai_compatible', base_url: `http://127.0.0.1:${upstreamPort}/v1` }],
     models: {
       [benchModel]: {

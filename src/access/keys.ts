@@ -20,6 +20,8 @@ export interface KeyDeclaration {
   readonly limits: { readonly requests_per_minute: number; readonly burst?: number | null }
   /** The best place in a queue that it may ask for; the usual one when absent. */
   readonly max_priority?: Priority
+  /** Whether its answers may be stored and shared; they may when absent. */
+  readonly cache?: boolean
   /** Epoch milliseconds; `null` = never. */
   readonly expires: number | null
 }
@@ -194,6 +196,7 @@ export function toCaller(declared: Omit<KeyDeclaration, 'key'>): Caller {
     requestsPerMinute: declared.limits.requests_per_minute || null,
     burst: declared.limits.burst,
     maxPriority: declared.max_priority,
+    cache: declared.cache,
     expiresAt: declared.expires,
   }
 }

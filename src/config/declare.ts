@@ -106,6 +106,7 @@ function toModel(
     weight: model.weight,
     hedging: toHedging(withOverrides(config.hedging, model.hedging)),
     ownedBy: null,
+    cache: model.cache,
   }
 }
 
@@ -138,7 +139,20 @@ function toSettings(config: Config): Settings {
     heartbeatMs: config.streams.heartbeat,
     fullHeaders: gateway.headers === 'full',
     bodyBytesMax: config.service.max_body,
+    cache: toCacheSettings(config),
     preferredServers: Object.fromEntries(preferred),
+  }
+}
+
+function toCacheSettings({ cache }: Config): Settings['cache'] {
+  if (!cache.enabled) return null
+  return {
+    chatTtlMs: cache.ttl.chat,
+    embeddingsTtlMs: cache.ttl.embeddings,
+    onlyDeterministic: cache.only_deterministic,
+    scope: cache.scope,
+    coalesce: cache.coalesce,
+    keepPace: cache.keep_pace,
   }
 }
 

@@ -11,6 +11,7 @@ const settledAtStart = [
   'service.keep_alive',
   'service.drain_delay',
   'service.drain_timeout',
+  'cache.max_memory',
   'database',
   'redis',
   'vectors',

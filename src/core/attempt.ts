@@ -52,6 +52,8 @@ export interface Live {
   next(): Promise<readonly Frame[]>
   /** Stops the work upstream and frees its place; safe to call at any time, any number of times. */
   close(): void
+  /** Where several read the same frames: their bytes as they are written, which the first of them fills in. */
+  readonly encoded?: WeakMap<readonly Frame[], Uint8Array> | undefined
 }
 
 /** What a failed attempt had delivered, for the one that goes on from there. */

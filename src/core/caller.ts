@@ -23,6 +23,8 @@ export interface Caller {
   readonly burst?: number | null
   /** The best place in a queue that it may ask for; the usual one when absent. */
   readonly maxPriority?: Priority
+  /** Whether its answers may be stored and shared; they may when absent. */
+  readonly cache?: boolean
   /** Epoch milliseconds; `null` = never. */
   readonly expiresAt: number | null
   /** Whether its key is one that was made at run time, and so may be revoked at any time. */

@@ -1,9 +1,10 @@
 import type { AttemptEntry, Plan } from './attempt.ts'
+import type { CacheNote } from './cache.ts'
 import type { Code, GatewayError } from './errors.ts'
 import type { Usage } from './usage.ts'
 
 /** How a request ended, for accounting. */
-export type Outcome = 'ok' | 'recovered' | 'denied' | 'cancelled' | 'failed' | 'interrupted'
+export type Outcome = 'ok' | 'recovered' | 'hit' | 'coalesced' | 'denied' | 'cancelled' | 'failed' | 'interrupted'
 
 /** Everything that is known of one request: written by the steps, read once when it is settled.
  *
@@ -39,8 +40,13 @@ export interface RequestRecord {
   plan: Plan | null
   readonly attempts: AttemptEntry[]
   usage: Usage | null
-  /** Whether the answer broke off and went on from another attempt. */
+  /** Whether the answer broke off and went on from another attempt, and whether that one was given its beginning. */
   recovered: boolean
+  prefilled: boolean
+  /** What the cache did; `null` while it is off. */
+  cache: CacheNote | null
+  /** Tokens that were answered without asking a server for them. */
+  savedTokens: number
   /** Milliseconds spent waiting for places at servers, over all attempts. */
   queueMs: number
   /** Monotonic milliseconds of each moment; 0 = not reached. */
@@ -88,6 +94,9 @@ export function createRecord(start: {
     attempts: [],
     usage: null,
     recovered: false,
+    prefilled: false,
+    cache: null,
+    savedTokens: 0,
     queueMs: 0,
     dialledAt: 0,
     firstTokenAt: 0,

@@ -1,3 +1,5 @@
+import type { CacheSettings } from './cache.ts'
+
 /** The clocks of a call, in milliseconds. */
 export interface Timeouts {
   readonly connect: number
@@ -114,6 +116,8 @@ export interface Model {
   readonly eligible: boolean
   /** `null` or absent: no call is sent twice. */
   readonly hedging?: HedgingSettings | null
+  /** Whether its answers may be stored and shared; they may when absent. */
+  readonly cache?: boolean
 }
 
 /** How failures are met; times in milliseconds. */
@@ -157,6 +161,8 @@ export interface Settings {
   readonly heartbeatMs: number
   readonly fullHeaders: boolean
   readonly bodyBytesMax: number
+  /** `null` while answers are not stored. */
+  readonly cache: CacheSettings | null
   /** For each class the ids of the servers that are preferred, best first. */
   readonly preferredServers: Readonly<Partial<Record<ModelClass, readonly string[]>>>
 }
@@ -280,4 +286,6 @@ export interface DeclaredModel {
   readonly hedging?: HedgingSettings | null
   /** `null` = the id of its first server. */
   readonly ownedBy: string | null
+  /** Whether its answers may be stored and shared; they may when absent. */
+  readonly cache?: boolean
 }

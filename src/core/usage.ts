@@ -33,3 +33,8 @@ const CHARACTERS_PER_TOKEN = 3.6
 export function estimateTokens(characters: number): number {
   return Math.ceil(characters / CHARACTERS_PER_TOKEN)
 }
+
+/** All tokens of a prompt, however it was read; 0 where nothing was counted. */
+export function inputTokens(usage: Usage | null): number {
+  return usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite
+}

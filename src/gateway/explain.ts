@@ -62,6 +62,8 @@ export function explainRequest(record: RequestRecord, running: boolean, clock: C
       reasoning: usage.reasoning,
       estimated: usage.estimated,
     },
+    cache: record.cache?.status ?? null,
+    saved_tokens: record.savedTokens,
     content_chars: record.contentChars,
     events_skipped: record.eventsSkipped,
   }

@@ -2,6 +2,7 @@ import type { Live } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
 import type { Scope } from '#core/scope.ts'
+import { SharedLog, type Sharing } from './shared-log.ts'
 
 /** The upstream work of one call. It belongs to nobody: requests subscribe to it, and it ends with the last of them. */
 export interface Flight {
@@ -10,6 +11,8 @@ export interface Flight {
    *
    * @throws GatewayError what ended the work, or the subscriber's own scope. */
   join(scope: Scope): Promise<Live>
+  /** Whether who joins now still gets everything from the beginning. */
+  readonly open: boolean
 }
 
 interface Subscriber {
@@ -24,12 +27,19 @@ const NOBODY_LEFT = new GatewayError('client_closed_request', 'The client closed
 /** Starts the work at once.
  *
  * @param scope The flight's own: cancelled when the last subscriber has left, closed when the work is over.
- * @param plain Whether the first frames are the whole answer. */
-export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope, plain = false): Flight {
+ * @param plain Whether the first frames are the whole answer.
+ * @param sharing How others may join; without it nothing is kept that nobody waits for. */
+export function startFlight(
+  work: (scope: Scope) => Promise<Live>,
+  scope: Scope,
+  plain = false,
+  sharing: Sharing | null = null,
+): Flight {
   const subscribers = new Set<Subscriber>()
+  const shared = sharing === null ? null : new SharedLog(sharing)
   const source = work(scope)
   // A flight whose subscribers have all left may still fail; nobody is there to hear it.
-  source.catch(ignore)
+  source.catch(shared === null ? ignore : fail)
   const log: (readonly Frame[])[] = []
   let trimmed = 0
   let pulling: Promise<void> | null = null
@@ -38,13 +48,24 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
   function leave(subscriber: Subscriber, cause = NOBODY_LEFT): void {
     if (!subscribers.delete(subscriber) || subscribers.size > 0 || over) return
     over = true
+    shared?.end(null)
     scope.cancel(cause)
+    source.then(live => live.close(), ignore)
+  }
+
+  /** The work of a shared flight failed: all who listen hear of it, and nobody joins any more. */
+  function fail(thrown: unknown): void {
+    shared?.fail(thrown)
+    if (over) return
+    over = true
+    scope.close()
     source.then(live => live.close(), ignore)
   }
 
   function finish(live: Live): void {
     if (over) return
     over = true
+    shared?.end(live)
     scope.close()
     live.close()
   }
@@ -53,8 +74,12 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
   async function pull(live: Live): Promise<void> {
     try {
       const frames = await live.next()
-      log.push(frames)
+      if (shared === null) log.push(frames)
+      else shared.add(frames)
       if (plain || frames.length === 0) finish(live)
+    } catch (thrown) {
+      if (shared !== null) fail(thrown)
+      throw thrown
     } finally {
       pulling = null
     }
@@ -78,6 +103,30 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
     return frames
   }
 
+  /** The same where others listen too: the work does not end with one who leaves, so nobody waits for it longer than
+   * he may. */
+  async function nextShared(
+    from: SharedLog,
+    subscriber: Subscriber,
+    live: Live,
+    own: Scope,
+  ): Promise<readonly Frame[]> {
+    let frames = from.at(subscriber.taken)
+    while (frames === null) {
+      pulling ??= pull(live)
+      const patient = own.endsAt === Infinity && (!plain || subscribers.size === 1)
+      try {
+        await (patient ? pulling : abandonable(pulling, own))
+      } catch (thrown) {
+        throw own.ended ?? thrown
+      }
+      if (own.ended !== null) throw own.ended
+      frames = from.at(subscriber.taken)
+    }
+    if (frames.length > 0) subscriber.taken++
+    return frames
+  }
+
   /** Forgets what every subscriber has taken. */
   function trim(): void {
     if (subscribers.size === 1 && log.length === 1) {
@@ -94,6 +143,9 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
   }
 
   return {
+    get open() {
+      return shared?.open ?? false
+    },
     async join(own) {
       const subscriber: Subscriber = { taken: trimmed }
       subscribers.add(subscriber)
@@ -106,7 +158,10 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
         // A client that has left may be forgotten until the answer comes; one whose time is over wants to hear it.
         const live = await (own.endsAt === Infinity ? source : abandonable(source, own))
         if (own.ended !== null) throw own.ended
-        return { target: live.target, model: live.model, next: () => next(subscriber, live, own), close }
+        const { target, model } = live
+        if (shared === null) return { target, model, next: () => next(subscriber, live, own), close }
+        const encoded = plain || subscribers.size === 1 ? undefined : shared.encoded
+        return { target, model, next: () => nextShared(shared, subscriber, live, own), close, encoded }
       } catch (thrown) {
         close()
         throw own.ended ?? thrown

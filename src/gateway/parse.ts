@@ -21,6 +21,7 @@ const COMMON: readonly Check[] = [
   optional('top_p', isNumber, 'must be a number'),
   optional('tools', Array.isArray, 'must be an array'),
   optional('encoding_format', value => value === 'float' || value === 'base64', 'must be "float" or "base64"'),
+  optional('cache', value => typeof value === 'boolean', 'must be true or false'),
   optional('fallbacks', isNames, 'must be an array of model names'),
 ]
 

@@ -1,4 +1,5 @@
 import type { Attempt, Live, Plan, Router } from '#core/attempt.ts'
+import type { CacheWishes } from '#core/cache.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
@@ -10,12 +11,14 @@ import { createScope, type Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/servers.ts'
 import { type PrefillOffer, withPrefill } from '#policies/prefill.ts'
 import { recover } from '#policies/recover.ts'
+import type { Answers } from './answers.ts'
 import { type Flight, startFlight } from './flight.ts'
 import { parseCall } from './parse.ts'
 import type { Wait } from './queue.ts'
 import { watchRecovery } from './recovery.ts'
 import { renderPlain, renderStream } from './render.ts'
 import { settleCall } from './settle.ts'
+import type { Sharing } from './shared-log.ts'
 
 /** A model call as it comes from the edge: read, but not yet looked at. */
 export interface ModelRequest {
@@ -27,6 +30,8 @@ export interface ModelRequest {
   readonly wishes: Wishes
   /** The caller's headers that some dialect passes on. */
   readonly headers?: Call['headers']
+  /** What it wants of the cache; `null` while that is off. */
+  readonly cache: CacheWishes | null
   /** Called once when a streamed answer is over; a plain one is over when the pipeline returns. */
   readonly onStreamEnd: () => void
 }
@@ -53,12 +58,14 @@ export interface PipelineDeps {
   readonly snapshot: () => Snapshot
   readonly plan: (call: Call, snapshot: Snapshot, wishes: Wishes) => Plan
   readonly attempt: (record: RequestRecord) => Attempt
+  /** Read while the cache is on. */
+  readonly answers: Answers
   readonly router: (maxAttempts: number, wait: Wait) => Router
 }
 
 /** Creates the way of a model call, top to bottom:
  *
- * parse → resolve model and plan → join Flight (slots ⇄ attempts → stream) → render → settle */
+ * parse → cache → resolve model and plan → join Flight (slots ⇄ attempts → stream) → render → settle */
 export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => Promise<Answer> {
   return async request => {
     const { record, scope, wishes } = request
@@ -78,10 +85,9 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
     })
     try {
       const snapshot = deps.snapshot()
-      const plan = deps.plan(call, snapshot, request.wishes)
-      record.plan = plan
-      record.model = plan.model.name
-      const live = await takeOff(deps, snapshot, { ...request, call, plan }).join(own)
+      const live = await (request.cache === null
+        ? takeOff(deps, snapshot, request, call).join(own)
+        : lookUp(deps, snapshot, { ...request, scope: own }, call))
       return await render(deps, snapshot, { ...request, scope: own, call, live, settle })
     } catch (thrown) {
       const error = own.ended ?? toGatewayError(thrown)
@@ -107,12 +113,26 @@ function waitOf({ caller, priority }: Call, record: RequestRecord): Wait {
   }
 }
 
+/** Looks for an answer that is there or under way before it takes off. */
+function lookUp(deps: PipelineDeps, snapshot: Snapshot, request: ModelRequest, call: Call): Promise<Live> {
+  const { cache } = request
+  const { cache: settings } = snapshot.settings
+  if (cache === null || settings === null) return takeOff(deps, snapshot, request, call).join(request.scope)
+  return deps.answers({ ...request, call, cache, snapshot, settings }, (own, sharing) =>
+    takeOff(deps, snapshot, request, own, sharing),
+  )
+}
+
 function takeOff(
   deps: PipelineDeps,
   snapshot: Snapshot,
-  from: ModelRequest & { readonly call: Call; readonly plan: Plan },
+  { record, wishes }: ModelRequest,
+  call: Call,
+  sharing: Sharing | null = null,
 ): Flight {
-  const { call, plan, record, wishes } = from
+  const plan = deps.plan(call, snapshot, wishes)
+  record.plan = plan
+  record.model = plan.model.name
   const [first] = plan.candidates
   const scope = createScope(deps.clock, { within: first?.target.timeouts.total, code: 'deadline_exceeded' })
   const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
@@ -140,7 +160,7 @@ function takeOff(
       ? recover(attempts, { call, scope: own, offer }, watchRecovery(deps, record, call))
       : attempts.next()
   }
-  return startFlight(start, scope, !call.stream)
+  return startFlight(start, scope, !call.stream, sharing)
 }
 
 async function render(

@@ -23,6 +23,7 @@ export function watchRecovery(
     },
     onRecovered(how) {
       record.recovered = true
+      if (how === 'prefill') record.prefilled = true
       deps.journal.note({ type: 'stream-recovered', how })
     },
   }

@@ -74,12 +74,24 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
     return text
   }
 
-  /** The next text to write; `null` when the answer is over. */
-  async function read(): Promise<string | null> {
+  /** What is written first by one of many who read the same is the same for all of them. */
+  function takeShared(frames: readonly Frame[], shared: WeakMap<readonly Frame[], Uint8Array>): Uint8Array {
+    const known = shared.get(frames)
+    if (known === undefined) {
+      const bytes = encoder.encode(take(frames))
+      shared.set(frames, bytes)
+      return bytes
+    }
+    for (const frame of frames) if (frame.kind !== 'error') countFrame(record, frame, clock)
+    return known
+  }
+
+  /** What to write next; `null` when the answer is over. */
+  async function read(): Promise<string | Uint8Array | null> {
     try {
       for (let frames = await live.next(); frames.length > 0; frames = await live.next()) {
-        const text = take(frames)
-        if (text !== '') return text
+        const text = live.encoded === undefined ? take(frames) : takeShared(frames, live.encoded)
+        if (text.length > 0) return text
       }
       return null
     } catch (thrown) {
@@ -106,7 +118,7 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
         const text = await read()
         pulse.rest()
         if (ended) return
-        controller.enqueue(encoder.encode(text ?? DONE))
+        controller.enqueue(typeof text === 'object' && text !== null ? text : encoder.encode(text ?? DONE))
         if (text !== null) return
         end(null)
         controller.close()

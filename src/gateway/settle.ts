@@ -3,7 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import { contentLength, type DataFrame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { estimateTokens, promptLength, type Usage } from '#core/usage.ts'
+import { estimateTokens, inputTokens, promptLength, type Usage } from '#core/usage.ts'
 
 /** Writes into the record what one frame of the answer says. */
 export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock): void {
@@ -17,12 +17,15 @@ export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock
 /** Completes the record of a model call when it is over: how it ended, and what it used. */
 export function settleCall(record: RequestRecord, call: Call, error: GatewayError | null, clock: Clock): void {
   record.answeredAt = clock.now()
-  if (error === null) record.outcome = record.recovered ? 'recovered' : 'ok'
+  const free = freeOutcome(record)
+  if (error === null) record.outcome = free ?? (record.recovered ? 'recovered' : 'ok')
   else {
     record.code = error.code
     record.error = error
     if (error.code === 'client_closed_request') record.outcome = 'cancelled'
-    else record.outcome = record.contentFrames > 0 ? 'interrupted' : record.attempts.length > 0 ? 'failed' : 'denied'
+    else
+      record.outcome =
+        record.contentFrames > 0 ? 'interrupted' : record.attempts.length > 0 || free !== null ? 'failed' : 'denied'
     // Whoever leaves does not wait for the attempts that were under way to say how they ended.
     for (const attempt of record.attempts) {
       if (attempt.result !== null) continue
@@ -31,10 +34,19 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
     }
   }
   for (const attempt of record.attempts) if (attempt.result === 'lost') attempt.usage = estimateUsage(call, 0)
+  if (free !== null) {
+    if (record.usage !== null) record.savedTokens += inputTokens(record.usage) + record.usage.output
+    return
+  }
   const answered =
     error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && record.dialledAt > 0)
   if (record.usage !== null || !answered) return
   record.usage = estimateUsage(call, record.contentChars)
+}
+
+/** How a call ends that nobody pays for, because no server was asked for its own sake; `null` for every other. */
+function freeOutcome({ cache }: RequestRecord): 'hit' | 'coalesced' | null {
+  return cache !== null && (cache.status === 'hit' || cache.status === 'coalesced') ? cache.status : null
 }
 
 /** What a call has used when no server says so: the prompt, and so many characters of an answer. */

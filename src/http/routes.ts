@@ -1,5 +1,6 @@
 import type { Access } from './edge.ts'
 import type { Handler } from './exchange.ts'
+import { clearCache } from './routes/cache.ts'
 import { docsPage, openapiDocument, root, schemaDocument } from './routes/documentation.ts'
 import { health, healthDetailed, livez, modelsStatus, providers, readyz } from './routes/health.ts'
 import { createKey, listKeys, revokeKey, rotateKey, showKey, updateKey } from './routes/keys.ts'
@@ -92,6 +93,13 @@ export function createRoutes(services: Services): readonly Route[] {
     },
     { method: 'GET', path: '/livez', access: 'anyone', operation: 'getLiveness', handler: livez() },
     { method: 'GET', path: '/readyz', access: 'anyone', operation: 'getReadiness', handler: readyz(services) },
+    {
+      method: 'POST',
+      path: '/management/cache/clear',
+      access: 'operator',
+      operation: 'clearCache',
+      handler: clearCache(services),
+    },
     { method: 'GET', path: '/metrics', access: 'observer', operation: 'getMetrics', handler: metricsText(services) },
     { method: 'GET', path: '/v1/metrics', access: 'observer', operation: 'getMetrics', handler: metricsText(services) },
     {

@@ -1,3 +1,4 @@
+import type { CacheStore } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { History } from '#core/history.ts'
@@ -27,6 +28,7 @@ export interface Services {
   readonly journal: Journal
   readonly limiter: Limiter
   readonly idempotency: IdempotencyStore
+  readonly cache: Pick<CacheStore, 'clear' | 'size'>
   readonly history: Pick<History, 'find'>
   readonly newId: (time: number) => string
   /** The edge's settings now; a request takes one and keeps it. */
@@ -36,6 +38,8 @@ export interface Services {
   readonly run: (request: ModelRequest) => Promise<Answer>
   /** Names of the callers' headers that are passed on to model servers. */
   readonly passedHeaders: readonly string[]
+  /** Whether answers are stored and shared. */
+  readonly caches: () => boolean
   readonly fleet: () => FleetView
   readonly metrics: { render(): Promise<string>; readonly contentType: string }
   readonly process: ProcessView

@@ -23,6 +23,8 @@ export interface Declaration {
   readonly models: readonly DeclaredModel[]
   /** Whether servers on this machine are looked for. */
   readonly discover: boolean
+  /** How long a server's list of models holds at most, in milliseconds. */
+  readonly listsHoldMs: number
 }
 
 export interface FleetOptions {
@@ -70,8 +72,12 @@ export interface Fleet {
 export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   const { discovery, journal, watchedOnly = new Set() } = options
   const prober = createProber(options)
-  const listing = createListing({ ...options, onChange: relist })
   let declaration = first
+  const listing = createListing({
+    ...options,
+    longestMs: () => declaration.listsHoldMs,
+    onChange: relist,
+  })
   let found: readonly Server[] = []
   let version = 0
   let running = false

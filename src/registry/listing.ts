@@ -7,6 +7,8 @@ export interface ListingOptions {
    *
    * @throws when it does not say. */
   readonly list: (server: Server) => Promise<readonly ListedModel[]>
+  /** The longest time after which a server is asked again, in milliseconds. */
+  readonly longestMs: () => number
   /** Called when what is known has changed. */
   readonly onChange: (server: Server) => void
 }
@@ -23,14 +25,13 @@ export interface Listing {
   stop(): void
 }
 
-/** How soon a server is asked again that never answered, one that changed or failed, and one that never changes. */
+/** How soon a server is asked again that never answered, and one that changed or failed. */
 const EAGER_MS = 5000
 const USUAL_MS = 30_000
-const RARE_MS = 5 * 60_000
 /** A name that is longer, or has control characters, is no model's. */
 const NAME = /^[^\p{Cc}]{1,256}$/u
 
-/** Creates the listing. A list that stays the same is asked for less and less often, from 30 seconds to 5 minutes. */
+/** Creates the listing. A list that stays the same is asked for less and less often, from 30 seconds on. */
 export function createListing(options: ListingOptions): Listing {
   const { clock } = options
   const known = new Map<string, readonly ListedModel[]>()
@@ -49,8 +50,9 @@ export function createListing(options: ListingOptions): Listing {
         known.set(server.id, models)
         quietMs = USUAL_MS
         options.onChange(server)
-      } else if (models !== null) quietMs = Math.min(quietMs * 2, RARE_MS)
-      const wait = models !== null ? quietMs : before === undefined && !patient ? EAGER_MS : USUAL_MS
+      } else if (models !== null) quietMs = Math.min(quietMs * 2, options.longestMs())
+      const unknown = before === undefined && !patient
+      const wait = models !== null ? Math.min(quietMs, options.longestMs()) : unknown ? EAGER_MS : USUAL_MS
       entry.stop = clock.after(wait, () => void turn())
     }
 

@@ -120,6 +120,7 @@ function declaredModel(
     created: 0,
     eligible: isEligible(all, namedOnly),
     hedging: declared.hedging,
+    cache: declared.cache,
   }
 }
 

@@ -1,4 +1,5 @@
 import type { AttemptEntry } from '#core/attempt.ts'
+import type { CacheNote } from '#core/cache.ts'
 import { ERRORS } from '#core/errors.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Snapshot } from '#core/servers.ts'
@@ -61,17 +62,26 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     if (answering !== undefined && record.answeredAt > 0) {
       family.upstream.observe((record.answeredAt - answering.startedAt) / 1000, server, model)
     }
-    if (record.stream && record.firstTokenAt > 0) {
+    if (record.stream && record.firstTokenAt > 0 && record.cache?.status !== 'hit') {
       family.firstToken.observe((record.firstTokenAt - record.startedNow) / 1000, server, model)
       const steps = record.contentFrames - 1
       if (steps > 0) family.interToken.observe((record.answeredAt - record.firstTokenAt) / 1000 / steps)
     }
+    if (record.cache !== null) settledCache(record, record.cache, model)
     const { usage } = record
-    if (usage === null) return
+    // What came from the cache was counted when a server said it.
+    if (usage === null || record.cache?.status === 'hit' || record.cache?.status === 'coalesced') return
     if (usage.input > 0) family.tokens.add(usage.input, server, model, labels.inputTokens)
     if (usage.output > 0) family.tokens.add(usage.output, server, model, labels.outputTokens)
     if (usage.cacheRead > 0) family.tokens.add(usage.cacheRead, server, model, labels.cacheReadTokens)
     if (usage.cacheWrite > 0) family.tokens.add(usage.cacheWrite, server, model, labels.cacheWriteTokens)
+  }
+
+  function settledCache({ savedTokens }: RequestRecord, { status }: CacheNote, model: number): void {
+    if (status === 'hit') family.hits.add(1)
+    else if (status === 'miss') family.misses.add(1)
+    else if (status === 'coalesced') family.coalesced.add(1)
+    if (savedTokens > 0) family.saved.add(savedTokens, model)
   }
 
   return { metrics: Object.values(family), settled }
@@ -144,6 +154,10 @@ function createFamilies(labels: ReturnType<typeof createLabels>, seriesMax: numb
       INTER_TOKEN_SECONDS,
     ),
     tokens: createCounter(define('gateway_tokens_total', 'Tokens, as disjoint types.', server, model, type)),
+    hits: createCounter(define('cache_hits_total', 'Model calls answered from the cache.')),
+    misses: createCounter(define('cache_misses_total', 'Model calls that the cache had no answer to.')),
+    coalesced: createCounter(define('gateway_coalesced_total', 'Model calls that shared the answer to another one.')),
+    saved: createCounter(define('gateway_saved_tokens_total', 'Tokens answered without asking a server.', model)),
     skipped: createCounter(define('gateway_events_skipped_total', 'Upstream events that could not be read.')),
   }
 }

@@ -5,6 +5,8 @@ import type { Outcome, RequestRecord } from '#core/record.ts'
 export interface TenantStats {
   readonly requests: Readonly<Record<'total' | Outcome, number>>
   readonly tokens: Readonly<Record<'input' | 'cache_read' | 'cache_write' | 'output' | 'reasoning', number>>
+  /** `hit_ratio` is the share of the calls that the cache looked at for which no server was asked. */
+  readonly cache: Readonly<Record<'hits' | 'coalesced' | 'misses' | 'hit_ratio' | 'saved_tokens', number>>
 }
 
 /** Sums of each tenant. */
@@ -29,7 +31,13 @@ export function createStats(): Stats {
     }
     sums.requests.total++
     sums.requests[record.outcome]++
-    if (record.usage === null) return
+    sums.cache.saved_tokens += record.savedTokens
+    const { cache } = record
+    if (cache?.status === 'miss') sums.cache.misses++
+    else if (cache?.status === 'coalesced') sums.cache.coalesced++
+    else if (cache?.status === 'hit') sums.cache.hits++
+    // What came from the cache was counted when a server said it.
+    if (record.usage === null || cache?.status === 'hit' || cache?.status === 'coalesced') return
     sums.tokens.input += record.usage.input
     sums.tokens.cache_read += record.usage.cacheRead
     sums.tokens.cache_write += record.usage.cacheWrite
@@ -41,13 +49,29 @@ export function createStats(): Stats {
     subscriber(fact) {
       if (fact.type === 'request-settled' && fact.record.tenant !== null) count(fact.record, fact.record.tenant)
     },
-    of: tenant => tenants.get(tenant) ?? nothing(),
+    of(tenant) {
+      const sums = tenants.get(tenant) ?? nothing()
+      const { hits, coalesced, misses } = sums.cache
+      const hit_ratio = (hits + coalesced) / Math.max(1, hits + coalesced + misses)
+      return { ...sums, cache: { ...sums.cache, hit_ratio } }
+    },
   }
 }
 
 function nothing() {
   return {
-    requests: { total: 0, ok: 0, recovered: 0, denied: 0, cancelled: 0, failed: 0, interrupted: 0 },
+    requests: {
+      total: 0,
+      ok: 0,
+      recovered: 0,
+      hit: 0,
+      coalesced: 0,
+      denied: 0,
+      cancelled: 0,
+      failed: 0,
+      interrupted: 0,
+    },
     tokens: { input: 0, cache_read: 0, cache_write: 0, output: 0, reasoning: 0 },
+    cache: { hits: 0, coalesced: 0, misses: 0, saved_tokens: 0 },
   }
 }

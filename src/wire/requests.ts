@@ -52,9 +52,9 @@ export const requestReport = z
     object: z.literal('request'),
     started_at: z.iso.datetime().describe('When it came.'),
     outcome: z
-      .enum(['running', 'ok', 'recovered', 'denied', 'cancelled', 'failed', 'interrupted'])
+      .enum(['running', 'ok', 'recovered', 'hit', 'coalesced', 'denied', 'cancelled', 'failed', 'interrupted'])
       .describe(
-        '`recovered` from a break, `denied` by the gateway, `cancelled` by the caller, `failed` at every server, `interrupted` after its beginning.',
+        '`recovered` from a break, a `hit` of the cache, `coalesced` with an equal call, `denied` by the gateway, `cancelled` by the caller, `failed` at every server, `interrupted` after its beginning.',
       ),
     status: z.int().nullable().describe('The HTTP status of the answer; null before there is one.'),
     code: z.string().nullable().describe('The error code, when there was one.'),
@@ -70,6 +70,11 @@ export const requestReport = z
     attempts: z.array(attempt).describe('What was tried, in order.'),
     timings,
     usage: usage.nullable().describe('The tokens, each counted in one class only; null when nothing was answered.'),
+    cache: z
+      .enum(['hit', 'miss', 'coalesced', 'bypass'])
+      .nullable()
+      .describe('What the cache did; null while it is off.'),
+    saved_tokens: z.int().describe('Tokens that were answered without asking a server for them.'),
     content_chars: z.int().describe('Characters of content sent to the caller.'),
     events_skipped: z.int().describe('Events of the server that could not be read and were left out.'),
   })

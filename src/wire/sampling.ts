@@ -14,6 +14,10 @@ export const routing = {
     .array(z.string().min(1))
     .optional()
     .describe('Models to try in this order when the asked one fails. Read by the gateway and not passed on.'),
+  cache: z
+    .boolean()
+    .nullish()
+    .describe('`false` keeps the answer out of the cache. Read by the gateway and not passed on.'),
 }
 
 /** The fields that steer how a text is generated, the same for chat and text completions. */

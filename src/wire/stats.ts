@@ -13,6 +13,8 @@ export const stats = z
         total: count(),
         ok: count(),
         recovered: count().describe('Answered in spite of a server that broke off.'),
+        hit: count().describe('Answered from the cache.'),
+        coalesced: count().describe('Answered with an equal call that was under way.'),
         denied: count(),
         cancelled: count(),
         failed: count(),
@@ -21,6 +23,15 @@ export const stats = z
       .describe('By how they ended.'),
     tokens: z
       .object({ input: count(), cache_read: count(), cache_write: count(), output: count(), reasoning: count() })
-      .describe('Disjoint classes, but reasoning is a part of output.'),
+      .describe('Of what servers were asked for. Disjoint classes, but reasoning is a part of output.'),
+    cache: z
+      .object({
+        hits: count(),
+        coalesced: count(),
+        misses: count(),
+        hit_ratio: z.number().describe('The share of these for which no server was asked, 0 to 1.'),
+        saved_tokens: count().describe('Tokens answered without asking a server.'),
+      })
+      .describe('What the cache did; all 0 while it is off.'),
   })
   .meta({ id: 'Stats', description: 'Sums since the start of the process.' })

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'bun:test'
 import { GatewayError } from '#core/errors.ts'
+import type { Frame } from '#core/frame.ts'
 import { createScope } from '#core/scope.ts'
 import { startFlight } from '#gateway/flight.ts'
+import type { Whole } from '#gateway/shared-log.ts'
 import { drain, frame, liveOf } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 
@@ -78,5 +80,75 @@ describe('a flight', () => {
     expect(await hasty.next().catch((error: GatewayError) => error.code)).toBe('deadline_exceeded')
     expect(scope.ended).toBeNull()
     expect(await drain(patient)).toEqual(frames)
+  })
+})
+
+describe('a flight that is shared', () => {
+  const big = (at: number) => frame('delta', `${at}`.padEnd(1000, 'x'))
+
+  function shared(batches: readonly (readonly Frame[])[], charactersMax = 100_000, end?: Error) {
+    const live = liveOf(batches, end)
+    const told: (Whole | null)[] = []
+    const scope = createScope(clock)
+    const sharing = { charactersMax, onOver: (whole: Whole | null) => void told.push(whole) }
+    return { live, told, scope, flight: startFlight(async () => live, scope, false, sharing) }
+  }
+
+  test('gives who joins late everything from the beginning', async () => {
+    const { flight: work, told } = shared(frames.map(each => [each]))
+    const first = await work.join(createScope(clock))
+    await first.next()
+    await first.next()
+
+    expect(work.open).toBe(true)
+    const late = await work.join(createScope(clock))
+    expect(await drain(late)).toEqual(frames)
+    expect(await drain(first)).toEqual(frames.slice(2))
+    expect(told.map(whole => whole?.frames)).toEqual([frames])
+    expect(work.open).toBe(false)
+  })
+
+  test('hands one failure to all, also to who hears of it later', async () => {
+    const broken = new GatewayError('upstream_error', 'broken')
+    const { flight: work, told } = shared([[big(0)], [big(1)]], 100_000, broken)
+    const [fast, slow] = await Promise.all([work.join(createScope(clock)), work.join(createScope(clock))])
+    const ends = [await drain(fast).catch(error => error), await drain(slow).catch(error => error)]
+
+    expect(ends).toEqual([broken, broken])
+    expect(told).toEqual([null])
+  })
+
+  test('loses a reader that is too far behind, and goes on for the others', async () => {
+    const batches = Array.from({ length: 50 }, (_, at) => [big(at)])
+    const { flight: work, told } = shared(batches, 10_000)
+    const [fast, slow] = await Promise.all([work.join(createScope(clock)), work.join(createScope(clock))])
+    await slow.next()
+
+    expect(await drain(fast)).toHaveLength(50)
+    expect(await slow.next().catch((error: GatewayError) => error.code)).toBe('stream_interrupted')
+    expect(work.open).toBe(false)
+    expect(told).toEqual([null])
+  })
+
+  test('takes nobody in who would miss its beginning', async () => {
+    const { flight: work } = shared(
+      Array.from({ length: 30 }, (_, at) => [big(at)]),
+      10_000,
+    )
+    const only = await work.join(createScope(clock))
+    for (let at = 0; at < 20; at++) await only.next()
+
+    expect(work.open).toBe(false)
+    expect(await drain(only)).toHaveLength(10)
+  })
+
+  test('cuts what arrived together into pieces, the same ones for everybody', async () => {
+    const { flight: work } = shared([Array.from({ length: 100 }, (_, at) => big(at))], 1_000_000)
+    const [one, two] = await Promise.all([work.join(createScope(clock)), work.join(createScope(clock))])
+    const [a, b] = [await one.next(), await two.next()]
+
+    expect(a.length).toBeLessThan(100)
+    expect(a).toBe(b)
+    expect([...a, ...(await drain(one))]).toHaveLength(100)
   })
 })

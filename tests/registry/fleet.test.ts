@@ -43,7 +43,15 @@ function setup(more: Partial<Declaration> = {}) {
   const facts: Fact[] = []
   const probed: string[] = []
   const found = fakeDiscovery()
-  const declaration: Declaration = { settings, health, servers: [], models: [], discover: false, ...more }
+  const declaration: Declaration = {
+    settings,
+    health,
+    servers: [],
+    models: [],
+    discover: false,
+    listsHoldMs: 300_000,
+    ...more,
+  }
   const fleet = createFleet(
     {
       clock,

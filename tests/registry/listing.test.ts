@@ -13,6 +13,7 @@ function setup(list: (server: Server) => Promise<readonly ListedModel[]>) {
   const changes: string[] = []
   const asked: number[] = []
   const listing = createListing({
+    longestMs: () => 300_000,
     clock,
     list(server) {
       asked.push(clock.now())

@@ -24,6 +24,7 @@ export const settings: Settings = {
   heartbeatMs: 15_000,
   fullHeaders: false,
   bodyBytesMax: 10_000_000,
+  cache: null,
   preferredServers: {},
 }
 

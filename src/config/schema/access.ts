@@ -66,6 +66,7 @@ const key = z
       .default('normal')
       .describe('The best place in a queue.'),
     limits: limitSet.prefault({}).describe('Its own limits.'),
+    cache: boolean().default(true).describe('Whether its answers may be stored and shared.'),
     budget: budget.nullable().default(null).describe('Its own budget.'),
     expires: instant.nullable().default(null).describe('The moment from which it is refused.'),
   })

@@ -71,6 +71,7 @@ const model = z.strictObject({
   aliases: z.array(modelName()).default([]).describe('Other names for the model.'),
   class: choice(modelClasses).nullable().default(null).describe('The class, for preferences and limits.'),
   display_name: text().nullable().default(null).describe('The name that people read.'),
+  cache: boolean().default(true).describe('Whether its answers may be stored and shared.'),
   capabilities: capabilities.describe('What the model can do; null when unknown.'),
   timeouts: timeoutOverrides,
   hedging: hedgingOverrides,

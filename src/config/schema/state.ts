@@ -29,6 +29,7 @@ export const cache = z
       .describe('Stores only answers to requests with temperature 0 or a seed.'),
     scope: choice(['key', 'tenant']).default('key').describe('Who shares stored answers.'),
     coalesce: boolean().default(true).describe('Lets equal requests at the same time share one answer.'),
+    keep_pace: boolean().default(false).describe('Gives a stored stream again at the pace at which it came.'),
     semantic: semantic.describe('Answers for questions that are alike.'),
   })
   .prefault({})

@@ -72,6 +72,7 @@ export const ERROR_GROUPS = {
   model: [
     'idempotency_conflict',
     'idempotency_mismatch',
+    'only_if_cached',
     'model_not_found',
     'model_not_allowed',
     'context_length_exceeded',

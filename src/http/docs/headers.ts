@@ -18,6 +18,12 @@ const HEADERS = {
     'The parameters that the server which answered has no place for; absent when there are none.',
     'seed, logit_bias',
   ),
+  'x-citadel-cache': text(
+    'What the cache did: `hit`, `miss`, `coalesced` with an equal call that was under way, or `bypass`. Absent while it is off.',
+    'hit',
+  ),
+  'cache-status': text('The same in the standard form of RFC 9211.', 'citadel; hit; ttl=3540'),
+  age: count('How old a stored answer is, in seconds.', 60),
   'idempotency-replayed': text(
     '`true` when this is the stored answer to an earlier request with the same idempotency key.',
     'true',

@@ -1,4 +1,5 @@
 import type { Operation } from './operation.ts'
+import { cacheOperations } from './operations/cache.ts'
 import { chatOperations } from './operations/chat.ts'
 import { healthOperations } from './operations/health.ts'
 import { inferenceOperations } from './operations/inference.ts'
@@ -16,6 +17,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map<string, Operat
     ...requestOperations,
     ...healthOperations,
     ...managementOperations,
+    ...cacheOperations,
     ...serviceOperations,
   }),
 )

@@ -8,6 +8,7 @@ import { parseTraceparent } from '#lib/traceparent.ts'
 import { bearNoSilence, bearSilence } from '../active.ts'
 import { readBody } from '../body.ts'
 import type { Exchange, Handler } from '../exchange.ts'
+import { cacheWishesOf, tellCache } from '../middleware/cache.ts'
 import { claimKey, replay } from '../middleware/idempotency.ts'
 import { settled } from '../middleware/observe.ts'
 import { eventStream, json } from '../reply.ts'
@@ -40,9 +41,11 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         scope,
         wishes,
         headers: passedOf(request.headers, services.passedHeaders),
+        cache: services.caches() ? cacheWishesOf(request.headers, keyed !== null) : null,
         onStreamEnd: () => endStream(exchange, services),
       })
       tellServer(exchange, live, services.clock.now())
+      if (record.cache !== null) tellCache(exchange, record.cache)
       if (typeof body === 'string') {
         bearNoSilence(exchange)
         keyed?.keep(body)

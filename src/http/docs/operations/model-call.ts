@@ -19,6 +19,12 @@ export const modelCallHeaders = z.object({
     .enum(['low', 'normal', 'high', 'critical'])
     .optional()
     .describe('How soon this call gets a place when every server is busy; at most what the key allows.'),
+  'cache-control': z
+    .string()
+    .optional()
+    .describe(
+      '`no-cache` wants a new answer, `no-store` keeps the call out of the cache, `max-age=SECONDS` wants no older answer, `only-if-cached` wants a stored one or 504.',
+    ),
   'idempotency-key': z
     .string()
     .min(1)
@@ -36,6 +42,9 @@ export const MODEL_CALL_ANSWER_HEADERS = [
   'x-citadel-server',
   'x-citadel-attempts',
   'x-citadel-dropped-parameters',
+  'x-citadel-cache',
+  'cache-status',
+  'age',
   'idempotency-replayed',
   'x-ratelimit-limit-requests',
   'x-ratelimit-remaining-requests',

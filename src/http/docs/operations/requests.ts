@@ -34,6 +34,8 @@ const failedOver = {
   ],
   timings: { dialled_ms: 0.5, first_token_ms: 814.9, answered_ms: 815, total_ms: 815.2, gateway_ms: 0.7 },
   usage: { input: 12, cache_read: 0, cache_write: 0, output: 34, reasoning: 0, estimated: false },
+  cache: null,
+  saved_tokens: 0,
   content_chars: 121,
   events_skipped: 0,
 }

@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type LoadResult, median } from './load-plan.ts'
+import { freePort, type Running, start } from './process.ts'
+import { figure, table } from './report.ts'
+import type { Run } from './run.ts'
+import { type Subject, startSubject } from './subjects.ts'
+
+const REDIS = '/usr/bin/redis-server'
+
+/** What is compared: how the gateway is run, and whether all requests ask the same. */
+interface Case {
+  readonly name: 'proxied' | 'miss' | 'memory hit' | 'Redis hit'
+  readonly subject: Subject
+  readonly same: boolean
+}
+
+const cells = [
+  { kind: 'plain', clients: 1 },
+  { kind: 'plain', clients: 32 },
+  { kind: 'stream', clients: 32 },
+] as const
+
+/** Measures what a hit costs beside a proxied request, what a miss costs more, and how long Redis takes. */
+export async function measureCache(run: Run): Promise<string> {
+  const redis = existsSync(REDIS) ? await startRedis(run) : null
+  const subjects: Subject[] = []
+  const add = async (variant: Parameters<typeof startSubject>[2]) => {
+    const subject = await startSubject('gateway', run.bench, variant)
+    subjects.push(subject)
+    return subject
+  }
+  try {
+    const [off, on] = [await add({}), await add({ everything: true })]
+    const cases: Case[] = [
+      { name: 'proxied', subject: off, same: false },
+      { name: 'miss', subject: on, same: false },
+      { name: 'memory hit', subject: on, same: true },
+    ]
+    if (redis !== null) {
+      cases.push({ name: 'Redis hit', subject: await add({ everything: true, redisUrl: redis.url }), same: true })
+    }
+    return await compare(run, cases)
+  } finally {
+    for (const subject of subjects) await subject.stop()
+    await redis?.stop()
+  }
+}
+
+async function compare(run: Run, cases: readonly Case[]): Promise<string> {
+  await run.pace({ delayMs: 0, chunkMs: 1, chunks: 50 })
+  const rows: string[][] = []
+  let failures = 0
+  for (const { kind, clients } of cells) {
+    run.progress(`cache: ${kind}, ${clients} at once`)
+    const results = new Map<Case['name'], LoadResult[]>(cases.map(({ name }) => [name, []]))
+    for (let round = 0; round < (run.quick ? 2 : 7); round++) {
+      for (const { name, subject, same } of cases) {
+        const seconds = run.quick ? 0.5 : 1
+        const result = await run.generator.run(subject, { kind, clients, same, seconds, warmSeconds: 0.3 })
+        failures += result.failures
+        // The first round is for the compiler.
+        if (round > 0) results.get(name)?.push(result)
+      }
+    }
+    rows.push(row(`${kind}, ${clients}`, kind, results))
+  }
+  const headings = ['', 'proxied', 'miss', 'memory hit', 'Redis hit', 'hit ÷ proxied', 'miss tax', 'Redis adds, µs']
+  const note = failures === 0 ? 'No request failed.' : `**${failures} failed**`
+  return `### Cache: processor time per request, µs\n\n${table(headings, rows)}\n${note}\n`
+}
+
+function row(title: string, kind: 'plain' | 'stream', results: ReadonlyMap<Case['name'], readonly LoadResult[]>) {
+  const of = (name: Case['name'], pick: (result: LoadResult) => number) => median((results.get(name) ?? []).map(pick))
+  const cost = (name: Case['name']) => of(name, result => result.cpuMicros / result.requests)
+  const wait = (name: Case['name']) => of(name, result => result[kind].p50 * 1000)
+  return [
+    title,
+    ...(['proxied', 'miss', 'memory hit', 'Redis hit'] as const).map(name => figure(cost(name))),
+    figure(cost('memory hit') / cost('proxied')),
+    `${figure((cost('miss') / cost('proxied') - 1) * 100)} %`,
+    figure(wait('Redis hit') - wait('memory hit')),
+  ]
+}
+
+async function startRedis({ bench }: Run): Promise<Running & { readonly url: string }> {
+  const port = freePort()
+  const running = start([REDIS, '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], {
+    log: join(bench.folder, 'redis.log'),
+    cwd: bench.folder,
+  })
+  bench.running.add(running)
+  const stop = async () => {
+    await running.stop()
+    bench.running.delete(running)
+  }
+  return { pid: running.pid, stop, url: `redis://127.0.0.1:${port}` }
+}

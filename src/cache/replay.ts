@@ -1,0 +1,93 @@
+import type { CachedAnswer } from '#core/cache.ts'
+import type { Call } from '#core/call.ts'
+import type { DataFrame } from '#core/frame.ts'
+import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
+import { writeSse } from '#lib/sse.ts'
+import { assemble } from './assemble.ts'
+import { toChunks } from './chunks.ts'
+import { withNullUsage } from './usage-fields.ts'
+
+/** What a replay is called and when it was made, in Unix seconds: each is an answer of its own. */
+export interface Fresh {
+  readonly id: string
+  readonly created: number
+}
+
+/** Frames that leave together, so many milliseconds after the first ones. */
+export interface Beat {
+  readonly frames: readonly DataFrame[]
+  readonly atMs: number
+}
+
+/** Events that leave together when no pace is kept, in characters. */
+const BEAT_CHARACTERS = 64 * 1024
+
+/** Gives a stored answer again as one plain frame. */
+export function replayPlain(answer: CachedAnswer, call: Call, fresh: Fresh): DataFrame {
+  return frameOf('finish', renamed(plainText(answer, call), answer, fresh), answer.usage)
+}
+
+/** Gives a stored answer again as a stream, event by event as it came when it was one. */
+export function* replay(answer: CachedAnswer, call: Call, fresh: Fresh): Generator<Beat> {
+  const { events, count } = answer.form === 'stream' ? { ...answer, events: answer.text } : streamOf(answer, call)
+  let atMs = 0
+  for (const [text, at] of pieces(events, answer.pace)) {
+    const asked = call.wantsUsage ? withNullUsage(text) : text
+    atMs = at
+    yield { frames: [frameOf('delta', renamed(asked, answer, fresh), null)], atMs }
+  }
+  yield { frames: [frameOf('usage', renamed(count, answer, fresh), answer.usage)], atMs }
+}
+
+function frameOf(kind: DataFrame['kind'], text: string, usage: DataFrame['usage']): DataFrame {
+  return { kind, text, chunk: {}, usage }
+}
+
+/** Cuts events into those that leave together, each with its moment. */
+function* pieces(events: string, pace: readonly number[]): Generator<readonly [text: string, atMs: number]> {
+  for (let from = 0, event = 0; from < events.length; event++) {
+    const held = pace.length > 0 ? from : Math.min(from + BEAT_CHARACTERS, events.length - 2)
+    const end = events.indexOf('\n\n', held) + 2
+    yield [events.slice(from, end < 2 ? events.length : end), pace[event] ?? 0]
+    from = end < 2 ? events.length : end
+  }
+}
+
+function plainText(answer: CachedAnswer, { endpoint }: Call): string {
+  return answer.form === 'plain'
+    ? answer.text
+    : JSON.stringify(assemble(chunksIn(answer.text + answer.count), endpoint))
+}
+
+function streamOf(answer: CachedAnswer, { endpoint }: Call): { readonly events: string; readonly count: string } {
+  const whole = parseJson(answer.text)
+  const { content, count } = toChunks(isObject(whole) ? whole : {}, endpoint)
+  return { events: content.map(toEvent).join(''), count: count === null ? '' : toEvent(count) }
+}
+
+function toEvent(chunk: JsonObject): string {
+  return writeSse(JSON.stringify(chunk))
+}
+
+function chunksIn(events: string): JsonObject[] {
+  return events
+    .split('\n\n')
+    .map(event => parseJson(event.slice('data: '.length)))
+    .filter(isObject)
+}
+
+/** The text with a new id and time wherever the old ones stand. Quotes inside a string are escaped, so that what is
+ * found is a member and never content. */
+function renamed(text: string, { id, created }: CachedAnswer, fresh: Fresh): string {
+  const named = id === '' ? text : withMember(text, 'id', JSON.stringify(id), JSON.stringify(fresh.id))
+  return created === 0 ? named : withMember(named, 'created', String(created), String(fresh.created))
+}
+
+function withMember(text: string, name: string, before: string, after: string): string {
+  const compact = `"${name}":${before}`
+  const at = text.indexOf(compact)
+  if (at < 0) return text.replaceAll(`"${name}": ${before}`, `"${name}":${after}`)
+  const end = at + compact.length
+  if (text.indexOf(compact, end) >= 0) return text.replaceAll(compact, `"${name}":${after}`)
+  return `${text.slice(0, at)}"${name}":${after}${text.slice(end)}`
+}

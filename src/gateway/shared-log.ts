@@ -1,0 +1,115 @@
+import type { Live } from '#core/attempt.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Frame } from '#core/frame.ts'
+
+/** How a flight is shared by several who ask the same. */
+export interface Sharing {
+  /** Frames are kept for those who join late, and for the slow, up to so many characters. */
+  readonly charactersMax: number
+  /** Tells the time where it matters when each frame came; monotonic milliseconds. */
+  readonly now?: (() => number) | undefined
+  /** Told once how the work ended: with the answer when it came to its end within that, else `null`. */
+  readonly onOver: (whole: Whole | null) => void
+}
+
+/** A whole answer, who gave it, and when each of its frames came (empty where that does not matter). */
+export interface Whole extends Pick<Live, 'target' | 'model'> {
+  readonly frames: readonly Frame[]
+  readonly moments: readonly number[]
+}
+
+/** What is written at once to each reader, in characters: it is held until the client has taken it. */
+const PIECE_CHARACTERS = 32 * 1024
+
+/** What a shared flight has brought so far: the same pieces for all of its readers. It keeps the latest of what is too
+ * much, and loses whoever is behind that. A class, because one is made for each call while the cache is on. */
+export class SharedLog {
+  private readonly sharing: Sharing
+  private readonly pieces: (readonly Frame[])[] = []
+  private readonly moments: number[] = []
+  private room: number
+  private forgotten = 0
+  private ended = false
+  private broken: unknown = null
+  private bytes: WeakMap<readonly Frame[], Uint8Array> | null = null
+
+  constructor(sharing: Sharing) {
+    this.sharing = sharing
+    this.room = sharing.charactersMax
+  }
+
+  /** Whether who joins now still gets everything from the beginning. */
+  get open(): boolean {
+    return !this.ended && this.forgotten === 0
+  }
+
+  /** The bytes of each piece, once the first reader has written it. */
+  get encoded(): WeakMap<readonly Frame[], Uint8Array> {
+    this.bytes ??= new WeakMap()
+    return this.bytes
+  }
+
+  add(frames: readonly Frame[]): void {
+    const added = frames.length > 1 ? inPieces(frames) : [frames]
+    this.pieces.push(...added)
+    this.room -= charactersOf(frames)
+    while (this.room < 0 && this.pieces.length > added.length) {
+      this.room += charactersOf(this.pieces.shift() ?? [])
+      this.forgotten++
+    }
+    const { now } = this.sharing
+    if (now !== undefined) for (const _ of frames) this.moments.push(now())
+    if (frames.some(({ kind }) => kind === 'error')) this.end(null)
+  }
+
+  /** The piece at a position; `null` when it is still to come.
+   *
+   * @throws what the work failed with, or GatewayError `stream_interrupted` when the reader is too far behind. */
+  at(position: number): readonly Frame[] | null {
+    if (position < this.forgotten) throw tooSlow()
+    const piece = this.pieces[position - this.forgotten]
+    if (piece === undefined && this.broken !== null) throw this.broken
+    return piece ?? null
+  }
+
+  /** Ends the log: with whoever gave the answer when it is whole, with `null` when it never will be. */
+  end(giver: Pick<Live, 'target' | 'model'> | null): void {
+    if (this.ended) return
+    this.ended = true
+    if (giver === null || this.forgotten > 0) this.sharing.onOver(null)
+    else {
+      const { target, model } = giver
+      this.sharing.onOver({ target, model, frames: this.pieces.flat(), moments: this.moments })
+    }
+  }
+
+  fail(thrown: unknown): void {
+    this.broken = thrown
+    this.end(null)
+  }
+}
+
+function charactersOf(frames: readonly Frame[]): number {
+  let characters = 0
+  for (const frame of frames) if (frame.kind !== 'error') characters += frame.text.length
+  return characters
+}
+
+function inPieces(frames: readonly Frame[]): readonly (readonly Frame[])[] {
+  const pieces: Frame[][] = []
+  let characters = Infinity
+  for (const frame of frames) {
+    const length = frame.kind === 'error' ? 0 : frame.text.length
+    characters += length
+    if (characters > PIECE_CHARACTERS) {
+      pieces.push([])
+      characters = length
+    }
+    pieces.at(-1)?.push(frame)
+  }
+  return pieces
+}
+
+function tooSlow(): GatewayError {
+  return new GatewayError('stream_interrupted', 'This answer is shared, and was read too slowly to be kept for longer.')
+}

@@ -1,0 +1,40 @@
+import type { CacheNote, CacheWishes } from '#core/cache.ts'
+import type { Exchange } from '../exchange.ts'
+
+const ANY: CacheWishes = { read: true, store: true, share: true, maxAgeMs: Infinity, onlyStored: false }
+const ANY_ALONE: CacheWishes = { ...ANY, share: false }
+
+/** What a request asks of the cache (RFC 9111, section 5.2.1): `no-cache` wants a new answer, which may be stored,
+ * `no-store` has no part in it at all. What else there is in the standard is not for answers of models.
+ *
+ * @param keyed Whether the request has an idempotency key: it is then its own, and shares with nobody. */
+export function cacheWishesOf(headers: Headers, keyed: boolean): CacheWishes {
+  const control = headers.get('cache-control')
+  if (control === null) return keyed ? ANY_ALONE : ANY
+  const directives = new Map(control.toLowerCase().split(',').map(toDirective))
+  const stores = !directives.has('no-store')
+  const seconds = /^\d{1,10}$/.test(directives.get('max-age') ?? '') ? Number(directives.get('max-age')) : Infinity
+  return {
+    read: stores && !directives.has('no-cache') && seconds > 0,
+    store: stores,
+    share: !keyed,
+    maxAgeMs: seconds * 1000,
+    onlyStored: directives.has('only-if-cached'),
+  }
+}
+
+/** Says what the cache did, in our own header and in the standard one (RFC 9211). */
+export function tellCache({ headers, request }: Exchange, { status, ageMs, leftMs }: CacheNote): void {
+  headers['x-citadel-cache'] = status
+  if (status === 'hit') {
+    headers['cache-status'] = `citadel; hit; ttl=${Math.floor(leftMs / 1000)}`
+    headers.age = String(Math.floor(ageMs / 1000))
+  } else if (status === 'bypass') {
+    headers['cache-status'] = `citadel; fwd=${request.headers.has('cache-control') ? 'request' : 'bypass'}`
+  } else headers['cache-status'] = `citadel; fwd=uri-miss${status === 'coalesced' ? '; collapsed' : ''}`
+}
+
+function toDirective(text: string): readonly [name: string, value: string] {
+  const [name = '', value = ''] = text.trim().split('=')
+  return [name.trim(), value.trim().replaceAll('"', '')]
+}

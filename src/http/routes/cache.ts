@@ -1,0 +1,31 @@
+import { type Caller, DEFAULT_TENANT, hasRole } from '#core/caller.ts'
+import { GatewayError } from '#core/errors.ts'
+import { parseJson } from '#lib/json.ts'
+import { cacheClearRequest } from '#wire/cache.ts'
+import { readBody } from '../body.ts'
+import type { Handler } from '../exchange.ts'
+import { json } from '../reply.ts'
+import type { Services } from '../services.ts'
+
+/** `POST /management/cache/clear`: forgets stored answers, all of them or those that the body means. Only an administrator
+ * of the whole installation reaches those of other tenants. */
+export function clearCache({ cache, clock }: Services): Handler {
+  return async c => {
+    const text = await readBody(c.env, clock)
+    const selection = cacheClearRequest.safeParse(text.trim() === '' ? {} : parseJson(text))
+    if (!selection.success) {
+      const details = selection.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }))
+      throw new GatewayError('invalid_request', 'The body takes model, tenant and key, each a name.', { details })
+    }
+    const tenant = tenantFor(c.env.caller, selection.data.tenant)
+    const cleared = await cache.clear({ ...selection.data, tenant })
+    return json(c.env, { object: 'cache.cleared', cleared })
+  }
+}
+
+/** Whose answers may be forgotten; `undefined` for everybody's. */
+function tenantFor(caller: Caller | null, named: string | undefined): string | undefined {
+  if (caller !== null && caller.tenant === DEFAULT_TENANT && hasRole(caller.role, 'admin')) return named
+  if (caller !== null && (named === undefined || named === caller.tenant)) return caller.tenant
+  throw new GatewayError('permission_denied', 'This key may act only for its own tenant.', { param: 'tenant' })
+}

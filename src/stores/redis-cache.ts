@@ -1,0 +1,127 @@
+import { type CachedAnswer, type CacheSelection, type CacheStore, isSelected } from '#core/cache.ts'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import { HEADER_BYTES_MAX, readAnswer, readHeader, writeAnswer } from './cached-answer.ts'
+import type { Redis, RedisClient } from './redis.ts'
+
+/** What nodes tell each other to forget: a stream of selections, of which the last ones are enough. */
+const CLEARS = 'cache:clears'
+const CLEARS_MAX = 1000
+const POLL_MS = 5000
+/** How much the clocks of nodes may differ. */
+const SKEW_MS = 10_000
+const PATTERNS = ['chat:*', 'embed:*'] as const
+const SCAN_COUNT = 1000
+
+export interface RedisCacheOptions {
+  readonly redis: Redis
+  readonly clock: Clock
+  /** Told what another node, or this one, was asked to forget. */
+  readonly onClear: (selection: CacheSelection) => void
+}
+
+/** Creates a cache in Redis, shared by all nodes. While Redis does not answer nothing is there, and nobody waits.
+ *
+ * `clear` fails with `dependency_unavailable` then, because whoever asks for it has to know. */
+export function createRedisCache(options: RedisCacheOptions): CacheStore & { close(): void } {
+  const { redis, clock } = options
+  const stop = watchClears(options)
+
+  async function get(fingerprint: string): Promise<CachedAnswer | null> {
+    const bytes = await redis.use(client => client.getBuffer(fingerprint)).catch(() => null)
+    const answer = bytes === null ? null : await readAnswer(bytes)
+    return answer !== null && clock.time() < answer.storedAt + answer.ttlMs ? answer : null
+  }
+
+  async function set(fingerprint: string, answer: CachedAnswer): Promise<void> {
+    const leftMs = Math.ceil(answer.storedAt + answer.ttlMs - clock.time())
+    if (leftMs <= 0) return
+    const bytes = await writeAnswer(answer)
+    if (bytes !== null) await redis.use(client => client.set(fingerprint, bytes, 'PX', leftMs)).catch(ignore)
+  }
+
+  async function clear(selection: CacheSelection): Promise<number> {
+    try {
+      let cleared = 0
+      for (const node of await redis.use(async client => mastersOf(client))) {
+        for (const pattern of PATTERNS) cleared += await clearNode(redis, node, { pattern, selection })
+      }
+      const told = JSON.stringify(selection)
+      await redis.use(client => client.xadd(CLEARS, 'MAXLEN', '~', CLEARS_MAX, '*', 'selection', told))
+      return cleared
+    } catch (cause) {
+      throw new GatewayError('dependency_unavailable', 'The shared cache does not answer.', { cause })
+    }
+  }
+
+  return {
+    get: fingerprint => (redis.available() ? get(fingerprint) : null),
+    set: (fingerprint, answer) => (redis.available() ? set(fingerprint, answer) : undefined),
+    clear,
+    size: () => ({ entries: 0, bytes: 0 }),
+    close: stop,
+  }
+}
+
+type Node = Pick<RedisClient, 'scan' | 'getrangeBuffer' | 'unlink'>
+
+/** The nodes that hold keys: each has to be looked through for itself. */
+function mastersOf(client: RedisClient): readonly Node[] {
+  return 'nodes' in client ? client.nodes('master') : [client]
+}
+
+async function clearNode(
+  redis: Redis,
+  node: Node,
+  { pattern, selection }: { readonly pattern: string; readonly selection: CacheSelection },
+): Promise<number> {
+  const all = Object.values(selection).every(value => value === undefined)
+  let cleared = 0
+  let cursor = '0'
+  do {
+    const [next, keys] = await redis.use(() => node.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT))
+    cursor = next
+    const meant = all ? keys : await selected(redis, node, keys, selection)
+    // Keys of one slot each: a cluster takes several in one command only when they share it.
+    const gone = await redis.use(() => Promise.all(meant.map(key => node.unlink(key))))
+    cleared += gone.reduce((sum, count) => sum + count, 0)
+  } while (cursor !== '0')
+  return cleared
+}
+
+async function selected(
+  redis: Redis,
+  node: Node,
+  keys: readonly string[],
+  selection: CacheSelection,
+): Promise<readonly string[]> {
+  const heads = await redis.use(() => Promise.all(keys.map(key => node.getrangeBuffer(key, 0, HEADER_BYTES_MAX))))
+  return keys.filter((_, at) => {
+    const header = readHeader(heads[at] ?? Buffer.alloc(0))
+    return header !== null && isSelected(header, selection)
+  })
+}
+
+/** Asks every few seconds what is to be forgotten: a subscription would miss what was said while it was broken. */
+function watchClears({ redis, clock, onClear }: RedisCacheOptions): () => void {
+  // Ids are times: what was said long before this process began has nothing to do with it.
+  let last = `${clock.time() - SKEW_MS}-0`
+  let stop = clock.after(POLL_MS, () => void poll())
+  let stopped = false
+
+  async function poll(): Promise<void> {
+    const entries = await redis.use(client => client.xrange(CLEARS, `(${last}`, '+')).catch(() => [])
+    for (const [id, [, told = '{}']] of entries) {
+      last = id
+      onClear(JSON.parse(told))
+    }
+    if (!stopped) stop = clock.after(POLL_MS, () => void poll())
+  }
+
+  return () => {
+    stopped = true
+    stop()
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,184 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { assemble } from '#cache/assemble.ts'
+import { toChunks } from '#cache/chunks.ts'
+import { replay, replayPlain } from '#cache/replay.ts'
+import { withNullUsage, withoutNullUsage } from '#cache/usage-fields.ts'
+import { replayed } from '#gateway/replayed.ts'
+import { isObject, type JsonObject } from '#lib/json.ts'
+import { writeSse } from '#lib/sse.ts'
+import { answerOf } from '#tests/contract/cache.ts'
+import { call, model, target } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+import { chatEvents } from '#tests/support/openai-upstream.ts'
+
+const fresh = { id: 'chatcmpl-new', created: 1_800_000_000 }
+const clock = fakeClock()
+
+describe('a stream that is stored', () => {
+  const events = [1, 2, 3].map(at => writeSse(`{"id":"chatcmpl-1","created":1700000000,"n":${at}}`))
+  const stored = answerOf(events.join(''), clock, { form: 'stream', count: '' })
+
+  test('leaves at once when it is short, with the new id and time', () => {
+    const beats = [...replay(stored, call(), fresh)]
+
+    expect(beats.map(({ atMs }) => atMs)).toEqual([0, 0])
+    expect(beats.flatMap(({ frames }) => frames.map(({ text }) => text)).join('')).toBe(
+      events.join('').replaceAll('chatcmpl-1', fresh.id).replaceAll('1700000000', String(fresh.created)),
+    )
+  })
+
+  test('leaves event by event where its pace was kept', async () => {
+    const live = replayed(
+      { ...stored, pace: [0, 40, 100] },
+      { call: call(), model: model('m', []), target: target('a'), clock, id: 'i' },
+    )
+    const moments: number[] = []
+    const start = clock.now()
+    const reading = (async () => {
+      for (let frames = await live.next(); frames.length > 0; frames = await live.next())
+        moments.push(clock.now() - start)
+    })()
+    for (let ms = 0; ms < 120; ms += 10) {
+      await settled()
+      clock.advance(10)
+    }
+    await reading
+
+    expect(moments).toEqual([0, 40, 100, 100])
+  })
+
+  test('leaves whole events only, however long it is', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1, maxLength: 12 }), sizes => {
+        const all = sizes.map(size => writeSse(JSON.stringify({ content: 'x'.repeat(size) })))
+        const texts = [...replay({ ...stored, text: all.join('') }, call(), fresh)].flatMap(({ frames }) =>
+          frames.map(({ text }) => text),
+        )
+
+        expect(texts.join('')).toBe(all.join(''))
+        for (const text of texts) expect(text === '' || text.endsWith('\n\n')).toBe(true)
+      }),
+      { numRuns: 30 },
+    )
+  })
+})
+
+describe('the id and time of a replay', () => {
+  test('never stand in for content that looks like them', () => {
+    const said = 'I am {"id":"chatcmpl-1","created":1700000000}, "usage":null'
+    const body = { id: 'chatcmpl-1', created: 1_700_000_000, choices: [{ message: { content: said } }] }
+    for (const text of [JSON.stringify(body), JSON.stringify(body, null, 1)]) {
+      const frame = replayPlain(answerOf(text, clock), call({ stream: false }), fresh)
+
+      expect(JSON.parse(frame.text)).toEqual({ ...body, ...fresh })
+    }
+  })
+
+  test('are as the caller asked for: `usage` only beside a count', () => {
+    const text = writeSse('{"choices":[{"delta":{"content":"\\"usage\\":null}"}}]}')
+
+    expect(withoutNullUsage(withNullUsage(text))).toBe(text)
+    expect(withNullUsage(text)).toBe(writeSse('{"choices":[{"delta":{"content":"\\"usage\\":null}"}}],"usage":null}'))
+    expect(withNullUsage(withNullUsage(text))).toBe(withNullUsage(text))
+  })
+})
+
+describe('a stream and a plain answer', () => {
+  const head = { id: 'a', created: 1, model: 'm', system_fingerprint: 'fp' }
+  const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 }
+  const answers: readonly (readonly [
+    name: string,
+    endpoint: 'chat' | 'completions',
+    choices: readonly JsonObject[],
+  ])[] = [
+    [
+      'text',
+      'chat',
+      [
+        {
+          index: 0,
+          message: { role: 'assistant', content: 'Hi', refusal: null },
+          logprobs: null,
+          finish_reason: 'stop',
+        },
+      ],
+    ],
+    [
+      'tool calls and reasoning',
+      'chat',
+      [
+        {
+          index: 0,
+          message: {
+            role: 'assistant',
+            content: null,
+            refusal: null,
+            reasoning_content: 'hm',
+            tool_calls: [
+              { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{"a":1}' } },
+              { id: 'call_2', type: 'function', function: { name: 'g', arguments: '{}' } },
+            ],
+          },
+          logprobs: null,
+          finish_reason: 'tool_calls',
+        },
+      ],
+    ],
+    [
+      'several choices with log probabilities',
+      'chat',
+      [0, 1].map(index => ({
+        index,
+        message: { role: 'assistant', content: `c${index}`, refusal: null },
+        logprobs: { content: [{ token: 'c', logprob: -1 }], refusal: null },
+        finish_reason: 'stop',
+      })),
+    ],
+    ['a text completion', 'completions', [{ index: 0, text: 'Hi', logprobs: null, finish_reason: 'stop' }]],
+  ]
+
+  for (const [name, endpoint, choices] of answers) {
+    test(`${name}: apart and together again is the same`, () => {
+      const object = endpoint === 'chat' ? 'chat.completion' : 'text_completion'
+      const answer: JsonObject = { ...head, object, choices, usage }
+      const { content, count } = toChunks(answer, endpoint)
+
+      expect(assemble([...content, ...(count === null ? [] : [count])], endpoint)).toEqual(answer)
+    })
+  }
+
+  test('pieces of a tool call come together, wherever they were cut', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 6 }), pieces => {
+        const delta = (call: JsonObject) => ({
+          choices: [{ index: 0, delta: { tool_calls: [{ index: 0, ...call }] } }],
+        })
+        const chunks = [
+          delta({ id: 'call_1', type: 'function', function: { name: 'f', arguments: '' } }),
+          ...pieces.map(piece => delta({ function: { arguments: piece } })),
+          { choices: [{ index: 0, delta: {}, finish_reason: 'tool_calls' }] },
+        ]
+        const { choices } = assemble(chunks, 'chat')
+        const [choice] = Array.isArray(choices) ? choices : []
+
+        expect(isObject(choice) && choice.message).toEqual({
+          role: 'assistant',
+          content: null,
+          refusal: null,
+          tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'f', arguments: pieces.join('') } }],
+        })
+      }),
+    )
+  })
+
+  test('the recorded chunks of a server make its plain answer', () => {
+    const chunks = chatEvents('test-model', {}, true).filter(isObject)
+
+    expect(assemble(chunks, 'chat')).toMatchObject({
+      object: 'chat.completion',
+      choices: [{ index: 0, message: { role: 'assistant', content: 'Hello there!' }, finish_reason: 'stop' }],
+      usage: { total_tokens: 10 },
+    })
+  })
+})

@@ -1,0 +1,152 @@
+import { describe, expect, test } from 'bun:test'
+import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
+import { gate, json, type RecordedRequest, type Script, type Steps } from '#tests/support/upstream.ts'
+
+interface Answer {
+  readonly data: readonly { readonly index: number; readonly embedding: readonly number[] | string }[]
+  readonly usage: { readonly prompt_tokens: number }
+}
+
+const inputsIn = (request: RecordedRequest) => {
+  const { input } = request.json() as { readonly input: string | readonly string[] }
+  return typeof input === 'string' ? [input] : input
+}
+/** A vector that tells its input: the length, and the first letter. */
+const vectorOf = (input: string) => [input.length, input.charCodeAt(0)]
+
+/** Answers each input with its own vector, one token a character. */
+const embedder = (request: RecordedRequest): Steps => {
+  const inputs = inputsIn(request)
+  const base64 = (request.json() as { readonly encoding_format?: string }).encoding_format === 'base64'
+  const tokens = inputs.join('').length
+  const data = inputs.map((input, index) => {
+    const vector = vectorOf(input)
+    const embedding = base64 ? Buffer.from(Float32Array.from(vector).buffer).toString('base64') : vector
+    return { object: 'embedding', index, embedding }
+  })
+  const usage = { prompt_tokens: tokens, total_tokens: tokens }
+  return json(200, { object: 'list', data, model: 'test-model', usage })
+}
+
+async function caching(script: Script = embedder, more: Tree = {}) {
+  const server = await startModelServer(script)
+  const gateway = await startGateway(configOf([server], { cache: { enabled: true }, ...more }))
+  const embed = async (input: unknown, rest: object = {}) => {
+    const body = JSON.stringify({ model: 'chat', input, ...rest })
+    const response = await fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body })
+    const answer = (await response.json()) as Answer
+    return {
+      status: response.headers.get('x-citadel-cache'),
+      id: response.headers.get('x-request-id'),
+      answer,
+      vectors: answer.data.map(({ embedding }) => embedding),
+      indexes: answer.data.map(({ index }) => index),
+    }
+  }
+  return {
+    server,
+    gateway,
+    embed,
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]()
+      await server[Symbol.asyncDispose]()
+    },
+  }
+}
+
+describe('a batch of embeddings', () => {
+  test('asks only for what is missing, and gives all in order', async () => {
+    await using setup = await caching()
+    const { embed, server } = setup
+    await embed(['one', 'three'])
+
+    const mixed = await embed(['two!', 'three', 'one', 'four-four'])
+    const all = await embed(['four-four', 'one', 'two!', 'three'])
+
+    expect(server.calls.map(inputsIn)).toEqual([
+      ['one', 'three'],
+      ['two!', 'four-four'],
+    ])
+    expect(mixed.status).toBe('miss')
+    expect(mixed.vectors).toEqual(['two!', 'three', 'one', 'four-four'].map(vectorOf))
+    expect(mixed.indexes).toEqual([0, 1, 2, 3])
+    expect(all.status).toBe('hit')
+    expect(all.vectors).toEqual(['four-four', 'one', 'two!', 'three'].map(vectorOf))
+  })
+
+  test('counts all its tokens for the caller, and only the new ones as used', async () => {
+    await using setup = await caching()
+    const { embed, gateway } = setup
+    await embed(['one', 'three'])
+    const mixed = await embed(['three', 'four'])
+    const report = await (await fetch(`${gateway.url}/v1/requests/${mixed.id}`)).json()
+    const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+
+    expect(mixed.answer.usage.prompt_tokens).toBe(9)
+    expect(report.usage.input).toBe(4)
+    expect(metrics).toContain('gateway_saved_tokens_total{model="chat"} 5')
+  })
+
+  test('asks once for what it names twice', async () => {
+    await using setup = await caching()
+    const { embed, server } = setup
+    const { vectors } = await embed(['a', 'bb', 'a'])
+
+    expect(server.calls.map(inputsIn)).toEqual([['a', 'bb']])
+    expect(vectors).toEqual(['a', 'bb', 'a'].map(vectorOf))
+  })
+
+  test('and a single text share what is stored', async () => {
+    await using setup = await caching()
+    const { embed, server } = setup
+    await embed('one')
+    const { status, vectors } = await embed(['one'])
+
+    expect([status, server.calls.length]).toEqual(['hit', 1])
+    expect(vectors).toEqual([vectorOf('one')])
+  })
+
+  test('is another one in another encoding, size or with an unknown field', async () => {
+    await using setup = await caching()
+    const { embed, server } = setup
+    const forms = [{}, { encoding_format: 'base64' }, { dimensions: 2 }, { task: 'query' }]
+    for (const form of forms) await embed('one', form)
+    const again = await embed('one', { encoding_format: 'base64' })
+
+    expect(server.calls).toHaveLength(forms.length)
+    expect(again.vectors).toEqual([Buffer.from(Float32Array.from(vectorOf('one')).buffer).toString('base64')])
+  })
+
+  test('of token lists is told apart from a list of tokens', async () => {
+    const tokens: Script = request => {
+      const { input } = request.json() as { readonly input: readonly unknown[] }
+      const lists = Array.isArray(input[0]) ? input : [input]
+      const data = lists.map((list, index) => ({ object: 'embedding', index, embedding: list }))
+      return json(200, { object: 'list', data, model: 'test-model', usage: { prompt_tokens: 1, total_tokens: 1 } })
+    }
+    await using setup = await caching(tokens)
+    const { embed } = setup
+    await embed([1, 2])
+
+    expect(await embed([[1, 2]])).toMatchObject({ status: 'hit', vectors: [[1, 2]] })
+    expect(await embed([[1], [2]])).toMatchObject({ status: 'miss', vectors: [[1], [2]] })
+  })
+
+  test('shares what is being asked for', async () => {
+    const answer = gate()
+    await using setup = await caching(request => [answer, embedder(request)])
+    const { embed, server } = setup
+    const first = embed(['one', 'two'])
+    await server.called(1)
+    const second = embed(['one', 'two'])
+    // The second one is on its way when a third, with another body, has reached the server.
+    const other = embed(['else'])
+    await server.called(2)
+    answer.open()
+
+    const all = await Promise.all([first, second, other])
+    expect(all.map(({ status }) => status)).toEqual(['miss', 'coalesced', 'miss'])
+    expect(server.calls).toHaveLength(2)
+    expect(all[1]?.vectors).toEqual(['one', 'two'].map(vectorOf))
+  })
+})

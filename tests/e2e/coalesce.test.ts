@@ -1,0 +1,199 @@
+import { describe, expect, test } from 'bun:test'
+import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
+import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
+import { rawClient } from '#tests/support/raw-client.ts'
+import { gate, hang, inTurn, json, type Script, type Steps, sse } from '#tests/support/upstream.ts'
+
+async function caching(script: Script, more: Tree = {}) {
+  const server = await startModelServer(script)
+  const gateway = await startGateway(configOf([server], { cache: { enabled: true }, ...more }))
+  return {
+    server,
+    gateway,
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]()
+      await server[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const stream = { stream: true }
+const [role = '', one = '', two = '', ...rest] = chatEvents('test-model')
+
+/** A stream that stands at the gate after its first piece. */
+function halting() {
+  const middle = gate()
+  return { middle, script: sse([role, one, middle, two, ...rest]) satisfies Steps }
+}
+
+/** A raw client that streams the usual call. */
+function streaming(port: number) {
+  const body = JSON.stringify({ model: 'chat', messages: [{ role: 'user', content: 'Hi' }], stream: true })
+  return rawClient(
+    port,
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  )
+}
+
+const statusOf = (response: Response) => response.headers.get('x-citadel-cache')
+
+describe('equal calls at the same time', () => {
+  test('share one answer, and who comes late gets it from the beginning', async () => {
+    const { middle, script } = halting()
+    await using setup = await caching(script)
+    const { gateway, server } = setup
+    const first = await gateway.chat(stream)
+    await middle.reached
+
+    const late = await gateway.chat(stream)
+    middle.open()
+    const texts = await Promise.all([first.text(), late.text()])
+
+    expect([statusOf(first), statusOf(late)]).toEqual(['miss', 'coalesced'])
+    expect(late.headers.get('cache-status')).toBe('citadel; fwd=uri-miss; collapsed')
+    expect(texts[1]).toBe(texts[0])
+    expect(texts[1]).toContain('[DONE]')
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test('plain and streamed ones share too, each in its own form', async () => {
+    for (const [form, other] of [
+      [{}, stream],
+      [stream, {}],
+    ]) {
+      const answer = gate()
+      const ready = openAiScript()
+      await using setup = await caching(async request => [
+        answer,
+        typeof ready === 'function' ? await ready(request) : ready,
+      ])
+      const { gateway, server } = setup
+      const first = gateway.chat(form)
+      await server.called(1)
+      const second = gateway.chat(other)
+      // Another question that reaches the server shows that the second one has had its turn.
+      const marker = gateway.chat({ user: 'u', seed: 1 })
+      await server.called(2)
+      answer.open()
+
+      const [a, b] = await Promise.all([first, second])
+      const plain = await (form === stream ? b : a).json()
+      const streamed = await (form === stream ? a : b).text()
+      await (await marker).text()
+
+      expect([statusOf(a), statusOf(b)]).toEqual(['miss', 'coalesced'])
+      expect(plain.choices[0].message.content).toBe('Hello there!')
+      expect([...streamed.matchAll(/"content":"([^"]*)"/g)].map(([, text]) => text).join('')).toBe('Hello there!')
+      expect(streamed).toEndWith('data: [DONE]\n\n')
+      expect(server.calls).toHaveLength(2)
+    }
+  })
+
+  test('who began may leave, the others go on', async () => {
+    const { middle, script } = halting()
+    await using setup = await caching(script)
+    const { gateway, server } = setup
+    const leader = streaming(gateway.port)
+    await leader.until(text => text.includes('Hello'))
+    const follower = await gateway.chat(stream)
+
+    leader.socket.destroy()
+    await gateway.logged({ outcome: 'cancelled' })
+    middle.open()
+
+    expect(await follower.text()).toContain('[DONE]')
+    await gateway.logged({ outcome: 'coalesced' })
+    expect(server.calls).toHaveLength(1)
+    expect(statusOf(await gateway.chat(stream))).toBe('hit')
+  })
+
+  test('when the last one has left the server is let go', async () => {
+    await using setup = await caching(sse([role, one, hang()]))
+    const { gateway, server } = setup
+    const clients = [streaming(gateway.port), streaming(gateway.port)]
+    for (const client of clients) await client.until(text => text.includes('Hello'))
+
+    for (const client of clients) client.socket.destroy()
+    await server.allClosed()
+
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test('share an error once; who asks then is answered anew', async () => {
+    const answer = gate()
+    const refused = json(400, { error: { message: 'no', type: 'invalid_request_error' } })
+    await using setup = await caching(inTurn([answer, refused], openAiScript()))
+    const { gateway, server } = setup
+    const first = gateway.chat()
+    await server.called(1)
+    const second = gateway.chat()
+    const marker = gateway.chat({ seed: 1 })
+    await server.called(2)
+    answer.open()
+
+    const all = await Promise.all([first, second])
+    expect(all.map(({ status }) => status)).toEqual([400, 400])
+    expect((await gateway.chat()).status).toBe(200)
+    await (await marker).text()
+    expect(server.calls).toHaveLength(3)
+  })
+
+  test('a stream that breaks off breaks off for all, and is not stored', async () => {
+    const middle = gate()
+    await using setup = await caching(
+      inTurn(sse([role, one, middle, { error: { message: 'broken' } }]), openAiScript()),
+      {
+        retry: { max_attempts: 1 },
+      },
+    )
+    const { gateway } = setup
+    const responses = [await gateway.chat(stream), await gateway.chat(stream)]
+    middle.open()
+    const texts = await Promise.all(responses.map(response => response.text()))
+
+    expect(responses.map(statusOf)).toEqual(['miss', 'coalesced'])
+    for (const text of texts) {
+      expect(text).toContain('stream_interrupted')
+      expect(text).not.toContain('[DONE]')
+    }
+    expect(statusOf(await gateway.chat(stream))).toBe('miss')
+  })
+
+  test('a caller whose own time is over leaves alone', async () => {
+    const { middle, script } = halting()
+    await using setup = await caching(script)
+    const { gateway } = setup
+    const patient = await gateway.chat(stream)
+    const hasty = await gateway.chat(stream, { headers: { 'x-citadel-timeout-ms': '30' } })
+    const cut = await hasty.text()
+    middle.open()
+
+    expect(cut).toContain('deadline_exceeded')
+    expect(await patient.text()).toContain('[DONE]')
+  })
+})
+
+describe('what never shares', () => {
+  const cases: readonly (readonly [name: string, body: object, headers: Record<string, string>, more: Tree])[] = [
+    ['a call with an idempotency key', {}, { 'idempotency-key': 'k' }, {}],
+    ['a call that the server stores', { store: true }, {}, {}],
+    ['a call that wants a new answer', {}, { 'cache-control': 'no-cache' }, {}],
+    ['any call while sharing is off', {}, {}, { cache: { enabled: true, coalesce: false } }],
+    ['calls that wait in another order', {}, { 'x-citadel-priority': 'low' }, {}],
+  ]
+
+  for (const [name, body, headers, more] of cases) {
+    test(name, async () => {
+      const { middle, script } = halting()
+      await using setup = await caching(script, more)
+      const { gateway, server } = setup
+      const first = await gateway.chat({ ...stream, ...body })
+      const second = await gateway.chat({ ...stream, ...body }, { headers })
+      middle.open()
+      await Promise.all([first.text(), second.text()])
+
+      expect(statusOf(second)).not.toBe('coalesced')
+      expect(server.calls).toHaveLength(2)
+    })
+  }
+})

@@ -1,0 +1,37 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { createMemoryCache } from '#stores/memory-cache.ts'
+import { answerOf, cacheContract } from '#tests/contract/cache.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+
+cacheContract('the cache in memory', clock => ({
+  store: createMemoryCache({ clock, bytesMax: 10_000_000 }),
+  close() {},
+}))
+
+describe('the memory of the cache', () => {
+  test('is bounded: the answers not asked for longest make room', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1, maxLength: 40 }), sizes => {
+        const clock = fakeClock()
+        const cache = createMemoryCache({ clock, bytesMax: 60_000 })
+        for (const [at, size] of sizes.entries()) void cache.set(`k${at}`, answerOf('x'.repeat(size), clock))
+        const kept = sizes.filter((_, at) => cache.get(`k${at}`) !== null)
+
+        expect(kept.reduce((sum, size) => sum + 2 * size, 0)).toBeLessThanOrEqual(60_000)
+        expect(cache.get(`k${sizes.length - 1}`)).not.toBeNull()
+        expect(cache.size().entries).toBe(kept.length)
+        expect(cache.size().bytes).toBeLessThanOrEqual(60_000)
+      }),
+    )
+  })
+
+  test('takes no answer that would push out most of the others', () => {
+    const clock = fakeClock()
+    const cache = createMemoryCache({ clock, bytesMax: 80_000 })
+    void cache.set('small', answerOf('x'.repeat(1000), clock))
+    void cache.set('large', answerOf('x'.repeat(6000), clock))
+
+    expect([cache.get('small') !== null, cache.get('large')]).toEqual([true, null])
+  })
+})

@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { createTiers } from '#cache/tiers.ts'
+import type { CacheSelection } from '#core/cache.ts'
+import { createWheel } from '#lib/wheel.ts'
+import { createMemoryCache } from '#stores/memory-cache.ts'
+import { openRedis } from '#stores/redis.ts'
+import { createRedisCache } from '#stores/redis-cache.ts'
+import { answerOf, cacheContract } from '#tests/contract/cache.ts'
+import { type FakeClock, fakeClock } from '#tests/support/clock.ts'
+import { type Redis, type RedisCluster, startRedis, startRedisCluster } from '#tests/support/redis.ts'
+
+const realClock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+
+function cacheAt(urls: readonly string[], clock: FakeClock, onClear: (selection: CacheSelection) => void = () => {}) {
+  const redis = openRedis({ urls, timeoutMs: 2000, clock: realClock })
+  const store = createRedisCache({ redis, clock, onClear })
+  const close = () => {
+    store.close()
+    redis.close()
+  }
+  return { redis, store, close }
+}
+
+describe('in one Redis', () => {
+  let server: Redis
+
+  beforeAll(async () => {
+    server = await startRedis()
+  })
+
+  afterAll(() => server[Symbol.asyncDispose]())
+
+  cacheContract('the cache in Redis', clock => cacheAt([server.url], clock))
+
+  cacheContract('the cache in memory with Redis behind it', clock => {
+    const far = cacheAt([server.url], clock)
+    return { store: createTiers(createMemoryCache({ clock, bytesMax: 10_000_000 }), far.store), close: far.close }
+  })
+
+  test('an answer of one node is found by another, and is near from then on', async () => {
+    const clock = fakeClock(Date.now())
+    const [one, two] = [cacheAt([server.url], clock), cacheAt([server.url], clock)]
+    const near = createMemoryCache({ clock, bytesMax: 1_000_000 })
+    await one.store.set('chat:shared', answerOf('{}', clock))
+
+    const found = await createTiers(near, two.store).get('chat:shared')
+
+    expect(found?.text).toBe('{}')
+    expect(near.get('chat:shared')).toEqual(found)
+    one.close()
+    two.close()
+  })
+
+  test('what one node was asked to forget, the others hear of within five seconds', async () => {
+    const clock = fakeClock(Date.now())
+    const heard = Promise.withResolvers<CacheSelection>()
+    const listen = (selection: CacheSelection) => selection.tenant === 'the-other-node' && heard.resolve(selection)
+    const [one, two] = [cacheAt([server.url], clock), cacheAt([server.url], clock, listen)]
+    await one.store.clear({ tenant: 'the-other-node', model: 'chat' })
+    clock.advance(5000)
+
+    expect(await heard.promise).toEqual({ tenant: 'the-other-node', model: 'chat' })
+    one.close()
+    two.close()
+  })
+
+  test('what somebody else has written there is not there', async () => {
+    const clock = fakeClock(Date.now())
+    const cache = cacheAt([server.url], clock)
+    await server.command('SET', 'chat:odd', 'no answer')
+    await server.command('SET', 'chat:older', '{"format":0}\nrest')
+
+    expect(await Promise.all(['chat:odd', 'chat:older'].map(key => cache.store.get(key)))).toEqual([null, null])
+    cache.close()
+  })
+
+  test('an answer is compressed when it is long, and goes by itself', async () => {
+    const clock = fakeClock(Date.now())
+    const cache = cacheAt([server.url], clock)
+    await cache.store.set('chat:long', answerOf('long '.repeat(20_000), clock))
+
+    expect(Number((await server.command('STRLEN', 'chat:long')).replace(/\D/g, ''))).toBeLessThan(5000)
+    expect(Number((await server.command('PTTL', 'chat:long')).replace(/\D/g, ''))).toBeGreaterThan(50_000)
+    cache.close()
+  })
+})
+
+describe('in a Redis Cluster', () => {
+  let cluster: RedisCluster
+
+  beforeAll(async () => {
+    cluster = await startRedisCluster()
+  }, 60_000)
+
+  afterAll(() => cluster[Symbol.asyncDispose]())
+
+  cacheContract('the cache in a Redis Cluster', clock => cacheAt(cluster.urls, clock))
+})
+
+test('without Redis there is nothing, at once, and what is to be forgotten fails', async () => {
+  const server = await startRedis()
+  const clock = fakeClock(Date.now())
+  const cache = cacheAt([server.url], clock)
+  await cache.store.set('chat:a', answerOf('{}', clock))
+  await server.kill()
+  await cache.store.get('chat:a')
+
+  expect(cache.redis.available()).toBe(false)
+  expect(cache.store.get('chat:a')).toBeNull()
+  expect(cache.store.set('chat:a', answerOf('{}', clock))).toBeUndefined()
+  expect(await cache.store.clear({}).catch(error => error.code)).toBe('dependency_unavailable')
+  cache.close()
+  await server[Symbol.asyncDispose]()
+})
