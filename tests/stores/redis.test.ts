@@ -1,0 +1,132 @@
+import { describe, expect, test } from 'bun:test'
+import { createWheel } from '#lib/wheel.ts'
+import { openRedis, type Redis, RedisAway } from '#stores/redis.ts'
+import { startRedis, startRedisCluster } from '#tests/support/redis.ts'
+import { freePorts } from '#tests/support/server-process.ts'
+
+const TIMEOUT_MS = 300
+const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const open = (...urls: string[]) => openRedis({ urls, timeoutMs: TIMEOUT_MS, clock })
+const ask = (redis: Redis) => redis.use(client => client.set('{citadel}:test', '1', 'PX', 60_000))
+
+/** How a call ends, and after how long. */
+async function timed(redis: Redis): Promise<{ readonly ended: string; readonly ms: number }> {
+  const since = performance.now()
+  const ended = await ask(redis).catch((thrown: unknown) => (thrown instanceof Error ? thrown.name : String(thrown)))
+  return { ended, ms: performance.now() - since }
+}
+
+async function until(holds: () => boolean, ms = 10_000): Promise<void> {
+  const deadline = performance.now() + ms
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`not so within ${ms} ms`)
+    await Bun.sleep(10)
+  }
+}
+
+describe('a connection to Redis', () => {
+  test('answers from the first call on, although it was opened in the background', async () => {
+    await using server = await startRedis()
+    const redis = open(server.url)
+
+    expect(await ask(redis)).toBe('OK')
+    expect(redis.connections()).toBe(1)
+    redis.close()
+  }, 30_000)
+
+  test('goes to each node of a cluster', async () => {
+    await using cluster = await startRedisCluster()
+    const redis = open(...cluster.urls)
+    const keys = Array.from({ length: 50 }, (_, index) => `key ${index}`)
+
+    await Promise.all(keys.map(key => redis.use(client => client.set(key, key))))
+    const values = await Promise.all(keys.map(key => redis.use(client => client.get(key))))
+
+    expect(values).toEqual(keys)
+    expect(redis.connections()).toBeGreaterThanOrEqual(3)
+    redis.close()
+  }, 60_000)
+
+  test('that cannot be had fails soon, then at once, until there is one', async () => {
+    const [port = 0] = await freePorts(1)
+    const redis = open(`redis://127.0.0.1:${port}`)
+
+    const first = await timed(redis)
+    const second = await timed(redis)
+
+    expect([first.ended, second.ended]).toEqual(['RedisAway', 'RedisAway'])
+    expect(first.ms).toBeLessThan(TIMEOUT_MS + 100)
+    expect(second.ms).toBeLessThan(20)
+    expect(redis.connections()).toBe(0)
+    redis.close()
+  }, 30_000)
+
+  test('that falls silent costs one wait, and is used again once it speaks', async () => {
+    await using server = await startRedis()
+    const redis = open(server.url)
+    await ask(redis)
+
+    server.pause()
+    const [first, second] = [await timed(redis), await timed(redis)]
+    server.resume()
+    await until(redis.available)
+
+    expect(first.ended).toBe('RedisAway')
+    expect(first.ms).toBeLessThan(TIMEOUT_MS + 100)
+    expect(second).toMatchObject({ ended: 'RedisAway' })
+    expect(second.ms).toBeLessThan(20)
+    expect(await ask(redis)).toBe('OK')
+    redis.close()
+  }, 30_000)
+
+  test('that dies is found again when it is back', async () => {
+    await using server = await startRedis()
+    const redis = open(server.url)
+    await ask(redis)
+
+    await server.kill()
+    const during = await timed(redis)
+    await server.start()
+    await until(redis.available)
+
+    expect(during.ended).toBe('RedisAway')
+    expect(await ask(redis)).toBe('OK')
+    redis.close()
+  }, 30_000)
+
+  test.each([
+    ['is full', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
+    ['only reads', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+  ])(
+    'that %s is left alone until it works again',
+    async (_, breakIt, mendIt) => {
+      await using server = await startRedis()
+      const redis = open(server.url)
+      await ask(redis)
+
+      await server.command(...breakIt)
+      const during = await timed(redis)
+      const after = redis.available()
+      await server.command(...mendIt)
+      await until(redis.available)
+
+      expect([during.ended, after]).toEqual(['RedisAway', false])
+      expect(await ask(redis)).toBe('OK')
+      redis.close()
+    },
+    30_000,
+  )
+
+  test('an error of a command is that command’s own', async () => {
+    await using server = await startRedis()
+    const redis = open(server.url)
+    await redis.use(client => client.set('text', 'a'))
+
+    const failing = redis.use(client => client.lpush('text', 'b'))
+
+    await expect(failing).rejects.toThrow('WRONGTYPE')
+    await expect(failing).rejects.not.toBeInstanceOf(RedisAway)
+    expect(redis.available()).toBe(true)
+    redis.close()
+  }, 30_000)
+})
