@@ -1,3 +1,4 @@
+import { createBuckets } from '#access/buckets.ts'
 import type { AuthMode } from '#access/keys.ts'
 import type { Environment } from '#config/env.ts'
 import type { Config } from '#config/schema.ts'
@@ -7,6 +8,7 @@ import { createJournal, type Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Server } from '#core/servers.ts'
 import { createDial } from '#gateway/dial.ts'
+import { createLengths } from '#gateway/estimate.ts'
 import { rememberRequests } from '#gateway/explain.ts'
 import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
@@ -107,6 +109,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const subscribers: ((fact: Fact) => void)[] = []
   const journal = createJournal(subscribers)
   const states = createStates()
+  let buckets = createBuckets(config.limits)
   const limiter = createMemoryLimiter({ clock, entriesMax: LIMITER_ENTRIES_MAX })
   const history = createMemoryHistory(HISTORY)
   const idempotency = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
@@ -173,13 +176,19 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     snapshot: fleet.current,
     plan: (call, snapshot, wishes) => plan(call, snapshot, states, { clock, random, lineups }, wishes),
     attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
-    router: (maxAttempts, wait) =>
-      failover({ ...policies, slots: queue.slotsFor(wait), retry: settings().retry, maxAttempts }),
+    limiter,
+    lengths: createLengths(),
+    limitsOf: asking => buckets.ofCall(asking),
+    router: (maxAttempts, wait, permit) => {
+      const places = queue.slotsFor(wait)
+      const slots = permit === null ? places : permit.slots(places)
+      return failover({ ...policies, slots, retry: settings().retry, maxAttempts })
+    },
   })
 
   // The edge.
   const active = createActive(clock)
-  let edge = composeEdge(config, clock, keys.stored)
+  let edge = composeEdge(config, clock, keys.stored, buckets)
   let phase: 'serving' | 'draining' = 'serving'
   const fetch = createApp({
     clock,
@@ -221,7 +230,9 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     reload(next) {
       // Whom to admit follows from where the gateway listens, and that changes only with a restart.
       current = next
-      edge = composeEdge({ ...next, service: { ...next.service, host: config.service.host } }, clock, keys.stored)
+      buckets = createBuckets(next.limits)
+      const service = { ...next.service, host: config.service.host }
+      edge = composeEdge({ ...next, service }, clock, keys.stored, buckets)
       memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
       credentials.forget()

@@ -3,7 +3,7 @@ import type { Call, Endpoint } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import { type GatewayError, toGatewayError } from '#core/errors.ts'
-import type { Journal } from '#core/journal.ts'
+import type { Verdict } from '#core/limiter.ts'
 import { type Priority, USUAL_PRIORITY, upTo } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { createScope, type Scope } from '#core/scope.ts'
@@ -12,6 +12,7 @@ import { type PrefillOffer, withPrefill } from '#policies/prefill.ts'
 import { recover } from '#policies/recover.ts'
 import { type Flight, startFlight } from './flight.ts'
 import { parseCall } from './parse.ts'
+import { openPermit, type Permit, type PermitDeps } from './permit.ts'
 import type { Wait } from './queue.ts'
 import { watchRecovery } from './recovery.ts'
 import { renderPlain, renderStream } from './render.ts'
@@ -44,21 +45,22 @@ export interface Wishes {
 export interface Answer {
   readonly body: string | ReadableStream<Uint8Array>
   readonly live: Live
+  /** How the limits stand that the call met after it was read; `null` where there are none. */
+  readonly limits: Verdict | null
 }
 
 /** What the pipeline is composed of. */
-export interface PipelineDeps {
+export interface PipelineDeps extends PermitDeps {
   readonly clock: Clock
-  readonly journal: Journal
   readonly snapshot: () => Snapshot
   readonly plan: (call: Call, snapshot: Snapshot, wishes: Wishes) => Plan
   readonly attempt: (record: RequestRecord) => Attempt
-  readonly router: (maxAttempts: number, wait: Wait) => Router
+  readonly router: (maxAttempts: number, wait: Wait, permit: Permit | null) => Router
 }
 
 /** Creates the way of a model call, top to bottom:
  *
- * parse → resolve model and plan → join Flight (slots ⇄ attempts → stream) → render → settle */
+ * parse → resolve model and plan → limits → join Flight (slots ⇄ attempts → stream) → render → settle */
 export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => Promise<Answer> {
   return async request => {
     const { record, scope, wishes } = request
@@ -72,8 +74,10 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       headers,
     })
     record.stream = call.stream
+    const permit = openPermit(deps, call, record)
     const settle = once((error: GatewayError | null) => {
       settleCall(record, call, error, deps.clock)
+      permit?.settle()
       if (own !== scope) own.close()
     })
     try {
@@ -81,8 +85,11 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       const plan = deps.plan(call, snapshot, request.wishes)
       record.plan = plan
       record.model = plan.model.name
-      const live = await takeOff(deps, snapshot, { ...request, call, plan }).join(own)
-      return await render(deps, snapshot, { ...request, scope: own, call, live, settle })
+      const entering = permit?.enter()
+      if (entering !== undefined) await entering
+      const live = await takeOff(deps, snapshot, { ...request, call, plan, permit }).join(own)
+      const rendered = await render(deps, snapshot, { ...request, scope: own, call, live, settle })
+      return { live, body: rendered, limits: permit === null ? null : permit.verdict() }
     } catch (thrown) {
       const error = own.ended ?? toGatewayError(thrown)
       settle(error)
@@ -110,14 +117,14 @@ function waitOf({ caller, priority }: Call, record: RequestRecord): Wait {
 function takeOff(
   deps: PipelineDeps,
   snapshot: Snapshot,
-  from: ModelRequest & { readonly call: Call; readonly plan: Plan },
+  from: ModelRequest & { readonly call: Call; readonly plan: Plan; readonly permit: Permit | null },
 ): Flight {
-  const { call, plan, record, wishes } = from
+  const { call, plan, record, wishes, permit } = from
   const [first] = plan.candidates
   const scope = createScope(deps.clock, { within: first?.target.timeouts.total, code: 'deadline_exceeded' })
   const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
   const offer: PrefillOffer = { delivered: null, upstreamModel: '', taken: false }
-  const run = deps.router(maxAttempts, waitOf(call, record))(withPrefill(deps.attempt(record), offer))
+  const run = deps.router(maxAttempts, waitOf(call, record), permit)(withPrefill(deps.attempt(record), offer))
   const trail = {
     begin(candidate: Plan['candidates'][number]) {
       const entry = {
@@ -151,7 +158,7 @@ async function render(
     readonly live: Live
     readonly settle: (error: GatewayError | null) => void
   },
-): Promise<Answer> {
+): Promise<Answer['body']> {
   const { call, record, live } = from
   record.model = live.model.name
   record.server = live.target.server.id
@@ -163,14 +170,14 @@ async function render(
     heartbeatMs: snapshot.settings.heartbeatMs,
     onEnd: from.settle,
   }
-  if (!call.stream) return { live, body: await renderPlain(live, rendering) }
+  if (!call.stream) return renderPlain(live, rendering)
   deps.journal.note({ type: 'stream-opened' })
   const onEnd = (error: GatewayError | null) => {
     deps.journal.note({ type: 'stream-closed' })
     from.settle(error)
     from.onStreamEnd()
   }
-  return { live, body: renderStream(live, call, { ...rendering, onEnd }) }
+  return renderStream(live, call, { ...rendering, onEnd })
 }
 
 function once<T>(run: (value: T) => void): (value: T) => void {

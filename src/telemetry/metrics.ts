@@ -134,7 +134,7 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
   })
   const limited = createCounter({
     name: 'gateway_rate_limited_total',
-    help: 'Requests refused by a limit.',
+    help: 'Refusals by a limit.',
     dimensions: [scope],
     seriesMax,
   })

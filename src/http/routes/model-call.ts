@@ -10,6 +10,7 @@ import { readBody } from '../body.ts'
 import type { Exchange, Handler } from '../exchange.ts'
 import { claimKey, replay } from '../middleware/idempotency.ts'
 import { settled } from '../middleware/observe.ts'
+import { tellLimits } from '../middleware/rate-limit.ts'
 import { eventStream, json } from '../reply.ts'
 import type { Services } from '../services.ts'
 
@@ -32,7 +33,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
       return replay(exchange, keyed.answer)
     }
     try {
-      const { live, body } = await services.run({
+      const { live, body, limits } = await services.run({
         endpoint,
         text,
         caller,
@@ -43,6 +44,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         onStreamEnd: () => endStream(exchange, services),
       })
       tellServer(exchange, live, services.clock.now())
+      if (limits !== null) tellLimits(exchange, limits)
       if (typeof body === 'string') {
         bearNoSilence(exchange)
         keyed?.keep(body)
