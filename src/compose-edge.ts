@@ -61,6 +61,7 @@ export function secretsOf(config: Config): string[] {
     ...config.auth.admin_keys,
     ...config.servers.flatMap(server => [...server.api_keys, ...Object.values(server.headers)]),
     ...Object.values(config.webhooks.secrets),
+    ...(config.redis.url ?? []).flatMap(passwordOf),
     ...(config.service.secret === null ? [] : [config.service.secret]),
     ...passwordOf(config.database.url),
   ]

@@ -33,7 +33,6 @@ import { createLineups } from '#routing/lineup.ts'
 import { isAvailable, plan } from '#routing/plan.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
-import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
@@ -41,12 +40,12 @@ import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
+import { createLimiter, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
 import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
 const GIGABYTE = 1024 ** 3
-const LIMITER_ENTRIES_MAX = 100_000
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 /** How long, and up to how much, answers are kept for requests that are sent again. */
@@ -109,12 +108,18 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const subscribers: ((fact: Fact) => void)[] = []
   const journal = createJournal(subscribers)
   const states = createStates()
-  let buckets = createBuckets(config.limits)
-  const limiter = createMemoryLimiter({ clock, entriesMax: LIMITER_ENTRIES_MAX })
+  let current = config
+  let buckets = createBuckets(current.limits)
+  const redis = openRedisOf(config, clock, change =>
+    journal.note({ type: 'dependency-changed', dependency: 'redis', ...change }),
+  )
+  const limiter = createLimiter(redis, clock, () => ({
+    storeDown: current.limits.store_down,
+    processes: current.limits.processes,
+  }))
   const history = createMemoryHistory(HISTORY)
   const idempotency = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
   const newId = createIds()
-  let current = config
   const stateDeps = { clock, journal, env, newId, config: () => current }
   const database = composeDatabase(stateDeps)
   const keys = composeKeys(database, stateDeps)
@@ -159,6 +164,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     isOllama: server => kindOf(server) === OLLAMA_KIND,
     logLinesDropped: log.dropped,
     queueDepth: queue.depth,
+    redisConnections: () => redis?.connections() ?? 0,
     retriesLeft: budget.remaining,
     overload: () => overloadOf(pressure()),
   })
@@ -257,6 +263,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       keys.stored.stop()
       fleet.stop()
       sockets.close()
+      await limiter.close()
+      redis?.close()
       await database?.close()
       log.close()
     },

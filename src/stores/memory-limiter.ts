@@ -2,7 +2,7 @@ import type { Clock } from '#core/clock.ts'
 import { type Bucket, type Correction, costOf, intervalOf, type Limiter, type Verdict } from '#core/limiter.ts'
 import { type Cell, createCells } from './cells.ts'
 import { createLeases, type Leases } from './leases.ts'
-import { judge, ROUNDING_MS, waitFor } from './verdict.ts'
+import { admission, refusalOf } from './verdict.ts'
 
 export interface MemoryLimiterOptions {
   readonly clock: Pick<Clock, 'now'>
@@ -15,8 +15,8 @@ export interface MemoryLimiterOptions {
 /** A limiter in the memory of this process: it decides at once, and can be told how buckets stand elsewhere. */
 export interface MemoryLimiter extends Limiter {
   take(buckets: readonly Bucket[], tokens: number, owner: string): Verdict
-  /** The refusal that a take would meet; `null` when it would pass. Takes nothing. */
-  refusal(buckets: readonly Bucket[], tokens: number): Verdict | null
+  /** How each bucket stands: milliseconds until it is full, or the leases that are out. Good until the next call. */
+  debts(buckets: readonly Bucket[]): number[]
   /** Sets the debt of a bucket, in milliseconds from `at`. */
   follow(bucket: Bucket, debt: number, at: number): void
 }
@@ -30,24 +30,15 @@ export function createMemoryLimiter(options: MemoryLimiterOptions): MemoryLimite
   const found: (Cell | undefined)[] = []
   const debts: number[] = []
 
-  function refusal(buckets: readonly Bucket[], tokens: number, now = clock.now()): Verdict | null {
-    let refused: Bucket | null = null
-    let wait = ROUNDING_MS
+  function stand(buckets: readonly Bucket[], now: number): void {
     found.length = 0
     debts.length = 0
-    for (const bucket of buckets) {
-      const concurrent = bucket.unit === 'concurrent'
-      const cell = concurrent ? undefined : cells.get(bucket.key)
-      const debt = concurrent ? leases.count(bucket.key) : cell === undefined ? 0 : Math.max(0, cell.fullAt - now)
-      const own = waitFor(bucket, debt, costOf(bucket, tokens))
-      if (own > wait) {
-        refused = bucket
-        wait = own
-      }
+    for (const { unit, key } of buckets) {
+      const cell = unit === 'concurrent' ? undefined : cells.get(key)
       found.push(cell)
-      debts.push(debt)
+      if (unit === 'concurrent') debts.push(leases.count(key))
+      else debts.push(cell === undefined ? 0 : Math.max(0, cell.fullAt - now))
     }
-    return refused && judge(buckets, debts, refused, wait)
   }
 
   function settleCell(bucket: Bucket, change: number, now: number): void {
@@ -56,10 +47,14 @@ export function createMemoryLimiter(options: MemoryLimiterOptions): MemoryLimite
   }
 
   return {
-    refusal,
+    debts(buckets) {
+      stand(buckets, clock.now())
+      return debts
+    },
     take(buckets, tokens, owner) {
       const now = clock.now()
-      const refused = refusal(buckets, tokens, now)
+      stand(buckets, now)
+      const refused = refusalOf(buckets, debts, tokens)
       if (refused !== null) return refused
       for (let at = 0; at < buckets.length; at++) {
         const bucket = buckets[at]
@@ -73,7 +68,7 @@ export function createMemoryLimiter(options: MemoryLimiterOptions): MemoryLimite
         cell.fullAt = Math.max(cell.fullAt, now) + costOf(bucket, tokens) * intervalOf(bucket)
         debts[at] = cell.fullAt - now
       }
-      return judge(buckets, debts, null, 0)
+      return admission(buckets, debts)
     },
     settle(buckets, { requests, tokens }: Correction, owner) {
       const now = clock.now()

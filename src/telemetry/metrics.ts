@@ -26,6 +26,8 @@ export interface MetricsOptions {
   readonly logLinesDropped?: () => number
   /** Calls that wait for a place at a server. */
   readonly queueDepth?: () => number
+  /** Connections to Redis that stand. */
+  readonly redisConnections?: () => number
   /** Which new calls are refused. */
   readonly overload?: () => 'none' | 'low' | 'all'
   /** Series of one metric that are kept apart (default 2,000). */
@@ -168,6 +170,7 @@ interface Live {
 
 function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): readonly Metric[] {
   const { clock, workers = () => 1, logLinesDropped = () => 0, queueDepth = () => 0, overload = () => 'none' } = options
+  const { redisConnections = () => 0 } = options
   return [
     createGauge('http_requests_in_flight', 'Requests being answered.', () => now.inFlight),
     createGauge('gateway_streams_active', 'Streams being sent.', () => now.streams),
@@ -177,6 +180,7 @@ function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): rea
       'Which new calls are refused: 0 none, 1 those of low priority, 2 all.',
       () => OVERLOAD[overload()],
     ),
+    createGauge('redis_connections_active', 'Connections to Redis that stand.', redisConnections),
     createGauge('workers_active', 'Processes that answer.', workers),
     createGauge('user_sessions_active', 'Callers of the last five minutes.', () => sessions.count(clock.now())),
     createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),

@@ -42,7 +42,7 @@ export const keySettings = z.object({
   models: models.default(null).describe('The public names that it may call; null for all.'),
   max_priority: priority.default('normal').describe('The best place in a queue that it may ask for.'),
   limits: z
-    .strictObject({ ...none, burst: amount.nullable().default(null) })
+    .strictObject({ ...unsaid, burst: amount.nullable().default(null) })
     .prefault({})
     .describe('Its own limits; null for what holds for every client, 0 for none.'),
   budget: budget.default(null).describe('What it may spend.'),

@@ -68,8 +68,8 @@ describe('a limiter that follows another one', () => {
 
     limiter.follow(one, 4000, 4500)
 
-    expect(limiter.refusal([one], 0)).toBeNull()
+    expect(limiter.debts([one])).toEqual([3500])
     expect(limiter.take([one], 0, '').requests).toEqual({ limit: 60, remaining: 0, resetMs: 4500 })
-    expect(limiter.refusal([one], 0)).toMatchObject({ refused: one, retryAfterMs: 500 })
+    expect(limiter.take([one], 0, '')).toMatchObject({ refused: one, retryAfterMs: 500 })
   })
 })

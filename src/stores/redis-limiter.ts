@@ -1,0 +1,169 @@
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import { type Bucket, costOf, intervalOf, LEASE_WAIT_MS, type Limiter, type Verdict } from '#core/limiter.ts'
+import { createLeases } from './leases.ts'
+import { createMemoryLimiter } from './memory-limiter.ts'
+import type { Redis } from './redis.ts'
+import { redisScript } from './redis-script.ts'
+import { sharesOf } from './shares.ts'
+import { admission, refusalOf } from './verdict.ts'
+
+export interface RedisLimiterOptions {
+  readonly redis: Pick<Redis, 'use' | 'available'>
+  readonly clock: Clock
+  /** Buckets that are remembered at once for when Redis is away. */
+  readonly entriesMax: number
+  /** Unique over all processes that ever use this Redis. */
+  readonly processId: string
+  readonly settings: () => RedisLimiterSettings
+  /** Milliseconds, in place of the clock of Redis. */
+  readonly time?: () => number
+}
+
+interface RedisLimiterSettings {
+  /** Whether each process counts its share while Redis is away, or everything is refused. */
+  readonly storeDown: 'local' | 'closed'
+  /** The least number of processes that share the limits. */
+  readonly processes: number
+}
+
+/** A limiter that many processes share. */
+export interface RedisLimiter extends Limiter {
+  /** Stops the renewal of leases and signs this process off. */
+  close(): Promise<void>
+}
+
+/** What every key begins with; the tag keeps them on one node of a cluster. */
+const PREFIX = '{citadel}:limits:'
+const LEASE_MS = 30_000
+const RENEW_MS = 10_000
+/** Names and owners of leases that are renewed in one call. */
+const RENEWED_MAX = 1000
+/** Has no leases. */
+const NOBODY = ''
+/** How long a refusal of tokens or of a lease is believed without asking again: what another process gives back is
+ * noticed after so many milliseconds. */
+const BELIEVED_MS = 50
+const UNAVAILABLE_RETRY_MS = 1000
+
+const takeScript = redisScript('take')
+const settleScript = redisScript('settle')
+const renewScript = redisScript('renew')
+
+/** Creates the limiter: one script decides over all buckets in one round trip. What it answers is remembered, so that
+ * whatever is known to be refused is refused without asking, and so that this process can go on alone with its share
+ * of each bucket when Redis is away. */
+export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
+  const { redis, clock, settings, processId, time = () => '' } = options
+  const leases = createLeases()
+  const shadow = createMemoryLimiter({ clock, entriesMax: options.entriesMax, leases })
+  /** Until when a refusal of what may come back at any time is believed, by bucket. */
+  const believed = new Map<string, number>()
+  /** Whose takes this process decided alone: Redis must not give back what it never gave. */
+  const alone = new Set<string>()
+  let processes = 1
+  let stopRenewal = ignore
+  let closed = false
+
+  function known(buckets: readonly Bucket[], tokens: number): Verdict | null {
+    const now = clock.now()
+    const debts = shadow.debts(buckets)
+    for (let at = 0; at < buckets.length; at++) {
+      const bucket = buckets[at]
+      if (bucket === undefined || bucket.unit === 'requests') continue
+      const isBelieved = (believed.get(bucket.key) ?? 0) > now
+      if (bucket.unit === 'concurrent' && isBelieved) debts[at] = bucket.limit
+      if (bucket.unit === 'tokens' && !isBelieved) debts[at] = 0
+    }
+    return refusalOf(buckets, debts, tokens)
+  }
+
+  async function ask(buckets: readonly Bucket[], tokens: number, owner: string): Promise<Verdict> {
+    const since = clock.now()
+    const values: (string | number)[] = [time(), LEASE_MS, owner, LEASE_WAIT_MS]
+    for (const bucket of buckets) values.push(bucket.key, intervalOf(bucket), bucket.burst, costOf(bucket, tokens))
+    let answer: unknown
+    try {
+      answer = await redis.use(client => takeScript(client, PREFIX, values))
+    } catch {
+      return decideAlone(buckets, tokens, owner)
+    }
+    const [refused = 0, ...debts] = Array.isArray(answer) ? answer.map(Number) : []
+    for (const [at, bucket] of buckets.entries()) {
+      if (bucket.unit !== 'concurrent') shadow.follow(bucket, debts[at] ?? 0, since)
+      else if (refused === 0) leases.add(bucket.key, owner)
+    }
+    const by = buckets[refused - 1]
+    if (by === undefined) return admission(buckets, debts)
+    if (by.unit !== 'requests') believe(by)
+    return refusalOf(buckets, debts, tokens) ?? admission(buckets, debts)
+  }
+
+  function believe({ key }: Bucket): void {
+    if (believed.size >= options.entriesMax) believed.clear()
+    believed.set(key, clock.now() + BELIEVED_MS)
+  }
+
+  const shares = (buckets: readonly Bucket[], tokens: number) =>
+    sharesOf(buckets, tokens, Math.max(processes, settings().processes))
+
+  function decideAlone(buckets: readonly Bucket[], tokens: number, owner: string): Verdict {
+    if (settings().storeDown === 'closed') {
+      throw new GatewayError('dependency_unavailable', 'The store of the limits does not answer; try again shortly.', {
+        retryAfterMs: UNAVAILABLE_RETRY_MS,
+      })
+    }
+    const own = shares(buckets, tokens)
+    const verdict = shadow.take(own.buckets, own.tokens, owner)
+    if (verdict.refused !== null) return { ...verdict, refused: own.whole(verdict.refused) }
+    alone.add(owner)
+    if (own.tokens < tokens) shadow.settle(own.buckets, { requests: 0, tokens: tokens - own.tokens }, NOBODY)
+    return verdict
+  }
+
+  async function renew(): Promise<void> {
+    const all = [...leases.all()].flat()
+    try {
+      for (let at = 0; at === 0 || at < all.length; at += RENEWED_MAX) {
+        const values = [time(), LEASE_MS, processId, ...all.slice(at, at + RENEWED_MAX)]
+        processes = Number(await redis.use(client => renewScript(client, PREFIX, values)))
+      }
+    } catch {
+      // Redis is away: what was last heard of the others holds, and leases are renewed when it is back.
+    }
+    if (!closed) stopRenewal = clock.after(RENEW_MS, renew)
+  }
+  void renew()
+
+  return {
+    take(buckets, tokens, owner) {
+      if (buckets.length === 0) return admission(buckets, [])
+      if (!redis.available()) return decideAlone(buckets, tokens, owner)
+      return known(buckets, tokens) ?? ask(buckets, tokens, owner)
+    },
+    settle(buckets, correction, owner) {
+      const wasAlone = alone.delete(owner)
+      shadow.settle(wasAlone ? shares(buckets, 0).buckets : buckets, correction, owner)
+      const values: (string | number)[] = []
+      for (const bucket of buckets) {
+        const { unit, key } = bucket
+        const change = unit === 'concurrent' || wasAlone ? 0 : correction[unit]
+        if (unit !== 'concurrent' && change === 0) continue
+        believed.delete(key)
+        values.push(key, intervalOf(bucket), change)
+      }
+      if (values.length === 0 || !redis.available()) return
+      redis.use(client => settleScript(client, PREFIX, [time(), owner, ...values])).catch(ignore)
+    },
+    async close() {
+      closed = true
+      stopRenewal()
+      if (!redis.available()) return
+      const values = [time(), processId, 'processes', 0, 0]
+      await redis.use(client => settleScript(client, PREFIX, values)).catch(ignore)
+    },
+  }
+}
+
+/** A settlement that Redis does not hear is made up for by time: leases end, and what is owed is paid off. */
+function ignore(): void {}
