@@ -1,11 +1,11 @@
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { type Bucket, costOf, intervalOf, LEASE_WAIT_MS, type Limiter, type Verdict } from '#core/limiter.ts'
+import { createAlone } from './alone.ts'
 import { createLeases } from './leases.ts'
 import { createMemoryLimiter } from './memory-limiter.ts'
 import type { Redis } from './redis.ts'
 import { redisScript } from './redis-script.ts'
-import { sharesOf } from './shares.ts'
 import { admission, refusalOf } from './verdict.ts'
 
 export interface RedisLimiterOptions {
@@ -59,9 +59,12 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   const shadow = createMemoryLimiter({ clock, entriesMax: options.entriesMax, leases })
   /** Until when a refusal of what may come back at any time is believed, by bucket. */
   const believed = new Map<string, number>()
-  /** Whose takes this process decided alone: Redis must not give back what it never gave. */
-  const alone = new Set<string>()
   let processes = 1
+  const alone = createAlone({
+    shadow,
+    processes: () => Math.max(processes, settings().processes),
+    entriesMax: options.entriesMax,
+  })
   let stopRenewal = ignore
   let closed = false
 
@@ -104,21 +107,32 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     believed.set(key, clock.now() + BELIEVED_MS)
   }
 
-  const shares = (buckets: readonly Bucket[], tokens: number) =>
-    sharesOf(buckets, tokens, Math.max(processes, settings().processes))
-
   function decideAlone(buckets: readonly Bucket[], tokens: number, owner: string): Verdict {
-    if (settings().storeDown === 'closed') {
-      throw new GatewayError('dependency_unavailable', 'The store of the limits does not answer; try again shortly.', {
-        retryAfterMs: UNAVAILABLE_RETRY_MS,
-      })
-    }
-    const own = shares(buckets, tokens)
-    const verdict = shadow.take(own.buckets, own.tokens, owner)
-    if (verdict.refused !== null) return { ...verdict, refused: own.whole(verdict.refused) }
-    alone.add(owner)
-    if (own.tokens < tokens) shadow.settle(own.buckets, { requests: 0, tokens: tokens - own.tokens }, NOBODY)
-    return verdict
+    if (settings().storeDown === 'local') return alone.take(buckets, tokens, owner)
+    throw new GatewayError('dependency_unavailable', 'The store of the limits does not answer; try again shortly.', {
+      retryAfterMs: UNAVAILABLE_RETRY_MS,
+    })
+  }
+
+  function send(owner: string, values: readonly (string | number)[]): Promise<unknown> {
+    return redis.use(client => settleScript(client, PREFIX, [time(), owner, ...values]))
+  }
+
+  /** What was not answered may have been done: twice charged is no harm, twice given back is. */
+  function oweAgain(bucket: Bucket, change: number): void {
+    if (change > 0) alone.owe(bucket, change)
+  }
+
+  /** Charges to all what this process gave alone. From then on the debts of its shares mean nothing. */
+  function payBack(): void {
+    const owed = alone.collect()
+    if (owed === null) return
+    const now = clock.now()
+    for (const { bucket } of owed) shadow.follow(bucket, 0, now)
+    const values = owed.flatMap(({ bucket, change }) => [bucket.key, intervalOf(bucket), change])
+    send(NOBODY, values).catch(() => {
+      for (const { bucket, change } of owed) oweAgain(bucket, change)
+    })
   }
 
   async function renew(): Promise<void> {
@@ -139,31 +153,35 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     take(buckets, tokens, owner) {
       if (buckets.length === 0) return admission(buckets, [])
       if (!redis.available()) return decideAlone(buckets, tokens, owner)
+      payBack()
       return known(buckets, tokens) ?? ask(buckets, tokens, owner)
     },
     settle(buckets, correction, owner) {
-      const wasAlone = alone.delete(owner)
-      shadow.settle(wasAlone ? shares(buckets, 0).buckets : buckets, correction, owner)
+      if (!redis.available()) {
+        alone.settle(buckets, correction, owner)
+        return
+      }
+      payBack()
+      shadow.settle(buckets, correction, owner)
       const values: (string | number)[] = []
       for (const bucket of buckets) {
-        const { unit, key } = bucket
-        const change = unit === 'concurrent' || wasAlone ? 0 : correction[unit]
-        if (unit !== 'concurrent' && change === 0) continue
-        believed.delete(key)
-        values.push(key, intervalOf(bucket), change)
+        const change = bucket.unit === 'concurrent' ? 0 : correction[bucket.unit]
+        if (bucket.unit !== 'concurrent' && change === 0) continue
+        believed.delete(bucket.key)
+        values.push(bucket.key, intervalOf(bucket), change)
       }
-      if (values.length === 0 || !redis.available()) return
-      redis.use(client => settleScript(client, PREFIX, [time(), owner, ...values])).catch(ignore)
+      if (values.length > 0)
+        send(owner, values).catch(() => {
+          for (const bucket of buckets) if (bucket.unit !== 'concurrent') alone.owe(bucket, correction[bucket.unit])
+        })
     },
     async close() {
       closed = true
       stopRenewal()
-      if (!redis.available()) return
-      const values = [time(), processId, 'processes', 0, 0]
-      await redis.use(client => settleScript(client, PREFIX, values)).catch(ignore)
+      if (redis.available()) await send(processId, ['processes', 0, 0]).catch(ignore)
     },
   }
 }
 
-/** A settlement that Redis does not hear is made up for by time: leases end, and what is owed is paid off. */
+/** A process that cannot sign off is missed soon. */
 function ignore(): void {}

@@ -224,6 +224,27 @@ describe('while Redis is away', () => {
     expect(verdict.tokens?.remaining).toBe(500)
   })
 
+  test('what each process gave alone is charged when Redis is back', async () => {
+    const two = processes(2, { processes: 2 })
+    const [one, other] = two
+    const rate = bucket({ limit: 60 })
+    const tokens = bucket({ key: 'tokens', unit: 'tokens', limit: 6000 })
+    if (one === undefined || other === undefined) throw new Error('no limiter')
+    away = true
+    const alone = await admitted(two, 10, rate)
+    await ask(one, [tokens], 3000, 'call')
+    one.settle([tokens], { requests: 0, tokens: -2000 }, 'call')
+
+    away = false
+    await ask(one, [rate, tokens])
+    const verdict = await ask(other, [rate, tokens])
+    await ask(one, [rate, tokens])
+
+    expect(alone).toBe(20)
+    expect(verdict).toMatchObject({ requests: { remaining: 60 - 22 }, tokens: { remaining: 5000 } })
+    expect((await ask(one, [rate])).requests?.remaining).toBe(60 - 24)
+  })
+
   test('everything is refused where the operator wants it so', async () => {
     const [one] = processes(1, { storeDown: 'closed' })
     away = true
