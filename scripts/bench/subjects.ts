@@ -111,7 +111,7 @@ function gatewayConfig({ folder, upstreamPort }: Bench, everything: boolean): ob
   return {
     service: { host: '127.0.0.1', data_dir: data, drain_delay: 0, drain_timeout: 1 },
     auth: { mode: 'required', keys: [{ name: 'bench', key: benchKey, limits: plenty }] },
-    limits: { enabled: true, global: plenty, per_client: plenty },
+    limits: { global: plenty, per_client: plenty, per_address: plenty, per_model: { [benchModel]: plenty } },
     cache: { enabled: everything, max_memory: '64MB' },
     servers: [{ id: 'bench', kind: 'openai_compatible', base_url: `http://127.0.0.1:${upstreamPort}/v1` }],
     models: {

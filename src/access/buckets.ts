@@ -50,7 +50,6 @@ export interface Buckets {
 const REMEMBERED_MAX = 10_000
 /** A longer name of a user is known by its hash. */
 const USER_CHARACTERS_MAX = 64
-const NOBODY = byUnit([])
 const PERIODS = [
   ['minute', 60_000],
   ['hour', 3_600_000],
@@ -71,16 +70,17 @@ export function createBuckets(limits: Limits): Buckets {
   const strangers = remember((address: string) =>
     bucketsOf('address', `client:${clientNetwork(address)}`, limits.per_client),
   )
-  const models = remember((name: string) => bucketsOf('model', `model:${name}`, limits.per_model[name] ?? {}))
-
   function own(caller: Caller, address: string): readonly Bucket[] {
     if (caller.role === 'anonymous') return strangers(address)
     return bucketsOf('key', `key:${caller.id}`, inPlaceOf(caller.limits ?? {}, limits.per_client))
   }
 
   const split = rememberEach(isLimited(limits.per_address), (caller, address) => {
+    const who = whose(caller, address)
     const all = [...shared, ...tenants(caller.tenant), ...own(caller, address), ...addresses(address)]
-    return { ...byUnit(all), who: whose(caller, address) }
+    const { tokens, others } = byUnit(all)
+    const call: CallBuckets = { user: none, tokens, model: rememberModels(model => ofModel(limits, who, model)) }
+    return { who, others, call }
   })
   const users = remember((name: string) => byUnit(bucketsOf('user', `user:${name}`, limits.per_user)))
   const limitsUsers = isLimited(limits.per_user)
@@ -89,20 +89,22 @@ export function createBuckets(limits: Limits): Buckets {
   return {
     ofCaller: (caller, address) => split(caller, address).others,
     ofCall({ caller, address, user }) {
-      const { tokens, who } = split(caller, address)
-      const ofUser = limitsUsers && user !== null ? users(`${who}:${shortened(user)}`) : NOBODY
-      if (tokens.length === 0 && ofUser === NOBODY && !limitsModels) return null
-      return {
-        user: ofUser.others,
-        tokens: ofUser.tokens.length === 0 ? tokens : [...tokens, ...ofUser.tokens],
-        model({ name, aliases, class: kind }) {
-          const own = models([name, ...aliases].find(each => Object.hasOwn(limits.per_model, each)) ?? name)
-          const ofClass = kind === null ? undefined : limits.per_class[kind]
-          return ofClass === undefined ? own : [...own, ...bucketsOf('class', `class:${who}:${name}`, ofClass)]
-        },
+      const { call, who } = split(caller, address)
+      if (limitsUsers && user !== null) {
+        const { tokens, others } = users(`${who}:${shortened(user)}`)
+        return { user: others, tokens: [...call.tokens, ...tokens], model: call.model }
       }
+      return call.tokens.length === 0 && !limitsModels ? null : call
     },
   }
+}
+
+/** The buckets of a model: everybody's, by whichever of its names they are written for, and the caller's own by class. */
+function ofModel({ per_model, per_class }: Limits, who: string, model: LimitedModel): readonly Bucket[] {
+  const name = [model.name, ...model.aliases].find(each => Object.hasOwn(per_model, each))
+  const ofAll = name === undefined ? [] : bucketsOf('model', `model:${name}`, per_model[name] ?? {})
+  const ofClass = model.class === null ? undefined : per_class[model.class]
+  return ofClass === undefined ? ofAll : [...ofAll, ...bucketsOf('class', `class:${who}:${model.name}`, ofClass)]
 }
 
 function whose(caller: Caller, address: string): string {
@@ -156,6 +158,19 @@ function remember<T extends object>(make: (name: string) => T): (name: string) =
       made.set(name, value)
     }
     return value
+  }
+}
+
+/** Remembers what is made for a model as long as there is one. */
+function rememberModels(make: (model: LimitedModel) => readonly Bucket[]): CallBuckets['model'] {
+  const made = new WeakMap<LimitedModel, readonly Bucket[]>()
+  return model => {
+    let buckets = made.get(model)
+    if (buckets === undefined) {
+      buckets = make(model)
+      made.set(model, buckets)
+    }
+    return buckets
   }
 }
 

@@ -126,7 +126,8 @@ class CallAllowance implements Allowance {
     if (this.modelHold?.model === model) return true
     const { limiter, limits } = this.deps
     const own = limits.model(model)
-    const buckets = this.callerHold === null ? [...limits.tokens, ...own] : own
+    const withCaller = this.callerHold === null && limits.tokens.length > 0
+    const buckets = withCaller ? [...limits.tokens, ...own] : own
     const tokens = this.deps.estimate(model, buckets)
     const hold: Hold = { model, buckets: own, tokens, owner: `${this.deps.owner}/${this.takes++}` }
     const verdict = limiter.take(buckets, tokens, hold.owner)

@@ -1,10 +1,12 @@
 import type { Slots } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
+import type { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { type CallLimits, createAllowance } from './allowance.ts'
+import type { Model } from '#core/servers.ts'
+import { type Allowance, type AllowanceDeps, type CallLimits, createAllowance } from './allowance.ts'
 import { estimateNeed, type Lengths } from './estimate.ts'
 import { limitRefusal } from './limits.ts'
 
@@ -17,8 +19,10 @@ export interface PermitDeps {
     readonly caller: Caller
     readonly address: string
     readonly user: string | null
-  }) => (CallLimits & { readonly user: readonly Bucket[] }) | null
+  }) => Limits | null
 }
+
+type Limits = CallLimits & { readonly user: readonly Bucket[] }
 
 /** What limits one call once it is read. */
 export interface Permit {
@@ -38,48 +42,79 @@ const NOTHING = { requests: 0, tokens: 0 }
 
 /** Opens the permit of a call; `null` where nothing limits it that was not taken before it was read. */
 export function openPermit(deps: PermitDeps, call: Call, record: RequestRecord): Permit | null {
-  const { limiter, journal, lengths } = deps
   const limits = deps.limitsOf({ caller: call.caller, address: record.address, user: userOf(call) })
-  if (limits === null) return null
-  const owner = `${record.id}/user`
-  let entered = false
-  let over = false
-  const allowance = createAllowance({
-    limiter,
-    limits,
-    owner: record.id,
-    estimate: (model, buckets) => (counts(buckets) ? estimateNeed(call, model, lengths, buckets) : 0),
-    onDenied(model, bucket, { code }) {
-      journal.note({ type: 'limit-hit', scope: bucket.scope })
-      record.skipped = [...(record.skipped ?? []), { model: model.name, code }]
-    },
-  })
+  return limits === null ? null : new CallPermit(deps, limits, call, record)
+}
 
-  function decide(verdict: Verdict): void {
-    if (verdict.refused !== null) {
-      journal.note({ type: 'limit-hit', scope: verdict.refused.scope })
-      throw limitRefusal(verdict, verdict.refused)
-    }
-    if (over) limiter.settle(limits?.user ?? [], NOTHING, owner)
-    else entered = true
+/** A class, because one is made for each call. */
+class CallPermit implements Permit, AllowanceDeps {
+  readonly limiter: Limiter
+  readonly limits: Limits
+  readonly owner: string
+  private readonly deps: PermitDeps
+  private readonly call: Call
+  private readonly record: RequestRecord
+  private readonly allowance: Allowance
+  private entered = false
+  private over = false
+  private counted = false
+
+  constructor(deps: PermitDeps, limits: Limits, call: Call, record: RequestRecord) {
+    this.limiter = deps.limiter
+    this.limits = limits
+    this.owner = record.id
+    this.deps = deps
+    this.call = call
+    this.record = record
+    this.allowance = createAllowance(this)
   }
 
-  return {
-    enter() {
-      if (limits.user.length === 0) return
-      const verdict = limiter.take(limits.user, 0, owner)
-      return verdict instanceof Promise ? verdict.then(decide) : decide(verdict)
-    },
-    slots: places => allowance.slots(places),
-    verdict: () => allowance.verdict,
-    settle() {
-      over = true
-      if (entered) limiter.settle(limits.user, NOTHING, owner)
-      entered = false
-      const { usage, model } = record
-      allowance.settle(usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite + usage.output)
-      if (usage !== null && model !== null) lengths.note(model, usage.output)
-    },
+  estimate(model: Model, buckets: readonly Bucket[]): number {
+    if (!buckets.some(({ unit }) => unit === 'tokens')) return 0
+    this.counted = true
+    return estimateNeed(this.call, model, this.deps.lengths, buckets)
+  }
+
+  onDenied(model: Model, bucket: Bucket, { code }: GatewayError): void {
+    this.deps.journal.note({ type: 'limit-hit', scope: bucket.scope })
+    this.record.skipped = [...(this.record.skipped ?? []), { model: model.name, code }]
+  }
+
+  enter(): void | Promise<void> {
+    const { user } = this.limits
+    if (user.length === 0) return
+    const verdict = this.limiter.take(user, 0, `${this.owner}/user`)
+    return verdict instanceof Promise ? verdict.then(decided => this.follow(decided)) : this.follow(verdict)
+  }
+
+  private follow(verdict: Verdict): void {
+    if (verdict.refused !== null) {
+      this.deps.journal.note({ type: 'limit-hit', scope: verdict.refused.scope })
+      throw limitRefusal(verdict, verdict.refused)
+    }
+    this.entered = true
+    if (this.over) this.leave()
+  }
+
+  private leave(): void {
+    if (this.entered) this.limiter.settle(this.limits.user, NOTHING, `${this.owner}/user`)
+    this.entered = false
+  }
+
+  slots(places: Slots): Slots {
+    return this.allowance.slots(places)
+  }
+
+  verdict(): Verdict | null {
+    return this.allowance.verdict
+  }
+
+  settle(): void {
+    this.over = true
+    this.leave()
+    const { usage, model } = this.record
+    this.allowance.settle(usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite + usage.output)
+    if (this.counted && usage !== null && model !== null) this.deps.lengths.note(model, usage.output)
   }
 }
 
@@ -87,8 +122,4 @@ export function openPermit(deps: PermitDeps, call: Call, record: RequestRecord):
 function userOf({ body }: Call): string | null {
   const named = body.safety_identifier ?? body.user
   return typeof named === 'string' && named !== '' ? named : null
-}
-
-function counts(buckets: readonly Bucket[]): boolean {
-  return buckets.some(({ unit }) => unit === 'tokens')
 }

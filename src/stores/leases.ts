@@ -7,6 +7,9 @@ export interface Leases {
   all(): Iterable<readonly [key: string, owner: string]>
 }
 
+/** Limits without a lease whose empty lists are kept, for the next request. */
+const EMPTY_MAX = 10_000
+
 /** Creates an empty list. It is as long as requests are under way, so that it needs no bound of its own. */
 export function createLeases(): Leases {
   const byKey = new Map<string, Set<string>>()
@@ -20,7 +23,7 @@ export function createLeases(): Leases {
     },
     remove(key, owner) {
       const owners = byKey.get(key)
-      if (owners?.delete(owner) && owners.size === 0) byKey.delete(key)
+      if (owners?.delete(owner) && owners.size === 0 && byKey.size > EMPTY_MAX) byKey.delete(key)
     },
     *all() {
       for (const [key, owners] of byKey) for (const owner of owners) yield [key, owner]

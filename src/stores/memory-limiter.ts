@@ -71,12 +71,11 @@ export function createMemoryLimiter(options: MemoryLimiterOptions): MemoryLimite
       return admission(buckets, debts)
     },
     settle(buckets, { requests, tokens }: Correction, owner) {
-      const now = clock.now()
       for (const bucket of buckets) {
         if (bucket.unit === 'concurrent') leases.remove(bucket.key, owner)
         else {
           const change = bucket.unit === 'tokens' ? tokens : requests
-          if (change !== 0) settleCell(bucket, change, now)
+          if (change !== 0) settleCell(bucket, change, clock.now())
         }
       }
     },
