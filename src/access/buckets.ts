@@ -62,7 +62,11 @@ export function createBuckets(limits: Limits): Buckets {
   if (!limits.enabled) return { ofCaller: () => none, ofCall: () => null }
   const shared = bucketsOf('global', 'global', limits.global)
   const tenants = remember((tenant: string) =>
-    bucketsOf('tenant', `tenant:${tenant}`, limits.per_tenant[tenant] ?? limits.per_tenant['*'] ?? {}),
+    bucketsOf(
+      'tenant',
+      `tenant:${tenant}`,
+      (Object.hasOwn(limits.per_tenant, tenant) ? limits.per_tenant[tenant] : limits.per_tenant['*']) ?? {},
+    ),
   )
   const addresses = remember((address: string) =>
     bucketsOf('address', `address:${clientNetwork(address)}`, limits.per_address),

@@ -95,7 +95,7 @@ describe('the buckets of a request', () => {
     })
     const limitOf = (tenant: string) => ofCaller({ ...web, tenant }, ADDRESS)[1]?.limit
 
-    expect([limitOf('shop'), limitOf('other')]).toEqual([5, 1])
+    expect(['shop', 'other', 'constructor'].map(limitOf)).toEqual([5, 1, 1])
   })
 
   test('of a user are kept apart by key, and found again however long the name is', () => {

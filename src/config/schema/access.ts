@@ -48,7 +48,7 @@ export const limits = z
     global: globalLimits.describe('Over all callers; burst is 100 unless the limit is smaller.'),
     per_client: clientLimits.describe('For each caller.'),
     per_tenant: z
-      .record(z.string().regex(/^(\*|[\w.:@-]{1,128})$/, 'expected the name of a tenant, or *'), limitSet)
+      .record(text(), limitSet)
       .default({})
       .describe('For each tenant by its name, all its keys together; * for the others.'),
     per_user: limitSet.prefault({}).describe('For each end user of a key, as the request names it.'),
