@@ -15,10 +15,11 @@ export interface Alone {
   settle(buckets: readonly Bucket[], correction: Correction, owner: string): void
   /** Adds to what is owed. */
   owe(bucket: Bucket, change: number): void
-  /** Empties the list of what is owed; `null` when nothing is. */
-  collect(): readonly Owed[] | null
+  /** Empties the list of what is owed. */
+  collect(): readonly Owed[]
 }
 
+const NOTHING: readonly Owed[] = []
 /** Has no leases. */
 const NOBODY = ''
 
@@ -60,7 +61,7 @@ export function createAlone(options: {
     },
     collect() {
       owners.clear()
-      if (owed.size === 0) return null
+      if (owed.size === 0) return NOTHING
       const all = [...owed.values()]
       owed.clear()
       return all

@@ -33,6 +33,13 @@ export interface RedisLimiter extends Limiter {
   close(): Promise<void>
 }
 
+/** What Redis is still to be told of a take. */
+interface Settlement {
+  readonly bucket: Bucket
+  readonly change: number
+  readonly owner: string
+}
+
 /** What every key begins with; the tag keeps them on one node of a cluster. */
 const PREFIX = '{citadel}:limits:'
 const LEASE_MS = 30_000
@@ -41,13 +48,14 @@ const RENEW_MS = 10_000
 const RENEWED_MAX = 1000
 /** Has no leases. */
 const NOBODY = ''
+/** The list of processes that live, which is kept like leases. */
+const PROCESSES: Bucket = { key: 'processes', scope: '', unit: 'concurrent', limit: 1, periodMs: 0, burst: 1 }
 /** How long a refusal of tokens or of a lease is believed without asking again: what another process gives back is
  * noticed after so many milliseconds. */
 const BELIEVED_MS = 50
 const UNAVAILABLE_RETRY_MS = 1000
 
 const takeScript = redisScript('take')
-const settleScript = redisScript('settle')
 const renewScript = redisScript('renew')
 
 /** Creates the limiter: one script decides over all buckets in one round trip. What it answers is remembered, so that
@@ -65,6 +73,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     processes: () => Math.max(processes, settings().processes),
     entriesMax: options.entriesMax,
   })
+  let pending: Settlement[] = []
   let stopRenewal = ignore
   let closed = false
 
@@ -81,13 +90,36 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     return refusalOf(buckets, debts, tokens)
   }
 
+  /** Takes, and settles what waits for it. */
+  async function call(buckets: readonly Bucket[], tokens: number, owner: string): Promise<unknown> {
+    const settled = pending
+    pending = []
+    const values: (string | number)[] = [time(), LEASE_MS, owner, LEASE_WAIT_MS, settled.length]
+    for (const { bucket, change, owner: whose } of settled) values.push(whose, bucket.key, intervalOf(bucket), change)
+    for (const bucket of buckets) values.push(bucket.key, intervalOf(bucket), bucket.burst, costOf(bucket, tokens))
+    try {
+      return await redis.use(client => takeScript(client, PREFIX, values))
+    } catch (thrown) {
+      // What was not answered may have been done: twice charged is no harm, twice given back is.
+      for (const { bucket, change } of settled) if (change > 0) alone.owe(bucket, change)
+      throw thrown
+    }
+  }
+
+  /** Settles with the next take, or at the end of this turn of the event loop. */
+  function post(bucket: Bucket, change: number, owner: string): void {
+    pending.push({ bucket, change, owner })
+    if (pending.length > 1) return
+    setImmediate(() => {
+      if (pending.length > 0) call([], 0, NOBODY).catch(ignore)
+    })
+  }
+
   async function ask(buckets: readonly Bucket[], tokens: number, owner: string): Promise<Verdict> {
     const since = clock.now()
-    const values: (string | number)[] = [time(), LEASE_MS, owner, LEASE_WAIT_MS]
-    for (const bucket of buckets) values.push(bucket.key, intervalOf(bucket), bucket.burst, costOf(bucket, tokens))
     let answer: unknown
     try {
-      answer = await redis.use(client => takeScript(client, PREFIX, values))
+      answer = await call(buckets, tokens, owner)
     } catch {
       return decideAlone(buckets, tokens, owner)
     }
@@ -114,25 +146,12 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     })
   }
 
-  function send(owner: string, values: readonly (string | number)[]): Promise<unknown> {
-    return redis.use(client => settleScript(client, PREFIX, [time(), owner, ...values]))
-  }
-
-  /** What was not answered may have been done: twice charged is no harm, twice given back is. */
-  function oweAgain(bucket: Bucket, change: number): void {
-    if (change > 0) alone.owe(bucket, change)
-  }
-
   /** Charges to all what this process gave alone. From then on the debts of its shares mean nothing. */
   function payBack(): void {
-    const owed = alone.collect()
-    if (owed === null) return
-    const now = clock.now()
-    for (const { bucket } of owed) shadow.follow(bucket, 0, now)
-    const values = owed.flatMap(({ bucket, change }) => [bucket.key, intervalOf(bucket), change])
-    send(NOBODY, values).catch(() => {
-      for (const { bucket, change } of owed) oweAgain(bucket, change)
-    })
+    for (const { bucket, change } of alone.collect()) {
+      shadow.follow(bucket, 0, clock.now())
+      post(bucket, change, NOBODY)
+    }
   }
 
   async function renew(): Promise<void> {
@@ -163,25 +182,22 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
       }
       payBack()
       shadow.settle(buckets, correction, owner)
-      const values: (string | number)[] = []
       for (const bucket of buckets) {
         const change = bucket.unit === 'concurrent' ? 0 : correction[bucket.unit]
         if (bucket.unit !== 'concurrent' && change === 0) continue
         believed.delete(bucket.key)
-        values.push(bucket.key, intervalOf(bucket), change)
+        post(bucket, change, owner)
       }
-      if (values.length > 0)
-        send(owner, values).catch(() => {
-          for (const bucket of buckets) if (bucket.unit !== 'concurrent') alone.owe(bucket, correction[bucket.unit])
-        })
     },
     async close() {
       closed = true
       stopRenewal()
-      if (redis.available()) await send(processId, ['processes', 0, 0]).catch(ignore)
+      if (!redis.available()) return
+      post(PROCESSES, 0, processId)
+      await call([], 0, NOBODY).catch(ignore)
     },
   }
 }
 
-/** A process that cannot sign off is missed soon. */
+/** What was not settled is owed; a process that cannot sign off is missed soon. */
 function ignore(): void {}

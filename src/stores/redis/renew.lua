@@ -13,14 +13,15 @@ if not now then
   now = (time[1] - 1700000000) * 1000 + time[2] / 1000
 end
 local lease = tonumber(ARGV[2])
+local ends = string.format('%d', math.ceil(now + lease))
 
 local processes = KEYS[1] .. 'processes'
 redis.call('ZREMRANGEBYSCORE', processes, '-inf', now)
-redis.call('ZADD', processes, now + lease, ARGV[3])
+redis.call('ZADD', processes, ends, ARGV[3])
 redis.call('PEXPIRE', processes, lease + SPARE)
 for at = 4, #ARGV, 2 do
   local key = KEYS[1] .. ARGV[at]
-  redis.call('ZADD', key, now + lease, ARGV[at + 1])
+  redis.call('ZADD', key, ends, ARGV[at + 1])
   redis.call('PEXPIRE', key, lease + SPARE)
 end
 return redis.call('ZCARD', processes)
