@@ -1,11 +1,11 @@
 import { authorize } from '#access/authorize.ts'
-import { createBuckets } from '#access/buckets.ts'
+import type { Buckets } from '#access/buckets.ts'
 import { createKeyring } from '#access/keys.ts'
 import type { StoredKeys } from '#access/stored-keys.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Edge } from '#http/edge.ts'
-import { clientAddress, parseBlock } from '#lib/net.ts'
+import { type Block, clientAddress, isInBlocks, parseAddress, parseBlock } from '#lib/net.ts'
 import { VERSION } from './version.ts'
 
 /** Seconds that an idle connection is kept at most: what the runtime can count to. */
@@ -14,11 +14,11 @@ const IDLE_SECONDS_MAX = 255
 const BODY_TIMEOUT_MS = 30_000
 
 /** Builds what the edge reads of a configuration. */
-export function composeEdge(config: Config, clock: Clock, stored: StoredKeys): Edge {
-  const { service, auth, limits, cors, gateway } = config
+export function composeEdge(config: Config, clock: Clock, stored: StoredKeys, buckets: Buckets): Edge {
+  const { service, auth, cors, gateway } = config
   const keyring = createKeyring({ keys: auth.keys, adminKeys: auth.admin_keys, stored, mode: auth.mode, clock })
-  const buckets = createBuckets(limits)
-  const proxies = service.trusted_proxies.map(parseBlock).filter(block => block !== null)
+  const proxies = blocksOf(service.trusted_proxies)
+  const allowed = blocksOf(service.allow_clients)
   const origins = cors.origins.map(toOriginPattern)
   return {
     serviceName: service.name,
@@ -28,6 +28,7 @@ export function composeEdge(config: Config, clock: Clock, stored: StoredKeys): E
     corsCredentials: cors.credentials,
     bodyBytesMax: service.max_body,
     bodyTimeoutMs: BODY_TIMEOUT_MS,
+    admits: allowed.length === 0 ? () => true : address => isIn(address, allowed),
     clientAddress: (peer, forwardedFor) => clientAddress(peer, forwardedFor, proxies),
     identify: headers =>
       keyring.resolve({
@@ -37,10 +38,20 @@ export function composeEdge(config: Config, clock: Clock, stored: StoredKeys): E
       }),
     authMode: keyring.mode,
     authorize: (caller, access) => authorize(caller, access, keyring.mode()),
-    buckets,
+    buckets: buckets.ofCaller,
     fullHeaders: gateway.headers === 'full',
     keepAliveSeconds: Math.min(IDLE_SECONDS_MAX, service.keep_alive / 1000),
   }
+}
+
+function blocksOf(texts: readonly string[]): readonly Block[] {
+  return texts.map(parseBlock).filter(block => block !== null)
+}
+
+/** Whether an address lies in one of the blocks; what is no address lies in none. */
+function isIn(address: string, blocks: readonly Block[]): boolean {
+  const parsed = parseAddress(address)
+  return parsed !== null && isInBlocks(parsed, blocks)
 }
 
 /** Every secret that a configuration holds: what must never appear in a log. */
@@ -50,6 +61,7 @@ export function secretsOf(config: Config): string[] {
     ...config.auth.admin_keys,
     ...config.servers.flatMap(server => [...server.api_keys, ...Object.values(server.headers)]),
     ...Object.values(config.webhooks.secrets),
+    ...(config.redis.url ?? []).flatMap(passwordOf),
     ...(config.service.secret === null ? [] : [config.service.secret]),
     ...passwordOf(config.database.url),
   ]

@@ -1,3 +1,4 @@
+import { createBuckets } from '#access/buckets.ts'
 import type { AuthMode } from '#access/keys.ts'
 import { createTiers } from '#cache/tiers.ts'
 import type { Environment } from '#config/env.ts'
@@ -9,6 +10,7 @@ import type { RequestRecord } from '#core/record.ts'
 import type { Server } from '#core/servers.ts'
 import { createAnswers } from '#gateway/answers.ts'
 import { createDial } from '#gateway/dial.ts'
+import { createLengths } from '#gateway/estimate.ts'
 import { rememberRequests } from '#gateway/explain.ts'
 import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
@@ -34,8 +36,6 @@ import { isAvailable, plan } from '#routing/plan.ts'
 import { createMemoryCache } from '#stores/memory-cache.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
-import { createMemoryLimiter } from '#stores/memory-limiter.ts'
-import { openRedis, type Redis } from '#stores/redis.ts'
 import { createRedisCache } from '#stores/redis-cache.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
@@ -44,12 +44,12 @@ import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
+import { createLimiter, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
 import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
 const GIGABYTE = 1024 ** 3
-const LIMITER_ENTRIES_MAX = 100_000
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 /** How long, and up to how much, answers are kept for requests that are sent again. */
@@ -112,16 +112,22 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const subscribers: ((fact: Fact) => void)[] = []
   const journal = createJournal(subscribers)
   const states = createStates()
-  const limiter = createMemoryLimiter({ clock, entriesMax: LIMITER_ENTRIES_MAX })
+  let current = config
+  let buckets = createBuckets(current.limits)
+  const redis = openRedisOf(config, clock, change =>
+    journal.note({ type: 'dependency-changed', dependency: 'redis', ...change }),
+  )
+  const limiter = createLimiter(redis, clock, () => ({
+    storeDown: current.limits.store_down,
+    processes: current.limits.processes,
+  }))
   const history = createMemoryHistory(HISTORY)
   const idempotency = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
   const newId = createIds()
-  let current = config
   const stateDeps = { clock, journal, env, newId, config: () => current }
   const database = composeDatabase(stateDeps)
   const keys = composeKeys(database, stateDeps)
   const memoryCache = createMemoryCache({ clock, bytesMax: config.cache.max_memory })
-  const redis = openRedisOf(config, clock)
   const redisCache = redis === null ? null : createRedisCache({ redis, clock, onClear: memoryCache.clear })
   const cache = redisCache === null ? memoryCache : createTiers(memoryCache, redisCache)
   const log = createLog({
@@ -165,6 +171,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     isOllama: server => kindOf(server) === OLLAMA_KIND,
     logLinesDropped: log.dropped,
     queueDepth: queue.depth,
+    redisConnections: () => redis?.connections() ?? 0,
     retriesLeft: budget.remaining,
     overload: () => overloadOf(pressure()),
     cacheSize: cache.size,
@@ -184,13 +191,19 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     plan: (call, snapshot, wishes) => plan(call, snapshot, states, { clock, random, lineups }, wishes),
     answers: createAnswers({ store: cache, clock }),
     attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
-    router: (maxAttempts, wait) =>
-      failover({ ...policies, slots: queue.slotsFor(wait), retry: settings().retry, maxAttempts }),
+    limiter,
+    lengths: createLengths(),
+    limitsOf: asking => buckets.ofCall(asking),
+    router: (maxAttempts, wait, permit) => {
+      const places = queue.slotsFor(wait)
+      const slots = permit === null ? places : permit.slots(places)
+      return failover({ ...policies, slots, retry: settings().retry, maxAttempts })
+    },
   })
 
   // The edge.
   const active = createActive(clock)
-  let edge = composeEdge(config, clock, keys.stored)
+  let edge = composeEdge(config, clock, keys.stored, buckets)
   let phase: 'serving' | 'draining' = 'serving'
   const fetch = createApp({
     clock,
@@ -234,7 +247,9 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     reload(next) {
       // Whom to admit follows from where the gateway listens, and that changes only with a restart.
       current = next
-      edge = composeEdge({ ...next, service: { ...next.service, host: config.service.host } }, clock, keys.stored)
+      buckets = createBuckets(next.limits)
+      const service = { ...next.service, host: config.service.host }
+      edge = composeEdge({ ...next, service }, clock, keys.stored, buckets)
       memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
       credentials.forget()
@@ -259,16 +274,13 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       keys.stored.stop()
       fleet.stop()
       sockets.close()
+      await limiter.close()
       await database?.close()
       redisCache?.close()
       redis?.close()
       log.close()
     },
   }
-}
-
-function openRedisOf({ redis }: Config, clock: Clock): Redis | null {
-  return redis.url === null ? null : openRedis({ urls: redis.url, timeoutMs: redis.timeout, clock })
 }
 
 /** What the process may use, in bytes. */

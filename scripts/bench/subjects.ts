@@ -115,7 +115,7 @@ function gatewayConfig({ folder, upstreamPort }: Bench, { everything = false, re
   return {
     service: { host: '127.0.0.1', data_dir: data, drain_delay: 0, drain_timeout: 1 },
     auth: { mode: 'required', keys: [{ name: 'bench', key: benchKey, limits: plenty }] },
-    limits: { enabled: true, global: plenty, per_client: plenty },
+    limits: { global: plenty, per_client: plenty, per_address: plenty, per_model: { [benchModel]: plenty } },
     cache: { enabled: everything, max_memory: redisUrl === undefined ? '64MB' : 1 },
     ...(redisUrl !== undefined && { redis: { url: redisUrl } }),
     servers: [{ id: 'bench', kind: 'openai_compatible', base_url: `http://127.0.0.1:${upstreamPort}/v1` }],

@@ -1,57 +1,214 @@
 import { LRUCache } from 'lru-cache'
 import type { Caller } from '#core/caller.ts'
-import type { Bucket } from '#core/limiter.ts'
+import type { Bucket, LimitSet } from '#core/limiter.ts'
+import type { Model } from '#core/servers.ts'
+import { sha256 } from '#lib/hash.ts'
 import { clientNetwork } from '#lib/net.ts'
 
-/** One limit as the operator writes it; 0 = none, and the burst is the limit when absent. */
-interface RequestLimit {
-  readonly requests_per_minute: number
-  readonly burst: number | null
-}
-
-/** The request limits that this page knows of. */
-export interface RequestLimits {
+/** The limits of the configuration. */
+export interface Limits {
   readonly enabled: boolean
-  readonly global: RequestLimit
-  readonly per_client: RequestLimit
+  readonly global: LimitSet
+  readonly per_client: LimitSet
+  readonly per_address: LimitSet
+  readonly per_user: LimitSet
+  /** By name; `*` for the others. */
+  readonly per_tenant: Readonly<Record<string, LimitSet>>
+  readonly per_model: Readonly<Record<string, LimitSet>>
+  readonly per_class: Readonly<Record<string, LimitSet | undefined>>
 }
 
-const ADDRESSES_MAX = 10_000
+/** Who asks, and for whom. */
+interface Asking {
+  readonly caller: Caller
+  readonly address: string
+  /** The end user that the request names. */
+  readonly user: string | null
+}
 
-/** Creates the lookup of the buckets that a request takes from: the global one, and its key's, or without a key its
- * address's. Bucket objects are made once for each caller and each address. */
-export function createBuckets(limits: RequestLimits): (caller: Caller, address: string) => readonly Bucket[] {
+/** What of a model decides on its limits, which may be written for any of its names. */
+type LimitedModel = Pick<Model, 'name' | 'aliases' | 'class'>
+
+/** What a call takes from after it was read, beside what its caller took from. */
+export interface CallBuckets {
+  /** Requests and concurrency of the user that it names. */
+  readonly user: readonly Bucket[]
+  /** Tokens of everybody that it is counted for. */
+  readonly tokens: readonly Bucket[]
+  /** Everything that limits a model. */
+  model(model: LimitedModel): readonly Bucket[]
+}
+
+/** Knows from which buckets a request takes. Bucket objects are made once for each caller and each address. */
+export interface Buckets {
+  /** Requests and concurrency, of all and of who asks: what is known before the request is read. */
+  ofCaller(caller: Caller, address: string): readonly Bucket[]
+  /** The rest; `null` where nothing else is limited. */
+  ofCall(asking: Asking): CallBuckets | null
+}
+
+const REMEMBERED_MAX = 10_000
+/** A longer name of a user is known by its hash. */
+const USER_CHARACTERS_MAX = 64
+const PERIODS = [
+  ['minute', 60_000],
+  ['hour', 3_600_000],
+  ['day', 86_400_000],
+] as const
+
+/** Creates the lookup of the buckets. */
+export function createBuckets(limits: Limits): Buckets {
   const none: readonly Bucket[] = []
-  if (!limits.enabled) return () => none
-  const shared = bucket('global', 'global', limits.global)
-  const byCaller = new WeakMap<Caller, readonly Bucket[]>()
-  const byAddress = new LRUCache<string, readonly Bucket[]>({ max: ADDRESSES_MAX })
+  if (!limits.enabled) return { ofCaller: () => none, ofCall: () => null }
+  const shared = bucketsOf('global', 'global', limits.global)
+  const tenants = remember((tenant: string) =>
+    bucketsOf(
+      'tenant',
+      `tenant:${tenant}`,
+      (Object.hasOwn(limits.per_tenant, tenant) ? limits.per_tenant[tenant] : limits.per_tenant['*']) ?? {},
+    ),
+  )
+  const addresses = remember((address: string) =>
+    bucketsOf('address', `address:${clientNetwork(address)}`, limits.per_address),
+  )
+  const strangers = remember((address: string) =>
+    bucketsOf('address', `client:${clientNetwork(address)}`, limits.per_client),
+  )
+  function own(caller: Caller, address: string): readonly Bucket[] {
+    if (caller.role === 'anonymous') return strangers(address)
+    return bucketsOf('key', `key:${caller.id}`, inPlaceOf(caller.limits ?? {}, limits.per_client))
+  }
 
-  return function bucketsFor(caller, address) {
-    const named = caller.role !== 'anonymous'
-    let buckets = named ? byCaller.get(caller) : byAddress.get(address)
-    if (buckets !== undefined) return buckets
-    if (named) {
-      buckets = [...shared, ...bucket(`key:${caller.id}`, 'key', limitOf(caller, limits.per_client))]
-      byCaller.set(caller, buckets)
-    } else {
-      buckets = [...shared, ...bucket(`address:${clientNetwork(address)}`, 'address', limits.per_client)]
-      byAddress.set(address, buckets)
+  const split = rememberEach(isLimited(limits.per_address), (caller, address) => {
+    const who = whose(caller, address)
+    const all = [...shared, ...tenants(caller.tenant), ...own(caller, address), ...addresses(address)]
+    const { tokens, others } = byUnit(all)
+    const call: CallBuckets = { user: none, tokens, model: rememberModels(model => ofModel(limits, who, model)) }
+    return { who, others, call }
+  })
+  const users = remember((name: string) => byUnit(bucketsOf('user', `user:${name}`, limits.per_user)))
+  const limitsUsers = isLimited(limits.per_user)
+  const limitsModels = Object.keys(limits.per_model).length + Object.keys(limits.per_class).length > 0
+
+  return {
+    ofCaller: (caller, address) => split(caller, address).others,
+    ofCall({ caller, address, user }) {
+      const { call, who } = split(caller, address)
+      if (limitsUsers && user !== null) {
+        const { tokens, others } = users(`${who}:${shortened(user)}`)
+        return { user: others, tokens: [...call.tokens, ...tokens], model: call.model }
+      }
+      return call.tokens.length === 0 && !limitsModels ? null : call
+    },
+  }
+}
+
+/** The buckets of a model: everybody's, by whichever of its names they are written for, and the caller's own by class. */
+function ofModel({ per_model, per_class }: Limits, who: string, model: LimitedModel): readonly Bucket[] {
+  const name = [model.name, ...model.aliases].find(each => Object.hasOwn(per_model, each))
+  const ofAll = name === undefined ? [] : bucketsOf('model', `model:${name}`, per_model[name] ?? {})
+  const ofClass = model.class === null ? undefined : per_class[model.class]
+  return ofClass === undefined ? ofAll : [...ofAll, ...bucketsOf('class', `class:${who}:${model.name}`, ofClass)]
+}
+
+function whose(caller: Caller, address: string): string {
+  return caller.role === 'anonymous' ? `client:${clientNetwork(address)}` : `key:${caller.id}`
+}
+
+function shortened(user: string): string {
+  return user.length <= USER_CHARACTERS_MAX ? user : sha256(user)
+}
+
+/** What a key leaves open is as for every client; a burst belongs to the limit that it was written for. */
+function inPlaceOf(own: LimitSet, usual: LimitSet): LimitSet {
+  const set = Object.entries(own).filter(([, value]) => value !== null && value !== undefined)
+  const burst = own.burst ?? (typeof own.requests_per_minute === 'number' ? null : usual.burst)
+  return { ...usual, ...Object.fromEntries(set), burst }
+}
+
+/** Makes the buckets of a set of limits. A burst is of the shortest period; the others may be used up at once. */
+function bucketsOf(scope: string, name: string, limits: LimitSet): readonly Bucket[] {
+  const buckets: Bucket[] = []
+  let { burst } = limits
+  for (const [period, periodMs] of PERIODS) {
+    const limit = limits[`requests_per_${period}`] ?? 0
+    if (limit <= 0) continue
+    const key = `${name}:requests/${period}`
+    buckets.push({ key, scope, unit: 'requests', limit, periodMs, burst: Math.max(1, burst ?? limit) })
+    burst = null
+  }
+  for (const [period, periodMs] of PERIODS) {
+    const limit = limits[`tokens_per_${period}`] ?? 0
+    if (limit > 0) {
+      buckets.push({ key: `${name}:tokens/${period}`, scope, unit: 'tokens', limit, periodMs, burst: limit })
+    }
+  }
+  const limit = limits.concurrent_requests ?? 0
+  if (limit > 0)
+    buckets.push({ key: `${name}:concurrent`, scope, unit: 'concurrent', limit, periodMs: 0, burst: limit })
+  return buckets
+}
+
+function isLimited(limits: LimitSet): boolean {
+  return bucketsOf('', '', limits).length > 0
+}
+
+function remember<T extends object>(make: (name: string) => T): (name: string) => T {
+  const made = new LRUCache<string, T>({ max: REMEMBERED_MAX })
+  return name => {
+    let value = made.get(name)
+    if (value === undefined) {
+      value = make(name)
+      made.set(name, value)
+    }
+    return value
+  }
+}
+
+/** Remembers what is made for a model as long as there is one. */
+function rememberModels(make: (model: LimitedModel) => readonly Bucket[]): CallBuckets['model'] {
+  const made = new WeakMap<LimitedModel, readonly Bucket[]>()
+  return model => {
+    let buckets = made.get(model)
+    if (buckets === undefined) {
+      buckets = make(model)
+      made.set(model, buckets)
     }
     return buckets
   }
 }
 
-function limitOf(caller: Caller, usual: RequestLimit): RequestLimit {
-  const own = caller.requestsPerMinute
-  return {
-    requests_per_minute: own ?? usual.requests_per_minute,
-    burst: caller.burst ?? (own === null ? usual.burst : null),
+type OfCaller<T> = (caller: Caller, address: string) => T
+
+/** Remembers what is made for a caller; where addresses count, for each of its addresses. */
+function rememberEach<T>(addressesCount: boolean, make: OfCaller<T>): OfCaller<T> {
+  const byCaller = new WeakMap<Caller, { readonly value: T }>()
+  const byAddress = new LRUCache<string, { readonly caller: Caller; readonly value: T }>({ max: REMEMBERED_MAX })
+  return (caller, address) => {
+    const named = caller.role !== 'anonymous'
+    if (named && !addressesCount) {
+      const known = byCaller.get(caller)
+      if (known !== undefined) return known.value
+      const value = make(caller, address)
+      byCaller.set(caller, { value })
+      return value
+    }
+    const key = named ? `${address} ${caller.id}` : address
+    const known = byAddress.get(key)
+    if (known?.caller === caller) return known.value
+    const value = make(caller, address)
+    byAddress.set(key, { caller, value })
+    return value
   }
 }
 
-function bucket(key: string, scope: string, limit: RequestLimit): readonly Bucket[] {
-  const perMinute = limit.requests_per_minute
-  if (perMinute <= 0) return []
-  return [{ key, scope, perMinute, burst: Math.max(1, limit.burst ?? perMinute) }]
+/** Tokens apart from the others: they are taken later. */
+function byUnit(buckets: readonly Bucket[]): {
+  readonly tokens: readonly Bucket[]
+  readonly others: readonly Bucket[]
+} {
+  return {
+    tokens: buckets.filter(({ unit }) => unit === 'tokens'),
+    others: buckets.filter(({ unit }) => unit !== 'tokens'),
+  }
 }

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { type Caller, DEFAULT_TENANT, type Role } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
+import type { LimitSet } from '#core/limiter.ts'
 import type { Priority } from '#core/priority.ts'
 import { sha256 } from '#lib/hash.ts'
 import { type Credentials, isPlaceholder, readKey } from './credential.ts'
@@ -16,8 +17,8 @@ export interface KeyDeclaration {
   readonly role: Exclude<Role, 'anonymous'>
   /** Public names; `null` = all. */
   readonly models: readonly string[] | null
-  /** 0 = what holds for every client. */
-  readonly limits: { readonly requests_per_minute: number; readonly burst?: number | null }
+  /** Each in place of what holds for every client. */
+  readonly limits: LimitSet
   /** The best place in a queue that it may ask for; the usual one when absent. */
   readonly max_priority?: Priority
   /** Whether its answers may be stored and shared; they may when absent. */
@@ -60,7 +61,7 @@ export const ANONYMOUS: Caller = {
   tenant: DEFAULT_TENANT,
   role: 'anonymous',
   models: null,
-  requestsPerMinute: null,
+  limits: null,
   expiresAt: null,
 }
 
@@ -193,8 +194,7 @@ export function toCaller(declared: Omit<KeyDeclaration, 'key'>): Caller {
     tenant: declared.tenant ?? DEFAULT_TENANT,
     role: declared.role,
     models: declared.models === null ? null : new Set(declared.models),
-    requestsPerMinute: declared.limits.requests_per_minute || null,
-    burst: declared.limits.burst,
+    limits: declared.limits,
     maxPriority: declared.max_priority,
     cache: declared.cache,
     expiresAt: declared.expires,

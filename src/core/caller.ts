@@ -1,3 +1,4 @@
+import type { LimitSet } from './limiter.ts'
 import type { Priority } from './priority.ts'
 
 /** What a caller may do. `anonymous` is a caller without a credential where none is needed. */
@@ -17,10 +18,8 @@ export interface Caller {
   readonly role: Role
   /** Public names it may call; `null` = all. */
   readonly models: ReadonlySet<string> | null
-  /** Its own request limit; `null` = the default for clients. */
-  readonly requestsPerMinute: number | null
-  /** How many requests may come at once; the limit when absent. */
-  readonly burst?: number | null
+  /** Its own limits, each in place of what holds for every client; `null` = none of its own. */
+  readonly limits: LimitSet | null
   /** The best place in a queue that it may ask for; the usual one when absent. */
   readonly maxPriority?: Priority
   /** Whether its answers may be stored and shared; they may when absent. */

@@ -40,7 +40,7 @@ export type Fact =
     }
   | {
       readonly type: 'dependency-changed'
-      readonly dependency: 'database'
+      readonly dependency: 'database' | 'redis'
       readonly available: boolean
       readonly reason: string | null
     }

@@ -1,27 +1,79 @@
-/** A token bucket: `burst` at once, refilled at `perMinute` a minute. */
+/** What a limit counts: requests or tokens in a period, or requests that are under way. */
+type Unit = 'requests' | 'tokens' | 'concurrent'
+
+/** Limits as an operator writes them: 0 = none; what is absent is not said here. */
+export interface LimitSet {
+  readonly requests_per_minute?: number | null
+  readonly requests_per_hour?: number | null
+  readonly requests_per_day?: number | null
+  readonly tokens_per_minute?: number | null
+  readonly tokens_per_hour?: number | null
+  readonly tokens_per_day?: number | null
+  readonly concurrent_requests?: number | null
+  /** Requests that may come at once. */
+  readonly burst?: number | null
+}
+
+/** One limit as it holds for somebody: `burst` at once, and refilled at `limit` a period; or `limit` under way. */
 export interface Bucket {
-  /** Unique over all scopes, such as `client:203.0.113.7`. */
+  /** Unique over all scopes and units, such as `address:203.0.113.7:requests/minute`. */
   readonly key: string
-  /** The label that metrics and messages use: `global`, `key`, `address`. */
+  /** The label that metrics and messages use: `global`, `tenant`, `key`, `user`, `address`, `model`, `class`. */
   readonly scope: string
-  readonly perMinute: number
+  readonly unit: Unit
+  readonly limit: number
+  /** Milliseconds; 0 for `concurrent`. */
+  readonly periodMs: number
+  /** How many may come at once; the limit for `concurrent`. */
   readonly burst: number
 }
 
-/** The state of the tightest bucket after a decision. */
-export interface Verdict {
-  readonly allowed: boolean
-  readonly scope: string
+/** How the tightest bucket of a unit stands after a decision. */
+export interface Standing {
   readonly limit: number
   readonly remaining: number
-  /** Until the next request would pass; 0 when it would now. */
-  readonly retryAfterMs: number
   /** Until the bucket is full again. */
   readonly resetMs: number
 }
 
+/** A decision over several buckets. */
+export interface Verdict {
+  /** The bucket that refused, of several the one to wait for longest; `null` when all gave. */
+  readonly refused: Bucket | null
+  /** Until the same would pass; 0 when it did, `Infinity` when it never will. */
+  readonly retryAfterMs: number
+  /** `null` where no bucket counts them. */
+  readonly requests: Standing | null
+  readonly tokens: Standing | null
+}
+
+/** What a settlement changes: so many more were used than were taken, or fewer. */
+export interface Correction {
+  readonly requests: number
+  readonly tokens: number
+}
+
 /** Decides over several buckets at once: all give, or none does. */
 export interface Limiter {
-  /** Takes one from every bucket. `null` when there is no bucket. */
-  take(buckets: readonly Bucket[]): Verdict | null
+  /** Takes one from each bucket of requests, `tokens` from each of tokens, and a lease of each of concurrency.
+   *
+   * @param owner Who has the leases; unique over all takes.
+   * @returns The verdict, at once where the buckets are in the memory of this process.
+   * @throws GatewayError `dependency_unavailable` when nobody can decide. */
+  take(buckets: readonly Bucket[], tokens: number, owner: string): Verdict | Promise<Verdict>
+  /** Gives back the leases of a take and corrects the rest; waits for nothing and never fails. */
+  settle(buckets: readonly Bucket[], correction: Correction, owner: string): void
+}
+
+/** What is told to wait where only the end of another request can help, in milliseconds. */
+export const LEASE_WAIT_MS = 1000
+
+/** Milliseconds after which a bucket has one more; 0 for `concurrent`. */
+export function intervalOf({ periodMs, limit }: Bucket): number {
+  return periodMs / limit
+}
+
+/** What a take costs a bucket. */
+export function costOf({ unit }: Bucket, tokens: number): number {
+  return unit === 'tokens' ? tokens : 1
 }

@@ -6,6 +6,12 @@ import type { Usage } from './usage.ts'
 /** How a request ended, for accounting. */
 export type Outcome = 'ok' | 'recovered' | 'hit' | 'coalesced' | 'denied' | 'cancelled' | 'failed' | 'interrupted'
 
+/** A model that could have answered, and the code of the limit that refused it. */
+interface Skip {
+  readonly model: string
+  readonly code: Code
+}
+
 /** Everything that is known of one request: written by the steps, read once when it is settled.
  *
  * It is the log line, and what the metrics and the ledger are made of. */
@@ -39,6 +45,8 @@ export interface RequestRecord {
   /** Who could answer, and why; `null` before it is known. */
   plan: Plan | null
   readonly attempts: AttemptEntry[]
+  /** Models that were passed over because a limit refused them; `null` when none was. */
+  skipped: readonly Skip[] | null
   usage: Usage | null
   /** Whether the answer broke off and went on from another attempt, and whether that one was given its beginning. */
   recovered: boolean
@@ -92,6 +100,7 @@ export function createRecord(start: {
     stream: false,
     plan: null,
     attempts: [],
+    skipped: null,
     usage: null,
     recovered: false,
     prefilled: false,

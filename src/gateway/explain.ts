@@ -45,6 +45,7 @@ export function explainRequest(record: RequestRecord, running: boolean, clock: C
     strategy: plan?.strategy ?? null,
     candidates: (plan?.candidates ?? []).map(toReport),
     excluded: (plan?.excluded ?? []).map(toReport),
+    skipped: record.skipped ?? [],
     attempts: record.attempts.map(({ server, model, startedAt, ms, result, dropped }) => ({
       server,
       upstream_model: model,

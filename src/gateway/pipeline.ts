@@ -1,24 +1,19 @@
-import type { Attempt, Live, Plan, Router } from '#core/attempt.ts'
+import type { Live } from '#core/attempt.ts'
 import type { CacheWishes } from '#core/cache.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
-import type { Clock } from '#core/clock.ts'
 import { type GatewayError, toGatewayError } from '#core/errors.ts'
-import type { Journal } from '#core/journal.ts'
-import { type Priority, USUAL_PRIORITY, upTo } from '#core/priority.ts'
+import type { Verdict } from '#core/limiter.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { createScope, type Scope } from '#core/scope.ts'
+import type { Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/servers.ts'
-import { type PrefillOffer, withPrefill } from '#policies/prefill.ts'
-import { recover } from '#policies/recover.ts'
 import type { Answers } from './answers.ts'
-import { type Flight, startFlight } from './flight.ts'
+import { Departure, type DepartureDeps } from './departure.ts'
 import { parseCall } from './parse.ts'
-import type { Wait } from './queue.ts'
-import { watchRecovery } from './recovery.ts'
+import { openPermit, type Permit, type PermitDeps } from './permit.ts'
 import { renderPlain, renderStream } from './render.ts'
 import { settleCall } from './settle.ts'
-import type { Sharing } from './shared-log.ts'
+import { priorityOf, type Wishes } from './wishes.ts'
 
 /** A model call as it comes from the edge: read, but not yet looked at. */
 export interface ModelRequest {
@@ -36,41 +31,28 @@ export interface ModelRequest {
   readonly onStreamEnd: () => void
 }
 
-/** What a request's headers ask of the routing; only ever tighter than the configuration. */
-export interface Wishes {
-  readonly server: string | null
-  readonly strategy: string | null
-  readonly timeoutMs: number | null
-  readonly maxAttempts: number | null
-  readonly priority: Priority | null
-}
-
 /** An answer for the edge to send. */
 export interface Answer {
   readonly body: string | ReadableStream<Uint8Array>
   readonly live: Live
+  /** How the limits stand that the call met after it was read; `null` where there are none. */
+  readonly limits: Verdict | null
 }
 
 /** What the pipeline is composed of. */
-export interface PipelineDeps {
-  readonly clock: Clock
-  readonly journal: Journal
+export interface PipelineDeps extends PermitDeps, DepartureDeps {
   readonly snapshot: () => Snapshot
-  readonly plan: (call: Call, snapshot: Snapshot, wishes: Wishes) => Plan
-  readonly attempt: (record: RequestRecord) => Attempt
   /** Read while the cache is on. */
   readonly answers: Answers
-  readonly router: (maxAttempts: number, wait: Wait) => Router
 }
 
 /** Creates the way of a model call, top to bottom:
  *
- * parse → cache → resolve model and plan → join Flight (slots ⇄ attempts → stream) → render → settle */
+ * parse → limits → cache → resolve model and plan → join Flight (slots ⇄ attempts → stream) → render → settle */
 export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => Promise<Answer> {
   return async request => {
-    const { record, scope, wishes } = request
+    const { record, scope, wishes, caller, headers } = request
     const own = wishes.timeoutMs === null ? scope : scope.child({ within: wishes.timeoutMs })
-    const { caller, headers } = request
     const priority = priorityOf(caller, wishes)
     const call = parseCall(request.endpoint, request.text, {
       caller,
@@ -79,125 +61,88 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       headers,
     })
     record.stream = call.stream
-    const settle = once((error: GatewayError | null) => {
-      settleCall(record, call, error, deps.clock)
-      if (own !== scope) own.close()
-    })
+    const permit = openPermit(deps, call, record)
+    const account = new Account(deps, request, { call, own, permit })
     try {
       const snapshot = deps.snapshot()
-      const live = await (request.cache === null
-        ? takeOff(deps, snapshot, request, call).join(own)
-        : lookUp(deps, snapshot, { ...request, scope: own }, call))
-      return await render(deps, snapshot, { ...request, scope: own, call, live, settle })
+      const entering = permit?.enter()
+      if (entering !== undefined) await entering
+      const live = await take(deps, snapshot, { request, own, call, permit })
+      record.model = live.model.name
+      record.server = live.target.server.id
+      record.upstreamModel = live.target.upstreamModel
+      const body = call.stream
+        ? stream(deps, { live, account, heartbeatMs: snapshot.settings.heartbeatMs })
+        : await renderPlain(live, record, deps.clock)
+      if (!call.stream) account.settle(null)
+      return { live, body, limits: permit === null ? null : permit.verdict() }
     } catch (thrown) {
       const error = own.ended ?? toGatewayError(thrown)
-      settle(error)
+      account.settle(error)
       throw error
     }
   }
 }
 
-/** How soon a call gets a place: as it wishes, but no sooner than its caller may. */
-export function priorityOf(caller: Caller, wishes: Pick<Wishes, 'priority'>): Priority {
-  return upTo(caller.maxPriority ?? USUAL_PRIORITY, wishes.priority ?? USUAL_PRIORITY)
-}
-
-/** Callers without a key take turns by their address. */
-function waitOf({ caller, priority }: Call, record: RequestRecord): Wait {
-  return {
-    caller: caller.role === 'anonymous' ? record.address : caller.id,
-    priority,
-    waited(ms) {
-      record.queueMs += ms
-    },
-  }
-}
-
-/** Looks for an answer that is there or under way before it takes off. */
-function lookUp(deps: PipelineDeps, snapshot: Snapshot, request: ModelRequest, call: Call): Promise<Live> {
-  const { cache } = request
+/** The committed answer of a call: one that is there or under way, where the cache is on, or a new one. */
+function take(
+  deps: PipelineDeps,
+  snapshot: Snapshot,
+  of: { readonly request: ModelRequest; readonly own: Scope; readonly call: Call; readonly permit: Permit | null },
+): Promise<Live> {
+  const { request, own, call, permit } = of
+  const { record, wishes, text, cache } = request
   const { cache: settings } = snapshot.settings
-  if (cache === null || settings === null) return takeOff(deps, snapshot, request, call).join(request.scope)
-  return deps.answers({ ...request, call, cache, snapshot, settings }, (own, sharing) =>
-    takeOff(deps, snapshot, request, own, sharing),
-  )
+  const passenger = { record, wishes, permit, snapshot }
+  if (cache === null || settings === null) {
+    const departure = new Departure(deps, passenger, call)
+    return call.stream ? departure.fly(null).join(own) : departure.alone(own)
+  }
+  const asked = { call, text, record, scope: own, snapshot, settings, cache, wishes }
+  return deps.answers(asked, (what, sharing) => new Departure(deps, passenger, what).fly(sharing))
 }
 
-function takeOff(
+function stream(
   deps: PipelineDeps,
-  snapshot: Snapshot,
-  { record, wishes }: ModelRequest,
-  call: Call,
-  sharing: Sharing | null = null,
-): Flight {
-  const plan = deps.plan(call, snapshot, wishes)
-  record.plan = plan
-  record.model = plan.model.name
-  const [first] = plan.candidates
-  const scope = createScope(deps.clock, { within: first?.target.timeouts.total, code: 'deadline_exceeded' })
-  const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
-  const offer: PrefillOffer = { delivered: null, upstreamModel: '', taken: false }
-  const run = deps.router(maxAttempts, waitOf(call, record))(withPrefill(deps.attempt(record), offer))
-  const trail = {
-    begin(candidate: Plan['candidates'][number]) {
-      const entry = {
-        server: candidate.target.server.id,
-        model: candidate.target.upstreamModel,
-        startedAt: deps.clock.now(),
-        ms: 0,
-        result: null,
-        cause: null,
-      }
-      record.attempts.push(entry)
-      return entry
-    },
-  }
-  // What a server stores it must not store twice.
-  const recovers = call.stream && call.body.store !== true && snapshot.settings.retry.keepOne
-  const start = (own: Scope) => {
-    const attempts = run(call, plan, own, trail)
-    return recovers
-      ? recover(attempts, { call, scope: own, offer }, watchRecovery(deps, record, call))
-      : attempts.next()
-  }
-  return startFlight(start, scope, !call.stream, sharing)
-}
-
-async function render(
-  deps: PipelineDeps,
-  snapshot: Snapshot,
-  from: ModelRequest & {
-    readonly call: Call
-    readonly live: Live
-    readonly settle: (error: GatewayError | null) => void
-  },
-): Promise<Answer> {
-  const { call, record, live } = from
-  record.model = live.model.name
-  record.server = live.target.server.id
-  record.upstreamModel = live.target.upstreamModel
-  const rendering = {
-    clock: deps.clock,
-    record,
-    scope: from.scope,
-    heartbeatMs: snapshot.settings.heartbeatMs,
-    onEnd: from.settle,
-  }
-  if (!call.stream) return { live, body: await renderPlain(live, rendering) }
+  { live, account, heartbeatMs }: { readonly live: Live; readonly account: Account; readonly heartbeatMs: number },
+): ReadableStream<Uint8Array> {
+  const { request, call, own } = account
   deps.journal.note({ type: 'stream-opened' })
   const onEnd = (error: GatewayError | null) => {
     deps.journal.note({ type: 'stream-closed' })
-    from.settle(error)
-    from.onStreamEnd()
+    account.settle(error)
+    request.onStreamEnd()
   }
-  return { live, body: renderStream(live, call, { ...rendering, onEnd }) }
+  return renderStream(live, call, { clock: deps.clock, record: request.record, scope: own, heartbeatMs, onEnd })
 }
 
-function once<T>(run: (value: T) => void): (value: T) => void {
-  let called = false
-  return value => {
-    if (called) return
-    called = true
-    run(value)
+/** What is still to be written down of a call: once, however it ends. */
+class Account {
+  readonly request: ModelRequest
+  readonly call: Call
+  /** The request's scope, with the time that its caller allows. */
+  readonly own: Scope
+  private readonly permit: Permit | null
+  private readonly deps: Pick<PipelineDeps, 'clock'>
+  private settled = false
+
+  constructor(
+    deps: Pick<PipelineDeps, 'clock'>,
+    request: ModelRequest,
+    of: { readonly call: Call; readonly own: Scope; readonly permit: Permit | null },
+  ) {
+    this.deps = deps
+    this.request = request
+    this.call = of.call
+    this.own = of.own
+    this.permit = of.permit
+  }
+
+  settle(error: GatewayError | null): void {
+    if (this.settled) return
+    this.settled = true
+    settleCall(this.request.record, this.call, error, this.deps.clock)
+    this.permit?.settle()
+    if (this.own !== this.request.scope) this.own.close()
   }
 }

@@ -29,13 +29,12 @@ export interface RenderDeps {
 /** Takes the one frame of a plain answer.
  *
  * @returns The JSON body. */
-export async function renderPlain(live: Live, deps: RenderDeps): Promise<string> {
+export async function renderPlain(live: Live, record: RequestRecord, clock: Clock): Promise<string> {
   try {
     const [frame] = await live.next()
     if (frame === undefined) throw new GatewayError('internal_error', 'A plain answer had no frame.')
     if (frame.kind === 'error') throw frame.error
-    countFrame(deps.record, frame, deps.clock)
-    deps.onEnd(null)
+    countFrame(record, frame, clock)
     return frame.text
   } finally {
     live.close()

@@ -98,6 +98,7 @@ function open({ clock, edge, newId }: Services, request: Request, connection: Co
     headers: { 'x-request-id': id },
     caller: null,
     patient: false,
+    held: null,
     streaming: false,
   }
 }

@@ -15,6 +15,8 @@ export interface Edge {
   readonly corsCredentials: boolean
   readonly bodyBytesMax: number
   readonly bodyTimeoutMs: number
+  /** Whether a client's address may use the gateway at all. */
+  admits(address: string): boolean
   /** The client's address, seen through the proxies that are trusted. */
   clientAddress(peer: string, forwardedFor: string | null): string
   /** Who asks; promised where the store of keys has to be asked first. */
@@ -22,7 +24,7 @@ export interface Edge {
   /** Whether callers need a key now. */
   authMode(): 'none' | 'optional' | 'required'
   authorize(caller: Caller, access: Access): GatewayError | null
-  /** The buckets that a request takes from; none when limits are off. */
+  /** The buckets that a request takes from before it is read; none when limits are off. */
   buckets(caller: Caller, address: string): readonly Bucket[]
   readonly fullHeaders: boolean
   /** How long an idle connection is kept, in seconds. */

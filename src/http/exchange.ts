@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from 'hono'
 import type { Caller } from '#core/caller.ts'
+import type { Bucket } from '#core/limiter.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Edge } from './edge.ts'
@@ -27,6 +28,8 @@ export interface Exchange {
   caller: Caller | null
   /** Whether the connection is kept from being closed as idle. */
   patient: boolean
+  /** What the request has taken from; it gives its leases back when it is over. */
+  held: readonly Bucket[] | null
   /** Whether the answer goes on after the handler has returned. */
   streaming: boolean
 }

@@ -28,6 +28,8 @@ export interface MetricsOptions {
   readonly queueDepth?: () => number
   /** What the answer cache holds in the memory of this process. */
   readonly cacheSize?: () => { readonly entries: number; readonly bytes: number }
+  /** Connections to Redis that stand. */
+  readonly redisConnections?: () => number
   /** Which new calls are refused. */
   readonly overload?: () => 'none' | 'low' | 'all'
   /** Series of one metric that are kept apart (default 2,000). */
@@ -136,7 +138,7 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
   })
   const limited = createCounter({
     name: 'gateway_rate_limited_total',
-    help: 'Requests refused by a limit.',
+    help: 'Refusals by a limit.',
     dimensions: [scope],
     seriesMax,
   })
@@ -171,6 +173,7 @@ interface Live {
 function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): readonly Metric[] {
   const { clock, workers = () => 1, logLinesDropped = () => 0, queueDepth = () => 0, overload = () => 'none' } = options
   const { cacheSize = () => ({ entries: 0, bytes: 0 }) } = options
+  const { redisConnections = () => 0 } = options
   return [
     createGauge('http_requests_in_flight', 'Requests being answered.', () => now.inFlight),
     createGauge('gateway_streams_active', 'Streams being sent.', () => now.streams),
@@ -182,6 +185,7 @@ function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): rea
     ),
     createGauge('gateway_cache_entries', 'Answers stored in memory.', () => cacheSize().entries),
     createGauge('gateway_cache_bytes', 'About how much memory they take.', () => cacheSize().bytes),
+    createGauge('redis_connections_active', 'Connections to Redis that stand.', redisConnections),
     createGauge('workers_active', 'Processes that answer.', workers),
     createGauge('user_sessions_active', 'Callers of the last five minutes.', () => sessions.count(clock.now())),
     createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),

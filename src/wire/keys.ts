@@ -13,13 +13,14 @@ const LIMITS = [
   'concurrent_requests',
 ] as const
 
-const none = Object.fromEntries(LIMITS.map(name => [name, amount.default(0)])) as Record<
+const ownAmount = amount.nullable()
+const unsaid = Object.fromEntries(LIMITS.map(name => [name, ownAmount.default(null)])) as Record<
   (typeof LIMITS)[number],
-  z.ZodDefault<typeof amount>
+  z.ZodDefault<typeof ownAmount>
 >
-const kept = Object.fromEntries(LIMITS.map(name => [name, amount.optional()])) as Record<
+const kept = Object.fromEntries(LIMITS.map(name => [name, ownAmount.optional()])) as Record<
   (typeof LIMITS)[number],
-  z.ZodOptional<typeof amount>
+  z.ZodOptional<typeof ownAmount>
 >
 
 const name = z.string().regex(NAME, 'expected 1 to 100 characters').describe('How people call the key.')
@@ -36,14 +37,14 @@ export const tenantName = z
   .string()
   .regex(/^[\w.-]{1,100}$/, 'a tenant must be 1 to 100 letters, digits, dots, dashes or underscores')
 
-/** What a key is allowed besides its role; 0 = no limit of its own. Also the shape in which it is stored. */
+/** What a key is allowed besides its role; a limit of null is what holds for every client, 0 is none. Also the shape in which it is stored. */
 export const keySettings = z.object({
   models: models.default(null).describe('The public names that it may call; null for all.'),
   max_priority: priority.default('normal').describe('The best place in a queue that it may ask for.'),
   limits: z
-    .strictObject({ ...none, burst: amount.nullable().default(null) })
+    .strictObject({ ...unsaid, burst: amount.nullable().default(null) })
     .prefault({})
-    .describe('Its own limits; 0 for what holds for every client.'),
+    .describe('Its own limits; null for what holds for every client, 0 for none.'),
   budget: budget.default(null).describe('What it may spend.'),
 })
 export type KeySettings = z.infer<typeof keySettings>

@@ -11,6 +11,13 @@ const candidate = z
   })
   .meta({ id: 'RequestCandidate', description: 'A server that could answer, in the order in which they are tried.' })
 
+const skipped = z
+  .object({
+    model: z.string().describe('The public name of the model.'),
+    code: z.string().meta({ description: 'The code of the refusal.', examples: ['rate_limit_exceeded'] }),
+  })
+  .meta({ id: 'RequestSkip', description: 'A model that a limit refused, so that another one was asked.' })
+
 const attempt = z
   .object({
     server: z.string().describe('The id of the server that was asked.'),
@@ -67,6 +74,7 @@ export const requestReport = z
     strategy: z.string().nullable().describe('How the order of the candidates was chosen.'),
     candidates: z.array(candidate).describe('The servers that could answer.'),
     excluded: z.array(candidate).describe('Servers of the model that cannot do what was asked, and why.'),
+    skipped: z.array(skipped).describe('Models that a limit refused before any server was asked.'),
     attempts: z.array(attempt).describe('What was tried, in order.'),
     timings,
     usage: usage.nullable().describe('The tokens, each counted in one class only; null when nothing was answered.'),

@@ -1,59 +1,147 @@
 import { describe, expect, test } from 'bun:test'
-import { createBuckets, type RequestLimits } from '#access/buckets.ts'
+import { createBuckets, type Limits } from '#access/buckets.ts'
 import { ANONYMOUS } from '#access/keys.ts'
+import type { Caller } from '#core/caller.ts'
 
-const limits: RequestLimits = {
+const ADDRESS = '203.0.113.7'
+const limits: Limits = {
   enabled: true,
   global: { requests_per_minute: 1000, burst: 100 },
   per_client: { requests_per_minute: 60, burst: null },
+  per_tenant: {},
+  per_user: {},
+  per_address: {},
+  per_model: {},
+  per_class: {},
 }
-const web = { ...ANONYMOUS, id: 'web', role: 'caller' as const, requestsPerMinute: 600 }
+const web: Caller = { ...ANONYMOUS, id: 'web', role: 'caller', limits: { requests_per_minute: 600 } }
+const chat = { name: 'chat', aliases: ['gpt-4o'], class: 'heavyweight' as const }
+const keysOf = (buckets: readonly { readonly key: string }[] | undefined) => buckets?.map(({ key }) => key)
+const perMinute = (key: string, scope: string, limit: number, burst = limit) => ({
+  key: `${key}:requests/minute`,
+  scope,
+  unit: 'requests',
+  limit,
+  periodMs: 60_000,
+  burst,
+})
 
 describe('the buckets of a request', () => {
   test('are the global one and its key’s, with the key’s own limit', () => {
-    expect(createBuckets(limits)(web, '203.0.113.7')).toEqual([
-      { key: 'global', scope: 'global', perMinute: 1000, burst: 100 },
-      { key: 'key:web', scope: 'key', perMinute: 600, burst: 600 },
+    expect(createBuckets(limits).ofCaller(web, ADDRESS)).toMatchObject([
+      perMinute('global', 'global', 1000, 100),
+      perMinute('key:web', 'key', 600),
     ])
   })
 
   test('are the usual ones for a key without a limit of its own', () => {
-    const [, own] = createBuckets(limits)({ ...web, requestsPerMinute: null }, '203.0.113.7')
+    const buckets = createBuckets(limits).ofCaller({ ...web, limits: null }, ADDRESS)
 
-    expect(own).toEqual({ key: 'key:web', scope: 'key', perMinute: 60, burst: 60 })
+    expect(buckets[1]).toMatchObject(perMinute('key:web', 'key', 60))
+  })
+
+  test('are the usual ones beside what a key limits itself', () => {
+    const own = { requests_per_minute: null, requests_per_day: 500, burst: 7 }
+    const buckets = createBuckets(limits).ofCaller({ ...web, limits: own }, ADDRESS)
+
+    expect(buckets.slice(1)).toMatchObject([
+      perMinute('key:web', 'key', 60, 7),
+      { key: 'key:web:requests/day', limit: 500, periodMs: 86_400_000, burst: 500 },
+    ])
+  })
+
+  test('are none of its own for a key whose limit is 0', () => {
+    const buckets = createBuckets(limits).ofCaller({ ...web, limits: { requests_per_minute: 0 } }, ADDRESS)
+
+    expect(keysOf(buckets)).toEqual(['global:requests/minute'])
   })
 
   test('are the global one and its address’s without a key', () => {
-    expect(createBuckets(limits)(ANONYMOUS, '203.0.113.7')[1]).toEqual({
-      key: 'address:203.0.113.7',
-      scope: 'address',
-      perMinute: 60,
-      burst: 60,
-    })
+    const [, own] = createBuckets(limits).ofCaller(ANONYMOUS, ADDRESS)
+
+    expect(own).toMatchObject(perMinute('client:203.0.113.7', 'address', 60))
   })
 
   test('are shared within a /64 of IPv6', () => {
-    const bucketsFor = createBuckets(limits)
-    const keys = ['2001:db8::1', '2001:db8::ffff:1', '2001:db8:0:1::1'].map(
-      address => bucketsFor(ANONYMOUS, address)[1]?.key,
-    )
+    const { ofCaller } = createBuckets(limits)
+    const keys = ['2001:db8::1', '2001:db8::ffff:1', '2001:db8:0:1::1'].map(from => ofCaller(ANONYMOUS, from)[1]?.key)
 
-    expect(keys).toEqual(['address:2001:db8::/64', 'address:2001:db8::/64', 'address:2001:db8:0:1::/64'])
+    expect(keys).toEqual(
+      ['2001:db8::/64', '2001:db8::/64', '2001:db8:0:1::/64'].map(network => `client:${network}:requests/minute`),
+    )
+  })
+
+  test('are those of every scope, requests and places before tokens', () => {
+    const all = { requests_per_minute: 10, tokens_per_hour: 1000, concurrent_requests: 3 }
+    const { ofCaller, ofCall } = createBuckets({
+      ...limits,
+      ...{ global: all, per_client: all, per_address: all, per_user: all, per_tenant: { '*': all } },
+    })
+    const asking = { caller: { ...web, limits: null, tenant: 'shop' }, address: ADDRESS, user: 'alice' }
+
+    const before = keysOf(ofCaller(asking.caller, ADDRESS))
+    const call = ofCall(asking)
+
+    const names = ['global', 'tenant:shop', 'key:web', `address:${ADDRESS}`]
+    expect(before).toEqual(names.flatMap(name => [`${name}:requests/minute`, `${name}:concurrent`]))
+    expect(keysOf(call?.user)).toEqual(['user:key:web:alice:requests/minute', 'user:key:web:alice:concurrent'])
+    expect(keysOf(call?.tokens)).toEqual([...names, 'user:key:web:alice'].map(name => `${name}:tokens/hour`))
+  })
+
+  test('of a tenant are its own, else those of all others', () => {
+    const { ofCaller } = createBuckets({
+      ...limits,
+      per_tenant: { shop: { requests_per_minute: 5 }, '*': { requests_per_minute: 1 } },
+    })
+    const limitOf = (tenant: string) => ofCaller({ ...web, tenant }, ADDRESS)[1]?.limit
+
+    expect(['shop', 'other', 'constructor'].map(limitOf)).toEqual([5, 1, 1])
+  })
+
+  test('of a user are kept apart by key, and found again however long the name is', () => {
+    const { ofCall } = createBuckets({ ...limits, per_user: { requests_per_minute: 5 } })
+    const keyOf = (id: string, user: string) => ofCall({ caller: { ...web, id }, address: ADDRESS, user })?.user[0]?.key
+
+    expect(keyOf('a', 'alice')).not.toBe(keyOf('b', 'alice'))
+    expect(keyOf('a', 'x'.repeat(5000))).toBe(keyOf('a', 'x'.repeat(5000)))
+    expect(keyOf('a', 'x'.repeat(5000))?.length).toBeLessThan(120)
+    expect(keyOf('a', 'x'.repeat(5000))).not.toBe(keyOf('a', 'x'.repeat(5001)))
+  })
+
+  test('of a model are everybody’s, by any of its names; of a class each caller’s for each model', () => {
+    const { ofCall } = createBuckets({
+      ...limits,
+      per_model: { 'gpt-4o': { requests_per_minute: 10, tokens_per_minute: 100 } },
+      per_class: { heavyweight: { concurrent_requests: 2 } },
+    })
+    const call = ofCall({ caller: web, address: ADDRESS, user: null })
+    const stranger = ofCall({ caller: ANONYMOUS, address: ADDRESS, user: null })
+
+    expect(keysOf(call?.model(chat))).toEqual([
+      ...['model:gpt-4o:requests/minute', 'model:gpt-4o:tokens/minute'],
+      'class:key:web:chat:concurrent',
+    ])
+    expect(keysOf(stranger?.model({ ...chat, aliases: [] }))).toEqual([`class:client:${ADDRESS}:chat:concurrent`])
+    expect(call?.model({ name: 'small', aliases: [], class: 'lightweight' })).toEqual([])
   })
 
   test('are the same objects each time', () => {
-    const bucketsFor = createBuckets(limits)
+    const { ofCaller } = createBuckets(limits)
 
-    expect(bucketsFor(web, 'a')).toBe(bucketsFor(web, 'b'))
-    expect(bucketsFor(ANONYMOUS, '203.0.113.7')).toBe(bucketsFor(ANONYMOUS, '203.0.113.7'))
-    expect(bucketsFor(ANONYMOUS, '203.0.113.7')[0]).toBe(bucketsFor(web, 'a')[0])
+    expect(ofCaller(web, 'a')).toBe(ofCaller(web, 'b'))
+    expect(ofCaller(ANONYMOUS, ADDRESS)).toBe(ofCaller(ANONYMOUS, ADDRESS))
+    expect(ofCaller(ANONYMOUS, ADDRESS)[0]).toBe(ofCaller(web, 'a')[0])
   })
 
   test('are none where limits are off or zero', () => {
     const zero = { requests_per_minute: 0, burst: null }
+    const off = createBuckets({ ...limits, enabled: false })
+    const asking = { caller: web, address: ADDRESS, user: 'alice' }
 
-    expect(createBuckets({ ...limits, enabled: false })(web, 'a')).toEqual([])
-    expect(createBuckets({ enabled: true, global: zero, per_client: zero })(ANONYMOUS, 'a')).toEqual([])
-    expect(createBuckets({ ...limits, per_client: zero })(ANONYMOUS, 'a')).toHaveLength(1)
+    expect(off.ofCaller(web, 'a')).toEqual([])
+    expect(off.ofCall(asking)).toBeNull()
+    expect(createBuckets({ ...limits, global: zero, per_client: zero }).ofCaller(ANONYMOUS, 'a')).toEqual([])
+    expect(createBuckets({ ...limits, per_client: zero }).ofCaller(ANONYMOUS, 'a')).toHaveLength(1)
+    expect(createBuckets(limits).ofCall(asking)).toBeNull()
   })
 })

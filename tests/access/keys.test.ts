@@ -43,7 +43,7 @@ describe('a key', () => {
       tenant: 'shop',
       role: 'caller',
       models: new Set(['chat']),
-      requestsPerMinute: 60,
+      limits: { requests_per_minute: 60 },
       expiresAt: null,
     })
   })
@@ -56,11 +56,11 @@ describe('a key', () => {
     expect(keyring.resolve(credentials)).toBe(keyring.resolve({ authorization: null, xApiKey: KEY, apiKey: null }))
   })
 
-  test('without limits of its own has those of every client', () => {
+  test('carries the limits that are written for it, also one of 0', () => {
     const { keyring } = ring({ keys: [key({ limits: { requests_per_minute: 0 }, tenant: null, models: null })] })
 
     expect(keyring.resolve({ authorization: `Bearer ${KEY}`, xApiKey: null, apiKey: null })).toMatchObject({
-      requestsPerMinute: null,
+      limits: { requests_per_minute: 0 },
       tenant: 'default',
       models: null,
     })

@@ -106,7 +106,7 @@ describe('a key of the store', () => {
       tenant: 'shop',
       role: 'caller',
       models: new Set(['chat']),
-      requestsPerMinute: 60,
+      limits: { requests_per_minute: 60 },
       stored: true,
     }
 

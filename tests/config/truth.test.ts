@@ -32,6 +32,9 @@ describe('a key that works says nothing', () => {
     'cors: { origins: ["https://a.test"], credentials: true }',
     'database: { url: "postgres://h/d", timeout: 1s, pool: 2 }',
     'service: { data_dir: /d }\nauth: { stale: 5s }',
+    'limits: { global: { tokens_per_day: 5 }, per_class: { heavyweight: { concurrent_requests: 2 } } }',
+    'limits: { store_down: closed, processes: 4, per_user: { requests_per_hour: 5 } }',
+    'redis: { url: "redis://127.0.0.1", timeout: 100ms }',
   ])('%s', async text => {
     expect(await warningOf(text)).toBeNull()
   })
@@ -40,10 +43,6 @@ describe('a key that works says nothing', () => {
 describe('a key that does nothing yet says what it waits for', () => {
   test.each([
     ['service: { max_connections: 5 }', 'service.max_connections: no effect yet, waits for the count of connections'],
-    [
-      'limits: { global: { tokens_per_minute: 5 } }',
-      'limits.global.tokens_per_minute: no effect yet, waits for token limits',
-    ],
     [
       'models: { a: { endpoint: "http://a", cost_per_request: 0.1 } }',
       'models.a.cost_per_request: no effect yet, waits for prices',

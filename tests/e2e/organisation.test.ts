@@ -233,15 +233,11 @@ withFiles('what the organisation wrote', () => {
     const { warnings } = await loadConfig({ files: [YAML], env: {} })
 
     const text = warnings.join('\n')
-    for (const key of [
-      'service.workers',
-      'gateway.cost_optimization_enabled',
-      'max_concurrent_requests',
-      'cost_per_request',
-    ])
+    for (const key of ['service.workers', 'gateway.cost_optimization_enabled', 'cost_per_request'])
       expect(text).toContain(key)
     for (const key of [
       'rate_limit_rps',
+      'max_concurrent_requests',
       'request_timeout_seconds',
       'algorithm',
       'health_check_interval',

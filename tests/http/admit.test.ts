@@ -154,3 +154,37 @@ test('an answer says that browsers must not guess its type', async () => {
   for (const path of ['/v1/models', '/nowhere', '/docs', '/metrics'])
     expect((await edge.ask(path)).headers.get('x-content-type-options')).toBe('nosniff')
 })
+
+describe('a list of clients', () => {
+  const service = { allow_clients: ['203.0.113.0/24', '2001:db8::/32'], trusted_proxies: ['10.0.0.1'] }
+
+  test.each([
+    ['203.0.113.9', 200],
+    ['::ffff:203.0.113.9', 200],
+    ['2001:db8::7', 200],
+    ['203.0.114.9', 403],
+    ['2001:db9::7', 403],
+    ['', 403],
+  ])('lets %p in or not: %p', async (from, status) => {
+    const edge = await edgeOf({ service })
+
+    expect((await edge.chat({ from })).status).toBe(status)
+  })
+
+  test('looks through trusted proxies, and at nobody else’s word', async () => {
+    const edge = await edgeOf({ service })
+    const from = (peer: string, client: string) => ({ from: peer, headers: { 'x-forwarded-for': client } })
+
+    expect((await edge.chat(from('10.0.0.1', '203.0.113.9'))).status).toBe(200)
+    expect((await edge.chat(from('10.0.0.1', '198.51.100.1'))).status).toBe(403)
+    expect((await edge.chat(from('198.51.100.1', '203.0.113.9'))).status).toBe(403)
+  })
+
+  test('holds for every path, and says why', async () => {
+    const edge = await edgeOf({ service })
+    const stranger = { from: '198.51.100.1' }
+
+    for (const path of ['/health', '/docs', '/nothing']) expect((await edge.ask(path, stranger)).status).toBe(403)
+    expect(await errorOf(await edge.ask('/health', stranger))).toMatchObject({ code: 'client_not_allowed' })
+  })
+})

@@ -1,43 +1,46 @@
 import { describe, expect, test } from 'bun:test'
-import { createMemoryLimiter } from '#stores/memory-limiter.ts'
+import type { Bucket } from '#core/limiter.ts'
+import { createMemoryLimiter, type MemoryLimiter } from '#stores/memory-limiter.ts'
 import { bucket, limiterContract } from '#tests/contract/limiter.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 
-limiterContract('the limiter in memory', clock => createMemoryLimiter({ clock, entriesMax: 10_000 }))
+limiterContract('the limiter in memory', async clock => createMemoryLimiter({ clock, entriesMax: 10_000 }))
+
+const passes = (limiter: MemoryLimiter, ...buckets: Bucket[]) => limiter.take(buckets, 0, '').refused === null
 
 describe('the memory of the limiter', () => {
   test('forgets buckets that are full again to make room', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 3 })
-    const spent = bucket({ key: 'spent', perMinute: 1, burst: 1 })
-    limiter.take([bucket({ key: 'quick', perMinute: 60_000, burst: 10 })])
-    limiter.take([spent])
+    const spent = bucket({ key: 'spent', limit: 1 })
+    passes(limiter, bucket({ key: 'quick', limit: 60_000, burst: 10 }))
+    passes(limiter, spent)
     clock.advance(10)
     for (let at = 0; at < 50; at++) {
       clock.advance(10)
-      limiter.take([bucket({ key: `passing ${at}`, perMinute: 60_000, burst: 10 })])
+      passes(limiter, bucket({ key: `passing ${at}`, limit: 60_000, burst: 10 }))
     }
 
-    expect(limiter.take([spent])?.allowed).toBe(false)
+    expect(passes(limiter, spent)).toBe(false)
   })
 
   test('keeps those who owe most when none is full', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 10 })
-    const spent = bucket({ key: 'spent', perMinute: 60, burst: 50 })
-    for (let times = 0; times < 50; times++) limiter.take([spent])
-    for (let at = 0; at < 1000; at++) limiter.take([bucket({ key: `new ${at}`, perMinute: 60, burst: 50 })])
+    const spent = bucket({ key: 'spent', burst: 50 })
+    for (let times = 0; times < 50; times++) passes(limiter, spent)
+    for (let at = 0; at < 1000; at++) passes(limiter, bucket({ key: `new ${at}`, burst: 50 }))
 
-    expect(limiter.take([spent])?.allowed).toBe(false)
+    expect(passes(limiter, spent)).toBe(false)
   })
 
   test('never forgets one bucket of a decision to make room for another one of it', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 4 })
-    const shared = bucket({ scope: 'global', perMinute: 60_000, burst: 100 })
+    const shared = bucket({ scope: 'global', limit: 60_000, burst: 100 })
     let admitted = 0
     for (let at = 0; at < 500; at++) {
-      if (limiter.take([shared, bucket({ key: `flood ${at}` })])?.allowed) admitted++
+      if (passes(limiter, shared, bucket({ key: `flood ${at}` }))) admitted++
     }
 
     expect(admitted).toBe(100)
@@ -46,12 +49,27 @@ describe('the memory of the limiter', () => {
   test('is not filled by requests that are refused', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 4 })
-    const shared = bucket({ scope: 'global', perMinute: 1, burst: 1 })
-    const other = bucket({ key: 'other', perMinute: 600, burst: 1 })
-    limiter.take([shared])
-    limiter.take([other])
-    for (let at = 0; at < 100; at++) limiter.take([shared, bucket({ key: `flood ${at}` })])
+    const shared = bucket({ scope: 'global', limit: 1 })
+    const other = bucket({ key: 'other', limit: 600, burst: 1 })
+    passes(limiter, shared)
+    passes(limiter, other)
+    for (let at = 0; at < 100; at++) passes(limiter, shared, bucket({ key: `flood ${at}` }))
 
-    expect(limiter.take([other])?.allowed).toBe(false)
+    expect(passes(limiter, other)).toBe(false)
+  })
+})
+
+describe('a limiter that follows another one', () => {
+  test('stands where it is told to', () => {
+    const clock = fakeClock()
+    const limiter = createMemoryLimiter({ clock, entriesMax: 10 })
+    const one = bucket({ burst: 5 })
+    clock.advance(5000)
+
+    limiter.follow(one, 4000, 4500)
+
+    expect(limiter.debts([one])).toEqual([3500])
+    expect(limiter.take([one], 0, '').requests).toEqual({ limit: 60, remaining: 0, resetMs: 4500 })
+    expect(limiter.take([one], 0, '')).toMatchObject({ refused: one, retryAfterMs: 500 })
   })
 })

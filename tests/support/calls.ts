@@ -21,7 +21,7 @@ export const anyone: Caller = {
   tenant: 'default',
   role: 'anonymous',
   models: null,
-  requestsPerMinute: null,
+  limits: null,
   expiresAt: null,
 }
 

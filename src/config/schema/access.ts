@@ -17,6 +17,21 @@ const limitKeys = {
 
 const limitSet = z.strictObject(limitKeys)
 
+const ownRate = (what: string) => rate().nullable().default(null).describe(what)
+const usual = 'As for every client when absent; 0 for none.'
+
+// Of a key, "not said" and "none" are two things: the first takes what holds for every client.
+const ownLimits = z.strictObject({
+  requests_per_minute: ownRate(usual),
+  requests_per_hour: ownRate(usual),
+  requests_per_day: ownRate(usual),
+  tokens_per_minute: ownRate(usual),
+  tokens_per_hour: ownRate(usual),
+  tokens_per_day: ownRate(usual),
+  concurrent_requests: ownRate(usual),
+  burst: limitKeys.burst,
+})
+
 // A small limit with a larger burst would admit more in its first minute than the operator wrote.
 const globalLimits = z
   .strictObject({ ...limitKeys, requests_per_minute: rate().default(1000).describe('0 for none.') })
@@ -32,6 +47,12 @@ export const limits = z
     enabled: boolean().default(true).describe('false admits everything.'),
     global: globalLimits.describe('Over all callers; burst is 100 unless the limit is smaller.'),
     per_client: clientLimits.describe('For each caller.'),
+    per_tenant: z
+      .record(text(), limitSet)
+      .default({})
+      .describe('For each tenant by its name, all its keys together; * for the others.'),
+    per_user: limitSet.prefault({}).describe('For each end user of a key, as the request names it.'),
+    per_address: limitSet.prefault({}).describe('For each client address, with and without a key.'),
     per_model: z.record(modelName(), limitSet).default({}).describe('For each model by its public name.'),
     per_class: perClass(limitSet).describe('For each class of models.'),
     store_down: choice(['local', 'closed']).default('local').describe('What holds while the shared store is away.'),
@@ -65,7 +86,7 @@ const key = z
     max_priority: choice(['low', 'normal', 'high', 'critical'])
       .default('normal')
       .describe('The best place in a queue.'),
-    limits: limitSet.prefault({}).describe('Its own limits.'),
+    limits: ownLimits.prefault({}).describe('Its own limits.'),
     cache: boolean().default(true).describe('Whether its answers may be stored and shared.'),
     budget: budget.nullable().default(null).describe('Its own budget.'),
     expires: instant.nullable().default(null).describe('The moment from which it is refused.'),

@@ -54,11 +54,11 @@ export const ERROR_MEANINGS: Readonly<Record<Code, string>> = {
 /** Errors by what a request passes; an operation names the groups that it passes. */
 export const ERROR_GROUPS = {
   /** What every request passes. */
-  guard: ['invalid_host', 'internal_error'],
+  guard: ['invalid_host', 'client_not_allowed', 'internal_error'],
   /** A path that needs a caller. */
   caller: ['missing_api_key', 'invalid_api_key', 'permission_denied'],
   /** A path whose requests are counted. */
-  limits: ['rate_limit_exceeded'],
+  limits: ['rate_limit_exceeded', 'concurrency_limit_exceeded', 'token_limit_exceeded', 'dependency_unavailable'],
   /** A body that is read. */
   body: [
     'invalid_json',

@@ -34,6 +34,9 @@ const HEADERS = {
   'x-ratelimit-limit-requests': count('The limit that is tightest now, in requests.', 100),
   'x-ratelimit-remaining-requests': count('How many requests it still admits.', 0),
   'x-ratelimit-reset-requests': text('Until the limit is full again.', '1m30s'),
+  'x-ratelimit-limit-tokens': count('The limit that is tightest now, in tokens, where they are limited.', 100_000),
+  'x-ratelimit-remaining-tokens': count('How many tokens it still admits.', 91_000),
+  'x-ratelimit-reset-tokens': text('Until the limit is full again.', '5s'),
   allow: text('The methods of this path.', 'GET, HEAD'),
 } as const
 
@@ -59,6 +62,9 @@ export function errorHeaders(status: number): readonly HeaderName[] {
       'x-ratelimit-limit-requests',
       'x-ratelimit-remaining-requests',
       'x-ratelimit-reset-requests',
+      'x-ratelimit-limit-tokens',
+      'x-ratelimit-remaining-tokens',
+      'x-ratelimit-reset-tokens',
     ]
   if (status === 409 || status === 503) return ['retry-after', 'retry-after-ms', 'x-should-retry']
   return status >= 500 ? ['x-should-retry'] : []

@@ -6,13 +6,18 @@ const READING = new Set(['GET', 'HEAD', 'OPTIONS'])
 const HOST = /^(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
 const LOOPBACK = /^(?:localhost|(?:[A-Za-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i
 
-/** Lets in what may be looked at at all: a known method, exactly one valid `Host`, and no foreign page's writing.
+/** Lets in what may be looked at at all: a client whose address may come, a known method, exactly one valid `Host`, and no foreign page's writing.
  *
  * A page on another origin can send a plain POST without asking first; were it let in, any page could spend a local
  * GPU. On a loopback address the `Host` must name this machine, or a page could point its own name here. */
 export function admit(): Middleware {
   return function admit(c, next) {
-    const { request, edge } = c.env
+    const { request, edge, record, connection } = c.env
+    const forwarded = request.headers.get('x-forwarded-for')
+    if (forwarded !== null) record.address = edge.clientAddress(connection.address, forwarded)
+    if (!edge.admits(record.address)) {
+      throw new GatewayError('client_not_allowed', 'Clients of this address may not use the gateway.')
+    }
     const host = hostOf(request)
     if (host === null || !HOST.test(host))
       throw new GatewayError('invalid_host', 'The request needs exactly one valid Host header.')

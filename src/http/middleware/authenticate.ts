@@ -7,9 +7,7 @@ import type { Exchange, Middleware } from '../exchange.ts'
 export function authenticate(access: Access): Middleware {
   return function authenticate(c, next) {
     const exchange = c.env
-    const { request, edge, record } = exchange
-    const forwarded = request.headers.get('x-forwarded-for')
-    if (forwarded !== null) record.address = edge.clientAddress(exchange.connection.address, forwarded)
+    const { request, edge } = exchange
     if (access === 'anyone') return next()
     const caller = edge.identify(request.headers)
     if (!(caller instanceof Promise)) return admit(exchange, access, caller, next)

@@ -1,13 +1,18 @@
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
+import type { Correction, Limiter } from '#core/limiter.ts'
 import type { Active } from '../active.ts'
 import type { Exchange } from '../exchange.ts'
 
 export interface Observers {
+  readonly limiter: Limiter
   readonly journal: Journal
   readonly active: Active
   readonly clock: Clock
 }
+
+/** What a request took it has also used: only its leases come back. */
+const NOTHING: Correction = { requests: 0, tokens: 0 }
 
 /** Notes that a request has come. */
 export function opened(exchange: Exchange, { journal, active }: Observers): void {
@@ -15,10 +20,12 @@ export function opened(exchange: Exchange, { journal, active }: Observers): void
   journal.note({ type: 'request-started', record: exchange.record })
 }
 
-/** Notes that a request is over: its answer is written, and when it streams, its last event too. */
-export function settled(exchange: Exchange, { journal, active, clock }: Observers): void {
+/** Notes that a request is over: its answer is written, and when it streams, its last event too. Its leases
+ * are given back. */
+export function settled(exchange: Exchange, { journal, active, clock, limiter }: Observers): void {
   exchange.record.endedAt = clock.now()
   exchange.scope.close()
   active.remove(exchange)
+  if (exchange.held !== null) limiter.settle(exchange.held, NOTHING, exchange.record.id)
   journal.note({ type: 'request-settled', record: exchange.record })
 }

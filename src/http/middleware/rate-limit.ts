@@ -1,39 +1,44 @@
-import { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
-import type { Limiter, Verdict } from '#core/limiter.ts'
+import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
+import { limitHeaders, limitRefusal } from '#gateway/limits.ts'
 import type { Exchange, Middleware } from '../exchange.ts'
 
-/** Takes one from each of the caller's token buckets and says what is left.
+/** Takes one from each bucket of the caller, and a lease of each that counts what is under way, and says what is left.
+ * Without a promise where the limiter needs none.
  *
- * @throws GatewayError `rate_limit_exceeded` with the exact time after which the next request passes. */
+ * @throws GatewayError `rate_limit_exceeded` or `concurrency_limit_exceeded`, with the exact time after which the next
+ * request passes. */
 export function rateLimit(limiter: Limiter, journal: Journal): Middleware {
+  function follow(exchange: Exchange, buckets: readonly Bucket[], verdict: Verdict): void {
+    if (verdict.refused !== null) {
+      journal.note({ type: 'limit-hit', scope: verdict.refused.scope })
+      throw limitRefusal(verdict, verdict.refused)
+    }
+    exchange.held = buckets
+    tellLimits(exchange, verdict)
+  }
+
   return function rateLimit(c, next) {
     const exchange = c.env
     const { edge, caller, record } = exchange
     if (caller === null) return next()
-    const verdict = limiter.take(edge.buckets(caller, record.address))
-    if (verdict === null) return next()
-    tell(exchange, verdict)
-    if (verdict.allowed) return next()
-    journal.note({ type: 'limit-hit', scope: verdict.scope })
-    throw new GatewayError('rate_limit_exceeded', message(verdict), { retryAfterMs: verdict.retryAfterMs })
+    const buckets = edge.buckets(caller, record.address)
+    if (buckets.length === 0) return next()
+    const verdict = limiter.take(buckets, 0, record.id)
+    if (verdict instanceof Promise) {
+      return verdict.then(decided => {
+        follow(exchange, buckets, decided)
+        return next()
+      })
+    }
+    follow(exchange, buckets, verdict)
+    return next()
   }
 }
 
-function tell({ headers, edge }: Exchange, verdict: Verdict): void {
-  headers['x-ratelimit-limit-requests'] = String(verdict.limit)
-  headers['x-ratelimit-remaining-requests'] = String(verdict.remaining)
-  if (!verdict.allowed || edge.fullHeaders) headers['x-ratelimit-reset-requests'] = formatReset(verdict.resetMs)
-}
-
-function message(verdict: Verdict): string {
-  const seconds = Math.max(0.001, verdict.retryAfterMs / 1000)
-  return `Rate limit reached: ${verdict.limit} requests per minute (${verdict.scope}). Please try again in ${Number(seconds.toFixed(3))}s.`
-}
-
-/** A wait as OpenAI writes it: `20ms`, `1s`, `6m0s`. */
-function formatReset(ms: number): string {
-  if (ms < 1000) return `${Math.ceil(ms)}ms`
-  const seconds = Math.ceil(ms / 1000)
-  return seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`
+/** Tells how limits stand in the headers of the answer, unless tighter ones are told of already. */
+export function tellLimits({ headers, edge }: Exchange, verdict: Verdict): void {
+  const told = headers['x-ratelimit-remaining-requests']
+  const isTold = told !== undefined && verdict.requests !== null && Number(told) <= verdict.requests.remaining
+  Object.assign(headers, limitHeaders(isTold ? { ...verdict, requests: null } : verdict, edge.fullHeaders))
 }

@@ -3,7 +3,8 @@ import type { Endpoint } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { isPriority, PRIORITIES, type Priority } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { type ModelRequest, priorityOf, type Wishes } from '#gateway/pipeline.ts'
+import type { ModelRequest } from '#gateway/pipeline.ts'
+import { priorityOf, type Wishes } from '#gateway/wishes.ts'
 import { parseTraceparent } from '#lib/traceparent.ts'
 import { bearNoSilence, bearSilence } from '../active.ts'
 import { readBody } from '../body.ts'
@@ -11,6 +12,7 @@ import type { Exchange, Handler } from '../exchange.ts'
 import { cacheWishesOf, tellCache } from '../middleware/cache.ts'
 import { claimKey, replay } from '../middleware/idempotency.ts'
 import { settled } from '../middleware/observe.ts'
+import { tellLimits } from '../middleware/rate-limit.ts'
 import { eventStream, json } from '../reply.ts'
 import type { Services } from '../services.ts'
 
@@ -33,7 +35,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
       return replay(exchange, keyed.answer)
     }
     try {
-      const { live, body } = await services.run({
+      const { live, body, limits } = await services.run({
         endpoint,
         text,
         caller,
@@ -46,6 +48,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
       })
       tellServer(exchange, live, services.clock.now())
       if (record.cache !== null) tellCache(exchange, record.cache)
+      if (limits !== null) tellLimits(exchange, limits)
       if (typeof body === 'string') {
         bearNoSilence(exchange)
         keyed?.keep(body)

@@ -11,11 +11,11 @@ const AUTH = '-H "authorization: Bearer $CITADEL_ADMIN_KEY"'
 
 const limits = {
   requests_per_minute: 60,
-  requests_per_hour: 0,
-  requests_per_day: 0,
+  requests_per_hour: null,
+  requests_per_day: null,
   tokens_per_minute: 100_000,
-  tokens_per_hour: 0,
-  tokens_per_day: 0,
+  tokens_per_hour: null,
+  tokens_per_day: null,
   concurrent_requests: 5,
   burst: null,
 }

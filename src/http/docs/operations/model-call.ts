@@ -48,4 +48,6 @@ export const MODEL_CALL_ANSWER_HEADERS = [
   'idempotency-replayed',
   'x-ratelimit-limit-requests',
   'x-ratelimit-remaining-requests',
+  'x-ratelimit-limit-tokens',
+  'x-ratelimit-remaining-tokens',
 ] as const

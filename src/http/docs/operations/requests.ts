@@ -28,6 +28,7 @@ const failedOver = {
     { server: 'gpu-2', ...target },
   ],
   excluded: [],
+  skipped: [],
   attempts: [
     { server: 'gpu-1', upstream_model: 'qwen3:8b', started_ms: 0.4, ms: 12.1, result: 'upstream_error', ...nothing },
     { server: 'gpu-2', upstream_model: 'qwen3:8b', started_ms: 12.6, ms: 802.3, result: 'ok', ...nothing },

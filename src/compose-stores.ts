@@ -1,0 +1,24 @@
+import type { Config } from '#config/schema.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Limiter } from '#core/limiter.ts'
+import { createMemoryLimiter } from '#stores/memory-limiter.ts'
+import { openRedis, type Redis, type RedisOptions } from '#stores/redis.ts'
+import { createRedisLimiter, type RedisLimiterOptions } from '#stores/redis-limiter.ts'
+
+const LIMITER_ENTRIES_MAX = 100_000
+
+/** Opens the Redis that a configuration names; `null` where it names none. */
+export function openRedisOf({ redis }: Config, clock: Clock, onChange: RedisOptions['onChange']): Redis | null {
+  return redis.url === null ? null : openRedis({ urls: redis.url, timeoutMs: redis.timeout, clock, onChange })
+}
+
+/** Creates the limiter: in Redis where there is one, else in the memory of this process. */
+export function createLimiter(
+  redis: Redis | null,
+  clock: Clock,
+  settings: RedisLimiterOptions['settings'],
+): Limiter & { close(): Promise<void> } {
+  const entriesMax = LIMITER_ENTRIES_MAX
+  if (redis !== null) return createRedisLimiter({ redis, clock, entriesMax, processId: crypto.randomUUID(), settings })
+  return { ...createMemoryLimiter({ clock, entriesMax }), close: async () => {} }
+}

@@ -1,0 +1,163 @@
+import type { Candidate, Slot, Slots } from '#core/attempt.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
+import type { Scope } from '#core/scope.ts'
+import type { Model } from '#core/servers.ts'
+import { limitRefusal } from './limits.ts'
+
+/** The limits that one call meets on its way to a server. */
+export interface CallLimits {
+  /** Tokens of everybody that it is counted for. */
+  readonly tokens: readonly Bucket[]
+  /** Everything that limits a model. */
+  model(model: Model): readonly Bucket[]
+}
+
+export interface AllowanceDeps {
+  readonly limiter: Limiter
+  readonly limits: CallLimits
+  /** The id of the request. */
+  readonly owner: string
+  /** How many tokens the call may need at most from a model, as far as can be told. */
+  estimate(model: Model, buckets: readonly Bucket[]): number
+  /** Told of each model that the call may not have. */
+  onDenied(model: Model, bucket: Bucket, error: GatewayError): void
+}
+
+/** What one call holds of the limits, from before it is dialled until it is over. */
+export interface Allowance {
+  /** Places for this call: candidates whose model is limited are left out, and when none is left, the refusal with the
+   * shortest wait is the answer. */
+  slots(places: Slots): Slots
+  /** Gives back what was not used, once; takes more when more was used. */
+  settle(tokensUsed: number): void
+  /** How the limits stood when the call was let in; `null` before. */
+  readonly verdict: Verdict | null
+}
+
+/** What was taken for one model. */
+interface Hold {
+  readonly model: Model
+  readonly buckets: readonly Bucket[]
+  readonly tokens: number
+  readonly owner: string
+}
+
+/** Creates the allowance of a call. Tokens of the caller are taken once, with those of the first model that is let in;
+ * when the call goes on to another model, that one's limits are taken and the first one's are given back. */
+export function createAllowance(deps: AllowanceDeps): Allowance {
+  return new CallAllowance(deps)
+}
+
+class CallAllowance implements Allowance {
+  verdict: Verdict | null = null
+  private readonly deps: AllowanceDeps
+  private readonly denied = new Map<Model, GatewayError>()
+  private callerHold: Pick<Hold, 'tokens' | 'owner'> | null = null
+  private modelHold: Hold | null = null
+  private takes = 0
+  private over = false
+
+  constructor(deps: AllowanceDeps) {
+    this.deps = deps
+  }
+
+  slots(places: Slots): Slots {
+    return {
+      take: (candidates, scope) => this.place(places, candidates, scope),
+      // Only the model that the call has already: what never waits cannot ask a store either.
+      tryTake: candidates => places.tryTake(candidates.filter(({ model }) => model === this.modelHold?.model)),
+    }
+  }
+
+  settle(tokensUsed: number): void {
+    if (this.over) return
+    this.over = true
+    const { limiter, limits } = this.deps
+    if (this.callerHold !== null) {
+      const { tokens, owner } = this.callerHold
+      limiter.settle(limits.tokens, { requests: 0, tokens: tokensUsed - tokens }, owner)
+    }
+    this.giveBack(tokensUsed)
+  }
+
+  private giveBack(tokensUsed: number): void {
+    const hold = this.modelHold
+    this.modelHold = null
+    if (hold === null || hold.buckets.length === 0) return
+    this.deps.limiter.settle(hold.buckets, { requests: 0, tokens: tokensUsed - hold.tokens }, hold.owner)
+  }
+
+  /** A place at the first candidate whose model is not limited. */
+  private place(places: Slots, candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
+    const open = this.denied.size === 0 ? candidates : candidates.filter(({ model }) => !this.denied.has(model))
+    const [first] = open
+    if (first === undefined) {
+      const refusal = this.refusal(candidates)
+      if (refusal !== undefined) throw refusal
+      return places.take(candidates, scope)
+    }
+    const admitted = this.admit(first.model, scope)
+    const go = (isIn: boolean) => (isIn ? this.placeAt(places, open, scope) : this.place(places, candidates, scope))
+    return admitted instanceof Promise ? admitted.then(go) : go(admitted)
+  }
+
+  private placeAt(places: Slots, open: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
+    const slot = places.take(open, scope)
+    const check = (taken: Slot) =>
+      taken.candidate.model === this.modelHold?.model ? taken : this.change(places, open, taken, scope)
+    return slot instanceof Promise ? slot.then(check) : check(slot)
+  }
+
+  /** The place is at another model than the one that was let in: its limits decide too. */
+  private async change(places: Slots, open: readonly Candidate[], slot: Slot, scope: Scope): Promise<Slot> {
+    try {
+      if (await this.admit(slot.candidate.model, scope)) return slot
+    } catch (thrown) {
+      slot.release()
+      throw thrown
+    }
+    slot.release()
+    return this.place(places, open, scope)
+  }
+
+  /** Takes what a model's limits ask for; whether they gave it. */
+  private admit(model: Model, scope: Scope): boolean | Promise<boolean> {
+    if (this.modelHold?.model === model) return true
+    const { limiter, limits } = this.deps
+    const own = limits.model(model)
+    const withCaller = this.callerHold === null && limits.tokens.length > 0
+    const buckets = withCaller ? [...limits.tokens, ...own] : own
+    const tokens = this.deps.estimate(model, buckets)
+    const hold: Hold = { model, buckets: own, tokens, owner: `${this.deps.owner}/${this.takes++}` }
+    const verdict = limiter.take(buckets, tokens, hold.owner)
+    if (!(verdict instanceof Promise)) return this.follow(verdict, hold)
+    return verdict.then(decided => {
+      const isIn = this.follow(decided, hold)
+      if (!this.over) return isIn
+      // The call ended while the store decided: what it got it no longer needs.
+      if (isIn) limiter.settle(buckets, { requests: 0, tokens: -tokens }, hold.owner)
+      throw scope.ended ?? new Error('The call is over.')
+    })
+  }
+
+  private follow(verdict: Verdict, hold: Hold): boolean {
+    if (this.over) return verdict.refused === null
+    if (verdict.refused !== null) {
+      const error = limitRefusal(verdict, verdict.refused, hold.tokens)
+      this.denied.set(hold.model, error)
+      this.deps.onDenied(hold.model, verdict.refused, error)
+      return false
+    }
+    this.verdict = verdict
+    this.giveBack(0)
+    this.callerHold ??= hold
+    this.modelHold = hold
+    return true
+  }
+
+  private refusal(candidates: readonly Candidate[]): GatewayError | undefined {
+    const refusals = candidates.map(({ model }) => this.denied.get(model)).filter(error => error !== undefined)
+    return refusals.sort((a, b) => (a.retryAfterMs ?? Infinity) - (b.retryAfterMs ?? Infinity))[0]
+  }
+}

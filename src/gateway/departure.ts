@@ -1,0 +1,113 @@
+import type { Attempt, AttemptEntry, Candidate, Live, Plan, Router, Trail } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Journal } from '#core/journal.ts'
+import type { Priority } from '#core/priority.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { createScope, type Scope } from '#core/scope.ts'
+import type { Snapshot } from '#core/servers.ts'
+import { type PrefillOffer, withPrefill } from '#policies/prefill.ts'
+import { recover } from '#policies/recover.ts'
+import { type Flight, startFlight } from './flight.ts'
+import type { Permit } from './permit.ts'
+import type { Wait } from './queue.ts'
+import { watchRecovery } from './recovery.ts'
+import type { Sharing } from './shared-log.ts'
+import type { Wishes } from './wishes.ts'
+
+export interface DepartureDeps {
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly plan: (call: Call, snapshot: Snapshot, wishes: Wishes) => Plan
+  readonly attempt: (record: RequestRecord) => Attempt
+  readonly router: (maxAttempts: number, wait: Wait, permit: Permit | null) => Router
+}
+
+/** For whom a call departs. */
+interface Passenger {
+  readonly record: RequestRecord
+  readonly wishes: Wishes
+  readonly permit: Permit | null
+  readonly snapshot: Snapshot
+}
+
+/** The way of one call to its servers: its plan, as whom it waits, what it tries. A class, because one is made for
+ * each call. */
+export class Departure implements Wait, Trail {
+  readonly call: Call
+  private readonly deps: DepartureDeps
+  private readonly passenger: Passenger
+  private readonly plan: Plan
+
+  /** @throws GatewayError when no model may answer, or none can now. */
+  constructor(deps: DepartureDeps, passenger: Passenger, call: Call) {
+    const { record, snapshot, wishes } = passenger
+    this.deps = deps
+    this.passenger = passenger
+    this.call = call
+    this.plan = deps.plan(call, snapshot, wishes)
+    record.plan = this.plan
+    record.model = this.plan.model.name
+  }
+
+  /** Starts work to which several may subscribe. */
+  fly(sharing: Sharing | null): Flight {
+    const scope = createScope(this.deps.clock, { within: this.totalMs, code: 'deadline_exceeded' })
+    return startFlight(own => this.start(own), scope, !this.call.stream, sharing)
+  }
+
+  /** Does the work for one alone whose answer comes in one piece: it ends with the scope of its request, which is all
+   * that a flight would be there for. */
+  async alone(scope: Scope): Promise<Live> {
+    const own = scope.child({ within: this.totalMs, code: 'deadline_exceeded' })
+    try {
+      return await this.start(own)
+    } finally {
+      own.close()
+    }
+  }
+
+  private get totalMs(): number | undefined {
+    return this.plan.candidates[0]?.target.timeouts.total
+  }
+
+  private start(scope: Scope): Promise<Live> {
+    const { deps, call, plan } = this
+    const { record, permit, wishes, snapshot } = this.passenger
+    const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
+    const router = deps.router(maxAttempts, this, permit)
+    // What a server stores it must not store twice.
+    const recovers = call.stream && call.body.store !== true && snapshot.settings.retry.keepOne
+    if (!recovers) return router(deps.attempt(record))(call, plan, scope, this).next()
+    const offer: PrefillOffer = { delivered: null, upstreamModel: '', taken: false }
+    const attempts = router(withPrefill(deps.attempt(record), offer))(call, plan, scope, this)
+    return recover(attempts, { call, scope, offer }, watchRecovery(deps, record, call))
+  }
+
+  /** Callers without a key take turns by their address. */
+  get caller(): string {
+    const { caller } = this.call
+    return caller.role === 'anonymous' ? this.passenger.record.address : caller.id
+  }
+
+  get priority(): Priority {
+    return this.call.priority
+  }
+
+  waited(ms: number): void {
+    this.passenger.record.queueMs += ms
+  }
+
+  begin({ target }: Candidate): AttemptEntry {
+    const entry: AttemptEntry = {
+      server: target.server.id,
+      model: target.upstreamModel,
+      startedAt: this.deps.clock.now(),
+      ms: 0,
+      result: null,
+      cause: null,
+    }
+    this.passenger.record.attempts.push(entry)
+    return entry
+  }
+}

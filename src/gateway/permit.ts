@@ -1,0 +1,125 @@
+import type { Slots } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import type { Caller } from '#core/caller.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { Journal } from '#core/journal.ts'
+import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { Model } from '#core/servers.ts'
+import { type Allowance, type AllowanceDeps, type CallLimits, createAllowance } from './allowance.ts'
+import { estimateNeed, type Lengths } from './estimate.ts'
+import { limitRefusal } from './limits.ts'
+
+export interface PermitDeps {
+  readonly limiter: Limiter
+  readonly journal: Journal
+  readonly lengths: Lengths
+  /** What a call takes from, beside what was taken before it was read; `null` where nothing is. */
+  readonly limitsOf: (asking: {
+    readonly caller: Caller
+    readonly address: string
+    readonly user: string | null
+  }) => Limits | null
+}
+
+type Limits = CallLimits & { readonly user: readonly Bucket[] }
+
+/** What limits one call once it is read. */
+export interface Permit {
+  /** Takes what is counted for the user whom the call names.
+   *
+   * @throws GatewayError `rate_limit_exceeded`, `concurrency_limit_exceeded`. */
+  enter(): void | Promise<void>
+  /** Places at models that are not limited. */
+  slots(places: Slots): Slots
+  /** How the limits stood when the call was let in; `null` before. */
+  verdict(): Verdict | null
+  /** Gives back what is not used any more and corrects what was; may be called once the record is complete. */
+  settle(): void
+}
+
+const NOTHING = { requests: 0, tokens: 0 }
+
+/** Opens the permit of a call; `null` where nothing limits it that was not taken before it was read. */
+export function openPermit(deps: PermitDeps, call: Call, record: RequestRecord): Permit | null {
+  const limits = deps.limitsOf({ caller: call.caller, address: record.address, user: userOf(call) })
+  return limits === null ? null : new CallPermit(deps, limits, call, record)
+}
+
+/** A class, because one is made for each call. */
+class CallPermit implements Permit, AllowanceDeps {
+  readonly limiter: Limiter
+  readonly limits: Limits
+  readonly owner: string
+  private readonly deps: PermitDeps
+  private readonly call: Call
+  private readonly record: RequestRecord
+  private readonly allowance: Allowance
+  private entered = false
+  private over = false
+  private counted = false
+
+  constructor(deps: PermitDeps, limits: Limits, call: Call, record: RequestRecord) {
+    this.limiter = deps.limiter
+    this.limits = limits
+    this.owner = record.id
+    this.deps = deps
+    this.call = call
+    this.record = record
+    this.allowance = createAllowance(this)
+  }
+
+  estimate(model: Model, buckets: readonly Bucket[]): number {
+    if (!buckets.some(({ unit }) => unit === 'tokens')) return 0
+    this.counted = true
+    return estimateNeed(this.call, model, this.deps.lengths, buckets)
+  }
+
+  onDenied(model: Model, bucket: Bucket, { code }: GatewayError): void {
+    this.deps.journal.note({ type: 'limit-hit', scope: bucket.scope })
+    this.record.skipped = [...(this.record.skipped ?? []), { model: model.name, code }]
+  }
+
+  enter(): void | Promise<void> {
+    const { user } = this.limits
+    if (user.length === 0) return
+    const verdict = this.limiter.take(user, 0, `${this.owner}/user`)
+    return verdict instanceof Promise ? verdict.then(decided => this.follow(decided)) : this.follow(verdict)
+  }
+
+  private follow(verdict: Verdict): void {
+    if (verdict.refused !== null) {
+      this.deps.journal.note({ type: 'limit-hit', scope: verdict.refused.scope })
+      throw limitRefusal(verdict, verdict.refused)
+    }
+    this.entered = true
+    if (this.over) this.leave()
+  }
+
+  private leave(): void {
+    if (this.entered) this.limiter.settle(this.limits.user, NOTHING, `${this.owner}/user`)
+    this.entered = false
+  }
+
+  slots(places: Slots): Slots {
+    return this.allowance.slots(places)
+  }
+
+  verdict(): Verdict | null {
+    return this.allowance.verdict
+  }
+
+  settle(): void {
+    this.over = true
+    this.leave()
+    const { usage, model } = this.record
+    this.allowance.settle(usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite + usage.output)
+    if (this.counted && usage !== null && model !== null) this.deps.lengths.note(model, usage.output)
+  }
+}
+
+/** The end user that a call names, in the new field or the old one. */
+function userOf({ body }: Call): string | null {
+  const named = body.safety_identifier ?? body.user
+  return typeof named === 'string' && named !== '' ? named : null
+}

@@ -1,0 +1,30 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { RedisClient } from './redis.ts'
+
+/** A script with the values that it is called with; all its keys begin with `prefix`. */
+export type RedisScript = (
+  client: RedisClient,
+  prefix: string,
+  values: readonly (string | number)[],
+) => Promise<unknown>
+
+/** Reads a script of the folder beside this file. It is called by its hash, and sent where Redis has it not. */
+export function redisScript(name: string): RedisScript {
+  const text = readFileSync(new URL(`./redis/${name}.lua`, import.meta.url), 'utf8')
+  const hash = createHash('sha1').update(text).digest('hex')
+  const sent = new WeakSet<RedisClient>()
+  return async (client, prefix, values) => {
+    // The first call brings the text along, so that calls stay in order.
+    if (!sent.has(client)) {
+      sent.add(client)
+      return client.eval(text, 1, prefix, ...values)
+    }
+    try {
+      return await client.evalsha(hash, 1, prefix, ...values)
+    } catch (thrown) {
+      if (!(thrown instanceof Error && thrown.message.startsWith('NOSCRIPT'))) throw thrown
+      return client.eval(text, 1, prefix, ...values)
+    }
+  }
+}

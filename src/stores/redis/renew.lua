@@ -1,0 +1,27 @@
+-- Says that a process lives, and renews its leases.
+--
+-- KEYS[1]  what every key begins with
+-- ARGV     the time in milliseconds ('' = this server's), how long a lease lasts, the process, and of each lease the
+--          name of its bucket and who has it
+--
+-- Answers with the number of processes that live.
+local SPARE = 10000
+
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = (time[1] - 1700000000) * 1000 + time[2] / 1000
+end
+local lease = tonumber(ARGV[2])
+local ends = string.format('%d', math.ceil(now + lease))
+
+local processes = KEYS[1] .. 'processes'
+redis.call('ZREMRANGEBYSCORE', processes, '-inf', now)
+redis.call('ZADD', processes, ends, ARGV[3])
+redis.call('PEXPIRE', processes, lease + SPARE)
+for at = 4, #ARGV, 2 do
+  local key = KEYS[1] .. ARGV[at]
+  redis.call('ZADD', key, ends, ARGV[at + 1])
+  redis.call('PEXPIRE', key, lease + SPARE)
+end
+return redis.call('ZCARD', processes)

@@ -1,0 +1,287 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+import type { Clock } from '#core/clock.ts'
+import type { Verdict } from '#core/limiter.ts'
+import { createWheel } from '#lib/wheel.ts'
+import { openRedis, type Redis, type RedisClient } from '#stores/redis.ts'
+import { createRedisLimiter, type RedisLimiter, type RedisLimiterOptions } from '#stores/redis-limiter.ts'
+import { ask, bucket, limiterContract } from '#tests/contract/limiter.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+import { type RedisCluster, type Redis as RedisServer, startRedis, startRedisCluster } from '#tests/support/redis.ts'
+
+const real = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const passed = (verdict: Verdict) => verdict.refused === null
+const limiters: RedisLimiter[] = []
+
+function limiterOf(redis: Pick<Redis, 'use' | 'available'>, clock: Clock, more: Partial<RedisLimiterOptions> = {}) {
+  const limiter = createRedisLimiter({
+    ...{ redis, clock, entriesMax: 10_000, processId: crypto.randomUUID(), time: clock.now },
+    settings: () => ({ storeDown: 'local', processes: 1 }),
+    ...more,
+  })
+  limiters.push(limiter)
+  return limiter
+}
+
+async function forgetAll(client: RedisClient): Promise<void> {
+  for (const node of 'nodes' in client ? client.nodes('master') : [client]) await node.flushall()
+}
+
+async function closeAll(): Promise<void> {
+  for (const limiter of limiters.splice(0)) await limiter.close()
+}
+
+describe.each(['Redis', 'a Redis Cluster'])('with %s', kind => {
+  let server: RedisServer | null = null
+  let cluster: RedisCluster | null = null
+  let redis: Redis
+
+  beforeAll(async () => {
+    if (kind === 'Redis') server = await startRedis()
+    else cluster = await startRedisCluster()
+    const urls = server === null ? (cluster?.urls ?? []) : [server.url]
+    redis = openRedis({ urls, timeoutMs: 5000, clock: real })
+  }, 60_000)
+
+  afterAll(async () => {
+    await closeAll()
+    redis.close()
+    await server?.[Symbol.asyncDispose]()
+    await cluster?.[Symbol.asyncDispose]()
+  })
+
+  async function create(clock: Clock): Promise<RedisLimiter> {
+    await closeAll()
+    await redis.use(forgetAll)
+    return limiterOf(redis, clock)
+  }
+
+  limiterContract('the limiter', create, 10)
+
+  test('four processes admit together what one may, by the clock of Redis', async () => {
+    await create(fakeClock())
+    const four = Array.from({ length: 4 }, () => limiterOf(redis, real, { time: undefined }))
+    const ten = bucket({ limit: 10 })
+
+    const asked = four.flatMap(limiter => Array.from({ length: 25 }, () => ask(limiter, [ten])))
+    const verdicts = await Promise.all(asked)
+
+    expect(verdicts.filter(passed)).toHaveLength(10)
+  })
+
+  test('the leases of a process that died end, those of one that lives do not', async () => {
+    const clock = fakeClock()
+    const one = await create(clock)
+    const places = bucket({ unit: 'concurrent', limit: 2 })
+    const dead = limiterOf(
+      { ...redis, use: work => (isDead ? Promise.reject(new Error('dead')) : redis.use(work)) },
+      clock,
+    )
+    let isDead = false
+    await ask(dead, [places])
+    await ask(one, [places])
+    isDead = true
+
+    const before = await ask(one, [places])
+    for (let second = 0; second < 31; second++) {
+      clock.advance(1000)
+      await ask(one, [bucket()])
+    }
+    const after = [await ask(one, [places]), await ask(one, [places])]
+
+    expect([before, ...after].map(passed)).toEqual([false, true, false])
+  })
+})
+
+describe('while Redis is away', () => {
+  let server: RedisServer
+  let redis: Redis
+  let clock: ReturnType<typeof fakeClock>
+  /** Whether Redis can be heard. */
+  let away = false
+  let calls = 0
+  const heard: Pick<Redis, 'use' | 'available'> = {
+    use(work) {
+      calls++
+      return redis.use(work)
+    },
+    available: () => !away,
+  }
+
+  beforeAll(async () => {
+    server = await startRedis()
+    redis = openRedis({ urls: [server.url], timeoutMs: 5000, clock: real })
+  }, 30_000)
+  afterAll(async () => {
+    redis.close()
+    await server[Symbol.asyncDispose]()
+  })
+  afterEach(async () => {
+    away = false
+    await closeAll()
+    await redis.use(forgetAll)
+  })
+
+  function processes(
+    count: number,
+    settings: Partial<ReturnType<RedisLimiterOptions['settings']>> = {},
+  ): RedisLimiter[] {
+    clock = fakeClock()
+    const all = () => ({ storeDown: 'local' as const, processes: 1, ...settings })
+    return Array.from({ length: count }, () => limiterOf(heard, clock, { settings: all }))
+  }
+
+  async function admitted(all: readonly RedisLimiter[], tries: number, ...buckets: Parameters<typeof ask>[1]) {
+    let count = 0
+    for (const limiter of all) {
+      for (let time = 0; time < tries; time++) if (passed(await ask(limiter, buckets))) count++
+    }
+    return count
+  }
+
+  test('each process admits its share of the limit, of all that were last seen', async () => {
+    const four = processes(4)
+    const one = bucket({ limit: 40 })
+    await admitted(four, 1, bucket({ key: 'other' }))
+    // The second round of renewals tells each process of all four.
+    clock.advance(10_000)
+    await settled(20)
+    await admitted(four, 1, bucket({ key: 'other' }))
+
+    away = true
+
+    expect(await admitted(four, 100, one)).toBe(40)
+    clock.advance(60_000)
+    expect(await admitted(four, 100, one)).toBe(40)
+  })
+
+  test('counts as many processes as are said to run at least', async () => {
+    const [one] = processes(1, { processes: 5 })
+    away = true
+
+    expect(await admitted(one === undefined ? [] : [one], 100, bucket({ limit: 50 }))).toBe(10)
+  })
+
+  test('what was used up stays used up', async () => {
+    const two = processes(2, { processes: 2 })
+    const one = bucket({ limit: 60 })
+    await admitted(two.slice(0, 1), 48, one)
+    await ask(two[1] ?? two[0] ?? limiterOf(heard, clock), [one])
+
+    away = true
+
+    // The first process saw 12 left, the second 11: half of each.
+    expect(await admitted(two, 100, one)).toBe(6 + 5)
+  })
+
+  test('a refusal tells of the whole limit', async () => {
+    const [one] = processes(1, { processes: 4 })
+    const whole = bucket({ limit: 4 })
+    away = true
+    if (one !== undefined) await ask(one, [whole])
+
+    expect(one && (await ask(one, [whole])).refused).toBe(whole)
+  })
+
+  test('places are shared too, and given back', async () => {
+    const [one] = processes(1, { processes: 2 })
+    const places = bucket({ unit: 'concurrent', limit: 4 })
+    if (one === undefined) throw new Error('no limiter')
+    away = true
+    const verdicts = []
+    for (const owner of ['a', 'b', 'c']) verdicts.push(await ask(one, [places], 0, owner))
+    one.settle([places], { requests: 0, tokens: 0 }, 'a')
+
+    expect([...verdicts, await ask(one, [places], 0, 'd')].map(passed)).toEqual([true, true, false, true])
+  })
+
+  test('a call larger than a share still passes, and is paid for', async () => {
+    const [one] = processes(1, { processes: 4 })
+    const tokens = bucket({ unit: 'tokens', limit: 1000 })
+    if (one === undefined) throw new Error('no limiter')
+    away = true
+
+    const large = await ask(one, [tokens], 800)
+    const then = await ask(one, [tokens], 100)
+
+    expect(passed(large)).toBe(true)
+    // 650 tokens beyond a share of 250, at 250 a minute.
+    expect(then.retryAfterMs).toBe(156_000)
+    expect((await ask(one, [tokens], 1001)).retryAfterMs).toBe(Infinity)
+  })
+
+  test('what a process gave alone Redis does not take back', async () => {
+    const [one] = processes(1)
+    const tokens = bucket({ unit: 'tokens', limit: 1000 })
+    if (one === undefined) throw new Error('no limiter')
+    await ask(one, [tokens], 500)
+    away = true
+    await ask(one, [tokens], 400, 'alone')
+    away = false
+
+    one.settle([tokens], { requests: 0, tokens: -400 }, 'alone')
+    const verdict = await ask(one, [tokens], 0)
+
+    expect(verdict.tokens?.remaining).toBe(500)
+  })
+
+  test('what each process gave alone is charged when Redis is back', async () => {
+    const two = processes(2, { processes: 2 })
+    const [one, other] = two
+    const rate = bucket({ limit: 60 })
+    const tokens = bucket({ key: 'tokens', unit: 'tokens', limit: 6000 })
+    if (one === undefined || other === undefined) throw new Error('no limiter')
+    away = true
+    const alone = await admitted(two, 10, rate)
+    await ask(one, [tokens], 3000, 'call')
+    one.settle([tokens], { requests: 0, tokens: -2000 }, 'call')
+
+    away = false
+    await ask(one, [rate, tokens])
+    const verdict = await ask(other, [rate, tokens])
+    await ask(one, [rate, tokens])
+
+    expect(alone).toBe(20)
+    expect(verdict).toMatchObject({ requests: { remaining: 60 - 22 }, tokens: { remaining: 5000 } })
+    expect((await ask(one, [rate])).requests?.remaining).toBe(60 - 24)
+  })
+
+  test('everything is refused where the operator wants it so', async () => {
+    const [one] = processes(1, { storeDown: 'closed' })
+    away = true
+
+    expect(() => one?.take([bucket()], 0, 'a')).toThrow('The store of the limits does not answer')
+    expect(one?.take([], 0, 'a')).toMatchObject({ refused: null })
+  })
+
+  test('what is known to be used up is refused without asking Redis', async () => {
+    const [one] = processes(1)
+    if (one === undefined) throw new Error('no limiter')
+    const used = bucket({ burst: 1 })
+    await ask(one, [used])
+    await ask(one, [used])
+    const before = calls
+
+    const verdicts = await Promise.all(Array.from({ length: 1000 }, () => ask(one, [used])))
+
+    expect(verdicts.filter(passed)).toHaveLength(0)
+    expect(verdicts[999]).toMatchObject({ refused: used, retryAfterMs: 1000, requests: { remaining: 0 } })
+    expect(calls).toBe(before)
+  })
+
+  test('a place that another process has is asked for again a moment later', async () => {
+    const [one, other] = processes(2)
+    const places = bucket({ unit: 'concurrent', limit: 1 })
+    if (one === undefined || other === undefined) throw new Error('no limiter')
+    await ask(other, [places], 0, 'other')
+    await ask(one, [places])
+    other.settle([places], { requests: 0, tokens: 0 }, 'other')
+    await ask(other, [bucket()])
+    const before = calls
+
+    const believed = await ask(one, [places])
+    const asked = calls - before
+    clock.advance(50)
+
+    expect([passed(believed), asked, passed(await ask(one, [places]))]).toEqual([false, 0, true])
+  })
+})
