@@ -116,7 +116,7 @@ const call: Call = {
     tenant: 'default',
     role: 'anonymous',
     models: null,
-    requestsPerMinute: null,
+    limits: null,
     expiresAt: null,
   },
   priority: 'normal',
