@@ -43,6 +43,7 @@ import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pres
 import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
+import { composeIdentity } from './compose-identity.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
 import { composeSupport } from './compose-support.ts'
 import { type FleetReport, reportFleet } from './report.ts'
@@ -190,7 +191,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
 
   // The edge.
   const active = createActive(clock)
-  let edge = composeEdge(config, clock, keys.stored)
+  const identity = composeIdentity({ clock, stored: keys.stored, warn: log.warn })
+  let edge = composeEdge(config, identity(config))
   let phase: 'serving' | 'draining' = 'serving'
   const fetch = createApp({
     clock,
@@ -234,7 +236,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     reload(next) {
       // Whom to admit follows from where the gateway listens, and that changes only with a restart.
       current = next
-      edge = composeEdge({ ...next, service: { ...next.service, host: config.service.host } }, clock, keys.stored)
+      edge = composeEdge({ ...next, service: { ...next.service, host: config.service.host } }, identity(next))
       memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
       credentials.forget()

@@ -25,6 +25,8 @@ export interface Exchange {
   readonly headers: Record<string, string>
   /** Who asks; set by `authenticate`. */
   caller: Caller | null
+  /** The body, when a step has read it before the handler. */
+  text: string | null
   /** Whether the connection is kept from being closed as idle. */
   patient: boolean
   /** Whether the answer goes on after the handler has returned. */

@@ -11,7 +11,7 @@ export function authenticate(access: Access): Middleware {
     const forwarded = request.headers.get('x-forwarded-for')
     if (forwarded !== null) record.address = edge.clientAddress(exchange.connection.address, forwarded)
     if (access === 'anyone') return next()
-    const caller = edge.identify(request.headers)
+    const caller = edge.identify(request.headers, record.address, access)
     if (!(caller instanceof Promise)) return admit(exchange, access, caller, next)
     return caller.then(found => admit(exchange, access, found, next))
   }
@@ -24,11 +24,17 @@ function admit(
   next: () => Promise<void>,
 ): Promise<void> {
   const { record, edge } = exchange
-  if (caller instanceof GatewayError) throw caller
+  if (caller instanceof GatewayError) throw noted(exchange, caller)
   exchange.caller = caller
   record.caller = caller.id
   record.tenant = caller.tenant
   const refusal = edge.authorize(caller, access)
-  if (refusal !== null) throw refusal
+  if (refusal !== null) throw noted(exchange, refusal)
   return next()
+}
+
+/** Counts a credential that was refused against the address that sent it. */
+export function noted({ edge, record }: Exchange, refusal: GatewayError): GatewayError {
+  if (refusal.code === 'invalid_api_key' || refusal.code === 'invalid_signature') edge.refused(record.address)
+  return refusal
 }

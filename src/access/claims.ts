@@ -1,0 +1,89 @@
+import type { Caller, Role } from '#core/caller.ts'
+import { hasRole } from '#core/caller.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+
+/** Which claims say what a caller is. A name with dots is looked for whole, then as a path. */
+export interface ClaimNames {
+  readonly roles_claim: string
+  /** What each value of the claim means; without any, the values are role names. */
+  readonly roles: Readonly<Record<string, Exclude<Role, 'anonymous'>>>
+  /** `null` = everybody belongs to the default tenant. */
+  readonly tenant_claim: string | null
+  /** `null` = everybody may use every model. */
+  readonly models_claim: string | null
+  readonly limits_claim: string
+}
+
+/** The claims of a token do not say what they must. */
+export class ClaimError extends Error {}
+
+/** What OpenID Connect allows for `sub`, and as much for a tenant: visible characters that can stand in a log. */
+const NAME = /^[\x21-\x7e]{1,255}$/
+const ROLES: Readonly<Record<string, Exclude<Role, 'anonymous'>>> = {
+  caller: 'caller',
+  viewer: 'viewer',
+  operator: 'operator',
+  admin: 'admin',
+}
+const VALUES_MAX = 1000
+
+/** Makes the caller that verified claims describe.
+ *
+ * @param leeway Seconds after `exp` for which the token is still good.
+ * @throws ClaimError when a claim is missing or is not what it must be. */
+export function callerOf(claims: JsonObject, names: ClaimNames, leeway: number): Caller {
+  const { iss, sub, exp } = claims
+  if (typeof sub !== 'string' || !NAME.test(sub)) throw new ClaimError('sub')
+  if (typeof exp !== 'number') throw new ClaimError('exp')
+  const limits = limitsOf(readClaim(claims, names.limits_claim))
+  return {
+    // Never the name of a key, and never that of another issuer's subject.
+    id: `${iss}#${sub}`,
+    name: sub,
+    tenant: names.tenant_claim === null ? 'default' : tenantOf(readClaim(claims, names.tenant_claim)),
+    role: roleOf(readClaim(claims, names.roles_claim), names.roles),
+    models: names.models_claim === null ? null : new Set(wordsOf(readClaim(claims, names.models_claim))),
+    requestsPerMinute: limits.get('requests_per_minute') ?? null,
+    burst: limits.get('burst') ?? null,
+    expiresAt: (exp + leeway) * 1000,
+  }
+}
+
+/** The highest of the roles; who has none that is known may only call. */
+function roleOf(value: JsonValue, meanings: ClaimNames['roles']): Role {
+  const known = Object.keys(meanings).length > 0 ? meanings : ROLES
+  const roles = wordsOf(value).flatMap(word => (Object.hasOwn(known, word) ? (known[word] ?? []) : []))
+  return roles.reduce<Role>((highest, role) => (hasRole(role, highest) ? role : highest), 'caller')
+}
+
+function tenantOf(value: JsonValue): string {
+  if (typeof value !== 'string' || !NAME.test(value)) throw new ClaimError('tenant')
+  return value
+}
+
+/** A list of texts, or one text with spaces between the words as `scope` has them. */
+function wordsOf(value: JsonValue): readonly string[] {
+  if (value === undefined || value === null) return []
+  const words = typeof value === 'string' ? value.split(/\s+/) : value
+  if (!Array.isArray(words) || words.length > VALUES_MAX || !words.every(word => typeof word === 'string'))
+    throw new ClaimError('a list of texts')
+  return words
+}
+
+function limitsOf(value: JsonValue): ReadonlyMap<string, number> {
+  if (value === undefined || value === null) return new Map()
+  if (!isObject(value)) throw new ClaimError('limits')
+  return new Map(
+    Object.entries(value).map(([name, limit]) => {
+      if (typeof limit !== 'number' || !Number.isInteger(limit) || limit <= 0) throw new ClaimError(`limits.${name}`)
+      return [name, limit] as const
+    }),
+  )
+}
+
+function readClaim(claims: JsonObject, name: string): JsonValue {
+  if (Object.hasOwn(claims, name)) return claims[name]
+  return name
+    .split('.')
+    .reduce<JsonValue>((value, key) => (isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined), claims)
+}
