@@ -1,5 +1,4 @@
-import type { Caller, Role } from '#core/caller.ts'
-import { hasRole } from '#core/caller.ts'
+import { type Caller, DEFAULT_TENANT, hasRole, type Role } from '#core/caller.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
 /** Which claims say what a caller is. A name with dots is looked for whole, then as a path. */
@@ -40,7 +39,7 @@ export function callerOf(claims: JsonObject, names: ClaimNames, leeway: number):
     // Never the name of a key, and never that of another issuer's subject.
     id: `${iss}#${sub}`,
     name: sub,
-    tenant: names.tenant_claim === null ? 'default' : tenantOf(readClaim(claims, names.tenant_claim)),
+    tenant: names.tenant_claim === null ? DEFAULT_TENANT : tenantOf(readClaim(claims, names.tenant_claim)),
     role: roleOf(readClaim(claims, names.roles_claim), names.roles),
     models: names.models_claim === null ? null : new Set(wordsOf(readClaim(claims, names.models_claim))),
     requestsPerMinute: limits.get('requests_per_minute') ?? null,

@@ -34,8 +34,9 @@ export function createFailures(options: {
       forgotten.set(client, Math.max(forgotten.get(client) ?? 0, clock.now()) + MINUTE_MS / limit)
     },
     waitMs(address) {
+      if (forgotten.size === 0) return 0
       const limit = perMinute()
-      if (forgotten.size === 0 || limit === 0) return 0
+      if (limit === 0) return 0
       const at = forgotten.get(clientNetwork(address))
       return at === undefined ? 0 : Math.max(0, at + MINUTE_MS / limit - MINUTE_MS - clock.now())
     },
