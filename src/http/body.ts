@@ -73,7 +73,8 @@ async function* decoded(body: ReadableStream<Uint8Array>, encoding: string | nul
     yield* body
     return
   }
-  const create = DECODERS[encoding.toLowerCase()]
+  const name = encoding.toLowerCase()
+  const create = Object.hasOwn(DECODERS, name) ? DECODERS[name] : undefined
   if (create === undefined) {
     throw new GatewayError(
       'unsupported_media_type',

@@ -2,6 +2,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
 import { type ConnectionOptions, connect } from 'node:tls'
+import { listen } from '#src/server.ts'
 import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
 import { run, start } from './child.ts'
 
@@ -84,4 +85,37 @@ test('files that cannot be used stop the start with the reason', async () => {
 
   expect(await missing.exited).toBe(78)
   expect(missing.err()).toMatch(/service\.tls: server\.pem and server\.key cannot be used: .*no such file/i)
+})
+
+test('an answer that is under way when the certificate changes goes on to its end', async () => {
+  await using certificates = await makeCertificates()
+  const tlsOf = ({ cert, key }: { readonly cert: string; readonly key: string }) => ({
+    cert: readFileSync(cert, 'utf8'),
+    key: readFileSync(key, 'utf8'),
+    ca: null,
+  })
+  const [first, second] = await Promise.all([certificates.issue('first'), certificates.issue('second')])
+  const body = new TransformStream<string, string>()
+  const writer = body.writable.getWriter()
+  const listener = listen({
+    host: '127.0.0.1',
+    port: 0,
+    keepAliveSeconds: 10,
+    tls: tlsOf(first),
+    handle: async request =>
+      new Response(request.url.endsWith('/stream') ? body.readable.pipeThrough(new TextEncoderStream()) : 'ok'),
+  })
+  const tls = { ca: readFileSync(certificates.ca, 'utf8') }
+  void writer.write('before ')
+  const stream = await fetch(`${listener.url}/stream`, { tls })
+
+  listener.renew(tlsOf(second))
+  const visited = await visit(listener.port, certificates)
+  const stopped = listener.stop()
+  await writer.write('after')
+  await writer.close()
+
+  expect(visited).toBe('second 200')
+  expect(await stream.text()).toBe('before after')
+  await stopped
 })
