@@ -1,5 +1,5 @@
 import type { Caller } from '#core/caller.ts'
-import type { GatewayError } from '#core/errors.ts'
+import { GatewayError } from '#core/errors.ts'
 import { authorize, type Need } from './authorize.ts'
 import type { Credentials } from './credential.ts'
 import { type Failures, tooManyFailures } from './failures.ts'
@@ -32,20 +32,23 @@ export function createIdentify(deps: {
     if (waitMs > 0 && before === null && counts(credentials, need, keyring.mode()) && !keyring.knows(credentials))
       return tooManyFailures(waitMs)
     if (tokens === null || token === null) return keyring.resolve(credentials)
-    if (before !== null) return ofMode(before, keyring.mode())
-    return tokens.resolve(token).then(caller => ofMode(caller, keyring.mode()))
+    if (before !== null) return ofMode(before, need, keyring.mode())
+    return tokens.resolve(token).then(caller => ofMode(caller, need, keyring.mode()))
   }
 }
 
 /** Whether a credential makes a difference: nobody waits who sends none, or sends one where it is ignored. */
 function counts({ authorization, xApiKey, apiKey }: Credentials, need: Need, mode: AuthMode): boolean {
-  const ignored = mode === 'none' && authorize(ANONYMOUS, need, mode) === null
-  return !ignored && Boolean(authorization || xApiKey || apiKey)
+  return !isOpen(need, mode) && Boolean(authorization || xApiKey || apiKey)
+}
+
+function isOpen(need: Need, mode: AuthMode): boolean {
+  return mode === 'none' && authorize(ANONYMOUS, need, mode) === null
 }
 
 /** Where no credential is needed, a bad one is ignored, and a good one counts only for what it allows beyond calls. */
-function ofMode(caller: Caller | GatewayError, mode: AuthMode): Caller | GatewayError {
+function ofMode(caller: Caller | GatewayError, need: Need, mode: AuthMode): Caller | GatewayError {
   if (mode !== 'none') return caller
-  if (caller instanceof Error) return UNRECOGNISED
+  if (caller instanceof GatewayError) return isOpen(need, mode) ? UNRECOGNISED : caller
   return caller.role === 'caller' ? ANONYMOUS : caller
 }

@@ -294,6 +294,16 @@ describe('the mode', () => {
     expect((await edge.ask('/metrics', { headers: { authorization: `Bearer ${viewer}` } })).status).toBe(200)
   })
 
+  test('none lets everybody in also while keys cannot be read', async () => {
+    await using own = startIssuer(first)
+    await own.down()
+    const edge = await edgeWith({ issuer: own.url }, { auth: { mode: 'none' } })
+    const headers = { authorization: `Bearer ${await signToken(first, claims({ iss: own.url, roles: ['viewer'] }))}` }
+
+    expect((await edge.chat({ headers })).status).toBe(200)
+    expect((await edge.ask('/metrics', { headers })).status).toBe(200)
+  })
+
   test('optional refuses a bad token', async () => {
     const edge = await edgeWith({}, { auth: { mode: 'optional' } })
 
