@@ -164,6 +164,9 @@ function checkKeys(tree: MapTree, complain: Complain): void {
     once(seenKeys, textOf(key), ['auth', 'admin_keys', index], 'is the same key as another one')
 }
 
+/** A shorter secret can be guessed from one token (RFC 7518 §3.2). */
+const SECRET_MIN = 32
+
 function checkTokens(tree: MapTree, complain: Complain): void {
   const at = (key: string) => ['auth', 'jwt', key]
   const isSet = (key: string) => plainAt(tree, at(key)) != null
@@ -176,6 +179,8 @@ function checkTokens(tree: MapTree, complain: Complain): void {
   }
   if (!isSet('audience')) complain(at('issuer'), 'needs auth.jwt.audience: a token for another service is not for this')
   if (shared.length > 0 && !isSet('secret')) complain(at('algorithms'), `${shared[0]} needs auth.jwt.secret`)
+  const secret = textOf(find(tree, at('secret'))) ?? ''
+  if (isSet('secret') && secret.length < SECRET_MIN) complain(at('secret'), `needs ${SECRET_MIN} characters or more`)
   if (isSet('secret') && shared.length === 0) complain(at('secret'), 'needs HS256, HS384 or HS512 in algorithms', 'key')
   if (isSet('jwks_url') || (listed !== undefined && shared.length === textsOf(listed).length)) return
   const one = textOf(find(tree, at('issuer')))

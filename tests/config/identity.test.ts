@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import { complaints, loadText, loadTexts } from '#tests/support/config-texts.ts'
 
+const SECRET = 'a-shared-secret-of-32-characters!'
+
 describe('auth.jwt', () => {
   test('takes one issuer and audience, or lists of them', async () => {
     const one = await loadText('auth: { jwt: { issuer: "https://a", audience: x } }')
@@ -27,7 +29,11 @@ describe('auth.jwt', () => {
     ['issuer: ["https://a", b], audience: x', 'auth.jwt.issuer: is no address: set auth.jwt.jwks_url too'],
     ['issuer: "https://a?b", audience: x', 'auth.jwt.issuer: is no address: set auth.jwt.jwks_url too'],
     ['issuer: "https://a", audience: x, algorithms: [HS256]', 'auth.jwt.algorithms: HS256 needs auth.jwt.secret'],
-    ['issuer: "https://a", audience: x, secret: y', 'auth.jwt.secret: needs HS256, HS384 or HS512 in algorithms'],
+    [
+      `issuer: "https://a", audience: x, secret: ${SECRET}`,
+      'auth.jwt.secret: needs HS256, HS384 or HS512 in algorithms',
+    ],
+    ['issuer: a, audience: x, algorithms: [HS256], secret: short', 'auth.jwt.secret: needs 32 characters or more'],
   ])('{ %s } is refused', async (jwt, message) => {
     const said = await complaints(loadText(`auth: { jwt: { ${jwt} } }`))
 
@@ -36,8 +42,8 @@ describe('auth.jwt', () => {
 
   test.each([
     'issuer: a, audience: x, jwks_url: "https://a"',
-    'issuer: a, audience: x, algorithms: [HS256], secret: y',
-    'issuer: "http://a", audience: x, algorithms: [HS256, RS256], secret: y',
+    `issuer: a, audience: x, algorithms: [HS256], secret: ${SECRET}`,
+    `issuer: "http://a", audience: x, algorithms: [HS256, RS256], secret: ${SECRET}`,
   ])('{ %s } is taken', async jwt => {
     expect((await loadText(`auth: { jwt: { ${jwt} } }`)).config.auth.jwt.audience).toEqual(['x'])
   })
@@ -53,11 +59,11 @@ test('secrets of tokens and signatures may stand in files', async () => {
   const text = `auth:
   jwt: { issuer: a, audience: x, algorithms: [HS256], secret_file: jwt }
   keys: [{ name: a, key: k, signing_secret_file: /run/sign }]`
-  const others = { '/etc/citadel/jwt': 'one\n', '/run/sign': 'two\n' }
+  const others = { '/etc/citadel/jwt': `${SECRET}\n`, '/run/sign': 'two\n' }
 
   const { config } = await loadTexts({ '/etc/citadel/gateway.yaml': text }, { others })
 
-  expect(config.auth.jwt.secret).toBe('one')
+  expect(config.auth.jwt.secret).toBe(SECRET)
   expect(config.auth.keys[0]?.signing_secret).toBe('two')
 })
 

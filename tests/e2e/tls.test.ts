@@ -78,10 +78,10 @@ test('a certificate that has changed is taken over, and one that does not fit ch
   expect(await visit(port, certificates)).toBe('second 200')
 })
 
-test('files that cannot be used stop the start with the reason', async () => {
+test.each(['start', 'check'])('files that cannot be used are told by %s, with the reason', async command => {
   const config = `service: { port: 0, tls: { cert_file: server.pem, key_file: server.key } }\n`
 
-  await using missing = await run(['start', '--config', 'gateway.yaml'], { files: { 'gateway.yaml': config } })
+  await using missing = await run([command, '--config', 'gateway.yaml'], { files: { 'gateway.yaml': config } })
 
   expect(await missing.exited).toBe(78)
   expect(missing.err()).toMatch(/service\.tls: server\.pem and server\.key cannot be used: .*no such file/i)
