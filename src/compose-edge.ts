@@ -1,11 +1,8 @@
-import { authorize } from '#access/authorize.ts'
 import type { Buckets } from '#access/buckets.ts'
-import { createKeyring } from '#access/keys.ts'
-import type { StoredKeys } from '#access/stored-keys.ts'
 import type { Config } from '#config/schema.ts'
-import type { Clock } from '#core/clock.ts'
 import type { Edge } from '#http/edge.ts'
 import { type Block, clientAddress, isInBlocks, parseAddress, parseBlock } from '#lib/net.ts'
+import type { Identity } from './compose-identity.ts'
 import { VERSION } from './version.ts'
 
 /** Seconds that an idle connection is kept at most: what the runtime can count to. */
@@ -14,9 +11,8 @@ const IDLE_SECONDS_MAX = 255
 const BODY_TIMEOUT_MS = 30_000
 
 /** Builds what the edge reads of a configuration. */
-export function composeEdge(config: Config, clock: Clock, stored: StoredKeys, buckets: Buckets): Edge {
-  const { service, auth, cors, gateway } = config
-  const keyring = createKeyring({ keys: auth.keys, adminKeys: auth.admin_keys, stored, mode: auth.mode, clock })
+export function composeEdge(config: Config, identity: Identity, buckets: Buckets): Edge {
+  const { service, cors, gateway } = config
   const proxies = blocksOf(service.trusted_proxies)
   const allowed = blocksOf(service.allow_clients)
   const origins = cors.origins.map(toOriginPattern)
@@ -30,14 +26,7 @@ export function composeEdge(config: Config, clock: Clock, stored: StoredKeys, bu
     bodyTimeoutMs: BODY_TIMEOUT_MS,
     admits: allowed.length === 0 ? () => true : address => isIn(address, allowed),
     clientAddress: (peer, forwardedFor) => clientAddress(peer, forwardedFor, proxies),
-    identify: headers =>
-      keyring.resolve({
-        authorization: headers.get('authorization'),
-        xApiKey: headers.get('x-api-key'),
-        apiKey: headers.get('api-key'),
-      }),
-    authMode: keyring.mode,
-    authorize: (caller, access) => authorize(caller, access, keyring.mode()),
+    ...identity,
     buckets: buckets.ofCaller,
     fullHeaders: gateway.headers === 'full',
     keepAliveSeconds: Math.min(IDLE_SECONDS_MAX, service.keep_alive / 1000),
@@ -57,20 +46,21 @@ function isIn(address: string, blocks: readonly Block[]): boolean {
 /** Every secret that a configuration holds: what must never appear in a log. */
 export function secretsOf(config: Config): string[] {
   return [
-    ...config.auth.keys.map(key => key.key),
+    ...config.auth.keys.flatMap(key => [key.key, key.signing_secret ?? '']),
     ...config.auth.admin_keys,
+    config.auth.jwt.secret ?? '',
     ...config.servers.flatMap(server => [...server.api_keys, ...Object.values(server.headers)]),
     ...Object.values(config.webhooks.secrets),
-    ...(config.redis.url ?? []).flatMap(passwordOf),
-    ...(config.service.secret === null ? [] : [config.service.secret]),
-    ...passwordOf(config.database.url),
-  ]
+    ...config.webhooks.deliver.map(target => target.secret ?? ''),
+    config.service.secret ?? '',
+    ...[...(config.redis.url ?? []), config.database.url, config.vectors.url].flatMap(passwordOf),
+  ].filter(secret => secret !== '')
 }
 
 /** The password in an address, as it is written and as it is meant. */
 function passwordOf(url: string): string[] {
   const password = URL.parse(url)?.password ?? ''
-  return password === '' ? [] : [password, decodeURIComponent(password)]
+  return [password, decodeURIComponent(password)]
 }
 
 /** Whether an address is one that only this machine can reach. */

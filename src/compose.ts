@@ -43,6 +43,7 @@ import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pres
 import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
+import { composeIdentity } from './compose-identity.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
 import { createLimiter, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
@@ -203,7 +204,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
 
   // The edge.
   const active = createActive(clock)
-  let edge = composeEdge(config, clock, keys.stored, buckets)
+  const identity = composeIdentity({ clock, stored: keys.stored, warn: log.warn })
+  let edge = composeEdge(config, identity(config), buckets)
   let phase: 'serving' | 'draining' = 'serving'
   const fetch = createApp({
     clock,
@@ -249,7 +251,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       current = next
       buckets = createBuckets(next.limits)
       const service = { ...next.service, host: config.service.host }
-      edge = composeEdge({ ...next, service }, clock, keys.stored, buckets)
+      edge = composeEdge({ ...next, service }, identity(next), buckets)
       memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
       credentials.forget()

@@ -3,6 +3,10 @@ import type { Connection } from '#http/exchange.ts'
 
 /** The listening server, as little of it as the rest needs. */
 export interface Listener {
+  /** Shows other certificates to connections that come from now on; those that are open go on as they are.
+   *
+   * @throws CannotListen when the port is lost in the blink in which it is closed. */
+  renew(tls: Tls): void
   readonly url: string
   readonly port: number
   /** Takes no new connection; resolves when those that are open have ended. */
@@ -41,6 +45,14 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'this user may not use that port',
 }
 
+/** What https is served with. */
+export interface Tls {
+  readonly cert: string
+  readonly key: string
+  /** Only clients with a certificate of this authority get in; `null` = all do. */
+  readonly ca: string | null
+}
+
 /** The longest idle time that the runtime knows, in seconds. */
 const IDLE_SECONDS_MAX = 255
 
@@ -51,13 +63,16 @@ export function listen(options: {
   readonly host: string
   readonly port: number
   readonly keepAliveSeconds: number
+  /** `null` = plain http. */
+  readonly tls?: Tls | null
   readonly handle: (request: Request, connection: Connection) => Promise<Response>
 }): Listener {
-  const { host, port, handle } = options
-  const serve = () =>
+  const { host, handle } = options
+  const serve = (port: number, tls: Tls | null) =>
     Bun.serve({
       hostname: host,
       port,
+      ...(tls !== null && { tls: tlsOptions(tls) }),
       // Its error page would show source code to callers.
       development: false,
       idleTimeout: Math.min(IDLE_SECONDS_MAX, Math.ceil(options.keepAliveSeconds)),
@@ -66,19 +81,42 @@ export function listen(options: {
       fetch: (request, server) => handle(request, new SocketConnection(request, server)),
       error: () => Response.json({ error: INTERNAL }, { status: 500 }),
     })
-  try {
-    const server = serve()
-    return {
-      url: `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`,
-      port: server.port ?? port,
-      stop: () => server.stop(),
-      kill: () => server.stop(true),
+  const open = (port: number, tls: Tls | null) => {
+    try {
+      return serve(port, tls)
+    } catch (thrown) {
+      throw toListenError(host, port, thrown)
     }
-  } catch (thrown) {
-    const code = (thrown as { code?: unknown }).code
-    if (code !== 'EADDRINUSE') throw new CannotListen(host, port, REASONS[String(code)] ?? String(code), thrown)
-    throw new PortTaken(port, nextFreePort(host, port + 1))
   }
+  const tls = options.tls ?? null
+  let server = open(options.port, tls)
+  const port = server.port ?? options.port
+  // Servers that take nothing new, but still have answers to finish.
+  const leaving = new Set<typeof server>()
+  return {
+    url: `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    port,
+    renew(next) {
+      // The runtime cannot give other certificates to a server that listens.
+      const old = server
+      leaving.add(old)
+      void old.stop().then(() => leaving.delete(old))
+      server = open(port, next)
+    },
+    stop: async () => void (await Promise.all([...leaving, server].map(each => each.stop()))),
+    kill: async () => void (await Promise.all([...leaving, server].map(each => each.stop(true)))),
+  }
+}
+
+function tlsOptions({ cert, key, ca }: Tls): Bun.TLSOptions {
+  // Without `requestCert` an authority alone asks for nothing.
+  return { cert, key, ...(ca !== null && { ca, requestCert: true, rejectUnauthorized: true }) }
+}
+
+function toListenError(host: string, port: number, thrown: unknown): Error {
+  const code = (thrown as { code?: unknown }).code
+  if (code === 'EADDRINUSE') return new PortTaken(port, nextFreePort(host, port + 1))
+  return new CannotListen(host, port, REASONS[String(code)] ?? String(code), thrown)
 }
 
 const INTERNAL = {

@@ -25,6 +25,8 @@ export interface KeyDeclaration {
   readonly cache?: boolean
   /** Epoch milliseconds; `null` = never. */
   readonly expires: number | null
+  /** What its requests must be signed with; none need be when absent. */
+  readonly signing_secret?: string | null
 }
 
 /** Whether callers need a key, once `auto` is decided. */
@@ -48,6 +50,8 @@ export interface Keyring {
   /** Who sends a request; an error when the mode does not let it in. At once for whoever has called lately, later where
    * the store has to be asked. */
   resolve(credentials: Credentials): Caller | GatewayError | Promise<Caller | GatewayError>
+  /** Whether these very credentials were good before. */
+  knows(credentials: Credentials): boolean
 }
 
 /** Raw headers whose caller is remembered, so that a hash is not computed for each request. */
@@ -100,8 +104,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
   }
 
   function resolve(credentials: Credentials): ReturnType<Keyring['resolve']> {
-    const { authorization } = credentials
-    const quick = credentials.xApiKey === null && credentials.apiKey === null ? authorization : null
+    const quick = soleHeader(credentials)
     const before = quick === null ? null : remembered(quick)
     if (before !== null) return admit(before, mode())
     const presented = readKey(credentials)
@@ -149,7 +152,20 @@ export function createKeyring(options: KeyringOptions): Keyring {
     return stored.inUse() === null ? stored.looked.then(decide) : decide()
   }
 
-  return { mode, resolve }
+  function knows(credentials: Credentials): boolean {
+    const header = soleHeader(credentials)
+    const caller = header === null ? null : remembered(header)
+    return caller !== null && caller.role !== 'anonymous'
+  }
+
+  return { mode, resolve, knows }
+}
+
+/** The one header that carries a credential, told from the same text in another one; `null` when there are several. */
+function soleHeader({ authorization, xApiKey, apiKey }: Credentials): string | null {
+  if (xApiKey === null && apiKey === null) return authorization
+  if (authorization !== null || (xApiKey !== null && apiKey !== null)) return null
+  return ` ${xApiKey ?? apiKey}`
 }
 
 function declaredCallers({ keys, adminKeys }: KeyringOptions): ReadonlyMap<string, Caller> {
@@ -172,9 +188,10 @@ export function missing(): GatewayError {
 }
 
 /** The one error for keys that are unknown, expired, revoked or malformed. */
-export function refused(): GatewayError {
+export function refused(cause?: unknown): GatewayError {
   return new GatewayError('invalid_api_key', 'The API key is not valid.', {
     headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
+    cause,
   })
 }
 
@@ -198,6 +215,7 @@ export function toCaller(declared: Omit<KeyDeclaration, 'key'>): Caller {
     maxPriority: declared.max_priority,
     cache: declared.cache,
     expiresAt: declared.expires,
+    ...(declared.signing_secret && { signs: true }),
   }
 }
 

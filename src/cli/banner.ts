@@ -19,7 +19,9 @@ export function banner(options: {
   readonly authMode: AuthMode
 }): string {
   const { listener, found, settled, authMode } = options
-  const address = LOCAL.has(settled.config.service.host) ? `http://localhost:${listener.port}` : listener.url
+  const address = LOCAL.has(settled.config.service.host)
+    ? `${new URL(listener.url).protocol}//localhost:${listener.port}`
+    : listener.url
   const from =
     settled.configFiles.length > 0 ? settled.configFiles.join(', ') : 'no configuration file: looked around instead'
   const lines = [

@@ -1,11 +1,13 @@
 import { ConfigError } from '#config/problems.ts'
 import { parseOptions, type Settled, settle } from './options.ts'
 import { EXIT, fail } from './output.ts'
+import { readTls, TlsUnusable } from './tls.ts'
 
 /** Checks a configuration as `start` would read it, and starts nothing. */
 export async function check(args: readonly string[]): Promise<number> {
   try {
     const settled = await settle(parseOptions(args))
+    if (settled.config.service.tls !== null) readTls(settled.config.service.tls)
     for (const warning of settled.warnings) console.error(`warning  ${warning}`)
     console.log(summary(settled))
     return EXIT.ok
@@ -18,6 +20,7 @@ export async function check(args: readonly string[]): Promise<number> {
       process.exitCode = EXIT.config
       return EXIT.config
     }
+    if (thrown instanceof TlsUnusable) return fail(thrown.message, EXIT.config)
     return fail(thrown instanceof Error ? thrown.message : String(thrown), EXIT.usage)
   }
 }

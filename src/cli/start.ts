@@ -9,6 +9,7 @@ import { serveMetrics } from './metrics-port.ts'
 import { type Options, parseOptions, type Settled, settle } from './options.ts'
 import { EXIT, fail } from './output.ts'
 import { write } from './sink.ts'
+import { readTls, TlsUnusable, tlsFiles, tlsRenewal } from './tls.ts'
 
 /** Settings of the runtime that would send secrets to the log or take the safety off TLS. */
 const REFUSED: Readonly<Record<string, RegExp>> = { BUN_CONFIG_VERBOSE_FETCH: /./, NODE_TLS_REJECT_UNAUTHORIZED: /^0$/ }
@@ -31,6 +32,7 @@ export async function start(args: readonly string[]): Promise<number> {
   } catch (thrown) {
     if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
     if (thrown instanceof PortTaken) return fail(portAdvice(thrown), EXIT.unavailable)
+    if (thrown instanceof TlsUnusable) return fail(thrown.message, EXIT.config)
     if (thrown instanceof CannotListen) return fail(thrown.message, EXIT.unavailable)
     throw thrown
   }
@@ -53,11 +55,12 @@ async function run(options: Options, settled: Settled): Promise<number> {
     host: service.host,
     port: service.port,
     keepAliveSeconds: service.keep_alive / 1000,
+    tls: service.tls === null ? null : readTls(service.tls),
     handle: gateway.fetch,
   })
   const readyMs = Math.round(performance.now())
   const metricsListener = serveMetrics(config.monitoring.prometheus_port, service.host, gateway)
-  const stopReloading = reloadOnChange(options, settled, gateway)
+  const stopReloading = reloadOnChange(options, settled, { gateway, listener })
   // Before the first line: whoever reads it may send a signal at once.
   drainOnSignal({
     gateway,
@@ -94,19 +97,26 @@ function portAdvice({ port, nextFree }: PortTaken): string {
 }
 
 /** Reloads when a file has changed or on SIGHUP; a configuration that is wrong changes nothing. */
-function reloadOnChange(options: Options, first: Settled, gateway: Gateway): () => void {
+function reloadOnChange(
+  options: Options,
+  first: Settled,
+  running: { readonly gateway: Gateway; readonly listener: Listener },
+): () => void {
+  const { gateway } = running
+  const renewTls = tlsRenewal(first.config, running.listener)
   const reload = async () => {
     try {
       const next = await settle(options)
       const restart = needsRestart(first.config, next.config)
       for (const warning of next.warnings) gateway.warn(warning)
+      renewTls(next.config)
       gateway.reload(next.config)
       if (restart.length > 0) gateway.warn(`changed, but taken over only by a restart: ${restart.join(', ')}`)
     } catch (thrown) {
       gateway.reloadFailed(thrown instanceof ConfigError ? thrown.format() : String(thrown))
     }
   }
-  const watcher = watchFiles(first.files, () => void reload())
+  const watcher = watchFiles([...first.files, ...tlsFiles(first.config)], () => void reload())
   process.on('SIGHUP', () => void reload())
   return () => watcher.close()
 }

@@ -27,6 +27,7 @@ export function checkReferences(tree: MapTree): Problem[] {
   checkModelReferences(tree, names, complain)
   checkClasses(tree, names, complain)
   checkKeys(tree, complain)
+  checkTokens(tree, complain)
   checkSettings(tree, complain)
   return problems
 }
@@ -161,6 +162,30 @@ function checkKeys(tree: MapTree, complain: Complain): void {
   }
   for (const [index, key] of itemsOf(find(tree, ['auth', 'admin_keys'])).entries())
     once(seenKeys, textOf(key), ['auth', 'admin_keys', index], 'is the same key as another one')
+}
+
+/** A shorter secret can be guessed from one token (RFC 7518 §3.2). */
+const SECRET_MIN = 32
+
+function checkTokens(tree: MapTree, complain: Complain): void {
+  const at = (key: string) => ['auth', 'jwt', key]
+  const isSet = (key: string) => plainAt(tree, at(key)) != null
+  const listed = find(tree, at('algorithms'))
+  const shared = textsOf(listed).filter(name => name.startsWith('HS'))
+  if (!isSet('issuer')) {
+    for (const key of ['audience', 'jwks_url', 'secret'])
+      if (isSet(key)) complain(at(key), 'needs auth.jwt.issuer', 'key')
+    return
+  }
+  if (!isSet('audience')) complain(at('issuer'), 'needs auth.jwt.audience: a token for another service is not for this')
+  if (shared.length > 0 && !isSet('secret')) complain(at('algorithms'), `${shared[0]} needs auth.jwt.secret`)
+  const secret = textOf(find(tree, at('secret'))) ?? ''
+  if (isSet('secret') && secret.length < SECRET_MIN) complain(at('secret'), `needs ${SECRET_MIN} characters or more`)
+  if (isSet('secret') && shared.length === 0) complain(at('secret'), 'needs HS256, HS384 or HS512 in algorithms', 'key')
+  if (isSet('jwks_url') || (listed !== undefined && shared.length === textsOf(listed).length)) return
+  const one = textOf(find(tree, at('issuer')))
+  for (const issuer of one === null ? textsOf(find(tree, at('issuer'))) : [one])
+    if (!/^https?:\/\/[^?#]+$/.test(issuer)) complain(at('issuer'), 'is no address: set auth.jwt.jwks_url too')
 }
 
 function checkSettings(tree: MapTree, complain: Complain): void {

@@ -14,7 +14,7 @@ const names: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 }
 
-const secretKeys = new Set(['api_key', 'api_keys', 'key', 'keys', 'admin_keys', 'secret', 'secrets'])
+const secretKeys = new Set(['api_key', 'api_keys', 'key', 'keys', 'admin_keys', 'secret', 'secrets', 'signing_secret'])
 
 /** Words the complaints of the schema for people; given to the parse as its error map. */
 export function wordIssue(issue: z.core.$ZodRawIssue): string {

@@ -9,7 +9,7 @@ import { pendingWarnings } from './pending.ts'
 import { withPerformance } from './performance.ts'
 import { ConfigError, type Problem } from './problems.ts'
 import { type Config, type ConfigInput, configSchema } from './schema.ts'
-import { type ReadFile, readFailure, readSecrets } from './secrets.ts'
+import { type ReadFile, readFailure, readSecrets, resolvePaths } from './secrets.ts'
 import { emptyMap, leafOf, type MapTree, merge, place, toPlain, treeOf } from './tree.ts'
 
 interface Flags {
@@ -42,7 +42,7 @@ export async function loadConfig({ files, env, flags = {}, readFile = readText }
   const fromFlags = treeOfFlags(flags)
   const explicit = layers(written.tree, environment.tree, fromFlags)
   const effective = layers(withPerformance(written.tree), withPerformance(environment.tree), fromFlags)
-  const { tree, problems, files: secretFiles } = await readSecrets(effective, readFile)
+  const { tree, problems, files: secretFiles } = await readSecrets(resolvePaths(effective), readFile)
   const config = validate(tree, [...written.problems, ...problems])
   return {
     config,

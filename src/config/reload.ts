@@ -6,7 +6,6 @@ const settledAtStart = [
   'service.host',
   'service.port',
   'service.workers',
-  'service.tls',
   'service.data_dir',
   'service.keep_alive',
   'service.drain_delay',
@@ -22,7 +21,12 @@ const settledAtStart = [
 
 /** Names the changed keys that take effect only at the next start. */
 export function needsRestart(before: Config, after: Config): string[] {
-  return settledAtStart.flatMap(path => changedUnder(path, valueAt(before, path), valueAt(after, path)))
+  // Other certificates are taken over; between http and https the port would have to change its mind.
+  const switched = (before.service.tls === null) !== (after.service.tls === null)
+  return [
+    ...settledAtStart.flatMap(path => changedUnder(path, valueAt(before, path), valueAt(after, path))),
+    ...(switched ? ['service.tls'] : []),
+  ]
 }
 
 function changedUnder(path: string, before: unknown, after: unknown): string[] {

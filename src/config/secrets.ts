@@ -9,6 +9,8 @@ const holders: readonly (readonly [readonly string[], string])[] = [
   [['service'], 'secret'],
   [['servers', '*'], 'api_key'],
   [['auth', 'keys', '*'], 'key'],
+  [['auth', 'keys', '*'], 'signing_secret'],
+  [['auth', 'jwt'], 'secret'],
   [['redis'], 'url'],
   [['database'], 'url'],
   [['webhooks', 'deliver', '*'], 'secret'],
@@ -77,6 +79,17 @@ function expand(tree: Tree, pattern: readonly string[]): string[][] {
       }),
     [[]],
   )
+}
+
+/** Makes the paths of files that are read later start at the configuration file that names them. */
+export function resolvePaths(tree: MapTree): MapTree {
+  const files = ['cert_file', 'key_file', 'ca_file'].map(key => ['service', 'tls', key])
+  return files.reduce<MapTree>((whole, path) => {
+    const leaf = find(whole, path)
+    if (leaf?.kind !== 'leaf' || typeof leaf.value !== 'string' || isAbsolute(leaf.value)) return whole
+    const resolved = replace(whole, path, { ...leaf, value: join(dirname(leaf.at.file), leaf.value) })
+    return resolved.kind === 'map' ? resolved : whole
+  }, tree)
 }
 
 function replace(tree: Tree, path: readonly string[], leaf: Leaf): Tree {

@@ -28,6 +28,8 @@ export interface Caller {
   readonly expiresAt: number | null
   /** Whether its key is one that was made at run time, and so may be revoked at any time. */
   readonly stored?: boolean
+  /** Whether its requests must be signed. */
+  readonly signs?: boolean
 }
 
 /** Whether a role includes another one's rights. */

@@ -7,6 +7,7 @@ import type { Server, Target } from '#core/servers.ts'
 import type { Provider } from '#providers/provider.ts'
 import type { Transport } from '#providers/transport.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
+import { hideSecrets } from './hide.ts'
 import { readUpstream } from './upstream.ts'
 
 /** The largest plain answer that is read, and the largest error. */
@@ -44,17 +45,19 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
     if (head.status < 200 || head.status > 299) {
       const text = await incoming.text(ERROR_BYTES_MAX).catch(() => '')
       incoming.close()
-      throw provider.decodeError(head, text)
+      throw hideSecrets(provider.decodeError(head, text), target.server)
     }
     if (!call.stream) {
       const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX))
-      if (answer instanceof GatewayError) throw answer
+      if (answer instanceof GatewayError) throw hideSecrets(answer, target.server)
       return new WholeAnswer(answer, slot)
     }
     const type = head.header('content-type') ?? ''
     if (provider.framing === 'sse' && type.startsWith('application/json')) {
       const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX))
-      throw answer instanceof GatewayError ? answer : invalidAnswer('a plain answer to a stream')
+      throw answer instanceof GatewayError
+        ? hideSecrets(answer, target.server)
+        : invalidAnswer('a plain answer to a stream')
     }
     if (type.startsWith('text/html')) {
       incoming.close()
@@ -67,6 +70,7 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       scope,
       clock: deps.clock,
       idleMs: target.timeouts.idle,
+      server: target.server,
       onSkipped: () => {
         record.eventsSkipped++
       },

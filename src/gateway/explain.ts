@@ -1,5 +1,5 @@
 import type { Candidate } from '#core/attempt.ts'
-import { type Caller, hasRole } from '#core/caller.ts'
+import { type Caller, DEFAULT_TENANT, hasRole } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import type { History } from '#core/history.ts'
 import type { Fact } from '#core/journal.ts'
@@ -15,11 +15,13 @@ export function rememberRequests(history: Pick<History, 'keep'>): (fact: Fact) =
   }
 }
 
-/** Whether a request is the caller's to look at: its own, or any for who may watch. Callers without a key are told
- * apart by their address. */
+/** Whether a request is the caller's to look at: its own, or for who may watch any of its tenant. Callers without a key
+ * are told apart by their address. */
 export function maySee(caller: Caller, address: string, record: RequestRecord): boolean {
+  if (hasRole(caller.role, 'viewer') && caller.tenant === DEFAULT_TENANT) return true
+  if (record.tenant !== caller.tenant) return false
   if (hasRole(caller.role, 'viewer')) return true
-  if (record.caller !== caller.id || record.tenant !== caller.tenant) return false
+  if (record.caller !== caller.id) return false
   return caller.role !== 'anonymous' || record.address === address
 }
 

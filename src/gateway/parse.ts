@@ -5,9 +5,14 @@ import { isDeeperThan, isObject, type JsonObject, parseJson, textIsDeeperThan, t
 const DEPTH_MAX = 64
 /** Above this many characters a text is scanned before it is parsed: parsing deep nesting is what blocks. */
 const PARSE_FIRST_MAX = 256 * 1024
+/** No conversation of people or agents comes near; more only makes work. */
+const MESSAGES_MAX = 10_000
+/** As many as OpenAI takes. */
+const METADATA_MAX = 16
+const NAME_CHARACTERS_MAX = 256
 
 const COMMON: readonly Check[] = [
-  optional('model', value => typeof value === 'string', 'must be a string'),
+  optional('model', isName, `must be a string of at most ${NAME_CHARACTERS_MAX} characters`),
   optional('stream', value => typeof value === 'boolean', 'must be true or false'),
   optional('stream_options', isObject, 'must be an object'),
   optional(
@@ -19,7 +24,8 @@ const COMMON: readonly Check[] = [
   optional('max_completion_tokens', Number.isInteger, 'must be an integer'),
   optional('temperature', isNumber, 'must be a number'),
   optional('top_p', isNumber, 'must be a number'),
-  optional('tools', Array.isArray, 'must be an array'),
+  optional('tools', isList, `must be an array of at most ${MESSAGES_MAX} tools`),
+  optional('metadata', isMetadata, `must be an object with at most ${METADATA_MAX} pairs`),
   optional('encoding_format', value => value === 'float' || value === 'base64', 'must be "float" or "base64"'),
   optional('cache', value => typeof value === 'boolean', 'must be true or false'),
   optional('fallbacks', isNames, 'must be an array of model names'),
@@ -27,7 +33,10 @@ const COMMON: readonly Check[] = [
 
 /** The fields that the gateway itself reads, and what they must be where they are given. */
 const CHECKS: Readonly<Record<Endpoint, readonly Check[]>> = {
-  chat: [required('messages', isMessages, 'must be a non-empty array of messages'), ...COMMON],
+  chat: [
+    required('messages', isMessages, `must be a non-empty array of at most ${MESSAGES_MAX} messages and parts`),
+    ...COMMON,
+  ],
   completions: [required('prompt', isPrompt, 'must be a string, an array of strings or an array of tokens'), ...COMMON],
   embeddings: [required('input', isPrompt, 'must be a string, an array of strings or an array of tokens'), ...COMMON],
 }
@@ -123,15 +132,29 @@ function isNumber(value: unknown): boolean {
 }
 
 function isNames(value: unknown): boolean {
-  return Array.isArray(value) && value.every(name => typeof name === 'string')
+  return isList(value) && value.every(isName)
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value.length <= NAME_CHARACTERS_MAX
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && value.length <= MESSAGES_MAX
+}
+
+function isMetadata(value: unknown): boolean {
+  return isObject(value) && Object.keys(value).length <= METADATA_MAX
 }
 
 function isMessages(value: unknown): boolean {
-  return (
-    Array.isArray(value) &&
-    value.length > 0 &&
-    value.every(message => isObject(message) && typeof message.role === 'string')
-  )
+  if (!isList(value) || value.length === 0) return false
+  let count = value.length
+  for (const message of value) {
+    if (!isObject(message) || typeof message.role !== 'string') return false
+    if (Array.isArray(message.content)) count += message.content.length
+  }
+  return count <= MESSAGES_MAX
 }
 
 function isPrompt(value: unknown): boolean {

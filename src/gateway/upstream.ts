@@ -3,12 +3,14 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { type Frame, isContent } from '#core/frame.ts'
 import type { Scope } from '#core/scope.ts'
+import type { Server } from '#core/servers.ts'
 import { createLineSplitter } from '#lib/lines.ts'
 import { createSseParser } from '#lib/sse.ts'
 import type { Provider, StreamEvent } from '#providers/provider.ts'
 import type { Incoming } from '#providers/transport.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
 import { Completion } from './completion.ts'
+import { hideSecrets } from './hide.ts'
 import { AFTER_FINISH_MS, QuietWatch } from './quiet.ts'
 
 /** Events of one stream that may be unreadable before the stream counts as garbage. */
@@ -34,6 +36,8 @@ export function readUpstream(options: {
   readonly scope: Scope
   readonly clock: Clock
   readonly idleMs: number
+  /** Who answers; its secrets appear in no error. */
+  readonly server: Server
   readonly onSkipped: () => void
   /** Told once of a stream that had content: `null` when it is whole, else why it broke off. */
   readonly onEnd: (error: GatewayError | null) => void
@@ -77,9 +81,12 @@ export function readUpstream(options: {
   }
 
   function keep(frame: Frame, frames: Frame[]): void {
-    frames.push(frame)
-    if (frame.kind === 'error') tell(frame.error)
-    else {
+    if (frame.kind === 'error') {
+      const error = hideSecrets(frame.error, options.server)
+      frames.push({ ...frame, error })
+      tell(error)
+    } else {
+      frames.push(frame)
       completion.see(frame)
       if (isContent(frame)) quiet.begun = true
     }

@@ -13,6 +13,7 @@ import { cors } from './middleware/cors.ts'
 import { opened, settled } from './middleware/observe.ts'
 import { rateLimit } from './middleware/rate-limit.ts'
 import { securityHeaders } from './middleware/security-headers.ts'
+import { signature } from './middleware/signature.ts'
 import { createRoutes, type Route } from './routes.ts'
 import type { Services } from './services.ts'
 
@@ -22,11 +23,12 @@ const UNKNOWN_CONNECTION: Connection = { address: '', idle() {} }
 
 /** Creates the one handler of the gateway. What every request passes, in this order: */
 export function createApp(services: Services): GatewayFetch {
-  const { journal, limiter } = services
+  const { clock, journal, limiter } = services
   const everyRequest: readonly Middleware[] = [securityHeaders(), admit(), cors(), bodyLimit()]
   const ofRoute = (route: Route): readonly Middleware[] => [
     ...everyRequest,
     authenticate(route.access),
+    signature(clock),
     ...(route.limited ? [rateLimit(limiter, journal)] : []),
   ]
 
@@ -97,6 +99,7 @@ function open({ clock, edge, newId }: Services, request: Request, connection: Co
     scope: requestScope(createScope(clock), request),
     headers: { 'x-request-id': id },
     caller: null,
+    text: null,
     patient: false,
     held: null,
     streaming: false,

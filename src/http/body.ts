@@ -15,7 +15,8 @@ const DECODERS: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
  * @throws GatewayError `request_too_large` (the same for a declared, chunked or compressed body), `request_timeout`,
  * `unsupported_media_type` for an unknown encoding. */
 export function readBody(exchange: Exchange, clock: Clock): Promise<string> {
-  const { request, edge } = exchange
+  const { request, edge, text } = exchange
+  if (text !== null) return Promise.resolve(text)
   const encoding = request.headers.get('content-encoding')
   const declared = request.headers.get('content-length')
   // A plain body of known size needs no counting: the runtime reads exactly that many bytes.
@@ -72,7 +73,8 @@ async function* decoded(body: ReadableStream<Uint8Array>, encoding: string | nul
     yield* body
     return
   }
-  const create = DECODERS[encoding.toLowerCase()]
+  const name = encoding.toLowerCase()
+  const create = Object.hasOwn(DECODERS, name) ? DECODERS[name] : undefined
   if (create === undefined) {
     throw new GatewayError(
       'unsupported_media_type',

@@ -5,6 +5,16 @@ import type { Bucket } from '#core/limiter.ts'
 /** Who may use a route, as the table of routes says. */
 export type Access = 'anyone' | 'caller' | 'observer' | 'viewer' | 'operator' | 'admin'
 
+/** What of a request is signed, as it came. */
+export interface SignedParts {
+  readonly method: string
+  /** With its query. */
+  readonly path: string
+  readonly timestamp: string | null
+  readonly signature: string | null
+  readonly body: string
+}
+
 /** What the edge reads of the configuration: made anew at each reload, never changed. */
 export interface Edge {
   readonly serviceName: string
@@ -19,10 +29,14 @@ export interface Edge {
   admits(address: string): boolean
   /** The client's address, seen through the proxies that are trusted. */
   clientAddress(peer: string, forwardedFor: string | null): string
-  /** Who asks; promised where the store of keys has to be asked first. */
-  identify(headers: Headers): Caller | GatewayError | Promise<Caller | GatewayError>
+  /** Who asks; promised where the store of keys has to be asked, or a token to be checked first. */
+  identify(headers: Headers, address: string, access: Access): Caller | GatewayError | Promise<Caller | GatewayError>
   /** Whether callers need a key now. */
   authMode(): 'none' | 'optional' | 'required'
+  /** Notes that an address has sent a credential that was refused. */
+  refused(address: string): void
+  /** Whether a request is signed as its caller has to; the refusal, or `null`. */
+  checkSignature(caller: Caller, request: SignedParts): GatewayError | null
   authorize(caller: Caller, access: Access): GatewayError | null
   /** The buckets that a request takes from before it is read; none when limits are off. */
   buckets(caller: Caller, address: string): readonly Bucket[]

@@ -26,6 +26,8 @@ export interface Exchange {
   readonly headers: Record<string, string>
   /** Who asks; set by `authenticate`. */
   caller: Caller | null
+  /** The body, when a step has read it before the handler. */
+  text: string | null
   /** Whether the connection is kept from being closed as idle. */
   patient: boolean
   /** What the request has taken from; it gives its leases back when it is over. */

@@ -37,13 +37,13 @@ test('names the changed keys that wait for the next start', () => {
     'service.host',
     'service.port',
     'service.workers',
-    'service.tls',
     'service.data_dir',
     'database.url',
     'redis.url',
     'redis.timeout',
     'vectors.collection',
     'monitoring.prometheus_port',
+    'service.tls',
   ])
 })
 

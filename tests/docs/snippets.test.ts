@@ -8,8 +8,14 @@ const KINDS = ['bash', 'bash run', 'js run', 'json', 'promql', 'python', 'text',
 const SNIPPET_MS = 30_000
 /** An error as the whole answer, or as an event of a stream. */
 const ERROR_ANSWER = /^(?:data: )?\{"error":/m
-/** The demo model alone, whatever runs on the machine of the tests, and a key for the management. */
-const DEMO = `gateway: { discover: false, demo: true }\nauth: { mode: none, admin_keys: [${ADMIN_KEY}] }\n`
+/** The demo model alone, whatever runs on the machine of the tests, a key for the management, and one that the guides
+ * sign with. */
+const DEMO = `gateway: { discover: false, demo: true }
+auth:
+  mode: none
+  admin_keys: [${ADMIN_KEY}]
+  keys: [{ name: partner, key: ck-partner-example, role: viewer, signing_secret: s-partner-example }]
+`
 
 const snippets = readSnippets()
 const samples = [...operations].flatMap(([id, { samples: all }]) =>

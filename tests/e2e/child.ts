@@ -77,7 +77,7 @@ export async function start(
   const files: Record<string, string> = configuration === null ? {} : { 'gateway.yaml': configuration }
   const named = configuration === null ? [] : ['--config', 'gateway.yaml']
   const child = await run(['start', '--port', '0', ...named, ...more], { files, env })
-  const [, url = ''] = await child.said(/listens on (http:\S+)[\s\S]*\n {2}try .*\n/)
+  const [, url = ''] = await child.said(/listens on (https?:\S+)[\s\S]*\n {2}try .*\n/)
   return { ...child, url }
 }
 

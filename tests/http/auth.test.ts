@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { createHmac } from 'node:crypto'
 import type { ConfigInput } from '#config/schema.ts'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
@@ -24,8 +25,22 @@ const routes = table.map(({ method, path, access }) => ({
 type Mode = 'none' | 'optional' | 'required' | 'auto'
 
 function edgeWith(mode: Mode, withKeys = true) {
-  return edgeOf({ auth: { mode, keys: withKeys ? keys : [] } } satisfies ConfigInput)
+  return edgeOf({ auth: { mode, keys: withKeys ? keys : [], jwt: withKeys ? jwt : {} } } satisfies ConfigInput)
 }
+
+const SECRET = 'a-shared-secret-of-32-characters!'
+const jwt = { issuer: 'idp', audience: 'citadel', algorithms: ['HS256' as const], secret: SECRET }
+
+/** What somebody with this role may come with. */
+const CREDENTIALS = {
+  key: (role: Role) => KEYS[role],
+  token(role: Role) {
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const claims = { iss: 'idp', aud: 'citadel', sub: 'somebody', roles: [role], exp: 4_000_000_000 }
+    const signed = `${part({ alg: 'HS256' })}.${part(claims)}`
+    return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`
+  },
+} as const
 
 /** What somebody with this role gets from a route: 401 without a key where one is needed, 403 with one that is not
  * enough; a body that is none is 400, which shows that the way in was open. */
@@ -46,12 +61,12 @@ function expected(access: string, role: Role | null, mode: Mode, { method, path 
 
 const everybody = [null, ...ROLES]
 const cases = (['none', 'optional', 'required', 'auto'] as const).flatMap(mode =>
-  everybody.map(role => [mode, role ?? 'nobody', role] as const),
+  (['key', 'token'] as const).flatMap(by => everybody.map(role => [mode, role ?? 'nobody', by, role] as const)),
 )
 
-test.each(cases)('with auth.mode %s, %s gets from each route what the table says', async (mode, _, role) => {
+test.each(cases)('with auth.mode %s, %s by %s gets from each route what the table says', async (mode, _, by, role) => {
   const edge = await edgeWith(mode)
-  const headers: Record<string, string> = role === null ? {} : { authorization: `Bearer ${KEYS[role]}` }
+  const headers: Record<string, string> = role === null ? {} : { authorization: `Bearer ${CREDENTIALS[by](role)}` }
 
   const request = (await edge.chat({ headers })).headers.get('x-request-id') ?? ''
 

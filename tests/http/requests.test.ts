@@ -124,3 +124,32 @@ describe('who may know', () => {
     expect((await edge.ask(`/v1/requests/${id}`, { from: '203.0.113.2' })).status).toBe(404)
   })
 })
+
+describe('across tenants', () => {
+  const tenants: ConfigInput['auth'] = {
+    keys: [
+      { name: 'shop', key: OWN, tenant: 'shop' },
+      { name: 'shop-dashboard', key: 'sk-of-the-shop-dashboard', tenant: 'shop', role: 'viewer' },
+      { name: 'bank', key: OTHER, tenant: 'bank' },
+      { name: 'bank-admin', key: 'sk-of-the-bank-admin', tenant: 'bank', role: 'admin' },
+      { name: 'dashboard', key: VIEWER, role: 'viewer' },
+    ],
+  }
+
+  test.each([
+    [OWN, 200],
+    ['sk-of-the-shop-dashboard', 200],
+    [OTHER, 404],
+    ['sk-of-the-bank-admin', 404],
+    [VIEWER, 200],
+  ])('%s sees a request of the shop: %i', async (key, status) => {
+    const edge = await edgeOf({ auth: tenants })
+    const id = idOf(await edge.chat(withKey(OWN)))
+
+    const foreign = await edge.ask(`/v1/requests/${id}`, withKey(key))
+    const missing = await edge.ask('/v1/requests/019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f', withKey(key))
+
+    expect(foreign.status).toBe(status)
+    if (status === 404) expect(await foreign.text()).toBe(await missing.text())
+  })
+})

@@ -62,7 +62,7 @@ async function addressOf(lines: ReadableStream<Uint8Array>): Promise<string> {
       const { done, value } = await reader.read()
       if (done) throw new Error(`the gateway did not start:\n${text}`)
       text += decoder.decode(value, { stream: true })
-      const address = /listens on (http:\/\/\S+)/.exec(text)?.[1]
+      const address = /listens on (https?:\/\/\S+)/.exec(text)?.[1]
       if (address !== undefined) {
         void drain(reader)
         return address

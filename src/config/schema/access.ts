@@ -90,21 +90,51 @@ const key = z
     cache: boolean().default(true).describe('Whether its answers may be stored and shared.'),
     budget: budget.nullable().default(null).describe('Its own budget.'),
     expires: instant.nullable().default(null).describe('The moment from which it is refused.'),
+    signing_secret: secret().nullable().default(null).describe('Its requests must be signed with this.'),
+    signing_secret_file: text().optional().describe('A file that holds the signing secret.'),
   })
-  .transform(({ key, key_file: _, ...rest }, context) => {
+  .transform(({ key, key_file: _, signing_secret_file: __, ...rest }, context) => {
     if (key !== undefined) return { ...rest, key }
     context.addIssue({ code: 'custom', path: ['key'], message: 'needs key or key_file' })
     return z.NEVER
   })
 
+const asymmetric = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const
+const symmetric = ['HS256', 'HS384', 'HS512'] as const
+
+/** One text, or a list of them. */
+function texts() {
+  return z
+    .union([text(), z.array(text())], { error: 'expected text, or a list' })
+    .transform(value => (typeof value === 'string' ? [value] : value))
+    .nullable()
+    .transform(value => value ?? [])
+    .default([])
+}
+
 const jwt = z
   .strictObject({
-    issuer: text().nullable().default(null).describe('Who must have signed a token.'),
-    audience: text().nullable().default(null).describe('Whom a token must be meant for.'),
-    jwks_url: httpUrl().nullable().default(null).describe('Where the public keys of the issuer are.'),
+    issuer: texts().describe('Who may have signed a token; one, or a list.'),
+    audience: texts().describe('Whom a token must be meant for; one of these.'),
+    jwks_url: httpUrl().nullable().default(null).describe('Where the public keys are; null: the issuer says.'),
+    algorithms: z
+      .array(z.enum([...asymmetric, ...symmetric]))
+      .default([...asymmetric])
+      .describe('How a token may be signed.'),
+    secret: secret().nullable().default(null).describe('What HS256, HS384 and HS512 are checked with.'),
+    secret_file: text().nullable().default(null).describe('A file that holds the secret.'),
+    leeway: duration({ max: 60_000 }).default(30_000).describe('How far clocks may differ.'),
     roles_claim: text().default('roles').describe('The claim that holds the roles.'),
+    roles: z
+      .record(text(), choice(['caller', 'viewer', 'operator', 'admin']))
+      .default({})
+      .describe('What each value of that claim means; empty: the values are role names.'),
+    tenant_claim: text().nullable().default(null).describe('The claim that holds the tenant.'),
+    models_claim: text().nullable().default(null).describe('The claim that holds the models it may use.'),
+    limits_claim: text().default('limits').describe('The claim that holds limits of its own.'),
   })
   .prefault({})
+  .transform(({ secret_file: _, ...rest }) => rest)
 
 export const auth = z
   .strictObject({
@@ -112,6 +142,9 @@ export const auth = z
     keys: z.array(key).default([]).describe('Keys that are written here rather than made at run time.'),
     admin_keys: z.array(secret()).default([]).describe('Keys that may do everything.'),
     stale: duration().default(60_000).describe('How long a known key holds while the store is away.'),
+    failures_per_minute: integer()
+      .default(20)
+      .describe('Wrong keys that an address may send before it has to wait; 0 for any number.'),
     jwt: jwt.describe('Tokens of an identity provider.'),
   })
   .prefault({})

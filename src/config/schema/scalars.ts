@@ -106,7 +106,7 @@ export const modelName = () =>
 export const path = () => z.string().regex(/^\/[\w./-]*$/, 'expected a path such as /metrics')
 
 /** Accepts a key or password. It is text like any other; the name marks places whose value is never shown. */
-export const secret = () => z.string().min(1)
+export const secret = () => z.string().min(1).meta({ 'x-secret': true })
 
 /** Accepts an http or https address. Credentials have their own keys, so that addresses can be logged. */
 export function httpUrl() {

@@ -4,7 +4,7 @@ import { boolean, choice, cidr, duration, fraction, integer, path, port, secret,
 const tls = z.strictObject({
   cert_file: text().describe('PEM file with the certificate chain.'),
   key_file: text().describe('PEM file with the private key.'),
-  ca_file: text().nullable().default(null).describe('PEM file of the authority that signs client certificates.'),
+  ca_file: text().nullable().default(null).describe('PEM file of the authority whose certificates clients must have.'),
 })
 
 export const service = z

@@ -11,7 +11,7 @@ export const ERROR_MEANINGS: Readonly<Record<Code, string>> = {
   address_not_allowed: 'The gateway may not dial this address.',
   invalid_api_key: 'The key is unknown, expired or revoked.',
   missing_api_key: 'This gateway needs a key and the request has none.',
-  invalid_signature: 'The signature does not fit the body.',
+  invalid_signature: 'The signature is missing, does not fit the request, is too old, or was used before.',
   model_not_allowed: 'The key may not use this model.',
   permission_denied: 'The key may not do this.',
   origin_not_allowed: 'Web pages of this origin may not call the gateway.',
@@ -56,7 +56,14 @@ export const ERROR_GROUPS = {
   /** What every request passes. */
   guard: ['invalid_host', 'client_not_allowed', 'internal_error'],
   /** A path that needs a caller. */
-  caller: ['missing_api_key', 'invalid_api_key', 'permission_denied'],
+  caller: [
+    'missing_api_key',
+    'invalid_api_key',
+    'invalid_signature',
+    'permission_denied',
+    'rate_limit_exceeded',
+    'dependency_unavailable',
+  ],
   /** A path whose requests are counted. */
   limits: ['rate_limit_exceeded', 'concurrency_limit_exceeded', 'token_limit_exceeded', 'dependency_unavailable'],
   /** A body that is read. */

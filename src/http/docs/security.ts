@@ -6,7 +6,8 @@ const SCHEMES = {
   bearer: {
     type: 'http' as const,
     scheme: 'bearer',
-    description: '`authorization: Bearer KEY`, as every OpenAI client sends it.',
+    description:
+      '`authorization: Bearer KEY`, as every OpenAI client sends it; or a token of an identity provider in place of the key.',
   },
   'x-api-key': { type: 'apiKey' as const, in: 'header' as const, name: 'x-api-key', description: '`x-api-key: KEY`.' },
   'api-key': { type: 'apiKey' as const, in: 'header' as const, name: 'api-key', description: '`api-key: KEY`.' },

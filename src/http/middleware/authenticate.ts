@@ -7,9 +7,9 @@ import type { Exchange, Middleware } from '../exchange.ts'
 export function authenticate(access: Access): Middleware {
   return function authenticate(c, next) {
     const exchange = c.env
-    const { request, edge } = exchange
+    const { request, edge, record } = exchange
     if (access === 'anyone') return next()
-    const caller = edge.identify(request.headers)
+    const caller = edge.identify(request.headers, record.address, access)
     if (!(caller instanceof Promise)) return admit(exchange, access, caller, next)
     return caller.then(found => admit(exchange, access, found, next))
   }
@@ -22,11 +22,17 @@ function admit(
   next: () => Promise<void>,
 ): Promise<void> {
   const { record, edge } = exchange
-  if (caller instanceof GatewayError) throw caller
+  if (caller instanceof GatewayError) throw noted(exchange, caller)
   exchange.caller = caller
   record.caller = caller.id
   record.tenant = caller.tenant
   const refusal = edge.authorize(caller, access)
-  if (refusal !== null) throw refusal
+  if (refusal !== null) throw noted(exchange, refusal)
   return next()
+}
+
+/** Counts a credential that was refused against the address that sent it. */
+export function noted({ edge, record }: Exchange, refusal: GatewayError): GatewayError {
+  if (refusal.code === 'invalid_api_key' || refusal.code === 'invalid_signature') edge.refused(record.address)
+  return refusal
 }

@@ -1,5 +1,6 @@
 import type { Live } from '#core/attempt.ts'
 import type { Endpoint } from '#core/call.ts'
+import type { Caller } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
 import { isPriority, PRIORITIES, type Priority } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
@@ -25,6 +26,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
     const traceparent = request.headers.get('traceparent')
     if (traceparent !== null) record.traceparent = parseTraceparent(traceparent)
     const wishes = wishesOf(request.headers)
+    if (wishes.strategy !== null) checkChoice(exchange, caller)
     const refusal = services.load.refusal(priorityOf(caller, wishes))
     if (refusal !== null) throw refusal
     const text = await readBody(exchange, services.clock)
@@ -110,6 +112,16 @@ function passedOf(headers: Headers, names: readonly string[]): ModelRequest['hea
     passed[name] = value
   }
   return passed
+}
+
+/** Strangers beside callers with keys may ask for less than others get, but not how the servers are used.
+ *
+ * @throws GatewayError `permission_denied`. */
+function checkChoice({ edge }: Exchange, caller: Caller): void {
+  if (caller.role !== 'anonymous' || edge.authMode() === 'none') return
+  throw new GatewayError('permission_denied', 'The header x-citadel-strategy needs a key.', {
+    param: 'x-citadel-strategy',
+  })
 }
 
 const NO_WISHES: Wishes = { server: null, strategy: null, timeoutMs: null, maxAttempts: null, priority: null }

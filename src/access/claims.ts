@@ -1,0 +1,98 @@
+import { type Caller, DEFAULT_TENANT, hasRole, type Role } from '#core/caller.ts'
+import type { LimitSet } from '#core/limiter.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+
+/** Which claims say what a caller is. A name with dots is looked for whole, then as a path. */
+export interface ClaimNames {
+  readonly roles_claim: string
+  /** What each value of the claim means; without any, the values are role names. */
+  readonly roles: Readonly<Record<string, Exclude<Role, 'anonymous'>>>
+  /** `null` = everybody belongs to the default tenant. */
+  readonly tenant_claim: string | null
+  /** `null` = everybody may use every model. */
+  readonly models_claim: string | null
+  readonly limits_claim: string
+}
+
+/** The claims of a token do not say what they must. */
+export class ClaimError extends Error {}
+
+/** What OpenID Connect allows for `sub`, and as much for a tenant: visible characters that can stand in a log. */
+const NAME = /^[\x21-\x7e]{1,255}$/
+const ROLES: Readonly<Record<string, Exclude<Role, 'anonymous'>>> = {
+  caller: 'caller',
+  viewer: 'viewer',
+  operator: 'operator',
+  admin: 'admin',
+}
+const VALUES_MAX = 1000
+const LIMITS: ReadonlySet<string> = new Set<keyof LimitSet>([
+  'requests_per_minute',
+  'requests_per_hour',
+  'requests_per_day',
+  'tokens_per_minute',
+  'tokens_per_hour',
+  'tokens_per_day',
+  'concurrent_requests',
+  'burst',
+])
+
+/** Makes the caller that verified claims describe.
+ *
+ * @param leeway Seconds after `exp` for which the token is still good.
+ * @throws ClaimError when a claim is missing or is not what it must be. */
+export function callerOf(claims: JsonObject, names: ClaimNames, leeway: number): Caller {
+  const { iss, sub, exp } = claims
+  if (typeof sub !== 'string' || !NAME.test(sub)) throw new ClaimError('sub')
+  if (typeof exp !== 'number') throw new ClaimError('exp')
+  return {
+    // Never the name of a key, and never that of another issuer's subject.
+    id: `${iss}#${sub}`,
+    name: sub,
+    tenant: names.tenant_claim === null ? DEFAULT_TENANT : tenantOf(readClaim(claims, names.tenant_claim)),
+    role: roleOf(readClaim(claims, names.roles_claim), names.roles),
+    models: names.models_claim === null ? null : new Set(wordsOf(readClaim(claims, names.models_claim))),
+    limits: limitsOf(readClaim(claims, names.limits_claim)),
+    expiresAt: (exp + leeway) * 1000,
+  }
+}
+
+/** The highest of the roles; who has none that is known may only call. */
+function roleOf(value: JsonValue, meanings: ClaimNames['roles']): Role {
+  const known = Object.keys(meanings).length > 0 ? meanings : ROLES
+  const roles = wordsOf(value).flatMap(word => (Object.hasOwn(known, word) ? (known[word] ?? []) : []))
+  return roles.reduce<Role>((highest, role) => (hasRole(role, highest) ? role : highest), 'caller')
+}
+
+function tenantOf(value: JsonValue): string {
+  if (typeof value !== 'string' || !NAME.test(value)) throw new ClaimError('tenant')
+  return value
+}
+
+/** A list of texts, or one text with spaces between the words as `scope` has them. */
+function wordsOf(value: JsonValue): readonly string[] {
+  if (value === undefined || value === null) return []
+  const words = typeof value === 'string' ? value.split(/\s+/) : value
+  if (!Array.isArray(words) || words.length > VALUES_MAX || !words.every(word => typeof word === 'string'))
+    throw new ClaimError('a list of texts')
+  return words
+}
+
+/** Limits by the names that the configuration has for them; other names mean nothing here. */
+function limitsOf(value: JsonValue): LimitSet | null {
+  if (value === undefined || value === null) return null
+  if (!isObject(value)) throw new ClaimError('limits')
+  const limits: Record<string, number> = {}
+  for (const [name, limit] of Object.entries(value)) {
+    if (typeof limit !== 'number' || !Number.isInteger(limit) || limit <= 0) throw new ClaimError(`limits.${name}`)
+    if (LIMITS.has(name)) limits[name] = limit
+  }
+  return Object.keys(limits).length === 0 ? null : limits
+}
+
+function readClaim(claims: JsonObject, name: string): JsonValue {
+  if (Object.hasOwn(claims, name)) return claims[name]
+  return name
+    .split('.')
+    .reduce<JsonValue>((value, key) => (isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined), claims)
+}

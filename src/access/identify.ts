@@ -1,0 +1,54 @@
+import type { Caller } from '#core/caller.ts'
+import { GatewayError } from '#core/errors.ts'
+import { authorize, type Need } from './authorize.ts'
+import type { Credentials } from './credential.ts'
+import { type Failures, tooManyFailures } from './failures.ts'
+import { ANONYMOUS, type AuthMode, type Keyring, UNRECOGNISED } from './keys.ts'
+import { readToken, type Tokens } from './tokens.ts'
+
+/** Who sends a request; promised where a token has to be checked first. */
+export type Identify = (
+  credentials: Credentials,
+  address: string,
+  need: Need,
+) => Caller | GatewayError | Promise<Caller | GatewayError>
+
+/** Creates the question who sends a request, for keys and for tokens.
+ *
+ * An address that has sent too many wrong credentials waits before it may try another one; what was good before goes on
+ * to be, so that nobody suffers from a neighbour behind the same address. */
+export function createIdentify(deps: {
+  readonly keyring: Keyring
+  /** `null` where no issuer is configured. */
+  readonly tokens: Tokens | null
+  readonly failures: Pick<Failures, 'waitMs'>
+}): Identify {
+  const { keyring, tokens, failures } = deps
+
+  return function identify(credentials, address, need) {
+    const token = tokens === null ? null : readToken(credentials)
+    const before = token === null ? null : (tokens?.known(token) ?? null)
+    const waitMs = failures.waitMs(address)
+    if (waitMs > 0 && before === null && counts(credentials, need, keyring.mode()) && !keyring.knows(credentials))
+      return tooManyFailures(waitMs)
+    if (tokens === null || token === null) return keyring.resolve(credentials)
+    if (before !== null) return ofMode(before, need, keyring.mode())
+    return tokens.resolve(token).then(caller => ofMode(caller, need, keyring.mode()))
+  }
+}
+
+/** Whether a credential makes a difference: nobody waits who sends none, or sends one where it is ignored. */
+function counts({ authorization, xApiKey, apiKey }: Credentials, need: Need, mode: AuthMode): boolean {
+  return !isOpen(need, mode) && Boolean(authorization || xApiKey || apiKey)
+}
+
+function isOpen(need: Need, mode: AuthMode): boolean {
+  return mode === 'none' && authorize(ANONYMOUS, need, mode) === null
+}
+
+/** Where no credential is needed, a bad one is ignored, and a good one counts only for what it allows beyond calls. */
+function ofMode(caller: Caller | GatewayError, need: Need, mode: AuthMode): Caller | GatewayError {
+  if (mode !== 'none') return caller
+  if (caller instanceof GatewayError) return isOpen(need, mode) ? UNRECOGNISED : caller
+  return caller.role === 'caller' ? ANONYMOUS : caller
+}

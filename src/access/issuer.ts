@@ -1,0 +1,65 @@
+import type { JSONWebKeySet } from 'jose'
+
+const TIMEOUT_MS = 5_000
+const BYTES_MAX = 512 * 1024
+
+/** Reads a text over HTTP; another one in tests. */
+export type FetchText = (url: string) => Promise<string>
+
+/** Reads the keys of an issuer: from their own address, or from where the issuer says that they are (OpenID Connect
+ * Discovery 1.0 §4).
+ *
+ * @throws Error with the private story. */
+export async function readKeys(issuer: string, jwksUrl: string | null, fetchText: FetchText): Promise<JSONWebKeySet> {
+  return toKeySet(await fetchText(jwksUrl ?? (await discover(issuer, fetchText))))
+}
+
+async function discover(issuer: string, fetchText: FetchText): Promise<string> {
+  const address = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
+  const document: unknown = JSON.parse(await fetchText(address))
+  if (!isRecord(document) || document.issuer !== issuer)
+    throw new Error(`${address} does not describe the issuer ${issuer}`)
+  const { jwks_uri: uri } = document
+  const url = typeof uri === 'string' ? URL.parse(uri) : null
+  // Keys must come as safely as the word of where they are.
+  if (url === null || (url.protocol !== 'https:' && url.protocol !== URL.parse(issuer)?.protocol))
+    throw new Error(`${address} has no usable jwks_uri`)
+  return url.href
+}
+
+/** Only public keys: a secret that an issuer shows to everybody signs nothing. */
+function toKeySet(text: string): JSONWebKeySet {
+  const document: unknown = JSON.parse(text)
+  const keys = isRecord(document) && Array.isArray(document.keys) ? document.keys : []
+  const usable = keys.filter(isRecord).filter(key => typeof key.kty === 'string' && key.kty !== 'oct' && !('d' in key))
+  if (usable.length === 0) throw new Error('the key set holds no public key')
+  return { keys: usable.map(key => ({ ...key, kty: String(key.kty) })) }
+}
+
+/** Reads over HTTP without following anybody elsewhere, within a time and a size.
+ *
+ * @throws Error when it does not work. */
+export async function fetchText(url: string): Promise<string> {
+  const response = await fetch(url, {
+    redirect: 'manual',
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    headers: { accept: 'application/json' },
+  })
+  if (response.status !== 200 || response.body === null) {
+    await response.body?.cancel()
+    throw new Error(`${url} answered ${response.status}`)
+  }
+  const decoder = new TextDecoder()
+  let text = ''
+  let bytes = 0
+  for await (const part of response.body) {
+    bytes += part.byteLength
+    if (bytes > BYTES_MAX) throw new Error(`${url} answered more than ${BYTES_MAX} bytes`)
+    text += decoder.decode(part, { stream: true })
+  }
+  return text + decoder.decode()
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,94 @@
+import type { JSONWebKeySet } from 'jose'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+
+/** After this long the keys are read again, in milliseconds. */
+const FRESH_MS = 10 * 60_000
+/** How long keys hold beyond that while they cannot be read. */
+const STALE_MS = 60 * 60_000
+/** The least time between two readings that an unknown key id asks for: anybody can invent one. */
+const COOL_DOWN_MS = 30_000
+/** The least time between two readings after one that failed. */
+const RETRY_MS = 5_000
+
+/** The public keys of an issuer, read when they are needed and kept. */
+export interface KeySet {
+  /** The keys, among them the one with this id when the issuer has it.
+   *
+   * @throws GatewayError `dependency_unavailable` when nobody can tell, because the issuer cannot be read. */
+  find(kid: string | null): Promise<JSONWebKeySet>
+  /** Whether what was found is still to be trusted; has the keys read again behind the scenes when they are old. */
+  holds(): boolean
+}
+
+/** Creates the keys of one issuer.
+ *
+ * @param options.load Reads them; anything it throws is a failure of the issuer.
+ * @param options.onChange Called when other keys were read than before.
+ * @param options.onFailure Called for the first failure in a row. */
+export function createKeySet(options: {
+  readonly load: () => Promise<JSONWebKeySet>
+  readonly clock: Pick<Clock, 'now'>
+  readonly onChange: () => void
+  readonly onFailure: (thrown: unknown) => void
+}): KeySet {
+  const { clock } = options
+  let keys: JSONWebKeySet | null = null
+  let readAt = 0
+  let triedAt = 0
+  let failure: { readonly thrown: unknown } | null = null
+  let running: Promise<void> | null = null
+
+  const age = () => clock.now() - readAt
+  const usable = () => keys !== null && age() <= FRESH_MS + STALE_MS
+  const has = (kid: string | null) => kid === null || keys?.keys.some(key => key.kid === kid) === true
+
+  function mayTry(): boolean {
+    if (failure !== null) return clock.now() - triedAt >= RETRY_MS
+    return keys === null || clock.now() - triedAt >= COOL_DOWN_MS
+  }
+
+  async function read(): Promise<void> {
+    try {
+      const next = await options.load()
+      if (JSON.stringify(next) !== JSON.stringify(keys)) {
+        keys = next
+        options.onChange()
+      }
+      readAt = clock.now()
+      failure = null
+    } catch (thrown) {
+      if (failure === null) options.onFailure(thrown)
+      failure = { thrown }
+    } finally {
+      triedAt = clock.now()
+      running = null
+    }
+  }
+
+  function refresh(): Promise<void> {
+    if (running === null && mayTry()) running = read()
+    return running ?? Promise.resolve()
+  }
+
+  return {
+    async find(kid) {
+      if (age() > FRESH_MS) void refresh()
+      if (!usable() || !has(kid)) await refresh()
+      const knows = keys !== null && usable() && (has(kid) || failure === null)
+      if (keys === null || !knows) throw unavailable(failure?.thrown)
+      return keys
+    },
+    holds() {
+      if (age() > FRESH_MS) void refresh()
+      return usable()
+    },
+  }
+}
+
+function unavailable(cause: unknown): GatewayError {
+  return new GatewayError('dependency_unavailable', 'Tokens cannot be checked at the moment. Please try again.', {
+    retryAfterMs: RETRY_MS,
+    cause,
+  })
+}

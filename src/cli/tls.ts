@@ -1,0 +1,57 @@
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
+import { isDeepStrictEqual } from 'node:util'
+import type { Config } from '#config/schema.ts'
+import type { Listener, Tls } from '#src/server.ts'
+
+/** Reads and checks what https is served with.
+ *
+ * @throws TlsUnusable when a file is not there, is none, or they do not fit together. */
+export function readTls(files: {
+  readonly cert_file: string
+  readonly key_file: string
+  readonly ca_file: string | null
+}): Tls {
+  try {
+    const tls = {
+      cert: readFileSync(files.cert_file, 'utf8'),
+      key: readFileSync(files.key_file, 'utf8'),
+      ca: files.ca_file === null ? null : readFileSync(files.ca_file, 'utf8'),
+    }
+    createSecureContext({ cert: tls.cert, key: tls.key })
+    if (tls.ca !== null) new X509Certificate(tls.ca)
+    return tls
+  } catch (thrown) {
+    throw new TlsUnusable(files, thrown)
+  }
+}
+
+/** The files of `service.tls` cannot be used. */
+export class TlsUnusable extends Error {
+  constructor(files: { readonly cert_file: string; readonly key_file: string }, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    super(`service.tls: ${files.cert_file} and ${files.key_file} cannot be used: ${why}`, { cause })
+    this.name = 'TlsUnusable'
+  }
+}
+
+/** Takes over certificates that have changed, once they are known to be good.
+ *
+ * @returns To be called with each new configuration; throws TlsUnusable when its files cannot be used. */
+export function tlsRenewal(first: Config, listener: Listener): (next: Config) => void {
+  let current = first.service.tls === null ? null : readTls(first.service.tls)
+  return ({ service: { tls } }) => {
+    // Between http and https only a restart changes.
+    if (current === null || tls === null) return
+    const next = readTls(tls)
+    if (isDeepStrictEqual(next, current)) return
+    current = next
+    listener.renew(next)
+  }
+}
+
+/** The files of a configuration whose change means other certificates. */
+export function tlsFiles({ service: { tls } }: Config): readonly string[] {
+  return tls === null ? [] : [tls.cert_file, tls.key_file, ...(tls.ca_file === null ? [] : [tls.ca_file])]
+}

@@ -1,0 +1,65 @@
+import { authorize } from '#access/authorize.ts'
+import { credentialsOf } from '#access/credential.ts'
+import { createFailures } from '#access/failures.ts'
+import { createIdentify } from '#access/identify.ts'
+import { fetchText } from '#access/issuer.ts'
+import { createKeyring } from '#access/keys.ts'
+import { checkSignature, createReplays } from '#access/signatures.ts'
+import type { StoredKeys } from '#access/stored-keys.ts'
+import { createTokens, type TokenSettings, type Tokens } from '#access/tokens.ts'
+import type { Config } from '#config/schema.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Edge } from '#http/edge.ts'
+
+/** What the edge asks about callers. */
+export type Identity = Pick<Edge, 'identify' | 'authMode' | 'authorize' | 'refused' | 'checkSignature'>
+
+/** Builds what knows callers. What it has counted and seen outlives a change of the configuration.
+ *
+ * @returns Makes the questions of the edge for a configuration. */
+export function composeIdentity(deps: {
+  readonly clock: Clock
+  /** The keys that are made at run time. */
+  readonly stored: StoredKeys
+  readonly warn: (message: string, fields: Readonly<Record<string, string>>) => void
+}): (config: Config) => Identity {
+  const { clock } = deps
+  let perMinute = 0
+  const failures = createFailures({ perMinute: () => perMinute, clock })
+  const replays = createReplays(clock)
+  const onFailure = (issuer: string, thrown: unknown) =>
+    deps.warn('the keys of an issuer cannot be read', { issuer, error: String(thrown) })
+  const tokensOf = keepWhileSame((settings: TokenSettings) =>
+    settings.issuer.length === 0 ? null : createTokens(settings, { clock, fetchText, onFailure }),
+  )
+
+  return config => {
+    const { auth } = config
+    perMinute = auth.failures_per_minute
+    const tokens: Tokens | null = tokensOf(auth.jwt)
+    const mode = auth.mode === 'auto' && tokens !== null ? 'required' : auth.mode
+    const keyring = createKeyring({ keys: auth.keys, adminKeys: auth.admin_keys, mode, stored: deps.stored, clock })
+    const identify = createIdentify({ keyring, tokens, failures })
+    const secrets = new Map(auth.keys.map(({ name, signing_secret: secret }) => [name, secret]))
+    return {
+      identify: (headers, address, access) => identify(credentialsOf(headers), address, access),
+      authMode: keyring.mode,
+      authorize: (caller, access) => authorize(caller, access, keyring.mode()),
+      refused: failures.note,
+      checkSignature(caller, request) {
+        const secret = secrets.get(caller.id) ?? ''
+        return checkSignature(request, { owner: caller.id, secret }, { replays, clock })
+      },
+    }
+  }
+}
+
+/** Makes a thing of its settings, and gives the same one as long as they stay the same. */
+function keepWhileSame<S, T>(make: (settings: S) => T): (settings: S) => T {
+  let last: { readonly text: string; readonly made: T } | null = null
+  return settings => {
+    const text = JSON.stringify(settings)
+    if (last?.text !== text) last = { text, made: make(settings) }
+    return last.made
+  }
+}

@@ -1,0 +1,27 @@
+import type { Clock } from '#core/clock.ts'
+import { readBody } from '../body.ts'
+import type { Exchange, Middleware } from '../exchange.ts'
+import { noted } from './authenticate.ts'
+
+/** Lets a caller whose requests must be signed in with a good signature only. For such a caller the body is read here,
+ * and kept for the handler. */
+export function signature(clock: Clock): Middleware {
+  return function signature(c, next) {
+    return c.env.caller?.signs === true ? check(c.env, clock).then(next) : next()
+  }
+}
+
+async function check(exchange: Exchange, clock: Clock): Promise<void> {
+  const { request, edge, caller } = exchange
+  if (caller === null) return
+  const { headers, method, url } = request
+  exchange.text = await readBody(exchange, clock)
+  const refusal = edge.checkSignature(caller, {
+    method,
+    path: url.slice(url.indexOf('/', url.indexOf('://') + 3)),
+    timestamp: headers.get('x-citadel-timestamp'),
+    signature: headers.get('x-citadel-signature'),
+    body: exchange.text,
+  })
+  if (refusal !== null) throw noted(exchange, refusal)
+}

@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'bun:test'
+import type { Need } from '#access/authorize.ts'
+import { createIdentify } from '#access/identify.ts'
+import { ANONYMOUS, type AuthMode, createKeyring, refused, UNRECOGNISED } from '#access/keys.ts'
+import type { Tokens } from '#access/tokens.ts'
+import type { Caller, Role } from '#core/caller.ts'
+import { GatewayError } from '#core/errors.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+
+const TOKEN = { authorization: 'Bearer aa.bb.cc', xApiKey: null, apiKey: null }
+const KEY = { authorization: 'Bearer sk-of-somebody', xApiKey: null, apiKey: null }
+
+function callerWith(role: Role): Caller {
+  return { ...ANONYMOUS, id: 'idp#somebody', role }
+}
+
+/** Asks who sends a token that comes to this, or that was known before. */
+async function ask(options: {
+  readonly mode: AuthMode
+  readonly need?: Need
+  readonly verdict?: Caller | GatewayError
+  readonly known?: Caller
+  readonly waitMs?: number
+  readonly credentials?: typeof TOKEN
+}): Promise<Caller | string> {
+  const keys = [
+    { name: 'a', key: 'sk-of-somebody', tenant: null, role: 'caller' as const, models: null, expires: null },
+  ]
+  const keyring = createKeyring({
+    keys: keys.map(key => ({ ...key, limits: { requests_per_minute: 0 } })),
+    adminKeys: [],
+    mode: options.mode,
+    clock: fakeClock(),
+  })
+  const tokens: Tokens = { known: () => options.known ?? null, resolve: async () => options.verdict ?? refused() }
+  const identify = createIdentify({ keyring, tokens, failures: { waitMs: () => options.waitMs ?? 0 } })
+  const result = await identify(options.credentials ?? TOKEN, '203.0.113.7', options.need ?? 'caller')
+  return result instanceof GatewayError ? result.code : result
+}
+
+describe('a token', () => {
+  const away = new GatewayError('dependency_unavailable', 'away')
+
+  test.each<[AuthMode, Need, GatewayError, Caller | string]>([
+    ['required', 'caller', refused(), 'invalid_api_key'],
+    ['optional', 'caller', refused(), 'invalid_api_key'],
+    ['none', 'caller', refused(), UNRECOGNISED],
+    ['none', 'observer', refused(), UNRECOGNISED],
+    ['none', 'operator', refused(), 'invalid_api_key'],
+    ['required', 'caller', away, 'dependency_unavailable'],
+    ['none', 'caller', away, UNRECOGNISED],
+    ['none', 'admin', away, 'dependency_unavailable'],
+  ])('that is refused, with mode %s at what needs a %s', async (mode, need, verdict, expected) => {
+    expect(await ask({ mode, need, verdict })).toBe(expected)
+  })
+
+  test('counts in mode none only for what it allows beyond calls', async () => {
+    const viewer = callerWith('viewer')
+
+    expect(await ask({ mode: 'none', verdict: callerWith('caller') })).toBe(ANONYMOUS)
+    expect(await ask({ mode: 'none', verdict: viewer })).toBe(viewer)
+    expect(await ask({ mode: 'none', known: callerWith('caller') })).toBe(ANONYMOUS)
+  })
+
+  test('that is known does not wait, one that is new does', async () => {
+    const known = callerWith('caller')
+
+    expect(await ask({ mode: 'required', known, waitMs: 1 })).toBe(known)
+    expect(await ask({ mode: 'required', verdict: known, waitMs: 1 })).toBe('rate_limit_exceeded')
+  })
+})
+
+test('whoever waits is not held up where no credential is needed', async () => {
+  expect(await ask({ mode: 'none', credentials: KEY, waitMs: 1 })).toBe(ANONYMOUS)
+  expect(await ask({ mode: 'none', need: 'operator', credentials: KEY, waitMs: 1 })).toBe('rate_limit_exceeded')
+  expect(await ask({ mode: 'required', credentials: KEY, waitMs: 1 })).toBe('rate_limit_exceeded')
+  expect(await ask({ mode: 'required', credentials: KEY })).toMatchObject({ id: 'a' })
+})

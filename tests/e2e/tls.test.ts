@@ -1,0 +1,121 @@
+import { expect, setDefaultTimeout, test } from 'bun:test'
+import { readFileSync } from 'node:fs'
+import { copyFile } from 'node:fs/promises'
+import { type ConnectionOptions, connect } from 'node:tls'
+import { listen } from '#src/server.ts'
+import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
+import { run, start } from './child.ts'
+
+setDefaultTimeout(20_000)
+
+/** What a client sees: who the server says it is, and the status of its answer, or how the handshake failed. */
+async function visit(port: number, certificates: Certificates, more: ConnectionOptions = {}): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const socket = connect({
+    host: '127.0.0.1',
+    port,
+    servername: 'localhost',
+    ca: readFileSync(certificates.ca),
+    ...more,
+  })
+  socket.on('secureConnect', () => socket.write('GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n'))
+  socket.on('data', data => {
+    const { subject } = socket.getPeerCertificate()
+    resolve(`${subject.CN} ${/^HTTP\/1.1 (\d+)/.exec(String(data))?.[1]}`)
+    socket.destroy()
+  })
+  socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
+  socket.on('close', () => resolve('closed'))
+  return promise
+}
+
+/** A gateway whose certificate stands in files that a test may change; `tls` adds to their configuration. */
+async function startWith(certificates: Certificates, tls = '') {
+  const first = await certificates.issue('first')
+  const files = { cert: `${certificates.ca}.server`, key: `${certificates.ca}.server-key` }
+  await Promise.all([copyFile(first.cert, files.cert), copyFile(first.key, files.key)])
+  const child = await start(
+    `gateway: { discover: false, demo: true }\nservice: { tls: { cert_file: ${files.cert}, key_file: ${files.key}${tls} } }\n`,
+  )
+  return { child, files, port: Number(new URL(child.url).port) }
+}
+
+test('https is served from the files of the configuration, and nothing older than TLS 1.2', async () => {
+  await using certificates = await makeCertificates()
+  const { child, port } = await startWith(certificates)
+  await using _ = child
+
+  expect(child.url).toStartWith('https://')
+  expect(await visit(port, certificates)).toBe('first 200')
+  expect(await visit(port, certificates, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1' })).toMatch(/PROTOCOL/)
+})
+
+test('only clients with a certificate of the authority get in', async () => {
+  await using certificates = await makeCertificates()
+  await using others = await makeCertificates()
+  const [mine, foreign] = await Promise.all([certificates.issue('client'), others.issue('client')])
+  const pair = (files: typeof mine) => ({ cert: readFileSync(files.cert), key: readFileSync(files.key) })
+  const { child, port } = await startWith(certificates, `, ca_file: ${certificates.ca}`)
+  await using _ = child
+
+  expect(await visit(port, certificates, pair(mine))).toBe('first 200')
+  expect(await visit(port, certificates)).not.toMatch(/200$/)
+  expect(await visit(port, certificates, pair(foreign))).not.toMatch(/200$/)
+})
+
+test('a certificate that has changed is taken over, and one that does not fit changes nothing', async () => {
+  await using certificates = await makeCertificates()
+  const { child, files, port } = await startWith(certificates)
+  await using _ = child
+  const second = await certificates.issue('second')
+
+  await copyFile(second.cert, files.cert)
+  await child.said(/configuration not reloaded/, 'out')
+  expect(await visit(port, certificates)).toBe('first 200')
+
+  await copyFile(second.key, files.key)
+  await child.said(/configuration reloaded/, 'out')
+  expect(await visit(port, certificates)).toBe('second 200')
+})
+
+test.each(['start', 'check'])('files that cannot be used are told by %s, with the reason', async command => {
+  const config = `service: { port: 0, tls: { cert_file: server.pem, key_file: server.key } }\n`
+
+  await using missing = await run([command, '--config', 'gateway.yaml'], { files: { 'gateway.yaml': config } })
+
+  expect(await missing.exited).toBe(78)
+  expect(missing.err()).toMatch(/service\.tls: server\.pem and server\.key cannot be used: .*no such file/i)
+})
+
+test('an answer that is under way when the certificate changes goes on to its end', async () => {
+  await using certificates = await makeCertificates()
+  const tlsOf = ({ cert, key }: { readonly cert: string; readonly key: string }) => ({
+    cert: readFileSync(cert, 'utf8'),
+    key: readFileSync(key, 'utf8'),
+    ca: null,
+  })
+  const [first, second] = await Promise.all([certificates.issue('first'), certificates.issue('second')])
+  const body = new TransformStream<string, string>()
+  const writer = body.writable.getWriter()
+  const listener = listen({
+    host: '127.0.0.1',
+    port: 0,
+    keepAliveSeconds: 10,
+    tls: tlsOf(first),
+    handle: async request =>
+      new Response(request.url.endsWith('/stream') ? body.readable.pipeThrough(new TextEncoderStream()) : 'ok'),
+  })
+  const tls = { ca: readFileSync(certificates.ca, 'utf8') }
+  void writer.write('before ')
+  const stream = await fetch(`${listener.url}/stream`, { tls })
+
+  listener.renew(tlsOf(second))
+  const visited = await visit(listener.port, certificates)
+  const stopped = listener.stop()
+  await writer.write('after')
+  await writer.close()
+
+  expect(visited).toBe('second 200')
+  expect(await stream.text()).toBe('before after')
+  await stopped
+})
