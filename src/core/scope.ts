@@ -55,7 +55,7 @@ class TreeScope implements Scope {
     const inherited = parent === null ? Infinity : parent.endsAt
     this.endsAt = Math.min(own, inherited)
     // A deadline that the parent has already is the parent's to enforce.
-    this.disarm = own < inherited ? clock.after(within, () => this.cancel(deadline(code))) : null
+    this.disarm = own < inherited ? this.endAfter(within, code) : null
     if (parent === null) return
     if (parent.ended !== null) this.cancel(parent.ended)
     else parent.children.add(this)
@@ -89,6 +89,10 @@ class TreeScope implements Scope {
     }
     this.listeners.add(run)
     return () => this.listeners.delete(run)
+  }
+
+  private endAfter(ms: number, code: Code): () => void {
+    return this.clock.after(ms, () => this.cancel(deadline(code)))
   }
 
   close(): void {

@@ -1,11 +1,13 @@
 import type { Attempt, Live, Outcomes, Slot } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
+import type { Scope } from '#core/scope.ts'
 import type { Server, Target } from '#core/servers.ts'
 import type { Provider } from '#providers/provider.ts'
-import type { Transport } from '#providers/transport.ts'
+import type { Incoming, Transport } from '#providers/transport.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
 import { hideSecrets } from './hide.ts'
 import { readUpstream } from './upstream.ts'
@@ -26,7 +28,7 @@ export interface DialDeps {
 /** Creates the innermost attempt: translate, send, read, translate back. Chooses nothing and repeats nothing. */
 export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
   return async ({ call, slot, scope, secret, delivered }) => {
-    const { target, model } = slot.candidate
+    const { target } = slot.candidate
     const provider = deps.providers.get(target.server.kind)
     if (provider === undefined) throw new GatewayError('internal_error', 'This server has a kind that is not built.')
     if (!provider.endpoints.has(call.endpoint)) {
@@ -63,28 +65,45 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       incoming.close()
       throw invalidAnswer(`content-type ${type}`)
     }
-    const stream = readUpstream({
-      incoming,
-      provider,
-      call,
-      scope,
-      clock: deps.clock,
-      idleMs: target.timeouts.idle,
-      server: target.server,
-      onSkipped: () => {
-        record.eventsSkipped++
-      },
-      onEnd: error => (error === null ? deps.outcomes?.succeeded(target) : deps.outcomes?.failed(target, error.code)),
-    })
-    return {
-      target,
-      model,
-      next: stream.next,
-      close() {
-        stream.close()
-        slot.release()
-      },
-    }
+    return openStream({ deps, record, provider, incoming }, call, slot, scope)
+  }
+}
+
+/** Apart from the rest, so that a plain answer pays for none of its functions. */
+function openStream(
+  from: {
+    readonly deps: DialDeps
+    readonly record: RequestRecord
+    readonly provider: Provider
+    readonly incoming: Incoming
+  },
+  call: Call,
+  slot: Slot,
+  scope: Scope,
+): Live {
+  const { deps, record, provider, incoming } = from
+  const { target, model } = slot.candidate
+  const stream = readUpstream({
+    incoming,
+    provider,
+    call,
+    scope,
+    clock: deps.clock,
+    idleMs: target.timeouts.idle,
+    server: target.server,
+    onSkipped: () => {
+      record.eventsSkipped++
+    },
+    onEnd: error => (error === null ? deps.outcomes?.succeeded(target) : deps.outcomes?.failed(target, error.code)),
+  })
+  return {
+    target,
+    model,
+    next: stream.next,
+    close() {
+      stream.close()
+      slot.release()
+    },
   }
 }
 

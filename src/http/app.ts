@@ -47,37 +47,45 @@ export function createApp(services: Services): GatewayFetch {
   app.notFound(chain(everyRequest, c => otherMethod(c, methodsOf(c.req.path))) as NotFoundHandler<Env>)
   app.onError((thrown, c) => errorResponse(c.env, toGatewayError(thrown)))
 
+  const answerAtTurnEnd = createTurnEnd<Answered>(answers => {
+    for (const { exchange } of answers) settled(exchange, services)
+    for (const { response, give } of answers) give(response)
+  })
+
   return async (request, connection = UNKNOWN_CONNECTION) => {
     const exchange = open(services, request, connection)
     opened(exchange, services)
-    const { method, path } = exchange.record
-    const handler = direct.get(`${method} ${path}`)
-    // Hono takes what has parameters or no route; for the others a look-up is all that it would add.
-    const response = await (handler === undefined ? app.fetch(request, exchange) : answer(handler, exchange))
-    exchange.record.status = response.status
+    const { record } = exchange
+    const handler = direct.get(`${record.method} ${record.path}`)
+    let response: Response
+    try {
+      // Hono takes what has parameters or no route; for the others a look-up is all that it would add.
+      if (handler === undefined) response = await app.fetch(request, exchange)
+      else response = await handler({ env: exchange, req: { path: record.path, param: noParameter } })
+    } catch (thrown) {
+      response = await errorResponse(exchange, toGatewayError(thrown))
+    }
+    record.status = response.status
     if (!services.serving()) response.headers.set('connection', 'close')
-    if (!exchange.streaming) settled(exchange, services)
-    // Nothing else waits: the runtime forgets requests that came behind one that is not answered at once.
-    return exchange.record.dialledAt > 0 ? withOthers(response) : response
+    if (exchange.streaming) return response
+    if (record.dialledAt > 0) {
+      const { promise, resolve: give } = Promise.withResolvers<Response>()
+      answerAtTurnEnd({ exchange, response, give })
+      return promise
+    }
+    // Who has waited for no server is answered at once: the runtime forgets requests that came behind one that is not.
+    settled(exchange, services)
+    return response
   }
 }
 
-async function answer(handler: Handler, exchange: Exchange): Promise<Response> {
-  try {
-    return await handler({ env: exchange, req: { path: exchange.record.path, param: noParameter } })
-  } catch (thrown) {
-    return errorResponse(exchange, toGatewayError(thrown))
-  }
+interface Answered {
+  readonly exchange: Exchange
+  readonly response: Response
+  readonly give: (response: Response) => void
 }
 
 function noParameter(): undefined {}
-
-const giveAtTurnEnd = createTurnEnd<() => void>(give => give())
-
-/** Gives an answer to the socket together with the others of its turn. */
-function withOthers(response: Response): Promise<Response> {
-  return new Promise(resolve => giveAtTurnEnd(() => resolve(response)))
-}
 
 function open({ clock, edge, newId }: Services, request: Request, connection: Connection): Exchange {
   const startedAt = clock.time()

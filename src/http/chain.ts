@@ -12,10 +12,14 @@ export function chain(steps: readonly Middleware[], handler: Handler): Handler {
   function from(c: GatewayContext, first: number): Response | Promise<Response> {
     for (let at = first; at < steps.length; at++) {
       const result = steps[at]?.(c, next)
-      if (result === undefined || result === GO_ON) continue
-      return result.then(answer => answer ?? from(c, at + 1))
+      if (result !== undefined && result !== GO_ON) return whenDone(result, c, at + 1)
     }
     return handler(c)
   }
+
+  async function whenDone(result: ReturnType<Middleware>, c: GatewayContext, at: number): Promise<Response> {
+    return (await result) ?? from(c, at)
+  }
+
   return c => from(c, 0)
 }

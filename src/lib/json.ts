@@ -109,8 +109,10 @@ export function patchMembers(
   // What is kept goes over in as few slices as there are changes; -1 = nothing is waiting.
   let from = -1
   let end = -1
+  let met = 0
   for (const member of members) {
     const change = changes.get(member.key)
+    if (change !== undefined) met++
     if (change === null) {
       if (from >= 0) pieces.push(piece + text.slice(from, end))
       piece = ''
@@ -124,8 +126,10 @@ export function patchMembers(
     from = end
   }
   if (from >= 0) pieces.push(piece + text.slice(from, end))
-  for (const [key, change] of changes) {
-    if (change !== null && !hasMember(members, key)) pieces.push(`${JSON.stringify(key)}:${change}`)
+  if (met < changes.size) {
+    for (const [key, change] of changes) {
+      if (change !== null && !hasMember(members, key)) pieces.push(`${JSON.stringify(key)}:${change}`)
+    }
   }
   return `${text.slice(0, text.indexOf('{') + 1)}${pieces.join(',')}}`
 }

@@ -5,13 +5,13 @@
  * under load, and no time at all for a request that is alone.
  *
  * @param run Never throws. */
-export function createTurnEnd<T>(run: (item: T) => void): (item: T) => void {
+export function createTurnEnd<T>(run: (items: readonly T[]) => void): (item: T) => void {
   let waiting: T[] = []
 
   function empty(): void {
     const items = waiting
     waiting = []
-    for (const item of items) run(item)
+    run(items)
   }
 
   return item => {

@@ -62,14 +62,25 @@ export class FailoverRun implements Run, Course<Trial> {
 
   /** A place at the first candidate that has one; without a promise where none is needed. */
   private take(step: Step): Slot | Promise<Slot> {
-    // A full house behind a failure is not the story: the failure is.
-    const refused = (thrown: unknown) => (this.failures.length > 0 ? this.over() : thrown)
     try {
       const place = this.deps.slots.take(step.candidates, this.job.scope)
-      return place instanceof Promise ? place.catch(thrown => Promise.reject(refused(thrown))) : place
+      return place instanceof Promise ? this.wait(place) : place
     } catch (thrown) {
-      throw refused(thrown)
+      throw this.refused(thrown)
     }
+  }
+
+  private async wait(place: Promise<Slot>): Promise<Slot> {
+    try {
+      return await place
+    } catch (thrown) {
+      throw this.refused(thrown)
+    }
+  }
+
+  /** A full house behind a failure is not the story: the failure is. */
+  private refused(thrown: unknown): unknown {
+    return this.failures.length > 0 ? this.over() : thrown
   }
 
   /** One attempt; `null` when it failed and another may follow. */

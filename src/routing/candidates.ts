@@ -34,10 +34,14 @@ export function resolveModels(wanted: Wanted, snapshot: Snapshot): Resolution {
   }
   if (named) return byName(model, caller, snapshot)
   if (snapshot.settings.intelligentRouting) {
-    const models = eligibleModels(snapshot, endpoint).filter(each => mayCall(caller, each))
+    const models = allowed(eligibleModels(snapshot, endpoint), caller)
     if (models.length > 0) return { models, target: null }
   }
   return byDefault(wanted, snapshot)
+}
+
+function allowed(models: readonly Model[], caller: Caller): readonly Model[] {
+  return models.filter(model => mayCall(caller, model))
 }
 
 /** The model behind a public name, an alias or `server/model`; `null` when there is none. */
@@ -46,12 +50,19 @@ export function findModel(name: string, snapshot: Snapshot): Resolution | null {
   if (direct !== undefined) return { models: [direct], target: null }
   const model = snapshot.models.get(snapshot.names.get(name) ?? '')
   if (model === undefined) return null
-  return { models: [model], target: model.targets.find(target => target.id === name) ?? null }
+  return { models: [model], target: targetOf(model, name) }
+}
+
+function targetOf({ targets }: Model, id: string): Target | null {
+  for (const target of targets) if (target.id === id) return target
+  return null
 }
 
 /** Whether a caller may use a model: its list may hold the public name or any alias. */
 export function mayCall(caller: Caller, model: Model): boolean {
-  return mayUse(caller, model.name) || model.aliases.some(alias => mayUse(caller, alias))
+  if (mayUse(caller, model.name)) return true
+  for (const alias of model.aliases) if (mayUse(caller, alias)) return true
+  return false
 }
 
 /** Whether a model is of the kind that an endpoint needs, as far as is known.

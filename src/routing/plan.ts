@@ -125,10 +125,13 @@ function append(before: Candidates, tier: Candidates, moment: Moment): Candidate
 /** The available ones of a tier; the tier itself when all are, which is the usual case. */
 function available(tier: Candidates, states: States, now: number): Candidates {
   for (const candidate of tier) {
-    if (isAvailable(states.target(candidate.target), now)) continue
-    return tier.filter(each => isAvailable(states.target(each.target), now))
+    if (!isAvailable(states.target(candidate.target), now)) return onlyAvailable(tier, states, now)
   }
   return tier
+}
+
+function onlyAvailable(tier: Candidates, states: States, now: number): Candidates {
+  return tier.filter(each => isAvailable(states.target(each.target), now))
 }
 
 /** The tiers of a lineup without what the caller may not use or did not ask for. */

@@ -15,16 +15,15 @@ export type Redact = (text: string) => string
  * A template, because building an object and serialising it costs several times as much for the one line that every
  * request has. Only texts that come from outside are quoted with care; the others are the gateway's own words. */
 export function requestLine(head: string, record: RequestRecord, redact: Redact): string {
-  const field = (text: string) => quote(redact(text))
   const { usage, attempts } = record
   // What equals its route is the gateway's own word.
-  const path = record.path === record.route ? `"${record.path}"` : field(pathOf(record.path))
+  const path = record.path === record.route ? `"${record.path}"` : quote(redact(pathOf(record.path)))
   let line = `${head},"message":"request","request_id":"${record.id}","method":${quote(record.method)},"path":${path}`
   line += `,"route":"${record.route}","status":${record.status},"code":${text(record.code)}`
   line += `,"duration_ms":${ms(record.endedAt - record.startedNow)},"outcome":"${record.outcome}"`
   if (record.model !== null) {
-    line += `,"model":${field(record.model)},"server":${text(record.server)}`
-    line += `,"upstream_model":${optional(record.upstreamModel, field)},"stream":${record.stream}`
+    line += `,"model":${quote(redact(record.model))},"server":${text(record.server)}`
+    line += `,"upstream_model":${optional(record.upstreamModel, redact)},"stream":${record.stream}`
     line += `,"attempts":${attempts.length}`
     if (attempts.length > 1 || attempts.some(attempt => attempt.result !== 'ok')) {
       line += `,"attempt_list":[${attempts.map(attemptText).join(',')}]`
@@ -41,7 +40,7 @@ export function requestLine(head: string, record: RequestRecord, redact: Redact)
   if (overhead !== null) line += `,"overhead_ms":${ms(overhead)}`
   if (record.eventsSkipped > 0) line += `,"events_skipped":${record.eventsSkipped}`
   line += `,"caller":${text(record.caller)},"tenant":${text(record.tenant)},"client":${quote(record.address)}`
-  if (record.callerRequestId !== null) line += `,"caller_request_id":${field(record.callerRequestId)}`
+  if (record.callerRequestId !== null) line += `,"caller_request_id":${quote(redact(record.callerRequestId))}`
   if (record.traceparent !== null) line += `,"trace_id":${quote(record.traceparent.slice(3, 35))}`
   const told = story(record, redact)
   return told === null ? `${line}}` : `${line},"error":${quote(told)}}`
@@ -90,8 +89,8 @@ function text(value: string | null): string {
   return value === null ? 'null' : quote(value)
 }
 
-function optional(value: string | null, field: (text: string) => string): string {
-  return value === null ? 'null' : field(value)
+function optional(value: string | null, redact: Redact): string {
+  return value === null ? 'null' : quote(redact(value))
 }
 
 function ms(value: number): number {

@@ -4,9 +4,9 @@ import { createTurnEnd } from '#lib/turn.ts'
 test('runs what one turn has collected together, in order, after everything else of the turn', async () => {
   const order: string[] = []
   const done = Promise.withResolvers<void>()
-  const atTurnEnd = createTurnEnd<string>(item => {
-    order.push(item)
-    if (item === 'last') done.resolve()
+  const atTurnEnd = createTurnEnd<string>(items => {
+    order.push(...items)
+    if (items.includes('last')) done.resolve()
   })
 
   atTurnEnd('first')
@@ -21,9 +21,9 @@ test('runs what one turn has collected together, in order, after everything else
 test('what is added meanwhile waits for the next turn', async () => {
   const turns: string[][] = [[]]
   const done = Promise.withResolvers<void>()
-  const atTurnEnd = createTurnEnd<string>(item => {
-    turns.at(-1)?.push(item)
-    if (item === 'outer') atTurnEnd('inner')
+  const atTurnEnd = createTurnEnd<string>(items => {
+    turns.at(-1)?.push(...items)
+    if (items.includes('outer')) atTurnEnd('inner')
     else done.resolve()
   })
 

@@ -36,7 +36,11 @@ export function toRequest(
     body: toBody(asked, target.upstreamModel, service),
   } as const
   if (service.dropped.length === 0 || call.endpoint !== 'chat') return outgoing
-  return { ...outgoing, dropped: service.dropped.filter(name => (call.body[name] ?? null) !== null) }
+  return { ...outgoing, dropped: droppedOf(call, service) }
+}
+
+function droppedOf({ body }: Call, { dropped }: Service): readonly string[] {
+  return dropped.filter(name => (body[name] ?? null) !== null)
 }
 
 /** The headers of a model call; nothing that the caller's client sent is among them.

@@ -200,4 +200,6 @@ export class Exchange implements User, Incoming {
   }
 }
 
-const sendAtTurnEnd = createTurnEnd<Exchange>(exchange => exchange.send())
+const sendAtTurnEnd = createTurnEnd<Exchange>(exchanges => {
+  for (const exchange of exchanges) exchange.send()
+})

@@ -51,13 +51,18 @@ export function createSocketTransport(options: {
     return route
   }
 
-  const transport: Transport = (outgoing, scope, clocks) =>
-    new Promise<Incoming>((resolve, reject) => {
+  const transport: Transport = (outgoing, scope, clocks) => {
+    const { promise, resolve, reject } = Promise.withResolvers<Incoming>()
+    try {
       if (scope.ended !== null) throw scope.ended
       if (closed) throw connectionFailed('closed')
       const { place, pool } = routeOf(outgoing.url)
       new Exchange({ outgoing, place, pool, scope, clock, clocks }, resolve, reject).begin()
-    })
+    } catch (thrown) {
+      reject(thrown)
+    }
+    return promise
+  }
 
   return Object.assign(transport, {
     counts() {
