@@ -52,7 +52,13 @@ export function createApp(services: Services): GatewayFetch {
     for (const { response, give } of answers) give(response)
   })
 
+  const startAtTurnEnd = createTurnEnd<() => void>(starts => {
+    for (const start of starts) start()
+  })
+
   return async (request, connection = UNKNOWN_CONNECTION) => {
+    // Model calls begin together, once all that has come in this turn is read.
+    if (request.method === 'POST') await new Promise<void>(startAtTurnEnd)
     const exchange = open(services, request, connection)
     opened(exchange, services)
     const { record } = exchange

@@ -1,6 +1,7 @@
 import type { Socket, SocketHandler } from 'bun'
 import type { GatewayError } from '#core/errors.ts'
 import { toGatewayError } from '#core/errors.ts'
+import { createTurnEnd } from '#lib/turn.ts'
 import { connectionFailed, handshakeFailed } from './errors.ts'
 import { ResponseParser, type Sink } from './parser.ts'
 import type { Pool } from './pool.ts'
@@ -33,6 +34,8 @@ export class Connection {
   private user: User | null
   private closed = false
   private paused = false
+  /** What has come in this turn and is not read yet. */
+  private inbox: Buffer[] = []
   /** What the socket has not taken yet. */
   private pending: Buffer | null = null
 
@@ -41,8 +44,9 @@ export class Connection {
     this.user = user
   }
 
+  /** Whether it can serve: bytes that came while nobody had asked are no answer to what is asked now. */
   get alive(): boolean {
-    return !this.closed && this.socket?.readyState === 1
+    return !this.closed && this.inbox.length === 0 && this.socket?.readyState === 1
   }
 
   open(): void {
@@ -129,10 +133,20 @@ export class Connection {
 
   received(bytes: Buffer): void {
     this.heard = true
+    if (this.inbox.push(bytes) === 1) readAtTurnEnd(this)
+  }
+
+  /** Reads what has come. */
+  read(): void {
+    const { inbox } = this
+    if (inbox.length === 0) return
+    this.inbox = []
     try {
-      // What nobody has asked for is no answer.
-      if (this.user === null) this.close()
-      else this.parser.push(bytes, this.user)
+      for (const bytes of inbox) {
+        // What nobody has asked for is no answer.
+        if (this.user === null) this.close()
+        else this.parser.push(bytes, this.user)
+      }
     } catch (thrown) {
       this.lose(toGatewayError(thrown))
     }
@@ -152,6 +166,7 @@ export class Connection {
 
   /** The other side has closed, or the socket has failed. */
   ended(error: Error | null): void {
+    this.read()
     if (this.closed) return
     const whole = error === null && this.user !== null && this.parser.finish(this.user)
     if (!whole) this.lose(connectionFailed(this.parser.answering ? 'truncated' : 'closed', error))
@@ -164,6 +179,10 @@ function sessionOf(socket: Socket<Connection> | null): Buffer | null {
   const session: unknown = socket?.getSession()
   return Buffer.isBuffer(session) ? session : null
 }
+
+const readAtTurnEnd = createTurnEnd<Connection>(connections => {
+  for (const connection of connections) connection.read()
+})
 
 /** One table for all sockets: what they do differs by their connection only. */
 const HANDLERS: SocketHandler<Connection> = {
