@@ -12,6 +12,7 @@ import { createAnswers } from '#gateway/answers.ts'
 import { createDial } from '#gateway/dial.ts'
 import { createLengths } from '#gateway/estimate.ts'
 import { rememberRequests } from '#gateway/explain.ts'
+import { createReportManagement } from '#gateway/manage-reports.ts'
 import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
 import { createQueue } from '#gateway/queue.ts'
@@ -37,13 +38,16 @@ import { createMemoryCache } from '#stores/memory-cache.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { createRedisCache } from '#stores/redis-cache.ts'
+import { createSqlReports } from '#stores/sql-reports.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
+import { createRedactor } from '#telemetry/quote.ts'
 import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { composeIdentity } from './compose-identity.ts'
+import { composeLedger } from './compose-ledger.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
 import { createLimiter, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
@@ -131,6 +135,9 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const memoryCache = createMemoryCache({ clock, bytesMax: config.cache.max_memory })
   const redisCache = redis === null ? null : createRedisCache({ redis, clock, onClear: memoryCache.clear })
   const cache = redisCache === null ? memoryCache : createTiers(memoryCache, redisCache)
+  const lengths = createLengths()
+  let redact = createRedactor(secretsOf(config))
+  const ledger = composeLedger(database, { ...stateDeps, subscribers, lengths, redact: text => redact(text) })
   const log = createLog({
     write: overrides.write ?? (() => {}),
     clock,
@@ -174,6 +181,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     queueDepth: queue.depth,
     redisConnections: () => redis?.connections() ?? 0,
     retriesLeft: budget.remaining,
+    ledger: ledger.numbers,
     overload: () => overloadOf(pressure()),
     cacheSize: cache.size,
   })
@@ -193,11 +201,14 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     answers: createAnswers({ store: cache, clock }),
     attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
     limiter,
-    lengths: createLengths(),
+    lengths,
     limitsOf: asking => buckets.ofCall(asking),
-    router: (maxAttempts, wait, permit) => {
+    purse: ledger.purse,
+    payloads: ledger.payloads,
+    router: (maxAttempts, wait, { permit, purse }) => {
       const places = queue.slotsFor(wait)
-      const slots = permit === null ? places : permit.slots(places)
+      const limited = permit === null ? places : permit.slots(places)
+      const slots = purse === null ? limited : purse.slots(limited)
       return failover({ ...policies, slots, retry: settings().retry, maxAttempts })
     },
   })
@@ -230,6 +241,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     keys: keys.management,
     stats: stats.of,
     support: composeSupport,
+    reports: createReportManagement(database === null ? null : createSqlReports(database)),
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
     serving: () => phase === 'serving',
     active,
@@ -255,6 +267,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
       credentials.forget()
+      redact = createRedactor(secretsOf(next))
       log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
       journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
     },
@@ -277,6 +290,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       fleet.stop()
       sockets.close()
       await limiter.close()
+      await ledger.close()
       await database?.close()
       redisCache?.close()
       redis?.close()

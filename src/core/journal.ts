@@ -38,6 +38,8 @@ export type Fact =
       readonly ok: boolean
       readonly ms: number
     }
+  /** Rows could not be written to the database and wait. */
+  | { readonly type: 'rows-delayed'; readonly reason: string; readonly waiting: number }
   | {
       readonly type: 'dependency-changed'
       readonly dependency: 'database' | 'redis'

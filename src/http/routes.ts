@@ -7,6 +7,7 @@ import { createKey, listKeys, revokeKey, rotateKey, showKey, updateKey } from '.
 import { metricsText } from './routes/metrics.ts'
 import { modelCall } from './routes/model-call.ts'
 import { model, models } from './routes/models.ts'
+import { managementAudit, managementUsage } from './routes/reports.ts'
 import { requestReport } from './routes/requests.ts'
 import { managementStats } from './routes/stats.ts'
 import type { Services } from './services.ts'
@@ -108,6 +109,20 @@ export function createRoutes(services: Services): readonly Route[] {
       access: 'viewer',
       operation: 'getStats',
       handler: managementStats(services),
+    },
+    {
+      method: 'GET',
+      path: '/management/usage',
+      access: 'viewer',
+      operation: 'getUsage',
+      handler: managementUsage(services),
+    },
+    {
+      method: 'GET',
+      path: '/management/audit',
+      access: 'viewer',
+      operation: 'getAudit',
+      handler: managementAudit(services),
     },
     ...keyRoutes(services),
     {

@@ -8,6 +8,7 @@ import type { Limiter } from '#core/limiter.ts'
 import type { Priority } from '#core/priority.ts'
 import type { FleetView } from '#gateway/manage.ts'
 import type { KeyManagement } from '#gateway/manage-keys.ts'
+import type { ReportManagement } from '#gateway/manage-reports.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
 import type { Active } from './active.ts'
 import type { SupportMatrix } from './docs/support.ts'
@@ -48,6 +49,8 @@ export interface Services {
   readonly keys: KeyManagement
   /** What a tenant's requests came to. */
   readonly stats: (tenant: string) => object
+  /** What was written down: usage and audit. */
+  readonly reports: ReportManagement
   readonly configSchema: () => Promise<unknown>
   /** What the dialects declare of themselves. */
   readonly support: () => SupportMatrix

@@ -47,8 +47,8 @@ describe('a key that does nothing yet says what it waits for', () => {
   test.each([
     ['service: { max_connections: 5 }', 'service.max_connections: no effect yet, waits for the count of connections'],
     [
-      'models: { a: { endpoint: "http://a", cost_per_request: 0.1 } }',
-      'models.a.cost_per_request: no effect yet, waits for prices',
+      'gateway: { cost_optimization_enabled: true }',
+      'gateway.cost_optimization_enabled: no effect yet, waits for routing by cost',
     ],
   ])('%s', async (text, warning) => {
     expect(await warningOf(text)).toBe(warning)
