@@ -14,7 +14,7 @@ import { type Chain, createChain } from '#events/chain.ts'
 import { createDesk } from '#gateway/desk.ts'
 import type { Lengths } from '#gateway/estimate.ts'
 import { openPurse, type Purse } from '#gateway/purse.ts'
-import { createRecorder, type Recorder } from '#gateway/recorder.ts'
+import { createRecorder, type Recorder, type SpoolNeeds } from '#gateway/recorder.ts'
 import { startUpkeep } from '#gateway/upkeep.ts'
 import { createFileSpool } from '#stores/file-spool.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
@@ -140,7 +140,7 @@ function runWith(database: Database, deps: LedgerDeps): Running {
     ...deps,
     store,
     sealing: audit.sealing,
-    spool: carry => openSpool(folder, name, carry),
+    spool: needs => openSpool(folder, name, needs, deps.journal),
     settled: row => {
       if (local.holds() !== 0) void local.write({ requests: [row], audit: [] })
     },
@@ -173,8 +173,15 @@ function spoolFolder({ config, env }: LedgerDeps): string | null {
   return folder === null ? null : join(folder, 'spool')
 }
 
-function openSpool(folder: string | null, name: string, carry: () => readonly string[]): Spool {
-  return folder === null ? createMemorySpool(SPOOL_LINES_MAX) : createFileSpool({ folder, name, carry, ...SPOOL })
+/** Where the folder cannot be written, rows wait in memory. */
+function openSpool(folder: string | null, name: string, needs: SpoolNeeds, journal: Journal): Spool {
+  if (folder === null) return createMemorySpool(SPOOL_LINES_MAX)
+  try {
+    return createFileSpool({ folder, name, ...needs, ...SPOOL })
+  } catch (thrown) {
+    journal.note({ type: 'rows-delayed', reason: String(thrown), waiting: 0 })
+    return createMemorySpool(SPOOL_LINES_MAX)
+  }
 }
 
 /** Takes over what dead processes have left, and says that this one lives. */

@@ -15,12 +15,20 @@ const RETRY_MAX_MS = 5000
 /** How long the end of the process waits for the store, in milliseconds. */
 const CLOSE_MS = 2000
 
+/** What a spool asks of the recorder. */
+export interface SpoolNeeds {
+  /** The opening lines of the requests that are under way. */
+  readonly carry: () => readonly string[]
+  /** Told of lines that were taken and could not be kept. */
+  readonly onLost: (lines: readonly string[]) => void
+}
+
 export interface RecorderDeps {
   readonly clock: Clock
   readonly journal: Journal
   readonly store: LedgerStore
   /** Where rows wait; `null` where they are not kept, and only money is counted. */
-  readonly spool: ((carry: () => readonly string[]) => Spool) | null
+  readonly spool: ((needs: SpoolNeeds) => Spool) | null
   /** Told of each row of a request that is over. */
   readonly settled?: (row: LedgerRow) => void
   /** Told of each row that is kept; the batch that it belongs to. */
@@ -51,7 +59,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   /** The opening lines of requests that are under way. */
   const open = new Map<string, string>()
   const left = new Map<string, string>()
-  const spool = deps.spool?.(() => [...open.values()]) ?? null
+  const spool = deps.spool?.({ carry: () => [...open.values()], onLost: lost }) ?? null
   let depth = 0
   let dropped = 0
   let retryMs = RETRY_MIN_MS
@@ -68,6 +76,11 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     depth++
     later(GATHER_MS)
     return true
+  }
+
+  function lost(lines: readonly string[]): void {
+    dropped += lines.length
+    depth -= lines.filter(line => !line.startsWith('o')).length
   }
 
   function later(ms: number): void {

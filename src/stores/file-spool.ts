@@ -22,6 +22,8 @@ export interface FileSpoolOptions {
   readonly fileBytesMax: number
   /** Lines that every file has to have at its beginning. */
   readonly carry: () => readonly string[]
+  /** Told of lines that the disk did not take. */
+  readonly onLost: (lines: readonly string[]) => void
 }
 
 interface Segment {
@@ -70,10 +72,15 @@ export function createFileSpool(options: FileSpoolOptions): Spool {
 
   function flush(): void {
     if (waiting.length === 0) return
-    const text = `${waiting.join('\n')}\n`
+    const lines = waiting
     waiting = []
-    const last = segments.at(-1)
-    write(last === undefined || last.written >= options.fileBytesMax ? begin() : last, text)
+    try {
+      const last = segments.at(-1)
+      write(last === undefined || last.written >= options.fileBytesMax ? begin() : last, `${lines.join('\n')}\n`)
+    } catch {
+      // A full disk must not end the process.
+      options.onLost(lines)
+    }
   }
 
   async function remove(segment: Segment): Promise<void> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { readdirSync, utimesSync } from 'node:fs'
-import { appendFile } from 'node:fs/promises'
+import { appendFile, rename } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createFileSpool, type FileSpoolOptions } from '#stores/file-spool.ts'
@@ -22,7 +22,15 @@ async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
 }
 
 function spoolIn(folder: string, more: Partial<FileSpoolOptions> = {}) {
-  return createFileSpool({ folder, name: 'here.1.a', bytesMax: 1e6, fileBytesMax: 1e5, carry: () => [], ...more })
+  return createFileSpool({
+    folder,
+    name: 'here.1.a',
+    bytesMax: 1e6,
+    fileBytesMax: 1e5,
+    carry: () => [],
+    onLost() {},
+    ...more,
+  })
 }
 
 spoolContract('a spool in memory', run => run(createMemorySpool(10)))
@@ -66,6 +74,27 @@ describe('a spool in files', () => {
       spool.append('short')
 
       expect(await spool.peek(10)).toEqual([long, 'short'])
+      await spool.close()
+    }))
+
+  test('tells what the disk did not take, and goes on', () =>
+    inFolder(async folder => {
+      const lost: string[] = []
+      const spool = spoolIn(folder, { fileBytesMax: 1, onLost: lines => lost.push(...lines) })
+      spool.append('one')
+      await Promise.resolve()
+      await rename(folder, `${folder}-away`)
+      spool.append('two')
+      await Promise.resolve()
+      await rename(`${folder}-away`, folder)
+      spool.append('three')
+      const read: string[] = []
+      for (let lines = await spool.peek(9); lines.length > 0; lines = await spool.peek(9)) {
+        read.push(...lines)
+        await spool.drop(lines.length)
+      }
+
+      expect([lost, read]).toEqual([['two'], ['one', 'three']])
       await spool.close()
     }))
 
