@@ -2,10 +2,10 @@ import { LRUCache } from 'lru-cache'
 import { DEFAULT_TENANT } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Fact } from '#core/journal.ts'
-import type { LedgerRow } from '#core/ledger.ts'
 import type { RequestRecord } from '#core/record.ts'
+import { sha256 } from '#lib/hash.ts'
 import { redactPatterns } from '#lib/redact.ts'
-import { type AuditEntry, type Chain, rowHash, sealOf } from './chain.ts'
+import { type AuditEntry, type Chain, sealOf } from './chain.ts'
 import { isKnown, ofFact, ofRefusal, type Told } from './entries.ts'
 
 /** Requests that one row seals, and how long the first of them waits for it, in milliseconds. */
@@ -30,7 +30,8 @@ export interface Audit {
   /** The seals of requests: the batch that the next one belongs to, and what it says. */
   readonly sealing: {
     batch(): string | null
-    add(row: LedgerRow): void
+    /** Adds a request, as the JSON of its row. */
+    add(id: string, text: string): void
     /** Seals what waits. */
     seal(): void
   }
@@ -117,8 +118,8 @@ function createSeals({ clock, chain, newId, enabled }: AuditDeps) {
       batch ??= newId(clock.time())
       return batch
     },
-    add(row: LedgerRow): void {
-      rows.push({ id: row.id, hash: rowHash(row) })
+    add(id: string, text: string): void {
+      rows.push({ id, hash: sha256(text) })
       if (rows.length >= BATCH_MAX) seal()
       else disarm ??= clock.after(SEAL_MS, seal)
     },

@@ -20,7 +20,7 @@ export function sealOf(rows: readonly { readonly id: string; readonly hash: stri
   return sha256(lines.join('\n'))
 }
 
-/** The hash of one request's row. */
+/** The hash of one request's row: of its JSON, its members in the order of the columns. */
 export function rowHash(row: LedgerRow): string {
   return sha256(JSON.stringify(row))
 }

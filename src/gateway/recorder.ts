@@ -31,8 +31,8 @@ export interface RecorderDeps {
   readonly spool: ((needs: SpoolNeeds) => Spool) | null
   /** Told of each row of a request that is over. */
   readonly settled?: (row: LedgerRow) => void
-  /** Told of each row that is kept; the batch that it belongs to. */
-  readonly sealing?: { batch(): string | null; add(row: LedgerRow): void } | null
+  /** Told of each row that is kept, as JSON; the batch that it belongs to. */
+  readonly sealing?: { batch(): string | null; add(id: string, text: string): void } | null
 }
 
 /** Writes down what every request came to, beside its way and not on it. */
@@ -116,7 +116,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   }
 
   function keep(row: LedgerRow): void {
-    if (append(`r${JSON.stringify(row)}`) && row.batch !== null) sealing?.add(row)
+    const text = JSON.stringify(row)
+    if (append(`r${text}`) && row.batch !== null) sealing?.add(row.id, text)
   }
 
   function settled(record: RequestRecord): void {
