@@ -156,7 +156,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const demo = createDemoTransport({ clock })
   const transportFor = ({ baseUrl }: Pick<Server, 'baseUrl'>) => (baseUrl.startsWith(DEMO_ADDRESS) ? demo : network)
   const own = overrides.own ?? (() => null)
-  const fleet = composeFleet(config, { clock, random, states, journal, transportFor, env, own })
+  const fleet = composeFleet(config, {
+    clock,
+    random,
+    states,
+    journal,
+    listen: subscriber => subscribers.push(subscriber),
+    transportFor,
+    env,
+    own,
+  })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
   const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
   const settings = () => fleet.current().settings

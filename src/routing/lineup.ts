@@ -3,7 +3,8 @@ import type { Endpoint } from '#core/call.ts'
 import type { Model, Snapshot, Target } from '#core/servers.ts'
 import { type Limits, limitsOf } from './abilities.ts'
 import { eligibleModels, findModel, suits } from './candidates.ts'
-import { strategyFor } from './strategies/index.ts'
+import { configuredStrategy } from './strategies/index.ts'
+import type { Memory } from './strategies/strategy.ts'
 
 /** Whether servers of a kind offer an endpoint. */
 export type Supports = (kind: string, endpoint: Endpoint) => boolean
@@ -14,8 +15,8 @@ export interface Lineup {
   readonly tiers: readonly (readonly Candidate[])[]
   /** The candidates of each fallback model, in order. */
   readonly fallbacks: readonly (readonly Candidate[])[]
-  /** What the strategy remembers of each candidate. */
-  readonly turns: Map<Candidate, number>
+  /** What each strategy remembers, by its name. */
+  readonly memories: Map<string, Memory>
   /** What some of them cannot do; `null` when that is not known of any. */
   readonly limits: Limits | null
   /** The ready plan when there is nothing to decide. */
@@ -67,6 +68,37 @@ export function createLineups(supports: Supports = () => true): Lineups {
   }
 }
 
+/** Lineups from which may be planned without consequences: what strategies remember is a copy of what it is now,
+ * and plans made from it follow each other as those of calls would. */
+export function rehearse(lineups: Lineups): Lineups {
+  const copies = new Map<Lineup, Lineup>()
+  return {
+    fallbacks: lineups.fallbacks,
+    of(models, endpoint, snapshot) {
+      const lineup = lineups.of(models, endpoint, snapshot)
+      const copy = copies.get(lineup) ?? { ...lineup, memories: copyMemories(lineup.memories) }
+      copies.set(lineup, copy)
+      return copy
+    },
+  }
+}
+
+/** What a strategy remembers of a lineup; empty at first. */
+export function memoryOf({ memories }: Lineup, strategy: string): Memory {
+  let memory = memories.get(strategy)
+  if (memory === undefined) {
+    memory = { turns: new Map(), homes: new Map() }
+    memories.set(strategy, memory)
+  }
+  return memory
+}
+
+function copyMemories(memories: Lineup['memories']): Lineup['memories'] {
+  return new Map(
+    [...memories].map(([name, { turns, homes }]) => [name, { turns: new Map(turns), homes: new Map(homes) }]),
+  )
+}
+
 function build(query: FallbackQuery, supports: Supports): Lineup {
   const { models, endpoint, snapshot } = query
   const tiers: Candidate[][] = []
@@ -90,7 +122,7 @@ function build(query: FallbackQuery, supports: Supports): Lineup {
   return {
     tiers: filled,
     fallbacks,
-    turns: new Map(),
+    memories: new Map(),
     limits: limitsOf([...filled, ...fallbacks]),
     only: readyPlan(filled, fallbacks, snapshot),
   }
@@ -104,7 +136,7 @@ function readyPlan(
   const [tier] = tiers
   const [candidate] = tier ?? []
   if (tiers.length !== 1 || tier?.length !== 1 || candidate === undefined || fallbacks.length > 0) return null
-  const { strategy } = strategyFor(snapshot.settings.algorithm)
+  const strategy = configuredStrategy(snapshot.settings.algorithm)
   return { model: candidate.model, strategy: strategy.name, candidates: [candidate] }
 }
 

@@ -6,6 +6,9 @@ import { loadOf, ranked, type Strategy, weightOf } from './strategy.ts'
  * Always taking the least busy of all would send every process's next calls to the same one. */
 export const leastBusy: Strategy = {
   name: 'least_busy',
+  reads: true,
+  measure: 'calls in flight by weight; the better of two drawn at random comes first',
+  score: (candidate, { states }) => loadOf(candidate, states),
   order(candidates, { states, random }) {
     if (candidates.length < 2) return candidates
     const loads: number[] = []
