@@ -39,11 +39,15 @@ function post(server: Server, path: string, secret: string | null, body: object)
   }
 }
 
-/** The answer of `/api/ps`. */
+const LATEST = ':latest'
+
+/** The answer of `/api/ps`. Where a tag is left out, this one is meant, so that such models have two names. */
 function decodeRunning(body: string) {
   const value = parseJson(body)
-  const isList = isObject(value) && Array.isArray(value.models)
-  return isList ? { calls: null, loaded: modelsIn(body).flatMap(idOf) } : null
+  if (!isObject(value) || !Array.isArray(value.models)) return null
+  const names = modelsIn(body).flatMap(idOf)
+  const short = names.filter(name => name.endsWith(LATEST)).map(name => name.slice(0, -LATEST.length))
+  return { calls: null, loaded: [...names, ...short] }
 }
 
 /** The answer of `/api/show`: the architecture is part of the key (`llama.context_length`). */

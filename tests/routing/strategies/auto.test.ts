@@ -2,21 +2,22 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
-import type { Capabilities, ModelClass } from '#core/servers.ts'
+import type { Abilities, ModelClass } from '#core/servers.ts'
+import { createStates } from '#registry/states.ts'
+import { createLineups } from '#routing/lineup.ts'
+import { plan } from '#routing/plan.ts'
 import { auto } from '#routing/strategies/auto.ts'
 import { call, model } from '#tests/support/calls.ts'
-import { targetOf } from '#tests/support/fleet.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
+import { seeded } from '#tests/support/random.ts'
 import { strategyContext } from '#tests/support/strategies.ts'
 
-const anything: Capabilities = { context_length: null, tools: null, vision: null, prefill: false }
+const nothing: Abilities = { context_length: null, tools: null, vision: null, json_schema: null }
 
-function candidate(name: string, modelClass: ModelClass | null, able: Partial<Capabilities> = {}): Candidate {
-  const target = targetOf(`${name}/m`)
-  return {
-    target,
-    model: model(name, [target], { class: modelClass, capabilities: { ...anything, ...able } }),
-    reason: 'test',
-  }
+function candidate(name: string, modelClass: ModelClass | null, able: Partial<Abilities> = {}): Candidate {
+  const target = targetOf(`${name}/m`, { abilities: { ...nothing, ...able } })
+  return { target, model: model(name, [target], { class: modelClass }), reason: 'test' }
 }
 
 function chosen(candidates: readonly Candidate[], body: Call['body'], own = strategyContext()) {
@@ -36,21 +37,24 @@ describe('auto', () => {
     expect(chosen(models, { ...said('Write a book.'), max_tokens: 8000 })).toBe('large')
   })
 
-  test('never prefers a model that cannot do what is asked', () => {
+  test('never chooses a model that is known to be unable', () => {
     const kinds = fc.constantFrom<ModelClass | null>('lightweight', 'heavyweight', 'specialized', null)
     fc.assert(
       fc.property(kinds, kinds, fc.nat(3), fc.boolean(), (one, two, inFlight, first) => {
-        const lacks = [
+        const lacks: readonly { readonly body: Call['body']; readonly able: Partial<Abilities> }[] = [
           { body: { ...said('Hello'), tools }, able: { tools: false } },
           { body: { messages: image }, able: { vision: false } },
           { body: said('x'.repeat(40_000)), able: { context_length: 4096 } },
         ]
         for (const { body, able } of lacks) {
           const [unable, fit] = [candidate('unable', one, able), candidate('fit', two)]
-          const own = strategyContext()
-          own.states.target(fit.target).inFlight = inFlight
+          const models = (first ? [unable, fit] : [fit, unable]).map(each => each.model)
+          const snapshot = snapshotOf(models, { algorithm: 'auto', intelligentRouting: true })
+          const states = createStates()
+          states.target(fit.target).inFlight = inFlight
 
-          expect(chosen(first ? [unable, fit] : [fit, unable], body, own)).toBe('fit')
+          const deps = { clock: fakeClock(), random: seeded(1), lineups: createLineups() }
+          expect(plan(call({ model: null, body }), snapshot, states, deps).model.name).toBe('fit')
         }
       }),
     )
