@@ -48,7 +48,7 @@ export function explainPlan(
   const strategy = planned === null ? null : configuredStrategy(planned.strategy)
   const memory = lineup === null || strategy === null ? null : memoryOf(lineup, strategy.name)
   const context: StrategyContext | null =
-    memory === null ? null : { ...memory, call, states, now, random: deps.random, sparesLoad: false }
+    memory === null ? null : { ...memory, call, states, now, random: deps.random, prices: null, sparesLoad: false }
   return {
     plan: planned,
     measure: strategy?.measure ?? null,

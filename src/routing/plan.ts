@@ -10,7 +10,7 @@ import { noneAvailable } from './panic.ts'
 import { explicit } from './strategies/explicit.ts'
 import { configuredStrategy, STRATEGIES } from './strategies/index.ts'
 import { byLoad, type Strategy, type StrategyContext } from './strategies/strategy.ts'
-import { thriftily } from './thrift.ts'
+import { cheaperFirst, pricesOf } from './thrift.ts'
 
 /** What planning needs besides the call and the fleet. */
 export interface PlanDeps {
@@ -88,6 +88,7 @@ export function plan(
     now,
     strategy,
     thrifty: snapshot.settings.costOptimization && strategy !== explicit,
+    prices: null,
     sparesLoad: false,
   }
   let candidates: Candidates = []
@@ -138,7 +139,9 @@ function append(before: Candidates, tier: Candidates, moment: Moment): Candidate
   if (open.length === 0) return before
   if (before.length > 0) return before.concat(byLoad(open, moment.states))
   if (open.length === 1) return open
-  return moment.thrifty ? thriftily(moment.strategy, open, moment) : moment.strategy.order(open, moment)
+  if (!moment.thrifty) return moment.strategy.order(open, moment)
+  moment.prices = pricesOf(open, moment.call)
+  return moment.strategy.order(cheaperFirst(open, moment.prices), moment)
 }
 
 /** The available ones of a tier; the tier itself when all are, which is the usual case. */

@@ -1,25 +1,18 @@
 import type { Candidate } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
 import { answerTokens, priceOf, promptTokens } from './price.ts'
-import type { Strategy, StrategyContext } from './strategies/strategy.ts'
 
-/** Lets a strategy order the cheapest of the candidates that it finds fittest; the others follow, the fitter first and
- * then the cheaper. */
-export function thriftily(
-  strategy: Strategy,
+/** What a call would cost at each candidate. */
+export function pricesOf(candidates: readonly Candidate[], call: Call): ReadonlyMap<Candidate, number> {
+  const input = promptTokens(call)
+  const output = answerTokens(call)
+  return new Map(candidates.map(candidate => [candidate, priceOf(candidate, input, output)]))
+}
+
+/** The cheaper candidates first. Strategies keep the order of those that are equally fit to them. */
+export function cheaperFirst(
   candidates: readonly Candidate[],
-  context: StrategyContext,
+  prices: ReadonlyMap<Candidate, number>,
 ): readonly Candidate[] {
-  const input = promptTokens(context.call)
-  const output = answerTokens(context.call)
-  const entries = candidates.map(candidate => ({
-    candidate,
-    misfit: strategy.fitness?.(candidate, context) ?? 0,
-    price: priceOf(candidate, input, output),
-  }))
-  entries.sort((a, b) => a.misfit - b.misfit || a.price - b.price)
-  const [best] = entries
-  const dearer = entries.findIndex(each => each.misfit !== best?.misfit || each.price !== best?.price)
-  const cut = dearer === -1 ? entries.length : dearer
-  const ordered = entries.map(each => each.candidate)
-  return [...strategy.order(ordered.slice(0, cut), context), ...ordered.slice(cut)]
+  return candidates.toSorted((a, b) => (prices.get(a) ?? 0) - (prices.get(b) ?? 0))
 }

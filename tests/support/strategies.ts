@@ -14,6 +14,7 @@ export function strategyContext(seed = 1, more: Partial<StrategyContext> = {}): 
     random: seeded(seed),
     turns: new Map(),
     homes: new Map(),
+    prices: null,
     sparesLoad: false,
     ...more,
   }

@@ -40,7 +40,7 @@ export const affinity: Strategy = {
     const ranks: number[] = []
     if (key === null) {
       for (const candidate of candidates) ranks.push(loadOf(candidate, states))
-      return rankedInTurn(candidates, ranks, turns)
+      return rankedInTurn(candidates, ranks, context)
     }
     const home = homes.get(key)
     const totals = totalsOf(candidates, context)

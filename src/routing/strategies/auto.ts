@@ -24,9 +24,8 @@ export const auto: Strategy = {
     const usual = quickest(candidates, context)
     const ranks: number[] = []
     for (const candidate of candidates) ranks.push(points(candidate, demand, usual, context))
-    return rankedInTurn(candidates, ranks, context.turns)
+    return rankedInTurn(candidates, ranks, context)
   },
-  fitness: ({ model }, { call }) => misfit(model, demandOf(call)),
   score: (candidate, context) => points(candidate, demandOf(context.call), quickest([candidate], context), context),
 }
 

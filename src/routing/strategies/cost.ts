@@ -6,13 +6,14 @@ import { rankedInTurn, type Strategy } from './strategy.ts'
 export const cost: Strategy = {
   name: 'cost',
   measure: 'USD for this call',
-  order(candidates, { call, turns }) {
+  order(candidates, context) {
     if (candidates.length < 2) return candidates
+    const { call } = context
     const input = promptTokens(call)
     const output = answerTokens(call)
     const ranks: number[] = []
     for (const candidate of candidates) ranks.push(priceOf(candidate, input, output))
-    return rankedInTurn(candidates, ranks, turns)
+    return rankedInTurn(candidates, ranks, context)
   },
   score: (candidate, { call }) => priceOf(candidate, promptTokens(call), answerTokens(call)),
 }

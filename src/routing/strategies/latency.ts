@@ -23,7 +23,7 @@ export const latency: Strategy = {
     for (const candidate of candidates) {
       ranks.push(candidate === explored ? FIRST : expected(candidate, context, usual))
     }
-    return rankedInTurn(candidates, ranks, context.turns)
+    return rankedInTurn(candidates, ranks, context)
   },
   score: (candidate, context) => expected(candidate, context, quickest([candidate], context)),
 }

@@ -24,12 +24,11 @@ export const resident: Strategy = {
       ranks.push(rankOf(candidate, context))
       loading ||= !isResident(candidate, context.states)
     }
-    const ordered = rankedInTurn(candidates, ranks, context.turns)
+    const ordered = rankedInTurn(candidates, ranks, context)
     const [first] = ordered
     if (loading && first !== undefined && isResident(first, context.states)) context.sparesLoad = true
     return ordered
   },
-  fitness: (candidate, { states }) => (isResident(candidate, states) && hasRoom(candidate, states) ? 0 : 1),
   score: rankOf,
 }
 

@@ -18,6 +18,9 @@ export interface StrategyContext extends Memory {
   readonly now: number
   /** From 0 up to but not including 1. */
   readonly random: () => number
+  /** What the call costs at each candidate, where the cheaper of equally fit ones is to be preferred; they come in this
+   * order then. */
+  prices: ReadonlyMap<Candidate, number> | null
   /** Set by a strategy that chose a server with the model in memory while another would have had to load it. */
   sparesLoad: boolean
 }
@@ -31,8 +34,6 @@ export interface Strategy {
   readonly observes?: boolean
   /** Whether it looks at what servers tell of themselves. */
   readonly reads?: boolean
-  /** How fit a candidate is for a call, 0 being best; where absent all are equally fit. */
-  fitness?(candidate: Candidate, context: StrategyContext): number
   /** What it ranks a candidate by, lowest first, for people; absent where the turn alone decides. */
   score?(candidate: Candidate, context: StrategyContext): number
   /** What the score counts, or in which order it goes by without one. */
@@ -76,18 +77,23 @@ export function ranked(candidates: readonly Candidate[], ranks: number[]): Candi
   return ordered
 }
 
-/** The candidates by rising rank; those that share the lowest one take turns by their weights. */
+/** The candidates by rising rank; those that share the lowest one take turns by their weights, the cheapest of them where
+ * that is asked for. */
 export function rankedInTurn(
   candidates: readonly Candidate[],
   ranks: number[],
-  turns: Map<Candidate, number>,
+  { turns, prices }: Pick<StrategyContext, 'turns' | 'prices'>,
 ): Candidate[] {
   const ordered = ranked(candidates, ranks)
+  const [first] = ordered
+  if (first === undefined) return ordered
+  const price = prices?.get(first)
   let best = 0
   let highest = -Infinity
   let total = 0
   for (let at = 0; at < ordered.length && ranks[at] === ranks[0]; at++) {
     const candidate = ordered[at] as Candidate
+    if (prices !== null && prices.get(candidate) !== price) break
     const weight = weightOf(candidate)
     const turn = (turns.get(candidate) ?? 0) + weight
     turns.set(candidate, turn)
@@ -97,9 +103,7 @@ export function rankedInTurn(
       best = at
     }
   }
-  const [first] = ordered
-  const chosen = ordered[best]
-  if (first === undefined || chosen === undefined) return ordered
+  const chosen = ordered[best] as Candidate
   turns.set(chosen, highest - total)
   ordered.copyWithin(1, 0, best)
   ordered[0] = chosen
