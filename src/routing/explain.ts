@@ -3,7 +3,7 @@ import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { breakerAdmits, type Snapshot, type States, type TargetState } from '#core/servers.ts'
 import { resolveModels } from './candidates.ts'
-import { type Lineup, memoryOf, rehearse } from './lineup.ts'
+import { type Lineup, rehearse, turnsOf } from './lineup.ts'
 import { type PlanDeps, type PlanWishes, plan } from './plan.ts'
 import { configuredStrategy } from './strategies/index.ts'
 import type { StrategyContext } from './strategies/strategy.ts'
@@ -46,9 +46,19 @@ export function explainPlan(
   const all = lineup === null ? [] : [...lineup.tiers, ...lineup.fallbacks].flat()
   const now = deps.clock.now()
   const strategy = planned === null ? null : configuredStrategy(planned.strategy)
-  const memory = lineup === null || strategy === null ? null : memoryOf(lineup, strategy.name)
   const context: StrategyContext | null =
-    memory === null ? null : { ...memory, call, states, now, random: deps.random, prices: null, sparesLoad: false }
+    lineup === null || strategy === null
+      ? null
+      : {
+          call,
+          states,
+          now,
+          random: deps.random,
+          turns: turnsOf(lineup, strategy.name),
+          homes: lineup.homes,
+          prices: null,
+          sparesLoad: false,
+        }
   return {
     plan: planned,
     measure: strategy?.measure ?? null,

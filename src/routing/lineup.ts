@@ -15,8 +15,9 @@ export interface Lineup {
   readonly tiers: readonly (readonly Candidate[])[]
   /** The candidates of each fallback model, in order. */
   readonly fallbacks: readonly (readonly Candidate[])[]
-  /** What each strategy remembers, by its name. */
-  readonly memories: Map<string, Memory>
+  /** What each strategy left with each candidate, by its name. */
+  readonly turns: Map<string, Memory['turns']>
+  readonly homes: Memory['homes']
   /** What some of them cannot do; `null` when that is not known of any. */
   readonly limits: Limits | null
   /** The ready plan when there is nothing to decide. */
@@ -48,6 +49,16 @@ interface FallbackQuery {
 export function createLineups(supports: Supports = () => true): Lineups {
   const bySnapshot = new WeakMap<Snapshot, Record<Endpoint, Map<Model | null, Lineup>>>()
 
+  // Prompts stay where they are also when the fleet changes.
+  const homes = new Map<string, Memory['homes']>()
+
+  function homesOf(endpoint: Endpoint, model: Model | null): Memory['homes'] {
+    const key = `${endpoint} ${model?.name ?? ''}`
+    const known = homes.get(key) ?? new Map()
+    homes.set(key, known)
+    return known
+  }
+
   return {
     fallbacks: query => fallbackGroups(query, supports),
     of(models, endpoint, snapshot) {
@@ -60,7 +71,7 @@ export function createLineups(supports: Supports = () => true): Lineups {
       let lineup = lineups[endpoint].get(key)
       if (lineup === undefined) {
         const all = key === null ? eligibleModels(snapshot, endpoint) : models
-        lineup = build({ own: [], models: all, endpoint, snapshot, follow: true }, supports)
+        lineup = build({ own: [], models: all, endpoint, snapshot, follow: true }, supports, homesOf(endpoint, key))
         lineups[endpoint].set(key, lineup)
       }
       return lineup
@@ -76,30 +87,29 @@ export function rehearse(lineups: Lineups): Lineups {
     fallbacks: lineups.fallbacks,
     of(models, endpoint, snapshot) {
       const lineup = lineups.of(models, endpoint, snapshot)
-      const copy = copies.get(lineup) ?? { ...lineup, memories: copyMemories(lineup.memories) }
+      const copy = copies.get(lineup) ?? copyOf(lineup)
       copies.set(lineup, copy)
       return copy
     },
   }
 }
 
-/** What a strategy remembers of a lineup; empty at first. */
-export function memoryOf({ memories }: Lineup, strategy: string): Memory {
-  let memory = memories.get(strategy)
-  if (memory === undefined) {
-    memory = { turns: new Map(), homes: new Map() }
-    memories.set(strategy, memory)
+/** What a strategy left with the candidates of a lineup; nothing at first. */
+export function turnsOf({ turns }: Lineup, strategy: string): Memory['turns'] {
+  let own = turns.get(strategy)
+  if (own === undefined) {
+    own = new Map()
+    turns.set(strategy, own)
   }
-  return memory
+  return own
 }
 
-function copyMemories(memories: Lineup['memories']): Lineup['memories'] {
-  return new Map(
-    [...memories].map(([name, { turns, homes }]) => [name, { turns: new Map(turns), homes: new Map(homes) }]),
-  )
+function copyOf(lineup: Lineup): Lineup {
+  const turns = new Map([...lineup.turns].map(([name, own]) => [name, new Map(own)]))
+  return { ...lineup, turns, homes: new Map(lineup.homes) }
 }
 
-function build(query: FallbackQuery, supports: Supports): Lineup {
+function build(query: FallbackQuery, supports: Supports, homes: Memory['homes']): Lineup {
   const { models, endpoint, snapshot } = query
   const tiers: Candidate[][] = []
   const standby: Candidate[] = []
@@ -122,7 +132,8 @@ function build(query: FallbackQuery, supports: Supports): Lineup {
   return {
     tiers: filled,
     fallbacks,
-    memories: new Map(),
+    turns: new Map(),
+    homes,
     limits: limitsOf([...filled, ...fallbacks]),
     only: readyPlan(filled, fallbacks, snapshot),
   }

@@ -5,7 +5,7 @@ import { GatewayError } from '#core/errors.ts'
 import { breakerAdmits, type Model, type Snapshot, type States, type TargetState } from '#core/servers.ts'
 import { ANY_LIMITS, needsOf, separate } from './abilities.ts'
 import { mayCall, type Resolution, resolveModels } from './candidates.ts'
-import { type Lineup, type Lineups, memoryOf } from './lineup.ts'
+import { type Lineup, type Lineups, turnsOf } from './lineup.ts'
 import { noneAvailable } from './panic.ts'
 import { explicit } from './strategies/explicit.ts'
 import { configuredStrategy, STRATEGIES } from './strategies/index.ts'
@@ -78,13 +78,12 @@ export function plan(
   }
   const named = resolution.target !== null
   const strategy = named ? explicit : chosenStrategy(wishes.strategy, snapshot.settings.algorithm)
-  const memory = memoryOf(lineup, strategy.name)
   const context: Moment = {
     call,
     states,
     random: deps.random,
-    turns: memory.turns,
-    homes: memory.homes,
+    turns: turnsOf(lineup, strategy.name),
+    homes: lineup.homes,
     now,
     strategy,
     thrifty: snapshot.settings.costOptimization && strategy !== explicit,

@@ -42,22 +42,21 @@ export const affinity: Strategy = {
       for (const candidate of candidates) ranks.push(loadOf(candidate, states))
       return rankedInTurn(candidates, ranks, context)
     }
-    const home = homes.get(key)
+    const id = homes.get(key)
+    const home = id === undefined ? undefined : candidates.find(({ target }) => target.id === id)
     const totals = totalsOf(candidates, context)
     for (const candidate of candidates) ranks.push(rankOf(candidate, candidate === home, key, totals, context))
     const ordered = ranked(candidates, ranks)
     preferLessUsed(ordered, ranks, turns)
     const stays =
-      home !== undefined &&
-      candidates.includes(home) &&
-      !isOverused(home, weightOf(home) / totals.weight, totals, turns)
+      home !== undefined && isResident(home, states) && !isOverused(home, weightOf(home) / totals.weight, totals, turns)
     settle(ordered, key, stays ? home : null, context)
     return ordered
   },
   score(candidate, context) {
     const key = prefixKey(context.call)
     if (key === null) return loadOf(candidate, context.states)
-    return rankOf(candidate, candidate === context.homes.get(key), key, null, context)
+    return rankOf(candidate, candidate.target.id === context.homes.get(key), key, null, context)
   },
 }
 
@@ -132,7 +131,7 @@ function settle(ordered: readonly Candidate[], key: number, home: Candidate | nu
   const [first] = ordered
   if (first === undefined) return
   homes.delete(key)
-  homes.set(key, home ?? first)
+  homes.set(key, (home ?? first).target.id)
   if (homes.size > HOMES_MAX) {
     for (const oldest of homes.keys()) {
       homes.delete(oldest)

@@ -1,13 +1,13 @@
 import type { Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
-import type { States } from '#core/servers.ts'
+import type { States, TargetId } from '#core/servers.ts'
 
 /** What a strategy remembers of earlier calls for the same model; its own to read and write. */
 export interface Memory {
   /** What it left with each candidate. */
   readonly turns: Map<Candidate, number>
-  /** Where prompts that begin alike went last, by the hash of their beginning. */
-  readonly homes: Map<number, Candidate>
+  /** Where prompts that begin alike went last, by the hash of their beginning; outlives snapshots. */
+  readonly homes: Map<number, TargetId>
 }
 
 /** What a strategy may look at besides the candidates. */

@@ -2,9 +2,13 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
+import { createStates } from '#registry/states.ts'
+import { createLineups } from '#routing/lineup.ts'
+import { plan } from '#routing/plan.ts'
 import { affinity } from '#routing/strategies/affinity.ts'
-import { anyone, call } from '#tests/support/calls.ts'
-import { candidatesOf } from '#tests/support/fleet.ts'
+import { anyone, call, model } from '#tests/support/calls.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+import { candidatesOf, snapshotOf, targetOf } from '#tests/support/fleet.ts'
 import { seeded } from '#tests/support/random.ts'
 import { prompted, strategyContext } from '#tests/support/strategies.ts'
 
@@ -117,6 +121,29 @@ describe('affinity', () => {
     own.states.server(home.target.server.id).loaded = new Set(['other'])
 
     expect(first(candidates, own, prompted('Hello'))).not.toBe(home)
+  })
+
+  test('keeps a prompt where it is when the fleet changes', () => {
+    const states = createStates()
+    const deps = { clock: fakeClock(), random: seeded(1), lineups: createLineups() }
+    const fleet = () =>
+      snapshotOf(
+        [
+          model(
+            'm',
+            ['a', 'b', 'c'].map(id => targetOf(`${id}/m`)),
+          ),
+        ],
+        { algorithm: 'affinity' },
+      )
+    const places = () => {
+      const snapshot = fleet()
+      const place = (index: number) =>
+        plan(prompted(`Prompt ${index}`), snapshot, states, deps).candidates[0]?.target.id
+      return Array.from({ length: 60 }, (_, index) => place(index))
+    }
+
+    expect(places()).toEqual(places())
   })
 
   test('spreads calls without a prompt to remember by load', () => {
