@@ -16,6 +16,7 @@ import { createReportManagement } from '#gateway/manage-reports.ts'
 import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
 import { createQueue } from '#gateway/queue.ts'
+import { createRehearsal } from '#gateway/rehearsal.ts'
 import { createActive } from '#http/active.ts'
 import { createApp, type GatewayFetch } from '#http/app.ts'
 import type { ProcessView } from '#http/services.ts'
@@ -32,7 +33,8 @@ import { OLLAMA_KIND, PASSED_HEADERS, PROVIDERS } from '#providers/index.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createStates } from '#registry/states.ts'
-import { createLineups } from '#routing/lineup.ts'
+import { explainPlan } from '#routing/explain.ts'
+import { createLineups, rehearse } from '#routing/lineup.ts'
 import { isAvailable, plan } from '#routing/plan.ts'
 import { createMemoryCache } from '#stores/memory-cache.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
@@ -163,7 +165,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const demo = createDemoTransport({ clock })
   const transportFor = ({ baseUrl }: Pick<Server, 'baseUrl'>) => (baseUrl.startsWith(DEMO_ADDRESS) ? demo : network)
   const own = overrides.own ?? (() => null)
-  const fleet = composeFleet(config, { clock, random, states, journal, transportFor, env, own })
+  const fleet = composeFleet(config, {
+    clock,
+    random,
+    states,
+    journal,
+    listen: subscriber => subscribers.push(subscriber),
+    transportFor,
+    env,
+    own,
+  })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
   const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
   const settings = () => fleet.current().settings
@@ -191,13 +202,14 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   // The way of a model call.
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
+  const planning = { clock, random, lineups }
   const policies = { states, clock, journal, breakers, budget, credentials, hedges, random }
   const dialDeps = { providers: PROVIDERS, transportFor, clock, outcomes: breakers }
   const run = createPipeline({
     clock,
     journal,
     snapshot: fleet.current,
-    plan: (call, snapshot, wishes) => plan(call, snapshot, states, { clock, random, lineups }, wishes),
+    plan: (call, snapshot, wishes) => plan(call, snapshot, states, planning, wishes),
     answers: createAnswers({ store: cache, clock }),
     attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
     limiter,
@@ -210,6 +222,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       const limited = permit === null ? places : permit.slots(places)
       const slots = purse === null ? limited : purse.slots(limited)
       return failover({ ...policies, slots, retry: settings().retry, maxAttempts })
+    },
+  })
+
+  const rehearsal = createRehearsal({
+    snapshot: fleet.current,
+    states,
+    explain: (call, snapshot, wishes) => explainPlan(call, snapshot, states, planning, wishes),
+    planner: shadow => {
+      const rehearsed = { ...planning, lineups: rehearse(lineups) }
+      return (call, snapshot, wishes) => plan(call, snapshot, shadow, rehearsed, wishes)
     },
   })
 
@@ -239,6 +261,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     process: processView(clock),
     dependencies: () => ({ ...(database !== null && { database: { available: keys.stored.available() } }) }),
     keys: keys.management,
+    rehearsal,
     stats: stats.of,
     support: composeSupport,
     reports: createReportManagement(database === null ? null : createSqlReports(database)),

@@ -130,6 +130,7 @@ function toSettings(config: Config): Settings {
   const preferred = Object.entries(gateway.classes).map(([name, settings]) => [name, settings?.prefer ?? []])
   return {
     algorithm: config.load_balancer.algorithm,
+    costOptimization: gateway.cost_optimization_enabled,
     defaultModel: gateway.default_model,
     intelligentRouting: gateway.intelligent_routing,
     modelRoutingEnabled: gateway.model_routing_enabled,

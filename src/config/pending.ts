@@ -11,7 +11,6 @@ const pending: readonly Pending[] = [
   ['service.workers', 'several processes'],
   ['service.secret', 'signed tokens'],
   ['service.secret_file', 'signed tokens'],
-  ['gateway.cost_optimization_enabled', 'routing by cost'],
   ['streams.early_headers', 'early headers'],
   ['performance.cpu_cores', 'the report of resources'],
   ['cache.semantic', 'the semantic cache'],

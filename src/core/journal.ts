@@ -14,6 +14,8 @@ export type Fact =
   | { readonly type: 'hedged'; readonly won: boolean }
   | { readonly type: 'limit-hit'; readonly scope: string }
   | { readonly type: 'answer-replayed' }
+  /** A server has loaded a model for a call, which it did not have in memory. */
+  | { readonly type: 'model-loaded'; readonly server: string; readonly model: string }
   | {
       readonly type: 'health-changed'
       readonly server: string

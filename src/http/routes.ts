@@ -9,6 +9,7 @@ import { modelCall } from './routes/model-call.ts'
 import { model, models } from './routes/models.ts'
 import { managementAudit, managementUsage } from './routes/reports.ts'
 import { requestReport } from './routes/requests.ts'
+import { distributeWorkload, explainRoute } from './routes/routing.ts'
 import { managementStats } from './routes/stats.ts'
 import type { Services } from './services.ts'
 
@@ -125,6 +126,20 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: managementAudit(services),
     },
     ...keyRoutes(services),
+    {
+      method: 'POST',
+      path: '/management/route/explain',
+      access: 'operator',
+      operation: 'explainRoute',
+      handler: explainRoute(services),
+    },
+    {
+      method: 'POST',
+      path: '/orchestration/workload/distribute',
+      access: 'operator',
+      operation: 'distributeWorkload',
+      handler: distributeWorkload(services),
+    },
     {
       method: 'GET',
       path: '/openapi.json',

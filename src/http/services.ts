@@ -10,6 +10,7 @@ import type { FleetView } from '#gateway/manage.ts'
 import type { KeyManagement } from '#gateway/manage-keys.ts'
 import type { ReportManagement } from '#gateway/manage-reports.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
+import type { Rehearsal } from '#gateway/rehearsal.ts'
 import type { Active } from './active.ts'
 import type { SupportMatrix } from './docs/support.ts'
 import type { Edge } from './edge.ts'
@@ -47,6 +48,7 @@ export interface Services {
   /** What state is kept in outside the process, and whether it answered when it was last asked. */
   readonly dependencies: () => Readonly<Record<string, { readonly available: boolean }>>
   readonly keys: KeyManagement
+  readonly rehearsal: Rehearsal
   /** What a tenant's requests came to. */
   readonly stats: (tenant: string) => object
   /** What was written down: usage and audit. */

@@ -92,6 +92,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
       case 'limit-hit':
         events.limit(fact.scope)
         return
+      case 'model-loaded':
+        events.load(fact.server)
+        return
       case 'answer-replayed':
         events.replay()
         return
@@ -145,19 +148,27 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
     dimensions: [scope],
     seriesMax,
   })
+  const server = createNames('server', 512, name => snapshot().servers.has(name))
+  const loads = createCounter({
+    name: 'gateway_model_loads_total',
+    help: 'Calls for which a server had to load the model.',
+    dimensions: [server],
+    seriesMax,
+  })
   const replays = createCounter({
     name: 'gateway_idempotent_replays_total',
     help: 'Calls that got the answer stored under their idempotency key.',
     seriesMax,
   })
   return {
-    metrics: [fallbacks, recoveries, hedges, limited, replays],
+    metrics: [fallbacks, recoveries, hedges, limited, loads, replays],
     fallback(fact: { readonly from: string; readonly to: string; readonly reason: string }): void {
       fallbacks.add(1, from.id(fact.from), to.id(fact.to), reason.id(fact.reason))
     },
     recovery: (name: string) => recoveries.add(1, how.id(name)),
     hedge: (won: boolean) => hedges.add(1, won ? 1 : 0),
     limit: (name: string) => limited.add(1, scope.id(name)),
+    load: (name: string) => loads.add(1, server.id(name)),
     replay: () => replays.add(1),
   }
 }

@@ -58,6 +58,8 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     }
     const overhead = overheadMs(record)
     if (overhead !== null) family.overhead.observe(overhead / 1000)
+    const { plan } = record
+    if (plan?.sparesLoad && record.server === plan.candidates[0]?.target.server.id) family.spared.add(1, server)
     if (record.queueMs > 0) family.queueWait.observe(record.queueMs / 1000)
     const answering = record.attempts.findLast(hasAnswered)
     if (answering !== undefined && record.answeredAt > 0) {
@@ -148,6 +150,13 @@ function createFamilies(labels: ReturnType<typeof createLabels>, seriesMax: numb
     queueWait: createHistogram(
       define('gateway_queue_wait_seconds', 'How long calls waited for a place, of those that waited.'),
       QUEUE_SECONDS,
+    ),
+    spared: createCounter(
+      define(
+        'gateway_model_loads_avoided_total',
+        'Calls whose server had the model, while others had to load it.',
+        server,
+      ),
     ),
     firstToken: createHistogram(
       define('gateway_time_to_first_token_seconds', 'From the request to the first content.', server, model),

@@ -6,6 +6,7 @@ import { inferenceOperations } from './operations/inference.ts'
 import { managementOperations } from './operations/management.ts'
 import { modelOperations } from './operations/models.ts'
 import { requestOperations } from './operations/requests.ts'
+import { routingOperations } from './operations/routing.ts'
 import { serviceOperations } from './operations/service.ts'
 
 /** What the reference says of every operation, by its id. */
@@ -18,6 +19,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map<string, Operat
     ...healthOperations,
     ...managementOperations,
     ...cacheOperations,
+    ...routingOperations,
     ...serviceOperations,
   }),
 )
