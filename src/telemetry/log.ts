@@ -1,7 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { createRedactor, printable, quote } from './quote.ts'
+import { createNames, createRedactor, printable, quote } from './quote.ts'
 import { prettyRequestLine, requestLine } from './request-line.ts'
 import { createSink } from './sink.ts'
 
@@ -49,6 +49,7 @@ export function createLog(options: LogOptions): Log {
   const service = `,"service":${quote(options.service)}`
   let least = RANK[options.level]
   let redact = createRedactor(options.redact ?? [])
+  let writing = { redact, name: createNames(redact) }
   const field = (text: string) => quote(redact(text))
 
   function head(level: LogLevel): string {
@@ -74,7 +75,7 @@ export function createLog(options: LogOptions): Log {
     if (pretty) {
       sink.add(prettyRequestLine(stamp().slice(11, 19), record, redact))
       sink.flush()
-    } else sink.add(requestLine(head(level), record, redact))
+    } else sink.add(requestLine(head(level), record, writing))
   }
 
   return {
@@ -86,6 +87,7 @@ export function createLog(options: LogOptions): Log {
     configure(settings) {
       least = RANK[settings.level]
       redact = createRedactor(settings.redact)
+      writing = { redact, name: createNames(redact) }
     },
     flush: sink.flush,
     close: sink.close,

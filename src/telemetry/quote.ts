@@ -35,3 +35,19 @@ export function createRedactor(secrets: readonly string[]): (text: string) => st
   const pattern = new RegExp(sorted.map(form => form.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&')).join('|'), 'g')
   return text => text.replace(pattern, '[redacted]')
 }
+
+const NAMES_MAX = 1000
+
+/** Creates the writer of names: `quote` without secrets, remembered, because names come again with every request. */
+export function createNames(redact: (text: string) => string): (name: string | null) => string {
+  const known = new Map<string, string>()
+  return name => {
+    if (name === null) return 'null'
+    const found = known.get(name)
+    if (found !== undefined) return found
+    if (known.size >= NAMES_MAX) known.clear()
+    const written = quote(redact(name))
+    known.set(name, written)
+    return written
+  }
+}

@@ -10,24 +10,28 @@ const STORY_READ_MAX = 16 * 1024
 /** Takes secrets out of a text. */
 export type Redact = (text: string) => string
 
+/** How texts and names are written. */
+export interface Writing {
+  readonly redact: Redact
+  readonly name: (name: string | null) => string
+}
+
 /** Writes the log line of a request from its record, behind the fields that every line has.
  *
  * A template, because building an object and serialising it costs several times as much for the one line that every
  * request has. Only texts that come from outside are quoted with care; the others are the gateway's own words. */
-export function requestLine(head: string, record: RequestRecord, redact: Redact): string {
+export function requestLine(head: string, record: RequestRecord, { redact, name }: Writing): string {
   const { usage, attempts } = record
   // What equals its route is the gateway's own word.
   const path = record.path === record.route ? `"${record.path}"` : quote(redact(pathOf(record.path)))
-  let line = `${head},"message":"request","request_id":"${record.id}","method":${quote(record.method)},"path":${path}`
+  let line = `${head},"message":"request","request_id":"${record.id}","method":${name(record.method)},"path":${path}`
   line += `,"route":"${record.route}","status":${record.status},"code":${text(record.code)}`
   line += `,"duration_ms":${ms(record.endedAt - record.startedNow)},"outcome":"${record.outcome}"`
   if (record.model !== null) {
-    line += `,"model":${quote(redact(record.model))},"server":${text(record.server)}`
-    line += `,"upstream_model":${optional(record.upstreamModel, redact)},"stream":${record.stream}`
+    line += `,"model":${name(record.model)},"server":${name(record.server)}`
+    line += `,"upstream_model":${name(record.upstreamModel)},"stream":${record.stream}`
     line += `,"attempts":${attempts.length}`
-    if (attempts.length > 1 || attempts.some(attempt => attempt.result !== 'ok')) {
-      line += `,"attempt_list":[${attempts.map(attemptText).join(',')}]`
-    }
+    if (attempts.length > 1 || attempts[0]?.result !== 'ok') line += attemptList(attempts)
   }
   if (usage !== null) {
     const input = usage.input + usage.cacheRead + usage.cacheWrite
@@ -39,7 +43,7 @@ export function requestLine(head: string, record: RequestRecord, redact: Redact)
   const overhead = overheadMs(record)
   if (overhead !== null) line += `,"overhead_ms":${ms(overhead)}`
   if (record.eventsSkipped > 0) line += `,"events_skipped":${record.eventsSkipped}`
-  line += `,"caller":${text(record.caller)},"tenant":${text(record.tenant)},"client":${quote(record.address)}`
+  line += `,"caller":${name(record.caller)},"tenant":${name(record.tenant)},"client":${quote(record.address)}`
   if (record.callerRequestId !== null) line += `,"caller_request_id":${quote(redact(record.callerRequestId))}`
   if (record.traceparent !== null) line += `,"trace_id":${quote(record.traceparent.slice(3, 35))}`
   const told = story(record, redact)
@@ -76,6 +80,10 @@ function json(value: unknown): string {
   }
 }
 
+function attemptList(attempts: readonly AttemptEntry[]): string {
+  return attempts.length === 0 ? '' : `,"attempt_list":[${attempts.map(attemptText).join(',')}]`
+}
+
 function attemptText(attempt: AttemptEntry): string {
   return `{"server":${quote(attempt.server)},"result":${text(attempt.result)},"ms":${ms(attempt.ms)}}`
 }
@@ -87,10 +95,6 @@ function pathOf(path: string): string {
 
 function text(value: string | null): string {
   return value === null ? 'null' : quote(value)
-}
-
-function optional(value: string | null, redact: Redact): string {
-  return value === null ? 'null' : quote(redact(value))
 }
 
 function ms(value: number): number {
