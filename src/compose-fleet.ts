@@ -6,7 +6,7 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import { createScope } from '#core/scope.ts'
-import type { Server, States } from '#core/servers.ts'
+import type { ListedModel, Server, States } from '#core/servers.ts'
 import { BUILT_IN_KIND, PROVIDERS } from '#providers/index.ts'
 import { localPlaces } from '#providers/local.ts'
 import type { Transport } from '#providers/transport.ts'
@@ -29,21 +29,31 @@ export interface FleetDeps {
   readonly random: () => number
   readonly states: States
   readonly journal: Journal
-  readonly transportFor: (server: Pick<Server, 'baseUrl'>) => Transport
+  readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
   readonly env: Environment
   /** Where this gateway listens. */
   readonly own: () => { readonly host: string; readonly port: number } | null
 }
 
+/** A fleet, and the way to ask its servers small questions. */
+export interface ComposedFleet {
+  readonly fleet: Fleet
+  readonly ask: Ask
+}
+
 /** Builds the registry: what is declared, what is found, how servers are asked. */
-export function composeFleet(config: Config, deps: FleetDeps): Fleet {
-  const ask = createAsk(deps)
+export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
+  // Which addresses may be dialled depends on who told of them.
+  const ask = createAsk(deps, 'configuration')
+  const askMember = createAsk(deps, 'registration')
+  const [list, listMember] = [createLister(ask), createLister(askMember)]
   const discovery = createDiscovery({
     clock: deps.clock,
     places: localPlaces(providersFromEnv(deps.env).ollama),
     own: deps.own,
     get: async (url, timeoutMs) => {
-      const answer = await ask({ method: 'GET', url, headers: { accept: 'application/json' }, body: null }, timeoutMs)
+      const question = { method: 'GET' as const, url, headers: { accept: 'application/json' }, body: null }
+      const answer = await ask(question, timeoutMs)
       const headers: Record<string, string> = {}
       const marker = answer.header('x-citadel-gateway')
       if (marker !== null) headers['x-citadel-gateway'] = marker
@@ -57,10 +67,11 @@ export function composeFleet(config: Config, deps: FleetDeps): Fleet {
     watchedOnly: WATCHED_ONLY,
     namedOnly: NAMED_ONLY,
     knowledge: composeKnowledge(),
-    probe: (server: Server, signal: AbortSignal) => probe(server, signal, deps.clock, ask),
-    list: createLister(ask),
+    probe: (server: Server, signal: AbortSignal) =>
+      probe(server, signal, deps.clock, server.origin === 'registration' ? askMember : ask),
+    list: (server: Server) => (server.origin === 'registration' ? listOf(server, listMember) : list(server)),
   }
-  return createFleet(options, declarationOf(config, deps.env))
+  return { fleet: createFleet(options, declarationOf(config, deps.env)), ask }
 }
 
 /** What the configuration says of the fleet; where it says nothing, what the environment and the demo add. */
@@ -97,13 +108,13 @@ function required(id: string, kind: string, baseUrl: string | null, config: Conf
 }
 
 /** One small question to a server, bounded in time and size. */
-function createAsk({ clock, transportFor }: FleetDeps): Ask {
+function createAsk({ clock, transportFor }: FleetDeps, origin: Server['origin']): Ask {
   return async (outgoing, timeoutMs, signal) => {
     const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
     const stop = () => scope.cancel(new GatewayError('upstream_timeout', 'The model server did not answer in time.'))
     signal?.addEventListener('abort', stop, { once: true })
     try {
-      const incoming = await transportFor({ baseUrl: outgoing.url })(outgoing, scope, {
+      const incoming = await transportFor({ baseUrl: outgoing.url, origin })(outgoing, scope, {
         connect: timeoutMs,
         first_byte: timeoutMs,
         idle: timeoutMs,
@@ -126,9 +137,9 @@ async function probe(server: Server, signal: AbortSignal, clock: Clock, ask: Ask
     reason,
   })
   const provider = PROVIDERS.get(server.kind)
-  const questions = provider?.catalog.probes(server) ?? [
-    { method: 'GET' as const, url: server.baseUrl, headers: server.headers, body: null },
-  ]
+  const own = server.own?.healthUrl ?? null
+  const plain = { method: 'GET' as const, url: own ?? server.baseUrl, headers: server.headers, body: null }
+  const questions = own !== null ? [plain] : (provider?.catalog.probes(server) ?? [plain])
   try {
     for (const question of questions) {
       const { status } = await ask(question, server.timeouts.first_byte, signal)
@@ -141,6 +152,16 @@ async function probe(server: Server, signal: AbortSignal, clock: Clock, ask: Ask
   } catch (thrown) {
     return result(false, reasonOf(toGatewayError(thrown)))
   }
+}
+
+/** What a registered server offers: as it said, else as it lists. */
+async function listOf(
+  server: Server,
+  list: (server: Server) => Promise<readonly ListedModel[]>,
+): Promise<readonly ListedModel[]> {
+  const said = server.own?.models ?? null
+  if (said === null) return list(server)
+  return said.map(id => ({ id, contextLength: null, created: 0, ownedBy: null, embedding: false }))
 }
 
 function reasonOf(error: GatewayError): string {

@@ -28,6 +28,7 @@ import { failover } from '#policies/failover.ts'
 import { createHedges } from '#policies/hedge.ts'
 import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
 import { OLLAMA_KIND, PASSED_HEADERS, PROVIDERS } from '#providers/index.ts'
+import type { Lookup } from '#providers/transport/guard.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createStates } from '#registry/states.ts'
@@ -44,6 +45,7 @@ import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { composeIdentity } from './compose-identity.ts'
+import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
 import { createLimiter, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
@@ -64,6 +66,8 @@ export interface Overrides {
   readonly random?: () => number
   /** Talks to every server but the demo. */
   readonly transport?: Transport
+  /** Resolves the names of servers that register themselves. */
+  readonly lookup?: Lookup
   /** Where provider keys are looked for when nothing is configured, and the folders of the user, where state is kept
    * (default: nowhere, so that state is kept in memory). */
   readonly env?: Environment
@@ -154,9 +158,13 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const sockets = createSocketTransport({ clock })
   const network = overrides.transport ?? sockets
   const demo = createDemoTransport({ clock })
-  const transportFor = ({ baseUrl }: Pick<Server, 'baseUrl'>) => (baseUrl.startsWith(DEMO_ADDRESS) ? demo : network)
+  const guard = composeGuard(() => current, overrides.lookup)
+  const guarded = createSocketTransport({ clock, guard })
+  const strange = overrides.transport ?? guarded
+  const transportFor = ({ baseUrl, origin }: Pick<Server, 'baseUrl' | 'origin'>) =>
+    origin === 'registration' ? strange : baseUrl.startsWith(DEMO_ADDRESS) ? demo : network
   const own = overrides.own ?? (() => null)
-  const fleet = composeFleet(config, { clock, random, states, journal, transportFor, env, own })
+  const { fleet, ask } = composeFleet(config, { clock, random, states, journal, transportFor, env, own })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
   const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
   const settings = () => fleet.current().settings
@@ -178,13 +186,31 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     cacheSize: cache.size,
   })
   const stats = createStats()
+  const orchestration = composeOrchestration({
+    ...stateDeps,
+    random,
+    states,
+    database,
+    fleet,
+    ask,
+    guard,
+    own,
+    warn: log.warn,
+  })
   subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history), stats.subscriber)
+  subscribers.push(orchestration.subscriber)
 
   // The way of a model call.
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
   const policies = { states, clock, journal, breakers, budget, credentials, hedges, random }
-  const dialDeps = { providers: PROVIDERS, transportFor, clock, outcomes: breakers }
+  const dialDeps = {
+    providers: PROVIDERS,
+    transportFor,
+    clock,
+    outcomes: breakers,
+    hop: `citadel-${newId(clock.time())}`,
+  }
   const run = createPipeline({
     clock,
     journal,
@@ -221,7 +247,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       exhausted: () => isExhausted(pressure()),
     },
     run,
-    passedHeaders: PASSED_HEADERS,
+    passedHeaders: [...PASSED_HEADERS, 'via'],
     caches: () => settings().cache !== null,
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
@@ -230,6 +256,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     keys: keys.management,
     stats: stats.of,
     support: composeSupport,
+    orchestration: orchestration.management,
+    events: orchestration.feed,
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
     serving: () => phase === 'serving',
     active,
@@ -237,7 +265,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   })
 
   // The first look around.
-  const looked = Promise.all([fleet.start(), keys.stored.looked])
+  const looked = Promise.all([fleet.start(), keys.stored.looked, orchestration.start()])
   const soon = new Promise<'late'>(resolve => clock.after(LOOK_AROUND_MS, () => resolve('late')))
   const first = Promise.race([looked.then(() => 'whole' as const), soon])
 
@@ -254,6 +282,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       edge = composeEdge({ ...next, service }, identity(next), buckets)
       memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
+      orchestration.reload()
       credentials.forget()
       log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
       journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
@@ -274,8 +303,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     async close() {
       sampler.stop()
       keys.stored.stop()
+      orchestration.stop()
       fleet.stop()
       sockets.close()
+      guarded.close()
       await limiter.close()
       await database?.close()
       redisCache?.close()

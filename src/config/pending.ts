@@ -22,8 +22,7 @@ const pending: readonly Pending[] = [
   ['audit.*', 'the audit log'],
   ['monitoring.thresholds.error_rate', 'health by errors'],
   ['monitoring.thresholds.memory', 'health by memory'],
-  ['orchestration.*', 'servers that register themselves'],
-  ['webhooks.*', 'webhooks'],
+  ['webhooks.secrets', 'webhooks'],
 ]
 
 interface Group {

@@ -2,11 +2,21 @@ import type { Access } from './edge.ts'
 import type { Handler } from './exchange.ts'
 import { clearCache } from './routes/cache.ts'
 import { docsPage, openapiDocument, root, schemaDocument } from './routes/documentation.ts'
+import { fleetEvents } from './routes/events.ts'
 import { health, healthDetailed, livez, modelsStatus, providers, readyz } from './routes/health.ts'
 import { createKey, listKeys, revokeKey, rotateKey, showKey, updateKey } from './routes/keys.ts'
 import { metricsText } from './routes/metrics.ts'
 import { modelCall } from './routes/model-call.ts'
 import { model, models } from './routes/models.ts'
+import {
+  beatServer,
+  enterpriseHealth,
+  listServers,
+  markServer,
+  registerServer,
+  removeServer,
+  serverHealth,
+} from './routes/orchestration.ts'
 import { requestReport } from './routes/requests.ts'
 import { managementStats } from './routes/stats.ts'
 import type { Services } from './services.ts'
@@ -91,6 +101,13 @@ export function createRoutes(services: Services): readonly Route[] {
       operation: 'getHealthDetailed',
       handler: healthDetailed(services),
     },
+    {
+      method: 'GET',
+      path: '/health/enterprise',
+      access: 'observer',
+      operation: 'getEnterpriseHealth',
+      handler: enterpriseHealth(services),
+    },
     { method: 'GET', path: '/livez', access: 'anyone', operation: 'getLiveness', handler: livez() },
     { method: 'GET', path: '/readyz', access: 'anyone', operation: 'getReadiness', handler: readyz(services) },
     {
@@ -110,6 +127,7 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: managementStats(services),
     },
     ...keyRoutes(services),
+    ...orchestrationRoutes(services),
     {
       method: 'GET',
       path: '/openapi.json',
@@ -141,6 +159,29 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: metricsText(services),
     })
   return [...table, ...extra]
+}
+
+function orchestrationRoutes(services: Services): readonly Route[] {
+  const servers = '/orchestration/servers'
+  const operator = { method: 'POST', access: 'operator' } as const
+  const observer = { method: 'GET', access: 'observer' } as const
+  const [drain, recover] = [markServer(services, 'draining'), markServer(services, 'active')]
+  return [
+    { ...observer, path: `${servers}/list`, operation: 'listServers', handler: listServers(services) },
+    { ...observer, path: `${servers}/:id/health`, operation: 'getServerHealth', handler: serverHealth(services) },
+    { ...observer, path: '/orchestration/events', operation: 'followEvents', handler: fleetEvents(services) },
+    { ...operator, path: `${servers}/register`, operation: 'registerServer', handler: registerServer(services) },
+    { ...operator, path: `${servers}/:id/heartbeat`, operation: 'beatServer', handler: beatServer(services) },
+    {
+      ...operator,
+      method: 'DELETE',
+      path: `${servers}/:id`,
+      operation: 'removeServer',
+      handler: removeServer(services),
+    },
+    { ...operator, path: '/orchestration/failover/:id', operation: 'drainServer', handler: drain },
+    { ...operator, path: '/orchestration/recover/:id', operation: 'recoverServer', handler: recover },
+  ]
 }
 
 function keyRoutes(services: Services): readonly Route[] {

@@ -1,6 +1,7 @@
 import type { CacheStore } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
+import type { FleetEvent } from '#core/events.ts'
 import type { History } from '#core/history.ts'
 import type { IdempotencyStore } from '#core/idempotency.ts'
 import type { Journal } from '#core/journal.ts'
@@ -8,6 +9,7 @@ import type { Limiter } from '#core/limiter.ts'
 import type { Priority } from '#core/priority.ts'
 import type { FleetView } from '#gateway/manage.ts'
 import type { KeyManagement } from '#gateway/manage-keys.ts'
+import type { Orchestration } from '#gateway/orchestrate.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
 import type { Active } from './active.ts'
 import type { SupportMatrix } from './docs/support.ts'
@@ -48,6 +50,12 @@ export interface Services {
   readonly keys: KeyManagement
   /** What a tenant's requests came to. */
   readonly stats: (tenant: string) => object
+  readonly orchestration: Orchestration
+  /** What happens to the fleet. */
+  readonly events: {
+    follow(listener: (event: FleetEvent) => void): () => void
+    since(after: string, limit: number): Promise<readonly FleetEvent[]>
+  }
   readonly configSchema: () => Promise<unknown>
   /** What the dialects declare of themselves. */
   readonly support: () => SupportMatrix

@@ -11,6 +11,9 @@ const READ = {
   getModelsStatus: '/models/status',
   getHealth: '/health',
   getHealthDetailed: '/health/detailed',
+  getEnterpriseHealth: '/health/enterprise',
+  listServers: '/orchestration/servers/list',
+  getServerHealth: '/orchestration/servers/demo/health',
   getLiveness: '/livez',
   getReadiness: '/readyz',
   getRoot: '/',
@@ -27,7 +30,10 @@ let gateway: LiveGateway
 
 beforeAll(async () => {
   gateway = await startLiveGateway(
-    `gateway: { discover: false, demo: true }\nauth: { mode: none, admin_keys: [${ADMIN_KEY}] }\n`,
+    `gateway: { discover: false, demo: true }
+auth: { mode: none, admin_keys: [${ADMIN_KEY}] }
+orchestration: { allowed_addresses: [10.0.0.0/8] }
+`,
   )
 })
 afterAll(() => gateway.stop())
@@ -51,17 +57,34 @@ test('/v1/requests/{id} answers as documented', async () => {
   expect(schemaOf('getRequest', 'application/json').safeParse(await response.json()).error).toBeUndefined()
 })
 
+/** Asks as an administrator, and checks the answer against the schema of the operation. */
+async function askFor(id: string, method: string, path: string, body?: unknown) {
+  const response = await fetch(`${gateway.url}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${ADMIN_KEY}` },
+    body: body === undefined ? null : JSON.stringify(body),
+  })
+  const answer = await response.json()
+  expect(schemaOf(id, 'application/json', response.status).safeParse(answer).error, id).toBeUndefined()
+  return answer
+}
+
+test('/orchestration answers as documented', async () => {
+  const { registerServer, beatServer } = Object.fromEntries(operations)
+  const example = (operation: typeof registerServer) => Object.values(operation?.body?.examples ?? {})[0]?.value
+
+  await askFor('registerServer', 'POST', '/orchestration/servers/register', example(registerServer))
+  await askFor('getServerHealth', 'GET', '/orchestration/servers/llm-02/health')
+  await askFor('beatServer', 'POST', '/orchestration/servers/llm-02/heartbeat', example(beatServer))
+  await askFor('drainServer', 'POST', '/orchestration/failover/llm-02')
+  await askFor('recoverServer', 'POST', '/orchestration/recover/llm-02')
+  await askFor('getEnterpriseHealth', 'GET', '/health/enterprise')
+  await askFor('removeServer', 'DELETE', '/orchestration/servers/llm-02')
+})
+
 test('/management answers as documented', async () => {
-  const ask = async (id: string, method: string, path: string, body?: object) => {
-    const response = await fetch(`${gateway.url}/management/${path}`, {
-      method,
-      headers: { authorization: `Bearer ${ADMIN_KEY}` },
-      body: body === undefined ? null : JSON.stringify(body),
-    })
-    const answer = await response.json()
-    expect(schemaOf(id, 'application/json', response.status).safeParse(answer).error, id).toBeUndefined()
-    return answer
-  }
+  const ask = (id: string, method: string, path: string, body?: object) =>
+    askFor(id, method, `/management/${path}`, body)
 
   const { id } = await ask('createKey', 'POST', 'keys', { name: 'web', expires_at: '2037-01-01T00:00:00+02:00' })
   await ask('showKey', 'GET', `keys/${id}`)

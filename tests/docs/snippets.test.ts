@@ -15,6 +15,7 @@ auth:
   mode: none
   admin_keys: [${ADMIN_KEY}]
   keys: [{ name: partner, key: ck-partner-example, role: viewer, signing_secret: s-partner-example }]
+orchestration: { allowed_addresses: [10.0.0.0/8] }
 `
 
 const snippets = readSnippets()

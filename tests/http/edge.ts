@@ -28,7 +28,10 @@ export interface Edge {
 /** A key that opens everything where `ADMINISTERED` is the configuration. */
 export const ADMIN_KEY = 'sk-key-of-an-administrator'
 /** A gateway that anybody may call and one may manage. */
-export const ADMINISTERED: ConfigInput = { auth: { mode: 'none', admin_keys: [ADMIN_KEY] } }
+export const ADMINISTERED: ConfigInput = {
+  auth: { mode: 'none', admin_keys: [ADMIN_KEY] },
+  orchestration: { allowed_addresses: ['10.0.0.0/8'] },
+}
 export const AS_ADMIN = { authorization: `Bearer ${ADMIN_KEY}` }
 
 /** Makes a key.
@@ -41,6 +44,17 @@ export async function makeKey(edge: Edge, body: object = {}, query = ''): Promis
     body: { name: 'made', ...body },
   })
   return (await made.json()) as { id: string; key: string }
+}
+
+/** A server that may register where `ADMINISTERED` is the configuration. */
+export const SERVER = { server_info: { id: 'llm-02', hostname: '10.0.0.34', port: 11_434, models: ['m'] } }
+
+/** What stands for `:id` in a path: the id of a key, of a registered server, or of a request that was answered. */
+export async function idFor(edge: Edge, path: string): Promise<string> {
+  if (path.startsWith('/management/keys')) return (await makeKey(edge)).id
+  if (!path.startsWith('/orchestration')) return (await edge.chat()).headers.get('x-request-id') ?? ''
+  await edge.ask('/orchestration/servers/register', { method: 'POST', headers: AS_ADMIN, body: SERVER })
+  return SERVER.server_info.id
 }
 
 const QUESTION = { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }] }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
-import { ADMINISTERED, AS_ADMIN, edgeOf, makeKey } from './edge.ts'
+import { ADMINISTERED, AS_ADMIN, edgeOf, idFor } from './edge.ts'
 
 interface Described {
   readonly operationId: string
@@ -36,11 +36,9 @@ describe('the document that is served', () => {
   test('names only paths that are served with their method', async () => {
     const { edge, operations } = await documented()
 
-    const request = (await edge.chat()).headers.get('x-request-id') ?? ''
     for (const { method, path } of operations) {
-      const id = path.startsWith('/v1/requests') ? request : 'citadel-demo'
-      const named = path.startsWith('/management') ? (await makeKey(edge)).id : id
-      const { status } = await edge.ask(path.replace('{id}', named), { method, headers: AS_ADMIN })
+      const id = path.startsWith('/v1/models') ? 'citadel-demo' : await idFor(edge, path)
+      const { status } = await edge.ask(path.replace('{id}', id), { method, headers: AS_ADMIN })
 
       expect([200, 400], `${method} ${path}`).toContain(status)
     }
@@ -58,7 +56,7 @@ describe('the document that is served', () => {
 
     expect(examples.length).toBeGreaterThanOrEqual(3)
     for (const { name, path, asking } of examples) {
-      const id = path.includes('{id}') ? (await makeKey(edge)).id : ''
+      const id = path.includes('{id}') ? await idFor(edge, path) : ''
       const response = await edge.ask(path.replace('{id}', id), asking)
 
       expect([200, 201], name).toContain(response.status)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
-import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, makeKey } from './edge.ts'
+import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, idFor, SERVER } from './edge.ts'
 
 const table = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
 /** A path of each route as a client writes it, and the methods that it takes. */
@@ -19,14 +19,13 @@ const BODIES: Readonly<Record<string, object>> = {
   '/v1/embeddings': { model: 'citadel-demo', input: 'Hi' },
   '/management/keys': { name: 'made' },
   '/management/keys/:id': { name: 'renamed' },
+  '/orchestration/servers/register': SERVER,
 }
 
-/** A gateway that has answered a call and made a key, and the path with the id of either where it needs one. */
+/** A gateway, and the path with an id that it knows where it needs one. */
 async function edgeFor(pattern: string) {
   const edge = await edgeOf(ADMINISTERED)
-  const { headers } = await edge.chat()
-  const id = pattern.startsWith('/management') ? (await makeKey(edge)).id : headers.get('x-request-id')
-  const path = pattern.replace(':id', id ?? '')
+  const path = pattern.replace(':id', pattern.includes(':id') ? await idFor(edge, pattern) : '')
   const ask = (method: string, suffix = '') => {
     const writes = method === 'POST' || method === 'PATCH'
     return edge.ask(path + suffix, { method, headers: AS_ADMIN, body: writes ? BODIES[pattern] : undefined })
@@ -34,11 +33,16 @@ async function edgeFor(pattern: string) {
   return { edge, path, ask }
 }
 
+/** The methods of a path, and those of a path with an id in the place of its last word. */
 function allowed(pattern: string): string[] {
-  return [
-    ...(methodsOf.get(pattern) ?? []).flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method])),
-    'OPTIONS',
-  ]
+  const withId = pattern.replace(/\/[^/:]+$/, '/:id')
+  const taken = [pattern, withId]
+    .flatMap(each => {
+      const methods = methodsOf.get(each) ?? []
+      return methods.length === 0 ? [] : [...methods, 'OPTIONS']
+    })
+    .flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+  return [...new Set(taken)]
 }
 
 describe('each route', () => {

@@ -5,6 +5,7 @@ import { healthOperations } from './operations/health.ts'
 import { inferenceOperations } from './operations/inference.ts'
 import { managementOperations } from './operations/management.ts'
 import { modelOperations } from './operations/models.ts'
+import { orchestrationOperations } from './operations/orchestration.ts'
 import { requestOperations } from './operations/requests.ts'
 import { serviceOperations } from './operations/service.ts'
 
@@ -18,6 +19,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map<string, Operat
     ...healthOperations,
     ...managementOperations,
     ...cacheOperations,
+    ...orchestrationOperations,
     ...serviceOperations,
   }),
 )

@@ -1,9 +1,7 @@
-import type { z } from 'zod'
 import { GatewayError } from '#core/errors.ts'
-import { parseBody } from '#gateway/parse.ts'
 import { keyCreation, keyPatch, keyRotation } from '#wire/keys.ts'
-import { readBody } from '../body.ts'
 import type { GatewayContext, Handler } from '../exchange.ts'
+import { bodyOf } from '../parsed-body.ts'
 import { queryParam } from '../query.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
@@ -68,14 +66,4 @@ function pageOf(c: GatewayContext): { readonly after: string | null; readonly li
     throw new GatewayError('invalid_request', `limit must be an integer from 1 to ${PAGE_MAX}.`, { param: 'limit' })
   }
   return { after: queryParam(c, 'after'), limit }
-}
-
-async function bodyOf<T extends z.ZodType>(c: GatewayContext, { clock }: Services, schema: T): Promise<z.output<T>> {
-  const text = await readBody(c.env, clock)
-  const parsed = schema.safeParse(text === '' ? undefined : parseBody(text))
-  if (parsed.success) return parsed.data
-  const details = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }))
-  const [first] = details
-  const where = first?.path ? `${first.path}: ` : ''
-  throw new GatewayError('invalid_request', `${where}${first?.message}.`, { param: first?.path || null, details })
 }
