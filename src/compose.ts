@@ -2,6 +2,7 @@ import { createBuckets } from '#access/buckets.ts'
 import type { AuthMode } from '#access/keys.ts'
 import { createTiers } from '#cache/tiers.ts'
 import type { Environment } from '#config/env.ts'
+import type { Origins } from '#config/origins.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -15,9 +16,10 @@ import { rememberRequests } from '#gateway/explain.ts'
 import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
 import { createQueue } from '#gateway/queue.ts'
+import { showConfig } from '#gateway/show-config.ts'
 import { createActive } from '#http/active.ts'
 import { createApp, type GatewayFetch } from '#http/app.ts'
-import type { ProcessView } from '#http/services.ts'
+import type { ProcessView, Services } from '#http/services.ts'
 import { createIds } from '#lib/id.ts'
 import { createWheel } from '#lib/wheel.ts'
 import { createBreakers } from '#policies/breaker.ts'
@@ -41,6 +43,7 @@ import { createRedisCache } from '#stores/redis-cache.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
+import { createRedactor } from '#telemetry/quote.ts'
 import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
@@ -53,6 +56,7 @@ import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
 const GIGABYTE = 1024 ** 3
+const NO_ORIGINS: Origins = new Map()
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 /** How long, and up to how much, answers are kept for requests that are sent again. */
@@ -77,6 +81,12 @@ export interface Overrides {
   readonly pretty?: boolean
   /** How hard the process has it (default: it is measured). */
   readonly pressure?: () => Pressure
+  /** Where each value of the configuration was written. */
+  readonly origins?: Origins
+  /** Reads the configuration again and hands it to `reload`.
+   *
+   * @throws GatewayError `invalid_request` where it is wrong. */
+  readonly reload?: Services['settings']['reload']
   /** Where this gateway listens, so that it never finds itself. */
   readonly own?: () => { readonly host: string; readonly port: number } | null
 }
@@ -93,7 +103,7 @@ export interface Gateway {
   /** Whether callers need a key now. */
   authMode(): AuthMode
   /** Takes a new configuration; requests under way keep the one they started with. */
-  reload(config: Config): void
+  reload(config: Config, origins?: Origins): void
   reloadFailed(message: string): void
   warn(message: string): void
   fail(message: string, thrown: unknown): void
@@ -129,6 +139,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const history = createMemoryHistory(HISTORY)
   const idempotency = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
   const newId = createIds()
+  let origins = overrides.origins ?? NO_ORIGINS
   const stateDeps = { clock, journal, env, newId, config: () => current }
   const database = composeDatabase(stateDeps)
   const keys = composeKeys(database, stateDeps)
@@ -256,6 +267,13 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     keys: keys.management,
     stats: stats.of,
     support: composeSupport,
+    settings: {
+      show() {
+        const secrets = secretsOf(current)
+        return showConfig({ config: current, origins, secrets, redact: createRedactor(secrets) })
+      },
+      reload: overrides.reload ?? noReload,
+    },
     orchestration: orchestration.management,
     events: orchestration.feed,
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
@@ -274,9 +292,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     found: first.then(() => reportFleet(fleet, env)),
     later: first.then(async how => (how === 'whole' ? null : looked.then(() => reportFleet(fleet, env)))),
     metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
-    reload(next) {
+    reload(next, written = NO_ORIGINS) {
       // Whom to admit follows from where the gateway listens, and that changes only with a restart.
       current = next
+      origins = written
       buckets = createBuckets(next.limits)
       const service = { ...next.service, host: config.service.host }
       edge = composeEdge({ ...next, service }, identity(next), buckets)
@@ -314,6 +333,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       log.close()
     },
   }
+}
+
+async function noReload(): Promise<never> {
+  throw new GatewayError('conflict', 'This gateway was not started from files that could be read again.')
 }
 
 /** What the process may use, in bytes. */

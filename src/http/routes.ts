@@ -5,6 +5,7 @@ import { docsPage, openapiDocument, root, schemaDocument } from './routes/docume
 import { fleetEvents } from './routes/events.ts'
 import { health, healthDetailed, livez, modelsStatus, providers, readyz } from './routes/health.ts'
 import { createKey, listKeys, revokeKey, rotateKey, showKey, updateKey } from './routes/keys.ts'
+import { managementConfig, managementModels, managementServers, reloadConfig } from './routes/management.ts'
 import { metricsText } from './routes/metrics.ts'
 import { modelCall } from './routes/model-call.ts'
 import { model, models } from './routes/models.ts'
@@ -126,6 +127,7 @@ export function createRoutes(services: Services): readonly Route[] {
       operation: 'getStats',
       handler: managementStats(services),
     },
+    ...settingsRoutes(services),
     ...keyRoutes(services),
     ...orchestrationRoutes(services),
     {
@@ -181,6 +183,22 @@ function orchestrationRoutes(services: Services): readonly Route[] {
     },
     { ...operator, path: '/orchestration/failover/:id', operation: 'drainServer', handler: drain },
     { ...operator, path: '/orchestration/recover/:id', operation: 'recoverServer', handler: recover },
+  ]
+}
+
+function settingsRoutes(services: Services): readonly Route[] {
+  const [viewer, base] = [{ method: 'GET', access: 'viewer' } as const, '/management']
+  return [
+    { ...viewer, path: `${base}/models/list`, operation: 'listManagedModels', handler: managementModels(services) },
+    { ...viewer, path: `${base}/servers/status`, operation: 'getServersStatus', handler: managementServers(services) },
+    { ...viewer, path: `${base}/config`, operation: 'getConfig', handler: managementConfig(services) },
+    {
+      method: 'POST',
+      path: `${base}/config/reload`,
+      access: 'operator',
+      operation: 'reloadConfig',
+      handler: reloadConfig(services),
+    },
   ]
 }
 

@@ -56,6 +56,14 @@ export interface Services {
     follow(listener: (event: FleetEvent) => void): () => void
     since(after: string, limit: number): Promise<readonly FleetEvent[]>
   }
+  /** The configuration as it holds now. */
+  readonly settings: {
+    show(): readonly object[]
+    /** Reads it again.
+     *
+     * @throws GatewayError `invalid_request` where it is wrong, `conflict` where there is nothing to read. */
+    reload(): Promise<{ readonly warnings: readonly string[]; readonly restart: readonly string[] }>
+  }
   readonly configSchema: () => Promise<unknown>
   /** What the dialects declare of themselves. */
   readonly support: () => SupportMatrix

@@ -93,6 +93,10 @@ test('/management answers as documented', async () => {
   await ask('revokeKey', 'DELETE', `keys/${id}`)
   await ask('listKeys', 'GET', 'keys')
   await ask('getStats', 'GET', 'stats')
+  await ask('listManagedModels', 'GET', 'models/list')
+  await ask('getServersStatus', 'GET', 'servers/status')
+  await ask('getConfig', 'GET', 'config')
+  await ask('reloadConfig', 'POST', 'config/reload')
 })
 
 for (const [id, path] of Object.entries(CALLED)) {

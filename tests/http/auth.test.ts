@@ -50,7 +50,8 @@ function expected(access: string, role: Role | null, mode: Mode, { method, path 
     return expected(access, role, mode, { access: 'operator', method: 'GET', path: '' })
   // What is not there is looked for before a body is missed that may be empty.
   const unknown = /rotate$|heartbeat$|failover|recover|servers\/:id/.test(path)
-  const open = unknown || (path.endsWith('/keys/:id') && !writes) ? 404 : writes ? 400 : 200
+  const bodiless = path.endsWith('/reload')
+  const open = bodiless ? 200 : unknown || (path.endsWith('/keys/:id') && !writes) ? 404 : writes ? 400 : 200
   if (access === 'anyone' || (mode === 'none' && (access === 'caller' || access === 'observer'))) return open
   if (access === 'caller') return role === null && mode !== 'optional' ? 401 : open
   if (role === null) return 401

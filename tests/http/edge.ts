@@ -66,6 +66,7 @@ export async function edgeOf(input: ConfigInput = {}, overrides: Overrides = {})
   const gateway = createGateway(configFrom({ gateway: { demo: true, discover: false }, ...input }), {
     clock,
     random: () => 0.5,
+    reload: async () => ({ warnings: [], restart: [] }),
     write: text => {
       written += text
     },
