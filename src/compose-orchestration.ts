@@ -3,7 +3,7 @@ import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import type { EventStore } from '#core/events.ts'
 import type { Fact, Journal } from '#core/journal.ts'
-import type { ServerRecord, ServerStore } from '#core/registry.ts'
+import { isDoubted, isDraining, type ServerRecord, type ServerStore } from '#core/registry.ts'
 import type { Server, States } from '#core/servers.ts'
 import { createDelivery } from '#events/deliver.ts'
 import { createFeed, type Feed } from '#events/feed.ts'
@@ -11,10 +11,12 @@ import { createLoadMonitor } from '#events/load.ts'
 import { createObserver } from '#events/observer.ts'
 import { GATEWAY_ROLE } from '#gateway/hops.ts'
 import { createOrchestration, type Orchestration } from '#gateway/orchestrate.ts'
+import { createReceiver, type Receiver } from '#gateway/receive.ts'
 import { parseBlock } from '#lib/net.ts'
 import { createGuard, type Guard, type Lookup } from '#providers/transport/guard.ts'
 import { startEnlisting } from '#registry/enlist.ts'
 import type { Fleet } from '#registry/fleet.ts'
+import { doubt } from '#registry/health.ts'
 import { createRegistrations } from '#registry/registrations.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
 import { createMemoryServers } from '#stores/memory-servers.ts'
@@ -49,6 +51,8 @@ export interface OrchestrationParts {
 export interface Orchestrated {
   readonly management: Orchestration
   readonly feed: Feed
+  /** Takes webhooks. */
+  readonly receive: Receiver
   readonly subscriber: (fact: Fact) => void
   /** Resolves after the first look at who is registered. */
   start(): Promise<void>
@@ -85,13 +89,16 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     ? { servers: createSqlServers(database), events: createSqlEvents(database) }
     : { servers: createMemoryServers(), events: createMemoryEvents({ entriesMax: EVENTS_MAX }) }
   const toServer = createServerOf(config)
-  let draining: ReadonlySet<string> = new Set()
+  let marked: ReadonlySet<string> = new Set()
 
   function take(records: ReadonlyMap<string, ServerRecord>): void {
     const all = [...records.values()]
-    const drained = new Set(all.filter(({ status }) => status === 'draining').map(({ id }) => id))
-    for (const id of new Set([...draining, ...drained])) states.server(id).draining = drained.has(id)
-    draining = drained
+    const now = new Set(all.filter(record => isDraining(record) || isDoubted(record)).map(({ id }) => id))
+    for (const id of new Set([...marked, ...now])) {
+      states.server(id).draining = isDraining(records.get(id))
+      doubt(states.server(id), isDoubted(records.get(id)), journal)
+    }
+    marked = now
     fleet.enroll(all.flatMap(record => toServer(record) ?? []))
   }
 
@@ -131,22 +138,31 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
       parts.warn(problem === null ? `registered with ${url}` : `not registered with ${url}: ${problem}`),
   })
 
+  const management = createOrchestration({
+    clock,
+    journal,
+    registrations,
+    fleet: () => ({ snapshot: fleet.current(), states }),
+    knowsKind: kind => kind === WATCHED_ONLY || addressOf(kind, 'http://server') !== null,
+    hasCredential: name => Object.hasOwn(config().orchestration.credentials, name),
+    checkAddress: parts.guard,
+  })
+
   return {
     feed,
+    management,
+    receive: createReceiver({
+      clock,
+      journal,
+      orchestration: management,
+      secrets: () => config().webhooks.secrets,
+      claim: stores.events.claim,
+    }),
     subscriber(fact) {
       observer.subscriber(fact)
       monitor.subscriber(fact)
       delivery.subscriber(fact)
     },
-    management: createOrchestration({
-      clock,
-      journal,
-      registrations,
-      fleet: () => ({ snapshot: fleet.current(), states }),
-      knowsKind: kind => kind === WATCHED_ONLY || addressOf(kind, 'http://server') !== null,
-      hasCredential: name => Object.hasOwn(config().orchestration.credentials, name),
-      checkAddress: parts.guard,
-    }),
     start: registrations.start,
     reload: () => take(registrations.current()),
     stop() {

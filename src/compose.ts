@@ -276,6 +276,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     },
     orchestration: orchestration.management,
     events: orchestration.feed,
+    receive: orchestration.receive,
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
     serving: () => phase === 'serving',
     active,

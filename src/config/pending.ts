@@ -22,7 +22,6 @@ const pending: readonly Pending[] = [
   ['audit.*', 'the audit log'],
   ['monitoring.thresholds.error_rate', 'health by errors'],
   ['monitoring.thresholds.memory', 'health by memory'],
-  ['webhooks.secrets', 'webhooks'],
 ]
 
 interface Group {

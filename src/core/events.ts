@@ -38,6 +38,10 @@ export interface EventStore {
    *
    * @returns Whether it was kept: of all processes that saw it, one is told so. */
   add(observation: Observation): Promise<boolean>
+  /** Remembers that a message came, by the id that its sender gave it.
+   *
+   * @returns False when it came before. */
+  claim(source: string, id: string, at: number): Promise<boolean>
   /** Up to `limit` events, the oldest first, from behind the id `after`; the last ones where it is `null`. */
   list(page: { readonly after: string | null; readonly limit: number }): Promise<readonly FleetEvent[]>
 }

@@ -207,6 +207,8 @@ export interface ServerState {
   reason: string | null
   inFlight: number
   draining: boolean
+  /** Whether somebody else says that it is not well: at its best it is degraded. */
+  doubted: boolean
   /** Monotonic milliseconds of the last good probe; -1 before the first one. */
   provedAt: number
 }

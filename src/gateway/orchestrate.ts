@@ -1,7 +1,13 @@
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
-import type { ServerChange, ServerChanged, ServerRecord } from '#core/registry.ts'
+import {
+  type AlertEffect,
+  isDraining,
+  type ServerChange,
+  type ServerChanged,
+  type ServerRecord,
+} from '#core/registry.ts'
 import type { Server, ServerState } from '#core/servers.ts'
 import type { Registrations } from '#registry/registrations.ts'
 import type { LoadMetrics, Registration, ServerView } from '#wire/orchestration.ts'
@@ -37,9 +43,17 @@ export interface Orchestration {
    * `invalid_request` for an unknown kind or credential. */
   register(by: string, wished: Registration): Promise<ServerView>
   beat(id: string, load: LoadMetrics | null): Promise<ServerView>
+  /** A sign of life that somebody else has seen.
+   *
+   * @returns Whether there is such a registered server. */
+  report(id: string, load: LoadMetrics | null): Promise<boolean>
   remove(id: string): Promise<void>
   /** Sends new requests elsewhere, or there again; streams go on. Says the same when that is so already. */
   mark(by: string, id: string, status: 'active' | 'draining'): Promise<Failover>
+  /** What an alert says of a server; `null` = it is resolved.
+   *
+   * @returns Whether that changed anything; never for a server that is not there. */
+  alert(id: string, alert: string, effect: AlertEffect | null): Promise<boolean>
   /** The health of the whole fleet. */
   health(): object
 }
@@ -76,6 +90,15 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
     }
   }
 
+  async function report(id: string, load: LoadMetrics | null): Promise<boolean> {
+    return (await change({ kind: 'beat', id, at: clock.time(), load })) !== null
+  }
+
+  function tellDrain(server: string, by: string, changed: ServerChanged | null): void {
+    const [before, after] = [isDraining(changed?.before), isDraining(changed?.after)]
+    if (before !== after) journal.note({ type: after ? 'server-drained' : 'server-recovered', server, by })
+  }
+
   async function check({ server_info: info }: Registration): Promise<string> {
     const { id, kind, credential } = info
     const known = deps.fleet().snapshot.servers.get(id)
@@ -104,10 +127,10 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
       return show(id)
     },
     async beat(id, load) {
-      const changed = await change({ kind: 'beat', id, at: clock.time(), load })
-      if (changed === null) throw noSuchServer()
+      if (!(await report(id, load))) throw noSuchServer()
       return show(id)
     },
+    report,
     async remove(id) {
       const changed = await change({ kind: 'remove', id, at: clock.time() })
       if (changed === null) throw noSuchServer()
@@ -115,10 +138,14 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
     },
     async mark(by, id, status) {
       show(id)
-      const changed = await change({ kind: 'mark', id, status, at: clock.time(), by })
-      const type = status === 'draining' ? 'server-drained' : 'server-recovered'
-      if (changed !== null) journal.note({ type, server: id, by })
+      tellDrain(id, by, await change({ kind: 'mark', id, status, at: clock.time(), by }))
       return { server_id: id, status, in_flight: deps.fleet().states.server(id).inFlight }
+    },
+    async alert(id, alert, effect) {
+      if (!deps.fleet().snapshot.servers.has(id)) return false
+      const changed = await change({ kind: 'alert', id, alert, effect, at: clock.time() })
+      tellDrain(id, alert, changed)
+      return changed !== null
     },
     health() {
       const servers = list().filter(({ origin }) => origin !== 'built-in')

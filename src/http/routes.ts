@@ -20,6 +20,7 @@ import {
 } from './routes/orchestration.ts'
 import { requestReport } from './routes/requests.ts'
 import { managementStats } from './routes/stats.ts'
+import { webhook } from './routes/webhooks.ts'
 import type { Services } from './services.ts'
 
 /** One line of the table of routes. */
@@ -130,6 +131,7 @@ export function createRoutes(services: Services): readonly Route[] {
     ...settingsRoutes(services),
     ...keyRoutes(services),
     ...orchestrationRoutes(services),
+    ...webhookRoutes(services),
     {
       method: 'GET',
       path: '/openapi.json',
@@ -183,6 +185,16 @@ function orchestrationRoutes(services: Services): readonly Route[] {
     },
     { ...operator, path: '/orchestration/failover/:id', operation: 'drainServer', handler: drain },
     { ...operator, path: '/orchestration/recover/:id', operation: 'recoverServer', handler: recover },
+  ]
+}
+
+function webhookRoutes(services: Services): readonly Route[] {
+  const signed = { method: 'POST', access: 'signed' } as const
+  const of = (type?: string) => webhook(services, type)
+  return [
+    { ...signed, path: '/webhooks/alertmanager', operation: 'takeAlerts', handler: of('alertmanager') },
+    { ...signed, path: '/webhooks/server_status', operation: 'takeServerStatus', handler: of('server_status') },
+    { ...signed, path: '/webhooks/:type', operation: 'takeWebhook', handler: of() },
   ]
 }
 

@@ -11,6 +11,7 @@ import type { FleetView } from '#gateway/manage.ts'
 import type { KeyManagement } from '#gateway/manage-keys.ts'
 import type { Orchestration } from '#gateway/orchestrate.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
+import type { Receiver } from '#gateway/receive.ts'
 import type { Active } from './active.ts'
 import type { SupportMatrix } from './docs/support.ts'
 import type { Edge } from './edge.ts'
@@ -51,6 +52,7 @@ export interface Services {
   /** What a tenant's requests came to. */
   readonly stats: (tenant: string) => object
   readonly orchestration: Orchestration
+  readonly receive: Receiver
   /** What happens to the fleet. */
   readonly events: {
     follow(listener: (event: FleetEvent) => void): () => void

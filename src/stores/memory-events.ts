@@ -1,16 +1,26 @@
+import { LRUCache } from 'lru-cache'
 import type { EventStore, FleetEvent } from '#core/events.ts'
+
+const CLAIMS_MAX = 100_000
 
 /** Creates a store in the memory of this process, which forgets the oldest events.
  *
  * @param entriesMax How many are kept. */
 export function createMemoryEvents({ entriesMax }: { readonly entriesMax: number }): EventStore {
   const states = new Map<string, string>()
+  const claims = new LRUCache<string, true>({ max: CLAIMS_MAX })
   let events: readonly FleetEvent[] = []
   return {
     async add({ event, series, state, initially }) {
       if ((states.get(series) ?? initially) === state) return false
       states.set(series, state)
       events = [...events, event].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(-entriesMax)
+      return true
+    },
+    async claim(source, id) {
+      const key = `${source}:${id}`
+      if (claims.has(key)) return false
+      claims.set(key, true)
       return true
     },
     list: async ({ after, limit }) =>

@@ -6,6 +6,8 @@ import type { Database } from './sql.ts'
 const DAY_MS = 86_400_000
 const KEPT_MS = 30 * DAY_MS
 const EPOCH_DIGITS = 12
+/** The type of a row that is no event, but remembers a message which came. */
+const CLAIM = 'webhook_received'
 
 interface EventRow {
   readonly id: string
@@ -34,13 +36,24 @@ export function createSqlEvents(database: Database): EventStore {
         await sql`DELETE FROM events WHERE at < ${event.at - KEPT_MS}`
         return kept.length > 0
       }),
+    claim: (source, id, at) =>
+      database.write(async sql => {
+        const kept: { id: string }[] = await sql`
+          INSERT INTO events (id, tenant, at, type, subject, source, source_id, payload)
+          VALUES (${`${source}:${id}`}, ${DEFAULT_TENANT}, ${at}, ${CLAIM}, ${null}, ${source}, ${id}, '{}')
+          ON CONFLICT (source, source_id) DO NOTHING RETURNING id`
+        await sql`DELETE FROM events WHERE at < ${at - KEPT_MS}`
+        return kept.length > 0
+      }),
     list: ({ after, limit }) =>
       database.read(async sql => {
         if (after !== null) {
-          const rows: EventRow[] = await sql`SELECT * FROM events WHERE id > ${after} ORDER BY id LIMIT ${limit}`
+          const rows: EventRow[] = await sql`
+            SELECT * FROM events WHERE id > ${after} AND type <> ${CLAIM} ORDER BY id LIMIT ${limit}`
           return rows.flatMap(toEvent)
         }
-        const rows: EventRow[] = await sql`SELECT * FROM events ORDER BY id DESC LIMIT ${limit}`
+        const rows: EventRow[] = await sql`
+          SELECT * FROM events WHERE type <> ${CLAIM} ORDER BY id DESC LIMIT ${limit}`
         return rows.toReversed().flatMap(toEvent)
       }),
   }

@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { DEFAULT_TENANT } from '#core/caller.ts'
 import { changeServer, type ServerRecord, type ServerStore } from '#core/registry.ts'
 import { loadMetrics, serverSettings } from '#wire/orchestration.ts'
@@ -17,6 +18,8 @@ interface ServerRow {
 
 /** The kind of a row that only says something of a server which the configuration declares. */
 const DECLARED = 'declared'
+/** What stands beside the settings in their column. */
+const marks = z.object({ alerts: z.record(z.string(), z.enum(['degraded', 'draining'])).default({}) })
 
 /** Creates a registry in a database. */
 export function createSqlServers(database: Database): ServerStore {
@@ -45,7 +48,7 @@ export function createSqlServers(database: Database): ServerStore {
 
 async function put(sql: Sql, record: ServerRecord): Promise<void> {
   const kind = record.origin === 'declared' ? DECLARED : record.kind
-  const [settings, load] = [JSON.stringify(record.settings), JSON.stringify(record.load)]
+  const [settings, load] = [JSON.stringify({ ...record.settings, alerts: record.alerts }), JSON.stringify(record.load)]
   await sql`
     INSERT INTO servers (id, tenant, kind, base_url, status, settings, load, registered_by, registered_at, heartbeat_at,
       version)
@@ -59,13 +62,15 @@ async function put(sql: Sql, record: ServerRecord): Promise<void> {
 
 function toRecord(row: ServerRow): ServerRecord {
   const declared = row.kind === DECLARED
+  const settings: unknown = JSON.parse(row.settings)
   return {
     id: row.id,
     kind: declared ? '' : row.kind,
     baseUrl: row.base_url,
     origin: declared ? 'declared' : 'registered',
     status: row.status === 'draining' ? 'draining' : 'active',
-    settings: serverSettings.parse(JSON.parse(row.settings)),
+    settings: serverSettings.parse(settings),
+    alerts: marks.parse(settings).alerts,
     load: loadMetrics.nullable().parse(JSON.parse(row.load)),
     by: row.registered_by,
     registeredAt: Number(row.registered_at),

@@ -59,6 +59,18 @@ export function eventsContract(
       expect(kept).toEqual([false, true, false, true, true])
     })
 
+    test('remembers a message by its sender and id, and shows it to nobody', async () => {
+      const claims = [
+        await store.claim('webhook:a', 'one', start),
+        await store.claim('webhook:a', 'one', start + 1),
+        await store.claim('webhook:a', 'two', start),
+        await store.claim('webhook:b', 'one', start),
+      ]
+
+      expect(claims).toEqual([true, false, true, true])
+      expect((await store.list({ after: null, limit: 100 })).every(({ id }) => !id.startsWith('webhook'))).toBe(true)
+    })
+
     test('counts a series beyond ten changes in their order', async () => {
       const series = 'health:long'
       const kept: boolean[] = []

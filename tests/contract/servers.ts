@@ -37,6 +37,7 @@ export function serversContract(
         ...registrationOf(id).server,
         origin: 'registered',
         status: 'active',
+        alerts: {},
         load: null,
         registeredAt: 100,
         heartbeatAt: 100,
@@ -107,6 +108,24 @@ export function serversContract(
 
       expect(marks.map(each => each?.after?.status ?? null)).toEqual(['draining', null, 'active'])
       expect(during).toBe('draining')
+    })
+
+    test('keeps what alerts say until each is resolved, or the server is recovered', async () => {
+      const id = newId()
+      const alert = (name: string, effect: 'degraded' | 'draining' | null) =>
+        store.change({ kind: 'alert', id, alert: name, effect, at: 1 })
+
+      const told = [await alert('a', 'degraded'), await alert('a', 'degraded'), await alert('b', 'draining')]
+      const during = (await found(id))?.alerts
+      await alert('a', null)
+      const left = (await found(id))?.alerts
+      await store.change({ kind: 'mark', id, status: 'active', at: 2, by: 'ops' })
+
+      expect(told.map(each => each === null)).toEqual([false, true, false])
+      expect(during).toEqual({ a: 'degraded', b: 'draining' })
+      expect(left).toEqual({ b: 'draining' })
+      expect(await found(id)).toBeUndefined()
+      expect(await alert('b', null)).toBeNull()
     })
 
     test('of a server that never registered only its draining is kept', async () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { operations } from '#http/docs/operations.ts'
 import { createSseParser } from '#lib/sse.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
-import { ADMIN_KEY } from './snippets.ts'
+import { ADMIN_KEY, EXAMPLE_CONFIG } from './snippets.ts'
 
 const READ = {
   listModels: '/v1/models',
@@ -29,12 +29,7 @@ const CALLED = {
 let gateway: LiveGateway
 
 beforeAll(async () => {
-  gateway = await startLiveGateway(
-    `gateway: { discover: false, demo: true }
-auth: { mode: none, admin_keys: [${ADMIN_KEY}] }
-orchestration: { allowed_addresses: [10.0.0.0/8] }
-`,
-  )
+  gateway = await startLiveGateway(EXAMPLE_CONFIG)
 })
 afterAll(() => gateway.stop())
 

@@ -18,7 +18,7 @@ const keys = ROLES.map(role => ({ name: `the-${role}`, key: KEYS[role], role }))
 const table = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
 const routes = table.map(({ method, path, access }) => ({
   method,
-  path: path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients'),
+  path: path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients').replace(':type', 'deploy'),
   access,
 }))
 
@@ -52,6 +52,8 @@ function expected(access: string, role: Role | null, mode: Mode, { method, path 
   const unknown = /rotate$|heartbeat$|failover|recover|servers\/:id/.test(path)
   const bodiless = path.endsWith('/reload')
   const open = bodiless ? 200 : unknown || (path.endsWith('/keys/:id') && !writes) ? 404 : writes ? 400 : 200
+  // No key stands in for a signature.
+  if (access === 'signed') return 401
   if (access === 'anyone' || (mode === 'none' && (access === 'caller' || access === 'observer'))) return open
   if (access === 'caller') return role === null && mode !== 'optional' ? 401 : open
   if (role === null) return 401

@@ -1,5 +1,6 @@
 import type { ConfigInput } from '#config/schema.ts'
 import type { Connection } from '#http/exchange.ts'
+import { signWebhook } from '#lib/standard-webhooks.ts'
 import { configFrom, createGateway, type Gateway, type Overrides } from '#src/index.ts'
 import { type FakeClock, fakeClock, settled } from '#tests/support/clock.ts'
 
@@ -27,10 +28,12 @@ export interface Edge {
 
 /** A key that opens everything where `ADMINISTERED` is the configuration. */
 export const ADMIN_KEY = 'sk-key-of-an-administrator'
+export const WEBHOOK_SECRET = 'a secret of the webhooks'
 /** A gateway that anybody may call and one may manage. */
 export const ADMINISTERED: ConfigInput = {
   auth: { mode: 'none', admin_keys: [ADMIN_KEY] },
   orchestration: { allowed_addresses: ['10.0.0.0/8'] },
+  webhooks: { secrets: { alertmanager: WEBHOOK_SECRET, server_status: WEBHOOK_SECRET, deploy: WEBHOOK_SECRET } },
 }
 export const AS_ADMIN = { authorization: `Bearer ${ADMIN_KEY}` }
 
@@ -48,6 +51,17 @@ export async function makeKey(edge: Edge, body: object = {}, query = ''): Promis
 
 /** A server that may register where `ADMINISTERED` is the configuration. */
 export const SERVER = { server_info: { id: 'llm-02', hostname: '10.0.0.34', port: 11_434, models: ['m'] } }
+
+/** The headers of a signed message; each with an id of its own. */
+export function signed(body: unknown, clock: { time(): number }, id: string = crypto.randomUUID()) {
+  const seconds = Math.floor(clock.time() / 1000)
+  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(seconds),
+    'webhook-signature': signWebhook(WEBHOOK_SECRET, { id, seconds, body: text }),
+  }
+}
 
 /** What stands for `:id` in a path: the id of a key, of a registered server, or of a request that was answered. */
 export async function idFor(edge: Edge, path: string): Promise<string> {

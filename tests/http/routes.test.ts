@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
-import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, idFor, SERVER } from './edge.ts'
+import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, idFor, SERVER, signed } from './edge.ts'
 
 const table = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
 /** A path of each route as a client writes it, and the methods that it takes. */
 const methodsOf = new Map<string, string[]>()
 for (const { path, method } of table) {
-  const written = path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients')
+  const written = path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients').replace(':type', 'deploy')
   methodsOf.set(written, [...(methodsOf.get(written) ?? []), method])
 }
 const paths = [...methodsOf.keys()]
@@ -20,6 +20,9 @@ const BODIES: Readonly<Record<string, object>> = {
   '/management/keys': { name: 'made' },
   '/management/keys/:id': { name: 'renamed' },
   '/orchestration/servers/register': SERVER,
+  '/webhooks/alertmanager': { version: '4', status: 'firing', alerts: [] },
+  '/webhooks/server_status': { server_id: 'demo', status: 'degraded' },
+  '/webhooks/deploy': {},
 }
 
 /** A gateway, and the path with an id that it knows where it needs one. */
@@ -28,7 +31,9 @@ async function edgeFor(pattern: string) {
   const path = pattern.replace(':id', pattern.includes(':id') ? await idFor(edge, pattern) : '')
   const ask = (method: string, suffix = '') => {
     const writes = method === 'POST' || method === 'PATCH'
-    return edge.ask(path + suffix, { method, headers: AS_ADMIN, body: writes ? BODIES[pattern] : undefined })
+    const body = writes ? BODIES[pattern] : undefined
+    const headers = pattern.startsWith('/webhooks') ? signed(body ?? '', edge.clock) : AS_ADMIN
+    return edge.ask(path + suffix, { method, headers, body })
   }
   return { edge, path, ask }
 }

@@ -8,6 +8,7 @@ import { modelOperations } from './operations/models.ts'
 import { orchestrationOperations } from './operations/orchestration.ts'
 import { requestOperations } from './operations/requests.ts'
 import { serviceOperations } from './operations/service.ts'
+import { webhookOperations } from './operations/webhooks.ts'
 
 /** What the reference says of every operation, by its id. */
 export const operations: ReadonlyMap<string, Operation> = new Map<string, Operation>(
@@ -20,6 +21,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map<string, Operat
     ...managementOperations,
     ...cacheOperations,
     ...orchestrationOperations,
+    ...webhookOperations,
     ...serviceOperations,
   }),
 )
