@@ -13,6 +13,7 @@ import { GATEWAY_ROLE } from '#gateway/hops.ts'
 import { createOrchestration, type Orchestration } from '#gateway/orchestrate.ts'
 import { createReceiver, type Receiver } from '#gateway/receive.ts'
 import { parseBlock } from '#lib/net.ts'
+import { COMPATIBLE_KIND } from '#providers/index.ts'
 import { createGuard, type Guard, type Lookup } from '#providers/transport/guard.ts'
 import { startEnlisting } from '#registry/enlist.ts'
 import type { Fleet } from '#registry/fleet.ts'
@@ -143,6 +144,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     journal,
     registrations,
     fleet: () => ({ snapshot: fleet.current(), states }),
+    usualKind: COMPATIBLE_KIND,
     knowsKind: kind => kind === WATCHED_ONLY || addressOf(kind, 'http://server') !== null,
     hasCredential: name => Object.hasOwn(config().orchestration.credentials, name),
     checkAddress: parts.guard,
@@ -226,7 +228,6 @@ function selfOf(config: Config, own: { readonly host: string; readonly port: num
       hostname: url.hostname,
       port,
       scheme: url.protocol === 'https:' ? 'https' : 'http',
-      kind: 'openai_compatible',
       role: GATEWAY_ROLE,
       capabilities: [],
       services: ['citadel-gateway'],

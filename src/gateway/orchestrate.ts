@@ -19,6 +19,8 @@ export interface OrchestrationDeps {
   readonly journal: Journal
   readonly registrations: Registrations
   readonly fleet: () => FleetView
+  /** The kind of a server that does not say which it is. */
+  readonly usualKind: string
   /** Whether a server of this kind can be used here. */
   readonly knowsKind: (kind: string) => boolean
   /** Whether the configuration holds a credential of this name. */
@@ -100,7 +102,7 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
   }
 
   async function check({ server_info: info }: Registration): Promise<string> {
-    const { id, kind, credential } = info
+    const { id, kind = deps.usualKind, credential } = info
     const known = deps.fleet().snapshot.servers.get(id)
     if (known !== undefined && known.origin !== 'registration') {
       throw new GatewayError('conflict', `"${id}" is the id of a server that did not register itself.`)
@@ -120,7 +122,7 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
     async register(by, wished) {
       const baseUrl = await check(wished)
       const { server_info, ...endpoints } = wished
-      const { id, kind, hostname: _, port: __, scheme: ___, ...about } = server_info
+      const { id, kind = deps.usualKind, hostname: _, port: __, scheme: ___, ...about } = server_info
       const server = { id, kind, baseUrl, by, settings: { ...about, ...endpoints } }
       const changed = await change({ kind: 'register', server, at: clock.time() })
       if (changed?.before === null) journal.note({ type: 'server-registered', server: id, address: baseUrl, by })

@@ -54,7 +54,12 @@ export const registration = z
       hostname: z.string().min(1).max(253).describe('A name or an address, without a port.'),
       port: z.int().min(1).max(65_535),
       scheme: z.enum(['http', 'https']).default('http'),
-      kind: z.string().min(1).max(64).default('openai_compatible').describe('Its dialect; `service` is only watched.'),
+      kind: z
+        .string()
+        .min(1)
+        .max(64)
+        .optional()
+        .describe('Its dialect, that of OpenAI when absent; `service` is only watched.'),
       ...about,
     }),
     health_endpoint,

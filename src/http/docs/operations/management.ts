@@ -84,7 +84,15 @@ function page(description: string, schema: z.ZodType, entry: unknown): Answer {
   }
 }
 
-const target = { server: 'gpu-1', model: 'mixtral:8x7b', status: 'healthy', weight: 1, in_flight: 2, reason: null }
+const target = {
+  server: 'gpu-1',
+  model: 'mixtral:8x7b',
+  status: 'healthy',
+  weight: 1,
+  in_flight: 2,
+  loaded: true,
+  reason: null,
+}
 
 const settings = {
   listManagedModels: {
