@@ -1,7 +1,7 @@
 import { DEFAULT_TENANT } from '#core/caller.ts'
 import { EVENT_TYPES, type EventStore, type FleetEvent } from '#core/events.ts'
 import { isObject, parseJson } from '#lib/json.ts'
-import type { Database } from './sql.ts'
+import type { Database, Sql } from './sql.ts'
 
 const DAY_MS = 86_400_000
 const KEPT_MS = 30 * DAY_MS
@@ -22,11 +22,13 @@ interface EventRow {
  * which saw the same change one keeps it. Events are kept for thirty days. */
 export function createSqlEvents(database: Database): EventStore {
   return {
-    add: ({ event, series, state, initially }) =>
-      database.write(async sql => {
-        const [last]: EventRow[] = await sql`
-          SELECT * FROM events WHERE source = ${series} ORDER BY source_id DESC LIMIT 1`
-        if ((last === undefined ? initially : contentOf(last).state) === state) return false
+    async add({ event, series, state, initially }) {
+      const isNew = (last: EventRow | undefined) => (last === undefined ? initially : contentOf(last).state) !== state
+      // Looked at first: what changes nothing makes no database and waits for no other writer.
+      if (!isNew(await database.read(sql => lastOf(sql, series)))) return false
+      return database.write(async sql => {
+        const last = await lastOf(sql, series)
+        if (!isNew(last)) return false
         const epoch = String(Number(last?.source_id ?? 0) + 1).padStart(EPOCH_DIGITS, '0')
         const kept: { id: string }[] = await sql`
           INSERT INTO events (id, tenant, at, type, subject, source, source_id, payload)
@@ -35,7 +37,8 @@ export function createSqlEvents(database: Database): EventStore {
           ON CONFLICT (source, source_id) DO NOTHING RETURNING id`
         await sql`DELETE FROM events WHERE at < ${event.at - KEPT_MS}`
         return kept.length > 0
-      }),
+      })
+    },
     claim: (source, id, at) =>
       database.write(async sql => {
         const kept: { id: string }[] = await sql`
@@ -57,6 +60,12 @@ export function createSqlEvents(database: Database): EventStore {
         return rows.toReversed().flatMap(toEvent)
       }),
   }
+}
+
+/** The last change of a series. */
+async function lastOf(sql: Sql, series: string): Promise<EventRow | undefined> {
+  const [last]: EventRow[] = await sql`SELECT * FROM events WHERE source = ${series} ORDER BY source_id DESC LIMIT 1`
+  return last
 }
 
 function toEvent(row: EventRow): FleetEvent[] {

@@ -1,10 +1,12 @@
+import { expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
 import { createMemoryEvents } from '#stores/memory-events.ts'
 import { createMemoryServers } from '#stores/memory-servers.ts'
 import type { Database } from '#stores/sql.ts'
 import { createSqlEvents } from '#stores/sql-events.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
 import { openAt, type Places } from '#tests/contract/database.ts'
-import { eventsContract } from '#tests/contract/events.ts'
+import { eventsContract, seen } from '#tests/contract/events.ts'
 import { serversContract } from '#tests/contract/servers.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
 
@@ -37,3 +39,21 @@ eventsContract(
 )
 eventsContract('events in SQLite', async () => sqlStores(await sqlitePlaces(), createSqlEvents))
 eventsContract('events in Postgres', async () => sqlStores(await postgresPlaces(), createSqlEvents))
+
+test('an event that changes nothing makes no database, one that does makes it', async () => {
+  const places = await sqlitePlaces()
+  const place = await places.place()
+  const file = place.kind === 'sqlite' ? (place.file ?? '') : ''
+  const database = openAt(place)
+  const events = createSqlEvents(database)
+
+  const kept = [await events.add(seen(1, { state: 'healthy' }))]
+  const made = [existsSync(file)]
+  kept.push(await events.add(seen(2)))
+  made.push(existsSync(file))
+  await database.close()
+  await places.close()
+
+  expect(kept).toEqual([false, true])
+  expect(made).toEqual([false, true])
+})
