@@ -1,7 +1,7 @@
-import { LRUCache } from 'lru-cache'
 import type { Clock } from '#core/clock.ts'
 import type { EventStore, FleetEvent, Observation } from '#core/events.ts'
 import type { Journal } from '#core/journal.ts'
+import { createSeen } from '#lib/seen.ts'
 
 /** What this process has seen happen, without the id that it gets. */
 export type Seen = Omit<Observation, 'event'> & { readonly event: Omit<FleetEvent, 'id' | 'at'> }
@@ -42,7 +42,7 @@ const SEEN_MAX = 10_000
 export function createFeed(options: FeedOptions): Feed {
   const { store, clock, journal } = options
   const followers = new Set<(event: FleetEvent) => void>()
-  const seen = new LRUCache<string, true>({ max: SEEN_MAX })
+  const isNew = createSeen(SEEN_MAX)
   const waiting: Observation[] = []
   let keeping = false
   let lastAt = 0
@@ -51,8 +51,7 @@ export function createFeed(options: FeedOptions): Feed {
   let stopWaiting = () => {}
 
   function tell(event: FleetEvent): void {
-    if (seen.has(event.id)) return
-    seen.set(event.id, true)
+    if (!isNew(event.id)) return
     for (const follower of [...followers]) follower(event)
   }
 

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import type { EventStore, FleetEvent } from '#core/events.ts'
+import { createSeen } from '#lib/seen.ts'
 
 const CLAIMS_MAX = 100_000
 
@@ -8,7 +8,7 @@ const CLAIMS_MAX = 100_000
  * @param entriesMax How many are kept. */
 export function createMemoryEvents({ entriesMax }: { readonly entriesMax: number }): EventStore {
   const states = new Map<string, string>()
-  const claims = new LRUCache<string, true>({ max: CLAIMS_MAX })
+  const isNew = createSeen(CLAIMS_MAX)
   let events: readonly FleetEvent[] = []
   return {
     async add({ event, series, state, initially }) {
@@ -17,12 +17,7 @@ export function createMemoryEvents({ entriesMax }: { readonly entriesMax: number
       events = [...events, event].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(-entriesMax)
       return true
     },
-    async claim(source, id) {
-      const key = `${source}:${id}`
-      if (claims.has(key)) return false
-      claims.set(key, true)
-      return true
-    },
+    claim: async (source, id) => isNew(`${source}:${id}`),
     list: async ({ after, limit }) =>
       after === null ? events.slice(-limit) : events.filter(({ id }) => id > after).slice(0, limit),
   }
