@@ -4,19 +4,22 @@ import { providersFromEnv } from '#config/providers-from-env.ts'
 import { type Config, parseServer } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
-import type { Journal } from '#core/journal.ts'
+import type { Fact, Journal } from '#core/journal.ts'
 import { createScope } from '#core/scope.ts'
-import type { ListedModel, Server, States } from '#core/servers.ts'
+import type { ListedModel, Model, Server, States, Target } from '#core/servers.ts'
 import { BUILT_IN_KIND, PROVIDERS } from '#providers/index.ts'
 import { localPlaces } from '#providers/local.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createDiscovery } from '#registry/discovery.ts'
+import { createEngines, type Source } from '#registry/engines.ts'
 import { createFleet, type Declaration, type Fleet } from '#registry/fleet.ts'
 import type { ProbeResult } from '#registry/health.ts'
+import { configuredStrategy } from '#routing/strategies/index.ts'
 import { composeKnowledge } from './compose-knowledge.ts'
 import { type Ask, createLister } from './compose-listing.ts'
 import { addressOf, composeProblems } from './fleet-config.ts'
 
+const REPORT_TIMEOUT_MS = 10_000
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
 const DEMO = { id: BUILT_IN_KIND, kind: BUILT_IN_KIND } as const
 /** Kinds that are only watched, and those whose models answer only when they are named. */
@@ -31,6 +34,8 @@ export interface FleetDeps {
   readonly journal: Journal
   readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
   readonly env: Environment
+  /** Hears what happens. */
+  readonly listen: (subscriber: (fact: Fact) => void) => void
   /** Where this gateway listens. */
   readonly own: () => { readonly host: string; readonly port: number } | null
 }
@@ -46,6 +51,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
   // Which addresses may be dialled depends on who told of them.
   const ask = createAsk(deps, 'configuration')
   const askMember = createAsk(deps, 'registration')
+  const askOf = (server: Server) => (server.origin === 'registration' ? askMember : ask)
   const [list, listMember] = [createLister(ask), createLister(askMember)]
   const discovery = createDiscovery({
     clock: deps.clock,
@@ -61,17 +67,28 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
     },
     toServer: place => required(place.id, place.kind, place.baseUrl, config, 'discovery'),
   })
+  const engines = createEngines({ ...deps, sources: server => sourcesOf(server, askOf(server)) })
   const options = {
     ...deps,
     discovery,
     watchedOnly: WATCHED_ONLY,
     namedOnly: NAMED_ONLY,
     knowledge: composeKnowledge(),
-    probe: (server: Server, signal: AbortSignal) =>
-      probe(server, signal, deps.clock, server.origin === 'registration' ? askMember : ask),
+    probe: async (server: Server, signal: AbortSignal) => {
+      const result = await probe(server, signal, deps.clock, askOf(server))
+      if (result.ok && reads()) void engines.read(server)
+      return result
+    },
+    load: (target: Target, model: Model) => load(target, model, askOf(target.server)),
     list: (server: Server) => (server.origin === 'registration' ? listOf(server, listMember) : list(server)),
   }
-  return { fleet: createFleet(options, declarationOf(config, deps.env)), ask }
+  const fleet = createFleet(options, declarationOf(config, deps.env))
+  const reads = () => configuredStrategy(fleet.current().settings.algorithm).reads === true
+  deps.listen(fact => {
+    const server = fact.type === 'model-loaded' ? fleet.current().servers.get(fact.server) : undefined
+    if (server !== undefined) engines.readSoon(server)
+  })
+  return { fleet, ask }
 }
 
 /** What the configuration says of the fleet; where it says nothing, what the environment and the demo add. */
@@ -90,6 +107,7 @@ export function declarationOf(config: Config, env: Environment): Declaration {
     servers: [...declaration.servers, ...found, ...demos],
     models: declaration.models,
     listsHoldMs: config.cache.ttl.models,
+    preload: balancer.preload,
     discover: discover === true || (discover === 'auto' && empty),
     health: {
       intervalMs: balancer.health_check_interval,
@@ -162,6 +180,29 @@ async function listOf(
   const said = server.own?.models ?? null
   if (said === null) return list(server)
   return said.map(id => ({ id, contextLength: null, created: 0, ownedBy: null, embedding: false }))
+}
+
+/** The places where a server of this kind may tell what it is busy with. */
+function sourcesOf({ kind }: Server, ask: Ask): readonly Source[] {
+  const reports = PROVIDERS.get(kind)?.catalog.reports ?? []
+  return reports.map(report => async server => {
+    const { status, body } = await ask(report.ask(server, server.secrets[0] ?? null), REPORT_TIMEOUT_MS)
+    return status === 200 ? report.decode(body) : null
+  })
+}
+
+/** Lets a server load a model; `null` when its kind does not do so on demand. */
+function load({ server, upstreamModel, timeouts }: Target, model: Model, ask: Ask): Promise<void> | null {
+  const outgoing = PROVIDERS.get(server.kind)?.catalog.load?.(
+    server,
+    server.secrets[0] ?? null,
+    upstreamModel,
+    model.class === 'embedding',
+  )
+  if (outgoing === undefined) return null
+  return ask(outgoing, timeouts.total).then(({ status }) => {
+    if (status !== 200) throw new Error(`the server answers HTTP ${status}`)
+  })
 }
 
 function reasonOf(error: GatewayError): string {

@@ -13,9 +13,11 @@ import { createAnswers } from '#gateway/answers.ts'
 import { createDial } from '#gateway/dial.ts'
 import { createLengths } from '#gateway/estimate.ts'
 import { rememberRequests } from '#gateway/explain.ts'
+import { createReportManagement } from '#gateway/manage-reports.ts'
 import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
 import { createPipeline } from '#gateway/pipeline.ts'
 import { createQueue } from '#gateway/queue.ts'
+import { createRehearsal } from '#gateway/rehearsal.ts'
 import { showConfig } from '#gateway/show-config.ts'
 import { createActive } from '#http/active.ts'
 import { createApp, type GatewayFetch } from '#http/app.ts'
@@ -34,12 +36,14 @@ import type { Lookup } from '#providers/transport/guard.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createStates } from '#registry/states.ts'
-import { createLineups } from '#routing/lineup.ts'
+import { explainPlan } from '#routing/explain.ts'
+import { createLineups, rehearse } from '#routing/lineup.ts'
 import { isAvailable, plan } from '#routing/plan.ts'
 import { createMemoryCache } from '#stores/memory-cache.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { createRedisCache } from '#stores/redis-cache.ts'
+import { createSqlReports } from '#stores/sql-reports.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
@@ -48,6 +52,7 @@ import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { composeIdentity } from './compose-identity.ts'
+import { composeLedger } from './compose-ledger.ts'
 import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
 import { createLimiter, openRedisOf } from './compose-stores.ts'
@@ -146,6 +151,9 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const memoryCache = createMemoryCache({ clock, bytesMax: config.cache.max_memory })
   const redisCache = redis === null ? null : createRedisCache({ redis, clock, onClear: memoryCache.clear })
   const cache = redisCache === null ? memoryCache : createTiers(memoryCache, redisCache)
+  const lengths = createLengths()
+  let redact = createRedactor(secretsOf(config))
+  const ledger = composeLedger(database, { ...stateDeps, subscribers, lengths, redact: text => redact(text) })
   const log = createLog({
     write: overrides.write ?? (() => {}),
     clock,
@@ -175,7 +183,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const transportFor = ({ baseUrl, origin }: Pick<Server, 'baseUrl' | 'origin'>) =>
     origin === 'registration' ? strange : baseUrl.startsWith(DEMO_ADDRESS) ? demo : network
   const own = overrides.own ?? (() => null)
-  const { fleet, ask } = composeFleet(config, { clock, random, states, journal, transportFor, env, own })
+  const { fleet, ask } = composeFleet(config, {
+    clock,
+    random,
+    states,
+    journal,
+    listen: subscriber => subscribers.push(subscriber),
+    transportFor,
+    env,
+    own,
+  })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
   const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
   const settings = () => fleet.current().settings
@@ -193,6 +210,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     queueDepth: queue.depth,
     redisConnections: () => redis?.connections() ?? 0,
     retriesLeft: budget.remaining,
+    ledger: ledger.numbers,
     overload: () => overloadOf(pressure()),
     cacheSize: cache.size,
   })
@@ -214,6 +232,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   // The way of a model call.
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
+  const planning = { clock, random, lineups }
   const policies = { states, clock, journal, breakers, budget, credentials, hedges, random }
   const dialDeps = {
     providers: PROVIDERS,
@@ -226,16 +245,29 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     clock,
     journal,
     snapshot: fleet.current,
-    plan: (call, snapshot, wishes) => plan(call, snapshot, states, { clock, random, lineups }, wishes),
+    plan: (call, snapshot, wishes) => plan(call, snapshot, states, planning, wishes),
     answers: createAnswers({ store: cache, clock }),
     attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
     limiter,
-    lengths: createLengths(),
+    lengths,
     limitsOf: asking => buckets.ofCall(asking),
-    router: (maxAttempts, wait, permit) => {
+    purse: ledger.purse,
+    payloads: ledger.payloads,
+    router: (maxAttempts, wait, { permit, purse }) => {
       const places = queue.slotsFor(wait)
-      const slots = permit === null ? places : permit.slots(places)
+      const limited = permit === null ? places : permit.slots(places)
+      const slots = purse === null ? limited : purse.slots(limited)
       return failover({ ...policies, slots, retry: settings().retry, maxAttempts })
+    },
+  })
+
+  const rehearsal = createRehearsal({
+    snapshot: fleet.current,
+    states,
+    explain: (call, snapshot, wishes) => explainPlan(call, snapshot, states, planning, wishes),
+    planner: shadow => {
+      const rehearsed = { ...planning, lineups: rehearse(lineups) }
+      return (call, snapshot, wishes) => plan(call, snapshot, shadow, rehearsed, wishes)
     },
   })
 
@@ -265,6 +297,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     process: processView(clock),
     dependencies: () => ({ ...(database !== null && { database: { available: keys.stored.available() } }) }),
     keys: keys.management,
+    rehearsal,
     stats: stats.of,
     support: composeSupport,
     settings: {
@@ -277,6 +310,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     orchestration: orchestration.management,
     events: orchestration.feed,
     receive: orchestration.receive,
+    reports: createReportManagement(database === null ? null : createSqlReports(database)),
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
     serving: () => phase === 'serving',
     active,
@@ -304,6 +338,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       fleet.replace(declarationOf(next, env))
       orchestration.reload()
       credentials.forget()
+      redact = createRedactor(secretsOf(next))
       log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
       journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
     },
@@ -328,6 +363,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       sockets.close()
       guarded.close()
       await limiter.close()
+      await ledger.close()
       await database?.close()
       redisCache?.close()
       redis?.close()

@@ -1,7 +1,6 @@
 import { type Declaration, declare } from '#config/declare.ts'
 import type { Config } from '#config/schema.ts'
 import { PROVIDERS } from '#providers/index.ts'
-import { strategyFor } from '#routing/strategies/index.ts'
 
 /** Where a server of a kind lives; `null` for one that needs an address and has none. */
 export function addressOf(kind: string, baseUrl: string | null): string | null {
@@ -18,10 +17,5 @@ export function composeProblems(config: Config): {
   readonly warnings: readonly string[]
 } {
   const warnings: string[] = []
-  const { algorithm } = config.load_balancer
-  const { strategy, substituted } = strategyFor(algorithm)
-  if (substituted) {
-    warnings.push(`load_balancer.algorithm: "${algorithm}" is not built yet, so ${strategy.name} stands in for it`)
-  }
   return { declaration: declare(config, addressOf), warnings }
 }

@@ -1,12 +1,8 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { type LoadResult, median } from './load-plan.ts'
-import { freePort, type Running, start } from './process.ts'
+import { startRedis } from './redis.ts'
 import { figure, table } from './report.ts'
 import type { Run } from './run.ts'
 import { type Subject, startSubject } from './subjects.ts'
-
-const REDIS = '/usr/bin/redis-server'
 
 /** What is compared: how the gateway is run, and whether all requests ask the same. */
 interface Case {
@@ -23,7 +19,7 @@ const cells = [
 
 /** Measures what a hit costs beside a proxied request, what a miss costs more, and how long Redis takes. */
 export async function measureCache(run: Run): Promise<string> {
-  const redis = existsSync(REDIS) ? await startRedis(run) : null
+  const redis = await startRedis(run)
   const subjects: Subject[] = []
   const add = async (variant: Parameters<typeof startSubject>[2]) => {
     const subject = await startSubject('gateway', run.bench, variant)
@@ -81,18 +77,4 @@ function row(title: string, kind: 'plain' | 'stream', results: ReadonlyMap<Case[
     `${figure((cost('miss') / cost('proxied') - 1) * 100)} %`,
     figure(wait('Redis hit') - wait('memory hit')),
   ]
-}
-
-async function startRedis({ bench }: Run): Promise<Running & { readonly url: string }> {
-  const port = freePort()
-  const running = start([REDIS, '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], {
-    log: join(bench.folder, 'redis.log'),
-    cwd: bench.folder,
-  })
-  bench.running.add(running)
-  const stop = async () => {
-    await running.stop()
-    bench.running.delete(running)
-  }
-  return { pid: running.pid, stop, url: `redis://127.0.0.1:${port}` }
 }

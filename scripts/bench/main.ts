@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { measureAccounts } from './accounts.ts'
 import { measureCache } from './cache.ts'
 import { measureCost } from './cost.ts'
 import { startGenerator } from './generator.ts'
@@ -20,6 +21,7 @@ const scenarios = {
   overhead: measureOverhead,
   translate: measureTranslation,
   cache: measureCache,
+  accounts: measureAccounts,
 }
 
 const usage = `bun run bench [--quick] [--only ${Object.keys(scenarios).join('|')}] [--without SUBJECT,…] [--profile]

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { freePort, type Running, start, untilReady } from './process.ts'
 
@@ -81,8 +81,12 @@ export interface Variant {
   readonly runtimeArguments?: readonly string[]
   /** Also what is off by default: the answer cache. */
   readonly everything?: boolean
-  /** The address of a Redis that keeps all stored answers, none of which fit into memory. */
+  /** The address of a Redis that keeps all stored answers, none of which fit into memory, and all limits. */
   readonly redisUrl?: string
+  /** Also limits by address and by model. */
+  readonly fiveLimits?: boolean
+  /** Also a row of each request, in SQLite. */
+  readonly rows?: boolean
 }
 
 const starters = { bare: startBare, gateway: startGateway, nginx: startNginx }
@@ -107,15 +111,16 @@ function startGateway(port: number, bench: Bench, variant: Variant): Running {
   })
 }
 
-/** Authentication, limits, metrics, log and accounts are on, as in service; the limits are never met. */
-function gatewayConfig({ folder, upstreamPort }: Bench, { everything = false, redisUrl }: Variant): object {
+/** Keys, limits of everybody and of each caller, metrics and the log are on, as by default; no limit is ever met. */
+function gatewayConfig({ folder, upstreamPort }: Bench, variant: Variant): object {
+  const { everything = false, redisUrl, fiveLimits = false, rows = false } = variant
   const plenty = { requests_per_minute: 1_000_000_000, burst: 1_000_000_000, concurrent_requests: 100_000 }
-  const data = join(folder, 'data')
-  mkdirSync(data, { recursive: true })
+  const more = fiveLimits ? { per_address: plenty, per_model: { [benchModel]: plenty } } : {}
+  const data = mkdtempSync(join(folder, 'data-'))
   return {
-    service: { host: '127.0.0.1', data_dir: data, drain_delay: 0, drain_timeout: 1 },
+    service: { host: '127.0.0.1', drain_delay: 0, drain_timeout: 1, ...(rows && { data_dir: data }) },
     auth: { mode: 'required', keys: [{ name: 'bench', key: benchKey, limits: plenty }] },
-    limits: { global: plenty, per_client: plenty, per_address: plenty, per_model: { [benchModel]: plenty } },
+    limits: { global: plenty, per_client: plenty, ...more },
     cache: { enabled: everything, max_memory: redisUrl === undefined ? '64MB' : 1 },
     ...(redisUrl !== undefined && { redis: { url: redisUrl } }),
     servers: [{ id: 'bench', kind: 'openai_compatible', base_url: `http://127.0.0.1:${upstreamPort}/v1` }],

@@ -3,6 +3,7 @@ import { type Caller, DEFAULT_TENANT, type Role } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { LimitSet } from '#core/limiter.ts'
+import { toNano } from '#core/money.ts'
 import type { Priority } from '#core/priority.ts'
 import { sha256 } from '#lib/hash.ts'
 import { type Credentials, isPlaceholder, readKey } from './credential.ts'
@@ -19,6 +20,7 @@ export interface KeyDeclaration {
   readonly models: readonly string[] | null
   /** Each in place of what holds for every client. */
   readonly limits: LimitSet
+  readonly budget?: { readonly usd: number; readonly per: 'day' | 'month' } | null
   /** The best place in a queue that it may ask for; the usual one when absent. */
   readonly max_priority?: Priority
   /** Whether its answers may be stored and shared; they may when absent. */
@@ -212,6 +214,7 @@ export function toCaller(declared: Omit<KeyDeclaration, 'key'>): Caller {
     role: declared.role,
     models: declared.models === null ? null : new Set(declared.models),
     limits: declared.limits,
+    budget: declared.budget == null ? null : { nano: toNano(declared.budget.usd), per: declared.budget.per },
     maxPriority: declared.max_priority,
     cache: declared.cache,
     expiresAt: declared.expires,

@@ -18,6 +18,10 @@ const COMMANDS: Readonly<
     about: '`keys create|list|show|rotate|revoke` works on the keys in the database',
     run: async args => (await import('./keys.ts')).keys(args),
   },
+  audit: {
+    about: '`audit verify` checks that nobody has changed the audit log',
+    run: async args => (await import('./audit.ts')).audit(args),
+  },
   migrate: {
     about: 'bring the database up to date; `--status` says whether it is',
     run: async args => (await import('./database.ts')).migrate(args),

@@ -1,4 +1,4 @@
-import type { DeclaredModel, HedgingSettings, Server, Settings } from '#core/servers.ts'
+import type { DeclaredModel, HedgingSettings, Price, Server, Settings } from '#core/servers.ts'
 import type { Config, ModelConfig, ServerConfig } from './schema.ts'
 
 /** The fleet and its rules as the configuration declares them, in the gateway's own nouns. */
@@ -65,6 +65,21 @@ function endpointServer(name: string, model: ModelConfig, config: Config, addres
   }
 }
 
+type WrittenPrice = ModelConfig['targets'][number]['price']
+
+const NO_PRICE = { input: null, output: null, cache_read: null, cache_write: null, request: null }
+
+/** A price as it was meant: what is read from or written to a cache is read, unless it has a price of its own; and who
+ * names a price for requests alone takes nothing for tokens. */
+function toPrice(written: WrittenPrice): Price | null {
+  if (written === null) return null
+  const { input, output, cache_read, cache_write, request } = written
+  if (request !== null && input === null && output === null) {
+    return { input: 0, output: 0, cache_read: cache_read ?? 0, cache_write: cache_write ?? 0, request }
+  }
+  return { input, output, cache_read: cache_read ?? input, cache_write: cache_write ?? input, request: request ?? 0 }
+}
+
 function toModel(
   name: string,
   model: ModelConfig,
@@ -84,7 +99,7 @@ function toModel(
       model: target.model,
       weight: target.weight,
       maxConcurrent: target.max_concurrent,
-      price: target.price === null ? null : { ...target.price, request: target.price.request ?? 0 },
+      price: toPrice(target.price),
       timeouts: timeoutsOf(target.server),
     }))
   const endpoint = {
@@ -92,7 +107,7 @@ function toModel(
     model: name,
     weight: 1,
     maxConcurrent: model.max_concurrent,
-    price: model.cost_per_request === null ? null : { input: null, output: null, request: model.cost_per_request },
+    price: toPrice(model.cost_per_request === null ? null : { ...NO_PRICE, request: model.cost_per_request }),
     timeouts: timeoutsOf(name),
   }
   return {
@@ -115,6 +130,7 @@ function toSettings(config: Config): Settings {
   const preferred = Object.entries(gateway.classes).map(([name, settings]) => [name, settings?.prefer ?? []])
   return {
     algorithm: config.load_balancer.algorithm,
+    costOptimization: gateway.cost_optimization_enabled,
     defaultModel: gateway.default_model,
     intelligentRouting: gateway.intelligent_routing,
     modelRoutingEnabled: gateway.model_routing_enabled,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { auth, limits } from './schema/access.ts'
+import { auth, budgets, limits } from './schema/access.ts'
 import { orchestration, performance, webhooks } from './schema/fleet.ts'
 import { gateway, loadBalancer } from './schema/gateway.ts'
 import { models, server, servers } from './schema/models.ts'
@@ -20,6 +20,7 @@ export const configSchema = z.strictObject({
   hedging,
   auth,
   limits,
+  budgets,
   cors,
   cache,
   redis,

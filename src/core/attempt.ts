@@ -24,6 +24,10 @@ export interface Plan {
   readonly candidates: readonly Candidate[]
   /** Targets that cannot do what the call asks, with the reason; absent when none is known to be so. */
   readonly excluded?: readonly Candidate[]
+  /** Whether the strategy learns from how the attempts go. */
+  readonly observed?: boolean
+  /** Whether the first candidate has the model in memory while another one would have to load it. */
+  readonly sparesLoad?: boolean
 }
 
 /** A place at a target; `release` may be called more than once. */

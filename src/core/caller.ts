@@ -1,4 +1,5 @@
 import type { LimitSet } from './limiter.ts'
+import type { Budget } from './money.ts'
 import type { Priority } from './priority.ts'
 
 /** What a caller may do. `anonymous` is a caller without a credential where none is needed. */
@@ -20,6 +21,8 @@ export interface Caller {
   readonly models: ReadonlySet<string> | null
   /** Its own limits, each in place of what holds for every client; `null` = none of its own. */
   readonly limits: LimitSet | null
+  /** What it may spend; no bound when absent. */
+  readonly budget?: Budget | null
   /** The best place in a queue that it may ask for; the usual one when absent. */
   readonly maxPriority?: Priority
   /** Whether its answers may be stored and shared; they may when absent. */

@@ -77,6 +77,17 @@ export function contentLength(chunk: Chunk): number {
   return length
 }
 
+/** The content of a chunk that people read. */
+export function contentText(chunk: Chunk): string {
+  let text = ''
+  for (const choice of chunk.choices ?? []) {
+    text += choice.text ?? ''
+    const content = (choice.delta ?? choice.message)?.content
+    if (typeof content === 'string') text += content
+  }
+  return text
+}
+
 function textLength(value: unknown): number {
   return typeof value === 'string' ? value.length : 0
 }

@@ -15,6 +15,8 @@ export type Fact =
   | { readonly type: 'hedged'; readonly won: boolean }
   | { readonly type: 'limit-hit'; readonly scope: string }
   | { readonly type: 'answer-replayed' }
+  /** A server has loaded a model for a call, which it did not have in memory. */
+  | { readonly type: 'model-loaded'; readonly server: string; readonly model: string }
   | {
       readonly type: 'health-changed'
       readonly server: string
@@ -47,6 +49,8 @@ export type Fact =
       readonly ok: boolean
       readonly ms: number
     }
+  /** Rows could not be written to the database and wait. */
+  | { readonly type: 'rows-delayed'; readonly reason: string; readonly waiting: number }
   | {
       readonly type: 'dependency-changed'
       readonly dependency: 'database' | 'redis'

@@ -48,6 +48,15 @@ export interface RequestRecord {
   /** Models that were passed over because a limit refused them; `null` when none was. */
   skipped: readonly Skip[] | null
   usage: Usage | null
+  /** What the caller is charged, in billionths of a US dollar; `null` while it is not known, or never will be. */
+  costNano: number | null
+  /** What answering cost the operator besides, such as attempts that were paid for and not used. */
+  extraNano: number | null
+  /** The end user and the conversation that the caller names. */
+  user: string | null
+  session: string | null
+  /** The prompt and the answer, where they are to be kept. */
+  payload: { readonly prompt: string; answer: string } | null
   /** Whether the answer broke off and went on from another attempt, and whether that one was given its beginning. */
   recovered: boolean
   prefilled: boolean
@@ -102,6 +111,11 @@ export function createRecord(start: {
     attempts: [],
     skipped: null,
     usage: null,
+    costNano: null,
+    extraNano: 0,
+    user: null,
+    session: null,
+    payload: null,
     recovered: false,
     prefilled: false,
     cache: null,

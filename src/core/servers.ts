@@ -157,6 +157,8 @@ export interface BreakerSettings {
 /** What the request path reads of the configuration. */
 export interface Settings {
   readonly algorithm: string
+  /** Whether the cheaper of equally fit candidates comes first. */
+  readonly costOptimization: boolean
   readonly defaultModel: string | null
   readonly intelligentRouting: boolean
   readonly modelRoutingEnabled: boolean
@@ -211,6 +213,14 @@ export interface ServerState {
   doubted: boolean
   /** Monotonic milliseconds of the last good probe; -1 before the first one. */
   provedAt: number
+  /** Monotonic milliseconds at which a call was last given to it; 0 = never. */
+  usedAt: number
+  /** Calls at it that are not ours, by its own figures when it was last asked; 0 where it tells none. */
+  others: number
+  /** Its names of the models in memory; `null` where it does not say. */
+  loaded: Set<string> | null
+  /** The model that it was last given a call for without having it; `null` once that is loaded. */
+  loading: string | null
 }
 
 /** What the circuit breaker remembers of a target; it is closed while `openUntil` is 0. */
@@ -227,6 +237,14 @@ export interface BreakerState {
   trial: boolean
 }
 
+/** An average in which the latest samples weigh most. */
+export interface Average {
+  /** 0 = no sample yet. */
+  ms: number
+  /** Monotonic milliseconds of the last sample. */
+  at: number
+}
+
 /** What the gateway remembers of a target between requests; outlives snapshots. */
 export interface TargetState {
   readonly id: TargetId
@@ -237,6 +255,9 @@ export interface TargetState {
   /** Monotonic milliseconds until which every credential for it is known to be refused; 0 = not. */
   refusedUntil: number
   readonly breaker: BreakerState
+  /** How long its answers take, learned while a strategy asks for it: until the first content of a stream, and until a
+   * plain answer is whole. The two are not to be compared. */
+  readonly ewma: { readonly streamed: Average; readonly plain: Average }
 }
 
 /** Gives the one state object of a target or server, made on first use. */

@@ -10,6 +10,7 @@ import { type PrefillOffer, withPrefill } from '#policies/prefill.ts'
 import { recover } from '#policies/recover.ts'
 import { type Flight, startFlight } from './flight.ts'
 import type { Permit } from './permit.ts'
+import type { Purse } from './purse.ts'
 import type { Wait } from './queue.ts'
 import { watchRecovery } from './recovery.ts'
 import type { Sharing } from './shared-log.ts'
@@ -20,7 +21,15 @@ export interface DepartureDeps {
   readonly journal: Journal
   readonly plan: (call: Call, snapshot: Snapshot, wishes: Wishes) => Plan
   readonly attempt: (record: RequestRecord) => Attempt
-  readonly router: (maxAttempts: number, wait: Wait, permit: Permit | null) => Router
+  readonly router: (maxAttempts: number, wait: Wait, hold: Holds) => Router
+  /** The money of a call; `null` where neither money is counted nor rows are kept. */
+  readonly purse: (call: Call, record: RequestRecord) => Purse | null
+}
+
+/** What a call holds of the limits and of money while it goes on. */
+export interface Holds {
+  readonly permit: Permit | null
+  readonly purse: Purse | null
 }
 
 /** For whom a call departs. */
@@ -75,7 +84,7 @@ export class Departure implements Wait, Trail {
     const { deps, call, plan } = this
     const { record, permit, wishes, snapshot } = this.passenger
     const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
-    const router = deps.router(maxAttempts, this, permit)
+    const router = deps.router(maxAttempts, this, { permit, purse: deps.purse(call, record) })
     // What a server stores it must not store twice.
     const recovers = call.stream && call.body.store !== true && snapshot.settings.retry.keepOne
     if (!recovers) return router(deps.attempt(record))(call, plan, scope, this).next()

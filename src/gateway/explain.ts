@@ -3,6 +3,7 @@ import { type Caller, DEFAULT_TENANT, hasRole } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import type { History } from '#core/history.ts'
 import type { Fact } from '#core/journal.ts'
+import { formatUsd } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { overheadMs } from '#telemetry/request-metrics.ts'
 
@@ -67,6 +68,7 @@ export function explainRequest(record: RequestRecord, running: boolean, clock: C
     },
     cache: record.cache?.status ?? null,
     saved_tokens: record.savedTokens,
+    cost_usd: record.costNano === null ? null : Number(formatUsd(record.costNano)),
     content_chars: record.contentChars,
     events_skipped: record.eventsSkipped,
   }

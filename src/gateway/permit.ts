@@ -119,7 +119,7 @@ class CallPermit implements Permit, AllowanceDeps {
 }
 
 /** The end user that a call names, in the new field or the old one. */
-function userOf({ body }: Call): string | null {
+export function userOf({ body }: Pick<Call, 'body'>): string | null {
   const named = body.safety_identifier ?? body.user
   return typeof named === 'string' && named !== '' ? named : null
 }

@@ -10,7 +10,7 @@ import type { Snapshot } from '#core/servers.ts'
 import type { Answers } from './answers.ts'
 import { Departure, type DepartureDeps } from './departure.ts'
 import { parseCall } from './parse.ts'
-import { openPermit, type Permit, type PermitDeps } from './permit.ts'
+import { openPermit, type Permit, type PermitDeps, userOf } from './permit.ts'
 import { renderPlain, renderStream } from './render.ts'
 import { settleCall } from './settle.ts'
 import { priorityOf, type Wishes } from './wishes.ts'
@@ -44,6 +44,8 @@ export interface PipelineDeps extends PermitDeps, DepartureDeps {
   readonly snapshot: () => Snapshot
   /** Read while the cache is on. */
   readonly answers: Answers
+  /** Whether prompts and answers are kept. */
+  readonly payloads: () => boolean
 }
 
 /** Creates the way of a model call, top to bottom:
@@ -61,6 +63,8 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       headers,
     })
     record.stream = call.stream
+    record.user = userOf(call)
+    if (deps.payloads()) record.payload = { prompt: request.text, answer: '' }
     const permit = openPermit(deps, call, record)
     const account = new Account(deps, request, { call, own, permit })
     try {

@@ -1,8 +1,10 @@
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
-import { contentLength, type DataFrame } from '#core/frame.ts'
+import { contentLength, contentText, type DataFrame } from '#core/frame.ts'
+import { costOf } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
+import type { Price } from '#core/servers.ts'
 import { estimateTokens, inputTokens, promptLength, type Usage } from '#core/usage.ts'
 
 /** Writes into the record what one frame of the answer says. */
@@ -12,6 +14,7 @@ export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock
   if (record.firstTokenAt === 0) record.firstTokenAt = clock.now()
   record.contentFrames++
   record.contentChars += contentLength(frame.chunk)
+  if (record.payload !== null) record.payload.answer += contentText(frame.chunk)
 }
 
 /** Completes the record of a model call when it is over: how it ended, and what it used. */
@@ -35,13 +38,35 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
   }
   for (const attempt of record.attempts) if (attempt.result === 'lost') attempt.usage = estimateUsage(call, 0)
   if (free !== null) {
+    record.costNano = 0
     if (record.usage !== null) record.savedTokens += inputTokens(record.usage) + record.usage.output
     return
   }
   const answered =
     error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && record.dialledAt > 0)
-  if (record.usage !== null || !answered) return
-  record.usage = estimateUsage(call, record.contentChars)
+  if (record.usage === null && answered) record.usage = estimateUsage(call, record.contentChars)
+  chargeCall(record)
+}
+
+/** Says what the call costs: its answer the caller, and what was paid for besides the operator. */
+function chargeCall(record: RequestRecord): void {
+  const { usage, attempts } = record
+  const last = attempts.at(-1)
+  const server = record.server ?? last?.server
+  const upstreamModel = record.upstreamModel ?? last?.model
+  record.costNano = usage === null ? 0 : costOf(priceAt(record, server, upstreamModel), usage)
+  for (const attempt of attempts) {
+    if (attempt.usage === undefined) continue
+    const cost = costOf(priceAt(record, attempt.server, attempt.model), attempt.usage)
+    record.extraNano = cost === null || record.extraNano === null ? null : record.extraNano + cost
+  }
+}
+
+function priceAt({ plan }: RequestRecord, server: string | undefined, upstreamModel: string | undefined): Price | null {
+  const candidate = plan?.candidates.find(
+    ({ target }) => target.server.id === server && target.upstreamModel === upstreamModel,
+  )
+  return candidate?.target.price ?? null
 }
 
 /** How a call ends that nobody pays for, because no server was asked for its own sake; `null` for every other. */

@@ -49,6 +49,7 @@ class HeldSlot implements Slot {
     state.inFlight++
     state.server.inFlight++
     this.takenAt = watch === null ? 0 : watch.taken(candidate.target)
+    state.server.usedAt = this.takenAt
   }
 
   release(): void {

@@ -20,7 +20,7 @@ export async function bodyOf<T extends z.ZodType>(
 /** Checks a value that somebody has sent.
  *
  * @throws GatewayError `invalid_request` with every problem. */
-export function checked<T extends z.ZodType>(value: unknown, schema: T): z.output<T> {
+function checked<T extends z.ZodType>(value: unknown, schema: T): z.output<T> {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const details = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }))

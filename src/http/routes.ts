@@ -18,7 +18,9 @@ import {
   removeServer,
   serverHealth,
 } from './routes/orchestration.ts'
+import { managementAudit, managementUsage } from './routes/reports.ts'
 import { requestReport } from './routes/requests.ts'
+import { distributeWorkload, explainRoute } from './routes/routing.ts'
 import { managementStats } from './routes/stats.ts'
 import { webhook } from './routes/webhooks.ts'
 import type { Services } from './services.ts'
@@ -129,9 +131,37 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: managementStats(services),
     },
     ...settingsRoutes(services),
+    {
+      method: 'GET',
+      path: '/management/usage',
+      access: 'viewer',
+      operation: 'getUsage',
+      handler: managementUsage(services),
+    },
+    {
+      method: 'GET',
+      path: '/management/audit',
+      access: 'viewer',
+      operation: 'getAudit',
+      handler: managementAudit(services),
+    },
     ...keyRoutes(services),
     ...orchestrationRoutes(services),
     ...webhookRoutes(services),
+    {
+      method: 'POST',
+      path: '/management/route/explain',
+      access: 'operator',
+      operation: 'explainRoute',
+      handler: explainRoute(services),
+    },
+    {
+      method: 'POST',
+      path: '/orchestration/workload/distribute',
+      access: 'operator',
+      operation: 'distributeWorkload',
+      handler: distributeWorkload(services),
+    },
     {
       method: 'GET',
       path: '/openapi.json',

@@ -9,9 +9,11 @@ import type { Limiter } from '#core/limiter.ts'
 import type { Priority } from '#core/priority.ts'
 import type { FleetView } from '#gateway/manage.ts'
 import type { KeyManagement } from '#gateway/manage-keys.ts'
+import type { ReportManagement } from '#gateway/manage-reports.ts'
 import type { Orchestration } from '#gateway/orchestrate.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
 import type { Receiver } from '#gateway/receive.ts'
+import type { Rehearsal } from '#gateway/rehearsal.ts'
 import type { Active } from './active.ts'
 import type { SupportMatrix } from './docs/support.ts'
 import type { Edge } from './edge.ts'
@@ -49,6 +51,7 @@ export interface Services {
   /** What state is kept in outside the process, and whether it answered when it was last asked. */
   readonly dependencies: () => Readonly<Record<string, { readonly available: boolean }>>
   readonly keys: KeyManagement
+  readonly rehearsal: Rehearsal
   /** What a tenant's requests came to. */
   readonly stats: (tenant: string) => object
   readonly orchestration: Orchestration
@@ -66,6 +69,8 @@ export interface Services {
      * @throws GatewayError `invalid_request` where it is wrong, `conflict` where there is nothing to read. */
     reload(): Promise<{ readonly warnings: readonly string[]; readonly restart: readonly string[] }>
   }
+  /** What was written down: usage and audit. */
+  readonly reports: ReportManagement
   readonly configSchema: () => Promise<unknown>
   /** What the dialects declare of themselves. */
   readonly support: () => SupportMatrix

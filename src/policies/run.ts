@@ -3,6 +3,7 @@ import type { GatewayError } from '#core/errors.ts'
 import type { FailoverDeps } from './deps.ts'
 import { exhausted, type Failure } from './exhausted.ts'
 import { Itinerary, type Step } from './itinerary.ts'
+import { observeAnswer, observeFailure, observeStart } from './observe.ts'
 import { type Course, race } from './race.ts'
 import { ruleFor } from './rules.ts'
 import { commitTrial, failTrial, type Job, loseTrial, openTrial, type Trial } from './trial.ts'
@@ -138,11 +139,14 @@ export class FailoverRun implements Run, Course<Trial> {
   }
 
   failed(trial: Trial, thrown: unknown): void {
-    this.follow(trial, failTrial(this.deps, this.job, trial, thrown))
+    const failure = failTrial(this.deps, this.job, trial, thrown)
+    if (this.job.plan.observed) observeFailure(this.deps, trial)
+    this.follow(trial, failure)
   }
 
   lost(trial: Trial): void {
     loseTrial(this.deps, this.job, trial)
+    if (this.job.plan.observed) observeFailure(this.deps, trial)
     this.way.restore(trial.slot.candidate)
   }
 
@@ -152,6 +156,7 @@ export class FailoverRun implements Run, Course<Trial> {
     const trial = openTrial(this.deps, this.job, { slot, number: this.made + 1, apart, wantsContent })
     if (trial === null) return null
     this.made++
+    if (this.job.plan.observed) observeStart(this.deps, trial)
     this.noteFallback(slot.candidate)
     return trial
   }
@@ -159,6 +164,7 @@ export class FailoverRun implements Run, Course<Trial> {
   private commit(trial: Trial): void {
     this.committed = trial.slot.candidate
     commitTrial(this.deps, trial)
+    if (this.job.plan.observed) observeAnswer(this.deps, trial)
   }
 
   /** Decides what may follow a failure.

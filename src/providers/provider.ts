@@ -50,6 +50,10 @@ export interface Catalog {
   decodeList(body: string): readonly ListedModel[]
   /** What the list leaves out, from servers that tell it elsewhere. */
   readonly details?: ModelDetails
+  /** Where servers may tell what they are busy with, the best place first; none when absent. */
+  readonly reports?: readonly Report[]
+  /** Asks a server to load a model, where that is done on demand. */
+  load?(server: Server, secret: string | null, model: string, embedding: boolean): Outgoing
 }
 
 /** How a server is asked about one model, and about those in memory; decoding gives nothing for what cannot be read. */
@@ -59,6 +63,13 @@ export interface ModelDetails {
   loaded(server: Server, secret: string | null): Outgoing
   /** The ids of the models in memory. */
   decodeLoaded(body: string): ReadonlySet<string>
+}
+
+/** A place where a server may tell what it is busy with. */
+export interface Report {
+  ask(server: Server, secret: string | null): Outgoing
+  /** @returns `null` for what cannot be read: the server tells nothing there. */
+  decode(body: string): { readonly calls: number | null; readonly loaded: readonly string[] | null } | null
 }
 
 /** What a dialect has words for; a model behind it may still be unable. */

@@ -13,6 +13,7 @@ import type {
 import type { Discovery, Missing } from './discovery.ts'
 import { createProber, type HealthSettings, type ProbeResult } from './health.ts'
 import { createListing } from './listing.ts'
+import { type PreloadOptions, preload } from './preload.ts'
 import { buildSnapshot, undeclaredServers } from './snapshot.ts'
 
 /** What the configuration says of the fleet. */
@@ -25,6 +26,8 @@ export interface Declaration {
   readonly discover: boolean
   /** How long a server's list of models holds at most, in milliseconds. */
   readonly listsHoldMs: number
+  /** Models that servers load at the start. */
+  readonly preload: readonly string[]
 }
 
 export interface FleetOptions {
@@ -34,6 +37,7 @@ export interface FleetOptions {
   readonly journal: Journal
   readonly probe: (server: Server, signal: AbortSignal) => Promise<ProbeResult>
   readonly list: (server: Server) => Promise<readonly ListedModel[]>
+  readonly load: PreloadOptions['load']
   readonly discovery: Discovery
   /** Kinds that offer no models and are only watched. */
   readonly watchedOnly?: ReadonlySet<string>
@@ -158,6 +162,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
       running = true
       prober.start()
       await Promise.all([watch(), declaration.discover ? discover() : null])
+      void preload(declaration.preload, snapshot, options)
     },
     stop() {
       running = false

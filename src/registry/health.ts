@@ -98,6 +98,9 @@ function forget(state: ServerState): void {
     successes: 0,
     reason: null,
     provedAt: -1,
+    others: 0,
+    loaded: null,
+    loading: null,
   } satisfies Partial<ServerState>)
 }
 

@@ -41,6 +41,10 @@ function newServerState(id: string): ServerState {
     draining: false,
     doubted: false,
     provedAt: -1,
+    usedAt: 0,
+    others: 0,
+    loaded: null,
+    loading: null,
   }
 }
 
@@ -52,5 +56,6 @@ function newTargetState(id: TargetId, server: ServerState): TargetState {
     coolUntil: 0,
     refusedUntil: 0,
     breaker: { failures: 0, openings: 0, openedAt: 0, openUntil: 0, closedAt: 0, trial: false },
+    ewma: { streamed: { ms: 0, at: 0 }, plain: { ms: 0, at: 0 } },
   }
 }

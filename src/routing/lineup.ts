@@ -3,7 +3,8 @@ import type { Endpoint } from '#core/call.ts'
 import type { Model, Snapshot, Target } from '#core/servers.ts'
 import { type Limits, limitsOf } from './abilities.ts'
 import { eligibleModels, findModel, suits } from './candidates.ts'
-import { strategyFor } from './strategies/index.ts'
+import { configuredStrategy } from './strategies/index.ts'
+import type { Memory } from './strategies/strategy.ts'
 
 /** Whether servers of a kind offer an endpoint. */
 export type Supports = (kind: string, endpoint: Endpoint) => boolean
@@ -14,8 +15,9 @@ export interface Lineup {
   readonly tiers: readonly (readonly Candidate[])[]
   /** The candidates of each fallback model, in order. */
   readonly fallbacks: readonly (readonly Candidate[])[]
-  /** What the strategy remembers of each candidate. */
-  readonly turns: Map<Candidate, number>
+  /** What each strategy left with each candidate, by its name. */
+  readonly turns: Map<string, Memory['turns']>
+  readonly homes: Memory['homes']
   /** What some of them cannot do; `null` when that is not known of any. */
   readonly limits: Limits | null
   /** The ready plan when there is nothing to decide. */
@@ -47,6 +49,16 @@ interface FallbackQuery {
 export function createLineups(supports: Supports = () => true): Lineups {
   const bySnapshot = new WeakMap<Snapshot, Record<Endpoint, Map<Model | null, Lineup>>>()
 
+  // Prompts stay where they are also when the fleet changes.
+  const homes = new Map<string, Memory['homes']>()
+
+  function homesOf(endpoint: Endpoint, model: Model | null): Memory['homes'] {
+    const key = `${endpoint} ${model?.name ?? ''}`
+    const known = homes.get(key) ?? new Map()
+    homes.set(key, known)
+    return known
+  }
+
   return {
     fallbacks: query => fallbackGroups(query, supports),
     of(models, endpoint, snapshot) {
@@ -59,7 +71,7 @@ export function createLineups(supports: Supports = () => true): Lineups {
       let lineup = lineups[endpoint].get(key)
       if (lineup === undefined) {
         const all = key === null ? eligibleModels(snapshot, endpoint) : models
-        lineup = build({ own: [], models: all, endpoint, snapshot, follow: true }, supports)
+        lineup = build({ own: [], models: all, endpoint, snapshot, follow: true }, supports, homesOf(endpoint, key))
         lineups[endpoint].set(key, lineup)
       }
       return lineup
@@ -67,7 +79,37 @@ export function createLineups(supports: Supports = () => true): Lineups {
   }
 }
 
-function build(query: FallbackQuery, supports: Supports): Lineup {
+/** Lineups from which may be planned without consequences: what strategies remember is a copy of what it is now,
+ * and plans made from it follow each other as those of calls would. */
+export function rehearse(lineups: Lineups): Lineups {
+  const copies = new Map<Lineup, Lineup>()
+  return {
+    fallbacks: lineups.fallbacks,
+    of(models, endpoint, snapshot) {
+      const lineup = lineups.of(models, endpoint, snapshot)
+      const copy = copies.get(lineup) ?? copyOf(lineup)
+      copies.set(lineup, copy)
+      return copy
+    },
+  }
+}
+
+/** What a strategy left with the candidates of a lineup; nothing at first. */
+export function turnsOf({ turns }: Lineup, strategy: string): Memory['turns'] {
+  let own = turns.get(strategy)
+  if (own === undefined) {
+    own = new Map()
+    turns.set(strategy, own)
+  }
+  return own
+}
+
+function copyOf(lineup: Lineup): Lineup {
+  const turns = new Map([...lineup.turns].map(([name, own]) => [name, new Map(own)]))
+  return { ...lineup, turns, homes: new Map(lineup.homes) }
+}
+
+function build(query: FallbackQuery, supports: Supports, homes: Memory['homes']): Lineup {
   const { models, endpoint, snapshot } = query
   const tiers: Candidate[][] = []
   const standby: Candidate[] = []
@@ -91,6 +133,7 @@ function build(query: FallbackQuery, supports: Supports): Lineup {
     tiers: filled,
     fallbacks,
     turns: new Map(),
+    homes,
     limits: limitsOf([...filled, ...fallbacks]),
     only: readyPlan(filled, fallbacks, snapshot),
   }
@@ -104,7 +147,7 @@ function readyPlan(
   const [tier] = tiers
   const [candidate] = tier ?? []
   if (tiers.length !== 1 || tier?.length !== 1 || candidate === undefined || fallbacks.length > 0) return null
-  const { strategy } = strategyFor(snapshot.settings.algorithm)
+  const strategy = configuredStrategy(snapshot.settings.algorithm)
   return { model: candidate.model, strategy: strategy.name, candidates: [candidate] }
 }
 

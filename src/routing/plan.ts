@@ -5,11 +5,12 @@ import { GatewayError } from '#core/errors.ts'
 import { breakerAdmits, type Model, type Snapshot, type States, type TargetState } from '#core/servers.ts'
 import { ANY_LIMITS, needsOf, separate } from './abilities.ts'
 import { mayCall, type Resolution, resolveModels } from './candidates.ts'
-import type { Lineup, Lineups } from './lineup.ts'
+import { type Lineup, type Lineups, turnsOf } from './lineup.ts'
 import { noneAvailable } from './panic.ts'
 import { explicit } from './strategies/explicit.ts'
-import { STRATEGIES, strategyFor } from './strategies/index.ts'
+import { configuredStrategy, STRATEGIES } from './strategies/index.ts'
 import { byLoad, type Strategy, type StrategyContext } from './strategies/strategy.ts'
+import { cheaperFirst, pricesOf } from './thrift.ts'
 
 /** What planning needs besides the call and the fleet. */
 export interface PlanDeps {
@@ -77,7 +78,18 @@ export function plan(
   }
   const named = resolution.target !== null
   const strategy = named ? explicit : chosenStrategy(wishes.strategy, snapshot.settings.algorithm)
-  const context = { states, random: deps.random, turns: lineup.turns, now, strategy }
+  const context: Moment = {
+    call,
+    states,
+    random: deps.random,
+    turns: turnsOf(lineup, strategy.name),
+    homes: lineup.homes,
+    now,
+    strategy,
+    thrifty: snapshot.settings.costOptimization && strategy !== explicit,
+    prices: null,
+    sparesLoad: false,
+  }
   let candidates: Candidates = []
   for (const tier of tiers) candidates = append(candidates, tier, context)
   for (const group of fallbacks) candidates = append(candidates, group, context)
@@ -85,7 +97,13 @@ export function plan(
     candidates = noneAvailable([...tiers, ...fallbacks].flat(), resolution.models, { states, now })
   }
   const [first] = candidates
-  const planned = { model: first?.model ?? (resolution.models[0] as Model), strategy: strategy.name, candidates }
+  const planned = {
+    model: first?.model ?? (resolution.models[0] as Model),
+    strategy: strategy.name,
+    candidates,
+    observed: strategy.observes === true,
+    sparesLoad: context.sparesLoad,
+  }
   return excluded.length === 0 ? planned : { ...planned, excluded }
 }
 
@@ -96,12 +114,11 @@ function filled(groups: readonly Candidates[], keeps: (candidate: Candidate) => 
 
 /** The strategy that a call asks for, or the configured one. */
 function chosenStrategy(wished: string | null, configured: string): Strategy {
-  const { strategy, substituted } = strategyFor(wished ?? configured)
-  // Of the configuration the substitute was announced at the start; who asks for one call wants to know.
-  if (wished === null || !substituted) return strategy
+  const strategy = wished === null ? configuredStrategy(configured) : STRATEGIES.get(wished)
+  if (strategy !== undefined) return strategy
   throw new GatewayError(
     'invalid_request',
-    `The strategy "${wished.slice(0, 64)}" is not one of ${[...STRATEGIES.keys()].join(', ')}.`,
+    `The strategy "${wished?.slice(0, 64)}" is not one of ${[...STRATEGIES.keys()].join(', ')}.`,
     {
       param: 'x-citadel-strategy',
     },
@@ -109,8 +126,9 @@ function chosenStrategy(wished: string | null, configured: string): Strategy {
 }
 
 interface Moment extends StrategyContext {
-  readonly now: number
   readonly strategy: Strategy
+  /** Whether the cheaper of equally fit candidates comes first. */
+  readonly thrifty: boolean
 }
 
 /** Adds a tier's available candidates. Only the first tier that has any is the strategy's: to order one that merely
@@ -119,7 +137,10 @@ function append(before: Candidates, tier: Candidates, moment: Moment): Candidate
   const open = available(tier, moment.states, moment.now)
   if (open.length === 0) return before
   if (before.length > 0) return before.concat(byLoad(open, moment.states))
-  return open.length === 1 ? open : moment.strategy.order(open, moment)
+  if (open.length === 1) return open
+  if (!moment.thrifty) return moment.strategy.order(open, moment)
+  moment.prices = pricesOf(open, moment.call)
+  return moment.strategy.order(cheaperFirst(open, moment.prices), moment)
 }
 
 /** The available ones of a tier; the tier itself when all are, which is the usual case. */

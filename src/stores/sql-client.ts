@@ -39,13 +39,24 @@ export function createSqlClient(options: SqlOptions): Database {
     let ok = false
     try {
       const used = connections(operation)
-      const result = await within({ waitMs: withinMs, giveUpMs: timeoutMs, giveUp: () => abandon(used) }, async late =>
-        run(await used.ready, late),
+      const result = await within({ waitMs: withinMs, giveUpMs: timeoutMs, giveUp: () => abandon(used) }, late =>
+        attempt(used, connections => run(connections, late)),
       )
       ok = true
       return result
     } finally {
       options.onCall?.({ operation, ok, ms: performance.now() - startedAt })
+    }
+  }
+
+  async function attempt<T>(used: Opened, run: (each: Connections) => Promise<T>): Promise<T> {
+    const each = await used.ready
+    try {
+      return await run(each)
+    } catch (thrown) {
+      // The next call makes the tables again.
+      if (each.isEmptied(thrown)) abandon(used)
+      throw thrown
     }
   }
 

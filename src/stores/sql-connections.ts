@@ -7,6 +7,8 @@ export interface Connections {
   /** Holds off every other migration until the end of a transaction. */
   lock(sql: Sql): Promise<void>
   hasTable(sql: Sql, name: string): Promise<boolean>
+  /** Whether an error says that the tables are gone: somebody has emptied the database. */
+  isEmptied(thrown: unknown): boolean
   close(): Promise<void>
 }
 

@@ -4,6 +4,8 @@ import type { Connections } from './sql-connections.ts'
 /** Any number, the same for every process: whoever has it may migrate. */
 const MIGRATION_LOCK = 6_311_846_271
 
+const UNDEFINED_TABLE = '42P01'
+
 /** Opens a pool of connections to Postgres.
  *
  * No timeout is asked of the server: poolers in front of it refuse such settings. */
@@ -23,6 +25,7 @@ export async function openPostgres(
         await reader`SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ${name}`
       return rows.length > 0
     },
+    isEmptied: thrown => thrown instanceof SQL.PostgresError && thrown.errno === UNDEFINED_TABLE,
     close: () => sql.close({ timeout: 0 }),
   }
 }

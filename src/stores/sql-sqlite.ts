@@ -41,6 +41,7 @@ export async function openSqlite(file: string | null): Promise<Connections> {
     async hasTable(sql, name) {
       return (await sql`SELECT name FROM sqlite_master WHERE type = 'table' AND name = ${name}`).length > 0
     },
+    isEmptied: thrown => thrown instanceof SQL.SQLiteError && thrown.message.startsWith('no such table'),
     async close() {
       await turn
       await reader.close()

@@ -157,6 +157,9 @@ function tell(fact: Fact, event: Event, request: (record: RequestRecord) => void
       if (fact.ms < SLOW_DATABASE_MS) return
       event('warn', 'slow database', { operation: fact.operation, ok: fact.ok, ms: Math.round(fact.ms) })
       return
+    case 'rows-delayed':
+      event('warn', 'rows wait for the database', { waiting: fact.waiting, reason: fact.reason })
+      return
     case 'dependency-changed': {
       const { dependency, available, reason } = fact
       event(available ? 'info' : 'error', available ? 'dependency back' : 'dependency away', { dependency, reason })

@@ -30,6 +30,8 @@ export interface MetricsOptions {
   readonly cacheSize?: () => { readonly entries: number; readonly bytes: number }
   /** Connections to Redis that stand. */
   readonly redisConnections?: () => number
+  /** Requests whose money is held, rows that wait for the database, and rows that were lost for want of room. */
+  readonly ledger?: { open(): number; depth(): number; dropped(): number }
   /** Which new calls are refused. */
   readonly overload?: () => 'none' | 'low' | 'all'
   /** Series of one metric that are kept apart (default 2,000). */
@@ -48,6 +50,7 @@ export interface Metrics {
 const SERIES_MAX = 2000
 const SESSIONS_MAX = 10_000
 const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const
+const NO_LEDGER = { open: () => 0, depth: () => 0, dropped: () => 0 }
 const OVERLOAD = { none: 0, low: 1, all: 2 } as const
 
 /** Creates the metrics. Label values come from the configuration only; anything else is `other`. */
@@ -88,6 +91,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
         return
       case 'limit-hit':
         events.limit(fact.scope)
+        return
+      case 'model-loaded':
+        events.load(fact.server)
         return
       case 'answer-replayed':
         events.replay()
@@ -151,6 +157,13 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
     dimensions: [scope],
     seriesMax,
   })
+  const server = createNames('server', 512, name => snapshot().servers.has(name))
+  const loads = createCounter({
+    name: 'gateway_model_loads_total',
+    help: 'Calls for which a server had to load the model.',
+    dimensions: [server],
+    seriesMax,
+  })
   const replays = createCounter({
     name: 'gateway_idempotent_replays_total',
     help: 'Calls that got the answer stored under their idempotency key.',
@@ -177,7 +190,7 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
     seriesMax,
   })
   return {
-    metrics: [fallbacks, recoveries, hedges, limited, replays, kept, delivered, webhooks],
+    metrics: [fallbacks, recoveries, hedges, limited, loads, replays, kept, delivered, webhooks],
     kept: (name: string) => kept.add(1, type.id(name)),
     delivered: (name: string) => delivered.add(1, result.id(name)),
     webhook: (ok: boolean) => webhooks.add(1, ok ? 1 : 0),
@@ -187,6 +200,7 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
     recovery: (name: string) => recoveries.add(1, how.id(name)),
     hedge: (won: boolean) => hedges.add(1, won ? 1 : 0),
     limit: (name: string) => limited.add(1, scope.id(name)),
+    load: (name: string) => loads.add(1, server.id(name)),
     replay: () => replays.add(1),
   }
 }
@@ -206,7 +220,11 @@ function liveGauges(now: Live, sessions: Sessions, options: MetricsOptions): rea
   const { clock, workers = () => 1, logLinesDropped = () => 0, queueDepth = () => 0, overload = () => 'none' } = options
   const { cacheSize = () => ({ entries: 0, bytes: 0 }) } = options
   const { redisConnections = () => 0 } = options
+  const { ledger = NO_LEDGER } = options
   return [
+    createGauge('gateway_holds_open', 'Calls that are written down and not settled yet.', ledger.open),
+    createGauge('gateway_spool_depth', 'Rows that wait for the database.', ledger.depth),
+    createGauge('gateway_spool_dropped', 'Rows lost since the start because the spool was full.', ledger.dropped),
     createGauge('http_requests_in_flight', 'Requests being answered.', () => now.inFlight),
     createGauge('gateway_streams_active', 'Streams being sent.', () => now.streams),
     createGauge('gateway_queue_depth', 'Calls that wait for a place at a server.', queueDepth),

@@ -6,6 +6,7 @@ import type { Snapshot } from '#core/servers.ts'
 import { createFlag, createNames, NONE, STATUS } from './dimensions.ts'
 import { createCounter, createHistogram, type Metric } from './series.ts'
 
+const NANO_PER_USD = 1e9
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 /** Small enough that the number of any series is a small integer, for which a `Map` is quickest. */
 const NAMES_MAX = 512
@@ -57,6 +58,8 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     }
     const overhead = overheadMs(record)
     if (overhead !== null) family.overhead.observe(overhead / 1000)
+    const { plan } = record
+    if (plan?.sparesLoad && record.server === plan.candidates[0]?.target.server.id) family.spared.add(1, server)
     if (record.queueMs > 0) family.queueWait.observe(record.queueMs / 1000)
     const answering = record.attempts.findLast(hasAnswered)
     if (answering !== undefined && record.answeredAt > 0) {
@@ -75,6 +78,9 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     if (usage.output > 0) family.tokens.add(usage.output, server, model, labels.outputTokens)
     if (usage.cacheRead > 0) family.tokens.add(usage.cacheRead, server, model, labels.cacheReadTokens)
     if (usage.cacheWrite > 0) family.tokens.add(usage.cacheWrite, server, model, labels.cacheWriteTokens)
+    const { costNano } = record
+    if (costNano === null) family.unpriced.add(1, server, model)
+    else if (costNano > 0) family.cost.add(costNano / NANO_PER_USD, server, model)
   }
 
   function settledCache({ savedTokens }: RequestRecord, { status }: CacheNote, model: number): void {
@@ -145,6 +151,13 @@ function createFamilies(labels: ReturnType<typeof createLabels>, seriesMax: numb
       define('gateway_queue_wait_seconds', 'How long calls waited for a place, of those that waited.'),
       QUEUE_SECONDS,
     ),
+    spared: createCounter(
+      define(
+        'gateway_model_loads_avoided_total',
+        'Calls whose server had the model, while others had to load it.',
+        server,
+      ),
+    ),
     firstToken: createHistogram(
       define('gateway_time_to_first_token_seconds', 'From the request to the first content.', server, model),
       FIRST_TOKEN_SECONDS,
@@ -158,6 +171,10 @@ function createFamilies(labels: ReturnType<typeof createLabels>, seriesMax: numb
     misses: createCounter(define('cache_misses_total', 'Model calls that the cache had no answer to.')),
     coalesced: createCounter(define('gateway_coalesced_total', 'Model calls that shared the answer to another one.')),
     saved: createCounter(define('gateway_saved_tokens_total', 'Tokens answered without asking a server.', model)),
+    cost: createCounter(define('gateway_cost_usd_total', 'What callers are charged, in US dollars.', server, model)),
+    unpriced: createCounter(
+      define('gateway_cost_unknown_total', 'Calls whose cost nobody knows, because a price is missing.', server, model),
+    ),
     skipped: createCounter(define('gateway_events_skipped_total', 'Upstream events that could not be read.')),
   }
 }

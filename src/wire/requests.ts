@@ -83,6 +83,10 @@ export const requestReport = z
       .nullable()
       .describe('What the cache did; null while it is off.'),
     saved_tokens: z.int().describe('Tokens that were answered without asking a server for them.'),
+    cost_usd: z
+      .number()
+      .nullable()
+      .describe('What the caller is charged, in US dollars; null while it is not known, or when a price is missing.'),
     content_chars: z.int().describe('Characters of content sent to the caller.'),
     events_skipped: z.int().describe('Events of the server that could not be read and were left out.'),
   })

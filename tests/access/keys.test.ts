@@ -38,6 +38,7 @@ describe('a key', () => {
     const caller = keyring.resolve({ authorization: `Bearer ${KEY}`, xApiKey: null, apiKey: null })
 
     expect(caller).toEqual({
+      budget: null,
       id: 'web',
       name: 'web',
       tenant: 'shop',

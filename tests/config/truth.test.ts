@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { needsRestart } from '#config/reload.ts'
+import { algorithms } from '#config/schema/gateway.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import { composeProblems } from '#src/fleet-config.ts'
 import { configFrom } from '#src/index.ts'
@@ -46,31 +47,16 @@ describe('a key that works says nothing', () => {
 describe('a key that does nothing yet says what it waits for', () => {
   test.each([
     ['service: { max_connections: 5 }', 'service.max_connections: no effect yet, waits for the count of connections'],
-    [
-      'models: { a: { endpoint: "http://a", cost_per_request: 0.1 } }',
-      'models.a.cost_per_request: no effect yet, waits for prices',
-    ],
   ])('%s', async (text, warning) => {
     expect(await warningOf(text)).toBe(warning)
   })
 })
 
 describe('the algorithm of the load balancer', () => {
-  test.each(['round_robin', 'weighted_round_robin', 'random', 'least_busy', 'explicit', 'Round_Robin'])(
-    '%s is built',
-    async algorithm => {
-      const { config } = await loadText(`load_balancer: { algorithm: ${algorithm} }`)
-
-      expect(composeProblems(config).warnings).toEqual([])
-    },
-  )
-
-  test.each(['latency', 'cost', 'affinity', 'resident', 'auto'])('%s is told to be replaced', async algorithm => {
+  test.each([...algorithms, 'Round_Robin'])('%s is built', async algorithm => {
     const { config } = await loadText(`load_balancer: { algorithm: ${algorithm} }`)
 
-    expect(composeProblems(config).warnings).toEqual([
-      `load_balancer.algorithm: "${algorithm}" is not built yet, so weighted_round_robin stands in for it`,
-    ])
+    expect(composeProblems(config).warnings).toEqual([])
   })
 
   test('that nobody knows is an error that names the nearest', async () => {

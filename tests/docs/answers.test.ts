@@ -94,6 +94,24 @@ test('/management answers as documented', async () => {
   await ask('reloadConfig', 'POST', 'config/reload')
 })
 
+for (const [id, path] of Object.entries({
+  explainRoute: '/management/route/explain',
+  distributeWorkload: '/orchestration/workload/distribute',
+})) {
+  for (const [name, { value }] of Object.entries(operations.get(id)?.body?.examples ?? {})) {
+    test(`the example "${name}" of ${path} is answered as documented`, async () => {
+      const response = await fetch(gateway.url + path, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${ADMIN_KEY}` },
+        body: JSON.stringify(value),
+      })
+
+      expect(response.status).toBe(200)
+      expect(schemaOf(id, 'application/json').safeParse(await response.json()).error).toBeUndefined()
+    })
+  }
+}
+
 for (const [id, path] of Object.entries(CALLED)) {
   for (const [name, { value }] of Object.entries(operations.get(id)?.body?.examples ?? {})) {
     test(`the example "${name}" of ${path} is answered as documented`, async () => {

@@ -233,9 +233,9 @@ withFiles('what the organisation wrote', () => {
     const { warnings } = await loadConfig({ files: [YAML], env: {} })
 
     const text = warnings.join('\n')
-    for (const key of ['service.workers', 'gateway.cost_optimization_enabled', 'cost_per_request'])
-      expect(text).toContain(key)
+    for (const key of ['service.workers', 'performance.cpu_cores']) expect(text).toContain(key)
     for (const key of [
+      'cost_per_request',
       'rate_limit_rps',
       'max_concurrent_requests',
       'request_timeout_seconds',

@@ -18,6 +18,8 @@ const BODIES: Readonly<Record<string, object>> = {
   '/v1/completions': { model: 'citadel-demo', prompt: 'Hi' },
   '/v1/embeddings': { model: 'citadel-demo', input: 'Hi' },
   '/management/keys': { name: 'made' },
+  '/management/route/explain': { request: { messages: [{ role: 'user', content: 'Hi' }] } },
+  '/orchestration/workload/distribute': { requests: 3 },
   '/management/keys/:id': { name: 'renamed' },
   '/orchestration/servers/register': SERVER,
   '/webhooks/alertmanager': { version: '4', status: 'firing', alerts: [] },

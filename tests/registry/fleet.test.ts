@@ -49,6 +49,7 @@ function setup(more: Partial<Declaration> = {}) {
     servers: [],
     models: [],
     discover: false,
+    preload: [],
     listsHoldMs: 300_000,
     ...more,
   }
@@ -63,6 +64,7 @@ function setup(more: Partial<Declaration> = {}) {
         return { ok: true, latencyMs: 1, reason: null }
       },
       list: async ({ id }) => [listed(`${id}-model`)],
+      load: () => null,
       discovery: found.discovery,
       watchedOnly: new Set(['service']),
     },

@@ -4,6 +4,7 @@ import { model, target } from './calls.ts'
 
 export const settings: Settings = {
   algorithm: 'weighted_round_robin',
+  costOptimization: false,
   defaultModel: null,
   intelligentRouting: false,
   modelRoutingEnabled: true,

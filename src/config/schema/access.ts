@@ -66,6 +66,16 @@ const budget = z.strictObject({
   per: choice(['day', 'month']).default('month').describe('In which time.'),
 })
 
+export const budgets = z
+  .strictObject({
+    per_tenant: z
+      .record(z.string().regex(/^(\*|[\w.:@-]{1,128})$/, 'expected the name of a tenant, or *'), budget)
+      .default({})
+      .describe('For each tenant by its name, all its keys together; * for the others.'),
+  })
+  .prefault({})
+  .describe('How much money may be spent.')
+
 const instant = z.string().transform((value, context) => {
   const time = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(value)
     ? Date.parse(value)

@@ -3,8 +3,8 @@ import { autoOrBoolean, boolean, choice, duration, identifier, integer, modelNam
 
 export const modelClasses = ['lightweight', 'heavyweight', 'embedding', 'specialized'] as const
 
-/** The ways to choose that are known by name; whether one is built is for the strategies of routing to say. */
-const knownAlgorithms = [
+/** The ways to choose a target, by the names of the strategies of routing. */
+export const algorithms = [
   'round_robin',
   'weighted_round_robin',
   'random',
@@ -58,7 +58,8 @@ export const gateway = z
 
 export const loadBalancer = z
   .strictObject({
-    algorithm: choice(knownAlgorithms).default('weighted_round_robin').describe('How a target is chosen.'),
+    algorithm: choice(algorithms).default('weighted_round_robin').describe('How a target is chosen.'),
+    preload: z.array(modelName()).default([]).describe('Models that servers load at the start, such as Ollama.'),
     health_check_interval: duration({ min: 1 }).default(30_000).describe('Between two probes of a server.'),
     health_check_timeout: duration({ min: 1 }).default(10_000).describe('How long a probe may take.'),
     unhealthy_threshold: integer({ min: 1 }).default(3).describe('Failed probes in a row that take a server out.'),

@@ -7,6 +7,7 @@ import { managementOperations } from './operations/management.ts'
 import { modelOperations } from './operations/models.ts'
 import { orchestrationOperations } from './operations/orchestration.ts'
 import { requestOperations } from './operations/requests.ts'
+import { routingOperations } from './operations/routing.ts'
 import { serviceOperations } from './operations/service.ts'
 import { webhookOperations } from './operations/webhooks.ts'
 
@@ -22,6 +23,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map<string, Operat
     ...cacheOperations,
     ...orchestrationOperations,
     ...webhookOperations,
+    ...routingOperations,
     ...serviceOperations,
   }),
 )

@@ -8,7 +8,8 @@ const EXPOSED =
   'x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, ' +
   'x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, ' +
   'x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-citadel-model, x-citadel-server, ' +
-  'x-citadel-attempts, x-citadel-dropped-parameters, x-citadel-cache, x-citadel-overhead-ms, server-timing, idempotency-replayed'
+  'x-citadel-attempts, x-citadel-dropped-parameters, x-citadel-cache, x-citadel-overhead-ms, x-citadel-cost, ' +
+  'server-timing, idempotency-replayed'
 
 /** Answers preflights and marks answers for pages of admitted origins.
  *

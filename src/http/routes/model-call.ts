@@ -2,6 +2,7 @@ import type { Live } from '#core/attempt.ts'
 import type { Endpoint } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
+import { formatUsd } from '#core/money.ts'
 import { isPriority, PRIORITIES, type Priority } from '#core/priority.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { ModelRequest } from '#gateway/pipeline.ts'
@@ -25,6 +26,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
     if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
     const traceparent = request.headers.get('traceparent')
     if (traceparent !== null) record.traceparent = parseTraceparent(traceparent)
+    record.session = request.headers.get('x-citadel-session')
     const wishes = wishesOf(request.headers)
     if (wishes.strategy !== null) checkChoice(exchange, caller)
     const refusal = services.load.refusal(priorityOf(caller, wishes))
@@ -75,7 +77,10 @@ function tellServer({ headers, record, edge }: Exchange, live: Live, now: number
   for (const { result, dropped } of record.attempts) {
     if (result === 'ok' && dropped !== undefined) headers['x-citadel-dropped-parameters'] = toList(dropped)
   }
-  if (edge.fullHeaders) tellTimes(headers, record, now)
+  if (!edge.fullHeaders) return
+  tellTimes(headers, record, now)
+  // Of a stream nobody knows it yet.
+  if (record.costNano !== null && record.answeredAt > 0) headers['x-citadel-cost'] = formatUsd(record.costNano)
 }
 
 /** Names for a header: some are the caller's own words, which may be no names at all. */

@@ -15,7 +15,7 @@ export const deepseek: Provider = {
   defaultBaseUrl: 'https://api.deepseek.com',
   normalizeBaseUrl,
   encode: toDeepseekRequest,
-  catalog: { ...catalog, probes: server => [catalog.list(server, server.secrets[0] ?? null)] },
+  catalog: { ...catalog, probes: server => [catalog.list(server, server.secrets[0] ?? null)], reports: [] },
 }
 
 /** Takes off what people paste behind the address; paths stand at its root. */

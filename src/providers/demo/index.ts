@@ -21,5 +21,5 @@ export const demo: Provider = {
   },
   defaultBaseUrl: DEMO_ADDRESS,
   normalizeBaseUrl: () => DEMO_ADDRESS,
-  catalog: { ...catalog, probes: server => [catalog.list(server, null)] },
+  catalog: { ...catalog, probes: server => [catalog.list(server, null)], reports: [] },
 }

@@ -1,8 +1,8 @@
-import type { Abilities } from '#core/servers.ts'
+import type { Abilities, Server } from '#core/servers.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import { toGet } from '../openai_compatible/catalog.ts'
 import { toHeaders } from '../openai_compatible/request.ts'
-import type { Catalog, ListedModel } from '../provider.ts'
+import type { Catalog, ListedModel, Outgoing } from '../provider.ts'
 
 /** How Ollama is probed and listed. */
 export const catalog: Catalog = {
@@ -13,16 +13,41 @@ export const catalog: Catalog = {
   list: (server, secret) => toGet(server, `${server.baseUrl}/api/tags`, secret),
   decodeList,
   details: {
-    model: (server, secret, id) => ({
-      method: 'POST',
-      url: `${server.baseUrl}/api/show`,
-      headers: { ...toHeaders(server, secret), 'content-type': 'application/json' },
-      body: JSON.stringify({ model: id }),
-    }),
+    model: (server, secret, id) => post(server, '/api/show', secret, { model: id }),
     decodeModel,
-    loaded: (server, secret) => toGet(server, `${server.baseUrl}/api/ps`, secret),
+    loaded: running,
     decodeLoaded: body => new Set(modelsIn(body).flatMap(idOf)),
   },
+  reports: [{ ask: running, decode: decodeRunning }],
+  // A call without a prompt only loads the model.
+  load: (server, secret, model, embedding) =>
+    embedding
+      ? post(server, '/api/embed', secret, { model, input: [] })
+      : post(server, '/api/generate', secret, { model, stream: false }),
+}
+
+function running(server: Server, secret: string | null): Outgoing {
+  return toGet(server, `${server.baseUrl}/api/ps`, secret)
+}
+
+function post(server: Server, path: string, secret: string | null, body: object): Outgoing {
+  return {
+    method: 'POST',
+    url: server.baseUrl + path,
+    headers: { ...toHeaders(server, secret), 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  }
+}
+
+const LATEST = ':latest'
+
+/** The answer of `/api/ps`. Where a tag is left out, this one is meant, so that such models have two names. */
+function decodeRunning(body: string) {
+  const value = parseJson(body)
+  if (!isObject(value) || !Array.isArray(value.models)) return null
+  const names = modelsIn(body).flatMap(idOf)
+  const short = names.filter(name => name.endsWith(LATEST)).map(name => name.slice(0, -LATEST.length))
+  return { calls: null, loaded: [...names, ...short] }
 }
 
 /** The answer of `/api/show`: the architecture is part of the key (`llama.context_length`). */

@@ -16,5 +16,5 @@ export const openai: Provider = {
     completions: { stream_options: STREAM_OPTIONS },
   }),
   defaultBaseUrl: 'https://api.openai.com/v1',
-  catalog: { ...catalog, probes: server => [catalog.list(server, server.secrets[0] ?? null)] },
+  catalog: { ...catalog, probes: server => [catalog.list(server, server.secrets[0] ?? null)], reports: [] },
 }

@@ -1,6 +1,7 @@
 import type { Server } from '#core/servers.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import type { Catalog, ListedModel, Outgoing } from '../provider.ts'
+import { reports } from './reports.ts'
 import { endpointUrl, toHeaders } from './request.ts'
 
 /** How OpenAI-compatible servers are probed and listed: `/health` (vLLM, llama.cpp), then the list of models. */
@@ -11,6 +12,7 @@ export const catalog: Catalog = {
   },
   list,
   decodeList,
+  reports,
 }
 
 /** Builds a request without a body. */

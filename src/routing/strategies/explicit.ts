@@ -3,5 +3,6 @@ import type { Strategy } from './strategy.ts'
 /** Keeps the order as it is: for callers who name a server, and for operators who list servers best first. */
 export const explicit: Strategy = {
   name: 'explicit',
+  measure: 'in the order of the configuration',
   order: candidates => candidates,
 }

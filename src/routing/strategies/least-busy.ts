@@ -6,7 +6,10 @@ import { loadOf, ranked, type Strategy, weightOf } from './strategy.ts'
  * Always taking the least busy of all would send every process's next calls to the same one. */
 export const leastBusy: Strategy = {
   name: 'least_busy',
-  order(candidates, { states, random }) {
+  reads: true,
+  measure: 'calls in flight by weight; the better of two drawn at random comes first',
+  score: (candidate, { states }) => loadOf(candidate, states),
+  order(candidates, { states, random, prices }) {
     if (candidates.length < 2) return candidates
     const loads: number[] = []
     let total = 0
@@ -23,7 +26,10 @@ export const leastBusy: Strategy = {
     }
     const drawn = Math.floor(random() * (candidates.length - 1))
     const other = drawn < one ? drawn : drawn + 1
-    loads[(loads[other] ?? 0) < (loads[one] ?? 0) ? other : one] = -1
+    const [load = 0, otherLoad = 0] = [loads[one], loads[other]]
+    // Where prices matter the candidates come by them, so that of two that are equally busy the earlier is the cheaper.
+    const isOther = otherLoad < load || (prices !== null && otherLoad === load && other < one)
+    loads[isOther ? other : one] = -1
     return ranked(candidates, loads)
   },
 }

@@ -6,6 +6,7 @@ import { ranked, type Strategy, weightOf } from './strategy.ts'
  * exactly such a draw (Efraimidis and Spirakis, 2006). */
 export const random: Strategy = {
   name: 'random',
+  measure: 'at random, by weight',
   order(candidates, context) {
     const ranks: number[] = []
     for (const candidate of candidates) ranks.push(-Math.log(1 - context.random()) / weightOf(candidate))

@@ -6,6 +6,7 @@ import { ranked, type Strategy } from './strategy.ts'
  * that is out gets no double share. */
 export const roundRobin: Strategy = {
   name: 'round_robin',
+  measure: 'whoever has waited longest',
   order(candidates, { turns }) {
     const ranks: number[] = []
     let latest = 0

@@ -1,13 +1,28 @@
 import type { Candidate } from '#core/attempt.ts'
-import type { States } from '#core/servers.ts'
+import type { Call } from '#core/call.ts'
+import type { States, TargetId } from '#core/servers.ts'
+
+/** What a strategy remembers of earlier calls for the same model; its own to read and write. */
+export interface Memory {
+  /** What it left with each candidate. */
+  readonly turns: Map<Candidate, number>
+  /** Where prompts that begin alike went last, by the hash of their beginning; outlives snapshots. */
+  readonly homes: Map<number, TargetId>
+}
 
 /** What a strategy may look at besides the candidates. */
-export interface StrategyContext {
+export interface StrategyContext extends Memory {
+  readonly call: Call
   readonly states: States
+  /** Monotonic milliseconds. */
+  readonly now: number
   /** From 0 up to but not including 1. */
   readonly random: () => number
-  /** What the strategy left with each candidate at earlier calls for the same model; its own to read and write. */
-  readonly turns: Map<Candidate, number>
+  /** What the call costs at each candidate, where the cheaper of equally fit ones is to be preferred; they come in this
+   * order then. */
+  prices: ReadonlyMap<Candidate, number> | null
+  /** Set by a strategy that chose a server with the model in memory while another would have had to load it. */
+  sparesLoad: boolean
 }
 
 /** A way to spread load: puts the candidates, all of them available, into the order in which they are tried. */
@@ -15,6 +30,14 @@ export interface Strategy {
   readonly name: string
   /** A permutation of the candidates; the first one counts as chosen. */
   order(candidates: readonly Candidate[], context: StrategyContext): readonly Candidate[]
+  /** Whether it learns from how attempts go. */
+  readonly observes?: boolean
+  /** Whether it looks at what servers tell of themselves. */
+  readonly reads?: boolean
+  /** What it ranks a candidate by, lowest first, for people; absent where the turn alone decides. */
+  score?(candidate: Candidate, context: StrategyContext): number
+  /** What the score counts, or in which order it goes by without one. */
+  readonly measure: string
 }
 
 /** What stands for a weight of zero: no share beside others, an equal one among its like. */
@@ -27,9 +50,10 @@ export function weightOf({ target, model }: Candidate): number {
   return Math.max(model.weight > 0 ? target.weight * model.weight : target.weight, WEIGHT_MIN)
 }
 
-/** A candidate's calls in flight by its weight. */
+/** A candidate's calls in flight by its weight, with those that its server tells of and that are not ours. */
 export function loadOf(candidate: Candidate, states: States): number {
-  return states.target(candidate.target).inFlight / weightOf(candidate)
+  const { inFlight, server } = states.target(candidate.target)
+  return (inFlight + server.others) / weightOf(candidate)
 }
 
 /** The candidates by rising rank; equal ranks keep their order.
@@ -50,6 +74,39 @@ export function ranked(candidates: readonly Candidate[], ranks: number[]): Candi
     ordered[at] = candidate
     ranks[at] = rank
   }
+  return ordered
+}
+
+/** The candidates by rising rank; those that share the lowest one take turns by their weights, the cheapest of them where
+ * that is asked for. */
+export function rankedInTurn(
+  candidates: readonly Candidate[],
+  ranks: number[],
+  { turns, prices }: Pick<StrategyContext, 'turns' | 'prices'>,
+): Candidate[] {
+  const ordered = ranked(candidates, ranks)
+  const [first] = ordered
+  if (first === undefined) return ordered
+  const price = prices?.get(first)
+  let best = 0
+  let highest = -Infinity
+  let total = 0
+  for (let at = 0; at < ordered.length && ranks[at] === ranks[0]; at++) {
+    const candidate = ordered[at] as Candidate
+    if (prices !== null && prices.get(candidate) !== price) break
+    const weight = weightOf(candidate)
+    const turn = (turns.get(candidate) ?? 0) + weight
+    turns.set(candidate, turn)
+    total += weight
+    if (turn > highest) {
+      highest = turn
+      best = at
+    }
+  }
+  const chosen = ordered[best] as Candidate
+  turns.set(chosen, highest - total)
+  ordered.copyWithin(1, 0, best)
+  ordered[0] = chosen
   return ordered
 }
 

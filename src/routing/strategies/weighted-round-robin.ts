@@ -7,6 +7,7 @@ import { ranked, type Strategy, weightOf } from './strategy.ts'
  * bunched. Behind the chosen one the others follow in the order in which they are owed a call. */
 export const weightedRoundRobin: Strategy = {
   name: 'weighted_round_robin',
+  measure: 'in turn, by weight',
   order(candidates, { turns }) {
     const ranks: number[] = []
     let total = 0

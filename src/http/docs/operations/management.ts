@@ -1,7 +1,10 @@
 import { z } from '@hono/zod-openapi'
+import { writeCsv } from '#lib/csv.ts'
+import { auditPage } from '#wire/audit.ts'
 import { keyCreation, keyList, keyPatch, keyRotation, keyView, keyWithSecret } from '#wire/keys.ts'
 import { configValues, managedModels, managedServers, reloaded } from '#wire/management.ts'
 import { stats } from '#wire/stats.ts'
+import { usagePage } from '#wire/usage-report.ts'
 import type { Answer, Operation } from '../operation.ts'
 import type { CodeSample } from '../samples.ts'
 
@@ -50,10 +53,47 @@ const created = {
   expires_at: '2027-06-30T00:00:00Z',
 }
 
+const usage = {
+  day: '2026-11-21',
+  requests: 120,
+  input_tokens: 5120,
+  cache_read_tokens: 0,
+  cache_write_tokens: 0,
+  output_tokens: 20_480,
+  reasoning_tokens: 0,
+  saved_tokens: 0,
+  cost_usd: 0.0125,
+  extra_cost_usd: 0,
+  saved_usd: 0,
+  estimated: 3,
+  lost: 0,
+  unpriced: 0,
+}
+
+const entry = {
+  id: ID,
+  object: 'audit',
+  tenant: 'default',
+  at: '2026-11-21T09:00:00.000Z',
+  kind: 'administration',
+  action: 'key-revoked',
+  actor: 'admin',
+  address: null,
+  request_id: null,
+  subject: '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e90',
+  outcome: 'ok',
+  code: null,
+  detail: {},
+  chain: '019a8f2e-0000-7d1e-9f60-3a4b5c6d7e8f',
+  seq: 17,
+  hash: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+}
+
 const ONE_TENANT =
   "The keys are those of the caller's tenant. Who administers the tenant `default` looks after the whole installation, and may name another one with `?tenant=`. A key of another tenant is answered like one that never was."
 
 const tenant = z.string().optional().describe('The tenant, for administrators of the tenant `default`.')
+const tenants = z.string().optional().describe('The tenant, or * for all, for administrators of the tenant `default`.')
 const query = z.object({ tenant })
 const params = z.object({ id: z.string().describe('The id of the key.') })
 
@@ -219,6 +259,74 @@ export const managementOperations = {
     },
     passes: ['caller'],
     samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/stats ${AUTH}` }],
+  },
+  getUsage: {
+    tag: 'Management',
+    summary: 'See what requests used and cost',
+    description:
+      "Sums of the rows that are kept of every model call, by any of day, key, tenant, model and server; of this month unless `from` and `to` say otherwise. As CSV with `Accept: text/csv` or `?format=csv`, where the header `x-citadel-next` takes the place of `next`. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
+    query: z.object({
+      tenant: tenants,
+      by: z.string().optional().describe('Groups, separated by commas: day, key, tenant, model, server.'),
+      from: z.string().optional().describe('The first day, as 2027-01-31.'),
+      to: z.string().optional().describe('The last day.'),
+      key: z.string().optional().describe('Only this key.'),
+      model: z.string().optional().describe('Only this model.'),
+      server: z.string().optional().describe('Only this server.'),
+      format: z.string().optional().describe('json or csv.'),
+      limit: z.string().optional().describe('How many lines at once, 1 to 10000; 1000 when absent.'),
+      after: z.string().optional().describe('`next` of the page before.'),
+    }),
+    answers: {
+      200: {
+        description: 'A page of sums; `next` is null on the last one.',
+        content: [
+          {
+            type: 'application/json',
+            schema: usagePage,
+            examples: { page: { summary: 'One day', value: { data: [usage], next: null } } },
+          },
+          {
+            type: 'text/csv',
+            schema: z.string(),
+            examples: { page: { summary: 'One day', value: writeCsv(Object.keys(usage), [usage]) } },
+          },
+        ],
+      },
+    },
+    passes: ['caller'],
+    errors: ['invalid_request', 'dependency_unavailable'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl "${BASE}/usage?by=day,model" ${AUTH}` }],
+  },
+  getAudit: {
+    tag: 'Management',
+    summary: 'See what was done',
+    description:
+      "Rows of the audit log, the latest first: authentication, limits, errors, health and administration, and the seals and checkpoints that keep it whole. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
+    query: z.object({
+      tenant: tenants,
+      kind: z.string().optional().describe('Only this kind.'),
+      actor: z.string().optional().describe('Only what this key did.'),
+      from: z.string().optional().describe('From this day or moment on.'),
+      to: z.string().optional().describe('Before this day or moment.'),
+      limit: z.string().optional().describe('How many at once, 1 to 1000; 100 when absent.'),
+      after: z.string().optional().describe('`next` of the page before.'),
+    }),
+    answers: {
+      200: {
+        description: 'A page of rows; `next` is null on the last one.',
+        content: [
+          {
+            type: 'application/json',
+            schema: auditPage,
+            examples: { page: { summary: 'A key that was revoked', value: { data: [entry], next: null } } },
+          },
+        ],
+      },
+    },
+    passes: ['caller'],
+    errors: ['invalid_request', 'dependency_unavailable'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl "${BASE}/audit?kind=administration" ${AUTH}` }],
   },
   listKeys: {
     tag: 'Management',

@@ -1,0 +1,206 @@
+import { join } from 'node:path'
+import type { Environment } from '#config/env.ts'
+import { dataDir } from '#config/places.ts'
+import type { Config } from '#config/schema.ts'
+import type { Call } from '#core/call.ts'
+import type { Caller } from '#core/caller.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Fact, Journal } from '#core/journal.ts'
+import { type Account, keyAccount, type LedgerStore, type Spool, tenantAccount } from '#core/ledger.ts'
+import { type Budget, periodEnd, periodOf, toNano } from '#core/money.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { type Audit, createAudit } from '#events/audit.ts'
+import { type Chain, createChain } from '#events/chain.ts'
+import { createDesk } from '#gateway/desk.ts'
+import type { Lengths } from '#gateway/estimate.ts'
+import { openPurse, type Purse } from '#gateway/purse.ts'
+import { createRecorder, type Recorder, type SpoolNeeds } from '#gateway/recorder.ts'
+import { startUpkeep } from '#gateway/upkeep.ts'
+import { createFileSpool } from '#stores/file-spool.ts'
+import { createMemoryLedger } from '#stores/memory-ledger.ts'
+import { createMemorySpool } from '#stores/memory-spool.ts'
+import { adoptSpools, spoolName, TOUCH_MS, touchSpool } from '#stores/spool-adoption.ts'
+import type { Database } from '#stores/sql.ts'
+import { createSqlUpkeep } from '#stores/sql-audit.ts'
+import { createSqlLedger } from '#stores/sql-ledger.ts'
+
+const SPOOL = { bytesMax: 256 * 1024 * 1024, fileBytesMax: 4 * 1024 * 1024 }
+/** Where there is no folder. */
+const SPOOL_LINES_MAX = 10_000
+
+/** What the ledger is composed of. */
+export interface LedgerDeps {
+  readonly clock: Clock
+  readonly journal: Journal
+  /** Who hears what happens; the ledger adds itself when it begins. */
+  readonly subscribers: ((fact: Fact) => void)[]
+  readonly env: Environment
+  readonly newId: (time: number) => string
+  readonly config: () => Config
+  readonly redact: (text: string) => string
+  /** How long answers usually are. */
+  readonly lengths: Lengths
+}
+
+/** Money, the rows of requests, and the audit log. */
+export interface Ledger {
+  /** The money of a call; `null` where neither money is counted nor rows are kept. */
+  readonly purse: (call: Call, record: RequestRecord) => Purse | null
+  /** Whether prompts and answers are kept. */
+  readonly payloads: () => boolean
+  readonly numbers: { open(): number; depth(): number; dropped(): number }
+  close(): Promise<void>
+}
+
+/** What runs once something has to be written down. */
+interface Running {
+  readonly recorder: Recorder
+  readonly desk: { readonly hold: LedgerStore['hold'] }
+  close(): Promise<void>
+}
+
+/** Puts the ledger together. It begins at once where a place for state is configured or somebody has a budget, else with
+ * the first call of a key that has one; until then it costs nothing. */
+export function composeLedger(database: Database | null, deps: LedgerDeps): Ledger {
+  const { config, lengths } = deps
+  let running: Running | null = null
+  const begin = () => {
+    running ??= database === null ? runInMemory(deps) : runWith(database, deps)
+    return running
+  }
+  deps.subscribers.push(fact => {
+    if (running === null || fact.type !== 'request-settled') return
+    const { model, usage } = fact.record
+    if (model !== null && usage !== null) lengths.note(model, usage.output)
+  })
+  if (database !== null && isAsked(config())) begin()
+
+  return {
+    purse(call, record) {
+      const accounts = accountsOf(config(), call.caller, record.startedAt)
+      if (running === null && accounts.length === 0) return null
+      const { recorder, desk } = begin()
+      const { clock, journal } = deps
+      return openPurse({ clock, journal, lengths, hold: desk.hold, opened: recorder.opened }, call, record, accounts)
+    },
+    payloads: () => running !== null && config().audit.enabled && config().audit.payloads,
+    numbers: {
+      open: () => running?.recorder.open() ?? 0,
+      depth: () => running?.recorder.depth() ?? 0,
+      dropped: () => running?.recorder.dropped() ?? 0,
+    },
+    close: async () => running?.close(),
+  }
+}
+
+/** Whether the operator has said where state is to be kept, or that money counts. */
+function isAsked({ database, service, auth, budgets }: Config): boolean {
+  return (
+    database.url !== 'sqlite:' ||
+    service.data_dir !== null ||
+    auth.keys.some(({ budget }) => budget !== null) ||
+    Object.keys(budgets.per_tenant).length > 0
+  )
+}
+
+/** Whose money a caller spends at a time, in the order of their names. */
+function accountsOf({ budgets }: Config, caller: Caller, time: number): readonly Account[] {
+  const { tenant, id, budget } = caller
+  const shared = budgets.per_tenant[tenant] ?? budgets.per_tenant['*']
+  const accounts: Account[] = []
+  const add = (account: string, { nano, per }: Budget) =>
+    accounts.push({ id: account, tenant, period: periodOf(time, per), cap: nano, resetsAt: periodEnd(time, per) })
+  if (budget != null) add(keyAccount(tenant, id), budget)
+  if (shared !== undefined) add(tenantAccount(tenant), { nano: toNano(shared.usd), per: shared.per })
+  return accounts
+}
+
+/** Where there is no database money is counted in memory, and nothing is kept. */
+function runInMemory(deps: LedgerDeps): Running {
+  const store = createMemoryLedger()
+  const recorder = createRecorder({ ...deps, store, spool: null })
+  deps.subscribers.push(recorder.subscriber)
+  return { recorder, desk: store, close: recorder.close }
+}
+
+function runWith(database: Database, deps: LedgerDeps): Running {
+  const { clock, config, newId } = deps
+  const store = createSqlLedger(database)
+  const local = createMemoryLedger()
+  const folder = spoolFolder(deps)
+  const owner = newId(clock.time())
+  const name = spoolName(owner)
+  const chain: Chain = createChain(owner, { newId, keep: row => recorder.audit(row) })
+  const audit: Audit = createAudit({
+    ...deps,
+    chain,
+    enabled: () => config().audit.enabled,
+  })
+  const recorder: Recorder = createRecorder({
+    ...deps,
+    store,
+    sealing: audit.sealing,
+    spool: needs => openSpool(folder, name, needs, deps.journal),
+    settled: row => {
+      if (local.holds() !== 0) void local.write({ requests: [row], audit: [] })
+    },
+  })
+  deps.subscribers.push(recorder.subscriber, audit.subscriber)
+  const stopUpkeep = startUpkeep({
+    clock,
+    owner,
+    ledger: store,
+    upkeep: createSqlUpkeep(database),
+    retentionMs: () => config().audit.retention,
+    checkpoint: (action, heads) => chain.add(audit.checkpoint(action, { heads })),
+    flush: recorder.flush,
+  })
+  const stopAdopting = folder === null ? () => {} : adoptNowAndThen(folder, name, recorder, clock)
+  return {
+    recorder,
+    desk: createDesk({ clock, store, local }),
+    async close() {
+      stopUpkeep()
+      stopAdopting()
+      audit.sealing.seal()
+      await recorder.close()
+    },
+  }
+}
+
+function spoolFolder({ config, env }: LedgerDeps): string | null {
+  const folder = dataDir(config(), env)
+  return folder === null ? null : join(folder, 'spool')
+}
+
+/** Where the folder cannot be written, rows wait in memory. */
+function openSpool(folder: string | null, name: string, needs: SpoolNeeds, journal: Journal): Spool {
+  if (folder === null) return createMemorySpool(SPOOL_LINES_MAX)
+  try {
+    return createFileSpool({ folder, name, ...needs, ...SPOOL })
+  } catch (thrown) {
+    journal.note({ type: 'rows-delayed', reason: String(thrown), waiting: 0 })
+    return createMemorySpool(SPOOL_LINES_MAX)
+  }
+}
+
+/** Takes over what dead processes have left, and says that this one lives. */
+function adoptNowAndThen(folder: string, name: string, recorder: Recorder, clock: Clock): () => void {
+  let stopped = false
+  let disarm: () => void = () => {}
+  async function round(): Promise<void> {
+    const now = clock.time()
+    await touchSpool(folder, name, now)
+    await adoptSpools({ folder, name, now }, recorder.adopt)
+  }
+  function again(): void {
+    if (!stopped) disarm = clock.after(TOUCH_MS, run)
+  }
+  // What cannot be read now is there the next time.
+  const run = () => void round().then(again, again)
+  run()
+  return () => {
+    stopped = true
+    disarm()
+  }
+}

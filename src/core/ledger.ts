@@ -1,0 +1,155 @@
+/** Somebody's money in one period: a key's or a tenant's. */
+export interface Account {
+  /** `key:tenant/id` or `tenant:name`. */
+  readonly id: string
+  readonly tenant: string
+  /** `2027-01-31` or `2027-01`. */
+  readonly period: string
+  /** The most that may be spent in the period, in billionths of a US dollar. */
+  readonly cap: number
+  /** Epoch milliseconds from which another period begins. */
+  readonly resetsAt: number
+}
+
+/** Money that is set aside for a request until it is known what that costs. */
+export interface Hold {
+  /** The id of the request. A hold that is there already grows by `nano`. */
+  readonly request: string
+  /** In the order of their ids. */
+  readonly accounts: readonly Account[]
+  readonly nano: number
+  /** Epoch milliseconds after which nobody will settle it any more. */
+  readonly expiresAt: number
+}
+
+/** What a hold came to. */
+export interface HoldVerdict {
+  /** The account that has too little left; `null` when all gave. */
+  readonly refused: Account | null
+  /** How much of each account is spent or held now, as far as is known; in the order of the accounts. */
+  readonly used: readonly number[]
+}
+
+/** One request as it is kept: its log line, its usage and its entry in the ledger. Times are epoch milliseconds, tokens
+ * are disjoint classes but for reasoning, money is in billionths of a US dollar, and flags are 0 or 1. */
+export interface LedgerRow {
+  readonly id: string
+  /** The request that an attempt belongs to; `null` for the request itself. */
+  readonly parent: string | null
+  readonly tenant: string
+  readonly key_id: string
+  readonly user_id: string | null
+  readonly session_id: string | null
+  readonly address: string
+  readonly day: string
+  readonly started_at: number
+  readonly ended_at: number
+  readonly method: string
+  readonly route: string
+  readonly status: number
+  readonly code: string | null
+  readonly outcome: string
+  readonly stream: number
+  readonly cache: string | null
+  readonly model: string | null
+  readonly server: string | null
+  readonly upstream_model: string | null
+  readonly attempts: number
+  readonly attempt_list: string
+  readonly recovered: number
+  readonly queue_ms: number | null
+  readonly first_token_ms: number | null
+  readonly input_tokens: number
+  readonly cache_read_tokens: number
+  readonly cache_write_tokens: number
+  readonly output_tokens: number
+  readonly reasoning_tokens: number
+  readonly estimated: number
+  readonly saved_tokens: number
+  readonly cost_nano: number | null
+  readonly extra_cost_nano: number | null
+  readonly saved_nano: number | null
+  /** The row of the audit log that seals it. */
+  readonly batch: string | null
+}
+
+/** One row of the audit log. */
+export interface AuditRow {
+  readonly id: string
+  readonly tenant: string
+  /** Epoch milliseconds. */
+  readonly at: number
+  readonly kind: AuditKind
+  readonly action: string
+  /** Who did it: the id of a key. */
+  readonly actor: string | null
+  readonly address: string | null
+  readonly request_id: string | null
+  readonly subject: string | null
+  readonly outcome: string
+  readonly code: string | null
+  /** JSON. */
+  readonly detail: string
+  /** The start of a process, the place in its chain, and the hash of the row before. */
+  readonly chain: string
+  readonly seq: number
+  readonly prev: string
+  readonly hash: string
+}
+
+export const AUDIT_KINDS = [
+  'authentication',
+  'limit',
+  'error',
+  'health',
+  'administration',
+  'payload',
+  'batch',
+  'checkpoint',
+] as const
+export type AuditKind = (typeof AUDIT_KINDS)[number]
+
+/** What is written at once. */
+export interface LedgerBatch {
+  readonly requests: readonly LedgerRow[]
+  readonly audit: readonly AuditRow[]
+}
+
+/** Keeps money and rows. Whatever is written twice counts once. */
+export interface LedgerStore {
+  /** Sets money aside in all accounts or in none; at once where they are in the memory of this process.
+   *
+   * @throws Error when the store is away. */
+  hold(hold: Hold): HoldVerdict | Promise<HoldVerdict>
+  /** Keeps rows: each one settles the hold of its request, if there is one, and is charged to whoever has a budget.
+   *
+   * @throws Error when the store is away; then nothing of the batch was written, or everything. */
+  write(batch: LedgerBatch): void | Promise<void>
+  /** Gives back what nobody has settled in time.
+   *
+   * @returns How many holds there were. */
+  expire(now: number): number | Promise<number>
+  /** How many holds there are. */
+  holds(): number | Promise<number>
+}
+
+/** Lines that wait until they can be written elsewhere, in their order; they outlive the process where there is a
+ * folder for them. */
+export interface Spool {
+  /** Adds a line; `false` when there is no room left. */
+  append(line: string): boolean
+  /** The first lines that wait. */
+  peek(max: number): Promise<readonly string[]>
+  /** Forgets the first lines. */
+  drop(count: number): Promise<void>
+  close(): Promise<void>
+}
+
+/** The money of a key and of a tenant. */
+export function keyAccount(tenant: string, key: string): string {
+  return `key:${tenant}/${key}`
+}
+
+export function tenantAccount(tenant: string): string {
+  return `tenant:${tenant}`
+}

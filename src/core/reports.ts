@@ -1,0 +1,65 @@
+import type { AuditKind, AuditRow } from './ledger.ts'
+
+/** What usage may be summed by. */
+export const USAGE_GROUPS = ['day', 'key', 'tenant', 'model', 'server'] as const
+export type UsageGroup = (typeof USAGE_GROUPS)[number]
+
+/** Which usage is asked for. */
+export interface UsageQuery {
+  /** `null` = of all tenants. */
+  readonly tenant: string | null
+  readonly by: readonly UsageGroup[]
+  /** Days, as `2027-01-31`; the last one is a part of it. */
+  readonly from: string
+  readonly to: string
+  readonly key: string | null
+  readonly model: string | null
+  readonly server: string | null
+  /** How many sums are passed over. */
+  readonly offset: number
+  readonly limit: number
+}
+
+/** One sum. Money is in billionths of a US dollar. */
+export interface UsageSum {
+  readonly groups: readonly (string | null)[]
+  readonly requests: number
+  readonly input: number
+  readonly cacheRead: number
+  readonly cacheWrite: number
+  readonly output: number
+  readonly reasoning: number
+  readonly saved: number
+  readonly costNano: number
+  readonly extraNano: number
+  readonly savedNano: number
+  /** Requests that were estimated, that died with their process, and whose price is not known. */
+  readonly estimated: number
+  readonly lost: number
+  readonly unpriced: number
+}
+
+/** Which rows of the audit log are asked for. */
+export interface AuditQuery {
+  readonly tenant: string | null
+  readonly kind: AuditKind | null
+  readonly actor: string | null
+  /** Epoch milliseconds; the end is no part of it. */
+  readonly from: number
+  readonly to: number
+  /** The row behind which the page begins. */
+  readonly after: { readonly at: number; readonly id: string } | null
+  readonly limit: number
+}
+
+/** Tells what was written down. */
+export interface Reports {
+  /** Sums in the order of their groups.
+   *
+   * @throws Error when the store is away. */
+  usage(query: UsageQuery): Promise<readonly UsageSum[]>
+  /** Rows, the latest first.
+   *
+   * @throws Error when the store is away. */
+  audit(query: AuditQuery): Promise<readonly AuditRow[]>
+}

@@ -1,0 +1,16 @@
+/** Where a chain of the audit log stands: one of its rows. */
+export interface Head {
+  readonly chain: string
+  readonly seq: number
+  readonly hash: string
+}
+
+/** What one process does for all. */
+export interface UpkeepStore {
+  /** Whether `owner` is the one now; it is for so long. */
+  lead(owner: string, now: number, forMs: number): Promise<boolean>
+  /** The last row of each chain; before a time, if one is given. */
+  heads(before?: number): Promise<readonly Head[]>
+  /** Removes the rows of chains up to those heads, and the requests that ended before a time and are sealed no more. */
+  trim(heads: readonly Head[], before: number): Promise<void>
+}

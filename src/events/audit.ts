@@ -1,0 +1,127 @@
+import { LRUCache } from 'lru-cache'
+import { DEFAULT_TENANT } from '#core/caller.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Fact } from '#core/journal.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { sha256 } from '#lib/hash.ts'
+import { redactPatterns } from '#lib/redact.ts'
+import { type AuditEntry, type Chain, sealOf } from './chain.ts'
+import { isKnown, ofFact, ofRefusal, type Told } from './entries.ts'
+
+/** Requests that one row seals, and how long the first of them waits for it, in milliseconds. */
+const BATCH_MAX = 200
+const SEAL_MS = 1000
+/** How often a key's success is told. */
+const SAMPLE_MS = 60_000
+const KEYS_MAX = 10_000
+
+export interface AuditDeps {
+  readonly clock: Clock
+  readonly chain: Chain
+  readonly newId: (time: number) => string
+  readonly enabled: () => boolean
+  /** Takes out the secrets that the configuration holds. */
+  readonly redact: (text: string) => string
+}
+
+/** The record of what was done. */
+export interface Audit {
+  readonly subscriber: (fact: Fact) => void
+  /** The seals of requests: the batch that the next one belongs to, and what it says. */
+  readonly sealing: {
+    batch(): string | null
+    /** Adds a request, as the JSON of its row. */
+    add(id: string, text: string): void
+    /** Seals what waits. */
+    seal(): void
+  }
+  /** What a checkpoint says. */
+  checkpoint(action: string, detail: object): AuditEntry
+}
+
+/** Creates the audit log. It hears what everybody hears, and never asks anybody. */
+export function createAudit(deps: AuditDeps): Audit {
+  const { clock, chain } = deps
+  const seen = new LRUCache<string, number>({ max: KEYS_MAX })
+  const seals = createSeals(deps)
+
+  function entryOf({ detail = {}, ...told }: Told): AuditEntry {
+    return { ...NOBODY, tenant: DEFAULT_TENANT, at: Math.round(clock.time()), ...told, detail: JSON.stringify(detail) }
+  }
+
+  function add(told: Told): void {
+    const entry = entryOf(told)
+    chain.add({ ...entry, detail: deps.redact(redactPatterns(entry.detail)) })
+  }
+
+  function ofRequest(record: RequestRecord): void {
+    const { tenant, caller: actor, address, id: request_id, code } = record
+    const subject = `${record.method} ${record.route}`
+    const who = { tenant: tenant ?? DEFAULT_TENANT, actor, address, request_id, subject, code }
+    if (isKnown(record) && isFirst(`${tenant} ${actor}`)) {
+      add({ ...who, code: null, kind: 'authentication', action: 'request', outcome: 'ok' })
+    }
+    if (record.payload !== null) {
+      add({ ...who, kind: 'payload', action: 'call', outcome: record.outcome, detail: { ...record.payload } })
+    }
+    const refusal = ofRefusal(record)
+    if (refusal !== null) add({ ...who, ...refusal })
+  }
+
+  /** That a key was good is told once a minute. */
+  function isFirst(key: string): boolean {
+    const now = clock.now()
+    const last = seen.get(key)
+    if (last !== undefined && now - last < SAMPLE_MS) return false
+    seen.set(key, now)
+    return true
+  }
+
+  function subscriber(fact: Fact): void {
+    if (!deps.enabled()) return
+    if (fact.type === 'request-settled') ofRequest(fact.record)
+    else {
+      const told = ofFact(fact)
+      if (told !== null) add(told)
+    }
+  }
+
+  const checkpoint = (action: string, detail: object) => entryOf({ kind: 'checkpoint', action, outcome: 'ok', detail })
+
+  return { subscriber, sealing: seals, checkpoint }
+}
+
+const NOBODY = { actor: null, address: null, request_id: null, subject: null, code: null }
+
+/** Seals requests in batches, each by one row of the chain. */
+function createSeals({ clock, chain, newId, enabled }: AuditDeps) {
+  let batch: string | null = null
+  let rows: { readonly id: string; readonly hash: string }[] = []
+  let disarm: (() => void) | null = null
+
+  function seal(): void {
+    disarm?.()
+    disarm = null
+    if (batch === null || rows.length === 0) return
+    const sealed = { rows: rows.length, hash: sealOf(rows) }
+    const at = Math.round(clock.time())
+    const entry = { ...NOBODY, tenant: DEFAULT_TENANT, at, kind: 'batch', action: 'sealed', outcome: 'ok' } as const
+    chain.add({ ...entry, detail: JSON.stringify(sealed) }, batch)
+    batch = null
+    rows = []
+  }
+
+  return {
+    seal,
+    batch(): string | null {
+      if (!enabled()) return null
+      batch ??= newId(clock.time())
+      return batch
+    },
+    add(id: string, text: string): void {
+      rows.push({ id, hash: sha256(text) })
+      if (rows.length >= BATCH_MAX) seal()
+      else disarm ??= clock.after(SEAL_MS, seal)
+    },
+  }
+}

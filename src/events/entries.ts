@@ -1,0 +1,75 @@
+import { ERRORS } from '#core/errors.ts'
+import type { Fact } from '#core/journal.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { AuditEntry } from './chain.ts'
+
+const TEXT_MAX = 2048
+const AUTHENTICATION: ReadonlySet<string> = new Set(['invalid_api_key', 'missing_api_key', 'invalid_signature'])
+const ACCESS: ReadonlySet<string> = new Set(['permission_denied', 'model_not_allowed', 'client_not_allowed'])
+
+/** What is written of something that happened; what is absent is nobody's. */
+export type Told = Partial<Omit<AuditEntry, 'detail'>> &
+  Pick<AuditEntry, 'kind' | 'action' | 'outcome'> & { readonly detail?: object }
+
+/** What the audit log says of a fact that is no request; `null` for what it does not keep. */
+export function ofFact(fact: Fact): Told | null {
+  const action = fact.type
+  switch (fact.type) {
+    case 'administered': {
+      const { tenant, by: actor, subject } = fact
+      return { kind: 'administration', action: fact.action, outcome: 'ok', tenant, actor, subject }
+    }
+    case 'config-reloaded': {
+      const detail = { message: fact.message.slice(0, TEXT_MAX) }
+      return { kind: 'administration', action, outcome: fact.ok ? 'ok' : 'failed', detail }
+    }
+    case 'health-changed': {
+      const { server: subject, from, to: outcome, reason } = fact
+      return { kind: 'health', action, outcome, subject, detail: { from, reason } }
+    }
+    case 'breaker-opened': {
+      const { reason, ms } = fact
+      return { kind: 'health', action, outcome: 'open', subject: targetOf(fact), detail: { reason, ms } }
+    }
+    case 'breaker-closed':
+      return { kind: 'health', action, outcome: 'closed', subject: targetOf(fact) }
+    case 'credential-refused':
+      return { kind: 'health', action, outcome: 'refused', subject: targetOf(fact), detail: { left: fact.left } }
+    case 'dependency-changed': {
+      const { available, dependency: subject, reason } = fact
+      return { kind: 'health', action, outcome: available ? 'available' : 'away', subject, detail: { reason } }
+    }
+    default:
+      return null
+  }
+}
+
+/** What the audit log says of a request that was refused or failed; `null` for one that went well or that its caller
+ * spoiled. */
+export function ofRefusal(record: RequestRecord): Told | null {
+  const { code } = record
+  if (code === null) return null
+  const { status, fault } = ERRORS[code]
+  if (AUTHENTICATION.has(code)) return { kind: 'authentication', action: 'request', outcome: 'refused' }
+  if (ACCESS.has(code)) return { kind: 'authentication', action: 'access', outcome: 'refused' }
+  if (status === 429 && fault === 'policy') return { kind: 'limit', action: 'request', outcome: 'refused' }
+  if (fault !== 'upstream' && fault !== 'gateway') return null
+  const { model, server, outcome } = record
+  return { kind: 'error', action: 'request', outcome, detail: { model, server, story: storyOf(record) } }
+}
+
+/** Whether a request showed a key that was good. */
+export function isKnown({ caller, code }: RequestRecord): boolean {
+  return caller !== null && caller !== 'anonymous' && (code === null || !AUTHENTICATION.has(code))
+}
+
+function targetOf({ server, model }: { readonly server: string; readonly model: string }): string {
+  return `${server}/${model}`
+}
+
+function storyOf({ error }: RequestRecord): string | null {
+  if (error === null) return null
+  const { cause } = error
+  const told = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : String(cause)}`
+  return `${error.message}${told}`.slice(0, TEXT_MAX)
+}

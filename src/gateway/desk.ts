@@ -1,0 +1,60 @@
+import type { Clock } from '#core/clock.ts'
+import type { Account, Hold, HoldVerdict, LedgerStore } from '#core/ledger.ts'
+
+/** The longest wait for the database before a call goes on without it, and how long it is then left alone. */
+const ANSWER_MS = 300
+const AWAY_MS = 2000
+
+/** Decides in the shared store, and alone while that is away. */
+export interface Desk {
+  readonly hold: (hold: Hold) => HoldVerdict | Promise<HoldVerdict>
+}
+
+/** Creates a desk. While the store is away this process gives what was left when it last heard of it, and no more; the
+ * calls go on. */
+export function createDesk(deps: {
+  readonly clock: Clock
+  readonly store: LedgerStore
+  readonly local: LedgerStore & { follow(account: Account, used: number): void }
+}): Desk {
+  const { clock, store, local } = deps
+  let isAway = false
+  let awayUntil = 0
+
+  async function ask(hold: Hold): Promise<HoldVerdict> {
+    // While it is away one call at a time finds out whether it is back.
+    if (isAway) awayUntil = clock.now() + AWAY_MS
+    try {
+      const verdict = await within(clock, Promise.resolve(store.hold(hold)))
+      for (const [index, used] of verdict.used.entries()) {
+        const account = hold.accounts[index]
+        if (account !== undefined) local.follow(account, used)
+      }
+      isAway = false
+      awayUntil = 0
+      return verdict
+    } catch {
+      isAway = true
+      awayUntil = clock.now() + AWAY_MS
+      return local.hold(hold)
+    }
+  }
+
+  return { hold: hold => (clock.now() < awayUntil ? local.hold(hold) : ask(hold)) }
+}
+
+function within<T>(clock: Clock, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const disarm = clock.after(ANSWER_MS, () => reject(new Error('the database did not answer in time')))
+    work.then(
+      value => {
+        disarm()
+        resolve(value)
+      },
+      (thrown: unknown) => {
+        disarm()
+        reject(thrown)
+      },
+    )
+  })
+}

@@ -1,0 +1,197 @@
+import type { Candidate } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Fact, Journal } from '#core/journal.ts'
+import type { AuditRow, LedgerRow, LedgerStore, Spool } from '#core/ledger.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { toAttemptRows, toLostRow, toRow } from './ledger-row.ts'
+
+/** Rows that are written at once, and how long the first of them waits for others, in milliseconds. */
+const BATCH_MAX = 200
+const GATHER_MS = 100
+/** How soon the store is tried again after it failed, the first time and at the longest. */
+const RETRY_MIN_MS = 250
+const RETRY_MAX_MS = 5000
+/** How long the end of the process waits for the store, in milliseconds. */
+const CLOSE_MS = 2000
+
+/** What a spool asks of the recorder. */
+export interface SpoolNeeds {
+  /** The opening lines of the requests that are under way. */
+  readonly carry: () => readonly string[]
+  /** Told of lines that were taken and could not be kept. */
+  readonly onLost: (lines: readonly string[]) => void
+}
+
+export interface RecorderDeps {
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly store: LedgerStore
+  /** Where rows wait; `null` where they are not kept, and only money is counted. */
+  readonly spool: ((needs: SpoolNeeds) => Spool) | null
+  /** Told of each row of a request that is over. */
+  readonly settled?: (row: LedgerRow) => void
+  /** Told of each row that is kept, as JSON; the batch that it belongs to. */
+  readonly sealing?: { batch(): string | null; add(id: string, text: string): void } | null
+}
+
+/** Writes down what every request came to, beside its way and not on it. */
+export interface Recorder {
+  readonly opened: (record: RequestRecord, call: Call, candidate: Candidate) => void
+  readonly subscriber: (fact: Fact) => void
+  /** Adds a row of the audit log; `false` when there is no room. */
+  audit(row: AuditRow): boolean
+  /** Takes over what another process has left: its lines, and that there are no more of them. */
+  readonly adopt: { line(line: string): void; end(): void }
+  /** Rows that wait for the database, requests that are under way, and rows for which there was no room. */
+  depth(): number
+  open(): number
+  dropped(): number
+  /** Writes what waits, until nothing does or the store fails. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Lines begin with what they are: `o`, a request that goes out, as the row that it leaves when nothing more is heard of
+ * it; `r`, a row of a request; `a`, one of the audit log. */
+export function createRecorder(deps: RecorderDeps): Recorder {
+  const { clock, journal, store, sealing = null } = deps
+  /** The opening lines of requests that are under way. */
+  const open = new Map<string, string>()
+  const left = new Map<string, string>()
+  const spool = deps.spool?.({ carry: () => [...open.values()], onLost: lost }) ?? null
+  let depth = 0
+  let dropped = 0
+  let retryMs = RETRY_MIN_MS
+  let writing: Promise<void> | null = null
+  let disarm: (() => void) | null = null
+  let closed = false
+
+  function append(line: string): boolean {
+    if (spool === null) return false
+    if (!spool.append(line)) {
+      dropped++
+      return false
+    }
+    depth++
+    later(GATHER_MS)
+    return true
+  }
+
+  function lost(lines: readonly string[]): void {
+    dropped += lines.length
+    depth -= lines.filter(line => !line.startsWith('o')).length
+  }
+
+  function later(ms: number): void {
+    if (disarm !== null || writing !== null || closed) return
+    disarm = clock.after(ms, () => {
+      disarm = null
+      void flush()
+    })
+  }
+
+  function flush(): Promise<void> {
+    writing ??= writeAll().finally(() => {
+      writing = null
+      if (depth > 0) later(retryMs)
+    })
+    return writing
+  }
+
+  async function writeAll(): Promise<void> {
+    if (spool === null) return
+    try {
+      for (let lines = await spool.peek(BATCH_MAX); lines.length > 0; lines = await spool.peek(BATCH_MAX)) {
+        const rows = lines.filter(line => !line.startsWith('o'))
+        if (rows.length > 0) await store.write(batchOf(rows))
+        await spool.drop(lines.length)
+        depth -= rows.length
+        retryMs = RETRY_MIN_MS
+      }
+    } catch (thrown) {
+      retryMs = Math.min(RETRY_MAX_MS, retryMs * 2)
+      journal.note({ type: 'rows-delayed', reason: String(thrown), waiting: depth })
+    }
+  }
+
+  function keep(row: LedgerRow): void {
+    const text = JSON.stringify(row)
+    if (append(`r${text}`) && row.batch !== null) sealing?.add(row.id, text)
+  }
+
+  function settled(record: RequestRecord): void {
+    open.delete(record.id)
+    const endedAt = record.startedAt + record.endedAt - record.startedNow
+    const row = toRow(record, endedAt, sealing?.batch() ?? null)
+    deps.settled?.(row)
+    if (spool === null) {
+      void store.write({ requests: [row], audit: [] })
+      return
+    }
+    keep(row)
+    for (const attempt of toAttemptRows({ ...row, batch: sealing?.batch() ?? null }, record)) keep(attempt)
+  }
+
+  return {
+    opened(record, call, candidate) {
+      const line = spool === null ? '' : `o${JSON.stringify(toLostRow(record, call, candidate))}`
+      open.set(record.id, line)
+      if (spool?.append(line) === false) dropped++
+    },
+    subscriber(fact) {
+      if (fact.type === 'request-settled' && isCall(fact.record)) settled(fact.record)
+    },
+    audit: row => append(`a${JSON.stringify(row)}`),
+    adopt: {
+      line(line) {
+        if (line.startsWith('o')) left.set(idOf(line), line)
+        else if (line !== '') {
+          if (line.startsWith('r')) left.delete(idOf(line))
+          append(line)
+        }
+      },
+      end() {
+        for (const line of left.values()) append(`r${line.slice(1)}`)
+        left.clear()
+      },
+    },
+    depth: () => depth,
+    open: () => open.size,
+    dropped: () => dropped,
+    flush,
+    async close() {
+      disarm?.()
+      // What is not written in time waits on the disk for the next start.
+      await new Promise<void>(resolve => {
+        const late = clock.after(CLOSE_MS, resolve)
+        void flush().then(() => {
+          late()
+          resolve()
+        })
+      })
+      closed = true
+      disarm?.()
+      await spool?.close()
+    },
+  }
+}
+
+/** Whether a request is one that is kept: a model call of somebody who is known. */
+export function isCall({ method, caller }: RequestRecord): boolean {
+  return method === 'POST' && caller !== null
+}
+
+function batchOf(lines: readonly string[]): { requests: LedgerRow[]; audit: AuditRow[] } {
+  const batch: { requests: LedgerRow[]; audit: AuditRow[] } = { requests: [], audit: [] }
+  for (const line of lines) {
+    const row = JSON.parse(line.slice(1))
+    if (line.startsWith('r')) batch.requests.push(row)
+    else batch.audit.push(row)
+  }
+  return batch
+}
+
+function idOf(line: string): string {
+  return JSON.parse(line.slice(1)).id
+}

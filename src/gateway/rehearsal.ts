@@ -1,0 +1,157 @@
+import type { Candidate, Plan } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import type { Caller } from '#core/caller.ts'
+import { ERRORS } from '#core/errors.ts'
+import { USUAL_PRIORITY } from '#core/priority.ts'
+import type { ServerState, Snapshot, States, TargetState } from '#core/servers.ts'
+import type { Explanation } from '#routing/explain.ts'
+import type { PlanWishes } from '#routing/plan.ts'
+import type { ExplainRequest, Workload } from '#wire/routing.ts'
+import { parseCall } from './parse.ts'
+import { hasPlace } from './slots.ts'
+
+/** What a rehearsal is made with. */
+export interface RehearsalDeps {
+  readonly snapshot: () => Snapshot
+  readonly states: States
+  readonly explain: (call: Call, snapshot: Snapshot, wishes: PlanWishes) => Explanation
+  /** Makes a planner whose plans follow each other and have no consequences. */
+  readonly planner: (states: States) => (call: Call, snapshot: Snapshot, wishes: PlanWishes) => Plan
+}
+
+/** Answers what would happen; nobody is called. */
+export interface Rehearsal {
+  /** Where a request would go, and why.
+   *
+   * @throws GatewayError `invalid_json` or `invalid_request` for a body that would not be accepted. */
+  explain(caller: Caller, asked: ExplainRequest): object
+  /** How so many requests at once would be spread over the servers, and why. */
+  distribute(caller: Caller, workload: Workload): object
+}
+
+/** Characters that stand for one token of a described prompt. */
+const TOKEN = 'word'
+
+/** Creates what explains the routing. */
+export function createRehearsal(deps: RehearsalDeps): Rehearsal {
+  return {
+    explain(caller, { endpoint, request, server, strategy }) {
+      const call = parseCall(endpoint, JSON.stringify(request), { caller, ...ANYHOW })
+      return { object: 'plan', ...report(deps.explain(call, deps.snapshot(), { server, strategy }), deps.states) }
+    },
+    distribute(caller, workload) {
+      const snapshot = deps.snapshot()
+      const wishes = { server: null, strategy: workload.strategy }
+      const callAt = describedCalls(caller, workload)
+      const explanation = deps.explain(callAt(0), snapshot, wishes)
+      const { counts, waiting } =
+        explanation.plan === null ? NOBODY : spread(deps, snapshot, { workload, callAt, wishes })
+      const { candidates, ...rest } = report(explanation, deps.states)
+      return {
+        object: 'distribution',
+        ...rest,
+        requests: workload.requests,
+        waiting,
+        candidates: candidates.map(({ id, ...candidate }) => {
+          const requests = counts.get(id) ?? 0
+          return { ...candidate, requests, share: requests / workload.requests }
+        }),
+      }
+    },
+  }
+}
+
+const ANYHOW = { priority: USUAL_PRIORITY, traceparent: null } as const
+const NOBODY = { counts: new Map<string, number>(), waiting: 0 }
+
+/** Gives one request after the other its place, none of which comes free meanwhile. */
+function spread(
+  deps: RehearsalDeps,
+  snapshot: Snapshot,
+  from: { readonly workload: Workload; readonly callAt: (index: number) => Call; readonly wishes: PlanWishes },
+) {
+  const states = shadowOf(deps.states)
+  const planned = deps.planner(states)
+  const counts = new Map<string, number>()
+  let waiting = 0
+  for (let index = 0; index < from.workload.requests; index++) {
+    const { candidates } = planned(from.callAt(index), snapshot, from.wishes)
+    const free = candidates.find(({ target }) => hasPlace(states, target))
+    if (free === undefined) {
+      waiting++
+      continue
+    }
+    const state = states.target(free.target)
+    state.inFlight++
+    state.server.inFlight++
+    counts.set(free.target.id, (counts.get(free.target.id) ?? 0) + 1)
+  }
+  return { counts, waiting }
+}
+
+/** Copies of the states that may be changed. */
+function shadowOf(states: States): States {
+  const targets = new Map<string, TargetState>()
+  const servers = new Map<string, ServerState>()
+  const server = (id: string) => {
+    const copy = servers.get(id) ?? { ...states.server(id) }
+    servers.set(id, copy)
+    return copy
+  }
+  return {
+    server,
+    target(target) {
+      const copy = targets.get(target.id) ?? { ...states.target(target), server: server(target.server.id) }
+      targets.set(target.id, copy)
+      return copy
+    },
+  }
+}
+
+/** The calls of a workload; their prompts are as long as described, and none begins like another. */
+function describedCalls(caller: Caller, workload: Workload): (index: number) => Call {
+  const filler = TOKEN.repeat(workload.prompt_tokens)
+  const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,' } }
+  const tools = workload.tools ? [{ type: 'function', function: { name: 'tool' } }] : undefined
+  return index => {
+    const text = `${index} ${filler}`
+    const content = workload.images ? [{ type: 'text', text }, image] : text
+    const prompt = {
+      chat: { messages: [{ role: 'user', content }] },
+      completions: { prompt: text },
+      embeddings: { input: text },
+    }[workload.endpoint]
+    return {
+      endpoint: workload.endpoint,
+      model: workload.model,
+      body: { ...prompt, max_tokens: workload.max_tokens, ...(tools !== undefined && { tools }) },
+      source: null,
+      stream: workload.stream,
+      wantsUsage: false,
+      fallbacks: [],
+      caller,
+      ...ANYHOW,
+    }
+  }
+}
+
+function report({ plan, measure, candidates, excluded, refusal }: Explanation, states: States) {
+  return {
+    model: plan?.model.name ?? null,
+    strategy: plan?.strategy ?? null,
+    measure,
+    candidates: candidates.map(({ candidate, score }) => ({
+      id: candidate.target.id,
+      ...named(candidate),
+      score,
+      status: states.server(candidate.target.server.id).health,
+      in_flight: states.target(candidate.target).inFlight,
+    })),
+    excluded: excluded.map(named),
+    refusal: refusal && { status: ERRORS[refusal.code].status, code: refusal.code, message: refusal.message },
+  }
+}
+
+function named({ target, model, reason }: Candidate) {
+  return { server: target.server.id, model: model.name, upstream_model: target.upstreamModel, reason }
+}

@@ -1,0 +1,115 @@
+import { distribution, explainRequest, routePlan, workload } from '#wire/routing.ts'
+import type { Operation } from '../operation.ts'
+
+const AUTH = '-H "authorization: Bearer $CITADEL_ADMIN_KEY"'
+
+const request = { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hello!' }] }
+const described = { model: 'citadel-demo', requests: 12, prompt_tokens: 1200, max_tokens: 300 }
+
+const target = { model: 'chat', upstream_model: 'qwen3:8b', status: 'healthy' } as const
+const excluded = [
+  { server: 'gpu-3', model: 'chat', upstream_model: 'qwen3:8b', reason: 'its server is down: it cannot be reached' },
+]
+const outlook = {
+  model: 'chat',
+  strategy: 'least_busy',
+  measure: 'calls in flight by weight; the better of two drawn at random comes first',
+  excluded,
+  refusal: null,
+}
+
+const plan = {
+  object: 'plan',
+  ...outlook,
+  candidates: [
+    { server: 'gpu-1', ...target, reason: 'target of chat', score: 1, in_flight: 1 },
+    { server: 'gpu-2', ...target, reason: 'target of chat', score: 3, in_flight: 3 },
+  ],
+}
+
+const spread = {
+  object: 'distribution',
+  ...outlook,
+  requests: 12,
+  waiting: 0,
+  candidates: [
+    { server: 'gpu-1', ...target, reason: 'target of chat', score: 1, in_flight: 1, requests: 7, share: 7 / 12 },
+    { server: 'gpu-2', ...target, reason: 'target of chat', score: 3, in_flight: 3, requests: 5, share: 5 / 12 },
+  ],
+}
+
+/** The operations that explain the routing. */
+export const routingOperations = {
+  explainRoute: {
+    tag: 'Management',
+    summary: 'See where a request would go',
+    description:
+      'Plans a request as if the caller of this operation had sent it, and tells who would be tried in which order, what the strategy ranks them by, who is left out and why. Nobody is called, and no turn is used up. A request that nobody can answer is explained too: `refusal` is what its caller would be told.',
+    body: {
+      schema: explainRequest,
+      examples: {
+        chat: { summary: 'A chat request', value: { request } },
+        strategy: { summary: 'The same under another strategy', value: { request, strategy: 'auto' } },
+      },
+    },
+    answers: {
+      200: {
+        description: 'The plan.',
+        content: [
+          {
+            type: 'application/json',
+            schema: routePlan,
+            examples: { plan: { summary: 'Two of three servers', value: plan } },
+          },
+        ],
+      },
+    },
+    passes: ['caller', 'body'],
+    samples: [
+      {
+        lang: 'bash',
+        label: 'curl',
+        source: [
+          `curl http://localhost:8000/management/route/explain ${AUTH} \\`,
+          `  -d '{ "request": { "model": "citadel-demo", "messages": [{ "role": "user", "content": "Hello!" }] } }'`,
+        ].join('\n'),
+      },
+    ],
+  },
+  distributeWorkload: {
+    tag: 'Orchestration',
+    summary: 'See how a workload would be spread',
+    description:
+      'Plans so many requests at once, on top of what the servers are busy with now, and tells how many each target would get and how many would wait for a place. Nobody is called, and no turn is used up.',
+    body: {
+      schema: workload,
+      examples: {
+        batch: { summary: 'A dozen requests', value: described },
+        open: { summary: 'Long prompts with tools, for any model', value: { prompt_tokens: 20_000, tools: true } },
+      },
+    },
+    answers: {
+      200: {
+        description: 'The distribution.',
+        content: [
+          {
+            type: 'application/json',
+            schema: distribution,
+            examples: { spread: { summary: 'Two of three servers', value: spread } },
+          },
+        ],
+      },
+    },
+    passes: ['caller', 'body'],
+    samples: [
+      {
+        lang: 'bash',
+        label: 'curl',
+        source: [
+          `curl http://localhost:8000/orchestration/workload/distribute ${AUTH} \\`,
+          `  -d '{ "model": "citadel-demo", "requests": 12 }'`,
+        ].join('\n'),
+      },
+    ],
+  },
+} as const satisfies Record<string, Operation>

@@ -1,0 +1,113 @@
+import { DEFAULT_TENANT, hasRole } from '#core/caller.ts'
+import { GatewayError } from '#core/errors.ts'
+import { AUDIT_KINDS } from '#core/ledger.ts'
+import { USAGE_GROUPS, type UsageGroup } from '#core/reports.ts'
+import { writeCsv } from '#lib/csv.ts'
+import { usageLine } from '#wire/usage-report.ts'
+import type { GatewayContext, Handler } from '../exchange.ts'
+import { queryParam } from '../query.ts'
+import { json, text } from '../reply.ts'
+import type { Services } from '../services.ts'
+import { tenantOf } from '../tenant.ts'
+
+const USAGE_PAGE = { usual: 1000, most: 10_000 }
+const AUDIT_PAGE = { usual: 100, most: 1000 }
+const DAY_MS = 86_400_000
+
+/** `GET /management/usage`: what requests came to, by day, key, tenant, model and server; as JSON or CSV. */
+export function managementUsage({ reports, clock }: Services): Handler {
+  return async c => {
+    const by = groupsOf(c)
+    const today = new Date(clock.time()).toISOString().slice(0, 10)
+    const page = await reports.usage({
+      tenant: tenantsOf(c),
+      by,
+      from: day(c, 'from') ?? `${today.slice(0, 7)}-01`,
+      to: day(c, 'to') ?? today,
+      key: queryParam(c, 'key'),
+      model: queryParam(c, 'model'),
+      server: queryParam(c, 'server'),
+      after: queryParam(c, 'after'),
+      limit: limitOf(c, USAGE_PAGE),
+    })
+    c.env.headers['cache-control'] = 'no-store'
+    if (!wantsCsv(c)) return json(c.env, page)
+    const columns = Object.keys(usageLine.shape).filter(name => !isGroup(name) || by.some(group => group === name))
+    if (page.next !== null) c.env.headers['x-citadel-next'] = page.next
+    return text(c.env, writeCsv(columns, page.data), 'text/csv; charset=utf-8')
+  }
+}
+
+/** `GET /management/audit`: what was done, the latest first. */
+export function managementAudit({ reports, clock }: Services): Handler {
+  return async c => {
+    const kind = queryParam(c, 'kind')
+    const known = AUDIT_KINDS.find(each => each === kind)
+    if (kind !== null && known === undefined) throw invalid('kind', `kind must be one of ${AUDIT_KINDS.join(', ')}.`)
+    const page = await reports.audit({
+      tenant: tenantsOf(c),
+      kind: known ?? null,
+      actor: queryParam(c, 'actor'),
+      from: moment(c, 'from') ?? 0,
+      to: moment(c, 'to') ?? clock.time() + DAY_MS,
+      after: queryParam(c, 'after'),
+      limit: limitOf(c, AUDIT_PAGE),
+    })
+    c.env.headers['cache-control'] = 'no-store'
+    return json(c.env, page)
+  }
+}
+
+/** The one tenant that is asked about; `null` = all of them, for who looks after the whole installation. */
+function tenantsOf(c: GatewayContext): string | null {
+  const everybody = queryParam(c, 'tenant') === '*'
+  const { caller } = c.env
+  if (!everybody) return tenantOf(c)
+  if (caller?.tenant === DEFAULT_TENANT && hasRole(caller.role, 'admin')) return null
+  throw new GatewayError('permission_denied', 'This key may look only at its own tenant.', { param: 'tenant' })
+}
+
+function isGroup(name: string): name is UsageGroup {
+  return USAGE_GROUPS.some(group => group === name)
+}
+
+function groupsOf(c: GatewayContext): readonly UsageGroup[] {
+  const written = queryParam(c, 'by')
+  if (written === null) return ['day']
+  const names = [...new Set(written.split(',').map(name => name.trim()))]
+  const groups = names.filter(isGroup)
+  if (groups.length === names.length) return groups
+  throw invalid('by', `by must be a list of ${USAGE_GROUPS.join(', ')}.`)
+}
+
+function day(c: GatewayContext, name: string): string | null {
+  const written = queryParam(c, name)
+  if (written === null || (/^\d{4}-\d\d-\d\d$/.test(written) && !Number.isNaN(Date.parse(written)))) return written
+  throw invalid(name, `${name} must be a day such as 2027-01-31.`)
+}
+
+function moment(c: GatewayContext, name: string): number | null {
+  const written = queryParam(c, name)
+  if (written === null) return null
+  const time = /^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/.test(written) ? Date.parse(written) : Number.NaN
+  if (!Number.isNaN(time)) return time
+  throw invalid(name, `${name} must be a day such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z.`)
+}
+
+function limitOf(c: GatewayContext, { usual, most }: { readonly usual: number; readonly most: number }): number {
+  const written = queryParam(c, 'limit')
+  const limit = written === null ? usual : Number(written)
+  if (Number.isInteger(limit) && limit >= 1 && limit <= most) return limit
+  throw invalid('limit', `limit must be an integer from 1 to ${most}.`)
+}
+
+function wantsCsv(c: GatewayContext): boolean {
+  const format = queryParam(c, 'format')
+  if (format === null) return /\btext\/csv\b/i.test(c.env.request.headers.get('accept') ?? '')
+  if (format === 'csv' || format === 'json') return format === 'csv'
+  throw invalid('format', 'format must be json or csv.')
+}
+
+function invalid(param: string, message: string): GatewayError {
+  return new GatewayError('invalid_request', message, { param })
+}

@@ -1,0 +1,27 @@
+import { GatewayError } from '#core/errors.ts'
+import { explainRequest, workload } from '#wire/routing.ts'
+import type { Handler } from '../exchange.ts'
+import { bodyOf } from '../parsed-body.ts'
+import { json } from '../reply.ts'
+import type { Services } from '../services.ts'
+
+/** `POST /management/route/explain`: where a request would go, and why. */
+export function explainRoute(services: Services): Handler {
+  return async c => {
+    const asked = await bodyOf(c, services, explainRequest)
+    return json(c.env, services.rehearsal.explain(callerOf(c.env.caller), asked))
+  }
+}
+
+/** `POST /orchestration/workload/distribute`: how a described workload would be spread, and why. */
+export function distributeWorkload(services: Services): Handler {
+  return async c => {
+    const described = await bodyOf(c, services, workload)
+    return json(c.env, services.rehearsal.distribute(callerOf(c.env.caller), described))
+  }
+}
+
+function callerOf<T>(caller: T | null): T {
+  if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
+  return caller
+}

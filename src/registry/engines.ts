@@ -1,0 +1,74 @@
+import type { Clock } from '#core/clock.ts'
+import type { Server, ServerState, States } from '#core/servers.ts'
+
+/** What a server tells of itself; `null` = it does not say. */
+export interface Reading {
+  /** Calls that it works on or that wait at it, whoever sent them. */
+  readonly calls: number | null
+  /** Its names of the models in memory. */
+  readonly loaded: readonly string[] | null
+}
+
+/** A place where a server may tell of itself; `null` when it does not.
+ *
+ * @throws when the server cannot be asked now. */
+export type Source = (server: Server) => Promise<Reading | null>
+
+export interface EnginesOptions {
+  readonly clock: Clock
+  readonly states: States
+  /** Where servers of its kind may tell of themselves, the best place first. */
+  readonly sources: (server: Server) => readonly Source[]
+}
+
+/** Asks servers what they are busy with. */
+export interface Engines {
+  /** Writes what a server tells into its state; one that tells nothing is asked once only. Never throws. */
+  read(server: Server): Promise<void>
+  /** Reads a server in a moment, once, however often it is asked for until then. */
+  readSoon(server: Server): void
+}
+
+const SOON_MS = 250
+
+/** Creates the reader. */
+export function createEngines({ clock, states, sources }: EnginesOptions): Engines {
+  const known = new WeakMap<Server, Source | null>()
+  const soon = new Set<Server>()
+
+  async function read(server: Server): Promise<void> {
+    const state = states.server(server.id)
+    const place = known.get(server)
+    if (place === null) return
+    try {
+      for (const source of place === undefined ? sources(server) : [place]) {
+        const reading = await source(server)
+        if (reading === null) continue
+        known.set(server, source)
+        return apply(state, reading)
+      }
+      known.set(server, null)
+    } catch {
+      // Whether it is up is for the probes to say.
+    }
+    state.others = 0
+  }
+
+  return {
+    read,
+    readSoon(server) {
+      if (soon.has(server)) return
+      soon.add(server)
+      clock.after(SOON_MS, () => {
+        soon.delete(server)
+        void read(server)
+      })
+    },
+  }
+}
+
+function apply(state: ServerState, { calls, loaded }: Reading): void {
+  state.others = calls === null ? 0 : Math.max(0, calls - state.inFlight)
+  state.loaded = loaded === null ? null : new Set(loaded)
+  if (state.loading !== null && state.loaded?.has(state.loading)) state.loading = null
+}

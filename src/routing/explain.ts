@@ -1,0 +1,110 @@
+import type { Candidate, Plan } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import { GatewayError } from '#core/errors.ts'
+import { breakerAdmits, type Snapshot, type States, type TargetState } from '#core/servers.ts'
+import { resolveModels } from './candidates.ts'
+import { type Lineup, rehearse, turnsOf } from './lineup.ts'
+import { type PlanDeps, type PlanWishes, plan } from './plan.ts'
+import { configuredStrategy } from './strategies/index.ts'
+import type { StrategyContext } from './strategies/strategy.ts'
+
+/** A candidate of a plan, and what speaks for its place. */
+export interface Judged {
+  readonly candidate: Candidate
+  /** What the strategy ranks by, lowest first; `null` where the turn alone decides, or the score is not known. */
+  readonly score: number | null
+}
+
+/** What would become of a call. */
+export interface Explanation {
+  /** `null` when nobody would answer. */
+  readonly plan: Plan | null
+  /** What the scores count. */
+  readonly measure: string | null
+  readonly candidates: readonly Judged[]
+  /** Those that would not be asked, with the reason. */
+  readonly excluded: readonly Candidate[]
+  readonly refusal: GatewayError | null
+}
+
+/** Plans a call without consequences: nobody is called, no turn is used up.
+ *
+ * @throws what is no refusal of the call. */
+export function explainPlan(
+  call: Call,
+  snapshot: Snapshot,
+  states: States,
+  deps: PlanDeps,
+  wishes: PlanWishes,
+): Explanation {
+  const outcome = attemptPlan(call, snapshot, states, { ...deps, lineups: rehearse(deps.lineups) }, wishes)
+  const { planned, refusal } = outcome
+  const lineup = lineupFor(call, snapshot, deps)
+  const chosen = planned === null ? [] : planned.candidates
+  const taken = new Set(chosen.map(({ target }) => target.id))
+  const unable = new Map(planned?.excluded?.map(candidate => [candidate.target.id, candidate]))
+  const all = lineup === null ? [] : [...lineup.tiers, ...lineup.fallbacks].flat()
+  const now = deps.clock.now()
+  const strategy = planned === null ? null : configuredStrategy(planned.strategy)
+  const context: StrategyContext | null =
+    lineup === null || strategy === null
+      ? null
+      : {
+          call,
+          states,
+          now,
+          random: deps.random,
+          turns: turnsOf(lineup, strategy.name),
+          homes: lineup.homes,
+          prices: null,
+          sparesLoad: false,
+        }
+  return {
+    plan: planned,
+    measure: strategy?.measure ?? null,
+    candidates: chosen.map(candidate => {
+      const score = context === null ? undefined : strategy?.score?.(candidate, context)
+      return { candidate, score: score === undefined || score === Number.MAX_VALUE ? null : score }
+    }),
+    excluded: all
+      .filter(({ target }) => !taken.has(target.id))
+      .map(candidate => unable.get(candidate.target.id) ?? whyNot(candidate, states.target(candidate.target), now)),
+    refusal,
+  }
+}
+
+function attemptPlan(...args: Parameters<typeof plan>) {
+  try {
+    return { planned: plan(...args), refusal: null }
+  } catch (thrown) {
+    if (thrown instanceof GatewayError) return { planned: null, refusal: thrown }
+    throw thrown
+  }
+}
+
+function lineupFor(call: Call, snapshot: Snapshot, { lineups }: PlanDeps): Lineup | null {
+  try {
+    return lineups.of(resolveModels(call, snapshot).models, call.endpoint, snapshot)
+  } catch (thrown) {
+    if (thrown instanceof GatewayError) return null
+    throw thrown
+  }
+}
+
+/** A candidate that is left out, and why, in public words. */
+function whyNot(candidate: Candidate, state: TargetState, now: number): Candidate {
+  return { ...candidate, reason: obstacle(state, now) ?? 'the call does not ask for it' }
+}
+
+function obstacle(state: TargetState, now: number): string | null {
+  const { server } = state
+  if (server.draining) return 'its server is drained'
+  if (server.health === 'unhealthy') return `its server is down: ${server.reason ?? 'its probes fail'}`
+  if (state.refusedUntil > now) return 'it refuses the credentials of the gateway'
+  if (state.coolUntil > now) return `it limits its callers for another ${seconds(state.coolUntil - now)}`
+  return breakerAdmits(state, now) ? null : `its circuit breaker is open for ${seconds(state.breaker.openUntil - now)}`
+}
+
+function seconds(ms: number): string {
+  return `${Math.max(1, Math.ceil(ms / 1000))} s`
+}

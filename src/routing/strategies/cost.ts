@@ -1,0 +1,19 @@
+import { answerTokens, priceOf, promptTokens } from '../price.ts'
+import { rankedInTurn, type Strategy } from './strategy.ts'
+
+/** The candidate at which this call costs least; between equals in turn, by weight. What has no known price comes last:
+ * unknown is not free. */
+export const cost: Strategy = {
+  name: 'cost',
+  measure: 'USD for this call',
+  order(candidates, context) {
+    if (candidates.length < 2) return candidates
+    const { call } = context
+    const input = promptTokens(call)
+    const output = answerTokens(call)
+    const ranks: number[] = []
+    for (const candidate of candidates) ranks.push(priceOf(candidate, input, output))
+    return rankedInTurn(candidates, ranks, context)
+  },
+  score: (candidate, { call }) => priceOf(candidate, promptTokens(call), answerTokens(call)),
+}

@@ -1,0 +1,18 @@
+import type { Candidate } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import { answerTokens, priceOf, promptTokens } from './price.ts'
+
+/** What a call would cost at each candidate. */
+export function pricesOf(candidates: readonly Candidate[], call: Call): ReadonlyMap<Candidate, number> {
+  const input = promptTokens(call)
+  const output = answerTokens(call)
+  return new Map(candidates.map(candidate => [candidate, priceOf(candidate, input, output)]))
+}
+
+/** The cheaper candidates first. Strategies keep the order of those that are equally fit to them. */
+export function cheaperFirst(
+  candidates: readonly Candidate[],
+  prices: ReadonlyMap<Candidate, number>,
+): readonly Candidate[] {
+  return candidates.toSorted((a, b) => (prices.get(a) ?? 0) - (prices.get(b) ?? 0))
+}

@@ -1,0 +1,89 @@
+import { LRUCache } from 'lru-cache'
+import { type Account, type Hold, keyAccount, type LedgerRow, type LedgerStore, tenantAccount } from '#core/ledger.ts'
+
+/** Requests that are remembered as settled, so that none is charged twice. */
+const SETTLED_MAX = 10_000
+const ACCOUNTS_MAX = 100_000
+
+interface Purse {
+  spent: number
+  held: number
+}
+
+interface Held {
+  readonly accounts: readonly Account[]
+  nano: number
+  expiresAt: number
+}
+
+/** Keeps money in the memory of this process, where there is no database or while it is away; rows are not kept. */
+export function createMemoryLedger(): LedgerStore & {
+  /** Takes over how much of an account is spent or held, as another store says. */
+  follow(account: Account, used: number): void
+} {
+  const purses = new LRUCache<string, Purse>({ max: ACCOUNTS_MAX })
+  const holds = new Map<string, Held>()
+  const settled = new LRUCache<string, true>({ max: SETTLED_MAX })
+
+  function purseOf({ id, period }: Pick<Account, 'id' | 'period'>): Purse {
+    const key = `${id} ${period}`
+    const known = purses.get(key)
+    if (known !== undefined) return known
+    const purse = { spent: 0, held: 0 }
+    purses.set(key, purse)
+    return purse
+  }
+
+  const usedOf = (account: Account) => {
+    const { spent, held } = purseOf(account)
+    return spent + held
+  }
+
+  function release(request: string, { accounts, nano }: Held): void {
+    holds.delete(request)
+    for (const account of accounts) purseOf(account).held -= nano
+  }
+
+  function settle({ id, parent, tenant, key_id, day, cost_nano }: LedgerRow): void {
+    if (parent !== null || settled.has(id)) return
+    settled.set(id, true)
+    const held = holds.get(id)
+    if (held !== undefined) release(id, held)
+    if (cost_nano === null) return
+    for (const account of [keyAccount(tenant, key_id), tenantAccount(tenant)]) {
+      for (const period of [day, day.slice(0, 7)]) {
+        const purse = purses.get(`${account} ${period}`)
+        if (purse !== undefined) purse.spent += cost_nano
+      }
+    }
+  }
+
+  return {
+    hold({ request, accounts, nano, expiresAt }: Hold) {
+      const refused = accounts.find(account => usedOf(account) + nano > account.cap)
+      if (refused === undefined) {
+        for (const account of accounts) purseOf(account).held += nano
+        const before = holds.get(request)
+        if (before === undefined) holds.set(request, { accounts, nano, expiresAt })
+        else {
+          before.nano += nano
+          before.expiresAt = expiresAt
+        }
+      }
+      return { refused: refused ?? null, used: accounts.map(usedOf) }
+    },
+    write({ requests }) {
+      for (const row of requests) settle(row)
+    },
+    expire(now) {
+      const late = [...holds].filter(([, { expiresAt }]) => expiresAt <= now)
+      for (const [request, held] of late) release(request, held)
+      return late.length
+    },
+    holds: () => holds.size,
+    follow(account, used) {
+      const purse = purseOf(account)
+      purse.spent = used - purse.held
+    },
+  }
+}

@@ -1,0 +1,93 @@
+import { createReadStream } from 'node:fs'
+import { readdir, rename, stat, unlink, utimes } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+/** How often a process says that its files are its own, and after which silence they are nobody's; in milliseconds. */
+export const TOUCH_MS = 20_000
+const SILENT_MS = 90_000
+
+/** Names the files of this process: where it runs, what its number is, and which start of it this is. */
+export function spoolName(chain: string): string {
+  return `${hostname().replace(/[^\w-]/g, '_')}.${process.pid}.${chain}`
+}
+
+/** Says that the files of this process are its own. */
+export async function touchSpool(folder: string, name: string, now: number): Promise<void> {
+  const mine = (await readdir(folder)).filter(file => file.startsWith(`${name}.`))
+  const time = new Date(now)
+  await Promise.all(mine.map(file => utimes(join(folder, file), time, time).catch(() => {})))
+}
+
+/** Takes over what processes that have ended have left behind, one process after the other.
+ *
+ * @param take Told every line in its order; `end` when those of one process are over. What it throws stops the work;
+ * the files are there the next time. */
+export async function adoptSpools(
+  options: { readonly folder: string; readonly name: string; readonly now: number },
+  take: { line(line: string): void; end(): void },
+): Promise<void> {
+  const { folder, name, now } = options
+  const files = (await readdir(folder).catch(() => [])).filter(file => file.endsWith('.spool'))
+  const owners = [...new Set(files.map(ownerOf))].filter(owner => owner !== ownerOf(`${name}.0.spool`))
+  for (const owner of owners.sort()) {
+    const left = files.filter(file => ownerOf(file) === owner).sort((a, b) => numberOf(a) - numberOf(b))
+    if (!(await isLeft(folder, left, now))) continue
+    const claimed = await claim(folder, left, name)
+    for (const path of claimed) {
+      const lines = createInterface({ input: createReadStream(path), crlfDelay: Infinity })
+      for await (const line of lines) take.line(line)
+    }
+    if (claimed.length > 0) take.end()
+    await Promise.all(claimed.map(path => unlink(path)))
+  }
+}
+
+/** `host.pid.chain` of `host.pid.chain.number.spool`, and of what was claimed and not finished. */
+function ownerOf(file: string): string {
+  return file.split('.').slice(0, -2).join('.')
+}
+
+function numberOf(file: string): number {
+  return Number(file.split('.').at(-2))
+}
+
+async function isLeft(folder: string, files: readonly string[], now: number): Promise<boolean> {
+  const [host, pid] = (files[0] ?? '').split('.')
+  if (host === spoolName('').split('.')[0] && !isAlive(Number(pid))) return true
+  const times = await Promise.all(
+    files.map(file =>
+      stat(join(folder, file)).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => now,
+      ),
+    ),
+  )
+  return Math.max(...times) < now - SILENT_MS
+}
+
+/** A number of this process with another start is one that was used again, as containers do. */
+function isAlive(pid: number): boolean {
+  if (pid === process.pid) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (thrown) {
+    return thrown instanceof Error && 'code' in thrown && thrown.code === 'EPERM'
+  }
+}
+
+/** Makes files this process's own, under names by which they are read first when it dies too; others may be quicker. */
+async function claim(folder: string, files: readonly string[], name: string): Promise<string[]> {
+  const claimed: string[] = []
+  for (const [index, file] of files.entries()) {
+    const path = join(folder, `${name}-${ownerOf(file).split('.').at(-1)}.${index}.spool`)
+    const isMine = await rename(join(folder, file), path).then(
+      () => true,
+      () => false,
+    )
+    if (isMine) claimed.push(path)
+  }
+  return claimed
+}

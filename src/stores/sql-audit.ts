@@ -1,0 +1,65 @@
+import type { AuditRow, LedgerRow } from '#core/ledger.ts'
+import type { Head, UpkeepStore } from '#core/upkeep.ts'
+import type { Database } from './sql.ts'
+import { type RawRow, toAuditRow, toLedgerRow } from './sql-rows.ts'
+
+/** What one process does for all that share a database. */
+export function createSqlUpkeep(database: Database): UpkeepStore {
+  return {
+    lead: (owner, now, forMs) =>
+      database.write(async sql => {
+        const rows = await sql`
+          INSERT INTO leases (subject, owner, until) VALUES ('upkeep', ${owner}, ${now + forMs})
+          ON CONFLICT (subject) DO UPDATE SET owner = excluded.owner, until = excluded.until
+          WHERE leases.owner = excluded.owner OR leases.until <= ${now}
+          RETURNING owner`
+        return rows.length > 0
+      }),
+    heads: before =>
+      database.read(async sql => {
+        const rows: RawRow[] = await sql`
+          SELECT audit.chain, audit.seq, audit.hash FROM audit
+          JOIN (SELECT chain, MAX(seq) AS seq FROM audit WHERE at < ${before ?? Number.MAX_SAFE_INTEGER} GROUP BY chain) AS last
+            ON audit.chain = last.chain AND audit.seq = last.seq
+          ORDER BY audit.chain`
+        return rows.map(({ chain, seq, hash }) => ({ chain: String(chain), seq: Number(seq), hash: String(hash) }))
+      }),
+    trim: (heads, before) =>
+      database.write(async sql => {
+        for (const { chain, seq } of heads) await sql`DELETE FROM audit WHERE chain = ${chain} AND seq <= ${seq}`
+        await sql`
+          DELETE FROM requests WHERE ended_at < ${before}
+            AND (batch IS NULL OR batch NOT IN (SELECT id FROM audit WHERE kind = 'batch'))`
+      }),
+  }
+}
+
+/** Reads the audit log for checking it. */
+export function createSqlAuditSource(database: Database): {
+  rows(after: Pick<Head, 'chain' | 'seq'> | null, limit: number): Promise<readonly AuditRow[]>
+  sealed(batch: string): Promise<readonly LedgerRow[]>
+  unsealed(): Promise<number>
+} {
+  return {
+    rows: (after, limit) =>
+      database.read(async sql => {
+        const [chain, seq] = [after?.chain ?? '', after?.seq ?? 0]
+        const rows: RawRow[] = await sql`
+          SELECT * FROM audit WHERE chain > ${chain} OR (chain = ${chain} AND seq > ${seq})
+          ORDER BY chain, seq LIMIT ${limit}`
+        return rows.map(toAuditRow)
+      }),
+    sealed: batch =>
+      database.read(async sql => {
+        const rows: RawRow[] = await sql`SELECT * FROM requests WHERE batch = ${batch}`
+        return rows.map(toLedgerRow)
+      }),
+    unsealed: () =>
+      database.read(async sql => {
+        const [row]: RawRow[] = await sql`
+          SELECT COUNT(*) AS requests FROM requests
+          WHERE batch IS NULL OR batch NOT IN (SELECT id FROM audit WHERE kind = 'batch')`
+        return Number(row?.requests ?? 0)
+      }),
+  }
+}

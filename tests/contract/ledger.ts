@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import type { Account, Hold, LedgerRow, LedgerStore } from '#core/ledger.ts'
+import { toRow } from '#gateway/ledger-row.ts'
+import { recordOf } from '#tests/support/records.ts'
+
+/** A row of the key `web` of the tenant `shop` that costs so much. */
+export function rowOf(id: string, costNano: number | null, more: Partial<LedgerRow> = {}): LedgerRow {
+  return { ...toRow(recordOf({ id, costNano }), Date.UTC(2026, 0, 1), null), ...more }
+}
+
+/** What every store of money promises. */
+export function ledgerContract(
+  name: string,
+  open: () => Promise<{ readonly store: LedgerStore; close(): Promise<void> }>,
+): void {
+  describe(name, () => {
+    let store: LedgerStore
+    let close: () => Promise<void>
+    let made = 0
+
+    beforeAll(async () => {
+      const opened = await open()
+      store = opened.store
+      close = opened.close
+    }, 60_000)
+    afterAll(() => close())
+
+    /** An account that nobody has used, of a key whose rows are charged to it. */
+    const account = (cap: number): Account & { readonly key: string } => {
+      const key = `key-${++made}`
+      return { id: `key:shop/${key}`, tenant: 'shop', key, period: '2026-01', cap, resetsAt: 0 }
+    }
+    const holdOf = (request: string, accounts: readonly Account[], nano: number, more: Partial<Hold> = {}): Hold => ({
+      request,
+      accounts,
+      nano,
+      expiresAt: 1000,
+      ...more,
+    })
+    const write = (...requests: LedgerRow[]) => store.write({ requests, audit: [] })
+    const used = async (one: Account) => (await store.hold(holdOf(`probe-${++made}`, [one], 0))).used[0]
+
+    test('lets as many of a hundred at once through as there is money for', async () => {
+      const one = account(1000)
+
+      const verdicts = await Promise.all(
+        Array.from({ length: 100 }, (_, index) => store.hold(holdOf(`${one.key}-${index}`, [one], 100))),
+      )
+
+      expect(verdicts.filter(({ refused }) => refused === null)).toHaveLength(10)
+      expect(verdicts.filter(({ refused }) => refused?.id === one.id)).toHaveLength(90)
+      expect(await used(one)).toBe(1000)
+    })
+
+    test('takes from all accounts or from none', async () => {
+      const [rich, poor] = [account(1000), account(50)]
+
+      const verdict = await store.hold(holdOf('both', [rich, poor], 100))
+
+      expect(verdict.refused?.id).toBe(poor.id)
+      expect(await used(rich)).toBe(0)
+      expect(await used(poor)).toBe(0)
+    })
+
+    test('settles a hold with what its row costs, once, however often the row is written', async () => {
+      const one = account(1000)
+      await store.hold(holdOf('settled', [one], 900))
+      const row = rowOf('settled', 120, { key_id: one.key })
+
+      await write(row)
+      await write(row, row)
+
+      expect(await used(one)).toBe(120)
+    })
+
+    test('lets a hold grow, and refuses to let it grow beyond what is left', async () => {
+      const one = account(1000)
+      await store.hold(holdOf('grows', [one], 300))
+
+      const grown = await store.hold(holdOf('grows', [one], 400))
+      const refused = await store.hold(holdOf('grows', [one], 400))
+
+      expect([grown.refused, refused.refused?.id]).toEqual([null, one.id])
+      expect(await used(one)).toBe(700)
+      await write(rowOf('grows', 10, { key_id: one.key }))
+      expect(await used(one)).toBe(10)
+    })
+
+    test('charges a row whose price nobody knows with nothing, and gives its hold back', async () => {
+      const one = account(1000)
+      await store.hold(holdOf('unpriced', [one], 300))
+
+      await write(rowOf('unpriced', null, { key_id: one.key }))
+
+      expect(await used(one)).toBe(0)
+    })
+
+    test('charges a tenant with the rows of all its keys', async () => {
+      const name = `t${++made}`
+      const tenant: Account = { id: `tenant:${name}`, tenant: name, period: '2026-01-01', cap: 1000, resetsAt: 0 }
+      await store.hold(holdOf('tenant-a', [tenant], 100))
+      await store.hold(holdOf('tenant-b', [tenant], 100))
+
+      await write(
+        rowOf('tenant-a', 30, { tenant: name, key_id: 'a' }),
+        rowOf('tenant-b', 40, { tenant: name, key_id: 'b' }),
+      )
+
+      expect(await used(tenant)).toBe(70)
+    })
+
+    test('charges no attempt beside its request', async () => {
+      const one = account(1000)
+      await store.hold(holdOf('parent', [one], 100))
+
+      await write(rowOf('parent', 30, { key_id: one.key }), rowOf('parent.1', 0, { key_id: one.key, parent: 'parent' }))
+
+      expect(await used(one)).toBe(30)
+    })
+
+    test('gives back what nobody settles in time, and still charges a row that comes after', async () => {
+      const one = account(1000)
+      await store.expire(10_000)
+      await store.hold(holdOf('late', [one], 500, { expiresAt: 20_000 }))
+      const holds = await store.holds()
+
+      expect(await store.expire(19_999)).toBe(0)
+      expect(await store.expire(20_000)).toBe(1)
+      expect(await store.holds()).toBe(holds - 1)
+      expect(await used(one)).toBe(0)
+      await write(rowOf('late', 70, { key_id: one.key }))
+      expect(await used(one)).toBe(70)
+    })
+  })
+}

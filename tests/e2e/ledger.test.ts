@@ -1,0 +1,326 @@
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { configOf, SERVER_KEY, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
+import { openAiScript } from '#tests/support/openai-upstream.ts'
+import { ownFolder } from '#tests/support/server-process.ts'
+import { json } from '#tests/support/upstream.ts'
+import { auditPage } from '#wire/audit.ts'
+import { usagePage } from '#wire/usage-report.ts'
+
+setDefaultTimeout(30_000)
+
+const ADMIN = 'gw-admin-0123456789abcdef'
+const [SHOP, LAB] = ['gw-shop-0123456789abcdef', 'gw-lab-0123456789abcdef']
+/** Seven tokens in and three out, as the scripted server says: 7 × 1 + 3 × 2 millionths. */
+const COST_USD = 0.000013
+
+/** A gateway whose state is in a folder of its own, in front of a server with a price. */
+async function withLedger(run: (gateway: TestGateway) => Promise<void>, more: object = {}): Promise<void> {
+  const folder = await ownFolder('citadel-ledger-')
+  await using server = await startModelServer(openAiScript())
+  try {
+    await using gateway = await startGateway({
+      ...configOf([server]),
+      service: { data_dir: folder.path },
+      gateway: { headers: 'full' },
+      models: { chat: { targets: [{ server: 'a', model: 'test-model', price: { input: 1, output: 2 } }] } },
+      auth: {
+        admin_keys: [ADMIN],
+        keys: [
+          { name: 'web', key: SHOP, tenant: 'shop' },
+          { name: 'watch', key: LAB, tenant: 'lab', role: 'viewer', budget: { usd: 0.0005, per: 'month' } },
+        ],
+      },
+      ...more,
+    })
+    await run(gateway)
+  } finally {
+    await folder.remove()
+  }
+}
+
+const as = (key: string) => ({ headers: { authorization: `Bearer ${key}` } })
+
+/** Asks until the rows are there. */
+async function until<T>(ask: () => Promise<T>, good: (value: T) => boolean): Promise<T> {
+  const endsAt = performance.now() + 10_000
+  while (true) {
+    const value = await ask()
+    if (good(value)) return value
+    if (performance.now() > endsAt) throw new Error(`it never came: ${JSON.stringify(value)}`)
+    await Bun.sleep(20)
+  }
+}
+
+async function usageOf(gateway: TestGateway, key: string, query: string) {
+  const response = await fetch(`${gateway.url}/management/usage?${query}`, as(key))
+  return usagePage.parse(await response.json()).data
+}
+
+async function auditOf(gateway: TestGateway, key: string, query: string) {
+  const response = await fetch(`${gateway.url}/management/audit?${query}`, as(key))
+  return auditPage.parse(await response.json())
+}
+
+describe('what a call costs', () => {
+  test('stands in its header, its report, its row and the metrics', () =>
+    withLedger(async gateway => {
+      const response = await gateway.chat({}, as(SHOP))
+      const id = response.headers.get('x-request-id')
+      await (await gateway.chat({ stream: true }, as(SHOP))).text()
+
+      const report = await (await fetch(`${gateway.url}/v1/requests/${id}`, as(SHOP))).json()
+      const [line] = await until(
+        () => usageOf(gateway, ADMIN, 'tenant=shop&by=day,key,tenant,model,server'),
+        ([first]) => first?.requests === 2,
+      )
+      const metrics = await gateway.gateway.metrics()
+
+      expect(response.headers.get('x-citadel-cost')).toBe('0.000013')
+      expect(report).toMatchObject({ cost_usd: COST_USD })
+      expect(line).toMatchObject({ key: 'web', tenant: 'shop', model: 'chat', server: 'a', input_tokens: 14 })
+      expect(line).toMatchObject({ output_tokens: 6, cost_usd: 2 * COST_USD, unpriced: 0, estimated: 0 })
+      expect(metrics.text).toContain('gateway_cost_usd_total{server="a",model="chat"} 0.000026')
+      expect(metrics.text).toContain('gateway_holds_open 0')
+    }))
+
+  test('is unknown where the price is, and is counted as such', () =>
+    withLedger(
+      async gateway => {
+        const response = await gateway.chat({}, as(SHOP))
+        await response.text()
+
+        const [line] = await until(
+          () => usageOf(gateway, ADMIN, 'tenant=shop'),
+          ([first]) => first?.requests === 1,
+        )
+
+        expect(response.headers.get('x-citadel-cost')).toBeNull()
+        expect(line).toMatchObject({ cost_usd: 0, unpriced: 1 })
+        expect((await gateway.gateway.metrics()).text).toContain(
+          'gateway_cost_unknown_total{server="a",model="chat"} 1',
+        )
+      },
+      { models: { chat: { targets: [{ server: 'a', model: 'test-model' }] } } },
+    ))
+
+  test('is a price for requests alone where only that is named', () =>
+    withLedger(
+      async gateway => {
+        expect((await gateway.chat({}, as(SHOP))).headers.get('x-citadel-cost')).toBe('0.1')
+      },
+      { models: { chat: { targets: [{ server: 'a', model: 'test-model', price: { request: 0.1 } }] } } },
+    ))
+})
+
+describe('usage', () => {
+  test('is shown to a tenant of its own rows alone', () =>
+    withLedger(async gateway => {
+      await (await gateway.chat({}, as(SHOP))).text()
+      await (await gateway.chat({ max_tokens: 10 }, as(LAB))).text()
+      const all = await until(
+        () => usageOf(gateway, ADMIN, 'tenant=*&by=tenant'),
+        lines => lines.length === 2,
+      )
+
+      expect(all.map(({ tenant }) => tenant)).toEqual(['lab', 'shop'])
+      expect((await usageOf(gateway, LAB, 'by=tenant')).map(({ tenant }) => tenant)).toEqual(['lab'])
+      for (const tenant of ['shop', '*']) {
+        expect((await fetch(`${gateway.url}/management/usage?tenant=${tenant}`, as(LAB))).status).toBe(403)
+        expect((await fetch(`${gateway.url}/management/audit?tenant=${tenant}`, as(LAB))).status).toBe(403)
+      }
+      expect((await fetch(`${gateway.url}/management/usage`, as(SHOP))).status).toBe(403)
+    }))
+
+  test('comes as CSV to whoever asks for it, and in pages', () =>
+    withLedger(async gateway => {
+      await (await gateway.chat({}, as(SHOP))).text()
+      await (await gateway.chat({ max_tokens: 10 }, as(LAB))).text()
+      await until(
+        () => usageOf(gateway, ADMIN, 'tenant=*&by=tenant'),
+        lines => lines.length === 2,
+      )
+      const url = `${gateway.url}/management/usage?tenant=*&by=tenant&limit=1`
+
+      const first = await fetch(url, { headers: { ...as(ADMIN).headers, accept: 'text/csv' } })
+      const second = await fetch(`${url}&format=csv&after=${first.headers.get('x-citadel-next')}`, as(ADMIN))
+      const lines = (await first.text()).split('\r\n')
+
+      expect(first.headers.get('content-type')).toStartWith('text/csv')
+      expect(lines[0]).toStartWith('tenant,requests,input_tokens,')
+      expect(lines[1]).toStartWith('lab,1,7,')
+      expect(await second.text()).toContain('\r\nshop,1,7,')
+      expect(second.headers.get('x-citadel-next')).toBeNull()
+    }))
+
+  test.each(['by=hour', 'from=yesterday', 'to=2027-13-01', 'limit=0', 'format=xml', 'after=-1'])('refuses %s', query =>
+    withLedger(async gateway => {
+      const response = await fetch(`${gateway.url}/management/usage?${query}`, as(ADMIN))
+
+      expect(response.status).toBe(400)
+      expect(await response.json()).toMatchObject({ error: { code: 'invalid_request', param: query.split('=')[0] } })
+    }),
+  )
+})
+
+describe('a budget', () => {
+  test('refuses what it cannot pay, until the month is over', () =>
+    withLedger(async gateway => {
+      // Each may need 100 tokens of 2 millionths, so the third one would go over 500 millionths.
+      const calls = await Promise.all(Array.from({ length: 20 }, () => gateway.chat({ max_tokens: 100 }, as(LAB))))
+      const refused = calls.find(({ status }) => status === 429)
+      const body = await refused?.json()
+      const wait = Number(refused?.headers.get('retry-after'))
+      const end = new Date()
+      const seconds = (Date.UTC(end.getUTCFullYear(), end.getUTCMonth() + 1, 1) - end.getTime()) / 1000
+
+      expect(body).toMatchObject({ error: { code: 'budget_exceeded', type: 'rate_limit_error' } })
+      expect(refused?.headers.get('x-should-retry')).toBe('false')
+      expect(Math.abs(wait - seconds)).toBeLessThan(60)
+      expect(calls.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(2)
+    }))
+
+  test('gives back what was held and not spent', () =>
+    withLedger(async gateway => {
+      // One at a time each is let in, though together they may need far more than there is.
+      for (let call = 1; call <= 5; call++) {
+        expect((await gateway.chat({ max_tokens: 200 }, as(LAB))).status).toBe(200)
+        await until(
+          () => usageOf(gateway, LAB, ''),
+          ([line]) => line?.requests === call,
+        )
+      }
+    }))
+
+  test('passes over what is too dear for a cheaper one', () =>
+    withLedger(
+      async gateway => {
+        const response = await gateway.chat({ max_tokens: 1000 }, as(LAB))
+
+        expect(response.status).toBe(200)
+        expect(response.headers.get('x-citadel-model')).toBe('cheap')
+      },
+      {
+        models: {
+          chat: {
+            targets: [{ server: 'a', model: 'test-model', price: { input: 1, output: 2 } }],
+            fallbacks: ['cheap'],
+          },
+          cheap: { targets: [{ server: 'a', model: 'other-model', price: { input: 0.01, output: 0.02 } }] },
+        },
+      },
+    ))
+
+  test('of a tenant is shared by its keys', () =>
+    withLedger(
+      async gateway => {
+        expect((await gateway.chat({ max_tokens: 100 }, as(SHOP))).status).toBe(429)
+        expect((await gateway.chat({ max_tokens: 100 }, as(LAB))).status).toBe(200)
+      },
+      { budgets: { per_tenant: { shop: { usd: 0.0001, per: 'day' } } } },
+    ))
+})
+
+describe('the audit log', () => {
+  test('has who was refused, who was limited, what failed and what was changed', async () => {
+    await using broken = await startModelServer(json(500, { error: { message: 'no' } }))
+    await withLedger(
+      async gateway => {
+        await gateway.chat({}, as('gw-unknown-0123456789'))
+        await gateway.chat({}, as(SHOP))
+        await gateway.chat({}, as(SHOP))
+        await gateway.chat({ model: 'priced', max_tokens: 100_000 }, as(LAB))
+        const made = await fetch(`${gateway.url}/management/keys`, {
+          ...as(ADMIN),
+          method: 'POST',
+          body: JSON.stringify({ name: 'new' }),
+        })
+        const { id, key } = await made.json()
+        const page = await until(
+          () => auditOf(gateway, ADMIN, 'tenant=*&limit=1000'),
+          ({ data }) => data.some(({ kind }) => kind === 'batch'),
+        )
+        const rows = page.data.map(({ kind, action, outcome, actor, code }) => [kind, action, outcome, actor, code])
+        const of = (kind: string) => rows.filter(([each]) => each === kind)
+
+        expect(of('authentication')).toContainEqual(['authentication', 'request', 'refused', null, 'invalid_api_key'])
+        // Two calls of one key within a minute: told once.
+        expect(of('authentication').filter(row => row[3] === 'web')).toHaveLength(1)
+        expect(of('error')).toContainEqual(['error', 'request', 'failed', 'web', 'all_targets_failed'])
+        expect(of('limit')).toEqual([['limit', 'request', 'refused', 'watch', 'budget_exceeded']])
+        expect(page.data.find(({ kind }) => kind === 'administration')).toMatchObject({
+          action: 'key-created',
+          actor: 'admin',
+          subject: id,
+        })
+        const written = JSON.stringify(page)
+        for (const secret of [ADMIN, SHOP, LAB, SERVER_KEY, key]) expect(written).not.toContain(secret)
+        expect(written).not.toContain('"Hi"')
+      },
+      {
+        servers: [{ id: 'a', kind: 'openai_compatible', base_url: broken.url, api_key: SERVER_KEY }],
+        models: {
+          chat: { targets: [{ server: 'a', model: 'test-model' }] },
+          priced: { targets: [{ server: 'a', model: 'dear', price: { input: 1, output: 2 } }] },
+        },
+      },
+    )
+  })
+
+  test('is read in pages, the latest first, and by kind, actor and time', () =>
+    withLedger(async gateway => {
+      await (await gateway.chat({}, as(SHOP))).text()
+      await gateway.chat({ max_tokens: 100_000 }, as(LAB))
+      const { data } = await until(
+        () => auditOf(gateway, ADMIN, 'tenant=*'),
+        page => page.data.some(({ kind }) => kind === 'limit') && page.data.some(({ kind }) => kind === 'batch'),
+      )
+      const first = await auditOf(gateway, ADMIN, `tenant=*&limit=1&to=${data[0]?.at}`)
+
+      const limits = await auditOf(gateway, ADMIN, 'tenant=*&kind=limit')
+      const ofWeb = await auditOf(gateway, ADMIN, 'tenant=*&actor=web')
+      const later = await auditOf(gateway, ADMIN, 'tenant=*&from=2100-01-01')
+      const second = await auditOf(gateway, ADMIN, `tenant=*&limit=1&to=${data[0]?.at}&after=${first.next}`)
+
+      expect(data.map(({ at }) => at)).toEqual(
+        data
+          .map(({ at }) => at)
+          .toSorted()
+          .toReversed(),
+      )
+      expect(limits.data.map(({ actor }) => actor)).toEqual(['watch'])
+      expect(ofWeb.data.map(({ kind }) => kind)).toEqual(['authentication'])
+      expect(later).toEqual({ data: [], next: null })
+      expect(second.data[0]?.id).not.toBe(first.data[0]?.id)
+      expect((await fetch(`${gateway.url}/management/audit?kind=gossip`, as(ADMIN))).status).toBe(400)
+    }))
+
+  test('has prompts and answers only when they are asked for, without secrets', () =>
+    withLedger(
+      async gateway => {
+        const messages = [{ role: 'user', content: `my key is ${SERVER_KEY}, my other one sk-abcdefghijklmnopqrst` }]
+        await (await gateway.chat({ messages, stream: true }, as(SHOP))).text()
+
+        const { data } = await until(
+          () => auditOf(gateway, ADMIN, 'tenant=*&kind=payload'),
+          page => page.data.length === 1,
+        )
+
+        expect(data[0]?.detail).toMatchObject({ answer: 'Hello there!' })
+        expect(String(data[0]?.detail.prompt)).toContain('my key is [redacted], my other one [redacted]')
+      },
+      { audit: { payloads: true } },
+    ))
+})
+
+test('nothing is written down where nobody has said where', async () => {
+  const folder = await ownFolder('citadel-quiet-')
+  try {
+    await using server = await startModelServer(openAiScript())
+    await using gateway = await startGateway(configOf([server]), { env: { XDG_DATA_HOME: folder.path } })
+    await (await gateway.chat()).text()
+
+    expect([...new Bun.Glob('**/*').scanSync({ cwd: folder.path, onlyFiles: false })]).toEqual([])
+  } finally {
+    await folder.remove()
+  }
+})

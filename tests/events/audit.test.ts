@@ -1,0 +1,213 @@
+import { describe, expect, test } from 'bun:test'
+import { GatewayError } from '#core/errors.ts'
+import type { AuditRow, LedgerRow } from '#core/ledger.ts'
+import { createAudit } from '#events/audit.ts'
+import { createChain } from '#events/chain.ts'
+import { verifyAudit } from '#events/verify.ts'
+import { startUpkeep } from '#gateway/upkeep.ts'
+import { createIds } from '#lib/id.ts'
+import { createSqlAuditSource, createSqlUpkeep } from '#stores/sql-audit.ts'
+import { createSqlLedger } from '#stores/sql-ledger.ts'
+import { openAt } from '#tests/contract/database.ts'
+import { rowOf } from '#tests/contract/ledger.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+import { sqlitePlaces } from '#tests/support/databases.ts'
+import { recordOf } from '#tests/support/records.ts'
+
+/** An audit log in memory. */
+function logOf(redact = (text: string) => text) {
+  const rows: AuditRow[] = []
+  const clock = fakeClock()
+  const newId = createIds()
+  let room = true
+  const keep = (row: AuditRow) => {
+    if (room) rows.push(row)
+    return room
+  }
+  const chain = createChain('chain-1', { newId, keep })
+  const audit = createAudit({ clock, chain, newId, redact, enabled: () => true })
+  const settle = (more: Parameters<typeof recordOf>[0]) =>
+    audit.subscriber({ type: 'request-settled', record: recordOf(more) })
+  return { rows, clock, chain, audit, settle, fill: (full: boolean) => (room = !full) }
+}
+
+const failing = (code: ConstructorParameters<typeof GatewayError>[0], cause?: unknown) => ({
+  code,
+  error: new GatewayError(code, 'It failed.', { cause }),
+})
+
+describe('the audit log', () => {
+  test('tells of a good key once a minute, and of a bad one each time', () => {
+    const { rows, clock, settle } = logOf()
+    for (let call = 0; call < 3; call++) settle({})
+    settle({ caller: 'other' })
+    for (let call = 0; call < 3; call++) settle({ caller: null, tenant: null, ...failing('invalid_api_key') })
+    clock.advance(60_000)
+    settle({})
+
+    expect(rows.map(({ actor, outcome }) => `${actor} ${outcome}`)).toEqual([
+      'web ok',
+      'other ok',
+      'null refused',
+      'null refused',
+      'null refused',
+      'web ok',
+    ])
+  })
+
+  test('does not tell of errors that callers make, nor of calls that go well', () => {
+    const { rows, settle } = logOf()
+    settle({})
+    settle({ ...failing('invalid_request') })
+    settle({ ...failing('client_closed_request') })
+
+    expect(rows.map(({ kind }) => kind)).toEqual(['authentication'])
+  })
+
+  test('takes secrets out, those that are known and those that look like one', () => {
+    const { rows, settle } = logOf(text => text.replaceAll('hunter2-hunter2', '[redacted]'))
+    settle({ ...failing('upstream_error', 'postgres://me:pa55word@db and hunter2-hunter2, Bearer abcdefghijkl') })
+
+    expect(rows.at(-1)?.detail).toContain('postgres://me:[redacted]@db and [redacted], Bearer [redacted]')
+  })
+
+  test('has no gap in its chain where there was no room', () => {
+    const { rows, settle, fill } = logOf()
+    settle({ ...failing('upstream_error') })
+    fill(true)
+    settle({ ...failing('upstream_error') })
+    fill(false)
+    settle({ ...failing('upstream_error') })
+
+    expect(rows.map(({ seq }) => seq)).toEqual([1, 2, 3])
+    expect(rows.map(({ prev }) => prev).slice(1)).toEqual(rows.map(({ hash }) => hash).slice(0, -1))
+  })
+
+  test('seals two hundred requests, or those of a second', () => {
+    const { rows, clock, audit } = logOf()
+    const add = (count: number) => {
+      for (let request = 0; request < count; request++) {
+        audit.sealing.add(`${audit.sealing.batch()}-${request}`, '{}')
+      }
+    }
+    add(250)
+    clock.advance(1000)
+
+    const seals = rows.filter(({ kind }) => kind === 'batch').map(({ detail }) => JSON.parse(detail).rows)
+
+    expect(seals).toEqual([200, 50])
+  })
+})
+
+describe('a check of the audit log', () => {
+  const at = Date.UTC(2026, 0, 1)
+
+  /** A database with a chain of ten rows, one of which seals five requests, and with a checkpoint of another chain. */
+  async function withDatabase(
+    run: (tools: {
+      check(): ReturnType<typeof verifyAudit>
+      spoil(statement: string): Promise<unknown>
+      database: ReturnType<typeof openAt>
+    }) => Promise<void>,
+  ): Promise<void> {
+    const places = await sqlitePlaces()
+    const database = openAt(await places.place())
+    const ledger = createSqlLedger(database)
+    const audit: AuditRow[] = []
+    const requests: LedgerRow[] = []
+    const newId = createIds()
+    const keep = (row: AuditRow) => audit.push(row) > 0
+    const chain = createChain('a-chain', { newId, keep })
+    const log = createAudit({ clock: fakeClock(at), chain, newId, redact: text => text, enabled: () => true })
+    for (let row = 0; row < 8; row++) {
+      log.subscriber({ type: 'config-reloaded', ok: true, message: `the ${row}th — ü` })
+    }
+    for (let request = 0; request < 5; request++) {
+      const row = rowOf(`request-${request}`, 7, { batch: log.sealing.batch(), queue_ms: 0.1 * request })
+      requests.push(row)
+      log.sealing.add(row.id, JSON.stringify(row))
+    }
+    log.sealing.seal()
+    const other = createChain('b-chain', { newId, keep })
+    const heads = [{ chain: 'a-chain', seq: 9, hash: audit.at(-1)?.hash ?? '' }]
+    other.add(log.checkpoint('heads', { heads }))
+    await ledger.write({ requests, audit })
+    try {
+      await run({
+        database,
+        check: () => verifyAudit(createSqlAuditSource(database)),
+        spoil: statement => database.write(sql => sql.unsafe(statement)),
+      })
+    } finally {
+      await database.close()
+      await places.close()
+    }
+  }
+
+  test('finds nothing where nothing was done', () =>
+    withDatabase(async ({ check }) => {
+      expect(await check()).toEqual({ chains: 2, rows: 10, requests: 5, unsealed: 0, problems: [] })
+    }))
+
+  test.each([
+    ['a changed row', "UPDATE audit SET outcome = 'failed' WHERE seq = 3", /row 3 of chain a-chain was changed/],
+    ['a removed row', "DELETE FROM audit WHERE seq = 3 AND chain = 'a-chain'", /1 rows before row 4 of chain a-chain/],
+    [
+      'removed first rows',
+      "DELETE FROM audit WHERE seq < 3 AND chain = 'a-chain'",
+      /rows before row 3 of chain a-chain/,
+    ],
+    ['removed last rows', "DELETE FROM audit WHERE seq > 6 AND chain = 'a-chain'", /rows up to 9 of chain a-chain/],
+    ['a whole chain that is gone', "DELETE FROM audit WHERE chain = 'a-chain'", /rows up to 9 of chain a-chain/],
+    [
+      'rows that were put elsewhere',
+      "UPDATE audit SET seq = CASE seq WHEN 3 THEN 103 WHEN 4 THEN 3 ELSE seq END WHERE chain = 'a-chain'",
+      /row 3 of chain a-chain was changed/,
+    ],
+    [
+      'a changed request',
+      "UPDATE requests SET cost_nano = 1 WHERE id = 'request-2'",
+      /a request of batch .* was changed/,
+    ],
+    ['a removed request', "DELETE FROM requests WHERE id = 'request-2'", /has 4 of 5 requests/],
+    ['a request moved to another key', "UPDATE requests SET key_id = 'x' WHERE id = 'request-2'", /was changed/],
+  ])('finds %s', (_, statement, problem) =>
+    withDatabase(async ({ check, spoil }) => {
+      await spoil(statement)
+
+      expect((await check()).problems.join('\n')).toMatch(problem)
+    }),
+  )
+
+  test('accepts rows that were removed because their time was over, and says so in the log', () =>
+    withDatabase(async ({ check, database }) => {
+      const clock = fakeClock(at + 1000)
+      const rows: AuditRow[] = []
+      const ledger = createSqlLedger(database)
+      const newId = createIds()
+      const chain = createChain('c-chain', { newId, keep: row => rows.push(row) > 0 })
+      const log = createAudit({ clock, chain, newId, redact: text => text, enabled: () => true })
+      let flushed = 0
+      const stop = startUpkeep({
+        clock,
+        owner: 'c-chain',
+        ledger,
+        upkeep: createSqlUpkeep(database),
+        retentionMs: () => 10,
+        checkpoint: (action, heads) => chain.add(log.checkpoint(action, { heads })),
+        flush: async () => {
+          await ledger.write({ requests: [], audit: rows.splice(0) })
+          flushed++
+        },
+      })
+      clock.advance(1)
+      const left = async () => (await check()).rows
+      for (let look = 0; look < 200 && (flushed === 0 || (await left()) > 2); look++) await settled()
+      stop()
+
+      const found = await check()
+
+      expect(found).toMatchObject({ rows: 2, requests: 0, problems: [] })
+      expect(await database.read(sql => sql`SELECT id FROM requests`)).toHaveLength(0)
+    }))
+})

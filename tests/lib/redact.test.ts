@@ -1,0 +1,22 @@
+import { expect, test } from 'bun:test'
+import { redactPatterns } from '#lib/redact.ts'
+
+test.each([
+  ['key sk-abcdefghijklmnop here', 'key [redacted] here'],
+  ['ck_3q2-7wAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBk', '[redacted]'],
+  ['AIzaSyA1234567890abcdefghij', '[redacted]'],
+  ['authorization: Bearer abc.def~ghi+jkl', 'authorization: Bearer [redacted]'],
+  ['eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0xx.c2lnbmF0dXJl', '[redacted]'],
+  ['postgres://me:pa55@db/citadel', 'postgres://me:[redacted]@db/citadel'],
+  ['{"url":"http://a","mail":"me@example.org"}', '{"url":"http://a","mail":"me@example.org"}'],
+  ['a task-oriented, risk-averse basic idea', 'a task-oriented, risk-averse basic idea'],
+])('%s', (text, clean) => {
+  expect(redactPatterns(text)).toBe(clean)
+})
+
+test('takes no long time over a hostile text', () => {
+  const startedAt = performance.now()
+  for (const piece of ['sk-', 'bearer ', 'eyJ', 'a://', ':@', 'basic basic ']) redactPatterns(piece.repeat(30_000))
+
+  expect(performance.now() - startedAt).toBeLessThan(500)
+})

@@ -1,0 +1,157 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import type { Candidate } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import { createStates } from '#registry/states.ts'
+import { createLineups } from '#routing/lineup.ts'
+import { plan } from '#routing/plan.ts'
+import { affinity } from '#routing/strategies/affinity.ts'
+import { anyone, call, model } from '#tests/support/calls.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+import { candidatesOf, snapshotOf, targetOf } from '#tests/support/fleet.ts'
+import { seeded } from '#tests/support/random.ts'
+import { prompted, strategyContext } from '#tests/support/strategies.ts'
+
+function first(candidates: readonly Candidate[], own: ReturnType<typeof strategyContext>, asked: Call) {
+  const [chosen] = affinity.order(candidates, { ...own, call: asked })
+  if (chosen === undefined) throw new Error('nobody was chosen')
+  return chosen
+}
+
+/** Sends 10,000 calls of so many conversations, up to `atOnce` of them in flight at a time. */
+function send(conversations: number, atOnce: number, seed: number) {
+  const candidates = candidatesOf([1, 1, 1, 1])
+  const own = strategyContext(seed)
+  const random = seeded(seed)
+  const running: Candidate[] = []
+  const perServer = new Map<Candidate, number>()
+  const perConversation = new Map<number, Map<Candidate, number>>()
+  for (let each = 0; each < 10_000; each++) {
+    const conversation = Math.floor(random() * conversations)
+    const chosen = first(candidates, own, prompted(`Conversation ${conversation}`))
+    perServer.set(chosen, (perServer.get(chosen) ?? 0) + 1)
+    const places = perConversation.get(conversation) ?? new Map<Candidate, number>()
+    perConversation.set(conversation, places.set(chosen, (places.get(chosen) ?? 0) + 1))
+    const state = own.states.target(chosen.target)
+    state.inFlight++
+    state.server.inFlight++
+    running.push(chosen)
+    if (running.length <= random() * atOnce) continue
+    const [done] = running.splice(Math.floor(random() * running.length), 1)
+    if (done === undefined) continue
+    own.states.target(done.target).inFlight--
+    own.states.target(done.target).server.inFlight--
+  }
+  const kept = [...perConversation.values()].reduce((sum, places) => sum + Math.max(...places.values()), 0)
+  return { kept: kept / 10_000, highest: Math.max(...perServer.values()) / 2500 }
+}
+
+describe('affinity', () => {
+  test('keeps nine of ten calls that begin alike on one server, and none above 1.25 times the mean', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 60, max: 600 }),
+        fc.integer({ min: 1, max: 16 }),
+        fc.nat(),
+        (many, atOnce, seed) => {
+          const { kept, highest } = send(many, atOnce, seed)
+
+          expect(kept).toBeGreaterThanOrEqual(0.9)
+          expect(highest).toBeLessThanOrEqual(1.25)
+        },
+      ),
+      { numRuns: 25 },
+    )
+  })
+
+  test('goes on with a conversation where it began, however it goes on', () => {
+    const candidates = candidatesOf([1, 1, 1, 1])
+    const own = strategyContext()
+    const system = { role: 'system', content: 'Be brief.' }
+    const turns = ['Hello', 'Hi', 'How are you?', 'Fine', 'Good'].map((content, index) => ({
+      role: index % 2 === 0 ? 'user' : 'assistant',
+      content,
+    }))
+    const places = [1, 3, 5].map(length => {
+      for (let other = 0; other < 20; other++) first(candidates, own, prompted(`Other ${length} ${other}`))
+      return first(candidates, own, call({ body: { messages: [system, ...turns.slice(0, length)] } }))
+    })
+
+    expect(new Set(places).size).toBe(1)
+  })
+
+  test('agrees with another gateway about new prompts while nothing is busy', () => {
+    const candidates = candidatesOf([1, 1, 1, 1])
+    fc.assert(
+      fc.property(fc.string(), content => {
+        const places = [1, 2].map(seed => first(candidates, strategyContext(seed), prompted(content)))
+        expect(places[0]).toBe(places[1] as Candidate)
+      }),
+    )
+  })
+
+  test('keeps the places of most prompts when a server goes', () => {
+    const candidates = candidatesOf([1, 1, 1, 1])
+    const prompts = Array.from({ length: 400 }, (_, index) => prompted(`Prompt ${index}`))
+    const place = (open: readonly Candidate[], asked: Call) => first(open, strategyContext(), asked)
+    const stayed = prompts.filter(asked => {
+      const before = place(candidates, asked)
+      return before !== candidates[3] && place(candidates.slice(0, 3), asked) === before
+    })
+    const elsewhere = prompts.filter(asked => place(candidates, asked) !== candidates[3])
+
+    expect(stayed.length).toBe(elsewhere.length)
+  })
+
+  test('places the prompts of tenants apart', () => {
+    const candidates = candidatesOf([1, 1, 1, 1])
+    const of = (tenant: string) => (content: string) =>
+      first(candidates, strategyContext(), prompted(content, { caller: { ...anyone, tenant } }))
+    const prompts = Array.from({ length: 200 }, (_, index) => `Prompt ${index}`)
+    const alike = prompts.filter(content => of('a')(content) === of('b')(content)).length
+
+    expect(alike).toBeWithin(20, 90)
+  })
+
+  test('leaves a server that would have to load the model', () => {
+    const candidates = candidatesOf([1, 1, 1])
+    const own = strategyContext()
+    const home = first(candidates, own, prompted('Hello'))
+    for (const { target } of candidates) own.states.server(target.server.id).loaded = new Set(['m'])
+    own.states.server(home.target.server.id).loaded = new Set(['other'])
+
+    expect(first(candidates, own, prompted('Hello'))).not.toBe(home)
+  })
+
+  test('keeps a prompt where it is when the fleet changes', () => {
+    const states = createStates()
+    const deps = { clock: fakeClock(), random: seeded(1), lineups: createLineups() }
+    const fleet = () =>
+      snapshotOf(
+        [
+          model(
+            'm',
+            ['a', 'b', 'c'].map(id => targetOf(`${id}/m`)),
+          ),
+        ],
+        { algorithm: 'affinity' },
+      )
+    const places = () => {
+      const snapshot = fleet()
+      const place = (index: number) =>
+        plan(prompted(`Prompt ${index}`), snapshot, states, deps).candidates[0]?.target.id
+      return Array.from({ length: 60 }, (_, index) => place(index))
+    }
+
+    expect(places()).toEqual(places())
+  })
+
+  test('spreads calls without a prompt to remember by load', () => {
+    const candidates = candidatesOf([1, 1])
+    const own = strategyContext()
+    const [busy] = candidates
+    if (busy !== undefined) own.states.target(busy.target).inFlight = 2
+
+    expect(first(candidates, own, call({ endpoint: 'embeddings', body: { input: 'x' } }))).not.toBe(busy)
+  })
+})

@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import type { Price } from '#core/servers.ts'
+import { answerTokens, priceOf, promptTokens } from '#routing/price.ts'
+import { cost } from '#routing/strategies/cost.ts'
+import { model } from '#tests/support/calls.ts'
+import { targetOf } from '#tests/support/fleet.ts'
+import { firsts, prompted, strategyContext } from '#tests/support/strategies.ts'
+
+function candidatesAt(prices: readonly (Price | null)[]) {
+  const targets = prices.map((price, index) => targetOf(`s${index}/m`, { price }))
+  const only = model('m', targets)
+  return targets.map(target => ({ target, model: only, reason: 'test' }))
+}
+
+const amount = fc.option(fc.integer({ min: 0, max: 40 }))
+const price = fc.option(fc.record({ input: amount, output: amount, request: fc.constantFrom(0, 0.001, 0.1) }))
+
+describe('cost', () => {
+  test('never chooses a dearer candidate, nor one of unknown price before one whose price is known', () => {
+    fc.assert(
+      fc.property(
+        fc.array(price, { minLength: 1, maxLength: 6 }),
+        fc.nat(20_000),
+        fc.integer({ min: 1, max: 5000 }),
+        (prices, length, max) => {
+          const candidates = candidatesAt(prices)
+          const call = prompted('x'.repeat(length), {
+            body: { messages: [{ role: 'user', content: 'x'.repeat(length) }], max_tokens: max },
+          })
+          const priced = candidates.map(each => priceOf(each, promptTokens(call), answerTokens(call)))
+
+          const ordered = cost.order(candidates, strategyContext(1, { call }))
+
+          const found = ordered.map(each => priced[candidates.indexOf(each)] ?? NaN)
+          expect(found).toEqual(priced.toSorted((a, b) => a - b))
+        },
+      ),
+    )
+  })
+
+  test('knows that a long answer may make a cheap prompt dear', () => {
+    const [reads, writes] = [
+      { input: 1, output: 20, request: 0 },
+      { input: 10, output: 2, request: 0 },
+    ]
+    const candidates = candidatesAt([reads, writes])
+    const ask = (content: string, max_tokens: number) =>
+      cost.order(
+        candidates,
+        strategyContext(1, { call: prompted('', { body: { messages: [{ role: 'user', content }], max_tokens } }) }),
+      )[0]?.target.server.id
+
+    expect(ask('x'.repeat(36_000), 10)).toBe('s0')
+    expect(ask('Write a book.', 4000)).toBe('s1')
+  })
+
+  test('takes a price for requests alone as the whole price', () => {
+    const perRequest = { input: null, output: null, request: 0.1 }
+
+    expect(priceOf(candidatesAt([perRequest])[0] ?? never(), 1e6, 1e6)).toBe(0.1)
+  })
+
+  test('lets those of one price take turns', () => {
+    const free = { input: 0, output: 0, request: 0 }
+
+    expect(firsts(cost, candidatesAt([free, null, free]), 10)).toEqual([5, 0, 5])
+  })
+})
+
+function never(): never {
+  throw new Error('there is a candidate')
+}

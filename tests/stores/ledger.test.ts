@@ -1,0 +1,100 @@
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import fc from 'fast-check'
+import type { Account } from '#core/ledger.ts'
+import { createMemoryLedger } from '#stores/memory-ledger.ts'
+import { createSqlLedger } from '#stores/sql-ledger.ts'
+import { openAt } from '#tests/contract/database.ts'
+import { ledgerContract, rowOf } from '#tests/contract/ledger.ts'
+import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
+
+setDefaultTimeout(60_000)
+
+ledgerContract('the ledger in memory', async () => ({ store: createMemoryLedger(), close: async () => {} }))
+for (const [name, open] of [
+  ['the ledger in SQLite', sqlitePlaces],
+  ['the ledger in Postgres', postgresPlaces],
+] as const) {
+  ledgerContract(name, async () => {
+    const places = await open()
+    const database = openAt(await places.place())
+    return {
+      store: createSqlLedger(database),
+      async close() {
+        await database.close()
+        await places.close()
+      },
+    }
+  })
+}
+
+test('an account that is opened late begins with what the ledger says', async () => {
+  const places = await sqlitePlaces()
+  const database = openAt(await places.place())
+  const store = createSqlLedger(database)
+  const month: Account = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }
+  await store.write({
+    requests: [
+      rowOf('before', 5, { day: '2025-12-31' }),
+      rowOf('first', 30),
+      rowOf('second', 40, { day: '2026-01-31' }),
+      rowOf('other', 50, { key_id: 'other' }),
+    ],
+    audit: [],
+  })
+
+  const { used } = await store.hold({ request: 'a', accounts: [month], nano: 1, expiresAt: 10 })
+  const day = await store.hold({
+    request: 'b',
+    accounts: [{ ...month, id: 'tenant:shop', period: '2026-01-01' }],
+    nano: 1,
+    expiresAt: 10,
+  })
+
+  expect([used, day.used]).toEqual([[71], [81]])
+  await database.close()
+  await places.close()
+})
+
+describe('however holds, rows and ends of time follow each other', () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant('hold' as const), request: fc.nat(6), nano: fc.nat(400) }),
+    fc.record({ kind: fc.constant('settle' as const), request: fc.nat(6), nano: fc.nat(400) }),
+    fc.record({ kind: fc.constant('expire' as const), at: fc.nat(100) }),
+  )
+  const one: Account = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }
+
+  test('what is used is what was charged and what is held', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async steps => {
+        const store = createMemoryLedger()
+        const held = new Map<number, number>()
+        const settled = new Set<number>()
+        let spent = 0
+        for (const each of steps) {
+          if (each.kind === 'expire') {
+            await store.expire(each.at)
+            if (each.at >= 50) held.clear()
+          } else if (each.kind === 'hold') {
+            const before = spent + [...held.values()].reduce((sum, nano) => sum + nano, 0)
+            const hold = { request: `r${each.request}`, accounts: [one], nano: each.nano, expiresAt: 50 }
+            const { refused } = await store.hold(hold)
+            expect(refused === null).toBe(before + each.nano <= one.cap)
+            if (refused === null) held.set(each.request, (held.get(each.request) ?? 0) + each.nano)
+          } else {
+            const isNew = !settled.has(each.request)
+            await store.hold({ request: 'open', accounts: [one], nano: 0, expiresAt: 50 })
+            await store.write({ requests: [rowOf(`r${each.request}`, each.nano)], audit: [] })
+            if (isNew) {
+              spent += each.nano
+              held.delete(each.request)
+            }
+            settled.add(each.request)
+          }
+        }
+        const { used } = await store.hold({ request: 'last', accounts: [one], nano: 0, expiresAt: 50 })
+        const expected = spent + [...held.values()].reduce((sum, nano) => sum + nano, 0)
+        expect(used).toEqual([expected])
+      }),
+    )
+  })
+})
