@@ -52,6 +52,8 @@ export function secretsOf(config: Config): string[] {
     ...config.servers.flatMap(server => [...server.api_keys, ...Object.values(server.headers)]),
     ...Object.values(config.webhooks.secrets),
     ...config.webhooks.deliver.map(target => target.secret ?? ''),
+    ...Object.values(config.orchestration.credentials),
+    ...config.orchestration.register_with.map(({ api_key }) => api_key ?? ''),
     config.service.secret ?? '',
     ...[...(config.redis.url ?? []), config.database.url, config.vectors.url].flatMap(passwordOf),
   ].filter(secret => secret !== '')

@@ -6,7 +6,7 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import { createScope } from '#core/scope.ts'
-import type { Model, Server, States, Target } from '#core/servers.ts'
+import type { ListedModel, Model, Server, States, Target } from '#core/servers.ts'
 import { BUILT_IN_KIND, PROVIDERS } from '#providers/index.ts'
 import { localPlaces } from '#providers/local.ts'
 import type { Transport } from '#providers/transport.ts'
@@ -32,7 +32,7 @@ export interface FleetDeps {
   readonly random: () => number
   readonly states: States
   readonly journal: Journal
-  readonly transportFor: (server: Pick<Server, 'baseUrl'>) => Transport
+  readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
   readonly env: Environment
   /** Hears what happens. */
   readonly listen: (subscriber: (fact: Fact) => void) => void
@@ -40,15 +40,26 @@ export interface FleetDeps {
   readonly own: () => { readonly host: string; readonly port: number } | null
 }
 
+/** A fleet, and the way to ask its servers small questions. */
+export interface ComposedFleet {
+  readonly fleet: Fleet
+  readonly ask: Ask
+}
+
 /** Builds the registry: what is declared, what is found, how servers are asked. */
-export function composeFleet(config: Config, deps: FleetDeps): Fleet {
-  const ask = createAsk(deps)
+export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
+  // Which addresses may be dialled depends on who told of them.
+  const ask = createAsk(deps, 'configuration')
+  const askMember = createAsk(deps, 'registration')
+  const askOf = (server: Server) => (server.origin === 'registration' ? askMember : ask)
+  const [list, listMember] = [createLister(ask), createLister(askMember)]
   const discovery = createDiscovery({
     clock: deps.clock,
     places: localPlaces(providersFromEnv(deps.env).ollama),
     own: deps.own,
     get: async (url, timeoutMs) => {
-      const answer = await ask({ method: 'GET', url, headers: { accept: 'application/json' }, body: null }, timeoutMs)
+      const question = { method: 'GET' as const, url, headers: { accept: 'application/json' }, body: null }
+      const answer = await ask(question, timeoutMs)
       const headers: Record<string, string> = {}
       const marker = answer.header('x-citadel-gateway')
       if (marker !== null) headers['x-citadel-gateway'] = marker
@@ -56,7 +67,7 @@ export function composeFleet(config: Config, deps: FleetDeps): Fleet {
     },
     toServer: place => required(place.id, place.kind, place.baseUrl, config, 'discovery'),
   })
-  const engines = createEngines({ ...deps, sources: server => sourcesOf(server, ask) })
+  const engines = createEngines({ ...deps, sources: server => sourcesOf(server, askOf(server)) })
   const options = {
     ...deps,
     discovery,
@@ -64,12 +75,12 @@ export function composeFleet(config: Config, deps: FleetDeps): Fleet {
     namedOnly: NAMED_ONLY,
     knowledge: composeKnowledge(),
     probe: async (server: Server, signal: AbortSignal) => {
-      const result = await probe(server, signal, deps.clock, ask)
+      const result = await probe(server, signal, deps.clock, askOf(server))
       if (result.ok && reads()) void engines.read(server)
       return result
     },
-    load: (target: Target, model: Model) => load(target, model, ask),
-    list: createLister(ask),
+    load: (target: Target, model: Model) => load(target, model, askOf(target.server)),
+    list: (server: Server) => (server.origin === 'registration' ? listOf(server, listMember) : list(server)),
   }
   const fleet = createFleet(options, declarationOf(config, deps.env))
   const reads = () => configuredStrategy(fleet.current().settings.algorithm).reads === true
@@ -77,7 +88,7 @@ export function composeFleet(config: Config, deps: FleetDeps): Fleet {
     const server = fact.type === 'model-loaded' ? fleet.current().servers.get(fact.server) : undefined
     if (server !== undefined) engines.readSoon(server)
   })
-  return fleet
+  return { fleet, ask }
 }
 
 /** What the configuration says of the fleet; where it says nothing, what the environment and the demo add. */
@@ -115,13 +126,13 @@ function required(id: string, kind: string, baseUrl: string | null, config: Conf
 }
 
 /** One small question to a server, bounded in time and size. */
-function createAsk({ clock, transportFor }: FleetDeps): Ask {
+function createAsk({ clock, transportFor }: FleetDeps, origin: Server['origin']): Ask {
   return async (outgoing, timeoutMs, signal) => {
     const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
     const stop = () => scope.cancel(new GatewayError('upstream_timeout', 'The model server did not answer in time.'))
     signal?.addEventListener('abort', stop, { once: true })
     try {
-      const incoming = await transportFor({ baseUrl: outgoing.url })(outgoing, scope, {
+      const incoming = await transportFor({ baseUrl: outgoing.url, origin })(outgoing, scope, {
         connect: timeoutMs,
         first_byte: timeoutMs,
         idle: timeoutMs,
@@ -144,9 +155,9 @@ async function probe(server: Server, signal: AbortSignal, clock: Clock, ask: Ask
     reason,
   })
   const provider = PROVIDERS.get(server.kind)
-  const questions = provider?.catalog.probes(server) ?? [
-    { method: 'GET' as const, url: server.baseUrl, headers: server.headers, body: null },
-  ]
+  const own = server.own?.healthUrl ?? null
+  const plain = { method: 'GET' as const, url: own ?? server.baseUrl, headers: server.headers, body: null }
+  const questions = own !== null ? [plain] : (provider?.catalog.probes(server) ?? [plain])
   try {
     for (const question of questions) {
       const { status } = await ask(question, server.timeouts.first_byte, signal)
@@ -159,6 +170,16 @@ async function probe(server: Server, signal: AbortSignal, clock: Clock, ask: Ask
   } catch (thrown) {
     return result(false, reasonOf(toGatewayError(thrown)))
   }
+}
+
+/** What a registered server offers: as it said, else as it lists. */
+async function listOf(
+  server: Server,
+  list: (server: Server) => Promise<readonly ListedModel[]>,
+): Promise<readonly ListedModel[]> {
+  const said = server.own?.models ?? null
+  if (said === null) return list(server)
+  return said.map(id => ({ id, contextLength: null, created: 0, ownedBy: null, embedding: false }))
 }
 
 /** The places where a server of this kind may tell what it is busy with. */

@@ -2,6 +2,7 @@ import { createBuckets } from '#access/buckets.ts'
 import type { AuthMode } from '#access/keys.ts'
 import { createTiers } from '#cache/tiers.ts'
 import type { Environment } from '#config/env.ts'
+import type { Origins } from '#config/origins.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -17,9 +18,10 @@ import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/over
 import { createPipeline } from '#gateway/pipeline.ts'
 import { createQueue } from '#gateway/queue.ts'
 import { createRehearsal } from '#gateway/rehearsal.ts'
+import { showConfig } from '#gateway/show-config.ts'
 import { createActive } from '#http/active.ts'
 import { createApp, type GatewayFetch } from '#http/app.ts'
-import type { ProcessView } from '#http/services.ts'
+import type { ProcessView, Services } from '#http/services.ts'
 import { createIds } from '#lib/id.ts'
 import { createWheel } from '#lib/wheel.ts'
 import { createBreakers } from '#policies/breaker.ts'
@@ -30,6 +32,7 @@ import { failover } from '#policies/failover.ts'
 import { createHedges } from '#policies/hedge.ts'
 import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
 import { OLLAMA_KIND, PASSED_HEADERS, PROVIDERS } from '#providers/index.ts'
+import type { Lookup } from '#providers/transport/guard.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createStates } from '#registry/states.ts'
@@ -50,6 +53,7 @@ import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { composeIdentity } from './compose-identity.ts'
 import { composeLedger } from './compose-ledger.ts'
+import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
 import { createLimiter, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
@@ -57,6 +61,7 @@ import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
 const GIGABYTE = 1024 ** 3
+const NO_ORIGINS: Origins = new Map()
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 /** How long, and up to how much, answers are kept for requests that are sent again. */
@@ -70,6 +75,8 @@ export interface Overrides {
   readonly random?: () => number
   /** Talks to every server but the demo. */
   readonly transport?: Transport
+  /** Resolves the names of servers that register themselves. */
+  readonly lookup?: Lookup
   /** Where provider keys are looked for when nothing is configured, and the folders of the user, where state is kept
    * (default: nowhere, so that state is kept in memory). */
   readonly env?: Environment
@@ -79,6 +86,12 @@ export interface Overrides {
   readonly pretty?: boolean
   /** How hard the process has it (default: it is measured). */
   readonly pressure?: () => Pressure
+  /** Where each value of the configuration was written. */
+  readonly origins?: Origins
+  /** Reads the configuration again and hands it to `reload`.
+   *
+   * @throws GatewayError `invalid_request` where it is wrong. */
+  readonly reload?: Services['settings']['reload']
   /** Where this gateway listens, so that it never finds itself. */
   readonly own?: () => { readonly host: string; readonly port: number } | null
 }
@@ -95,7 +108,7 @@ export interface Gateway {
   /** Whether callers need a key now. */
   authMode(): AuthMode
   /** Takes a new configuration; requests under way keep the one they started with. */
-  reload(config: Config): void
+  reload(config: Config, origins?: Origins): void
   reloadFailed(message: string): void
   warn(message: string): void
   fail(message: string, thrown: unknown): void
@@ -131,6 +144,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const history = createMemoryHistory(HISTORY)
   const idempotency = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
   const newId = createIds()
+  let origins = overrides.origins ?? NO_ORIGINS
   const stateDeps = { clock, journal, env, newId, config: () => current }
   const database = composeDatabase(stateDeps)
   const keys = composeKeys(database, stateDeps)
@@ -163,9 +177,13 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const sockets = createSocketTransport({ clock })
   const network = overrides.transport ?? sockets
   const demo = createDemoTransport({ clock })
-  const transportFor = ({ baseUrl }: Pick<Server, 'baseUrl'>) => (baseUrl.startsWith(DEMO_ADDRESS) ? demo : network)
+  const guard = composeGuard(() => current, overrides.lookup)
+  const guarded = createSocketTransport({ clock, guard })
+  const strange = overrides.transport ?? guarded
+  const transportFor = ({ baseUrl, origin }: Pick<Server, 'baseUrl' | 'origin'>) =>
+    origin === 'registration' ? strange : baseUrl.startsWith(DEMO_ADDRESS) ? demo : network
   const own = overrides.own ?? (() => null)
-  const fleet = composeFleet(config, {
+  const { fleet, ask } = composeFleet(config, {
     clock,
     random,
     states,
@@ -197,14 +215,32 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     cacheSize: cache.size,
   })
   const stats = createStats()
+  const orchestration = composeOrchestration({
+    ...stateDeps,
+    random,
+    states,
+    database,
+    fleet,
+    ask,
+    guard,
+    own,
+    warn: log.warn,
+  })
   subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history), stats.subscriber)
+  subscribers.push(orchestration.subscriber)
 
   // The way of a model call.
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
   const planning = { clock, random, lineups }
   const policies = { states, clock, journal, breakers, budget, credentials, hedges, random }
-  const dialDeps = { providers: PROVIDERS, transportFor, clock, outcomes: breakers }
+  const dialDeps = {
+    providers: PROVIDERS,
+    transportFor,
+    clock,
+    outcomes: breakers,
+    hop: `citadel-${newId(clock.time())}`,
+  }
   const run = createPipeline({
     clock,
     journal,
@@ -254,7 +290,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       exhausted: () => isExhausted(pressure()),
     },
     run,
-    passedHeaders: PASSED_HEADERS,
+    passedHeaders: [...PASSED_HEADERS, 'via'],
     caches: () => settings().cache !== null,
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
@@ -264,6 +300,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     rehearsal,
     stats: stats.of,
     support: composeSupport,
+    settings: {
+      show() {
+        const secrets = secretsOf(current)
+        return showConfig({ config: current, origins, secrets, redact: createRedactor(secrets) })
+      },
+      reload: overrides.reload ?? noReload,
+    },
+    orchestration: orchestration.management,
+    events: orchestration.feed,
+    receive: orchestration.receive,
     reports: createReportManagement(database === null ? null : createSqlReports(database)),
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
     serving: () => phase === 'serving',
@@ -272,7 +318,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   })
 
   // The first look around.
-  const looked = Promise.all([fleet.start(), keys.stored.looked])
+  const looked = Promise.all([fleet.start(), keys.stored.looked, orchestration.start()])
   const soon = new Promise<'late'>(resolve => clock.after(LOOK_AROUND_MS, () => resolve('late')))
   const first = Promise.race([looked.then(() => 'whole' as const), soon])
 
@@ -281,14 +327,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     found: first.then(() => reportFleet(fleet, env)),
     later: first.then(async how => (how === 'whole' ? null : looked.then(() => reportFleet(fleet, env)))),
     metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
-    reload(next) {
+    reload(next, written = NO_ORIGINS) {
       // Whom to admit follows from where the gateway listens, and that changes only with a restart.
       current = next
+      origins = written
       buckets = createBuckets(next.limits)
       const service = { ...next.service, host: config.service.host }
       edge = composeEdge({ ...next, service }, identity(next), buckets)
       memoryMax = memoryLimitOf(next)
       fleet.replace(declarationOf(next, env))
+      orchestration.reload()
       credentials.forget()
       redact = createRedactor(secretsOf(next))
       log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
@@ -310,8 +358,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     async close() {
       sampler.stop()
       keys.stored.stop()
+      orchestration.stop()
       fleet.stop()
       sockets.close()
+      guarded.close()
       await limiter.close()
       await ledger.close()
       await database?.close()
@@ -320,6 +370,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       log.close()
     },
   }
+}
+
+async function noReload(): Promise<never> {
+  throw new GatewayError('conflict', 'This gateway was not started from files that could be read again.')
 }
 
 /** What the process may use, in bytes. */

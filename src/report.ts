@@ -11,7 +11,13 @@ export interface FleetReport {
   readonly firstModel: string | null
 }
 
-const LABELS = { configuration: 'server', environment: 'key', discovery: 'found', 'built-in': 'demo' } as const
+const LABELS = {
+  configuration: 'server',
+  environment: 'key',
+  discovery: 'found',
+  'built-in': 'demo',
+  registration: 'member',
+} as const
 
 /** Reads off the fleet what there is, what is missing and why. */
 export function reportFleet(fleet: Fleet, env: Environment): FleetReport {

@@ -1,6 +1,7 @@
-import { ConfigError } from '#config/problems.ts'
+import { ConfigError, formatProblem } from '#config/problems.ts'
 import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
+import { GatewayError } from '#core/errors.ts'
 import { createGateway, type Gateway } from '#src/index.ts'
 import { CannotListen, type Listener, listen, PortTaken } from '#src/server.ts'
 import { banner, firstKeyLines, noFirstKeyLine, reportLines } from './banner.ts'
@@ -42,10 +43,14 @@ async function run(options: Options, settled: Settled): Promise<number> {
   const { config } = settled
   const { service } = config
   let listener: Listener | null = null
+  let renewTls: ReturnType<typeof tlsRenewal> = () => {}
+  const reload = () => reloadOnce(options, settled, { gateway, renewTls })
   const gateway = createGateway(config, {
     env: settled.env,
     write,
     pretty: process.stdout.isTTY === true,
+    origins: settled.origins,
+    reload,
     own: () => (listener === null ? null : { host: service.host, port: listener.port }),
   })
   // One stray rejection must not end every stream that is open.
@@ -60,7 +65,8 @@ async function run(options: Options, settled: Settled): Promise<number> {
   })
   const readyMs = Math.round(performance.now())
   const metricsListener = serveMetrics(config.monitoring.prometheus_port, service.host, gateway)
-  const stopReloading = reloadOnChange(options, settled, { gateway, listener })
+  renewTls = tlsRenewal(config, listener)
+  const stopReloading = reloadOnChange(settled, reload)
   // Before the first line: whoever reads it may send a signal at once.
   drainOnSignal({
     gateway,
@@ -96,27 +102,37 @@ function portAdvice({ port, nextFree }: PortTaken): string {
   return `port ${port} is already in use; ${other}`
 }
 
-/** Reloads when a file has changed or on SIGHUP; a configuration that is wrong changes nothing. */
-function reloadOnChange(
+/** Reads the configuration again and hands it over; one that is wrong changes nothing.
+ *
+ * @throws GatewayError `invalid_request` with everything that is wrong. */
+async function reloadOnce(
   options: Options,
   first: Settled,
-  running: { readonly gateway: Gateway; readonly listener: Listener },
-): () => void {
-  const { gateway } = running
-  const renewTls = tlsRenewal(first.config, running.listener)
-  const reload = async () => {
-    try {
-      const next = await settle(options)
-      const restart = needsRestart(first.config, next.config)
-      for (const warning of next.warnings) gateway.warn(warning)
-      renewTls(next.config)
-      gateway.reload(next.config)
-      if (restart.length > 0) gateway.warn(`changed, but taken over only by a restart: ${restart.join(', ')}`)
-    } catch (thrown) {
-      gateway.reloadFailed(thrown instanceof ConfigError ? thrown.format() : String(thrown))
-    }
+  { gateway, renewTls }: { readonly gateway: Gateway; readonly renewTls: ReturnType<typeof tlsRenewal> },
+) {
+  try {
+    const { config, origins, warnings } = await settle(options)
+    const restart = needsRestart(first.config, config)
+    for (const warning of warnings) gateway.warn(warning)
+    renewTls(config)
+    gateway.reload(config, origins)
+    if (restart.length > 0) gateway.warn(`changed, but taken over only by a restart: ${restart.join(', ')}`)
+    return { warnings, restart }
+  } catch (thrown) {
+    const problems = thrown instanceof ConfigError ? thrown.problems : []
+    gateway.reloadFailed(thrown instanceof ConfigError ? thrown.format() : String(thrown))
+    const details = problems.map(problem => ({ path: problem.path, message: formatProblem(problem) }))
+    throw new GatewayError('invalid_request', 'The configuration is wrong; nothing was changed.', {
+      details,
+      cause: thrown,
+    })
   }
-  const watcher = watchFiles([...first.files, ...tlsFiles(first.config)], () => void reload())
-  process.on('SIGHUP', () => void reload())
+}
+
+/** Reloads when a file has changed or on SIGHUP; what went wrong is in the log. */
+function reloadOnChange(first: Settled, reload: () => Promise<unknown>): () => void {
+  const tryToReload = () => void reload().catch(() => {})
+  const watcher = watchFiles([...first.files, ...tlsFiles(first.config)], tryToReload)
+  process.on('SIGHUP', tryToReload)
   return () => watcher.close()
 }

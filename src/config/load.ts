@@ -4,6 +4,7 @@ import { checkReferences } from './check.ts'
 import { type Environment, readEnvironment } from './env.ts'
 import { parseEnvFile } from './env-file.ts'
 import { toProblems, wordIssue } from './explain.ts'
+import { type Origins, originsOf } from './origins.ts'
 import { parseFile } from './parse.ts'
 import { pendingWarnings } from './pending.ts'
 import { withPerformance } from './performance.ts'
@@ -27,6 +28,8 @@ export interface LoadOptions {
 
 export interface Loaded {
   readonly config: Config
+  /** Where each value was written. */
+  readonly origins: Origins
   /** One line each, ready to be shown. They hold no secrets. */
   readonly warnings: readonly string[]
   /** All files that were read, those with secrets too: a change of any asks for a reload. */
@@ -46,6 +49,7 @@ export async function loadConfig({ files, env, flags = {}, readFile = readText }
   const config = validate(tree, [...written.problems, ...problems])
   return {
     config,
+    origins: originsOf(tree),
     warnings: [...environment.warnings, ...pendingWarnings(explicit)],
     files: [...files, ...secretFiles],
   }

@@ -17,8 +17,6 @@ const pending: readonly Pending[] = [
   ['vectors.*', 'the vector store'],
   ['monitoring.thresholds.error_rate', 'health by errors'],
   ['monitoring.thresholds.memory', 'health by memory'],
-  ['orchestration.*', 'servers that register themselves'],
-  ['webhooks.*', 'webhooks'],
 ]
 
 interface Group {

@@ -64,6 +64,7 @@ export const ERRORS = {
   upstream_timeout: { status: 504, ...upstream },
   upstream_idle_timeout: { status: 504, ...upstream },
   deadline_exceeded: { status: 504, type: 'server_error', retryable: false, fault: 'upstream' },
+  loop_detected: { status: 508, type: 'server_error', retryable: false, fault: 'caller' },
   only_if_cached: { status: 504, ...invalid },
 } as const satisfies Record<string, ErrorClass>
 

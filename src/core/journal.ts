@@ -1,4 +1,5 @@
 import type { Code } from './errors.ts'
+import type { FleetEvent } from './events.ts'
 import type { RequestRecord } from './record.ts'
 import type { Health } from './servers.ts'
 
@@ -34,6 +35,14 @@ export type Fact =
   | { readonly type: 'credential-refused'; readonly server: string; readonly model: string; readonly left: number }
   | { readonly type: 'config-reloaded'; readonly ok: boolean; readonly message: string }
   | { readonly type: 'fleet-changed'; readonly message: string }
+  | { readonly type: 'server-registered'; readonly server: string; readonly address: string; readonly by: string }
+  | { readonly type: 'server-departed'; readonly server: string; readonly reason: 'silent' | 'removed' }
+  | { readonly type: 'server-drained'; readonly server: string; readonly by: string }
+  | { readonly type: 'server-recovered'; readonly server: string; readonly by: string }
+  /** An event was kept; of all processes that saw what happened this one tells the others of it. */
+  | { readonly type: 'event-kept'; readonly event: FleetEvent }
+  | { readonly type: 'event-delivered'; readonly result: 'ok' | 'retried' | 'lost' }
+  | { readonly type: 'webhook-received'; readonly webhook: string; readonly ok: boolean }
   | {
       readonly type: 'database-called'
       readonly operation: 'read' | 'write'

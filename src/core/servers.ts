@@ -28,9 +28,19 @@ export interface Server {
   readonly maxConcurrent: number
   readonly timeouts: Timeouts
   /** Who told the gateway about it. */
-  readonly origin: 'configuration' | 'environment' | 'discovery' | 'built-in'
+  readonly origin: 'configuration' | 'environment' | 'discovery' | 'built-in' | 'registration'
   /** Its share of the load beside other servers; 1 when absent. */
   readonly weight?: number
+  /** What a server said of itself when it registered; absent for all others. */
+  readonly own?: ServerOwn
+}
+
+/** What a registered server says of itself. */
+export interface ServerOwn {
+  /** The models that it offers; `null` = it is asked for them. */
+  readonly models: readonly string[] | null
+  /** Where it is probed; `null` = where its dialect says. */
+  readonly healthUrl: string | null
 }
 
 /** USD per million tokens, and per request; `null` = unknown, never zero. */
@@ -199,6 +209,8 @@ export interface ServerState {
   reason: string | null
   inFlight: number
   draining: boolean
+  /** Whether somebody else says that it is not well: at its best it is degraded. */
+  doubted: boolean
   /** Monotonic milliseconds of the last good probe; -1 before the first one. */
   provedAt: number
   /** Monotonic milliseconds at which a call was last given to it; 0 = never. */

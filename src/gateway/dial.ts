@@ -10,6 +10,7 @@ import type { Provider } from '#providers/provider.ts'
 import type { Incoming, Transport } from '#providers/transport.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
 import { hideSecrets } from './hide.ts'
+import { GATEWAY_ROLE, viaNext } from './hops.ts'
 import { readUpstream } from './upstream.ts'
 
 /** The largest plain answer that is read, and the largest error. */
@@ -21,6 +22,8 @@ export interface DialDeps {
   readonly providers: ReadonlyMap<string, Provider>
   readonly transportFor: (server: Server) => Transport
   readonly clock: Clock
+  /** The name of this gateway in the `via` header of what goes to another one. */
+  readonly hop?: string
   /** Told how committed streams end. */
   readonly outcomes?: Outcomes
 }
@@ -34,12 +37,16 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
     if (!provider.endpoints.has(call.endpoint)) {
       throw new GatewayError('unsupported_parameter', `The servers of this model do not offer this endpoint.`)
     }
-    const outgoing = provider.encode(
+    const encoded = provider.encode(
       call,
       target,
       secret === undefined ? (target.server.secrets[0] ?? null) : secret,
       delivered,
     )
+    const outgoing =
+      target.server.role === GATEWAY_ROLE && deps.hop !== undefined
+        ? { ...encoded, headers: { ...encoded.headers, via: viaNext(deps.hop, call.headers?.via) } }
+        : encoded
     if (outgoing.dropped !== undefined && outgoing.dropped.length > 0) noteDropped(record, target, outgoing.dropped)
     if (record.dialledAt === 0) record.dialledAt = deps.clock.now()
     const incoming = await deps.transportFor(target.server)(outgoing, scope, target.timeouts)

@@ -117,7 +117,8 @@ function toTargetStatus(target: Target, states: States) {
   }
 }
 
-function modelsByServer(snapshot: Snapshot): Map<string, string[]> {
+/** The public names of the models on each server. */
+export function modelsByServer(snapshot: Snapshot): Map<string, string[]> {
   const models = new Map<string, string[]>()
   for (const model of snapshot.models.values()) {
     for (const { server } of model.targets) {

@@ -2,8 +2,8 @@ import type { Caller } from '#core/caller.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Bucket } from '#core/limiter.ts'
 
-/** Who may use a route, as the table of routes says. */
-export type Access = 'anyone' | 'caller' | 'observer' | 'viewer' | 'operator' | 'admin'
+/** Who may use a route, as the table of routes says; `signed`: whoever has the secret of a webhook. */
+export type Access = 'anyone' | 'signed' | 'caller' | 'observer' | 'viewer' | 'operator' | 'admin'
 
 /** What of a request is signed, as it came. */
 export interface SignedParts {
@@ -30,14 +30,18 @@ export interface Edge {
   /** The client's address, seen through the proxies that are trusted. */
   clientAddress(peer: string, forwardedFor: string | null): string
   /** Who asks; promised where the store of keys has to be asked, or a token to be checked first. */
-  identify(headers: Headers, address: string, access: Access): Caller | GatewayError | Promise<Caller | GatewayError>
+  identify(
+    headers: Headers,
+    address: string,
+    access: Exclude<Access, 'signed'>,
+  ): Caller | GatewayError | Promise<Caller | GatewayError>
   /** Whether callers need a key now. */
   authMode(): 'none' | 'optional' | 'required'
   /** Notes that an address has sent a credential that was refused. */
   refused(address: string): void
   /** Whether a request is signed as its caller has to; the refusal, or `null`. */
   checkSignature(caller: Caller, request: SignedParts): GatewayError | null
-  authorize(caller: Caller, access: Access): GatewayError | null
+  authorize(caller: Caller, access: Exclude<Access, 'signed'>): GatewayError | null
   /** The buckets that a request takes from before it is read; none when limits are off. */
   buckets(caller: Caller, address: string): readonly Bucket[]
   readonly fullHeaders: boolean

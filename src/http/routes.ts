@@ -2,15 +2,27 @@ import type { Access } from './edge.ts'
 import type { Handler } from './exchange.ts'
 import { clearCache } from './routes/cache.ts'
 import { docsPage, openapiDocument, root, schemaDocument } from './routes/documentation.ts'
+import { fleetEvents } from './routes/events.ts'
 import { health, healthDetailed, livez, modelsStatus, providers, readyz } from './routes/health.ts'
 import { createKey, listKeys, revokeKey, rotateKey, showKey, updateKey } from './routes/keys.ts'
+import { managementConfig, managementModels, managementServers, reloadConfig } from './routes/management.ts'
 import { metricsText } from './routes/metrics.ts'
 import { modelCall } from './routes/model-call.ts'
 import { model, models } from './routes/models.ts'
+import {
+  beatServer,
+  enterpriseHealth,
+  listServers,
+  markServer,
+  registerServer,
+  removeServer,
+  serverHealth,
+} from './routes/orchestration.ts'
 import { managementAudit, managementUsage } from './routes/reports.ts'
 import { requestReport } from './routes/requests.ts'
 import { distributeWorkload, explainRoute } from './routes/routing.ts'
 import { managementStats } from './routes/stats.ts'
+import { webhook } from './routes/webhooks.ts'
 import type { Services } from './services.ts'
 
 /** One line of the table of routes. */
@@ -93,6 +105,13 @@ export function createRoutes(services: Services): readonly Route[] {
       operation: 'getHealthDetailed',
       handler: healthDetailed(services),
     },
+    {
+      method: 'GET',
+      path: '/health/enterprise',
+      access: 'observer',
+      operation: 'getEnterpriseHealth',
+      handler: enterpriseHealth(services),
+    },
     { method: 'GET', path: '/livez', access: 'anyone', operation: 'getLiveness', handler: livez() },
     { method: 'GET', path: '/readyz', access: 'anyone', operation: 'getReadiness', handler: readyz(services) },
     {
@@ -111,6 +130,7 @@ export function createRoutes(services: Services): readonly Route[] {
       operation: 'getStats',
       handler: managementStats(services),
     },
+    ...settingsRoutes(services),
     {
       method: 'GET',
       path: '/management/usage',
@@ -126,6 +146,8 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: managementAudit(services),
     },
     ...keyRoutes(services),
+    ...orchestrationRoutes(services),
+    ...webhookRoutes(services),
     {
       method: 'POST',
       path: '/management/route/explain',
@@ -171,6 +193,55 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: metricsText(services),
     })
   return [...table, ...extra]
+}
+
+function orchestrationRoutes(services: Services): readonly Route[] {
+  const servers = '/orchestration/servers'
+  const operator = { method: 'POST', access: 'operator' } as const
+  const observer = { method: 'GET', access: 'observer' } as const
+  const [drain, recover] = [markServer(services, 'draining'), markServer(services, 'active')]
+  return [
+    { ...observer, path: `${servers}/list`, operation: 'listServers', handler: listServers(services) },
+    { ...observer, path: `${servers}/:id/health`, operation: 'getServerHealth', handler: serverHealth(services) },
+    { ...observer, path: '/orchestration/events', operation: 'followEvents', handler: fleetEvents(services) },
+    { ...operator, path: `${servers}/register`, operation: 'registerServer', handler: registerServer(services) },
+    { ...operator, path: `${servers}/:id/heartbeat`, operation: 'beatServer', handler: beatServer(services) },
+    {
+      ...operator,
+      method: 'DELETE',
+      path: `${servers}/:id`,
+      operation: 'removeServer',
+      handler: removeServer(services),
+    },
+    { ...operator, path: '/orchestration/failover/:id', operation: 'drainServer', handler: drain },
+    { ...operator, path: '/orchestration/recover/:id', operation: 'recoverServer', handler: recover },
+  ]
+}
+
+function webhookRoutes(services: Services): readonly Route[] {
+  const signed = { method: 'POST', access: 'signed' } as const
+  const of = (type?: string) => webhook(services, type)
+  return [
+    { ...signed, path: '/webhooks/alertmanager', operation: 'takeAlerts', handler: of('alertmanager') },
+    { ...signed, path: '/webhooks/server_status', operation: 'takeServerStatus', handler: of('server_status') },
+    { ...signed, path: '/webhooks/:type', operation: 'takeWebhook', handler: of() },
+  ]
+}
+
+function settingsRoutes(services: Services): readonly Route[] {
+  const [viewer, base] = [{ method: 'GET', access: 'viewer' } as const, '/management']
+  return [
+    { ...viewer, path: `${base}/models/list`, operation: 'listManagedModels', handler: managementModels(services) },
+    { ...viewer, path: `${base}/servers/status`, operation: 'getServersStatus', handler: managementServers(services) },
+    { ...viewer, path: `${base}/config`, operation: 'getConfig', handler: managementConfig(services) },
+    {
+      method: 'POST',
+      path: `${base}/config/reload`,
+      access: 'operator',
+      operation: 'reloadConfig',
+      handler: reloadConfig(services),
+    },
+  ]
 }
 
 function keyRoutes(services: Services): readonly Route[] {

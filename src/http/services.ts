@@ -1,6 +1,7 @@
 import type { CacheStore } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
+import type { FleetEvent } from '#core/events.ts'
 import type { History } from '#core/history.ts'
 import type { IdempotencyStore } from '#core/idempotency.ts'
 import type { Journal } from '#core/journal.ts'
@@ -9,7 +10,9 @@ import type { Priority } from '#core/priority.ts'
 import type { FleetView } from '#gateway/manage.ts'
 import type { KeyManagement } from '#gateway/manage-keys.ts'
 import type { ReportManagement } from '#gateway/manage-reports.ts'
+import type { Orchestration } from '#gateway/orchestrate.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
+import type { Receiver } from '#gateway/receive.ts'
 import type { Rehearsal } from '#gateway/rehearsal.ts'
 import type { Active } from './active.ts'
 import type { SupportMatrix } from './docs/support.ts'
@@ -51,6 +54,21 @@ export interface Services {
   readonly rehearsal: Rehearsal
   /** What a tenant's requests came to. */
   readonly stats: (tenant: string) => object
+  readonly orchestration: Orchestration
+  readonly receive: Receiver
+  /** What happens to the fleet. */
+  readonly events: {
+    follow(listener: (event: FleetEvent) => void): () => void
+    since(after: string, limit: number): Promise<readonly FleetEvent[]>
+  }
+  /** The configuration as it holds now. */
+  readonly settings: {
+    show(): readonly object[]
+    /** Reads it again.
+     *
+     * @throws GatewayError `invalid_request` where it is wrong, `conflict` where there is nothing to read. */
+    reload(): Promise<{ readonly warnings: readonly string[]; readonly restart: readonly string[] }>
+  }
   /** What was written down: usage and audit. */
   readonly reports: ReportManagement
   readonly configSchema: () => Promise<unknown>

@@ -27,7 +27,8 @@ export function actorOf(c: GatewayContext): { readonly by: string; readonly tena
   return { by: callerOf(c).id, tenant: tenantOf(c) }
 }
 
-function callerOf(c: GatewayContext): Caller {
+/** Who asks, on a route that needs somebody. */
+export function callerOf(c: GatewayContext): Caller {
   const { caller } = c.env
   if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
   return caller

@@ -22,3 +22,6 @@ export const BUILT_IN_KIND = demo.name
 
 /** The kind that has a counter of its own, which organisations watch. */
 export const OLLAMA_KIND = ollama.name
+
+/** The kind of a server that registers itself and does not say which it is. */
+export const COMPATIBLE_KIND = openaiCompatible.name

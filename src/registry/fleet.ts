@@ -64,6 +64,8 @@ export interface Fleet {
   current(): Snapshot
   /** Takes a new configuration; running requests keep the snapshot they started with. */
   replace(declaration: Declaration): void
+  /** Sets which servers have registered themselves; ids that are declared stay the declared ones'. */
+  enroll(servers: readonly Server[]): void
   /** Begins to probe, to ask and to look.
    *
    * @returns Resolves when what can be known at once is known; the fleet serves before that too. */
@@ -83,9 +85,10 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
     onChange: relist,
   })
   let found: readonly Server[] = []
+  let enrolled: readonly Server[] = []
   let version = 0
   let running = false
-  const servers = () => allServers(declaration, found)
+  const servers = () => allServers(declaration, enrolled, found)
   let snapshot = build()
 
   function build(): Snapshot {
@@ -149,6 +152,12 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
       void watch()
       if (running && turnedOn) void discover()
     },
+    enroll(next) {
+      if (next.length === enrolled.length && next.every((server, index) => server === enrolled[index])) return
+      enrolled = next
+      rebuild(`registered are ${next.map(server => server.id).join(', ') || 'no servers'}`)
+      void watch()
+    },
     async start() {
       running = true
       prober.start()
@@ -173,10 +182,16 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   }
 }
 
-/** What is declared, and what was found and is not declared already. */
-function allServers({ servers }: Declaration, found: readonly Server[]): readonly Server[] {
-  const taken = new Set(servers.flatMap(server => [server.id, placeOf(server)]))
-  return [...servers, ...found.filter(server => !taken.has(server.id) && !taken.has(placeOf(server)))]
+/** What is declared, what has registered itself, and what was found and is neither. */
+function allServers(
+  { servers }: Declaration,
+  enrolled: readonly Server[],
+  found: readonly Server[],
+): readonly Server[] {
+  const declared = new Set(servers.map(server => server.id))
+  const told = [...servers, ...enrolled.filter(server => !declared.has(server.id))]
+  const taken = new Set(told.flatMap(server => [server.id, placeOf(server)]))
+  return [...told, ...found.filter(server => !taken.has(server.id) && !taken.has(placeOf(server)))]
 }
 
 function modelsOn(server: Server, snapshot: Snapshot): readonly string[] {

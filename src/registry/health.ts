@@ -196,5 +196,16 @@ function record(
 function judge(state: ServerState, result: ProbeResult, settings: HealthSettings): Health {
   if (!result.ok) return state.failures >= settings.unhealthyThreshold ? 'unhealthy' : state.health
   if (state.health === 'unhealthy' && state.successes < settings.recoveryThreshold) return 'unhealthy'
-  return result.latencyMs > settings.slowMs ? 'degraded' : 'healthy'
+  return result.latencyMs > settings.slowMs || state.doubted ? 'degraded' : 'healthy'
+}
+
+/** Takes what somebody else says of a server; probes go on to say whether it lives. */
+export function doubt(state: ServerState, doubted: boolean, journal: Journal): void {
+  if (state.doubted === doubted) return
+  state.doubted = doubted
+  const { health: from, id: server } = state
+  const to = doubted ? 'degraded' : 'healthy'
+  if (from !== (doubted ? 'healthy' : 'degraded')) return
+  state.health = to
+  journal.note({ type: 'health-changed', server, from, to, reason: doubted ? 'an alert says so' : null })
 }

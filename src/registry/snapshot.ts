@@ -34,7 +34,7 @@ const NO_CAPABILITIES: Capabilities = { context_length: null, tools: null, visio
  *
  * Declared models come first, in their order, and keep their names. A server on which nothing is declared offers what
  * it lists: several servers that list the same name become the targets of one model, and what cannot have its own name
- * because that is taken is called `server/model`. Targets on unknown servers are left out. */
+ * because that is taken is called `server/model`; but a server that registered itself joins the declared model. Targets on unknown servers are left out. */
 export function buildSnapshot(source: SnapshotSource): Snapshot {
   const servers = new Map(source.servers.map(server => [server.id, server]))
   const models = new Map<string, Model>()
@@ -69,10 +69,12 @@ function offered(
   known: ReadonlyMap<string, Server>,
   taken: ReadonlySet<string>,
 ): ReadonlyMap<string, readonly Offer[]> {
+  const declared = new Set(declaredModels.map(model => model.name))
   const offers = new Map<string, Offer[]>()
   for (const server of undeclaredServers(servers, declaredModels)) {
     for (const entry of listed.get(server.id) ?? []) {
       const qualified = `${server.id}/${entry.id}`
+      if (server.origin === 'registration' && declared.has(entry.id)) continue
       const name = taken.has(entry.id) ? qualified : entry.id
       const others = offers.get(name)
       if (others === undefined) offers.set(name, [{ server: known.get(server.id) ?? server, listed: entry }])
@@ -106,6 +108,14 @@ function declaredModel(
       ...describeTarget(declared.capabilities, entry, known),
     })
   }
+  for (const server of servers.values()) {
+    if (server.origin !== 'registration') continue
+    const entry = listed.get(server.id)?.find(each => each.id === declared.name)
+    if (entry === undefined) continue
+    entries.push(entry)
+    const known = knowledge?.(server, entry.id)
+    targets.set(targetId(server.id, entry.id), listedTarget(server, entry, known, declared.capabilities))
+  }
   const all = [...targets.values()]
   return {
     name: declared.name,
@@ -130,19 +140,7 @@ function listedModel(
   { namedOnly, knowledge, settings }: SnapshotSource,
 ): Model {
   const entries = offers.map(offer => offer.listed)
-  const targets = offers.map(({ server, listed }) => {
-    const known = knowledge?.(server, listed.id)
-    return {
-      id: targetId(server.id, listed.id),
-      server,
-      upstreamModel: listed.id,
-      weight: server.weight ?? 1,
-      maxConcurrent: 0,
-      price: known?.price ?? null,
-      timeouts: server.timeouts,
-      ...describeTarget(NO_CAPABILITIES, listed, known),
-    }
-  })
+  const targets = offers.map(({ server, listed }) => listedTarget(server, listed, knowledge?.(server, listed.id)))
   const [first] = offers
   return {
     name,
@@ -157,6 +155,24 @@ function listedModel(
     created: first?.listed.created ?? 0,
     eligible: isEligible(targets, namedOnly),
     hedging: settings.hedging,
+  }
+}
+
+function listedTarget(
+  server: Server,
+  listed: ListedModel,
+  known: ReturnType<Knowledge> | undefined,
+  declared: Capabilities = NO_CAPABILITIES,
+): Target {
+  return {
+    id: targetId(server.id, listed.id),
+    server,
+    upstreamModel: listed.id,
+    weight: server.weight ?? 1,
+    maxConcurrent: 0,
+    price: known?.price ?? null,
+    timeouts: server.timeouts,
+    ...describeTarget(declared, listed, known),
   }
 }
 

@@ -39,6 +39,7 @@ function newServerState(id: string): ServerState {
     reason: null,
     inFlight: 0,
     draining: false,
+    doubted: false,
     provedAt: -1,
     usedAt: 0,
     others: 0,

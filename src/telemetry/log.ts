@@ -137,6 +137,24 @@ function tell(fact: Fact, event: Event, request: (record: RequestRecord) => void
     case 'fleet-changed':
       event('info', 'fleet changed', { detail: fact.message })
       return
+    case 'server-registered':
+      event('info', 'server registered', { server: fact.server, address: fact.address, by: fact.by })
+      return
+    case 'server-departed':
+      event('warn', 'server departed', { server: fact.server, reason: fact.reason })
+      return
+    case 'server-drained':
+      event('warn', 'server drained', { server: fact.server, by: fact.by })
+      return
+    case 'server-recovered':
+      event('info', 'server takes requests again', { server: fact.server, by: fact.by })
+      return
+    case 'event-delivered':
+      if (fact.result === 'lost') event('error', 'an event could not be delivered')
+      return
+    case 'webhook-received':
+      event(fact.ok ? 'info' : 'warn', fact.ok ? 'webhook received' : 'webhook refused', { webhook: fact.webhook })
+      return
     case 'database-called':
       if (fact.ms < SLOW_DATABASE_MS) return
       event('warn', 'slow database', { operation: fact.operation, ok: fact.ok, ms: Math.round(fact.ms) })

@@ -98,6 +98,15 @@ export function createMetrics(options: MetricsOptions): Metrics {
       case 'answer-replayed':
         events.replay()
         return
+      case 'event-kept':
+        events.kept(fact.event.type)
+        return
+      case 'event-delivered':
+        events.delivered(fact.result)
+        return
+      case 'webhook-received':
+        events.webhook(fact.ok)
+        return
       case 'database-called':
         now.databaseCalls++
         return
@@ -160,8 +169,31 @@ function createEventMetrics(snapshot: () => Snapshot, seriesMax: number) {
     help: 'Calls that got the answer stored under their idempotency key.',
     seriesMax,
   })
+  const type = createNames('type', 16)
+  const result = createNames('result', 4)
+  const kept = createCounter({
+    name: 'gateway_events_total',
+    help: 'Events of the fleet that this process was the first to keep.',
+    dimensions: [type],
+    seriesMax,
+  })
+  const delivered = createCounter({
+    name: 'gateway_event_deliveries_total',
+    help: 'Deliveries of events to webhooks: ok, retried, or lost for good.',
+    dimensions: [result],
+    seriesMax,
+  })
+  const webhooks = createCounter({
+    name: 'gateway_webhooks_received_total',
+    help: 'Webhooks received, and whether they were genuine and understood.',
+    dimensions: [createFlag('ok')],
+    seriesMax,
+  })
   return {
-    metrics: [fallbacks, recoveries, hedges, limited, loads, replays],
+    metrics: [fallbacks, recoveries, hedges, limited, loads, replays, kept, delivered, webhooks],
+    kept: (name: string) => kept.add(1, type.id(name)),
+    delivered: (name: string) => delivered.add(1, result.id(name)),
+    webhook: (ok: boolean) => webhooks.add(1, ok ? 1 : 0),
     fallback(fact: { readonly from: string; readonly to: string; readonly reason: string }): void {
       fallbacks.add(1, from.id(fact.from), to.id(fact.to), reason.id(fact.reason))
     },

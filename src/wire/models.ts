@@ -50,7 +50,8 @@ const targetStatus = z
   })
   .meta({ id: 'TargetStatus', description: 'One place where a model is answered.' })
 
-const modelStatus = z
+/** A model and how its targets are. */
+export const modelStatus = z
   .object({
     id: z.string().describe('The public name.'),
     class: modelClass,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { operations } from '#http/docs/operations.ts'
 import { createSseParser } from '#lib/sse.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
-import { ADMIN_KEY } from './snippets.ts'
+import { ADMIN_KEY, EXAMPLE_CONFIG } from './snippets.ts'
 
 const READ = {
   listModels: '/v1/models',
@@ -11,6 +11,9 @@ const READ = {
   getModelsStatus: '/models/status',
   getHealth: '/health',
   getHealthDetailed: '/health/detailed',
+  getEnterpriseHealth: '/health/enterprise',
+  listServers: '/orchestration/servers/list',
+  getServerHealth: '/orchestration/servers/demo/health',
   getLiveness: '/livez',
   getReadiness: '/readyz',
   getRoot: '/',
@@ -26,9 +29,7 @@ const CALLED = {
 let gateway: LiveGateway
 
 beforeAll(async () => {
-  gateway = await startLiveGateway(
-    `gateway: { discover: false, demo: true }\nauth: { mode: none, admin_keys: [${ADMIN_KEY}] }\n`,
-  )
+  gateway = await startLiveGateway(EXAMPLE_CONFIG)
 })
 afterAll(() => gateway.stop())
 
@@ -51,17 +52,34 @@ test('/v1/requests/{id} answers as documented', async () => {
   expect(schemaOf('getRequest', 'application/json').safeParse(await response.json()).error).toBeUndefined()
 })
 
+/** Asks as an administrator, and checks the answer against the schema of the operation. */
+async function askFor(id: string, method: string, path: string, body?: unknown) {
+  const response = await fetch(`${gateway.url}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${ADMIN_KEY}` },
+    body: body === undefined ? null : JSON.stringify(body),
+  })
+  const answer = await response.json()
+  expect(schemaOf(id, 'application/json', response.status).safeParse(answer).error, id).toBeUndefined()
+  return answer
+}
+
+test('/orchestration answers as documented', async () => {
+  const { registerServer, beatServer } = Object.fromEntries(operations)
+  const example = (operation: typeof registerServer) => Object.values(operation?.body?.examples ?? {})[0]?.value
+
+  await askFor('registerServer', 'POST', '/orchestration/servers/register', example(registerServer))
+  await askFor('getServerHealth', 'GET', '/orchestration/servers/llm-02/health')
+  await askFor('beatServer', 'POST', '/orchestration/servers/llm-02/heartbeat', example(beatServer))
+  await askFor('drainServer', 'POST', '/orchestration/failover/llm-02')
+  await askFor('recoverServer', 'POST', '/orchestration/recover/llm-02')
+  await askFor('getEnterpriseHealth', 'GET', '/health/enterprise')
+  await askFor('removeServer', 'DELETE', '/orchestration/servers/llm-02')
+})
+
 test('/management answers as documented', async () => {
-  const ask = async (id: string, method: string, path: string, body?: object) => {
-    const response = await fetch(`${gateway.url}/management/${path}`, {
-      method,
-      headers: { authorization: `Bearer ${ADMIN_KEY}` },
-      body: body === undefined ? null : JSON.stringify(body),
-    })
-    const answer = await response.json()
-    expect(schemaOf(id, 'application/json', response.status).safeParse(answer).error, id).toBeUndefined()
-    return answer
-  }
+  const ask = (id: string, method: string, path: string, body?: object) =>
+    askFor(id, method, `/management/${path}`, body)
 
   const { id } = await ask('createKey', 'POST', 'keys', { name: 'web', expires_at: '2037-01-01T00:00:00+02:00' })
   await ask('showKey', 'GET', `keys/${id}`)
@@ -70,6 +88,10 @@ test('/management answers as documented', async () => {
   await ask('revokeKey', 'DELETE', `keys/${id}`)
   await ask('listKeys', 'GET', 'keys')
   await ask('getStats', 'GET', 'stats')
+  await ask('listManagedModels', 'GET', 'models/list')
+  await ask('getServersStatus', 'GET', 'servers/status')
+  await ask('getConfig', 'GET', 'config')
+  await ask('reloadConfig', 'POST', 'config/reload')
 })
 
 for (const [id, path] of Object.entries({

@@ -2,21 +2,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { loadConfig } from '#config/load.ts'
 import { operations } from '#http/docs/operations.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
-import { ADMIN_KEY, type Outcome, readSnippets, runModule, runShell } from './snippets.ts'
+import { EXAMPLE_CONFIG, type Outcome, readSnippets, runModule, runShell } from './snippets.ts'
 
 const KINDS = ['bash', 'bash run', 'js run', 'json', 'promql', 'python', 'text', 'yaml config']
 const SNIPPET_MS = 30_000
 /** An error as the whole answer, or as an event of a stream. */
 const ERROR_ANSWER = /^(?:data: )?\{"error":/m
-/** The demo model alone, whatever runs on the machine of the tests, a key for the management, and one that the guides
- * sign with. */
-const DEMO = `gateway: { discover: false, demo: true }
-auth:
-  mode: none
-  admin_keys: [${ADMIN_KEY}]
-  keys: [{ name: partner, key: ck-partner-example, role: viewer, signing_secret: s-partner-example }]
-`
-
 const snippets = readSnippets()
 const samples = [...operations].flatMap(([id, { samples: all }]) =>
   all.map(({ lang, source }) => ({ name: `${id} in ${lang}`, lang, source })),
@@ -41,7 +32,7 @@ describe('examples run against a live gateway', () => {
   let gateway: LiveGateway
 
   beforeAll(async () => {
-    gateway = await startLiveGateway(DEMO)
+    gateway = await startLiveGateway(EXAMPLE_CONFIG)
   })
   afterAll(() => gateway.stop())
 

@@ -37,6 +37,19 @@ const ADDRESS = /http:\/\/localhost:8000/g
 const ROOT = new URL('../../', import.meta.url).pathname
 /** The key with which examples manage the gateway. */
 export const ADMIN_KEY = 'sk-key-of-the-examples'
+const WEBHOOK_SECRET = 'secret-of-the-examples'
+/** The configuration of the gateway that examples talk to: the demo model alone, whatever runs on the machine of the
+ * tests, what the management and the webhooks need, and a key that the guides sign with. */
+export const EXAMPLE_CONFIG = [
+  'gateway: { discover: false, demo: true }',
+  'auth:',
+  '  mode: none',
+  `  admin_keys: [${ADMIN_KEY}]`,
+  '  keys: [{ name: partner, key: ck-partner-example, role: viewer, signing_secret: s-partner-example }]',
+  'orchestration: { allowed_addresses: [10.0.0.0/8] }',
+  `webhooks: { secrets: { alertmanager: ${WEBHOOK_SECRET}, server_status: ${WEBHOOK_SECRET}, deploy: ${WEBHOOK_SECRET} } }`,
+  '',
+].join('\n')
 // An HTTP error must not look like success, and a progress bar not like an error.
 const STRICT_CURL = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
 
@@ -53,7 +66,7 @@ export function runModule(code: string, url: string): Promise<Outcome> {
 async function run(command: readonly string[], input: string | null): Promise<Outcome> {
   const child = Bun.spawn([...command], {
     cwd: ROOT,
-    env: { ...process.env, CITADEL_ADMIN_KEY: ADMIN_KEY },
+    env: { ...process.env, CITADEL_ADMIN_KEY: ADMIN_KEY, CITADEL_WEBHOOK_SECRET: WEBHOOK_SECRET },
     stdin: input === null ? 'ignore' : new TextEncoder().encode(input),
     stdout: 'pipe',
     stderr: 'pipe',

@@ -338,6 +338,24 @@ describe('reload', () => {
     expect(await modelsOf(child.url)).toEqual(['citadel-demo'])
   })
 
+  test('by the management, which says what is wrong', async () => {
+    await using child = await start(`${DEMO}auth: { mode: none, admin_keys: [sk-of-an-admin] }\n`)
+    const ask = async () => {
+      const headers = { authorization: 'Bearer sk-of-an-admin' }
+      const answer = await fetch(`${child.url}/management/config/reload`, { method: 'POST', headers })
+      return { status: answer.status, text: await answer.text() }
+    }
+
+    const good = await ask()
+    await write(child, `${DEMO}models: { first: { endpont: x } }\n`)
+    const bad = await ask()
+
+    expect(good).toEqual({ status: 200, text: '{"reloaded":true,"warnings":[],"restart":[]}' })
+    expect(bad.status).toBe(400)
+    expect(bad.text).toContain('endpont')
+    expect(await modelsOf(child.url)).toEqual(['citadel-demo'])
+  })
+
   test('when the file changes, in place or by a new one', async () => {
     await using child = await start(DEMO)
 

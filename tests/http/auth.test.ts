@@ -18,7 +18,7 @@ const keys = ROLES.map(role => ({ name: `the-${role}`, key: KEYS[role], role }))
 const table = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
 const routes = table.map(({ method, path, access }) => ({
   method,
-  path: path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients'),
+  path: path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients').replace(':type', 'deploy'),
   access,
 }))
 
@@ -46,10 +46,14 @@ const CREDENTIALS = {
  * enough; a body that is none is 400, which shows that the way in was open. */
 function expected(access: string, role: Role | null, mode: Mode, { method, path }: (typeof routes)[number]): number {
   const writes = method === 'POST' || method === 'PATCH'
-  // A key that is none is looked for before the body of its rotation is missed, which may be empty.
   if (path.endsWith('/cache/clear'))
     return expected(access, role, mode, { access: 'operator', method: 'GET', path: '' })
-  const open = path.endsWith('/rotate') || (path.endsWith('/keys/:id') && !writes) ? 404 : writes ? 400 : 200
+  // What is not there is looked for before a body is missed that may be empty.
+  const unknown = /rotate$|heartbeat$|failover|recover|servers\/:id/.test(path)
+  const bodiless = path.endsWith('/reload')
+  const open = bodiless ? 200 : unknown || (path.endsWith('/keys/:id') && !writes) ? 404 : writes ? 400 : 200
+  // No key stands in for a signature.
+  if (access === 'signed') return 401
   if (access === 'anyone' || (mode === 'none' && (access === 'caller' || access === 'observer'))) return open
   if (access === 'caller') return role === null && mode !== 'optional' ? 401 : open
   if (role === null) return 401

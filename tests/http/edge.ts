@@ -1,5 +1,6 @@
 import type { ConfigInput } from '#config/schema.ts'
 import type { Connection } from '#http/exchange.ts'
+import { signWebhook } from '#lib/standard-webhooks.ts'
 import { configFrom, createGateway, type Gateway, type Overrides } from '#src/index.ts'
 import { type FakeClock, fakeClock, settled } from '#tests/support/clock.ts'
 
@@ -27,8 +28,13 @@ export interface Edge {
 
 /** A key that opens everything where `ADMINISTERED` is the configuration. */
 export const ADMIN_KEY = 'sk-key-of-an-administrator'
+export const WEBHOOK_SECRET = 'a secret of the webhooks'
 /** A gateway that anybody may call and one may manage. */
-export const ADMINISTERED: ConfigInput = { auth: { mode: 'none', admin_keys: [ADMIN_KEY] } }
+export const ADMINISTERED: ConfigInput = {
+  auth: { mode: 'none', admin_keys: [ADMIN_KEY] },
+  orchestration: { allowed_addresses: ['10.0.0.0/8'] },
+  webhooks: { secrets: { alertmanager: WEBHOOK_SECRET, server_status: WEBHOOK_SECRET, deploy: WEBHOOK_SECRET } },
+}
 export const AS_ADMIN = { authorization: `Bearer ${ADMIN_KEY}` }
 
 /** Makes a key.
@@ -43,6 +49,28 @@ export async function makeKey(edge: Edge, body: object = {}, query = ''): Promis
   return (await made.json()) as { id: string; key: string }
 }
 
+/** A server that may register where `ADMINISTERED` is the configuration. */
+export const SERVER = { server_info: { id: 'llm-02', hostname: '10.0.0.34', port: 11_434, models: ['m'] } }
+
+/** The headers of a signed message; each with an id of its own. */
+export function signed(body: unknown, clock: { time(): number }, id: string = crypto.randomUUID()) {
+  const seconds = Math.floor(clock.time() / 1000)
+  const text = typeof body === 'string' ? body : JSON.stringify(body)
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(seconds),
+    'webhook-signature': signWebhook(WEBHOOK_SECRET, { id, seconds, body: text }),
+  }
+}
+
+/** What stands for `:id` in a path: the id of a key, of a registered server, or of a request that was answered. */
+export async function idFor(edge: Edge, path: string): Promise<string> {
+  if (path.startsWith('/management/keys')) return (await makeKey(edge)).id
+  if (!path.startsWith('/orchestration')) return (await edge.chat()).headers.get('x-request-id') ?? ''
+  await edge.ask('/orchestration/servers/register', { method: 'POST', headers: AS_ADMIN, body: SERVER })
+  return SERVER.server_info.id
+}
+
 const QUESTION = { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }] }
 
 /** Creates a gateway with the demonstration model, a fake clock, and this configuration besides. */
@@ -52,6 +80,7 @@ export async function edgeOf(input: ConfigInput = {}, overrides: Overrides = {})
   const gateway = createGateway(configFrom({ gateway: { demo: true, discover: false }, ...input }), {
     clock,
     random: () => 0.5,
+    reload: async () => ({ warnings: [], restart: [] }),
     write: text => {
       written += text
     },

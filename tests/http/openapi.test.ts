@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
-import { ADMINISTERED, AS_ADMIN, edgeOf, makeKey } from './edge.ts'
+import { ADMINISTERED, AS_ADMIN, edgeOf, idFor, signed } from './edge.ts'
 
 interface Described {
   readonly operationId: string
@@ -11,6 +11,11 @@ interface Described {
 }
 
 const table = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
+
+/** A path as a client writes it. */
+function written(path: string, id: string): string {
+  return path.replace('{id}', id).replace('{type}', 'deploy')
+}
 
 async function documented() {
   const edge = await edgeOf(ADMINISTERED, { clock: undefined })
@@ -36,11 +41,10 @@ describe('the document that is served', () => {
   test('names only paths that are served with their method', async () => {
     const { edge, operations } = await documented()
 
-    const request = (await edge.chat()).headers.get('x-request-id') ?? ''
     for (const { method, path } of operations) {
-      const id = path.startsWith('/v1/requests') ? request : 'citadel-demo'
-      const named = path.startsWith('/management') ? (await makeKey(edge)).id : id
-      const { status } = await edge.ask(path.replace('{id}', named), { method, headers: AS_ADMIN })
+      const id = path.startsWith('/v1/models') ? 'citadel-demo' : await idFor(edge, path)
+      const headers = path.startsWith('/webhooks') ? signed('', { time: Date.now }) : AS_ADMIN
+      const { status } = await edge.ask(written(path, id), { method, headers })
 
       expect([200, 400], `${method} ${path}`).toContain(status)
     }
@@ -51,15 +55,19 @@ describe('the document that is served', () => {
     const examples = operations.flatMap(({ path, method, requestBody }) =>
       Object.entries(requestBody?.content['application/json']?.examples ?? {}).map(([name, { value }]) => ({
         name: `${method} ${path} ${name}`,
-        asking: { method, body: value, headers: AS_ADMIN },
+        asking: {
+          method,
+          body: value,
+          headers: path.startsWith('/webhooks') ? signed(value, { time: Date.now }) : AS_ADMIN,
+        },
         path,
       })),
     )
 
     expect(examples.length).toBeGreaterThanOrEqual(3)
     for (const { name, path, asking } of examples) {
-      const id = path.includes('{id}') ? (await makeKey(edge)).id : ''
-      const response = await edge.ask(path.replace('{id}', id), asking)
+      const id = path.includes('{id}') ? await idFor(edge, path) : ''
+      const response = await edge.ask(written(path, id), asking)
 
       expect([200, 201], name).toContain(response.status)
       expect((await response.text()).length, name).toBeGreaterThan(0)

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
-import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, makeKey } from './edge.ts'
+import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, idFor, SERVER, signed } from './edge.ts'
 
 const table = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
 /** A path of each route as a client writes it, and the methods that it takes. */
 const methodsOf = new Map<string, string[]>()
 for (const { path, method } of table) {
-  const written = path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients')
+  const written = path.replace(':id{.+}', 'citadel-demo').replace(':page{.+}', 'clients').replace(':type', 'deploy')
   methodsOf.set(written, [...(methodsOf.get(written) ?? []), method])
 }
 const paths = [...methodsOf.keys()]
@@ -21,26 +21,35 @@ const BODIES: Readonly<Record<string, object>> = {
   '/management/route/explain': { request: { messages: [{ role: 'user', content: 'Hi' }] } },
   '/orchestration/workload/distribute': { requests: 3 },
   '/management/keys/:id': { name: 'renamed' },
+  '/orchestration/servers/register': SERVER,
+  '/webhooks/alertmanager': { version: '4', status: 'firing', alerts: [] },
+  '/webhooks/server_status': { server_id: 'demo', status: 'degraded' },
+  '/webhooks/deploy': {},
 }
 
-/** A gateway that has answered a call and made a key, and the path with the id of either where it needs one. */
+/** A gateway, and the path with an id that it knows where it needs one. */
 async function edgeFor(pattern: string) {
   const edge = await edgeOf(ADMINISTERED)
-  const { headers } = await edge.chat()
-  const id = pattern.startsWith('/management') ? (await makeKey(edge)).id : headers.get('x-request-id')
-  const path = pattern.replace(':id', id ?? '')
+  const path = pattern.replace(':id', pattern.includes(':id') ? await idFor(edge, pattern) : '')
   const ask = (method: string, suffix = '') => {
     const writes = method === 'POST' || method === 'PATCH'
-    return edge.ask(path + suffix, { method, headers: AS_ADMIN, body: writes ? BODIES[pattern] : undefined })
+    const body = writes ? BODIES[pattern] : undefined
+    const headers = pattern.startsWith('/webhooks') ? signed(body ?? '', edge.clock) : AS_ADMIN
+    return edge.ask(path + suffix, { method, headers, body })
   }
   return { edge, path, ask }
 }
 
+/** The methods of a path, and those of a path with an id in the place of its last word. */
 function allowed(pattern: string): string[] {
-  return [
-    ...(methodsOf.get(pattern) ?? []).flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method])),
-    'OPTIONS',
-  ]
+  const withId = pattern.replace(/\/[^/:]+$/, '/:id')
+  const taken = [pattern, withId]
+    .flatMap(each => {
+      const methods = methodsOf.get(each) ?? []
+      return methods.length === 0 ? [] : [...methods, 'OPTIONS']
+    })
+    .flatMap(method => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+  return [...new Set(taken)]
 }
 
 describe('each route', () => {

@@ -1,20 +1,47 @@
 import { z } from 'zod'
-import { boolean, cidr, duration, fraction, httpUrl, integer, number, percent, secret, text } from './scalars.ts'
+import {
+  boolean,
+  cidr,
+  duration,
+  fraction,
+  httpUrl,
+  identifier,
+  integer,
+  number,
+  percent,
+  secret,
+  text,
+} from './scalars.ts'
 
 const load = z
   .strictObject({
     response_time: duration().default(3000).describe('Slower counts as overloaded.'),
     cpu: percent().default(85).describe('Percent of the processor.'),
+    memory: percent().default(90).describe('Percent of the memory.'),
     error_rate: fraction().default(0.05).describe('Failed requests, 0 to 1.'),
     queue: integer().default(50).describe('Requests that wait.'),
   })
   .prefault({})
 
+const gatewayAbove = z
+  .union([httpUrl(), z.strictObject({ url: httpUrl(), api_key: secret().nullable().default(null) })], {
+    error: 'expected an address, or { url, api_key }',
+  })
+  .transform(value => (typeof value === 'string' ? { url: value, api_key: null } : value))
+
 export const orchestration = z
   .strictObject({
     allowed_addresses: z.array(cidr()).default([]).describe('Private address blocks that registered servers may have.'),
     heartbeat_timeout: duration({ min: 1 }).default(90_000).describe('Silence after which a registered server is out.'),
-    register_with: z.array(httpUrl()).default([]).describe('Gateways that this one registers with.'),
+    register_with: z
+      .array(gatewayAbove)
+      .default([])
+      .describe('Gateways that this one registers with: an address, or { url, api_key } where they ask for a key.'),
+    advertise: httpUrl().nullable().default(null).describe('Where they reach this gateway; host and port when absent.'),
+    credentials: z
+      .record(identifier(), secret())
+      .default({})
+      .describe('Keys that registered servers ask for, by the name under which they register.'),
     load: load.describe('When a server counts as overloaded.'),
   })
   .prefault({})

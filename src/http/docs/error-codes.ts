@@ -48,6 +48,7 @@ export const ERROR_MEANINGS: Readonly<Record<Code, string>> = {
   upstream_timeout: 'The model server did not answer in time.',
   upstream_idle_timeout: 'The model server fell silent in the middle of its answer.',
   deadline_exceeded: 'The request took longer than it may in total.',
+  loop_detected: 'The request has come through too many gateways, or through this one already.',
   only_if_cached: 'Only a stored answer was asked for and there is none.',
 }
 

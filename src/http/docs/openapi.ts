@@ -26,6 +26,7 @@ const TAGS = [
   { name: 'Models', description: 'What the gateway offers, and where it is answered.' },
   { name: 'Health', description: 'What monitors and orchestrators read.' },
   { name: 'Orchestration', description: 'Servers that come, go and fail over, and what happens to them.' },
+  { name: 'Webhooks', description: 'What other systems tell the gateway.' },
   { name: 'Management', description: 'Keys, the cache, and what was used; always with a key.' },
   { name: 'Service', description: 'The gateway about itself.' },
 ]

@@ -26,7 +26,7 @@ export interface Answer {
 
 /** What the reference says of one operation; the route table adds path, method and who may call it. */
 export interface Operation {
-  readonly tag: 'Models' | 'Inference' | 'Health' | 'Orchestration' | 'Management' | 'Service'
+  readonly tag: 'Models' | 'Inference' | 'Health' | 'Orchestration' | 'Webhooks' | 'Management' | 'Service'
   readonly summary: string
   readonly description: string
   /** Path parameters. */

@@ -5,9 +5,11 @@ import { healthOperations } from './operations/health.ts'
 import { inferenceOperations } from './operations/inference.ts'
 import { managementOperations } from './operations/management.ts'
 import { modelOperations } from './operations/models.ts'
+import { orchestrationOperations } from './operations/orchestration.ts'
 import { requestOperations } from './operations/requests.ts'
 import { routingOperations } from './operations/routing.ts'
 import { serviceOperations } from './operations/service.ts'
+import { webhookOperations } from './operations/webhooks.ts'
 
 /** What the reference says of every operation, by its id. */
 export const operations: ReadonlyMap<string, Operation> = new Map<string, Operation>(
@@ -19,6 +21,8 @@ export const operations: ReadonlyMap<string, Operation> = new Map<string, Operat
     ...healthOperations,
     ...managementOperations,
     ...cacheOperations,
+    ...orchestrationOperations,
+    ...webhookOperations,
     ...routingOperations,
     ...serviceOperations,
   }),

@@ -22,7 +22,7 @@ export function registerSecurity(registry: Registry): void {
 
 /** Which keys a role needs: none, one unless authentication is off, or always one. */
 export function securityOf(role: string): Requirement[] {
-  if (role === 'anyone' || role === 'anonymous') return []
+  if (role === 'anyone' || role === 'anonymous' || role === 'signed') return []
   const optional = role === 'caller' || role === 'observer'
   return optional ? [...KEYED, {}] : [...KEYED]
 }
@@ -30,6 +30,7 @@ export function securityOf(role: string): Requirement[] {
 /** Says in words who may call an operation. */
 export function describeRole(role: string): string {
   if (role === 'anyone' || role === 'anonymous') return 'Open to anyone; no key is read.'
+  if (role === 'signed') return 'Needs the secret in `webhooks.secrets` for its kind; no key is read.'
   if (role === 'caller') return 'Needs a key unless authentication is off.'
   if (role === 'observer') return 'Needs a key with the role viewer or more unless authentication is off.'
   return `Always needs a key with the role ${role} or more.`

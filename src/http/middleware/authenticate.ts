@@ -8,7 +8,7 @@ export function authenticate(access: Access): Middleware {
   return function authenticate(c, next) {
     const exchange = c.env
     const { request, edge, record } = exchange
-    if (access === 'anyone') return next()
+    if (access === 'anyone' || access === 'signed') return next()
     const caller = edge.identify(request.headers, record.address, access)
     if (!(caller instanceof Promise)) return admit(exchange, access, caller, next)
     return caller.then(found => admit(exchange, access, found, next))
@@ -17,7 +17,7 @@ export function authenticate(access: Access): Middleware {
 
 function admit(
   exchange: Exchange,
-  access: Access,
+  access: Exclude<Access, 'signed'>,
   caller: Caller | GatewayError,
   next: () => Promise<void>,
 ): Promise<void> {

@@ -50,8 +50,20 @@ export class Connection {
   }
 
   open(): void {
+    const { origin, guard } = this.pool
+    if (guard === undefined) this.dial(origin.hostname)
+    else
+      guard(origin.hostname).then(
+        address => {
+          if (!this.closed) this.dial(address)
+        },
+        thrown => this.lose(connectionFailed('unreachable', thrown)),
+      )
+  }
+
+  private dial(hostname: string): void {
     const { origin, trust } = this.pool
-    const { hostname, port } = origin
+    const { port } = origin
     const tls = origin.secure ? { tls: tlsFor(origin, trust) } : {}
     const refused = (thrown: unknown) => this.lose(connectionFailed('unreachable', thrown))
     try {

@@ -2,6 +2,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Incoming, Transport } from '../transport.ts'
 import { connectionFailed } from './errors.ts'
 import { Exchange } from './exchange.ts'
+import type { Guard } from './guard.ts'
 import { type Place, placeOf } from './place.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 import type { Trust } from './tls.ts'
@@ -31,9 +32,11 @@ export function createSocketTransport(options: {
   readonly trust?: Trust
   readonly idleMax?: number
   readonly idleMs?: number
+  /** For addresses that somebody else than the operator has given. */
+  readonly guard?: Guard
 }): SocketTransport {
-  const { clock, trust = {}, idleMax = IDLE_MAX, idleMs = IDLE_MS } = options
-  const settings: PoolOptions = { clock, trust, idleMax, idleMs }
+  const { clock, trust = {}, idleMax = IDLE_MAX, idleMs = IDLE_MS, guard } = options
+  const settings: PoolOptions = { clock, trust, idleMax, idleMs, guard }
   const pools = new Map<string, Pool>()
   const routes = new Map<string, Route>()
   let closed = false

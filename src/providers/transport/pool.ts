@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import { Connection, type User } from './connection.ts'
 import { connectionFailed } from './errors.ts'
+import type { Guard } from './guard.ts'
 import type { Origin } from './place.ts'
 import type { Trust } from './tls.ts'
 
@@ -13,6 +14,8 @@ export interface PoolOptions {
   readonly trust: Trust
   readonly idleMax: number
   readonly idleMs: number
+  /** Decides which address a name is dialled at; the runtime's resolver when absent. */
+  readonly guard?: Guard | undefined
 }
 
 /** The connections to one origin. The one that was used last is used first, so that those not needed grow old. */
@@ -34,6 +37,10 @@ export class Pool {
 
   get trust(): Trust {
     return this.options.trust
+  }
+
+  get guard(): Guard | undefined {
+    return this.options.guard
   }
 
   /** Sockets that are open or being opened, and those of them that wait for work. */

@@ -1,0 +1,109 @@
+import type { Clock } from '#core/clock.ts'
+import { ERRORS } from '#core/errors.ts'
+import type { Fact } from '#core/journal.ts'
+import type { LoadMetrics } from '#wire/orchestration.ts'
+import type { Seen } from './feed.ts'
+
+/** From when on a server counts as overloaded: milliseconds, percent, percent, 0 to 1, requests. */
+export interface LoadThresholds {
+  readonly response_time: number
+  readonly cpu: number
+  readonly memory: number
+  readonly error_rate: number
+  readonly queue: number
+}
+
+export interface LoadMonitorOptions {
+  readonly clock: Clock
+  readonly thresholds: () => LoadThresholds
+  /** The servers there are, and what each reported of itself or is known from probes. */
+  readonly loads: () => readonly { readonly server: string; readonly load: LoadMetrics }[]
+  readonly observe: (seen: Seen) => void
+}
+
+/** Watches how servers are doing. */
+export interface LoadMonitor {
+  /** Counts the attempts at each server. */
+  subscriber(fact: Fact): void
+  stop(): void
+}
+
+interface Count {
+  all: number
+  failed: number
+}
+
+const LOOK_EVERY_MS = 5000
+const MINUTE_MS = 60_000
+/** What was counted fades, so that a rate speaks of about the last minute. */
+const FADE = 0.9
+/** Of fewer attempts a rate says nothing. */
+const ATTEMPTS_MIN = 20
+const FIELDS = {
+  response_time: 'response_time_ms',
+  cpu: 'cpu_percent',
+  memory: 'memory_percent',
+  error_rate: 'error_rate',
+  queue: 'queue',
+} as const satisfies Record<keyof LoadThresholds, keyof LoadMetrics>
+
+/** Creates the monitor: one event when a server goes above a threshold, at most one a minute. */
+export function createLoadMonitor(options: LoadMonitorOptions): LoadMonitor {
+  const { clock } = options
+  const counts = new Map<string, Count>()
+  let above = new Set<string>()
+  let disarm = clock.after(LOOK_EVERY_MS, look)
+
+  function look(): void {
+    disarm = clock.after(LOOK_EVERY_MS, look)
+    const thresholds = options.thresholds()
+    const now = new Set<string>()
+    for (const { server, load } of options.loads()) {
+      const known = { error_rate: rateOf(counts.get(server)), ...load }
+      for (const metric of METRICS) {
+        const value = known[FIELDS[metric]]
+        if (value === undefined || value <= thresholds[metric]) continue
+        now.add(`${server}:${metric}`)
+        if (!above.has(`${server}:${metric}`)) tell(server, metric, value, thresholds[metric])
+      }
+    }
+    above = now
+    for (const [server, count] of counts) {
+      count.all *= FADE
+      count.failed *= FADE
+      if (count.all < 1) counts.delete(server)
+    }
+  }
+
+  function tell(server: string, metric: keyof LoadThresholds, value: number, threshold: number): void {
+    const minute = String(Math.floor(clock.time() / MINUTE_MS))
+    const change = { series: `load:${server}:${metric}`, state: minute, initially: '' }
+    options.observe({
+      ...change,
+      event: { type: 'load_threshold_exceeded', server, data: { metric, value, threshold } },
+    })
+  }
+
+  return {
+    subscriber(fact) {
+      if (fact.type !== 'request-settled') return
+      for (const { server, result } of fact.record.attempts) {
+        if (result === null || result === 'lost') continue
+        let count = counts.get(server)
+        if (count === undefined) {
+          count = { all: 0, failed: 0 }
+          counts.set(server, count)
+        }
+        count.all++
+        if (result !== 'ok' && ERRORS[result].fault === 'upstream') count.failed++
+      }
+    },
+    stop: () => disarm(),
+  }
+}
+
+const METRICS = ['response_time', 'cpu', 'memory', 'error_rate', 'queue'] as const
+
+function rateOf(count: Count | undefined): number | undefined {
+  return count === undefined || count.all < ATTEMPTS_MIN ? undefined : count.failed / count.all
+}

@@ -1,0 +1,222 @@
+import { z } from '@hono/zod-openapi'
+import {
+  enterpriseHealth,
+  failoverView,
+  heartbeat,
+  registration,
+  removedServer,
+  serverList,
+  serverView,
+} from '#wire/orchestration.ts'
+import type { Answer, Operation } from '../operation.ts'
+import { curlGet } from '../samples.ts'
+
+const BASE = 'http://localhost:8000/orchestration'
+const AUTH = '-H "authorization: Bearer $CITADEL_ADMIN_KEY"'
+
+const server = {
+  server_id: 'llm-02',
+  hostname: '10.0.0.34',
+  port: 11_434,
+  kind: 'ollama',
+  role: 'business',
+  origin: 'registration',
+  status: 'active',
+  models: ['mixtral:8x7b'],
+  services: [],
+  health_status: 'healthy',
+  last_seen: '2026-11-21T09:00:00.000Z',
+  capabilities: ['chat'],
+  load_metrics: { cpu_percent: 41, queue: 0, in_flight: 2 },
+}
+
+const enlisted = {
+  server_info: {
+    id: 'llm-02',
+    hostname: '10.0.0.34',
+    port: 11_434,
+    kind: 'ollama',
+    role: 'business',
+    capabilities: ['chat'],
+    models: ['mixtral:8x7b'],
+  },
+  health_endpoint: '/api/version',
+  models_endpoint: '/api/tags',
+  metrics_endpoint: '/metrics',
+}
+
+const params = z.object({ id: z.string().describe('The id of the server.') })
+const keyed = { tag: 'Orchestration', params } as const
+
+function one(description: string, schema: z.ZodType, summary: string, value: unknown): Answer {
+  return { description, content: [{ type: 'application/json', schema, examples: { example: { summary, value } } }] }
+}
+
+function curl(...lines: readonly string[]): Operation['samples'][number] {
+  return { lang: 'bash', label: 'curl', source: lines.join(' \\\n  ') }
+}
+
+/** A program that registers a server first. */
+function withServer(line: string): Operation['samples'][number] {
+  const body = `{ "server_info": { "id": "llm-02", "hostname": "10.0.0.34", "port": 11434 } }`
+  return {
+    lang: 'bash',
+    label: 'curl',
+    source: `curl "${BASE}/servers/register" ${AUTH} \\\n  -d '${body}'\n${line}`,
+  }
+}
+
+const events = [
+  'id: 019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f',
+  'event: failover_initiated',
+  'data: {"id":"019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f","type":"failover_initiated","at":"2026-11-21T09:00:00.000Z","server":"llm-02","data":{"trigger":"automatic","by":null,"in_flight":3}}',
+  '',
+  '',
+].join('\n')
+
+/** The operations below `/orchestration`, and the health of the fleet. */
+export const orchestrationOperations = {
+  listServers: {
+    tag: 'Orchestration',
+    summary: 'List the servers of the fleet',
+    description: 'Those of the configuration, those that were found, and those that registered themselves.',
+    answers: { 200: one('Every server.', serverList, 'One server', { servers: [server] }) },
+    passes: ['caller'],
+    samples: [curlGet('/orchestration/servers/list')],
+  },
+  getServerHealth: {
+    ...keyed,
+    summary: 'See how a server is',
+    description: 'What probes and the server itself say of it.',
+    answers: { 200: one('The server.', serverView, 'A registered server', server) },
+    passes: ['caller'],
+    errors: ['not_found'],
+    samples: [curlGet('/orchestration/servers/demo/health')],
+  },
+  registerServer: {
+    tag: 'Orchestration',
+    summary: 'Register a server',
+    description:
+      'Adds a server to the fleet, or changes one that has registered before; also a sign of life. It is probed at once, asked for its models unless it names them, and joins the models of the same name. A server of kind `service` is only watched. It departs when it gives no sign of life for `orchestration.heartbeat_timeout`.',
+    body: { schema: registration, examples: { ollama: { summary: 'An Ollama server', value: enlisted } } },
+    answers: {
+      200: one('The server, as it is now known.', serverView, 'A registered server', server),
+    },
+    passes: ['caller', 'body'],
+    errors: ['address_not_allowed', 'conflict', 'dependency_unavailable'],
+    samples: [withServer(`curl "${BASE}/servers/llm-02/health"`)],
+  },
+  beatServer: {
+    ...keyed,
+    summary: 'Give a sign of life',
+    description: 'Keeps a registered server in the fleet; may say how it is doing.',
+    body: {
+      schema: heartbeat,
+      examples: {
+        load: { summary: 'With its load', value: { load_metrics: { cpu_percent: 41, error_rate: 0, queue: 0 } } },
+      },
+    },
+    answers: { 200: one('The server.', serverView, 'A registered server', server) },
+    passes: ['caller', 'body'],
+    errors: ['not_found', 'dependency_unavailable'],
+    samples: [withServer(`curl -X POST "${BASE}/servers/llm-02/heartbeat" ${AUTH}`)],
+  },
+  removeServer: {
+    ...keyed,
+    summary: 'Remove a registered server',
+    description: 'It gets no new requests; what it is answering goes on. Servers of the configuration stay.',
+    answers: {
+      200: one('It is removed.', removedServer, 'A removed server', { server_id: 'llm-02', removed: true }),
+    },
+    passes: ['caller'],
+    errors: ['not_found', 'dependency_unavailable'],
+    samples: [withServer(`curl -X DELETE "${BASE}/servers/llm-02" ${AUTH}`)],
+  },
+  drainServer: {
+    ...keyed,
+    summary: 'Drain a server',
+    description:
+      'New requests go elsewhere, in every process within a few seconds; what the server is answering goes on to its end. It holds until the server is recovered, also over a restart.',
+    answers: {
+      200: one('It is draining.', failoverView, 'Two streams go on', {
+        server_id: 'llm-02',
+        status: 'draining',
+        in_flight: 2,
+      }),
+    },
+    passes: ['caller'],
+    errors: ['not_found', 'dependency_unavailable'],
+    samples: [
+      curl(`curl -X POST "${BASE}/failover/demo"`, AUTH),
+      { lang: 'bash', label: 'curl, and back', source: `curl -X POST "${BASE}/recover/demo" ${AUTH}` },
+    ],
+  },
+  recoverServer: {
+    ...keyed,
+    summary: 'Let a server take requests again',
+    description: 'Undoes a failover.',
+    answers: {
+      200: one('It takes requests.', failoverView, 'An active server', {
+        server_id: 'llm-02',
+        status: 'active',
+        in_flight: 0,
+      }),
+    },
+    passes: ['caller'],
+    errors: ['not_found', 'dependency_unavailable'],
+    samples: [curl(`curl -X POST "${BASE}/recover/demo"`, AUTH)],
+  },
+  followEvents: {
+    tag: 'Orchestration',
+    summary: 'Follow what happens to the fleet',
+    description:
+      'Server-sent events without end, from all processes that share the database. `last-event-id` gives what was missed since that event; events are kept for thirty days. Types: `server_registered`, `server_departed`, `health_status_changed`, `load_threshold_exceeded`, `failover_initiated`, `failover_completed`, `cluster_rebalanced`.',
+    headers: z.object({ 'last-event-id': z.string().optional().describe('The id of the last event that was read.') }),
+    query: z.object({ after: z.string().optional().describe('The same, for clients that cannot set headers.') }),
+    answers: {
+      200: {
+        description: 'The events.',
+        content: [
+          {
+            type: 'text/event-stream',
+            schema: z.string(),
+            examples: { failover: { summary: 'A failover', value: events } },
+          },
+        ],
+      },
+    },
+    passes: ['caller'],
+    errors: ['invalid_request', 'dependency_unavailable'],
+    samples: [
+      {
+        lang: 'javascript',
+        label: 'fetch',
+        source: [
+          `const events = await fetch('${BASE}/events')`,
+          'const reader = events.body.pipeThrough(new TextDecoderStream()).getReader()',
+          'console.log((await reader.read()).value)',
+          'await reader.cancel()',
+          '',
+        ].join('\n'),
+      },
+    ],
+  },
+  getEnterpriseHealth: {
+    tag: 'Health',
+    summary: 'See the health of the fleet',
+    description: 'Every server but the built-in demonstration, counted by health.',
+    answers: {
+      200: one('The fleet.', enterpriseHealth, 'All is well', {
+        cluster_status: 'healthy',
+        total_servers: 1,
+        healthy_servers: 1,
+        degraded_servers: 0,
+        unhealthy_servers: 0,
+        server_details: [server],
+        last_updated: '2026-11-21T09:00:00.000Z',
+      }),
+    },
+    passes: ['caller'],
+    samples: [curlGet('/health/enterprise')],
+  },
+} as const satisfies Record<string, Operation>

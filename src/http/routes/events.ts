@@ -1,0 +1,111 @@
+import { GatewayError } from '#core/errors.ts'
+import type { FleetEvent } from '#core/events.ts'
+import { bearNoSilence, bearSilence } from '../active.ts'
+import type { Exchange, Handler } from '../exchange.ts'
+import { settled } from '../middleware/observe.ts'
+import { queryParam } from '../query.ts'
+import { eventStream } from '../reply.ts'
+import type { Services } from '../services.ts'
+
+const HEARTBEAT_MS = 5_000
+const PAGE = 200
+/** A follower that is further behind than this is cut off; it comes back with its last id. */
+const BEHIND_MAX = 1000
+const ID = /^[0-9a-f-]{36}$/
+
+/** `GET /orchestration/events`: what happens to the fleet, as server-sent events; with `last-event-id` from there on. */
+export function fleetEvents(services: Services): Handler {
+  return async c => {
+    const exchange = c.env
+    const after = exchange.request.headers.get('last-event-id') ?? queryParam(c, 'after')
+    if (after !== null && !ID.test(after)) {
+      throw new GatewayError('invalid_request', 'last-event-id must be the id of an event.', { param: 'last-event-id' })
+    }
+    const follower = createFollower(services)
+    const missed = after === null ? [] : await missedSince(after, services, follower.stop)
+    bearSilence(exchange)
+    exchange.streaming = true
+    return eventStream(
+      exchange,
+      follower.stream(missed, exchange, () => end(exchange, services)),
+    )
+  }
+}
+
+/** All that happened since; followed already, so that nothing is lost in between. */
+async function missedSince(after: string, { events }: Services, stop: () => void): Promise<readonly FleetEvent[]> {
+  try {
+    const all: FleetEvent[] = []
+    for (let last = after; ; ) {
+      const page = await events.since(last, PAGE)
+      all.push(...page)
+      const end = page.at(-1)
+      if (end === undefined || page.length < PAGE || all.length >= BEHIND_MAX) return all
+      last = end.id
+    }
+  } catch (thrown) {
+    stop()
+    throw new GatewayError('dependency_unavailable', 'The database cannot be reached at the moment.', {
+      retryAfterMs: 1000,
+      cause: thrown,
+    })
+  }
+}
+
+/** Follows from now on; what comes before there is a stream to write to is kept for it. */
+function createFollower({ events, clock, serving }: Services) {
+  const early: FleetEvent[] = []
+  let take = (event: FleetEvent): void => void early.push(event)
+  const stop = events.follow(event => take(event))
+
+  function stream(missed: readonly FleetEvent[], { scope }: Exchange, ended: () => void): ReadableStream<Uint8Array> {
+    const encoder = new TextEncoder()
+    const sent = new Set(missed.map(({ id }) => id))
+    let disarm = () => {}
+    let forgetScope = () => {}
+    const finish = () => {
+      stop()
+      disarm()
+      forgetScope()
+      ended()
+    }
+    return new ReadableStream<Uint8Array>({
+      start(controller) {
+        const write = (text: string) => controller.enqueue(encoder.encode(text))
+        const close = () => {
+          finish()
+          controller.close()
+        }
+        const beat = () => {
+          // A gateway that stops waits for every request, and this one would never end by itself.
+          if (!serving()) return close()
+          write(': ping\n\n')
+          disarm = clock.after(HEARTBEAT_MS, beat)
+        }
+        take = event => {
+          if (sent.has(event.id)) return
+          write(toText(event))
+          if ((controller.desiredSize ?? 0) < -BEHIND_MAX) close()
+        }
+        write(': connected\n\n')
+        for (const event of missed) write(toText(event))
+        for (const event of early) take(event)
+        disarm = clock.after(HEARTBEAT_MS, beat)
+        forgetScope = scope.onEnd(close)
+      },
+      cancel: finish,
+    })
+  }
+
+  return { stop, stream }
+}
+
+function end(exchange: Exchange, services: Services): void {
+  bearNoSilence(exchange)
+  exchange.streaming = false
+  if (exchange.record.status !== 0) settled(exchange, services)
+}
+
+function toText({ id, type, at, server, data }: FleetEvent): string {
+  return `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify({ id, type, at: new Date(at).toISOString(), server, data })}\n\n`
+}

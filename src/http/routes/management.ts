@@ -1,0 +1,30 @@
+import { listModelStatus } from '#gateway/manage.ts'
+import type { GatewayContext, Handler } from '../exchange.ts'
+import { json } from '../reply.ts'
+import type { Services } from '../services.ts'
+
+/** `GET /management/models/list`: every model and how its targets are. */
+export function managementModels({ fleet }: Services): Handler {
+  return c => whole(c, listModelStatus(fleet()))
+}
+
+/** `GET /management/servers/status`: every server. */
+export function managementServers({ orchestration }: Services): Handler {
+  return c => whole(c, orchestration.list())
+}
+
+/** `GET /management/config`: what holds, and where it was written. */
+export function managementConfig({ settings }: Services): Handler {
+  return c => whole(c, settings.show())
+}
+
+/** `POST /management/config/reload`: reads the files again; one that is wrong changes nothing. */
+export function reloadConfig({ settings }: Services): Handler {
+  return async c => json(c.env, { reloaded: true, ...(await settings.reload()) })
+}
+
+/** A list that always comes as one page. */
+function whole(c: GatewayContext, data: unknown): Response | Promise<Response> {
+  c.env.headers['cache-control'] = 'no-store'
+  return json(c.env, { data, next: null })
+}

@@ -1,0 +1,54 @@
+import { heartbeat, registration } from '#wire/orchestration.ts'
+import type { GatewayContext, Handler } from '../exchange.ts'
+import { bodyOf } from '../parsed-body.ts'
+import { json } from '../reply.ts'
+import type { Services } from '../services.ts'
+import { callerOf } from '../tenant.ts'
+
+/** `GET /orchestration/servers/list`: every server there is. */
+export function listServers({ orchestration }: Services): Handler {
+  return c => json(c.env, { servers: orchestration.list() })
+}
+
+/** `GET /orchestration/servers/{id}/health`. */
+export function serverHealth({ orchestration }: Services): Handler {
+  return c => json(c.env, orchestration.show(idOf(c)))
+}
+
+/** `POST /orchestration/servers/register`: a new server, or what has changed about one. */
+export function registerServer(services: Services): Handler {
+  return async c => {
+    const wished = await bodyOf(c, services, registration)
+    return json(c.env, await services.orchestration.register(callerOf(c).id, wished))
+  }
+}
+
+/** `POST /orchestration/servers/{id}/heartbeat`. */
+export function beatServer(services: Services): Handler {
+  return async c => {
+    const { load_metrics } = await bodyOf(c, services, heartbeat)
+    return json(c.env, await services.orchestration.beat(idOf(c), load_metrics))
+  }
+}
+
+/** `DELETE /orchestration/servers/{id}`. */
+export function removeServer({ orchestration }: Services): Handler {
+  return async c => {
+    await orchestration.remove(idOf(c))
+    return json(c.env, { server_id: idOf(c), removed: true })
+  }
+}
+
+/** `POST /orchestration/failover/{id}` and `/orchestration/recover/{id}`. */
+export function markServer({ orchestration }: Services, status: 'active' | 'draining'): Handler {
+  return async c => json(c.env, await orchestration.mark(callerOf(c).id, idOf(c), status))
+}
+
+/** `GET /health/enterprise`: the fleet as a whole. */
+export function enterpriseHealth({ orchestration }: Services): Handler {
+  return c => json(c.env, orchestration.health())
+}
+
+function idOf(c: GatewayContext): string {
+  return c.req.param('id') ?? ''
+}

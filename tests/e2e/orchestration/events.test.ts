@@ -1,0 +1,136 @@
+import { expect, test } from 'bun:test'
+import { join } from 'node:path'
+import { isSignedBy } from '#lib/standard-webhooks.ts'
+import { startModelServer } from '#tests/support/gateway.ts'
+import { chatCompletion } from '#tests/support/openai-upstream.ts'
+import { ownFolder } from '#tests/support/server-process.ts'
+import { json, startUpstream } from '#tests/support/upstream.ts'
+import { answeredBy, manage, readEvents, register, startFleet, startMember, until } from './fleet.ts'
+
+const WHOLE = json(200, chatCompletion('test-model'))
+
+test('a server that comes, fails over, comes back and leaves is told of in this order', async () => {
+  const member = await startMember()
+  await using gateway = await startFleet()
+  const reader = await readEvents(gateway.url)
+  await register(gateway.url, 'b', member)
+  await until('it answers', async () => (await answeredBy(gateway.url)) === 'b')
+
+  await member.close()
+  await until('it is failed over', () => reader.has('failover_completed', 'b'))
+  await manage(gateway.url, 'DELETE', '/orchestration/servers/b')
+  await until('it has left', () => reader.has('server_departed', 'b'))
+  await reader.stop()
+
+  expect(reader.events.map(({ type }) => type)).toEqual([
+    'server_registered',
+    'cluster_rebalanced',
+    'health_status_changed',
+    'failover_initiated',
+    'failover_completed',
+    'cluster_rebalanced',
+    'server_departed',
+  ])
+  expect(reader.events).toMatchObject([
+    { data: { address: member.url, by: expect.any(String) } },
+    { data: { trigger: 'server-registered', shares: { b: 1 } } },
+    { data: { from: expect.any(String), to: 'unhealthy', reason: 'it cannot be reached' } },
+    { data: { trigger: 'automatic', in_flight: 0 } },
+    { data: { outcome: 'drained' } },
+    { data: { trigger: 'health-changed', shares: {} } },
+    { data: { reason: 'removed' } },
+  ])
+}, 30_000)
+
+test('a drained server is told of, and so is its return', async () => {
+  await using server = await startModelServer(WHOLE)
+  await using gateway = await startFleet({ servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }] })
+  const reader = await readEvents(gateway.url)
+
+  await manage(gateway.url, 'POST', '/orchestration/failover/a')
+  await manage(gateway.url, 'POST', '/orchestration/failover/a')
+  await until('it is drained', () => reader.has('failover_completed', 'a'))
+  await manage(gateway.url, 'POST', '/orchestration/recover/a')
+  await until('it is back', () => reader.events.length === 4)
+  await reader.stop()
+
+  expect(reader.events.map(({ type }) => type)).toEqual([
+    'failover_initiated',
+    'failover_completed',
+    'cluster_rebalanced',
+    'cluster_rebalanced',
+  ])
+  expect(reader.events[0]).toMatchObject({ server: 'a', data: { trigger: 'manual', by: expect.any(String) } })
+})
+
+test('a server above a threshold is told of once', async () => {
+  await using member = await startMember()
+  await using gateway = await startFleet()
+  await register(gateway.url, 'b', member)
+  const reader = await readEvents(gateway.url)
+  const beat = { load_metrics: { cpu_percent: 97, memory_percent: 20, error_rate: 0, queue: 3 } }
+  await manage(gateway.url, 'POST', '/orchestration/servers/b/heartbeat', beat)
+
+  await until('it is told', () => reader.has('load_threshold_exceeded', 'b'))
+  await reader.stop()
+
+  expect(reader.events).toMatchObject([
+    { type: 'load_threshold_exceeded', server: 'b', data: { metric: 'cpu', value: 97, threshold: 85 } },
+  ])
+}, 20_000)
+
+test('who comes back with the last id gets what was missed, and nothing twice', async () => {
+  await using server = await startModelServer(WHOLE)
+  await using gateway = await startFleet({ servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }] })
+  const reader = await readEvents(gateway.url)
+  await manage(gateway.url, 'POST', '/orchestration/failover/a')
+  await until('it is drained', () => reader.events.length === 3)
+  await reader.stop()
+  await manage(gateway.url, 'POST', '/orchestration/recover/a')
+
+  const again = await readEvents(gateway.url, reader.events[0]?.id)
+  await until('all is there', () => again.events.length === 3)
+  await again.stop()
+
+  expect(again.events.slice(0, 2)).toEqual(reader.events.slice(1))
+  expect(new Set(again.events.map(({ id }) => id)).size).toBe(3)
+  expect((await manage(gateway.url, 'GET', '/orchestration/events?after=yesterday')).status).toBe(400)
+})
+
+test('two processes see the same failure as one event, delivered once and signed', async () => {
+  const secret = `whsec_${Buffer.from('a secret of the receiver').toString('base64')}`
+  const folder = await ownFolder('citadel-events-')
+  const database = { url: `sqlite://${join(folder.path, 'citadel.db')}` }
+  const server = await startModelServer(WHOLE)
+  await using receiver = await startUpstream(request => json(request.index === 0 ? 500 : 204, {}))
+  const config = {
+    database,
+    servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }],
+    webhooks: { deliver: [{ url: `${receiver.url}/hook`, secret, events: ['health_status_changed'] }] },
+  }
+  await using first = await startFleet(config)
+  await using second = await startFleet(config)
+  const readers = await Promise.all([first, second].map(({ url }) => readEvents(url)))
+  // Something must be there before both can agree on it.
+  await manage(first.url, 'POST', '/orchestration/failover/a')
+  await manage(first.url, 'POST', '/orchestration/recover/a')
+
+  await server.close()
+  for (const reader of readers) await until('both tell', () => reader.has('health_status_changed', 'a'))
+  await until('it was delivered', () => receiver.requests.length === 2)
+  for (const reader of readers) await reader.stop()
+
+  const told = readers.map(({ events }) => events.filter(({ type }) => type === 'health_status_changed'))
+  expect(told[0]).toEqual(told[1] ?? [])
+  expect(told[0]).toHaveLength(1)
+  const [refused, taken] = receiver.requests
+  expect(refused?.body).toBe(taken?.body ?? '')
+  for (const request of [refused, taken]) {
+    const header = (name: string) => request?.headers[`webhook-${name}`] ?? ''
+    const message = { id: header('id'), seconds: Number(header('timestamp')), body: request?.body ?? '' }
+    expect(message.id).toBe(told[0]?.[0]?.id ?? '')
+    expect(isSignedBy(secret, message, header('signature'))).toBe(true)
+  }
+  expect(JSON.parse(taken?.body ?? '')).toMatchObject({ type: 'health_status_changed', data: { server: 'a' } })
+  await folder.remove()
+}, 30_000)

@@ -1,0 +1,86 @@
+import { expect, test } from 'bun:test'
+import type { EventStore, FleetEvent } from '#core/events.ts'
+import { createFeed, type Seen } from '#events/feed.ts'
+import { createIds } from '#lib/id.ts'
+import { createMemoryEvents } from '#stores/memory-events.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+
+function seen(server: string, state: string): Seen {
+  const event = { type: 'health_status_changed', server, data: { to: state } } as const
+  return { series: `health:${server}`, state, initially: 'healthy', event }
+}
+
+function feedOver(store: EventStore, clock = fakeClock()) {
+  const kept: string[] = []
+  const told: FleetEvent[] = []
+  const feed = createFeed({
+    store,
+    clock,
+    shared: true,
+    newId: createIds(),
+    journal: { note: fact => fact.type === 'event-kept' && kept.push(`${fact.event.server}`) },
+  })
+  const unfollow = feed.follow(event => told.push(event))
+  return { feed, clock, kept, told, unfollow }
+}
+
+test('what was seen while the store is away is kept when it is back, in its order and with its time', async () => {
+  const memory = createMemoryEvents({ entriesMax: 10 })
+  let away = true
+  const add: EventStore['add'] = async observation => {
+    if (away) throw new Error('away')
+    return memory.add(observation)
+  }
+  const { feed, clock, kept, told } = feedOver({ ...memory, add })
+
+  feed.observe(seen('a', 'unhealthy'))
+  feed.observe(seen('b', 'unhealthy'))
+  await settled()
+  expect(kept).toEqual([])
+  away = false
+  clock.advance(1000)
+  await settled(10)
+
+  expect(kept).toEqual(['a', 'b'])
+  expect(told.map(({ server }) => server)).toEqual(['a', 'b'])
+  expect(told[0]?.at).toBe(Date.UTC(2026, 0, 1))
+  feed.stop()
+})
+
+test('an event that another process kept is told within a second, and once', async () => {
+  const store = createMemoryEvents({ entriesMax: 10 })
+  const clock = fakeClock()
+  const [mine, other] = [feedOver(store, clock), feedOver(store, clock)]
+
+  other.feed.observe(seen('a', 'unhealthy'))
+  mine.feed.observe(seen('a', 'unhealthy'))
+  await settled()
+  for (let second = 0; second < 3; second++) {
+    clock.advance(1000)
+    await settled()
+  }
+
+  expect([mine.kept, other.kept].flat()).toEqual(['a'])
+  expect(mine.told).toEqual(other.told)
+  expect(mine.told).toHaveLength(1)
+  for (const { feed } of [mine, other]) feed.stop()
+})
+
+test('nobody looks for the events of others while nobody follows', async () => {
+  const store = createMemoryEvents({ entriesMax: 10 })
+  let looks = 0
+  const list: EventStore['list'] = page => {
+    looks++
+    return store.list(page)
+  }
+  const { clock, unfollow } = feedOver({ ...store, list })
+  clock.advance(1000)
+  await settled()
+
+  unfollow()
+  clock.advance(10_000)
+  await settled()
+
+  expect(looks).toBe(1)
+  expect(clock.pending).toBe(0)
+})

@@ -1,0 +1,71 @@
+import { expect, test } from 'bun:test'
+import { createRecord } from '#core/record.ts'
+import type { Seen } from '#events/feed.ts'
+import { createLoadMonitor } from '#events/load.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+import type { LoadMetrics } from '#wire/orchestration.ts'
+
+const THRESHOLDS = { response_time: 3000, cpu: 85, memory: 90, error_rate: 0.05, queue: 50 }
+
+function monitorOf() {
+  const clock = fakeClock()
+  const told: Seen[] = []
+  const state = { load: {} as LoadMetrics }
+  const monitor = createLoadMonitor({
+    clock,
+    thresholds: () => THRESHOLDS,
+    loads: () => [{ server: 'a', load: state.load }],
+    observe: seen => told.push(seen),
+  })
+  return { clock, told, state, monitor, metrics: () => told.map(({ event }) => event.data.metric) }
+}
+
+test.each([
+  ['response_time', { response_time_ms: 3001 }, { response_time_ms: 3000 }],
+  ['cpu', { cpu_percent: 86 }, { cpu_percent: 85 }],
+  ['memory', { memory_percent: 91 }, { memory_percent: 90 }],
+  ['error_rate', { error_rate: 0.06 }, { error_rate: 0.05 }],
+  ['queue', { queue: 51 }, { queue: 50 }],
+] as const)('%s above its threshold is told, and at it is not', (metric, above, at) => {
+  const { clock, state, metrics } = monitorOf()
+
+  state.load = at
+  clock.advance(5000)
+  expect(metrics()).toEqual([])
+  state.load = above
+  clock.advance(5000)
+
+  expect(metrics()).toEqual([metric])
+})
+
+test('it is told once while it lasts, and again when it comes back', () => {
+  const { clock, told, state } = monitorOf()
+  state.load = { cpu_percent: 99 }
+  clock.advance(60_000)
+  state.load = { cpu_percent: 10 }
+  clock.advance(5000)
+  state.load = { cpu_percent: 99 }
+  clock.advance(5000)
+
+  expect(told.map(({ state: minute }) => minute)).toHaveLength(2)
+  expect(new Set(told.map(({ state: minute }) => minute)).size).toBe(2)
+})
+
+test('a rate of errors is counted where the server reports none, and of too few says nothing', () => {
+  const { clock, monitor, metrics } = monitorOf()
+  const settle = (results: readonly ('ok' | 'upstream_error' | 'lost' | 'model_not_found')[]) => {
+    const start = { id: 'r', startedAt: 0, startedNow: 0, method: 'POST', path: '/', address: '' }
+    const record = createRecord(start)
+    for (const result of results)
+      record.attempts.push({ server: 'a', model: 'm', startedAt: 0, ms: 1, result, cause: null })
+    monitor.subscriber({ type: 'request-settled', record })
+  }
+
+  settle(Array.from({ length: 19 }, () => 'upstream_error' as const))
+  clock.advance(5000)
+  expect(metrics()).toEqual([])
+  settle(['upstream_error', 'upstream_error', 'upstream_error', 'ok', 'lost', 'model_not_found'])
+  clock.advance(5000)
+
+  expect(metrics()).toEqual(['error_rate'])
+})
