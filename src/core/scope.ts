@@ -17,7 +17,7 @@ export interface Scope {
   cancel(cause: GatewayError): void
   /** Runs `run` when the scope ends (at once when it has); the returned function takes it back. */
   onEnd(run: (cause: GatewayError) => void): () => void
-  /** Lets go of the deadline and the parent when the work is over; nothing is aborted. */
+  /** Lets go of the deadline and the parent when the work is over, here and in what lies below; nothing is aborted. */
   close(): void
 }
 
@@ -76,7 +76,7 @@ class TreeScope implements Scope {
   cancel(cause: GatewayError): void {
     if (this.ended !== null) return
     this.ended = cause
-    this.close()
+    this.letGo()
     this.controller?.abort(cause)
     for (const listener of this.listeners.takeAll()) listener(cause)
     for (const child of this.children.takeAll()) child.cancel(cause)
@@ -96,6 +96,11 @@ class TreeScope implements Scope {
   }
 
   close(): void {
+    this.letGo()
+    for (const child of this.children.takeAll()) child.close()
+  }
+
+  private letGo(): void {
     this.disarm?.()
     this.parent?.children.delete(this)
   }
@@ -117,7 +122,8 @@ class Few<T> {
     else this.more?.delete(element)
   }
 
-  takeAll(): T[] {
+  takeAll(): readonly T[] {
+    if (this.one === null && this.more === null) return []
     const all = [...(this.one === null ? [] : [this.one]), ...(this.more ?? [])]
     this.one = null
     this.more = null

@@ -67,13 +67,8 @@ export class Departure implements Wait, Trail {
 
   /** Does the work for one alone whose answer comes in one piece: it ends with the scope of its request, which is all
    * that a flight would be there for. */
-  async alone(scope: Scope): Promise<Live> {
-    const own = scope.child({ within: this.totalMs, code: 'deadline_exceeded' })
-    try {
-      return await this.start(own)
-    } finally {
-      own.close()
-    }
+  alone(scope: Scope): Promise<Live> {
+    return this.start(scope.child({ within: this.totalMs, code: 'deadline_exceeded' }))
   }
 
   private get totalMs(): number | undefined {

@@ -42,8 +42,21 @@ export class FailoverRun implements Run, Course<Trial> {
         const place = this.take(step)
         const slot = place instanceof Promise ? await place : place
         const hedged = first && slot.candidate.model.hedging ? this.hedgedAt(slot) : null
-        const live = await (hedged ?? this.tryAt(slot))
-        if (live !== null) return live
+        if (hedged !== null) {
+          const live = await hedged
+          if (live !== null) return live
+          continue
+        }
+        // A plain attempt ends by itself; a stream may have to be stopped by the commit gate alone.
+        const trial = this.open(slot, this.job.call.stream)
+        if (trial === null) continue
+        try {
+          const live = await this.job.attempt(trial)
+          this.commit(trial)
+          return live
+        } catch (thrown) {
+          this.failed(trial, thrown)
+        }
       } finally {
         if (budgeted) this.deps.budget.release()
       }
@@ -82,21 +95,6 @@ export class FailoverRun implements Run, Course<Trial> {
   /** A full house behind a failure is not the story: the failure is. */
   private refused(thrown: unknown): unknown {
     return this.failures.length > 0 ? this.over() : thrown
-  }
-
-  /** One attempt; `null` when it failed and another may follow. */
-  private async tryAt(slot: Slot): Promise<Live | null> {
-    // A plain attempt ends by itself; a stream may have to be stopped by the commit gate alone.
-    const trial = this.open(slot, this.job.call.stream)
-    if (trial === null) return null
-    try {
-      const live = await this.job.attempt(trial)
-      this.commit(trial)
-      return live
-    } catch (thrown) {
-      this.failed(trial, thrown)
-      return null
-    }
   }
 
   /** The first attempt, with a second one beside it when that is slow; `null` when this call is not to have one. */
