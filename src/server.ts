@@ -129,6 +129,7 @@ const INTERNAL = {
 class SocketConnection implements Connection {
   private readonly request: Request
   private readonly server: Server<undefined>
+  private leave: (() => void) | null = null
 
   constructor(request: Request, server: Server<undefined>) {
     this.request = request
@@ -141,6 +142,50 @@ class SocketConnection implements Connection {
 
   idle(seconds: number): void {
     this.server.timeout(this.request, Math.min(IDLE_SECONDS_MAX, Math.ceil(seconds)))
+  }
+
+  onLeave(leave: () => void): void {
+    this.leave = leave
+    watchSoon(this)
+  }
+
+  done(): void {
+    this.leave = null
+  }
+
+  /** Looks whether the client is there, and from now on hears when it leaves. */
+  watch(): void {
+    if (this.leave === null) return
+    const { signal } = this.request
+    if (signal.aborted) this.leave()
+    else signal.addEventListener('abort', () => this.leave?.(), { once: true })
+  }
+}
+
+/** The signal of a request costs as much as a tenth of a short request's whole way, so that only those get one that
+ * take longer than this, in milliseconds; twice as long at most. Who left before is seen then. */
+const WATCH_MS = 10
+
+const watchSoon = createWatch()
+
+function createWatch(): (connection: SocketConnection) => void {
+  let young: SocketConnection[] = []
+  let old: SocketConnection[] = []
+  let armed = false
+
+  function look(): void {
+    for (const connection of old) connection.watch()
+    old = young
+    young = []
+    armed = old.length > 0
+    if (armed) setTimeout(look, WATCH_MS)
+  }
+
+  return connection => {
+    young.push(connection)
+    if (armed) return
+    armed = true
+    setTimeout(look, WATCH_MS)
   }
 }
 

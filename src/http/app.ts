@@ -19,8 +19,6 @@ import type { Services } from './services.ts'
 
 export type GatewayFetch = (request: Request, connection?: Connection) => Promise<Response>
 
-const UNKNOWN_CONNECTION: Connection = { address: '', idle() {} }
-
 /** Creates the one handler of the gateway. What every request passes, in this order: */
 export function createApp(services: Services): GatewayFetch {
   const { clock, journal, limiter } = services
@@ -49,46 +47,63 @@ export function createApp(services: Services): GatewayFetch {
 
   const answerAtTurnEnd = createTurnEnd<Answered>(answers => {
     for (const { exchange } of answers) settled(exchange, services)
-    for (const { response, give } of answers) give(response)
+    for (const { response, waiting } of answers) waiting.resolve(response)
   })
 
-  const startAtTurnEnd = createTurnEnd<() => void>(starts => {
-    for (const start of starts) start()
+  const startAtTurnEnd = createTurnEnd<Arrival>(arrivals => {
+    for (const arrival of arrivals) serve(arrival).catch(arrival.waiting.reject)
   })
 
-  return async (request, connection = UNKNOWN_CONNECTION) => {
-    // Model calls begin together, once all that has come in this turn is read.
-    if (request.method === 'POST') await new Promise<void>(startAtTurnEnd)
+  /** Hono takes what has parameters or no route; for the others a look-up is all that it would add. */
+  function route(exchange: Exchange): Response | Promise<Response> {
+    const { method, path } = exchange.record
+    const handler = direct.get(`${method} ${path}`)
+    if (handler === undefined) return app.fetch(exchange.request, exchange)
+    return handler({ env: exchange, req: { path, param: noParameter } })
+  }
+
+  async function serve({ request, connection, waiting }: Arrival): Promise<void> {
     const exchange = open(services, request, connection)
     opened(exchange, services)
-    const { record } = exchange
-    const handler = direct.get(`${record.method} ${record.path}`)
     let response: Response
     try {
-      // Hono takes what has parameters or no route; for the others a look-up is all that it would add.
-      if (handler === undefined) response = await app.fetch(request, exchange)
-      else response = await handler({ env: exchange, req: { path: record.path, param: noParameter } })
+      response = await route(exchange)
     } catch (thrown) {
       response = await errorResponse(exchange, toGatewayError(thrown))
     }
+    const { record } = exchange
     record.status = response.status
     if (!services.serving()) response.headers.set('connection', 'close')
-    if (exchange.streaming) return response
-    if (record.dialledAt > 0) {
-      const { promise, resolve: give } = Promise.withResolvers<Response>()
-      answerAtTurnEnd({ exchange, response, give })
-      return promise
+    if (exchange.streaming) waiting.resolve(response)
+    else if (record.dialledAt > 0) answerAtTurnEnd({ exchange, response, waiting })
+    else {
+      // Who has waited for no server is answered at once: the runtime forgets requests that came behind one that is not.
+      settled(exchange, services)
+      waiting.resolve(response)
     }
-    // Who has waited for no server is answered at once: the runtime forgets requests that came behind one that is not.
-    settled(exchange, services)
-    return response
   }
+
+  return (request, connection = unknownConnection(request)) => {
+    const waiting = Promise.withResolvers<Response>()
+    const arrival = { request, connection, waiting }
+    // Model calls begin together, once all that has come in this turn is read.
+    if (request.method === 'POST') startAtTurnEnd(arrival)
+    else serve(arrival).catch(waiting.reject)
+    return waiting.promise
+  }
+}
+
+/** A request that has come, and who waits for its answer. */
+interface Arrival {
+  readonly request: Request
+  readonly connection: Connection
+  readonly waiting: PromiseWithResolvers<Response>
 }
 
 interface Answered {
   readonly exchange: Exchange
   readonly response: Response
-  readonly give: (response: Response) => void
+  readonly waiting: Arrival['waiting']
 }
 
 function noParameter(): undefined {}
@@ -110,7 +125,7 @@ function open({ clock, edge, newId }: Services, request: Request, connection: Co
     connection,
     record,
     edge: edge(),
-    scope: requestScope(createScope(clock), request),
+    scope: requestScope(createScope(clock), connection),
     headers: { 'x-request-id': id },
     caller: null,
     text: null,
@@ -121,10 +136,21 @@ function open({ clock, edge, newId }: Services, request: Request, connection: Co
 }
 
 /** Ends the scope when the client leaves. */
-function requestScope(scope: Scope, request: Request): Scope {
-  const leave = () => scope.cancel(new GatewayError('client_closed_request', 'The client closed the request.'))
-  request.signal.addEventListener('abort', leave, { once: true })
+function requestScope(scope: Scope, connection: Connection): Scope {
+  connection.onLeave(() => {
+    scope.cancel(new GatewayError('client_closed_request', 'The client closed the request.'))
+  })
   return scope
+}
+
+/** The connection of a request that was made in code and never was on a socket. */
+function unknownConnection({ signal }: Request): Connection {
+  return {
+    address: '',
+    idle() {},
+    onLeave: leave => signal.addEventListener('abort', leave, { once: true }),
+    done() {},
+  }
 }
 
 /** The routes of each path in all the forms in which it is served. */

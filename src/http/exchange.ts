@@ -11,6 +11,9 @@ export interface Connection {
   readonly address: string
   /** Sets how long the connection may be silent, in seconds; 0 = for ever. */
   idle(seconds: number): void
+  /** Calls `leave` soon after the client has left, until the request is done. */
+  onLeave(leave: () => void): void
+  done(): void
 }
 
 /** One request on its way through the edge. Hono carries it as its bindings. */

@@ -11,6 +11,7 @@ import { fakeClock } from '#tests/support/clock.ts'
 import { openAiScript } from '#tests/support/openai-upstream.ts'
 import { sharedDir } from '#tests/support/shared.ts'
 import { startUpstream, type Upstream } from '#tests/support/upstream.ts'
+import { connectionFrom } from '../support/connection.ts'
 
 setDefaultTimeout(20_000)
 
@@ -79,7 +80,7 @@ function installation(config: ReturnType<typeof configFrom>, overrides: Override
           method: 'POST',
           body: JSON.stringify({ messages: [{ role: 'user', content: 'Hi' }], ...body }),
         }),
-        { address: '192.168.10.50', idle() {} },
+        connectionFrom('192.168.10.50'),
       ),
     lost: server =>
       new Promise(resolve => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { configFrom, createGateway, type Gateway } from '#src/index.ts'
 import { type DelayedProxy, delayedProxy } from '#tests/support/delayed-proxy.ts'
 import { type Redis, startRedis } from '#tests/support/redis.ts'
+import { connectionFrom } from '../support/connection.ts'
 
 const PROCESSES = 2
 const KEYS = { free: 'sk-of-somebody-without-limits', bound: 'sk-of-somebody-with-limits' }
@@ -83,7 +84,7 @@ async function keepAsking(gateway: Gateway, key: string, seen: Seen, goesOn: () 
     const request = new Request('http://localhost/v1/chat/completions', {
       ...{ method: 'POST', body, headers: { authorization: `Bearer ${key}` } },
     })
-    const { status } = await gateway.fetch(request, { address: '127.0.0.1', idle() {} })
+    const { status } = await gateway.fetch(request, connectionFrom('127.0.0.1'))
     const took = ownTime() - since
     if (status === 200) seen.admitted++
     else if (status === 429) seen.refused++

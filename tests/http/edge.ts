@@ -1,8 +1,8 @@
 import type { ConfigInput } from '#config/schema.ts'
-import type { Connection } from '#http/exchange.ts'
 import { signWebhook } from '#lib/standard-webhooks.ts'
 import { configFrom, createGateway, type Gateway, type Overrides } from '#src/index.ts'
 import { type FakeClock, fakeClock, settled } from '#tests/support/clock.ts'
+import { connectionFrom } from '../support/connection.ts'
 
 /** What a test says of one request; the body is sent as JSON. */
 export interface Asking {
@@ -93,7 +93,7 @@ export async function edgeOf(input: ConfigInput = {}, overrides: Overrides = {})
       headers: { ...headers },
       body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
     })
-    return gateway.fetch(request, { address: from, idle() {} } satisfies Connection)
+    return gateway.fetch(request, connectionFrom(from))
   }
   return {
     gateway,

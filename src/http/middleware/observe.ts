@@ -25,6 +25,7 @@ export function opened(exchange: Exchange, { journal, active }: Observers): void
 export function settled(exchange: Exchange, { journal, active, clock, limiter }: Observers): void {
   exchange.record.endedAt = clock.now()
   exchange.scope.close()
+  exchange.connection.done()
   active.remove(exchange)
   if (exchange.held !== null) limiter.settle(exchange.held, NOTHING, exchange.record.id)
   journal.note({ type: 'request-settled', record: exchange.record })
