@@ -52,7 +52,8 @@ export function createAllowance(deps: AllowanceDeps): Allowance {
 class CallAllowance implements Allowance {
   verdict: Verdict | null = null
   private readonly deps: AllowanceDeps
-  private readonly denied = new Map<Model, GatewayError>()
+  /** Models that the call may not have; made when there is one. */
+  private denied: Map<Model, GatewayError> | null = null
   private callerHold: Pick<Hold, 'tokens' | 'owner'> | null = null
   private modelHold: Hold | null = null
   private takes = 0
@@ -63,11 +64,12 @@ class CallAllowance implements Allowance {
   }
 
   slots(places: Slots): Slots {
-    return {
-      take: (candidates, scope) => this.place(places, candidates, scope),
-      // Only the model that the call has already: what never waits cannot ask a store either.
-      tryTake: candidates => places.tryTake(candidates.filter(({ model }) => model === this.modelHold?.model)),
-    }
+    return new LimitedSlots(this, places)
+  }
+
+  /** Only the model that the call has already: what never waits cannot ask a store either. */
+  tryPlace(places: Slots, candidates: readonly Candidate[]): Slot | null {
+    return places.tryTake(candidates.filter(({ model }) => model === this.modelHold?.model))
   }
 
   settle(tokensUsed: number): void {
@@ -89,8 +91,9 @@ class CallAllowance implements Allowance {
   }
 
   /** A place at the first candidate whose model is not limited. */
-  private place(places: Slots, candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
-    const open = this.denied.size === 0 ? candidates : candidates.filter(({ model }) => !this.denied.has(model))
+  place(places: Slots, candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
+    const { denied } = this
+    const open = denied === null ? candidates : candidates.filter(({ model }) => !denied.has(model))
     const [first] = open
     if (first === undefined) {
       const refusal = this.refusal(candidates)
@@ -98,15 +101,36 @@ class CallAllowance implements Allowance {
       return places.take(candidates, scope)
     }
     const admitted = this.admit(first.model, scope)
-    const go = (isIn: boolean) => (isIn ? this.placeAt(places, open, scope) : this.place(places, candidates, scope))
-    return admitted instanceof Promise ? admitted.then(go) : go(admitted)
+    if (admitted === true) return this.placeAt(places, open, scope)
+    if (admitted === false) return this.place(places, candidates, scope)
+    return this.placeOnce(admitted, { places, candidates, open, scope })
+  }
+
+  private async placeOnce(
+    admitted: Promise<boolean>,
+    at: {
+      readonly places: Slots
+      readonly candidates: readonly Candidate[]
+      readonly open: readonly Candidate[]
+      readonly scope: Scope
+    },
+  ): Promise<Slot> {
+    const isIn = await admitted
+    return isIn ? this.placeAt(at.places, at.open, at.scope) : this.place(at.places, at.candidates, at.scope)
   }
 
   private placeAt(places: Slots, open: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
     const slot = places.take(open, scope)
-    const check = (taken: Slot) =>
-      taken.candidate.model === this.modelHold?.model ? taken : this.change(places, open, taken, scope)
-    return slot instanceof Promise ? slot.then(check) : check(slot)
+    if (slot instanceof Promise) return this.checkOnce(slot, places, open, scope)
+    return this.check(slot, places, open, scope)
+  }
+
+  private async checkOnce(slot: Promise<Slot>, places: Slots, open: readonly Candidate[], scope: Scope): Promise<Slot> {
+    return this.check(await slot, places, open, scope)
+  }
+
+  private check(slot: Slot, places: Slots, open: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
+    return slot.candidate.model === this.modelHold?.model ? slot : this.change(places, open, slot, scope)
   }
 
   /** The place is at another model than the one that was let in: its limits decide too. */
@@ -131,21 +155,27 @@ class CallAllowance implements Allowance {
     const tokens = this.deps.estimate(model, buckets)
     const hold: Hold = { model, buckets: own, tokens, owner: `${this.deps.owner}/${this.takes++}` }
     const verdict = limiter.take(buckets, tokens, hold.owner)
-    if (!(verdict instanceof Promise)) return this.follow(verdict, hold)
-    return verdict.then(decided => {
-      const isIn = this.follow(decided, hold)
-      if (!this.over) return isIn
-      // The call ended while the store decided: what it got it no longer needs.
-      if (isIn) limiter.settle(buckets, { requests: 0, tokens: -tokens }, hold.owner)
-      throw scope.ended ?? new Error('The call is over.')
-    })
+    return verdict instanceof Promise ? this.followOnce(verdict, buckets, hold, scope) : this.follow(verdict, hold)
+  }
+
+  private async followOnce(
+    verdict: Promise<Verdict>,
+    buckets: readonly Bucket[],
+    hold: Hold,
+    scope: Scope,
+  ): Promise<boolean> {
+    const isIn = this.follow(await verdict, hold)
+    if (!this.over) return isIn
+    // The call ended while the store decided: what it got it no longer needs.
+    if (isIn) this.deps.limiter.settle(buckets, { requests: 0, tokens: -hold.tokens }, hold.owner)
+    throw scope.ended ?? new Error('The call is over.')
   }
 
   private follow(verdict: Verdict, hold: Hold): boolean {
     if (this.over) return verdict.refused === null
     if (verdict.refused !== null) {
       const error = limitRefusal(verdict, verdict.refused, hold.tokens)
-      this.denied.set(hold.model, error)
+      this.denied = (this.denied ?? new Map()).set(hold.model, error)
       this.deps.onDenied(hold.model, verdict.refused, error)
       return false
     }
@@ -157,7 +187,26 @@ class CallAllowance implements Allowance {
   }
 
   private refusal(candidates: readonly Candidate[]): GatewayError | undefined {
-    const refusals = candidates.map(({ model }) => this.denied.get(model)).filter(error => error !== undefined)
+    const refusals = candidates.map(({ model }) => this.denied?.get(model)).filter(error => error !== undefined)
     return refusals.sort((a, b) => (a.retryAfterMs ?? Infinity) - (b.retryAfterMs ?? Infinity))[0]
+  }
+}
+
+/** Places for a call that is limited. */
+class LimitedSlots implements Slots {
+  private readonly allowance: CallAllowance
+  private readonly places: Slots
+
+  constructor(allowance: CallAllowance, places: Slots) {
+    this.allowance = allowance
+    this.places = places
+  }
+
+  take(candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
+    return this.allowance.place(this.places, candidates, scope)
+  }
+
+  tryTake(candidates: readonly Candidate[]): Slot | null {
+    return this.allowance.tryPlace(this.places, candidates)
   }
 }

@@ -59,14 +59,16 @@ class FairQueue {
   }
 
   slotsFor(wait: Wait): Slots {
-    return {
-      tryTake: this.slots.tryTake,
-      take: (candidates, scope) => {
-        const slot =
-          this.line.size > 0 && isAwaited(this.line, candidates, this.deps) ? null : this.slots.tryTake(candidates)
-        return slot ?? this.waitFor(candidates, wait, scope)
-      },
-    }
+    return new CallSlots(this, wait)
+  }
+
+  tryTake(candidates: readonly Candidate[]): Slot | null {
+    return this.slots.tryTake(candidates)
+  }
+
+  take(candidates: readonly Candidate[], scope: Scope, wait: Wait): Slot | Promise<Slot> {
+    const slot = this.line.size > 0 && isAwaited(this.line, candidates, this.deps) ? null : this.tryTake(candidates)
+    return slot ?? this.waitFor(candidates, wait, scope)
   }
 
   depth(): number {
@@ -151,6 +153,25 @@ class FairQueue {
     const yielding = whoYields(waiting, wait)
     if (yielding === null) throw refusal()
     this.leave(yielding, refusal)
+  }
+}
+
+/** The places as one call sees them; a class, because one is made for each call. */
+class CallSlots implements Slots {
+  private readonly queue: FairQueue
+  private readonly wait: Wait
+
+  constructor(queue: FairQueue, wait: Wait) {
+    this.queue = queue
+    this.wait = wait
+  }
+
+  take(candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
+    return this.queue.take(candidates, scope, this.wait)
+  }
+
+  tryTake(candidates: readonly Candidate[]): Slot | null {
+    return this.queue.tryTake(candidates)
   }
 }
 

@@ -15,7 +15,8 @@ export const BETA = 'anthropic-beta'
  * @throws GatewayError `unsupported_parameter` for what the API cannot do. */
 export function toAnthropicRequest(call: Call, target: Target, secret: string | null, delivered?: Delivered): Outgoing {
   const { fields, dropped } = toBody(call.body, target.upstreamModel, delivered)
-  const headers = withOwnHeaders(toPostHeaders(call, target.server, null, 'text/event-stream'), target.server, secret)
+  const usual = toPostHeaders(call, target.server, null, 'text/event-stream')
+  const headers = withOwnHeaders({ ...usual }, target.server, secret)
   const beta = [headers[BETA], call.headers?.[BETA]].filter(Boolean).join(',')
   if (beta !== '') headers[BETA] = beta
   return {

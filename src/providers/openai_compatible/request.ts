@@ -51,12 +51,25 @@ export function toPostHeaders(
   server: Server,
   secret: string | null,
   streamType: string,
-): Record<string, string> {
+): Readonly<Record<string, string>> {
   // A server that fails before its stream begins answers with JSON, so that stays acceptable.
   const accept = call.stream ? `${streamType}, application/json` : 'application/json'
-  const headers = toHeaders(server, secret, accept)
-  headers['content-type'] = 'application/json'
-  if (call.traceparent !== null) headers.traceparent = call.traceparent
+  const usual = usualHeaders(server, secret, accept)
+  return call.traceparent === null ? usual : { ...usual, traceparent: call.traceparent }
+}
+
+/** The headers of the last kind of call to each server: nearly all are of one kind. */
+const usual = new WeakMap<
+  Server,
+  { readonly secret: string | null; readonly headers: Readonly<Record<string, string>> }
+>()
+
+/** One frozen object for all calls of a kind, so that the transport writes it once. */
+function usualHeaders(server: Server, secret: string | null, accept: string): Readonly<Record<string, string>> {
+  const known = usual.get(server)
+  if (known !== undefined && known.secret === secret && known.headers.accept === accept) return known.headers
+  const headers = Object.freeze({ ...toHeaders(server, secret, accept), 'content-type': 'application/json' })
+  usual.set(server, { secret, headers })
   return headers
 }
 

@@ -1,6 +1,6 @@
 import type { Outgoing } from '../provider.ts'
 import { connectionFailed } from './errors.ts'
-import type { Place } from './place.ts'
+import type { Origin, Place } from './place.ts'
 
 /** Bytes on their way out: `bytes` from `start` to `end`. */
 export interface Message {
@@ -33,7 +33,7 @@ const kinds = new Map<string, Kind>()
  *
  * @throws GatewayError `upstream_error` for a header that cannot be sent. */
 export function encodeRequest(outgoing: Outgoing, place: Place): Message {
-  const fields = fieldsOf(outgoing, place)
+  const fields = fieldsOf(outgoing.headers, place.origin)
   const line = `${outgoing.method} ${place.target} HTTP/1.1\r\n`
   const { body } = outgoing
   if (body === null) {
@@ -52,7 +52,18 @@ export function encodeRequest(outgoing: Outgoing, place: Place): Message {
   return { bytes, start, end: HEAD_ROOM + length }
 }
 
-function fieldsOf({ headers }: Outgoing, { origin }: Place): string {
+/** What was written of headers that cannot change. */
+const written = new WeakMap<Outgoing['headers'], { readonly origin: Origin; readonly fields: string }>()
+
+function fieldsOf(headers: Outgoing['headers'], origin: Origin): string {
+  const known = written.get(headers)
+  if (known !== undefined && known.origin === origin) return known.fields
+  const fields = writeFields(headers, origin)
+  if (Object.isFrozen(headers)) written.set(headers, { origin, fields })
+  return fields
+}
+
+function writeFields(headers: Outgoing['headers'], origin: Origin): string {
   let fields = ''
   let host = `host: ${origin.host}\r\n`
   let agent = AGENT
