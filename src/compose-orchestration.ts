@@ -1,11 +1,12 @@
 import { lookup as lookupName } from 'node:dns/promises'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
-import type { EventStore } from '#core/events.ts'
+import type { CursorStore, EventStore, HoldStore } from '#core/events.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import { isDoubted, isDraining, type ServerRecord, type ServerStore } from '#core/registry.ts'
 import type { Server, States } from '#core/servers.ts'
 import { createDelivery } from '#events/deliver.ts'
+import { createFailovers } from '#events/failovers.ts'
 import { createFeed, type Feed } from '#events/feed.ts'
 import { createLoadMonitor } from '#events/load.ts'
 import { createObserver } from '#events/observer.ts'
@@ -19,10 +20,14 @@ import { startEnlisting } from '#registry/enlist.ts'
 import type { Fleet } from '#registry/fleet.ts'
 import { doubt } from '#registry/health.ts'
 import { createRegistrations } from '#registry/registrations.ts'
+import { createMemoryCursors } from '#stores/memory-cursors.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
+import { createMemoryHolds } from '#stores/memory-holds.ts'
 import { createMemoryServers } from '#stores/memory-servers.ts'
 import type { Database } from '#stores/sql.ts'
+import { createSqlCursors } from '#stores/sql-cursors.ts'
 import { createSqlEvents } from '#stores/sql-events.ts'
+import { createSqlHolds } from '#stores/sql-holds.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
 import type { Registration } from '#wire/orchestration.ts'
 import type { Ask } from './compose-listing.ts'
@@ -59,7 +64,16 @@ export interface Orchestrated {
   start(): Promise<void>
   /** A configuration was taken over. */
   reload(): void
-  stop(): void
+  /** Resolves when no event is on its way to a webhook. */
+  stop(): Promise<void>
+}
+
+/** Where the orchestration keeps what it knows. */
+interface Stores {
+  readonly servers: ServerStore
+  readonly events: EventStore
+  readonly cursors: CursorStore
+  readonly holds: HoldStore
 }
 
 /** Which addresses of registered servers may be dialled. */
@@ -82,13 +96,28 @@ async function systemLookup(hostname: string): Promise<readonly string[]> {
   return found.map(({ address }) => address)
 }
 
+function storesOf({ database, newId }: OrchestrationParts): Stores {
+  if (database === null)
+    return {
+      servers: createMemoryServers(),
+      events: createMemoryEvents({ entriesMax: EVENTS_MAX, newId }),
+      cursors: createMemoryCursors(),
+      holds: createMemoryHolds(),
+    }
+  return {
+    servers: createSqlServers(database),
+    events: createSqlEvents(database, newId),
+    cursors: createSqlCursors(database),
+    holds: createSqlHolds(database),
+  }
+}
+
 /** Puts the registry, its events and their delivery together. */
 export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
-  const { config, clock, journal, states, fleet, database } = parts
-  const shared = database !== null
-  const stores: { readonly servers: ServerStore; readonly events: EventStore } = shared
-    ? { servers: createSqlServers(database), events: createSqlEvents(database) }
-    : { servers: createMemoryServers(), events: createMemoryEvents({ entriesMax: EVENTS_MAX }) }
+  const { config, clock, journal, states, fleet } = parts
+  const shared = parts.database !== null
+  const stores = storesOf(parts)
+  const owner = parts.newId(clock.time())
   const toServer = createServerOf(config)
   let marked: ReadonlySet<string> = new Set()
 
@@ -114,7 +143,15 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
   const all = () => [...fleet.current().servers.values()]
   const state = (id: string) => states.server(id)
   const servers = () => all().filter(({ kind, origin }) => kind !== WATCHED_ONLY && origin !== 'built-in')
-  const observer = createObserver({ clock, observe: feed.observe, servers, state })
+  const failovers = createFailovers({
+    ...stores,
+    clock,
+    owner,
+    shared,
+    inFlight: id => state(id).inFlight,
+    observe: feed.observe,
+  })
+  const observer = createObserver({ observe: feed.observe, servers, state, failoverMs: failovers.since })
   const monitor = createLoadMonitor({
     clock,
     observe: feed.observe,
@@ -129,7 +166,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     const { status } = await parts.ask({ method: 'POST', url, headers, body }, POST_TIMEOUT_MS)
     return status
   }
-  const delivery = createDelivery({ ...parts, endpoints: () => config().webhooks.deliver, post })
+  const delivery = createDelivery({ ...parts, ...stores, owner, endpoints: () => config().webhooks.deliver, post })
   const stopEnlisting = startEnlisting({
     clock,
     post,
@@ -161,19 +198,27 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
       claim: stores.events.claim,
     }),
     subscriber(fact) {
-      observer.subscriber(fact)
+      observer(fact)
+      failovers.subscriber(fact)
       monitor.subscriber(fact)
       delivery.subscriber(fact)
     },
-    start: registrations.start,
-    reload: () => take(registrations.current()),
+    start() {
+      failovers.start()
+      delivery.start()
+      return registrations.start()
+    },
+    reload() {
+      take(registrations.current())
+      delivery.start()
+    },
     stop() {
       registrations.stop()
       feed.stop()
-      observer.stop()
+      failovers.stop()
       monitor.stop()
-      delivery.stop()
       stopEnlisting()
+      return delivery.stop()
     },
   }
 }

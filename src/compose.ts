@@ -358,8 +358,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     async close() {
       sampler.stop()
       keys.stored.stop()
-      orchestration.stop()
       fleet.stop()
+      await orchestration.stop()
       sockets.close()
       guarded.close()
       await limiter.close()
