@@ -32,14 +32,21 @@ export interface Observation {
   readonly initially: string
 }
 
+/** What follows from changes, such as the shares of the load from the health of all servers. */
+export interface Consequence {
+  /** It follows from the last event of each series of this type. */
+  readonly of: EventType
+  readonly from: (last: readonly FleetEvent[]) => Observation
+}
+
 /** Keeps events; shared by all processes. Each may fail with any error: then the store is away. */
 export interface EventStore {
   /** Keeps what was seen at once: all of it, or nothing when the series of the first has that state already. Of the
-   * others too only those are kept that change their series. Ids rise in the order in which events are kept, whoever
-   * keeps them, so that nobody who reads on from an id misses one.
+   * others, and of what follows, too only that is kept which changes its series. Ids rise in the order in which events
+   * are kept, whoever keeps them, so that nobody who reads on from an id misses one.
    *
    * @returns Those that were kept: of all processes that saw the change, one gets them. */
-  add(observations: readonly Observation[]): Promise<readonly FleetEvent[]>
+  add(observations: readonly Observation[], consequence?: Consequence): Promise<readonly FleetEvent[]>
   /** Remembers that a message came, by the id that its sender gave it.
    *
    * @returns False when it came before. */

@@ -14,7 +14,7 @@ export interface FailoversOptions {
   readonly shared: boolean
   /** How many requests of this process are under way at a server. */
   readonly inFlight: (server: string) => number
-  readonly observe: (seen: Seen) => void
+  readonly observe: (seen: readonly Seen[]) => void
 }
 
 /** The failovers that are under way, whoever began them. */
@@ -55,7 +55,7 @@ export function createFailovers(options: FailoversOptions): Failovers {
     await letGo(server)
     const ms = now - startedAt
     if (ms < settleMs || (await holds.held(server, now))) return
-    options.observe(completed(server, 'drained', ms))
+    options.observe([completed(server, 'drained', ms)])
   }
 
   async function letGo(server: string): Promise<void> {

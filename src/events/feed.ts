@@ -1,14 +1,17 @@
 import type { Clock } from '#core/clock.ts'
-import { type EventStore, type FleetEvent, firstIdAt, type Observation } from '#core/events.ts'
+import { type Consequence, type EventStore, type FleetEvent, firstIdAt, type Observation } from '#core/events.ts'
 import type { Journal } from '#core/journal.ts'
 
 /** What this process has seen happen, without the time that it gets. */
 export type Seen = Omit<Observation, 'event'> & { readonly event: Omit<FleetEvent, 'id' | 'at'> }
 
+/** What follows from what is known of the fleet then. */
+export type Outcome = Pick<Consequence, 'of'> & { readonly from: (last: readonly FleetEvent[]) => Seen }
+
 /** The events of the fleet: those that this process sees go to the store, and all that are stored to who follows. */
 export interface Feed {
-  /** Takes what was seen, and what follows from it if it is news; returns at once. */
-  observe(...seen: readonly Seen[]): void
+  /** Takes what was seen, the first of which brings the others, and what follows from it; returns at once. */
+  observe(seen: readonly Seen[], consequence?: Outcome): void
   /** Calls `listener` with every event from now on, in the order of their ids, maybe from a few seconds before; the
    * returned function ends that. */
   follow(listener: (event: FleetEvent) => void): () => void
@@ -25,6 +28,8 @@ export interface FeedOptions {
   readonly journal: Journal
   /** Whether other processes may keep events too, so that they are looked for while anybody follows. */
   readonly shared: boolean
+  /** Learns what other processes have changed, before it is said what follows from it. */
+  readonly refresh?: () => Promise<void>
 }
 
 /** Observations that wait while the store is away; more are forgotten, the oldest first. */
@@ -39,7 +44,7 @@ const PAGE = 200
 export function createFeed(options: FeedOptions): Feed {
   const { store, clock, journal } = options
   const followers = new Set<(event: FleetEvent) => void>()
-  const waiting: (readonly Observation[])[] = []
+  const waiting: Parameters<EventStore['add']>[] = []
   let keeping = false
   let stopped = false
   let stopWaiting = () => {}
@@ -53,7 +58,8 @@ export function createFeed(options: FeedOptions): Feed {
     keeping = true
     try {
       for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
-        const kept = await store.add(next)
+        if (next[1] !== undefined) await options.refresh?.()
+        const kept = await store.add(...next)
         waiting.splice(waiting.indexOf(next), 1)
         for (const event of kept) journal.note({ type: 'event-kept', event })
         if (kept.length > 0) void look()
@@ -97,10 +103,15 @@ export function createFeed(options: FeedOptions): Feed {
   }
 
   return {
-    observe(...seen) {
+    observe(seen, consequence) {
       if (waiting.length >= WAITING_MAX) waiting.shift()
       const at = clock.time()
-      waiting.push(seen.map(({ event, ...change }) => ({ ...change, event: { ...event, at } })))
+      const timed = ({ event, ...change }: Seen): Observation => ({ ...change, event: { ...event, at } })
+      const follows = consequence && {
+        of: consequence.of,
+        from: (last: readonly FleetEvent[]) => timed(consequence.from(last)),
+      }
+      waiting.push([seen.map(timed), follows])
       void keepAll()
     },
     follow(listener) {

@@ -1,9 +1,10 @@
+import type { FleetEvent } from '#core/events.ts'
 import type { Fact } from '#core/journal.ts'
 import type { Server, ServerState } from '#core/servers.ts'
-import type { Seen } from './feed.ts'
+import type { Outcome, Seen } from './feed.ts'
 
 export interface ObserverOptions {
-  readonly observe: (...seen: readonly Seen[]) => void
+  readonly observe: (seen: readonly Seen[], consequence?: Outcome) => void
   /** The servers that share the load: those that are only watched are not among them. */
   readonly servers: () => readonly Server[]
   readonly state: (id: string) => ServerState
@@ -11,11 +12,19 @@ export interface ObserverOptions {
   readonly failoverMs: (server: string) => number | null
 }
 
-/** Makes events of what the journal tells. What one change brings with it is told by the process whose observation of
- * the change is kept, and by no other: who comes late, or starts in the middle, would see it a second time. */
-export function createObserver({ observe, ...options }: ObserverOptions): (fact: Fact) => void {
+/** Makes events of what the journal tells. */
+export interface Observer {
+  subscriber(fact: Fact): void
+  /** Others have changed who takes requests: the shares follow, unless they have told so already. */
+  regrouped(): void
+}
+
+/** Creates the observer. What one change brings with it is told by the process whose observation of
+ * the change is kept, and by no other: who comes late, or starts in the middle, would see it a second time. The shares of the
+ * load follow from the health that all agree on, not from what this process has seen so far. */
+export function createObserver({ observe, ...options }: ObserverOptions): Observer {
   const { state } = options
-  let shares = sharesOf(options)
+  let shares = sharesOf(options, [])
 
   function initiated(server: string, trigger: 'manual' | 'automatic', by: string | null): Seen {
     const data = { trigger, by, in_flight: state(server).inFlight }
@@ -26,11 +35,19 @@ export function createObserver({ observe, ...options }: ObserverOptions): (fact:
     return completed(server, 'recovered', options.failoverMs(server))
   }
 
-  function rebalanced(trigger: Fact['type'], server: string): Seen {
-    const before = JSON.stringify(shares)
-    shares = sharesOf(options)
-    const change = { series: 'cluster', state: JSON.stringify(shares), initially: before }
-    return { ...change, event: { type: 'cluster_rebalanced', server, data: { trigger, shares } } }
+  function rebalanced(trigger: Fact['type'], server: string | null): Outcome {
+    const from = (health: readonly FleetEvent[]): Seen => {
+      const initially = JSON.stringify(shares)
+      shares = sharesOf(options, health)
+      const data = { trigger, shares }
+      return {
+        series: 'cluster',
+        state: JSON.stringify(shares),
+        initially,
+        event: { type: 'cluster_rebalanced', server, data },
+      }
+    }
+    return { of: 'health_status_changed', from }
   }
 
   function membership(server: string, joins: boolean, data: Seen['event']['data']): Seen {
@@ -43,32 +60,33 @@ export function createObserver({ observe, ...options }: ObserverOptions): (fact:
     const change = { series: `health:${server}`, state: to, initially: 'healthy' }
     const changed: Seen = { ...change, event: { type: 'health_status_changed', server, data: { from, to, reason } } }
     if (to === 'unhealthy') return [changed, initiated(server, 'automatic', null)]
-    return from === 'unhealthy' && !state(server).draining ? [changed, recovered(server)] : [changed]
+    return state(server).draining ? [changed] : [changed, recovered(server)]
   }
 
-  return fact => {
+  function subscriber(fact: Fact): void {
     switch (fact.type) {
-      case 'server-registered':
-        observe(
-          membership(fact.server, true, { address: fact.address, by: fact.by }),
-          rebalanced(fact.type, fact.server),
-        )
+      case 'server-registered': {
+        const joined = membership(fact.server, true, { address: fact.address, by: fact.by })
+        observe([joined], rebalanced(fact.type, fact.server))
         break
+      }
       case 'server-departed':
-        observe(membership(fact.server, false, { reason: fact.reason }), rebalanced(fact.type, fact.server))
+        observe([membership(fact.server, false, { reason: fact.reason })], rebalanced(fact.type, fact.server))
         break
       case 'health-changed':
-        observe(...health(fact), rebalanced(fact.type, fact.server))
+        observe(health(fact), rebalanced(fact.type, fact.server))
         break
       case 'server-drained':
-        observe(initiated(fact.server, 'manual', fact.by), rebalanced(fact.type, fact.server))
+        observe([initiated(fact.server, 'manual', fact.by)], rebalanced(fact.type, fact.server))
         break
       case 'server-recovered':
-        if (state(fact.server).health !== 'unhealthy') observe(recovered(fact.server))
-        observe(rebalanced(fact.type, fact.server))
+        if (state(fact.server).health !== 'unhealthy') observe([recovered(fact.server)])
+        observe([], rebalanced(fact.type, fact.server))
         break
     }
   }
+
+  return { subscriber, regrouped: () => observe([], rebalanced('fleet-changed', null)) }
 }
 
 /** The end of a failover.
@@ -82,9 +100,15 @@ function failoverOf(server: string, now: 'initiated' | 'completed'): Omit<Seen, 
   return { series: `failover:${server}`, state: now, initially: 'completed' }
 }
 
-/** The share of the load that each server gets which takes requests now, by its weight; four digits. */
-function sharesOf({ servers, state }: Pick<ObserverOptions, 'servers' | 'state'>): Readonly<Record<string, number>> {
-  const taking = servers().filter(({ id }) => !state(id).draining && state(id).health !== 'unhealthy')
+/** The share of the load that each server gets which takes requests now, by its weight; four digits.
+ *
+ * @param health The last change of each server's health. */
+function sharesOf(
+  { servers, state }: Pick<ObserverOptions, 'servers' | 'state'>,
+  health: readonly FleetEvent[],
+): Readonly<Record<string, number>> {
+  const out = new Set(health.flatMap(({ server, data }) => (data.to === 'unhealthy' ? [server] : [])))
+  const taking = servers().filter(({ id }) => !state(id).draining && !out.has(id))
   const total = taking.reduce((sum, { weight = 1 }) => sum + weight, 0)
   const shares = taking.map(({ id, weight = 1 }) => [id, total === 0 ? 0 : Math.round((weight / total) * 1e4) / 1e4])
   return Object.fromEntries(shares.toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)))

@@ -72,6 +72,8 @@ export interface Fleet {
   start(): Promise<void>
   stop(): void
   status(): FleetStatus
+  /** A server answers its probes that did not, or was not known, before. */
+  returned(server: string): void
 }
 
 /** Creates the registry of servers and models. */
@@ -170,6 +172,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
       listing.stop()
       discovery.stop()
     },
+    returned: listing.again,
     status: () => ({
       servers: servers().map(server => ({
         server,

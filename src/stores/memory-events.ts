@@ -1,4 +1,4 @@
-import type { EventStore, FleetEvent } from '#core/events.ts'
+import type { EventStore, EventType, FleetEvent, Observation } from '#core/events.ts'
 import { createSeen } from '#lib/seen.ts'
 
 const CLAIMS_MAX = 100_000
@@ -11,30 +11,37 @@ export function createMemoryEvents(options: {
   readonly entriesMax: number
   readonly newId: (time: number) => string
 }): EventStore {
-  const states = new Map<string, string>()
-  const begun = new Map<string, FleetEvent>()
+  const last = new Map<string, { readonly state: string; readonly event: FleetEvent }>()
   const isNew = createSeen(CLAIMS_MAX)
   let events: readonly FleetEvent[] = []
   let lastTime = 0
 
+  const latest = (type: EventType) =>
+    [...last.values()].flatMap(({ event }) => (event.type === type ? [event] : [])).sort(byId)
+
+  function put({ event, series, state, initially }: Observation): readonly FleetEvent[] {
+    if ((last.get(series)?.state ?? initially) === state) return []
+    lastTime = Math.max(lastTime + 1, Math.floor(event.at))
+    const kept = { ...event, id: options.newId(lastTime) }
+    last.set(series, { state, event: kept })
+    return [kept]
+  }
+
   return {
-    async add(observations) {
-      const kept: FleetEvent[] = []
-      for (const [index, { event, series, state, initially }] of observations.entries()) {
-        if ((states.get(series) ?? initially) !== state) {
-          states.set(series, state)
-          lastTime = Math.max(lastTime + 1, Math.floor(event.at))
-          const whole = { ...event, id: options.newId(lastTime) }
-          if (event.type === 'failover_initiated') begun.set(series, whole)
-          else if (event.type === 'failover_completed') begun.delete(series)
-          kept.push(whole)
-        } else if (index === 0) return []
-      }
+    async add([first, ...others], consequence) {
+      const kept = first === undefined ? [] : [...put(first)]
+      if (first !== undefined && kept.length === 0) return []
+      for (const each of others) kept.push(...put(each))
+      if (consequence !== undefined) kept.push(...put(consequence.from(latest(consequence.of))))
       events = [...events, ...kept].slice(-options.entriesMax)
       return kept
     },
     claim: async (source, id) => isNew(`${source}:${id}`),
     list: async ({ after, limit }) => events.filter(({ id }) => id > after).slice(0, limit),
-    open: async () => [...begun.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    open: async () => latest('failover_initiated'),
   }
+}
+
+function byId(a: FleetEvent, b: FleetEvent): number {
+  return a.id < b.id ? -1 : 1
 }

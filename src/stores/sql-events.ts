@@ -26,30 +26,33 @@ const BEHIND_IDS = 'g'
  *
  * @param newId Makes a UUIDv7 of epoch milliseconds. */
 export function createSqlEvents(database: Database, newId: (time: number) => string): EventStore {
-  async function put(sql: Sql, { event, series, state }: Observation, last: EventRow | undefined): Promise<FleetEvent> {
+  async function put(sql: Sql, observation: Observation): Promise<readonly FleetEvent[]> {
+    const { event, series, state } = observation
+    const last = await lastOf(sql, series)
+    if (!isNew(last, observation)) return []
     const id = newId(await nextTime(sql, event.at))
     const epoch = String(Number(last?.source_id ?? 0) + 1).padStart(EPOCH_DIGITS, '0')
     await sql`
       INSERT INTO events (id, tenant, at, type, subject, source, source_id, payload)
       VALUES (${id}, ${DEFAULT_TENANT}, ${event.at}, ${event.type}, ${event.server}, ${series}, ${epoch},
         ${JSON.stringify({ state, data: event.data })})`
-    return { ...event, id }
+    return [{ ...event, id }]
   }
 
   return {
-    async add(observations) {
-      const [first] = observations
+    async add([first, ...others], consequence) {
       // Looked at first: what changes nothing makes no database and waits for no other writer.
-      if (first === undefined || !isNew(await database.read(sql => lastOf(sql, first.series)), first)) return []
+      if (first !== undefined && !isNew(await database.read(sql => lastOf(sql, first.series)), first)) return []
+      if (first === undefined && consequence === undefined) return []
       return database.write(async sql => {
-        await nextTime(sql, first.event.at)
-        const kept: FleetEvent[] = []
-        for (const observation of observations) {
-          const last = await lastOf(sql, observation.series)
-          if (isNew(last, observation)) kept.push(await put(sql, observation, last))
-          else if (observation === first) return []
-        }
-        await sql`DELETE FROM events WHERE at < ${first.event.at - KEPT_MS}`
+        await nextTime(sql, first?.event.at ?? 0)
+        const kept = first === undefined ? [] : [...(await put(sql, first))]
+        if (first !== undefined && kept.length === 0) return []
+        for (const each of others) kept.push(...(await put(sql, each)))
+        if (consequence !== undefined)
+          kept.push(...(await put(sql, consequence.from(await latest(sql, consequence.of)))))
+        const [newest] = kept
+        if (newest !== undefined) await sql`DELETE FROM events WHERE at < ${newest.at - KEPT_MS}`
         return kept
       })
     },
@@ -68,15 +71,17 @@ export function createSqlEvents(database: Database, newId: (time: number) => str
           SELECT * FROM events WHERE id > ${after} AND id < ${BEHIND_IDS} ORDER BY id LIMIT ${limit}`
         return rows.flatMap(toEvent)
       }),
-    open: () =>
-      database.read(async sql => {
-        const rows: EventRow[] = await sql`
-          SELECT * FROM events WHERE type = ${'failover_initiated' satisfies EventType} AND NOT EXISTS (
-            SELECT 1 FROM events later WHERE later.source = events.source AND later.source_id > events.source_id)
-          ORDER BY id`
-        return rows.flatMap(toEvent)
-      }),
+    open: () => database.read(sql => latest(sql, 'failover_initiated')),
   }
+}
+
+/** The last event of each series, where it is of this type, the oldest first. */
+async function latest(sql: Sql, type: EventType): Promise<readonly FleetEvent[]> {
+  const rows: EventRow[] = await sql`
+    SELECT * FROM events WHERE type = ${type} AND NOT EXISTS (
+      SELECT 1 FROM events later WHERE later.source = events.source AND later.source_id > events.source_id)
+    ORDER BY id`
+  return rows.flatMap(toEvent)
 }
 
 /** The time of the next id: now, or just after the last one. Whoever takes it holds up the others until it is done. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
-import type { CursorStore, EventStore, FleetEvent, HoldStore, Observation } from '#core/events.ts'
+import type { Consequence, CursorStore, EventStore, FleetEvent, HoldStore, Observation } from '#core/events.ts'
 
 let made = 0
 
@@ -42,7 +42,8 @@ export function eventsContract(name: string, open: Open<EventStore>): void {
     test('gives events back as they were, the oldest first, from behind an id', async () => {
       const all = [seen(START + 1), seen(START + 2), seen(START + 3)]
 
-      const kept = (await Promise.all(all.map(each => store().add([each])))).flat()
+      const kept: FleetEvent[] = []
+      for (const each of all) kept.push(...(await store().add([each])))
 
       const listed = await store().list({ after: '', limit: 10 })
       expect(listed.map(({ id: _, ...event }) => event)).toEqual(all.map(({ event }) => event))
@@ -110,6 +111,29 @@ export function eventsContract(name: string, open: Open<EventStore>): void {
 
       expect(claims).toEqual([true, false, true, true])
       expect(await store().list({ after: '', limit: 100 })).toEqual([])
+    })
+
+    test('what follows from a change follows from the last event of each series', async () => {
+      const flapping = ['unhealthy', 'degraded', 'healthy', 'degraded'].map((state, index) =>
+        seen(START + index, { series: 'health:x', state }),
+      )
+      for (const each of [seen(START), ...flapping]) await store().add([each])
+      const told: (readonly FleetEvent[])[] = []
+      const consequence: Consequence = {
+        of: 'health_status_changed',
+        from(last) {
+          told.push(last)
+          return seen(START + 20, { series: 'cluster', state: `${last.length}` })
+        },
+      }
+
+      const kept = await store().add([seen(START + 10)], consequence)
+      const alone = [await store().add([], consequence), await store().add([], consequence)]
+      const none = await store().add([seen(START, { state: 'healthy' })], consequence)
+
+      expect(kept.map(({ at }) => at - START)).toEqual([10, 20])
+      expect(told[0]?.map(({ at }) => at - START)).toEqual([0, 3, 10])
+      expect([...alone, none].map(({ length }) => length)).toEqual([1, 0, 0])
     })
 
     test('knows which failovers are under way', async () => {

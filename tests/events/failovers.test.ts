@@ -60,7 +60,7 @@ test('a failover is complete when the last request of any process is over', asyn
   const [first, second, third] = all
   if (second !== undefined) second.inFlight = 1
   if (third !== undefined) third.inFlight = 1
-  first?.feed.observe(INITIATED)
+  first?.feed.observe([INITIATED])
 
   await pass(30_000)
   expect(await completed()).toEqual([])
@@ -78,7 +78,7 @@ test('another process completes what the one that died has begun, and its reques
   const { all, pass, completed } = processes(2)
   const [first, second] = all
   if (first !== undefined) first.inFlight = 1
-  first?.feed.observe(INITIATED)
+  first?.feed.observe([INITIATED])
   await pass(8000)
 
   first?.stop()
@@ -95,7 +95,7 @@ test('one process alone completes it at once', async () => {
   const { all, pass, completed, clock } = processes(1, false)
   const [only] = all
   if (only !== undefined) only.inFlight = 1
-  only?.feed.observe(INITIATED)
+  only?.feed.observe([INITIATED])
   await pass(3000)
   expect(only?.since('a')).toBe(3000)
 

@@ -26,14 +26,14 @@ function feedOver(store: EventStore, clock = fakeClock()) {
 test('what was seen while the store is away is kept when it is back, in its order and with its time', async () => {
   const memory = createMemoryEvents({ entriesMax: 10, newId: createIds() })
   let away = true
-  const add: EventStore['add'] = async observations => {
+  const add: EventStore['add'] = async (...change) => {
     if (away) throw new Error('away')
-    return memory.add(observations)
+    return memory.add(...change)
   }
   const { feed, clock, kept, told } = feedOver({ ...memory, add })
 
-  feed.observe(seen('a', 'unhealthy'))
-  feed.observe(seen('b', 'unhealthy'))
+  feed.observe([seen('a', 'unhealthy')])
+  feed.observe([seen('b', 'unhealthy')])
   await settled()
   expect(kept).toEqual([])
   away = false
@@ -51,8 +51,8 @@ test('an event that another process kept is told within a second, and once', asy
   const clock = fakeClock()
   const [mine, other] = [feedOver(store, clock), feedOver(store, clock)]
 
-  other.feed.observe(seen('a', 'unhealthy'))
-  mine.feed.observe(seen('a', 'unhealthy'))
+  other.feed.observe([seen('a', 'unhealthy')])
+  mine.feed.observe([seen('a', 'unhealthy')])
   await settled()
   for (let second = 0; second < 3; second++) {
     clock.advance(1000)

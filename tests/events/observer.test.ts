@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import type { Fact } from '#core/journal.ts'
+import type { FleetEvent } from '#core/events.ts'
 import type { Server } from '#core/servers.ts'
 import type { Seen } from '#events/feed.ts'
 import { createObserver } from '#events/observer.ts'
@@ -9,83 +9,93 @@ import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
 
 const HEALTH = { type: 'health-changed', server: 'a', reason: null } as const
 
-/** An observer of the servers `a` and `b`, with what it has seen: one list for each change. */
-function observerOf() {
+/** An observer of the servers `a` and `b`, of which these are unhealthy as far as all agree. */
+function observerOf(...unhealthy: readonly string[]) {
   const states = createStates()
-  const seen: (readonly Seen[])[] = []
+  const seen: Seen[][] = []
   const { servers } = snapshotOf([model('m', [targetOf('a/m'), targetOf('b/m')])])
   const all: readonly Server[] = [...servers.values()]
-  const note = createObserver({
-    observe: (...change) => seen.push(change),
+  const last = unhealthy.map(server => {
+    const data = { to: 'unhealthy' }
+    return { id: server, type: 'health_status_changed', at: 0, server, data } satisfies FleetEvent
+  })
+  const observer = createObserver({
+    observe: (change, consequence) => seen.push([...change, ...(consequence ? [consequence.from(last)] : [])]),
     servers: () => all,
     state: states.server,
     failoverMs: () => 1500,
   })
   return {
     state: states.server('a'),
-    /** The states that each change of one list would take. */
-    told(fact: Fact) {
-      note(fact)
-      return seen.splice(0).map(change => change.map(({ event, state }) => `${event.type} ${state}`))
-    },
-    data(fact: Fact) {
-      note(fact)
-      return seen.splice(0).flat()[1]?.event.data
-    },
+    /** What was observed since, in words. */
+    told: () => seen.splice(0).map(change => change.map(({ event, state }) => `${event.type} ${state}`)),
+    seen,
+    note: observer.subscriber,
+    regrouped: observer.regrouped,
   }
 }
 
+const BOTH = 'cluster_rebalanced {"a":0.5,"b":0.5}'
+const ONLY_B = 'cluster_rebalanced {"b":1}'
+
 describe('one change brings the others with it', () => {
   test('a server that fails is failed over, and the shares change', () => {
-    const { state, told } = observerOf()
-    state.health = 'unhealthy'
+    const { note, told } = observerOf('a')
 
-    expect(told({ ...HEALTH, from: 'healthy', to: 'unhealthy' })).toEqual([
-      ['health_status_changed unhealthy', 'failover_initiated initiated', 'cluster_rebalanced {"b":1}'],
-    ])
+    note({ ...HEALTH, from: 'healthy', to: 'unhealthy' })
+
+    expect(told()).toEqual([['health_status_changed unhealthy', 'failover_initiated initiated', ONLY_B]])
   })
 
-  test('one that comes back ends its failover, unless it is drained', () => {
-    const { state, told, data } = observerOf()
-    state.health = 'healthy'
-    const back = { ...HEALTH, from: 'unhealthy', to: 'healthy' } as const
+  test('one that comes back ends its failover, also for a process that never saw it fail', () => {
+    const { note, told, seen } = observerOf()
 
-    expect(data(back)).toEqual({ outcome: 'recovered', ms: 1500 })
+    note({ ...HEALTH, from: 'unknown', to: 'healthy' })
+
+    expect(seen[0]?.[1]?.event.data).toEqual({ outcome: 'recovered', ms: 1500 })
+    expect(told()).toEqual([['health_status_changed healthy', 'failover_completed completed', BOTH]])
+  })
+
+  test('one that comes back while it is drained does not', () => {
+    const { note, told, state } = observerOf()
     state.draining = true
-    expect(told(back)).toEqual([['health_status_changed healthy', 'cluster_rebalanced {"b":1}']])
-  })
 
-  test('one that is only slow keeps its share', () => {
-    const { state, told } = observerOf()
-    state.health = 'degraded'
+    note({ ...HEALTH, from: 'unhealthy', to: 'healthy' })
 
-    expect(told({ ...HEALTH, from: 'healthy', to: 'degraded' })).toEqual([
-      ['health_status_changed degraded', 'cluster_rebalanced {"a":0.5,"b":0.5}'],
-    ])
+    expect(told()).toEqual([['health_status_changed healthy', ONLY_B]])
   })
 })
 
 test('a server that is taken back but still fails ends no failover', () => {
-  const { state, told } = observerOf()
+  const { note, told, state } = observerOf()
   state.health = 'unhealthy'
 
-  const failing = told({ type: 'server-recovered', server: 'a', by: 'ops' })
+  note({ type: 'server-recovered', server: 'a', by: 'ops' })
   state.health = 'healthy'
-  const well = told({ type: 'server-recovered', server: 'a', by: 'ops' })
+  note({ type: 'server-recovered', server: 'a', by: 'ops' })
 
-  expect(failing).toEqual([['cluster_rebalanced {"b":1}']])
-  expect(well).toEqual([['failover_completed completed'], ['cluster_rebalanced {"a":0.5,"b":0.5}']])
+  expect(told()).toEqual([[BOTH], ['failover_completed completed'], [BOTH]])
 })
 
-test('who drained a server stands in its failover', () => {
-  const { state, data } = observerOf()
+test('the shares follow from the health that all agree on, and from the registry', () => {
+  const { state, regrouped, told } = observerOf('b')
+  regrouped()
+  state.draining = true
+  regrouped()
+
+  expect(told()).toEqual([['cluster_rebalanced {"a":1}'], ['cluster_rebalanced {}']])
+})
+
+test('who drained a server, and with how much under way, stands in its failover', () => {
+  const { note, seen, state } = observerOf()
   state.draining = true
   state.inFlight = 2
-  const drained = { type: 'server-drained', server: 'a', by: 'key_1' } as const
 
-  const { told } = observerOf()
-  expect(told(drained)[0]?.[0]).toBe('failover_initiated initiated')
-  expect(data({ type: 'server-registered', server: 'a', address: 'http://a', by: 'key_1' })).toMatchObject({
-    trigger: 'server-registered',
+  note({ type: 'server-drained', server: 'a', by: 'key_1' })
+
+  expect(seen[0]?.[0]?.event).toEqual({
+    type: 'failover_initiated',
+    server: 'a',
+    data: { trigger: 'manual', by: 'key_1', in_flight: 2 },
   })
 })
