@@ -34,6 +34,7 @@ import type { Ask } from './compose-listing.ts'
 import { addressOf } from './fleet-config.ts'
 
 const EVENTS_MAX = 1000
+const REGROUP_MS = 500
 const POST_TIMEOUT_MS = 10_000
 const WATCHED_ONLY = 'service'
 
@@ -60,6 +61,7 @@ export interface Orchestrated {
   /** Takes webhooks. */
   readonly receive: Receiver
   readonly subscriber: (fact: Fact) => void
+  readonly errorRate: (server: string) => number | null
   /** Resolves after the first look at who is registered. */
   start(): Promise<void>
   /** A configuration was taken over. */
@@ -120,6 +122,8 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
   const owner = parts.newId(clock.time())
   const toServer = createServerOf(config)
   let marked: ReadonlySet<string> = new Set()
+  /** Who takes requests, as far as the registry says; `null` before the first look. */
+  let group: string | null = null
 
   function take(records: ReadonlyMap<string, ServerRecord>): void {
     const all = [...records.values()]
@@ -130,6 +134,10 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     }
     marked = now
     fleet.enroll(all.flatMap(record => toServer(record) ?? []))
+    const grouped = JSON.stringify(all.map(record => [record.id, record.settings.weight, isDraining(record)]))
+    // Late, so that the process that made the change has told of it.
+    if (shared && group !== null && group !== grouped) clock.after(REGROUP_MS, observer.regrouped)
+    group = grouped
   }
 
   const registrations = createRegistrations({
@@ -139,7 +147,8 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     onChange: take,
     onDeparted: ({ id }) => journal.note({ type: 'server-departed', server: id, reason: 'silent' }),
   })
-  const feed = createFeed({ ...parts, store: stores.events, shared })
+  const refresh = shared ? registrations.refresh : undefined
+  const feed = createFeed({ ...parts, store: stores.events, shared, refresh })
   const all = () => [...fleet.current().servers.values()]
   const state = (id: string) => states.server(id)
   const servers = () => all().filter(({ kind, origin }) => kind !== WATCHED_ONLY && origin !== 'built-in')
@@ -185,11 +194,14 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     knowsKind: kind => kind === WATCHED_ONLY || addressOf(kind, 'http://server') !== null,
     hasCredential: name => Object.hasOwn(config().orchestration.credentials, name),
     checkAddress: parts.guard,
+    errorRate: monitor.errorRate,
+    errorThreshold: () => config().monitoring.thresholds.error_rate,
   })
 
   return {
     feed,
     management,
+    errorRate: monitor.errorRate,
     receive: createReceiver({
       clock,
       journal,
@@ -198,7 +210,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
       claim: stores.events.claim,
     }),
     subscriber(fact) {
-      observer(fact)
+      observer.subscriber(fact)
       failovers.subscriber(fact)
       monitor.subscriber(fact)
       delivery.subscriber(fact)
