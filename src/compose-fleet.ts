@@ -85,7 +85,9 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
   const fleet = createFleet(options, declarationOf(config, deps.env))
   const reads = () => configuredStrategy(fleet.current().settings.algorithm).reads === true
   deps.listen(fact => {
-    if (fact.type === 'health-changed' && isUp(fact.to) && !isUp(fact.from)) fleet.returned(fact.server)
+    if (fact.type === 'health-changed' && isUp(fact.to) && !isUp(fact.from)) {
+      fleet.returned(fact.server, fact.from === 'unhealthy')
+    }
     const server = fact.type === 'model-loaded' ? fleet.current().servers.get(fact.server) : undefined
     if (server !== undefined) engines.readSoon(server)
   })
