@@ -6,7 +6,7 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import { createScope } from '#core/scope.ts'
-import type { ListedModel, Model, Server, States, Target } from '#core/servers.ts'
+import type { Health, ListedModel, Model, Server, States, Target } from '#core/servers.ts'
 import { BUILT_IN_KIND, PROVIDERS } from '#providers/index.ts'
 import { localPlaces } from '#providers/local.ts'
 import type { Transport } from '#providers/transport.ts'
@@ -85,10 +85,17 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
   const fleet = createFleet(options, declarationOf(config, deps.env))
   const reads = () => configuredStrategy(fleet.current().settings.algorithm).reads === true
   deps.listen(fact => {
+    if (fact.type === 'health-changed' && isUp(fact.to) && !isUp(fact.from)) {
+      fleet.returned(fact.server, fact.from === 'unhealthy')
+    }
     const server = fact.type === 'model-loaded' ? fleet.current().servers.get(fact.server) : undefined
     if (server !== undefined) engines.readSoon(server)
   })
   return { fleet, ask }
+}
+
+function isUp(health: Health): boolean {
+  return health === 'healthy' || health === 'degraded'
 }
 
 /** What the configuration says of the fleet; where it says nothing, what the environment and the demo add. */
@@ -115,6 +122,7 @@ export function declarationOf(config: Config, env: Environment): Declaration {
       unhealthyThreshold: balancer.unhealthy_threshold,
       recoveryThreshold: balancer.recovery_threshold,
       slowMs: config.monitoring.thresholds.response_time[0],
+      criticalMs: config.monitoring.thresholds.response_time[1],
     },
   }
 }

@@ -1,11 +1,12 @@
 import { lookup as lookupName } from 'node:dns/promises'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
-import type { EventStore } from '#core/events.ts'
+import type { CursorStore, EventStore, HoldStore } from '#core/events.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import { isDoubted, isDraining, type ServerRecord, type ServerStore } from '#core/registry.ts'
 import type { Server, States } from '#core/servers.ts'
 import { createDelivery } from '#events/deliver.ts'
+import { createFailovers } from '#events/failovers.ts'
 import { createFeed, type Feed } from '#events/feed.ts'
 import { createLoadMonitor } from '#events/load.ts'
 import { createObserver } from '#events/observer.ts'
@@ -19,16 +20,21 @@ import { startEnlisting } from '#registry/enlist.ts'
 import type { Fleet } from '#registry/fleet.ts'
 import { doubt } from '#registry/health.ts'
 import { createRegistrations } from '#registry/registrations.ts'
+import { createMemoryCursors } from '#stores/memory-cursors.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
+import { createMemoryHolds } from '#stores/memory-holds.ts'
 import { createMemoryServers } from '#stores/memory-servers.ts'
 import type { Database } from '#stores/sql.ts'
+import { createSqlCursors } from '#stores/sql-cursors.ts'
 import { createSqlEvents } from '#stores/sql-events.ts'
+import { createSqlHolds } from '#stores/sql-holds.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
 import type { Registration } from '#wire/orchestration.ts'
 import type { Ask } from './compose-listing.ts'
 import { addressOf } from './fleet-config.ts'
 
 const EVENTS_MAX = 1000
+const REGROUP_MS = 500
 const POST_TIMEOUT_MS = 10_000
 const WATCHED_ONLY = 'service'
 
@@ -55,11 +61,21 @@ export interface Orchestrated {
   /** Takes webhooks. */
   readonly receive: Receiver
   readonly subscriber: (fact: Fact) => void
+  readonly errorRate: (server: string) => number | null
   /** Resolves after the first look at who is registered. */
   start(): Promise<void>
   /** A configuration was taken over. */
   reload(): void
-  stop(): void
+  /** Resolves when no event is on its way to a webhook. */
+  stop(): Promise<void>
+}
+
+/** Where the orchestration keeps what it knows. */
+interface Stores {
+  readonly servers: ServerStore
+  readonly events: EventStore
+  readonly cursors: CursorStore
+  readonly holds: HoldStore
 }
 
 /** Which addresses of registered servers may be dialled. */
@@ -82,15 +98,32 @@ async function systemLookup(hostname: string): Promise<readonly string[]> {
   return found.map(({ address }) => address)
 }
 
+function storesOf({ database, newId }: OrchestrationParts): Stores {
+  if (database === null)
+    return {
+      servers: createMemoryServers(),
+      events: createMemoryEvents({ entriesMax: EVENTS_MAX, newId }),
+      cursors: createMemoryCursors(),
+      holds: createMemoryHolds(),
+    }
+  return {
+    servers: createSqlServers(database),
+    events: createSqlEvents(database, newId),
+    cursors: createSqlCursors(database),
+    holds: createSqlHolds(database),
+  }
+}
+
 /** Puts the registry, its events and their delivery together. */
 export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
-  const { config, clock, journal, states, fleet, database } = parts
-  const shared = database !== null
-  const stores: { readonly servers: ServerStore; readonly events: EventStore } = shared
-    ? { servers: createSqlServers(database), events: createSqlEvents(database) }
-    : { servers: createMemoryServers(), events: createMemoryEvents({ entriesMax: EVENTS_MAX }) }
+  const { config, clock, journal, states, fleet } = parts
+  const shared = parts.database !== null
+  const stores = storesOf(parts)
+  const owner = parts.newId(clock.time())
   const toServer = createServerOf(config)
   let marked: ReadonlySet<string> = new Set()
+  /** Who takes requests, as far as the registry says; `null` before the first look. */
+  let group: string | null = null
 
   function take(records: ReadonlyMap<string, ServerRecord>): void {
     const all = [...records.values()]
@@ -101,6 +134,10 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     }
     marked = now
     fleet.enroll(all.flatMap(record => toServer(record) ?? []))
+    const grouped = JSON.stringify(all.map(record => [record.id, record.settings.weight, isDraining(record)]))
+    // Late, so that the process that made the change has told of it.
+    if (shared && group !== null && group !== grouped) clock.after(REGROUP_MS, observer.regrouped)
+    group = grouped
   }
 
   const registrations = createRegistrations({
@@ -110,11 +147,20 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     onChange: take,
     onDeparted: ({ id }) => journal.note({ type: 'server-departed', server: id, reason: 'silent' }),
   })
-  const feed = createFeed({ ...parts, store: stores.events, shared })
+  const refresh = shared ? registrations.refresh : undefined
+  const feed = createFeed({ ...parts, store: stores.events, shared, refresh })
   const all = () => [...fleet.current().servers.values()]
   const state = (id: string) => states.server(id)
   const servers = () => all().filter(({ kind, origin }) => kind !== WATCHED_ONLY && origin !== 'built-in')
-  const observer = createObserver({ clock, observe: feed.observe, servers, state })
+  const failovers = createFailovers({
+    ...stores,
+    clock,
+    owner,
+    shared,
+    inFlight: id => state(id).inFlight,
+    observe: feed.observe,
+  })
+  const observer = createObserver({ observe: feed.observe, servers, state, failoverMs: failovers.since })
   const monitor = createLoadMonitor({
     clock,
     observe: feed.observe,
@@ -129,7 +175,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     const { status } = await parts.ask({ method: 'POST', url, headers, body }, POST_TIMEOUT_MS)
     return status
   }
-  const delivery = createDelivery({ ...parts, endpoints: () => config().webhooks.deliver, post })
+  const delivery = createDelivery({ ...parts, ...stores, owner, endpoints: () => config().webhooks.deliver, post })
   const stopEnlisting = startEnlisting({
     clock,
     post,
@@ -148,11 +194,14 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     knowsKind: kind => kind === WATCHED_ONLY || addressOf(kind, 'http://server') !== null,
     hasCredential: name => Object.hasOwn(config().orchestration.credentials, name),
     checkAddress: parts.guard,
+    errorRate: monitor.errorRate,
+    errorThreshold: () => config().monitoring.thresholds.error_rate,
   })
 
   return {
     feed,
     management,
+    errorRate: monitor.errorRate,
     receive: createReceiver({
       clock,
       journal,
@@ -162,18 +211,26 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     }),
     subscriber(fact) {
       observer.subscriber(fact)
+      failovers.subscriber(fact)
       monitor.subscriber(fact)
       delivery.subscriber(fact)
     },
-    start: registrations.start,
-    reload: () => take(registrations.current()),
+    start() {
+      failovers.start()
+      delivery.start()
+      return registrations.start()
+    },
+    reload() {
+      take(registrations.current())
+      delivery.start()
+    },
     stop() {
       registrations.stop()
       feed.stop()
-      observer.stop()
+      failovers.stop()
       monitor.stop()
-      delivery.stop()
       stopEnlisting()
+      return delivery.stop()
     },
   }
 }

@@ -44,6 +44,7 @@ import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { createRedisCache } from '#stores/redis-cache.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
+import { createFailures } from '#telemetry/failures.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
@@ -51,6 +52,7 @@ import { createRedactor } from '#telemetry/quote.ts'
 import { createStats } from '#telemetry/stats.ts'
 import { composeEdge, secretsOf } from './compose-edge.ts'
 import { composeFleet, declarationOf } from './compose-fleet.ts'
+import { composeHealth } from './compose-health.ts'
 import { composeIdentity } from './compose-identity.ts'
 import { composeLedger } from './compose-ledger.ts'
 import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
@@ -215,6 +217,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     cacheSize: cache.size,
   })
   const stats = createStats()
+  const failures = createFailures(clock)
   const orchestration = composeOrchestration({
     ...stateDeps,
     random,
@@ -227,7 +230,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     warn: log.warn,
   })
   subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history), stats.subscriber)
-  subscribers.push(orchestration.subscriber)
+  subscribers.push(failures.subscriber, orchestration.subscriber)
 
   // The way of a model call.
   const gate = commitGate(clock)
@@ -295,7 +298,16 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
     process: processView(clock),
-    dependencies: () => ({ ...(database !== null && { database: { available: keys.stored.available() } }) }),
+    health: {
+      parts: composeHealth({
+        ...stateDeps,
+        redis,
+        database,
+        memory: () => ({ used: pressure().memory, limit: memoryMax }),
+        calls: failures.read,
+      }),
+      errorRate: orchestration.errorRate,
+    },
     keys: keys.management,
     rehearsal,
     stats: stats.of,
@@ -358,8 +370,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     async close() {
       sampler.stop()
       keys.stored.stop()
-      orchestration.stop()
       fleet.stop()
+      await orchestration.stop()
       sockets.close()
       guarded.close()
       await limiter.close()
@@ -382,14 +394,5 @@ function memoryLimitOf({ performance: { memory_limit_gb: configured } }: Config)
 }
 
 function processView(clock: Clock): ProcessView {
-  return {
-    startedAt: clock.time(),
-    rss: () => process.memoryUsage.rss(),
-    heapUsed: () => process.memoryUsage().heapUsed,
-    cpu() {
-      const { user, system } = process.cpuUsage()
-      return { user: user / 1e6, system: system / 1e6 }
-    },
-    workers: () => 1,
-  }
+  return { startedAt: clock.time(), workers: () => 1 }
 }

@@ -12,11 +12,8 @@ const pending: readonly Pending[] = [
   ['service.secret', 'signed tokens'],
   ['service.secret_file', 'signed tokens'],
   ['streams.early_headers', 'early headers'],
-  ['performance.cpu_cores', 'the report of resources'],
   ['cache.semantic', 'the semantic cache'],
   ['vectors.*', 'the vector store'],
-  ['monitoring.thresholds.error_rate', 'health by errors'],
-  ['monitoring.thresholds.memory', 'health by memory'],
 ]
 
 interface Group {

@@ -12,7 +12,7 @@ export type EventType = (typeof EVENT_TYPES)[number]
 
 /** Something that happened to the fleet. */
 export interface FleetEvent {
-  /** UUIDv7: in the order of time. */
+  /** UUIDv7: in the order in which events were kept. */
   readonly id: string
   readonly type: EventType
   /** Epoch milliseconds. */
@@ -24,7 +24,7 @@ export interface FleetEvent {
 
 /** An event that one process has seen, before it is known whether another one was first. */
 export interface Observation {
-  readonly event: FleetEvent
+  readonly event: Omit<FleetEvent, 'id'>
   /** What changes over time, such as the health of one server. Each change of it is one event. */
   readonly series: string
   /** What it has changed to, and what it was if nothing was ever recorded. */
@@ -32,16 +32,57 @@ export interface Observation {
   readonly initially: string
 }
 
+/** What follows from changes, such as the shares of the load from the health of all servers. */
+export interface Consequence {
+  /** It follows from the last event of each series of this type. */
+  readonly of: EventType
+  readonly from: (last: readonly FleetEvent[]) => Observation
+}
+
 /** Keeps events; shared by all processes. Each may fail with any error: then the store is away. */
 export interface EventStore {
-  /** Keeps an event unless its series has that state already.
+  /** Keeps what was seen at once: all of it, or nothing when the series of the first has that state already. Of the
+   * others, and of what follows, too only that is kept which changes its series. Ids rise in the order in which events
+   * are kept, whoever keeps them, so that nobody who reads on from an id misses one.
    *
-   * @returns Whether it was kept: of all processes that saw it, one is told so. */
-  add(observation: Observation): Promise<boolean>
+   * @returns Those that were kept: of all processes that saw the change, one gets them. */
+  add(observations: readonly Observation[], consequence?: Consequence): Promise<readonly FleetEvent[]>
   /** Remembers that a message came, by the id that its sender gave it.
    *
    * @returns False when it came before. */
   claim(source: string, id: string, at: number): Promise<boolean>
-  /** Up to `limit` events, the oldest first, from behind the id `after`; the last ones where it is `null`. */
-  list(page: { readonly after: string | null; readonly limit: number }): Promise<readonly FleetEvent[]>
+  /** Up to `limit` events, the oldest first, from behind the id `after`. */
+  list(page: { readonly after: string; readonly limit: number }): Promise<readonly FleetEvent[]>
+  /** The beginnings of the failovers that are not completed, the oldest first. */
+  open(): Promise<readonly FleetEvent[]>
+}
+
+/** Who delivers to a webhook, and how far it has got; shared by all processes. */
+export interface CursorStore {
+  /** Makes `owner` the one that delivers, until a time, unless another one does now.
+   *
+   * @param lease.first Behind which id a webhook begins that nobody has delivered to.
+   * @returns The last event that is done with; `null` while another one delivers. */
+  claim(
+    webhook: string,
+    owner: string,
+    lease: { readonly now: number; readonly until: number; readonly first: string },
+  ): Promise<string | null>
+  /** Notes that all up to an event is done with.
+   *
+   * @returns False when another one delivers by now. */
+  advance(webhook: string, owner: string, after: string, until: number): Promise<boolean>
+}
+
+/** Which processes still have requests at a server that is failed over; shared by all processes. */
+export interface HoldStore {
+  /** Says that a process has some, until a time unless it says so again; 0 = it has none any more. */
+  hold(server: string, owner: string, until: number): Promise<void>
+  held(server: string, now: number): Promise<boolean>
+}
+
+/** The smallest id of a moment, in epoch milliseconds: every event since then has a greater one. */
+export function firstIdAt(ms: number): string {
+  const hex = Math.max(0, Math.floor(ms)).toString(16).padStart(12, '0')
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-`
 }

@@ -1,17 +1,19 @@
 import type { Clock } from '#core/clock.ts'
-import type { EventStore, FleetEvent, Observation } from '#core/events.ts'
+import { type Consequence, type EventStore, type FleetEvent, firstIdAt, type Observation } from '#core/events.ts'
 import type { Journal } from '#core/journal.ts'
-import { createSeen } from '#lib/seen.ts'
 
-/** What this process has seen happen, without the id that it gets. */
+/** What this process has seen happen, without the time that it gets. */
 export type Seen = Omit<Observation, 'event'> & { readonly event: Omit<FleetEvent, 'id' | 'at'> }
+
+/** What follows from what is known of the fleet then. */
+export type Outcome = Pick<Consequence, 'of'> & { readonly from: (last: readonly FleetEvent[]) => Seen }
 
 /** The events of the fleet: those that this process sees go to the store, and all that are stored to who follows. */
 export interface Feed {
-  /** Takes what was seen; returns at once. */
-  observe(seen: Seen): void
-  /** Calls `listener` with every event from now on, in the order of their ids as far as they are known; the returned
-   * function ends that. */
+  /** Takes what was seen, the first of which brings the others, and what follows from it; returns at once. */
+  observe(seen: readonly Seen[], consequence?: Outcome): void
+  /** Calls `listener` with every event from now on, in the order of their ids, maybe from a few seconds before; the
+   * returned function ends that. */
   follow(listener: (event: FleetEvent) => void): () => void
   /** A page of stored events from behind an id.
    *
@@ -21,50 +23,46 @@ export interface Feed {
 }
 
 export interface FeedOptions {
-  readonly store: EventStore
+  readonly store: Pick<EventStore, 'add' | 'list'>
   readonly clock: Clock
   readonly journal: Journal
-  readonly newId: (time: number) => string
   /** Whether other processes may keep events too, so that they are looked for while anybody follows. */
   readonly shared: boolean
+  /** Learns what other processes have changed, before it is said what follows from it. */
+  readonly refresh?: () => Promise<void>
 }
 
 /** Observations that wait while the store is away; more are forgotten, the oldest first. */
 const WAITING_MAX = 1000
 const AGAIN_MS = 1000
 const LOOK_EVERY_MS = 1000
-/** How far back others' events are looked for: their clocks and their writing may be late by so much. */
+/** How far back a follower begins: the clocks of those who keep events may be late by so much. */
 const LATE_MS = 10_000
 const PAGE = 200
-const SEEN_MAX = 10_000
 
 /** Creates the feed. Observations are kept one after the other, in the order in which they were made. */
 export function createFeed(options: FeedOptions): Feed {
   const { store, clock, journal } = options
   const followers = new Set<(event: FleetEvent) => void>()
-  const isNew = createSeen(SEEN_MAX)
-  const waiting: Observation[] = []
+  const waiting: Parameters<EventStore['add']>[] = []
   let keeping = false
-  let lastAt = 0
   let stopped = false
-  let stopLooking: (() => void) | null = null
   let stopWaiting = () => {}
-
-  function tell(event: FleetEvent): void {
-    if (!isNew(event.id)) return
-    for (const follower of [...followers]) follower(event)
-  }
+  let told = ''
+  let looking = false
+  let news = false
+  let stopLooking = () => {}
 
   async function keepAll(): Promise<void> {
     if (keeping || stopped) return
     keeping = true
     try {
       for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
-        const kept = await store.add(next)
+        if (next[1] !== undefined) await options.refresh?.()
+        const kept = await store.add(...next)
         waiting.splice(waiting.indexOf(next), 1)
-        if (!kept) continue
-        journal.note({ type: 'event-kept', event: next.event })
-        tell(next.event)
+        for (const event of kept) journal.note({ type: 'event-kept', event })
+        if (kept.length > 0) void look()
       }
     } catch {
       stopWaiting = clock.after(AGAIN_MS, () => void keepAll())
@@ -73,47 +71,65 @@ export function createFeed(options: FeedOptions): Feed {
     }
   }
 
+  /** Tells the followers of all that was kept since, by whatever process. */
   async function look(): Promise<void> {
+    news = true
+    if (looking || followers.size === 0) return
+    looking = true
+    stopLooking()
     try {
-      for (const event of await store.list({ after: floorOf(clock.time() - LATE_MS), limit: PAGE })) tell(event)
+      while (news) {
+        news = false
+        const page = await store.list({ after: told, limit: PAGE })
+        for (const event of page) tell(event)
+        if (page.length === PAGE) news = true
+      }
     } catch {
       // Asked again in a second.
+    } finally {
+      looking = false
     }
-    if (stopLooking !== null) stopLooking = clock.after(LOOK_EVERY_MS, () => void look())
+    later()
+  }
+
+  function later(): void {
+    stopLooking()
+    if (followers.size > 0 && (options.shared || news)) stopLooking = clock.after(LOOK_EVERY_MS, () => void look())
+  }
+
+  function tell(event: FleetEvent): void {
+    told = event.id
+    for (const follower of [...followers]) follower(event)
   }
 
   return {
-    observe({ event, ...change }) {
+    observe(seen, consequence) {
       if (waiting.length >= WAITING_MAX) waiting.shift()
-      // Ids of one millisecond have no order, and who follows comes back with the last one.
-      lastAt = Math.max(lastAt + 1, Math.floor(clock.time()))
-      const at = lastAt
-      waiting.push({ ...change, event: { ...event, id: options.newId(at), at } })
+      const at = clock.time()
+      const timed = ({ event, ...change }: Seen): Observation => ({ ...change, event: { ...event, at } })
+      const follows = consequence && {
+        of: consequence.of,
+        from: (last: readonly FleetEvent[]) => timed(consequence.from(last)),
+      }
+      waiting.push([seen.map(timed), follows])
       void keepAll()
     },
     follow(listener) {
+      const from = firstIdAt(clock.time() - LATE_MS)
+      if (followers.size === 0 && told < from) told = from
       followers.add(listener)
-      if (options.shared) stopLooking ??= clock.after(LOOK_EVERY_MS, () => void look())
+      if (followers.size === 1) later()
       return () => {
         followers.delete(listener)
-        if (followers.size > 0) return
-        stopLooking?.()
-        stopLooking = null
+        if (followers.size === 0) stopLooking()
       }
     },
     since: (after, limit) => store.list({ after, limit }),
     stop() {
       stopped = true
       followers.clear()
-      stopLooking?.()
-      stopLooking = null
+      stopLooking()
       stopWaiting()
     },
   }
-}
-
-/** The smallest UUIDv7 of a moment. */
-function floorOf(ms: number): string {
-  const hex = Math.max(0, Math.floor(ms)).toString(16).padStart(12, '0')
-  return `${hex.slice(0, 8)}-${hex.slice(8)}-`
 }

@@ -18,13 +18,15 @@ export interface LoadMonitorOptions {
   readonly thresholds: () => LoadThresholds
   /** The servers there are, and what each reported of itself or is known from probes. */
   readonly loads: () => readonly { readonly server: string; readonly load: LoadMetrics }[]
-  readonly observe: (seen: Seen) => void
+  readonly observe: (seen: readonly Seen[]) => void
 }
 
 /** Watches how servers are doing. */
 export interface LoadMonitor {
   /** Counts the attempts at each server. */
   subscriber(fact: Fact): void
+  /** The share of its attempts that a server failed in about the last minute, 0 to 1; `null` of too few. */
+  errorRate(server: string): number | null
   stop(): void
 }
 
@@ -78,10 +80,8 @@ export function createLoadMonitor(options: LoadMonitorOptions): LoadMonitor {
   function tell(server: string, metric: keyof LoadThresholds, value: number, threshold: number): void {
     const minute = String(Math.floor(clock.time() / MINUTE_MS))
     const change = { series: `load:${server}:${metric}`, state: minute, initially: '' }
-    options.observe({
-      ...change,
-      event: { type: 'load_threshold_exceeded', server, data: { metric, value, threshold } },
-    })
+    const event = { type: 'load_threshold_exceeded', server, data: { metric, value, threshold } } as const
+    options.observe([{ ...change, event }])
   }
 
   return {
@@ -98,6 +98,7 @@ export function createLoadMonitor(options: LoadMonitorOptions): LoadMonitor {
         if (result !== 'ok' && ERRORS[result].fault === 'upstream') count.failed++
       }
     },
+    errorRate: server => rateOf(counts.get(server)) ?? null,
     stop: () => disarm(),
   }
 }

@@ -1,125 +1,114 @@
-import type { Clock } from '#core/clock.ts'
 import type { FleetEvent } from '#core/events.ts'
 import type { Fact } from '#core/journal.ts'
 import type { Server, ServerState } from '#core/servers.ts'
-import type { Seen } from './feed.ts'
+import type { Outcome, Seen } from './feed.ts'
 
 export interface ObserverOptions {
-  readonly clock: Pick<Clock, 'after' | 'time'>
-  readonly observe: (seen: Seen) => void
+  readonly observe: (seen: readonly Seen[], consequence?: Outcome) => void
   /** The servers that share the load: those that are only watched are not among them. */
   readonly servers: () => readonly Server[]
   readonly state: (id: string) => ServerState
+  /** How long the failover of a server has been going on, in milliseconds, as far as is known. */
+  readonly failoverMs: (server: string) => number | null
 }
 
 /** Makes events of what the journal tells. */
 export interface Observer {
   subscriber(fact: Fact): void
-  stop(): void
+  /** Others have changed who takes requests: the shares follow, unless they have told so already. */
+  regrouped(): void
 }
 
-const LOOK_EVERY_MS = 250
+/** Creates the observer. What one change brings with it is told by the process whose observation of
+ * the change is kept, and by no other: who comes late, or starts in the middle, would see it a second time. The shares of the
+ * load follow from the health that all agree on, not from what this process has seen so far. */
+export function createObserver({ observe, ...options }: ObserverOptions): Observer {
+  const { state } = options
+  let shares = sharesOf(options, [])
 
-/** Creates the observer. A failover is complete when nothing is under way at the server any more, as the process sees
- * it that began the failover. */
-export function createObserver(options: ObserverOptions): Observer {
-  const { clock, observe, state } = options
-  const leaving = new Map<string, { readonly startedAt: number; stop: () => void }>()
-  let shares = sharesOf(options)
-
-  function tell(
-    type: FleetEvent['type'],
-    server: string,
-    change: Omit<Seen, 'event'>,
-    data: FleetEvent['data'] = {},
-  ): void {
-    observe({ ...change, event: { type, server, data } })
+  function initiated(server: string, trigger: 'manual' | 'automatic', by: string | null): Seen {
+    const data = { trigger, by, in_flight: state(server).inFlight }
+    return { ...failoverOf(server, 'initiated'), event: { type: 'failover_initiated', server, data } }
   }
 
-  function beginFailover(server: string, trigger: 'manual' | 'automatic', by: string | null): void {
-    const change = { series: `failover:${server}`, state: 'initiated', initially: 'completed' }
-    tell('failover_initiated', server, change, { trigger, by, in_flight: state(server).inFlight })
-    endFailover(server)
-    leaving.set(server, { startedAt: clock.time(), stop: () => {} })
-    awaitEmpty(server)
+  function recovered(server: string): Seen {
+    return completed(server, 'recovered', options.failoverMs(server))
   }
 
-  function awaitEmpty(server: string): void {
-    const entry = leaving.get(server)
-    if (entry === undefined) return
-    if (state(server).inFlight === 0) completeFailover(server, 'drained')
-    else entry.stop = clock.after(LOOK_EVERY_MS, () => awaitEmpty(server))
+  function rebalanced(trigger: Fact['type'], server: string | null): Outcome {
+    const from = (health: readonly FleetEvent[]): Seen => {
+      const initially = JSON.stringify(shares)
+      shares = sharesOf(options, health)
+      const data = { trigger, shares }
+      return {
+        series: 'cluster',
+        state: JSON.stringify(shares),
+        initially,
+        event: { type: 'cluster_rebalanced', server, data },
+      }
+    }
+    return { of: 'health_status_changed', from }
   }
 
-  function endFailover(server: string): number | null {
-    const entry = leaving.get(server)
-    entry?.stop()
-    leaving.delete(server)
-    return entry?.startedAt ?? null
+  function membership(server: string, joins: boolean, data: Seen['event']['data']): Seen {
+    const [now, before] = joins ? ['registered', 'departed'] : ['departed', 'registered']
+    const change = { series: `membership:${server}`, state: now ?? '', initially: before ?? '' }
+    return { ...change, event: { type: joins ? 'server_registered' : 'server_departed', server, data } }
   }
 
-  function completeFailover(server: string, outcome: 'drained' | 'recovered'): void {
-    const startedAt = endFailover(server)
-    if (startedAt === null) return
-    const change = { series: `failover:${server}`, state: 'completed', initially: 'completed' }
-    tell('failover_completed', server, change, { outcome, ms: clock.time() - startedAt })
-  }
-
-  function rebalance(trigger: Fact['type'], server: string): void {
-    const before = shares
-    shares = sharesOf(options)
-    const [from, to] = [JSON.stringify(before), JSON.stringify(shares)]
-    if (from === to) return
-    const change = { series: 'cluster', state: to, initially: from }
-    observe({ ...change, event: { type: 'cluster_rebalanced', server, data: { trigger, shares } } })
-  }
-
-  function onHealth({ server, from, to, reason }: Fact & { readonly type: 'health-changed' }): void {
+  function health({ server, from, to, reason }: Fact & { readonly type: 'health-changed' }): readonly Seen[] {
     const change = { series: `health:${server}`, state: to, initially: 'healthy' }
-    tell('health_status_changed', server, change, { from, to, reason })
-    if (to === 'unhealthy') beginFailover(server, 'automatic', null)
-    else if (from === 'unhealthy' && !state(server).draining) completeFailover(server, 'recovered')
+    const changed: Seen = { ...change, event: { type: 'health_status_changed', server, data: { from, to, reason } } }
+    if (to === 'unhealthy') return [changed, initiated(server, 'automatic', null)]
+    return state(server).draining ? [changed] : [changed, recovered(server)]
   }
 
   function subscriber(fact: Fact): void {
     switch (fact.type) {
       case 'server-registered': {
-        const change = { series: `membership:${fact.server}`, state: 'registered', initially: 'departed' }
-        tell('server_registered', fact.server, change, { address: fact.address, by: fact.by })
+        const joined = membership(fact.server, true, { address: fact.address, by: fact.by })
+        observe([joined], rebalanced(fact.type, fact.server))
         break
       }
-      case 'server-departed': {
-        const change = { series: `membership:${fact.server}`, state: 'departed', initially: 'registered' }
-        tell('server_departed', fact.server, change, { reason: fact.reason })
+      case 'server-departed':
+        observe([membership(fact.server, false, { reason: fact.reason })], rebalanced(fact.type, fact.server))
         break
-      }
       case 'health-changed':
-        onHealth(fact)
+        observe(health(fact), rebalanced(fact.type, fact.server))
         break
       case 'server-drained':
-        beginFailover(fact.server, 'manual', fact.by)
+        observe([initiated(fact.server, 'manual', fact.by)], rebalanced(fact.type, fact.server))
         break
       case 'server-recovered':
-        completeFailover(fact.server, 'recovered')
+        if (state(fact.server).health !== 'unhealthy') observe([recovered(fact.server)])
+        observe([], rebalanced(fact.type, fact.server))
         break
-      default:
-        return
     }
-    rebalance(fact.type, fact.server)
   }
 
-  return {
-    subscriber,
-    stop() {
-      for (const { stop } of leaving.values()) stop()
-      leaving.clear()
-    },
-  }
+  return { subscriber, regrouped: () => observe([], rebalanced('fleet-changed', null)) }
 }
 
-/** The share of the load that each server gets which takes requests now, by its weight; four digits. */
-function sharesOf({ servers, state }: Pick<ObserverOptions, 'servers' | 'state'>): Readonly<Record<string, number>> {
-  const taking = servers().filter(({ id }) => !state(id).draining && state(id).health !== 'unhealthy')
+/** The end of a failover.
+ *
+ * @param ms How long it took; `null` = that is not known. */
+export function completed(server: string, outcome: 'drained' | 'recovered', ms: number | null): Seen {
+  return { ...failoverOf(server, 'completed'), event: { type: 'failover_completed', server, data: { outcome, ms } } }
+}
+
+function failoverOf(server: string, now: 'initiated' | 'completed'): Omit<Seen, 'event'> {
+  return { series: `failover:${server}`, state: now, initially: 'completed' }
+}
+
+/** The share of the load that each server gets which takes requests now, by its weight; four digits.
+ *
+ * @param health The last change of each server's health. */
+function sharesOf(
+  { servers, state }: Pick<ObserverOptions, 'servers' | 'state'>,
+  health: readonly FleetEvent[],
+): Readonly<Record<string, number>> {
+  const out = new Set(health.flatMap(({ server, data }) => (data.to === 'unhealthy' ? [server] : [])))
+  const taking = servers().filter(({ id }) => !state(id).draining && !out.has(id))
   const total = taking.reduce((sum, { weight = 1 }) => sum + weight, 0)
   const shares = taking.map(({ id, weight = 1 }) => [id, total === 0 ? 0 : Math.round((weight / total) * 1e4) / 1e4])
   return Object.fromEntries(shares.toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)))

@@ -11,6 +11,7 @@ import {
 import type { Server, ServerState } from '#core/servers.ts'
 import type { Registrations } from '#registry/registrations.ts'
 import type { LoadMetrics, Registration, ServerView } from '#wire/orchestration.ts'
+import { levelOf, type Threshold, worstOf } from './health.ts'
 import { type FleetView, modelsByServer } from './manage.ts'
 
 /** What servers are managed with. */
@@ -27,6 +28,10 @@ export interface OrchestrationDeps {
   readonly hasCredential: (name: string) => boolean
   /** @throws GatewayError `address_not_allowed` */
   readonly checkAddress: (hostname: string) => Promise<unknown>
+  /** The share of its attempts that a server failed of late, 0 to 1; `null` of too few. */
+  readonly errorRate: (server: string) => number | null
+  /** From which such share on a server is degraded, or unhealthy. */
+  readonly errorThreshold: () => Threshold
 }
 
 /** What became of a failover, or of its end. */
@@ -79,6 +84,19 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
     const found = list().find(({ server_id }) => server_id === id)
     if (found === undefined) throw noSuchServer()
     return found
+  }
+
+  /** With what its answers say of it, beside the probes. */
+  function judged(server: ServerView) {
+    const state = deps.fleet().states.server(server.server_id)
+    const error_rate = deps.errorRate(server.server_id)
+    return {
+      ...server,
+      health_status: worstOf([server.health_status, levelOf(error_rate ?? 0, deps.errorThreshold())]),
+      latency_ms: state.probedAt === 0 ? null : Math.round(state.latencyMs),
+      error_rate,
+      reason: state.reason,
+    }
   }
 
   async function change(wanted: ServerChange): Promise<ServerChanged | null> {
@@ -150,7 +168,7 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
       return changed !== null
     },
     health() {
-      const servers = list().filter(({ origin }) => origin !== 'built-in')
+      const servers = list().flatMap(server => (server.origin === 'built-in' ? [] : [judged(server)]))
       const count = (status: ServerView['health_status']) =>
         servers.filter(({ health_status }) => health_status === status).length
       const [healthy, unhealthy] = [count('healthy'), count('unhealthy')]

@@ -7,6 +7,7 @@ import type { IdempotencyStore } from '#core/idempotency.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Limiter } from '#core/limiter.ts'
 import type { Priority } from '#core/priority.ts'
+import type { HealthParts } from '#gateway/health.ts'
 import type { FleetView } from '#gateway/manage.ts'
 import type { KeyManagement } from '#gateway/manage-keys.ts'
 import type { ReportManagement } from '#gateway/manage-reports.ts'
@@ -21,9 +22,6 @@ import type { Edge } from './edge.ts'
 /** What the process knows of itself. */
 export interface ProcessView {
   readonly startedAt: number
-  rss(): number
-  heapUsed(): number
-  cpu(): { readonly user: number; readonly system: number }
   workers(): number
 }
 
@@ -48,8 +46,12 @@ export interface Services {
   readonly fleet: () => FleetView
   readonly metrics: { render(): Promise<string>; readonly contentType: string }
   readonly process: ProcessView
-  /** What state is kept in outside the process, and whether it answered when it was last asked. */
-  readonly dependencies: () => Readonly<Record<string, { readonly available: boolean }>>
+  readonly health: {
+    /** How the process and what it depends on are now. */
+    parts(): Promise<HealthParts>
+    /** The share of its attempts that a server failed of late, 0 to 1; `null` of too few. */
+    errorRate(server: string): number | null
+  }
   readonly keys: KeyManagement
   readonly rehearsal: Rehearsal
   /** What a tenant's requests came to. */

@@ -13,7 +13,7 @@ import type {
 import type { Discovery, Missing } from './discovery.ts'
 import { createProber, type HealthSettings, type ProbeResult } from './health.ts'
 import { createListing } from './listing.ts'
-import { type PreloadOptions, preload } from './preload.ts'
+import { createPreload, type PreloadOptions } from './preload.ts'
 import { buildSnapshot, undeclaredServers } from './snapshot.ts'
 
 /** What the configuration says of the fleet. */
@@ -26,7 +26,7 @@ export interface Declaration {
   readonly discover: boolean
   /** How long a server's list of models holds at most, in milliseconds. */
   readonly listsHoldMs: number
-  /** Models that servers load at the start. */
+  /** Models that servers load before they are asked for. */
   readonly preload: readonly string[]
 }
 
@@ -72,12 +72,15 @@ export interface Fleet {
   start(): Promise<void>
   stop(): void
   status(): FleetStatus
+  /** A server answers its probes that failed them before, or was not known. */
+  returned(server: string, wasDown: boolean): void
 }
 
 /** Creates the registry of servers and models. */
 export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   const { discovery, journal, watchedOnly = new Set() } = options
   const prober = createProber(options)
+  const preload = createPreload(options)
   let declaration = first
   const listing = createListing({
     ...options,
@@ -106,6 +109,12 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   function rebuild(message: string): void {
     snapshot = build()
     journal.note({ type: 'fleet-changed', message })
+    preloadAgain(null)
+  }
+
+  /** What had no server so far may have one now. */
+  function preloadAgain(lost: string | null): void {
+    if (running && declaration.preload.length > 0) void preload.again(declaration.preload, snapshot, lost)
   }
 
   /** A list that changes nothing leaves the snapshot, and with it whose turn it is. */
@@ -114,6 +123,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
     if (JSON.stringify([...next.models.values()]) === JSON.stringify([...snapshot.models.values()])) return
     snapshot = next
     journal.note({ type: 'fleet-changed', message: `${server.id} lists other models` })
+    preloadAgain(null)
   }
 
   /** Sets the prober and the listing to the servers there are now. */
@@ -162,13 +172,17 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
       running = true
       prober.start()
       await Promise.all([watch(), declaration.discover ? discover() : null])
-      void preload(declaration.preload, snapshot, options)
+      void preload.begin(declaration.preload, snapshot)
     },
     stop() {
       running = false
       prober.stop()
       listing.stop()
       discovery.stop()
+    },
+    returned(server, wasDown) {
+      listing.again(server)
+      if (wasDown) preloadAgain(server)
     },
     status: () => ({
       servers: servers().map(server => ({

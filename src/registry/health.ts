@@ -19,6 +19,8 @@ export interface HealthSettings {
   readonly recoveryThreshold: number
   /** Good answers that take longer make a server degraded: still used, but reported. */
   readonly slowMs: number
+  /** Answers that take longer are as bad as none. */
+  readonly criticalMs: number
 }
 
 export interface ProberOptions {
@@ -130,7 +132,7 @@ function startRhythm(options: RhythmOptions): Rhythm {
       if (over || stopped) return
       over = true
       disarm()
-      record(state, result, settings, options)
+      record(state, tooLate(result, settings) ?? result, settings, options)
       const hurry = state.health === 'unhealthy' || state.failures > 0
       const wait = hurry ? Math.min(settings.intervalMs, HURRY_MS) : settings.intervalMs
       disarm = clock.after(Math.max(0, startedAt + wait - clock.now()), turn)
@@ -164,6 +166,11 @@ function startRhythm(options: RhythmOptions): Rhythm {
       disarm()
     },
   }
+}
+
+function tooLate({ ok, latencyMs }: ProbeResult, { criticalMs }: HealthSettings): ProbeResult | null {
+  if (!ok || latencyMs <= criticalMs) return null
+  return { ok: false, latencyMs, reason: `it answered only after ${Math.round(latencyMs)} ms` }
 }
 
 /** Writes what a probe found into the state of its server, and notes when the health changes. */

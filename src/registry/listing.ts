@@ -20,6 +20,8 @@ export interface Listing {
    * @param patient Those that work without their list: they are asked when the start is over, and never eagerly.
    * @returns Resolves when each of the other new ones has answered, or failed to, once. */
   watch(servers: readonly Server[], patient?: readonly Server[]): Promise<void>
+  /** Asks a server at once that has never answered, because it is well now. */
+  again(id: string): void
   /** What each server said last. One that fails to answer keeps its models: it may be back in a moment. */
   current(): ReadonlyMap<string, readonly ListedModel[]>
   stop(): void
@@ -85,6 +87,12 @@ export function createListing(options: ListingOptions): Listing {
       }
       for (const server of patient) if (!asked.has(server.id)) void ask(server, true)
       await Promise.all(servers.filter(server => !asked.has(server.id)).map(server => ask(server, false)))
+    },
+    again(id) {
+      const entry = asked.get(id)
+      if (entry === undefined || known.has(id)) return
+      forget(id)
+      void ask(entry.server, false)
     },
     stop() {
       for (const id of [...asked.keys()]) forget(id)

@@ -9,36 +9,59 @@ export interface PreloadOptions {
   readonly load: (target: Target, model: Model) => Promise<void> | null
 }
 
-/** Lets servers load these models before the first call comes, each on one server: the one of its servers that was
- * given the fewest so far. Never throws.
- *
- * @param names Public names or aliases. */
-export async function preload(names: readonly string[], snapshot: Snapshot, options: PreloadOptions): Promise<void> {
-  const given = new Map<string, number>()
-  await Promise.all(
-    names.map(name => {
-      const model = snapshot.models.get(name) ?? snapshot.models.get(snapshot.names.get(name) ?? '')
-      return model === undefined ? told(options, `${name} was not loaded: no model has this name`) : loadOne(model)
-    }),
-  )
-
-  async function loadOne(model: Model): Promise<void> {
-    const count = ({ server }: Target) => given.get(server.id) ?? 0
-    for (const target of model.targets.toSorted((a, b) => count(a) - count(b))) {
-      const loading = options.load(target, model)
-      if (loading === null) continue
-      given.set(target.server.id, count(target) + 1)
-      const done = await loading.then(
-        () => true,
-        () => false,
-      )
-      const { id } = target.server
-      return told(options, done ? `${model.name} was loaded on ${id}` : `${model.name} could not be loaded on ${id}`)
-    }
-    told(options, `${model.name} was not loaded: none of its servers loads models on demand`)
-  }
+/** Lets servers load models before the first call comes, each on one server. */
+export interface Preload {
+  /** Loads what no server was given yet, on the one of its servers that was given the fewest. Never throws.
+   *
+   * @param names Public names or aliases. */
+  begin(names: readonly string[], snapshot: Snapshot): Promise<void>
+  /** The same after a change of the fleet; what still has no server is not told of again.
+   *
+   * @param lost A server that came back, and with it nothing of what it was given. */
+  again(names: readonly string[], snapshot: Snapshot, lost: string | null): Promise<void>
 }
 
-function told({ journal }: PreloadOptions, message: string): void {
-  journal.note({ type: 'fleet-changed', message })
+/** Creates it; it remembers which server was given which model. */
+export function createPreload({ journal, load }: PreloadOptions): Preload {
+  const given = new Map<string, string>()
+
+  function count(server: string): number {
+    return [...given.values()].filter(id => id === server).length
+  }
+
+  async function place(model: Model): Promise<string> {
+    for (const target of model.targets.toSorted((a, b) => count(a.server.id) - count(b.server.id))) {
+      const loading = load(target, model)
+      if (loading === null) continue
+      const { id } = target.server
+      given.set(model.name, id)
+      try {
+        await loading
+        return `${model.name} was loaded on ${id}`
+      } catch {
+        given.delete(model.name)
+        return `${model.name} could not be loaded on ${id}`
+      }
+    }
+    return `${model.name} was not loaded: none of its servers loads models on demand`
+  }
+
+  async function placeAll(names: readonly string[], snapshot: Snapshot, quiet: boolean): Promise<void> {
+    const work = names.map(async name => {
+      const model = snapshot.models.get(name) ?? snapshot.models.get(snapshot.names.get(name) ?? '')
+      if (model !== undefined && given.has(model.name)) return
+      const told = model === undefined ? `${name} was not loaded: no model has this name` : await place(model)
+      if (!quiet || (model !== undefined && given.has(model.name)))
+        journal.note({ type: 'fleet-changed', message: told })
+    })
+    await Promise.all(work)
+  }
+
+  return {
+    begin: (names, snapshot) => placeAll(names, snapshot, false),
+    again(names, snapshot, lost) {
+      for (const [name, server] of given) if (server === lost) given.delete(name)
+      return placeAll(names, snapshot, true)
+    },
+  }
 }

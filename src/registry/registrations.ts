@@ -10,6 +10,10 @@ export interface Registrations {
    * @returns What it did; `null` when there was nothing to change.
    * @throws Error when the store is away. */
   change(change: ServerChange): Promise<ServerChanged | null>
+  /** Looks for the changes of other processes now.
+   *
+   * @throws Error when the store is away. */
+  refresh(): Promise<void>
   /** Begins to look for the changes of other processes, and for servers that have fallen silent.
    *
    * @returns Resolves after the first look. */
@@ -78,6 +82,7 @@ export function createRegistrations(options: RegistrationsOptions): Registration
       await look()
       return changed
     },
+    refresh: look,
     start: turn,
     stop() {
       stopped = true

@@ -1,24 +1,47 @@
-import type { EventStore, FleetEvent } from '#core/events.ts'
+import type { EventStore, EventType, FleetEvent, Observation } from '#core/events.ts'
 import { createSeen } from '#lib/seen.ts'
 
 const CLAIMS_MAX = 100_000
 
 /** Creates a store in the memory of this process, which forgets the oldest events.
  *
- * @param entriesMax How many are kept. */
-export function createMemoryEvents({ entriesMax }: { readonly entriesMax: number }): EventStore {
-  const states = new Map<string, string>()
+ * @param options.entriesMax How many are kept.
+ * @param options.newId Makes a UUIDv7 of epoch milliseconds. */
+export function createMemoryEvents(options: {
+  readonly entriesMax: number
+  readonly newId: (time: number) => string
+}): EventStore {
+  const last = new Map<string, { readonly state: string; readonly event: FleetEvent }>()
   const isNew = createSeen(CLAIMS_MAX)
   let events: readonly FleetEvent[] = []
+  let lastTime = 0
+
+  const latest = (type: EventType) =>
+    [...last.values()].flatMap(({ event }) => (event.type === type ? [event] : [])).sort(byId)
+
+  function put({ event, series, state, initially }: Observation): readonly FleetEvent[] {
+    if ((last.get(series)?.state ?? initially) === state) return []
+    lastTime = Math.max(lastTime + 1, Math.floor(event.at))
+    const kept = { ...event, id: options.newId(lastTime) }
+    last.set(series, { state, event: kept })
+    return [kept]
+  }
+
   return {
-    async add({ event, series, state, initially }) {
-      if ((states.get(series) ?? initially) === state) return false
-      states.set(series, state)
-      events = [...events, event].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(-entriesMax)
-      return true
+    async add([first, ...others], consequence) {
+      const kept = first === undefined ? [] : [...put(first)]
+      if (first !== undefined && kept.length === 0) return []
+      for (const each of others) kept.push(...put(each))
+      if (consequence !== undefined) kept.push(...put(consequence.from(latest(consequence.of))))
+      events = [...events, ...kept].slice(-options.entriesMax)
+      return kept
     },
     claim: async (source, id) => isNew(`${source}:${id}`),
-    list: async ({ after, limit }) =>
-      after === null ? events.slice(-limit) : events.filter(({ id }) => id > after).slice(0, limit),
+    list: async ({ after, limit }) => events.filter(({ id }) => id > after).slice(0, limit),
+    open: async () => latest('failover_initiated'),
   }
+}
+
+function byId(a: FleetEvent, b: FleetEvent): number {
+  return a.id < b.id ? -1 : 1
 }

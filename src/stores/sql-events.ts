@@ -1,5 +1,5 @@
 import { DEFAULT_TENANT } from '#core/caller.ts'
-import { EVENT_TYPES, type EventStore, type FleetEvent } from '#core/events.ts'
+import { EVENT_TYPES, type EventStore, type EventType, type FleetEvent, type Observation } from '#core/events.ts'
 import { isObject, parseJson } from '#lib/json.ts'
 import type { Database, Sql } from './sql.ts'
 
@@ -18,25 +18,42 @@ interface EventRow {
   readonly payload: string
 }
 
-/** Creates a store in a database. The number of a change within its series is unique, so that of several processes
- * which saw the same change one keeps it. Events are kept for thirty days. */
-export function createSqlEvents(database: Database): EventStore {
+/** Ids are hexadecimal, so that all of them stand before it and all claims behind. */
+const BEHIND_IDS = 'g'
+
+/** Creates a store in a database. Whoever keeps an event waits for the others, so that ids rise in the order in which
+ * events become visible. Events are kept for thirty days.
+ *
+ * @param newId Makes a UUIDv7 of epoch milliseconds. */
+export function createSqlEvents(database: Database, newId: (time: number) => string): EventStore {
+  async function put(sql: Sql, observation: Observation): Promise<readonly FleetEvent[]> {
+    const { event, series, state } = observation
+    const last = await lastOf(sql, series)
+    if (!isNew(last, observation)) return []
+    const id = newId(await nextTime(sql, event.at))
+    const epoch = String(Number(last?.source_id ?? 0) + 1).padStart(EPOCH_DIGITS, '0')
+    await sql`
+      INSERT INTO events (id, tenant, at, type, subject, source, source_id, payload)
+      VALUES (${id}, ${DEFAULT_TENANT}, ${event.at}, ${event.type}, ${event.server}, ${series}, ${epoch},
+        ${JSON.stringify({ state, data: event.data })})`
+    return [{ ...event, id }]
+  }
+
   return {
-    async add({ event, series, state, initially }) {
-      const isNew = (last: EventRow | undefined) => (last === undefined ? initially : contentOf(last).state) !== state
+    async add([first, ...others], consequence) {
       // Looked at first: what changes nothing makes no database and waits for no other writer.
-      if (!isNew(await database.read(sql => lastOf(sql, series)))) return false
+      if (first !== undefined && !isNew(await database.read(sql => lastOf(sql, first.series)), first)) return []
+      if (first === undefined && consequence === undefined) return []
       return database.write(async sql => {
-        const last = await lastOf(sql, series)
-        if (!isNew(last)) return false
-        const epoch = String(Number(last?.source_id ?? 0) + 1).padStart(EPOCH_DIGITS, '0')
-        const kept: { id: string }[] = await sql`
-          INSERT INTO events (id, tenant, at, type, subject, source, source_id, payload)
-          VALUES (${event.id}, ${DEFAULT_TENANT}, ${event.at}, ${event.type}, ${event.server}, ${series}, ${epoch},
-            ${JSON.stringify({ state, data: event.data })})
-          ON CONFLICT (source, source_id) DO NOTHING RETURNING id`
-        await sql`DELETE FROM events WHERE at < ${event.at - KEPT_MS}`
-        return kept.length > 0
+        await nextTime(sql, first?.event.at ?? 0)
+        const kept = first === undefined ? [] : [...(await put(sql, first))]
+        if (first !== undefined && kept.length === 0) return []
+        for (const each of others) kept.push(...(await put(sql, each)))
+        if (consequence !== undefined)
+          kept.push(...(await put(sql, consequence.from(await latest(sql, consequence.of)))))
+        const [newest] = kept
+        if (newest !== undefined) await sql`DELETE FROM events WHERE at < ${newest.at - KEPT_MS}`
+        return kept
       })
     },
     claim: (source, id, at) =>
@@ -50,16 +67,35 @@ export function createSqlEvents(database: Database): EventStore {
       }),
     list: ({ after, limit }) =>
       database.read(async sql => {
-        if (after !== null) {
-          const rows: EventRow[] = await sql`
-            SELECT * FROM events WHERE id > ${after} AND type <> ${CLAIM} ORDER BY id LIMIT ${limit}`
-          return rows.flatMap(toEvent)
-        }
         const rows: EventRow[] = await sql`
-          SELECT * FROM events WHERE type <> ${CLAIM} ORDER BY id DESC LIMIT ${limit}`
-        return rows.toReversed().flatMap(toEvent)
+          SELECT * FROM events WHERE id > ${after} AND id < ${BEHIND_IDS} ORDER BY id LIMIT ${limit}`
+        return rows.flatMap(toEvent)
       }),
+    open: () => database.read(sql => latest(sql, 'failover_initiated')),
   }
+}
+
+/** The last event of each series, where it is of this type, the oldest first. */
+async function latest(sql: Sql, type: EventType): Promise<readonly FleetEvent[]> {
+  const rows: EventRow[] = await sql`
+    SELECT * FROM events WHERE type = ${type} AND NOT EXISTS (
+      SELECT 1 FROM events later WHERE later.source = events.source AND later.source_id > events.source_id)
+    ORDER BY id`
+  return rows.flatMap(toEvent)
+}
+
+/** The time of the next id: now, or just after the last one. Whoever takes it holds up the others until it is done. */
+async function nextTime(sql: Sql, now: number): Promise<number> {
+  const [row]: { version: bigint }[] = await sql`
+    INSERT INTO versions (subject, version) VALUES ('events', ${Math.floor(now)})
+    ON CONFLICT (subject) DO UPDATE SET version = CASE
+      WHEN versions.version >= excluded.version THEN versions.version + 1 ELSE excluded.version END
+    RETURNING version`
+  return Number(row?.version ?? now)
+}
+
+function isNew(last: EventRow | undefined, { state, initially }: Observation): boolean {
+  return (last === undefined ? initially : contentOf(last).state) !== state
 }
 
 /** The last change of a series. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { processHealth } from './health.ts'
 
 const name = z
   .string()
@@ -122,7 +123,14 @@ export const enterpriseHealth = z
     healthy_servers: z.int(),
     degraded_servers: z.int(),
     unhealthy_servers: z.int(),
-    server_details: z.array(serverView),
+    server_details: z.array(
+      serverView.extend({
+        latency_ms: z.number().nullable().describe('How long the last probe took; null before the first one.'),
+        error_rate: z.number().nullable().describe('The share of its attempts that failed of late; null of too few.'),
+        reason: z.string().nullable().describe('Why the last probe failed; null when it did not.'),
+      }),
+    ),
     last_updated: time,
+    ...processHealth,
   })
-  .meta({ id: 'EnterpriseHealth', description: 'The health of the whole fleet.' })
+  .meta({ id: 'EnterpriseHealth', description: 'The health of the whole fleet, and of the process that answers.' })

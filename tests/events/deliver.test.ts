@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'bun:test'
-import type { FleetEvent } from '#core/events.ts'
+import type { CursorStore, FleetEvent } from '#core/events.ts'
 import type { Fact } from '#core/journal.ts'
 import { createDelivery, type Endpoint } from '#events/deliver.ts'
+import { createIds } from '#lib/id.ts'
 import { isSignedBy } from '#lib/standard-webhooks.ts'
+import { createMemoryCursors } from '#stores/memory-cursors.ts'
+import { createMemoryEvents } from '#stores/memory-events.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 
 interface Sent {
@@ -12,17 +15,22 @@ interface Sent {
   readonly at: number
 }
 
-function eventOf(id: string, type: FleetEvent['type'] = 'server_registered'): FleetEvent {
-  return { id, type, at: Date.UTC(2026, 0, 1), server: 'a', data: { by: 'ops' } }
+type Answer = (sent: Sent, count: number) => number | Promise<number>
+
+/** A store in which events and cursors stay when a process ends. */
+function createWorld() {
+  const clock = fakeClock()
+  const events = createMemoryEvents({ entriesMax: 10_000, newId: createIds() })
+  return { clock, events, cursors: createMemoryCursors(), sent: [] as Sent[] }
 }
 
-/** A delivery to these endpoints; `answer` gives the status of each message, or throws. */
-function deliveryTo(endpoints: readonly Endpoint[], answer: (sent: Sent, count: number) => number | Promise<number>) {
-  const clock = fakeClock()
-  const sent: Sent[] = []
+/** A process that delivers to these endpoints; `answer` gives the status of each message, or throws. */
+function deliveryTo(endpoints: readonly Endpoint[], answer: Answer, world = createWorld(), owner = 'one') {
+  const { clock, sent, events } = world
   const facts: Fact[] = []
   const delivery = createDelivery({
-    clock,
+    ...world,
+    owner,
     random: () => 1,
     journal: { note: fact => facts.push(fact) },
     endpoints: () => endpoints,
@@ -31,11 +39,18 @@ function deliveryTo(endpoints: readonly Endpoint[], answer: (sent: Sent, count: 
       return answer(sent.at(-1) ?? { url, headers, body, at: 0 }, sent.length)
     },
   })
+  delivery.start()
   return {
+    world,
     sent,
     clock,
     stop: delivery.stop,
-    keep: (event: FleetEvent) => delivery.subscriber({ type: 'event-kept', event }),
+    async keep(name: string, type: FleetEvent['type'] = 'server_registered') {
+      const event = { type, at: clock.time(), server: name, data: { by: 'ops' } }
+      const [kept] = await events.add([{ event, series: name, state: 'there', initially: '' }])
+      if (kept !== undefined) delivery.subscriber({ type: 'event-kept', event: kept })
+    },
+    servers: () => sent.map(({ body }) => String(JSON.parse(body).data.server)),
     results: () => facts.flatMap(fact => (fact.type === 'event-delivered' ? [fact.result] : [])),
     async pass(ms: number) {
       for (let left = ms; left > 0; left -= 1000) {
@@ -58,30 +73,31 @@ describe('an event', () => {
       () => 204,
     )
 
-    keep(eventOf('one'))
+    await keep('a')
     await settled()
 
     const [signed, plain] = sent
+    const id = signed?.headers['webhook-id'] ?? ''
     expect(JSON.parse(signed?.body ?? '')).toEqual({
       type: 'server_registered',
       timestamp: '2026-01-01T00:00:00.000Z',
-      data: { id: 'one', server: 'a', by: 'ops' },
+      data: { id, server: 'a', by: 'ops' },
     })
     const seconds = Number(signed?.headers['webhook-timestamp'])
-    const message = { id: 'one', seconds, body: signed?.body ?? '' }
+    const message = { id, seconds, body: signed?.body ?? '' }
     expect(isSignedBy('a secret', message, signed?.headers['webhook-signature'] ?? '')).toBe(true)
     expect(plain?.headers).not.toHaveProperty('webhook-signature')
     expect(results()).toEqual(['ok', 'ok'])
   })
 
   test('goes only to those that asked for its type', async () => {
-    const { keep, sent } = deliveryTo([{ ...HOOK, events: ['failover_initiated'] }], () => 204)
+    const { keep, servers } = deliveryTo([{ ...HOOK, events: ['failover_initiated'] }], () => 204)
 
-    keep(eventOf('one'))
-    keep(eventOf('two', 'failover_initiated'))
+    await keep('a')
+    await keep('b', 'failover_initiated')
     await settled()
 
-    expect(sent.map(({ headers }) => headers['webhook-id'])).toEqual(['two'])
+    expect(servers()).toEqual(['b'])
   })
 
   test('is tried eight times, with waits that double, and is then lost', async () => {
@@ -90,52 +106,127 @@ describe('an event', () => {
       return 500
     })
 
-    keep(eventOf('one'))
+    await keep('a')
     await settled()
     await pass(200_000)
 
     expect(sent.map(({ at }) => at / 1000)).toEqual([0, 1, 3, 7, 15, 31, 63, 127])
-    expect(new Set(sent.map(({ headers }) => headers['webhook-id']))).toEqual(new Set(['one']))
+    expect(new Set(sent.map(({ headers }) => headers['webhook-id'])).size).toBe(1)
     expect(results()).toEqual([...Array.from({ length: 7 }, () => 'retried' as const), 'lost'])
   })
 
   test('that is not taken holds up those behind it, and no other endpoint', async () => {
     const other = { ...HOOK, url: 'http://hook/b' }
-    const { keep, sent, pass } = deliveryTo([HOOK, other], ({ url }, count) =>
-      url === HOOK.url && count < 4 ? 503 : 200,
+    let refusals = 2
+    const { keep, sent, pass, servers } = deliveryTo([HOOK, other], ({ url }) =>
+      url === HOOK.url && refusals-- > 0 ? 503 : 200,
     )
 
-    keep(eventOf('one'))
-    keep(eventOf('two'))
+    for (const name of ['a', 'b']) await keep(name)
     await settled()
-    const atOnce = sent.map(({ url, headers }) => `${url} ${headers['webhook-id']}`)
+    await pass(1000)
+    const early = sent.map(({ url }, index) => `${url} ${servers()[index]}`)
     await pass(5000)
 
-    expect(atOnce).toEqual(['http://hook/a one', 'http://hook/b one', 'http://hook/b two'])
-    expect(sent.slice(3).map(({ headers }) => headers['webhook-id'])).toEqual(['one', 'two'])
+    expect(early.filter(each => each.startsWith(HOOK.url))).toEqual(['http://hook/a a', 'http://hook/a a'])
+    expect(early.filter(each => each.startsWith(other.url))).toEqual(['http://hook/b a', 'http://hook/b b'])
+    expect(sent.slice(4).map(({ url }, index) => `${url} ${servers()[index + 4]}`)).toEqual([
+      'http://hook/a a',
+      'http://hook/a b',
+    ])
+  })
+
+  test('that is a day old when its turn comes is lost', async () => {
+    const world = createWorld()
+    await deliveryTo([HOOK], () => 204, world).stop()
+    const { keep, pass, servers, results } = deliveryTo([], () => 204, world)
+    await keep('old')
+    world.clock.advance(25 * 3_600_000)
+    await keep('new')
+
+    const later = deliveryTo([HOOK], () => 204, world)
+    await pass(2000)
+
+    expect(servers()).toEqual(['new'])
+    expect(later.results()).toEqual(['lost', 'ok'])
+    expect(results()).toEqual([])
   })
 })
 
-test('a thousand events wait at most; the oldest are lost first', async () => {
-  const hold = Promise.withResolvers<number>()
-  const { keep, sent, results } = deliveryTo([HOOK], (_, count) => (count === 1 ? hold.promise : 200))
+describe('of several processes', () => {
+  test('one delivers, also what another one keeps', async () => {
+    const world = createWorld()
+    const first = deliveryTo([HOOK], () => 204, world)
+    await settled()
+    const second = deliveryTo([HOOK], () => 204, world, 'two')
 
-  for (let number = 0; number <= 1002; number++) keep(eventOf(`${number}`))
+    await first.keep('a')
+    await second.keep('b')
+    await first.pass(3000)
+
+    expect(first.servers()).toEqual(['a', 'b'])
+    expect([first.results().length, second.results().length]).toEqual([2, 0])
+  })
+
+  test('another one goes on at once when the one that delivers leaves', async () => {
+    const world = createWorld()
+    const first = deliveryTo([HOOK], () => 204, world)
+    await first.keep('a')
+    await settled()
+    await first.stop()
+
+    const second = deliveryTo([HOOK], () => 204, world, 'two')
+    await second.keep('b')
+    await settled()
+
+    expect(second.servers()).toEqual(['a', 'b'])
+  })
+
+  test('another one goes on within twenty seconds when the one that delivers dies', async () => {
+    const world = createWorld()
+    const hangs = new Promise<number>(() => {})
+    const first = deliveryTo([HOOK], () => hangs, world)
+    const second = deliveryTo([HOOK], () => 204, world, 'two')
+    await first.keep('a')
+    await settled()
+
+    await second.pass(20_000)
+
+    expect(second.servers()).toEqual(['a', 'a'])
+    expect(second.results()).toEqual(['ok'])
+  })
+})
+
+test('what could not be noted as delivered is not delivered again by the same process', async () => {
+  const world = createWorld()
+  let away = false
+  const advance: CursorStore['advance'] = (...all) => {
+    if (away) throw new Error('away')
+    return memory.advance(...all)
+  }
+  const memory = world.cursors
+  const { keep, pass, servers, stop } = deliveryTo([HOOK], () => 204, { ...world, cursors: { ...memory, advance } })
   await settled()
-  expect(results()).toEqual(['lost', 'lost'])
-  hold.resolve(200)
-  while (sent.length < 1001) await settled()
 
-  expect(sent.slice(0, 2).map(({ headers }) => headers['webhook-id'])).toEqual(['0', '3'])
-  expect(sent.at(-1)?.headers['webhook-id']).toBe('1002')
+  away = true
+  await keep('a')
+  await pass(3000)
+  away = false
+  await pass(6000)
+  await stop()
+  const next = deliveryTo([HOOK], () => 204, world, 'two')
+  await next.keep('b')
+  await settled()
+
+  expect(servers()).toEqual(['a', 'b'])
 })
 
 test('nothing is tried again after the end', async () => {
   const { keep, sent, pass, stop } = deliveryTo([HOOK], () => 500)
-  keep(eventOf('one'))
+  await keep('a')
   await settled()
 
-  stop()
+  await stop()
   await pass(10_000)
 
   expect(sent).toHaveLength(1)

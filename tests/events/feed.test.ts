@@ -17,7 +17,6 @@ function feedOver(store: EventStore, clock = fakeClock()) {
     store,
     clock,
     shared: true,
-    newId: createIds(),
     journal: { note: fact => fact.type === 'event-kept' && kept.push(`${fact.event.server}`) },
   })
   const unfollow = feed.follow(event => told.push(event))
@@ -25,16 +24,16 @@ function feedOver(store: EventStore, clock = fakeClock()) {
 }
 
 test('what was seen while the store is away is kept when it is back, in its order and with its time', async () => {
-  const memory = createMemoryEvents({ entriesMax: 10 })
+  const memory = createMemoryEvents({ entriesMax: 10, newId: createIds() })
   let away = true
-  const add: EventStore['add'] = async observation => {
+  const add: EventStore['add'] = async (...change) => {
     if (away) throw new Error('away')
-    return memory.add(observation)
+    return memory.add(...change)
   }
   const { feed, clock, kept, told } = feedOver({ ...memory, add })
 
-  feed.observe(seen('a', 'unhealthy'))
-  feed.observe(seen('b', 'unhealthy'))
+  feed.observe([seen('a', 'unhealthy')])
+  feed.observe([seen('b', 'unhealthy')])
   await settled()
   expect(kept).toEqual([])
   away = false
@@ -48,12 +47,12 @@ test('what was seen while the store is away is kept when it is back, in its orde
 })
 
 test('an event that another process kept is told within a second, and once', async () => {
-  const store = createMemoryEvents({ entriesMax: 10 })
+  const store = createMemoryEvents({ entriesMax: 10, newId: createIds() })
   const clock = fakeClock()
   const [mine, other] = [feedOver(store, clock), feedOver(store, clock)]
 
-  other.feed.observe(seen('a', 'unhealthy'))
-  mine.feed.observe(seen('a', 'unhealthy'))
+  other.feed.observe([seen('a', 'unhealthy')])
+  mine.feed.observe([seen('a', 'unhealthy')])
   await settled()
   for (let second = 0; second < 3; second++) {
     clock.advance(1000)
@@ -67,7 +66,7 @@ test('an event that another process kept is told within a second, and once', asy
 })
 
 test('nobody looks for the events of others while nobody follows', async () => {
-  const store = createMemoryEvents({ entriesMax: 10 })
+  const store = createMemoryEvents({ entriesMax: 10, newId: createIds() })
   let looks = 0
   const list: EventStore['list'] = page => {
     looks++

@@ -15,7 +15,7 @@ function monitorOf() {
     clock,
     thresholds: () => THRESHOLDS,
     loads: () => [{ server: 'a', load: state.load }],
-    observe: seen => told.push(seen),
+    observe: seen => told.push(...seen),
   })
   return { clock, told, state, monitor, metrics: () => told.map(({ event }) => event.data.metric) }
 }

@@ -112,6 +112,26 @@ describe('as servers come and go', () => {
     expect([readyz.status, readyz.body.status]).toEqual([readyCode, ready])
   })
 
+  test('memory above its thresholds is told of, and so is what is not there', async () => {
+    const levels: unknown[] = []
+    for (const memory of [0.8, 0.81, 0.951]) {
+      const edge = await edgeOf({}, { pressure: () => ({ lagMs: 0, memory }) })
+      const { status, body } = await read(edge, '/health/detailed')
+      const { memory: told } = body as unknown as { memory: { status: string } }
+      levels.push([status, body.status, told.status])
+      expect(body).toMatchObject({
+        dependencies: { redis: { status: 'not_configured' }, database: { status: 'not_configured' } },
+        thresholds: { memory: [0.8, 0.95] },
+      })
+    }
+
+    expect(levels).toEqual([
+      [200, 'healthy', 'healthy'],
+      [200, 'degraded', 'degraded'],
+      [503, 'unhealthy', 'unhealthy'],
+    ])
+  })
+
   test('every server says why it is out', async () => {
     const edge = await probed('first.test')
 

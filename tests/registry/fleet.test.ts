@@ -8,7 +8,14 @@ import { server } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 import { settings } from '#tests/support/fleet.ts'
 
-const health = { intervalMs: 30_000, timeoutMs: 10_000, unhealthyThreshold: 3, recoveryThreshold: 5, slowMs: 1000 }
+const health = {
+  intervalMs: 30_000,
+  timeoutMs: 10_000,
+  unhealthyThreshold: 3,
+  recoveryThreshold: 5,
+  slowMs: 1000,
+  criticalMs: 5000,
+}
 
 function listed(id: string): ListedModel {
   return { id, contextLength: null, created: 0, ownedBy: null, embedding: false }

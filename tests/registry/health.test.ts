@@ -12,6 +12,7 @@ const settings: HealthSettings = {
   unhealthyThreshold: 3,
   recoveryThreshold: 5,
   slowMs: 1000,
+  criticalMs: 5000,
 }
 const good: ProbeResult = { ok: true, latencyMs: 12, reason: null }
 const bad: ProbeResult = { ok: false, latencyMs: 3, reason: 'connection refused' }
@@ -99,6 +100,14 @@ describe('probes', () => {
     await pass(60)
 
     expect(state.health).toBe('healthy')
+  })
+
+  test('that are far too slow have failed', async () => {
+    const { begin, pass, state } = setup(async () => ({ ...good, latencyMs: 5001 }))
+    await begin()
+    await pass(10)
+
+    expect([state.health, state.reason]).toEqual(['unhealthy', 'it answered only after 5001 ms'])
   })
 
   test('that are slow make a server degraded, and quick ones well again', async () => {

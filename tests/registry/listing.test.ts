@@ -99,6 +99,22 @@ describe('the listing', () => {
     expect(asked).toEqual([0, 5000, 10_000])
   })
 
+  test('asks a server at once that is well now and never answered, and no other', async () => {
+    const hang = Promise.withResolvers<readonly ListedModel[]>()
+    const { listing, asked, ids } = setup(server =>
+      asked.length > 1 ? Promise.resolve(listed(server.id)) : hang.promise,
+    )
+    void listing.watch([server('a')])
+
+    listing.again('a')
+    await settled()
+    listing.again('a')
+    hang.resolve(listed('late'))
+    await settled()
+
+    expect([asked.length, ids('a')]).toEqual([2, ['a']])
+  })
+
   test('forgets servers that are gone or have moved', async () => {
     let name = 'old'
     const { listing, ids, clock } = setup(async () => listed(name))

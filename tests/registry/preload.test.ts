@@ -1,46 +1,78 @@
 import { expect, test } from 'bun:test'
 import { createJournal, type Fact } from '#core/journal.ts'
-import { preload } from '#registry/preload.ts'
+import { createPreload } from '#registry/preload.ts'
 import { model } from '#tests/support/calls.ts'
 import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
 
-async function run(names: readonly string[], load: (id: string) => Promise<void> | null) {
-  const facts: Fact[] = []
-  const on = (name: string, ...servers: readonly string[]) =>
-    model(
-      name,
-      servers.map(id => targetOf(`${id}/${name}`)),
-      { aliases: [`${name}-alias`] },
-    )
+const on = (name: string, ...servers: readonly string[]) =>
+  model(
+    name,
+    servers.map(id => targetOf(`${id}/${name}`)),
+    { aliases: [`${name}-alias`] },
+  )
+const FLEET = snapshotOf([on('x', 'a', 'b'), on('y', 'a', 'b'), on('z', 'hosted', 'a')])
+
+function preloadOf(load: (id: string) => Promise<void> | null) {
+  const told: string[] = []
   const asked: string[] = []
-  await preload(names, snapshotOf([on('x', 'a', 'b'), on('y', 'a', 'b'), on('z', 'hosted', 'a')]), {
-    journal: createJournal([fact => facts.push(fact)]),
+  const note = (fact: Fact) => fact.type === 'fleet-changed' && told.push(fact.message)
+  const preload = createPreload({
+    journal: createJournal([note]),
     load({ id }) {
       const loading = load(id)
       if (loading !== null) asked.push(id)
       return loading
     },
   })
-  return { asked, told: facts.flatMap(fact => (fact.type === 'fleet-changed' ? [fact.message] : [])) }
+  return { ...preload, asked, told }
 }
 
 test('each model is loaded on one server, and they are spread', async () => {
-  const { asked, told } = await run(['x', 'y-alias'], async () => {})
+  const { begin, asked, told } = preloadOf(async () => {})
+
+  await begin(['x', 'y-alias'], FLEET)
 
   expect(asked).toEqual(['a/x', 'b/y'])
   expect(told).toEqual(['x was loaded on a', 'y was loaded on b'])
 })
 
 test('only servers that load on demand are asked', async () => {
-  const { asked } = await run(['z'], id => (id.startsWith('hosted') ? null : Promise.resolve()))
+  const { begin, asked } = preloadOf(id => (id.startsWith('hosted') ? null : Promise.resolve()))
+
+  await begin(['z'], FLEET)
 
   expect(asked).toEqual(['a/z'])
 })
 
 test('what cannot be loaded is told', async () => {
-  const failing = await run(['x', 'nobody'], () => Promise.reject(new Error('no room')))
-  const hosted = await run(['x'], () => null)
+  const failing = preloadOf(() => Promise.reject(new Error('no room')))
+  const hosted = preloadOf(() => null)
+
+  await failing.begin(['x', 'nobody'], FLEET)
+  await hosted.begin(['x'], FLEET)
 
   expect(failing.told).toEqual(['nobody was not loaded: no model has this name', 'x could not be loaded on a'])
   expect(hosted.told).toEqual(['x was not loaded: none of its servers loads models on demand'])
+})
+
+test('a server that comes back loads again what it was given, and the others stay', async () => {
+  const { begin, again, asked } = preloadOf(async () => {})
+  await begin(['x', 'y'], FLEET)
+
+  await again(['x', 'y'], FLEET, 'a')
+  await again(['x', 'y'], FLEET, null)
+
+  expect(asked).toEqual(['a/x', 'b/y', 'a/x'])
+})
+
+test('a model whose server joins later is loaded then, and only that is told', async () => {
+  const { begin, again, asked, told } = preloadOf(async () => {})
+  await begin(['x'], snapshotOf([]))
+  told.length = 0
+
+  await again(['x'], snapshotOf([]), null)
+  await again(['x'], FLEET, null)
+
+  expect(asked).toEqual(['a/x'])
+  expect(told).toEqual(['x was loaded on a'])
 })

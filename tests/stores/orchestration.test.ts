@@ -1,14 +1,22 @@
 import { expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
+import { createIds } from '#lib/id.ts'
+import { createMemoryCursors } from '#stores/memory-cursors.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
+import { createMemoryHolds } from '#stores/memory-holds.ts'
 import { createMemoryServers } from '#stores/memory-servers.ts'
 import type { Database } from '#stores/sql.ts'
+import { createSqlCursors } from '#stores/sql-cursors.ts'
 import { createSqlEvents } from '#stores/sql-events.ts'
+import { createSqlHolds } from '#stores/sql-holds.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
 import { openAt, type Places } from '#tests/contract/database.ts'
-import { eventsContract, seen } from '#tests/contract/events.ts'
+import { cursorsContract, eventsContract, holdsContract, seen } from '#tests/contract/events.ts'
 import { serversContract } from '#tests/contract/servers.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
+
+const newId = createIds()
+const createEvents = (database: Database) => createSqlEvents(database, newId)
 
 /** Stores in databases of their own. */
 async function sqlStores<T>(places: Places, create: (database: Database) => T) {
@@ -35,25 +43,31 @@ serversContract('servers in SQLite', async () => sqlStores(await sqlitePlaces(),
 serversContract('servers in Postgres', async () => sqlStores(await postgresPlaces(), createSqlServers))
 eventsContract(
   'events in memory',
-  inMemory(() => createMemoryEvents({ entriesMax: 100 })),
+  inMemory(() => createMemoryEvents({ entriesMax: 100, newId })),
 )
-eventsContract('events in SQLite', async () => sqlStores(await sqlitePlaces(), createSqlEvents))
-eventsContract('events in Postgres', async () => sqlStores(await postgresPlaces(), createSqlEvents))
+eventsContract('events in SQLite', async () => sqlStores(await sqlitePlaces(), createEvents))
+eventsContract('events in Postgres', async () => sqlStores(await postgresPlaces(), createEvents))
+cursorsContract('cursors in memory', inMemory(createMemoryCursors))
+cursorsContract('cursors in SQLite', async () => sqlStores(await sqlitePlaces(), createSqlCursors))
+cursorsContract('cursors in Postgres', async () => sqlStores(await postgresPlaces(), createSqlCursors))
+holdsContract('holds in memory', inMemory(createMemoryHolds))
+holdsContract('holds in SQLite', async () => sqlStores(await sqlitePlaces(), createSqlHolds))
+holdsContract('holds in Postgres', async () => sqlStores(await postgresPlaces(), createSqlHolds))
 
 test('an event that changes nothing makes no database, one that does makes it', async () => {
   const places = await sqlitePlaces()
   const place = await places.place()
   const file = place.kind === 'sqlite' ? (place.file ?? '') : ''
   const database = openAt(place)
-  const events = createSqlEvents(database)
+  const events = createEvents(database)
 
-  const kept = [await events.add(seen(1, { state: 'healthy' }))]
+  const kept = [await events.add([seen(1, { state: 'healthy' })])]
   const made = [existsSync(file)]
-  kept.push(await events.add(seen(2)))
+  kept.push(await events.add([seen(2)]))
   made.push(existsSync(file))
   await database.close()
   await places.close()
 
-  expect(kept).toEqual([false, true])
+  expect(kept.map(({ length }) => length)).toEqual([0, 1])
   expect(made).toEqual([false, true])
 })

@@ -59,7 +59,10 @@ export const gateway = z
 export const loadBalancer = z
   .strictObject({
     algorithm: choice(algorithms).default('weighted_round_robin').describe('How a target is chosen.'),
-    preload: z.array(modelName()).default([]).describe('Models that servers load at the start, such as Ollama.'),
+    preload: z
+      .array(modelName())
+      .default([])
+      .describe('Models that servers such as Ollama load at the start, and when they come back.'),
     health_check_interval: duration({ min: 1 }).default(30_000).describe('Between two probes of a server.'),
     health_check_timeout: duration({ min: 1 }).default(10_000).describe('How long a probe may take.'),
     unhealthy_threshold: integer({ min: 1 }).default(3).describe('Failed probes in a row that take a server out.'),

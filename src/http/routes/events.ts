@@ -1,5 +1,5 @@
 import { GatewayError } from '#core/errors.ts'
-import type { FleetEvent } from '#core/events.ts'
+import { type FleetEvent, firstIdAt } from '#core/events.ts'
 import { bearNoSilence, bearSilence } from '../active.ts'
 import type { Exchange, Handler } from '../exchange.ts'
 import { settled } from '../middleware/observe.ts'
@@ -25,9 +25,10 @@ export function fleetEvents(services: Services): Handler {
     const missed = after === null ? [] : await missedSince(after, services, follower.stop)
     bearSilence(exchange)
     exchange.streaming = true
+    const from = { after: after ?? firstIdAt(exchange.record.startedAt), missed }
     return eventStream(
       exchange,
-      follower.stream(missed, exchange, () => end(exchange, services)),
+      follower.stream(from, exchange, () => end(exchange, services)),
     )
   }
 }
@@ -58,9 +59,13 @@ function createFollower({ events, clock, serving }: Services) {
   let take = (event: FleetEvent): void => void early.push(event)
   const stop = events.follow(event => take(event))
 
-  function stream(missed: readonly FleetEvent[], { scope }: Exchange, ended: () => void): ReadableStream<Uint8Array> {
+  function stream(
+    { after, missed }: { readonly after: string; readonly missed: readonly FleetEvent[] },
+    { scope }: Exchange,
+    ended: () => void,
+  ): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder()
-    const sent = new Set(missed.map(({ id }) => id))
+    let sent = after
     let disarm = () => {}
     let forgetScope = () => {}
     const finish = () => {
@@ -83,13 +88,13 @@ function createFollower({ events, clock, serving }: Services) {
           disarm = clock.after(HEARTBEAT_MS, beat)
         }
         take = event => {
-          if (sent.has(event.id)) return
+          if (event.id <= sent) return
+          sent = event.id
           write(toText(event))
           if ((controller.desiredSize ?? 0) < -BEHIND_MAX) close()
         }
         write(': connected\n\n')
-        for (const event of missed) write(toText(event))
-        for (const event of early) take(event)
+        for (const event of [...missed, ...early]) take(event)
         disarm = clock.after(HEARTBEAT_MS, beat)
         forgetScope = scope.onEnd(close)
       },

@@ -1,3 +1,4 @@
+import { levelOf, overallOf, worstOf } from '#gateway/health.ts'
 import { canServe, countServers, fleetStatus, listModelStatus, listProviders, listServers } from '#gateway/manage.ts'
 import type { Exchange, Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
@@ -12,19 +13,25 @@ export function health(services: Services): Handler {
   }
 }
 
-/** `GET /health/detailed`: the same with every server and the process itself. */
+/** `GET /health/detailed`: the same with every server, the process itself and what it depends on. */
 export function healthDetailed(services: Services): Handler {
   return async c => {
-    const own = services.process
-    const cpu = own.cpu()
+    const parts = await services.health.parts()
+    const [start, lag] = [summary(services), await loopLag()]
+    const servers = listServers(services.fleet()).map(server => {
+      const error_rate = services.health.errorRate(server.id)
+      const level = levelOf(error_rate ?? 0, parts.thresholds.error_rate)
+      const status =
+        level === 'healthy' || server.status === 'unknown' ? server.status : worstOf([server.status, level])
+      return { ...server, status, error_rate }
+    })
     const body = {
-      ...summary(services),
-      servers: listServers(services.fleet()),
-      memory: { rss_bytes: own.rss(), heap_used_bytes: own.heapUsed() },
-      cpu: { user_seconds: cpu.user, system_seconds: cpu.system },
-      dependencies: services.dependencies(),
-      workers: own.workers(),
-      event_loop_lag_ms: await loopLag(),
+      ...start,
+      ...parts,
+      status: overallOf(start.status, parts),
+      servers,
+      workers: services.process.workers(),
+      event_loop_lag_ms: lag,
     }
     return json(c.env, body, body.status === 'unhealthy' ? 503 : 200)
   }

@@ -44,9 +44,12 @@ export function markServer({ orchestration }: Services, status: 'active' | 'drai
   return async c => json(c.env, await orchestration.mark(callerOf(c).id, idOf(c), status))
 }
 
-/** `GET /health/enterprise`: the fleet as a whole. */
-export function enterpriseHealth({ orchestration }: Services): Handler {
-  return c => json(c.env, orchestration.health())
+/** `GET /health/enterprise`: the fleet as a whole, and this process. */
+export function enterpriseHealth({ orchestration, health, process }: Services): Handler {
+  return async c => {
+    const parts = await health.parts()
+    return json(c.env, { ...orchestration.health(), ...parts, workers: process.workers() })
+  }
 }
 
 function idOf(c: GatewayContext): string {

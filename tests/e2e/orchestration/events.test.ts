@@ -27,8 +27,8 @@ test('a server that comes, fails over, comes back and leaves is told of in this 
     'cluster_rebalanced',
     'health_status_changed',
     'failover_initiated',
-    'failover_completed',
     'cluster_rebalanced',
+    'failover_completed',
     'server_departed',
   ])
   expect(reader.events).toMatchObject([
@@ -36,8 +36,8 @@ test('a server that comes, fails over, comes back and leaves is told of in this 
     { data: { trigger: 'server-registered', shares: { b: 1 } } },
     { data: { from: expect.any(String), to: 'unhealthy', reason: 'it cannot be reached' } },
     { data: { trigger: 'automatic', in_flight: 0 } },
-    { data: { outcome: 'drained' } },
     { data: { trigger: 'health-changed', shares: {} } },
+    { data: { outcome: 'drained' } },
     { data: { reason: 'removed' } },
   ])
 }, 30_000)
@@ -56,8 +56,8 @@ test('a drained server is told of, and so is its return', async () => {
 
   expect(reader.events.map(({ type }) => type)).toEqual([
     'failover_initiated',
-    'failover_completed',
     'cluster_rebalanced',
+    'failover_completed',
     'cluster_rebalanced',
   ])
   expect(reader.events[0]).toMatchObject({ server: 'a', data: { trigger: 'manual', by: expect.any(String) } })

@@ -83,18 +83,32 @@ export async function answeredBy(url: string, model = 'test-model'): Promise<str
 
 /** Resolves when something is the case.
  *
- * @throws Error when it is not within ten seconds. */
-export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + WAIT_MS
+ * @param withinMs Default ten seconds.
+ * @throws Error when it is not by then. */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  withinMs: number = WAIT_MS,
+): Promise<void> {
+  const end = performance.now() + withinMs
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`in vain: ${what}`)
     await new Promise(resolve => setTimeout(resolve, LOOK_MS))
   }
 }
 
+/** An event as the stream tells it. */
+export interface ReadEvent {
+  readonly id: string
+  readonly type: string
+  readonly at: string
+  readonly server: string | null
+  readonly data: Readonly<Record<string, unknown>>
+}
+
 /** What a reader of events has read so far. */
 export interface Reader {
-  readonly events: readonly { readonly id: string; readonly type: string; readonly server: string | null }[]
+  readonly events: readonly ReadEvent[]
   has(type: string, server: string): boolean
   stop(): Promise<void>
 }

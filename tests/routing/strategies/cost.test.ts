@@ -1,10 +1,15 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Price } from '#core/servers.ts'
+import { createStates } from '#registry/states.ts'
+import { createLineups } from '#routing/lineup.ts'
+import { plan } from '#routing/plan.ts'
 import { answerTokens, priceOf, promptTokens } from '#routing/price.ts'
 import { cost } from '#routing/strategies/cost.ts'
 import { model } from '#tests/support/calls.ts'
-import { targetOf } from '#tests/support/fleet.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
+import { seeded } from '#tests/support/random.ts'
 import { firsts, prompted, strategyContext } from '#tests/support/strategies.ts'
 
 function candidatesAt(prices: readonly (Price | null)[]) {
@@ -37,6 +42,31 @@ describe('cost', () => {
         },
       ),
     )
+  })
+
+  test('over 10,000 calls never sends one to a server that is dearer than one that is well', () => {
+    const prices = [3, 1, 2, 1, 5]
+    const candidates = candidatesAt(prices.map(input => ({ input, output: input, request: 0 })))
+    const only = model(
+      'm',
+      candidates.map(({ target }) => target),
+    )
+    const snapshot = snapshotOf([only], { algorithm: 'cost' })
+    const states = createStates()
+    const random = seeded(7)
+    const deps = { clock: fakeClock(), random, lineups: createLineups() }
+    let dearer = 0
+    for (let each = 0; each < 10_000; each++) {
+      const down = prices.map(() => random() < 0.3)
+      for (const [index, isDown] of down.entries()) states.server(`s${index}`).health = isDown ? 'unhealthy' : 'healthy'
+      // With fewer than half of them well, panic asks all.
+      if (down.filter(Boolean).length > 2) continue
+      const [first] = plan(prompted('Hi', { model: 'm' }), snapshot, states, deps).candidates
+      const paid = prices[Number(first?.target.server.id.slice(1))] ?? Infinity
+      if (paid > Math.min(...prices.filter((_, index) => down[index] === false))) dearer++
+    }
+
+    expect(dearer).toBe(0)
   })
 
   test('knows that a long answer may make a cheap prompt dear', () => {

@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
+import type { Candidate } from '#core/attempt.ts'
 import { hasRoom, isResident } from '#routing/residence.ts'
 import { resident } from '#routing/strategies/resident.ts'
-import { candidatesOf } from '#tests/support/fleet.ts'
+import type { StrategyContext } from '#routing/strategies/strategy.ts'
+import { model } from '#tests/support/calls.ts'
+import { candidatesOf, targetOf } from '#tests/support/fleet.ts'
+import { seeded } from '#tests/support/random.ts'
 import { strategyContext } from '#tests/support/strategies.ts'
 
 interface Told {
@@ -43,6 +47,35 @@ describe('resident', () => {
     )
   })
 
+  test('over 10,000 calls of six models loads none while a server that has it has room', () => {
+    const models = ['m', 'n', 'o', 'p', 'q', 'r']
+    const own = strategyContext(3)
+    const random = seeded(3)
+    const fleets = models.map(name => {
+      const targets = [0, 1, 2, 3].map(index => targetOf(`s${index}/${name}`, { maxConcurrent: 2 }))
+      return targets.map(target => ({ target, model: model(name, targets), reason: 'test' }))
+    })
+    for (let index = 0; index < 4; index++) own.states.server(`s${index}`).loaded = new Set([models[index] ?? ''])
+    const running: Candidate[] = []
+    let needless = 0
+    for (let each = 0; each < 10_000; each++) {
+      const candidates = fleets[Math.floor(random() * models.length)] ?? []
+      const ready = candidates.filter(one => isResident(one, own.states) && hasRoom(one, own.states))
+      const [first] = resident.order(candidates, own)
+      if (first === undefined) throw new Error('nobody was chosen')
+      if (ready.length > 0 && !ready.includes(first)) needless++
+      const { server, upstreamModel } = first.target
+      own.states.server(server.id).loaded = new Set([upstreamModel])
+      enter(own, first, 1)
+      running.push(first)
+      if (running.length <= random() * 12) continue
+      const [done] = running.splice(Math.floor(random() * running.length), 1)
+      if (done !== undefined) enter(own, done, -1)
+    }
+
+    expect(needless).toBe(0)
+  })
+
   test('spreads calls over the servers that have the model', () => {
     const { candidates, own } = setup([idle(['m']), idle(['other']), idle(['m'])])
     const [a, , c] = candidates
@@ -74,6 +107,13 @@ describe('resident', () => {
     expect(resident.order(others.candidates, others.own)[0]).toBe(others.candidates[1])
   })
 })
+
+/** A call begins at a target, or is over. */
+function enter({ states }: StrategyContext, { target }: Candidate, change: 1 | -1): void {
+  const state = states.target(target)
+  state.inFlight += change
+  state.server.inFlight += change
+}
 
 function idle(loaded: readonly string[]): Told {
   return { loaded, inFlight: 0, loading: null, others: 0 }

@@ -14,6 +14,26 @@ const report = {
   servers: { total: 1, healthy: 1 },
 }
 
+/** How a process is, for examples. */
+export const processParts = {
+  memory: {
+    status: 'healthy',
+    rss_bytes: 96_000_000,
+    heap_used_bytes: 31_000_000,
+    limit_bytes: 2_000_000_000,
+    used: 0.048,
+  },
+  cpu: { user_seconds: 12.4, system_seconds: 2.1, cores: 4, used: 0.12 },
+  errors: { status: 'healthy', rate: 0.004, requests: 1250 },
+  dependencies: {
+    database: { status: 'healthy', available: true, latency_ms: 0.4 },
+    redis: { status: 'healthy', available: true, latency_ms: 0.3 },
+    vectors: { status: 'not_configured', available: false, latency_ms: null },
+  },
+  thresholds: { response_time: [1000, 5000], error_rate: [0.05, 0.1], memory: [0.8, 0.95] },
+  workers: 1,
+}
+
 const detailed = {
   ...report,
   servers: [
@@ -22,6 +42,7 @@ const detailed = {
       kind: 'ollama',
       status: 'healthy',
       latency_ms: 3,
+      error_rate: 0.01,
       last_probe: '2026-11-21T08:59:48.000Z',
       last_seen: '2026-11-21T08:59:48.000Z',
       reason: null,
@@ -29,10 +50,7 @@ const detailed = {
       in_flight: 2,
     },
   ],
-  memory: { rss_bytes: 96_000_000, heap_used_bytes: 31_000_000 },
-  cpu: { user_seconds: 12.4, system_seconds: 2.1 },
-  dependencies: { database: { available: true } },
-  workers: 1,
+  ...processParts,
   event_loop_lag_ms: 0.4,
 }
 
@@ -69,13 +87,18 @@ export const healthOperations = {
     tag: 'Health',
     summary: 'See how each server and the process are',
     description:
-      'The report of `/health` with every server as the probes see it, and the memory, processor and event loop of the process.',
+      'The report of `/health` with every server as probes and calls see it, the process itself, and what it depends on, asked for this report. `monitoring.thresholds` decide what is `degraded` and what is `unhealthy`: the memory in use, the model calls that failed of late, and how long Redis, the database and the servers take to answer. Without Redis or the database calls go on, so that the whole is only `degraded` then.',
     answers: {
       200: json('`healthy` or `degraded`.', detailedHealthReport, 'One Ollama server', detailed),
-      503: json('`unhealthy`: no model can answer.', detailedHealthReport, 'No server answers', {
-        ...detailed,
-        status: 'unhealthy',
-      }),
+      503: json(
+        '`unhealthy`: no model can answer, or a threshold is passed.',
+        detailedHealthReport,
+        'No server answers',
+        {
+          ...detailed,
+          status: 'unhealthy',
+        },
+      ),
     },
     passes: ['caller'],
     samples: [curlGet('/health/detailed')],

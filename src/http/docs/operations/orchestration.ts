@@ -10,6 +10,7 @@ import {
 } from '#wire/orchestration.ts'
 import type { Answer, Operation } from '../operation.ts'
 import { curlGet } from '../samples.ts'
+import { processParts } from './health.ts'
 
 const BASE = 'http://localhost:8000/orchestration'
 const AUTH = '-H "authorization: Bearer $CITADEL_ADMIN_KEY"'
@@ -204,7 +205,8 @@ export const orchestrationOperations = {
   getEnterpriseHealth: {
     tag: 'Health',
     summary: 'See the health of the fleet',
-    description: 'Every server but the built-in demonstration, counted by health.',
+    description:
+      'Every server but the built-in demonstration, counted by health: what the probes say, and the attempts that failed of late, by `monitoring.thresholds`. Beside them the process that answers and what it depends on, as in `/health/detailed`.',
     answers: {
       200: one('The fleet.', enterpriseHealth, 'All is well', {
         cluster_status: 'healthy',
@@ -212,8 +214,9 @@ export const orchestrationOperations = {
         healthy_servers: 1,
         degraded_servers: 0,
         unhealthy_servers: 0,
-        server_details: [server],
+        server_details: [{ ...server, latency_ms: 3, error_rate: null, reason: null }],
         last_updated: '2026-11-21T09:00:00.000Z',
+        ...processParts,
       }),
     },
     passes: ['caller'],

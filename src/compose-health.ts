@@ -1,0 +1,69 @@
+import { availableParallelism } from 'node:os'
+import type { Config } from '#config/schema.ts'
+import type { Clock } from '#core/clock.ts'
+import { createHealth, type HealthParts } from '#gateway/health.ts'
+import type { Redis } from '#stores/redis.ts'
+import type { Database } from '#stores/sql.ts'
+
+/** What health is composed of. */
+export interface HealthComposition {
+  readonly clock: Pick<Clock, 'now'>
+  readonly config: () => Config
+  readonly redis: Redis | null
+  readonly database: Database | null
+  /** The share of its memory that the process uses, and what it may use in bytes. */
+  readonly memory: () => { readonly used: number; readonly limit: number }
+  readonly calls: () => { readonly all: number; readonly failed: number }
+}
+
+/** Asked again within this time, the processor's load is that of the time before. */
+const CPU_LOOK_MS = 1000
+
+/** Puts the look at the process and its dependencies together. */
+export function composeHealth(parts: HealthComposition): () => Promise<HealthParts> {
+  const { config, redis, database } = parts
+  const thresholds = () => config().monitoring.thresholds
+  const used = processorLoad(parts.clock)
+  return createHealth({
+    ...parts,
+    thresholds,
+    checks: {
+      database: database === null ? null : () => database.read(sql => sql`SELECT 1`, thresholds().response_time[1]),
+      redis: redis === null ? null : () => redis.use(client => client.ping()),
+      vectors: null,
+    },
+    memory() {
+      const { used, limit } = parts.memory()
+      const { rss, heapUsed } = process.memoryUsage()
+      return { rss_bytes: rss, heap_used_bytes: heapUsed, limit_bytes: limit, used: round(used) }
+    },
+    cpu() {
+      const { user, system } = process.cpuUsage()
+      const cores = config().performance.cpu_cores ?? availableParallelism()
+      return { user_seconds: user / 1e6, system_seconds: system / 1e6, cores, used: round(used() / cores) }
+    },
+  })
+}
+
+/** Processors in use since the last look, 1 = one whole. */
+function processorLoad(clock: Pick<Clock, 'now'>): () => number {
+  const seconds = () => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) / 1e6
+  }
+  let [lookedAt, before, load] = [clock.now(), seconds(), 0]
+  return () => {
+    const passed = clock.now() - lookedAt
+    if (passed >= CPU_LOOK_MS) {
+      const now = seconds()
+      load = ((now - before) * 1000) / passed
+      lookedAt = clock.now()
+      before = now
+    }
+    return load
+  }
+}
+
+function round(value: number): number {
+  return Math.round(value * 1e4) / 1e4
+}

@@ -1,0 +1,111 @@
+import type { Clock } from '#core/clock.ts'
+import type { EventStore, HoldStore } from '#core/events.ts'
+import type { Fact } from '#core/journal.ts'
+import type { Seen } from './feed.ts'
+import { completed } from './observer.ts'
+
+export interface FailoversOptions {
+  readonly clock: Clock
+  readonly events: Pick<EventStore, 'open'>
+  readonly holds: HoldStore
+  /** The name of this process. */
+  readonly owner: string
+  /** Whether other processes may have requests at the same servers. */
+  readonly shared: boolean
+  /** How many requests of this process are under way at a server. */
+  readonly inFlight: (server: string) => number
+  readonly observe: (seen: readonly Seen[]) => void
+}
+
+/** The failovers that are under way, whoever began them. */
+export interface Failovers {
+  start(): void
+  subscriber(fact: Fact): void
+  /** How long the failover of a server has been going on, in milliseconds; `null` = none is known. */
+  since(server: string): number | null
+  stop(): void
+}
+
+const LOOK_EVERY_MS = 2000
+const OPEN_LOOK_MS = 250
+/** A process that has requests somewhere and says so no more is gone, and they with it. */
+const HOLD_MS = 10_000
+/** The time that all processes get to say that they have requests there. */
+const SETTLE_MS = 5000
+
+/** Creates the watch over failovers. One is complete when no process has a request at the server any more; whoever sees
+ * that first says so, because the one that began it may be gone. */
+export function createFailovers(options: FailoversOptions): Failovers {
+  const { clock, events, holds, owner, shared } = options
+  const settleMs = shared ? SETTLE_MS : 0
+  let open: ReadonlyMap<string, number> = new Map()
+  const held = new Set<string>()
+  let looking = false
+  let again = false
+  let stopped = false
+  let disarm = () => {}
+
+  async function follow(server: string, startedAt: number): Promise<void> {
+    const now = clock.time()
+    if (options.inFlight(server) > 0) {
+      held.add(server)
+      if (shared) await holds.hold(server, owner, now + HOLD_MS)
+      return
+    }
+    await letGo(server)
+    const ms = now - startedAt
+    if (ms < settleMs || (await holds.held(server, now))) return
+    options.observe([completed(server, 'drained', ms)])
+  }
+
+  async function letGo(server: string): Promise<void> {
+    if (!held.has(server)) return
+    if (shared) await holds.hold(server, owner, 0)
+    held.delete(server)
+  }
+
+  async function look(): Promise<void> {
+    again = true
+    if (looking) return
+    looking = true
+    disarm()
+    while (again) {
+      again = false
+      await round()
+    }
+    looking = false
+    later()
+  }
+
+  async function round(): Promise<void> {
+    try {
+      const begun = await events.open()
+      open = new Map(begun.flatMap(({ server, at }) => (server === null ? [] : [[server, at] as const])))
+      for (const [server, at] of open) await follow(server, at)
+      for (const server of held) if (!open.has(server)) await letGo(server)
+    } catch {
+      // The next look finds out whether the store is back.
+    }
+  }
+
+  function later(): void {
+    disarm()
+    if (stopped || (open.size === 0 && !shared)) return
+    disarm = clock.after(open.size === 0 ? LOOK_EVERY_MS : OPEN_LOOK_MS * (shared ? 4 : 1), () => void look())
+  }
+
+  return {
+    start: later,
+    subscriber(fact) {
+      if (fact.type === 'event-kept' && fact.event.type === 'failover_initiated') void look()
+    },
+    since(server) {
+      const startedAt = open.get(server)
+      return startedAt === undefined ? null : clock.time() - startedAt
+    },
+    stop() {
+      stopped = true
+      disarm()
+    },
+  }
+}

@@ -1,0 +1,162 @@
+import { z } from '@hono/zod-openapi'
+import { writeCsv } from '#lib/csv.ts'
+import { auditPage } from '#wire/audit.ts'
+import { stats } from '#wire/stats.ts'
+import { usagePage } from '#wire/usage-report.ts'
+import type { Operation } from '../operation.ts'
+import { AUTH, BASE, tenant } from './management.ts'
+
+const ID = '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f'
+
+const usage = {
+  day: '2026-11-21',
+  requests: 120,
+  input_tokens: 5120,
+  cache_read_tokens: 0,
+  cache_write_tokens: 0,
+  output_tokens: 20_480,
+  reasoning_tokens: 0,
+  saved_tokens: 0,
+  cost_usd: 0.0125,
+  extra_cost_usd: 0,
+  saved_usd: 0,
+  estimated: 3,
+  lost: 0,
+  unpriced: 0,
+}
+
+const entry = {
+  id: ID,
+  object: 'audit',
+  tenant: 'default',
+  at: '2026-11-21T09:00:00.000Z',
+  kind: 'administration',
+  action: 'key-revoked',
+  actor: 'admin',
+  address: null,
+  request_id: null,
+  subject: '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e90',
+  outcome: 'ok',
+  code: null,
+  detail: {},
+  chain: '019a8f2e-0000-7d1e-9f60-3a4b5c6d7e8f',
+  seq: 17,
+  hash: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+}
+
+const query = z.object({ tenant })
+const tenants = z.string().optional().describe('The tenant, or * for all, for administrators of the tenant `default`.')
+
+/** The operations that tell what was used and done. */
+export const reportOperations = {
+  getStats: {
+    tag: 'Management',
+    summary: 'See what a tenant used',
+    description: 'Requests by how they ended, and tokens by class, since this process started.',
+    query,
+    answers: {
+      200: {
+        description: 'The sums.',
+        content: [
+          {
+            type: 'application/json',
+            schema: stats,
+            examples: {
+              stats: {
+                summary: 'A quiet hour',
+                value: {
+                  tenant: 'default',
+                  since: '2026-11-21T09:00:00.000Z',
+                  uptime_seconds: 3600,
+                  requests: {
+                    total: 120,
+                    ok: 117,
+                    recovered: 1,
+                    hit: 0,
+                    coalesced: 0,
+                    denied: 1,
+                    cancelled: 1,
+                    failed: 0,
+                    interrupted: 0,
+                  },
+                  cache: { hits: 0, coalesced: 0, misses: 0, hit_ratio: 0, saved_tokens: 0 },
+                  tokens: { input: 5120, cache_read: 0, cache_write: 0, output: 20_480, reasoning: 0 },
+                },
+              },
+            },
+          },
+        ],
+      },
+    },
+    passes: ['caller'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/stats ${AUTH}` }],
+  },
+  getUsage: {
+    tag: 'Management',
+    summary: 'See what requests used and cost',
+    description:
+      "Sums of the rows that are kept of every model call, by any of day, key, tenant, model and server; of this month unless `from` and `to` say otherwise. As CSV with `Accept: text/csv` or `?format=csv`, where the header `x-citadel-next` takes the place of `next`. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
+    query: z.object({
+      tenant: tenants,
+      by: z.string().optional().describe('Groups, separated by commas: day, key, tenant, model, server.'),
+      from: z.string().optional().describe('The first day, as 2027-01-31.'),
+      to: z.string().optional().describe('The last day.'),
+      key: z.string().optional().describe('Only this key.'),
+      model: z.string().optional().describe('Only this model.'),
+      server: z.string().optional().describe('Only this server.'),
+      format: z.string().optional().describe('json or csv.'),
+      limit: z.string().optional().describe('How many lines at once, 1 to 10000; 1000 when absent.'),
+      after: z.string().optional().describe('`next` of the page before.'),
+    }),
+    answers: {
+      200: {
+        description: 'A page of sums; `next` is null on the last one.',
+        content: [
+          {
+            type: 'application/json',
+            schema: usagePage,
+            examples: { page: { summary: 'One day', value: { data: [usage], next: null } } },
+          },
+          {
+            type: 'text/csv',
+            schema: z.string(),
+            examples: { page: { summary: 'One day', value: writeCsv(Object.keys(usage), [usage]) } },
+          },
+        ],
+      },
+    },
+    passes: ['caller'],
+    errors: ['invalid_request', 'dependency_unavailable'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl "${BASE}/usage?by=day,model" ${AUTH}` }],
+  },
+  getAudit: {
+    tag: 'Management',
+    summary: 'See what was done',
+    description:
+      "Rows of the audit log, the latest first: authentication, limits, errors, health and administration, and the seals and checkpoints that keep it whole. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
+    query: z.object({
+      tenant: tenants,
+      kind: z.string().optional().describe('Only this kind.'),
+      actor: z.string().optional().describe('Only what this key did.'),
+      from: z.string().optional().describe('From this day or moment on.'),
+      to: z.string().optional().describe('Before this day or moment.'),
+      limit: z.string().optional().describe('How many at once, 1 to 1000; 100 when absent.'),
+      after: z.string().optional().describe('`next` of the page before.'),
+    }),
+    answers: {
+      200: {
+        description: 'A page of rows; `next` is null on the last one.',
+        content: [
+          {
+            type: 'application/json',
+            schema: auditPage,
+            examples: { page: { summary: 'A key that was revoked', value: { data: [entry], next: null } } },
+          },
+        ],
+      },
+    },
+    passes: ['caller'],
+    errors: ['invalid_request', 'dependency_unavailable'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl "${BASE}/audit?kind=administration" ${AUTH}` }],
+  },
+} as const satisfies Record<string, Operation>

@@ -1,0 +1,104 @@
+import type { z } from '@hono/zod-openapi'
+import { configValues, managedModels, managedServers, reloaded } from '#wire/management.ts'
+import type { Answer, Operation } from '../operation.ts'
+import { AUTH, BASE } from './management.ts'
+
+const target = {
+  server: 'gpu-1',
+  model: 'mixtral:8x7b',
+  status: 'healthy',
+  weight: 1,
+  in_flight: 2,
+  loaded: true,
+  reason: null,
+}
+
+function page(description: string, schema: z.ZodType, entry: unknown): Answer {
+  const value = { data: [entry], next: null }
+  return {
+    description,
+    content: [{ type: 'application/json', schema, examples: { page: { summary: 'A page', value } } }],
+  }
+}
+
+/** The operations on the configuration, and on what it makes of the fleet. */
+export const settingsOperations = {
+  listManagedModels: {
+    tag: 'Management',
+    summary: 'List models',
+    description: 'Every model, of all tenants, and how its targets are.',
+    answers: {
+      200: page('The models, always as one page.', managedModels, {
+        id: 'chat',
+        class: 'heavyweight',
+        status: 'available',
+        targets: [target],
+        aliases: [],
+        fallbacks: [],
+      }),
+    },
+    passes: ['caller'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/models/list ${AUTH}` }],
+  },
+  getServersStatus: {
+    tag: 'Management',
+    summary: 'See how the servers are',
+    description: 'The same as the list of the fleet, always with a key.',
+    answers: {
+      200: page('The servers, always as one page.', managedServers, {
+        server_id: 'gpu-1',
+        hostname: '10.0.0.34',
+        port: 11_434,
+        kind: 'ollama',
+        role: 'primary',
+        origin: 'configuration',
+        status: 'active',
+        models: ['chat'],
+        services: [],
+        health_status: 'healthy',
+        last_seen: '2026-11-21T09:00:00.000Z',
+        capabilities: [],
+        load_metrics: { in_flight: 2 },
+      }),
+    },
+    passes: ['caller'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/servers/status ${AUTH}` }],
+  },
+  getConfig: {
+    tag: 'Management',
+    summary: 'See the configuration',
+    description: 'Every value that holds now, and where it was written; secrets are left out.',
+    answers: {
+      200: page('The values, always as one page.', configValues, {
+        key: 'service.port',
+        value: 8000,
+        origin: 'gateway.yaml:3:9',
+      }),
+    },
+    passes: ['caller'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/config ${AUTH}` }],
+  },
+  reloadConfig: {
+    tag: 'Management',
+    summary: 'Read the configuration again',
+    description:
+      'The files, the environment files and the secrets in files are read again, as after SIGHUP. A configuration that is wrong changes nothing, and `details` has everything that is wrong with it.',
+    answers: {
+      200: {
+        description: 'It was taken over.',
+        content: [
+          {
+            type: 'application/json',
+            schema: reloaded,
+            examples: {
+              reloaded: { summary: 'Nothing to add', value: { reloaded: true, warnings: [], restart: [] } },
+            },
+          },
+        ],
+      },
+    },
+    passes: ['caller'],
+    errors: ['invalid_request', 'conflict'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl -X POST ${BASE}/config/reload ${AUTH}` }],
+  },
+} as const satisfies Record<string, Operation>
