@@ -77,9 +77,8 @@ function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: W
   if (!isOwn(asked, whole) || record.prefilled || record.eventsSkipped > 0) return
   const captured = capture(whole.frames, call)
   if (captured === null) return
-  const { model, target, tenant, key: owner } = ownerOf(asked, whole)
   const [storedAt, ttlMs] = [clock.time(), settings.chatTtlMs]
-  void store.set(key, { ...captured, model, target, tenant, key: owner, pace: paceOf(whole), storedAt, ttlMs })
+  void store.set(key, { ...captured, ...ownerOf(asked, whole), pace: paceOf(whole), storedAt, ttlMs })
 }
 
 /** When each event of a stream came; the count is none of them. */

@@ -6,6 +6,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
 import { inputTokens, type Usage } from '#core/usage.ts'
 import type { JsonValue } from '#lib/json.ts'
+import { given } from './convert.ts'
 import type { Asked, Depart } from './share.ts'
 import type { Whole } from './shared-log.ts'
 import { type AnswersDeps, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
@@ -35,7 +36,7 @@ export async function answerVectors(
   const key = `${fingerprint({ ...question, body: rest.call.body })} batch`
   const live = await deps.flights.take(rest, key, depart, whole => keep(deps, rest, [...missing], whole))
   asked.record.savedTokens += [...stored.values()].reduce((sum, { usage }) => sum + inputTokens(usage), 0)
-  return isWhole ? live : { ...live, next: async () => (await live.next()).map(frame => complete(frame, batch, live)) }
+  return isWhole ? live : given(live, async () => (await live.next()).map(frame => complete(frame, batch, live)))
 }
 
 async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Question): Promise<Batch | null> {

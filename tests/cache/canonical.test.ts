@@ -5,7 +5,26 @@ import { isObject, type JsonValue } from '#lib/json.ts'
 
 /** Texts that look like what the form itself is written with. */
 const tricky = fc.oneof(
-  fc.constantFrom('', 'n1;', '1:a', '2:', 'n', ';', ':', '[', ']', '{', '}', 'z', 't', '"', '\\', '0', '\ud800', '\udfff'),
+  fc.constantFrom(
+    '',
+    'n1;',
+    '1:a',
+    '2:',
+    'n',
+    ';',
+    ':',
+    '[',
+    ']',
+    '{',
+    '}',
+    'z',
+    't',
+    '"',
+    '\\',
+    '0',
+    '\ud800',
+    '\udfff',
+  ),
   fc.string({ unit: fc.constantFrom('1', '2', ':', 'n', ';', '[', ']', '{', '}', 'a'), maxLength: 6 }),
 )
 const { value } = fc.letrec<{ value: JsonValue }>(tie => ({
