@@ -67,6 +67,7 @@ function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live 
   if (ageMs === null || model === undefined || target === undefined) return null
   record.cache = { status: 'hit', ageMs, leftMs: Math.max(0, stored.ttlMs - ageMs) }
   record.contentChars = stored.characters
+  record.sparedPrice = target.price
   return replayed(stored, { call, model, target, clock, id: record.id })
 }
 

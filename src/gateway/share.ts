@@ -67,7 +67,10 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
       const leader = shares ? shared.get(name) : undefined
       if (leader?.work.open) {
         record.cache = COALESCED
-        return leader.work.join(scope).then(live => convert(live, leader.call, call))
+        return leader.work.join(scope).then(live => {
+          record.sparedPrice = live.target.price
+          return convert(live, leader.call, call)
+        })
       }
       record.cache = cache.read ? MISS : BYPASS
       const onOver = (whole: Whole | null) => {
