@@ -1,11 +1,16 @@
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
+import type { IdempotencyStore } from '#core/idempotency.ts'
 import type { Limiter } from '#core/limiter.ts'
+import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { openRedis, type Redis, type RedisOptions } from '#stores/redis.ts'
+import { createRedisIdempotency } from '#stores/redis-idempotency.ts'
 import { createRedisLimiter, type RedisLimiterOptions } from '#stores/redis-limiter.ts'
 
 const LIMITER_ENTRIES_MAX = 100_000
+/** How long, and up to how much, answers are kept for requests that are sent again. */
+const IDEMPOTENCY = { ttlMs: 24 * 60 * 60 * 1000, bytesMax: 64 * 1024 * 1024, answerBytesMax: 1024 * 1024 }
 
 /** Opens the Redis that a configuration names; `null` where it names none. */
 export function openRedisOf({ redis }: Config, clock: Clock, onChange: RedisOptions['onChange']): Redis | null {
@@ -21,4 +26,10 @@ export function createLimiter(
   const entriesMax = LIMITER_ENTRIES_MAX
   if (redis !== null) return createRedisLimiter({ redis, clock, entriesMax, processId: crypto.randomUUID(), settings })
   return { ...createMemoryLimiter({ clock, entriesMax }), close: async () => {} }
+}
+
+/** Creates the store of idempotency keys: in the memory of this process, with Redis behind it where there is one. */
+export function createIdempotency(redis: Redis | null, clock: Clock): IdempotencyStore & { close(): void } {
+  const near = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
+  return redis === null ? { ...near, close() {} } : createRedisIdempotency({ redis, clock, near, ...IDEMPOTENCY })
 }

@@ -41,7 +41,6 @@ import { createLineups, rehearse } from '#routing/lineup.ts'
 import { isAvailable, plan } from '#routing/plan.ts'
 import { createMemoryCache } from '#stores/memory-cache.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
-import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { createRedisCache } from '#stores/redis-cache.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
 import { createFailures } from '#telemetry/failures.ts'
@@ -57,7 +56,7 @@ import { composeIdentity } from './compose-identity.ts'
 import { composeLedger } from './compose-ledger.ts'
 import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
-import { createLimiter, openRedisOf } from './compose-stores.ts'
+import { createIdempotency, createLimiter, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
 import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
@@ -66,8 +65,6 @@ const GIGABYTE = 1024 ** 3
 const NO_ORIGINS: Origins = new Map()
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
-/** How long, and up to how much, answers are kept for requests that are sent again. */
-const IDEMPOTENCY = { ttlMs: 24 * 60 * 60 * 1000, bytesMax: 64 * 1024 * 1024, answerBytesMax: 1024 * 1024 }
 /** How long a start waits for the first look around before it says what it has found, in milliseconds. */
 const LOOK_AROUND_MS = 200
 
@@ -144,7 +141,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     processes: current.limits.processes,
   }))
   const history = createMemoryHistory(HISTORY)
-  const idempotency = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
+  const idempotency = createIdempotency(redis, clock)
   const newId = createIds()
   let origins = overrides.origins ?? NO_ORIGINS
   const stateDeps = { clock, journal, env, newId, config: () => current }
@@ -377,6 +374,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       await limiter.close()
       await ledger.close()
       await database?.close()
+      idempotency.close()
       redisCache?.close()
       redis?.close()
       log.close()

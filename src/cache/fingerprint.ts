@@ -1,7 +1,8 @@
 import type { Endpoint } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import { sha256 } from '#lib/hash.ts'
-import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import type { JsonObject } from '#lib/json.ts'
+import { canonical } from './canonical.ts'
 
 /** Fields that are known to leave the answer as it is, or to change only how it is sent. Everything else counts, also
  * what the gateway has never heard of. `model` is left out because the models that it leads to count instead. */
@@ -34,14 +35,19 @@ export interface Question {
  *
  * @returns `null` for one that cannot be told from others: an embedding of numbers that parsing has changed. */
 export function fingerprint(question: Question): string | null {
-  const { endpoint, models, server, strategy, headers, text, body } = question
+  const { endpoint, text, body } = question
   const vector = endpoint === 'embeddings'
-  const passed = headers === undefined ? null : Object.entries(headers).sort()
-  const who = [ownerOf(question), endpoint, models, server, strategy, passed]
   // An embedding is asked for by one of several inputs, so that the bytes of the whole say nothing of it.
-  const canonical = vector || text.length <= CANONICAL_CHARACTERS_MAX ? canonicalText(who, body) : null
-  if (canonical === null) return vector ? null : `chat:${sha256(`${JSON.stringify(who)}\nraw ${text}`)}`
-  return (vector ? 'embed:' : 'chat:') + sha256(canonical)
+  const asked = vector || text.length <= CANONICAL_CHARACTERS_MAX ? canonical(body, NEUTRAL) : null
+  if (asked === null) return vector ? null : `chat:${sha256(`${whoIsAsked(question)}raw ${text}`)}`
+  return (vector ? 'embed:' : 'chat:') + sha256(whoIsAsked(question) + asked)
+}
+
+/** Everything but the body: who asks, and who may answer. */
+function whoIsAsked(question: Question): string {
+  const { endpoint, models, server, strategy, headers } = question
+  const passed = headers === undefined ? null : Object.entries(headers).sort()
+  return JSON.stringify([ownerOf(question), endpoint, models, server, strategy, passed])
 }
 
 /** Whose answers a question may meet. Rights belong to it: a key never gets what a model said that it may not use. */
@@ -49,43 +55,4 @@ function ownerOf({ caller, address, scope }: Question): readonly unknown[] {
   const rights = caller.models === null ? null : [...caller.models].sort()
   if (caller.role === 'anonymous') return ['address', address, rights]
   return scope === 'tenant' ? ['tenant', caller.tenant, rights] : ['key', caller.tenant, caller.id, rights]
-}
-
-/** Who asks, and the body with its members in order, without the neutral ones; `null` when parsing has lost a part of a
- * number, so that two bodies could look the same. */
-function canonicalText(who: readonly unknown[], body: JsonObject): string | null {
-  try {
-    return JSON.stringify([who, inOrder(body, NEUTRAL)])
-  } catch (thrown) {
-    if (thrown === INEXACT) return null
-    throw thrown
-  }
-}
-
-const INEXACT = new RangeError('a number that is not exact')
-
-/** The members of an object as a list of names and values, because a list keeps its order whatever the names are. */
-function inOrder(value: JsonObject, without: ReadonlySet<string> | null): readonly unknown[] {
-  const list: unknown[] = [OBJECT]
-  for (const name of Object.keys(value).sort()) {
-    const member = value[name]
-    if (member === undefined || without?.has(name)) continue
-    list.push(name, plain(member))
-  }
-  return list
-}
-
-/** Tells the list of an object from a list. */
-const OBJECT = { object: true }
-
-function plain(value: JsonValue): unknown {
-  if (typeof value === 'string') return value
-  if (typeof value === 'number') return exact(value)
-  if (Array.isArray(value)) return value.map(plain)
-  return isObject(value) ? inOrder(value, null) : value
-}
-
-function exact(value: number): number {
-  if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value))) throw INEXACT
-  return value
 }

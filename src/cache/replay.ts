@@ -24,7 +24,8 @@ const BEAT_CHARACTERS = 64 * 1024
 
 /** Gives a stored answer again as one plain frame. */
 export function replayPlain(answer: CachedAnswer, call: Call, fresh: Fresh): DataFrame {
-  return frameOf('finish', renamed(plainText(answer, call), answer, fresh), answer.usage)
+  const text = answer.form === 'plain' ? refilled(answer, fresh) : renamed(assembled(answer, call), answer, fresh)
+  return frameOf('finish', text, answer.usage)
 }
 
 /** Gives a stored answer again as a stream, event by event as it came when it was one. */
@@ -53,10 +54,8 @@ function* pieces(events: string, pace: readonly number[]): Generator<readonly [t
   }
 }
 
-function plainText(answer: CachedAnswer, { endpoint }: Call): string {
-  return answer.form === 'plain'
-    ? answer.text
-    : JSON.stringify(assemble(chunksIn(answer.text + answer.count), endpoint))
+function assembled(answer: CachedAnswer, { endpoint }: Call): string {
+  return JSON.stringify(assemble(chunksIn(answer.text + answer.count), endpoint))
 }
 
 function streamOf(answer: CachedAnswer, { endpoint }: Call): { readonly events: string; readonly count: string } {
@@ -79,15 +78,36 @@ function chunksIn(events: string): JsonObject[] {
 /** The text with a new id and time wherever the old ones stand. Quotes inside a string are escaped, so that what is
  * found is a member and never content. */
 function renamed(text: string, { id, created }: CachedAnswer, fresh: Fresh): string {
-  const named = id === '' ? text : withMember(text, 'id', JSON.stringify(id), JSON.stringify(fresh.id))
-  return created === 0 ? named : withMember(named, 'created', String(created), String(fresh.created))
+  const named = id === '' ? text : apart(text, 'id', JSON.stringify(id)).join(idMember(fresh))
+  return created === 0 ? named : apart(named, 'created', String(created)).join(createdMember(fresh))
 }
 
-function withMember(text: string, name: string, before: string, after: string): string {
-  const compact = `"${name}":${before}`
-  const at = text.indexOf(compact)
-  if (at < 0) return text.replaceAll(`"${name}": ${before}`, `"${name}":${after}`)
-  const end = at + compact.length
-  if (text.indexOf(compact, end) >= 0) return text.replaceAll(compact, `"${name}":${after}`)
-  return `${text.slice(0, at)}"${name}":${after}${text.slice(end)}`
+/** The text between the old ids, each piece cut where the old times stood. */
+const gaps = new WeakMap<CachedAnswer, readonly (readonly string[])[]>()
+
+/** The text of a plain answer with a new id and time: it is given again and again, and searched once. */
+function refilled(answer: CachedAnswer, fresh: Fresh): string {
+  let known = gaps.get(answer)
+  if (known === undefined) {
+    const { text, id, created } = answer
+    const between = id === '' ? [text] : apart(text, 'id', JSON.stringify(id))
+    known = between.map(piece => (created === 0 ? [piece] : apart(piece, 'created', String(created))))
+    gaps.set(answer, known)
+  }
+  const createdNow = createdMember(fresh)
+  return known.map(pieces => pieces.join(createdNow)).join(idMember(fresh))
+}
+
+/** A text cut where a member stands, written with a space or without. */
+function apart(text: string, name: string, value: string): readonly string[] {
+  const compact = text.split(`"${name}":${value}`)
+  return compact.length > 1 ? compact : text.split(`"${name}": ${value}`)
+}
+
+function idMember({ id }: Fresh): string {
+  return `"id":"${id}"`
+}
+
+function createdMember({ created }: Fresh): string {
+  return `"created":${created}`
 }

@@ -1,7 +1,9 @@
 import type { AttemptEntry, Plan } from './attempt.ts'
 import type { CacheNote } from './cache.ts'
 import type { Code, GatewayError } from './errors.ts'
-import type { Usage } from './usage.ts'
+import { costOf } from './money.ts'
+import type { Price } from './servers.ts'
+import { inputTokens, type Usage } from './usage.ts'
 
 /** How a request ended, for accounting. */
 export type Outcome = 'ok' | 'recovered' | 'hit' | 'coalesced' | 'denied' | 'cancelled' | 'failed' | 'interrupted'
@@ -64,6 +66,10 @@ export interface RequestRecord {
   cache: CacheNote | null
   /** Tokens that were answered without asking a server for them. */
   savedTokens: number
+  /** What they would have cost, in billionths of a US dollar; `null` when that is not known. */
+  savedNano: number | null
+  /** The price of the target whose answer was given without asking it; `null` when it is not known, or was asked. */
+  sparedPrice: Price | null
   /** Milliseconds spent waiting for places at servers, over all attempts. */
   queueMs: number
   /** Monotonic milliseconds of each moment; 0 = not reached. */
@@ -120,6 +126,8 @@ export function createRecord(start: {
     prefilled: false,
     cache: null,
     savedTokens: 0,
+    savedNano: 0,
+    sparedPrice: null,
     queueMs: 0,
     dialledAt: 0,
     firstTokenAt: 0,
@@ -129,4 +137,11 @@ export function createRecord(start: {
     contentChars: 0,
     eventsSkipped: 0,
   }
+}
+
+/** Counts what no server was asked for. */
+export function countSaved(record: RequestRecord, price: Price | null, usage: Usage): void {
+  record.savedTokens += inputTokens(usage) + usage.output
+  const nano = costOf(price, usage)
+  record.savedNano = nano === null || record.savedNano === null ? null : record.savedNano + nano
 }

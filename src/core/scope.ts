@@ -17,6 +17,8 @@ export interface Scope {
   cancel(cause: GatewayError): void
   /** Runs `run` when the scope ends (at once when it has); the returned function takes it back. */
   onEnd(run: (cause: GatewayError) => void): () => void
+  /** Lets go of the parent alone, whose end is not its own from now on. */
+  outlive(): void
   /** Lets go of the deadline and the parent when the work is over, here and in what lies below; nothing is aborted. */
   close(): void
 }
@@ -95,6 +97,10 @@ class TreeScope implements Scope {
     return this.clock.after(ms, () => this.cancel(deadline(code)))
   }
 
+  outlive(): void {
+    this.parent?.children.delete(this)
+  }
+
   close(): void {
     this.letGo()
     for (const child of this.children.takeAll()) child.close()
@@ -102,7 +108,7 @@ class TreeScope implements Scope {
 
   private letGo(): void {
     this.disarm?.()
-    this.parent?.children.delete(this)
+    this.outlive()
   }
 }
 

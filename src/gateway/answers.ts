@@ -67,6 +67,7 @@ function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live 
   if (ageMs === null || model === undefined || target === undefined) return null
   record.cache = { status: 'hit', ageMs, leftMs: Math.max(0, stored.ttlMs - ageMs) }
   record.contentChars = stored.characters
+  record.sparedPrice = target.price
   return replayed(stored, { call, model, target, clock, id: record.id })
 }
 
@@ -77,9 +78,8 @@ function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: W
   if (!isOwn(asked, whole) || record.prefilled || record.eventsSkipped > 0) return
   const captured = capture(whole.frames, call)
   if (captured === null) return
-  const { model, target, tenant, key: owner } = ownerOf(asked, whole)
   const [storedAt, ttlMs] = [clock.time(), settings.chatTtlMs]
-  void store.set(key, { ...captured, model, target, tenant, key: owner, pace: paceOf(whole), storedAt, ttlMs })
+  void store.set(key, { ...captured, ...ownerOf(asked, whole), pace: paceOf(whole), storedAt, ttlMs })
 }
 
 /** When each event of a stream came; the count is none of them. */

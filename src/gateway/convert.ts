@@ -12,12 +12,17 @@ type Form = Pick<Call, 'stream' | 'wantsUsage'>
 
 /** Gives an answer that somebody else asked for in the form that this call asks for. */
 export function convert(live: Live, from: Form, call: Call): Live {
-  if (from.stream !== call.stream) return { ...live, next: from.stream ? toPlain(live, call) : toStream(live, call) }
+  if (from.stream !== call.stream) return given(live, from.stream ? toPlain(live, call) : toStream(live, call))
   if (!call.stream || from.wantsUsage === call.wantsUsage) return live
   const fit = call.wantsUsage ? withNullUsage : withoutNullUsage
   const fitted = (frame: Frame) =>
     frame.kind === 'error' || frame.kind === 'usage' ? frame : { ...frame, text: fit(frame.text) }
-  return { ...live, next: async () => (await live.next()).map(fitted) }
+  return given(live, async () => (await live.next()).map(fitted))
+}
+
+/** An answer of which the frames are read another way. */
+export function given(live: Live, next: Live['next']): Live {
+  return { target: live.target, model: live.model, next, close: () => live.close() }
 }
 
 /** Reads a stream to its end and gives it as one frame; an error inside it is all that is given. */

@@ -13,7 +13,8 @@ import type { Permit } from './permit.ts'
 import type { Purse } from './purse.ts'
 import type { Wait } from './queue.ts'
 import { watchRecovery } from './recovery.ts'
-import type { Sharing } from './shared-log.ts'
+import { SharedAnswer } from './shared-answer.ts'
+import type { Sharing, Whole } from './shared-log.ts'
 import type { Wishes } from './wishes.ts'
 
 export interface DepartureDeps {
@@ -61,18 +62,25 @@ export class Departure implements Wait, Trail {
 
   /** Starts work to which several may subscribe. */
   fly(sharing: Sharing | null): Flight {
-    const scope = createScope(this.deps.clock, { within: this.totalMs, code: 'deadline_exceeded' })
-    return startFlight(own => this.start(own), scope, !this.call.stream, sharing)
+    return startFlight(own => this.start(own), createScope(this.deps.clock, this.deadline), sharing)
   }
 
   /** Does the work for one alone whose answer comes in one piece: it ends with the scope of its request, which is all
    * that a flight would be there for. */
   alone(scope: Scope): Promise<Live> {
-    return this.start(scope.child({ within: this.totalMs, code: 'deadline_exceeded' }))
+    return this.start(scope.child(this.deadline))
   }
 
-  private get totalMs(): number | undefined {
-    return this.plan.candidates[0]?.target.timeouts.total
+  /** Does the same so that others may wait for it too.
+   *
+   * @param first The request of whoever asks first. A short time of its own is nobody else's. */
+  together(first: Scope, onOver: (whole: Whole | null) => void): SharedAnswer {
+    const scope = first.endsAt === Infinity ? first.child(this.deadline) : createScope(this.deps.clock, this.deadline)
+    return new SharedAnswer(this.start(scope), { scope, first, onOver })
+  }
+
+  private get deadline(): { readonly within: number | undefined; readonly code: 'deadline_exceeded' } {
+    return { within: this.plan.candidates[0]?.target.timeouts.total, code: 'deadline_exceeded' }
   }
 
   private start(scope: Scope): Promise<Live> {

@@ -68,6 +68,7 @@ export function explainRequest(record: RequestRecord, running: boolean, clock: C
     },
     cache: record.cache?.status ?? null,
     saved_tokens: record.savedTokens,
+    saved_usd: record.savedNano === null ? null : Number(formatUsd(record.savedNano)),
     cost_usd: record.costNano === null ? null : Number(formatUsd(record.costNano)),
     content_chars: record.contentChars,
     events_skipped: record.eventsSkipped,

@@ -22,17 +22,15 @@ interface Subscriber {
 
 /** Why upstream work ends when nobody listens any more; shared, because an error of its own for each request that is
  * over would cost more than the rest of its end. */
-const NOBODY_LEFT = new GatewayError('client_closed_request', 'The client closed the request.')
+export const NOBODY_LEFT = new GatewayError('client_closed_request', 'The client closed the request.')
 
 /** Starts the work at once.
  *
  * @param scope The flight's own: cancelled when the last subscriber has left, closed when the work is over.
- * @param plain Whether the first frames are the whole answer.
  * @param sharing How others may join; without it nothing is kept that nobody waits for. */
 export function startFlight(
   work: (scope: Scope) => Promise<Live>,
   scope: Scope,
-  plain = false,
   sharing: Sharing | null = null,
 ): Flight {
   const subscribers = new Set<Subscriber>()
@@ -76,7 +74,7 @@ export function startFlight(
       const frames = await live.next()
       if (shared === null) log.push(frames)
       else shared.add(frames)
-      if (plain || frames.length === 0) finish(live)
+      if (frames.length === 0) finish(live)
     } catch (thrown) {
       if (shared !== null) fail(thrown)
       throw thrown
@@ -114,9 +112,8 @@ export function startFlight(
     let frames = from.at(subscriber.taken)
     while (frames === null) {
       pulling ??= pull(live)
-      const patient = own.endsAt === Infinity && (!plain || subscribers.size === 1)
       try {
-        await (patient ? pulling : abandonable(pulling, own))
+        await (own.endsAt === Infinity ? pulling : abandonable(pulling, own))
       } catch (thrown) {
         throw own.ended ?? thrown
       }
@@ -160,7 +157,7 @@ export function startFlight(
         if (own.ended !== null) throw own.ended
         const { target, model } = live
         if (shared === null) return { target, model, next: () => next(subscriber, live, own), close }
-        const encoded = plain || subscribers.size === 1 ? undefined : shared.encoded
+        const encoded = subscribers.size === 1 ? undefined : shared.encoded
         return { target, model, next: () => nextShared(shared, subscriber, live, own), close, encoded }
       } catch (thrown) {
         close()
@@ -173,8 +170,11 @@ export function startFlight(
 function ignore(): void {}
 
 /** Waits for the work, but no longer than the subscriber's own scope lives. */
-function abandonable<T>(work: Promise<T>, scope: Scope): Promise<T> {
-  if (scope.ended !== null) return Promise.reject(scope.ended)
+export function abandonable<T>(work: Promise<T>, scope: Scope): Promise<T> {
+  if (scope.ended !== null) {
+    work.catch(ignore)
+    return Promise.reject(scope.ended)
+  }
   return new Promise((resolve, reject) => {
     const stop = scope.onEnd(reject)
     work.then(

@@ -107,7 +107,7 @@ function rowOf(
     saved_tokens: record.savedTokens,
     cost_nano: end.cost,
     extra_cost_nano: record.extraNano,
-    saved_nano: null,
+    saved_nano: record.savedNano,
     batch: end.batch,
   }
 }

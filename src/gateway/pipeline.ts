@@ -103,7 +103,7 @@ function take(
     return call.stream ? departure.fly(null).join(own) : departure.alone(own)
   }
   const asked = { call, text, record, scope: own, snapshot, settings, cache, wishes }
-  return deps.answers(asked, (what, sharing) => new Departure(deps, passenger, what).fly(sharing))
+  return deps.answers(asked, what => new Departure(deps, passenger, what))
 }
 
 function stream(

@@ -3,9 +3,9 @@ import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import { contentLength, contentText, type DataFrame } from '#core/frame.ts'
 import { costOf } from '#core/money.ts'
-import type { RequestRecord } from '#core/record.ts'
+import { countSaved, type RequestRecord } from '#core/record.ts'
 import type { Price } from '#core/servers.ts'
-import { estimateTokens, inputTokens, promptLength, type Usage } from '#core/usage.ts'
+import { estimateTokens, promptLength, type Usage } from '#core/usage.ts'
 
 /** Writes into the record what one frame of the answer says. */
 export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock): void {
@@ -39,7 +39,7 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
   for (const attempt of record.attempts) if (attempt.result === 'lost') attempt.usage = estimateUsage(call, 0)
   if (free !== null) {
     record.costNano = 0
-    if (record.usage !== null) record.savedTokens += inputTokens(record.usage) + record.usage.output
+    if (record.usage !== null) countSaved(record, record.sparedPrice, record.usage)
     return
   }
   const answered =

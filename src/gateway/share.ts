@@ -1,13 +1,15 @@
 import type { Live } from '#core/attempt.ts'
-import type { CacheSettings, CacheWishes } from '#core/cache.ts'
+import type { CacheNote, CacheSettings, CacheWishes } from '#core/cache.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/servers.ts'
 import { convert } from './convert.ts'
+import type { Departure } from './departure.ts'
 import type { Flight } from './flight.ts'
-import type { Sharing, Whole } from './shared-log.ts'
+import { SharedAnswer } from './shared-answer.ts'
+import type { Whole } from './shared-log.ts'
 
 /** The longest answer that is stored, or given to those who join late, in characters. */
 const SHARED_CHARACTERS_MAX = 4 * 1024 * 1024
@@ -30,8 +32,8 @@ export interface Asked {
   }
 }
 
-/** Starts the work for a call. */
-export type Depart = (call: Call, sharing: Sharing | null) => Flight
+/** Prepares the work for a call. */
+export type Depart = (call: Call) => Pick<Departure, 'fly' | 'alone' | 'together'>
 
 /** The work that is under way, by what it answers. */
 export interface Flights {
@@ -41,32 +43,47 @@ export interface Flights {
   take(asked: Asked, key: string, depart: Depart, onWhole: (whole: Whole) => void): Promise<Live>
 }
 
+/** Work that others may join: a stream, or a plain answer. */
+interface Leader {
+  readonly call: Call
+  readonly work: Pick<Flight, 'open' | 'join'>
+}
+
+const MISS: CacheNote = { status: 'miss', ageMs: 0, leftMs: 0 }
+const BYPASS: CacheNote = { status: 'bypass', ageMs: 0, leftMs: 0 }
+const COALESCED: CacheNote = { status: 'coalesced', ageMs: 0, leftMs: 0 }
+
 /** Creates the register of flights that others may join. Who joins waits as its leader does: the same priority and the
  * same bound of attempts are a part of what is the same. */
 export function createFlights(clock: Pick<Clock, 'now'>): Flights {
-  const shared = new Map<string, { readonly flight: Flight; readonly call: Call }>()
+  const shared = new Map<string, Leader>()
 
   return {
     take(asked, key, depart, onWhole) {
-      const { call, record, settings, cache, scope } = asked
-      const name = `${key} ${call.priority} ${asked.wishes.maxAttempts ?? ''}`
+      const { call, record, settings, cache, scope, wishes } = asked
+      const usual = call.priority === 'normal' && wishes.maxAttempts === null
+      const name = usual ? key : `${key} ${call.priority} ${wishes.maxAttempts ?? ''}`
       const shares = settings.coalesce && cache.share && cache.read
       const leader = shares ? shared.get(name) : undefined
-      if (leader?.flight.open) {
-        record.cache = { status: 'coalesced', ageMs: 0, leftMs: 0 }
-        return leader.flight.join(scope).then(live => convert(live, leader.call, call))
+      if (leader?.work.open) {
+        record.cache = COALESCED
+        return leader.work.join(scope).then(live => {
+          record.sparedPrice = live.target.price
+          return convert(live, leader.call, call)
+        })
       }
-      record.cache = { status: cache.read ? 'miss' : 'bypass', ageMs: 0, leftMs: 0 }
-      const flight: Flight = depart(call, {
-        charactersMax: SHARED_CHARACTERS_MAX,
-        now: settings.keepPace && call.stream ? clock.now : undefined,
-        onOver(whole) {
-          if (shared.get(name)?.flight === flight) shared.delete(name)
-          if (whole !== null && cache.store) onWhole(whole)
-        },
-      })
-      if (shares) shared.set(name, { flight, call })
-      return flight.join(scope)
+      record.cache = cache.read ? MISS : BYPASS
+      const onOver = (whole: Whole | null) => {
+        if (shares && shared.get(name)?.work === work) shared.delete(name)
+        if (whole !== null && cache.store) onWhole(whole)
+      }
+      const departure = depart(call)
+      const now = settings.keepPace ? clock.now : undefined
+      const work = call.stream
+        ? departure.fly({ charactersMax: SHARED_CHARACTERS_MAX, now, onOver })
+        : departure.together(scope, onOver)
+      if (shares) shared.set(name, { work, call })
+      return work instanceof SharedAnswer ? work.lead() : work.join(scope)
     },
   }
 }

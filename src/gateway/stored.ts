@@ -16,7 +16,8 @@ export interface AnswersDeps {
 export function pass({ call, record, scope, cache }: Asked, depart: Depart): Promise<Live> {
   if (cache.onlyStored) throw notStored()
   record.cache = { status: 'bypass', ageMs: 0, leftMs: 0 }
-  return depart(call, null).join(scope)
+  const departure = depart(call)
+  return call.stream ? departure.fly(null).join(scope) : departure.alone(scope)
 }
 
 /** The error for who wants nothing but a stored answer. */

@@ -4,8 +4,10 @@ import type { Live } from '#core/attempt.ts'
 import type { CachedAnswer } from '#core/cache.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
+import { countSaved } from '#core/record.ts'
 import { inputTokens, type Usage } from '#core/usage.ts'
 import type { JsonValue } from '#lib/json.ts'
+import { given } from './convert.ts'
 import type { Asked, Depart } from './share.ts'
 import type { Whole } from './shared-log.ts'
 import { type AnswersDeps, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
@@ -34,8 +36,10 @@ export async function answerVectors(
   const rest = isWhole ? asked : withInputs(asked, [...missing.values()])
   const key = `${fingerprint({ ...question, body: rest.call.body })} batch`
   const live = await deps.flights.take(rest, key, depart, whole => keep(deps, rest, [...missing], whole))
-  asked.record.savedTokens += [...stored.values()].reduce((sum, { usage }) => sum + inputTokens(usage), 0)
-  return isWhole ? live : { ...live, next: async () => (await live.next()).map(frame => complete(frame, batch, live)) }
+  // A server is asked all the same, only for less.
+  const price = live.target.price === null ? null : { ...live.target.price, request: 0 }
+  for (const { usage } of stored.values()) if (usage !== null) countSaved(asked.record, price, usage)
+  return isWhole ? live : given(live, async () => (await live.next()).map(frame => complete(frame, batch, live)))
 }
 
 async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Question): Promise<Batch | null> {
@@ -75,6 +79,7 @@ function give({ clock }: AnswersDeps, { record, snapshot }: Asked, { keys, store
   const ageMs = Math.max(0, ...vectors.map(({ storedAt }) => now - storedAt))
   const leftMs = Math.max(0, Math.min(...vectors.map(({ storedAt, ttlMs }) => storedAt + ttlMs - now)))
   record.cache = { status: 'hit', ageMs, leftMs }
+  record.sparedPrice = target.price
   const tokens = vectors.reduce((sum, { usage }) => sum + inputTokens(usage), 0)
   const text = writeVectors(
     vectors.map(each => each.text),

@@ -83,11 +83,12 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     else if (costNano > 0) family.cost.add(costNano / NANO_PER_USD, server, model)
   }
 
-  function settledCache({ savedTokens }: RequestRecord, { status }: CacheNote, model: number): void {
+  function settledCache({ savedTokens, savedNano }: RequestRecord, { status }: CacheNote, model: number): void {
     if (status === 'hit') family.hits.add(1)
     else if (status === 'miss') family.misses.add(1)
     else if (status === 'coalesced') family.coalesced.add(1)
     if (savedTokens > 0) family.saved.add(savedTokens, model)
+    if (savedNano !== null && savedNano > 0) family.savedCost.add(savedNano / NANO_PER_USD, model)
   }
 
   return { metrics: Object.values(family), settled }
@@ -171,6 +172,9 @@ function createFamilies(labels: ReturnType<typeof createLabels>, seriesMax: numb
     misses: createCounter(define('cache_misses_total', 'Model calls that the cache had no answer to.')),
     coalesced: createCounter(define('gateway_coalesced_total', 'Model calls that shared the answer to another one.')),
     saved: createCounter(define('gateway_saved_tokens_total', 'Tokens answered without asking a server.', model)),
+    savedCost: createCounter(
+      define('gateway_saved_cost_usd_total', 'What these tokens would have cost, where their price is known.', model),
+    ),
     cost: createCounter(define('gateway_cost_usd_total', 'What callers are charged, in US dollars.', server, model)),
     unpriced: createCounter(
       define('gateway_cost_unknown_total', 'Calls whose cost nobody knows, because a price is missing.', server, model),

@@ -6,7 +6,7 @@ export interface TenantStats {
   readonly requests: Readonly<Record<'total' | Outcome, number>>
   readonly tokens: Readonly<Record<'input' | 'cache_read' | 'cache_write' | 'output' | 'reasoning', number>>
   /** `hit_ratio` is the share of the calls that the cache looked at for which no server was asked. */
-  readonly cache: Readonly<Record<'hits' | 'coalesced' | 'misses' | 'hit_ratio' | 'saved_tokens', number>>
+  readonly cache: Readonly<Record<'hits' | 'coalesced' | 'misses' | 'hit_ratio' | 'saved_tokens' | 'saved_usd', number>>
 }
 
 /** Sums of each tenant. */
@@ -17,6 +17,7 @@ export interface Stats {
 
 /** Tenants are made by the operator; still nothing here may grow without a bound. */
 const TENANTS_MAX = 10_000
+const NANO_PER_USD = 1e9
 
 /** Creates the sums. */
 export function createStats(): Stats {
@@ -32,6 +33,7 @@ export function createStats(): Stats {
     sums.requests.total++
     sums.requests[record.outcome]++
     sums.cache.saved_tokens += record.savedTokens
+    sums.savedNano += record.savedNano ?? 0
     const { cache } = record
     if (cache?.status === 'miss') sums.cache.misses++
     else if (cache?.status === 'coalesced') sums.cache.coalesced++
@@ -50,10 +52,10 @@ export function createStats(): Stats {
       if (fact.type === 'request-settled' && fact.record.tenant !== null) count(fact.record, fact.record.tenant)
     },
     of(tenant) {
-      const sums = tenants.get(tenant) ?? nothing()
+      const { savedNano, ...sums } = tenants.get(tenant) ?? nothing()
       const { hits, coalesced, misses } = sums.cache
       const hit_ratio = (hits + coalesced) / Math.max(1, hits + coalesced + misses)
-      return { ...sums, cache: { ...sums.cache, hit_ratio } }
+      return { ...sums, cache: { ...sums.cache, hit_ratio, saved_usd: savedNano / NANO_PER_USD } }
     },
   }
 }
@@ -73,5 +75,6 @@ function nothing() {
     },
     tokens: { input: 0, cache_read: 0, cache_write: 0, output: 0, reasoning: 0 },
     cache: { hits: 0, coalesced: 0, misses: 0, saved_tokens: 0 },
+    savedNano: 0,
   }
 }

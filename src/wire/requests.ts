@@ -83,6 +83,7 @@ export const requestReport = z
       .nullable()
       .describe('What the cache did; null while it is off.'),
     saved_tokens: z.int().describe('Tokens that were answered without asking a server for them.'),
+    saved_usd: z.number().nullable().describe('What these would have cost; null when a price is missing.'),
     cost_usd: z
       .number()
       .nullable()

@@ -31,6 +31,7 @@ export const stats = z
         misses: count(),
         hit_ratio: z.number().describe('The share of these for which no server was asked, 0 to 1.'),
         saved_tokens: count().describe('Tokens answered without asking a server.'),
+        saved_usd: z.number().min(0).describe('What these would have cost, as far as their price is known.'),
       })
       .describe('What the cache did; all 0 while it is off.'),
   })

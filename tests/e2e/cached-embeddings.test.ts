@@ -87,6 +87,21 @@ describe('a batch of embeddings', () => {
     expect(metrics).toContain('gateway_saved_tokens_total{model="chat"} 5')
   })
 
+  test('saves the tokens that were stored, and the price of a request only when none was made', async () => {
+    const price = { input: 2, request: 0.5 }
+    await using setup = await caching(embedder, {
+      models: { chat: { targets: [{ server: 'a', model: 'test-model', price }] } },
+    })
+    const { embed, gateway } = setup
+    await embed(['one', 'three'])
+    const answers = [await embed(['three', 'four']), await embed(['three', 'four'])]
+    const reports = answers.map(async ({ id }) => (await fetch(`${gateway.url}/v1/requests/${id}`)).json())
+    const [part, whole] = await Promise.all(reports)
+
+    expect([part.saved_tokens, part.saved_usd, part.cost_usd]).toEqual([5, 0.00001, 0.500008])
+    expect([whole.saved_tokens, whole.saved_usd, whole.cost_usd]).toEqual([9, 0.500018, 0])
+  })
+
   test('asks once for what it names twice', async () => {
     await using setup = await caching()
     const { embed, server } = setup

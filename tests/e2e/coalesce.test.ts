@@ -56,6 +56,27 @@ describe('equal calls at the same time', () => {
     expect(server.calls).toHaveLength(1)
   })
 
+  test('are paid for once, and what the others saved is counted', async () => {
+    const middle = gate()
+    const [beginning = '', ...end] = chatEvents('test-model', {}, true)
+    await using setup = await caching(sse([beginning, one, middle, ...end.slice(1)]), {
+      models: { chat: { targets: [{ server: 'a', model: 'test-model', price: { input: 1, output: 2 } }] } },
+    })
+    const { gateway } = setup
+    const first = await gateway.chat(stream)
+    await middle.reached
+    const late = await gateway.chat(stream)
+    middle.open()
+    await Promise.all([first.text(), late.text()])
+    const reports = [first, late].map(async each =>
+      (await fetch(`${gateway.url}/v1/requests/${each.headers.get('x-request-id')}`)).json(),
+    )
+    const [paid, saved] = await Promise.all(reports)
+
+    expect(paid.cost_usd).toBeGreaterThan(0)
+    expect([paid.saved_usd, saved.cost_usd, saved.saved_usd]).toEqual([0, 0, paid.cost_usd])
+  })
+
   test('plain and streamed ones share too, each in its own form', async () => {
     for (const [form, other] of [
       [{}, stream],

@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'bun:test'
 import { configOf, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
+import { startRedis } from '#tests/support/redis.ts'
 import { bytes, cut, gate, inTurn, json, sse } from '#tests/support/upstream.ts'
 
 const EVENTS = chatEvents('test-model')
 const keyed: RequestInit = { headers: { 'idempotency-key': 'k' } }
 const replayed = (response: Response) => response.headers.get('idempotency-replayed')
 
-/** Asks until the key is free again. */
+/** Asks until the key is free again, or its answer is there. */
 async function whenFree(gateway: TestGateway, body: object = {}): Promise<Response> {
   for (;;) {
     const response = await gateway.chat(body, keyed)
@@ -146,5 +147,32 @@ describe('a plain call', () => {
     const again = await whenFree(gateway)
 
     expect([again.status, replayed(again)]).toEqual([200, null])
+  })
+})
+
+describe('two gateways with one Redis', () => {
+  test('do a call once, and go on by themselves without it', async () => {
+    const go = gate()
+    const answer = json(200, chatCompletion('test-model'))
+    await using redis = await startRedis()
+    await using server = await startModelServer(inTurn([go, answer], answer))
+    const config = configOf([server], { redis: { url: redis.url, timeout: '5s' } })
+    await using one = await startGateway(config)
+    await using two = await startGateway(config)
+
+    const first = one.chat({}, keyed)
+    await server.called(1)
+    const meanwhile = await two.chat({}, keyed)
+    const other = await two.chat({ seed: 1 }, keyed)
+    go.open()
+    const text = await (await first).text()
+    const again = await whenFree(two)
+
+    expect([meanwhile.status, other.status]).toEqual([409, 422])
+    expect([again.status, replayed(again), await again.text()]).toEqual([200, 'true', text])
+    await redis.kill()
+    expect((await two.chat({}, { headers: { 'idempotency-key': 'alone' } })).status).toBe(200)
+    expect(replayed(await two.chat({}, { headers: { 'idempotency-key': 'alone' } }))).toBe('true')
+    expect(server.calls).toHaveLength(2)
   })
 })

@@ -83,6 +83,33 @@ describe('what a call costs', () => {
       expect(metrics.text).toContain('gateway_holds_open 0')
     }))
 
+  test('is saved by the cache: told in reports, rows, statistics and metrics', () =>
+    withLedger(
+      async gateway => {
+        for (let at = 0; at < 2; at++) await (await gateway.chat({}, as(LAB))).text()
+        const hit = await gateway.chat({ stream: true }, as(LAB))
+        await hit.text()
+        const id = hit.headers.get('x-request-id')
+
+        const report = await (await fetch(`${gateway.url}/v1/requests/${id}`, as(LAB))).json()
+        const [line] = await until(
+          () => usageOf(gateway, ADMIN, 'tenant=lab&by=tenant'),
+          ([first]) => first?.requests === 3,
+        )
+        const { cache } = await (await fetch(`${gateway.url}/management/stats`, as(LAB))).json()
+        const { text } = await gateway.gateway.metrics()
+
+        expect(report).toMatchObject({ cost_usd: 0, saved_usd: COST_USD, saved_tokens: 10 })
+        expect(line).toMatchObject({ cost_usd: COST_USD, saved_usd: 2 * COST_USD, saved_tokens: 20 })
+        expect(cache).toMatchObject({ hits: 2, saved_tokens: 20, saved_usd: 2 * COST_USD })
+        expect(text).toContain('gateway_saved_cost_usd_total{model="chat"} 0.000026')
+      },
+      {
+        cache: { enabled: true },
+        auth: { admin_keys: [ADMIN], keys: [{ name: 'watch', key: LAB, tenant: 'lab', role: 'viewer' }] },
+      },
+    ))
+
   test('is unknown where the price is, and is counted as such', () =>
     withLedger(
       async gateway => {

@@ -91,7 +91,7 @@ describe('a flight that is shared', () => {
     const told: (Whole | null)[] = []
     const scope = createScope(clock)
     const sharing = { charactersMax, onOver: (whole: Whole | null) => void told.push(whole) }
-    return { live, told, scope, flight: startFlight(async () => live, scope, false, sharing) }
+    return { live, told, scope, flight: startFlight(async () => live, scope, sharing) }
   }
 
   test('gives who joins late everything from the beginning', async () => {

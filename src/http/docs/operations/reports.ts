@@ -79,7 +79,7 @@ export const reportOperations = {
                     failed: 0,
                     interrupted: 0,
                   },
-                  cache: { hits: 0, coalesced: 0, misses: 0, hit_ratio: 0, saved_tokens: 0 },
+                  cache: { hits: 0, coalesced: 0, misses: 0, hit_ratio: 0, saved_tokens: 0, saved_usd: 0 },
                   tokens: { input: 5120, cache_read: 0, cache_write: 0, output: 20_480, reasoning: 0 },
                 },
               },

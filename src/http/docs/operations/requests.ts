@@ -37,6 +37,7 @@ const failedOver = {
   usage: { input: 12, cache_read: 0, cache_write: 0, output: 34, reasoning: 0, estimated: false },
   cache: null,
   saved_tokens: 0,
+  saved_usd: 0,
   cost_usd: 0.0000125,
   content_chars: 121,
   events_skipped: 0,

@@ -1,0 +1,123 @@
+import type { Live } from '#core/attempt.ts'
+import type { Frame } from '#core/frame.ts'
+import type { Scope } from '#core/scope.ts'
+import { abandonable, NOBODY_LEFT } from './flight.ts'
+import type { Whole } from './shared-log.ts'
+
+/** A plain answer for which several may wait. As long as nobody but its first caller does, it is a part of that
+ * caller's request and ends with it, which costs nothing beside an answer that nobody may share; from the second one
+ * on it ends with the last of them. */
+export class SharedAnswer {
+  private readonly scope: Scope
+  private readonly first: Scope
+  private readonly whole: Promise<Whole>
+  private readonly onOver: (whole: Whole | null) => void
+  private waiting = 0
+  private over = false
+
+  /** @param scope The work's own, within `first` unless the first caller's time is short.
+   * @param first The request of the first caller, who has to call `lead`.
+   * @param onOver Told once how the work ended: with the answer, or with `null`. */
+  constructor(
+    work: Promise<Live>,
+    of: { readonly scope: Scope; readonly first: Scope; readonly onOver: (whole: Whole | null) => void },
+  ) {
+    this.scope = of.scope
+    this.first = of.first
+    this.onOver = of.onOver
+    this.whole = this.land(work)
+  }
+
+  /** Whether who joins now gets the answer. */
+  get open(): boolean {
+    return !this.over && this.scope.ended === null
+  }
+
+  /** Waits as the first caller. */
+  async lead(): Promise<Live> {
+    if (this.first.endsAt < Infinity) return this.join(this.first)
+    const whole = await this.whole
+    if (this.first.ended !== null) throw this.first.ended
+    return new WholeAnswer(whole)
+  }
+
+  /** Waits beside others.
+   *
+   * @throws GatewayError what ended the work, or the caller's own scope. */
+  async join(own: Scope): Promise<Live> {
+    if (this.waiting === 0 && own !== this.first) this.share()
+    this.waiting++
+    const stop = own.onEnd(() => this.leave())
+    try {
+      // A client that has left may be forgotten until the answer comes; one whose time is over wants to hear it.
+      const whole = await (own.endsAt === Infinity ? this.whole : abandonable(this.whole, own))
+      if (own.ended !== null) throw own.ended
+      return new WholeAnswer(whole)
+    } catch (thrown) {
+      throw own.ended ?? thrown
+    } finally {
+      stop()
+    }
+  }
+
+  /** Makes the work its own: the first caller is one of several from now on. */
+  private share(): void {
+    this.scope.outlive()
+    this.waiting++
+    this.first.onEnd(() => this.leave())
+  }
+
+  private leave(): void {
+    this.waiting--
+    if (this.waiting === 0 && !this.over) this.scope.cancel(NOBODY_LEFT)
+  }
+
+  private async land(work: Promise<Live>): Promise<Whole> {
+    try {
+      const live = await work
+      const { target, model } = live
+      try {
+        const whole = { target, model, frames: await live.next(), moments: NONE }
+        if (this.scope.ended !== null) throw this.scope.ended
+        this.end(whole)
+        return whole
+      } finally {
+        live.close()
+      }
+    } catch (thrown) {
+      this.end(null)
+      throw thrown
+    }
+  }
+
+  private end(whole: Whole | null): void {
+    if (this.over) return
+    this.over = true
+    this.scope.close()
+    this.onOver(whole)
+  }
+}
+
+const NONE: readonly number[] = []
+const NOTHING_MORE: readonly Frame[] = []
+
+/** The answer for one of those who waited for it. */
+class WholeAnswer implements Live {
+  readonly target: Live['target']
+  readonly model: Live['model']
+  private frames: readonly Frame[]
+
+  constructor({ target, model, frames }: Whole) {
+    this.target = target
+    this.model = model
+    this.frames = frames
+  }
+
+  next(): Promise<readonly Frame[]> {
+    const { frames } = this
+    this.frames = NOTHING_MORE
+    return Promise.resolve(frames)
+  }
+
+  close(): void {}
+}

@@ -1,0 +1,122 @@
+import type { Clock } from '#core/clock.ts'
+import type { Claim, IdempotencyStore, KeyedRequest, StoredAnswer } from '#core/idempotency.ts'
+import { sha256 } from '#lib/hash.ts'
+import { readStored, writeStored } from './idempotent-answer.ts'
+import type { Redis } from './redis.ts'
+import { sentScript } from './redis-script.ts'
+
+/** A claim is renewed for as long as its process lives, and free so long after it has died; in milliseconds. */
+const CLAIM_MS = 30_000
+const RENEW_MS = 10_000
+
+const claimScript = sentScript('claim')
+const keepScript = sentScript('keep')
+const ownScript = sentScript('own')
+
+export interface RedisIdempotencyOptions {
+  readonly redis: Pick<Redis, 'use' | 'available'>
+  readonly clock: Clock
+  /** What this process knows by itself: it is asked first, and alone while Redis is away. */
+  readonly near: IdempotencyStore
+  readonly ttlMs: number
+  readonly answerBytesMax: number
+}
+
+/** Creates a store in Redis, shared by all processes, behind the one of this process. */
+export function createRedisIdempotency(options: RedisIdempotencyOptions): IdempotencyStore & { close(): void } {
+  const { redis, clock, near, ttlMs, answerBytesMax } = options
+  /** The claims of this process, and those of which Redis has not answered yet. */
+  const held = new Map<string, KeyedRequest>()
+  const asking = new Map<string, Promise<unknown>>()
+  let stopRenewal: (() => void) | null = null
+
+  async function decide(request: KeyedRequest): Promise<Claim> {
+    const { key, owner } = request
+    const here = await near.claim(request)
+    if (here.kind !== 'claimed') return here
+    held.set(key, request)
+    stopRenewal ??= clock.after(RENEW_MS, renew)
+    if (!redis.available()) return here
+    const there = await ask(request)
+    if (there.kind === 'claimed') return there
+    held.delete(key)
+    near.release(key, owner)
+    return there
+  }
+
+  async function ask({ key, fingerprint, owner }: KeyedRequest): Promise<Claim> {
+    const name = nameOf(key)
+    try {
+      const kind = await redis.use(client =>
+        claimScript(client, name, [fingerprint, owner, CLAIM_MS, Math.floor(clock.time())]),
+      )
+      if (kind === 'running' || kind === 'mismatch') return { kind }
+      const bytes = kind === 'stored' ? await redis.use(client => client.hgetBuffer(name, 'answer')) : null
+      const answer = bytes === null ? null : await readStored(bytes)
+      return answer === null ? CLAIMED : { kind: 'stored', answer }
+    } catch {
+      return CLAIMED
+    }
+  }
+
+  /** Lets go of a claim of this process.
+   *
+   * @returns `null` when it is not the owner's. */
+  function letGo(key: string, owner: string): KeyedRequest | null {
+    const request = held.get(key)
+    if (request?.owner !== owner) return null
+    held.delete(key)
+    return request
+  }
+
+  async function store({ key, fingerprint, owner }: KeyedRequest, answer: StoredAnswer): Promise<void> {
+    const until = Math.floor(clock.time()) + ttlMs
+    const written = writeStored(answer)
+    // Without a turn between, where there is none: who asks next is to find it.
+    const bytes = written instanceof Promise ? await written : written
+    const values = [fingerprint, owner, until, ttlMs, bytes]
+    await redis.use(client => keepScript(client, nameOf(key), values)).catch(ignore)
+  }
+
+  function own({ key, owner }: KeyedRequest, ...command: readonly (string | number)[]): void {
+    redis.use(client => ownScript(client, nameOf(key), [owner, ...command])).catch(ignore)
+  }
+
+  function renew(): void {
+    stopRenewal = held.size === 0 ? null : clock.after(RENEW_MS, renew)
+    for (const request of held.values()) own(request, 'PEXPIRE', CLAIM_MS)
+  }
+
+  return {
+    async claim(request) {
+      const { key } = request
+      // One of this process after the other, so that none is told of a twin that Redis may yet turn away.
+      for (let twin = asking.get(key); twin !== undefined; twin = asking.get(key)) await twin
+      const claim = decide(request).finally(() => asking.delete(key))
+      asking.set(key, claim)
+      return claim
+    },
+    keep(key, owner, answer) {
+      near.keep(key, owner, answer)
+      const request = letGo(key, owner)
+      if (request === null) return
+      if (Buffer.byteLength(answer.body) > answerBytesMax) own(request, 'UNLINK')
+      else void store(request, answer)
+    },
+    release(key, owner) {
+      near.release(key, owner)
+      const request = letGo(key, owner)
+      if (request !== null) own(request, 'UNLINK')
+    },
+    close: () => stopRenewal?.(),
+  }
+}
+
+const CLAIMED: Claim = { kind: 'claimed' }
+
+/** Keys are the callers' own words, of any length. */
+function nameOf(key: string): string {
+  return `idempotency:${sha256(key)}`
+}
+
+function ignore(): void {}

@@ -1,0 +1,17 @@
+-- Claims an idempotency key.
+--
+-- KEYS[1]  the key
+-- ARGV     the fingerprint of the request, its owner, how long a claim lasts that nobody renews, and the time in
+--          milliseconds since the epoch
+--
+-- Answers with `claimed`, `running`, `mismatch` or `stored`.
+local known = redis.call('HMGET', KEYS[1], 'fingerprint', 'until')
+local over = known[2] and tonumber(known[2]) <= tonumber(ARGV[4])
+if known[1] and not over then
+  if known[1] ~= ARGV[1] then return 'mismatch' end
+  return known[2] and 'stored' or 'running'
+end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'fingerprint', ARGV[1], 'owner', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 'claimed'

@@ -1,0 +1,160 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import type { Clock } from '#core/clock.ts'
+import type { IdempotencyStore } from '#core/idempotency.ts'
+import { createWheel } from '#lib/wheel.ts'
+import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
+import { type Redis as Opened, openRedis } from '#stores/redis.ts'
+import { createRedisIdempotency } from '#stores/redis-idempotency.ts'
+import { answerOf, idempotencyContract, keyed, TTL_MS } from '#tests/contract/idempotency.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+import { type Redis, type RedisCluster, startRedis, startRedisCluster } from '#tests/support/redis.ts'
+
+const realClock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const bounds = { ttlMs: TTL_MS, bytesMax: 1024 * 1024, answerBytesMax: 64 * 1024 }
+
+/** One process. */
+function processAt(redis: Opened, clock: Clock) {
+  return createRedisIdempotency({ redis, clock, near: createMemoryIdempotency({ clock, ...bounds }), ...bounds })
+}
+
+let stores = 0
+
+/** Several processes as one store, whose claims go to each of them in turn. Its keys are its own. */
+function fleetAt(redis: Opened, clock: Clock, size: number): IdempotencyStore {
+  const processes = Array.from({ length: size }, () => processAt(redis, clock))
+  const prefix = `${process.pid} ${++stores}`
+  let turn = 0
+  const next = () => {
+    const one = processes[turn++ % size]
+    if (one === undefined) throw new Error('no process')
+    return one
+  }
+  return {
+    claim: request => next().claim({ ...request, key: `${prefix} ${request.key}` }),
+    keep: (key, owner, answer) => processes.forEach(each => void each.keep(`${prefix} ${key}`, owner, answer)),
+    release: (key, owner) => processes.forEach(each => void each.release(`${prefix} ${key}`, owner)),
+  }
+}
+
+describe('in one Redis', () => {
+  let server: Redis
+  let redis: Opened
+
+  beforeAll(async () => {
+    server = await startRedis()
+    redis = openRedis({ urls: [server.url], timeoutMs: 2000, clock: realClock })
+  })
+
+  afterAll(async () => {
+    redis.close()
+    await server[Symbol.asyncDispose]()
+  })
+
+  idempotencyContract('the idempotency store of one process with Redis', clock => fleetAt(redis, clock, 1))
+  idempotencyContract('the idempotency store of three processes', clock => fleetAt(redis, clock, 3))
+
+  /** Asks until another process has written what it was told to. */
+  async function until(store: IdempotencyStore, key: string, kind: string) {
+    for (const end = performance.now() + 5000; performance.now() < end; ) {
+      const claim = await store.claim(keyed({ key, owner: 'later' }))
+      if (claim.kind === kind) return claim
+      await Bun.sleep(2)
+    }
+    throw new Error(`${key} is not ${kind}`)
+  }
+
+  test('an answer of one process is given by another, long ones compressed', async () => {
+    const clock = fakeClock(Date.now())
+    const [one, two] = [processAt(redis, clock), processAt(redis, clock)]
+    await server.command('FLUSHALL')
+    const answer = { ...answerOf('ä long answer '.repeat(2000)), contentType: 'text/event-stream' }
+    await one.claim(keyed({ key: 'long' }))
+    one.keep('long', 'first', answer)
+
+    expect(await until(two, 'long', 'stored')).toEqual({ kind: 'stored', answer })
+    const [name = ''] = /idempotency:[0-9a-f]+/.exec(await server.command('KEYS', 'idempotency:*')) ?? []
+    expect(Number((await server.command('HSTRLEN', name, 'answer')).replace(/\D/g, ''))).toBeLessThan(5000)
+    expect(Number((await server.command('PTTL', name)).replace(/\D/g, ''))).toBeLessThanOrEqual(TTL_MS)
+  })
+
+  test('one that is too large is not kept, and its key is free for all', async () => {
+    const clock = fakeClock(Date.now())
+    const [one, two] = [processAt(redis, clock), processAt(redis, clock)]
+    await one.claim(keyed({ key: 'large' }))
+    one.keep('large', 'first', answerOf('x'.repeat(bounds.answerBytesMax + 1)))
+
+    expect((await until(two, 'large', 'claimed')).kind).toBe('claimed')
+  })
+
+  test('a claim is renewed while its process lives, and free when that has died', async () => {
+    const clock = fakeClock(Date.now())
+    const one = processAt(redis, clock)
+    await server.command('FLUSHALL')
+    await one.claim(keyed({ key: 'running' }))
+    const [name = ''] = /idempotency:[0-9a-f]+/.exec(await server.command('KEYS', 'idempotency:*')) ?? []
+    await server.command('PEXPIRE', name, '1000')
+    clock.advance(10_000)
+    const left = async () => Number((await server.command('PTTL', name)).replace(/\D/g, ''))
+    for (const end = performance.now() + 5000; (await left()) <= 1000; ) {
+      if (performance.now() > end) throw new Error('the claim was not renewed')
+    }
+    one.close()
+
+    // What nobody renews is gone after that.
+    expect(await left()).toBeLessThanOrEqual(30_000)
+    await server.command('PEXPIRE', name, '0')
+    expect((await processAt(redis, clock).claim(keyed({ key: 'running', owner: 'second' }))).kind).toBe('claimed')
+  })
+
+  test('what somebody else has written there is no answer', async () => {
+    const clock = fakeClock(Date.now())
+    const one = processAt(redis, clock)
+    await one.claim(keyed({ key: 'odd' }))
+    await server.command('FLUSHALL')
+    const two = processAt(redis, clock)
+    await two.claim(keyed({ key: 'odd' }))
+    const [name = ''] = /idempotency:[0-9a-f]+/.exec(await server.command('KEYS', 'idempotency:*')) ?? []
+    await server.command('HSET', name, 'until', String(clock.time() + 1000), 'answer', 'no answer')
+
+    expect(await processAt(redis, clock).claim(keyed({ key: 'odd' }))).toEqual({ kind: 'claimed' })
+  })
+})
+
+describe('in a Redis Cluster', () => {
+  let cluster: RedisCluster
+  let redis: Opened
+
+  beforeAll(async () => {
+    cluster = await startRedisCluster()
+    redis = openRedis({ urls: cluster.urls, timeoutMs: 2000, clock: realClock })
+  }, 60_000)
+
+  afterAll(async () => {
+    redis.close()
+    await cluster[Symbol.asyncDispose]()
+  })
+
+  idempotencyContract('the idempotency store of three processes on a cluster', clock => fleetAt(redis, clock, 3))
+})
+
+test('without Redis each process goes on with what it knows itself', async () => {
+  const server = await startRedis()
+  const clock = fakeClock(Date.now())
+  const redis = openRedis({ urls: [server.url], timeoutMs: 2000, clock: realClock })
+  const store = processAt(redis, clock)
+  await store.claim(keyed({ key: 'before' }))
+  await server.kill()
+
+  const during = await store.claim(keyed({ key: 'during' }))
+  store.keep('before', 'first', answerOf('{}'))
+  store.keep('during', 'first', answerOf('{}'))
+
+  expect(during.kind).toBe('claimed')
+  expect(redis.available()).toBe(false)
+  for (const key of ['before', 'during']) {
+    expect((await store.claim(keyed({ key, owner: 'second' }))).kind).toBe('stored')
+  }
+  store.close()
+  redis.close()
+  await server[Symbol.asyncDispose]()
+})
