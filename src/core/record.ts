@@ -25,6 +25,8 @@ export interface RequestRecord {
   readonly path: string
   /** The route's pattern; `other` when no route matched. */
   route: string
+  /** Whether the route is one of model calls. */
+  isCall: boolean
   /** The peer's address. */
   address: string
   /** Its own id for the request, logged and not trusted. */
@@ -94,6 +96,7 @@ export function createRecord(start: {
     method: start.method,
     path: start.path,
     route: 'other',
+    isCall: false,
     address: start.address,
     callerRequestId: null,
     traceparent: null,

@@ -38,7 +38,7 @@ export function createApp(services: Services): GatewayFetch {
   const paths = byPath(table)
   for (const [path, routes] of paths) {
     for (const route of routes) {
-      const handler = named(path, chain(ofRoute(route), route.handler))
+      const handler = named(path, route.limited === true, chain(ofRoute(route), route.handler))
       app.on(route.method, path, handler)
       if (!path.includes(':')) direct.set(`${route.method} ${path}`, handler)
     }
@@ -146,9 +146,11 @@ function spellings(path: string): string[] {
   return twins.flatMap(twin => (twin === '/' || twin.endsWith('{.+}') ? [twin] : [twin, `${twin}/`]))
 }
 
-function named(path: string, handler: Handler): Handler {
+function named(path: string, isCall: boolean, handler: Handler): Handler {
   return c => {
-    c.env.record.route = path
+    const { record } = c.env
+    record.route = path
+    record.isCall = isCall
     return handler(c)
   }
 }

@@ -18,7 +18,7 @@ import {
   removeServer,
   serverHealth,
 } from './routes/orchestration.ts'
-import { managementAudit, managementUsage } from './routes/reports.ts'
+import { managementAudit, managementNamed, managementUsage } from './routes/reports.ts'
 import { requestReport } from './routes/requests.ts'
 import { distributeWorkload, explainRoute } from './routes/routing.ts'
 import { managementStats } from './routes/stats.ts'
@@ -131,20 +131,7 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: managementStats(services),
     },
     ...settingsRoutes(services),
-    {
-      method: 'GET',
-      path: '/management/usage',
-      access: 'viewer',
-      operation: 'getUsage',
-      handler: managementUsage(services),
-    },
-    {
-      method: 'GET',
-      path: '/management/audit',
-      access: 'viewer',
-      operation: 'getAudit',
-      handler: managementAudit(services),
-    },
+    ...reportRoutes(services),
     ...keyRoutes(services),
     ...orchestrationRoutes(services),
     ...webhookRoutes(services),
@@ -241,6 +228,17 @@ function settingsRoutes(services: Services): readonly Route[] {
       operation: 'reloadConfig',
       handler: reloadConfig(services),
     },
+  ]
+}
+
+function reportRoutes(services: Services): readonly Route[] {
+  const [viewer, base] = [{ method: 'GET', access: 'viewer' } as const, '/management']
+  const named = (of: 'users' | 'sessions') => managementNamed(services, of)
+  return [
+    { ...viewer, path: `${base}/usage`, operation: 'getUsage', handler: managementUsage(services) },
+    { ...viewer, path: `${base}/users`, operation: 'listUsers', handler: named('users') },
+    { ...viewer, path: `${base}/sessions`, operation: 'listSessions', handler: named('sessions') },
+    { ...viewer, path: `${base}/audit`, operation: 'getAudit', handler: managementAudit(services) },
   ]
 }
 

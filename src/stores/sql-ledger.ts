@@ -8,6 +8,7 @@ import {
   tenantAccount,
 } from '#core/ledger.ts'
 import type { Database, Sql } from './sql.ts'
+import { countNamed } from './sql-named.ts'
 
 /** Keeps money and rows in a database. */
 export function createSqlLedger(database: Database): LedgerStore {
@@ -128,6 +129,7 @@ async function keep(sql: Sql, rows: readonly LedgerRow[]): Promise<void> {
   const settled: HoldRow[] = await sql`DELETE FROM holds WHERE request IN ${sql(fresh.map(({ id }) => id))} RETURNING *`
   await giveBack(sql, settled)
   await charge(sql, fresh)
+  await countNamed(sql, fresh)
 }
 
 async function giveBack(sql: Sql, holds: readonly HoldRow[]): Promise<void> {

@@ -4,7 +4,7 @@ import { auditPage } from '#wire/audit.ts'
 import { keyCreation, keyList, keyPatch, keyRotation, keyView, keyWithSecret } from '#wire/keys.ts'
 import { configValues, managedModels, managedServers, reloaded } from '#wire/management.ts'
 import { stats } from '#wire/stats.ts'
-import { usagePage } from '#wire/usage-report.ts'
+import { namedPage, usagePage } from '#wire/usage-report.ts'
 import type { Answer, Operation } from '../operation.ts'
 import type { CodeSample } from '../samples.ts'
 
@@ -96,6 +96,40 @@ const tenant = z.string().optional().describe('The tenant, for administrators of
 const tenants = z.string().optional().describe('The tenant, or * for all, for administrators of the tenant `default`.')
 const query = z.object({ tenant })
 const params = z.object({ id: z.string().describe('The id of the key.') })
+
+/** What is said of a list of those whom requests name. */
+function named(path: 'users' | 'sessions', summary: string, whom: string): Operation {
+  const one = {
+    id: path === 'users' ? 'user-1234' : 'thread-42',
+    key: 'web',
+    tenant: 'default',
+    first_seen: '2026-11-02T08:15:00.000Z',
+    last_seen: '2026-11-21T09:00:00.000Z',
+    requests: 84,
+    tokens: 96_400,
+  }
+  const examples = { page: { summary: 'One of them', value: { data: [one], next: null } } }
+  return {
+    tag: 'Management',
+    summary,
+    description: `${whom}, within the key that sent them; those that were seen last first. They are those of the caller's tenant; administrators of the tenant \`default\` may name another one, or \`*\` for all. They are forgotten when nobody has named them for \`audit.retention\`.`,
+    query: z.object({
+      tenant: tenants,
+      key: z.string().optional().describe('Only those of this key.'),
+      limit: z.string().optional().describe('How many at once, 1 to 10000; 1000 when absent.'),
+      after: z.string().optional().describe('`next` of the page before.'),
+    }),
+    answers: {
+      200: {
+        description: 'A page; `next` is null on the last one.',
+        content: [{ type: 'application/json', schema: namedPage, examples }],
+      },
+    },
+    passes: ['caller'],
+    errors: ['invalid_request', 'dependency_unavailable'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/${path} ${AUTH}` }],
+  }
+}
 
 function one(description: string, schema: z.ZodType, value: unknown): Answer {
   return {
@@ -264,10 +298,13 @@ export const managementOperations = {
     tag: 'Management',
     summary: 'See what requests used and cost',
     description:
-      "Sums of the rows that are kept of every model call, by any of day, key, tenant, model and server; of this month unless `from` and `to` say otherwise. As CSV with `Accept: text/csv` or `?format=csv`, where the header `x-citadel-next` takes the place of `next`. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
+      "Sums of the rows that are kept of every model call, by any of day, key, tenant, model, server, user and session; of this month unless `from` and `to` say otherwise. As CSV with `Accept: text/csv` or `?format=csv`, where the header `x-citadel-next` takes the place of `next`. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
     query: z.object({
       tenant: tenants,
-      by: z.string().optional().describe('Groups, separated by commas: day, key, tenant, model, server.'),
+      by: z
+        .string()
+        .optional()
+        .describe('Groups, separated by commas: day, key, tenant, model, server, user, session.'),
       from: z.string().optional().describe('The first day, as 2027-01-31.'),
       to: z.string().optional().describe('The last day.'),
       key: z.string().optional().describe('Only this key.'),
@@ -298,6 +335,8 @@ export const managementOperations = {
     errors: ['invalid_request', 'dependency_unavailable'],
     samples: [{ lang: 'bash', label: 'curl', source: `curl "${BASE}/usage?by=day,model" ${AUTH}` }],
   },
+  listUsers: named('users', 'See end users', 'The end users that requests name as `safety_identifier` or `user`'),
+  listSessions: named('sessions', 'See conversations', 'The conversations that requests name in `x-citadel-session`'),
   getAudit: {
     tag: 'Management',
     summary: 'See what was done',
