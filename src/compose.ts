@@ -153,7 +153,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const cache = redisCache === null ? memoryCache : createTiers(memoryCache, redisCache)
   const lengths = createLengths()
   let redact = createRedactor(secretsOf(config))
-  const ledger = composeLedger(database, { ...stateDeps, subscribers, lengths, redact: text => redact(text) })
+  const ledger = composeLedger(database, { ...stateDeps, redis, subscribers, lengths, redact: text => redact(text) })
   const log = createLog({
     write: overrides.write ?? (() => {}),
     clock,
