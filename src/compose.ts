@@ -273,7 +273,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
 
   // The edge.
   const active = createActive(clock)
-  const identity = composeIdentity({ clock, stored: keys.stored, warn: log.warn })
+  const identity = composeIdentity({ clock, journal, redis, stored: keys.stored, warn: log.warn })
   let edge = composeEdge(config, identity(config), buckets)
   let phase: 'serving' | 'draining' = 'serving'
   const fetch = createApp({
