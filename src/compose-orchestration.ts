@@ -108,7 +108,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     clock,
     silenceMs: () => config().orchestration.heartbeat_timeout,
     onChange: take,
-    onDeparted: ({ id }) => journal.note({ type: 'server-departed', server: id, reason: 'silent' }),
+    onDeparted: ({ id }) => journal.note({ type: 'server-departed', server: id, reason: 'silent', by: null }),
   })
   const feed = createFeed({ ...parts, store: stores.events, shared })
   const all = () => [...fleet.current().servers.values()]

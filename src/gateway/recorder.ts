@@ -178,8 +178,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
 }
 
 /** Whether a request is one that is kept: a model call of somebody who is known. */
-function isKept({ isCall, caller }: RequestRecord): boolean {
-  return isCall && caller !== null
+function isKept({ purpose, caller }: RequestRecord): boolean {
+  return purpose === 'call' && caller !== null
 }
 
 function batchOf(lines: readonly string[]): { requests: LedgerRow[]; audit: AuditRow[] } {

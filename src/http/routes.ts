@@ -36,6 +36,8 @@ export interface Route {
   readonly handler: Handler
   /** Whether requests take from the caller's token buckets. */
   readonly limited?: boolean
+  /** Whether it administers nothing, though it is for operators. */
+  readonly quiet?: boolean
 }
 
 /** Everything that the gateway serves. Data-plane paths are also served without `/v1`, every path also with a slash
@@ -139,6 +141,7 @@ export function createRoutes(services: Services): readonly Route[] {
       method: 'POST',
       path: '/management/route/explain',
       access: 'operator',
+      quiet: true,
       operation: 'explainRoute',
       handler: explainRoute(services),
     },
@@ -146,6 +149,7 @@ export function createRoutes(services: Services): readonly Route[] {
       method: 'POST',
       path: '/orchestration/workload/distribute',
       access: 'operator',
+      quiet: true,
       operation: 'distributeWorkload',
       handler: distributeWorkload(services),
     },
@@ -192,7 +196,13 @@ function orchestrationRoutes(services: Services): readonly Route[] {
     { ...observer, path: `${servers}/:id/health`, operation: 'getServerHealth', handler: serverHealth(services) },
     { ...observer, path: '/orchestration/events', operation: 'followEvents', handler: fleetEvents(services) },
     { ...operator, path: `${servers}/register`, operation: 'registerServer', handler: registerServer(services) },
-    { ...operator, path: `${servers}/:id/heartbeat`, operation: 'beatServer', handler: beatServer(services) },
+    {
+      ...operator,
+      path: `${servers}/:id/heartbeat`,
+      operation: 'beatServer',
+      handler: beatServer(services),
+      quiet: true,
+    },
     {
       ...operator,
       method: 'DELETE',
