@@ -1,15 +1,17 @@
 import { authorize } from '#access/authorize.ts'
 import { credentialsOf } from '#access/credential.ts'
-import { createFailures } from '#access/failures.ts'
 import { createIdentify } from '#access/identify.ts'
 import { fetchText } from '#access/issuer.ts'
 import { createKeyring } from '#access/keys.ts'
-import { checkSignature, createReplays } from '#access/signatures.ts'
+import { checkSignature } from '#access/signatures.ts'
 import type { StoredKeys } from '#access/stored-keys.ts'
 import { createTokens, type TokenSettings, type Tokens } from '#access/tokens.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
+import type { Journal } from '#core/journal.ts'
 import type { Edge } from '#http/edge.ts'
+import type { Redis } from '#stores/redis.ts'
+import { createGuards } from './compose-stores.ts'
 
 /** What the edge asks about callers. */
 export type Identity = Pick<Edge, 'identify' | 'authMode' | 'authorize' | 'refused' | 'checkSignature'>
@@ -19,14 +21,17 @@ export type Identity = Pick<Edge, 'identify' | 'authMode' | 'authorize' | 'refus
  * @returns Makes the questions of the edge for a configuration. */
 export function composeIdentity(deps: {
   readonly clock: Clock
+  readonly journal: Journal
+  /** Where what is counted and seen is shared; `null` where it is not. */
+  readonly redis: Redis | null
   /** The keys that are made at run time. */
   readonly stored: StoredKeys
   readonly warn: (message: string, fields: Readonly<Record<string, string>>) => void
 }): (config: Config) => Identity {
   const { clock } = deps
   let perMinute = 0
-  const failures = createFailures({ perMinute: () => perMinute, clock })
-  const replays = createReplays(clock)
+  const { failures, replays } = createGuards(deps.redis, clock, () => perMinute)
+  const onThrottled = () => deps.journal.note({ type: 'limit-hit', scope: 'failures' })
   const onFailure = (issuer: string, thrown: unknown) =>
     deps.warn('the keys of an issuer cannot be read', { issuer, error: String(thrown) })
   const tokensOf = keepWhileSame((settings: TokenSettings) =>
@@ -39,7 +44,7 @@ export function composeIdentity(deps: {
     const tokens: Tokens | null = tokensOf(auth.jwt)
     const mode = auth.mode === 'auto' && tokens !== null ? 'required' : auth.mode
     const keyring = createKeyring({ keys: auth.keys, adminKeys: auth.admin_keys, mode, stored: deps.stored, clock })
-    const identify = createIdentify({ keyring, tokens, failures })
+    const identify = createIdentify({ keyring, tokens, failures, onThrottled })
     const secrets = new Map(auth.keys.map(({ name, signing_secret: secret }) => [name, secret]))
     return {
       identify: (headers, address, access) => identify(credentialsOf(headers), address, access),

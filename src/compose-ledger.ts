@@ -6,7 +6,15 @@ import type { Call } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Fact, Journal } from '#core/journal.ts'
-import { type Account, keyAccount, type LedgerStore, type Spool, tenantAccount } from '#core/ledger.ts'
+import {
+  type Account,
+  keyAccount,
+  type Ledger,
+  type LedgerRow,
+  type LedgerStore,
+  type Spool,
+  tenantAccount,
+} from '#core/ledger.ts'
 import { type Budget, periodEnd, periodOf, toNano } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { type Audit, createAudit } from '#events/audit.ts'
@@ -19,6 +27,9 @@ import { startUpkeep } from '#gateway/upkeep.ts'
 import { createFileSpool } from '#stores/file-spool.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import { createMemorySpool } from '#stores/memory-spool.ts'
+import type { Redis } from '#stores/redis.ts'
+import { createRedisHolds } from '#stores/redis-holds.ts'
+import { createSharedLedger } from '#stores/shared-ledger.ts'
 import { adoptSpools, spoolName, TOUCH_MS, touchSpool } from '#stores/spool-adoption.ts'
 import type { Database } from '#stores/sql.ts'
 import { createSqlUpkeep } from '#stores/sql-audit.ts'
@@ -37,13 +48,15 @@ export interface LedgerDeps {
   readonly env: Environment
   readonly newId: (time: number) => string
   readonly config: () => Config
+  /** Where money is held for all processes; `null` where there is no such place. */
+  readonly redis: Redis | null
   readonly redact: (text: string) => string
   /** How long answers usually are. */
   readonly lengths: Lengths
 }
 
 /** Money, the rows of requests, and the audit log. */
-export interface Ledger {
+export interface Accounting {
   /** The money of a call; `null` where neither money is counted nor rows are kept. */
   readonly purse: (call: Call, record: RequestRecord) => Purse | null
   /** Whether prompts and answers are kept. */
@@ -61,7 +74,7 @@ interface Running {
 
 /** Puts the ledger together. It begins at once where a place for state is configured or somebody has a budget, else with
  * the first call of a key that has one; until then it costs nothing. */
-export function composeLedger(database: Database | null, deps: LedgerDeps): Ledger {
+export function composeLedger(database: Database | null, deps: LedgerDeps): Accounting {
   const { config, lengths } = deps
   let running: Running | null = null
   const begin = () => {
@@ -117,15 +130,28 @@ function accountsOf({ budgets }: Config, caller: Caller, time: number): readonly
 
 /** Where there is no database money is counted in memory, and nothing is kept. */
 function runInMemory(deps: LedgerDeps): Running {
-  const store = createMemoryLedger()
-  const recorder = createRecorder({ ...deps, store, spool: null })
+  const { store, settled } = heldBy(deps, createMemoryLedger(deps.newId(deps.clock.time())))
+  const recorder = createRecorder({ ...deps, store, spool: null, settled })
   deps.subscribers.push(recorder.subscriber)
   return { recorder, desk: store, close: recorder.close }
 }
 
+/** A ledger whose money is held in Redis, where there is one. */
+function heldBy(
+  { redis, clock, subscribers }: LedgerDeps,
+  ledger: Ledger,
+): { readonly store: LedgerStore; readonly settled?: (row: LedgerRow) => void } {
+  if (redis === null) return { store: ledger }
+  const store = createSharedLedger({ holds: createRedisHolds(redis), ledger, time: clock.time })
+  subscribers.push(fact => {
+    if (fact.type === 'dependency-changed' && fact.dependency === 'redis' && !fact.available) store.lost()
+  })
+  return { store, settled: store.settled }
+}
+
 function runWith(database: Database, deps: LedgerDeps): Running {
   const { clock, config, newId } = deps
-  const store = createSqlLedger(database)
+  const { store, settled } = heldBy(deps, createSqlLedger(database))
   const local = createMemoryLedger()
   const folder = spoolFolder(deps)
   const owner = newId(clock.time())
@@ -142,6 +168,7 @@ function runWith(database: Database, deps: LedgerDeps): Running {
     sealing: audit.sealing,
     spool: needs => openSpool(folder, name, needs, deps.journal),
     settled: row => {
+      settled?.(row)
       if (local.holds() !== 0) void local.write({ requests: [row], audit: [] })
     },
   })

@@ -145,7 +145,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     clock,
     silenceMs: () => config().orchestration.heartbeat_timeout,
     onChange: take,
-    onDeparted: ({ id }) => journal.note({ type: 'server-departed', server: id, reason: 'silent' }),
+    onDeparted: ({ id }) => journal.note({ type: 'server-departed', server: id, reason: 'silent', by: null }),
   })
   const refresh = shared ? registrations.refresh : undefined
   const feed = createFeed({ ...parts, store: stores.events, shared, refresh })

@@ -1,12 +1,17 @@
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
+import type { Failures, Replays } from '#core/guards.ts'
 import type { IdempotencyStore } from '#core/idempotency.ts'
 import type { Limiter } from '#core/limiter.ts'
+import { createMemoryFailures } from '#stores/memory-failures.ts'
 import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
+import { createMemoryReplays } from '#stores/memory-replays.ts'
 import { openRedis, type Redis, type RedisOptions } from '#stores/redis.ts'
+import { createRedisFailures } from '#stores/redis-failures.ts'
 import { createRedisIdempotency } from '#stores/redis-idempotency.ts'
 import { createRedisLimiter, type RedisLimiterOptions } from '#stores/redis-limiter.ts'
+import { createRedisReplays } from '#stores/redis-replays.ts'
 
 const LIMITER_ENTRIES_MAX = 100_000
 /** How long, and up to how much, answers are kept for requests that are sent again. */
@@ -32,4 +37,18 @@ export function createLimiter(
 export function createIdempotency(redis: Redis | null, clock: Clock): IdempotencyStore & { close(): void } {
   const near = createMemoryIdempotency({ clock, ...IDEMPOTENCY })
   return redis === null ? { ...near, close() {} } : createRedisIdempotency({ redis, clock, near, ...IDEMPOTENCY })
+}
+
+/** Creates what guards the edge: shared through Redis where there is one. */
+export function createGuards(
+  redis: Redis | null,
+  clock: Clock,
+  perMinute: () => number,
+): { readonly failures: Failures; readonly replays: Replays } {
+  const [failures, replays] = [createMemoryFailures({ perMinute, clock }), createMemoryReplays(clock)]
+  if (redis === null) return { failures, replays }
+  return {
+    failures: createRedisFailures({ redis, perMinute, local: failures }),
+    replays: createRedisReplays({ redis, clock, local: replays }),
+  }
 }

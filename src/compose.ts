@@ -152,7 +152,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const cache = redisCache === null ? memoryCache : createTiers(memoryCache, redisCache)
   const lengths = createLengths()
   let redact = createRedactor(secretsOf(config))
-  const ledger = composeLedger(database, { ...stateDeps, subscribers, lengths, redact: text => redact(text) })
+  const ledger = composeLedger(database, { ...stateDeps, redis, subscribers, lengths, redact: text => redact(text) })
   const log = createLog({
     write: overrides.write ?? (() => {}),
     clock,
@@ -273,7 +273,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
 
   // The edge.
   const active = createActive(clock)
-  const identity = composeIdentity({ clock, stored: keys.stored, warn: log.warn })
+  const identity = composeIdentity({ clock, journal, redis, stored: keys.stored, warn: log.warn })
   let edge = composeEdge(config, identity(config), buckets)
   let phase: 'serving' | 'draining' = 'serving'
   const fetch = createApp({

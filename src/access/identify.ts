@@ -1,8 +1,9 @@
 import type { Caller } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
+import type { Failures } from '#core/guards.ts'
 import { authorize, type Need } from './authorize.ts'
 import type { Credentials } from './credential.ts'
-import { type Failures, tooManyFailures } from './failures.ts'
+import { tooManyFailures } from './failures.ts'
 import { ANONYMOUS, type AuthMode, type Keyring, UNRECOGNISED } from './keys.ts'
 import { readToken, type Tokens } from './tokens.ts'
 
@@ -21,16 +22,30 @@ export function createIdentify(deps: {
   readonly keyring: Keyring
   /** `null` where no issuer is configured. */
   readonly tokens: Tokens | null
-  readonly failures: Pick<Failures, 'waitMs'>
+  readonly failures: Pick<Failures, 'quiet' | 'waitMs'>
+  /** Told of each request that has to wait. */
+  readonly onThrottled: () => void
 }): Identify {
   const { keyring, tokens, failures } = deps
 
   return function identify(credentials, address, need) {
     const token = tokens === null ? null : readToken(credentials)
     const before = token === null ? null : (tokens?.known(token) ?? null)
-    const waitMs = failures.waitMs(address)
-    if (waitMs > 0 && before === null && counts(credentials, need, keyring.mode()) && !keyring.knows(credentials))
-      return tooManyFailures(waitMs)
+    const isHeldUp =
+      !failures.quiet() && before === null && counts(credentials, need, keyring.mode()) && !keyring.knows(credentials)
+    const waitMs = isHeldUp ? failures.waitMs(address) : 0
+    if (waitMs instanceof Promise) {
+      return waitMs.then(ms => (ms > 0 ? throttled(ms) : resolved(credentials, token, before, need)))
+    }
+    return waitMs > 0 ? throttled(waitMs) : resolved(credentials, token, before, need)
+  }
+
+  function throttled(waitMs: number): GatewayError {
+    deps.onThrottled()
+    return tooManyFailures(waitMs)
+  }
+
+  function resolved(credentials: Credentials, token: string | null, before: Caller | null, need: Need) {
     if (tokens === null || token === null) return keyring.resolve(credentials)
     if (before !== null) return ofMode(before, need, keyring.mode())
     return tokens.resolve(token).then(caller => ofMode(caller, need, keyring.mode()))

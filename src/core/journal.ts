@@ -36,7 +36,12 @@ export type Fact =
   | { readonly type: 'config-reloaded'; readonly ok: boolean; readonly message: string }
   | { readonly type: 'fleet-changed'; readonly message: string }
   | { readonly type: 'server-registered'; readonly server: string; readonly address: string; readonly by: string }
-  | { readonly type: 'server-departed'; readonly server: string; readonly reason: 'silent' | 'removed' }
+  | {
+      readonly type: 'server-departed'
+      readonly server: string
+      readonly reason: 'silent' | 'removed'
+      readonly by: string | null
+    }
   | { readonly type: 'server-drained'; readonly server: string; readonly by: string }
   | { readonly type: 'server-recovered'; readonly server: string; readonly by: string }
   /** An event was kept; of all processes that saw what happened this one tells the others of it. */
@@ -59,7 +64,7 @@ export type Fact =
     }
   | {
       readonly type: 'administered'
-      readonly action: 'key-created' | 'key-updated' | 'key-rotated' | 'key-revoked'
+      readonly action: 'key-created' | 'key-updated' | 'key-rotated' | 'key-revoked' | 'cache-cleared'
       readonly subject: string
       readonly tenant: string
       /** The id of the key that did it. */

@@ -115,6 +115,20 @@ export interface LedgerBatch {
   readonly audit: readonly AuditRow[]
 }
 
+/** What is spent of accounts, as one ledger says. */
+export interface Balance {
+  /** Which ledger says so: several may charge the same account. */
+  readonly ledger: string
+  /** Grows whenever the ledger charges anybody. */
+  readonly version: number
+  readonly spent: readonly Spent[]
+}
+
+/** All that a ledger has charged to an account, in billionths of a US dollar. */
+export interface Spent extends Pick<Account, 'id' | 'period'> {
+  readonly nano: number
+}
+
 /** Keeps money and rows. Whatever is written twice counts once. */
 export interface LedgerStore {
   /** Sets money aside in all accounts or in none; at once where they are in the memory of this process.
@@ -123,14 +137,54 @@ export interface LedgerStore {
   hold(hold: Hold): HoldVerdict | Promise<HoldVerdict>
   /** Keeps rows: each one settles the hold of its request, if there is one, and is charged to whoever has a budget.
    *
+   * @returns The accounts that it has charged; `null` where nobody follows them.
    * @throws Error when the store is away; then nothing of the batch was written, or everything. */
-  write(batch: LedgerBatch): void | Promise<void>
+  write(batch: LedgerBatch): Balance | null | Promise<Balance | null>
   /** Gives back what nobody has settled in time.
    *
    * @returns How many holds there were. */
   expire(now: number): number | Promise<number>
   /** How many holds there are. */
   holds(): number | Promise<number>
+}
+
+/** A ledger that others may follow, so that they decide for it. */
+export interface Ledger extends LedgerStore {
+  /** Opens accounts, where they are not open, and says what is spent of them.
+   *
+   * @throws Error when the ledger is away. */
+  readonly balance: (accounts: readonly Account[]) => Balance | Promise<Balance>
+}
+
+/** What has become of holds. */
+export interface Followed {
+  /** Epoch milliseconds: holds whose time is over then are given back. */
+  readonly now: number
+  /** What ledgers say is spent; what is older than what is known says nothing. */
+  readonly spent: readonly (Spent & Pick<Balance, 'ledger' | 'version'>)[]
+  /** Requests that are over, and what they cost: that much stays held until their rows are written. */
+  readonly over: readonly { readonly request: string; readonly nano: number }[]
+  /** Requests whose rows are written: what they cost is spent and held no more. */
+  readonly written: readonly string[]
+}
+
+/** Holds that several processes share, over what ledgers say is spent. */
+export interface SharedHolds {
+  /** Whether it answers as far as is known. */
+  available(): boolean
+  /** Sets money aside in all accounts or in none.
+   *
+   * @param ledger The one that the caller writes to.
+   * @returns `null` where it is not known what that ledger has charged to one of the accounts.
+   * @throws Error when it is away. */
+  take(hold: Hold, ledger: string): Promise<HoldVerdict | null>
+  /** Takes over what has happened.
+   *
+   * @returns How many holds were given back because their time was over.
+   * @throws Error when it is away; the same may be told again. */
+  follow(followed: Followed): Promise<number>
+  /** How many holds there are. */
+  holds(): Promise<number>
 }
 
 /** Lines that wait until they can be written elsewhere, in their order; they outlive the process where there is a

@@ -27,6 +27,8 @@ export interface RequestRecord {
   readonly path: string
   /** The route's pattern; `other` when no route matched. */
   route: string
+  /** What the route is for: `administration` changes something for all, or tells the gateway something. */
+  purpose: 'call' | 'administration' | 'other'
   /** The peer's address. */
   address: string
   /** Its own id for the request, logged and not trusted. */
@@ -100,6 +102,7 @@ export function createRecord(start: {
     method: start.method,
     path: start.path,
     route: 'other',
+    purpose: 'other',
     address: start.address,
     callerRequestId: null,
     traceparent: null,

@@ -1,7 +1,7 @@
 import type { AuditKind, AuditRow } from './ledger.ts'
 
 /** What usage may be summed by. */
-export const USAGE_GROUPS = ['day', 'key', 'tenant', 'model', 'server'] as const
+export const USAGE_GROUPS = ['day', 'key', 'tenant', 'model', 'server', 'user', 'session'] as const
 export type UsageGroup = (typeof USAGE_GROUPS)[number]
 
 /** Which usage is asked for. */
@@ -39,6 +39,29 @@ export interface UsageSum {
   readonly unpriced: number
 }
 
+/** What callers name beside their key: the end user of a request, or the conversation that it belongs to. */
+export type Naming = 'users' | 'sessions'
+
+/** Which of them are asked for. */
+export interface NamedQuery {
+  readonly of: Naming
+  readonly tenant: string | null
+  readonly key: string | null
+  readonly offset: number
+  readonly limit: number
+}
+
+/** A user or a session of one key. Times are epoch milliseconds. */
+export interface Named {
+  readonly tenant: string
+  readonly key: string
+  readonly id: string
+  readonly firstSeen: number
+  readonly lastSeen: number
+  readonly requests: number
+  readonly tokens: number
+}
+
 /** Which rows of the audit log are asked for. */
 export interface AuditQuery {
   readonly tenant: string | null
@@ -58,6 +81,10 @@ export interface Reports {
    *
    * @throws Error when the store is away. */
   usage(query: UsageQuery): Promise<readonly UsageSum[]>
+  /** Users or sessions, those that were seen last first.
+   *
+   * @throws Error when the store is away. */
+  named(query: NamedQuery): Promise<readonly Named[]>
   /** Rows, the latest first.
    *
    * @throws Error when the store is away. */

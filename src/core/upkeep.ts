@@ -11,6 +11,7 @@ export interface UpkeepStore {
   lead(owner: string, now: number, forMs: number): Promise<boolean>
   /** The last row of each chain; before a time, if one is given. */
   heads(before?: number): Promise<readonly Head[]>
-  /** Removes the rows of chains up to those heads, and the requests that ended before a time and are sealed no more. */
+  /** Removes the rows of chains up to those heads, and, from before a time, the requests that are
+   * sealed no more and the users and sessions that were seen last. */
   trim(heads: readonly Head[], before: number): Promise<void>
 }

@@ -23,6 +23,20 @@ export function ofFact(fact: Fact): Told | null {
       const detail = { message: fact.message.slice(0, TEXT_MAX) }
       return { kind: 'administration', action, outcome: fact.ok ? 'ok' : 'failed', detail }
     }
+    case 'server-registered': {
+      const { server: subject, by: actor, address } = fact
+      return { kind: 'administration', action, outcome: 'ok', actor, subject, detail: { address } }
+    }
+    case 'server-drained':
+    case 'server-recovered':
+      return { kind: 'administration', action, outcome: 'ok', actor: fact.by, subject: fact.server }
+    case 'server-departed': {
+      const { server: subject, by: actor, reason } = fact
+      return { kind: actor === null ? 'health' : 'administration', action, outcome: reason, actor, subject }
+    }
+    case 'webhook-received':
+      // Of one that was refused its request tells.
+      return fact.ok ? { kind: 'administration', action, outcome: 'ok', subject: fact.webhook } : null
     case 'health-changed': {
       const { server: subject, from, to: outcome, reason } = fact
       return { kind: 'health', action, outcome, subject, detail: { from, reason } }
@@ -53,7 +67,11 @@ export function ofRefusal(record: RequestRecord): Told | null {
   if (AUTHENTICATION.has(code)) return { kind: 'authentication', action: 'request', outcome: 'refused' }
   if (ACCESS.has(code)) return { kind: 'authentication', action: 'access', outcome: 'refused' }
   if (status === 429 && fault === 'policy') return { kind: 'limit', action: 'request', outcome: 'refused' }
-  if (fault !== 'upstream' && fault !== 'gateway') return null
+  if (fault !== 'upstream' && fault !== 'gateway') {
+    return record.purpose === 'administration'
+      ? { kind: 'administration', action: 'request', outcome: 'refused' }
+      : null
+  }
   const { model, server, outcome } = record
   return { kind: 'error', action: 'request', outcome, detail: { model, server, story: storyOf(record) } }
 }

@@ -1,8 +1,8 @@
 import { GatewayError } from '#core/errors.ts'
 import type { AuditRow } from '#core/ledger.ts'
-import type { AuditQuery, Reports, UsageQuery, UsageSum } from '#core/reports.ts'
+import type { AuditQuery, Named, NamedQuery, Reports, UsageQuery, UsageSum } from '#core/reports.ts'
 import type { AuditEntryView } from '#wire/audit.ts'
-import type { UsageLine } from '#wire/usage-report.ts'
+import type { NamedLine, UsageLine } from '#wire/usage-report.ts'
 
 const NANO_PER_USD = 1e9
 
@@ -15,6 +15,7 @@ interface Page<T> {
 /** What the management asks about usage and audit. */
 export interface ReportManagement {
   usage(query: Omit<UsageQuery, 'offset'> & { readonly after: string | null }): Promise<Page<UsageLine>>
+  named(query: Omit<NamedQuery, 'offset'> & { readonly after: string | null }): Promise<Page<NamedLine>>
   audit(query: Omit<AuditQuery, 'after'> & { readonly after: string | null }): Promise<Page<AuditEntryView>>
 }
 
@@ -24,12 +25,20 @@ export interface ReportManagement {
 export function createReportManagement(reports: Reports | null): ReportManagement {
   return {
     async usage({ after, ...query }) {
-      const offset = after === null ? 0 : Number(after)
-      if (!Number.isSafeInteger(offset) || offset < 0) throw badCursor()
+      const offset = readOffset(after)
       if (reports === null) return { data: [], next: null }
       const sums = await reached(reports.usage({ ...query, offset, limit: query.limit + 1 }))
-      const data = sums.slice(0, query.limit).map(sum => toLine(query, sum))
-      return { data, next: sums.length > query.limit ? String(offset + query.limit) : null }
+      return pageOf(
+        sums.map(sum => toLine(query, sum)),
+        offset,
+        query.limit,
+      )
+    },
+    async named({ after, ...query }) {
+      const offset = readOffset(after)
+      if (reports === null) return { data: [], next: null }
+      const all = await reached(reports.named({ ...query, offset, limit: query.limit + 1 }))
+      return pageOf(all.map(toNamedLine), offset, query.limit)
     },
     async audit({ after, ...query }) {
       const cursor = after === null ? null : readCursor(after)
@@ -43,6 +52,22 @@ export function createReportManagement(reports: Reports | null): ReportManagemen
       }
     },
   }
+}
+
+/** A page of what was asked for with one more. */
+function pageOf<T>(found: readonly T[], offset: number, limit: number): Page<T> {
+  return { data: found.slice(0, limit), next: found.length > limit ? String(offset + limit) : null }
+}
+
+function readOffset(after: string | null): number {
+  const offset = after === null ? 0 : Number(after)
+  if (!Number.isSafeInteger(offset) || offset < 0) throw badCursor()
+  return offset
+}
+
+function toNamedLine({ id, key, tenant, firstSeen, lastSeen, requests, tokens }: Named): NamedLine {
+  const [first_seen, last_seen] = [new Date(firstSeen).toISOString(), new Date(lastSeen).toISOString()]
+  return { id, key, tenant, first_seen, last_seen, requests, tokens }
 }
 
 function toLine({ by }: Pick<UsageQuery, 'by'>, sum: UsageSum): UsageLine {

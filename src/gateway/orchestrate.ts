@@ -54,7 +54,7 @@ export interface Orchestration {
    *
    * @returns Whether there is such a registered server. */
   report(id: string, load: LoadMetrics | null): Promise<boolean>
-  remove(id: string): Promise<void>
+  remove(by: string, id: string): Promise<void>
   /** Sends new requests elsewhere, or there again; streams go on. Says the same when that is so already. */
   mark(by: string, id: string, status: 'active' | 'draining'): Promise<Failover>
   /** What an alert says of a server; `null` = it is resolved.
@@ -151,10 +151,10 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
       return show(id)
     },
     report,
-    async remove(id) {
+    async remove(by, id) {
       const changed = await change({ kind: 'remove', id, at: clock.time() })
       if (changed === null) throw noSuchServer()
-      journal.note({ type: 'server-departed', server: id, reason: 'removed' })
+      journal.note({ type: 'server-departed', server: id, reason: 'removed', by })
     },
     async mark(by, id, status) {
       show(id)

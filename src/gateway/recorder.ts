@@ -140,7 +140,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       if (spool?.append(line) === false) dropped++
     },
     subscriber(fact) {
-      if (fact.type === 'request-settled' && isCall(fact.record)) settled(fact.record)
+      if (fact.type === 'request-settled' && isKept(fact.record)) settled(fact.record)
     },
     audit: row => append(`a${JSON.stringify(row)}`),
     adopt: {
@@ -178,8 +178,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
 }
 
 /** Whether a request is one that is kept: a model call of somebody who is known. */
-export function isCall({ method, caller }: RequestRecord): boolean {
-  return method === 'POST' && caller !== null
+function isKept({ purpose, caller }: RequestRecord): boolean {
+  return purpose === 'call' && caller !== null
 }
 
 function batchOf(lines: readonly string[]): { requests: LedgerRow[]; audit: AuditRow[] } {

@@ -1,6 +1,6 @@
 import { Hono, type NotFoundHandler } from 'hono'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
-import { createRecord } from '#core/record.ts'
+import { createRecord, type RequestRecord } from '#core/record.ts'
 import { createScope, type Scope } from '#core/scope.ts'
 import { createTurnEnd } from '#lib/turn.ts'
 import { chain } from './chain.ts'
@@ -36,7 +36,7 @@ export function createApp(services: Services): GatewayFetch {
   const paths = byPath(table)
   for (const [path, routes] of paths) {
     for (const route of routes) {
-      const handler = named(path, chain(ofRoute(route), route.handler))
+      const handler = named(path, purposeOf(route), chain(ofRoute(route), route.handler))
       app.on(route.method, path, handler)
       if (!path.includes(':')) direct.set(`${route.method} ${path}`, handler)
     }
@@ -172,9 +172,18 @@ function spellings(path: string): string[] {
   return twins.flatMap(twin => (twin === '/' || twin.endsWith('{.+}') ? [twin] : [twin, `${twin}/`]))
 }
 
-function named(path: string, handler: Handler): Handler {
+/** What a route is for; heartbeats and rehearsals change nothing that anybody has to answer for. */
+function purposeOf({ method, access, limited, quiet }: Route): RequestRecord['purpose'] {
+  if (limited) return 'call'
+  const administers = access === 'operator' || access === 'admin' || access === 'signed'
+  return administers && method !== 'GET' && !quiet ? 'administration' : 'other'
+}
+
+function named(path: string, purpose: RequestRecord['purpose'], handler: Handler): Handler {
   return c => {
-    c.env.record.route = path
+    const { record } = c.env
+    record.route = path
+    record.purpose = purpose
     return handler(c)
   }
 }

@@ -40,7 +40,7 @@ export interface Edge {
   /** Notes that an address has sent a credential that was refused. */
   refused(address: string): void
   /** Whether a request is signed as its caller has to; the refusal, or `null`. */
-  checkSignature(caller: Caller, request: SignedParts): GatewayError | null
+  checkSignature(caller: Caller, request: SignedParts): Promise<GatewayError | null>
   authorize(caller: Caller, access: Exclude<Access, 'signed'>): GatewayError | null
   /** The buckets that a request takes from before it is read; none when limits are off. */
   buckets(caller: Caller, address: string): readonly Bucket[]

@@ -18,7 +18,7 @@ import {
   removeServer,
   serverHealth,
 } from './routes/orchestration.ts'
-import { managementAudit, managementUsage } from './routes/reports.ts'
+import { managementAudit, managementNamed, managementUsage } from './routes/reports.ts'
 import { requestReport } from './routes/requests.ts'
 import { distributeWorkload, explainRoute } from './routes/routing.ts'
 import { managementStats } from './routes/stats.ts'
@@ -36,6 +36,8 @@ export interface Route {
   readonly handler: Handler
   /** Whether requests take from the caller's token buckets. */
   readonly limited?: boolean
+  /** Whether it administers nothing, though it is for operators. */
+  readonly quiet?: boolean
 }
 
 /** Everything that the gateway serves. Data-plane paths are also served without `/v1`, every path also with a slash
@@ -131,20 +133,7 @@ export function createRoutes(services: Services): readonly Route[] {
       handler: managementStats(services),
     },
     ...settingsRoutes(services),
-    {
-      method: 'GET',
-      path: '/management/usage',
-      access: 'viewer',
-      operation: 'getUsage',
-      handler: managementUsage(services),
-    },
-    {
-      method: 'GET',
-      path: '/management/audit',
-      access: 'viewer',
-      operation: 'getAudit',
-      handler: managementAudit(services),
-    },
+    ...reportRoutes(services),
     ...keyRoutes(services),
     ...orchestrationRoutes(services),
     ...webhookRoutes(services),
@@ -152,6 +141,7 @@ export function createRoutes(services: Services): readonly Route[] {
       method: 'POST',
       path: '/management/route/explain',
       access: 'operator',
+      quiet: true,
       operation: 'explainRoute',
       handler: explainRoute(services),
     },
@@ -159,6 +149,7 @@ export function createRoutes(services: Services): readonly Route[] {
       method: 'POST',
       path: '/orchestration/workload/distribute',
       access: 'operator',
+      quiet: true,
       operation: 'distributeWorkload',
       handler: distributeWorkload(services),
     },
@@ -205,7 +196,13 @@ function orchestrationRoutes(services: Services): readonly Route[] {
     { ...observer, path: `${servers}/:id/health`, operation: 'getServerHealth', handler: serverHealth(services) },
     { ...observer, path: '/orchestration/events', operation: 'followEvents', handler: fleetEvents(services) },
     { ...operator, path: `${servers}/register`, operation: 'registerServer', handler: registerServer(services) },
-    { ...operator, path: `${servers}/:id/heartbeat`, operation: 'beatServer', handler: beatServer(services) },
+    {
+      ...operator,
+      path: `${servers}/:id/heartbeat`,
+      operation: 'beatServer',
+      handler: beatServer(services),
+      quiet: true,
+    },
     {
       ...operator,
       method: 'DELETE',
@@ -241,6 +238,17 @@ function settingsRoutes(services: Services): readonly Route[] {
       operation: 'reloadConfig',
       handler: reloadConfig(services),
     },
+  ]
+}
+
+function reportRoutes(services: Services): readonly Route[] {
+  const [viewer, base] = [{ method: 'GET', access: 'viewer' } as const, '/management']
+  const named = (of: 'users' | 'sessions') => managementNamed(services, of)
+  return [
+    { ...viewer, path: `${base}/usage`, operation: 'getUsage', handler: managementUsage(services) },
+    { ...viewer, path: `${base}/users`, operation: 'listUsers', handler: named('users') },
+    { ...viewer, path: `${base}/sessions`, operation: 'listSessions', handler: named('sessions') },
+    { ...viewer, path: `${base}/audit`, operation: 'getAudit', handler: managementAudit(services) },
   ]
 }
 

@@ -1,5 +1,13 @@
 import { LRUCache } from 'lru-cache'
-import { type Account, type Hold, keyAccount, type LedgerRow, type LedgerStore, tenantAccount } from '#core/ledger.ts'
+import {
+  type Account,
+  type Hold,
+  keyAccount,
+  type Ledger,
+  type LedgerRow,
+  type Spent,
+  tenantAccount,
+} from '#core/ledger.ts'
 
 /** Requests that are remembered as settled, so that none is charged twice. */
 const SETTLED_MAX = 10_000
@@ -16,14 +24,17 @@ interface Held {
   expiresAt: number
 }
 
-/** Keeps money in the memory of this process, where there is no database or while it is away; rows are not kept. */
-export function createMemoryLedger(): LedgerStore & {
+/** Keeps money in the memory of this process, where there is no database or while it is away; rows are not kept.
+ *
+ * @param name Unique over all ledgers, where others follow it. */
+export function createMemoryLedger(name = ''): Ledger & {
   /** Takes over how much of an account is spent or held, as another store says. */
   follow(account: Account, used: number): void
 } {
   const purses = new LRUCache<string, Purse>({ max: ACCOUNTS_MAX })
   const holds = new Map<string, Held>()
   const settled = new LRUCache<string, true>({ max: SETTLED_MAX })
+  let version = 0
 
   function purseOf({ id, period }: Pick<Account, 'id' | 'period'>): Purse {
     const key = `${id} ${period}`
@@ -44,7 +55,7 @@ export function createMemoryLedger(): LedgerStore & {
     for (const account of accounts) purseOf(account).held -= nano
   }
 
-  function settle({ id, parent, tenant, key_id, day, cost_nano }: LedgerRow): void {
+  function settle({ id, parent, tenant, key_id, day, cost_nano }: LedgerRow, charged: Spent[]): void {
     if (parent !== null || settled.has(id)) return
     settled.set(id, true)
     const held = holds.get(id)
@@ -53,7 +64,9 @@ export function createMemoryLedger(): LedgerStore & {
     for (const account of [keyAccount(tenant, key_id), tenantAccount(tenant)]) {
       for (const period of [day, day.slice(0, 7)]) {
         const purse = purses.get(`${account} ${period}`)
-        if (purse !== undefined) purse.spent += cost_nano
+        if (purse === undefined) continue
+        purse.spent += cost_nano
+        charged.push({ id: account, period, nano: purse.spent })
       }
     }
   }
@@ -73,7 +86,9 @@ export function createMemoryLedger(): LedgerStore & {
       return { refused: refused ?? null, used: accounts.map(usedOf) }
     },
     write({ requests }) {
-      for (const row of requests) settle(row)
+      const spent: Spent[] = []
+      for (const row of requests) settle(row, spent)
+      return { ledger: name, version: ++version, spent }
     },
     expire(now) {
       const late = [...holds].filter(([, { expiresAt }]) => expiresAt <= now)
@@ -81,6 +96,11 @@ export function createMemoryLedger(): LedgerStore & {
       return late.length
     },
     holds: () => holds.size,
+    balance: accounts => ({
+      ledger: name,
+      version: ++version,
+      spent: accounts.map(({ id, period }) => ({ id, period, nano: purseOf({ id, period }).spent })),
+    }),
     follow(account, used) {
       const purse = purseOf(account)
       purse.spent = used - purse.held

@@ -30,6 +30,8 @@ export function createSqlUpkeep(database: Database): UpkeepStore {
         await sql`
           DELETE FROM requests WHERE ended_at < ${before}
             AND (batch IS NULL OR batch NOT IN (SELECT id FROM audit WHERE kind = 'batch'))`
+        await sql`DELETE FROM users WHERE last_seen < ${before}`
+        await sql`DELETE FROM sessions WHERE last_seen < ${before}`
       }),
   }
 }

@@ -1,24 +1,41 @@
 import {
   type Account,
+  type Balance,
   type Hold,
   type HoldVerdict,
   keyAccount,
+  type Ledger,
   type LedgerRow,
-  type LedgerStore,
+  type Spent,
   tenantAccount,
 } from '#core/ledger.ts'
 import type { Database, Sql } from './sql.ts'
+import { countNamed } from './sql-named.ts'
 
 /** Keeps money and rows in a database. */
-export function createSqlLedger(database: Database): LedgerStore {
+export function createSqlLedger(database: Database): Ledger {
   return {
     hold: hold => take(database, hold),
-    async write({ requests, audit }) {
-      await database.write(async sql => {
-        if (requests.length > 0) await keep(sql, requests)
+    write: ({ requests, audit }) =>
+      database.write(async sql => {
+        const balance = requests.length > 0 ? await keep(sql, requests) : null
         if (audit.length > 0) await sql`INSERT INTO audit ${sql(audit)} ON CONFLICT DO NOTHING`
-      })
-    },
+        return balance
+      }),
+    balance: accounts =>
+      database.write(async sql => {
+        await sql`INSERT INTO versions (subject, version) VALUES (${IDENTITY}, ${newIdentity()}) ON CONFLICT DO NOTHING`
+        const state = await lockLedger(sql)
+        const spent: Spent[] = []
+        for (const account of accounts) {
+          await open(sql, account)
+          const { id, period } = account
+          const [row]: { spent: bigint }[] = await sql`
+            SELECT spent FROM budgets WHERE account = ${id} AND period = ${period}`
+          spent.push({ id, period, nano: Number(row?.spent ?? 0) })
+        }
+        return balanceOf(state, spent)
+      }),
     expire: now =>
       database.write(async sql => {
         const late: HoldRow[] = await sql`DELETE FROM holds WHERE expires_at <= ${now} RETURNING *`
@@ -31,6 +48,23 @@ export function createSqlLedger(database: Database): LedgerStore {
         return Number(row?.holds ?? 0)
       }),
   }
+}
+
+/** The row of `versions` that says which ledger it is; there once somebody follows it. */
+const IDENTITY = 'ledger identity'
+
+function newIdentity(): number {
+  return Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)
+}
+
+/** How far a ledger is; `identity` is null where nobody follows it. */
+interface LedgerState {
+  readonly version: bigint
+  readonly identity: bigint | null
+}
+
+function balanceOf({ version, identity }: LedgerState, spent: readonly Spent[]): Balance {
+  return { ledger: String(identity), version: Number(version), spent }
 }
 
 interface HoldRow {
@@ -109,8 +143,11 @@ async function open(sql: Sql, { id, tenant, period }: Account): Promise<void> {
 }
 
 /** Holds off everybody else who writes rows or opens accounts, until the end of the transaction. */
-async function lockLedger(sql: Sql): Promise<void> {
-  await sql`UPDATE versions SET version = version + 1 WHERE subject = 'ledger'`
+async function lockLedger(sql: Sql): Promise<LedgerState> {
+  const [row]: LedgerState[] = await sql`
+    UPDATE versions SET version = version + 1 WHERE subject = 'ledger'
+    RETURNING version, (SELECT version FROM versions WHERE subject = ${IDENTITY}) AS identity`
+  return row ?? { version: 0n, identity: null }
 }
 
 function split(text: string, by: string): readonly string[] {
@@ -119,15 +156,17 @@ function split(text: string, by: string): readonly string[] {
 }
 
 /** Keeps rows; only those that are new settle and are charged. */
-async function keep(sql: Sql, rows: readonly LedgerRow[]): Promise<void> {
-  await lockLedger(sql)
+async function keep(sql: Sql, rows: readonly LedgerRow[]): Promise<Balance | null> {
+  const state = await lockLedger(sql)
   const kept: { id: string }[] = await sql`INSERT INTO requests ${sql(rows)} ON CONFLICT (id) DO NOTHING RETURNING id`
   const ids = new Set(kept.map(({ id }) => id))
   const fresh = rows.filter(({ id, parent }) => parent === null && ids.has(id))
-  if (fresh.length === 0) return
+  if (fresh.length === 0) return null
   const settled: HoldRow[] = await sql`DELETE FROM holds WHERE request IN ${sql(fresh.map(({ id }) => id))} RETURNING *`
   await giveBack(sql, settled)
-  await charge(sql, fresh)
+  const spent = await charge(sql, fresh)
+  await countNamed(sql, fresh)
+  return state.identity === null ? null : balanceOf(state, spent)
 }
 
 async function giveBack(sql: Sql, holds: readonly HoldRow[]): Promise<void> {
@@ -138,8 +177,10 @@ async function giveBack(sql: Sql, holds: readonly HoldRow[]): Promise<void> {
   }
 }
 
-/** Charges what was spent to the accounts that there are. */
-async function charge(sql: Sql, rows: readonly LedgerRow[]): Promise<void> {
+/** Charges what was spent to the accounts that there are.
+ *
+ * @returns What is spent of them now. */
+async function charge(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly Spent[]> {
   const sums = new Sums()
   for (const { tenant, key_id, day, cost_nano } of rows) {
     if (!cost_nano) continue
@@ -149,14 +190,18 @@ async function charge(sql: Sql, rows: readonly LedgerRow[]): Promise<void> {
     }
   }
   const wanted = sums.sorted()
-  if (wanted.length === 0) return
+  if (wanted.length === 0) return []
   const periods = [...new Set(wanted.map(([, period]) => period))]
   const open: Account[] = await sql`SELECT account AS id, period FROM budgets WHERE period IN ${sql(periods)}`
   const known = new Set(open.map(({ id, period }) => `${period} ${id}`))
+  const charged: Spent[] = []
   for (const [account, period, nano] of wanted) {
     if (!known.has(`${period} ${account}`)) continue
-    await sql`UPDATE budgets SET spent = spent + ${nano} WHERE account = ${account} AND period = ${period}`
+    const [row]: { spent: bigint }[] = await sql`
+      UPDATE budgets SET spent = spent + ${nano} WHERE account = ${account} AND period = ${period} RETURNING spent`
+    if (row !== undefined) charged.push({ id: account, period, nano: Number(row.spent) })
   }
+  return charged
 }
 
 /** Sums by account and period; in one order for everybody, so that no two transactions wait for each other. */

@@ -1,4 +1,4 @@
-import type { Reports, UsageGroup, UsageQuery, UsageSum } from '#core/reports.ts'
+import type { Named, NamedQuery, Reports, UsageGroup, UsageQuery, UsageSum } from '#core/reports.ts'
 import type { Database, Sql } from './sql.ts'
 import { type RawRow, toAuditRow } from './sql-rows.ts'
 
@@ -11,12 +11,15 @@ const COLUMNS: Readonly<Record<UsageGroup, string>> = {
   tenant: 'tenant',
   model: 'model',
   server: 'server',
+  user: 'user_id',
+  session: 'session_id',
 }
 
 /** Tells what stands in a database. */
 export function createSqlReports(database: Database): Reports {
   return {
     usage: query => database.read(sql => sum(sql, query), REPORT_MS),
+    named: query => database.read(sql => named(sql, query), REPORT_MS),
     audit: ({ tenant, kind, actor, from, to, after, limit }) =>
       database.read(async sql => {
         const [at, id] = [after?.at ?? to, after?.id ?? '']
@@ -58,6 +61,24 @@ async function sum(sql: Sql, query: UsageQuery): Promise<readonly UsageSum[]> {
     GROUP BY ${sql.unsafe(places)} ORDER BY ${sql.unsafe(places)}
     LIMIT ${query.limit} OFFSET ${query.offset}`
   return rows.map(row => toSum(row, columns.length))
+}
+
+async function named(sql: Sql, { of, tenant, key, offset, limit }: NamedQuery): Promise<readonly Named[]> {
+  const rows: RawRow[] = await sql`
+    SELECT tenant, key_id, id, first_seen, last_seen, requests, tokens FROM ${of === 'users' ? sql`users` : sql`sessions`}
+    WHERE 1 = 1
+      ${tenant === null ? sql`` : sql`AND tenant = ${tenant}`}
+      ${key === null ? sql`` : sql`AND key_id = ${key}`}
+    ORDER BY last_seen DESC, tenant, key_id, id LIMIT ${limit} OFFSET ${offset}`
+  return rows.map(row => ({
+    tenant: String(row.tenant),
+    key: String(row.key_id),
+    id: String(row.id),
+    firstSeen: Number(row.first_seen),
+    lastSeen: Number(row.last_seen),
+    requests: Number(row.requests),
+    tokens: Number(row.tokens),
+  }))
 }
 
 function toSum(row: RawRow, groups: number): UsageSum {

@@ -12,6 +12,8 @@ export const usageLine = z
     tenant: group,
     model: group.describe('The public name; null for requests that were refused before it was known.'),
     server: group,
+    user: group.describe('The end user that the request names.'),
+    session: group.describe('The conversation that the request names.'),
     requests: count(),
     input_tokens: count(),
     cache_read_tokens: count(),
@@ -31,3 +33,20 @@ export type UsageLine = z.infer<typeof usageLine>
 
 /** The answer of `GET /management/usage`. */
 export const usagePage = z.object({ data: z.array(usageLine), next: z.string().nullable() })
+
+/** A user or a session of one key. */
+export const namedLine = z
+  .object({
+    id: z.string().describe('As requests name it.'),
+    key: z.string().describe('The id of the key, or its name where it stands in the configuration.'),
+    tenant: z.string(),
+    first_seen: z.iso.datetime(),
+    last_seen: z.iso.datetime(),
+    requests: count(),
+    tokens: count().describe('Of prompts and answers.'),
+  })
+  .meta({ id: 'NamedLine', description: 'An end user or a conversation, as requests of one key name it.' })
+export type NamedLine = z.infer<typeof namedLine>
+
+/** The answer of `GET /management/users` and `GET /management/sessions`. */
+export const namedPage = z.object({ data: z.array(namedLine), next: z.string().nullable() })

@@ -33,7 +33,12 @@ async function ask(options: {
     clock: fakeClock(),
   })
   const tokens: Tokens = { known: () => options.known ?? null, resolve: async () => options.verdict ?? refused() }
-  const identify = createIdentify({ keyring, tokens, failures: { waitMs: () => options.waitMs ?? 0 } })
+  const identify = createIdentify({
+    keyring,
+    tokens,
+    failures: { quiet: () => false, waitMs: () => options.waitMs ?? 0 },
+    onThrottled() {},
+  })
   const result = await identify(options.credentials ?? TOKEN, '203.0.113.7', options.need ?? 'caller')
   return result instanceof GatewayError ? result.code : result
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createHash, createHmac } from 'node:crypto'
-import { checkSignature, createReplays, type SignedRequest } from '#access/signatures.ts'
+import { checkSignature, type SignedRequest } from '#access/signatures.ts'
+import { createMemoryReplays } from '#stores/memory-replays.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 
 const BY = { owner: 'partner', secret: 's-of-the-partner' }
@@ -16,18 +17,24 @@ function signed(at: number, more: Partial<SignedRequest> = {}, secret = BY.secre
 
 function checker(rememberedMax?: number) {
   const clock = fakeClock()
-  const replays = createReplays(clock, rememberedMax)
-  const check = (request: SignedRequest) => checkSignature(request, BY, { replays, clock })?.code ?? 'ok'
+  const replays = createMemoryReplays(clock, rememberedMax)
+  const check = async (request: SignedRequest) => (await checkSignature(request, BY, { replays, clock }))?.code ?? 'ok'
   return { clock, check }
 }
 
+async function inTurn<T, R>(values: readonly T[], run: (value: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  for (const value of values) results.push(await run(value))
+  return results
+}
+
 describe('a signature', () => {
-  test('lets its request in once', () => {
+  test('lets its request in once', async () => {
     const { clock, check } = checker()
     const request = signed(clock.time())
 
-    expect([check(request), check(request)]).toEqual(['ok', 'invalid_signature'])
-    expect(check(signed(clock.time() + 1))).toBe('ok')
+    expect([await check(request), await check(request)]).toEqual(['ok', 'invalid_signature'])
+    expect(await check(signed(clock.time() + 1))).toBe('ok')
   })
 
   test.each<[string, Partial<SignedRequest>]>([
@@ -37,10 +44,10 @@ describe('a signature', () => {
     ['timestamp', { timestamp: String(Date.UTC(2026, 0, 1) + 1) }],
     ['body', { body: '{"a":2}' }],
     ['body by a space', { body: '{"a":1} ' }],
-  ])('does not fit another %s', (_, change) => {
+  ])('does not fit another %s', async (_, change) => {
     const { clock, check } = checker()
 
-    expect(check({ ...signed(clock.time()), ...change })).toBe('invalid_signature')
+    expect(await check({ ...signed(clock.time()), ...change })).toBe('invalid_signature')
   })
 
   test.each<[string, Partial<SignedRequest>]>([
@@ -53,17 +60,17 @@ describe('a signature', () => {
     ['no number for a time', { timestamp: 'NaN' }],
     ['seconds', { timestamp: '1767225600' }],
     ['a negative time', { timestamp: '-767225600000' }],
-  ])('cannot be %s', (_, change) => {
+  ])('cannot be %s', async (_, change) => {
     const { clock, check } = checker()
 
-    expect(check({ ...signed(clock.time()), ...change })).toBe('invalid_signature')
+    expect(await check({ ...signed(clock.time()), ...change })).toBe('invalid_signature')
   })
 
-  test('by another secret is refused, and a wrong one does not use up the right one', () => {
+  test('by another secret is refused, and a wrong one does not use up the right one', async () => {
     const { clock, check } = checker()
 
-    expect(check(signed(clock.time(), {}, 'another'))).toBe('invalid_signature')
-    expect(check(signed(clock.time()))).toBe('ok')
+    expect(await check(signed(clock.time(), {}, 'another'))).toBe('invalid_signature')
+    expect(await check(signed(clock.time()))).toBe('ok')
   })
 
   test.each([
@@ -71,28 +78,31 @@ describe('a signature', () => {
     [-MINUTES_5, 'ok'],
     [MINUTES_5, 'ok'],
     [MINUTES_5 + 1, 'invalid_signature'],
-  ])('of %i ms from now: %s', (offset, expected) => {
+  ])('of %i ms from now: %s', async (offset, expected) => {
     const { clock, check } = checker()
 
-    expect(check(signed(clock.time() + offset))).toBe(expected)
+    expect(await check(signed(clock.time() + offset))).toBe(expected)
   })
 
-  test('is never taken twice, although few are remembered: what came too early is refused instead', () => {
+  test('is never taken twice, although few are remembered: what came too early is refused instead', async () => {
     const { clock, check } = checker(3)
     const requests = [0, 1, 2, 3, 4].map(ms => signed(clock.time() + ms))
 
-    expect(requests.map(check)).toEqual(['ok', 'ok', 'ok', 'ok', 'ok'])
-    expect(requests.map(check)).toEqual(requests.map(() => 'invalid_signature'))
-    expect(check(signed(clock.time() + 1, { body: 'late' }))).toBe('invalid_signature')
-    expect(check(signed(clock.time() + 5))).toBe('ok')
+    expect(await inTurn(requests, check)).toEqual(['ok', 'ok', 'ok', 'ok', 'ok'])
+    expect(await inTurn(requests, check)).toEqual(requests.map(() => 'invalid_signature'))
+    expect(await check(signed(clock.time() + 1, { body: 'late' }))).toBe('invalid_signature')
+    expect(await check(signed(clock.time() + 5))).toBe('ok')
   })
 
-  test('of one key says nothing about another key', () => {
+  test('of one key says nothing about another key', async () => {
     const clock = fakeClock()
-    const replays = createReplays(clock)
+    const replays = createMemoryReplays(clock)
     const request = signed(clock.time())
 
-    const codes = ['a', 'b', 'a'].map(owner => checkSignature(request, { ...BY, owner }, { replays, clock })?.code)
+    const codes = await inTurn(
+      ['a', 'b', 'a'],
+      async owner => (await checkSignature(request, { ...BY, owner }, { replays, clock }))?.code,
+    )
 
     expect(codes).toEqual([undefined, undefined, 'invalid_signature'])
   })

@@ -9,6 +9,7 @@ import { PROVIDERS } from '#providers/index.ts'
 import { createStates } from '#registry/states.ts'
 import { STRATEGIES } from '#routing/strategies/index.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
+import { postgresRows, redisRows } from '#tests/dependencies/table.ts'
 import { callerRows, serverRows } from '#tests/faults/table.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { snapshotOf } from '#tests/support/fleet.ts'
@@ -68,6 +69,15 @@ describe('the guide to failures', () => {
   test('has exactly what the matrix of faults expects', () => {
     expect(cells('What a server does')).toEqual(serverRows().map(row => [...row]))
     expect(cells('What a caller does')).toEqual(callerRows().map(row => [...row]))
+  })
+})
+
+describe('the guide to what happens when a dependency is down', () => {
+  const cells = (heading: string) => rowsBelow('dependencies', heading).filter(([name]) => !name?.startsWith('-'))
+
+  test('has exactly what the tests of Redis and Postgres expect', () => {
+    expect(cells('Redis')).toEqual(redisRows().map(row => [...row]))
+    expect(cells('The database')).toEqual(postgresRows().map(row => [...row]))
   })
 })
 

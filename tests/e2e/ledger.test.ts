@@ -4,7 +4,7 @@ import { openAiScript } from '#tests/support/openai-upstream.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 import { json } from '#tests/support/upstream.ts'
 import { auditPage } from '#wire/audit.ts'
-import { usagePage } from '#wire/usage-report.ts'
+import { namedPage, usagePage } from '#wire/usage-report.ts'
 
 setDefaultTimeout(30_000)
 
@@ -158,6 +158,20 @@ describe('usage', () => {
       expect((await fetch(`${gateway.url}/management/usage`, as(SHOP))).status).toBe(403)
     }))
 
+  test('is of model calls alone', () =>
+    withLedger(async gateway => {
+      const body = JSON.stringify({ name: 'new' })
+      const made = await fetch(`${gateway.url}/management/keys`, { ...as(ADMIN), method: 'POST', body })
+      await (await gateway.chat({}, as(SHOP))).text()
+      const lines = await until(
+        () => usageOf(gateway, ADMIN, 'tenant=*&by=key'),
+        found => found.length > 0,
+      )
+
+      expect(made.status).toBe(201)
+      expect(lines.map(({ key, requests }) => [key, requests])).toEqual([['web', 1]])
+    }))
+
   test('comes as CSV to whoever asks for it, and in pages', () =>
     withLedger(async gateway => {
       await (await gateway.chat({}, as(SHOP))).text()
@@ -187,6 +201,38 @@ describe('usage', () => {
       expect(await response.json()).toMatchObject({ error: { code: 'invalid_request', param: query.split('=')[0] } })
     }),
   )
+})
+
+describe('users and sessions', () => {
+  const named = async (gateway: TestGateway, key: string, of: 'users' | 'sessions', query = '') => {
+    const response = await fetch(`${gateway.url}/management/${of}?${query}`, as(key))
+    return response.ok ? namedPage.parse(await response.json()).data : response.status
+  }
+
+  test('are told with what they used, within their key and tenant', () =>
+    withLedger(async gateway => {
+      const session = { headers: { ...as(SHOP).headers, 'x-citadel-session': 'talk' } }
+      await (await gateway.chat({ user: 'ann' }, session)).text()
+      await (await gateway.chat({ safety_identifier: 'ann', user: 'bob', stream: true }, session)).text()
+      await (await gateway.chat({ user: 'ann', max_tokens: 10 }, as(LAB))).text()
+      const byUser = await until(
+        () => usageOf(gateway, ADMIN, 'tenant=*&by=tenant,user,session'),
+        lines => lines.length === 2,
+      )
+
+      expect(byUser).toMatchObject([
+        { tenant: 'lab', user: 'ann', session: null, requests: 1 },
+        { tenant: 'shop', user: 'ann', session: 'talk', requests: 2 },
+      ])
+      expect(await named(gateway, ADMIN, 'users', 'tenant=shop')).toMatchObject([
+        { id: 'ann', key: 'web', tenant: 'shop', requests: 2, tokens: 20 },
+      ])
+      expect(await named(gateway, ADMIN, 'sessions', 'tenant=*')).toMatchObject([{ id: 'talk', requests: 2 }])
+      expect(await named(gateway, LAB, 'users')).toMatchObject([{ id: 'ann', tenant: 'lab', requests: 1 }])
+      expect(await named(gateway, LAB, 'sessions')).toEqual([])
+      expect(await named(gateway, LAB, 'users', 'tenant=shop')).toBe(403)
+      expect(await named(gateway, SHOP, 'users')).toBe(403)
+    }))
 })
 
 describe('a budget', () => {

@@ -22,6 +22,7 @@ function recorderOf(linesMax = 1000) {
       state.calls++
       if (state.isAway) throw new Error('away')
       written.push(batch)
+      return null
     },
     expire: () => 0,
     holds: () => 0,

@@ -1,8 +1,9 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import fc from 'fast-check'
-import type { Account } from '#core/ledger.ts'
+import type { Account, LedgerRow } from '#core/ledger.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
+import { createSqlReports } from '#stores/sql-reports.ts'
 import { openAt } from '#tests/contract/database.ts'
 import { ledgerContract, rowOf } from '#tests/contract/ledger.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
@@ -51,6 +52,46 @@ test('an account that is opened late begins with what the ledger says', async ()
   })
 
   expect([used, day.used]).toEqual([[71], [81]])
+  await database.close()
+  await places.close()
+})
+
+test.each([
+  ['SQLite', sqlitePlaces],
+  ['Postgres', postgresPlaces],
+] as const)('users and sessions are counted once for each request, in %s', async (_, open) => {
+  const places = await open()
+  const database = openAt(await places.place())
+  const [store, reports] = [createSqlLedger(database), createSqlReports(database)]
+  const long = 'ü'.repeat(2000)
+  const tokens = {
+    input_tokens: 5,
+    cache_read_tokens: 3,
+    cache_write_tokens: 2,
+    output_tokens: 10,
+    reasoning_tokens: 4,
+  }
+  const row = (id: string, started_at: number, more: Partial<LedgerRow> = {}) =>
+    rowOf(id, 1, { started_at, ...tokens, user_id: 'ann', session_id: null, ...more })
+  const attempt = row('b.1', 200, { parent: 'b' })
+  await store.write({ requests: [row('b', 200), attempt, row('c', 300, { session_id: 'talk' })], audit: [] })
+  await store.write({ requests: [row('a', 100), row('b', 200), row('d', 400, { key_id: 'other' })], audit: [] })
+  await store.write({ requests: [row('e', 500, { user_id: long, session_id: long })], audit: [] })
+
+  const query = { tenant: 'shop', key: null, offset: 0, limit: 10 }
+  const users = await reports.named({ ...query, of: 'users' })
+  const sessions = await reports.named({ ...query, of: 'sessions', offset: 1 })
+  const elsewhere = await reports.named({ ...query, of: 'users', tenant: 'lab' })
+
+  const ann = { tenant: 'shop', id: 'ann' }
+  expect(users.map(({ id }) => id)).toEqual([long.slice(0, 256), 'ann', 'ann'])
+  expect(users.slice(1)).toEqual([
+    { ...ann, key: 'other', firstSeen: 400, lastSeen: 400, requests: 1, tokens: 20 },
+    { ...ann, key: 'web', firstSeen: 100, lastSeen: 300, requests: 3, tokens: 60 },
+  ])
+  const talk = { tenant: 'shop', key: 'web', id: 'talk' }
+  expect(sessions).toEqual([{ ...talk, firstSeen: 300, lastSeen: 300, requests: 1, tokens: 20 }])
+  expect(elsewhere).toEqual([])
   await database.close()
   await places.close()
 })

@@ -9,6 +9,10 @@ export interface Postgres extends Omit<ServerProcess, 'kill' | 'pause' | 'resume
   database(): Promise<string>
   /** Ends it at once, as a power cut does. */
   kill(): Promise<void>
+  /** Lets it have no more memory than it has: whoever connects from now on is told that there is none. */
+  starve(): Promise<void>
+  /** Lets it have memory again. */
+  feed(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -37,6 +41,10 @@ export async function startPostgres(): Promise<Postgres> {
     user,
   })
   let databases = 0
+  const limitMemory = async (bytes: (pid: number) => Promise<string>) => {
+    const pid = await postmasterPid(data)
+    await runProgram(['prlimit', `--pid=${pid}`, `--as=${await bytes(pid)}:unlimited`], user)
+  }
 
   await server.start()
   return {
@@ -48,6 +56,8 @@ export async function startPostgres(): Promise<Postgres> {
       process.kill(pid, 'SIGQUIT')
       await server.stop()
     },
+    starve: () => limitMemory(async pid => `${await memoryOf(pid)}`),
+    feed: () => limitMemory(async () => 'unlimited'),
     async database() {
       const name = `test_${++databases}`
       await administer(address('postgres'), `CREATE DATABASE ${name}`)
@@ -80,6 +90,12 @@ function answers(url: string): Promise<boolean> {
 async function postmasterPid(data: string): Promise<number> {
   const [pid = ''] = (await Bun.file(join(data, 'postmaster.pid')).text()).split('\n')
   return Number(pid)
+}
+
+/** The address space that a process has, in bytes. */
+async function memoryOf(pid: number): Promise<number> {
+  const status = await Bun.file(`/proc/${pid}/status`).text()
+  return Number(/^VmSize:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
 }
 
 function postgresBin(): string {

@@ -19,6 +19,7 @@ export function recordOf(more: Partial<RequestRecord> = {}): RequestRecord {
   return {
     ...record,
     route: '/v1/chat/completions',
+    purpose: 'call',
     caller: 'web',
     tenant: 'shop',
     status: 200,

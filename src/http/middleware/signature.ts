@@ -16,7 +16,7 @@ async function check(exchange: Exchange, clock: Clock): Promise<void> {
   if (caller === null) return
   const { headers, method, url } = request
   exchange.text = await readBody(exchange, clock)
-  const refusal = edge.checkSignature(caller, {
+  const refusal = await edge.checkSignature(caller, {
     method,
     path: url.slice(url.indexOf('/', url.indexOf('://') + 3)),
     timestamp: headers.get('x-citadel-timestamp'),

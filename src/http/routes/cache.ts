@@ -6,10 +6,11 @@ import { readBody } from '../body.ts'
 import type { Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
+import { callerOf } from '../tenant.ts'
 
 /** `POST /management/cache/clear`: forgets stored answers, all of them or those that the body means. Only an administrator
  * of the whole installation reaches those of other tenants. */
-export function clearCache({ cache, clock }: Services): Handler {
+export function clearCache({ cache, clock, journal }: Services): Handler {
   return async c => {
     const text = await readBody(c.env, clock)
     const selection = cacheClearRequest.safeParse(text.trim() === '' ? {} : parseJson(text))
@@ -19,6 +20,9 @@ export function clearCache({ cache, clock }: Services): Handler {
     }
     const tenant = tenantFor(c.env.caller, selection.data.tenant)
     const cleared = await cache.clear({ ...selection.data, tenant })
+    const { id: by, tenant: own } = callerOf(c)
+    const subject = JSON.stringify({ ...selection.data, tenant })
+    journal.note({ type: 'administered', action: 'cache-cleared', subject, tenant: tenant ?? own, by })
     return json(c.env, { object: 'cache.cleared', cleared })
   }
 }

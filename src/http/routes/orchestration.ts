@@ -34,7 +34,7 @@ export function beatServer(services: Services): Handler {
 /** `DELETE /orchestration/servers/{id}`. */
 export function removeServer({ orchestration }: Services): Handler {
   return async c => {
-    await orchestration.remove(idOf(c))
+    await orchestration.remove(callerOf(c).id, idOf(c))
     return json(c.env, { server_id: idOf(c), removed: true })
   }
 }

@@ -1,7 +1,7 @@
 import { DEFAULT_TENANT, hasRole } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
 import { AUDIT_KINDS } from '#core/ledger.ts'
-import { USAGE_GROUPS, type UsageGroup } from '#core/reports.ts'
+import { type Naming, USAGE_GROUPS, type UsageGroup } from '#core/reports.ts'
 import { writeCsv } from '#lib/csv.ts'
 import { usageLine } from '#wire/usage-report.ts'
 import type { GatewayContext, Handler } from '../exchange.ts'
@@ -14,7 +14,7 @@ const USAGE_PAGE = { usual: 1000, most: 10_000 }
 const AUDIT_PAGE = { usual: 100, most: 1000 }
 const DAY_MS = 86_400_000
 
-/** `GET /management/usage`: what requests came to, by day, key, tenant, model and server; as JSON or CSV. */
+/** `GET /management/usage`: what requests came to, by day, key, tenant, model, server, user and session; as JSON or CSV. */
 export function managementUsage({ reports, clock }: Services): Handler {
   return async c => {
     const by = groupsOf(c)
@@ -35,6 +35,21 @@ export function managementUsage({ reports, clock }: Services): Handler {
     const columns = Object.keys(usageLine.shape).filter(name => !isGroup(name) || by.some(group => group === name))
     if (page.next !== null) c.env.headers['x-citadel-next'] = page.next
     return text(c.env, writeCsv(columns, page.data), 'text/csv; charset=utf-8')
+  }
+}
+
+/** `GET /management/users` and `/management/sessions`: whom requests named, those that were seen last first. */
+export function managementNamed({ reports }: Services, of: Naming): Handler {
+  return async c => {
+    const page = await reports.named({
+      of,
+      tenant: tenantsOf(c),
+      key: queryParam(c, 'key'),
+      after: queryParam(c, 'after'),
+      limit: limitOf(c, USAGE_PAGE),
+    })
+    c.env.headers['cache-control'] = 'no-store'
+    return json(c.env, page)
   }
 }
 

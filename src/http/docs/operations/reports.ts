@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi'
 import { writeCsv } from '#lib/csv.ts'
 import { auditPage } from '#wire/audit.ts'
 import { stats } from '#wire/stats.ts'
-import { usagePage } from '#wire/usage-report.ts'
+import { namedPage, usagePage } from '#wire/usage-report.ts'
 import type { Operation } from '../operation.ts'
 import { AUTH, BASE, tenant } from './management.ts'
 
@@ -46,6 +46,40 @@ const entry = {
 
 const query = z.object({ tenant })
 const tenants = z.string().optional().describe('The tenant, or * for all, for administrators of the tenant `default`.')
+
+/** What is said of a list of those whom requests name. */
+function named(path: 'users' | 'sessions', summary: string, whom: string): Operation {
+  const one = {
+    id: path === 'users' ? 'user-1234' : 'thread-42',
+    key: 'web',
+    tenant: 'default',
+    first_seen: '2026-11-02T08:15:00.000Z',
+    last_seen: '2026-11-21T09:00:00.000Z',
+    requests: 84,
+    tokens: 96_400,
+  }
+  const examples = { page: { summary: 'One of them', value: { data: [one], next: null } } }
+  return {
+    tag: 'Management',
+    summary,
+    description: `${whom}, within the key that sent them; those that were seen last first. They are those of the caller's tenant; administrators of the tenant \`default\` may name another one, or \`*\` for all. They are forgotten when nobody has named them for \`audit.retention\`.`,
+    query: z.object({
+      tenant: tenants,
+      key: z.string().optional().describe('Only those of this key.'),
+      limit: z.string().optional().describe('How many at once, 1 to 10000; 1000 when absent.'),
+      after: z.string().optional().describe('`next` of the page before.'),
+    }),
+    answers: {
+      200: {
+        description: 'A page; `next` is null on the last one.',
+        content: [{ type: 'application/json', schema: namedPage, examples }],
+      },
+    },
+    passes: ['caller'],
+    errors: ['invalid_request', 'dependency_unavailable'],
+    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/${path} ${AUTH}` }],
+  }
+}
 
 /** The operations that tell what was used and done. */
 export const reportOperations = {
@@ -95,10 +129,13 @@ export const reportOperations = {
     tag: 'Management',
     summary: 'See what requests used and cost',
     description:
-      "Sums of the rows that are kept of every model call, by any of day, key, tenant, model and server; of this month unless `from` and `to` say otherwise. As CSV with `Accept: text/csv` or `?format=csv`, where the header `x-citadel-next` takes the place of `next`. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
+      "Sums of the rows that are kept of every model call, by any of day, key, tenant, model, server, user and session; of this month unless `from` and `to` say otherwise. As CSV with `Accept: text/csv` or `?format=csv`, where the header `x-citadel-next` takes the place of `next`. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
     query: z.object({
       tenant: tenants,
-      by: z.string().optional().describe('Groups, separated by commas: day, key, tenant, model, server.'),
+      by: z
+        .string()
+        .optional()
+        .describe('Groups, separated by commas: day, key, tenant, model, server, user, session.'),
       from: z.string().optional().describe('The first day, as 2027-01-31.'),
       to: z.string().optional().describe('The last day.'),
       key: z.string().optional().describe('Only this key.'),
@@ -129,6 +166,8 @@ export const reportOperations = {
     errors: ['invalid_request', 'dependency_unavailable'],
     samples: [{ lang: 'bash', label: 'curl', source: `curl "${BASE}/usage?by=day,model" ${AUTH}` }],
   },
+  listUsers: named('users', 'See end users', 'The end users that requests name as `safety_identifier` or `user`'),
+  listSessions: named('sessions', 'See conversations', 'The conversations that requests name in `x-citadel-session`'),
   getAudit: {
     tag: 'Management',
     summary: 'See what was done',

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { configFrom, createGateway, type Gateway } from '#src/index.ts'
+import { type Outcome, REDIS } from '#tests/dependencies/table.ts'
 import { type DelayedProxy, delayedProxy } from '#tests/support/delayed-proxy.ts'
 import { type Redis, startRedis } from '#tests/support/redis.ts'
 import { connectionFrom } from '../support/connection.ts'
@@ -12,11 +13,9 @@ const WAIT = { most: 300, noise: 150 }
 const PAUSE_MS = 10
 
 interface Fault {
-  readonly name: string
+  readonly name: keyof typeof REDIS
   breaks(server: Redis, proxy: DelayedProxy): unknown
   mends(server: Redis, proxy: DelayedProxy): unknown
-  /** How often Redis is lost. */
-  readonly losses?: number
   readonly beforeStart?: true
 }
 
@@ -25,7 +24,7 @@ const FAULTS: readonly Fault[] = [
   { name: 'dies', breaks: server => server.kill(), mends: server => server.start() },
   { name: 'slow, 300 ms', breaks: (_, proxy) => proxy.delay(300), mends: (_, proxy) => proxy.delay(0) },
   { name: 'black hole', breaks: server => server.pause(), mends: server => server.resume() },
-  { name: 'flapping', breaks: flap, mends: server => server.start(), losses: 4 },
+  { name: 'flapping', breaks: flap, mends: server => server.start() },
   {
     name: 'read-only',
     breaks: server => server.command('REPLICAOF', '127.0.0.1', '1'),
@@ -77,14 +76,19 @@ function ownTime(): number {
   return performance.now() - stalledNow()
 }
 
+const BODY = JSON.stringify({ model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }] })
+
+async function ask(gateway: Gateway, key: string): Promise<number> {
+  const request = new Request('http://localhost/v1/chat/completions', {
+    ...{ method: 'POST', body: BODY, headers: { authorization: `Bearer ${key}` } },
+  })
+  return (await gateway.fetch(request, connectionFrom('127.0.0.1'))).status
+}
+
 async function keepAsking(gateway: Gateway, key: string, seen: Seen, goesOn: () => boolean): Promise<void> {
-  const body = JSON.stringify({ model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }] })
   while (goesOn()) {
     const since = ownTime()
-    const request = new Request('http://localhost/v1/chat/completions', {
-      ...{ method: 'POST', body, headers: { authorization: `Bearer ${key}` } },
-    })
-    const { status } = await gateway.fetch(request, connectionFrom('127.0.0.1'))
+    const status = await ask(gateway, key)
     const took = ownTime() - since
     if (status === 200) seen.admitted++
     else if (status === 429) seen.refused++
@@ -136,7 +140,13 @@ afterAll(() => {
   console.log(table.map(line).join('\n'))
 })
 
-describe.each(FAULTS)('Redis $name', ({ name, breaks, mends, losses = 1, beforeStart }) => {
+test('the table has every way to fail', () => {
+  expect(FAULTS.map(({ name }): string => name)).toEqual(Object.keys(REDIS))
+})
+
+describe.each(FAULTS)('Redis $name', ({ name, breaks, mends, beforeStart }) => {
+  const { losses, unknown }: Outcome = REDIS[name]
+
   test('fails nobody, admits no more than is said, and keeps nobody waiting twice', async () => {
     await using server = await startRedis()
     await using proxy = delayedProxy(server.port)
@@ -158,6 +168,7 @@ describe.each(FAULTS)('Redis $name', ({ name, breaks, mends, losses = 1, beforeS
     await Bun.sleep(500)
     if (!beforeStart) await breaks(server, proxy)
     await Bun.sleep(1000)
+    const strangers = await Promise.all(gateways.map(gateway => ask(gateway, 'sk-of-nobody')))
     await mends(server, proxy)
     await isUsed(server)
     await Bun.sleep(500)
@@ -175,6 +186,7 @@ describe.each(FAULTS)('Redis $name', ({ name, breaks, mends, losses = 1, beforeS
     const longest = Math.max(...seen.map(one => one.longest))
     table.push([name, `${failed}`, `${admitted}`, most.toFixed(0), `${slow}`, `${longest.toFixed(0)} ms`])
     expect(failed).toBe(0)
+    expect(strangers.filter(status => !unknown.includes(status))).toEqual([])
     expect(seen.filter((one, at) => at % 2 === 0 && one.refused > 0)).toEqual([])
     expect(admitted).toBeLessThanOrEqual(most)
     expect(slow).toBeLessThanOrEqual(losses)

@@ -1,0 +1,225 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import type { Account, Ledger } from '#core/ledger.ts'
+import { createWheel } from '#lib/wheel.ts'
+import { createMemoryLedger } from '#stores/memory-ledger.ts'
+import { openRedis, type Redis, type RedisClient } from '#stores/redis.ts'
+import { createRedisHolds } from '#stores/redis-holds.ts'
+import { createSharedLedger, type SharedLedger } from '#stores/shared-ledger.ts'
+import { createSqlLedger } from '#stores/sql-ledger.ts'
+import { openAt } from '#tests/contract/database.ts'
+import { ledgerContract, rowOf } from '#tests/contract/ledger.ts'
+import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
+import { type RedisCluster, type Redis as RedisServer, startRedis, startRedisCluster } from '#tests/support/redis.ts'
+
+setDefaultTimeout(60_000)
+
+const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const MONTH = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }
+
+interface Place {
+  readonly urls: readonly string[]
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+async function start(kind: string): Promise<Place> {
+  if (kind !== 'Redis') return startRedisCluster() satisfies Promise<RedisCluster>
+  const server = await startRedis()
+  return { urls: [server.url], [Symbol.asyncDispose]: server[Symbol.asyncDispose] }
+}
+
+const connect = (urls: readonly string[]) => openRedis({ urls, timeoutMs: 5000, clock })
+
+async function forgetAll(client: RedisClient): Promise<void> {
+  for (const node of 'nodes' in client ? client.nodes('master') : [client]) await node.flushall()
+}
+
+const sharedBy = (redis: Redis, ledger: Ledger) =>
+  createSharedLedger({ holds: createRedisHolds(redis), ledger, time: () => 0 })
+
+/** A ledger in a database of its own. */
+async function openSqlLedger(open: typeof sqlitePlaces) {
+  const places = await open()
+  const database = openAt(await places.place())
+  return {
+    ledger: createSqlLedger(database),
+    async close() {
+      await database.close()
+      await places.close()
+    },
+  }
+}
+
+for (const kind of ['Redis', 'a Redis Cluster']) {
+  ledgerContract(`the ledger in memory, held in ${kind}`, async () => {
+    const place = await start(kind)
+    const redis = connect(place.urls)
+    return {
+      store: sharedBy(redis, createMemoryLedger('a')),
+      async close() {
+        redis.close()
+        await place[Symbol.asyncDispose]()
+      },
+    }
+  })
+}
+
+for (const [name, open] of [
+  ['SQLite', sqlitePlaces],
+  ['Postgres', postgresPlaces],
+] as const) {
+  ledgerContract(`the ledger in ${name}, held in Redis`, async () => {
+    const place = await start('Redis')
+    const redis = connect(place.urls)
+    const { ledger, close } = await openSqlLedger(open)
+    return {
+      store: sharedBy(redis, ledger),
+      async close() {
+        redis.close()
+        await close()
+        await place[Symbol.asyncDispose]()
+      },
+    }
+  })
+}
+
+describe.each(['Redis', 'a Redis Cluster'])('processes that hold money in %s', kind => {
+  let place: Place
+  const clients: Redis[] = []
+  beforeAll(async () => {
+    place = await start(kind)
+    clients.push(...Array.from({ length: 4 }, () => connect(place.urls)))
+  })
+  afterAll(async () => {
+    for (const client of clients) client.close()
+    await place[Symbol.asyncDispose]()
+  })
+
+  test('let exactly ten of a hundred at once through on a budget for ten', async () => {
+    const { ledger, close } = await openSqlLedger(sqlitePlaces)
+    const processes = clients.map(redis => sharedBy(redis, ledger))
+
+    const verdicts = await Promise.all(
+      Array.from({ length: 100 }, (_, call) =>
+        processes[call % processes.length]?.hold({ request: `r${call}`, accounts: [MONTH], nano: 100, expiresAt: 1e9 }),
+      ),
+    )
+
+    expect(verdicts.filter(verdict => verdict?.refused === null)).toHaveLength(10)
+    await close()
+  })
+
+  test('share a budget though each has a ledger of its own', async () => {
+    const account: Account = { ...MONTH, period: '2026-02' }
+    const [here, there] = clients.map((redis, index) => sharedBy(redis, createMemoryLedger(`own-${index}`)))
+    await here?.hold({ request: 'here', accounts: [account], nano: 500, expiresAt: 1e9 })
+    await here?.write({ requests: [rowOf('here', 300, { day: '2026-02-01' })], audit: [] })
+    await there?.hold({ request: 'there', accounts: [account], nano: 400, expiresAt: 1e9 })
+    await there?.write({ requests: [rowOf('there', 200, { day: '2026-02-01' })], audit: [] })
+
+    const verdict = await here?.hold({ request: 'last', accounts: [account], nano: 501, expiresAt: 1e9 })
+
+    expect(verdict).toEqual({ refused: account, used: [500] })
+  })
+})
+
+describe('money that is held in a Redis', () => {
+  let server: RedisServer
+  let redis: Redis
+  beforeAll(async () => {
+    server = await startRedis()
+    redis = openRedis({ urls: [server.url], timeoutMs: 1000, clock })
+  })
+  afterAll(async () => {
+    redis.close()
+    await server[Symbol.asyncDispose]()
+  })
+
+  let made = 0
+  const hold = (store: SharedLedger, nano: number, request = `h${++made}`, account: Account = MONTH) =>
+    store.hold({ request, accounts: [account], nano, expiresAt: 1e9 })
+  /** What is held of an account, and spent. */
+  const usedOf = async (store: SharedLedger) => (await hold(store, 0)).used[0]
+  const fresh = async (ledger: Ledger = createMemoryLedger(`m${++made}`)) => {
+    await redis.use(forgetAll)
+    return sharedBy(redis, ledger)
+  }
+
+  test('stays held for what a call has cost until its row is written, however long that takes', async () => {
+    const store = await fresh()
+    const ending = { accounts: [MONTH], expiresAt: 1000 }
+    await store.hold({ ...ending, request: 'over', nano: 700 })
+    await store.hold({ ...ending, request: 'nobody settles it', nano: 200 })
+
+    store.settled(rowOf('over', 120))
+    await until(async () => (await usedOf(store)) === 320)
+    const expired = await store.expire(1000)
+    const used = await usedOf(store)
+    await store.write({ requests: [rowOf('over', 120)], audit: [] })
+
+    expect([expired, used, await usedOf(store)]).toEqual([1, 120, 120])
+    expect(await redis.use(client => client.exists('{citadel}:money:hold:over'))).toBe(0)
+  })
+
+  test('is counted anew from the ledger when Redis has forgotten it', async () => {
+    const store = await fresh()
+    await hold(store, 900, 'first')
+    await store.write({ requests: [rowOf('first', 700)], audit: [] })
+
+    await redis.use(forgetAll)
+    const verdict = await hold(store, 301)
+
+    expect(verdict).toEqual({ refused: MONTH, used: [700] })
+  })
+
+  test('is decided by the ledger while Redis is away, and followed when it is back', async () => {
+    const { ledger, close } = await openSqlLedger(sqlitePlaces)
+    const store = await fresh(ledger)
+    await hold(store, 500, 'before')
+    await store.write({ requests: [rowOf('before', 400)], audit: [] })
+
+    await server.kill()
+    store.lost()
+    const alone = await hold(store, 300, 'alone')
+    const refused = await hold(store, 400)
+    await store.write({ requests: [rowOf('alone', 250)], audit: [] })
+    await server.start()
+    await until(async () => redis.available())
+
+    expect([alone.refused, refused.refused]).toEqual([null, MONTH])
+    expect(await usedOf(store)).toBe(650)
+    await close()
+  })
+
+  test('begins anew beside a ledger that was made anew, and what was charged before stays charged', async () => {
+    const old = await openSqlLedger(sqlitePlaces)
+    const next = await openSqlLedger(sqlitePlaces)
+    let ledger = old.ledger
+    const store = await fresh({
+      hold: one => ledger.hold(one),
+      write: batch => ledger.write(batch),
+      expire: now => ledger.expire(now),
+      holds: () => ledger.holds(),
+      balance: accounts => ledger.balance(accounts),
+    })
+    await hold(store, 500, 'old')
+    await store.write({ requests: [rowOf('old', 400)], audit: [] })
+
+    ledger = next.ledger
+    await hold(store, 100, 'unknown')
+    await store.write({ requests: [rowOf('unknown', 50)], audit: [] })
+    await hold(store, 100, 'new')
+    await store.write({ requests: [rowOf('new', 70)], audit: [] })
+
+    expect(await usedOf(store)).toBe(520)
+    await old.close()
+    await next.close()
+  })
+})
+
+async function until(good: () => Promise<boolean>): Promise<void> {
+  const endsAt = performance.now() + 10_000
+  while (!(await good())) {
+    if (performance.now() > endsAt) throw new Error('it never came')
+    await Bun.sleep(10)
+  }
+}
