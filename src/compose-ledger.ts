@@ -22,7 +22,7 @@ import { type Chain, createChain } from '#events/chain.ts'
 import { createDesk } from '#gateway/desk.ts'
 import type { Lengths } from '#gateway/estimate.ts'
 import { openPurse, type Purse } from '#gateway/purse.ts'
-import { createRecorder, type Recorder, type SpoolNeeds } from '#gateway/recorder.ts'
+import { createRecorder, type KeptRow, type Recorder, type SpoolNeeds } from '#gateway/recorder.ts'
 import { startUpkeep } from '#gateway/upkeep.ts'
 import { createFileSpool } from '#stores/file-spool.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
@@ -35,7 +35,7 @@ import type { Database } from '#stores/sql.ts'
 import { createSqlUpkeep } from '#stores/sql-audit.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
 
-const SPOOL = { bytesMax: 256 * 1024 * 1024, fileBytesMax: 4 * 1024 * 1024 }
+const SPOOL = { bytesMax: 256 * 1024 * 1024, fileBytesMax: 4 * 1024 * 1024, rememberedMax: 10_000 }
 /** Where there is no folder. */
 const SPOOL_LINES_MAX = 10_000
 
@@ -201,7 +201,7 @@ function spoolFolder({ config, env }: LedgerDeps): string | null {
 }
 
 /** Where the folder cannot be written, rows wait in memory. */
-function openSpool(folder: string | null, name: string, needs: SpoolNeeds, journal: Journal): Spool {
+function openSpool(folder: string | null, name: string, needs: SpoolNeeds, journal: Journal): Spool<KeptRow> {
   if (folder === null) return createMemorySpool(SPOOL_LINES_MAX)
   try {
     return createFileSpool({ folder, name, ...needs, ...SPOOL })

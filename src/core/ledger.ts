@@ -187,14 +187,16 @@ export interface SharedHolds {
   holds(): Promise<number>
 }
 
-/** Lines that wait until they can be written elsewhere, in their order; they outlive the process where there is a
- * folder for them. */
-export interface Spool {
-  /** Adds a line; `false` when there is no room left. */
-  append(line: string): boolean
-  /** The first lines that wait. */
-  peek(max: number): Promise<readonly string[]>
-  /** Forgets the first lines. */
+/** What waits until it can be written elsewhere, in its order, each on a line; the lines outlive the process where there
+ * is a folder for them. */
+export interface Spool<T> {
+  /** Adds a line; `false` when there is no room left.
+   *
+   * @param said What the line says; `null` for one that is meant only for whoever finds it when this process has died. */
+  append(line: string, said: T | null): boolean
+  /** What the first lines that wait say. */
+  peek(max: number): Promise<readonly T[]>
+  /** Forgets the first ones. */
   drop(count: number): Promise<void>
   close(): Promise<void>
 }

@@ -14,20 +14,24 @@ const TEXT_MAX = 2048
 export function toRow(record: RequestRecord, endedAt: number, batch: string | null): LedgerRow {
   // What the cache gave stands in the column of what was saved.
   const usage = record.outcome === 'hit' || record.outcome === 'coalesced' ? null : record.usage
-  return rowOf(record, { endedAt, outcome: record.outcome, usage, cost: usage === null ? 0 : record.costNano, batch })
+  const { outcome, model, server, upstreamModel } = record
+  const cost = usage === null ? 0 : record.costNano
+  return rowOf(record, { endedAt, outcome, model, server, upstreamModel, usage, cost, batch })
 }
 
 /** What is kept of a request whose process dies: written before the request goes out, and read only then. */
 export function toLostRow(record: RequestRecord, call: Call, { target, model }: Candidate): LedgerRow {
   const usage = estimateUsage(call, 0)
-  const row = rowOf(record, {
+  return rowOf(record, {
     endedAt: record.startedAt,
     outcome: 'lost',
+    model: model.name,
+    server: target.server.id,
+    upstreamModel: target.upstreamModel,
     usage,
     cost: costOf(target.price, usage),
     batch: null,
   })
-  return { ...row, model: model.name, server: target.server.id, upstream_model: target.upstreamModel }
 }
 
 /** The attempts of a request that another one answered in place of; they are the operator's own. */
@@ -61,22 +65,21 @@ function attemptColumns(record: RequestRecord, attempt: AttemptEntry) {
   }
 }
 
-function rowOf(
-  record: RequestRecord,
-  end: {
-    readonly endedAt: number
-    readonly outcome: string
-    readonly usage: Usage | null
-    readonly cost: number | null
-    readonly batch: string | null
-  },
-): LedgerRow {
-  const attempts = record.attempts.map(({ server, model, ms, result }) => ({
-    server,
-    model,
-    ms: Math.round(ms),
-    result,
-  }))
+interface Ending {
+  readonly endedAt: number
+  readonly outcome: string
+  readonly model: string | null
+  readonly server: string | null
+  readonly upstreamModel: string | null
+  readonly usage: Usage | null
+  readonly cost: number | null
+  readonly batch: string | null
+}
+
+function rowOf(record: RequestRecord, end: Ending): LedgerRow {
+  const { attempts, firstTokenAt } = record
+  const usage = end.usage ?? NOTHING
+  // Written without spreads, which took longer than all the rest of a row.
   return {
     id: record.id,
     parent: null,
@@ -85,7 +88,7 @@ function rowOf(
     user_id: clean(record.user),
     session_id: clean(record.session),
     address: record.address,
-    day: new Date(record.startedAt).toISOString().slice(0, 10),
+    day: dayOf(record.startedAt),
     started_at: Math.round(record.startedAt),
     ended_at: Math.round(end.endedAt),
     method: record.method,
@@ -95,21 +98,40 @@ function rowOf(
     outcome: end.outcome,
     stream: record.stream ? 1 : 0,
     cache: record.cache?.status ?? null,
-    model: record.model,
-    server: record.server,
-    upstream_model: record.upstreamModel,
+    model: end.model,
+    server: end.server,
+    upstream_model: end.upstreamModel,
     attempts: attempts.length,
-    attempt_list: JSON.stringify(attempts),
+    attempt_list: attempts.length === 0 ? '[]' : JSON.stringify(attempts.map(told)),
     recovered: record.recovered ? 1 : 0,
     queue_ms: record.queueMs,
-    first_token_ms: record.firstTokenAt === 0 ? null : record.firstTokenAt - record.startedNow,
-    ...tokensOf(end.usage ?? NOTHING),
+    first_token_ms: firstTokenAt === 0 ? null : firstTokenAt - record.startedNow,
+    input_tokens: usage.input,
+    cache_read_tokens: usage.cacheRead,
+    cache_write_tokens: usage.cacheWrite,
+    output_tokens: usage.output,
+    reasoning_tokens: usage.reasoning,
+    estimated: usage.estimated ? 1 : 0,
     saved_tokens: record.savedTokens,
     cost_nano: end.cost,
     extra_cost_nano: record.extraNano,
     saved_nano: record.savedNano,
     batch: end.batch,
   }
+}
+
+function told({ server, model, ms, result }: AttemptEntry) {
+  return { server, model, ms: Math.round(ms), result }
+}
+
+const DAY_MS = 86_400_000
+let lastDay = { number: 0, text: '1970-01-01' }
+
+/** The day of a moment, as `2027-01-31` in UTC; most moments are of the same one. */
+function dayOf(time: number): string {
+  const number = Math.floor(time / DAY_MS)
+  if (number !== lastDay.number) lastDay = { number, text: new Date(number * DAY_MS).toISOString().slice(0, 10) }
+  return lastDay.text
 }
 
 function tokensOf({ input, cacheRead, cacheWrite, output, reasoning, estimated }: Usage) {

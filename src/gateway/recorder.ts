@@ -15,8 +15,13 @@ const RETRY_MAX_MS = 5000
 /** How long the end of the process waits for the store, in milliseconds. */
 const CLOSE_MS = 2000
 
+/** A row that is kept: of a request, or of the audit log. */
+export type KeptRow = LedgerRow | AuditRow
+
 /** What a spool asks of the recorder. */
 export interface SpoolNeeds {
+  /** The row that a line says; `null` where it says none that is to be written. */
+  readonly read: (line: string) => KeptRow | null
   /** The opening lines of the requests that are under way. */
   readonly carry: () => readonly string[]
   /** Told of lines that were taken and could not be kept. */
@@ -28,7 +33,7 @@ export interface RecorderDeps {
   readonly journal: Journal
   readonly store: LedgerStore
   /** Where rows wait; `null` where they are not kept, and only money is counted. */
-  readonly spool: ((needs: SpoolNeeds) => Spool) | null
+  readonly spool: ((needs: SpoolNeeds) => Spool<KeptRow>) | null
   /** Told of each row of a request that is over. */
   readonly settled?: (row: LedgerRow) => void
   /** Told of each row that is kept, as JSON; the batch that it belongs to. */
@@ -58,8 +63,9 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const { clock, journal, store, sealing = null } = deps
   /** The opening lines of requests that are under way. */
   const open = new Map<string, string>()
-  const left = new Map<string, string>()
-  const spool = deps.spool?.({ carry: () => [...open.values()], onLost: lost }) ?? null
+  /** The same of a process that has died. */
+  const left = new Map<string, KeptRow>()
+  const spool = deps.spool?.({ read: rowOfLine, carry: () => [...open.values()], onLost: lost }) ?? null
   let depth = 0
   let dropped = 0
   let retryMs = RETRY_MIN_MS
@@ -67,9 +73,9 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   let disarm: (() => void) | null = null
   let closed = false
 
-  function append(line: string): boolean {
+  function append(line: string, row: KeptRow): boolean {
     if (spool === null) return false
-    if (!spool.append(line)) {
+    if (!spool.append(line, row)) {
       dropped++
       return false
     }
@@ -102,12 +108,13 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   async function writeAll(): Promise<void> {
     if (spool === null) return
     try {
-      for (let lines = await spool.peek(BATCH_MAX); lines.length > 0; lines = await spool.peek(BATCH_MAX)) {
-        const rows = lines.filter(line => !line.startsWith('o'))
-        if (rows.length > 0) await store.write(batchOf(rows))
-        await spool.drop(lines.length)
+      for (let rows = await spool.peek(BATCH_MAX); rows.length > 0; rows = await spool.peek(BATCH_MAX)) {
+        await store.write(batchOf(rows))
+        await spool.drop(rows.length)
         depth -= rows.length
         retryMs = RETRY_MIN_MS
+        // A database in this process takes the time of everybody else.
+        await new Promise(resolve => setImmediate(resolve))
       }
     } catch (thrown) {
       retryMs = Math.min(RETRY_MAX_MS, retryMs * 2)
@@ -117,7 +124,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
 
   function keep(row: LedgerRow): void {
     const text = JSON.stringify(row)
-    if (append(`r${text}`) && row.batch !== null) sealing?.add(row.id, text)
+    if (append(`r${text}`, row) && row.batch !== null) sealing?.add(row.id, text)
   }
 
   function settled(record: RequestRecord): void {
@@ -130,29 +137,31 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       return
     }
     keep(row)
-    for (const attempt of toAttemptRows({ ...row, batch: sealing?.batch() ?? null }, record)) keep(attempt)
+    for (const attempt of toAttemptRows(row, record)) keep({ ...attempt, batch: sealing?.batch() ?? null })
   }
 
   return {
     opened(record, call, candidate) {
       const line = spool === null ? '' : `o${JSON.stringify(toLostRow(record, call, candidate))}`
       open.set(record.id, line)
-      if (spool?.append(line) === false) dropped++
+      if (spool?.append(line, null) === false) dropped++
     },
     subscriber(fact) {
       if (fact.type === 'request-settled' && isKept(fact.record)) settled(fact.record)
     },
-    audit: row => append(`a${JSON.stringify(row)}`),
+    audit: row => append(`a${JSON.stringify(row)}`, row),
     adopt: {
       line(line) {
-        if (line.startsWith('o')) left.set(idOf(line), line)
-        else if (line !== '') {
-          if (line.startsWith('r')) left.delete(idOf(line))
-          append(line)
+        const row = parseRow(line)
+        if (row === null) return
+        if (line.startsWith('o')) left.set(row.id, row)
+        else {
+          if (line.startsWith('r')) left.delete(row.id)
+          append(line, row)
         }
       },
       end() {
-        for (const line of left.values()) append(`r${line.slice(1)}`)
+        for (const row of left.values()) append(`r${JSON.stringify(row)}`, row)
         left.clear()
       },
     },
@@ -182,16 +191,25 @@ function isKept({ purpose, caller }: RequestRecord): boolean {
   return purpose === 'call' && caller !== null
 }
 
-function batchOf(lines: readonly string[]): { requests: LedgerRow[]; audit: AuditRow[] } {
+function batchOf(rows: readonly KeptRow[]): { requests: LedgerRow[]; audit: AuditRow[] } {
   const batch: { requests: LedgerRow[]; audit: AuditRow[] } = { requests: [], audit: [] }
-  for (const line of lines) {
-    const row = JSON.parse(line.slice(1))
-    if (line.startsWith('r')) batch.requests.push(row)
-    else batch.audit.push(row)
+  for (const row of rows) {
+    if ('chain' in row) batch.audit.push(row)
+    else batch.requests.push(row)
   }
   return batch
 }
 
-function idOf(line: string): string {
-  return JSON.parse(line.slice(1)).id
+/** The row that a line says. Those of requests that go out are for the heirs of this process only. */
+function rowOfLine(line: string): KeptRow | null {
+  return line.startsWith('o') ? null : parseRow(line)
+}
+
+/** The row of a line; `null` for what is none, such as half a line that was the last one before the power failed. */
+function parseRow(line: string): KeptRow | null {
+  try {
+    return JSON.parse(line.slice(1))
+  } catch {
+    return null
+  }
 }

@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, fdatasync, ftruncateSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -11,7 +11,7 @@ const SYNC_MS = 200
 const sync = promisify(fdatasync)
 
 /** How a spool is kept. */
-export interface FileSpoolOptions {
+export interface FileSpoolOptions<T> {
   /** Made when it is missing. */
   readonly folder: string
   /** How its files begin; nobody else's do. */
@@ -20,48 +20,70 @@ export interface FileSpoolOptions {
   readonly bytesMax: number
   /** The size from which another file is begun. */
   readonly fileBytesMax: number
+  /** How much of what waits is remembered, so that it need not be read from the disk. */
+  readonly rememberedMax: number
+  /** Says again what a line said; `null` for a line that says nothing. */
+  readonly read: (line: string) => T | null
   /** Lines that every file has to have at its beginning. */
   readonly carry: () => readonly string[]
   /** Told of lines that the disk did not take. */
   readonly onLost: (lines: readonly string[]) => void
 }
 
-interface Segment {
+interface Segment<T> {
   readonly path: string
   readonly fd: number
+  /** Bytes. */
   written: number
-  /** Bytes that were dropped. */
-  dropped: number
+  /** Up to which byte its lines are remembered, or were. */
+  known: number
+  /** What is remembered of its lines, without what was dropped. */
+  waiting: T[]
   reader: FileHandle | null
 }
 
 /** Keeps lines in files. They are written before the event loop turns, and so before anything else that the process then
  * sends: one that is killed loses nothing. They are on the disk a moment later: a machine that loses its power loses
- * little. */
-export function createFileSpool(options: FileSpoolOptions): Spool {
+ * little. Files are read only for what is more than can be remembered. */
+export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
   mkdirSync(options.folder, { recursive: true, mode: 0o700 })
-  const segments: Segment[] = []
+  const segments: Segment<T>[] = []
   let made = 0
   let bytes = 0
-  let waiting: string[] = []
+  let lines: string[] = []
+  let said: T[] = []
+  let remembered = 0
   let syncing: ReturnType<typeof setTimeout> | null = null
-  /** The lengths of the lines that were read last, with their ends. */
-  let lengths: number[] = []
 
-  function begin(): Segment {
+  function begin(): Segment<T> {
     const path = join(options.folder, `${options.name}.${++made}.spool`)
-    const segment = { path, fd: openSync(path, 'a', 0o600), written: 0, dropped: 0, reader: null }
+    const segment: Segment<T> = {
+      path,
+      fd: openSync(path, 'a', 0o600),
+      written: 0,
+      known: 0,
+      waiting: [],
+      reader: null,
+    }
     segments.push(segment)
     const carried = options.carry()
-    if (carried.length > 0) write(segment, `${carried.join('\n')}\n`)
+    if (carried.length > 0) segment.known = write(segment, carried)
     return segment
   }
 
-  function write(segment: Segment, text: string): void {
+  /** @returns How long the file is then. */
+  function write(segment: Segment<T>, added: readonly string[]): number {
+    const text = Buffer.from(`${added.join('\n')}\n`)
     const written = writeSync(segment.fd, text)
+    if (written < text.length) {
+      // Half a line would spoil the one behind it.
+      ftruncateSync(segment.fd, segment.written)
+      throw new Error('the disk is full')
+    }
     segment.written += written
     bytes += written
     syncing ??= setTimeout(flushed, SYNC_MS)
+    return segment.written
   }
 
   function flushed(): void {
@@ -71,19 +93,48 @@ export function createFileSpool(options: FileSpoolOptions): Spool {
   }
 
   function flush(): void {
-    if (waiting.length === 0) return
-    const lines = waiting
-    waiting = []
+    if (lines.length === 0) return
+    const [added, sayings] = [lines, said]
+    lines = []
+    said = []
     try {
       const last = segments.at(-1)
-      write(last === undefined || last.written >= options.fileBytesMax ? begin() : last, `${lines.join('\n')}\n`)
+      const segment = last === undefined || last.written >= options.fileBytesMax ? begin() : last
+      const isKnown = segment.known === segment.written && remembered < options.rememberedMax
+      const end = write(segment, added)
+      if (isKnown) remember(segment, sayings, end)
     } catch {
       // A full disk must not end the process.
-      options.onLost(lines)
+      options.onLost(added)
     }
   }
 
-  async function remove(segment: Segment): Promise<void> {
+  function remember(segment: Segment<T>, sayings: readonly T[], end: number): void {
+    segment.known = end
+    remembered += sayings.length
+    if (segment.waiting.length === 0) segment.waiting = [...sayings]
+    else segment.waiting.push(...sayings)
+  }
+
+  /** Reads on in a file, until something waits or all is read. */
+  async function readOn(segment: Segment<T>): Promise<void> {
+    while (segment.waiting.length === 0 && segment.known < segment.written) {
+      const { text, end } = await readLines(segment)
+      const sayings: T[] = []
+      for (const line of text.split('\n')) {
+        const saying = options.read(line)
+        if (saying !== null) sayings.push(saying)
+      }
+      remember(segment, sayings, end)
+    }
+  }
+
+  /** Removes files of which nothing waits; the last one is still written to. */
+  async function removeDone(): Promise<void> {
+    for (const each of segments.slice(0, -1)) if (isDone(each)) await remove(each)
+  }
+
+  async function remove(segment: Segment<T>): Promise<void> {
     segments.splice(segments.indexOf(segment), 1)
     bytes -= segment.written
     closeSync(segment.fd)
@@ -92,36 +143,34 @@ export function createFileSpool(options: FileSpoolOptions): Spool {
   }
 
   return {
-    append(line) {
+    append(line, saying) {
       if (bytes >= options.bytesMax) return false
-      if (waiting.push(line) === 1) queueMicrotask(flush)
+      if (saying !== null) said.push(saying)
+      if (lines.push(line) === 1) queueMicrotask(flush)
       return true
     },
     async peek(max) {
       flush()
-      lengths = []
       for (const segment of [...segments]) {
-        if (segment.dropped >= segment.written) continue
-        const lines = await readLines(segment, max)
-        lengths = lines.map(line => Buffer.byteLength(line) + 1)
-        return lines
+        await readOn(segment)
+        if (segment.waiting.length > 0) return segment.waiting.slice(0, max)
       }
+      await removeDone()
       return []
     },
     async drop(count) {
-      const segment = segments.find(({ dropped, written }) => dropped < written)
+      const segment = segments.find(({ waiting }) => waiting.length > 0)
       if (segment === undefined) return
-      for (const length of lengths.splice(0, count)) segment.dropped += length
-      // The last one is still written to.
-      for (const each of segments.slice(0, -1)) if (each.dropped >= each.written) await remove(each)
+      remembered -= Math.min(count, segment.waiting.length)
+      segment.waiting = segment.waiting.slice(count)
+      await removeDone()
     },
     async close() {
       flush()
       if (syncing !== null) clearTimeout(syncing)
       const carried = options.carry().length > 0
       for (const segment of [...segments]) {
-        const isDone = segment.dropped >= segment.written && !carried
-        if (isDone) await remove(segment)
+        if (isDone(segment) && !carried) await remove(segment)
         else {
           await sync(segment.fd)
           closeSync(segment.fd)
@@ -132,19 +181,23 @@ export function createFileSpool(options: FileSpoolOptions): Spool {
   }
 }
 
-async function readLines(segment: Segment, max: number): Promise<string[]> {
+/** Whether nothing of a file waits. */
+function isDone<T>({ waiting, known, written }: Segment<T>): boolean {
+  return waiting.length === 0 && known >= written
+}
+
+/** Reads whole lines from where a file is not known any more.
+ *
+ * @returns The lines without their last end, and where they end in the file. */
+async function readLines<T>(segment: Segment<T>): Promise<{ readonly text: string; readonly end: number }> {
   segment.reader ??= await open(segment.path, 'r')
-  let size = Math.min(READ_BYTES, segment.written - segment.dropped)
-  while (true) {
+  const rest = segment.written - segment.known
+  for (let size = Math.min(READ_BYTES, rest); ; size = Math.min(size * 2, rest)) {
     const buffer = Buffer.allocUnsafe(size)
-    const { bytesRead } = await segment.reader.read(buffer, 0, size, segment.dropped)
+    const { bytesRead } = await segment.reader.read(buffer, 0, size, segment.known)
     const end = buffer.subarray(0, bytesRead).lastIndexOf(NEWLINE)
-    const rest = segment.written - segment.dropped
-    // A line may be longer than what was read.
-    if (end < 0 && size < rest) {
-      size = Math.min(size * 2, rest)
-      continue
-    }
-    return end < 0 ? [] : buffer.toString('utf8', 0, end).split('\n').slice(0, max)
+    if (end >= 0) return { text: buffer.toString('utf8', 0, end), end: segment.known + end + 1 }
+    // A line may be longer than what was read; behind the last end of a line there is nothing.
+    if (size >= rest) return { text: '', end: segment.written }
   }
 }

@@ -1,17 +1,17 @@
 import type { Spool } from '#core/ledger.ts'
 
-/** Keeps lines in memory, where there is no folder for them: they are lost with the process. */
-export function createMemorySpool(linesMax: number): Spool {
-  let lines: string[] = []
+/** Keeps what waits in memory, where there is no folder for it: it is lost with the process. */
+export function createMemorySpool<T>(linesMax: number): Spool<T> {
+  let waiting: T[] = []
   return {
-    append(line) {
-      if (lines.length >= linesMax) return false
-      lines.push(line)
+    append(_, said) {
+      if (waiting.length >= linesMax) return false
+      if (said !== null) waiting.push(said)
       return true
     },
-    peek: async max => lines.slice(0, max),
+    peek: async max => waiting.slice(0, max),
     async drop(count) {
-      lines = lines.slice(count)
+      waiting = waiting.slice(count)
     },
     async close() {},
   }

@@ -1,10 +1,11 @@
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
-import { type Bucket, costOf, intervalOf, LEASE_WAIT_MS, type Limiter, type Verdict } from '#core/limiter.ts'
+import type { Bucket, Correction, Limiter, Verdict } from '#core/limiter.ts'
 import { createAlone } from './alone.ts'
 import { createLeases } from './leases.ts'
 import { createMemoryLimiter } from './memory-limiter.ts'
 import type { Redis } from './redis.ts'
+import { createRedisDecisions, LEASE_MS } from './redis-decisions.ts'
 import { redisScript } from './redis-script.ts'
 import { admission, refusalOf } from './verdict.ts'
 
@@ -33,23 +34,18 @@ export interface RedisLimiter extends Limiter {
   close(): Promise<void>
 }
 
-/** What Redis is still to be told of a take. */
-interface Settlement {
-  readonly bucket: Bucket
-  readonly change: number
-  readonly owner: string
-}
-
 /** What every key begins with; the tag keeps them on one node of a cluster. */
 const PREFIX = '{citadel}:limits:'
-const LEASE_MS = 30_000
 const RENEW_MS = 10_000
 /** Names and owners of leases that are renewed in one call. */
 const RENEWED_MAX = 1000
 /** Has no leases. */
 const NOBODY = ''
 /** The list of processes that live, which is kept like leases. */
-const PROCESSES: Bucket = { key: 'processes', scope: '', unit: 'concurrent', limit: 1, periodMs: 0, burst: 1 }
+const PROCESSES: readonly Bucket[] = [
+  { key: 'processes', scope: '', unit: 'concurrent', limit: 1, periodMs: 0, burst: 1 },
+]
+const NOTHING: Correction = { requests: 0, tokens: 0 }
 /** How long a refusal of tokens or of a lease is believed without asking again: what another process gives back is
  * noticed after so many milliseconds. */
 const BELIEVED_MS = 50
@@ -58,11 +54,11 @@ const UNAVAILABLE_RETRY_MS = 1000
 const takeScript = redisScript('take')
 const renewScript = redisScript('renew')
 
-/** Creates the limiter: one script decides over all buckets in one round trip. What it answers is remembered, so that
+/** Creates the limiter: a script decides over all buckets in one round trip. What it answers is remembered, so that
  * whatever is known to be refused is refused without asking, and so that this process can go on alone with its share
  * of each bucket when Redis is away. */
 export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
-  const { redis, clock, settings, processId, time = () => '' } = options
+  const { redis, clock, settings, processId, time = () => '' as const } = options
   const leases = createLeases()
   const shadow = createMemoryLimiter({ clock, entriesMax: options.entriesMax, leases })
   /** Until when a refusal of what may come back at any time is believed, by bucket. */
@@ -73,7 +69,17 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     processes: () => Math.max(processes, settings().processes),
     entriesMax: options.entriesMax,
   })
-  let pending: Settlement[] = []
+  const decisions = createRedisDecisions({
+    call: values => redis.use(client => takeScript(client, PREFIX, values)),
+    time,
+    // What was not answered may have been done: twice charged is no harm, twice given back is.
+    onUnsettled(buckets, correction) {
+      for (const bucket of buckets) {
+        const change = changeOf(bucket, correction)
+        if (change > 0) alone.owe(bucket, change)
+      }
+    },
+  })
   let stopRenewal = ignore
   let closed = false
 
@@ -90,41 +96,35 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     return refusalOf(buckets, debts, tokens)
   }
 
-  /** Takes, and settles what waits for it. */
-  async function call(buckets: readonly Bucket[], tokens: number, owner: string): Promise<unknown> {
-    const settled = pending
-    pending = []
-    const values: (string | number)[] = [time(), LEASE_MS, owner, LEASE_WAIT_MS, settled.length]
-    for (const { bucket, change, owner: whose } of settled) values.push(whose, bucket.key, intervalOf(bucket), change)
-    for (const bucket of buckets) values.push(bucket.key, intervalOf(bucket), bucket.burst, costOf(bucket, tokens))
-    try {
-      return await redis.use(client => takeScript(client, PREFIX, values))
-    } catch (thrown) {
-      // What was not answered may have been done: twice charged is no harm, twice given back is.
-      for (const { bucket, change } of settled) if (change > 0) alone.owe(bucket, change)
-      throw thrown
-    }
-  }
-
-  /** Settles with the next take, or at the end of this turn of the event loop. */
-  function post(bucket: Bucket, change: number, owner: string): void {
-    pending.push({ bucket, change, owner })
-    if (pending.length > 1) return
-    setImmediate(() => {
-      if (pending.length > 0) call([], 0, NOBODY).catch(ignore)
+  function ask(buckets: readonly Bucket[], tokens: number, owner: string): Promise<Verdict> {
+    return new Promise((resolve, reject) => {
+      const since = clock.now()
+      decisions.ask({
+        buckets,
+        tokens,
+        owner,
+        decide: (refused, debts) => resolve(follow(buckets, tokens, owner, { refused, debts, since })),
+        giveUp() {
+          try {
+            resolve(decideAlone(buckets, tokens, owner))
+          } catch (thrown) {
+            reject(thrown)
+          }
+        },
+      })
     })
   }
 
-  async function ask(buckets: readonly Bucket[], tokens: number, owner: string): Promise<Verdict> {
-    const since = clock.now()
-    let answer: unknown
-    try {
-      answer = await call(buckets, tokens, owner)
-    } catch {
-      return decideAlone(buckets, tokens, owner)
-    }
-    const [refused = 0, ...debts] = Array.isArray(answer) ? answer.map(Number) : []
-    for (const [at, bucket] of buckets.entries()) {
+  /** Remembers what Redis has decided. */
+  function follow(
+    buckets: readonly Bucket[],
+    tokens: number,
+    owner: string,
+    { refused, debts, since }: { readonly refused: number; readonly debts: readonly number[]; readonly since: number },
+  ): Verdict {
+    for (let at = 0; at < buckets.length; at++) {
+      const bucket = buckets[at]
+      if (bucket === undefined) continue
       if (bucket.unit !== 'concurrent') shadow.follow(bucket, debts[at] ?? 0, since)
       else if (refused === 0) leases.add(bucket.key, owner)
     }
@@ -150,7 +150,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   function payBack(): void {
     for (const { bucket, change } of alone.collect()) {
       shadow.follow(bucket, 0, clock.now())
-      post(bucket, change, NOBODY)
+      decisions.settle([bucket], { requests: change, tokens: change }, NOBODY)
     }
   }
 
@@ -182,22 +182,28 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
       }
       payBack()
       shadow.settle(buckets, correction, owner)
+      let isHeld = false
       for (const bucket of buckets) {
-        const change = bucket.unit === 'concurrent' ? 0 : correction[bucket.unit]
-        if (bucket.unit !== 'concurrent' && change === 0) continue
+        if (bucket.unit !== 'concurrent' && changeOf(bucket, correction) === 0) continue
         believed.delete(bucket.key)
-        post(bucket, change, owner)
+        isHeld = true
       }
+      if (isHeld) decisions.settle(buckets, correction, owner)
     },
     async close() {
       closed = true
       stopRenewal()
       if (!redis.available()) return
-      post(PROCESSES, 0, processId)
-      await call([], 0, NOBODY).catch(ignore)
+      // A process that cannot sign off is missed soon.
+      decisions.settle(PROCESSES, NOTHING, processId)
+      await decisions.flush()
     },
   }
 }
 
-/** What was not settled is owed; a process that cannot sign off is missed soon. */
 function ignore(): void {}
+
+/** How many more than were taken were used of what a bucket counts. */
+function changeOf({ unit }: Bucket, correction: Correction): number {
+  return unit === 'concurrent' ? 0 : correction[unit]
+}

@@ -48,6 +48,9 @@ const SILENT_TRIALS_MAX = 3
 /** Written by each trial: a Redis that only reads is of no use to a limiter. Lives with the limits, on their node. */
 const TRIAL_KEY = '{citadel}:trial'
 
+/** Commands of one turn of the event loop are written together; scripts say by themselves all that a turn has to say. */
+const PIPELINING = { enableAutoPipelining: true, autoPipeliningIgnoredCommands: ['eval', 'evalsha'] }
+
 /** Opens a connection to Redis, in the background.
  *
  * The first call that is not answered in time, or takes more than half of the time, takes Redis out of use; from then
@@ -138,7 +141,7 @@ async function connect({ urls, timeoutMs }: RedisOptions): Promise<RedisClient> 
   const common = {
     commandTimeout: timeoutMs,
     connectTimeout: 2000,
-    enableAutoPipelining: true,
+    ...PIPELINING,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
     autoResendUnfulfilledCommands: false,
@@ -149,7 +152,7 @@ async function connect({ urls, timeoutMs }: RedisOptions): Promise<RedisClient> 
     urls.length > 1
       ? new Cluster([...urls], {
           clusterRetryStrategy: again,
-          enableAutoPipelining: true,
+          ...PIPELINING,
           enableOfflineQueue: false,
           lazyConnect: true,
           slotsRefreshTimeout: 2000,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Fact } from '#core/journal.ts'
 import type { LedgerBatch, LedgerRow } from '#core/ledger.ts'
-import { createRecorder } from '#gateway/recorder.ts'
+import { createRecorder, type KeptRow } from '#gateway/recorder.ts'
 import { createMemorySpool } from '#stores/memory-spool.ts'
 import { call, model, target } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
@@ -28,16 +28,16 @@ function recorderOf(linesMax = 1000) {
     holds: () => 0,
   }
   const lines: string[] = []
-  const spool = createMemorySpool(linesMax)
+  const spool = createMemorySpool<KeptRow>(linesMax)
   const recorder = createRecorder({
     clock,
     journal: { note: fact => facts.push(fact) },
     store,
     spool: () => ({
       ...spool,
-      append(line) {
+      append(line, row) {
         lines.push(line)
-        return spool.append(line)
+        return spool.append(line, row)
       },
     }),
   })

@@ -3,10 +3,12 @@ import { readdirSync, utimesSync } from 'node:fs'
 import { appendFile, rename } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
+import type { Spool } from '#core/ledger.ts'
 import { createFileSpool, type FileSpoolOptions } from '#stores/file-spool.ts'
 import { createMemorySpool } from '#stores/memory-spool.ts'
 import { adoptSpools, spoolName, touchSpool } from '#stores/spool-adoption.ts'
-import { spoolContract } from '#tests/contract/spool.ts'
+import { add, spoolContract } from '#tests/contract/spool.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 
 /** A process number that no process has. */
@@ -21,92 +23,127 @@ async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
-function spoolIn(folder: string, more: Partial<FileSpoolOptions> = {}) {
-  return createFileSpool({
+function spoolIn(folder: string, more: Partial<FileSpoolOptions<string>> = {}) {
+  return createFileSpool<string>({
     folder,
     name: 'here.1.a',
     bytesMax: 1e6,
     fileBytesMax: 1e5,
+    rememberedMax: 1000,
+    read: line => (line.startsWith('-') ? null : line),
     carry: () => [],
     onLost() {},
     ...more,
   })
 }
 
+async function readAll(spool: Spool<string>, atOnce = 3): Promise<string[]> {
+  const read: string[] = []
+  for (let some = await spool.peek(atOnce); some.length > 0; some = await spool.peek(atOnce)) {
+    read.push(...some)
+    await spool.drop(some.length)
+  }
+  return read
+}
+
 spoolContract('a spool in memory', run => run(createMemorySpool(10)))
-spoolContract('a spool in files', run =>
-  inFolder(async folder => {
-    const spool = spoolIn(folder, { bytesMax: 10_000 })
-    await run(spool)
-    await spool.close()
-  }),
-)
+describe.each([1000, 2, 0])('of which %d are remembered', rememberedMax => {
+  spoolContract('a spool in files', run =>
+    inFolder(async folder => {
+      const spool = spoolIn(folder, { bytesMax: 10_000, rememberedMax })
+      await run(spool)
+      await spool.close()
+    }),
+  )
+})
 
 describe('a spool in files', () => {
-  test('begins another file when one is large, carries over what is open, and removes what was read', () =>
-    inFolder(async folder => {
-      const spool = spoolIn(folder, { fileBytesMax: 100, carry: () => ['open'] })
-      for (let line = 0; line < 20; line++) {
-        spool.append(`line ${line} ${'x'.repeat(40)}`)
-        await Promise.resolve()
-      }
-      const most = readdirSync(folder).length
-      const read: string[] = []
-      for (let lines = await spool.peek(3); lines.length > 0; lines = await spool.peek(3)) {
-        read.push(...lines)
-        await spool.drop(lines.length)
-      }
+  test.each([1000, 5, 0])(
+    'begins another file when one is large, carries over what is open, and removes what was read (%d remembered)',
+    rememberedMax =>
+      inFolder(async folder => {
+        const spool = spoolIn(folder, { fileBytesMax: 100, rememberedMax, carry: () => ['-open'] })
+        for (let line = 0; line < 20; line++) {
+          add(spool, `line ${line} ${'x'.repeat(40)}`)
+          await Promise.resolve()
+        }
+        const files = readdirSync(folder)
+        const begins = await Promise.all(files.map(file => Bun.file(join(folder, file)).text()))
+        const read = await readAll(spool)
 
-      expect(read.filter(line => line !== 'open').map(line => line.split(' ')[1])).toEqual(
-        Array.from({ length: 20 }, (_, line) => `${line}`),
-      )
-      expect(read.filter(line => line === 'open')).toHaveLength(most)
-      expect(most).toBeGreaterThan(3)
-      expect(readdirSync(folder)).toHaveLength(1)
-      await spool.close()
-    }))
+        expect(read.map(line => line.split(' ')[1])).toEqual(Array.from({ length: 20 }, (_, line) => `${line}`))
+        expect(files.length).toBeGreaterThan(3)
+        for (const text of begins) expect(text).toStartWith('-open\n')
+        expect(readdirSync(folder)).toHaveLength(1)
+        await spool.close()
+      }),
+  )
 
-  test('reads a line that is longer than one reading', () =>
+  test('gives everything once and in its order, whatever is remembered and however it is read', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.nat(12), fc.nat(4), fc.nat(6)), { maxLength: 30 }),
+        fc.nat(20),
+        fc.integer({ min: 1, max: 500 }),
+        (turns, rememberedMax, fileBytesMax) =>
+          inFolder(async folder => {
+            const spool = spoolIn(folder, { rememberedMax, fileBytesMax })
+            const read: string[] = []
+            let made = 0
+            for (const [added, heirs, taken] of turns) {
+              for (let line = 0; line < added; line++) add(spool, `${made++}`)
+              for (let line = 0; line < heirs; line++) spool.append('-', null)
+              await Promise.resolve()
+              const some = await spool.peek(Math.max(1, taken))
+              read.push(...some.slice(0, taken))
+              await spool.drop(Math.min(taken, some.length))
+            }
+            read.push(...(await readAll(spool)))
+            await spool.close()
+
+            expect(read).toEqual(Array.from({ length: made }, (_, line) => `${line}`))
+            expect(readdirSync(folder)).toEqual([])
+          }),
+      ),
+      { numRuns: 50 },
+    ))
+
+  test.each([1000, 0])('reads a line that is longer than one reading (%d remembered)', rememberedMax =>
     inFolder(async folder => {
-      const spool = spoolIn(folder, { bytesMax: 1e7, fileBytesMax: 1e7 })
+      const spool = spoolIn(folder, { bytesMax: 1e7, fileBytesMax: 1e7, rememberedMax })
       const long = 'ä'.repeat(600_000)
-      spool.append(long)
-      spool.append('short')
+      add(spool, long, 'short')
 
-      expect(await spool.peek(10)).toEqual([long, 'short'])
+      expect(await readAll(spool, 10)).toEqual([long, 'short'])
       await spool.close()
-    }))
+    }),
+  )
 
   test('tells what the disk did not take, and goes on', () =>
     inFolder(async folder => {
       const lost: string[] = []
       const spool = spoolIn(folder, { fileBytesMax: 1, onLost: lines => lost.push(...lines) })
-      spool.append('one')
+      add(spool, 'one')
       await Promise.resolve()
       await rename(folder, `${folder}-away`)
-      spool.append('two')
+      add(spool, 'two')
       await Promise.resolve()
       await rename(`${folder}-away`, folder)
-      spool.append('three')
-      const read: string[] = []
-      for (let lines = await spool.peek(9); lines.length > 0; lines = await spool.peek(9)) {
-        read.push(...lines)
-        await spool.drop(lines.length)
-      }
+      add(spool, 'three')
 
-      expect([lost, read]).toEqual([['two'], ['one', 'three']])
+      expect([await readAll(spool), lost]).toEqual([['one', 'three'], ['two']])
       await spool.close()
     }))
 
   test('leaves nothing behind when all was read, and everything when it was not', () =>
     inFolder(async folder => {
       const spool = spoolIn(folder)
-      spool.append('one')
+      add(spool, 'one')
       await spool.drop((await spool.peek(9)).length)
       await spool.close()
       const empty = readdirSync(folder)
       const other = spoolIn(folder, { name: 'here.2.b' })
-      other.append('two')
+      add(other, 'two')
       await other.close()
 
       expect([empty, readdirSync(folder)]).toEqual([[], ['here.2.b.1.spool']])
