@@ -3,7 +3,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
 import { createTurnEnd } from '#lib/turn.ts'
 import type { Outgoing } from '../provider.ts'
-import type { Clocks, Incoming } from '../transport.ts'
+import type { Clocks, Incoming, Taker } from '../transport.ts'
 import { invalidAnswer } from '../upstream-error.ts'
 import { collect, textOf, type Watch } from './collect.ts'
 import type { Connection, User } from './connection.ts'
@@ -48,6 +48,7 @@ export class Exchange implements User, Incoming {
   private held = 0
   private ended = false
   private failure: GatewayError | null = null
+  private taker: Taker | null = null
   private waiting: PromiseWithResolvers<Uint8Array | null> | null = null
 
   constructor(work: Work, resolve: (incoming: Incoming) => void, reject: (error: GatewayError) => void) {
@@ -93,6 +94,10 @@ export class Exchange implements User, Incoming {
       return Promise.resolve(piece === undefined ? '' : textOf(piece))
     }
     return collect(this, this.watch(bytesMax))
+  }
+
+  divert(taker: Taker): void {
+    this.taker = taker
   }
 
   private watch(bytesMax: number): Watch {
@@ -142,7 +147,12 @@ export class Exchange implements User, Incoming {
   }
 
   onBody(bytes: Buffer, start: number, end: number): void {
-    const piece = bytes.subarray(start, end)
+    let from = start
+    if (this.waiting !== null && this.taker !== null) {
+      from = this.taker(bytes, start, end)
+      if (from === end) return
+    }
+    const piece = bytes.subarray(from, end)
     const { waiting } = this
     if (waiting !== null) {
       this.waiting = null
