@@ -39,6 +39,8 @@ export class Exchange implements User, Incoming {
   private readonly resolve: (incoming: Incoming) => void
   private readonly reject: (error: GatewayError) => void
   private connection: Connection | null = null
+  /** The connection that the request is about to be written to. */
+  private ready: Connection | null = null
   private again = false
   private disarm: (() => void) | null = null
   private leave: (() => void) | null = null
@@ -114,13 +116,16 @@ export class Exchange implements User, Incoming {
 
   onReady(connection: Connection): void {
     this.connection = connection
+    this.ready = connection
     sendAtTurnEnd(this)
   }
 
   /** Writes the request, unless it has ended meanwhile. */
   send(): void {
-    const { connection } = this
-    if (connection === null) return
+    const { connection, ready } = this
+    this.ready = null
+    // It may have died since, and been replaced by one that is not ready yet.
+    if (connection === null || connection !== ready) return
     const { outgoing, place } = this.work
     try {
       connection.send(outgoing.method, encodeRequest(outgoing, place))
