@@ -107,6 +107,7 @@ function openStream(
     target,
     model,
     next: stream.next,
+    ...(stream.bypass !== undefined && { bypass: stream.bypass }),
     close() {
       stream.close()
       slot.release()

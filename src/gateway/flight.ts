@@ -156,7 +156,11 @@ export function startFlight(
         const live = await (own.endsAt === Infinity ? source : abandonable(source, own))
         if (own.ended !== null) throw own.ended
         const { target, model } = live
-        if (shared === null) return { target, model, next: () => next(subscriber, live, own), close }
+        if (shared === null) {
+          const alone = { target, model, next: () => next(subscriber, live, own), close }
+          if (live.bypass === undefined) return alone
+          return { ...alone, bypass: to => live.bypass?.(said => subscribers.size === 1 && to(said)) }
+        }
         const encoded = subscribers.size === 1 ? undefined : shared.encoded
         return { target, model, next: () => nextShared(shared, subscriber, live, own), close, encoded }
       } catch (thrown) {

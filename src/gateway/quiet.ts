@@ -30,6 +30,11 @@ export class QuietWatch {
     if (this.begun && this.disarm === null) this.arm(this.limitMs)
   }
 
+  /** Something came for which the read goes on. */
+  heard(at: number): void {
+    this.waitingSince = at
+  }
+
   /** It is over. */
   rest(): void {
     this.waitingSince = 0

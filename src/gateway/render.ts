@@ -1,4 +1,5 @@
 import type { Live } from '#core/attempt.ts'
+import type { Said } from '#core/bypass.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError, toErrorBody, toGatewayError } from '#core/errors.ts'
@@ -6,7 +7,7 @@ import type { DataFrame, Frame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import { writeSse } from '#lib/sse.ts'
-import { countFrame } from './settle.ts'
+import { countFrame, countSaid } from './settle.ts'
 
 const DONE = writeSse('[DONE]')
 const PING = ': ping\n\n'
@@ -109,10 +110,20 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
     },
   })
 
+  /** What comes while the client waits for it goes out in the same turn. */
+  function pass(said: Said): boolean {
+    if (ended || writer === null || (writer.desiredSize ?? 0) <= 0) return false
+    countSaid(record, said)
+    pulse.wait(said.at)
+    writer.enqueue(said.bytes)
+    return true
+  }
+  live.bypass?.(pass)
+
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       writer = controller
-      pulse.wait()
+      pulse.wait(clock.now())
       try {
         const text = await read()
         pulse.rest()
@@ -174,9 +185,9 @@ function createPulse(clock: Clock, ms: number, told: { readonly beat: () => void
   }
 
   return {
-    wait(): void {
+    wait(now: number): void {
       waiting = true
-      since = clock.now()
+      since = now
       if (disarm === null) arm(lookMs)
     },
     rest(): void {

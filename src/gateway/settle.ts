@@ -1,3 +1,4 @@
+import type { Said } from '#core/bypass.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
@@ -15,6 +16,13 @@ export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock
   record.contentFrames++
   record.contentChars += contentLength(frame.chunk)
   if (record.payload !== null) record.payload.answer += contentText(frame.chunk)
+}
+
+/** The same of events that say more of what a frame before them began. */
+export function countSaid(record: RequestRecord, { events, field, text }: Said): void {
+  record.contentFrames += events
+  record.contentChars += text.length
+  if (record.payload !== null && field === 'content') record.payload.answer += text
 }
 
 /** Completes the record of a model call when it is over: how it ended, and what it used. */

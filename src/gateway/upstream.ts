@@ -1,20 +1,22 @@
+import type { Bypass } from '#core/bypass.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { type Frame, isContent } from '#core/frame.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Server } from '#core/servers.ts'
-import { createLineSplitter } from '#lib/lines.ts'
-import { createSseParser } from '#lib/sse.ts'
 import type { Provider, StreamEvent } from '#providers/provider.ts'
 import type { Incoming } from '#providers/transport.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
 import { Completion } from './completion.ts'
 import { hideSecrets } from './hide.ts'
+import { Likenesses } from './likeness.ts'
 import { AFTER_FINISH_MS, QuietWatch } from './quiet.ts'
+import { createSplitter } from './splitter.ts'
 
 /** Events of one stream that may be unreadable before the stream counts as garbage. */
 const SKIPPED_EVENTS_MAX = 3
+const LF = 10
 
 /** An upstream stream, read as frames. */
 export interface UpstreamStream {
@@ -22,6 +24,8 @@ export interface UpstreamStream {
    *
    * @throws GatewayError when it broke off, fell silent or turned to garbage. */
   next(): Promise<readonly Frame[]>
+  /** As of an answer. */
+  bypass?(to: Bypass): void
   close(): void
 }
 
@@ -53,6 +57,9 @@ export function readUpstream(options: {
   let over = false
   let draining = false
   let told = false
+  let likenesses: Likenesses | null = null
+  /** Whether what was read so far ended with an event. */
+  let between = false
 
   function eventsOf(bytes: Uint8Array): StreamEvent[] {
     try {
@@ -66,12 +73,32 @@ export function readUpstream(options: {
     if (event.data === '[DONE]') completion.done()
     try {
       const [next, produced] = reducer.step(state, event)
+      if (next !== state) likenesses?.forget()
+      else if (likenesses !== null) learn(likenesses, event, produced)
       state = next
       for (const frame of produced) keep(frame, frames)
     } catch (thrown) {
       options.onSkipped()
       if (++skipped > SKIPPED_EVENTS_MAX) throw invalidAnswer('too many unreadable events', thrown)
     }
+  }
+
+  function learn(from: Likenesses, event: StreamEvent, [frame]: readonly Frame[]): void {
+    if (frame?.kind !== 'delta') return
+    const saying = reducer.saying?.(frame) ?? null
+    if (saying !== null) from.learn(event, frame, saying)
+  }
+
+  function bypass(to: Bypass): void {
+    const known = new Likenesses(said => {
+      if (!to(said)) return false
+      quiet.heard(said.at)
+      return true
+    }, clock)
+    likenesses = known
+    incoming.divert?.((bytes, start, end) => {
+      return between && !over && quiet.begun ? known.take(bytes, start, end) : start
+    })
   }
 
   function tell(error: GatewayError | null): void {
@@ -111,7 +138,10 @@ export function readUpstream(options: {
         }
         const frames: Frame[] = []
         if (bytes === null) end(frames)
-        else for (const event of eventsOf(bytes)) apply(event, frames)
+        else {
+          for (const event of eventsOf(bytes)) apply(event, frames)
+          between = split.between && bytes.at(-1) === LF
+        }
         if (completion.last && !over) drain()
         if (frames.length > 0) return frames
       }
@@ -165,12 +195,5 @@ export function readUpstream(options: {
     if (!draining) stop()
   }
 
-  return { next, close }
-}
-
-function createSplitter(framing: Provider['framing']): { push(text: string): StreamEvent[]; end(): StreamEvent[] } {
-  if (framing === 'sse') return createSseParser()
-  const lines = createLineSplitter()
-  const toEvents = (found: string[]) => found.map(data => ({ name: '', data }))
-  return { push: text => toEvents(lines.push(text)), end: () => toEvents(lines.end()) }
+  return reducer.saying === undefined || incoming.divert === undefined ? { next, close } : { next, bypass, close }
 }

@@ -16,6 +16,14 @@ export class SseOverflow extends Error {
   }
 }
 
+/** Reads an event stream as it comes. */
+export interface SseParser {
+  push(text: string): SseEvent[]
+  end(): SseEvent[]
+  /** Whether the last event has ended, and nothing of another one has come. */
+  readonly between: boolean
+}
+
 /** Creates a parser of event streams (WHATWG HTML §9.2.6): any split of the text, LF, CR LF or CR, comments dropped.
  *
  * Events without data are not reported; what `end()` finds unfinished is reported too, because servers that close
@@ -23,7 +31,7 @@ export class SseOverflow extends Error {
  * before it: Google's servers break off with an error in that form.
  *
  * @throws SseOverflow when one event grows past its bound. */
-export function createSseParser(): { push(text: string): SseEvent[]; end(): SseEvent[] } {
+export function createSseParser(): SseParser {
   let rest = ''
   let first = true
   let name = ''
@@ -78,7 +86,13 @@ export function createSseParser(): { push(text: string): SseEvent[]; end(): SseE
     return events
   }
 
-  return { push, end }
+  return {
+    push,
+    end,
+    get between() {
+      return rest === '' && size === 0
+    },
+  }
 }
 
 /** The end of the line that starts at `from`; -1 while it may still grow (a CR at the very end may precede an LF). */

@@ -99,6 +99,7 @@ function replay(live: Live, held: readonly Frame[]): Live {
       first = null
       return Promise.resolve(frames)
     },
+    bypass: to => live.bypass?.(to),
     close: () => live.close(),
   }
 }

@@ -1,7 +1,8 @@
+import type { TextField } from '#core/bypass.ts'
 import type { Choice, Delta, ToolCallPart } from '#core/frame.ts'
 
 /** The fields of a delta that are plain text. */
-export const TEXT_FIELDS = ['content', 'reasoning_content', 'reasoning', 'refusal'] as const
+export const TEXT_FIELDS: readonly TextField[] = ['content', 'reasoning_content', 'reasoning', 'refusal']
 
 const DELTA_KEYS: ReadonlySet<string> = new Set(['role', 'tool_calls', ...TEXT_FIELDS])
 const TOOL_KEYS: ReadonlySet<string> = new Set(['index', 'id', 'type', 'function'])
@@ -25,7 +26,7 @@ export function textsOf(choice: Choice): readonly (readonly [channel: string, te
 }
 
 /** The channel of a field. Thinking has two names, and some answers say it under both. */
-export function channelOf(field: (typeof TEXT_FIELDS)[number]): string {
+export function channelOf(field: TextField): string {
   return field === 'reasoning' ? 'reasoning_content' : field
 }
 

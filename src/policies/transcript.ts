@@ -1,5 +1,6 @@
+import type { Said } from '#core/bypass.ts'
 import type { Choice, Chunk, DataFrame } from '#core/frame.ts'
-import { hasLogprobs, isOpaque, textsOf, tokensOf } from './pieces.ts'
+import { channelOf, hasLogprobs, isOpaque, textsOf, tokensOf } from './pieces.ts'
 
 /** What is remembered of one answer; a longer one is passed on, but cannot be recovered. */
 const CHARACTERS_MAX = 256 * 1024
@@ -32,25 +33,53 @@ interface Memory extends Passage {
   finished: boolean
 }
 
-/** Creates an empty transcript; `note` remembers what one more frame gives to the caller. */
-export function createTranscript(): Transcript & { note(frame: DataFrame): void } {
+/** A transcript that is being written. */
+interface OpenTranscript extends Transcript {
+  /** Remembers what one more frame gives to the caller. */
+  note(frame: DataFrame): void
+  /** The same of events that say more of what a frame before them began. */
+  say(said: Said): void
+}
+
+/** Creates an empty transcript. */
+export function createTranscript(): OpenTranscript {
   const choices = new Map<number, Memory>()
   let head: ChunkHead | null = null
   let characters = 0
   let comparable = true
+  /** What was said last in one place, not put down there yet. */
+  let saying: Pick<Said, 'choice' | 'field'> | null = null
+  let unwritten = ''
 
   function append(memory: Memory, channel: string, text: string): void {
     characters += text.length
     memory.texts.set(channel, (memory.texts.get(channel) ?? '') + text)
   }
 
+  function memoryOf(index: number): Memory {
+    const known = choices.get(index)
+    if (known !== undefined) return known
+    const memory = { texts: new Map(), tokens: [], finished: false }
+    choices.set(index, memory)
+    return memory
+  }
+
+  function putDown(): void {
+    if (saying === null) return
+    append(memoryOf(saying.choice), channelOf(saying.field), unwritten)
+    saying = null
+    unwritten = ''
+    bound()
+  }
+
+  /** What cannot be compared need not be kept. */
+  function bound(): void {
+    if (characters > CHARACTERS_MAX) comparable = false
+    if (!comparable) choices.clear()
+  }
+
   function noteChoice(choice: Choice): void {
-    const index = choice.index ?? 0
-    let memory = choices.get(index)
-    if (memory === undefined) {
-      memory = { texts: new Map(), tokens: [], finished: false }
-      choices.set(index, memory)
-    }
+    const memory = memoryOf(choice.index ?? 0)
     for (const [channel, text] of textsOf(choice)) {
       append(memory, channel, text)
       if (text === '' && channel.endsWith(' name')) comparable = false
@@ -74,24 +103,34 @@ export function createTranscript(): Transcript & { note(frame: DataFrame): void 
   }
 
   return {
-    choices,
+    get choices() {
+      putDown()
+      return choices
+    },
     get head() {
       return head
     },
     get characters() {
-      return characters
+      return characters + unwritten.length
     },
     get comparable() {
+      putDown()
       return comparable
     },
     note({ chunk }) {
+      putDown()
       if (!comparable) return
       const list = chunk.choices ?? []
       head ??= headOf(chunk)
       if (!notePlain(list)) for (const choice of list) noteChoice(choice)
-      if (characters > CHARACTERS_MAX) comparable = false
-      // What cannot be compared need not be kept.
-      if (!comparable) choices.clear()
+      bound()
+    },
+    say(said) {
+      if (!comparable) return
+      const isElsewhere = saying === null || saying.choice !== said.choice || saying.field !== said.field
+      if (isElsewhere || unwritten.length > CHARACTERS_MAX) putDown()
+      saying ??= { choice: said.choice, field: said.field }
+      unwritten += said.text
     },
   }
 }

@@ -1,4 +1,5 @@
 import type { Delivered } from '#core/attempt.ts'
+import type { TextField } from '#core/bypass.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
@@ -29,12 +30,23 @@ export interface StreamEvent {
   readonly data: string
 }
 
+/** Where in an event stands what it says: members by their names, wherever they stand. */
+export interface Saying {
+  readonly choice: number
+  readonly field: TextField
+  /** Members whose text says nothing. */
+  readonly idle: readonly string[]
+}
+
 /** Turns the events of one upstream stream into frames, as a pure function over a state of its own.
  *
  * Throwing means that the event could not be read: it is skipped and counted, the state stays as it was. */
 export interface StreamReducer<S> {
   start(): S
   step(state: S, event: StreamEvent): readonly [S, readonly Frame[]]
+  /** Where the event of this frame says something, if others that differ from it only there may go on as it did without
+   * being read, for as long as the state stays the same; `null` when they have to be read. */
+  saying?(frame: DataFrame): Saying | null
   /** What is still owed when the upstream closed; completeness is judged by the finish frames, not here. */
   end(state: S): readonly Frame[]
 }

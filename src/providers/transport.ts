@@ -5,6 +5,11 @@ import type { Head, Outgoing } from './provider.ts'
 /** The clocks that the transport itself watches, in milliseconds. */
 export type Clocks = Pick<Timeouts, 'connect' | 'first_byte' | 'idle'>
 
+/** Takes from the beginning of the bytes between `start` and `end` what it can, and keeps nothing else of them.
+ *
+ * @returns The position behind what it took. */
+export type Taker = (bytes: Buffer, start: number, end: number) => number
+
 /** An answer whose head has arrived. */
 export interface Incoming {
   readonly head: Head
@@ -16,6 +21,8 @@ export interface Incoming {
    *
    * @throws GatewayError `upstream_invalid_response` past `bytesMax`, `upstream_idle_timeout` past the idle clock. */
   text(bytesMax: number): Promise<string>
+  /** Shows each piece of the body that somebody waits for to `taker` first; absent where pieces are not what came. */
+  divert?(taker: Taker): void
   /** Stops the answer and closes its connection unless the body was read to its end. */
   close(): void
 }

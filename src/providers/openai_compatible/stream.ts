@@ -8,6 +8,7 @@ import { type Count, countOf, toUsageFrame, withoutNullUsage, withoutUsage } fro
 import { errorIn, fromErrorBody } from './error.ts'
 import { isUsualDelta } from './fields.ts'
 import { fitHead, isUsualHead, seedOf } from './head.ts'
+import { sayingOf } from './saying.ts'
 
 interface State {
   readonly choices: Choices
@@ -40,6 +41,7 @@ export function createStream(call: Call): StreamReducer<State> {
     start: () => EMPTY,
     step: (state, event) => step(asked, state, event),
     end: state => settle(asked, state, null)[1],
+    saying: chat ? sayingOf : () => null,
   }
 }
 

@@ -3,6 +3,7 @@ import { CR, hexValue, LF, NAME_BYTES, SEMICOLON, SPACE, TAB, TEXT_BYTES } from 
 
 type State =
   | 'size'
+  | 'blank'
   | 'extension'
   | 'size-end'
   | 'data'
@@ -29,7 +30,7 @@ export class ChunkReader {
   private state: State = 'size'
   private size = 0
   private digits = 0
-  /** Bytes that this extension, or these trailers, have had. */
+  /** Bytes that what stands behind this size, or these trailers, have had. */
   private spent = 0
 
   reset(): void {
@@ -76,6 +77,9 @@ export class ChunkReader {
       case 'size':
         this.readSize(byte)
         return
+      case 'blank':
+        this.readBehindSize(byte)
+        return
       case 'extension':
         if (byte === CR) this.state = 'size-end'
         else if (TEXT_BYTES[byte] === 0 || ++this.spent > EXTENSION_BYTES_MAX) throw invalidAnswer('a chunk extension')
@@ -104,8 +108,14 @@ export class ChunkReader {
       if (++this.digits > DIGITS_MAX) throw invalidAnswer('a chunk size')
       this.size = this.size * 16 + value
     } else if (this.digits === 0) throw invalidAnswer('a chunk size')
-    else if (byte === CR) this.state = 'size-end'
-    else if (byte === SEMICOLON || byte === SPACE || byte === TAB) this.state = 'extension'
+    else this.readBehindSize(byte)
+  }
+
+  /** Blanks may stand behind a size, but nothing else than an extension behind them. */
+  private readBehindSize(byte: number): void {
+    if (byte === CR) this.state = 'size-end'
+    else if (byte === SEMICOLON) this.state = 'extension'
+    else if ((byte === SPACE || byte === TAB) && ++this.spent <= EXTENSION_BYTES_MAX) this.state = 'blank'
     else throw invalidAnswer('a chunk size')
   }
 

@@ -76,6 +76,8 @@ export class Connection {
   /** Gives the connection to a user who has found it idle. */
   lend(user: User): void {
     this.user = user
+    // The end may come before the request has been written.
+    this.heard = false
   }
 
   /** Sends a request; the answer goes to the user. */
@@ -181,7 +183,7 @@ export class Connection {
     this.read()
     if (this.closed) return
     const whole = error === null && this.user !== null && this.parser.finish(this.user)
-    if (!whole) this.lose(connectionFailed(this.parser.answering ? 'truncated' : 'closed', error))
+    if (!whole) this.lose(connectionFailed(this.heard && this.parser.answering ? 'truncated' : 'closed', error))
   }
 }
 

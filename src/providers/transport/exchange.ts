@@ -3,7 +3,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
 import { createTurnEnd } from '#lib/turn.ts'
 import type { Outgoing } from '../provider.ts'
-import type { Clocks, Incoming } from '../transport.ts'
+import type { Clocks, Incoming, Taker } from '../transport.ts'
 import { invalidAnswer } from '../upstream-error.ts'
 import { collect, textOf, type Watch } from './collect.ts'
 import type { Connection, User } from './connection.ts'
@@ -39,6 +39,8 @@ export class Exchange implements User, Incoming {
   private readonly resolve: (incoming: Incoming) => void
   private readonly reject: (error: GatewayError) => void
   private connection: Connection | null = null
+  /** The connection that the request is about to be written to. */
+  private ready: Connection | null = null
   private again = false
   private disarm: (() => void) | null = null
   private leave: (() => void) | null = null
@@ -48,6 +50,7 @@ export class Exchange implements User, Incoming {
   private held = 0
   private ended = false
   private failure: GatewayError | null = null
+  private taker: Taker | null = null
   private waiting: PromiseWithResolvers<Uint8Array | null> | null = null
 
   constructor(work: Work, resolve: (incoming: Incoming) => void, reject: (error: GatewayError) => void) {
@@ -95,6 +98,10 @@ export class Exchange implements User, Incoming {
     return collect(this, this.watch(bytesMax))
   }
 
+  divert(taker: Taker): void {
+    this.taker = taker
+  }
+
   private watch(bytesMax: number): Watch {
     const { clock, clocks } = this.work
     return { bytesMax, clock, idleMs: clocks.idle, fail: error => this.fail(error) }
@@ -109,13 +116,16 @@ export class Exchange implements User, Incoming {
 
   onReady(connection: Connection): void {
     this.connection = connection
+    this.ready = connection
     sendAtTurnEnd(this)
   }
 
   /** Writes the request, unless it has ended meanwhile. */
   send(): void {
-    const { connection } = this
-    if (connection === null) return
+    const { connection, ready } = this
+    this.ready = null
+    // It may have died since, and been replaced by one that is not ready yet.
+    if (connection === null || connection !== ready) return
     const { outgoing, place } = this.work
     try {
       connection.send(outgoing.method, encodeRequest(outgoing, place))
@@ -142,7 +152,12 @@ export class Exchange implements User, Incoming {
   }
 
   onBody(bytes: Buffer, start: number, end: number): void {
-    const piece = bytes.subarray(start, end)
+    let from = start
+    if (this.waiting !== null && this.taker !== null) {
+      from = this.taker(bytes, start, end)
+      if (from === end) return
+    }
+    const piece = bytes.subarray(from, end)
     const { waiting } = this
     if (waiting !== null) {
       this.waiting = null

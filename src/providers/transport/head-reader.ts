@@ -134,10 +134,11 @@ export class HeadReader {
       } else if (place < STATUS_AT) {
         if (byte !== SPACE) throw invalidAnswer('no status')
       } else if (place < STATUS_END) {
-        if (byte < ZERO || byte > NINE) throw invalidAnswer('no status')
+        // None is below 100.
+        if (byte < (place === STATUS_AT ? ZERO + 1 : ZERO) || byte > NINE) throw invalidAnswer('no status')
         this.status = this.status * 10 + byte - ZERO
       } else {
-        if ((byte !== SPACE && byte !== CR) || this.status < 100) throw invalidAnswer('no status')
+        if (byte !== SPACE && byte !== CR) throw invalidAnswer('no status')
         this.state = 'reason'
         return at
       }

@@ -191,7 +191,42 @@ describe('a connection that dies before the first byte', () => {
     expect(await (await line.send(post(upstream.url))).text(10)).toBe('ok')
     expect(upstream.connections).toBe(7)
   })
+
+  test('whose end comes between the taking of it and the writing', async () => {
+    await using server = openEnds('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
+    await using bell = openEnds('')
+    await using line = openLine()
+    await (await line.send(post(server.url))).text(10)
+    const rung = Promise.withResolvers<Promise<string>>()
+    const send = async () => (await line.send(post(server.url))).text(10)
+    const socket = { data: () => rung.resolve(send()) }
+    await Bun.connect({ hostname: '127.0.0.1', port: bell.port, socket })
+    await until(() => bell.ends.length === 1)
+
+    // The loop finds both at once, the bell first.
+    bell.ends[0]?.write('.')
+    server.ends[0]?.end()
+
+    expect(await await rung.promise).toBe('ok')
+    expect(server.ends).toHaveLength(2)
+  })
 })
+
+/** A server that says the same to all that it hears, with its ends of the connections. */
+function openEnds(answer: string) {
+  const ends: Bun.Socket[] = []
+  const listener = Bun.listen({
+    hostname: '127.0.0.1',
+    port: 0,
+    socket: { open: socket => void ends.push(socket), data: socket => void socket.write(answer) },
+  })
+  return {
+    ends,
+    port: listener.port,
+    url: `http://127.0.0.1:${listener.port}`,
+    [Symbol.asyncDispose]: async () => listener.stop(true),
+  }
+}
 
 describe('close', () => {
   test('closes what is idle and fails what is under way', async () => {

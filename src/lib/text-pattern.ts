@@ -1,0 +1,123 @@
+const QUOTE = 34
+const BACKSLASH = 92
+const ASCII_END = 128
+const FIRST_VISIBLE = 32
+
+/** Finds where the texts of members stand in a JSON text, by their names.
+ *
+ * @returns The parts around the texts, each up to and from a quote, or `null` when that is not beyond doubt: a name that
+ * occurs more than once, a member that is no text, any escape outside of the texts. */
+export function partsAround(json: string, names: readonly string[]): readonly string[] | null {
+  const parts: string[] = []
+  let from = 0
+  const places = names.map(name => placeOf(json, name))
+  for (const place of places.toSorted((one, other) => (one?.[0] ?? 0) - (other?.[0] ?? 0))) {
+    if (place === null) return null
+    parts.push(json.slice(from, place[0]))
+    from = place[1]
+  }
+  parts.push(json.slice(from))
+  return parts.some(part => part.includes('\\')) ? null : parts
+}
+
+function placeOf(json: string, name: string): readonly [start: number, end: number] | null {
+  const key = `"${name}":`
+  const at = json.indexOf(key)
+  if (at < 0 || json.includes(key, at + 1)) return null
+  let start = at + key.length
+  while (json.charCodeAt(start) === FIRST_VISIBLE) start++
+  if (json.charCodeAt(start++) !== QUOTE) return null
+  for (let end = start; end < json.length; end++) {
+    const code = json.charCodeAt(end)
+    if (code === QUOTE) return [start, end]
+    if (code === BACKSLASH) end++
+  }
+  return null
+}
+
+/** Compares bytes with constant parts and JSON texts between them. A class, because every event of a stream asks it. */
+export class TextPattern {
+  /** The text that was asked for, of the last match. */
+  text = ''
+  /** Where each of the texts stands, of the last match: start and end by turns. */
+  readonly places: number[] = []
+  private readonly parts: readonly Buffer[]
+  private readonly asked: number
+
+  /** @param asked Which of the texts is wanted; the others must be plain ASCII without escapes. */
+  constructor(parts: readonly string[], asked: number) {
+    this.parts = parts.map(part => Buffer.from(part))
+    this.asked = asked
+  }
+
+  /** Matches from `at` on.
+   *
+   * @returns The position behind the match, or -1: also when the text is empty, or not beyond doubt a JSON text. */
+  match(bytes: Buffer, at: number, end: number): number {
+    const { parts, places, asked } = this
+    const last = parts.length - 1
+    let from = at
+    for (let index = 0; index < parts.length; index++) {
+      const part = parts[index]
+      if (part === undefined || !isAt(bytes, from, end, part)) return -1
+      from += part.length
+      if (index === last) return from
+      const kind = endOfText(bytes, from, end)
+      if (kind < 0) return -1
+      if (index === asked ? !this.take(bytes, from, textEnd, kind) : kind !== PLAIN) return -1
+      places[2 * index] = from
+      places[2 * index + 1] = textEnd
+      from = textEnd
+    }
+    return -1
+  }
+
+  private take(bytes: Buffer, from: number, to: number, kind: number): boolean {
+    if (from === to) return false
+    const raw = bytes.toString(kind & WIDE ? 'utf8' : 'latin1', from, to)
+    // Bytes that are no UTF-8 are read as this character.
+    if (kind & WIDE && raw.includes('\ufffd')) return false
+    if (!(kind & ESCAPED)) {
+      this.text = raw
+      return true
+    }
+    try {
+      this.text = String(JSON.parse(`"${raw}"`))
+      return true
+    } catch {
+      return false
+    }
+  }
+}
+
+const PLAIN = 0
+const ESCAPED = 1
+const WIDE = 2
+/** Where the text ends that was looked at last. */
+let textEnd = 0
+
+/** Finds the quote that ends a text.
+ *
+ * @returns What it consists of, or -1 when it does not end or has a control character in it. */
+function endOfText(bytes: Buffer, from: number, end: number): number {
+  let kind = PLAIN
+  for (let at = from; at < end; at++) {
+    const byte = bytes[at] ?? 0
+    if (byte === QUOTE) {
+      textEnd = at
+      return kind
+    }
+    if (byte < FIRST_VISIBLE) return -1
+    if (byte === BACKSLASH) {
+      kind |= ESCAPED
+      at++
+    } else if (byte >= ASCII_END) kind |= WIDE
+  }
+  return -1
+}
+
+function isAt(bytes: Buffer, at: number, end: number, part: Buffer): boolean {
+  if (end - at < part.length) return false
+  for (let index = 0; index < part.length; index++) if (bytes[at + index] !== part[index]) return false
+  return true
+}

@@ -1,0 +1,32 @@
+import type { TextField } from '#core/bypass.ts'
+import type { DataFrame } from '#core/frame.ts'
+import { isObject, type JsonValue } from '#lib/json.ts'
+import type { Saying } from '../provider.ts'
+
+const TEXT_FIELDS: readonly TextField[] = ['content', 'reasoning_content', 'reasoning', 'refusal']
+/** OpenAI's padding against who guesses an answer from the lengths of its events. */
+const PADDING = 'obfuscation'
+const NOTHING_IDLE: readonly string[] = []
+const PADDED: readonly string[] = [PADDING]
+
+/** Finds where a chunk that goes on as it came says something: one text of one choice, and nothing else that anybody
+ * reads. */
+export function sayingOf({ kind, chunk }: DataFrame): Saying | null {
+  const [choice] = chunk.choices ?? []
+  if (kind !== 'delta' || !isObject(choice) || !isObject(choice.delta) || typeof choice.index !== 'number') return null
+  if (!isEmpty(choice.logprobs) || !isEmpty(choice.reasoning_content)) return null
+  let field: TextField | null = null
+  for (const [name, value] of Object.entries(choice.delta)) {
+    if (name === 'role' || isEmpty(value)) continue
+    const known = TEXT_FIELDS.find(each => each === name)
+    if (known === undefined || typeof value !== 'string' || field !== null) return null
+    field = known
+  }
+  if (field === null) return null
+  const padded = isObject(chunk) && typeof chunk[PADDING] === 'string'
+  return { choice: choice.index, field, idle: padded ? PADDED : NOTHING_IDLE }
+}
+
+function isEmpty(value: JsonValue): boolean {
+  return value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)
+}
