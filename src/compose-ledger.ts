@@ -11,6 +11,7 @@ import { type Budget, periodEnd, periodOf, toNano } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { type Audit, createAudit } from '#events/audit.ts'
 import { type Chain, createChain } from '#events/chain.ts'
+import { type BudgetUse, createBudgetUse } from '#gateway/budget-use.ts'
 import { createDesk } from '#gateway/desk.ts'
 import type { Lengths } from '#gateway/estimate.ts'
 import { openPurse, type Purse } from '#gateway/purse.ts'
@@ -23,6 +24,7 @@ import { adoptSpools, spoolName, TOUCH_MS, touchSpool } from '#stores/spool-adop
 import type { Database } from '#stores/sql.ts'
 import { createSqlUpkeep } from '#stores/sql-audit.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
+import type { LedgerNumbers } from '#telemetry/live-gauges.ts'
 
 const SPOOL = { bytesMax: 256 * 1024 * 1024, fileBytesMax: 4 * 1024 * 1024 }
 /** Where there is no folder. */
@@ -48,7 +50,7 @@ export interface Ledger {
   readonly purse: (call: Call, record: RequestRecord) => Purse | null
   /** Whether prompts and answers are kept. */
   readonly payloads: () => boolean
-  readonly numbers: { open(): number; depth(): number; dropped(): number }
+  readonly numbers: LedgerNumbers
   close(): Promise<void>
 }
 
@@ -63,9 +65,10 @@ interface Running {
  * the first call of a key that has one; until then it costs nothing. */
 export function composeLedger(database: Database | null, deps: LedgerDeps): Ledger {
   const { config, lengths } = deps
+  const budgetUse = createBudgetUse(deps.clock)
   let running: Running | null = null
   const begin = () => {
-    running ??= database === null ? runInMemory(deps) : runWith(database, deps)
+    running ??= database === null ? runInMemory(deps, budgetUse) : runWith(database, deps, budgetUse)
     return running
   }
   deps.subscribers.push(fact => {
@@ -88,6 +91,7 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Ledg
       open: () => running?.recorder.open() ?? 0,
       depth: () => running?.recorder.depth() ?? 0,
       dropped: () => running?.recorder.dropped() ?? 0,
+      budgets: budgetUse.highest,
     },
     close: async () => running?.close(),
   }
@@ -116,14 +120,14 @@ function accountsOf({ budgets }: Config, caller: Caller, time: number): readonly
 }
 
 /** Where there is no database money is counted in memory, and nothing is kept. */
-function runInMemory(deps: LedgerDeps): Running {
+function runInMemory(deps: LedgerDeps, budgetUse: BudgetUse): Running {
   const store = createMemoryLedger()
   const recorder = createRecorder({ ...deps, store, spool: null })
   deps.subscribers.push(recorder.subscriber)
-  return { recorder, desk: store, close: recorder.close }
+  return { recorder, desk: { hold: budgetUse.watch(store.hold) }, close: recorder.close }
 }
 
-function runWith(database: Database, deps: LedgerDeps): Running {
+function runWith(database: Database, deps: LedgerDeps, budgetUse: BudgetUse): Running {
   const { clock, config, newId } = deps
   const store = createSqlLedger(database)
   const local = createMemoryLedger()
@@ -158,7 +162,7 @@ function runWith(database: Database, deps: LedgerDeps): Running {
   const stopAdopting = folder === null ? () => {} : adoptNowAndThen(folder, name, recorder, clock)
   return {
     recorder,
-    desk: createDesk({ clock, store, local }),
+    desk: { hold: budgetUse.watch(createDesk({ clock, store, local }).hold) },
     async close() {
       stopUpkeep()
       stopAdopting()
