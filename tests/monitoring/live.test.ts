@@ -2,7 +2,9 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { type FiringAlert, type Monitoring, startMonitoring } from '#tests/support/prometheus.ts'
 import { freePorts } from '#tests/support/server-process.ts'
 import { until } from '#tests/support/until.ts'
+import { ROWS } from '../../scripts/dashboard/panels.ts'
 import { ALERT_SECRET, failing, type Misbehaving, poor, pressed, slow } from './misbehaving.ts'
+import { readPromql, settled } from './promql.ts'
 
 setDefaultTimeout(90_000)
 
@@ -59,6 +61,25 @@ test('gateways that misbehave raise every alert', async () => {
     for (const alert of expected) if (firing.some(each => has(each, alert))) raised.add(alert)
     return raised.size === expected.length ? true : expected.filter(alert => !raised.has(alert))
   })
+})
+
+test('every panel of the dashboard shows something, but for what none of them has done', async () => {
+  const silent = new Set<string>()
+  for (const { expr } of ROWS.flatMap(({ panels }) => panels).flatMap(({ queries }) => queries)) {
+    const question = settled(expr)
+    if ((await monitoring.query(question)) > 0) continue
+    for (const { name } of readPromql(question).metrics) silent.add(name)
+  }
+
+  expect([...silent].toSorted()).toEqual([
+    'gateway_event_deliveries_total',
+    'gateway_fallbacks_total',
+    'gateway_hedges_total',
+    'gateway_model_loads_avoided_total',
+    'gateway_model_loads_total',
+    'gateway_recoveries_total',
+    'gateway_saved_tokens_total',
+  ])
 })
 
 test('Alertmanager tells the gateway of its server, and when that is well again', async () => {

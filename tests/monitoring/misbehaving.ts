@@ -48,7 +48,10 @@ models: { chat: { targets: [{ server: gpu, model: test-model }] } }
   await writeFile(next, `${file}servers: again\n`)
   await rename(next, join(child.folder, 'gateway.yaml'))
   return {
-    ...misbehaving(child, () => ask(child)),
+    // One of them tries whether the server is well again; the others find nobody.
+    ...misbehaving(child, () => {
+      for (let call = 0; call < 5; call++) ask(child)
+    }),
     mend: () => {
       isBroken = false
     },
@@ -109,7 +112,7 @@ auth:
 ${chatAt(server.url, ', price: { input: 10, output: 10, request: 0 }')}`)
   return {
     ...misbehaving(child, () => {
-      for (let call = 0; call < 10; call++) ask(child, {}, 'key-of-the-rich')
+      for (let call = 0; call < 10; call++) ask(child, { stream: true }, 'key-of-the-rich')
       ask(child, { max_tokens: 10 }, 'key-of-the-poor')
     }),
     address: `127.0.0.1:${metrics}`,
