@@ -30,8 +30,8 @@ const FACTS: readonly Fact[] = [
   ...RECORDS.map(record => ({ type: 'request-settled', record: recordOf(record) }) as const),
 ]
 
-/** The metrics of the gateway by the names under which Prometheus keeps them, with their labels. */
-export async function exposedMetrics(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+/** The exposition of a gateway to which much has happened. */
+export async function exposition(): Promise<string> {
   const states = createStates()
   for (const server of ['llm', 'cloud']) states.server(server).health = 'healthy'
   const budgets = () => [{ scope: 'key', ratio: 0.5 }]
@@ -44,9 +44,13 @@ export async function exposedMetrics(): Promise<ReadonlyMap<string, ReadonlySet<
     ledger: { open: () => 0, depth: () => 0, dropped: () => 0, budgets },
   })
   for (const fact of FACTS) metrics.subscriber(fact)
-  const text = await metrics.render()
+  return metrics.render()
+}
+
+/** The metrics of the gateway by the names under which Prometheus keeps them, with their labels. */
+export async function exposedMetrics(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   const exposed = new Map<string, Set<string>>()
-  for (const sample of parseExposition(text).keys()) {
+  for (const sample of parseExposition(await exposition()).keys()) {
     const [, name = '', labels = ''] = /^([^{]+)(.*)$/.exec(sample) ?? []
     const known = exposed.get(name) ?? new Set(['job', 'instance'])
     for (const [, label = ''] of labels.matchAll(/([a-z_]+)="/g)) known.add(label)

@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
+import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import { readGuides } from '#http/docs/guides.ts'
 import { renderMarkdown } from '#http/docs/markdown.ts'
 import { checkWith, FILES } from '#tests/support/prometheus.ts'
+import { ownFolder, runProgram } from '#tests/support/server-process.ts'
+import { exposition } from './exposed.ts'
 
 interface Rule {
   readonly alert?: string
@@ -27,6 +30,20 @@ describe('promtool', () => {
     const files = ['alerts.yml', 'recording.yml'].map(name => join(import.meta.dir, name))
 
     expect(await checkWith('promtool', 'test', 'rules', ...files)).not.toContain('FAILED')
+  })
+
+  test('finds every metric well named and described', async () => {
+    const folder = await ownFolder('citadel-metrics-')
+    const file = join(folder.path, 'metrics.txt')
+    await writeFile(file, await exposition())
+    const check = () => runProgram(['sh', '-c', 'exec promtool check metrics <"$1" 2>&1', 'sh', file])
+
+    const said = await check()
+    await appendFile(file, '# TYPE wrongly_named counter\nwrongly_named 1\n')
+
+    expect(said).toBe('')
+    await expect(check()).rejects.toThrow('wrongly_named')
+    await folder.remove()
   })
 
   test('is given a case in which each alert fires', () => {
