@@ -10,6 +10,10 @@ missing=""
 [ -x "${CHROMIUM_PATH:-/usr/bin/chromium}" ] || missing="$missing chromium"
 [ -x /usr/bin/redis-server ] || missing="$missing redis-server"
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+[ -x /usr/bin/prometheus ] || missing="$missing prometheus"
+[ -x /usr/bin/prometheus-alertmanager ] || missing="$missing prometheus-alertmanager"
+[ -x /usr/bin/systemd-analyze ] || missing="$missing systemd"
+[ -x /usr/sbin/logrotate ] || missing="$missing logrotate"
 if [ -n "$missing" ]; then
   if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     echo "Installing what the tests need:$missing."

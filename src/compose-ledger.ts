@@ -19,6 +19,7 @@ import { type Budget, periodEnd, periodOf, toNano } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { type Audit, createAudit } from '#events/audit.ts'
 import { type Chain, createChain } from '#events/chain.ts'
+import { type BudgetUse, createBudgetUse } from '#gateway/budget-use.ts'
 import { createDesk } from '#gateway/desk.ts'
 import type { Lengths } from '#gateway/estimate.ts'
 import { openPurse, type Purse } from '#gateway/purse.ts'
@@ -34,6 +35,7 @@ import { adoptSpools, spoolName, TOUCH_MS, touchSpool } from '#stores/spool-adop
 import type { Database } from '#stores/sql.ts'
 import { createSqlUpkeep } from '#stores/sql-audit.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
+import type { LedgerNumbers } from '#telemetry/live-gauges.ts'
 
 const SPOOL = { bytesMax: 256 * 1024 * 1024, fileBytesMax: 4 * 1024 * 1024, rememberedMax: 10_000 }
 /** Where there is no folder. */
@@ -61,7 +63,7 @@ export interface Accounting {
   readonly purse: (call: Call, record: RequestRecord) => Purse | null
   /** Whether prompts and answers are kept. */
   readonly payloads: () => boolean
-  readonly numbers: { open(): number; depth(): number; dropped(): number }
+  readonly numbers: LedgerNumbers
   close(): Promise<void>
 }
 
@@ -76,9 +78,10 @@ interface Running {
  * the first call of a key that has one; until then it costs nothing. */
 export function composeLedger(database: Database | null, deps: LedgerDeps): Accounting {
   const { config, lengths } = deps
+  const budgetUse = createBudgetUse(deps.clock)
   let running: Running | null = null
   const begin = () => {
-    running ??= database === null ? runInMemory(deps) : runWith(database, deps)
+    running ??= database === null ? runInMemory(deps, budgetUse) : runWith(database, deps, budgetUse)
     return running
   }
   deps.subscribers.push(fact => {
@@ -101,6 +104,7 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
       open: () => running?.recorder.open() ?? 0,
       depth: () => running?.recorder.depth() ?? 0,
       dropped: () => running?.recorder.dropped() ?? 0,
+      budgets: budgetUse.highest,
     },
     close: async () => running?.close(),
   }
@@ -129,11 +133,11 @@ function accountsOf({ budgets }: Config, caller: Caller, time: number): readonly
 }
 
 /** Where there is no database money is counted in memory, and nothing is kept. */
-function runInMemory(deps: LedgerDeps): Running {
+function runInMemory(deps: LedgerDeps, budgetUse: BudgetUse): Running {
   const { store, settled } = heldBy(deps, createMemoryLedger(deps.newId(deps.clock.time())))
   const recorder = createRecorder({ ...deps, store, spool: null, settled })
   deps.subscribers.push(recorder.subscriber)
-  return { recorder, desk: store, close: recorder.close }
+  return { recorder, desk: { hold: budgetUse.watch(store.hold) }, close: recorder.close }
 }
 
 /** A ledger whose money is held in Redis, where there is one. */
@@ -149,7 +153,7 @@ function heldBy(
   return { store, settled: store.settled }
 }
 
-function runWith(database: Database, deps: LedgerDeps): Running {
+function runWith(database: Database, deps: LedgerDeps, budgetUse: BudgetUse): Running {
   const { clock, config, newId } = deps
   const { store, settled } = heldBy(deps, createSqlLedger(database))
   const local = createMemoryLedger()
@@ -185,7 +189,7 @@ function runWith(database: Database, deps: LedgerDeps): Running {
   const stopAdopting = folder === null ? () => {} : adoptNowAndThen(folder, name, recorder, clock)
   return {
     recorder,
-    desk: createDesk({ clock, store, local }),
+    desk: { hold: budgetUse.watch(createDesk({ clock, store, local }).hold) },
     async close() {
       stopUpkeep()
       stopAdopting()

@@ -211,6 +211,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     retriesLeft: budget.remaining,
     ledger: ledger.numbers,
     overload: () => overloadOf(pressure()),
+    lagMs: () => pressure().lagMs,
+    memoryLimit: () => memoryMax,
     cacheSize: cache.size,
   })
   const stats = createStats()

@@ -3,11 +3,17 @@ import { createGauge, type Metric } from './series.ts'
 
 const MICROSECONDS = 1e6
 
+/** What a process is measured against. */
+export interface ProcessSources {
+  /** How late the event loop turned, 99th percentile of the last seconds, in milliseconds; 0 when absent. */
+  readonly lagMs?: () => number
+  /** What the process may use, in bytes; without it the gauge has no value. */
+  readonly memoryLimit?: () => number
+}
+
 /** Creates the gauges of this process, only those that say the truth on this runtime: the usual handle and garbage
- * collection figures are empty here, and a count of the heap's objects blocks the loop for tens of milliseconds.
- *
- * @param lagSeconds How late the event loop was when it was last measured. */
-export function createProcessGauges(lagSeconds: () => number): readonly Metric[] {
+ * collection figures are empty here, and a count of the heap's objects blocks the loop for tens of milliseconds. */
+export function createProcessGauges({ lagMs = () => 0, memoryLimit }: ProcessSources): readonly Metric[] {
   const startedAt = Date.now() / 1000 - process.uptime()
   return [
     createGauge('process_resident_memory_bytes', 'Resident memory in bytes.', () => process.memoryUsage.rss()),
@@ -15,7 +21,12 @@ export function createProcessGauges(lagSeconds: () => number): readonly Metric[]
     createGauge('process_cpu_seconds_total', 'CPU time spent, user and system, in seconds.', cpuSeconds, 'counter'),
     createGauge('process_start_time_seconds', 'Start of the process since the epoch, in seconds.', () => startedAt),
     createGauge('process_open_fds', 'Open file descriptors.', openFiles),
-    createGauge('process_event_loop_lag_seconds', 'How late the event loop turned, in seconds.', lagSeconds),
+    createGauge(
+      'process_event_loop_lag_seconds',
+      'How late the event loop turned, 99th percentile of the last ten seconds.',
+      () => lagMs() / 1000,
+    ),
+    createGauge('gateway_memory_limit_bytes', 'What the process may use, in bytes.', () => memoryLimit?.() ?? []),
   ]
 }
 

@@ -37,6 +37,8 @@ export interface RequestMetrics {
 export function createRequestMetrics(options: RequestMetricsOptions): RequestMetrics {
   const labels = createLabels(options.snapshot)
   const family = createFamilies(labels, options.seriesMax)
+  // Each code from the start: a rise from nothing to one is none to Prometheus.
+  for (const code of Object.keys(ERRORS)) family.errors.add(0, labels.code.id(code))
 
   function settled(record: RequestRecord): void {
     const method = labels.method.id(record.method)
@@ -44,6 +46,7 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     const status = record.status > 0 && record.status < STATUS.size ? record.status : 0
     family.requests.add(1, method, route, status)
     family.duration.observe(Math.max(0, record.endedAt - record.startedNow) / 1000, method, route)
+    if (record.code !== null) family.errors.add(1, labels.code.id(record.code))
     if (record.eventsSkipped > 0) family.skipped.add(record.eventsSkipped)
     if (record.model !== null) settledCall(record, labels.model.id(record.model), status)
   }
@@ -114,6 +117,7 @@ function createLabels(snapshot: () => Snapshot) {
     model: createNames('model', NAMES_MAX, name => snapshot().models.has(name)),
     server: createNames('server', NAMES_MAX, name => snapshot().servers.has(name)),
     result: createNames('result', 128, name => name === 'ok' || name === 'lost' || Object.hasOwn(ERRORS, name)),
+    code: createNames('code', 128, name => Object.hasOwn(ERRORS, name)),
     stream: createFlag('stream'),
     type,
     inputTokens: type.id('input'),
@@ -124,7 +128,7 @@ function createLabels(snapshot: () => Snapshot) {
 }
 
 function createFamilies(labels: ReturnType<typeof createLabels>, seriesMax: number) {
-  const { method, route, model, server, result, stream, type } = labels
+  const { method, route, model, server, result, code, stream, type } = labels
   const define = (name: string, help: string, ...dimensions: (typeof method | typeof stream)[]) => ({
     name,
     help,
@@ -137,6 +141,7 @@ function createFamilies(labels: ReturnType<typeof createLabels>, seriesMax: numb
       define('http_request_duration_seconds', 'From the request to the end of its answer.', method, route),
       ANSWER_SECONDS,
     ),
+    errors: createCounter(define('gateway_errors_total', 'Requests that ended with an error.', code)),
     ollama: createCounter(define('ollama_requests_total', 'Requests sent to Ollama servers.')),
     calls: createCounter(define('gateway_requests_total', 'Model calls answered.', model, server, STATUS, stream)),
     attempts: createCounter(define('gateway_attempts_total', 'Attempts at model servers.', server, result)),

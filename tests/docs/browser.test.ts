@@ -21,18 +21,16 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
     await gateway.stop()
   })
 
-  test(
-    'every page stays within its own origin and policy, and fits a narrow screen',
-    async () => {
-      for (const slug of createDocs({ version: '1.2.3', support: composeSupport() }).slugs) {
-        const { page, complaints } = await open(`/docs/${slug}`)
-        await page.setViewportSize({ width: 360, height: 800 })
-        const overflow = await page.evaluate('document.documentElement.scrollWidth - window.innerWidth')
-        await page.close()
+  test.each(createDocs({ version: '1.2.3', support: composeSupport() }).slugs)(
+    'the page %s stays within its own origin and policy, and fits a narrow screen',
+    async slug => {
+      const { page, complaints } = await open(`/docs/${slug}`)
+      await page.setViewportSize({ width: 360, height: 800 })
+      const overflow = await page.evaluate('document.documentElement.scrollWidth - window.innerWidth')
+      await page.close()
 
-        expect(complaints, slug).toEqual([])
-        expect(overflow, slug).toBe(0)
-      }
+      expect(complaints).toEqual([])
+      expect(overflow).toBe(0)
     },
     PAGE_MS,
   )

@@ -81,7 +81,7 @@ describe('the exposition', () => {
   })
 
   test('tells of the process what is true', async () => {
-    const { read } = setup()
+    const { read } = setup({ lagMs: () => 250, memoryLimit: () => 2e9 })
 
     const samples = await read()
 
@@ -89,7 +89,8 @@ describe('the exposition', () => {
     expect(samples.get('process_heap_bytes')).toBeWithin(1e5, 10e9)
     expect(samples.get('process_cpu_seconds_total')).toBeGreaterThan(0)
     expect(samples.get('process_open_fds')).toBeGreaterThan(2)
-    expect(samples.get('process_event_loop_lag_seconds')).toBe(0)
+    expect(samples.get('process_event_loop_lag_seconds')).toBe(0.25)
+    expect(samples.get('gateway_memory_limit_bytes')).toBe(2e9)
     expect(Math.abs((samples.get('process_start_time_seconds') ?? 0) - Date.now() / 1000)).toBeLessThan(3600)
   })
 
@@ -199,6 +200,18 @@ describe('a request', () => {
   })
 })
 
+describe('an error', () => {
+  test('counts by its code, from zero', async () => {
+    const { settle, read } = setup()
+    const name = 'gateway_errors_total{code="queue_full"}'
+    const before = (await read()).get(name)
+    settle({ status: 429, code: 'queue_full' })
+    settle()
+
+    expect([before, (await read()).get(name)]).toEqual([0, 1])
+  })
+})
+
 describe('label values', () => {
   test('that the configuration does not know are other', async () => {
     const { settle, read } = setup()
@@ -294,6 +307,23 @@ describe('the gauges', () => {
     clock.advance(5000)
 
     expect([before, open, (await read()).get(name)]).toEqual([0, 2, 1])
+  })
+
+  test('name the class of each model, where it has one', async () => {
+    const heavy = model('heavy', [targetOf('llm/big')], { class: 'heavyweight' })
+    const samples = await setup({ snapshot: () => snapshotOf([...models, heavy]) }).read()
+
+    expect(samples.get('gateway_model_info{model="heavy",class="heavyweight"}')).toBe(1)
+    expect(samples.get('gateway_model_info{model="chat",class="none"}')).toBe(1)
+  })
+
+  test('tell how much of the tightest budget is used', async () => {
+    const budgets = () => [{ scope: 'tenant', ratio: 0.92 }]
+    const ledger = { open: () => 0, depth: () => 5, dropped: () => 1, budgets }
+    const samples = await setup({ ledger }).read()
+
+    expect(samples.get('gateway_budget_used_ratio{scope="tenant"}')).toBe(0.92)
+    expect([samples.get('gateway_spool_depth'), samples.get('gateway_spool_dropped')]).toEqual([5, 1])
   })
 
   test('count the callers of the last five minutes once each', async () => {

@@ -1,0 +1,81 @@
+import type { Clock } from '#core/clock.ts'
+import { createGauge, type Metric } from './series.ts'
+import type { Sessions } from './sessions.ts'
+
+/** What rises and falls; mutable, because it changes with every request. */
+export interface Live {
+  inFlight: number
+  streams: number
+  /** 1 or 0. */
+  reloaded: number
+  databaseCalls: number
+}
+
+/** Where the gauges of the process look. */
+export interface LiveSources {
+  readonly clock: Clock
+  /** Processes that answer; 1 when absent. */
+  readonly workers?: () => number
+  /** Log lines that could not be written. */
+  readonly logLinesDropped?: () => number
+  /** Calls that wait for a place at a server. */
+  readonly queueDepth?: () => number
+  /** What the answer cache holds in the memory of this process. */
+  readonly cacheSize?: () => { readonly entries: number; readonly bytes: number }
+  /** Connections to Redis that stand. */
+  readonly redisConnections?: () => number
+  readonly ledger?: LedgerNumbers
+  /** Which new calls are refused. */
+  readonly overload?: () => 'none' | 'low' | 'all'
+}
+
+/** What the ledger tells of itself. */
+export interface LedgerNumbers {
+  /** Requests whose money is held. */
+  open(): number
+  /** Rows that wait for the database, and rows that were lost for want of room. */
+  depth(): number
+  dropped(): number
+  /** The largest share of a budget that is used, by whose it is. */
+  budgets(): readonly { readonly scope: string; readonly ratio: number }[]
+}
+
+const NO_LEDGER: LedgerNumbers = { open: () => 0, depth: () => 0, dropped: () => 0, budgets: () => [] }
+const OVERLOAD = { none: 0, low: 1, all: 2 } as const
+
+/** Creates the gauges of what the process is doing. */
+export function createLiveGauges(now: Live, sessions: Sessions, sources: LiveSources): readonly Metric[] {
+  const { clock, workers = () => 1, logLinesDropped = () => 0, queueDepth = () => 0, overload = () => 'none' } = sources
+  const { cacheSize = () => ({ entries: 0, bytes: 0 }), redisConnections = () => 0, ledger = NO_LEDGER } = sources
+  return [
+    ...ledgerGauges(ledger),
+    createGauge('http_requests_in_flight', 'Requests being answered.', () => now.inFlight),
+    createGauge('gateway_streams_active', 'Streams being sent.', () => now.streams),
+    createGauge('gateway_queue_depth', 'Calls that wait for a place at a server.', queueDepth),
+    createGauge(
+      'gateway_overload_state',
+      'Which new calls are refused: 0 none, 1 those of low priority, 2 all.',
+      () => OVERLOAD[overload()],
+    ),
+    createGauge('gateway_cache_entries', 'Answers stored in memory.', () => cacheSize().entries),
+    createGauge('gateway_cache_bytes', 'About how much memory they take.', () => cacheSize().bytes),
+    createGauge('redis_connections_active', 'Connections to Redis that stand.', redisConnections),
+    createGauge('workers_active', 'Processes that answer.', workers),
+    createGauge('user_sessions_active', 'Callers of the last five minutes.', () => sessions.count(clock.now())),
+    createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),
+    createGauge('database_queries_total', 'Calls of the database.', () => now.databaseCalls, 'counter'),
+    createGauge('gateway_log_lines_dropped_total', 'Log lines lost.', logLinesDropped, 'counter'),
+  ]
+}
+
+function ledgerGauges({ open, depth, dropped, budgets }: LedgerNumbers): readonly Metric[] {
+  return [
+    createGauge('gateway_holds_open', 'Calls that are written down and not settled yet.', open),
+    createGauge('gateway_spool_depth', 'Rows that wait for the database.', depth),
+    createGauge('gateway_spool_dropped', 'Rows lost since the start because the spool was full.', dropped),
+    // Without the name of the key or tenant: whoever may read metrics sees those of all tenants.
+    createGauge('gateway_budget_used_ratio', 'How much of the budget is used that has the least left.', () =>
+      budgets().map(({ scope, ratio }) => ({ labels: { scope }, value: ratio })),
+    ),
+  ]
+}

@@ -1,0 +1,125 @@
+import { describe, expect, test } from 'bun:test'
+import { appendFile, chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { environmentTable } from '#config/env.ts'
+import { parseEnvFile } from '#config/env-file.ts'
+import { EXIT } from '#src/cli/output.ts'
+import { ownFolder } from '#tests/support/server-process.ts'
+import { DEPLOY, read, sayingAll, stopSeconds } from './files.ts'
+
+const UNIT = 'systemd/citadel.service'
+/** From 0, nothing is left to take away, to 10. */
+const EXPOSURE_MAX = 2
+
+/** The values of a setting of the unit. */
+function valuesOf(name: string): string[] {
+  return [...read(UNIT).matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, value = '']) => value)
+}
+
+/** Runs a check on a copy of the unit that starts the runtime of these tests.
+ *
+ * @returns All that it says. */
+async function analyze(words: readonly string[], change = (text: string) => text): Promise<string> {
+  const folder = await ownFolder('citadel-unit-')
+  const file = join(folder.path, 'citadel.service')
+  await writeFile(file, change(read(UNIT)).replace('/usr/local/bin/bun', process.execPath))
+  try {
+    return await sayingAll('systemd-analyze', ...words, file)
+  } finally {
+    await folder.remove()
+  }
+}
+
+describe('the unit', () => {
+  test('is one that systemd understands to the last word', async () => {
+    expect(await analyze(['verify'])).toBe('')
+    expect(await analyze(['verify'], text => text.replace('NoNewPrivileges', 'NoNewPrivilege'))).toContain(
+      'Unknown key',
+    )
+  })
+
+  test('leaves little to whoever breaks into the gateway', async () => {
+    const said = await analyze(['security', '--offline=true', `--threshold=${EXPOSURE_MAX * 10}`])
+
+    expect(Number(/exposure level for citadel.service: ([\d.]+)/.exec(said)?.[1])).toBeLessThan(EXPOSURE_MAX)
+  })
+
+  test('waits until running answers have finished', () => {
+    expect(Number(valuesOf('TimeoutStopSec')[0])).toBeGreaterThan(stopSeconds())
+  })
+
+  test('does not start again what cannot work', () => {
+    expect(valuesOf('RestartPreventExitStatus')).toEqual([`${EXIT.usage} ${EXIT.config}`])
+  })
+
+  test('runs as a user that there is', async () => {
+    const folder = await ownFolder('citadel-users-')
+    const file = join(DEPLOY, 'systemd/citadel.sysusers')
+    const said = await sayingAll('systemd-sysusers', '--dry-run', `--root=${folder.path}`, file).finally(folder.remove)
+
+    expect(said).toContain(`Creating user '${valuesOf('User')[0]}'`)
+  })
+
+  test('writes its log where there is a folder, which logrotate looks into', () => {
+    const [, path = ''] = /^append:(.*)$/.exec(valuesOf('StandardOutput')[0] ?? '') ?? []
+
+    expect(read('systemd/citadel.tmpfiles')).toMatch(
+      new RegExp(`^d ${dirname(path)} 0750 root ${valuesOf('Group')[0]}$`, 'm'),
+    )
+    expect(read('systemd/citadel.logrotate')).toMatch(new RegExp(`^${dirname(path)}/\\*\\.log \\{$`, 'm'))
+  })
+})
+
+describe('the environment files', () => {
+  const uncommented = (file: string) => parseEnvFile(read(file).replaceAll(/^#(?=[A-Z_]+=)/gm, ''))
+
+  test('name what the gateway reads', () => {
+    const known = environmentTable.map(({ name }) => name)
+    const names = Object.keys(uncommented('systemd/citadel.env'))
+
+    expect(names.length).toBeGreaterThan(3)
+    expect(names.filter(name => !known.includes(name))).toEqual([])
+  })
+
+  test('say nothing until somebody says it, and secrets stand in the other one', () => {
+    for (const file of ['systemd/citadel.env', 'systemd/secrets.env']) expect(parseEnvFile(read(file))).toEqual({})
+    expect(Object.keys(uncommented('systemd/secrets.env'))).toContain('DATABASE_URL')
+    expect(valuesOf('LoadCredential')).toEqual(['secrets.env:/etc/citadel/secrets.env'])
+  })
+})
+
+describe('logrotate', () => {
+  async function folderWith(lines: string) {
+    const folder = await ownFolder('citadel-logs-')
+    const config = join(folder.path, 'logrotate.conf')
+    const log = join(folder.path, 'requests.log')
+    await writeFile(config, read('systemd/citadel.logrotate').replace('/var/log/citadel', folder.path))
+    await chmod(config, 0o644)
+    await writeFile(log, lines)
+    const rotate = (...words: string[]) => sayingAll('logrotate', '-s', join(folder.path, 'state'), ...words, config)
+    return { folder, log, rotate }
+  }
+
+  test('finds nothing wrong', async () => {
+    const { folder, rotate } = await folderWith('{}\n')
+
+    const said = await rotate('-d')
+    await folder.remove()
+
+    expect(said).toContain('requests.log')
+    expect(said).not.toMatch(/error/i)
+  })
+
+  test('rotates under a gateway that goes on writing', async () => {
+    const { folder, log, rotate } = await folderWith('{"n":1}\n')
+
+    await rotate('-f')
+    await appendFile(log, '{"n":2}\n')
+    const [now, kept] = [await readFile(log, 'utf8'), (await readdir(folder.path)).filter(name => /-\d+$/.test(name))]
+    const old = await readFile(join(folder.path, kept[0] ?? ''), 'utf8')
+    const { size } = await stat(log)
+    await folder.remove()
+
+    expect([now, old, size]).toEqual(['{"n":2}\n', '{"n":1}\n', 8])
+  })
+})
