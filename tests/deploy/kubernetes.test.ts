@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { readdirSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { validate as deployment } from 'kubernetes-models/_schemas/IoK8sApiAppsV1Deployment'
 import { validate as autoscaler } from 'kubernetes-models/_schemas/IoK8sApiAutoscalingV2HorizontalPodAutoscaler'
@@ -9,7 +10,10 @@ import { validate as networkPolicy } from 'kubernetes-models/_schemas/IoK8sApiNe
 import { validate as disruptionBudget } from 'kubernetes-models/_schemas/IoK8sApiPolicyV1PodDisruptionBudget'
 import { parse } from 'yaml'
 import { loadConfig } from '#config/load.ts'
+import { readSnippets } from '#tests/docs/snippets.ts'
 import { exposedMetrics } from '#tests/monitoring/exposed.ts'
+import { checkWith } from '#tests/support/prometheus.ts'
+import { ownFolder } from '#tests/support/server-process.ts'
 import { DEPLOY, ROOT, read, stopSeconds } from './files.ts'
 
 const SCHEMAS: Readonly<Record<string, (value: unknown) => boolean>> = {
@@ -135,4 +139,21 @@ test('pods are added by metrics that the gateway exposes', async () => {
 
   expect(asked).toEqual(['http_requests_in_flight', 'gateway_queue_depth'])
   expect(asked.filter(name => !exposed.has(name))).toEqual([])
+})
+
+test('pods are found by the scrape configuration of the guide', async () => {
+  const snippet = readSnippets().find(({ name, code }) => name.startsWith('deploy.md') && /^scrape_configs:/.test(code))
+  const { scrape_configs } = parse(snippet?.code ?? '')
+  const folder = await ownFolder('citadel-scrape-')
+  // Debian's Prometheus is built without Kubernetes.
+  const elsewhere = snippet?.code.replace(/kubernetes_sd_configs: .*/, 'static_configs: []') ?? ''
+  await writeFile(join(folder.path, 'prometheus.yml'), elsewhere)
+
+  const said = await checkWith('promtool', 'check', 'config', join(folder.path, 'prometheus.yml'))
+  await folder.remove()
+
+  expect(said).toContain('SUCCESS')
+  expect(scrape_configs[0].job_name).toBe('citadel')
+  const ports: string[] = container.ports.map((port: { name: string }) => port.name)
+  expect(ports).toContain(scrape_configs[0].relabel_configs[0].regex)
 })

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'bun:test'
+import { readdirSync } from 'node:fs'
 import { appendFile, chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { environmentTable } from '#config/env.ts'
 import { parseEnvFile } from '#config/env-file.ts'
+import { readGuides } from '#http/docs/guides.ts'
 import { EXIT } from '#src/cli/output.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 import { DEPLOY, read, sayingAll, stopSeconds } from './files.ts'
@@ -68,6 +70,17 @@ describe('the unit', () => {
     )
     expect(read('systemd/citadel.logrotate')).toMatch(new RegExp(`^${dirname(path)}/\\*\\.log \\{$`, 'm'))
   })
+})
+
+test('the guide puts each file where it says it belongs', () => {
+  const guide = readGuides().find(({ slug }) => slug === 'deploy')?.markdown ?? ''
+  const installed = [...guide.matchAll(/^install -D -m \d+ (citadel\S*|secrets\.env) (\S+)/gm)]
+  const headed = readdirSync(join(DEPLOY, 'systemd')).map(file => {
+    const [, path = ''] = /^# (\/etc\/\S+?):?(?:,|\s)/.exec(read(`systemd/${file}`)) ?? []
+    return [file, path]
+  })
+
+  expect(Object.fromEntries(installed.map(([, file, path]) => [file, path]))).toEqual(Object.fromEntries(headed))
 })
 
 describe('the environment files', () => {
