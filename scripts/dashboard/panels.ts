@@ -191,6 +191,12 @@ export const ROWS: readonly Row[] = [
         [rate('gateway_idempotent_replays_total', GATEWAY), 'by idempotency key'],
       ]),
       several('Memory of the cache', 'bytes', [[`gateway_cache_bytes{${GATEWAY}}`, '{{instance}}']]),
+      lines(
+        'Money saved an hour',
+        'currencyUSD',
+        `${rate('gateway_saved_cost_usd_total', MODEL, 'model')} * 3600`,
+        '{{model}}',
+      ),
       lines('Answers stored', 'short', `gateway_cache_entries{${GATEWAY}}`, '{{instance}}'),
     ],
   },

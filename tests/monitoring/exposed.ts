@@ -15,7 +15,7 @@ const CANDIDATE = { target: targetOf('llm/mixtral'), model: model('chat', []), r
 const RECORDS: readonly Partial<RequestRecord>[] = [
   { stream: true, firstTokenAt: 5, contentFrames: 3, costNano: 5, queueMs: 1, eventsSkipped: 1 },
   { status: 503, code: 'all_targets_failed', attempts: [attemptEntry('llm', { result: 'upstream_error' })] },
-  { cache: { status: 'hit', ageMs: 0, leftMs: 0 }, savedTokens: 3 },
+  { cache: { status: 'hit', ageMs: 0, leftMs: 0 }, savedTokens: 3, savedNano: 5 },
   { plan: { model: CANDIDATE.model, strategy: 'resident', candidates: [CANDIDATE], sparesLoad: true } },
 ]
 const FACTS: readonly Fact[] = [

@@ -78,6 +78,7 @@ test('every panel of the dashboard shows something, but for what none of them ha
     'gateway_model_loads_avoided_total',
     'gateway_model_loads_total',
     'gateway_recoveries_total',
+    'gateway_saved_cost_usd_total',
     'gateway_saved_tokens_total',
   ])
 })
