@@ -236,7 +236,7 @@ withFiles('what the organisation wrote', () => {
     const { warnings } = await loadConfig({ files: [YAML], env: {} })
 
     const text = warnings.join('\n')
-    for (const key of ['service.workers', 'performance.cpu_cores']) expect(text).toContain(key)
+    for (const key of ['service.workers']) expect(text).toContain(key)
     for (const key of [
       'cost_per_request',
       'rate_limit_rps',
