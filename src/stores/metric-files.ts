@@ -15,7 +15,7 @@ interface Base {
 
 /** The numbers of every worker, each in a file of its own, and those of the ones that have ended in one more. */
 export interface MetricFiles {
-  /** Writes those of this worker. */
+  /** Writes those of this worker; where they cannot be written now, they are the next time. */
   write(snapshot: unknown): void
   /** Those of all, the ended ones' included. */
   readAll(): readonly unknown[]
@@ -50,7 +50,13 @@ export function openMetricFiles(folder: string, own: string): MetricFiles {
   }
 
   return {
-    write: snapshot => put(own, snapshot),
+    write(snapshot) {
+      try {
+        put(own, snapshot)
+      } catch {
+        // A full disk must not end the process.
+      }
+    },
     readAll() {
       const names = readdirSync(folder).filter(file => file.endsWith(ENDING))
       const read = names
