@@ -92,6 +92,10 @@ class FairQueue {
     this.owed += others / (own + others)
     if (this.owed < 1) return false
     this.owed--
+    // Not before the others have looked.
+    this.stopLooking?.()
+    this.stopLooking = null
+    this.lookIn(2 * this.lookMs)
     return true
   }
 
