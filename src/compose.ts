@@ -382,6 +382,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     },
     leave() {
       if (phase === 'serving') phase = 'leaving'
+      // The others ask servers from now on, and tell what they find.
+      fleet.stop()
     },
     idle: active.idle,
     abort: () =>

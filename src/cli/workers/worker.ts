@@ -85,7 +85,10 @@ function createWorker() {
       void sayFirstKey(serving.gateway)
       void sayLater(serving.gateway)
     },
-    leave: () => serving?.drain.leave(),
+    leave() {
+      leads = false
+      serving?.drain.leave()
+    },
     stop({ delayMs }) {
       if (serving === null) process.exit(EXIT.ok)
       serving.drain.stop(delayMs)

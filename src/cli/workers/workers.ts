@@ -9,7 +9,11 @@ const RESTART_MS = 100
 const RESTART_MS_MAX = 30_000
 /** A worker that has served for so long has not failed when it dies. */
 const HEALTHY_MS = 60_000
+/** How long a worker may take to start. */
+const START_MS = 60_000
 const AGE_SPREAD = 0.1
+/** What is remembered of what workers have told, for those that come later. */
+const NEWS_MAX = 10_000
 
 /** The process of a worker. */
 export interface Hired {
@@ -82,7 +86,8 @@ interface Member extends Worker {
   readonly failures: number
   servesSince: number
   hired: Hired | null
-  disarmAge: () => void
+  /** Calls off what is to happen to it later. */
+  disarm: () => void
 }
 
 /** Creates the workers; none runs yet. */
@@ -113,7 +118,7 @@ class Team implements Workers {
     const hired = Array.from({ length: this.options.size }, () => this.hire(0))
     const started = await Promise.all(hired)
     const failed = started.find(each => each.ready === null)
-    if (failed !== undefined) {
+    if (failed !== undefined && !this.stopping) {
       this.kill()
       throw failed.failure ?? new WorkerFailed('a worker ended while it started', 1)
     }
@@ -154,7 +159,7 @@ class Team implements Workers {
     const name = `${process.pid}-${++this.made}`
     const member: Member = {
       ...{ place, name, failures, state: 'starting', servesSince: clock.now(), hired: null },
-      disarmAge: () => {},
+      disarm: clock.after(START_MS, () => member.hired?.kill()),
     }
     this.leader ??= member
     this.members.add(member)
@@ -182,11 +187,12 @@ class Team implements Workers {
     if (member.state === 'starting') member.state = 'serving'
     log.info('a worker serves', { worker: member.hired?.pid ?? 0 })
     member.servesSince = clock.now()
+    member.disarm()
     const age = maxAgeMs()
     if (age === null) return
     // Not all at once: they were started together.
     const after = age * (1 + AGE_SPREAD * (2 * random() - 1))
-    member.disarmAge = clock.after(after, () => void this.inTurn(() => this.replace(member)))
+    member.disarm = clock.after(after, () => void this.inTurn(() => this.replace(member)))
   }
 
   private heard(member: Member, report: Report): void {
@@ -196,14 +202,14 @@ class Team implements Workers {
   }
 
   private pass(from: Member, news: News): void {
-    if ('server' in news) this.news.set(`${news.type} ${news.server}`, news)
+    if ('server' in news && this.news.size < NEWS_MAX) this.news.set(`${news.type} ${news.server}`, news)
     for (const member of this.members) if (member !== from) member.hired?.send({ type: 'news', news })
   }
 
   private left(member: Member, how: string): void {
     const { clock, log } = this.options
     this.members.delete(member)
-    member.disarmAge()
+    member.disarm()
     this.options.ended(member)
     if (this.stopping) {
       if (this.members.size === 0) this.allEnded()
@@ -240,7 +246,7 @@ class Team implements Workers {
       return false
     }
     old.state = 'leaving'
-    old.disarmAge()
+    old.disarm()
     if (this.leader === old) this.elect()
     old.hired?.send({ type: 'leave' })
     return true

@@ -104,6 +104,28 @@ describe('a start', () => {
   })
 })
 
+describe('a worker that does not come to serve', () => {
+  test('is ended after a minute', async () => {
+    const { clock, workers, nth } = setup({ size: 1 })
+    void workers.start()
+    clock.advance(59_999)
+    const before = nth(0).killed
+    clock.advance(1)
+
+    expect([before, nth(0).killed]).toEqual([false, true])
+  })
+
+  test('is no failure when it was told to stop', async () => {
+    const { workers, nth } = setup({ size: 1 })
+    const start = workers.start()
+    workers.stop(0)
+    await nth(0).exit()
+
+    expect(await start).toEqual([])
+    await workers.ended
+  })
+})
+
 describe('a worker that dies', () => {
   test('is told of, and another one is started after a moment', async () => {
     const { clock, processes, ended, warnings, nth } = await started()
