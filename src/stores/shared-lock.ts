@@ -2,8 +2,9 @@
 const LOCK = 1
 /** Where the process of each place is written. */
 const PIDS = 16
-/** Looks at the lock before the thread rests for a moment: whoever has it needs less than a microsecond. */
-const SPINS = 2000
+/** Looks at the lock before the thread rests for a moment: who has it needs less than a microsecond, unless the processor
+ * was taken from it. */
+const SPINS = 100
 const REST_MS = 0.05
 /** How long a holder that lives is waited for: it was stopped in the middle, and everybody stands still meanwhile. */
 const PATIENCE_MS = 1000
@@ -21,6 +22,8 @@ export interface SharedLock {
  * @param place 1 or more. */
 export function createSharedLock(words: Int32Array, place: number): SharedLock {
   Atomics.store(words, PIDS + place, process.pid)
+  // The runtime's own sleep knows no less than a millisecond.
+  const bed = new Int32Array(new SharedArrayBuffer(4))
 
   function wait(): void {
     const since = performance.now()
@@ -29,7 +32,7 @@ export function createSharedLock(words: Int32Array, place: number): SharedLock {
       const holder = Atomics.load(words, LOCK)
       const isGone = holder !== 0 && (isDead(words, holder) || performance.now() - since > PATIENCE_MS)
       if (isGone && Atomics.compareExchange(words, LOCK, holder, place) === holder) return
-      Bun.sleepSync(REST_MS)
+      Atomics.wait(bed, 0, 0, REST_MS)
     }
   }
 

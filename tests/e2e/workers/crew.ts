@@ -5,7 +5,7 @@ import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { type Gate, gate, sse, startUpstream } from '#tests/support/upstream.ts'
 import { type Started, start } from '../child.ts'
 
-const DEADLINE_MS = 15_000
+const DEADLINE_MS = 30_000
 
 /** The number of each process that serves now. */
 export function workersOf({ pid }: { readonly pid: number }): number[] {
