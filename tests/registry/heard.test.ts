@@ -6,7 +6,14 @@ import { createStates } from '#registry/states.ts'
 import { server } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 
-const settings = { intervalMs: 1000, timeoutMs: 500, unhealthyThreshold: 2, recoveryThreshold: 1, slowMs: 1000 }
+const settings = {
+  intervalMs: 1000,
+  timeoutMs: 500,
+  unhealthyThreshold: 2,
+  recoveryThreshold: 1,
+  slowMs: 1000,
+  criticalMs: 2000,
+}
 
 /** A worker that leads, and one that hears it. */
 function setup() {

@@ -8,7 +8,7 @@ import { snapshotOf } from '#tests/support/fleet.ts'
 import { recordOf } from '#tests/support/records.ts'
 
 const family = (more: Partial<Family>): Family => ({
-  ...{ name: 'n', help: 'h', type: 'counter', over: 'sum', samples: [] },
+  ...{ name: 'n', help: 'h', type: 'counter', samples: [] },
   ...more,
 })
 const sample = (value: number, labels: Readonly<Record<string, string>> = {}) => ({ value, labels })
@@ -26,11 +26,11 @@ describe('the numbers of several processes', () => {
   })
 
   test.each([
-    ['max', 7],
-    ['min', 3],
-    ['sum', 10],
-  ] as const)('become one as the metric says: %s', (over, expected) => {
-    const of = (value: number) => [family({ type: 'gauge', over, samples: [sample(value)] })]
+    ['workers_active', 7],
+    ['gateway_server_up', 3],
+    ['gateway_streams_active', 10],
+  ])('become one as is true of %s', (name, expected) => {
+    const of = (value: number) => [family({ name, type: 'gauge', samples: [sample(value)] })]
 
     expect(mergeFamilies([of(3), of(7)])[0]?.samples).toEqual([sample(expected)])
   })
