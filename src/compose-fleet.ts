@@ -3,6 +3,7 @@ import type { Environment } from '#config/env.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
 import { type Config, parseServer } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
+import type { Crew, ProbedState } from '#core/crew.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import { createScope } from '#core/scope.ts'
@@ -11,9 +12,9 @@ import { BUILT_IN_KIND, PROVIDERS } from '#providers/index.ts'
 import { localPlaces } from '#providers/local.ts'
 import type { Transport } from '#providers/transport.ts'
 import { createDiscovery } from '#registry/discovery.ts'
-import { createEngines, type Source } from '#registry/engines.ts'
+import { createEngines, type Source, takeReading } from '#registry/engines.ts'
 import { createFleet, type Declaration, type Fleet } from '#registry/fleet.ts'
-import type { ProbeResult } from '#registry/health.ts'
+import { hearProbe, type ProbeResult } from '#registry/health.ts'
 import { configuredStrategy } from '#routing/strategies/index.ts'
 import { composeKnowledge } from './compose-knowledge.ts'
 import { type Ask, createLister } from './compose-listing.ts'
@@ -38,6 +39,8 @@ export interface FleetDeps {
   readonly listen: (subscriber: (fact: Fact) => void) => void
   /** Where this gateway listens. */
   readonly own: () => { readonly host: string; readonly port: number } | null
+  /** The other workers: one of them probes for all. */
+  readonly crew: Crew
 }
 
 /** A fleet, and the way to ask its servers small questions. */
@@ -67,7 +70,12 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
     },
     toServer: place => required(place.id, place.kind, place.baseUrl, config, 'discovery'),
   })
-  const engines = createEngines({ ...deps, sources: server => sourcesOf(server, askOf(server)) })
+  const { crew, states } = deps
+  const engines = createEngines({
+    ...deps,
+    sources: server => sourcesOf(server, askOf(server)),
+    onReading: (server, reading) => crew.tell({ type: 'server-read', server, reading }),
+  })
   const options = {
     ...deps,
     discovery,
@@ -79,6 +87,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
       if (result.ok && reads()) void engines.read(server)
       return result
     },
+    onProbed: (server: string, state: ProbedState) => crew.tell({ type: 'server-probed', server, state }),
     load: (target: Target, model: Model) => load(target, model, askOf(target.server)),
     list: (server: Server) => (server.origin === 'registration' ? listOf(server, listMember) : list(server)),
   }
@@ -90,6 +99,11 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
     }
     const server = fact.type === 'model-loaded' ? fleet.current().servers.get(fact.server) : undefined
     if (server !== undefined) engines.readSoon(server)
+  })
+  crew.listen(news => {
+    if (news.type === 'server-probed') hearProbe(states.server(news.server), news.state, deps)
+    else if (news.type === 'server-read') takeReading(states.server(news.server), news.reading)
+    else if (news.type === 'lead') fleet.lead()
   })
   return { fleet, ask }
 }

@@ -1,6 +1,7 @@
 import { lookup as lookupName } from 'node:dns/promises'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
+import type { Crew } from '#core/crew.ts'
 import type { CursorStore, EventStore, HoldStore } from '#core/events.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import { isDoubted, isDraining, type ServerRecord, type ServerStore } from '#core/registry.ts'
@@ -52,6 +53,7 @@ export interface OrchestrationParts {
   readonly guard: Guard
   readonly own: () => { readonly host: string; readonly port: number } | null
   readonly warn: (message: string) => void
+  readonly crew: Crew
 }
 
 /** Servers that register themselves, and what happens to the fleet. */
@@ -116,7 +118,7 @@ function storesOf({ database, newId }: OrchestrationParts): Stores {
 
 /** Puts the registry, its events and their delivery together. */
 export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
-  const { config, clock, journal, states, fleet } = parts
+  const { config, clock, journal, states, fleet, crew } = parts
   const shared = parts.database !== null
   const stores = storesOf(parts)
   const owner = parts.newId(clock.time())
@@ -175,11 +177,13 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     const { status } = await parts.ask({ method: 'POST', url, headers, body }, POST_TIMEOUT_MS)
     return status
   }
-  const delivery = createDelivery({ ...parts, ...stores, owner, endpoints: () => config().webhooks.deliver, post })
+  // Where no database says which worker was the first to see an event, one delivers for all.
+  const endpoints = () => (shared || crew.leads() ? config().webhooks.deliver : [])
+  const delivery = createDelivery({ ...parts, ...stores, owner, endpoints, post })
   const stopEnlisting = startEnlisting({
     clock,
     post,
-    gateways: () => config().orchestration.register_with,
+    gateways: () => (crew.leads() ? config().orchestration.register_with : []),
     self: () => selfOf(config(), parts.own()),
     onChange: (url, problem) =>
       parts.warn(problem === null ? `registered with ${url}` : `not registered with ${url}: ${problem}`),

@@ -22,15 +22,16 @@ export function openRedisOf({ redis }: Config, clock: Clock, onChange: RedisOpti
   return redis.url === null ? null : openRedis({ urls: redis.url, timeoutMs: redis.timeout, clock, onChange })
 }
 
-/** Creates the limiter: in Redis where there is one, else in the memory of this process. */
+/** Creates the limiter: in Redis where there is one, else in what workers share, else in the memory of this process. */
 export function createLimiter(
   redis: Redis | null,
+  shared: Limiter | null,
   clock: Clock,
   settings: RedisLimiterOptions['settings'],
 ): Limiter & { close(): Promise<void> } {
   const entriesMax = LIMITER_ENTRIES_MAX
   if (redis !== null) return createRedisLimiter({ redis, clock, entriesMax, processId: crypto.randomUUID(), settings })
-  return { ...createMemoryLimiter({ clock, entriesMax }), close: async () => {} }
+  return { ...(shared ?? createMemoryLimiter({ clock, entriesMax })), close: async () => {} }
 }
 
 /** Creates the store of idempotency keys: in the memory of this process, with Redis behind it where there is one. */

@@ -58,6 +58,7 @@ import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
 import { createIdempotency, createLimiter, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
+import { clearTogether, openShared, publishNowAndThen, type WorkerPlace } from './compose-workers.ts'
 import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
 
@@ -93,6 +94,8 @@ export interface Overrides {
   readonly reload?: Services['settings']['reload']
   /** Where this gateway listens, so that it never finds itself. */
   readonly own?: () => { readonly host: string; readonly port: number } | null
+  /** Its place among several workers on one port (default: it is the only one). */
+  readonly worker?: WorkerPlace
 }
 
 /** A gateway: the handler, and what a host needs to run it. */
@@ -113,6 +116,8 @@ export interface Gateway {
   fail(message: string, thrown: unknown): void
   /** Says "not ready" from now on, and still serves. */
   drain(): void
+  /** Lets clients connect anew for their next requests, and still serves: another process has the port by now. */
+  leave(): void
   /** Resolves when no request is under way. */
   idle(): Promise<void>
   /** Ends what is under way; streams are told that the gateway shuts down. */
@@ -136,7 +141,9 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const redis = openRedisOf(config, clock, change =>
     journal.note({ type: 'dependency-changed', dependency: 'redis', ...change }),
   )
-  const limiter = createLimiter(redis, clock, () => ({
+  const shared = openShared(overrides.worker)
+  const { crew } = shared
+  const limiter = createLimiter(redis, shared.limiter, clock, () => ({
     storeDown: current.limits.store_down,
     processes: current.limits.processes,
   }))
@@ -149,7 +156,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const keys = composeKeys(database, stateDeps)
   const memoryCache = createMemoryCache({ clock, bytesMax: config.cache.max_memory })
   const redisCache = redis === null ? null : createRedisCache({ redis, clock, onClear: memoryCache.clear })
-  const cache = redisCache === null ? memoryCache : createTiers(memoryCache, redisCache)
+  const tiers = redisCache === null ? memoryCache : createTiers(memoryCache, redisCache)
+  const cache = crew.size === 1 ? tiers : clearTogether(tiers, memoryCache, crew)
   const lengths = createLengths()
   let redact = createRedactor(secretsOf(config))
   const ledger = composeLedger(database, { ...stateDeps, redis, subscribers, lengths, redact: text => redact(text) })
@@ -163,7 +171,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   })
 
   // How hard the process has it.
-  let memoryMax = memoryLimitOf(config)
+  let memoryMax = memoryLimitOf(config, crew.size)
   const sampler = samplePressure({
     now: () => performance.now(),
     every: unheldInterval,
@@ -191,9 +199,15 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     transportFor,
     env,
     own,
+    crew,
   })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
-  const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
+  const queue = createQueue({
+    states,
+    clock,
+    available: target => isAvailable(states.target(target), clock.now()),
+    places: shared.places,
+  })
   const settings = () => fleet.current().settings
   const budget = createRetryBudget(() => settings().retry)
   const breakers = createBreakers({ states, clock, journal, random, settings: () => settings().breaker })
@@ -214,7 +228,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     lagMs: () => pressure().lagMs,
     memoryLimit: () => memoryMax,
     cacheSize: cache.size,
+    workers: () => crew.size,
+    ...(shared.metrics !== undefined && { share: shared.metrics }),
   })
+  const stopPublishing = publishNowAndThen(metrics, shared, clock)
   const stats = createStats()
   const failures = createFailures(clock)
   const orchestration = composeOrchestration({
@@ -227,6 +244,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     guard,
     own,
     warn: log.warn,
+    crew,
   })
   subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history), stats.subscriber)
   subscribers.push(failures.subscriber, orchestration.subscriber)
@@ -277,7 +295,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const active = createActive(clock)
   const identity = composeIdentity({ clock, journal, redis, stored: keys.stored, warn: log.warn })
   let edge = composeEdge(config, identity(config), buckets)
-  let phase: 'serving' | 'draining' = 'serving'
+  let phase: 'serving' | 'leaving' | 'draining' = 'serving'
   const fetch = createApp({
     clock,
     journal,
@@ -296,7 +314,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     caches: () => settings().cache !== null,
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
-    process: processView(clock),
+    process: processView(clock, crew.size),
     health: {
       parts: composeHealth({
         ...stateDeps,
@@ -323,7 +341,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     receive: orchestration.receive,
     reports: createReportManagement(database === null ? null : createSqlReports(database)),
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
-    serving: () => phase === 'serving',
+    serving: () => phase !== 'draining',
+    staying: () => phase === 'serving',
     active,
     extraPaths: { health: config.monitoring.health_check_endpoint, metrics: config.monitoring.metrics_endpoint },
   })
@@ -345,7 +364,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       buckets = createBuckets(next.limits)
       const service = { ...next.service, host: config.service.host }
       edge = composeEdge({ ...next, service }, identity(next), buckets)
-      memoryMax = memoryLimitOf(next)
+      memoryMax = memoryLimitOf(next, crew.size)
       fleet.replace(declarationOf(next, env))
       orchestration.reload()
       credentials.forget()
@@ -360,6 +379,11 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     fail: (message, thrown) => log.error(message, { error: String(thrown) }),
     drain() {
       phase = 'draining'
+    },
+    leave() {
+      if (phase === 'serving') phase = 'leaving'
+      // The others ask servers from now on, and tell what they find.
+      fleet.stop()
     },
     idle: active.idle,
     abort: () =>
@@ -379,6 +403,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       idempotency.close()
       redisCache?.close()
       redis?.close()
+      stopPublishing()
       log.close()
     },
   }
@@ -388,11 +413,12 @@ async function noReload(): Promise<never> {
   throw new GatewayError('conflict', 'This gateway was not started from files that could be read again.')
 }
 
-/** What the process may use, in bytes. */
-function memoryLimitOf({ performance: { memory_limit_gb: configured } }: Config): number {
-  return configured === null ? memoryOfProcess() : Math.min(configured * GIGABYTE, memoryOfProcess())
+/** What the process may use, in bytes: its share of what there is for all workers. */
+function memoryLimitOf({ performance: { memory_limit_gb: configured } }: Config, workers: number): number {
+  const all = configured === null ? memoryOfProcess() : Math.min(configured * GIGABYTE, memoryOfProcess())
+  return all / workers
 }
 
-function processView(clock: Clock): ProcessView {
-  return { startedAt: clock.time(), workers: () => 1 }
+function processView(clock: Clock, workers: number): ProcessView {
+  return { startedAt: clock.time(), workers: () => workers }
 }

@@ -9,6 +9,10 @@ export interface Listener {
   renew(tls: Tls): void
   readonly url: string
   readonly port: number
+  /** Takes no new connection, and goes on with all that are open, idle ones too. What was connected and has sent nothing
+   * yet goes to the other processes on this port where the system moves it (`net.ipv4.tcp_migrate_req`). Nothing is done
+   * where the system has no such way. */
+  deafen(): Promise<void>
   /** Takes no new connection; resolves when those that are open have ended. */
   stop(): Promise<void>
   /** Cuts what is still open. */
@@ -65,13 +69,16 @@ export function listen(options: {
   readonly keepAliveSeconds: number
   /** `null` = plain http. */
   readonly tls?: Tls | null
+  /** Whether other processes of this user may listen on the same port. */
+  readonly shared?: boolean
   readonly handle: (request: Request, connection: Connection) => Promise<Response>
 }): Listener {
-  const { host, handle } = options
+  const { host, handle, shared = false } = options
   const serve = (port: number, tls: Tls | null) =>
     Bun.serve({
       hostname: host,
       port,
+      reusePort: shared,
       ...(tls !== null && { tls: tlsOptions(tls) }),
       // Its error page would show source code to callers.
       development: false,
@@ -103,6 +110,7 @@ export function listen(options: {
       void old.stop().then(() => leaving.delete(old))
       server = open(port, next)
     },
+    deafen: async () => (await import('./deafen.ts')).closeListeningSocket(port),
     stop: async () => void (await Promise.all([...leaving, server].map(each => each.stop()))),
     kill: async () => void (await Promise.all([...leaving, server].map(each => each.stop(true)))),
   }
@@ -186,6 +194,21 @@ function createWatch(): (connection: SocketConnection) => void {
     if (armed) return
     armed = true
     setTimeout(look, WATCH_MS)
+  }
+}
+
+/** Finds out whether a port is free, and which one where any will do: processes that share it would not notice that others
+ * who share theirs have it.
+ *
+ * @returns The port.
+ * @throws PortTaken, CannotListen */
+export function claimPort(host: string, port: number): number {
+  try {
+    const probe = Bun.listen({ hostname: host, port, socket: { data() {} } })
+    probe.stop(true)
+    return probe.port
+  } catch (thrown) {
+    throw toListenError(host, port, thrown)
   }
 }
 

@@ -87,6 +87,10 @@ export interface Variant {
   readonly fiveLimits?: boolean
   /** Also a row of each request, in SQLite. */
   readonly rows?: boolean
+  /** Processes on its port (default: one). */
+  readonly workers?: number
+  /** Between "not ready" and the end, in milliseconds (default: none). */
+  readonly drainMs?: number
 }
 
 const starters = { bare: startBare, gateway: startGateway, nginx: startNginx }
@@ -113,12 +117,15 @@ function startGateway(port: number, bench: Bench, variant: Variant): Running {
 
 /** Keys, limits of everybody and of each caller, metrics and the log are on, as by default; no limit is ever met. */
 function gatewayConfig({ folder, upstreamPort }: Bench, variant: Variant): object {
-  const { everything = false, redisUrl, fiveLimits = false, rows = false } = variant
+  const { everything = false, redisUrl, fiveLimits = false, rows = false, workers = 1, drainMs = 0 } = variant
   const plenty = { requests_per_minute: 1_000_000_000, burst: 1_000_000_000, concurrent_requests: 100_000 }
   const more = fiveLimits ? { per_address: plenty, per_model: { [benchModel]: plenty } } : {}
   const data = mkdtempSync(join(folder, 'data-'))
   return {
-    service: { host: '127.0.0.1', drain_delay: 0, drain_timeout: 1, ...(rows && { data_dir: data }) },
+    service: {
+      ...{ host: '127.0.0.1', workers, drain_delay: `${drainMs}ms`, drain_timeout: Math.max(1, drainMs / 10) },
+      ...(rows && { data_dir: data }),
+    },
     auth: { mode: 'required', keys: [{ name: 'bench', key: benchKey, limits: plenty }] },
     limits: { global: plenty, per_client: plenty, ...more },
     cache: { enabled: everything, max_memory: redisUrl === undefined ? '64MB' : 1 },

@@ -12,13 +12,15 @@ const KEY = "-H 'authorization: Bearer YOUR-KEY' "
 
 /** The first lines of a start: what runs where, what was found, what was not and why, and what to type next. */
 export function banner(options: {
-  readonly listener: Listener
+  readonly listener: Pick<Listener, 'url' | 'port'>
+  /** Processes on the port. */
+  readonly workers?: number
   readonly readyMs: number
   readonly found: FleetReport
   readonly settled: Settled
   readonly authMode: AuthMode
 }): string {
-  const { listener, found, settled, authMode } = options
+  const { listener, found, settled, authMode, workers = 1 } = options
   const address = LOCAL.has(settled.config.service.host)
     ? `${new URL(listener.url).protocol}//localhost:${listener.port}`
     : listener.url
@@ -27,6 +29,7 @@ export function banner(options: {
   const lines = [
     `citadel-gateway ${VERSION} listens on ${listener.url}  (ready in ${options.readyMs} ms, Bun ${Bun.version})`,
     row('config', from),
+    ...(workers > 1 ? [row('workers', `${workers} processes share the port`)] : []),
     ...reportLines(found),
     ...settled.warnings.map(warning => row('note', warning)),
     ...(isExposed(settled, authMode)

@@ -26,6 +26,10 @@ const COMMANDS: Readonly<
     about: 'bring the database up to date; `--status` says whether it is',
     run: async args => (await import('./database.ts')).migrate(args),
   },
+  worker: {
+    about: 'one of several processes on a port; `start` starts it',
+    run: async () => (await import('./workers/worker.ts')).work(),
+  },
   version: { about: 'print the version', run: async () => (await import('./info.ts')).version() },
 }
 

@@ -3,12 +3,19 @@ import type { Gateway } from '#src/index.ts'
 /** Serves the metrics, and nothing else, on a port of their own, for a scraper that has no key.
  *
  * A port that is taken is a warning: the metrics are still on the main one. */
-export function serveMetrics(port: number | null, host: string, gateway: Gateway): { stop(): void } | null {
+export function serveMetrics(
+  port: number | null,
+  host: string,
+  gateway: Gateway,
+  shared: boolean,
+): { stop(): void } | null {
   if (port === null) return null
   try {
     const server = Bun.serve({
       hostname: host,
       port,
+      // Any worker can tell the numbers of all.
+      reusePort: shared,
       development: false,
       async fetch(request) {
         if (new URL(request.url).pathname !== '/metrics') return new Response('see /metrics\n', { status: 404 })

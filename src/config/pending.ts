@@ -8,7 +8,6 @@ export type Pending = readonly [key: string, waitsFor: string]
 const pending: readonly Pending[] = [
   ['service.environment', 'traces'],
   ['service.max_connections', 'the count of connections'],
-  ['service.workers', 'several processes'],
   ['service.secret', 'signed tokens'],
   ['service.secret_file', 'signed tokens'],
   ['streams.early_headers', 'early headers'],
@@ -30,7 +29,7 @@ export function pendingWarnings(tree: MapTree, table: readonly Pending[] = pendi
   const patterns = table.map(([key, waitsFor]) => ({ segments: key.split('.'), waitsFor }))
   const groups = new Map<string, Group>()
   for (const { path, leaf } of leaves(tree, [])) {
-    const match = isOff(path, leaf) ? undefined : patterns.find(({ segments }) => matches(segments, path))
+    const match = isOff(leaf) ? undefined : patterns.find(({ segments }) => matches(segments, path))
     if (!match) continue
     const [section = ''] = path
     const id = `${leaf.at.file} ${section}`
@@ -61,8 +60,8 @@ function isSwitchedOff(tree: MapTree): boolean {
   return enabled?.kind === 'leaf' && isNo(enabled.value)
 }
 
-function isOff(path: readonly string[], { value }: Leaf): boolean {
-  return value == null || isNo(value) || (path.at(-1) === 'workers' && Number(value) === 1) || Number(value) === 0
+function isOff({ value }: Leaf): boolean {
+  return value == null || isNo(value) || Number(value) === 0
 }
 
 function isNo(value: Leaf['value']): boolean {

@@ -6,6 +6,8 @@ const settledAtStart = [
   'service.host',
   'service.port',
   'service.workers',
+  'service.worker_max_age',
+  'service.worker_max_requests',
   'service.data_dir',
   'service.keep_alive',
   'service.drain_delay',

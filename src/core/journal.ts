@@ -19,6 +19,8 @@ export type Fact =
   | { readonly type: 'model-loaded'; readonly server: string; readonly model: string }
   | {
       readonly type: 'health-changed'
+      /** Whether another worker has probed it, and has told of it. */
+      readonly heard?: boolean
       readonly server: string
       readonly from: Health
       readonly to: Health

@@ -260,6 +260,14 @@ export interface TargetState {
   readonly ewma: { readonly streamed: Average; readonly plain: Average }
 }
 
+/** What a server tells of itself; `null` = it does not say. */
+export interface Reading {
+  /** Calls that it works on or that wait at it, whoever sent them. */
+  readonly calls: number | null
+  /** Its names of the models in memory. */
+  readonly loaded: readonly string[] | null
+}
+
 /** Gives the one state object of a target or server, made on first use. */
 export interface States {
   target(target: Target): TargetState

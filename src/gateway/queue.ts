@@ -1,6 +1,7 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
+import type { Target } from '#core/servers.ts'
 import { createLine, type Waiting, whoYields } from './line.ts'
 import { createPace, type Pace } from './pace.ts'
 import { countPlaces, createSlots, queueFull } from './slots.ts'
@@ -14,6 +15,9 @@ const LOOK_MS = 250
 /** How soon after one was let in so, in milliseconds: the next sees what the first has changed. A target that is back
  * on trial takes one call only. */
 const NEXT_MS = 10
+/** How often those who wait are looked at where other processes call the same targets: nobody says that one of those has
+ * given a place back. */
+const SHARED_LOOK_MS = 10
 
 /** For whom a place is wanted. */
 export interface Wait extends Waiting {
@@ -44,18 +48,23 @@ class FairQueue {
   private readonly pace: Pace
   private readonly slots: Slots
   private readonly line = createLine<Waiter>()
+  private readonly lookMs: number
   private stopLooking: (() => void) | null = null
+  /** The part of a place that is owed to those who wait in other processes. */
+  private owed = 0
 
   constructor(deps: QueueDeps) {
     this.deps = deps
+    this.lookMs = deps.places == null ? LOOK_MS : SHARED_LOOK_MS
     this.pace = createPace(deps.clock)
-    this.slots = createSlots(deps.states, {
+    const watch = {
       taken: this.pace.taken,
-      freed: (target, takenAt) => {
+      freed: (target: Target, takenAt: number) => {
         this.pace.freed(target, takenAt)
-        if (this.line.size > 0) this.serveOne()
+        if (this.line.size > 0 && !this.yields()) this.serveOne()
       },
-    })
+    }
+    this.slots = createSlots(deps.states, watch, deps.places)
   }
 
   slotsFor(wait: Wait): Slots {
@@ -73,6 +82,21 @@ class FairQueue {
 
   depth(): number {
     return this.line.size
+  }
+
+  /** Whether a place that came free is left to those who wait in other processes: of several in a row their share. */
+  private yields(): boolean {
+    const own = this.line.size
+    const others = this.deps.places?.waiting(own) ?? 0
+    if (others <= 0) return false
+    this.owed += others / (own + others)
+    if (this.owed < 1) return false
+    this.owed--
+    // Not before the others have looked.
+    this.stopLooking?.()
+    this.stopLooking = null
+    this.lookIn(2 * this.lookMs)
+    return true
   }
 
   /** Gives a free place to the one whose turn it is; whether there was one. */
@@ -96,11 +120,12 @@ class FairQueue {
     this.stopLooking ??= this.deps.clock.after(ms, () => {
       this.stopLooking = null
       const served = this.serveOne()
-      if (this.line.size > 0) this.lookIn(served ? NEXT_MS : LOOK_MS)
+      if (this.line.size > 0) this.lookIn(served ? NEXT_MS : this.lookMs)
     })
   }
 
   private restWhenEmpty(): void {
+    this.deps.places?.waiting(this.line.size)
     if (this.line.size > 0) return
     this.stopLooking?.()
     this.stopLooking = null
@@ -120,7 +145,8 @@ class FairQueue {
     const { caller, priority } = wait
     const waiter: Waiter = { caller, priority, candidates, doubted, scope, model, resolve, reject }
     this.line.add(waiter)
-    this.lookIn(LOOK_MS)
+    this.deps.places?.waiting(this.line.size)
+    this.lookIn(this.lookMs)
     const disarm = clock.after(longest, () =>
       this.leave(waiter, () => queueTimeout(this.pace.untilFree(candidates, this.line.size))),
     )

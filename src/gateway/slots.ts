@@ -1,5 +1,6 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
+import { isBounded, type Places } from '#core/places.ts'
 import type { States, Target, TargetState } from '#core/servers.ts'
 
 /** What a caller is told to wait when every place is taken and nothing better is known, in milliseconds. */
@@ -12,14 +13,22 @@ export interface SlotWatch {
   freed(target: Target, takenAt: number): void
 }
 
-/** Creates the places of this process: a target takes no more calls at once than `max_concurrent` of it and of its
- * server say. Where none is free, the call is refused at once; the queue is what waits. */
-export function createSlots(states: States, watch: SlotWatch | null = null): Slots {
+/** Creates the places: a target takes no more calls at once than `max_concurrent` of it and of its server say. Where
+ * none is free, the call is refused at once; the queue is what waits.
+ *
+ * @param places Where other processes call the same targets; `null` = this one is alone. */
+export function createSlots(
+  states: States,
+  watch: SlotWatch | null = null,
+  places: Pick<Places, 'take' | 'free'> | null = null,
+): Slots {
   function tryTake(candidates: readonly Candidate[]): Slot | null {
     for (const candidate of candidates) {
       const { target } = candidate
       if (!hasPlace(states, target)) continue
-      return new HeldSlot(candidate, states.target(target), watch)
+      const shared = places !== null && isBounded(target) ? places : null
+      if (shared !== null && !shared.take(target)) continue
+      return new HeldSlot(candidate, states.target(target), watch, shared)
     }
     return null
   }
@@ -39,13 +48,15 @@ class HeldSlot implements Slot {
   readonly candidate: Candidate
   private readonly state: TargetState
   private readonly watch: SlotWatch | null
+  private readonly places: Pick<Places, 'free'> | null
   private readonly takenAt: number
   private held = true
 
-  constructor(candidate: Candidate, state: TargetState, watch: SlotWatch | null) {
+  constructor(candidate: Candidate, state: TargetState, watch: SlotWatch | null, places: Pick<Places, 'free'> | null) {
     this.candidate = candidate
     this.state = state
     this.watch = watch
+    this.places = places
     state.inFlight++
     state.server.inFlight++
     this.takenAt = watch === null ? 0 : watch.taken(candidate.target)
@@ -57,11 +68,12 @@ class HeldSlot implements Slot {
     this.held = false
     this.state.inFlight--
     this.state.server.inFlight--
+    this.places?.free(this.candidate.target)
     this.watch?.freed(this.candidate.target, this.takenAt)
   }
 }
 
-/** Whether a target could take one more call now. */
+/** Whether a target could take one more call of this process now. */
 export function hasPlace(states: States, target: Target): boolean {
   const state = states.target(target)
   if (target.maxConcurrent > 0 && state.inFlight >= target.maxConcurrent) return false

@@ -1,6 +1,7 @@
 import type { Candidate, Slot } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
+import type { Places } from '#core/places.ts'
 import type { Scope } from '#core/scope.ts'
 import type { States, Target } from '#core/servers.ts'
 import type { Waiting } from './line.ts'
@@ -12,6 +13,8 @@ export interface QueueDeps {
   readonly clock: Clock
   /** Whether a target may be tried now. */
   readonly available: (target: Target) => boolean
+  /** Where other processes call the same targets. */
+  readonly places?: Places | null
 }
 
 /** A call that stands in the queue. */
@@ -26,11 +29,13 @@ export interface Waiter extends Waiting {
   readonly reject: (error: GatewayError) => void
 }
 
-type Surroundings = Pick<QueueDeps, 'states' | 'available'>
+type Surroundings = Pick<QueueDeps, 'states' | 'available' | 'places'>
 
 /** Whether somebody in the queue could have a place at one of its candidates now. */
-export function isUsable({ doubted }: Waiter, candidate: Candidate, { states, available }: Surroundings): boolean {
-  return hasPlace(states, candidate.target) && (doubted.has(candidate) || available(candidate.target))
+export function isUsable({ doubted }: Waiter, candidate: Candidate, surroundings: Surroundings): boolean {
+  const { states, available, places } = surroundings
+  const { target } = candidate
+  return hasPlace(states, target) && (places?.has(target) ?? true) && (doubted.has(candidate) || available(target))
 }
 
 /** Whether somebody who waits could have a place that a newcomer is about to take: at a target that is just back. */

@@ -73,7 +73,7 @@ export function createApp(services: Services): GatewayFetch {
     }
     const { record } = exchange
     record.status = response.status
-    if (!services.serving()) response.headers.set('connection', 'close')
+    if (!services.staying()) response.headers.set('connection', 'close')
     if (exchange.streaming) waiting.resolve(response)
     else if (record.dialledAt > 0) answerAtTurnEnd({ exchange, response, waiting })
     else {

@@ -78,6 +78,8 @@ export interface Services {
   readonly support: () => SupportMatrix
   /** False once the gateway has begun to stop: it still answers, but is no longer ready for more. */
   readonly serving: () => boolean
+  /** False once clients are to connect anew for their next requests. */
+  readonly staying: () => boolean
   readonly active: Active
   /** The paths at which operators also want the health page and the metrics. */
   readonly extraPaths: { readonly health: string; readonly metrics: string }

@@ -1,13 +1,5 @@
 import type { Clock } from '#core/clock.ts'
-import type { Server, ServerState, States } from '#core/servers.ts'
-
-/** What a server tells of itself; `null` = it does not say. */
-export interface Reading {
-  /** Calls that it works on or that wait at it, whoever sent them. */
-  readonly calls: number | null
-  /** Its names of the models in memory. */
-  readonly loaded: readonly string[] | null
-}
+import type { Reading, Server, ServerState, States } from '#core/servers.ts'
 
 /** A place where a server may tell of itself; `null` when it does not.
  *
@@ -19,6 +11,8 @@ export interface EnginesOptions {
   readonly states: States
   /** Where servers of its kind may tell of themselves, the best place first. */
   readonly sources: (server: Server) => readonly Source[]
+  /** Told of everything that was read. */
+  readonly onReading?: (server: string, reading: Reading) => void
 }
 
 /** Asks servers what they are busy with. */
@@ -32,7 +26,7 @@ export interface Engines {
 const SOON_MS = 250
 
 /** Creates the reader. */
-export function createEngines({ clock, states, sources }: EnginesOptions): Engines {
+export function createEngines({ clock, states, sources, onReading }: EnginesOptions): Engines {
   const known = new WeakMap<Server, Source | null>()
   const soon = new Set<Server>()
 
@@ -45,7 +39,8 @@ export function createEngines({ clock, states, sources }: EnginesOptions): Engin
         const reading = await source(server)
         if (reading === null) continue
         known.set(server, source)
-        return apply(state, reading)
+        onReading?.(server.id, reading)
+        return takeReading(state, reading)
       }
       known.set(server, null)
     } catch {
@@ -67,7 +62,8 @@ export function createEngines({ clock, states, sources }: EnginesOptions): Engin
   }
 }
 
-function apply(state: ServerState, { calls, loaded }: Reading): void {
+/** Writes what a server has told into its state. */
+export function takeReading(state: ServerState, { calls, loaded }: Reading): void {
   state.others = calls === null ? 0 : Math.max(0, calls - state.inFlight)
   state.loaded = loaded === null ? null : new Set(loaded)
   if (state.loading !== null && state.loaded?.has(state.loading)) state.loading = null

@@ -1,4 +1,5 @@
 import type { Clock } from '#core/clock.ts'
+import type { Crew, ProbedState } from '#core/crew.ts'
 import type { Journal } from '#core/journal.ts'
 import type {
   DeclaredModel,
@@ -44,6 +45,9 @@ export interface FleetOptions {
   /** Kinds whose models are only used when they are named. */
   readonly namedOnly?: ReadonlySet<string>
   readonly knowledge?: Knowledge
+  /** The other workers; they hear what this one finds (default: there are none). */
+  readonly crew?: Pick<Crew, 'leads'>
+  readonly onProbed?: (server: string, state: ProbedState) => void
 }
 
 /** The fleet as people want to see it. */
@@ -70,6 +74,8 @@ export interface Fleet {
    *
    * @returns Resolves when what can be known at once is known; the fleet serves before that too. */
   start(): Promise<void>
+  /** Begins to probe for all workers. */
+  lead(): void
   stop(): void
   status(): FleetStatus
   /** A server answers its probes that failed them before, or was not known. */
@@ -79,7 +85,8 @@ export interface Fleet {
 /** Creates the registry of servers and models. */
 export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   const { discovery, journal, watchedOnly = new Set() } = options
-  const prober = createProber(options)
+  const leads = options.crew?.leads ?? (() => true)
+  const prober = createProber({ ...options, leads })
   const preload = createPreload(options)
   let declaration = first
   const listing = createListing({
@@ -114,7 +121,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
 
   /** What had no server so far may have one now. */
   function preloadAgain(lost: string | null): void {
-    if (running && declaration.preload.length > 0) void preload.again(declaration.preload, snapshot, lost)
+    if (running && leads() && declaration.preload.length > 0) void preload.again(declaration.preload, snapshot, lost)
   }
 
   /** A list that changes nothing leaves the snapshot, and with it whose turn it is. */
@@ -172,8 +179,9 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
       running = true
       prober.start()
       await Promise.all([watch(), declaration.discover ? discover() : null])
-      void preload.begin(declaration.preload, snapshot)
+      if (leads()) void preload.begin(declaration.preload, snapshot)
     },
+    lead: prober.lead,
     stop() {
       running = false
       prober.stop()

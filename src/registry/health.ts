@@ -1,4 +1,5 @@
 import type { Clock } from '#core/clock.ts'
+import type { ProbedState } from '#core/crew.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Health, Server, ServerState, States } from '#core/servers.ts'
 
@@ -31,6 +32,10 @@ export interface ProberOptions {
   readonly random: () => number
   /** Asks a server whether it lives. `signal` aborts when the time is over. */
   readonly probe: (server: Server, signal: AbortSignal) => Promise<ProbeResult>
+  /** Whether this process probes; of several workers one does, and tells the others (default: it does). */
+  readonly leads?: () => boolean
+  /** Told of each probe what is known since. */
+  readonly onProbed?: (server: string, state: ProbedState) => void
 }
 
 /** Keeps asking servers whether they live. */
@@ -38,6 +43,8 @@ export interface Prober {
   /** Sets what is probed, and how; servers that stay keep their state and their rhythm. */
   watch(servers: readonly Server[], settings: HealthSettings): void
   start(): void
+  /** Begins to probe what another worker has probed until now. */
+  lead(): void
   stop(): void
 }
 
@@ -58,6 +65,7 @@ export function createProber(options: ProberOptions): Prober {
     for (const server of wanted) {
       const before = watched.get(server.id)
       if (before?.server === server) continue
+      if (options.leads?.() === false) continue
       before?.rhythm.stop()
       // What is known of another address says nothing of this one.
       if (before !== undefined && before.server.baseUrl !== server.baseUrl) forget(options.states.server(server.id))
@@ -85,6 +93,9 @@ export function createProber(options: ProberOptions): Prober {
     start() {
       running = true
       update()
+    },
+    lead() {
+      if (running) update()
     },
     stop() {
       running = false
@@ -133,6 +144,7 @@ function startRhythm(options: RhythmOptions): Rhythm {
       over = true
       disarm()
       record(state, tooLate(result, settings) ?? result, settings, options)
+      options.onProbed?.(server.id, probedStateOf(state))
       const hurry = state.health === 'unhealthy' || state.failures > 0
       const wait = hurry ? Math.min(settings.intervalMs, HURRY_MS) : settings.intervalMs
       disarm = clock.after(Math.max(0, startedAt + wait - clock.now()), turn)
@@ -204,6 +216,24 @@ function judge(state: ServerState, result: ProbeResult, settings: HealthSettings
   if (!result.ok) return state.failures >= settings.unhealthyThreshold ? 'unhealthy' : state.health
   if (state.health === 'unhealthy' && state.successes < settings.recoveryThreshold) return 'unhealthy'
   return result.latencyMs > settings.slowMs || state.doubted ? 'degraded' : 'healthy'
+}
+
+function probedStateOf(state: ServerState): ProbedState {
+  const { health, failures, successes, probedAt, seenAt, latencyMs, reason } = state
+  return { health, failures, successes, probedAt, seenAt, latencyMs, reason }
+}
+
+/** Takes what another worker has found by a probe. */
+export function hearProbe(
+  state: ServerState,
+  probed: ProbedState,
+  { clock, journal }: Pick<ProberOptions, 'clock' | 'journal'>,
+): void {
+  const { health: from, id: server } = state
+  Object.assign(state, probed)
+  if (probed.failures === 0 && probed.successes > 0) state.provedAt = clock.now()
+  const { health: to, reason } = probed
+  if (to !== from) journal.note({ type: 'health-changed', server, from, to, reason, heard: true })
 }
 
 /** Takes what somebody else says of a server; probes go on to say whether it lives. */

@@ -1,8 +1,10 @@
 /** Who has which lease: the requests of this process that are under way, by limit. */
 export interface Leases {
   count(key: string): number
-  add(key: string, owner: string): void
-  remove(key: string, owner: string): void
+  /** Whether the owner had none before. */
+  add(key: string, owner: string): boolean
+  /** Whether the owner had one. */
+  remove(key: string, owner: string): boolean
   /** Every lease that is out. */
   all(): Iterable<readonly [key: string, owner: string]>
 }
@@ -19,11 +21,15 @@ export function createLeases(): Leases {
     add(key, owner) {
       const owners = byKey.get(key)
       if (owners === undefined) byKey.set(key, new Set([owner]))
+      else if (owners.has(owner)) return false
       else owners.add(owner)
+      return true
     },
     remove(key, owner) {
       const owners = byKey.get(key)
-      if (owners?.delete(owner) && owners.size === 0 && byKey.size > EMPTY_MAX) byKey.delete(key)
+      if (!owners?.delete(owner)) return false
+      if (owners.size === 0 && byKey.size > EMPTY_MAX) byKey.delete(key)
+      return true
     },
     *all() {
       for (const [key, owners] of byKey) for (const owner of owners) yield [key, owner]

@@ -106,7 +106,9 @@ function tell(fact: Fact, event: Event, request: (record: RequestRecord) => void
       request(fact.record)
       return
     case 'health-changed': {
-      const { server, from, to, reason } = fact
+      const { server, from, to, reason, heard = false } = fact
+      // Its line is in the log already.
+      if (heard) return
       event(to === 'unhealthy' || to === 'degraded' ? 'warn' : 'info', 'server health changed', {
         server,
         from,

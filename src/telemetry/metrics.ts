@@ -4,6 +4,7 @@ import type { RequestRecord } from '#core/record.ts'
 import { createEventMetrics } from './event-metrics.ts'
 import { createFleetGauges, type FleetSources } from './fleet-gauges.ts'
 import { createLiveGauges, type Live, type LiveSources } from './live-gauges.ts'
+import { mergeFamilies } from './merge.ts'
 import { createProcessGauges, type ProcessSources } from './process.ts'
 import { createRequestMetrics } from './request-metrics.ts'
 import type { Metric } from './series.ts'
@@ -13,6 +14,8 @@ import { createSessions } from './sessions.ts'
 export interface MetricsOptions extends FleetSources, LiveSources, ProcessSources {
   /** Whether a server's attempts count as `ollama_requests_total`. */
   readonly isOllama?: (server: string) => boolean
+  /** Where workers of one gateway write down their numbers, so that each can tell those of all. */
+  readonly share?: { write(snapshot: unknown): void; readAll(): readonly unknown[] }
   /** Series of one metric that are kept apart (default 2,000). */
   readonly seriesMax?: number
 }
@@ -23,6 +26,8 @@ export interface Metrics {
   subscriber(fact: Fact): void
   /** The Prometheus exposition. */
   render(): Promise<string>
+  /** Writes this worker's numbers down for the others; nothing where there are none. */
+  publish(): void
   readonly contentType: string
 }
 
@@ -89,18 +94,33 @@ export function createMetrics(options: MetricsOptions): Metrics {
     }
   }
 
-  const registry = new Registry()
   const gauges = [
     ...createLiveGauges(now, sessions, options),
     ...createFleetGauges(options),
     ...createProcessGauges(options),
   ]
-  for (const metric of [...requests.metrics, ...events.metrics, ...gauges]) register(registry, metric)
+  const metrics: readonly Metric[] = [...requests.metrics, ...events.metrics, ...gauges]
+  const registry = registryOf(metrics)
+  const { share } = options
+  const publish = () => share?.write(metrics.map(metric => ({ ...metric, samples: metric.samples() })))
   return {
     subscriber,
+    publish,
     contentType: registry.contentType,
-    render: () => registry.metrics(),
+    render() {
+      if (share === undefined) return registry.metrics()
+      // First its own: what one worker has told, another must not take back.
+      publish()
+      const all = mergeFamilies(share.readAll())
+      return registryOf(all.map(family => ({ ...family, samples: () => family.samples }))).metrics()
+    },
   }
+}
+
+function registryOf(metrics: readonly Metric[]): Registry {
+  const registry = new Registry()
+  for (const metric of metrics) register(registry, metric)
+  return registry
 }
 
 /** Callers with a key count by the key, others by their address. */

@@ -45,7 +45,7 @@ test('tells also of a key that is set to its default', async () => {
 })
 
 test.each([
-  'service: { workers: 1, tls: null }',
+  'service: { workers: 0, tls: null }',
   'cache: { enabled: false, ttl: 1h }',
   'cache: { enabled: "no", ttl: 1h }',
   'cache: {}',

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import { createEngines, type Reading, type Source } from '#registry/engines.ts'
+import type { Reading } from '#core/servers.ts'
+import { createEngines, type Source } from '#registry/engines.ts'
 import { createStates } from '#registry/states.ts'
 import { server } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'

@@ -38,6 +38,15 @@ export function integer(range: { min?: number; max?: number } = {}) {
   )
 }
 
+/** Accepts `auto` and a whole number. */
+export function integerOrAuto(range: { min?: number; max?: number } = {}) {
+  const isAuto = (value: unknown) => typeof value === 'string' && value.toLowerCase() === 'auto'
+  return z.preprocess(
+    (value: number | string) => (isAuto(value) ? 'auto' : value),
+    z.union([integer(range), z.literal('auto')], { error: 'expected auto or a whole number' }),
+  )
+}
+
 export const port = () => integer({ max: 65_535 })
 export const fraction = () => number({ min: 0, max: 1 })
 export const percent = () => number({ min: 0, max: 100 })

@@ -1,5 +1,18 @@
 import { z } from 'zod'
-import { boolean, choice, cidr, duration, fraction, integer, path, port, secret, size, text } from './scalars.ts'
+import {
+  boolean,
+  choice,
+  cidr,
+  duration,
+  fraction,
+  integer,
+  integerOrAuto,
+  path,
+  port,
+  secret,
+  size,
+  text,
+} from './scalars.ts'
 
 const tls = z.strictObject({
   cert_file: text().describe('PEM file with the certificate chain.'),
@@ -13,7 +26,13 @@ export const service = z
     environment: text().nullable().default(null).describe('The installation, such as production, for logs and traces.'),
     host: text().default('127.0.0.1').describe('The address to listen on; 0.0.0.0 for all.'),
     port: port().default(8000).describe('The port to listen on; 0 for any free one.'),
-    workers: integer({ min: 1, max: 256 }).default(1).describe('Processes that share the port.'),
+    workers: integerOrAuto({ min: 1, max: 256 })
+      .default(1)
+      .describe('Processes that share the port; auto for one per processor.'),
+    worker_max_age: duration()
+      .default(0)
+      .describe('How long a worker serves before another takes its place; 0 for ever.'),
+    worker_max_requests: integer().default(0).describe('How many requests it answers before; 0 for any number.'),
     secret: secret().nullable().default(null).describe('Signs what must survive a restart; made at first start.'),
     secret_file: text().nullable().default(null).describe('A file that holds the secret.'),
     max_body: size().default(10_000_000).describe('The largest request body that is read.'),

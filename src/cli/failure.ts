@@ -1,0 +1,20 @@
+import { ConfigError } from '#config/problems.ts'
+import { CannotListen, PortTaken } from '#src/server.ts'
+import { EXIT } from './output.ts'
+import { TlsUnusable } from './tls.ts'
+
+/** What an operator can do about a failed start, and the exit status; `null` where nothing is known. */
+export function failureOf(thrown: unknown): { readonly message: string; readonly status: number } | null {
+  if (thrown instanceof ConfigError)
+    return { message: `the configuration is wrong:\n${thrown.format()}`, status: EXIT.config }
+  if (thrown instanceof PortTaken) return { message: portAdvice(thrown), status: EXIT.unavailable }
+  if (thrown instanceof TlsUnusable) return { message: thrown.message, status: EXIT.config }
+  if (thrown instanceof CannotListen) return { message: thrown.message, status: EXIT.unavailable }
+  return null
+}
+
+function portAdvice({ port, nextFree }: PortTaken): string {
+  const other =
+    nextFree === null ? 'choose another one with --port' : `${nextFree} is free: citadel start --port ${nextFree}`
+  return `port ${port} is already in use; ${other}`
+}

@@ -1,0 +1,77 @@
+import { createGateway, type Gateway, type Overrides } from '#src/index.ts'
+import { type Listener, listen } from '#src/server.ts'
+import { createDrain, type Drain } from './drain.ts'
+import { serveMetrics } from './metrics-port.ts'
+import type { Settled } from './options.ts'
+import { readTls, tlsRenewal } from './tls.ts'
+
+/** A gateway that listens. */
+export interface Serving {
+  readonly gateway: Gateway
+  readonly listener: Listener
+  readonly drain: Drain
+  /** Takes over another configuration.
+   *
+   * @throws TlsUnusable when its certificates cannot be used; then nothing is changed. */
+  take(next: Settled): void
+}
+
+/** Creates the gateway of a configuration and listens.
+ *
+ * @param options.onRequest Told of every request.
+ * @param options.before Ends, before this process ends, what would disturb that.
+ * @throws TlsUnusable, PortTaken, CannotListen */
+export function serve(
+  settled: Settled,
+  options: Pick<Overrides, 'reload' | 'worker'> & {
+    readonly write: (text: string) => void
+    readonly onRequest?: () => void
+    readonly before?: () => void
+  },
+): Serving {
+  const { config } = settled
+  const { service } = config
+  const { onRequest, before = () => {}, ...overrides } = options
+  let listener: Listener | null = null
+  const gateway = createGateway(config, {
+    ...overrides,
+    env: settled.env,
+    pretty: process.stdout.isTTY === true,
+    origins: settled.origins,
+    own: () => (listener === null ? null : { host: service.host, port: listener.port }),
+  })
+  // One stray rejection must not end every stream that is open.
+  process.on('unhandledRejection', reason => gateway.fail('unhandled rejection', reason))
+  process.on('uncaughtException', error => gateway.fail('uncaught exception', error))
+  const shared = options.worker !== undefined
+  listener = listen({
+    host: service.host,
+    port: service.port,
+    keepAliveSeconds: service.keep_alive / 1000,
+    tls: service.tls === null ? null : readTls(service.tls),
+    shared,
+    handle: onRequest === undefined ? gateway.fetch : counted(gateway.fetch, onRequest),
+  })
+  const metricsListener = serveMetrics(config.monitoring.prometheus_port, service.host, gateway, shared)
+  const renewTls = tlsRenewal(config, listener)
+  const stopMetrics = () => {
+    before()
+    metricsListener?.stop()
+  }
+  return {
+    gateway,
+    listener,
+    drain: createDrain({ gateway, listener, config, before: stopMetrics }),
+    take(next) {
+      renewTls(next.config)
+      gateway.reload(next.config, next.origins)
+    },
+  }
+}
+
+function counted(fetch: Gateway['fetch'], onRequest: () => void): Gateway['fetch'] {
+  return (request, connection) => {
+    onRequest()
+    return fetch(request, connection)
+  }
+}

@@ -1,0 +1,126 @@
+import type { Crew } from '#core/crew.ts'
+import { failureOf } from '../failure.ts'
+import type { Settled } from '../options.ts'
+import { EXIT, fail } from '../output.ts'
+import { reloadRefused } from '../reload.ts'
+import { sayFirstKey, sayLater } from '../run.ts'
+import { type Serving, serve } from '../serve.ts'
+import { writeWhole } from '../sink.ts'
+import type { Order, Reloaded, Report, Seat } from './messages.ts'
+
+type Start = Order & { readonly type: 'start' }
+type Hear = Parameters<Crew['listen']>[0]
+
+/** One of several processes on one port. It does what the supervisor says, and ends by itself when that is gone. */
+export async function work(): Promise<number> {
+  if (process.send === undefined) return fail('workers are started by: citadel start', EXIT.usage)
+  const worker = createWorker()
+  process.on('message', (order: Order) => worker.take(order))
+  process.on('disconnect', () => worker.take({ type: 'stop', delayMs: 0 }))
+  process.on('SIGTERM', () => worker.take({ type: 'stop', delayMs: worker.drainDelayMs() }))
+  // A terminal sends these to every process that was started in it; the supervisor says what they mean.
+  for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {})
+  return EXIT.ok
+}
+
+function createWorker() {
+  const hearers: Hear[] = []
+  const asked = new Map<number, (reloaded: Reloaded) => void>()
+  let serving: Serving | null = null
+  let drainDelayMs = 0
+  let leads = false
+
+  function hear(news: Parameters<Hear>[0]): void {
+    if (news.type === 'lead') leads = true
+    for (const each of hearers) each(news)
+  }
+
+  /** Lets the supervisor read the configuration, once for all.
+   *
+   * @throws GatewayError `invalid_request` where it is wrong. */
+  async function reload() {
+    const { promise, resolve } = Promise.withResolvers<Reloaded>()
+    const id = asked.size + 1
+    asked.set(id, resolve)
+    report({ type: 'reload', id })
+    const reloaded = await promise
+    if (!reloaded.ok) throw reloadRefused(reloaded.details)
+    return reloaded
+  }
+
+  async function start({ seat, settled, news, leads: first }: Start): Promise<void> {
+    leads = first
+    drainDelayMs = settled.config.service.drain_delay
+    const crew: Crew = {
+      size: seat.size,
+      leads: () => leads,
+      tell: each => report({ type: 'news', news: each }),
+      listen: each => void hearers.push(each),
+    }
+    try {
+      serving = serve(at(settled, seat), {
+        write: writeWhole,
+        reload,
+        worker: { crew, folder: seat.folder, place: seat.place, name: seat.name },
+        ...spending(settled),
+      })
+      for (const each of news) hear(each)
+      const { gateway, listener } = serving
+      report({ type: 'ready', url: listener.url, found: await gateway.found, authMode: gateway.authMode() })
+    } catch (thrown) {
+      const failure = failureOf(thrown) ?? { message: String(thrown), status: EXIT.failure }
+      report({ type: 'failed', ...failure })
+      process.exit(failure.status)
+    }
+  }
+
+  const orders: { readonly [Type in Order['type']]: (order: Order & { readonly type: Type }) => void } = {
+    start: order => void start(order),
+    reload: ({ settled }) => serving?.take(settled),
+    'reload-failed': ({ message }) => serving?.gateway.reloadFailed(message),
+    reloaded: ({ id, reloaded }) => asked.get(id)?.(reloaded),
+    news: ({ news }) => hear(news),
+    greet() {
+      if (serving === null) return
+      void sayFirstKey(serving.gateway)
+      void sayLater(serving.gateway)
+    },
+    leave() {
+      leads = false
+      serving?.drain.leave()
+    },
+    stop({ delayMs }) {
+      if (serving === null) process.exit(EXIT.ok)
+      serving.drain.stop(delayMs)
+    },
+    hurry: () => serving?.drain.hurry(),
+  }
+
+  return {
+    drainDelayMs: () => drainDelayMs,
+    take: <Type extends Order['type']>(order: Order & { readonly type: Type }) => orders[order.type](order),
+  }
+}
+
+function report(what: Report): void {
+  // Nobody is there to hear it when the supervisor has just died.
+  if (process.connected) process.send?.(what)
+}
+
+/** The configuration with the place that all workers share: a changed one is for the next start. */
+function at(settled: Settled, { host, port }: Seat): Settled {
+  const { config } = settled
+  return { ...settled, config: { ...config, service: { ...config.service, host, port } } }
+}
+
+/** Says when this worker has answered enough. */
+function spending({ config }: Settled): { readonly onRequest?: () => void } {
+  const max = config.service.worker_max_requests
+  if (max === 0) return {}
+  let served = 0
+  return {
+    onRequest() {
+      if (++served === max) report({ type: 'spent' })
+    },
+  }
+}

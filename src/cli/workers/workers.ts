@@ -1,0 +1,273 @@
+import type { Clock } from '#core/clock.ts'
+import type { News } from '#core/crew.ts'
+import type { Log } from '#telemetry/log.ts'
+import type { Order, Ready, Report } from './messages.ts'
+
+/** After a worker has died another one is started: so long after the first death in a row, twice as long after each
+ * further one, and no longer than this; in milliseconds. */
+const RESTART_MS = 100
+const RESTART_MS_MAX = 30_000
+/** A worker that has served for so long has not failed when it dies. */
+const HEALTHY_MS = 60_000
+/** How long a worker may take to start. */
+const START_MS = 60_000
+const AGE_SPREAD = 0.1
+/** What is remembered of what workers have told, for those that come later. */
+const NEWS_MAX = 10_000
+
+/** The process of a worker. */
+export interface Hired {
+  readonly pid: number
+  send(order: Order): void
+  kill(): void
+}
+
+/** A worker as the supervisor knows it. */
+export interface Worker {
+  readonly place: number
+  readonly name: string
+}
+
+export interface WorkersOptions {
+  readonly size: number
+  readonly clock: Pick<Clock, 'now' | 'after'>
+  readonly random: () => number
+  /** How long a worker serves before another takes its place, in milliseconds; `null` = for ever. */
+  readonly maxAgeMs: () => number | null
+  /** Starts the process of a worker, and gives it its first order. */
+  readonly hire: (
+    worker: Worker,
+    first: { readonly leads: boolean; readonly news: readonly News[] },
+    hears: { report(report: Report): void; exit(how: string): void },
+  ) => Hired
+  /** Told of a worker that has ended: what it held is free, what it counted is kept. */
+  readonly ended: (worker: Worker) => void
+  /** Told of what it does not see to itself. */
+  readonly onReport: (report: Report, send: (order: Order) => void) => void
+  /** Where an operator reads what has happened. */
+  readonly log: Pick<Log, 'info' | 'warn'>
+}
+
+/** The workers of a gateway. */
+export interface Workers {
+  /** Starts all.
+   *
+   * @returns What they said when they were ready.
+   * @throws WorkerFailed when one of them cannot start. */
+  start(): Promise<readonly Ready[]>
+  /** Puts another one in the place of each, one after the other, without anybody noticing.
+   *
+   * @returns Whether all were replaced. */
+  roll(): Promise<boolean>
+  /** Sends to all, or only to the one that leads. */
+  tell(order: Order, whom?: 'all' | 'leader'): void
+  /** Stops all; a second time they hurry. */
+  stop(delayMs: number): void
+  /** Ends all at once. */
+  kill(): void
+  /** Resolves when all have ended after `stop`. */
+  readonly ended: Promise<void>
+}
+
+/** A worker could not start. */
+export class WorkerFailed extends Error {
+  readonly status: number
+
+  constructor(message: string, status: number) {
+    super(message)
+    this.name = 'WorkerFailed'
+    this.status = status
+  }
+}
+
+interface Member extends Worker {
+  state: 'starting' | 'serving' | 'leaving'
+  /** Deaths in a row in this seat before it. */
+  readonly failures: number
+  servesSince: number
+  hired: Hired | null
+  /** Calls off what is to happen to it later. */
+  disarm: () => void
+}
+
+/** Creates the workers; none runs yet. */
+export function createWorkers(options: WorkersOptions): Workers {
+  return new Team(options)
+}
+
+class Team implements Workers {
+  readonly ended: Promise<void>
+  private readonly options: WorkersOptions
+  private readonly members = new Set<Member>()
+  private readonly news = new Map<string, News>()
+  private readonly cancels = new Set<() => void>()
+  private readonly allEnded: () => void
+  private leader: Member | null = null
+  private stopping = false
+  private made = 0
+  private turn: Promise<unknown> = Promise.resolve()
+
+  constructor(options: WorkersOptions) {
+    this.options = options
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.ended = promise
+    this.allEnded = resolve
+  }
+
+  async start(): Promise<readonly Ready[]> {
+    const hired = Array.from({ length: this.options.size }, () => this.hire(0))
+    const started = await Promise.all(hired)
+    const failed = started.find(each => each.ready === null)
+    if (failed !== undefined && !this.stopping) {
+      this.kill()
+      throw failed.failure ?? new WorkerFailed('a worker ended while it started', 1)
+    }
+    return started.flatMap(({ ready }) => ready ?? [])
+  }
+
+  roll(): Promise<boolean> {
+    return this.inTurn(async () => {
+      for (const member of [...this.members]) {
+        if (member.state === 'serving' && !(await this.replace(member))) return false
+      }
+      return true
+    })
+  }
+
+  tell(order: Order, whom: 'all' | 'leader' = 'all'): void {
+    if (whom === 'leader') this.leader?.hired?.send(order)
+    else for (const { hired } of this.members) hired?.send(order)
+  }
+
+  stop(delayMs: number): void {
+    const hurry = this.stopping
+    this.stopping = true
+    for (const cancel of this.cancels) cancel()
+    this.tell(hurry ? { type: 'hurry' } : { type: 'stop', delayMs })
+    if (this.members.size === 0) this.allEnded()
+  }
+
+  kill(): void {
+    this.stopping = true
+    for (const { hired } of this.members) hired?.kill()
+  }
+
+  /** Starts one; resolves when it serves, or has ended before. */
+  private hire(failures: number): Promise<{ readonly ready: Ready | null; readonly failure: WorkerFailed | null }> {
+    const { clock } = this.options
+    const place = this.freePlace()
+    const name = `${process.pid}-${++this.made}`
+    const member: Member = {
+      ...{ place, name, failures, state: 'starting', servesSince: clock.now(), hired: null },
+      disarm: clock.after(START_MS, () => member.hired?.kill()),
+    }
+    this.leader ??= member
+    this.members.add(member)
+    const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<Team['hire']>>>()
+    let failure: WorkerFailed | null = null
+    const first = { leads: this.leader === member, news: [...this.news.values()] }
+    member.hired = this.options.hire(member, first, {
+      report: report => {
+        if (report.type === 'ready') {
+          this.serves(member)
+          resolve({ ready: report, failure: null })
+        } else if (report.type === 'failed') failure = new WorkerFailed(report.message, report.status)
+        else this.heard(member, report)
+      },
+      exit: how => {
+        this.left(member, how)
+        resolve({ ready: null, failure })
+      },
+    })
+    return promise
+  }
+
+  private serves(member: Member): void {
+    const { clock, random, maxAgeMs, log } = this.options
+    if (member.state === 'starting') member.state = 'serving'
+    log.info('a worker serves', { worker: member.hired?.pid ?? 0 })
+    member.servesSince = clock.now()
+    member.disarm()
+    const age = maxAgeMs()
+    if (age === null) return
+    // Not all at once: they were started together.
+    const after = age * (1 + AGE_SPREAD * (2 * random() - 1))
+    member.disarm = clock.after(after, () => void this.inTurn(() => this.replace(member)))
+  }
+
+  private heard(member: Member, report: Report): void {
+    if (report.type === 'news') this.pass(member, report.news)
+    else if (report.type === 'spent') void this.inTurn(() => this.replace(member))
+    else this.options.onReport(report, order => member.hired?.send(order))
+  }
+
+  private pass(from: Member, news: News): void {
+    if ('server' in news && this.news.size < NEWS_MAX) this.news.set(`${news.type} ${news.server}`, news)
+    for (const member of this.members) if (member !== from) member.hired?.send({ type: 'news', news })
+  }
+
+  private left(member: Member, how: string): void {
+    const { clock, log } = this.options
+    this.members.delete(member)
+    member.disarm()
+    this.options.ended(member)
+    if (this.stopping) {
+      if (this.members.size === 0) this.allEnded()
+      return
+    }
+    if (this.leader === member) this.elect()
+    if (member.state !== 'serving') return
+    log.warn('a worker ended; another one is started', { worker: member.hired?.pid ?? 0, how })
+    const isHealthy = clock.now() - member.servesSince >= HEALTHY_MS
+    this.refill(isHealthy ? 0 : member.failures)
+  }
+
+  /** Starts one for a seat that has come free, and again until it serves. */
+  private refill(failures: number): void {
+    const wait = Math.min(RESTART_MS_MAX, RESTART_MS * 2 ** failures)
+    const cancel = this.options.clock.after(wait, () => {
+      this.cancels.delete(cancel)
+      void this.hire(failures + 1).then(({ ready, failure }) => {
+        if (ready !== null || this.stopping) return
+        this.options.log.warn('a worker could not start', { why: failure?.message ?? 'it ended at once' })
+        this.refill(failures + 1)
+      })
+    })
+    this.cancels.add(cancel)
+  }
+
+  /** Puts another one in a worker's place; whether it serves. */
+  private async replace(old: Member): Promise<boolean> {
+    if (this.stopping || old.state !== 'serving') return true
+    const { ready, failure } = await this.hire(0)
+    if (ready === null) {
+      const why = failure?.message ?? 'the new one ended'
+      if (!this.stopping) this.options.log.warn('a worker was not replaced', { why })
+      return false
+    }
+    old.state = 'leaving'
+    old.disarm()
+    if (this.leader === old) this.elect()
+    old.hired?.send({ type: 'leave' })
+    return true
+  }
+
+  private elect(): void {
+    this.leader = [...this.members].find(({ state }) => state === 'serving') ?? null
+    this.leader?.hired?.send({ type: 'news', news: { type: 'lead' } })
+  }
+
+  private inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(run)
+    this.turn = result.catch(() => {})
+    return result
+  }
+
+  /** The supervisor itself has the first one. */
+  private freePlace(): number {
+    const taken = new Set([...this.members].map(({ place }) => place))
+    let place = 2
+    while (taken.has(place)) place++
+    return place
+  }
+}

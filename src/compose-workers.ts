@@ -1,0 +1,73 @@
+import type { CacheStore } from '#core/cache.ts'
+import type { Clock } from '#core/clock.ts'
+import { ALONE, type Crew } from '#core/crew.ts'
+import type { Limiter } from '#core/limiter.ts'
+import type { Places } from '#core/places.ts'
+import { createMachineTime } from '#stores/machine-time.ts'
+import { type MetricFiles, openMetricFiles } from '#stores/metric-files.ts'
+import { openSharedMemory } from '#stores/shared.ts'
+import { createSharedLimiter } from '#stores/shared-limiter.ts'
+import { createSharedPlaces } from '#stores/shared-places.ts'
+
+const PUBLISH_MS = 1000
+
+/** The place of a gateway that is one of several workers. */
+export interface WorkerPlace {
+  readonly crew: Crew
+  /** What they share, and the number of this one in it. */
+  readonly folder: string
+  readonly place: number
+  /** Unique over all workers that there ever are. */
+  readonly name: string
+}
+
+/** What a gateway has together with the other workers of its machine; nothing where it is alone. */
+export interface Shared {
+  readonly crew: Crew
+  readonly limiter: Limiter | null
+  readonly places: Places | null
+  readonly metrics: MetricFiles | undefined
+}
+
+/** Opens what workers share. */
+export function openShared(worker: WorkerPlace | undefined): Shared {
+  if (worker === undefined) return { crew: ALONE, limiter: null, places: null, metrics: undefined }
+  const { crew, folder, place, name } = worker
+  const memory = openSharedMemory(folder, place)
+  return {
+    crew,
+    limiter: createSharedLimiter(memory, { now: createMachineTime() }),
+    places: createSharedPlaces(memory),
+    metrics: openMetricFiles(folder, name),
+  }
+}
+
+/** Lets the other workers forget what this one is told to forget, and the other way round. */
+export function clearTogether(cache: CacheStore, near: CacheStore, crew: Crew): CacheStore {
+  crew.listen(news => {
+    if (news.type === 'cache-cleared') void near.clear(news.selection)
+  })
+  return {
+    ...cache,
+    clear(selection) {
+      crew.tell({ type: 'cache-cleared', selection })
+      return cache.clear(selection)
+    },
+  }
+}
+
+/** Writes this worker's numbers down once a second.
+ *
+ * @returns What ends it, with a last time. */
+export function publishNowAndThen(metrics: { publish(): void }, shared: Shared, clock: Clock): () => void {
+  if (shared.metrics === undefined) return () => {}
+  let disarm = clock.after(PUBLISH_MS, turn)
+  function turn(): void {
+    metrics.publish()
+    disarm = clock.after(PUBLISH_MS, turn)
+  }
+  return () => {
+    disarm()
+    metrics.publish()
+  }
+}

@@ -1,0 +1,60 @@
+import { z } from 'zod'
+import type { Metric, Sample } from './series.ts'
+
+/** The numbers of one metric as one process has them; plain data. */
+export interface Family extends Pick<Metric, 'name' | 'help' | 'type'> {
+  readonly samples: readonly Sample[]
+}
+
+const families = z.array(
+  z.object({
+    name: z.string(),
+    help: z.string(),
+    type: z.enum(['counter', 'gauge', 'histogram']),
+    samples: z.array(
+      z.object({
+        value: z.number(),
+        labels: z.record(z.string(), z.union([z.string(), z.number()])),
+        metricName: z.string().optional(),
+      }),
+    ),
+  }),
+)
+
+/** How the numbers of two processes become one where that is not their sum. */
+const NOT_SUMS: Readonly<Record<string, (a: number, b: number) => number>> = {
+  workers_active: Math.max,
+  gateway_build_info: Math.max,
+  gateway_model_info: Math.max,
+  gateway_breaker_state: Math.max,
+  gateway_overload_state: Math.max,
+  gateway_budget_used_ratio: Math.max,
+  process_event_loop_lag_seconds: Math.max,
+  gateway_server_up: Math.min,
+  gateway_config_last_reload_successful: Math.min,
+  process_start_time_seconds: Math.min,
+}
+
+const sum = (a: number, b: number) => a + b
+
+/** Puts the numbers of several processes together; what cannot be read counts for nothing. */
+export function mergeFamilies(snapshots: readonly unknown[]): readonly Family[] {
+  const merged = new Map<string, { readonly family: Family; readonly samples: Map<string, Sample> }>()
+  for (const family of snapshots.flatMap(snapshot => families.safeParse(snapshot).data ?? [])) {
+    const together = NOT_SUMS[family.name] ?? sum
+    const known = merged.get(family.name) ?? { family, samples: new Map() }
+    merged.set(family.name, known)
+    for (const sample of family.samples) {
+      const key = `${sample.metricName}${JSON.stringify(sample.labels)}`
+      const before = known.samples.get(key)
+      const value = before === undefined ? sample.value : together(before.value, sample.value)
+      known.samples.set(key, { ...sample, value })
+    }
+  }
+  return [...merged.values()].map(({ family, samples }) => ({ ...family, samples: [...samples.values()] }))
+}
+
+/** Adds what a process that has ended had counted to what others had before it; what only the living have is gone. */
+export function foldFamilies(before: unknown, ended: unknown): readonly Family[] {
+  return mergeFamilies([before, ended]).filter(({ type }) => type !== 'gauge')
+}

@@ -1,0 +1,305 @@
+import { describe, expect, test } from 'bun:test'
+import type { Order, Report } from '#src/cli/workers/messages.ts'
+import { createWorkers, type Worker, WorkerFailed } from '#src/cli/workers/workers.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+
+const READY: Report = {
+  type: 'ready',
+  url: 'http://localhost:1',
+  found: { lines: [], firstModel: null },
+  authMode: 'none',
+}
+
+interface Process {
+  readonly worker: Worker
+  readonly leads: boolean
+  readonly news: number
+  readonly orders: string[]
+  killed: boolean
+  report(report: Report): void
+  exit(): Promise<void>
+}
+
+function setup({ size = 2, maxAgeMs = null as number | null } = {}) {
+  const clock = fakeClock()
+  const processes: Process[] = []
+  const ended: string[] = []
+  const warnings: string[] = []
+  const workers = createWorkers({
+    size,
+    clock,
+    random: () => 0.5,
+    maxAgeMs: () => maxAgeMs,
+    hire(worker, { leads, news }, hears) {
+      const process: Process = {
+        ...{ worker, leads, news: news.length, orders: [], killed: false },
+        report: hears.report,
+        async exit() {
+          hears.exit('with status 1')
+          await settled()
+        },
+      }
+      processes.push(process)
+      return {
+        pid: processes.length,
+        send: (order: Order) => process.orders.push(order.type === 'news' ? `news ${order.news.type}` : order.type),
+        kill: () => {
+          process.killed = true
+        },
+      }
+    },
+    ended: ({ name }) => ended.push(name),
+    onReport: () => {},
+    log: {
+      info() {},
+      warn: (message, fields) => warnings.push(`${message} ${JSON.stringify(fields)}`),
+    },
+  })
+  const nth = (index: number): Process => {
+    const found = processes[index]
+    if (found === undefined) throw new Error(`only ${processes.length} were started`)
+    return found
+  }
+  return { clock, workers, processes, ended, warnings, nth }
+}
+
+async function started(options?: Parameters<typeof setup>[0]) {
+  const parts = setup(options)
+  const start = parts.workers.start()
+  for (const process of parts.processes) process.report(READY)
+  await start
+  return parts
+}
+
+describe('a start', () => {
+  test('is over when all are ready, and one of them leads', async () => {
+    const { workers, processes, nth } = setup({ size: 3 })
+    let over = false
+    const start = workers.start().then(() => {
+      over = true
+    })
+    nth(0).report(READY)
+    nth(2).report(READY)
+    await settled()
+    const before = over
+    nth(1).report(READY)
+    await start
+
+    expect(before).toBe(false)
+    expect(processes.map(({ leads }) => leads)).toEqual([true, false, false])
+    expect(new Set(processes.map(({ worker }) => worker.place)).size).toBe(3)
+  })
+
+  test('fails with the first that cannot, and ends the others', async () => {
+    const { workers, processes, nth } = setup()
+    const start = workers.start().catch((thrown: unknown) => thrown)
+    nth(0).report(READY)
+    nth(1).report({ type: 'failed', message: 'the port is taken', status: 69 })
+    await nth(1).exit()
+    const failure = await start
+
+    expect(failure).toBeInstanceOf(WorkerFailed)
+    expect(failure).toMatchObject({ message: 'the port is taken', status: 69 })
+    expect(processes.map(({ killed }) => killed)).toEqual([true, false])
+  })
+})
+
+describe('a worker that does not come to serve', () => {
+  test('is ended after a minute', async () => {
+    const { clock, workers, nth } = setup({ size: 1 })
+    void workers.start()
+    clock.advance(59_999)
+    const before = nth(0).killed
+    clock.advance(1)
+
+    expect([before, nth(0).killed]).toEqual([false, true])
+  })
+
+  test('is no failure when it was told to stop', async () => {
+    const { workers, nth } = setup({ size: 1 })
+    const start = workers.start()
+    workers.stop(0)
+    await nth(0).exit()
+
+    expect(await start).toEqual([])
+    await workers.ended
+  })
+})
+
+describe('a worker that dies', () => {
+  test('is told of, and another one is started after a moment', async () => {
+    const { clock, processes, ended, warnings, nth } = await started()
+    await nth(1).exit()
+    const before = processes.length
+    clock.advance(100)
+
+    expect([before, processes.length]).toEqual([2, 3])
+    expect(ended).toEqual([nth(1).worker.name])
+    expect(warnings).toEqual(['a worker ended; another one is started {"worker":2,"how":"with status 1"}'])
+  })
+
+  test('again and again is started less and less often', async () => {
+    const { clock, processes, nth } = await started({ size: 1 })
+    const waits: number[] = []
+    for (let death = 0; death < 12; death++) {
+      await nth(death).exit()
+      const since = clock.now()
+      while (processes.length === death + 1) clock.advance(50)
+      waits.push(clock.now() - since)
+      nth(death + 1).report(READY)
+    }
+
+    expect(waits).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000, 30_000])
+  })
+
+  test('after a minute of service is started soon again', async () => {
+    const { clock, processes, nth } = await started({ size: 1 })
+    for (let death = 0; death < 5; death++) {
+      await nth(death).exit()
+      clock.advance(30_000)
+      nth(death + 1).report(READY)
+    }
+    clock.advance(60_000)
+    await nth(5).exit()
+    clock.advance(100)
+
+    expect(processes).toHaveLength(7)
+  })
+
+  test('before it serves is tried again', async () => {
+    const { clock, processes, warnings, nth } = await started({ size: 1 })
+    await nth(0).exit()
+    clock.advance(100)
+    await nth(1).exit()
+    clock.advance(199)
+    const before = processes.length
+    clock.advance(1)
+
+    expect([before, processes.length]).toEqual([2, 3])
+    expect(warnings.at(-1)).toContain('could not start')
+  })
+
+  test('hands the lead to another one, which knows what was found', async () => {
+    const { clock, nth } = await started()
+    nth(0).report({ type: 'news', news: probed('a') })
+    nth(0).report({ type: 'news', news: probed('a') })
+    nth(0).report({ type: 'news', news: probed('b') })
+    await nth(0).exit()
+    clock.advance(100)
+
+    expect(nth(1).orders).toEqual(['news server-probed', 'news server-probed', 'news server-probed', 'news lead'])
+    expect([nth(2).leads, nth(2).news]).toEqual([false, 2])
+  })
+
+  test('gives its place in what they share to the next one only when it is free', async () => {
+    const { clock, nth } = await started()
+    await nth(0).exit()
+    clock.advance(100)
+
+    expect(nth(2).worker.place).toBe(nth(0).worker.place)
+    expect(nth(2).worker.name).not.toBe(nth(0).worker.name)
+  })
+})
+
+describe('replacing all', () => {
+  test('lets each go only when another one serves, one after the other', async () => {
+    const { workers, processes, nth } = await started()
+    const rolled = workers.roll()
+    await settled()
+    const during = [processes.length, ...nth(0).orders]
+    nth(2).report(READY)
+    await settled()
+    const between = [...nth(0).orders, processes.length, ...nth(1).orders]
+    nth(3).report(READY)
+
+    expect(await rolled).toBe(true)
+    expect(during).toEqual([3])
+    expect(between).toEqual(['leave', 4, 'news lead'])
+    expect(nth(1).orders).toEqual(['news lead', 'leave'])
+    expect(nth(2).orders).toEqual(['news lead'])
+  })
+
+  test('goes no further when a new one cannot start, and the old one stays', async () => {
+    const { workers, processes, warnings, nth } = await started()
+    const rolled = workers.roll()
+    await settled()
+    await nth(2).exit()
+
+    expect(await rolled).toBe(false)
+    expect(processes).toHaveLength(3)
+    expect(nth(0).orders).toEqual([])
+    expect(warnings).toHaveLength(1)
+  })
+
+  test('starts nobody for one that has left', async () => {
+    const { clock, workers, processes, nth } = await started({ size: 1 })
+    const rolled = workers.roll()
+    await settled()
+    nth(1).report(READY)
+    await rolled
+    await nth(0).exit()
+    clock.advance(60_000)
+
+    expect(processes).toHaveLength(2)
+  })
+})
+
+describe('a worker that is to serve for so long', () => {
+  test('is replaced when its time is over', async () => {
+    const { clock, processes, nth } = await started({ size: 1, maxAgeMs: 10_000 })
+    clock.advance(9999)
+    await settled()
+    const before = processes.length
+    clock.advance(1)
+    await settled()
+    nth(1).report(READY)
+    await settled()
+
+    expect([before, processes.length]).toEqual([1, 2])
+    expect(nth(0).orders).toEqual(['leave'])
+  })
+
+  test('is replaced when it says that it has answered enough', async () => {
+    const { nth } = await started({ size: 1 })
+    nth(0).report({ type: 'spent' })
+    await settled()
+    nth(1).report(READY)
+    await settled()
+
+    expect(nth(0).orders).toEqual(['leave'])
+  })
+})
+
+describe('a stop', () => {
+  test('is told to all, a second one lets them hurry, and it is over when all have ended', async () => {
+    const { workers, processes, nth } = await started()
+    let over = false
+    void workers.ended.then(() => {
+      over = true
+    })
+    workers.stop(5)
+    await nth(0).exit()
+    const between = over
+    workers.stop(5)
+    await nth(1).exit()
+
+    expect([between, over]).toEqual([false, true])
+    expect(nth(1).orders).toEqual(['stop', 'hurry'])
+    expect(processes).toHaveLength(2)
+  })
+
+  test('starts nobody any more', async () => {
+    const { clock, workers, processes, nth } = await started({ size: 1 })
+    await nth(0).exit()
+    workers.stop(0)
+    await workers.ended
+    clock.advance(60_000)
+
+    expect(processes).toHaveLength(1)
+  })
+})
+
+function probed(server: string) {
+  const state = { failures: 0, successes: 1, probedAt: 1, seenAt: 1, latencyMs: 1, reason: null }
+  return { type: 'server-probed', server, state: { ...state, health: 'healthy' } } as const
+}

@@ -1,0 +1,92 @@
+import { describe, expect, test } from 'bun:test'
+import { createStates } from '#registry/states.ts'
+import { type Family, foldFamilies, mergeFamilies } from '#telemetry/merge.ts'
+import { createMetrics } from '#telemetry/metrics.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+import { parseExposition } from '#tests/support/exposition.ts'
+import { snapshotOf } from '#tests/support/fleet.ts'
+import { recordOf } from '#tests/support/records.ts'
+
+const family = (more: Partial<Family>): Family => ({
+  ...{ name: 'n', help: 'h', type: 'counter', samples: [] },
+  ...more,
+})
+const sample = (value: number, labels: Readonly<Record<string, string>> = {}) => ({ value, labels })
+
+describe('the numbers of several processes', () => {
+  test('are added up where they count', () => {
+    const merged = mergeFamilies([
+      [family({ samples: [sample(1, { a: 'x' }), sample(2, { a: 'y' })] })],
+      [family({ samples: [sample(10, { a: 'x' }), sample(5, { a: 'z' })] })],
+    ])
+
+    expect(merged).toEqual([
+      family({ samples: [sample(11, { a: 'x' }), sample(2, { a: 'y' }), sample(5, { a: 'z' })] }),
+    ])
+  })
+
+  test.each([
+    ['workers_active', 7],
+    ['gateway_server_up', 3],
+    ['gateway_streams_active', 10],
+  ])('become one as is true of %s', (name, expected) => {
+    const of = (value: number) => [family({ name, type: 'gauge', samples: [sample(value)] })]
+
+    expect(mergeFamilies([of(3), of(7)])[0]?.samples).toEqual([sample(expected)])
+  })
+
+  test('of a histogram are added up bucket by bucket', () => {
+    const of = (low: number, high: number) => [
+      family({
+        type: 'histogram',
+        samples: [
+          { metricName: 'n_bucket', value: low, labels: { le: 1 } },
+          { metricName: 'n_bucket', value: high, labels: { le: '+Inf' } },
+          { metricName: 'n_count', value: high, labels: {} },
+        ],
+      }),
+    ]
+
+    expect(mergeFamilies([of(1, 3), of(2, 2)])).toEqual(of(3, 5))
+  })
+
+  test('that nobody can read count for nothing', () => {
+    expect(mergeFamilies([null, 'x', [{ name: 'n' }], [family({ samples: [sample(1)] })]])).toHaveLength(1)
+  })
+
+  test('of one that has ended are only what it has counted', () => {
+    const ended = [
+      family({ name: 'counted', samples: [sample(2)] }),
+      family({ name: 'now', type: 'gauge', samples: [sample(2)] }),
+    ]
+
+    expect(foldFamilies(foldFamilies(null, ended), ended)).toEqual([family({ name: 'counted', samples: [sample(4)] })])
+  })
+})
+
+test('each of two workers tells the numbers of both', async () => {
+  const written = new Map<string, unknown>()
+  const worker = (name: string) => {
+    const share = {
+      write: (value: unknown) => void written.set(name, JSON.parse(JSON.stringify(value))),
+      readAll: () => [...written.values()],
+    }
+    const clock = fakeClock()
+    return createMetrics({
+      clock,
+      version: '1',
+      snapshot: () => snapshotOf([]),
+      states: createStates(),
+      workers: () => 2,
+      share,
+    })
+  }
+  const [first, second] = [worker('first'), worker('second')]
+  for (const each of [first, first, second]) each.subscriber({ type: 'request-settled', record: recordOf() })
+  second.publish()
+  const told = parseExposition(await first.render())
+
+  expect(told.get('gateway_overhead_seconds_count')).toBe(3)
+  expect(told.get('workers_active')).toBe(2)
+  expect(parseExposition(await second.render())).toEqual(expect.objectContaining({ size: told.size }))
+})
