@@ -204,11 +204,13 @@ describe('equal calls at the same time', () => {
 
       leaving.abort()
       await leader
-      await gateway.logged({ outcome: 'cancelled' })
+      const later = gateway.chat({ seed: 2 })
+      await server.called(3)
       answer.open()
-      for (const follower of [...followers, marker]) await (await follower).text()
+      for (const follower of [...followers, marker, later]) await (await follower).text()
+      await gateway.logged({ outcome: 'cancelled' })
 
-      expect(await setup.ends(4)).toMatchObject({ input_tokens: 14, output_tokens: 6, cost_usd: 2 * WHOLE_USD })
+      expect(await setup.ends(5)).toMatchObject({ input_tokens: 21, output_tokens: 9, cost_usd: 3 * WHOLE_USD })
     })
 
     test('are paid by the last one when all have left', async () => {
