@@ -45,16 +45,13 @@ export function composeIdentity(deps: {
     const mode = auth.mode === 'auto' && tokens !== null ? 'required' : auth.mode
     const keyring = createKeyring({ keys: auth.keys, adminKeys: auth.admin_keys, mode, stored: deps.stored, clock })
     const identify = createIdentify({ keyring, tokens, failures, onThrottled })
-    const secrets = new Map(auth.keys.map(({ name, signing_secret: secret }) => [name, secret]))
     return {
       identify: (headers, address, access) => identify(credentialsOf(headers), address, access),
       authMode: keyring.mode,
       authorize: (caller, access) => authorize(caller, access, keyring.mode()),
       refused: failures.note,
-      checkSignature(caller, request) {
-        const secret = secrets.get(caller.id) ?? ''
-        return checkSignature(request, { owner: caller.id, secret }, { replays, clock })
-      },
+      checkSignature: (caller, request) =>
+        checkSignature(request, { owner: caller.id, secret: keyring.signingSecret(caller) }, { replays, clock }),
     }
   }
 }

@@ -7,7 +7,7 @@ import { toNano } from '#core/money.ts'
 import type { Priority } from '#core/priority.ts'
 import { sha256 } from '#lib/hash.ts'
 import { type Credentials, isPlaceholder, readKey } from './credential.ts'
-import { isSecret } from './secret.ts'
+import { isSecret, openSigning } from './secret.ts'
 import type { StoredKeys } from './stored-keys.ts'
 
 /** A key as the operator declares it. */
@@ -54,6 +54,8 @@ export interface Keyring {
   resolve(credentials: Credentials): Caller | GatewayError | Promise<Caller | GatewayError>
   /** Whether these very credentials were good before. */
   knows(credentials: Credentials): boolean
+  /** What the requests of a caller must be signed with; `null` when nobody knows. */
+  signingSecret(caller: Caller): string | null
 }
 
 /** Raw headers whose caller is remembered, so that a hash is not computed for each request. */
@@ -81,7 +83,8 @@ export const UNDECIDED: Caller = { ...ANONYMOUS }
  * much of a key was right. */
 export function createKeyring(options: KeyringOptions): Keyring {
   const { stored } = options
-  const byHash = declaredCallers(options)
+  const signing = new WeakMap<Caller, string>()
+  const byHash = declaredCallers(options, signing)
   const resolved = new LRUCache<string, Caller>({ max: RESOLVED_MAX })
   let epoch = stored?.epoch() ?? 0
 
@@ -115,7 +118,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     const hash = sha256(presented.key)
     const caller = known(byHash.get(hash))
     if (caller !== null) return admitted(caller, quick)
-    if (stored !== undefined && isSecret(presented.key)) return lookedUp(stored, hash, quick)
+    if (stored !== undefined && isSecret(presented.key)) return lookedUp(stored, { key: presented.key, hash, quick })
     return unknown(presented.key, quick)
   }
 
@@ -134,11 +137,17 @@ export function createKeyring(options: KeyringOptions): Keyring {
     return ignored
   }
 
-  async function lookedUp(keys: StoredKeys, hash: string, quick: string | null): Promise<Caller | GatewayError> {
+  async function lookedUp(
+    keys: StoredKeys,
+    { key, hash, quick }: { readonly key: string; readonly hash: string; readonly quick: string | null },
+  ): Promise<Caller | GatewayError> {
     const asked = keys.epoch()
     const caller = await keys.find(hash).catch(toGatewayError)
     if (caller instanceof GatewayError) return mode() === 'none' ? UNDECIDED : caller
     const good = known(caller)
+    const sealed = good === null ? null : keys.sealedSigning(good)
+    const secret = sealed === null ? null : openSigning(key, sealed)
+    if (good !== null && secret !== null) signing.set(good, secret)
     // An answer that a change has overtaken is good for this request only.
     if (good !== null) return admitted(good, keys.epoch() === asked ? quick : null)
     return mode() === 'none' ? UNRECOGNISED : refused()
@@ -160,7 +169,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     return caller !== null && caller.role !== 'anonymous'
   }
 
-  return { mode, resolve, knows }
+  return { mode, resolve, knows, signingSecret: caller => signing.get(caller) ?? null }
 }
 
 /** The one header that carries a credential, told from the same text in another one; `null` when there are several. */
@@ -170,9 +179,17 @@ function soleHeader({ authorization, xApiKey, apiKey }: Credentials): string | n
   return ` ${xApiKey ?? apiKey}`
 }
 
-function declaredCallers({ keys, adminKeys }: KeyringOptions): ReadonlyMap<string, Caller> {
+function declaredCallers(
+  { keys, adminKeys }: KeyringOptions,
+  signing: WeakMap<Caller, string>,
+): ReadonlyMap<string, Caller> {
+  const declaredCaller = (declared: KeyDeclaration) => {
+    const caller = toCaller(declared)
+    if (declared.signing_secret) signing.set(caller, declared.signing_secret)
+    return caller
+  }
   return new Map([
-    ...keys.map(declared => [sha256(declared.key), toCaller(declared)] as const),
+    ...keys.map(declared => [sha256(declared.key), declaredCaller(declared)] as const),
     ...adminKeys.map((key, index) => [sha256(key), adminCaller(index)] as const),
   ])
 }

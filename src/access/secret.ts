@@ -1,6 +1,12 @@
+import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto'
+
 /** How every key that the gateway makes begins, so that people and scanners of repositories know it. */
 const MARK = 'ck_'
 const RANDOM_BYTES = 32
+const SIGNING_MARK = 'cs_'
+const CIPHER = 'aes-256-gcm'
+const IV_BYTES = 12
+const TAG_BYTES = 16
 const SECRET = /^ck_[\w-]{43}$/
 const SHOWN_CHARACTERS = MARK.length + 6
 
@@ -18,6 +24,37 @@ export function newSecret(fill: (bytes: Uint8Array) => void = bytes => crypto.ge
   fill(bytes)
   const secret = MARK + Buffer.from(bytes).toString('base64url')
   return { secret, prefix: secret.slice(0, SHOWN_CHARACTERS) }
+}
+
+/** Makes what requests are signed with. */
+export function newSigningSecret(): string {
+  return SIGNING_MARK + Buffer.from(crypto.getRandomValues(new Uint8Array(RANDOM_BYTES))).toString('base64url')
+}
+
+/** Seals what the requests of a key are signed with, so that only who sends the key can have it opened: whoever reads
+ * the store has neither. */
+export function sealSigning(key: string, signingSecret: string): string {
+  const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
+  const cipher = createCipheriv(CIPHER, sealingKey(key), iv)
+  const sealed = Buffer.concat([cipher.update(signingSecret, 'utf8'), cipher.final()])
+  return Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64url')
+}
+
+/** Opens what `sealSigning` has sealed; `null` when it was sealed by another key. */
+export function openSigning(key: string, sealed: string): string | null {
+  const bytes = Buffer.from(sealed, 'base64url')
+  try {
+    const decipher = createDecipheriv(CIPHER, sealingKey(key), bytes.subarray(0, IV_BYTES))
+    decipher.setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
+    const opened = [decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES)), decipher.final()]
+    return Buffer.concat(opened).toString('utf8')
+  } catch {
+    return null
+  }
+}
+
+function sealingKey(key: string): Buffer {
+  return createHmac('sha256', key).update('citadel signing secret').digest()
 }
 
 /** Whether a text can be a key that the gateway has made: nothing else is worth asking the store. */

@@ -26,7 +26,7 @@ function sign(secret: string, { method, path, timestamp, body }: SignedRequest):
  * @returns The refusal, or `null`. */
 export async function checkSignature(
   request: SignedRequest,
-  by: { readonly owner: string; readonly secret: string },
+  by: { readonly owner: string; readonly secret: string | null },
   deps: { readonly replays: Replays; readonly clock: Pick<Clock, 'time'> },
 ): Promise<GatewayError | null> {
   const { timestamp, signature } = request
@@ -35,6 +35,7 @@ export async function checkSignature(
   const time = /^\d{13}$/.test(timestamp) ? Number(timestamp) : Number.NaN
   if (!(Math.abs(deps.clock.time() - time) <= SIGNATURE_TOLERANCE_MS))
     return invalid('x-citadel-timestamp must be in milliseconds and within five minutes of now.')
+  if (by.secret === null) return invalid('The signature does not fit the request.')
   const given = Buffer.from(/^v1=([0-9a-f]{64})$/i.exec(signature)?.[1] ?? '', 'hex')
   const expected = sign(by.secret, request)
   if (given.byteLength !== expected.byteLength || !timingSafeEqual(given, expected))

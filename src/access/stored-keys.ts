@@ -21,6 +21,8 @@ export interface StoredKeys {
    *
    * @throws GatewayError `dependency_unavailable` when the store is away. */
   find(hash: string): Promise<Caller | null>
+  /** What the requests of a caller that was found are signed with, sealed by its key; `null` where they need not be. */
+  sealedSigning(caller: Caller): string | null
   /** Looks for changes now: what this process has changed holds for it at once. */
   refresh(): Promise<void>
   stop(): void
@@ -51,6 +53,7 @@ const LOOKUPS_MAX = 256
 export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
   const { store, clock } = options
   const found = new LRUCache<string, { readonly caller: Caller | null }>({ max: FOUND_MAX })
+  const sealed = new WeakMap<Caller, string>()
   const lookups = new Map<string, Promise<Caller | null>>()
   let state: KeyState | null = options.known ?? null
   let epoch = 0
@@ -99,6 +102,7 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
     try {
       const key = await store.find({ hash })
       const caller = key === null || key.revokedAt !== null ? null : callerOf(key)
+      if (caller !== null && key?.settings.signing != null) sealed.set(caller, key.settings.signing)
       // A change that came meanwhile may have made the answer untrue.
       if (asked === epoch) found.set(hash, { caller })
       return caller
@@ -133,6 +137,7 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
     available: () => available,
     looked,
     find,
+    sealedSigning: caller => sealed.get(caller) ?? null,
     refresh,
     stop() {
       stopped = true
@@ -141,7 +146,8 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
   }
 }
 
-function callerOf(key: StoredKey): Caller {
-  const { id, name, tenant, role, settings, expiresAt } = key
-  return { ...toCaller({ ...settings, name, tenant, role, expires: expiresAt }), id, stored: true }
+function callerOf({ id, name, tenant, role, settings, expiresAt }: StoredKey): Caller {
+  const { signing, previous_signing: _, ...rest } = settings
+  const caller = toCaller({ ...rest, name, tenant, role, expires: expiresAt })
+  return { ...caller, id, stored: true, ...(signing !== null && { signs: true }) }
 }

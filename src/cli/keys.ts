@@ -18,6 +18,8 @@ const OPTIONS = {
   models: { type: 'string' },
   expires: { type: 'string' },
   budget: { type: 'string' },
+  'no-cache': { type: 'boolean', default: false },
+  signing: { type: 'boolean', default: false },
   'requests-per-minute': { type: 'string' },
   'tokens-per-minute': { type: 'string' },
   'concurrent-requests': { type: 'string' },
@@ -27,6 +29,7 @@ const OPTIONS = {
 const PAGE = 200
 const USAGE = `citadel keys create --name NAME [--role ROLE] [--models A,B] [--expires DATE] [--budget USD/month]
                     [--requests-per-minute N] [--tokens-per-minute N] [--concurrent-requests N]
+                    [--no-cache] [--signing]
 citadel keys list | show ID | rotate ID [--overlap 1d] | revoke ID
 each with [--tenant NAME] [--json] [--config FILE]... [--env-file FILE]...`
 
@@ -91,6 +94,8 @@ function wishedKey(values: Values) {
     models: values.models?.split(','),
     expires_at: values.expires === undefined ? undefined : toInstant(values.expires),
     budget: usd === undefined ? undefined : { usd: Number(usd), per },
+    cache: !values['no-cache'],
+    signing: values.signing,
     limits: {
       requests_per_minute: toNumber(values['requests-per-minute']),
       tokens_per_minute: toNumber(values['tokens-per-minute']),
@@ -136,6 +141,7 @@ function show({ json }: Values): (key: KeyView | KeyWithSecret) => void {
     if (!('key' in key)) return console.log(line(key))
     console.error(`${line(key)}\nThe key is shown only now:`)
     console.log(key.key)
+    if (key.signing_secret !== null) console.error(`and what its requests must be signed with: ${key.signing_secret}`)
   }
 }
 

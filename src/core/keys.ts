@@ -29,6 +29,8 @@ export type KeyChange =
       readonly kind: 'rotate'
       readonly hash: string
       readonly prefix: string
+      /** What its requests are signed with from now on, sealed. */
+      readonly signing: string | null
       readonly at: number
       readonly previousUntil: number
     })
@@ -45,7 +47,7 @@ export interface KeyUpdate {
   readonly name?: string
   readonly role?: StoredKey['role']
   readonly settings?: {
-    readonly [Part in keyof Omit<KeySettings, 'limits'>]?: KeySettings[Part]
+    readonly [Part in keyof Omit<KeySettings, 'limits' | 'signing' | 'previous_signing'>]?: KeySettings[Part]
   } & { readonly limits?: Partial<KeySettings['limits']> }
   readonly expiresAt?: number | null
 }
@@ -86,7 +88,13 @@ export function changeKey(key: StoredKey, change: Exclude<KeyChange, { kind: 'cr
       return { ...key, ...rest, settings: { ...key.settings, ...settings, limits } }
     }
     case 'rotate':
-      return { ...key, prefix: change.prefix, rotatedAt: change.at, previousUntil: change.previousUntil }
+      return {
+        ...key,
+        prefix: change.prefix,
+        settings: { ...key.settings, signing: change.signing, previous_signing: key.settings.signing },
+        rotatedAt: change.at,
+        previousUntil: change.previousUntil,
+      }
     case 'revoke':
       return { ...key, revokedAt: change.at, previousUntil: null }
   }
@@ -95,5 +103,6 @@ export function changeKey(key: StoredKey, change: Exclude<KeyChange, { kind: 'cr
 /** The key as its secret before the last rotation finds it. */
 export function asPrevious(key: StoredKey): StoredKey {
   const until = key.previousUntil ?? 0
-  return { ...key, expiresAt: key.expiresAt === null ? until : Math.min(key.expiresAt, until) }
+  const settings = { ...key.settings, signing: key.settings.previous_signing }
+  return { ...key, settings, expiresAt: key.expiresAt === null ? until : Math.min(key.expiresAt, until) }
 }

@@ -48,7 +48,7 @@ export interface RequestRecord {
   stream: boolean
   /** Who could answer, and why; `null` before it is known. */
   plan: Plan | null
-  readonly attempts: AttemptEntry[]
+  attempts: AttemptEntry[]
   /** Models that were passed over because a limit refused them; `null` when none was. */
   skipped: readonly Skip[] | null
   usage: Usage | null
@@ -66,6 +66,10 @@ export interface RequestRecord {
   prefilled: boolean
   /** What the cache did; `null` while it is off. */
   cache: CacheNote | null
+  /** Whether somebody else who listens to the same answer pays for it, because this request left before its end. */
+  passedOn: boolean
+  /** The request that began the answer, where this one pays for it in its place. */
+  heirOf: RequestRecord | null
   /** Tokens that were answered without asking a server for them. */
   savedTokens: number
   /** What they would have cost, in billionths of a US dollar; `null` when that is not known. */
@@ -128,6 +132,8 @@ export function createRecord(start: {
     recovered: false,
     prefilled: false,
     cache: null,
+    passedOn: false,
+    heirOf: null,
     savedTokens: 0,
     savedNano: 0,
     sparedPrice: null,

@@ -76,7 +76,7 @@ export class Departure implements Wait, Trail {
    * @param first The request of whoever asks first. A short time of its own is nobody else's. */
   together(first: Scope, onOver: (whole: Whole | null) => void): SharedAnswer {
     const scope = first.endsAt === Infinity ? first.child(this.deadline) : createScope(this.deps.clock, this.deadline)
-    return new SharedAnswer(this.start(scope), { scope, first, onOver })
+    return new SharedAnswer(this.start(scope), { scope, first, record: this.passenger.record, onOver })
   }
 
   private get deadline(): { readonly within: number | undefined; readonly code: 'deadline_exceeded' } {

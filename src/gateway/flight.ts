@@ -1,7 +1,9 @@
 import type { Live } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
+import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
+import { Payers } from './payers.ts'
 import { SharedLog, type Sharing } from './shared-log.ts'
 
 /** The upstream work of one call. It belongs to nobody: requests subscribe to it, and it ends with the last of them. */
@@ -9,8 +11,9 @@ export interface Flight {
   /** Subscribes; resolves when the answer is committed. Leaving (`close`, or the end of `scope`) is enough to stop the
    * work when nobody else listens.
    *
+   * @param record Who pays where several listen: whoever came first of those who are still there.
    * @throws GatewayError what ended the work, or the subscriber's own scope. */
-  join(scope: Scope): Promise<Live>
+  join(scope: Scope, record?: RequestRecord | null): Promise<Live>
   /** Whether who joins now still gets everything from the beginning. */
   readonly open: boolean
 }
@@ -18,6 +21,7 @@ export interface Flight {
 interface Subscriber {
   /** Batches of the log that this subscriber has taken. */
   taken: number
+  readonly record: RequestRecord | null
 }
 
 /** Why upstream work ends when nobody listens any more; shared, because an error of its own for each request that is
@@ -42,9 +46,12 @@ export function startFlight(
   let trimmed = 0
   let pulling: Promise<void> | null = null
   let over = false
+  let payers: Payers | null = null
 
   function leave(subscriber: Subscriber, cause = NOBODY_LEFT): void {
-    if (!subscribers.delete(subscriber) || subscribers.size > 0 || over) return
+    if (!subscribers.delete(subscriber) || over) return
+    if (subscriber.record !== null) payers?.leave(subscriber.record)
+    if (subscribers.size > 0) return
     over = true
     shared?.end(null)
     scope.cancel(cause)
@@ -143,8 +150,12 @@ export function startFlight(
     get open() {
       return shared?.open ?? false
     },
-    async join(own) {
-      const subscriber: Subscriber = { taken: trimmed }
+    async join(own, record = null) {
+      const subscriber: Subscriber = { taken: trimmed, record }
+      if (record !== null) {
+        if (payers === null) payers = new Payers(record)
+        else payers.join(record)
+      }
       subscribers.add(subscriber)
       const stop = own.onEnd(cause => leave(subscriber, cause))
       const close = () => {

@@ -36,7 +36,7 @@ export function toLostRow(record: RequestRecord, call: Call, { target, model }: 
 
 /** The attempts of a request that another one answered in place of; they are the operator's own. */
 export function toAttemptRows(row: LedgerRow, record: RequestRecord): readonly LedgerRow[] {
-  if (record.attempts.length < 2) return []
+  if (record.attempts.length < 2 || record.passedOn) return []
   return record.attempts.flatMap((attempt, index) => {
     if (attempt.result === 'ok') return []
     const id = `${row.id}.${index + 1}`

@@ -1,4 +1,4 @@
-import { newSecret, type Secret } from '#access/secret.ts'
+import { newSecret, newSigningSecret, type Secret, sealSigning } from '#access/secret.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
@@ -28,7 +28,7 @@ export interface KeyActor {
 }
 
 /** A key at the only moment at which its secret is known. */
-export type KeyWithSecret = KeyView & { readonly key: string }
+export type KeyWithSecret = KeyView & { readonly key: string; readonly signing_secret: string | null }
 
 /** What may be done with keys. Each fails with `dependency_unavailable` when the store is away, and where it names a
  * key with `not_found` when the tenant has no such key. */
@@ -63,24 +63,26 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
   }
 
   /** What is revoked stays as it is. */
-  async function mustBeGood(tenant: string, id: string): Promise<void> {
+  async function mustBeGood(tenant: string, id: string): Promise<StoredKey> {
     const key = await reached(store.find({ tenant, id }))
     if (key === null) throw noSuchKey()
     if (key.revokedAt !== null) throw new GatewayError('conflict', 'This key is revoked; make a new one.')
+    return key
   }
 
   return {
     async create(actor, wished, origin = 'created') {
       const { secret, prefix } = makeSecret()
       const at = clock.time()
-      const { name, role, expires_at, ...settings } = wished
+      const { name, role, expires_at, signing, ...settings } = wished
+      const signed = signing ? signedBy(secret) : UNSIGNED
       const key: StoredKey = {
         id: origin === 'first_start' ? FIRST_KEY_ID : deps.newId(at),
         tenant: actor.tenant,
         name,
         prefix,
         role,
-        settings,
+        settings: { ...settings, signing: signed.sealed, previous_signing: null },
         origin,
         createdBy: actor.by,
         createdAt: at,
@@ -90,7 +92,7 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
         revokedAt: null,
       }
       const made = await change(actor, 'key-created', { kind: 'create', key, hash: sha256(secret) })
-      return { ...toView(made, at), key: secret }
+      return { ...toView(made, at), key: secret, signing_secret: signed.secret }
     },
     async list(tenant, { after, limit }) {
       const keys = await reached(store.list({ tenant, after, limit: limit + 1 }))
@@ -112,8 +114,9 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
       return toView(await change(actor, 'key-updated', wanted), clock.time())
     },
     async rotate(actor, id, overlapMs) {
-      await mustBeGood(actor.tenant, id)
+      const { settings } = await mustBeGood(actor.tenant, id)
       const { secret, prefix } = makeSecret()
+      const signed = settings.signing === null ? UNSIGNED : signedBy(secret)
       const at = clock.time()
       const key = await change(actor, 'key-rotated', {
         kind: 'rotate',
@@ -121,16 +124,30 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
         id,
         hash: sha256(secret),
         prefix,
+        signing: signed.sealed,
         at,
         previousUntil: at + overlapMs,
       })
-      return { ...toView(key, at), key: secret }
+      return { ...toView(key, at), key: secret, signing_secret: signed.secret }
     },
     async revoke(actor, id) {
       const at = clock.time()
       return toView(await change(actor, 'key-revoked', { kind: 'revoke', tenant: actor.tenant, id, at }), at)
     },
   }
+}
+
+/** What requests are signed with, and the form in which it is kept. */
+interface Signed {
+  readonly secret: string | null
+  readonly sealed: string | null
+}
+
+const UNSIGNED: Signed = { secret: null, sealed: null }
+
+function signedBy(key: string): Signed {
+  const secret = newSigningSecret()
+  return { secret, sealed: sealSigning(key, secret) }
 }
 
 /** Only what the patch names: a member that is there and undefined would erase. */
@@ -144,6 +161,7 @@ function toUpdate({ name, role, expires_at, ...settings }: KeyPatch): KeyUpdate 
 }
 
 function toView(key: StoredKey, now: number): KeyView {
+  const { signing, previous_signing: _, ...settings } = key.settings
   const expired = key.expiresAt !== null && key.expiresAt <= now
   return {
     id: key.id,
@@ -153,7 +171,8 @@ function toView(key: StoredKey, now: number): KeyView {
     prefix: key.prefix,
     role: key.role,
     status: key.revokedAt !== null ? 'revoked' : expired ? 'expired' : 'active',
-    ...key.settings,
+    ...settings,
+    signing: signing !== null,
     origin: key.origin,
     created_by: key.createdBy,
     created_at: toInstant(key.createdAt),

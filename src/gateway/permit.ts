@@ -113,7 +113,12 @@ class CallPermit implements Permit, AllowanceDeps {
     this.over = true
     this.leave()
     const { usage, model } = this.record
-    this.allowance.settle(usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite + usage.output)
+    const used = usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite + usage.output
+    this.allowance.settle(used)
+    // Whoever pays for another one's answer has taken nothing before.
+    if (this.record.heirOf !== null && !this.record.passedOn) {
+      this.limiter.settle(this.limits.tokens, { requests: 0, tokens: used }, this.owner)
+    }
     if (this.counted && usage !== null && model !== null) this.deps.lengths.note(model, usage.output)
   }
 }

@@ -28,6 +28,7 @@ export function countSaid(record: RequestRecord, { events, field, text }: Said):
 /** Completes the record of a model call when it is over: how it ended, and what it used. */
 export function settleCall(record: RequestRecord, call: Call, error: GatewayError | null, clock: Clock): void {
   record.answeredAt = clock.now()
+  if (record.heirOf !== null) inherit(record, record.heirOf)
   const free = freeOutcome(record)
   if (error === null) record.outcome = free ?? (record.recovered ? 'recovered' : 'ok')
   else {
@@ -37,12 +38,12 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
     else
       record.outcome =
         record.contentFrames > 0 ? 'interrupted' : record.attempts.length > 0 || free !== null ? 'failed' : 'denied'
-    // Whoever leaves does not wait for the attempts that were under way to say how they ended.
-    for (const attempt of record.attempts) {
-      if (attempt.result !== null) continue
-      attempt.result = error.code
-      attempt.ms = clock.now() - attempt.startedAt
-    }
+    if (!record.passedOn) endAttempts(record, error, clock)
+  }
+  if (record.passedOn) {
+    record.usage = null
+    record.costNano = 0
+    return
   }
   for (const attempt of record.attempts) if (attempt.result === 'lost') attempt.usage = estimateUsage(call, 0)
   if (free !== null) {
@@ -54,6 +55,24 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
     error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && record.dialledAt > 0)
   if (record.usage === null && answered) record.usage = estimateUsage(call, record.contentChars)
   chargeCall(record)
+}
+
+/** Whoever leaves does not wait for the attempts that were under way to say how they ended. */
+function endAttempts({ attempts }: RequestRecord, { code }: GatewayError, clock: Clock): void {
+  for (const attempt of attempts) {
+    if (attempt.result !== null) continue
+    attempt.result = code
+    attempt.ms = clock.now() - attempt.startedAt
+  }
+}
+
+/** Takes over what is known of the answer by the request that began it. */
+function inherit(record: RequestRecord, { plan, attempts, recovered, prefilled, eventsSkipped }: RequestRecord): void {
+  record.plan = plan
+  record.attempts = attempts
+  record.recovered = recovered
+  record.prefilled = prefilled
+  record.eventsSkipped = eventsSkipped
 }
 
 /** Says what the call costs: its answer the caller, and what was paid for besides the operator. */
@@ -78,7 +97,8 @@ function priceAt({ plan }: RequestRecord, server: string | undefined, upstreamMo
 }
 
 /** How a call ends that nobody pays for, because no server was asked for its own sake; `null` for every other. */
-function freeOutcome({ cache }: RequestRecord): 'hit' | 'coalesced' | null {
+function freeOutcome({ cache, heirOf }: RequestRecord): 'hit' | 'coalesced' | null {
+  if (heirOf !== null) return null
   return cache !== null && (cache.status === 'hit' || cache.status === 'coalesced') ? cache.status : null
 }
 

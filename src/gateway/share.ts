@@ -67,7 +67,7 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
       const leader = shares ? shared.get(name) : undefined
       if (leader?.work.open) {
         record.cache = COALESCED
-        return leader.work.join(scope).then(live => {
+        return leader.work.join(scope, record).then(live => {
           record.sparedPrice = live.target.price
           return convert(live, leader.call, call)
         })
@@ -83,7 +83,7 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
         ? departure.fly({ charactersMax: SHARED_CHARACTERS_MAX, now, onOver })
         : departure.together(scope, onOver)
       if (shares) shared.set(name, { work, call })
-      return work instanceof SharedAnswer ? work.lead() : work.join(scope)
+      return work instanceof SharedAnswer ? work.lead() : work.join(scope, record)
     },
   }
 }

@@ -1,7 +1,9 @@
 import type { Live } from '#core/attempt.ts'
 import type { Frame } from '#core/frame.ts'
+import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import { abandonable, NOBODY_LEFT } from './flight.ts'
+import { Payers } from './payers.ts'
 import type { Whole } from './shared-log.ts'
 
 /** A plain answer for which several may wait. As long as nobody but its first caller does, it is a part of that
@@ -12,16 +14,25 @@ export class SharedAnswer {
   private readonly first: Scope
   private readonly whole: Promise<Whole>
   private readonly onOver: (whole: Whole | null) => void
+  private readonly record: RequestRecord
+  private payers: Payers | null = null
   private waiting = 0
   private over = false
 
   /** @param scope The work's own, within `first` unless the first caller's time is short.
    * @param first The request of the first caller, who has to call `lead`.
+   * @param record The first caller's; it pays, unless it leaves before the others.
    * @param onOver Told once how the work ended: with the answer, or with `null`. */
   constructor(
     work: Promise<Live>,
-    of: { readonly scope: Scope; readonly first: Scope; readonly onOver: (whole: Whole | null) => void },
+    of: {
+      readonly scope: Scope
+      readonly first: Scope
+      readonly record: RequestRecord
+      readonly onOver: (whole: Whole | null) => void
+    },
   ) {
+    this.record = of.record
     this.scope = of.scope
     this.first = of.first
     this.onOver = of.onOver
@@ -35,7 +46,7 @@ export class SharedAnswer {
 
   /** Waits as the first caller. */
   async lead(): Promise<Live> {
-    if (this.first.endsAt < Infinity) return this.join(this.first)
+    if (this.first.endsAt < Infinity) return this.join(this.first, this.record)
     const whole = await this.whole
     if (this.first.ended !== null) throw this.first.ended
     return new WholeAnswer(whole)
@@ -44,10 +55,11 @@ export class SharedAnswer {
   /** Waits beside others.
    *
    * @throws GatewayError what ended the work, or the caller's own scope. */
-  async join(own: Scope): Promise<Live> {
+  async join(own: Scope, record: RequestRecord): Promise<Live> {
     if (this.waiting === 0 && own !== this.first) this.share()
     this.waiting++
-    const stop = own.onEnd(() => this.leave())
+    if (record !== this.record) this.paying.join(record)
+    const stop = own.onEnd(() => this.leave(record))
     try {
       // A client that has left may be forgotten until the answer comes; one whose time is over wants to hear it.
       const whole = await (own.endsAt === Infinity ? this.whole : abandonable(this.whole, own))
@@ -64,11 +76,17 @@ export class SharedAnswer {
   private share(): void {
     this.scope.outlive()
     this.waiting++
-    this.first.onEnd(() => this.leave())
+    this.first.onEnd(() => this.leave(this.record))
   }
 
-  private leave(): void {
+  private get paying(): Payers {
+    this.payers ??= new Payers(this.record)
+    return this.payers
+  }
+
+  private leave(record: RequestRecord): void {
     this.waiting--
+    if (!this.over) this.payers?.leave(record)
     if (this.waiting === 0 && !this.over) this.scope.cancel(NOBODY_LEFT)
   }
 

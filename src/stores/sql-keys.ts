@@ -1,5 +1,5 @@
 import { asPrevious, changeKey, type KeyChange, type KeyOf, type KeyStore, type StoredKey } from '#core/keys.ts'
-import { keySettings, keyView } from '#wire/keys.ts'
+import { keyView, storedSettings } from '#wire/keys.ts'
 import type { Database, Sql } from './sql.ts'
 
 /** How long a question may take that a request may be waiting for, in milliseconds. */
@@ -101,7 +101,7 @@ function toKey(row: KeyRow | undefined): StoredKey | null {
     name: row.name,
     prefix: row.prefix,
     role: keyView.shape.role.parse(row.role),
-    settings: keySettings.parse(JSON.parse(row.settings)),
+    settings: storedSettings.parse(JSON.parse(row.settings)),
     origin: keyView.shape.origin.parse(row.origin),
     createdBy: row.created_by,
     createdAt: Number(row.created_at),

@@ -46,8 +46,15 @@ export const keySettings = z.object({
     .prefault({})
     .describe('Its own limits; null for what holds for every client, 0 for none.'),
   budget: budget.default(null).describe('What it may spend.'),
+  cache: z.boolean().default(true).describe('Whether its answers may be stored and shared.'),
 })
-export type KeySettings = z.infer<typeof keySettings>
+
+/** What is kept of a key beside: what its requests are signed with, sealed by its secret and by the one before. */
+export const storedSettings = keySettings.extend({
+  signing: z.string().nullable().default(null),
+  previous_signing: z.string().nullable().default(null),
+})
+export type KeySettings = z.infer<typeof storedSettings>
 
 /** The body that makes a key. */
 export const keyCreation = z
@@ -55,6 +62,7 @@ export const keyCreation = z
     name,
     role: role.default('caller').describe('What it may do.'),
     ...keySettings.shape,
+    signing: z.boolean().default(false).describe('Whether its requests must be signed; the answer has the secret.'),
     expires_at: instant.default(null).describe('From when on it is refused; null for never.'),
   })
   .describe('A new key.')
@@ -69,6 +77,7 @@ export const keyPatch = z
     max_priority: priority.optional(),
     limits: z.strictObject({ ...kept, burst: amount.nullable().optional() }).optional(),
     budget: budget.optional(),
+    cache: z.boolean().optional(),
     expires_at: instant.optional(),
   })
   .describe('Changes to a key.')
@@ -101,6 +110,7 @@ export const keyView = z.object({
   role,
   status: z.enum(['active', 'expired', 'revoked']),
   ...keySettings.shape,
+  signing: z.boolean().describe('Whether its requests must be signed.'),
   origin: z.enum(['created', 'first_start']),
   created_by: z.string().describe('The id of the key that made it; `cli` for the command.'),
   created_at: time,
@@ -112,7 +122,10 @@ export const keyView = z.object({
 export type KeyView = z.infer<typeof keyView>
 
 /** A key at the only moment at which its secret is shown. */
-export const keyWithSecret = keyView.extend({ key: z.string().describe('The key itself, shown this once.') })
+export const keyWithSecret = keyView.extend({
+  key: z.string().describe('The key itself, shown this once.'),
+  signing_secret: z.string().nullable().describe('What its requests must be signed with, shown this once.'),
+})
 
 /** A page of keys. */
 export const keyList = z.object({ data: z.array(keyView), next: z.string().nullable() })

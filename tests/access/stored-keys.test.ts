@@ -164,7 +164,13 @@ describe('a key of the store', () => {
     const { make, ask, store, clock, pass, stored } = await setup()
     const { secret, of } = await make()
     const next = newSecret().secret
-    const change = { hash: sha256(next), prefix: 'ck_next', at: clock.time(), previousUntil: clock.time() + 10_000 }
+    const change = {
+      hash: sha256(next),
+      prefix: 'ck_next',
+      signing: null,
+      at: clock.time(),
+      previousUntil: clock.time() + 10_000,
+    }
     await store.change({ kind: 'rotate', ...of, ...change })
     await stored.refresh()
 

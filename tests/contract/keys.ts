@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { KeyStore, StoredKey } from '#core/keys.ts'
 import { createIds } from '#lib/id.ts'
-import { keySettings } from '#wire/keys.ts'
+import { storedSettings } from '#wire/keys.ts'
 
 const newId = createIds()
 let made = 0
@@ -15,7 +15,7 @@ export function newKey(more: Partial<StoredKey> = {}): { readonly key: StoredKey
     name: 'web',
     prefix: 'ck_abcdef',
     role: 'caller',
-    settings: keySettings.parse({ models: ['chat'], limits: { requests_per_minute: 60 }, budget: { usd: 5 } }),
+    settings: storedSettings.parse({ models: ['chat'], limits: { requests_per_minute: 60 }, budget: { usd: 5 } }),
     origin: 'created',
     createdBy: 'admin',
     createdAt: 1000,
@@ -63,7 +63,7 @@ export function keysContract(
       expect(await store.find({ hash: 'hash-of-nothing' })).toBeNull()
       expect(await store.change({ kind: 'revoke', ...foreign, at: 1 })).toBeNull()
       expect(await store.change({ kind: 'update', ...foreign, patch: { role: 'admin' } })).toBeNull()
-      const rotation = { hash: 'stolen', prefix: 'ck_stolen', at: 1, previousUntil: 2 }
+      const rotation = { hash: 'stolen', prefix: 'ck_stolen', signing: null, at: 1, previousUntil: 2 }
       expect(await store.change({ kind: 'rotate', ...foreign, ...rotation })).toBeNull()
       expect(await store.find(of)).toMatchObject({ role: 'caller', revokedAt: null, rotatedAt: null })
       expect(await store.find({ hash: 'stolen' })).toBeNull()
@@ -89,7 +89,15 @@ export function keysContract(
 
     test('rotates: the new secret is good, the old one until the end of the overlap', async () => {
       const { key, hash, of } = await kept()
-      await store.change({ kind: 'rotate', ...of, hash: `${hash}-2`, prefix: 'ck_second', at: 50, previousUntil: 100 })
+      await store.change({
+        kind: 'rotate',
+        ...of,
+        hash: `${hash}-2`,
+        prefix: 'ck_second',
+        signing: null,
+        at: 50,
+        previousUntil: 100,
+      })
 
       const [now, before] = [await store.find({ hash: `${hash}-2` }), await store.find({ hash })]
 
@@ -100,7 +108,15 @@ export function keysContract(
     test('forgets a secret that was rotated away twice', async () => {
       const { hash, of } = await kept({ expiresAt: 60 })
       const rotate = (name: string) =>
-        store.change({ kind: 'rotate', ...of, hash: `${hash}-${name}`, prefix: 'p', at: 50, previousUntil: 100 })
+        store.change({
+          kind: 'rotate',
+          ...of,
+          hash: `${hash}-${name}`,
+          prefix: 'p',
+          signing: null,
+          at: 50,
+          previousUntil: 100,
+        })
       await rotate('b')
       await rotate('c')
 
@@ -111,10 +127,26 @@ export function keysContract(
 
     test('revokes for good: neither secret is good, and nothing changes it any more', async () => {
       const { hash, of } = await kept()
-      await store.change({ kind: 'rotate', ...of, hash: `${hash}-2`, prefix: 'p', at: 50, previousUntil: 100 })
+      await store.change({
+        kind: 'rotate',
+        ...of,
+        hash: `${hash}-2`,
+        prefix: 'p',
+        signing: null,
+        at: 50,
+        previousUntil: 100,
+      })
       const revoked = await store.change({ kind: 'revoke', ...of, at: 70 })
       await store.change({ kind: 'update', ...of, patch: { name: 'again' } })
-      await store.change({ kind: 'rotate', ...of, hash: `${hash}-3`, prefix: 'q', at: 80, previousUntil: 200 })
+      await store.change({
+        kind: 'rotate',
+        ...of,
+        hash: `${hash}-3`,
+        prefix: 'q',
+        signing: null,
+        at: 80,
+        previousUntil: 200,
+      })
       await store.change({ kind: 'revoke', ...of, at: 90 })
 
       expect(revoked).toMatchObject({ revokedAt: 70, previousUntil: null })
@@ -154,7 +186,15 @@ export function keysContract(
       versions.push((await store.state()).version)
       await store.change({ kind: 'update', ...of, patch: { name: 'n' } })
       versions.push((await store.state()).version)
-      await store.change({ kind: 'rotate', ...of, hash: `${hash}-2`, prefix: 'p', at: 1, previousUntil: 2 })
+      await store.change({
+        kind: 'rotate',
+        ...of,
+        hash: `${hash}-2`,
+        prefix: 'p',
+        signing: null,
+        at: 1,
+        previousUntil: 2,
+      })
       versions.push((await store.state()).version)
       await store.change({ kind: 'revoke', ...of, at: 1 })
       versions.push((await store.state()).version)

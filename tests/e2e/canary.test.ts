@@ -1,4 +1,6 @@
+import { Database } from 'bun:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { join } from 'node:path'
 import { configJsonSchema } from '#config/json-schema.ts'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
@@ -11,6 +13,7 @@ import {
   type Tree,
 } from '#tests/support/gateway.ts'
 import { chatCompletion } from '#tests/support/openai-upstream.ts'
+import { ownFolder } from '#tests/support/server-process.ts'
 import { json, type RecordedRequest, type Steps, sse } from '#tests/support/upstream.ts'
 
 /** A secret for each place of a configuration that can hold one, by the place as the schema calls it. */
@@ -199,6 +202,39 @@ describe('no secret appears', () => {
     const { text } = await gateway.gateway.metrics()
 
     expect(text.match(CANARY)).toBeNull()
+  })
+
+  test('in the database, its spool and its backups, not even of keys that are made', async () => {
+    const folder = await ownFolder('citadel-canary-')
+    const config = { ...configWith(server.url), redis: {}, database: {} }
+    const service = { secret: PLANTED['service.secret'], data_dir: folder.path }
+    let made: { readonly id: string; readonly key: string }
+    {
+      await using kept = await startGateway({ ...config, service, audit: { payloads: true } })
+      const asAdmin = { headers: callers.admin }
+      const body = JSON.stringify({ name: 'made', role: 'admin' })
+      made = await (await fetch(`${kept.url}/management/keys`, { ...asAdmin, method: 'POST', body })).json()
+      for (const model of [...Object.keys(ANSWERS), 'down']) {
+        for (const stream of [false, true]) await (await kept.chat({ model, stream }, { headers: callers.app })).text()
+      }
+      for (const headers of Object.values(callers)) await (await kept.chat({ model: 'good' }, { headers })).text()
+      const again = { headers: { authorization: `Bearer ${made.key}` } }
+      await (await kept.chat({ model: 'good', user: made.key, metadata: { key: made.key } }, again)).text()
+      kept.gateway.reloadFailed(`because of ${Object.values(PLANTED).join(' ')}`)
+    }
+    const written = await Promise.all(
+      [...new Bun.Glob('**').scanSync(folder.path)].map(file => Bun.file(join(folder.path, file)).bytes()),
+    )
+    const text = written.map(bytes => new TextDecoder('latin1').decode(bytes)).join('\n')
+    const audit = new Database(join(folder.path, 'citadel.db'), { readonly: true })
+    const rows = JSON.stringify(audit.query('SELECT * FROM audit').all())
+    audit.close()
+    await folder.remove()
+
+    expect(text).toContain(made.id)
+    expect(rows).toContain('payload')
+    expect(text.match(CANARY)).toBeNull()
+    expect(rows).not.toContain(made.key)
   })
 
   test('of a configuration that was read again', async () => {

@@ -2,7 +2,9 @@ import { describe, expect, test } from 'bun:test'
 import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { rawClient } from '#tests/support/raw-client.ts'
+import { ownFolder } from '#tests/support/server-process.ts'
 import { gate, hang, inTurn, json, type Script, type Steps, sse } from '#tests/support/upstream.ts'
+import { usagePage } from '#wire/usage-report.ts'
 
 async function caching(script: Script, more: Tree = {}) {
   const server = await startModelServer(script)
@@ -123,9 +125,109 @@ describe('equal calls at the same time', () => {
     middle.open()
 
     expect(await follower.text()).toContain('[DONE]')
-    await gateway.logged({ outcome: 'coalesced' })
+    await gateway.logged({ outcome: 'ok' })
     expect(server.calls).toHaveLength(1)
     expect(statusOf(await gateway.chat(stream))).toBe('hit')
+  })
+
+  describe('that cost money', () => {
+    const ADMIN = 'gw-admin-0123456789abcdef'
+    /** The usage that the server tells of: 7 in, 3 out, of 1 and 2 millionths of a dollar. */
+    const WHOLE_USD = 0.000013
+
+    async function billing(script: Script) {
+      const folder = await ownFolder('citadel-coalesce-')
+      const setup = await caching(script, {
+        service: { data_dir: folder.path },
+        auth: { mode: 'none', admin_keys: [ADMIN] },
+        models: { chat: { targets: [{ server: 'a', model: 'test-model', price: { input: 1, output: 2 } }] } },
+      })
+      return {
+        ...setup,
+        /** What each ended as, its cost in dollars, and its tokens, once there are so many. */
+        async ends(requests: number) {
+          const endsAt = performance.now() + 10_000
+          while (true) {
+            const response = await fetch(`${setup.gateway.url}/management/usage?by=user`, {
+              headers: { authorization: `Bearer ${ADMIN}` },
+            })
+            const [line] = usagePage.parse(await response.json()).data
+            if (line?.requests === requests || performance.now() > endsAt) return line
+            await Bun.sleep(20)
+          }
+        },
+        async [Symbol.asyncDispose]() {
+          await setup[Symbol.asyncDispose]()
+          await folder.remove()
+        },
+      }
+    }
+
+    const counting = chatEvents('test-model', {}, true)
+    const halts = () => {
+      const middle = gate()
+      return { middle, script: sse([...counting.slice(0, 2), middle, ...counting.slice(2)]) satisfies Steps }
+    }
+
+    test('are paid once, by who stays, when who began leaves', async () => {
+      const { middle, script } = halts()
+      await using setup = await billing(script)
+      const { gateway } = setup
+      const leader = streaming(gateway.port)
+      await leader.until(text => text.includes('Hello'))
+      const followers = [await gateway.chat(stream), await gateway.chat(stream)]
+
+      leader.socket.destroy()
+      await gateway.logged({ outcome: 'cancelled' })
+      middle.open()
+      for (const follower of followers) await follower.text()
+      await gateway.logged({ outcome: 'coalesced' })
+      await gateway.logged({ outcome: 'ok' })
+
+      expect(await setup.ends(3)).toMatchObject({ cost_usd: WHOLE_USD, input_tokens: 7, output_tokens: 3 })
+    })
+
+    test('are paid once also when they are plain', async () => {
+      const [answer, ready] = [gate(), openAiScript()]
+      await using setup = await billing(async request => [
+        answer,
+        typeof ready === 'function' ? await ready(request) : ready,
+      ])
+      const { gateway, server } = setup
+      const leaving = new AbortController()
+      const leader = gateway.chat({}, { signal: leaving.signal }).catch(() => null)
+      await server.called(1)
+      const followers = [gateway.chat(), gateway.chat()]
+      // Another question that reaches the server shows that the others have had their turn.
+      const marker = gateway.chat({ seed: 1 })
+      await server.called(2)
+
+      leaving.abort()
+      await leader
+      const later = gateway.chat({ seed: 2 })
+      await server.called(3)
+      answer.open()
+      for (const follower of [...followers, marker, later]) await (await follower).text()
+      await gateway.logged({ outcome: 'cancelled' })
+
+      expect(await setup.ends(5)).toMatchObject({ input_tokens: 21, output_tokens: 9, cost_usd: 3 * WHOLE_USD })
+    })
+
+    test('are paid by the last one when all have left', async () => {
+      await using setup = await billing(sse([role, one, hang()]))
+      const { gateway, server } = setup
+      const clients = [streaming(gateway.port), streaming(gateway.port), streaming(gateway.port)]
+      for (const client of clients) await client.until(text => text.includes('Hello'))
+
+      for (const client of clients) client.socket.destroy()
+      await server.allClosed()
+      const line = await setup.ends(3)
+
+      // A prompt and a piece, estimated once.
+      expect(line).toMatchObject({ estimated: 1 })
+      expect(line?.cost_usd).toBeGreaterThan(0)
+      expect(line?.cost_usd).toBeLessThan(WHOLE_USD)
+    })
   })
 
   test('when the last one has left the server is let go', async () => {

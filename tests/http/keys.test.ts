@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { createHash, createHmac } from 'node:crypto'
 import { keyList, keyView, keyWithSecret } from '#wire/keys.ts'
 import { ADMIN_KEY, ADMINISTERED, AS_ADMIN, edgeOf, errorOf, makeKey } from './edge.ts'
 
@@ -18,11 +19,12 @@ describe('making a key', () => {
     const { edge, ask } = await setup()
 
     const made = await ask('POST', '', { name: 'web', role: 'viewer', limits: { requests_per_minute: 7 } })
-    const { key, ...view } = keyWithSecret.parse(made.body)
+    const { key, signing_secret, ...view } = keyWithSecret.parse(made.body)
     const shown = await ask('GET', `/${view.id}`)
 
     expect([made.status, made.headers.get('cache-control')]).toEqual([201, 'no-store'])
     expect(key).toMatch(/^ck_[\w-]{43}$/)
+    expect(signing_secret).toBeNull()
     expect(view).toMatchObject({
       name: 'web',
       role: 'viewer',
@@ -163,6 +165,75 @@ describe('a key that is there', () => {
     expect(second.next).toBeNull()
     for (const limit of ['0', '201', 'x', '-1', '1.5']) expect((await ask('GET', `?limit=${limit}`)).status).toBe(400)
   })
+})
+
+describe('a key whose requests must be signed', () => {
+  async function signing() {
+    const { edge, ask } = await setup()
+    const made = keyWithSecret.parse((await ask('POST', '', { name: 'partner', role: 'viewer', signing: true })).body)
+    let sent = 0
+    /** Asks for the statistics, signed with a secret. */
+    const stats = async (key: string, secret: string | null) => {
+      const at = edge.clock.time() + ++sent
+      const hash = createHash('sha256').update('').digest('hex')
+      const lines = `GET\n/management/stats\n${at}\n${hash}`
+      const signature = secret === null ? '' : `v1=${createHmac('sha256', secret).update(lines).digest('hex')}`
+      const headers = { ...bearer(key), 'x-citadel-timestamp': `${at}`, 'x-citadel-signature': signature }
+      return (await edge.ask('/management/stats', { headers })).status
+    }
+    return { edge, ask, made, stats }
+  }
+
+  test('is told with what, once, and is good for nothing else', async () => {
+    const { ask, made, stats } = await signing()
+    const { key, signing_secret: secret, ...view } = made
+    const shown = (await ask('GET', `/${made.id}`)).body
+
+    expect(secret).toMatch(/^cs_[\w-]{43}$/)
+    expect(shown).toEqual(view)
+    expect(view.signing).toBe(true)
+    expect([await stats(key, secret), await stats(key, null)]).toEqual([200, 401])
+    expect([await stats(key, ''), await stats(key, key), await stats(key, 'cs_wrong')]).toEqual([401, 401, 401])
+  })
+
+  test('signs with another secret when it is rotated, and with the old one for the overlap', async () => {
+    const { edge, ask, made, stats } = await signing()
+    const rotated = keyWithSecret.parse((await ask('POST', `/${made.id}/rotate`, { overlap_seconds: 60 })).body)
+    const [old, next] = [made.signing_secret, rotated.signing_secret]
+
+    expect(next).not.toBe(old)
+    expect([await stats(made.key, old), await stats(rotated.key, next)]).toEqual([200, 200])
+    expect([await stats(made.key, next), await stats(rotated.key, old)]).toEqual([401, 401])
+    await edge.pass(60_000)
+    expect([await stats(made.key, old), await stats(rotated.key, next)]).toEqual([401, 200])
+  })
+
+  test('cannot be let off, and another one cannot be made to', async () => {
+    const { edge, ask, made } = await signing()
+    const plain = await makeKey(edge)
+
+    for (const id of [made.id, plain.id]) {
+      expect((await ask('PATCH', `/${id}`, { signing: false })).status).toBe(400)
+    }
+    expect((await ask('PATCH', `/${plain.id}`, { cache: false })).body).toMatchObject({ cache: false, signing: false })
+  })
+})
+
+test('the answers to a key without a cache are stored for nobody', async () => {
+  const edge = await edgeOf({
+    ...ADMINISTERED,
+    auth: { mode: 'required', admin_keys: [ADMIN_KEY] },
+    cache: { enabled: true },
+  })
+  const [stored, kept] = [await makeKey(edge), await makeKey(edge, { cache: false })]
+  const twice = async ({ key }: { key: string }) => {
+    const answers = [await edge.chat({ headers: bearer(key) }), await edge.chat({ headers: bearer(key) })]
+    for (const answer of answers) await answer.text()
+    return answers.map(answer => answer.headers.get('x-citadel-cache'))
+  }
+
+  expect(await twice(stored)).toEqual(['miss', 'hit'])
+  expect(await twice(kept)).toEqual(['bypass', 'bypass'])
 })
 
 describe('what is told of a key', () => {

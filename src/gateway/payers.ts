@@ -1,0 +1,26 @@
+import type { RequestRecord } from '#core/record.ts'
+
+/** Who pays for an answer for which several wait: whoever came first of those who are still there, and the whole. */
+export class Payers {
+  private readonly began: RequestRecord
+  private readonly waiting: Set<RequestRecord>
+
+  constructor(began: RequestRecord) {
+    this.began = began
+    this.waiting = new Set([began])
+  }
+
+  join(record: RequestRecord): void {
+    this.waiting.add(record)
+  }
+
+  /** Somebody does not wait for the end of the answer. */
+  leave(record: RequestRecord): void {
+    const [payer] = this.waiting
+    this.waiting.delete(record)
+    const [heir] = this.waiting
+    if (record !== payer || heir === undefined) return
+    record.passedOn = true
+    heir.heirOf = this.began
+  }
+}
