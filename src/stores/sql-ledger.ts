@@ -5,6 +5,7 @@ import {
   type HoldVerdict,
   keyAccount,
   type Ledger,
+  type LedgerBatch,
   type LedgerRow,
   type Spent,
   tenantAccount,
@@ -16,12 +17,18 @@ import { countNamed } from './sql-named.ts'
 export function createSqlLedger(database: Database): Ledger {
   return {
     hold: hold => take(database, hold),
-    write: ({ requests, audit }) =>
-      database.write(async sql => {
-        const balance = requests.length > 0 ? await keep(sql, requests) : null
-        if (audit.length > 0) await sql`INSERT INTO audit ${sql(audit)} ON CONFLICT DO NOTHING`
-        return balance
-      }),
+    async write(batch) {
+      try {
+        return await database.write(sql => keep(sql, batch))
+      } catch (thrown) {
+        if (!(thrown instanceof WrittenBefore)) throw thrown
+        return database.write(async sql => {
+          // From here on nobody else writes rows, so that what is new now is new to the end.
+          await lockLedger(sql)
+          return keep(sql, { ...batch, requests: await newOf(sql, batch.requests) })
+        })
+      }
+    },
     balance: accounts =>
       database.write(async sql => {
         await sql`INSERT INTO versions (subject, version) VALUES (${IDENTITY}, ${newIdentity()}) ON CONFLICT DO NOTHING`
@@ -155,18 +162,49 @@ function split(text: string, by: string): readonly string[] {
   return [text.slice(0, at), text.slice(at + 1)]
 }
 
-/** Keeps rows; only those that are new settle and are charged. */
-async function keep(sql: Sql, rows: readonly LedgerRow[]): Promise<Balance | null> {
+/** Some rows of a batch are there already, which nothing but a repetition explains. */
+class WrittenBefore extends Error {}
+
+/** Keeps rows, settles the holds of their requests and charges them.
+ *
+ * @throws WrittenBefore when not all of them are new, so that nothing is settled or charged twice. */
+async function keep(sql: Sql, { requests, audit }: LedgerBatch): Promise<Balance | null> {
+  if (audit.length > 0) await sql`INSERT INTO audit ${sql(audit)} ON CONFLICT DO NOTHING`
+  if (requests.length === 0) return null
   const state = await lockLedger(sql)
-  const kept: { id: string }[] = await sql`INSERT INTO requests ${sql(rows)} ON CONFLICT (id) DO NOTHING RETURNING id`
-  const ids = new Set(kept.map(({ id }) => id))
-  const fresh = rows.filter(({ id, parent }) => parent === null && ids.has(id))
-  if (fresh.length === 0) return null
-  const settled: HoldRow[] = await sql`DELETE FROM holds WHERE request IN ${sql(fresh.map(({ id }) => id))} RETURNING *`
-  await giveBack(sql, settled)
-  const spent = await charge(sql, fresh)
-  await countNamed(sql, fresh)
+  // The number alone: asking for the ids of new rows costs as much as a tenth of writing them.
+  const { count } = await sql`INSERT INTO requests ${sql(requests, ...columnsOf(requests))} ON CONFLICT (id) DO NOTHING`
+  if (count !== requests.length) throw new WrittenBefore()
+  const own = requests.filter(({ parent }) => parent === null)
+  await settle(sql, own)
+  const spent = await charge(sql, own)
+  await countNamed(sql, own)
   return state.identity === null ? null : balanceOf(state, spent)
+}
+
+/** The columns in which at least one row has something: one that is bound for nothing costs as much as any other. */
+function columnsOf(rows: readonly LedgerRow[]): (keyof LedgerRow)[] {
+  const [first] = rows
+  if (first === undefined) return []
+  const isColumn = (name: string): name is keyof LedgerRow => name in first
+  return Object.keys(first)
+    .filter(isColumn)
+    .filter(column => rows.some(row => row[column] !== null))
+}
+
+/** Those rows that are not there yet, each once. */
+async function newOf(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly LedgerRow[]> {
+  const byId = new Map(rows.map(row => [row.id, row]))
+  const known: { id: string }[] = await sql`SELECT id FROM requests WHERE id IN ${sql([...byId.keys()])}`
+  for (const { id } of known) byId.delete(id)
+  return [...byId.values()]
+}
+
+/** Gives back what was held for requests; most of the time there are no holds at all. */
+async function settle(sql: Sql, rows: readonly LedgerRow[]): Promise<void> {
+  if (rows.length === 0 || (await sql`SELECT request FROM holds LIMIT 1`).length === 0) return
+  const settled: HoldRow[] = await sql`DELETE FROM holds WHERE request IN ${sql(rows.map(({ id }) => id))} RETURNING *`
+  await giveBack(sql, settled)
 }
 
 async function giveBack(sql: Sql, holds: readonly HoldRow[]): Promise<void> {
@@ -181,27 +219,31 @@ async function giveBack(sql: Sql, holds: readonly HoldRow[]): Promise<void> {
  *
  * @returns What is spent of them now. */
 async function charge(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly Spent[]> {
+  if (rows.length === 0) return []
+  const days = new Set(rows.map(({ day }) => day))
+  const periods = [...new Set([...days].flatMap(day => [day, monthOf(day)]))]
+  const open: Account[] = await sql`SELECT account AS id, period FROM budgets WHERE period IN ${sql(periods)}`
+  if (open.length === 0) return []
+  const known = new Set(open.map(({ id, period }) => `${period} ${id}`))
   const sums = new Sums()
   for (const { tenant, key_id, day, cost_nano } of rows) {
     if (!cost_nano) continue
     for (const account of [keyAccount(tenant, key_id), tenantAccount(tenant)]) {
-      sums.add(account, day, cost_nano)
-      sums.add(account, day.slice(0, 7), cost_nano)
+      for (const period of [day, monthOf(day)])
+        if (known.has(`${period} ${account}`)) sums.add(account, period, cost_nano)
     }
   }
-  const wanted = sums.sorted()
-  if (wanted.length === 0) return []
-  const periods = [...new Set(wanted.map(([, period]) => period))]
-  const open: Account[] = await sql`SELECT account AS id, period FROM budgets WHERE period IN ${sql(periods)}`
-  const known = new Set(open.map(({ id, period }) => `${period} ${id}`))
   const charged: Spent[] = []
-  for (const [account, period, nano] of wanted) {
-    if (!known.has(`${period} ${account}`)) continue
+  for (const [account, period, nano] of sums.sorted()) {
     const [row]: { spent: bigint }[] = await sql`
       UPDATE budgets SET spent = spent + ${nano} WHERE account = ${account} AND period = ${period} RETURNING spent`
     if (row !== undefined) charged.push({ id: account, period, nano: Number(row.spent) })
   }
   return charged
+}
+
+function monthOf(day: string): string {
+  return day.slice(0, 7)
 }
 
 /** Sums by account and period; in one order for everybody, so that no two transactions wait for each other. */
