@@ -165,17 +165,22 @@ function split(text: string, by: string): readonly string[] {
 /** Some rows of a batch are there already, which nothing but a repetition explains. */
 class WrittenBefore extends Error {}
 
+/** Keeps a batch. */
+async function keep(sql: Sql, { requests, audit }: LedgerBatch): Promise<Balance | null> {
+  const balance = requests.length === 0 ? null : await keepRequests(sql, requests)
+  if (audit.length > 0) await sql`INSERT INTO audit ${sql(audit)} ON CONFLICT DO NOTHING`
+  return balance
+}
+
 /** Keeps rows, settles the holds of their requests and charges them.
  *
  * @throws WrittenBefore when not all of them are new, so that nothing is settled or charged twice. */
-async function keep(sql: Sql, { requests, audit }: LedgerBatch): Promise<Balance | null> {
-  if (audit.length > 0) await sql`INSERT INTO audit ${sql(audit)} ON CONFLICT DO NOTHING`
-  if (requests.length === 0) return null
+async function keepRequests(sql: Sql, rows: readonly LedgerRow[]): Promise<Balance | null> {
   const state = await lockLedger(sql)
   // The number alone: asking for the ids of new rows costs as much as a tenth of writing them.
-  const { count } = await sql`INSERT INTO requests ${sql(requests, ...columnsOf(requests))} ON CONFLICT (id) DO NOTHING`
-  if (count !== requests.length) throw new WrittenBefore()
-  const own = requests.filter(({ parent }) => parent === null)
+  const { count } = await sql`INSERT INTO requests ${sql(rows, ...columnsOf(rows))} ON CONFLICT (id) DO NOTHING`
+  if (count !== rows.length) throw new WrittenBefore()
+  const own = rows.filter(({ parent }) => parent === null)
   await settle(sql, own)
   const spent = await charge(sql, own)
   await countNamed(sql, own)
