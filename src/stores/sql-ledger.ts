@@ -8,9 +8,9 @@ import {
   type LedgerBatch,
   type LedgerRow,
   type Spent,
-  tenantAccount,
 } from '#core/ledger.ts'
 import type { Database, Sql } from './sql.ts'
+import { charge, giveBack, type HoldRow, settleHolds } from './sql-charges.ts'
 import { countNamed } from './sql-named.ts'
 
 /** Keeps money and rows in a database. */
@@ -72,13 +72,6 @@ interface LedgerState {
 
 function balanceOf({ version, identity }: LedgerState, spent: readonly Spent[]): Balance {
   return { ledger: String(identity), version: Number(version), spent }
-}
-
-interface HoldRow {
-  readonly request: string
-  readonly account: string
-  readonly period: string
-  readonly nano: bigint
 }
 
 /** Takes the whole transaction back. */
@@ -157,11 +150,6 @@ async function lockLedger(sql: Sql): Promise<LedgerState> {
   return row ?? { version: 0n, identity: null }
 }
 
-function split(text: string, by: string): readonly string[] {
-  const at = text.indexOf(by)
-  return [text.slice(0, at), text.slice(at + 1)]
-}
-
 /** Some rows of a batch are there already, which nothing but a repetition explains. */
 class WrittenBefore extends Error {}
 
@@ -181,7 +169,7 @@ async function keepRequests(sql: Sql, rows: readonly LedgerRow[]): Promise<Balan
   const { count } = await sql`INSERT INTO requests ${sql(rows, ...columnsOf(rows))} ON CONFLICT (id) DO NOTHING`
   if (count !== rows.length) throw new WrittenBefore()
   const own = rows.filter(({ parent }) => parent === null)
-  await settle(sql, own)
+  await settleHolds(sql, own)
   const spent = await charge(sql, own)
   await countNamed(sql, own)
   return state.identity === null ? null : balanceOf(state, spent)
@@ -203,68 +191,4 @@ async function newOf(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly Led
   const known: { id: string }[] = await sql`SELECT id FROM requests WHERE id IN ${sql([...byId.keys()])}`
   for (const { id } of known) byId.delete(id)
   return [...byId.values()]
-}
-
-/** Gives back what was held for requests; most of the time there are no holds at all. */
-async function settle(sql: Sql, rows: readonly LedgerRow[]): Promise<void> {
-  if (rows.length === 0 || (await sql`SELECT request FROM holds LIMIT 1`).length === 0) return
-  const settled: HoldRow[] = await sql`DELETE FROM holds WHERE request IN ${sql(rows.map(({ id }) => id))} RETURNING *`
-  await giveBack(sql, settled)
-}
-
-async function giveBack(sql: Sql, holds: readonly HoldRow[]): Promise<void> {
-  const sums = new Sums()
-  for (const { account, period, nano } of holds) sums.add(account, period, Number(nano))
-  for (const [account, period, nano] of sums.sorted()) {
-    await sql`UPDATE budgets SET held = held - ${nano} WHERE account = ${account} AND period = ${period}`
-  }
-}
-
-/** Charges what was spent to the accounts that there are.
- *
- * @returns What is spent of them now. */
-async function charge(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly Spent[]> {
-  if (rows.length === 0) return []
-  const days = new Set(rows.map(({ day }) => day))
-  const periods = [...new Set([...days].flatMap(day => [day, monthOf(day)]))]
-  const open: Account[] = await sql`SELECT account AS id, period FROM budgets WHERE period IN ${sql(periods)}`
-  if (open.length === 0) return []
-  const known = new Set(open.map(({ id, period }) => `${period} ${id}`))
-  const sums = new Sums()
-  for (const { tenant, key_id, day, cost_nano } of rows) {
-    if (!cost_nano) continue
-    for (const account of [keyAccount(tenant, key_id), tenantAccount(tenant)]) {
-      for (const period of [day, monthOf(day)])
-        if (known.has(`${period} ${account}`)) sums.add(account, period, cost_nano)
-    }
-  }
-  const charged: Spent[] = []
-  for (const [account, period, nano] of sums.sorted()) {
-    const [row]: { spent: bigint }[] = await sql`
-      UPDATE budgets SET spent = spent + ${nano} WHERE account = ${account} AND period = ${period} RETURNING spent`
-    if (row !== undefined) charged.push({ id: account, period, nano: Number(row.spent) })
-  }
-  return charged
-}
-
-function monthOf(day: string): string {
-  return day.slice(0, 7)
-}
-
-/** Sums by account and period; in one order for everybody, so that no two transactions wait for each other. */
-class Sums {
-  private readonly byKey = new Map<string, number>()
-
-  add(account: string, period: string, nano: number): void {
-    const key = `${period} ${account}`
-    this.byKey.set(key, (this.byKey.get(key) ?? 0) + nano)
-  }
-
-  sorted(): (readonly [account: string, period: string, nano: number])[] {
-    const byAccount = [...this.byKey].map(([key, nano]) => {
-      const [period = '', account = ''] = split(key, ' ')
-      return [account, period, nano] as const
-    })
-    return byAccount.sort(([a, ap], [b, bp]) => (a === b ? (ap < bp ? -1 : 1) : a < b ? -1 : 1))
-  }
 }
