@@ -37,7 +37,7 @@ import { createSqlUpkeep } from '#stores/sql-audit.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
 import type { LedgerNumbers } from '#telemetry/live-gauges.ts'
 
-const SPOOL = { bytesMax: 256 * 1024 * 1024, fileBytesMax: 4 * 1024 * 1024, rememberedMax: 10_000 }
+const SPOOL = { bytesMax: 256 * 1024 * 1024, fileBytesMax: 16 * 1024 * 1024, rememberedMax: 10_000 }
 /** Where there is no folder. */
 const SPOOL_LINES_MAX = 10_000
 

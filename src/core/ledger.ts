@@ -32,7 +32,7 @@ export interface HoldVerdict {
 
 /** One request as it is kept: its log line, its usage and its entry in the ledger. Times are epoch milliseconds, tokens
  * are disjoint classes but for reasoning, money is in billionths of a US dollar, and flags are 0 or 1. */
-export interface LedgerRow {
+export type LedgerRow = {
   readonly id: string
   /** The request that an attempt belongs to; `null` for the request itself. */
   readonly parent: string | null

@@ -42,9 +42,10 @@ interface Segment<T> {
   reader: FileHandle | null
 }
 
-/** Keeps lines in files. They are written before the event loop turns, and so before anything else that the process then
- * sends: one that is killed loses nothing. They are on the disk a moment later: a machine that loses its power loses
- * little. Files are read only for what is more than can be remembered. */
+/** Keeps lines in files. Those that say nothing to this process, but to its heirs, are written before the event loop
+ * turns, and so before anything else that the process then sends; the others with them, or at the end of the turn. They
+ * are on the disk a moment later: a machine that loses its power loses little. Files are read only for what is more than
+ * can be remembered. */
 export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
   mkdirSync(options.folder, { recursive: true, mode: 0o700 })
   const segments: Segment<T>[] = []
@@ -52,6 +53,9 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
   let bytes = 0
   let lines: string[] = []
   let said: T[] = []
+  /** Characters that are not written yet. */
+  let gathered = 0
+  let isUrgent = false
   let remembered = 0
   let syncing: ReturnType<typeof setTimeout> | null = null
 
@@ -93,6 +97,8 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
   }
 
   function flush(): void {
+    isUrgent = false
+    gathered = 0
     if (lines.length === 0) return
     const [added, sayings] = [lines, said]
     lines = []
@@ -144,9 +150,14 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
 
   return {
     append(line, saying) {
-      if (bytes >= options.bytesMax) return false
+      if (bytes + gathered >= options.bytesMax) return false
+      gathered += line.length
+      if (lines.push(line) === 1) setImmediate(flush)
       if (saying !== null) said.push(saying)
-      if (lines.push(line) === 1) queueMicrotask(flush)
+      else if (!isUrgent) {
+        isUrgent = true
+        queueMicrotask(flush)
+      }
       return true
     },
     async peek(max) {

@@ -72,7 +72,7 @@ export function openRedis(options: RedisOptions): Redis {
     },
     thrown => lose(thrown),
   )
-  const first = withDeadline(opening, clock, timeoutMs).catch(lose)
+  const first = answerOf(opening, clock, timeoutMs).catch(lose)
   opening = first.finally(() => {
     opening = null
   })
@@ -93,10 +93,9 @@ export function openRedis(options: RedisOptions): Redis {
 
   async function tryNow(): Promise<void> {
     try {
-      const since = clock.now()
       if (client === null) throw new Error('not connected yet')
-      await withDeadline(client.set(TRIAL_KEY, '1', 'PX', 1000), clock, timeoutMs)
-      if (isSlow(since)) throw new Error('slow')
+      const { slow } = await answerOf(client.set(TRIAL_KEY, '1', 'PX', 1000), clock, timeoutMs)
+      if (slow) throw new Error('slow')
       available = true
       lostAt = clock.now()
       onChange?.({ available, reason: 'it answers again' })
@@ -107,16 +106,14 @@ export function openRedis(options: RedisOptions): Redis {
     }
   }
 
-  const isSlow = (since: number) => clock.now() - since > timeoutMs / 2
-
   return {
     async use(work) {
       if (opening !== null) await opening
       if (!available || client === null) throw new RedisAway('known not to answer')
       const since = clock.now()
       try {
-        const answer = await withDeadline(work(client), clock, timeoutMs)
-        if (isSlow(since)) lose(new Error(`an answer took ${Math.round(clock.now() - since)} ms`))
+        const { answer, slow } = await answerOf(work(client), clock, timeoutMs)
+        if (slow) lose(new Error(`an answer took ${Math.round(clock.now() - since)} ms`))
         return answer
       } catch (thrown) {
         if (isAnswer(thrown)) throw thrown
@@ -139,7 +136,8 @@ async function connect({ urls, timeoutMs }: RedisOptions): Promise<RedisClient> 
   const { Cluster, Redis: Standalone } = await import('ioredis')
   const [url = ''] = urls
   const common = {
-    commandTimeout: timeoutMs,
+    // Calls have a deadline of their own; this one is for what the library asks by itself, and knows no busy process.
+    commandTimeout: 10 * timeoutMs,
     connectTimeout: 2000,
     ...PIPELINING,
     enableOfflineQueue: false,
@@ -181,16 +179,40 @@ function reasonOf(thrown: unknown): string {
 
 class TimedOut extends Error {}
 
-function withDeadline<T>(work: Promise<T>, clock: Clock, ms: number): Promise<T> {
+interface Answer<T> {
+  readonly answer: T
+  /** Whether it took more than half of the time. */
+  readonly slow: boolean
+}
+
+/** Waits for an answer. What came in time while this process was busy is in time: before a clock is believed, what has
+ * arrived is read.
+ *
+ * @throws TimedOut when there is none after `ms`. */
+function answerOf<T>(work: Promise<T>, clock: Clock, ms: number): Promise<Answer<T>> {
   return new Promise((resolve, reject) => {
-    const disarm = clock.after(ms, () => reject(new TimedOut(`no answer within ${ms} ms`)))
+    let slow = false
+    let over = false
+    let disarm = clock.after(ms / 2, () =>
+      afterReading(() => {
+        slow = true
+        if (over) return
+        disarm = clock.after(ms / 2, () => afterReading(() => reject(new TimedOut(`no answer within ${ms} ms`))))
+      }),
+    )
     const settle = (run: () => void) => {
+      over = true
       disarm()
       run()
     }
     work.then(
-      value => settle(() => resolve(value)),
+      answer => settle(() => resolve({ answer, slow })),
       thrown => settle(() => reject(thrown)),
     )
   })
+}
+
+/** Runs when every socket was read once more. */
+function afterReading(run: () => void): void {
+  setImmediate(() => setImmediate(run))
 }

@@ -73,6 +73,17 @@ export function ledgerContract(
       expect(await used(one)).toBe(120)
     })
 
+    test('keeps and charges what is new in a batch of which some is not', async () => {
+      const one = account(1000)
+      await store.hold(holdOf('new', [one], 300))
+      const old = rowOf('old', 50, { key_id: one.key })
+      await write(old)
+
+      await write(old, rowOf('new', 20, { key_id: one.key }), rowOf('newer', 7, { key_id: one.key, user_id: 'ann' }))
+
+      expect(await used(one)).toBe(77)
+    })
+
     test('lets a hold grow, and refuses to let it grow beyond what is left', async () => {
       const one = account(1000)
       await store.hold(holdOf('grows', [one], 300))

@@ -79,6 +79,19 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 30_000)
 
+  test('is not blamed for the time in which this process reads no answers', async () => {
+    await using server = await startRedis()
+    const redis = open(server.url)
+    await ask(redis)
+
+    const answering = redis.use(client => client.eval("return 'here'", 0))
+    Bun.sleepSync(2 * TIMEOUT_MS)
+
+    expect(await answering).toBe('here')
+    expect(redis.available()).toBe(true)
+    redis.close()
+  }, 30_000)
+
   test('that dies is found again when it is back', async () => {
     await using server = await startRedis()
     const redis = open(server.url)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { readdirSync, utimesSync } from 'node:fs'
+import { readdirSync, statSync, utimesSync } from 'node:fs'
 import { appendFile, rename } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import { createFileSpool, type FileSpoolOptions } from '#stores/file-spool.ts'
 import { createMemorySpool } from '#stores/memory-spool.ts'
 import { adoptSpools, spoolName, touchSpool } from '#stores/spool-adoption.ts'
 import { add, spoolContract } from '#tests/contract/spool.ts'
+import { settled } from '#tests/support/clock.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 
 /** A process number that no process has. */
@@ -65,7 +66,7 @@ describe('a spool in files', () => {
         const spool = spoolIn(folder, { fileBytesMax: 100, rememberedMax, carry: () => ['-open'] })
         for (let line = 0; line < 20; line++) {
           add(spool, `line ${line} ${'x'.repeat(40)}`)
-          await Promise.resolve()
+          await settled(1)
         }
         const files = readdirSync(folder)
         const begins = await Promise.all(files.map(file => Bun.file(join(folder, file)).text()))
@@ -93,7 +94,7 @@ describe('a spool in files', () => {
             for (const [added, heirs, taken] of turns) {
               for (let line = 0; line < added; line++) add(spool, `${made++}`)
               for (let line = 0; line < heirs; line++) spool.append('-', null)
-              await Promise.resolve()
+              await settled(1)
               const some = await spool.peek(Math.max(1, taken))
               read.push(...some.slice(0, taken))
               await spool.drop(Math.min(taken, some.length))
@@ -124,14 +125,29 @@ describe('a spool in files', () => {
       const lost: string[] = []
       const spool = spoolIn(folder, { fileBytesMax: 1, onLost: lines => lost.push(...lines) })
       add(spool, 'one')
-      await Promise.resolve()
+      await settled(1)
       await rename(folder, `${folder}-away`)
       add(spool, 'two')
-      await Promise.resolve()
+      await settled(1)
       await rename(`${folder}-away`, folder)
       add(spool, 'three')
 
       expect([await readAll(spool), lost]).toEqual([['one', 'three'], ['two']])
+      await spool.close()
+    }))
+
+  test('writes what is for its heirs before the event loop turns, and the rest by the end of the turn', () =>
+    inFolder(async folder => {
+      const spool = spoolIn(folder)
+      const written = () => Bun.file(join(folder, 'here.1.a.1.spool')).text()
+      add(spool, 'one')
+      spool.append('-open', null)
+      await Promise.resolve()
+      const soon = statSync(join(folder, 'here.1.a.1.spool')).size
+      add(spool, 'two')
+      await settled(1)
+
+      expect([soon, await written()]).toEqual(['one\n-open\n'.length, 'one\n-open\ntwo\n'])
       await spool.close()
     }))
 
