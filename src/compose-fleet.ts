@@ -14,6 +14,7 @@ import { createDiscovery } from '#registry/discovery.ts'
 import { createEngines, type Source } from '#registry/engines.ts'
 import { createFleet, type Declaration, type Fleet } from '#registry/fleet.ts'
 import type { ProbeResult } from '#registry/health.ts'
+import type { List } from '#registry/shared-lists.ts'
 import { configuredStrategy } from '#routing/strategies/index.ts'
 import { composeKnowledge } from './compose-knowledge.ts'
 import { type Ask, createLister } from './compose-listing.ts'
@@ -38,6 +39,8 @@ export interface FleetDeps {
   readonly listen: (subscriber: (fact: Fact) => void) => void
   /** Where this gateway listens. */
   readonly own: () => { readonly host: string; readonly port: number } | null
+  /** Shares with other processes what servers offer. */
+  readonly share: (list: List) => List
 }
 
 /** A fleet, and the way to ask its servers small questions. */
@@ -80,7 +83,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
       return result
     },
     load: (target: Target, model: Model) => load(target, model, askOf(target.server)),
-    list: (server: Server) => (server.origin === 'registration' ? listOf(server, listMember) : list(server)),
+    list: deps.share(server => (server.origin === 'registration' ? listOf(server, listMember) : list(server))),
   }
   const fleet = createFleet(options, declarationOf(config, deps.env))
   const reads = () => configuredStrategy(fleet.current().settings.algorithm).reads === true

@@ -56,7 +56,7 @@ import { composeIdentity } from './compose-identity.ts'
 import { composeLedger } from './compose-ledger.ts'
 import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
-import { createIdempotency, createLimiter, openRedisOf } from './compose-stores.ts'
+import { createIdempotency, createLimiter, createSharing, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
 import { type FleetReport, reportFleet } from './report.ts'
 import { VERSION } from './version.ts'
@@ -191,6 +191,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     transportFor,
     env,
     own,
+    share: createSharing(redis, clock, () => current.cache.ttl.models),
   })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
   const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
