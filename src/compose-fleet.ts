@@ -15,6 +15,7 @@ import { createDiscovery } from '#registry/discovery.ts'
 import { createEngines, type Source, takeReading } from '#registry/engines.ts'
 import { createFleet, type Declaration, type Fleet } from '#registry/fleet.ts'
 import { hearProbe, type ProbeResult } from '#registry/health.ts'
+import type { List } from '#registry/shared-lists.ts'
 import { configuredStrategy } from '#routing/strategies/index.ts'
 import { composeKnowledge } from './compose-knowledge.ts'
 import { type Ask, createLister } from './compose-listing.ts'
@@ -41,6 +42,8 @@ export interface FleetDeps {
   readonly own: () => { readonly host: string; readonly port: number } | null
   /** The other workers: one of them probes for all. */
   readonly crew: Crew
+  /** Shares with other processes what servers offer. */
+  readonly share: (list: List) => List
 }
 
 /** A fleet, and the way to ask its servers small questions. */
@@ -89,7 +92,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
     },
     onProbed: (server: string, state: ProbedState) => crew.tell({ type: 'server-probed', server, state }),
     load: (target: Target, model: Model) => load(target, model, askOf(target.server)),
-    list: (server: Server) => (server.origin === 'registration' ? listOf(server, listMember) : list(server)),
+    list: deps.share(server => (server.origin === 'registration' ? listOf(server, listMember) : list(server))),
   }
   const fleet = createFleet(options, declarationOf(config, deps.env))
   const reads = () => configuredStrategy(fleet.current().settings.algorithm).reads === true

@@ -3,6 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Failures, Replays } from '#core/guards.ts'
 import type { IdempotencyStore } from '#core/idempotency.ts'
 import type { Limiter } from '#core/limiter.ts'
+import { type List, shareLists } from '#registry/shared-lists.ts'
 import { createMemoryFailures } from '#stores/memory-failures.ts'
 import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
@@ -11,6 +12,7 @@ import { openRedis, type Redis, type RedisOptions } from '#stores/redis.ts'
 import { createRedisFailures } from '#stores/redis-failures.ts'
 import { createRedisIdempotency } from '#stores/redis-idempotency.ts'
 import { createRedisLimiter, type RedisLimiterOptions } from '#stores/redis-limiter.ts'
+import { createRedisLists } from '#stores/redis-lists.ts'
 import { createRedisReplays } from '#stores/redis-replays.ts'
 
 const LIMITER_ENTRIES_MAX = 100_000
@@ -52,4 +54,11 @@ export function createGuards(
     failures: createRedisFailures({ redis, perMinute, local: failures }),
     replays: createRedisReplays({ redis, clock, local: replays }),
   }
+}
+
+/** Creates the sharing of model lists: by Redis where there is one, else with nobody. */
+export function createSharing(redis: Redis | null, clock: Clock, holdMs: () => number): (list: List) => List {
+  if (redis === null) return list => list
+  const store = createRedisLists(redis, holdMs)
+  return list => shareLists(list, store, { clock, holdMs })
 }

@@ -56,7 +56,7 @@ import { composeIdentity } from './compose-identity.ts'
 import { composeLedger } from './compose-ledger.ts'
 import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
-import { createIdempotency, createLimiter, openRedisOf } from './compose-stores.ts'
+import { createIdempotency, createLimiter, createSharing, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
 import { clearTogether, openShared, publishNowAndThen, type WorkerPlace } from './compose-workers.ts'
 import { type FleetReport, reportFleet } from './report.ts'
@@ -200,6 +200,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     env,
     own,
     crew,
+    share: createSharing(redis, clock, () => current.cache.ttl.models),
   })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
   const queue = createQueue({

@@ -28,6 +28,7 @@ export function startGenerator(): Generator {
         key: benchKey,
         promptBytes: 500,
         same: false,
+        pauseMs: 0,
         warmSeconds: 0.15,
         rampMs: 0,
         ...options,

@@ -8,6 +8,8 @@ export interface LoadPlan {
   readonly model: string
   readonly key: string
   readonly promptBytes: number
+  /** How long each client waits between an answer and its next request, on average. */
+  readonly pauseMs: number
   /** Whether all requests ask the same; otherwise each prompt is its own. */
   readonly same: boolean
   readonly warmSeconds: number

@@ -97,7 +97,9 @@ function startClient(plan: LoadPlan, index: number, tally: Tally, ending: { read
         else tally.failures++
         const taken = streamed ? tally.stream : tally.plain
         taken.push(performance.now() - sentAt)
-        if (!ending.ended) send()
+        if (ending.ended) return
+        if (plan.pauseMs > 0) setTimeout(() => ending.ended || send(), plan.pauseMs * (0.5 + Math.random()))
+        else send()
       },
       onClose() {
         if (ending.ended) return

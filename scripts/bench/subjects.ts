@@ -81,8 +81,10 @@ export interface Variant {
   readonly runtimeArguments?: readonly string[]
   /** Also what is off by default: the answer cache. */
   readonly everything?: boolean
-  /** The address of a Redis that keeps all stored answers, none of which fit into memory, and all limits. */
+  /** The address of a Redis that keeps all stored answers, and all limits. */
   readonly redisUrl?: string
+  /** No stored answer fits into memory. */
+  readonly far?: boolean
   /** Also limits by address and by model. */
   readonly fiveLimits?: boolean
   /** Also a row of each request, in SQLite. */
@@ -117,7 +119,15 @@ function startGateway(port: number, bench: Bench, variant: Variant): Running {
 
 /** Keys, limits of everybody and of each caller, metrics and the log are on, as by default; no limit is ever met. */
 function gatewayConfig({ folder, upstreamPort }: Bench, variant: Variant): object {
-  const { everything = false, redisUrl, fiveLimits = false, rows = false, workers = 1, drainMs = 0 } = variant
+  const {
+    everything = false,
+    redisUrl,
+    far = false,
+    fiveLimits = false,
+    rows = false,
+    workers = 1,
+    drainMs = 0,
+  } = variant
   const plenty = { requests_per_minute: 1_000_000_000, burst: 1_000_000_000, concurrent_requests: 100_000 }
   const more = fiveLimits ? { per_address: plenty, per_model: { [benchModel]: plenty } } : {}
   const data = mkdtempSync(join(folder, 'data-'))
@@ -128,7 +138,7 @@ function gatewayConfig({ folder, upstreamPort }: Bench, variant: Variant): objec
     },
     auth: { mode: 'required', keys: [{ name: 'bench', key: benchKey, limits: plenty }] },
     limits: { global: plenty, per_client: plenty, ...more },
-    cache: { enabled: everything, max_memory: redisUrl === undefined ? '64MB' : 1 },
+    cache: { enabled: everything, max_memory: far ? 1 : '64MB' },
     ...(redisUrl !== undefined && { redis: { url: redisUrl } }),
     servers: [{ id: 'bench', kind: 'openai_compatible', base_url: `http://127.0.0.1:${upstreamPort}/v1` }],
     models: {

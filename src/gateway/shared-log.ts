@@ -50,16 +50,20 @@ export class SharedLog {
   }
 
   add(frames: readonly Frame[]): void {
-    const added = frames.length > 1 ? inPieces(frames) : [frames]
-    this.pieces.push(...added)
+    const before = this.pieces.length
+    if (frames.length > 1) this.pieces.push(...inPieces(frames))
+    else this.pieces.push(frames)
+    const kept = this.pieces.length - before
     this.room -= charactersOf(frames)
-    while (this.room < 0 && this.pieces.length > added.length) {
+    while (this.room < 0 && this.pieces.length > kept) {
       this.room += charactersOf(this.pieces.shift() ?? [])
       this.forgotten++
     }
     const { now } = this.sharing
-    if (now !== undefined) for (const _ of frames) this.moments.push(now())
-    if (frames.some(({ kind }) => kind === 'error')) this.end(null)
+    for (const frame of frames) {
+      if (now !== undefined) this.moments.push(now())
+      if (frame.kind === 'error') this.end(null)
+    }
   }
 
   /** The piece at a position; `null` when it is still to come.
@@ -79,7 +83,7 @@ export class SharedLog {
     if (giver === null || this.forgotten > 0) this.sharing.onOver(null)
     else {
       const { target, model } = giver
-      this.sharing.onOver({ target, model, frames: this.pieces.flat(), moments: this.moments })
+      this.sharing.onOver({ target, model, frames: framesOf(this.pieces), moments: this.moments })
     }
   }
 
@@ -87,6 +91,13 @@ export class SharedLog {
     this.broken = thrown
     this.end(null)
   }
+}
+
+/** All frames in one list: `flat` takes a call of a function for each. */
+function framesOf(pieces: readonly (readonly Frame[])[]): readonly Frame[] {
+  const all: Frame[] = []
+  for (const piece of pieces) for (const frame of piece) all.push(frame)
+  return all
 }
 
 function charactersOf(frames: readonly Frame[]): number {

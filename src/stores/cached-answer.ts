@@ -8,7 +8,7 @@ import { parseJson } from '#lib/json.ts'
 export const HEADER_BYTES_MAX = 4096
 /** Smaller answers are not worth the time of compressing. */
 const COMPRESS_BYTES_MIN = 4096
-const FORMAT = 1
+const FORMAT = 2
 const LINE_FEED = 10
 
 const compress = promisify(zstdCompress)
@@ -38,38 +38,55 @@ const line = z.object({
   key: z.string(),
   storedAt: z.number(),
   ttlMs: z.number(),
+  // How many bytes the texts have; the pace follows them.
+  textBytes: z.int().min(0),
+  countBytes: z.int().min(0),
 })
+type Line = z.output<typeof line>
 
-const texts = z.object({ text: z.string(), count: z.string(), pace: z.array(z.number()) })
+const moments = z.array(z.number())
 
-/** Writes an answer as bytes: a line of JSON, then its texts, compressed when they are long; `null` when the line is
- * longer than it may be. */
-export async function writeAnswer(answer: CachedAnswer): Promise<Buffer | null> {
+/** Writes an answer as bytes: a line of JSON, then its texts as they are, compressed when they are long; a short answer
+ * at once. `null` when the line is longer than it may be. */
+export function writeAnswer(answer: CachedAnswer): Buffer | null | Promise<Buffer> {
   const { text, count, pace, ...own } = answer
-  const rest = Buffer.from(JSON.stringify({ text, count, pace }))
-  const compressed = rest.length >= COMPRESS_BYTES_MIN
-  const head: z.input<typeof line> = { format: FORMAT, compressed, ...own }
-  const first = Buffer.from(`${JSON.stringify(head)}\n`)
-  if (first.length > HEADER_BYTES_MAX) return null
-  return Buffer.concat([first, compressed ? await compress(rest) : rest])
+  const textBytes = Buffer.byteLength(text)
+  const countBytes = Buffer.byteLength(count)
+  const compressed = textBytes >= COMPRESS_BYTES_MIN
+  const head: Line = { format: FORMAT, compressed, ...own, textBytes, countBytes }
+  const first = `${JSON.stringify(head)}\n`
+  if (first.length > HEADER_BYTES_MAX || Buffer.byteLength(first) > HEADER_BYTES_MAX) return null
+  const rest = text + count + (pace.length === 0 ? '' : JSON.stringify(pace))
+  return compressed
+    ? compress(Buffer.from(rest)).then(bytes => Buffer.concat([Buffer.from(first), bytes]))
+    : Buffer.from(first + rest)
 }
 
-/** Reads what `writeAnswer` has written; `null` for anything else. */
-export async function readAnswer(bytes: Buffer): Promise<CachedAnswer | null> {
-  const header = readHeader(bytes)
-  if (header === null) return null
-  const { compressed, format: _, ...own } = header
+/** Reads what `writeAnswer` has written, a short answer at once; `null` for anything else. */
+export function readAnswer(bytes: Buffer): CachedAnswer | null | Promise<CachedAnswer | null> {
+  const head = readHeader(bytes)
+  if (head === null) return null
   const rest = bytes.subarray(bytes.indexOf(LINE_FEED) + 1)
-  try {
-    const read = texts.safeParse(parseJson((compressed ? await decompress(rest) : rest).toString()))
-    return read.success ? { ...own, ...read.data } : null
-  } catch {
-    return null
-  }
+  if (!head.compressed) return readTexts(head, rest)
+  return decompress(rest).then(
+    whole => readTexts(head, whole),
+    () => null,
+  )
 }
+
+function readTexts(head: Line, bytes: Buffer): CachedAnswer | null {
+  const { format: _, compressed: __, textBytes, countBytes, ...own } = head
+  const end = textBytes + countBytes
+  if (bytes.length < end) return null
+  const pace = bytes.length === end ? NONE : moments.safeParse(parseJson(bytes.toString('utf8', end))).data
+  if (pace === undefined) return null
+  return { ...own, text: bytes.toString('utf8', 0, textBytes), count: bytes.toString('utf8', textBytes, end), pace }
+}
+
+const NONE: readonly number[] = []
 
 /** Reads the line of an answer, of which the rest need not be there. */
-export function readHeader(bytes: Buffer): z.output<typeof line> | null {
+export function readHeader(bytes: Buffer): Line | null {
   const end = bytes.indexOf(LINE_FEED)
   const read = end < 0 ? null : line.safeParse(parseJson(bytes.subarray(0, end).toString()))
   return read?.success ? read.data : null

@@ -1,6 +1,7 @@
 import { type CachedAnswer, type CacheSelection, type CacheStore, isSelected } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
+import { createTurnEnd } from '#lib/turn.ts'
 import { HEADER_BYTES_MAX, readAnswer, readHeader, writeAnswer } from './cached-answer.ts'
 import type { Redis, RedisClient } from './redis.ts'
 
@@ -27,10 +28,22 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
   const { redis, clock } = options
   const stop = watchClears(options)
 
-  async function get(fingerprint: string): Promise<CachedAnswer | null> {
-    const bytes = await redis.use(client => client.getBuffer(fingerprint)).catch(() => null)
-    const answer = bytes === null ? null : await readAnswer(bytes)
-    return answer !== null && clock.time() < answer.storedAt + answer.ttlMs ? answer : null
+  // What is looked up in one turn of the event loop goes in one command: each costs more than all that it brings.
+  const lookUp = createTurnEnd<Wanted>(wanted => void answerAll(wanted))
+
+  async function answerAll(wanted: readonly Wanted[]): Promise<void> {
+    const keys = wanted.map(({ fingerprint }) => fingerprint)
+    const found = await redis.use(client => readAll(client, keys)).catch(() => null)
+    for (const [at, { give }] of wanted.entries()) {
+      const bytes = found?.[at] ?? null
+      give(bytes === null ? null : readAnswer(bytes))
+    }
+  }
+
+  function get(fingerprint: string): Promise<CachedAnswer | null> {
+    return new Promise<CachedAnswer | null>(give => lookUp({ fingerprint, give })).then(answer =>
+      answer !== null && clock.time() < answer.storedAt + answer.ttlMs ? answer : null,
+    )
   }
 
   async function set(fingerprint: string, answer: CachedAnswer): Promise<void> {
@@ -61,6 +74,18 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
     size: () => ({ entries: 0, bytes: 0 }),
     close: stop,
   }
+}
+
+/** A look-up, and who waits for what it finds. */
+interface Wanted {
+  readonly fingerprint: string
+  readonly give: (answer: CachedAnswer | null | Promise<CachedAnswer | null>) => void
+}
+
+/** Reads several keys; a cluster takes them in one command only when they share a slot. */
+function readAll(client: RedisClient, keys: readonly string[]): Promise<(Buffer | null)[]> {
+  if ('nodes' in client) return Promise.all(keys.map(key => client.getBuffer(key)))
+  return client.mgetBuffer(...keys)
 }
 
 type Node = Pick<RedisClient, 'scan' | 'getrangeBuffer' | 'unlink'>

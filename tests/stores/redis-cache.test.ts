@@ -69,8 +69,26 @@ describe('in one Redis', () => {
     const cache = cacheAt([server.url], clock)
     await server.command('SET', 'chat:odd', 'no answer')
     await server.command('SET', 'chat:older', '{"format":0}\nrest')
+    await cache.store.set('chat:cut', answerOf('"a text"', clock))
+    await cache.store.set('chat:pace', answerOf('"a text"', clock, { pace: [1, 2] }))
+    const shorten = "return redis.call('SET', KEYS[1], string.sub(redis.call('GET', KEYS[1]), 1, -2))"
+    for (const key of ['chat:cut', 'chat:pace']) await server.command('EVAL', shorten, '1', key)
+    const keys = ['chat:odd', 'chat:older', 'chat:cut', 'chat:pace']
 
-    expect(await Promise.all(['chat:odd', 'chat:older'].map(key => cache.store.get(key)))).toEqual([null, null])
+    expect(await Promise.all(keys.map(key => cache.store.get(key)))).toEqual([null, null, null, null])
+    cache.close()
+  })
+
+  test('what is looked up at the same time is asked for at once', async () => {
+    const clock = fakeClock(Date.now())
+    const cache = cacheAt([server.url], clock)
+    const keys = Array.from({ length: 50 }, (_, at) => `chat:together-${at}`)
+    for (const key of keys.slice(1)) await cache.store.set(key, answerOf(`"${key}"`, clock))
+    await server.command('CONFIG', 'RESETSTAT')
+    const found = await Promise.all(keys.map(key => cache.store.get(key)))
+
+    expect(found.map(answer => answer?.text)).toEqual([undefined, ...keys.slice(1).map(key => `"${key}"`)])
+    expect(await server.command('INFO', 'commandstats')).toContain('cmdstat_mget:calls=1,')
     cache.close()
   })
 
