@@ -25,6 +25,8 @@ const BUDGET = 20
 /** The longest wait for a database that does not answer, and what a busy machine adds. */
 const ADDED_MS = 300
 const SLACK_MS = 400
+/** By how much a timer may be early, and more. */
+const ROUNDING_MS = 20
 /** How long a process leaves a database alone that did not answer. */
 const AWAY_MS = 2000
 
@@ -140,12 +142,12 @@ async function storedKey({ url }: TestGateway): Promise<string> {
 }
 
 /** Spends a part of the budget in turn, so that each gateway knows to a dollar how much is left. */
-async function spendInTurn(gateways: readonly TestGateway[], count: number): Promise<readonly string[]> {
-  const ids: string[] = []
+async function spendInTurn(gateways: readonly TestGateway[], count: number): Promise<Pick<Sent, 'ids' | 'times'>> {
+  const all: Sent[] = []
   for (let call = 0; call < count; call++) {
-    for (const gateway of gateways) ids.push(...(await send(gateway, KEYS.bound, 1)).ids)
+    for (const gateway of gateways) all.push(await send(gateway, KEYS.bound, 1))
   }
-  return ids
+  return { ids: all.flatMap(({ ids }) => ids), times: all.flatMap(({ times }) => times) }
 }
 
 async function rowsAre(url: string, count: number): Promise<readonly string[]> {
@@ -222,11 +224,13 @@ describe('a Postgres that is', () => {
     await failure.before?.(scene)
     {
       await using one = await gatewayOn(server, throughProxy, folders[0].path)
+      if (isUpAtFirst) known.push(await storedKey(one))
+      // Begins once the key is there: who hears of a new key has to ask for all of them again.
       await using other = await gatewayOn(server, throughProxy, folders[1].path)
       const gateways = [one, other]
-      if (isUpAtFirst) known.push(await storedKey(one))
       const first = await sendAll(gateways, known, CALLS)
-      const before = [...first.ids, ...(await spendInTurn(gateways, CALLS))]
+      const inTurn = await spendInTurn(gateways, CALLS)
+      const before = [...first.ids, ...inTurn.ids]
       const written = isUpAtFirst ? await rowsAre(url, before.length) : []
       await failure.during?.(scene)
       const startedAt = performance.now()
@@ -246,11 +250,13 @@ describe('a Postgres that is', () => {
       // One call finds out that it is away; the others do not wait, until one looks again.
       const looks = 1 + Math.floor(awayMs / AWAY_MS)
       for (const times of away.times) {
-        expect(times.filter(ms => ms > ADDED_MS / 2).length).toBeLessThanOrEqual(looks)
+        expect(times.filter(ms => ms > ADDED_MS - ROUNDING_MS).length).toBeLessThanOrEqual(looks)
       }
       // What was left, by each of them once; the first one has not heard of the last call of the other.
       const left = BUDGET - CALLS * gateways.length
-      const heard = isUpAtFirst ? left : BUDGET - CALLS
+      // On a busy machine a gateway may have gone on alone before, and then it knows of its own calls only.
+      const inTouch = isUpAtFirst && Math.max(...first.times.flat(), ...inTurn.times) < ADDED_MS - ROUNDING_MS
+      const heard = inTouch ? left : BUDGET - CALLS
       expect(passed(away.ends.at(-1))).toBeGreaterThanOrEqual(left)
       expect(passed(away.ends.at(-1))).toBeLessThanOrEqual(gateways.length * heard + 1)
       expect(rows).toEqual(kept.toSorted())
