@@ -74,19 +74,26 @@ function balanceOf({ version, identity }: LedgerState, spent: readonly Spent[]):
   return { ledger: String(identity), version: Number(version), spent }
 }
 
+/** Why an account gives nothing: it has too little, it is not open, or it was when it was asked and is different now,
+ * because somebody else has opened it or given back. */
+type Reason = 'short' | 'closed' | 'changed'
+
 /** Takes the whole transaction back. */
 class NotTaken extends Error {
   readonly account: Account
-  readonly isOpen: boolean
+  readonly reason: Reason
 
-  constructor(account: Account, isOpen: boolean) {
-    super(isOpen ? 'too little is left' : 'the account is not open')
+  constructor(account: Account, reason: Reason) {
+    super(`the account is ${reason}`)
     this.account = account
-    this.isOpen = isOpen
+    this.reason = reason
   }
 }
 
-async function take(database: Database, hold: Hold, mayOpen = true): Promise<HoldVerdict> {
+/** How often an account is asked that is different each time. */
+const TRIES_MAX = 5
+
+async function take(database: Database, hold: Hold, tries = TRIES_MAX): Promise<HoldVerdict> {
   const used: number[] = []
   try {
     await database.write(async sql => {
@@ -95,13 +102,15 @@ async function take(database: Database, hold: Hold, mayOpen = true): Promise<Hol
     return { refused: null, used }
   } catch (thrown) {
     if (!(thrown instanceof NotTaken)) throw thrown
-    if (thrown.isOpen || !mayOpen) return { refused: thrown.account, used }
-    // In a transaction of its own, because it waits for whoever writes rows, who waits for the accounts.
-    await database.write(async sql => {
-      await lockLedger(sql)
-      for (const account of hold.accounts) await open(sql, account)
-    })
-    return take(database, hold, false)
+    if (thrown.reason === 'short' || tries === 1) return { refused: thrown.account, used }
+    if (thrown.reason === 'closed') {
+      // In a transaction of its own, because it waits for whoever writes rows, who waits for the accounts.
+      await database.write(async sql => {
+        await lockLedger(sql)
+        for (const account of hold.accounts) await open(sql, account)
+      })
+    }
+    return take(database, hold, tries - 1)
   }
 }
 
@@ -116,8 +125,9 @@ async function takeFrom(sql: Sql, { request, nano, expiresAt }: Hold, account: A
     WHERE account = ${id} AND period = ${period} AND spent + held + ${nano} <= ${cap}
     RETURNING spent + held AS used`
   if (row === undefined) {
-    const known = await sql`SELECT account FROM budgets WHERE account = ${id} AND period = ${period}`
-    throw new NotTaken(account, known.length > 0)
+    const [now]: { used: bigint }[] = await sql`
+      SELECT spent + held AS used FROM budgets WHERE account = ${id} AND period = ${period}`
+    throw new NotTaken(account, now === undefined ? 'closed' : Number(now.used) + nano > cap ? 'short' : 'changed')
   }
   await sql`
     INSERT INTO holds (request, account, tenant, period, nano, expires_at)

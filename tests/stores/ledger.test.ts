@@ -96,6 +96,27 @@ test.each([
   await places.close()
 })
 
+test('two processes that open an account at the same time both get what is there', async () => {
+  const places = await postgresPlaces()
+  const place = await places.place()
+  const databases = [openAt(place), openAt(place)]
+  const stores = databases.map(createSqlLedger)
+  await Promise.all(stores.map(store => store.holds()))
+
+  const refused: unknown[] = []
+  for (let round = 0; round < 50; round++) {
+    const account: Account = { id: `key:shop/web-${round}`, tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }
+    const holds = stores.map((store, process) =>
+      store.hold({ request: `r${round}-${process}`, accounts: [account], nano: 1, expiresAt: 10 }),
+    )
+    for (const verdict of await Promise.all(holds)) if (verdict.refused !== null) refused.push(verdict)
+  }
+
+  expect(refused).toEqual([])
+  for (const database of databases) await database.close()
+  await places.close()
+})
+
 describe('however holds, rows and ends of time follow each other', () => {
   const step = fc.oneof(
     fc.record({ kind: fc.constant('hold' as const), request: fc.nat(6), nano: fc.nat(400) }),
