@@ -2,6 +2,7 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readMigrations } from '#stores/sql-migrations.ts'
 import { startPostgres } from '#tests/support/postgres.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 import { keyWithSecret } from '#wire/keys.ts'
@@ -185,12 +186,13 @@ describe('citadel migrate', () => {
       await citadel(['migrate', '--status'], env),
     ]
 
+    const steps = readMigrations().map(({ version }) => `${version}`.padStart(3, '0'))
     expect(results.map(({ status }) => status)).toEqual([1, 0, 0, 0])
     expect(results.map(({ out }) => out)).toEqual([
-      '001  pending\n002  pending',
-      '001  applied\n002  applied',
+      steps.map(step => `${step}  pending`).join('\n'),
+      steps.map(step => `${step}  applied`).join('\n'),
       'up to date',
-      expect.stringMatching(/^001 {2}\d{4}-[^\n]+\n002 {2}\d{4}-/),
+      expect.stringMatching(new RegExp(`^${steps.map(step => `${step} {2}\\d{4}-[^\\n]+`).join('\\n')}$`)),
     ])
     expect(existsSync(join(folder.path, 'state', 'citadel.db'))).toBe(true)
   })
