@@ -17,7 +17,7 @@ export async function run(options: Options, settled: Settled): Promise<number> {
   let serving: Serving | null = null
   let stopReloading: () => void = () => {}
   const reload = () => reloadOnce(options, settled, serving)
-  serving = serve(settled, { write, reload, before: () => stopReloading() })
+  serving = await serve(settled, { write, reload, before: () => stopReloading() })
   const readyMs = Math.round(performance.now())
   const { gateway, listener } = serving
   stopReloading = reloadOnChange(settled, reload)

@@ -18,32 +18,35 @@ export interface Serving {
 
 /** Creates the gateway of a configuration and listens.
  *
+ * @param options.prepare Awaited before it listens.
  * @param options.onRequest Told of every request.
  * @param options.before Ends, before this process ends, what would disturb that.
  * @throws TlsUnusable, PortTaken, CannotListen */
-export function serve(
+export async function serve(
   settled: Settled,
   options: Pick<Overrides, 'reload' | 'worker'> & {
     readonly write: (text: string) => void
+    readonly prepare?: (gateway: Gateway) => Promise<void>
     readonly onRequest?: () => void
     readonly before?: () => void
   },
-): Serving {
+): Promise<Serving> {
   const { config } = settled
   const { service } = config
-  const { onRequest, before = () => {}, ...overrides } = options
+  const { prepare, onRequest, before = () => {}, ...overrides } = options
+  const shared = options.worker !== undefined
   let listener: Listener | null = null
   const gateway = createGateway(config, {
     ...overrides,
     env: settled.env,
     pretty: process.stdout.isTTY === true,
     origins: settled.origins,
-    own: () => (listener === null ? null : { host: service.host, port: listener.port }),
+    own: () => (listener === null && !shared ? null : { host: service.host, port: listener?.port ?? service.port }),
   })
   // One stray rejection must not end every stream that is open.
   process.on('unhandledRejection', reason => gateway.fail('unhandled rejection', reason))
   process.on('uncaughtException', error => gateway.fail('uncaught exception', error))
-  const shared = options.worker !== undefined
+  if (prepare !== undefined) await prepare(gateway)
   listener = listen({
     host: service.host,
     port: service.port,

@@ -29,6 +29,8 @@ export type Order =
       readonly settled: Settled
       /** Whether it does what is to be done once for all. */
       readonly leads: boolean
+      /** Whether others serve meanwhile, so that it may look around before it takes requests. */
+      readonly patient: boolean
       /** What the others have told, as far as it still holds. */
       readonly news: readonly News[]
     }

@@ -11,6 +11,9 @@ import type { Order, Reloaded, Report, Seat } from './messages.ts'
 type Start = Order & { readonly type: 'start' }
 type Hear = Parameters<Crew['listen']>[0]
 
+/** How long it looks around for servers and their models before it takes requests, while others serve. */
+const LOOK_MS = 10_000
+
 /** One of several processes on one port. It does what the supervisor says, and ends by itself when that is gone. */
 export async function work(): Promise<number> {
   if (process.send === undefined) return fail('workers are started by: citadel start', EXIT.usage)
@@ -27,6 +30,7 @@ function createWorker() {
   const hearers: Hear[] = []
   const asked = new Map<number, (reloaded: Reloaded) => void>()
   let serving: Serving | null = null
+  let started = Promise.resolve()
   let drainDelayMs = 0
   let leads = false
 
@@ -48,7 +52,7 @@ function createWorker() {
     return reloaded
   }
 
-  async function start({ seat, settled, news, leads: first }: Start): Promise<void> {
+  async function start({ seat, settled, news, leads: first, patient }: Start): Promise<void> {
     leads = first
     drainDelayMs = settled.config.service.drain_delay
     const crew: Crew = {
@@ -58,13 +62,16 @@ function createWorker() {
       listen: each => void hearers.push(each),
     }
     try {
-      serving = serve(at(settled, seat), {
+      serving = await serve(at(settled, seat), {
         write: writeWhole,
         reload,
+        prepare: async gateway => {
+          for (const each of news) hear(each)
+          if (patient) await Promise.race([gateway.later, Bun.sleep(LOOK_MS)])
+        },
         worker: { crew, folder: seat.folder, place: seat.place, name: seat.name },
         ...spending(settled),
       })
-      for (const each of news) hear(each)
       const { gateway, listener } = serving
       report({ type: 'ready', url: listener.url, found: await gateway.found, authMode: gateway.authMode() })
     } catch (thrown) {
@@ -75,8 +82,10 @@ function createWorker() {
   }
 
   const orders: { readonly [Type in Order['type']]: (order: Order & { readonly type: Type }) => void } = {
-    start: order => void start(order),
-    reload: ({ settled }) => serving?.take(settled),
+    start(order) {
+      started = start(order)
+    },
+    reload: ({ settled }) => void started.then(() => serving?.take(settled)),
     'reload-failed': ({ message }) => serving?.gateway.reloadFailed(message),
     reloaded: ({ id, reloaded }) => asked.get(id)?.(reloaded),
     news: ({ news }) => hear(news),

@@ -37,7 +37,7 @@ export interface WorkersOptions {
   /** Starts the process of a worker, and gives it its first order. */
   readonly hire: (
     worker: Worker,
-    first: { readonly leads: boolean; readonly news: readonly News[] },
+    first: { readonly leads: boolean; readonly patient: boolean; readonly news: readonly News[] },
     hears: { report(report: Report): void; exit(how: string): void },
   ) => Hired
   /** Told of a worker that has ended: what it held is free, what it counted is kept. */
@@ -165,7 +165,8 @@ class Team implements Workers {
     this.members.add(member)
     const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<Team['hire']>>>()
     let failure: WorkerFailed | null = null
-    const first = { leads: this.leader === member, news: [...this.news.values()] }
+    const patient = [...this.members].some(({ state }) => state === 'serving')
+    const first = { leads: this.leader === member, patient, news: [...this.news.values()] }
     member.hired = this.options.hire(member, first, {
       report: report => {
         if (report.type === 'ready') {

@@ -91,7 +91,9 @@ describe('what workers limit together', () => {
       const numbers = await metricsOf(gateway.url)
       return (numbers.get('gateway_queue_depth') ?? 0) === 9
     })
-    const asked = server.requests.filter(({ path }) => path.endsWith('/chat/completions')).length
+    const askedNow = () => server.requests.filter(({ path }) => path.endsWith('/chat/completions')).length
+    await until('those that have a place have reached the server', () => askedNow() >= 3)
+    const asked = askedNow()
     hold.open()
     const answers = await Promise.all(calls.map(({ over }) => over))
 
