@@ -187,8 +187,8 @@ describe('citadel migrate', () => {
 
     expect(results.map(({ status }) => status)).toEqual([1, 0, 0, 0])
     expect(results.map(({ out }) => out)).toEqual([
-      '001  pending\n002  pending',
-      '001  applied\n002  applied',
+      '001  pending\n002  pending\n003  pending',
+      '001  applied\n002  applied\n003  applied',
       'up to date',
       expect.stringMatching(/^001 {2}\d{4}-[^\n]+\n002 {2}\d{4}-/),
     ])
