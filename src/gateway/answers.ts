@@ -78,8 +78,24 @@ function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: W
   if (!isOwn(asked, whole) || record.prefilled || record.eventsSkipped > 0) return
   const captured = capture(whole.frames, call)
   if (captured === null) return
-  const [storedAt, ttlMs] = [clock.time(), settings.chatTtlMs]
-  void store.set(key, { ...captured, ...ownerOf(asked, whole), pace: paceOf(whole), storedAt, ttlMs })
+  const { form, text, count, id, created, usage, characters } = captured
+  const { model, target, tenant, key: owner } = ownerOf(asked, whole)
+  void store.set(key, {
+    form,
+    text,
+    count,
+    id,
+    created,
+    pace: paceOf(whole),
+    usage,
+    characters,
+    model,
+    target,
+    tenant,
+    key: owner,
+    storedAt: clock.time(),
+    ttlMs: settings.chatTtlMs,
+  })
 }
 
 /** When each event of a stream came; the count is none of them. */

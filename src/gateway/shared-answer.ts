@@ -12,7 +12,7 @@ import type { Whole } from './shared-log.ts'
 export class SharedAnswer {
   private readonly scope: Scope
   private readonly first: Scope
-  private readonly whole: Promise<Whole>
+  private readonly whole: Promise<WholeAnswer>
   private readonly onOver: (whole: Whole | null) => void
   private readonly record: RequestRecord
   private payers: Payers | null = null
@@ -49,7 +49,7 @@ export class SharedAnswer {
     if (this.first.endsAt < Infinity) return this.join(this.first, this.record)
     const whole = await this.whole
     if (this.first.ended !== null) throw this.first.ended
-    return new WholeAnswer(whole)
+    return whole
   }
 
   /** Waits beside others.
@@ -64,7 +64,7 @@ export class SharedAnswer {
       // A client that has left may be forgotten until the answer comes; one whose time is over wants to hear it.
       const whole = await (own.endsAt === Infinity ? this.whole : abandonable(this.whole, own))
       if (own.ended !== null) throw own.ended
-      return new WholeAnswer(whole)
+      return new WholeAnswer(whole, whole.frames)
     } catch (thrown) {
       throw own.ended ?? thrown
     } finally {
@@ -90,12 +90,11 @@ export class SharedAnswer {
     if (this.waiting === 0 && !this.over) this.scope.cancel(NOBODY_LEFT)
   }
 
-  private async land(work: Promise<Live>): Promise<Whole> {
+  private async land(work: Promise<Live>): Promise<WholeAnswer> {
     try {
       const live = await work
-      const { target, model } = live
       try {
-        const whole = { target, model, frames: await live.next(), moments: NONE }
+        const whole = new WholeAnswer(live, await live.next())
         if (this.scope.ended !== null) throw this.scope.ended
         this.end(whole)
         return whole
@@ -120,21 +119,23 @@ const NONE: readonly number[] = []
 const NOTHING_MORE: readonly Frame[] = []
 
 /** The answer for one of those who waited for it. */
-class WholeAnswer implements Live {
+class WholeAnswer implements Live, Whole {
   readonly target: Live['target']
   readonly model: Live['model']
-  private frames: readonly Frame[]
+  readonly frames: readonly Frame[]
+  readonly moments = NONE
+  private given = false
 
-  constructor({ target, model, frames }: Whole) {
+  constructor({ target, model }: Pick<Live, 'target' | 'model'>, frames: readonly Frame[]) {
     this.target = target
     this.model = model
     this.frames = frames
   }
 
   next(): Promise<readonly Frame[]> {
-    const { frames } = this
-    this.frames = NOTHING_MORE
-    return Promise.resolve(frames)
+    if (this.given) return Promise.resolve(NOTHING_MORE)
+    this.given = true
+    return Promise.resolve(this.frames)
   }
 
   close(): void {}

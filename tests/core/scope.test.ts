@@ -62,6 +62,21 @@ describe('a scope', () => {
     expect(calls).toEqual(['first', 'late'])
   })
 
+  test('that outlives its parent keeps its own deadline only', () => {
+    const clock = fakeClock()
+    const parent = createScope(clock)
+    const child = parent.child({ within: 1000 })
+
+    child.outlive()
+    parent.cancel(left)
+    parent.close()
+    const orphaned = child.ended
+    clock.advance(1000)
+
+    expect(orphaned).toBeNull()
+    expect(child.ended?.code).toBe('deadline_exceeded')
+  })
+
   test('leaves no timer and no listener behind when it is closed', () => {
     const clock = fakeClock()
     const parent = createScope(clock)
