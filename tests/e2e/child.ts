@@ -28,16 +28,18 @@ export interface ChildOptions {
   readonly files?: Readonly<Record<string, string>>
   /** Its environment; nothing of the tests' own leaks into it but `PATH`. */
   readonly env?: Readonly<Record<string, string>>
+  /** What stands on its standard input; nothing by default. */
+  readonly input?: string
 }
 
 /** Runs the command in a folder of its own. */
-export async function run(args: readonly string[], { files = {}, env = {} }: ChildOptions = {}): Promise<Child> {
+export async function run(args: readonly string[], { files = {}, env = {}, input }: ChildOptions = {}): Promise<Child> {
   const folder = await mkdtemp(join(tmpdir(), 'citadel-cli-'))
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
   const child = Bun.spawn([process.execPath, MAIN, ...args], {
     cwd: folder,
     env: { PATH: process.env.PATH ?? '', HOME: folder, ...env },
-    stdin: 'ignore',
+    stdin: input === undefined ? 'ignore' : new TextEncoder().encode(input),
     stdout: 'pipe',
     stderr: 'pipe',
   })
