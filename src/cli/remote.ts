@@ -48,6 +48,9 @@ export async function findRemote(values: RemoteValues): Promise<Remote> {
   const own = await ownAddress(values)
   const url = own.url.replace(/\/+$/, '').replace(/\/v1$/, '')
   const key = values.key ?? process.env.CITADEL_API_KEY
+  if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) {
+    throw new RemoteFailed('the key is none: it holds blanks, line ends or letters that no key has', EXIT.usage)
+  }
   const headers: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` }
   return {
     url,

@@ -97,10 +97,11 @@ describe('models', () => {
   })
 
   test.each([
-    ['nobody is there', NOWHERE, 69, /citadel start/],
-    ['the address is none', 'localhost', 64, /--url http/],
-  ])('fail when %s', async (_, url, status, said) => {
-    const answer = await command(['models', '--url', url])
+    ['nobody is there', NOWHERE, 'one', 69, /citadel start/],
+    ['the address is none', 'localhost', 'one', 64, /--url http/],
+    ['the key is none', NOWHERE, 'two\nlines', 64, /the key is none/],
+  ])('fail when %s', async (_, url, key, status, said) => {
+    const answer = await command(['models', '--url', url, '--key', key])
 
     expect([answer.status, answer.out]).toEqual([status, ''])
     expect(answer.err).toMatch(said)

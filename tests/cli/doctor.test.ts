@@ -427,6 +427,7 @@ describe('the database', () => {
     good = await postgres.database()
     const sql = new SQL({ url: good, max: 1 })
     await sql.unsafe(`CREATE ROLE crowded LOGIN PASSWORD 'right-password' CONNECTION LIMIT 0`)
+    await sql.unsafe(`CREATE ROLE reader LOGIN PASSWORD 'right-password'`)
     await sql.close()
   })
   afterAll(() => postgres[Symbol.asyncDispose]())
@@ -443,6 +444,7 @@ describe('the database', () => {
   test.each([
     ['a wrong password', () => good.replace('right', 'wrong'), /password authentication failed/, /password/],
     ['a name that does not exist', () => good.replace(/\w+$/, 'nothing'), /does not exist/, /createdb/],
+    ['no right to make tables', () => good.replace('citadel:', 'reader:'), /permission denied/, /GRANT CREATE/],
     ['no connection left', () => good.replace('citadel:', 'crowded:'), /too many connections/, /max_connections/],
     ['nobody there', () => 'postgres://a:b@127.0.0.1:9/c', /REFUSED|connect/i, /start Postgres/],
   ])('with %s', async (_, url, detail, remedy) => {

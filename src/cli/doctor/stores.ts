@@ -1,7 +1,7 @@
 import { databasePlace } from '#config/places.ts'
 import type { Config } from '#config/schema.ts'
 import { checkRedis } from '#stores/redis-check.ts'
-import { migrationsOf } from '#stores/sql-client.ts'
+import { mayMakeTables, migrationsOf } from '#stores/sql-client.ts'
 import type { Settled } from '../options.ts'
 import { about, type Finding, messageOf } from './finding.ts'
 
@@ -79,10 +79,16 @@ async function database({ config, env }: Settled, timeoutMs: number): Promise<Fi
   const place = databasePlace(config, env)
   const name = place.kind === 'postgres' ? 'Postgres' : `SQLite, ${place.file ?? 'in memory'}`
   try {
-    const timeout = Math.min(timeoutMs, config.database.timeout)
-    const states = await migrationsOf({ place, pool: 1, timeoutMs: timeout })
+    const options = { place, pool: 1, timeoutMs: Math.min(timeoutMs, config.database.timeout) }
+    const states = await migrationsOf(options)
     const pending = states.filter(({ appliedAt }) => appliedAt === null).length
     if (pending === 0) return ok(`${name}: up to date`)
+    if (!(await mayMakeTables(options))) {
+      return failed(
+        `${name}: permission denied: tables are missing, and its user may not make them`,
+        remedyFor('permission denied', DATABASE),
+      )
+    }
     if (pending === states.length) return ok(`${name}: empty; its tables are made when they are needed`)
     return warning(
       `${name}: ${pending} changes of its tables are pending`,
