@@ -1,4 +1,4 @@
-import { CitadelError } from './errors.ts'
+import { CitadelError, errorOf, isRecord } from './errors.ts'
 import { type CallOptions, type ClientOptions, createSend, type Outgoing } from './send.ts'
 import { type AnswerStream, readStream } from './stream.ts'
 import type {
@@ -77,33 +77,30 @@ export function createClient(defaults: ClientOptions): Client {
 
 async function readJson<T extends object>(response: Response): Promise<T> {
   const text = await response.text()
+  let value: T
   try {
-    return JSON.parse(text)
+    value = JSON.parse(text)
   } catch (cause) {
     // JSON that is half a value has lost its end on the way.
-    if (response.headers.get('content-type') !== 'application/json') throw unexpected(response)
+    if (response.headers.get('content-type') !== 'application/json') throw errorOf(response)
     throw new CitadelError('connection_failed', 'The answer broke off.', { headers: response.headers, cause })
   }
+  if (!isRecord(value)) throw errorOf(response)
+  return value
 }
 
 async function isEventStream(response: Response): Promise<void> {
   if (response.headers.get('content-type')?.startsWith('text/event-stream')) return
   await response.body?.cancel()
-  throw unexpected(response)
-}
-
-function unexpected({ status, headers }: Response): CitadelError {
-  const message = `The answer is ${headers.get('content-type') ?? 'of no type'}, and not from the gateway.`
-  return new CitadelError('unexpected_answer', message, { status, headers })
+  throw errorOf(response)
 }
 
 function infoOf(headers: Headers): AnswerInfo {
-  const attempts = headers.get('x-citadel-attempts')
   return {
     requestID: headers.get('x-request-id'),
     model: headers.get('x-citadel-model'),
     server: headers.get('x-citadel-server'),
-    attempts: attempts === null ? null : Number(attempts),
+    attempts: Number(headers.get('x-citadel-attempts')),
     cache: headers.get('x-citadel-cache'),
     replayed: headers.get('idempotency-replayed') === 'true',
   }

@@ -119,8 +119,8 @@ export class CitadelError extends Error {
   }
 }
 
-/** Reads the error of an answer, or of an event of a stream, whatever it is that answered. */
-export function errorFrom(body: unknown, message: string, options: CitadelErrorOptions = {}): CitadelError {
+/** Reads the error in the body of an answer, or in an event of a stream; `message` is for one that has none. */
+export function errorFrom(body: unknown, message: string, options: CitadelErrorOptions): CitadelError {
   const error = isRecord(body) && isRecord(body.error) ? body.error : {}
   const text = (value: unknown) => (typeof value === 'string' ? value : null)
   return new CitadelError(
@@ -135,6 +135,12 @@ export function errorFrom(body: unknown, message: string, options: CitadelErrorO
       deliveredChars: typeof error.delivered_chars === 'number' ? error.delivered_chars : null,
     },
   )
+}
+
+/** The error of an answer that is no good, in the gateway's words where its body has them. */
+export function errorOf({ status, headers }: Response, body: unknown = null): CitadelError {
+  const what = headers.get('content-type') ?? 'no content type'
+  return errorFrom(body, `The answer (HTTP ${status}, ${what}) is not from the gateway.`, { status, headers })
 }
 
 /** Tells an object from any other value. */

@@ -1,5 +1,4 @@
 import type { Client } from './client.ts'
-import { CitadelError } from './errors.ts'
 import type { CallOptions } from './send.ts'
 import type { AnswerStream } from './stream.ts'
 import type {
@@ -109,7 +108,7 @@ async function streamed<T>(
       try {
         yield* stream
       } catch (thrown) {
-        if (!(controller.signal.aborted && thrown instanceof CitadelError && thrown.code === 'aborted')) throw thrown
+        if (!controller.signal.aborted) throw thrown
       }
     },
   }

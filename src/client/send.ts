@@ -1,4 +1,4 @@
-import { CitadelError, errorFrom } from './errors.ts'
+import { CitadelError, errorOf } from './errors.ts'
 import { beginLifetime, type Lifetime, wait } from './lifetime.ts'
 
 /** How the client reaches the gateway. */
@@ -67,28 +67,28 @@ export function createSend(defaults: ClientOptions): Send {
   const dial = defaults.fetch ?? ((url, init) => fetch(url, init))
 
   return async (outgoing, options, read) => {
-    const life = beginLifetime(options.signal, options.timeoutMs ?? defaults.timeoutMs ?? 300_000)
-    const retries = options.maxRetries ?? defaults.maxRetries ?? 2
     const url = base + outgoing.path
+    const retries = options.maxRetries ?? defaults.maxRetries ?? 2
+    // Before the clock runs: a body that JSON cannot say is thrown as it is.
     const init = requestOf(outgoing, { ...defaults, ...options, headers: { ...defaults.headers, ...options.headers } })
-    for (let retry = 0; ; retry++) {
-      try {
-        life.signal.throwIfAborted()
-        const response = await dial(url, { ...init, signal: life.signal })
-        if (!response.ok) throw await refusal(response)
-        return { value: await read(response), response, life }
-      } catch (thrown) {
-        const error = toError(thrown, life, url)
-        const ms = retry < retries ? waitFor(error, retry) : null
-        if (ms === null || ms > (defaults.maxWaitMs ?? 60_000) || Date.now() + ms >= life.endsAt()) {
-          life.end()
-          throw error
+    const life = beginLifetime(options.signal, options.timeoutMs ?? defaults.timeoutMs ?? 300_000)
+    try {
+      for (let retry = 0; ; retry++) {
+        try {
+          life.signal.throwIfAborted()
+          const response = await dial(url, { ...init, signal: life.signal })
+          if (!response.ok) throw errorOf(response, parsed(await response.text()))
+          return { value: await read(response), response, life }
+        } catch (thrown) {
+          const error = toError(thrown, life, url)
+          const ms = retry < retries ? waitFor(error, retry) : Infinity
+          if (ms > (defaults.maxWaitMs ?? 60_000) || Date.now() + ms >= life.endsAt()) throw error
+          await wait(ms, life.signal)
         }
-        await wait(ms, life.signal).catch(reason => {
-          life.end()
-          throw reason
-        })
       }
+    } catch (thrown) {
+      life.end()
+      throw thrown
     }
   }
 }
@@ -108,12 +108,6 @@ function newKey(): string {
   return crypto.getRandomValues(new Uint32Array(4)).join('-')
 }
 
-async function refusal(response: Response): Promise<CitadelError> {
-  const text = await response.text()
-  const { status, headers } = response
-  return errorFrom(parsed(text), `The answer is HTTP ${status}, and not from the gateway.`, { status, headers })
-}
-
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -131,12 +125,12 @@ function toError(thrown: unknown, { signal }: Lifetime, url: string): CitadelErr
   })
 }
 
-/** How long to wait before the next attempt; null when it would be in vain. */
-function waitFor(error: CitadelError, retry: number): number | null {
+/** How long to wait before the next attempt; `Infinity` when it would be in vain. */
+function waitFor(error: CitadelError, retry: number): number {
   const asked = error.headers?.get('x-should-retry')
   const may =
     asked === 'true' || (asked !== 'false' && (PASSING_CODES.has(error.code) || PASSING_STATUSES.has(error.status)))
-  if (!may) return null
+  if (!may) return Infinity
   // Half of it by chance, so that many clients do not come back together.
   return error.retryAfterMs ?? Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** retry) * (0.5 + Math.random() / 2)
 }

@@ -137,8 +137,8 @@ export interface AnswerInfo {
   readonly model: string | null
   /** The server that answered. */
   readonly server: string | null
-  /** Attempts at servers; null when none was needed. */
-  readonly attempts: number | null
+  /** Attempts at servers; 0 when none was needed. */
+  readonly attempts: number
   /** `hit`, `miss`, `semantic`, `coalesced` or `bypass`; null while the cache is off. */
   readonly cache: string | null
   /** Whether it is the stored answer of an earlier call with the same idempotency key. */

@@ -217,6 +217,12 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       expect(await run('failStream', gateway)).toMatchObject({ code: 'invalid_api_key', status: 401 })
     })
 
+    test('JSON that is no answer', async () => {
+      await using gateway = await scripted(headers => json(200, 'null', headers))
+
+      expect(await run('fail', gateway)).toMatchObject({ code: 'unexpected_answer', status: 200 })
+    })
+
     test('something else at the address', async () => {
       await using gateway = await scripted(headers =>
         json(200, '<h1>Log in</h1>', { ...headers, 'content-type': 'text/html' }),
