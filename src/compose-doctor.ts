@@ -4,13 +4,14 @@ import { GatewayError } from '#core/errors.ts'
 import { type Frame, isContent, type ToolCallPart } from '#core/frame.ts'
 import { createRecord } from '#core/record.ts'
 import { createScope } from '#core/scope.ts'
-import type { Model, Server, Target } from '#core/servers.ts'
+import type { ListedModel, Model, Server, Target } from '#core/servers.ts'
 import { createDial } from '#gateway/dial.ts'
 import type { JsonObject } from '#lib/json.ts'
 import { createWheel } from '#lib/wheel.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import type { Outgoing } from '#providers/provider.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
+import { createLister } from './compose-listing.ts'
 
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -37,6 +38,10 @@ export interface Trial {
 export interface Examiner {
   /** @throws GatewayError when no answer comes. */
   ask(outgoing: Outgoing, timeoutMs: number): Promise<Reply>
+  /** All models of a server, as far as it lists them, with what it tells of each elsewhere.
+   *
+   * @throws Error when it does not say. */
+  list(server: Server): Promise<readonly ListedModel[]>
   /** @throws GatewayError with what the gateway would make of the server's failure. */
   call(target: Target, model: Model, asked: Asked): Promise<Trial>
   close(): void
@@ -56,21 +61,24 @@ export function composeExaminer(): Examiner {
   const record = createRecord({ id: 'doctor', startedAt: 0, startedNow: 0, method: 'POST', path: '', address: '' })
   const dial = createDial({ providers: PROVIDERS, transportFor: () => transport, clock }, record)
 
+  async function ask(outgoing: Outgoing, timeoutMs: number): Promise<Reply> {
+    const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
+    const askedAt = clock.now()
+    try {
+      const clocks = { connect: timeoutMs, first_byte: timeoutMs, idle: timeoutMs }
+      const incoming = await transport(outgoing, scope, clocks)
+      const { status, header } = incoming.head
+      const body = await incoming.text(ANSWER_BYTES_MAX)
+      incoming.close()
+      return { status, header, body, ms: clock.now() - askedAt }
+    } finally {
+      scope.close()
+    }
+  }
+
   return {
-    async ask(outgoing, timeoutMs) {
-      const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
-      const askedAt = clock.now()
-      try {
-        const clocks = { connect: timeoutMs, first_byte: timeoutMs, idle: timeoutMs }
-        const incoming = await transport(outgoing, scope, clocks)
-        const { status, header } = incoming.head
-        const body = await incoming.text(ANSWER_BYTES_MAX)
-        incoming.close()
-        return { status, header, body, ms: clock.now() - askedAt }
-      } finally {
-        scope.close()
-      }
-    },
+    ask,
+    list: createLister(ask),
     async call(target, model, asked) {
       const scope = createScope(clock, { within: asked.timeoutMs, code: 'upstream_timeout' })
       const slot = { candidate: { target, model, reason: 'doctor' }, release() {} }

@@ -10,6 +10,7 @@ import {
   hang,
   html,
   json,
+  ndjson,
   type RecordedRequest,
   type Steps,
   sse,
@@ -105,6 +106,33 @@ describe('a sound setup', () => {
       'usage ok',
       'tools ok',
       'embeddings ok',
+    ])
+    expect(status).toBe(0)
+  })
+
+  test('may be of another kind, whose models have tags and tell of themselves elsewhere', async () => {
+    const line = (content: string, done: boolean) => ({
+      model: 'tiny:latest',
+      created_at: '2026-01-01T00:00:00Z',
+      message: { role: 'assistant', content },
+      done,
+      ...(done && { done_reason: 'stop', prompt_eval_count: 3, eval_count: 2 }),
+    })
+    await using server = await startUpstream(({ path }) => {
+      if (path === '/api/chat') return ndjson([line('ready', false), line('', true)])
+      if (path === '/api/show') return json(200, { capabilities: ['completion'], model_info: {} })
+      if (path === '/api/ps') return json(200, { models: [] })
+      return json(200, { models: [{ name: 'tiny:latest', model: 'tiny:latest', details: {} }] })
+    })
+    const configuration = `servers: [{ id: one, kind: ollama, base_url: "${server.url}" }]\nmodels: { chat: { targets: [{ server: one, model: tiny }] } }\n`
+
+    const { status, report } = await examine(configuration)
+
+    expect(report.findings.slice(-4).map(({ check, status }) => `${check} ${status}`)).toEqual([
+      'server ok',
+      'stream ok',
+      'usage ok',
+      'tools skipped',
     ])
     expect(status).toBe(0)
   })

@@ -40,7 +40,7 @@ async function checkServer(server: Server, asked: ServersAsked): Promise<readonl
   let listed: readonly ListedModel[] | null
   try {
     reply = await asked.examiner.ask(questionFor(server), Math.min(asked.timeoutMs, server.timeouts.first_byte))
-    listed = readList(server, reply)
+    listed = await whole(server, readList(server, reply), asked.examiner)
   } catch (thrown) {
     const { detail, remedy } = faultOf(toGatewayError(thrown))
     return [failed(`${server.baseUrl}: ${detail}`, remedy)]
@@ -56,7 +56,7 @@ async function checkServer(server: Server, asked: ServersAsked): Promise<readonl
     ...(listed === null ? [] : wanted.flatMap(name => missing(server, name, listed))),
   ]
   if (!asked.calls || dialectOf(server) === null) return found
-  const known = new Map((listed ?? []).map(model => [model.id, model]))
+  const known = new Map((listed ?? []).flatMap(model => namesOf(model).map(name => [name, model])))
   const called = wanted.length > 0 ? wanted : (listed ?? []).slice(0, 1).map(({ id }) => id)
   for (const name of called.filter(name => listed === null || known.has(name) || wanted.length === 0)) {
     const declared = asked.models.find(({ targets }) =>
@@ -99,9 +99,20 @@ function readList(server: Server, reply: Reply): readonly ListedModel[] | null {
   }
 }
 
+/** Some lists come in pages, or tell of their models elsewhere. */
+function whole(server: Server, first: readonly ListedModel[] | null, examiner: Examiner) {
+  const catalog = dialectOf(server)?.catalog
+  return first === null || (catalog?.next ?? catalog?.details) === undefined ? first : examiner.list(server)
+}
+
+/** Where a tag is left out, the latest one is meant. */
+function namesOf({ id }: ListedModel): readonly string[] {
+  return id.endsWith(':latest') ? [id, id.slice(0, -':latest'.length)] : [id]
+}
+
 function missing(server: Server, name: string, listed: readonly ListedModel[]): readonly Finding[] {
+  if (listed.some(model => namesOf(model).includes(name))) return []
   const ids = listed.map(({ id }) => id)
-  if (ids.includes(name)) return []
   const near = closest(name, ids, 1)
   const has = ids.slice(0, MODELS_SHOWN).join(', ') + (ids.length > MODELS_SHOWN ? ', …' : '')
   return [
