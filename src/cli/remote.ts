@@ -41,7 +41,7 @@ export class RemoteFailed extends Error {
 }
 
 /** Where everybody listens, people ask at this machine's own address. */
-const ANY: ReadonlySet<string> = new Set(['0.0.0.0', '::'])
+const OWN: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
 
 /** Finds the gateway: as it is said, in `CITADEL_URL`, or where the configuration lets one listen here. */
 export async function findRemote(values: RemoteValues): Promise<Remote> {
@@ -83,7 +83,8 @@ async function ownAddress(values: RemoteValues): Promise<{ readonly url: string;
     port: values.port,
   })
   const { host, port, tls } = config.service
-  const name = ANY.has(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host
+  const own = OWN[host] ?? host
+  const name = own.includes(':') ? `[${own}]` : own
   return { url: `${tls === null ? 'http' : 'https'}://${name}:${port}`, local: true }
 }
 

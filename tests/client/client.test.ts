@@ -100,7 +100,7 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
 
   describe('what passes', () => {
     test('a limit of the gateway is waited for', async () => {
-      const limits = { enabled: true, per_client: { requests_per_minute: 300, burst: 1 } }
+      const limits = { enabled: true, per_client: { requests_per_minute: 20, burst: 1 } }
       await using gateway = await gatewayOf(openAiScript(), { limits })
 
       expect(await run('twice', gateway)).toEqual(['Hello there!', 'Hello there!'])
@@ -251,10 +251,10 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
     })
 
     test('an answer that does not come in time', async () => {
-      await using gateway = await gatewayOf(hang())
+      await using gateway = await scripted(() => hang())
 
       expect(await run('late', gateway)).toMatchObject({ code: 'client_timeout', status: null, quick: true })
-      await gateway.server.allClosed()
+      await gateway.allClosed()
     })
   })
 
@@ -304,8 +304,8 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
   })
 
   describe('leaving', () => {
-    test('while waiting for an answer closes the server', async () => {
-      await using gateway = await gatewayOf(hang())
+    test('while waiting for an answer closes the connection', async () => {
+      await using gateway = await scripted(() => hang())
 
       expect(await run('abortWaiting', gateway)).toMatchObject({
         name: 'CitadelError',
@@ -313,7 +313,7 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
         cause: 'changed my mind',
         quick: true,
       })
-      await (await gateway.server.called(1)).closed
+      await gateway.allClosed()
     })
 
     test('before the call asks nobody', async () => {
