@@ -35,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   http: ['gateway', 'wire', 'core', 'lib'],
   console: ['gateway', 'wire', 'core', 'lib'],
-  client: ['wire', 'lib'],
+  client: [],
 }
 
 /** Where a library or a global of the runtime may be used at all. */
@@ -88,6 +88,15 @@ describe('the house', () => {
     expect(wrong).toEqual([])
   })
 
+  test('the client stands alone', () => {
+    const wrong = files.flatMap(importsOf).filter(({ from, to }) => (from === 'client') !== (to === 'client'))
+    const packages = files.filter(
+      file => folderOf(file) === 'client' && /from '[^.]/.test(withoutComments(texts.get(file) ?? '')),
+    )
+
+    expect([wrong, packages]).toEqual([[], []])
+  })
+
   test('libraries and the runtime stay behind their fences', () => {
     const outside = FENCES.flatMap(({ name, what, only }) =>
       files
@@ -126,7 +135,7 @@ describe('the house', () => {
 
   test('the top level holds what it should and nothing else', () => {
     const entries = readdirSync(ROOT).filter(
-      entry => !entry.startsWith('.') && entry !== 'node_modules' && entry !== 'coverage',
+      entry => !entry.startsWith('.') && !['node_modules', 'coverage', 'dist'].includes(entry),
     )
 
     expect(entries.sort()).toEqual(

@@ -1,9 +1,55 @@
+import { parseArgs } from 'node:util'
+import { showConfig } from '#gateway/show-config.ts'
+import { redactPatterns } from '#lib/redact.ts'
+import { secretsOf } from '#src/compose-edge.ts'
+import { createRedactor } from '#telemetry/quote.ts'
+import { CONFIG_OPTIONS, settle } from './options.ts'
 import { EXIT, fail } from './output.ts'
+import { failRemote } from './remote.ts'
+
+const USAGE = 'usage: citadel config show [--resolved] [--json] [--config FILE]... | citadel config schema'
+
+const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { show, schema }
+
+/** Shows what is configured, or the JSON Schema of the configuration. */
+export async function config(args: readonly string[]): Promise<number> {
+  const [name = '', ...rest] = args
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  return command === undefined ? fail(USAGE, EXIT.usage) : command(rest)
+}
 
 /** Prints the JSON Schema of the configuration, for editors. */
-export async function config(args: readonly string[]): Promise<number> {
-  if (args[0] !== 'schema' || args.length > 1) return fail('usage: citadel config schema', EXIT.usage)
+async function schema(args: readonly string[]): Promise<number> {
+  if (args.length > 0) return fail(USAGE, EXIT.usage)
   const { configJsonSchema } = await import('#config/json-schema.ts')
   console.log(JSON.stringify(configJsonSchema(), null, 2))
   return EXIT.ok
+}
+
+/** Prints each value with the place where it was written, without secrets; with `--resolved` the defaults too. */
+async function show(args: readonly string[]): Promise<number> {
+  try {
+    const options = {
+      ...CONFIG_OPTIONS,
+      resolved: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    } as const
+    const { values } = parseArgs({ args: [...args], options })
+    const { config, origins } = await settle({
+      files: values.config ?? [],
+      envFiles: values['env-file'] ?? [],
+      host: values.host,
+      port: values.port,
+    })
+    const secrets = secretsOf(config)
+    const withoutSecrets = createRedactor(secrets)
+    const redact = (text: string) => redactPatterns(withoutSecrets(text))
+    const entries = showConfig({ config, origins, secrets, redact })
+    const shown = values.resolved ? entries : entries.filter(({ origin }) => origin !== 'default')
+    if (values.json) console.log(JSON.stringify(shown, null, 2))
+    else for (const { key, value, origin } of shown) console.log(`${key}: ${JSON.stringify(value)}  # ${origin}`)
+    return EXIT.ok
+  } catch (thrown) {
+    return failRemote(thrown)
+  }
 }

@@ -1,8 +1,13 @@
 import { VERSION } from '#src/version.ts'
-import { EXIT } from './output.ts'
+import { EXIT, fail } from './output.ts'
 
 /** Prints the version of the gateway and of the runtime. */
-export async function version(): Promise<number> {
-  console.log(`citadel-gateway ${VERSION} (Bun ${Bun.version})`)
+export async function version(args: readonly string[]): Promise<number> {
+  const [option, ...more] = args
+  if (more.length > 0 || (option !== undefined && option !== '--json')) {
+    return fail('usage: citadel version [--json]', EXIT.usage)
+  }
+  const found = { version: VERSION, bun: Bun.version, platform: process.platform, arch: process.arch }
+  console.log(option === '--json' ? JSON.stringify(found) : `citadel-gateway ${VERSION} (Bun ${Bun.version})`)
   return EXIT.ok
 }

@@ -1,36 +1,73 @@
 #!/usr/bin/env bun
-import { fail, printHelp } from './output.ts'
+import { type Command, fail, printHelp } from './output.ts'
 
 /** Every command, loaded only when it is called: a start must not pay for the others. */
-const COMMANDS: Readonly<
-  Record<string, { readonly about: string; readonly run: (args: string[]) => Promise<number> }>
-> = {
-  start: { about: 'start the gateway', run: async args => (await import('./start.ts')).start(args) },
+const COMMANDS: Readonly<Record<string, Command>> = {
+  start: {
+    about: 'start the gateway',
+    usage: ['[--config FILE]... [--env-file FILE]... [--host ADDRESS] [--port N]'],
+    run: async args => (await import('./start.ts')).start(args),
+  },
   check: {
     about: 'check configuration files without starting',
+    usage: ['[FILE]... [--env-file FILE]...'],
     run: async args => (await import('./check.ts')).check(args),
   },
+  doctor: {
+    about: 'look at servers, stores and this machine; say what is wrong and what to do',
+    usage: ['[--config FILE]... [--no-calls] [--timeout 30s] [--json]'],
+    run: async args => (await import('./doctor.ts')).doctor(args),
+  },
+  healthcheck: {
+    about: 'ask a running gateway whether it is ready; for containers',
+    usage: ['[--url ADDRESS] [--timeout 5s]'],
+    run: async args => (await import('./healthcheck.ts')).healthcheck(args),
+  },
+  models: {
+    about: 'list the models of a running gateway',
+    usage: ['[--url ADDRESS] [--key KEY] [--json]'],
+    run: async args => (await import('./models.ts')).models(args),
+  },
+  chat: {
+    about: 'ask a model, by the gateway, and show the answer as it comes',
+    usage: ['[--model NAME] [--system TEXT] [--json] [PROMPT]      without a prompt: standard input'],
+    run: async args => (await import('./chat.ts')).chat(args),
+  },
   config: {
-    about: '`config schema` prints the JSON Schema of the configuration',
+    about: 'show what is configured and where it was written, or the JSON Schema',
+    usage: ['show [--resolved] [--json] [--config FILE]...', 'schema'],
     run: async args => (await import('./config.ts')).config(args),
   },
   keys: {
-    about: '`keys create|list|show|rotate|revoke` works on the keys in the database',
+    about: 'work on the keys in the database',
+    usage: ['create --name NAME [--role ROLE] [--tenant NAME] [--json]', 'list', 'show|rotate|revoke ID'],
     run: async args => (await import('./keys.ts')).keys(args),
   },
   audit: {
-    about: '`audit verify` checks that nobody has changed the audit log',
+    about: 'check that nobody has changed the audit log',
+    usage: ['verify'],
     run: async args => (await import('./audit.ts')).audit(args),
   },
   migrate: {
-    about: 'bring the database up to date; `--status` says whether it is',
+    about: 'bring the database up to date, or say whether it is',
+    usage: ['[--status]'],
     run: async args => (await import('./database.ts')).migrate(args),
   },
   worker: {
     about: 'one of several processes on a port; `start` starts it',
+    usage: [],
     run: async () => (await import('./workers/worker.ts')).work(),
   },
-  version: { about: 'print the version', run: async () => (await import('./info.ts')).version() },
+  completion: {
+    about: 'print what completes these commands in a shell',
+    usage: ['bash|zsh|fish'],
+    run: async args => (await import('./completion.ts')).completion(args, COMMANDS),
+  },
+  version: {
+    about: 'print the version',
+    usage: ['[--json]'],
+    run: async args => (await import('./info.ts')).version(args),
+  },
 }
 
 const [name = 'help', ...args] = process.argv.slice(2)
@@ -46,7 +83,7 @@ if (command !== undefined) {
 } else if (name === 'help' || name === '--help' || name === '-h') {
   printHelp(COMMANDS)
 } else if (name === '--version' || name === '-v') {
-  void import('./info.ts').then(({ version }) => version())
+  void import('./info.ts').then(({ version }) => version([]))
 } else {
   fail(`unknown command "${name}". Try: citadel help`, 64)
 }

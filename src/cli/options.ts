@@ -4,6 +4,14 @@ import { configFiles, type Loaded, loadConfig, loadEnvironment } from '#config/l
 import { providersFromEnv } from '#config/providers-from-env.ts'
 import { composeProblems } from '#src/fleet-config.ts'
 
+/** How commands are told which configuration is meant. */
+export const CONFIG_OPTIONS = {
+  config: { type: 'string', short: 'c', multiple: true },
+  'env-file': { type: 'string', multiple: true },
+  host: { type: 'string' },
+  port: { type: 'string', short: 'p' },
+} as const
+
 /** What `start` and `check` understand. */
 export interface Options {
   readonly files: readonly string[]
@@ -19,12 +27,7 @@ export function parseOptions(args: readonly string[]): Options {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: {
-      config: { type: 'string', short: 'c', multiple: true },
-      'env-file': { type: 'string', multiple: true },
-      host: { type: 'string' },
-      port: { type: 'string', short: 'p' },
-    },
+    options: CONFIG_OPTIONS,
   })
   return {
     files: [...(values.config ?? []), ...positionals],

@@ -1,6 +1,24 @@
 /** Exit statuses, as in sysexits.h: what a service manager can tell apart. */
 export const EXIT = { ok: 0, failure: 1, usage: 64, unavailable: 69, config: 78 } as const
 
+/** What each of them means; the guide has the same table. */
+export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
+  ok: 'fine',
+  failure: 'it was done, and what was found is not good',
+  usage: 'wrong usage',
+  unavailable: 'the port is taken, or the gateway or the database is away',
+  config: 'the configuration is wrong',
+}
+
+/** A command as the table of commands has it. */
+export interface Command {
+  readonly about: string
+  /** What follows its name, a line each. */
+  readonly usage: readonly string[]
+  /** Runs it; resolves with the exit status. */
+  readonly run: (args: string[]) => Promise<number>
+}
+
 /** Says on standard error what went wrong, and sets the exit status. */
 export function fail(message: string, status: number): number {
   console.error(`citadel: ${message}`)
@@ -9,21 +27,24 @@ export function fail(message: string, status: number): number {
 }
 
 /** Prints the commands. */
-export function printHelp(commands: Readonly<Record<string, { readonly about: string }>>): void {
-  const lines = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(10)} ${about}`)
+export function printHelp(commands: Readonly<Record<string, Command>>): void {
+  const lines = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(11)} ${about}`)
+  const usage = Object.entries(commands).flatMap(([name, { usage }]) =>
+    usage.map(rest => `citadel ${name} ${rest}`.trimEnd()),
+  )
+  const statuses = Object.entries(EXIT).map(
+    ([name, status]) => `${status} ${Object.entries(EXIT_MEANINGS).find(([each]) => each === name)?.[1]}`,
+  )
   console.log(`citadel: one OpenAI-compatible front door for every model server
 
 Usage: citadel <command> [options]
 
 ${lines.join('\n')}
 
-citadel start [--config FILE]... [--env-file FILE]... [--host ADDRESS] [--port N]
-citadel check [FILE]... [--env-file FILE]...
-citadel config schema
-citadel keys create --name NAME [--role ROLE] [--tenant NAME] [--json]; citadel keys list
-citadel keys show|rotate|revoke ID
-citadel migrate [--status]
+${usage.join('\n')}
 
 Without a configuration the gateway looks for local model servers and provider keys by itself.
-Exit status: 0 fine, 64 wrong usage, 69 the port is taken or the database away, 78 the configuration is wrong.`)
+Commands that read a configuration take --config FILE (again and again) and --env-file FILE; those that ask a running
+gateway take --url ADDRESS and --key KEY, or CITADEL_URL and CITADEL_API_KEY.
+Exit status: ${statuses.join(', ')}.`)
 }

@@ -113,6 +113,21 @@ export async function migrationsOf(options: SqlOptions): Promise<readonly Migrat
   }
 }
 
+/** Whether the user of a database may make tables in it; makes nothing. */
+export async function mayMakeTables(options: SqlOptions): Promise<boolean> {
+  if (options.place.kind === 'sqlite') return true
+  const connections = await connect(options.place, options)
+  try {
+    const rows: { may: boolean }[] = await connections.read(
+      sql => sql`SELECT has_schema_privilege(current_schema(), 'CREATE') AS may`,
+      () => false,
+    )
+    return rows[0]?.may === true
+  } finally {
+    await connections.close()
+  }
+}
+
 /** Waits for work no longer than a caller has time for, and gives up on it for good after the longest time.
  *
  * @throws Error when it was late. */

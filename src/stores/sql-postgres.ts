@@ -13,7 +13,13 @@ export async function openPostgres(
   url: string,
   { pool, timeoutMs }: { readonly pool: number; readonly timeoutMs: number },
 ): Promise<Connections> {
-  const sql = new SQL({ url, max: pool, bigint: true, connectionTimeout: Math.ceil(timeoutMs / 1000) })
+  const sql = new SQL({
+    url,
+    ...databaseOf(url),
+    max: pool,
+    bigint: true,
+    connectionTimeout: Math.ceil(timeoutMs / 1000),
+  })
   return {
     read: run => run(sql),
     write: run => sql.begin(transaction => run(transaction)),
@@ -28,4 +34,10 @@ export async function openPostgres(
     isEmptied: thrown => thrown instanceof SQL.PostgresError && thrown.errno === UNDEFINED_TABLE,
     close: () => sql.close({ timeout: 0 }),
   }
+}
+
+/** Said a second time, because the runtime believes `PGDATABASE` more than the address. */
+function databaseOf(url: string): { readonly database?: string } {
+  const name = URL.parse(url)?.pathname.slice(1) ?? ''
+  return name === '' ? {} : { database: decodeURIComponent(name) }
 }

@@ -8,6 +8,7 @@ import { readGuides } from '#http/docs/guides.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import { createStates } from '#registry/states.ts'
 import { STRATEGIES } from '#routing/strategies/index.ts'
+import { EXIT, EXIT_MEANINGS } from '#src/cli/output.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
 import { postgresRows, redisRows } from '#tests/dependencies/table.ts'
 import { callerRows, serverRows } from '#tests/faults/table.ts'
@@ -61,6 +62,18 @@ test('the table of strategies has every strategy', () => {
 
 test('the guide to routing names every kind of server', () => {
   for (const kind of PROVIDERS.keys()) expect(guides.get('routing')).toContain(`\`${kind}\``)
+})
+
+test('the guide to the command has every exit status with its meaning', () => {
+  const rows = rowsBelow('commands', 'Exit status').filter(([status]) => /^\d+$/.test(status ?? ''))
+
+  expect(rows).toEqual(
+    Object.entries(EXIT_MEANINGS).map(([name, meaning]) => [
+      `${Object.entries(EXIT).find(([each]) => each === name)?.[1]}`,
+      name,
+      meaning,
+    ]),
+  )
 })
 
 describe('the guide to failures', () => {

@@ -4,7 +4,12 @@ import { operations } from '#http/docs/operations.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
 import { EXAMPLE_CONFIG, type Outcome, readSnippets, runModule, runShell } from './snippets.ts'
 
-const KINDS = ['bash', 'bash run', 'js run', 'json', 'promql', 'python', 'text', 'yaml config']
+const KINDS = [
+  ...['bash', 'bash run', 'bash tried', 'js run', 'json', 'nginx tried', 'promql', 'python', 'text', 'yaml config'],
+  'yaml tried',
+]
+/** Guides whose tried blocks are run by a test of their own. */
+const TRIED = ['backup.md', 'newcomers-hour.md', 'proxy.md']
 const SNIPPET_MS = 30_000
 /** An error as the whole answer, or as an event of a stream. */
 const ERROR_ANSWER = /^(?:data: )?\{"error":/m
@@ -16,6 +21,12 @@ const samples = [...operations].flatMap(([id, { samples: all }]) =>
 test('every snippet says what it is', () => {
   expect(snippets.length).toBeGreaterThan(20)
   for (const { name, info } of snippets) expect(KINDS, name).toContain(info)
+})
+
+test('every block that is said to be tried is', () => {
+  const guides = snippets.filter(({ info }) => info.endsWith(' tried')).map(({ name }) => name.split(':')[0])
+
+  expect([...new Set(guides)].sort()).toEqual(TRIED)
 })
 
 describe('configurations load', () => {
@@ -33,7 +44,7 @@ describe('examples run against a live gateway', () => {
 
   beforeAll(async () => {
     gateway = await startLiveGateway(EXAMPLE_CONFIG)
-  })
+  }, SNIPPET_MS)
   afterAll(() => gateway.stop())
 
   for (const { name, info, code } of snippets) {

@@ -30,19 +30,21 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>
   /** What is run; the gateway from its sources unless told otherwise. */
   readonly program?: readonly string[]
+  /** What stands on its standard input; nothing by default. */
+  readonly input?: string
 }
 
 /** Runs the command in a folder of its own. */
 export async function run(
   args: readonly string[],
-  { files = {}, env = {}, program = SOURCES }: ChildOptions = {},
+  { files = {}, env = {}, program = SOURCES, input }: ChildOptions = {},
 ): Promise<Child> {
   const folder = await mkdtemp(join(tmpdir(), 'citadel-cli-'))
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
   const child = Bun.spawn([...program, ...args], {
     cwd: folder,
     env: { PATH: process.env.PATH ?? '', HOME: folder, ...env },
-    stdin: 'ignore',
+    stdin: input === undefined ? 'ignore' : new TextEncoder().encode(input),
     stdout: 'pipe',
     stderr: 'pipe',
   })

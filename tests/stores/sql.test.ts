@@ -110,6 +110,22 @@ describe('Postgres', () => {
     silent.close()
   })
 
+  test('is the one of the address, whatever the environment says', async () => {
+    await using postgres = await startPostgres()
+    const url = await postgres.database()
+    const asked = `import { openPostgres } from '#stores/sql-postgres.ts'
+      const each = await openPostgres('${url}', { pool: 1, timeoutMs: 5000 })
+      console.log((await each.read(sql => sql\`SELECT current_database() AS name\`))[0].name)
+      await each.close()`
+
+    const child = Bun.spawn([process.execPath, '-e', asked], {
+      env: { PATH: process.env.PATH ?? '', PGDATABASE: 'postgres' },
+      stderr: 'inherit',
+    })
+
+    expect((await new Response(child.stdout).text()).trim()).toBe(new URL(url).pathname.slice(1))
+  }, 60_000)
+
   test('that comes back after a power cut is used again', async () => {
     await using postgres = await startPostgres()
     const database = openAt({ kind: 'postgres', url: await postgres.database() })

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SQL } from 'bun'
 import { freePorts, type Ids, ownFolder, runProgram, type ServerProcess, serverProcess } from './server-process.ts'
@@ -21,18 +22,23 @@ const SUPERUSER = 'citadel'
 
 /** Starts Debian's Postgres in a folder of its own; it must not be run by root, so its package's user runs it then.
  *
+ * @param password What it asks for; it asks for none by default.
  * @throws Error With the command that installs it when it is missing. */
-export async function startPostgres(): Promise<Postgres> {
+export async function startPostgres(password: string | null = null): Promise<Postgres> {
   const bin = postgresBin()
   const user = process.getuid?.() === 0 ? await packageUser() : undefined
   const folder = await ownFolder('citadel-postgres-', user)
   const data = join(folder.path, 'data')
   const [port = 0] = await freePorts(1)
+  const secret = join(folder.path, 'password')
+  await writeFile(secret, password ?? 'none')
+  const access = ['-A', password === null ? 'trust' : 'scram-sha-256', '--pwfile', secret]
   await runProgram(
-    [join(bin, 'initdb'), '-D', data, '-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
+    [join(bin, 'initdb'), '-D', data, '-U', SUPERUSER, ...access, '-E', 'UTF8', '--locale=C', '--no-sync'],
     user,
   )
-  const address = (name: string) => `postgres://${SUPERUSER}@127.0.0.1:${port}/${name}`
+  const login = password === null ? SUPERUSER : `${SUPERUSER}:${password}`
+  const address = (name: string) => `postgres://${login}@127.0.0.1:${port}/${name}`
   const server = serverProcess({
     command: [join(bin, 'postgres'), '-D', data, '-k', folder.path, '-h', '127.0.0.1', '-p', `${port}`, '-F'],
     // Ends its sessions instead of waiting for them.

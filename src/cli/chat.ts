@@ -1,0 +1,80 @@
+import { parseArgs } from 'node:util'
+import { isObject, parseJson } from '#lib/json.ts'
+import { createSseParser } from '#lib/sse.ts'
+import { EXIT, fail } from './output.ts'
+import { failRemote, findRemote, REMOTE_OPTIONS, RemoteFailed } from './remote.ts'
+import { write } from './sink.ts'
+
+const OPTIONS = {
+  ...REMOTE_OPTIONS,
+  model: { type: 'string', short: 'm' },
+  system: { type: 'string', short: 's' },
+} as const
+
+/** Asks a model by a running gateway, and writes the answer as it comes; the prompt may come by standard input. */
+export async function chat(args: readonly string[]): Promise<number> {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
+    const prompt = positionals.length > 0 ? positionals.join(' ') : await standardInput()
+    if (prompt.trim() === '') return fail('there is no prompt: citadel chat "Hello!", or by standard input', EXIT.usage)
+    const remote = await findRemote(values)
+    const system = values.system === undefined ? [] : [{ role: 'system', content: values.system }]
+    const body = JSON.stringify({
+      ...(values.model !== undefined && { model: values.model }),
+      messages: [...system, { role: 'user', content: prompt }],
+      stream: true,
+      stream_options: { include_usage: true },
+    })
+    const headers = { 'content-type': 'application/json' }
+    const response = await remote.ask('/v1/chat/completions', { method: 'POST', headers, body })
+    const { text, usage } = await show(response, values.json ? () => {} : screen)
+    if (!values.json) write('\n')
+    else console.log(JSON.stringify({ text, usage, ...origin(response.headers) }))
+    return EXIT.ok
+  } catch (thrown) {
+    return failRemote(thrown)
+  }
+}
+
+/** What a model writes must not steer the terminal of who reads it. */
+function screen(text: string): void {
+  write(process.stdout.isTTY ? text.replace(/(?![\n\t])\p{Cc}/gu, '') : text)
+}
+
+function standardInput(): Promise<string> {
+  return process.stdin.isTTY ? Promise.resolve('') : Bun.stdin.text()
+}
+
+/** Reads the events of an answer to their end.
+ *
+ * @throws RemoteFailed when it breaks off. */
+async function show(response: Response, put: (text: string) => void) {
+  const events = createSseParser()
+  const decoder = new TextDecoder()
+  let text = ''
+  let usage: unknown = null
+  for await (const bytes of response.body ?? []) {
+    for (const { data } of events.push(decoder.decode(bytes, { stream: true }))) {
+      if (data === '[DONE]') return { text, usage }
+      const chunk = parseJson(data)
+      if (!isObject(chunk)) continue
+      if (isObject(chunk.error)) throw new RemoteFailed(`the answer broke off: ${chunk.error.message}`, EXIT.failure)
+      usage = chunk.usage ?? usage
+      const content = contentOf(chunk.choices)
+      text += content
+      put(content)
+    }
+  }
+  throw new RemoteFailed('the answer broke off: the connection to the gateway was lost', EXIT.failure)
+}
+
+function contentOf(choices: unknown): string {
+  const first: unknown = Array.isArray(choices) ? choices[0] : null
+  const delta = isObject(first) && isObject(first.delta) ? first.delta : {}
+  return typeof delta.content === 'string' ? delta.content : ''
+}
+
+function origin(headers: Headers) {
+  const of = (name: string) => headers.get(name)
+  return { model: of('x-citadel-model'), server: of('x-citadel-server'), request_id: of('x-request-id') }
+}

@@ -1,0 +1,88 @@
+import { parseArgs } from 'node:util'
+import { ConfigError } from '#config/problems.ts'
+import { parseDuration } from '#lib/duration.ts'
+import { redactPatterns } from '#lib/redact.ts'
+import { composeExaminer } from '#src/compose-doctor.ts'
+import { secretsOf } from '#src/compose-edge.ts'
+import { declarationOf } from '#src/compose-fleet.ts'
+import { VERSION } from '#src/version.ts'
+import { createRedactor } from '#telemetry/quote.ts'
+import { about, type Finding, type Status } from './doctor/finding.ts'
+import { checkMachine } from './doctor/machine.ts'
+import { checkServers } from './doctor/servers.ts'
+import { checkStores } from './doctor/stores.ts'
+import { CONFIG_OPTIONS, type Settled, settle } from './options.ts'
+import { EXIT, fail } from './output.ts'
+
+const OPTIONS = {
+  ...CONFIG_OPTIONS,
+  json: { type: 'boolean', default: false },
+  calls: { type: 'boolean', default: true },
+  timeout: { type: 'string', default: '30s' },
+} as const
+
+/** Looks at everything that the gateway needs, changes nothing, and says what is wrong and what to do about it. */
+export async function doctor(args: readonly string[]): Promise<number> {
+  try {
+    const { values } = parseArgs({ args: [...args], options: OPTIONS, allowNegative: true })
+    const timeoutMs = parseDuration(values.timeout)
+    if (timeoutMs === null)
+      return fail('--timeout takes a duration, such as 10s. Try: citadel doctor --timeout 10s', EXIT.usage)
+    const settled = await settle({
+      files: values.config ?? [],
+      envFiles: values['env-file'] ?? [],
+      host: values.host,
+      port: values.port,
+    })
+    const findings = await examine(settled, { timeoutMs, calls: values.calls })
+    const withoutSecrets = createRedactor(secretsOf(settled.config))
+    const report = values.json ? JSON.stringify(reportOf(findings), null, 2) : textOf(findings)
+    console.log(redactPatterns(withoutSecrets(report)))
+    const status = findings.some(finding => finding.status === 'failed') ? EXIT.failure : EXIT.ok
+    process.exitCode = status
+    return status
+  } catch (thrown) {
+    if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
+    return fail(`${thrown instanceof Error ? thrown.message : thrown}. Try: citadel help`, EXIT.usage)
+  }
+}
+
+async function examine(
+  settled: Settled,
+  options: { readonly timeoutMs: number; readonly calls: boolean },
+): Promise<readonly Finding[]> {
+  const examiner = composeExaminer()
+  const { servers, models } = declarationOf(settled.config, settled.env)
+  const real = servers.filter(({ origin }) => origin !== 'built-in')
+  try {
+    const found = await Promise.all([
+      configuration(settled),
+      checkMachine(settled),
+      checkStores(settled, options.timeoutMs),
+      checkServers({ servers: real, models, examiner, ...options }),
+    ])
+    return found.flat()
+  } finally {
+    examiner.close()
+  }
+}
+
+function configuration({ configFiles, warnings }: Settled): readonly Finding[] {
+  const { ok, warning } = about('configuration')
+  const from = configFiles.length > 0 ? configFiles.join(', ') : 'no file: the defaults'
+  return [ok(from), ...warnings.map(text => warning(text, 'Take it out of the configuration, or do as it says.'))]
+}
+
+function reportOf(findings: readonly Finding[]) {
+  const count = (status: Status) => findings.filter(finding => finding.status === status).length
+  return { version: VERSION, failed: count('failed'), warnings: count('warning'), findings }
+}
+
+function textOf(findings: readonly Finding[]): string {
+  const lines = findings.flatMap(({ status, check, subject, detail, remedy }) => [
+    `${status.padEnd(8)} ${[check, subject].filter(part => part !== null).join(' ')}: ${detail}`,
+    ...(remedy === null ? [] : [`         → ${remedy}`]),
+  ])
+  const { failed, warnings } = reportOf(findings)
+  return [...lines, `${failed} failed, ${warnings} warnings`].join('\n')
+}

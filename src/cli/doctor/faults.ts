@@ -1,0 +1,88 @@
+import type { GatewayError } from '#core/errors.ts'
+import { isObject } from '#lib/json.ts'
+
+/** What a failure of a server is, in an operator's words. */
+export interface Fault {
+  readonly detail: string
+  readonly remedy: string
+}
+
+/** The ways in which a connection fails, and TLS by the code that the runtime gives. */
+const CONNECTION: Readonly<Record<string, Fault>> = {
+  refused: { detail: 'nothing listens at its address', remedy: 'Start the server, or correct base_url.' },
+  dns: { detail: 'nobody knows its host name', remedy: 'Correct base_url, or the name service of this machine.' },
+  unreachable: {
+    detail: 'there is no way to its address',
+    remedy: 'Look at routes and firewalls, or correct base_url.',
+  },
+  reset: {
+    detail: 'it closes the connection',
+    remedy: 'Look into its log; it may speak https where base_url says http.',
+  },
+  closed: {
+    detail: 'it closes the connection',
+    remedy: 'Look into its log; it may speak https where base_url says http.',
+  },
+  CERT_HAS_EXPIRED: { detail: 'its certificate has expired', remedy: 'Renew the certificate of that server.' },
+  ERR_TLS_CERT_ALTNAME_INVALID: {
+    detail: 'its certificate is for another name',
+    remedy: 'Use the name of the certificate in base_url, or give the server a certificate for this one.',
+  },
+  tls: {
+    detail: 'its certificate is of an authority that is not known here',
+    remedy: 'Start the gateway with NODE_EXTRA_CA_CERTS=/path/of/the/authority.pem.',
+  },
+}
+
+/** The codes of the gateway, where the failure is not the connection's. */
+const CODES: Readonly<Record<string, Fault>> = {
+  upstream_auth_failed: {
+    detail: 'it refuses the key',
+    remedy: 'Correct api_key of the server, or the variable or file that it comes from.',
+  },
+  upstream_timeout: {
+    detail: 'it says nothing',
+    remedy:
+      'See whether it is busy or still loads the model; timeouts.first_byte and first_token are how long the gateway waits.',
+  },
+  upstream_idle_timeout: {
+    detail: 'it falls silent in the middle of its answer',
+    remedy: 'See whether it is out of memory; timeouts.idle is how long the gateway waits.',
+  },
+  upstream_invalid_response: {
+    detail: 'what it sends is no answer of a model server',
+    remedy:
+      'base_url leads to something else, such as a web page: it mostly ends in /v1, and kind must fit the server.',
+  },
+  model_not_found: {
+    detail: 'it does not know the model',
+    remedy: 'Correct the name of the model at its target, or load the model into the server.',
+  },
+  insufficient_quota: { detail: 'its account has no credit', remedy: 'Pay the provider, or take another key.' },
+  provider_rate_limited: {
+    detail: 'it limits the key',
+    remedy: 'Wait, add keys (api_keys), or ask the provider for more.',
+  },
+}
+
+/** Says what a failure means and what to do about it. */
+export function faultOf(error: GatewayError): Fault {
+  const cause = isObject(error.cause) ? error.cause : {}
+  const { reason, code, status, message } = cause
+  const known =
+    (typeof code === 'string' ? CONNECTION[code] : undefined) ??
+    (typeof reason === 'string' ? CONNECTION[reason] : undefined) ??
+    (error.cause === 'connect timeout' ? CONNECTION.unreachable : undefined) ??
+    CODES[error.code]
+  const said = [
+    typeof status === 'number' ? `HTTP ${status}` : '',
+    typeof message === 'string' ? message : '',
+    typeof error.cause === 'string' ? error.cause : '',
+  ]
+  const story = said.filter(part => part !== '').join(': ')
+  const detail = known?.detail ?? error.message
+  return {
+    detail: story === '' ? detail : `${detail} (${story})`,
+    remedy: known?.remedy ?? 'Look into its log for what it did at this time.',
+  }
+}

@@ -1,0 +1,106 @@
+import { databasePlace } from '#config/places.ts'
+import type { Config } from '#config/schema.ts'
+import { checkRedis } from '#stores/redis-check.ts'
+import { mayMakeTables, migrationsOf } from '#stores/sql-client.ts'
+import type { Settled } from '../options.ts'
+import { about, type Finding, messageOf } from './finding.ts'
+
+/** What a message of a store means; the first that fits counts. */
+type Remedies = readonly (readonly [pattern: RegExp, remedy: string])[]
+
+const REDIS: Remedies = [
+  [/WRONGPASS|NOAUTH|invalid password/i, 'Put the right password into redis.url: redis://:PASSWORD@host:6379.'],
+  [/NOPERM/, 'Give the user of redis.url the rights for reading, writing and scripts: ACL SETUSER … ~* +@all.'],
+  [/OOM|maxmemory/, 'Redis is full: raise maxmemory, or set maxmemory-policy to volatile-lru.'],
+  [/READONLY/, 'That is a replica: put the address of the primary into redis.url.'],
+  [/MISCONF/, 'Redis cannot save to its disk: make room there, or set stop-writes-on-bgsave-error no.'],
+  [/CLUSTERDOWN|MOVED/, 'That is a cluster: list its nodes in redis.url, and see that all its slots are served.'],
+  [/ENOTFOUND|EAI_AGAIN/, 'Nobody knows that host name: correct redis.url.'],
+  [/ECONNREFUSED/, 'Nothing listens there: start Redis, or correct host and port of redis.url.'],
+  [/certificate|SSL|TLS/i, 'Use rediss:// only where Redis speaks TLS, with a certificate that this machine trusts.'],
+  [/timed? ?out|ETIMEDOUT/i, 'Nothing answers there: look at firewalls and the bind address of Redis.'],
+]
+
+const DATABASE: Remedies = [
+  [
+    /password authentication failed|28P01|no password|authentication/i,
+    'Put the right user and password into database.url.',
+  ],
+  [/database ".*" does not exist|3D000/i, 'Create it: `createdb NAME`, or correct the name in database.url.'],
+  [
+    /too many (?:clients|connections)|remaining connection slots|53300/i,
+    'Postgres has no connection left: raise max_connections, or lower database.pool.',
+  ],
+  [
+    /permission denied|42501/i,
+    'Give the user of database.url the right to make tables: GRANT CREATE, USAGE ON SCHEMA public.',
+  ],
+  [
+    /not a database|malformed|SQLITE_CORRUPT/i,
+    'The file is damaged, or no database: put the last backup in its place.',
+  ],
+  [/SQLITE_FULL|disk is full|53100|No space left/i, 'The disk is full: make room.'],
+  [
+    /SQLITE_CANTOPEN|unable to open|EACCES|ENOTDIR|readonly|SQLITE_READONLY/i,
+    'Give the file and its folder to the user that runs the gateway.',
+  ],
+  [/ENOTFOUND|EAI_AGAIN|getaddrinfo/i, 'Nobody knows that host name: correct database.url.'],
+  [
+    /ECONNREFUSED|connect|closed|timed? ?out/i,
+    'Nothing answers there: start Postgres, correct database.url, or look at listen_addresses and pg_hba.conf.',
+  ],
+]
+
+function remedyFor(message: string, remedies: Remedies): string {
+  return remedies.find(([pattern]) => pattern.test(message))?.[1] ?? 'Look into the log of that server.'
+}
+
+/** Looks at Redis, the database and the store of vectors. */
+export async function checkStores(settled: Settled, timeoutMs: number): Promise<readonly Finding[]> {
+  const { config } = settled
+  return [await redis(config, timeoutMs), await database(settled, timeoutMs), vectors(config)]
+}
+
+async function redis({ redis: { url } }: Config, timeoutMs: number): Promise<Finding> {
+  const { ok, failed, skipped } = about('redis')
+  if (url === null) return skipped('not configured; one process needs none')
+  try {
+    const urls = typeof url === 'string' ? [url] : url
+    const { version, ms } = await checkRedis({ urls, timeoutMs })
+    return ok(`Redis ${version} takes writes, in ${Math.ceil(ms)} ms`)
+  } catch (thrown) {
+    const message = messageOf(thrown)
+    return failed(`Redis cannot be used: ${message}`, remedyFor(message, REDIS))
+  }
+}
+
+async function database({ config, env }: Settled, timeoutMs: number): Promise<Finding> {
+  const { ok, warning, failed } = about('database')
+  const place = databasePlace(config, env)
+  const name = place.kind === 'postgres' ? 'Postgres' : `SQLite, ${place.file ?? 'in memory'}`
+  try {
+    const options = { place, pool: 1, timeoutMs: Math.min(timeoutMs, config.database.timeout) }
+    const states = await migrationsOf(options)
+    const pending = states.filter(({ appliedAt }) => appliedAt === null).length
+    if (pending === 0) return ok(`${name}: up to date`)
+    if (!(await mayMakeTables(options))) {
+      return failed(
+        `${name}: permission denied: tables are missing, and its user may not make them`,
+        remedyFor('permission denied', DATABASE),
+      )
+    }
+    if (pending === states.length) return ok(`${name}: empty; its tables are made when they are needed`)
+    return warning(
+      `${name}: ${pending} changes of its tables are pending`,
+      'Run `citadel migrate`; a start does it too.',
+    )
+  } catch (thrown) {
+    const message = messageOf(thrown)
+    return failed(`${name} cannot be used: ${message}`, remedyFor(message, DATABASE))
+  }
+}
+
+function vectors({ vectors: { url } }: Config): Finding {
+  const { skipped } = about('vectors')
+  return skipped(url.startsWith('memory:') ? 'in memory' : 'not looked at: nothing uses them yet')
+}

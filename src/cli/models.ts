@@ -1,0 +1,40 @@
+import { parseArgs } from 'node:util'
+import { modelList } from '#wire/models.ts'
+import { EXIT } from './output.ts'
+import { failRemote, findRemote, REMOTE_OPTIONS, RemoteFailed } from './remote.ts'
+
+/** Lists the models that a running gateway offers to the key. */
+export async function models(args: readonly string[]): Promise<number> {
+  try {
+    const { values } = parseArgs({ args: [...args], options: REMOTE_OPTIONS })
+    const remote = await findRemote(values)
+    const list = modelList.safeParse(await (await remote.ask('/v1/models')).json())
+    if (!list.success) throw new RemoteFailed(`what answers at ${remote.url} is no gateway`, EXIT.failure)
+    const { data } = list.data
+    if (values.json) console.log(JSON.stringify(data, null, 2))
+    else if (data.length === 0) console.error('citadel: no model is offered. See what is wrong with: citadel doctor')
+    else {
+      console.log(
+        table([
+          ['MODEL', 'CLASS', 'CONTEXT', 'FROM'],
+          ...data.map(model => [model.id, model.class ?? '-', `${model.context_length ?? '-'}`, model.owned_by]),
+        ]),
+      )
+    }
+    return EXIT.ok
+  } catch (thrown) {
+    return failRemote(thrown)
+  }
+}
+
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))
+  return rows
+    .map(row =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}

@@ -1,0 +1,111 @@
+import { ConfigError } from '#config/problems.ts'
+import { isObject, parseJson } from '#lib/json.ts'
+import { CONFIG_OPTIONS, settle } from './options.ts'
+import { EXIT, fail } from './output.ts'
+
+/** How commands are told which running gateway is meant. */
+export const REMOTE_OPTIONS = {
+  ...CONFIG_OPTIONS,
+  url: { type: 'string' },
+  key: { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const
+
+/** What was said of it. */
+export interface RemoteValues {
+  readonly url?: string
+  readonly key?: string
+  readonly config?: readonly string[]
+  readonly 'env-file'?: readonly string[]
+  readonly host?: string
+  readonly port?: string
+}
+
+/** A running gateway. */
+export interface Remote {
+  /** Without a slash at the end. */
+  readonly url: string
+  /** @throws RemoteFailed when it does not answer, or answers with an error. */
+  ask(path: string, init?: RequestInit): Promise<Response>
+}
+
+/** What a command cannot do, in words for its user. */
+export class RemoteFailed extends Error {
+  readonly status: number
+
+  constructor(message: string, status: number) {
+    super(message)
+    this.name = 'RemoteFailed'
+    this.status = status
+  }
+}
+
+/** Where everybody listens, people ask at this machine's own address. */
+const OWN: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
+
+/** Finds the gateway: as it is said, in `CITADEL_URL`, or where the configuration lets one listen here. */
+export async function findRemote(values: RemoteValues): Promise<Remote> {
+  const own = await ownAddress(values)
+  const url = own.url.replace(/\/+$/, '').replace(/\/v1$/, '')
+  const key = values.key ?? process.env.CITADEL_API_KEY
+  if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) {
+    throw new RemoteFailed('the key is none: it holds blanks, line ends or letters that no key has', EXIT.usage)
+  }
+  const headers: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` }
+  return {
+    url,
+    async ask(path, init = {}) {
+      const asked = { ...init, headers: { ...headers, ...Object.fromEntries(new Headers(init.headers)) } }
+      // Its certificate is for the name that others use, not for this machine's own address.
+      const response = await fetch(url + path, {
+        ...asked,
+        ...(own.local && { tls: { rejectUnauthorized: false } }),
+      }).catch(error => {
+        throw new RemoteFailed(unreachable(url, error), EXIT.unavailable)
+      })
+      if (response.ok) return response
+      throw await refused(response)
+    },
+  }
+}
+
+async function ownAddress(values: RemoteValues): Promise<{ readonly url: string; readonly local: boolean }> {
+  const named = values.url ?? process.env.CITADEL_URL
+  if (named !== undefined) {
+    if (!/^https?:\/\/[^/]/.test(named))
+      throw new RemoteFailed(`${named} is no address: --url http://host:port`, EXIT.usage)
+    return { url: named, local: false }
+  }
+  const { config } = await settle({
+    files: values.config ?? [],
+    envFiles: values['env-file'] ?? [],
+    host: values.host,
+    port: values.port,
+  })
+  const { host, port, tls } = config.service
+  const own = OWN[host] ?? host
+  const name = own.includes(':') ? `[${own}]` : own
+  return { url: `${tls === null ? 'http' : 'https'}://${name}:${port}`, local: true }
+}
+
+function unreachable(url: string, error: unknown): string {
+  if (error instanceof DOMException) return `the gateway at ${url} did not answer in time`
+  return `no gateway answers at ${url}. Start one (citadel start), or name another with --url`
+}
+
+async function refused(response: Response): Promise<RemoteFailed> {
+  const body = parseJson(await response.text())
+  const error = isObject(body) && isObject(body.error) ? body.error : {}
+  const said = typeof error.message === 'string' ? error.message : `HTTP ${response.status}, and not from a gateway`
+  const advice = response.status === 401 ? ' Give a key: --key, or CITADEL_API_KEY.' : ''
+  const id = response.headers.get('x-request-id')
+  return new RemoteFailed(`${said}${advice}${id === null ? '' : ` (request ${id})`}`, EXIT.failure)
+}
+
+/** Says why a command that asks a gateway failed. */
+export function failRemote(thrown: unknown): number {
+  if (thrown instanceof RemoteFailed) return fail(thrown.message, thrown.status)
+  if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
+  if (thrown instanceof TypeError) return fail(`${thrown.message}. Try: citadel help`, EXIT.usage)
+  throw thrown
+}

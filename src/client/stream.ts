@@ -1,0 +1,103 @@
+import { CitadelError, errorFrom, isRecord } from './errors.ts'
+import type { Lifetime } from './lifetime.ts'
+
+/** A streamed answer. It can be read once.
+ *
+ * Leaving the loop ends the call: the gateway stops the model server at once. */
+export interface AnswerStream<T> extends AsyncIterable<T> {
+  /** Ends the call; who reads it gets the error `aborted`. */
+  abort(): void
+}
+
+/** What a stream is read from. */
+export interface StreamSource {
+  readonly response: Response
+  readonly life: Lifetime
+  readonly idleMs: number
+}
+
+/** Reads the events of an answer.
+ *
+ * Its iterator throws a `CitadelError`: what the gateway says inside of the stream, `stream_truncated` when it ends
+ * without `[DONE]`, `client_timeout` for silence, `aborted`. */
+export function readStream<T extends object>(source: StreamSource): AnswerStream<T> {
+  let read = false
+  return {
+    abort: () => {
+      source.life.abort()
+      // Nobody reads: then nothing else would close it.
+      if (!read) void source.response.body?.cancel().catch(() => {})
+    },
+    [Symbol.asyncIterator]() {
+      if (read) throw new TypeError('A stream can be read once.')
+      read = true
+      return chunksOf<T>(source)
+    },
+  }
+}
+
+async function* chunksOf<T extends object>({ response, life, idleMs }: StreamSource): AsyncGenerator<T, void> {
+  let delivered = 0
+  try {
+    for await (const data of eventsOf(response, life, idleMs)) {
+      if (data === '[DONE]') return
+      const chunk = chunkOf<T>(data, response.headers)
+      delivered += charsOf(chunk)
+      yield chunk
+    }
+    throw truncated(response, delivered)
+  } catch (thrown) {
+    if (life.signal.aborted) throw life.signal.reason
+    throw thrown instanceof CitadelError ? thrown : truncated(response, delivered, thrown)
+  } finally {
+    life.end()
+  }
+}
+
+/** The data of each event (WHATWG HTML §9.2.6, of which the gateway uses only `data:` lines and comments). */
+async function* eventsOf(response: Response, life: Lifetime, idleMs: number): AsyncGenerator<string, void> {
+  const reader = response.body?.getReader()
+  if (reader === undefined) return
+  const decoder = new TextDecoder()
+  let rest = ''
+  try {
+    while (true) {
+      life.restart(idleMs, 'Nothing came')
+      const { done, value } = await reader.read()
+      life.pause()
+      if (done) return
+      const lines = (rest + decoder.decode(value, { stream: true })).split(/\r?\n/)
+      rest = lines.pop() ?? ''
+      for (const line of lines) if (line.startsWith('data:')) yield line.slice(5).trim()
+    }
+  } finally {
+    void reader.cancel().catch(() => {})
+  }
+}
+
+function chunkOf<T extends object>(data: string, headers: Headers): T {
+  const failed = (cause?: unknown) =>
+    new CitadelError('unexpected_answer', 'An event of the stream cannot be read.', { headers, cause })
+  let value: T
+  try {
+    value = JSON.parse(data)
+  } catch (cause) {
+    throw failed(cause)
+  }
+  if (!isRecord(value)) throw failed()
+  if ('error' in value) throw errorFrom(value, 'The stream broke off.', { headers })
+  return value
+}
+
+/** The characters of all choices in a chunk of a chat or of a completion. */
+function charsOf(chunk: object): number {
+  let chars = 0
+  if (!('choices' in chunk && Array.isArray(chunk.choices))) return chars
+  for (const { delta, text } of chunk.choices) chars += (delta?.content ?? text ?? '').length
+  return chars
+}
+
+function truncated({ headers }: Response, deliveredChars: number, cause?: unknown): CitadelError {
+  const message = 'The stream ended before the answer was whole.'
+  return new CitadelError('stream_truncated', message, { headers, deliveredChars, cause })
+}

@@ -1,0 +1,180 @@
+import type { Call, Endpoint } from '#core/call.ts'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import { type Frame, isContent, type ToolCallPart } from '#core/frame.ts'
+import { createRecord } from '#core/record.ts'
+import { createScope } from '#core/scope.ts'
+import type { ListedModel, Model, Server, Target } from '#core/servers.ts'
+import { createDial } from '#gateway/dial.ts'
+import type { JsonObject } from '#lib/json.ts'
+import { createWheel } from '#lib/wheel.ts'
+import { PROVIDERS } from '#providers/index.ts'
+import type { Outgoing } from '#providers/provider.ts'
+import { createSocketTransport } from '#providers/transport/index.ts'
+import { createLister } from './compose-listing.ts'
+
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024
+
+/** A plain answer of a server. */
+export interface Reply {
+  readonly status: number
+  header(name: string): string | null
+  readonly body: string
+  readonly ms: number
+}
+
+/** What a model call gave. */
+export interface Trial {
+  /** Until its first content, and until its end. */
+  readonly firstMs: number | null
+  readonly ms: number
+  readonly hasUsage: boolean
+  readonly toolCalls: readonly ToolCallPart[]
+  readonly frames: readonly Frame[]
+}
+
+/** Asks servers as the gateway does, with its transport and its translators, and nothing in between: no limits, no
+ * retries, no other server. */
+export interface Examiner {
+  /** @throws GatewayError when no answer comes. */
+  ask(outgoing: Outgoing, timeoutMs: number): Promise<Reply>
+  /** All models of a server, as far as it lists them, with what it tells of each elsewhere.
+   *
+   * @throws Error when it does not say. */
+  list(server: Server): Promise<readonly ListedModel[]>
+  /** @throws GatewayError with what the gateway would make of the server's failure. */
+  call(target: Target, model: Model, asked: Asked): Promise<Trial>
+  close(): void
+}
+
+/** A model call to try. */
+export interface Asked {
+  readonly endpoint: Endpoint
+  readonly body: JsonObject
+  readonly timeoutMs: number
+}
+
+/** Builds what the doctor examines servers with. */
+export function composeExaminer(): Examiner {
+  const clock: Clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+  const transport = createSocketTransport({ clock })
+  const record = createRecord({ id: 'doctor', startedAt: 0, startedNow: 0, method: 'POST', path: '', address: '' })
+  const dial = createDial({ providers: PROVIDERS, transportFor: () => transport, clock }, record)
+
+  async function ask(outgoing: Outgoing, timeoutMs: number): Promise<Reply> {
+    const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
+    const askedAt = clock.now()
+    try {
+      const clocks = { connect: timeoutMs, first_byte: timeoutMs, idle: timeoutMs }
+      const incoming = await transport(outgoing, scope, clocks)
+      const { status, header } = incoming.head
+      const body = await incoming.text(ANSWER_BYTES_MAX)
+      incoming.close()
+      return { status, header, body, ms: clock.now() - askedAt }
+    } finally {
+      scope.close()
+    }
+  }
+
+  return {
+    ask,
+    list: createLister(ask),
+    async call(target, model, asked) {
+      const scope = createScope(clock, { within: asked.timeoutMs, code: 'upstream_timeout' })
+      const slot = { candidate: { target, model, reason: 'doctor' }, release() {} }
+      const askedAt = clock.now()
+      let firstMs: number | null = null
+      const frames: Frame[] = []
+      try {
+        const live = await dial({ call: toCall(asked), slot, scope, number: 1 })
+        for (let some = await live.next(); some.length > 0; some = await live.next()) {
+          for (const frame of some) {
+            if (frame.kind === 'error') throw frame.error
+            if (firstMs === null && isContent(frame)) firstMs = clock.now() - askedAt
+            frames.push(frame)
+          }
+        }
+        live.close()
+      } finally {
+        scope.close()
+      }
+      return { firstMs, ms: clock.now() - askedAt, frames, ...read(frames) }
+    },
+    close: () => transport.close(),
+  }
+}
+
+/** What the doctor calls a model that nobody has given a name. */
+export function modelFor(target: Target): Model {
+  return {
+    name: target.upstreamModel,
+    aliases: [],
+    targets: [target],
+    fallbacks: [],
+    class: null,
+    capabilities: { context_length: null, tools: null, vision: null, prefill: false },
+    weight: 1,
+    ownedBy: target.server.id,
+    created: 0,
+    eligible: true,
+  }
+}
+
+/** A model of a server as a target, with no more time than the doctor has. */
+export function targetFor(server: Server, upstreamModel: string, timeoutMs: number): Target {
+  const { timeouts } = server
+  const within = Object.entries(timeouts).map(([name, ms]) => [name, Math.min(ms, timeoutMs)])
+  return {
+    id: `${server.id}/${upstreamModel}`,
+    server,
+    upstreamModel,
+    weight: 1,
+    maxConcurrent: 0,
+    price: null,
+    timeouts: { ...timeouts, ...Object.fromEntries(within) },
+  }
+}
+
+function toCall({ endpoint, body }: Asked): Call {
+  return {
+    endpoint,
+    model: null,
+    body,
+    source: null,
+    stream: body.stream === true,
+    wantsUsage: true,
+    fallbacks: [],
+    caller: {
+      id: 'doctor',
+      name: 'doctor',
+      tenant: 'default',
+      role: 'admin',
+      models: null,
+      limits: null,
+      expiresAt: null,
+    },
+    priority: 'normal',
+    traceparent: null,
+  }
+}
+
+function read(frames: readonly Frame[]): Pick<Trial, 'hasUsage' | 'toolCalls'> {
+  const data = frames.flatMap(frame => (frame.kind === 'error' ? [] : [frame]))
+  const parts = data.flatMap(({ chunk }) => (chunk.choices ?? []).map(choice => choice.delta ?? choice.message))
+  return {
+    hasUsage: data.some(({ usage }) => usage !== null),
+    toolCalls: parts.flatMap(part => part?.tool_calls ?? []),
+  }
+}
+
+/** The provider of a server, when it is of a kind that answers model calls. */
+export function dialectOf({ kind }: Server) {
+  return PROVIDERS.get(kind) ?? null
+}
+
+/** An error for what is not an answer of a model server at all. */
+export function notAnAnswer(what: string): GatewayError {
+  return new GatewayError('upstream_invalid_response', 'The model server sent an answer that could not be read.', {
+    cause: what,
+  })
+}

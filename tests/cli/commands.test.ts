@@ -1,0 +1,260 @@
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { VERSION } from '#src/version.ts'
+import { run, start } from '#tests/e2e/child.ts'
+import { makeCertificates } from '#tests/support/certificates.ts'
+import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
+import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
+import { cut, hang, html, json, type Script, sse, startUpstream } from '#tests/support/upstream.ts'
+
+setDefaultTimeout(20_000)
+
+const KEY = 'sk-of-the-application'
+const NOWHERE = 'http://127.0.0.1:9'
+
+/** Runs a command to its end. */
+async function command(args: readonly string[], options: Parameters<typeof run>[1] = {}) {
+  await using child = await run(args, options)
+  const status = await child.exited
+  return { status, out: child.out(), err: child.err() }
+}
+
+/** A gateway that asks for a key, in front of one scripted server. */
+async function gatewayOf(script: Script) {
+  const server = await startModelServer(script)
+  const gateway = await startGateway(configOf([server], { auth: { keys: [{ name: 'application', key: KEY }] } }))
+  return {
+    url: gateway.url,
+    server,
+    env: { CITADEL_URL: gateway.url, CITADEL_API_KEY: KEY },
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]()
+      await server.close()
+    },
+  }
+}
+
+describe('healthcheck', () => {
+  test('finds the gateway of the configuration, also on every address', async () => {
+    await using child = await start('gateway: { discover: false, demo: true }\nservice: { host: 0.0.0.0 }\n')
+    const { port } = new URL(child.url)
+    const files = { 'gateway.yaml': 'service: { host: 0.0.0.0 }\n' }
+
+    const found = await command(['healthcheck', '-c', 'gateway.yaml', '--port', port], { files })
+
+    expect(found).toEqual({ status: 0, out: '', err: '' })
+  })
+
+  test('finds a gateway that speaks https under another name', async () => {
+    await using certificates = await makeCertificates()
+    const { cert, key } = await certificates.issue('gateway.example')
+    const own = `gateway: { discover: false, demo: true }\nservice: { tls: { cert_file: ${cert}, key_file: ${key} } }\n`
+    await using child = await start(own)
+
+    const { port } = new URL(child.url)
+    const found = await command(['healthcheck', '-c', 'gateway.yaml', '--port', port], {
+      files: { 'gateway.yaml': own },
+    })
+
+    expect(found).toEqual({ status: 0, out: '', err: '' })
+  })
+
+  test.each([
+    ['nobody answers', () => startUpstream([cut()]), /no gateway answers/],
+    ['it does not answer in time', () => startUpstream([hang()]), /did not answer in time/],
+    ['it is not ready', () => startUpstream(json(503, { status: 'not_ready' })), /HTTP 503/],
+  ])('ends with 1 when %s', async (_, listen, said) => {
+    await using upstream = await listen()
+
+    const { status, err } = await command(['healthcheck', '--url', upstream.url, '--timeout', '300ms'])
+
+    expect(status).toBe(1)
+    expect(err).toMatch(said)
+  })
+
+  test('ends with 1 for a configuration that is wrong, too', async () => {
+    expect((await command(['healthcheck', '-c', 'nothing.yaml'])).status).toBe(1)
+  })
+})
+
+describe('models', () => {
+  test('are a table for people and JSON for programs', async () => {
+    await using gateway = await gatewayOf(openAiScript())
+
+    const table = await command(['models'], gateway)
+    const list = await command(['models', '--json'], gateway)
+
+    expect(table.out).toMatch(/^MODEL {2}CLASS {2}CONTEXT {2}FROM\nchat {3}- {6}- {8}a\n$/)
+    expect(JSON.parse(list.out)).toMatchObject([{ id: 'chat', object: 'model' }])
+  })
+
+  test('need the key that the gateway asks for, and say how it is given', async () => {
+    await using gateway = await gatewayOf(openAiScript())
+
+    const { status, out, err } = await command(['models', '--url', gateway.url])
+
+    expect([status, out]).toEqual([1, ''])
+    expect(err).toMatch(/--key, or CITADEL_API_KEY.* \(request [0-9a-f-]{36}\)/)
+  })
+
+  test.each([
+    ['nobody is there', NOWHERE, 'one', 69, /citadel start/],
+    ['the address is none', 'localhost', 'one', 64, /--url http/],
+    ['the key is none', NOWHERE, 'two\nlines', 64, /the key is none/],
+  ])('fail when %s', async (_, url, key, status, said) => {
+    const answer = await command(['models', '--url', url, '--key', key])
+
+    expect([answer.status, answer.out]).toEqual([status, ''])
+    expect(answer.err).toMatch(said)
+  })
+
+  test('fail when something else is there', async () => {
+    await using upstream = await startUpstream(html(404))
+
+    expect(await command(['models', '--url', upstream.url])).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/not from a gateway/),
+    })
+  })
+})
+
+describe('chat', () => {
+  test('writes the answer of a model', async () => {
+    await using gateway = await gatewayOf(openAiScript())
+
+    const { status, out } = await command(
+      ['chat', '--model', 'chat', '--system', 'Be kind.', 'Who', 'is there?'],
+      gateway,
+    )
+
+    expect([status, out]).toEqual([0, 'Hello there!\n'])
+    expect(gateway.server.calls[0]?.json()).toMatchObject({
+      messages: [
+        { role: 'system', content: 'Be kind.' },
+        { role: 'user', content: 'Who is there?' },
+      ],
+    })
+  })
+
+  test('reads the prompt from standard input, and tells all of it as JSON', async () => {
+    await using gateway = await gatewayOf(openAiScript())
+
+    const { out } = await command(['chat', '-m', 'chat', '--json'], { ...gateway, input: 'From a file' })
+
+    expect(JSON.parse(out)).toEqual({
+      text: 'Hello there!',
+      usage: expect.objectContaining({ total_tokens: 10 }),
+      model: 'chat',
+      server: 'a',
+      request_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    })
+    expect(gateway.server.calls[0]?.json()).toMatchObject({ messages: [{ role: 'user', content: 'From a file' }] })
+  })
+
+  test('shows what came, and says that it broke off', async () => {
+    await using gateway = await gatewayOf(sse([...chatEvents('m').slice(0, 2), cut()]))
+
+    const { status, out, err } = await command(['chat', '-m', 'chat', 'Hi'], gateway)
+
+    expect([status, out]).toEqual([1, 'Hello'])
+    expect(err).toContain('the answer broke off')
+  })
+
+  test('says what the gateway says', async () => {
+    await using gateway = await gatewayOf(openAiScript())
+
+    const { status, err } = await command(['chat', '-m', 'chatt', 'Hi'], gateway)
+
+    expect(status).toBe(1)
+    expect(err).toMatch(/"chat".*\(request/)
+  })
+
+  test('wants a prompt', async () => {
+    expect(await command(['chat'], { input: ' \n' })).toMatchObject({
+      status: 64,
+      err: expect.stringMatching(/no prompt/),
+    })
+  })
+})
+
+describe('config show', () => {
+  const files = {
+    'gateway.yaml':
+      'service: { port: 9000 }\nredis: { url: "redis://:geheimes-wort@db:6379" }\nauth: { admin_keys: [ein-langer-schluessel] }\n',
+  }
+
+  test('shows what was written, where, and no secret', async () => {
+    const { status, out } = await command(['config', 'show', '-c', 'gateway.yaml'], {
+      files,
+      env: { LOAD_BALANCER_ALGORITHM: 'random' },
+    })
+
+    expect(status).toBe(0)
+    expect(out).toContain('service.port: 9000  # gateway.yaml:1:18\n')
+    expect(out).toContain('load_balancer.algorithm: "random"  # LOAD_BALANCER_ALGORITHM\n')
+    expect(out).toContain('auth.admin_keys.0: "[redacted]"')
+    expect(out).not.toMatch(/geheimes|schluessel|default/)
+  })
+
+  test('shows everything with --resolved, and as JSON', async () => {
+    const { out } = await command(['config', 'show', '--resolved', '--json', '-c', 'gateway.yaml'], { files })
+
+    const entries: readonly object[] = JSON.parse(out)
+    expect(entries).toContainEqual({ key: 'service.host', value: '127.0.0.1', origin: 'default' })
+    expect(entries).toContainEqual({ key: 'service.port', value: 9000, origin: 'gateway.yaml:1:18' })
+    expect(out).not.toMatch(/geheimes|schluessel/)
+  })
+
+  test('of a file that is wrong is an error', async () => {
+    expect(
+      await command(['config', 'show', '-c', 'gateway.yaml'], { files: { 'gateway.yaml': 'x: 1' } }),
+    ).toMatchObject({ status: 78, out: '' })
+    expect(await command(['config', 'shwo'])).toMatchObject({ status: 64, out: '' })
+  })
+})
+
+describe('completion', () => {
+  test('completes commands, what they do, and their options, in bash', async () => {
+    const { out } = await command(['completion', 'bash'])
+    const complete = async (...words: readonly string[]) => {
+      const line = words.map(word => `'${word}'`).join(' ')
+      const script = `${out}\nCOMP_WORDS=(citadel ${line}); COMP_CWORD=${words.length}; _citadel; echo "\${COMPREPLY[*]}"`
+      return (await new Response(Bun.spawn(['bash', '-c', script], { stderr: 'ignore' }).stdout).text())
+        .trim()
+        .split(' ')
+    }
+
+    expect(await complete('ch')).toEqual(['check', 'chat'])
+    expect(await complete('keys', '')).toEqual(expect.arrayContaining(['create', 'revoke', '--name']))
+    expect(await complete('doctor', '--n')).toEqual(['--no-calls'])
+  })
+
+  test('knows every command of the help in every shell', async () => {
+    const names = [...(await command(['help'])).out.matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name)
+
+    expect(names).toContain('doctor')
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      const { out } = await command(['completion', shell])
+      for (const name of names) expect(out, `${name} in ${shell}`).toMatch(new RegExp(`\\b${name}\\b`))
+    }
+  })
+
+  test('of another shell is wrong usage', async () => {
+    expect(await command(['completion', 'csh'])).toMatchObject({
+      status: 64,
+      out: '',
+      err: expect.stringMatching(/bash\|zsh\|fish/),
+    })
+  })
+})
+
+test('version is for people, and for programs', async () => {
+  const [plain, parsed, wrong] = [
+    await command(['version']),
+    await command(['version', '--json']),
+    await command(['version', 'now']),
+  ]
+
+  expect(plain.out).toStartWith(`citadel-gateway ${VERSION} (Bun `)
+  expect(JSON.parse(parsed.out)).toMatchObject({ version: VERSION, bun: Bun.version })
+  expect(wrong.status).toBe(64)
+})

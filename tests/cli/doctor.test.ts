@@ -1,0 +1,570 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { createServer } from 'node:net'
+import { SQL } from 'bun'
+import { run } from '#tests/e2e/child.ts'
+import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
+import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
+import { type Postgres, startPostgres } from '#tests/support/postgres.ts'
+import { type Redis, startRedis } from '#tests/support/redis.ts'
+import {
+  hang,
+  html,
+  json,
+  ndjson,
+  type RecordedRequest,
+  type Steps,
+  sse,
+  startUpstream,
+  type Upstream,
+} from '#tests/support/upstream.ts'
+
+setDefaultTimeout(60_000)
+
+const TOOL_CALL = { id: 'call_1', type: 'function', function: { name: 'get_weather', arguments: '{"city":"Lisbon"}' } }
+const usual = openAiScript({ models: ['good', 'text-embed'] })
+
+/** A server that does all that is asked of it, but for what a test says first. */
+function serverWith(differs: (request: RecordedRequest, body: string) => Steps | null = () => null): Promise<Upstream> {
+  return startUpstream(request => {
+    const different = differs(request, request.body)
+    if (different !== null) return different
+    if (request.body.includes('"tools"')) {
+      const message = { role: 'assistant', content: null, tool_calls: [TOOL_CALL] }
+      return json(200, { ...chatCompletion('good'), choices: [{ index: 0, message, finish_reason: 'tool_calls' }] })
+    }
+    return typeof usual === 'function' ? usual(request) : usual
+  })
+}
+
+const isStream = ({ body }: RecordedRequest) => body.includes('"stream":true')
+const isList = ({ path }: RecordedRequest) => path.endsWith('/models')
+
+interface Report {
+  readonly failed: number
+  readonly findings: readonly {
+    readonly check: string
+    readonly subject: string | null
+    readonly status: string
+    readonly detail: string
+    readonly remedy: string | null
+  }[]
+}
+
+/** Runs the doctor on a configuration, with a free port and a place for its data. */
+async function examine(
+  configuration: string,
+  options: { readonly env?: Record<string, string>; readonly port?: number; readonly more?: readonly string[] } = {},
+) {
+  const files = { 'gateway.yaml': configuration }
+  const port = options.port ?? (await freePort())
+  await using child = await run(
+    ['doctor', '-c', 'gateway.yaml', '--json', '--timeout', '2s', '--port', `${port}`, ...(options.more ?? [])],
+    { files, env: options.env },
+  )
+  const status = await child.exited
+  const text = child.out()
+  const report: Report = JSON.parse(text === '' ? '{"findings":[]}' : text)
+  return {
+    status,
+    text,
+    err: child.err(),
+    report,
+    worst: report.findings.filter(each => each.status === 'failed' || each.status === 'warning'),
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise(resolve => server.once('listening', resolve))
+  const address = server.address()
+  await new Promise(resolve => server.close(resolve))
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+const oneServer = (url: string, more = '', models = 'models: { chat: { targets: [{ server: one, model: good }] } }') =>
+  `servers: [{ id: one, kind: openai_compatible, base_url: "${url}/v1"${more} }]\n${models}\n`
+
+describe('a sound setup', () => {
+  test('is told so, with what was measured', async () => {
+    await using server = await serverWith()
+    const models =
+      'models: { chat: { targets: [{ server: one, model: good }] }, vectors: { class: embedding, targets: [{ server: one, model: text-embed }] } }'
+
+    const { status, report } = await examine(oneServer(server.url, '', models))
+
+    expect(report.findings.map(({ check, status }) => `${check} ${status}`)).toEqual([
+      'configuration ok',
+      'versions ok',
+      'file limit ok',
+      'port ok',
+      'data folder ok',
+      'redis skipped',
+      'database ok',
+      'vectors skipped',
+      'server ok',
+      'stream ok',
+      'usage ok',
+      'tools ok',
+      'embeddings ok',
+    ])
+    expect(status).toBe(0)
+  })
+
+  test('may be of another kind, whose models have tags and tell of themselves elsewhere', async () => {
+    const line = (content: string, done: boolean) => ({
+      model: 'tiny:latest',
+      created_at: '2026-01-01T00:00:00Z',
+      message: { role: 'assistant', content },
+      done,
+      ...(done && { done_reason: 'stop', prompt_eval_count: 3, eval_count: 2 }),
+    })
+    await using server = await startUpstream(({ path }) => {
+      if (path === '/api/chat') return ndjson([line('ready', false), line('', true)])
+      if (path === '/api/show') return json(200, { capabilities: ['completion'], model_info: {} })
+      if (path === '/api/ps') return json(200, { models: [] })
+      return json(200, { models: [{ name: 'tiny:latest', model: 'tiny:latest', details: {} }] })
+    })
+    const configuration = `servers: [{ id: one, kind: ollama, base_url: "${server.url}" }]\nmodels: { chat: { targets: [{ server: one, model: tiny }] } }\n`
+
+    const { status, report } = await examine(configuration)
+
+    expect(report.findings.slice(-4).map(({ check, status }) => `${check} ${status}`)).toEqual([
+      'server ok',
+      'stream ok',
+      'usage ok',
+      'tools skipped',
+    ])
+    expect(status).toBe(0)
+  })
+
+  test('costs nothing with --no-calls', async () => {
+    await using server = await serverWith()
+
+    await examine(oneServer(server.url), { more: ['--no-calls'] })
+
+    expect(server.requests.map(({ path }) => path)).toEqual(['/v1/models'])
+  })
+
+  test('that runs already has its port', async () => {
+    await using server = await startUpstream(json(401, { error: {} }, { 'x-request-id': '1' }))
+
+    const { report } = await examine('gateway: { discover: false }\n', { port: server.port })
+
+    expect(report.findings.find(({ check }) => check === 'port')).toMatchObject({ status: 'ok' })
+  })
+
+  test('is shown in words, without its secrets', async () => {
+    await using server = await serverWith(request =>
+      isList(request) ? openAiError(401, 'Incorrect key sk-secret-of-the-server', 'invalid_api_key') : null,
+    )
+    const files = {
+      'gateway.yaml': `${oneServer(server.url, ', api_key: sk-secret-of-the-server')}redis: { url: "redis://:geheim-wort@127.0.0.1:1" }\n`,
+    }
+    await using child = await run(['doctor', '-c', 'gateway.yaml', '--port', `${await freePort()}`], { files })
+
+    expect(await child.exited).toBe(1)
+    expect(child.out()).toMatch(/^failed {3}server one: .*it refuses the key \(HTTP 401.*\n {9}→ Correct api_key/m)
+    expect(child.out()).toMatch(/^2 failed, 0 warnings$/m)
+    expect(child.out()).not.toMatch(/sk-secret|geheim/)
+  })
+})
+
+describe('a server', () => {
+  const rows: readonly (readonly [
+    fault: string,
+    check: string,
+    differs: (request: RecordedRequest) => Steps | null,
+    detail: RegExp,
+    remedy: RegExp,
+  ])[] = [
+    ['that refuses the key', 'server', () => openAiError(401, 'No.', 'invalid_api_key'), /refuses the key/, /api_key/],
+    ['that answers with a web page', 'server', () => html(), /no answer of a model server.*web page/, /base_url/],
+    [
+      'that lists without JSON',
+      'server',
+      request => (isList(request) ? json(200, 'hello') : null),
+      /no answer of a model server/,
+      /base_url/,
+    ],
+    ['that says nothing', 'server', () => hang(), /it says nothing/, /busy/],
+    ['that fails', 'server', request => (isList(request) ? json(500, {}) : null), /HTTP 500/, /log/],
+    [
+      'without the model',
+      'model',
+      request => (isList(request) ? json(200, { object: 'list', data: [{ id: 'goood', object: 'model' }] }) : null),
+      /does not have it; it has goood/,
+      /Write goood/,
+    ],
+    [
+      'without a list',
+      'server',
+      request => (isList(request) ? json(404, {}) : null),
+      /lists no models/,
+      /Name its models/,
+    ],
+    [
+      'whose streams never start',
+      'stream',
+      request => (isStream(request) ? hang() : null),
+      /it says nothing/,
+      /first_byte/,
+    ],
+    [
+      'whose streams stop',
+      'stream',
+      request => (isStream(request) ? sse([...chatEvents('good').slice(0, 2), hang()]) : null),
+      /falls silent|says nothing/,
+      /timeouts\.|loads/,
+    ],
+    [
+      'whose streams are web pages',
+      'stream',
+      request => (isStream(request) ? html() : null),
+      /no answer of a model server/,
+      /base_url/,
+    ],
+    [
+      'that counts no tokens',
+      'usage',
+      request => (isStream(request) ? sse(chatEvents('good')) : null),
+      /does not count/,
+      /estimates/,
+    ],
+    [
+      'that calls no tool',
+      'tools',
+      request => (request.body.includes('"tools"') ? json(200, chatCompletion('good')) : null),
+      /text instead of calling a tool/,
+      /tools: false/,
+    ],
+    [
+      'that refuses tools',
+      'tools',
+      request => (request.body.includes('"tools"') ? openAiError(400, 'tools are not supported', null) : null),
+      /refuses tools/,
+      /--enable-auto-tool-choice/,
+    ],
+    [
+      'that has no credit',
+      'stream',
+      request => (isStream(request) ? openAiError(429, 'You exceeded your quota', 'insufficient_quota') : null),
+      /no credit/,
+      /Pay/,
+    ],
+  ]
+
+  test.each(rows)('%s', async (_, check, differs, detail, remedy) => {
+    await using server = await serverWith(differs)
+
+    const { worst } = await examine(
+      oneServer(server.url, ', timeouts: { first_byte: 500ms, first_token: 500ms, idle: 500ms }'),
+    )
+
+    expect(worst).toHaveLength(1)
+    expect(worst[0]).toMatchObject({
+      check,
+      detail: expect.stringMatching(detail),
+      remedy: expect.stringMatching(remedy),
+    })
+  })
+
+  test('that makes no vectors', async () => {
+    await using server = await serverWith(request =>
+      request.path.endsWith('/embeddings') ? openAiError(404, 'no such path', null) : null,
+    )
+    const models = 'models: { vectors: { class: embedding, targets: [{ server: one, model: text-embed }] } }'
+
+    const { worst } = await examine(oneServer(server.url, '', models))
+
+    expect(worst).toMatchObject([
+      {
+        check: 'embeddings',
+        subject: 'one/text-embed',
+        detail: expect.stringMatching(/makes no vectors/),
+        remedy: expect.stringMatching(/--runner pooling/),
+      },
+    ])
+  })
+
+  test.each([
+    ['that is not there', 'http://127.0.0.1:9', /nothing listens/, /Start the server/],
+    ['whose name nobody knows', 'http://no-such-host.invalid', /nobody knows its host name/, /base_url/],
+  ])('%s', async (_, url, detail, remedy) => {
+    const { worst, status } = await examine(oneServer(url))
+
+    expect(worst).toMatchObject([
+      {
+        check: 'server',
+        subject: 'one',
+        status: 'failed',
+        detail: expect.stringMatching(detail),
+        remedy: expect.stringMatching(remedy),
+      },
+    ])
+    expect(status).toBe(1)
+  })
+
+  test.each([
+    ['a little', 120, 'warning'],
+    ['so much that signatures fail', 900, 'failed'],
+  ])('whose clock differs %s', async (_, seconds, status) => {
+    await using server = await serverWith(request => {
+      if (!isList(request)) return null
+      const date = new Date(Date.now() + seconds * 1000).toUTCString()
+      return json(200, { object: 'list', data: [{ id: 'good', object: 'model' }] }, { date })
+    })
+
+    const { worst } = await examine(oneServer(server.url))
+
+    expect(worst).toMatchObject([
+      { check: 'clock', status, detail: expect.stringMatching(/ s behind/), remedy: expect.stringMatching(/NTP/) },
+    ])
+  })
+
+  describe('over https', () => {
+    let certificates: Certificates
+    beforeAll(async () => {
+      certificates = await makeCertificates()
+    })
+    afterAll(() => certificates[Symbol.asyncDispose]())
+
+    async function behindTls(days: number) {
+      const files = await certificates.issue(`server${days}`, days)
+      const server = Bun.serve({
+        port: 0,
+        tls: { cert: Bun.file(files.cert), key: Bun.file(files.key) },
+        fetch: () => Response.json({ object: 'list', data: [{ id: 'good', object: 'model' }] }),
+      })
+      return { url: `https://localhost:${server.port}`, [Symbol.asyncDispose]: () => server.stop(true) }
+    }
+
+    test('whose authority is not known, and then is', async () => {
+      await using server = await behindTls(1)
+
+      const unknown = await examine(oneServer(server.url), { more: ['--no-calls'] })
+      const known = await examine(oneServer(server.url), {
+        more: ['--no-calls'],
+        env: { NODE_EXTRA_CA_CERTS: certificates.ca },
+      })
+
+      expect(unknown.worst).toMatchObject([
+        {
+          check: 'server',
+          detail: expect.stringMatching(/authority that is not known/),
+          remedy: expect.stringMatching(/NODE_EXTRA_CA_CERTS/),
+        },
+      ])
+      expect(known.worst).toEqual([])
+    })
+
+    test('whose certificate has expired', async () => {
+      await using server = await behindTls(-1)
+
+      const { worst } = await examine(oneServer(server.url), { env: { NODE_EXTRA_CA_CERTS: certificates.ca } })
+
+      expect(worst).toMatchObject([
+        {
+          check: 'server',
+          detail: expect.stringMatching(/certificate has expired/),
+          remedy: expect.stringMatching(/Renew/),
+        },
+      ])
+    })
+
+    test('that is in truth http', async () => {
+      await using server = await serverWith()
+
+      const { worst } = await examine(oneServer(server.url.replace('http:', 'https:')))
+
+      expect(worst).toMatchObject([{ check: 'server', status: 'failed' }])
+    })
+
+    test('of the gateway itself, expired', async () => {
+      const { cert, key } = await certificates.issue('own', -1)
+
+      const { worst } = await examine(
+        `gateway: { discover: false }\nservers: []\nservice: { tls: { cert_file: ${cert}, key_file: ${key} } }\n`,
+      )
+
+      expect(worst).toContainEqual(
+        expect.objectContaining({ check: 'certificate', status: 'failed', detail: expect.stringMatching(/expired/) }),
+      )
+    })
+  })
+})
+
+describe('Redis', () => {
+  let redis: Redis
+  beforeAll(async () => {
+    redis = await startRedis()
+    await redis.command('CONFIG', 'SET', 'requirepass', 'right-password')
+  })
+  afterAll(() => redis[Symbol.asyncDispose]())
+
+  const withRedis = (url: string) =>
+    examine(`redis: { url: "${url}" }\n`).then(({ report }) => report.findings.find(({ check }) => check === 'redis'))
+  const at = (login: string) => `redis://${login}127.0.0.1:${redis.port}`
+
+  test('with the right password is fine', async () => {
+    expect(await withRedis(at(':right-password@'))).toMatchObject({
+      status: 'ok',
+      detail: expect.stringMatching(/^Redis \d.* takes writes/),
+    })
+  })
+
+  test.each([
+    ['a wrong password', () => at(':wrong-password@'), /WRONGPASS/, /password/],
+    ['no password', () => at(''), /NOAUTH/, /password/],
+    ['a host that nobody knows', () => 'redis://no-such-host.invalid', /ENOTFOUND|EAI_AGAIN/, /host name/],
+    ['nobody there', () => 'redis://127.0.0.1:9', /ECONNREFUSED/, /start Redis/],
+  ])('with %s', async (_, url, detail, remedy) => {
+    expect(await withRedis(url())).toMatchObject({
+      status: 'failed',
+      detail: expect.stringMatching(detail),
+      remedy: expect.stringMatching(remedy),
+    })
+  })
+
+  test('that is full', async () => {
+    await using full = await startRedis()
+    await full.command('CONFIG', 'SET', 'maxmemory', '1')
+
+    expect(await withRedis(full.url)).toMatchObject({
+      status: 'failed',
+      detail: expect.stringMatching(/OOM/),
+      remedy: expect.stringMatching(/maxmemory/),
+    })
+  })
+
+  test('that only reads', async () => {
+    await using replica = await startRedis(['--replicaof', '127.0.0.1', '9', '--replica-serve-stale-data', 'yes'])
+
+    expect(await withRedis(replica.url)).toMatchObject({
+      status: 'failed',
+      detail: expect.stringMatching(/READONLY/),
+      remedy: expect.stringMatching(/primary/),
+    })
+  })
+})
+
+describe('the database', () => {
+  let postgres: Postgres
+  let good: string
+  beforeAll(async () => {
+    postgres = await startPostgres('right-password')
+    good = await postgres.database()
+    const sql = new SQL({ url: good, max: 1 })
+    await sql.unsafe(`CREATE ROLE crowded LOGIN PASSWORD 'right-password' CONNECTION LIMIT 0`)
+    await sql.unsafe(`CREATE ROLE reader LOGIN PASSWORD 'right-password'`)
+    await sql.close()
+  })
+  afterAll(() => postgres[Symbol.asyncDispose]())
+
+  const withDatabase = (url: string) =>
+    examine(`database: { url: "${url}" }\n`).then(({ report }) =>
+      report.findings.find(({ check }) => check === 'database'),
+    )
+
+  test('with the right password is fine', async () => {
+    expect(await withDatabase(good)).toMatchObject({ status: 'ok', detail: expect.stringMatching(/^Postgres: empty/) })
+  })
+
+  test.each([
+    ['a wrong password', () => good.replace('right', 'wrong'), /password authentication failed/, /password/],
+    ['a name that does not exist', () => good.replace(/\w+$/, 'nothing'), /does not exist/, /createdb/],
+    ['no right to make tables', () => good.replace('citadel:', 'reader:'), /permission denied/, /GRANT CREATE/],
+    ['no connection left', () => good.replace('citadel:', 'crowded:'), /too many connections/, /max_connections/],
+    ['nobody there', () => 'postgres://a:b@127.0.0.1:9/c', /REFUSED|connect/i, /start Postgres/],
+  ])('with %s', async (_, url, detail, remedy) => {
+    const found = await withDatabase(url())
+
+    expect(found).toMatchObject({
+      status: 'failed',
+      detail: expect.stringMatching(detail),
+      remedy: expect.stringMatching(remedy),
+    })
+    expect(JSON.stringify(found)).not.toMatch(/right-password|wrong-password/)
+  })
+
+  test('that is another kind of file', async () => {
+    const file = new URL('../../README.md', import.meta.url).pathname
+
+    expect(await withDatabase(`sqlite://${file}`)).toMatchObject({
+      status: 'failed',
+      remedy: expect.stringMatching(/no database/),
+    })
+  })
+})
+
+describe('the machine', () => {
+  test('whose port is taken by another program', async () => {
+    await using taken = await startUpstream(html())
+
+    const { worst } = await examine('servers: []\n', { port: taken.port })
+
+    expect(worst).toContainEqual(
+      expect.objectContaining({
+        check: 'port',
+        status: 'failed',
+        detail: expect.stringMatching(/another program/),
+        remedy: expect.stringMatching(/ss -ltnp/),
+      }),
+    )
+  })
+
+  test('whose address is not its own', async () => {
+    const { worst } = await examine('service: { host: 203.0.113.7 }\n')
+
+    expect(worst).toContainEqual(
+      expect.objectContaining({
+        check: 'port',
+        status: 'failed',
+        remedy: expect.stringMatching(/address of this machine/),
+      }),
+    )
+  })
+
+  test('with few open files', async () => {
+    const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname
+    const child = Bun.spawn(['sh', '-c', `ulimit -n 256; exec "$0" "$1" doctor --no-calls`, process.execPath, MAIN], {
+      cwd: '/',
+      env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent/home' },
+      stderr: 'ignore',
+    })
+    const text = await new Response(child.stdout).text()
+
+    expect(text).toMatch(/^failed {3}file limit: 256 open files.*\n.*LimitNOFILE/m)
+    expect(await child.exited).toBe(1)
+  })
+
+  test('whose data folder cannot be written', async () => {
+    const file = new URL('../../README.md', import.meta.url).pathname
+
+    const { worst } = await examine(`service: { data_dir: ${file}/below }\ndatabase: { url: "sqlite::memory:" }\n`)
+
+    expect(worst).toContainEqual(
+      expect.objectContaining({
+        check: 'data folder',
+        status: 'failed',
+        remedy: expect.stringMatching(/service\.data_dir/),
+      }),
+    )
+  })
+})
+
+test('a configuration that is wrong is told on standard error, with 78', async () => {
+  const { status, text, err } = await examine('servrs: []\n')
+
+  expect([status, text]).toEqual([78, ''])
+  expect(err).toContain('servers')
+})
+
+test.each([
+  ['a timeout that is none', ['--timeout', 'soon']],
+  ['an unknown option', ['--fast']],
+])('%s is wrong usage', async (_, more) => {
+  const { status, err } = await examine('', { more })
+
+  expect(status).toBe(64)
+  expect(err).toContain('Try: citadel')
+})
