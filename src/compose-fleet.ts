@@ -6,6 +6,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Crew, ProbedState } from '#core/crew.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Fact, Journal } from '#core/journal.ts'
+import type { ProbeBoard } from '#core/probes.ts'
 import { createScope } from '#core/scope.ts'
 import type { Health, ListedModel, Model, Server, States, Target } from '#core/servers.ts'
 import { BUILT_IN_KIND, PROVIDERS } from '#providers/index.ts'
@@ -15,6 +16,7 @@ import { createDiscovery } from '#registry/discovery.ts'
 import { createEngines, type Source, takeReading } from '#registry/engines.ts'
 import { createFleet, type Declaration, type Fleet } from '#registry/fleet.ts'
 import { hearProbe, type ProbeResult } from '#registry/health.ts'
+import { shareProbes } from '#registry/share-probes.ts'
 import type { List } from '#registry/shared-lists.ts'
 import { configuredStrategy } from '#routing/strategies/index.ts'
 import { composeKnowledge } from './compose-knowledge.ts'
@@ -36,6 +38,10 @@ export interface FleetDeps {
   readonly journal: Journal
   readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
   readonly env: Environment
+  /** The configuration as it is now. */
+  readonly config: () => Config
+  /** Where processes tell each other of probes; `null` where nobody shares anything. */
+  readonly board: ProbeBoard | null
   /** Hears what happens. */
   readonly listen: (subscriber: (fact: Fact) => void) => void
   /** Where this gateway listens. */
@@ -79,6 +85,9 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
     sources: server => sourcesOf(server, askOf(server)),
     onReading: (server, reading) => crew.tell({ type: 'server-read', server, reading }),
   })
+  const own = (server: Server, signal: AbortSignal) => probe(server, signal, deps.clock, askOf(server))
+  const intervalMs = () => deps.config().load_balancer.health_check_interval
+  const shared = deps.board === null ? own : shareProbes(own, { ...deps, board: deps.board, intervalMs })
   const options = {
     ...deps,
     discovery,
@@ -86,7 +95,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
     namedOnly: NAMED_ONLY,
     knowledge: composeKnowledge(),
     probe: async (server: Server, signal: AbortSignal) => {
-      const result = await probe(server, signal, deps.clock, askOf(server))
+      const result = await shared(server, signal)
       if (result.ok && reads()) void engines.read(server)
       return result
     },
@@ -97,6 +106,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
   const fleet = createFleet(options, declarationOf(config, deps.env))
   const reads = () => configuredStrategy(fleet.current().settings.algorithm).reads === true
   deps.listen(fact => {
+    if (fact.type === 'breaker-opened') fleet.suspect(fact.server)
     if (fact.type === 'health-changed' && isUp(fact.to) && !isUp(fact.from)) {
       fleet.returned(fact.server, fact.from === 'unhealthy')
     }

@@ -3,6 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Failures, Replays } from '#core/guards.ts'
 import type { IdempotencyStore } from '#core/idempotency.ts'
 import type { Limiter } from '#core/limiter.ts'
+import type { ProbeBoard } from '#core/probes.ts'
 import { type List, shareLists } from '#registry/shared-lists.ts'
 import { createMemoryFailures } from '#stores/memory-failures.ts'
 import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
@@ -13,7 +14,10 @@ import { createRedisFailures } from '#stores/redis-failures.ts'
 import { createRedisIdempotency } from '#stores/redis-idempotency.ts'
 import { createRedisLimiter, type RedisLimiterOptions } from '#stores/redis-limiter.ts'
 import { createRedisLists } from '#stores/redis-lists.ts'
+import { createRedisProbes } from '#stores/redis-probes.ts'
 import { createRedisReplays } from '#stores/redis-replays.ts'
+import type { Database, DatabasePlace } from '#stores/sql.ts'
+import { createSqlProbes } from '#stores/sql-probes.ts'
 
 const LIMITER_ENTRIES_MAX = 100_000
 /** How long, and up to how much, answers are kept for requests that are sent again. */
@@ -22,6 +26,13 @@ const IDEMPOTENCY = { ttlMs: 24 * 60 * 60 * 1000, bytesMax: 64 * 1024 * 1024, an
 /** Opens the Redis that a configuration names; `null` where it names none. */
 export function openRedisOf({ redis }: Config, clock: Clock, onChange: RedisOptions['onChange']): Redis | null {
   return redis.url === null ? null : openRedis({ urls: redis.url, timeoutMs: redis.timeout, clock, onChange })
+}
+
+/** Creates the board of probes: in Redis, else in a database that processes of several machines share; `null` without.
+ * A SQLite file has one machine, and would be written to for nothing. */
+export function createBoard(redis: Redis | null, database: Database | null, place: DatabasePlace): ProbeBoard | null {
+  if (redis !== null) return createRedisProbes(redis)
+  return database !== null && place.kind === 'postgres' ? createSqlProbes(database) : null
 }
 
 /** Creates the limiter: in Redis where there is one, else in what workers share, else in the memory of this process. */

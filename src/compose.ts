@@ -3,6 +3,7 @@ import type { AuthMode } from '#access/keys.ts'
 import { createTiers } from '#cache/tiers.ts'
 import type { Environment } from '#config/env.ts'
 import type { Origins } from '#config/origins.ts'
+import { databasePlace } from '#config/places.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -56,7 +57,7 @@ import { composeIdentity } from './compose-identity.ts'
 import { composeLedger } from './compose-ledger.ts'
 import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
-import { createIdempotency, createLimiter, createSharing, openRedisOf } from './compose-stores.ts'
+import { createBoard, createIdempotency, createLimiter, createSharing, openRedisOf } from './compose-stores.ts'
 import { composeSupport } from './compose-support.ts'
 import { clearTogether, openShared, publishNowAndThen, type WorkerPlace } from './compose-workers.ts'
 import { type FleetReport, reportFleet } from './report.ts'
@@ -201,6 +202,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     own,
     crew,
     share: createSharing(redis, clock, () => current.cache.ttl.models),
+    config: () => current,
+    board: createBoard(redis, database, databasePlace(config, env)),
   })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
   const queue = createQueue({

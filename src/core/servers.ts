@@ -215,6 +215,8 @@ export interface ServerState {
   provedAt: number
   /** Monotonic milliseconds at which a call was last given to it; 0 = never. */
   usedAt: number
+  /** Epoch milliseconds at which calls last gave reason to doubt that it lives; 0 = never. */
+  suspectedAt: number
   /** Calls at it that are not ours, by its own figures when it was last asked; 0 where it tells none. */
   others: number
   /** Its names of the models in memory; `null` where it does not say. */

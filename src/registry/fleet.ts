@@ -78,6 +78,8 @@ export interface Fleet {
   lead(): void
   stop(): void
   status(): FleetStatus
+  /** Calls fail at a server: it is asked at once whether it lives. */
+  suspect(server: string): void
   /** A server answers its probes that failed them before, or was not known. */
   returned(server: string, wasDown: boolean): void
 }
@@ -188,6 +190,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
       listing.stop()
       discovery.stop()
     },
+    suspect: prober.suspect,
     returned(server, wasDown) {
       listing.again(server)
       if (wasDown) preloadAgain(server)

@@ -9,6 +9,8 @@ export interface ProbeResult {
   readonly latencyMs: number
   /** Why it failed, in public words; `null` when it did not. */
   readonly reason: string | null
+  /** How long ago it was, in milliseconds, when another process asked (default 0). */
+  readonly agoMs?: number
 }
 
 /** How servers are probed, in milliseconds. */
@@ -42,6 +44,8 @@ export interface ProberOptions {
 export interface Prober {
   /** Sets what is probed, and how; servers that stay keep their state and their rhythm. */
   watch(servers: readonly Server[], settings: HealthSettings): void
+  /** Asks a server now, because calls fail there. */
+  suspect(server: string): void
   start(): void
   /** Begins to probe what another worker has probed until now. */
   lead(): void
@@ -90,6 +94,7 @@ export function createProber(options: ProberOptions): Prober {
       stopUnless(server => same && ids.has(server.id))
       if (running) update()
     },
+    suspect: id => watched.get(id)?.rhythm.suspect(),
     start() {
       running = true
       update()
@@ -118,6 +123,7 @@ function forget(state: ServerState): void {
 }
 
 interface Rhythm {
+  suspect(): void
   stop(): void
 }
 
@@ -131,6 +137,7 @@ function startRhythm(options: RhythmOptions): Rhythm {
   const state = options.states.server(server.id)
   let stopped = false
   let pending = false
+  let suspected = false
   let disarm = clock.after(options.random() * FIRST_PROBES_WITHIN_MS, turn)
 
   function turn(): void {
@@ -143,7 +150,8 @@ function startRhythm(options: RhythmOptions): Rhythm {
       if (over || stopped) return
       over = true
       disarm()
-      record(state, tooLate(result, settings) ?? result, settings, options)
+      record(state, tooLate(result, settings) ?? result, { ...options, proves: !suspected })
+      suspected = false
       options.onProbed?.(server.id, probedStateOf(state))
       const hurry = state.health === 'unhealthy' || state.failures > 0
       const wait = hurry ? Math.min(settings.intervalMs, HURRY_MS) : settings.intervalMs
@@ -173,6 +181,15 @@ function startRhythm(options: RhythmOptions): Rhythm {
   }
 
   return {
+    suspect() {
+      state.suspectedAt = clock.time()
+      // One that is under way, or a server that is out, needs no reminder.
+      if (pending || state.health === 'unhealthy' || state.failures > 0) return
+      // Its good answer proves nothing: calls fail there although it lives, and the breaker has to rest it.
+      suspected = true
+      disarm()
+      turn()
+    },
     stop() {
       stopped = true
       disarm()
@@ -189,8 +206,7 @@ function tooLate({ ok, latencyMs }: ProbeResult, { criticalMs }: HealthSettings)
 function record(
   state: ServerState,
   result: ProbeResult,
-  settings: HealthSettings,
-  { clock, journal }: Pick<ProberOptions, 'clock' | 'journal'>,
+  { clock, journal, settings, proves }: Pick<RhythmOptions, 'clock' | 'journal' | 'settings'> & { proves: boolean },
 ): void {
   const from = state.health
   state.probedAt = clock.time()
@@ -198,7 +214,7 @@ function record(
   state.reason = result.ok ? null : (result.reason ?? 'the probe failed')
   if (result.ok) {
     state.seenAt = state.probedAt
-    state.provedAt = clock.now()
+    if (proves) state.provedAt = clock.now() - (result.agoMs ?? 0)
     state.failures = 0
     state.successes++
   } else {

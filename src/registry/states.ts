@@ -42,6 +42,7 @@ function newServerState(id: string): ServerState {
     doubted: false,
     provedAt: -1,
     usedAt: 0,
+    suspectedAt: 0,
     others: 0,
     loaded: null,
     loading: null,

@@ -102,6 +102,45 @@ describe('probes', () => {
     expect(state.health).toBe('healthy')
   })
 
+  test('come at once when calls fail, so that a loss is seen within fifteen seconds', async () => {
+    let up = true
+    const { begin, pass, probed, prober, state } = setup(async () => (up ? good : bad))
+    await begin()
+    await pass(4)
+    up = false
+
+    prober.suspect('a')
+    await pass(11)
+
+    expect(probed).toEqual([0, 4000, 9000, 14_000])
+    expect(state.health).toBe('unhealthy')
+  })
+
+  test('that come because calls fail prove nothing while they are good', async () => {
+    const { begin, pass, prober, state } = setup(async () => good)
+    await begin()
+    const proved = [state.provedAt]
+    await pass(4)
+
+    prober.suspect('a')
+    await pass(1)
+    proved.push(state.provedAt)
+    await pass(30)
+    proved.push(state.provedAt)
+
+    expect(proved).toEqual([0, 0, 34_000])
+  })
+
+  test('come no sooner for a second doubt, nor for a server that is not probed', async () => {
+    const { begin, pass, probed, prober } = setup(async () => bad)
+    await begin()
+
+    for (const id of ['a', 'a', 'nobody']) prober.suspect(id)
+    await pass(5)
+
+    expect(probed).toEqual([0, 5000])
+  })
+
   test('that are far too slow have failed', async () => {
     const { begin, pass, state } = setup(async () => ({ ...good, latencyMs: 5001 }))
     await begin()

@@ -156,7 +156,7 @@ describe('migrations', () => {
       .map(({ statements }) => statements)
       .join('\n')
     const tables = [...text.matchAll(/CREATE TABLE (\w+) \(([\s\S]*?)\n\);/g)]
-    const shared = new Set(['tenants', 'versions', 'leases', 'cursors', 'failover_holds'])
+    const shared = new Set(['tenants', 'versions', 'leases', 'cursors', 'failover_holds', 'probes'])
 
     const without = tables.filter(
       ([, name = '', columns = '']) => !shared.has(name) && !/\btenant TEXT NOT NULL/.test(columns),

@@ -15,3 +15,10 @@ CREATE TABLE failover_holds (
 );
 
 CREATE INDEX events_by_type ON events (type, id);
+
+-- The last good answer of each server to a probe of any process.
+CREATE TABLE probes (
+  server TEXT NOT NULL PRIMARY KEY,
+  at BIGINT NOT NULL,
+  latency_ms DOUBLE PRECISION NOT NULL
+);

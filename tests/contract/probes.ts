@@ -1,0 +1,30 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import type { ProbeBoard } from '#core/probes.ts'
+
+/** What every board of probes promises. */
+export function probesContract(
+  name: string,
+  open: () => Promise<{ create(): Promise<ProbeBoard>; close(): Promise<void> }>,
+): void {
+  describe(name, () => {
+    let opened: Awaited<ReturnType<typeof open>>
+    let board: ProbeBoard
+    beforeAll(async () => {
+      opened = await open()
+      board = await opened.create()
+    }, 60_000)
+    afterAll(() => opened.close())
+
+    test('tells the last good answer of a server, unless it is older than is asked for', async () => {
+      await board.post('a', { at: 1000, latencyMs: 2.5 }, 60_000)
+      await board.post('a', { at: 2000, latencyMs: 3.25 }, 60_000)
+
+      expect(await board.since('a', 2000)).toEqual({ at: 2000, latencyMs: 3.25 })
+      expect(await board.since('a', 2000.5)).toBeNull()
+    })
+
+    test('knows nothing of other servers', async () => {
+      expect(await board.since('another', 0)).toBeNull()
+    })
+  })
+}
