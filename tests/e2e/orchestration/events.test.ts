@@ -102,7 +102,7 @@ test('two processes see the same failure as one event, delivered once and signed
   const folder = await ownFolder('citadel-events-')
   const database = { url: `sqlite://${join(folder.path, 'citadel.db')}` }
   const server = await startModelServer(WHOLE)
-  await using receiver = await startUpstream(request => json(request.index === 0 ? 500 : 204, {}))
+  await using receiver = await startUpstream(request => json(request.index === 0 ? 500 : 200, {}))
   const config = {
     database,
     servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }],

@@ -170,7 +170,7 @@ async function startMember(id: string, model: string): Promise<Member> {
 }
 
 async function startHook(): Promise<Hook & { close(): Promise<void> }> {
-  const receiver = await startUpstream(request => json(request.index < REFUSED ? 503 : 204, {}))
+  const receiver = await startUpstream(request => json(request.index < REFUSED ? 503 : 200, {}))
   return {
     url: `${receiver.url}/hook`,
     get taken() {
