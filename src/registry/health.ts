@@ -150,9 +150,11 @@ function startRhythm(options: RhythmOptions): Rhythm {
       if (over || stopped) return
       over = true
       disarm()
-      record(state, tooLate(result, settings) ?? result, { ...options, proves: !suspected })
+      const judged = tooLate(result, settings) ?? result
+      const proves = !suspected
       suspected = false
-      options.onProbed?.(server.id, probedStateOf(state))
+      record(state, judged, { ...options, proves })
+      if (proves || !judged.ok) options.onProbed?.(server.id, probedStateOf(state))
       const hurry = state.health === 'unhealthy' || state.failures > 0
       const wait = hurry ? Math.min(settings.intervalMs, HURRY_MS) : settings.intervalMs
       disarm = clock.after(Math.max(0, startedAt + wait - clock.now()), turn)
