@@ -57,12 +57,12 @@ export interface GatewayProcess {
 }
 
 /** The probes' rhythm in these tests, in milliseconds; slow is what takes longer than the first threshold. */
-export const PROBE = { every: 500, timeout: 1500, slow: 500, failures: 3 } as const
+export const PROBE = { every: 500, timeout: 2000, slow: 700, failures: 3 } as const
 /** What every server answers, a delta each, and what a prompt says whose stream is to wait. */
 export const DELTAS = ['one ', 'two ', 'three'] as const
 export const HOLD = 'hold this stream'
 export const SECRET = `whsec_${Buffer.from('a secret of the receiver').toString('base64')}`
-const SLOW_MS = 800
+const SLOW_MS = 1000
 /** The first messages are refused, so that a second try is seen. */
 const REFUSED = 2
 
@@ -104,7 +104,7 @@ function configurationOf(database: string, redis: string, hook: string): string 
       unhealthy_threshold: PROBE.failures,
       recovery_threshold: 2,
     },
-    timeouts: { first_byte: '1500ms', first_token: '30s' },
+    timeouts: { first_byte: '2s', first_token: '30s' },
     monitoring: { thresholds: { response_time: [`${PROBE.slow}ms`, '5s'] } },
     orchestration: { allowed_addresses: ['127.0.0.0/8'] },
     webhooks: { deliver: [{ url: hook, secret: SECRET }] },
