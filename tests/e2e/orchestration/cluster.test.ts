@@ -154,12 +154,14 @@ test('three gateways keep six servers: some die, hang, slow down, are drained an
   await until('all get calls', () => members.every(({ calls }, index) => calls > (before[index] ?? 0)), LONG_MS)
   await load.stop()
 
-  const events = [...whole.events, ...again.events]
   await until('both readers know the same', () => broken.events.length === whole.events.length + again.events.length)
+  // On a busy machine a probe may be slow, and told of, at any time from here on.
+  const events = [...whole.events, ...again.events]
   expect(load.outcomes.filter(({ problem }) => problem !== null)).toEqual([])
   expect(load.outcomes.length).toBeGreaterThan(100)
   expect(rising(broken.events)).toBe(true)
-  expect([...whole.events, ...again.events].map(({ id }) => id)).toEqual(broken.events.map(({ id }) => id))
+  const told = [...broken.events]
+  expect(events.map(({ id }) => id)).toEqual(told.map(({ id }) => id))
   for (const { id } of members) expect(typesOf(events, id)[0]).toBe('server_registered')
   for (const id of ['six-2', 'six-3', 'six-6']) {
     // On a busy machine probes are slow now and then, which is no loss.
@@ -177,7 +179,7 @@ test('three gateways keep six servers: some die, hang, slow down, are drained an
   const last = events.findLast(({ type }) => type === 'cluster_rebalanced')
   const expected = members.map(({ id }, index) => [id, index === 0 ? 0.2857 : 0.1429])
   expect(last?.data.shares).toEqual(Object.fromEntries(expected))
-  await expectDelivered(world, broken.events)
+  await expectDelivered(world, told)
   expect(hook.refused).toBe(2)
   await Promise.all([broken.stop(), again.stop()])
   await leave(world, members)
@@ -187,6 +189,11 @@ test('three gateways keep six servers: some die, hang, slow down, are drained an
 async function leave({ gateways: [first] }: World, members: readonly Member[]): Promise<void> {
   for (const { id } of members) await manage(first?.url ?? '', 'DELETE', `/orchestration/servers/${id}`)
   await Promise.all(members.map(member => member.kill()))
+}
+
+/** What was told until the failover of a server was complete. */
+function upToFailover(events: readonly ReadEvent[], server: string): readonly ReadEvent[] {
+  return events.slice(0, events.findIndex(each => each.server === server && each.type === 'failover_completed') + 1)
 }
 
 test('of three servers one is killed at 200 requests a second: nobody notices', async () => {
@@ -208,7 +215,7 @@ test('of three servers one is killed at 200 requests a second: nobody notices', 
   await until('it is failed over', () => readers.every(reader => reader.has('failover_completed', victim.id)), LONG_MS)
   await load.stop()
 
-  const events = readers[0]?.events ?? []
+  const [events = [], ...same] = readers.map(reader => upToFailover(reader.events, victim.id))
   const lost = events.findIndex(({ server, data }) => server === victim.id && data.to === 'unhealthy')
   expect(load.outcomes.filter(({ problem }) => problem !== null)).toEqual([])
   expect(load.outcomes.filter(({ attempts }) => attempts > 1).length).toBeGreaterThan(0)
@@ -221,7 +228,7 @@ test('of three servers one is killed at 200 requests a second: nobody notices', 
   expect(Date.parse(events[lost]?.at ?? '') - killedAt).toBeLessThan(SEEN_WITHIN_MS)
   const late = load.outcomes.filter(({ attempts, endedAt }) => attempts > 1 && endedAt - killedAt > SEEN_WITHIN_MS)
   expect(late).toEqual([])
-  for (const reader of readers) expect(reader.events).toEqual([...events])
+  for (const each of same) expect(each).toEqual([...events])
   await expectDelivered(world, events)
   await Promise.all(readers.map(reader => reader.stop()))
   await leave(world, members)
