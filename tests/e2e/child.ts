@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname
+const SOURCES = [process.execPath, new URL('../../src/cli/main.ts', import.meta.url).pathname]
 
 /** The gateway's own command, run as an operator runs it. */
 export interface Child {
@@ -28,13 +28,18 @@ export interface ChildOptions {
   readonly files?: Readonly<Record<string, string>>
   /** Its environment; nothing of the tests' own leaks into it but `PATH`. */
   readonly env?: Readonly<Record<string, string>>
+  /** What is run; the gateway from its sources unless told otherwise. */
+  readonly program?: readonly string[]
 }
 
 /** Runs the command in a folder of its own. */
-export async function run(args: readonly string[], { files = {}, env = {} }: ChildOptions = {}): Promise<Child> {
+export async function run(
+  args: readonly string[],
+  { files = {}, env = {}, program = SOURCES }: ChildOptions = {},
+): Promise<Child> {
   const folder = await mkdtemp(join(tmpdir(), 'citadel-cli-'))
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
-  const child = Bun.spawn([process.execPath, MAIN, ...args], {
+  const child = Bun.spawn([...program, ...args], {
     cwd: folder,
     env: { PATH: process.env.PATH ?? '', HOME: folder, ...env },
     stdin: 'ignore',
