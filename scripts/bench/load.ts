@@ -38,7 +38,8 @@ async function run(plan: LoadPlan): Promise<LoadResult> {
   const ending = { ended: false }
   const clients = await startClients(plan, tally, ending)
   await Bun.sleep(plan.warmSeconds * 1000)
-  reset(tally)
+  // Streams that are held have begun already.
+  if (plan.kind !== 'hold') reset(tally)
   const cpuBefore = totalCpu(plan)
   const begun = performance.now()
   await Bun.sleep(plan.seconds * 1000)

@@ -7,7 +7,9 @@ import { measureAccounts } from './accounts.ts'
 import { measureCache } from './cache.ts'
 import { measureCost } from './cost.ts'
 import { startGenerator } from './generator.ts'
+import { measureLargePrompts } from './large.ts'
 import { describeMachine } from './machine.ts'
+import { measureManyStreams } from './many.ts'
 import { measureOpenStreams } from './open-streams.ts'
 import { measureOverhead } from './overhead.ts'
 import { profileSubject } from './profile.ts'
@@ -18,6 +20,8 @@ import { measureTranslation } from './translate.ts'
 const scenarios = {
   cost: measureCost,
   streams: measureOpenStreams,
+  many: measureManyStreams,
+  large: measureLargePrompts,
   overhead: measureOverhead,
   translate: measureTranslation,
   cache: measureCache,

@@ -10,7 +10,7 @@ export interface Run {
   /** Fewer and shorter rounds. */
   readonly quick: boolean
   /** Sets how the model server answers from now on. */
-  pace(settings: { delayMs?: number; chunkMs?: number; chunks?: number }): Promise<void>
+  pace(settings: { delayMs?: number; chunkMs?: number; chunks?: number; groups?: number }): Promise<void>
   /** Streams that the model server has open. */
   openStreams(): Promise<number>
   /** Says what is being done. */

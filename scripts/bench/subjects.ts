@@ -167,10 +167,10 @@ function nginxConfig(port: number, folder: string, upstreamPort: number): string
   return `
 ${user}
 worker_processes 1;
-worker_rlimit_nofile 16384;
+worker_rlimit_nofile 20000;
 daemon off;
 pid ${folder}/nginx.pid;
-events { worker_connections 8192; }
+events { worker_connections 16384; }
 http {
   access_log off;
   ${temporary.map(kind => `${kind}_temp_path ${folder}/${kind};`).join('\n  ')}

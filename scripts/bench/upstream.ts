@@ -8,16 +8,21 @@ interface Settings {
   chunkMs: number
   /** Events of a stream before `[DONE]`. */
   chunks: number
+  /** Groups of streams that take turns within that time; in one group all write at once. */
+  groups: number
 }
 
 interface OpenStream {
   readonly controller: ReadableStreamDirectController
   readonly finish: () => void
+  readonly number: number
   left: number
 }
 
-const settings: Settings = { delayMs: 0, chunkMs: 2, chunks: 50 }
+const settings: Settings = { delayMs: 0, chunkMs: 2, chunks: 50, groups: 1 }
 const streams = new Set<OpenStream>()
+let begun = 0
+let turn = 0
 const delta = `data: ${JSON.stringify({
   id: 'chatcmpl-bench',
   object: 'chat.completion.chunk',
@@ -53,7 +58,7 @@ const usage = `data: ${JSON.stringify({
   usage: { prompt_tokens: 500, completion_tokens: 50, total_tokens: 550 },
 })}\n\n`
 
-let ticker = setInterval(writeToAll, settings.chunkMs)
+let ticker = setInterval(writeToGroup, settings.chunkMs)
 
 Bun.serve({
   port: Number(process.argv[2]),
@@ -70,7 +75,7 @@ Bun.serve({
   },
 })
 
-/** Streams events in step with all other streams: a timer for each would cost more than the writing. */
+/** Streams events in step with all other streams of its group: a timer for each would cost more than the writing. */
 function stream(signal: AbortSignal, last: string): Response {
   const source: Bun.DirectUnderlyingSource = {
     type: 'direct',
@@ -78,6 +83,7 @@ function stream(signal: AbortSignal, last: string): Response {
       const done = Promise.withResolvers<void>()
       const one: OpenStream = {
         controller,
+        number: begun++,
         left: settings.chunks - 1,
         finish: () => {
           streams.delete(one)
@@ -100,8 +106,10 @@ function stream(signal: AbortSignal, last: string): Response {
   return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
 }
 
-function writeToAll(): void {
+function writeToGroup(): void {
+  turn = (turn + 1) % settings.groups
   for (const one of streams) {
+    if (one.number % settings.groups !== turn) continue
     if (one.left-- <= 1) one.finish()
     else {
       one.controller.write(delta)
@@ -111,11 +119,12 @@ function writeToAll(): void {
 }
 
 function control(body: string): Response {
-  const before = settings.chunkMs
+  const before = settings.chunkMs / settings.groups
   Object.assign(settings, JSON.parse(body))
-  if (settings.chunkMs !== before) {
+  const interval = settings.chunkMs / settings.groups
+  if (interval !== before) {
     clearInterval(ticker)
-    ticker = setInterval(writeToAll, settings.chunkMs)
+    ticker = setInterval(writeToGroup, interval)
   }
   return Response.json({ ...settings })
 }
