@@ -1,5 +1,5 @@
 import { pipeline, Readable, type Transform } from 'node:stream'
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
+import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib'
 import { GatewayError } from '#core/errors.ts'
 import type { Head } from '../provider.ts'
 import type { Incoming } from '../transport.ts'
@@ -11,6 +11,7 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
   'x-gzip': createGunzip,
   deflate: createInflate,
   br: createBrotliDecompress,
+  zstd: createZstdDecompress,
 }
 
 /** Finds what undoes a `content-encoding`. Nothing compressed is asked for; some servers insist.

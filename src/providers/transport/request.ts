@@ -19,12 +19,14 @@ FRAMING.add('transfer-encoding').add('proxy-connection')
 const AGENT = 'user-agent: citadel-gateway\r\n'
 const NAMES_MAX = 1000
 
-/** Room for the head in front of the body, and the largest message that is built in the shared buffer. */
+/** Room for the head in front of the body, and how large the shared buffer is at first and at most: fresh memory costs
+ * more than what is written into it. */
 const HEAD_ROOM = 8 * 1024
 const SCRATCH_BYTES = 256 * 1024
+const SCRATCH_BYTES_MAX = 4 * 1024 * 1024
 const UTF8_MAX = 3
 
-const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
 const kinds = new Map<string, Kind>()
 
 /** Writes a request into one piece of memory, so that it leaves in one write.
@@ -38,18 +40,25 @@ export function encodeRequest(outgoing: Outgoing, place: Place): Message {
   const { body } = outgoing
   if (body === null) {
     const head = `${line}${fields}\r\n`
-    const bytes = head.length <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(head.length)
+    const bytes = roomFor(head.length) ?? Buffer.allocUnsafe(head.length)
     return { bytes, start: 0, end: bytes.write(head, 0, 'latin1') }
   }
   // The body is written first: that counts its bytes, which the head in front of it has to say.
   const most = body.length * UTF8_MAX + HEAD_ROOM
-  const bytes = most <= SCRATCH_BYTES ? scratch : Buffer.allocUnsafe(Buffer.byteLength(body) + HEAD_ROOM)
+  const bytes = roomFor(most) ?? Buffer.allocUnsafe(Buffer.byteLength(body) + HEAD_ROOM)
   const length = bytes.write(body, HEAD_ROOM, 'utf8')
   const head = `${line}${fields}content-length: ${length}\r\n\r\n`
   const start = HEAD_ROOM - head.length
   if (start < 0) throw connectionFailed('unusable', new Error('the request has too many headers'))
   bytes.write(head, start, 'latin1')
   return { bytes, start, end: HEAD_ROOM + length }
+}
+
+/** The shared buffer, grown where it has to be; `null` for what is too large for it. */
+function roomFor(length: number): Buffer | null {
+  if (length > SCRATCH_BYTES_MAX) return null
+  if (length > scratch.length) scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES_MAX)
+  return scratch
 }
 
 /** What was written of headers that cannot change. */

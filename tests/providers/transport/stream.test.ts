@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import {
   bytes,
   chunk,
@@ -117,6 +117,7 @@ describe('a compressed answer', () => {
     ['x-gzip', gzipSync(text)],
     ['deflate', deflateSync(text)],
     ['br', brotliCompressSync(text)],
+    ['zstd', zstdCompressSync(text)],
     ['identity', Buffer.from(text)],
   ])('is decoded: %s', async (encoding, body) => {
     await using upstream = await startUpstream([
