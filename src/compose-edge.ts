@@ -50,6 +50,7 @@ export function secretsOf(config: Config): string[] {
     ...config.auth.admin_keys,
     config.auth.jwt.secret ?? '',
     ...config.servers.flatMap(server => [...server.api_keys, ...Object.values(server.headers)]),
+    ...config.servers.flatMap(({ proxy }) => passwordOf(proxy ?? '')),
     ...Object.values(config.webhooks.secrets),
     ...config.webhooks.deliver.map(target => target.secret ?? ''),
     ...Object.values(config.orchestration.credentials),

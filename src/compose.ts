@@ -54,6 +54,7 @@ import { composeFleet, declarationOf } from './compose-fleet.ts'
 import { composeHealth } from './compose-health.ts'
 import { composeIdentity } from './compose-identity.ts'
 import { composeLedger } from './compose-ledger.ts'
+import { composeLines } from './compose-lines.ts'
 import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
 import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
 import { createIdempotency, createLimiter, createSharing, openRedisOf } from './compose-stores.ts'
@@ -182,13 +183,14 @@ export function compose(config: Config, overrides: Overrides): Gateway {
 
   // The fleet.
   const sockets = createSocketTransport({ clock })
+  const lines = composeLines(clock, config)
   const network = overrides.transport ?? sockets
   const demo = createDemoTransport({ clock })
   const guard = composeGuard(() => current, overrides.lookup)
   const guarded = createSocketTransport({ clock, guard })
   const strange = overrides.transport ?? guarded
   const transportFor = ({ baseUrl, origin }: Pick<Server, 'baseUrl' | 'origin'>) =>
-    origin === 'registration' ? strange : baseUrl.startsWith(DEMO_ADDRESS) ? demo : network
+    origin === 'registration' ? strange : baseUrl.startsWith(DEMO_ADDRESS) ? demo : (lines.to(baseUrl) ?? network)
   const own = overrides.own ?? (() => null)
   const { fleet, ask } = composeFleet(config, {
     clock,
@@ -366,6 +368,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       const service = { ...next.service, host: config.service.host }
       edge = composeEdge({ ...next, service }, identity(next), buckets)
       memoryMax = memoryLimitOf(next, crew.size)
+      lines.reload(next)
       fleet.replace(declarationOf(next, env))
       orchestration.reload()
       credentials.forget()
@@ -397,6 +400,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       fleet.stop()
       await orchestration.stop()
       sockets.close()
+      lines.close()
       guarded.close()
       await limiter.close()
       await ledger.close()

@@ -83,7 +83,8 @@ function expand(tree: Tree, pattern: readonly string[]): string[][] {
 
 /** Makes the paths of files that are read later start at the configuration file that names them. */
 export function resolvePaths(tree: MapTree): MapTree {
-  const files = ['cert_file', 'key_file', 'ca_file'].map(key => ['service', 'tls', key])
+  const holders = [['service', 'tls'], ...expand(tree, ['servers', '*', 'tls'])]
+  const files = holders.flatMap(holder => ['cert_file', 'key_file', 'ca_file'].map(key => [...holder, key]))
   return files.reduce<MapTree>((whole, path) => {
     const leaf = find(whole, path)
     if (leaf?.kind !== 'leaf' || typeof leaf.value !== 'string' || isAbsolute(leaf.value)) return whole

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { modelClasses } from './gateway.ts'
 import { hedgingOverrides, timeoutOverrides } from './resilience.ts'
-import { boolean, choice, httpUrl, identifier, integer, modelName, number, secret, text } from './scalars.ts'
+import { boolean, choice, httpUrl, identifier, integer, modelName, number, proxyUrl, secret, text } from './scalars.ts'
 
 /** The dialects, and `service` for what is only watched. */
 const knownKinds = [
@@ -14,6 +14,13 @@ const knownKinds = [
   'demo',
   'service',
 ] as const
+
+const tls = z.strictObject({
+  ca_file: text().nullable().default(null).describe('Authorities to trust, PEM; in place of those that are usual.'),
+  cert_file: text().nullable().default(null).describe('The certificate that the gateway shows, PEM.'),
+  key_file: text().nullable().default(null).describe('Its key, PEM.'),
+  server_name: text().nullable().default(null).describe('The name in the certificate, where base_url has another.'),
+})
 
 export const server = z
   .strictObject({
@@ -28,6 +35,8 @@ export const server = z
     api_keys: z.array(secret()).default([]).describe('Several keys; the first one is used until rotation is built.'),
     api_key_file: text().nullable().default(null).describe('A file that holds the key.'),
     headers: z.record(z.string(), secret()).default({}).describe('Headers sent with every request to the server.'),
+    tls: tls.nullable().default(null).describe('How https to this address is secured, for all servers that have it.'),
+    proxy: proxyUrl().nullable().default(null).describe('The proxy before this address, for all servers that have it.'),
   })
   .transform(({ api_key, api_key_file: _, ...rest }) => ({
     ...rest,

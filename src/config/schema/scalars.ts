@@ -129,6 +129,14 @@ export function httpUrl() {
   })
 }
 
+/** Accepts `http://user:password@host:port`; it may hold a password and is never shown. */
+export function proxyUrl() {
+  return secret().refine(value => {
+    const url = URL.parse(value)
+    return url !== null && url.protocol === 'http:' && url.hostname !== '' && url.pathname === '/' && url.search === ''
+  }, 'expected a proxy such as http://user:password@proxy:3128')
+}
+
 /** Accepts an address with one of the schemes; its value may hold a password and is never shown. */
 export function urlOf(schemes: readonly string[], example: string) {
   return z

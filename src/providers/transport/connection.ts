@@ -7,6 +7,7 @@ import { ResponseParser, type Sink } from './parser.ts'
 import type { Pool } from './pool.ts'
 import type { Message } from './request.ts'
 import { tlsFor } from './tls.ts'
+import { Tunnel } from './tunnel.ts'
 
 const KEEP_ALIVE_MS = 60_000
 
@@ -30,9 +31,11 @@ export class Connection {
   idleUntil = 0
   private readonly pool: Pool
   private readonly parser = new ResponseParser()
-  private socket: Socket<Connection> | null = null
+  private socket: Socket<unknown> | null = null
   private user: User | null
   private closed = false
+  /** The way through a proxy, while it is being made. */
+  private tunnel: Tunnel | null = null
   private paused = false
   /** What has come in this turn and is not read yet. */
   private inbox: Buffer[] = []
@@ -50,8 +53,11 @@ export class Connection {
   }
 
   open(): void {
-    const { origin, guard } = this.pool
-    if (guard === undefined) this.dial(origin.hostname)
+    const { origin, guard, proxy } = this.pool
+    if (proxy !== null) {
+      this.tunnel = new Tunnel(origin, proxy, this)
+      this.tunnel.open(proxy)
+    } else if (guard === undefined) this.dial(origin.hostname)
     else
       guard(origin.hostname).then(
         address => {
@@ -71,6 +77,22 @@ export class Connection {
     } catch (thrown) {
       queueMicrotask(() => refused(thrown))
     }
+  }
+
+  /** There is a way through the proxy. */
+  through(socket: Socket<Tunnel>): void {
+    this.tunnel = null
+    const { origin, trust } = this.pool
+    try {
+      if (origin.secure) socket.upgradeTLS<Connection>({ data: this, tls: tlsFor(origin, trust), socket: HANDLERS })
+      else takeOver(socket, this)
+    } catch (thrown) {
+      this.lose(connectionFailed('unusable', thrown))
+    }
+  }
+
+  failed(error: GatewayError): void {
+    this.lose(error)
   }
 
   /** Gives the connection to a user who has found it idle. */
@@ -119,6 +141,7 @@ export class Connection {
     this.user = null
     this.pending = null
     this.pool.forget(this)
+    this.tunnel?.close()
     this.socket?.close()
   }
 
@@ -129,7 +152,7 @@ export class Connection {
     user?.onLost(error)
   }
 
-  opened(socket: Socket<Connection>): void {
+  opened(socket: Socket<unknown>): void {
     this.socket = socket
     if (this.closed) return void socket.close()
     socket.setNoDelay(true)
@@ -189,7 +212,7 @@ export class Connection {
 
 /** What the next connection can take up, so that its handshake is a short one. The runtime's types do not know that
  * it is answered with; the server's ticket has come once an answer has. */
-function sessionOf(socket: Socket<Connection> | null): Buffer | null {
+function sessionOf(socket: Socket<unknown> | null): Buffer | null {
   const session: unknown = socket?.getSession()
   return Buffer.isBuffer(session) ? session : null
 }
@@ -197,6 +220,20 @@ function sessionOf(socket: Socket<Connection> | null): Buffer | null {
 const readAtTurnEnd = createTurnEnd<Connection>(connections => {
   for (const connection of connections) connection.read()
 })
+
+/** The end of a tunnel becomes the connection's own socket. */
+function takeOver(socket: Socket<Tunnel>, connection: Connection): void {
+  socket.reload({
+    socket: {
+      data: (_, bytes) => connection.received(bytes),
+      drain: () => connection.drained(),
+      end: () => connection.ended(null),
+      close: (_, error) => connection.ended(error ?? null),
+      error: (_, error) => connection.ended(error),
+    },
+  })
+  connection.opened(socket)
+}
 
 /** One table for all sockets: what they do differs by their connection only. */
 const HANDLERS: SocketHandler<Connection> = {

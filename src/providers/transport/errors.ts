@@ -1,7 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 
 /** Why a connection did not do its work, in one word; the log reads it in the error's cause. */
-export type Reason = 'refused' | 'unreachable' | 'dns' | 'reset' | 'closed' | 'truncated' | 'unusable'
+export type Reason = 'refused' | 'unreachable' | 'dns' | 'reset' | 'closed' | 'truncated' | 'unusable' | 'proxy'
 
 const REASONS: Readonly<Record<string, Reason>> = {
   ECONNREFUSED: 'refused',

@@ -6,6 +6,7 @@ import type { Guard } from './guard.ts'
 import { type Place, placeOf } from './place.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 import type { Trust } from './tls.ts'
+import type { ProxyServer } from './tunnel.ts'
 
 /** Idle sockets that are kept for one origin, and for how long, in milliseconds. */
 const IDLE_MAX = 1024
@@ -34,9 +35,11 @@ export function createSocketTransport(options: {
   readonly idleMs?: number
   /** For addresses that somebody else than the operator has given. */
   readonly guard?: Guard
+  /** Where connections go through a proxy; the environment is never asked for one. */
+  readonly proxy?: ProxyServer | null
 }): SocketTransport {
-  const { clock, trust = {}, idleMax = IDLE_MAX, idleMs = IDLE_MS, guard } = options
-  const settings: PoolOptions = { clock, trust, idleMax, idleMs, guard }
+  const { clock, trust = {}, idleMax = IDLE_MAX, idleMs = IDLE_MS, guard, proxy = null } = options
+  const settings: PoolOptions = { clock, trust, idleMax, idleMs, guard, proxy }
   const pools = new Map<string, Pool>()
   const routes = new Map<string, Route>()
   let closed = false

@@ -4,6 +4,7 @@ import { connectionFailed } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { Origin } from './place.ts'
 import type { Trust } from './tls.ts'
+import type { ProxyServer } from './tunnel.ts'
 
 /** A server says how long it waits, and the request needs time to get there. */
 const MARGIN_MS = 1000
@@ -16,6 +17,8 @@ export interface PoolOptions {
   readonly idleMs: number
   /** Decides which address a name is dialled at; the runtime's resolver when absent. */
   readonly guard?: Guard | undefined
+  /** What connections go through; straight when `null`. */
+  readonly proxy: ProxyServer | null
 }
 
 /** The connections to one origin. The one that was used last is used first, so that those not needed grow old. */
@@ -37,6 +40,10 @@ export class Pool {
 
   get trust(): Trust {
     return this.options.trust
+  }
+
+  get proxy(): ProxyServer | null {
+    return this.options.proxy
   }
 
   get guard(): Guard | undefined {

@@ -1,0 +1,116 @@
+import type { Socket, SocketHandler } from 'bun'
+import { type GatewayError, toGatewayError } from '#core/errors.ts'
+import { connectionFailed } from './errors.ts'
+import type { ResponseHead } from './head.ts'
+import { ResponseParser } from './parser.ts'
+import type { Origin } from './place.ts'
+
+/** A proxy that connections go through. */
+export interface ProxyServer {
+  readonly hostname: string
+  readonly port: number
+  /** What it asks for; `null` = nothing. */
+  readonly authorization: string | null
+}
+
+const HTTP_PORT = 80
+
+/** Reads the address of a proxy: `http://user:password@host:port`.
+ *
+ * @returns `null` for what is no such address. */
+export function proxyOf(address: string): ProxyServer | null {
+  const url = URL.parse(address)
+  if (url === null || url.protocol !== 'http:' || url.hostname === '' || url.pathname !== '/') return null
+  const { username, password } = url
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  return {
+    hostname: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port || HTTP_PORT),
+    authorization: username === '' ? null : `Basic ${Buffer.from(credentials).toString('base64')}`,
+  }
+}
+
+/** Who wants a tunnel. */
+export interface Traveller {
+  /** The tunnel stands; whoever owns the socket from now on sets its handlers. */
+  through(socket: Socket<Tunnel>): void
+  failed(error: GatewayError): void
+}
+
+/** The way through a proxy to one origin (RFC 9110 §9.3.6): what follows is between the two ends alone. */
+export class Tunnel {
+  private readonly traveller: Traveller
+  private readonly request: string
+  private readonly parser = new ResponseParser()
+  private socket: Socket<Tunnel> | null = null
+  private over = false
+
+  constructor({ hostname, port }: Origin, { authorization }: ProxyServer, traveller: Traveller) {
+    const host = `${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`
+    const credentials = authorization === null ? '' : `proxy-authorization: ${authorization}\r\n`
+    this.request = `CONNECT ${host} HTTP/1.1\r\nhost: ${host}\r\n${credentials}\r\n`
+    this.traveller = traveller
+  }
+
+  open({ hostname, port }: ProxyServer): void {
+    Bun.connect<Tunnel>({ hostname, port, data: this, socket: HANDLERS }).catch(thrown =>
+      this.fail(connectionFailed('unreachable', thrown)),
+    )
+  }
+
+  /** Gives it up; nobody is told. */
+  close(): void {
+    this.over = true
+    this.socket?.close()
+  }
+
+  opened(socket: Socket<Tunnel>): void {
+    this.socket = socket
+    if (this.over) return void socket.close()
+    // An answer to this has no body, whatever it says.
+    this.parser.begin('HEAD')
+    socket.write(this.request)
+  }
+
+  received(bytes: Buffer): void {
+    // A secured socket's own bytes pass by here too.
+    if (this.over) return
+    try {
+      this.parser.push(bytes, this)
+    } catch (thrown) {
+      this.fail(toGatewayError(thrown))
+    }
+  }
+
+  onHead({ status }: ResponseHead): void {
+    const { socket } = this
+    if (status < 200 || status > 299) {
+      this.fail(connectionFailed('proxy', new Error(`the proxy answers HTTP ${status}`)))
+    } else if (socket !== null) {
+      this.over = true
+      this.socket = null
+      this.traveller.through(socket)
+    }
+  }
+
+  onBody(): void {}
+  onEnd(): void {}
+
+  ended(error: Error | null): void {
+    this.fail(connectionFailed('proxy', error ?? new Error('the proxy has closed the connection')))
+  }
+
+  private fail(error: GatewayError): void {
+    if (this.over) return
+    this.close()
+    this.traveller.failed(error)
+  }
+}
+
+const HANDLERS: SocketHandler<Tunnel> = {
+  open: socket => socket.data.opened(socket),
+  data: (socket, bytes) => socket.data.received(bytes),
+  end: socket => socket.data.ended(null),
+  close: (socket, error) => socket.data.ended(error ?? null),
+  error: (socket, error) => socket.data.ended(error),
+}
