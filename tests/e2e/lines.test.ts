@@ -47,9 +47,11 @@ test('a server behind a proxy that wants a certificate is called and probed with
   const answer = await fetch(`${url}/v1/chat/completions`, { method: 'POST', body, headers: { authorization } })
   const shown = await (await fetch(`${url}/management/config`, { headers: { authorization } })).text()
 
+  // The other one is the probe.
+  while (server.names.length < 2) await Bun.sleep(10)
+
   expect(await answer.json()).toEqual(JSON.parse(COMPLETION))
   expect(new Set(server.names)).toEqual(new Set(['gateway']))
-  expect(server.names.length).toBeGreaterThan(1)
   expect(proxy.asked.every(asked => asked.startsWith(`CONNECT 127.0.0.1:${server.port} HTTP/1.1\r\n`))).toBe(true)
   expect(proxy.asked.length).toBeGreaterThan(0)
   expect(shown).toContain('own.pem')
