@@ -1,45 +1,23 @@
 import { createBuckets } from '#access/buckets.ts'
-import type { AuthMode } from '#access/keys.ts'
 import { createTiers } from '#cache/tiers.ts'
-import type { Environment } from '#config/env.ts'
 import type { Origins } from '#config/origins.ts'
 import { databasePlace } from '#config/places.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
-import type { RequestRecord } from '#core/record.ts'
-import type { Server } from '#core/servers.ts'
-import { createAnswers } from '#gateway/answers.ts'
-import { createDial } from '#gateway/dial.ts'
 import { createLengths } from '#gateway/estimate.ts'
 import { rememberRequests } from '#gateway/explain.ts'
 import { createReportManagement } from '#gateway/manage-reports.ts'
-import { isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/overload.ts'
-import { createPipeline } from '#gateway/pipeline.ts'
-import { createQueue } from '#gateway/queue.ts'
-import { createRehearsal } from '#gateway/rehearsal.ts'
+import { isExhausted, overloadOf, refusalOf } from '#gateway/overload.ts'
 import { showConfig } from '#gateway/show-config.ts'
 import { createActive } from '#http/active.ts'
-import { createApp, type GatewayFetch } from '#http/app.ts'
-import type { ProcessView, Services } from '#http/services.ts'
+import { createApp } from '#http/app.ts'
+import type { ProcessView } from '#http/services.ts'
 import { createIds } from '#lib/id.ts'
 import { createWheel } from '#lib/wheel.ts'
-import { createBreakers } from '#policies/breaker.ts'
-import { createRetryBudget } from '#policies/budget.ts'
-import { commitGate } from '#policies/commit.ts'
-import { createCredentials } from '#policies/credentials.ts'
-import { failover } from '#policies/failover.ts'
-import { createHedges } from '#policies/hedge.ts'
-import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
-import { OLLAMA_KIND, PASSED_HEADERS, PROVIDERS } from '#providers/index.ts'
-import type { Lookup } from '#providers/transport/guard.ts'
-import { createSocketTransport } from '#providers/transport/index.ts'
-import type { Transport } from '#providers/transport.ts'
+import { OLLAMA_KIND, PASSED_HEADERS } from '#providers/index.ts'
 import { createStates } from '#registry/states.ts'
-import { explainPlan } from '#routing/explain.ts'
-import { createLineups, rehearse } from '#routing/lineup.ts'
-import { isAvailable, plan } from '#routing/plan.ts'
 import { createMemoryCache } from '#stores/memory-cache.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createRedisCache } from '#stores/redis-cache.ts'
@@ -47,85 +25,30 @@ import { createSqlReports } from '#stores/sql-reports.ts'
 import { createFailures } from '#telemetry/failures.ts'
 import { createLog } from '#telemetry/log.ts'
 import { createMetrics } from '#telemetry/metrics.ts'
-import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
 import { createRedactor } from '#telemetry/quote.ts'
 import { createStats } from '#telemetry/stats.ts'
-import { composeEdge, secretsOf } from './compose-edge.ts'
-import { composeFleet, declarationOf } from './compose-fleet.ts'
-import { composeHealth } from './compose-health.ts'
-import { composeIdentity } from './compose-identity.ts'
-import { composeLedger } from './compose-ledger.ts'
-import { composeLines } from './compose-lines.ts'
-import { composeGuard, composeOrchestration } from './compose-orchestration.ts'
-import { composeDatabase, composeKeys, type Keys } from './compose-state.ts'
-import { createBoard, createIdempotency, createLimiter, createSharing, openRedisOf } from './compose-stores.ts'
-import { composeSupport } from './compose-support.ts'
-import { clearTogether, openShared, publishNowAndThen, type WorkerPlace } from './compose-workers.ts'
-import { type FleetReport, reportFleet } from './report.ts'
+import { composeCalls } from './compose/calls.ts'
+import { composeEdge, secretsOf } from './compose/edge.ts'
+import { composeFleet, declarationOf } from './compose/fleet.ts'
+import type { Gateway, Overrides } from './compose/gateway.ts'
+import { composeHealth } from './compose/health.ts'
+import { composeIdentity } from './compose/identity.ts'
+import { composeLedger } from './compose/ledger.ts'
+import { composeNetwork } from './compose/network.ts'
+import { composeOrchestration } from './compose/orchestration.ts'
+import { composePressure } from './compose/pressure.ts'
+import { reportFleet } from './compose/report.ts'
+import { composeDatabase, composeKeys } from './compose/state.ts'
+import { createBoard, createIdempotency, createLimiter, createSharing, openRedisOf } from './compose/stores.ts'
+import { composeSupport } from './compose/support.ts'
+import { clearTogether, openShared, publishNowAndThen } from './compose/workers.ts'
 import { VERSION } from './version.ts'
 
-const GIGABYTE = 1024 ** 3
 const NO_ORIGINS: Origins = new Map()
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 /** How long a start waits for the first look around before it says what it has found, in milliseconds. */
 const LOOK_AROUND_MS = 200
-
-/** What another host, or a test, supplies instead. */
-export interface Overrides {
-  readonly clock?: Clock
-  readonly random?: () => number
-  /** Talks to every server but the demo. */
-  readonly transport?: Transport
-  /** Resolves the names of servers that register themselves. */
-  readonly lookup?: Lookup
-  /** Where provider keys are looked for when nothing is configured, and the folders of the user, where state is kept
-   * (default: nowhere, so that state is kept in memory). */
-  readonly env?: Environment
-  /** Takes log lines (default: none are written). */
-  readonly write?: (text: string) => void
-  /** Log lines for people instead of JSON. */
-  readonly pretty?: boolean
-  /** How hard the process has it (default: it is measured). */
-  readonly pressure?: () => Pressure
-  /** Where each value of the configuration was written. */
-  readonly origins?: Origins
-  /** Reads the configuration again and hands it to `reload`.
-   *
-   * @throws GatewayError `invalid_request` where it is wrong. */
-  readonly reload?: Services['settings']['reload']
-  /** Where this gateway listens, so that it never finds itself. */
-  readonly own?: () => { readonly host: string; readonly port: number } | null
-  /** Its place among several workers on one port (default: it is the only one). */
-  readonly worker?: WorkerPlace
-}
-
-/** A gateway: the handler, and what a host needs to run it. */
-export interface Gateway {
-  readonly fetch: GatewayFetch
-  /** What the first look around found; resolves soon, whether or not everybody has answered. */
-  readonly found: Promise<FleetReport>
-  /** The same once everybody has answered; `null` when `found` said it all. */
-  readonly later: Promise<FleetReport | null>
-  metrics(): Promise<{ readonly text: string; readonly contentType: string }>
-  readonly firstKey: Keys['firstKey']
-  /** Whether callers need a key now. */
-  authMode(): AuthMode
-  /** Takes a new configuration; requests under way keep the one they started with. */
-  reload(config: Config, origins?: Origins): void
-  reloadFailed(message: string): void
-  warn(message: string): void
-  fail(message: string, thrown: unknown): void
-  /** Says "not ready" from now on, and still serves. */
-  drain(): void
-  /** Lets clients connect anew for their next requests, and still serves: another process has the port by now. */
-  leave(): void
-  /** Resolves when no request is under way. */
-  idle(): Promise<void>
-  /** Ends what is under way; streams are told that the gateway shuts down. */
-  abort(): void
-  close(): Promise<void>
-}
 
 /** Builds a gateway, by hand, from top to bottom. */
 export function compose(config: Config, overrides: Overrides): Gateway {
@@ -172,26 +95,12 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     pretty: overrides.pretty,
   })
 
-  // How hard the process has it.
-  let memoryMax = memoryLimitOf(config, crew.size)
-  const sampler = samplePressure({
-    now: () => performance.now(),
-    every: unheldInterval,
-    rss: () => process.memoryUsage.rss(),
-    limit: () => memoryMax,
-  })
-  const pressure = overrides.pressure ?? sampler.read
+  const pressed = composePressure(config, crew.size)
+  const pressure = overrides.pressure ?? pressed.read
 
   // The fleet.
-  const sockets = createSocketTransport({ clock })
-  const lines = composeLines(clock, config)
-  const network = overrides.transport ?? sockets
-  const demo = createDemoTransport({ clock })
-  const guard = composeGuard(() => current, overrides.lookup)
-  const guarded = createSocketTransport({ clock, guard })
-  const strange = overrides.transport ?? guarded
-  const transportFor = ({ baseUrl, origin }: Pick<Server, 'baseUrl' | 'origin'>) =>
-    origin === 'registration' ? strange : baseUrl.startsWith(DEMO_ADDRESS) ? demo : (lines.to(baseUrl) ?? network)
+  const network = composeNetwork(clock, { first: config, current: () => current, overrides })
+  const { transportFor, guard } = network
   const own = overrides.own ?? (() => null)
   const { fleet, ask } = composeFleet(config, {
     clock,
@@ -208,17 +117,22 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     board: createBoard(redis, database, databasePlace(config, env)),
   })
   const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
-  const queue = createQueue({
-    states,
-    clock,
-    available: target => isAvailable(states.target(target), clock.now()),
-    places: shared.places,
-  })
   const settings = () => fleet.current().settings
-  const budget = createRetryBudget(() => settings().retry)
-  const breakers = createBreakers({ states, clock, journal, random, settings: () => settings().breaker })
-  const credentials = createCredentials({ states, clock, journal })
-  const hedges = createHedges()
+  const calls = composeCalls({
+    clock,
+    random,
+    journal,
+    states,
+    snapshot: fleet.current,
+    transportFor,
+    limiter,
+    lengths,
+    cache,
+    ledger,
+    limitsOf: asking => buckets.ofCall(asking),
+    places: shared.places,
+    hop: `citadel-${newId(clock.time())}`,
+  })
   const metrics = createMetrics({
     clock,
     version: VERSION,
@@ -226,13 +140,13 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     states,
     isOllama: server => kindOf(server) === OLLAMA_KIND,
     logLinesDropped: log.dropped,
-    queueDepth: queue.depth,
+    queueDepth: calls.queueDepth,
     redisConnections: () => redis?.connections() ?? 0,
-    retriesLeft: budget.remaining,
+    retriesLeft: calls.retriesLeft,
     ledger: ledger.numbers,
     overload: () => overloadOf(pressure()),
     lagMs: () => pressure().lagMs,
-    memoryLimit: () => memoryMax,
+    memoryLimit: pressed.memoryMax,
     cacheSize: cache.size,
     workers: () => crew.size,
     ...(shared.metrics !== undefined && { share: shared.metrics }),
@@ -252,50 +166,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     warn: log.warn,
     crew,
   })
-  subscribers.push(metrics.subscriber, log.subscriber, budget.subscriber, rememberRequests(history), stats.subscriber)
+  subscribers.push(metrics.subscriber, log.subscriber, calls.subscriber, rememberRequests(history), stats.subscriber)
   subscribers.push(failures.subscriber, orchestration.subscriber)
-
-  // The way of a model call.
-  const gate = commitGate(clock)
-  const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
-  const planning = { clock, random, lineups }
-  const policies = { states, clock, journal, breakers, budget, credentials, hedges, random }
-  const dialDeps = {
-    providers: PROVIDERS,
-    transportFor,
-    clock,
-    outcomes: breakers,
-    hop: `citadel-${newId(clock.time())}`,
-  }
-  const run = createPipeline({
-    clock,
-    journal,
-    snapshot: fleet.current,
-    plan: (call, snapshot, wishes) => plan(call, snapshot, states, planning, wishes),
-    answers: createAnswers({ store: cache, clock }),
-    attempt: (record: RequestRecord) => gate(createDial(dialDeps, record)),
-    limiter,
-    lengths,
-    limitsOf: asking => buckets.ofCall(asking),
-    purse: ledger.purse,
-    payloads: ledger.payloads,
-    router: (maxAttempts, wait, { permit, purse }) => {
-      const places = queue.slotsFor(wait)
-      const limited = permit === null ? places : permit.slots(places)
-      const slots = purse === null ? limited : purse.slots(limited)
-      return failover({ ...policies, slots, retry: settings().retry, maxAttempts })
-    },
-  })
-
-  const rehearsal = createRehearsal({
-    snapshot: fleet.current,
-    states,
-    explain: (call, snapshot, wishes) => explainPlan(call, snapshot, states, planning, wishes),
-    planner: shadow => {
-      const rehearsed = { ...planning, lineups: rehearse(lineups) }
-      return (call, snapshot, wishes) => plan(call, snapshot, shadow, rehearsed, wishes)
-    },
-  })
 
   // The edge.
   const active = createActive(clock)
@@ -315,7 +187,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       refusal: priority => refusalOf(overloadOf(pressure()), priority),
       exhausted: () => isExhausted(pressure()),
     },
-    run,
+    run: calls.run,
     passedHeaders: [...PASSED_HEADERS, 'via'],
     caches: () => settings().cache !== null,
     fleet: () => ({ snapshot: fleet.current(), states }),
@@ -326,13 +198,13 @@ export function compose(config: Config, overrides: Overrides): Gateway {
         ...stateDeps,
         redis,
         database,
-        memory: () => ({ used: pressure().memory, limit: memoryMax }),
+        memory: () => ({ used: pressure().memory, limit: pressed.memoryMax() }),
         calls: failures.read,
       }),
       errorRate: orchestration.errorRate,
     },
     keys: keys.management,
-    rehearsal,
+    rehearsal: calls.rehearsal,
     stats: stats.of,
     support: composeSupport,
     settings: {
@@ -370,11 +242,11 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       buckets = createBuckets(next.limits)
       const service = { ...next.service, host: config.service.host }
       edge = composeEdge({ ...next, service }, identity(next), buckets)
-      memoryMax = memoryLimitOf(next, crew.size)
-      lines.reload(next)
+      pressed.reload(next)
+      network.reload(next)
       fleet.replace(declarationOf(next, env))
       orchestration.reload()
-      credentials.forget()
+      calls.forgetCredentials()
       redact = createRedactor(secretsOf(next))
       log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
       journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
@@ -398,13 +270,11 @@ export function compose(config: Config, overrides: Overrides): Gateway {
         new GatewayError('server_shutting_down', 'The gateway is shutting down.', { retryAfterMs: 1000 }),
       ),
     async close() {
-      sampler.stop()
+      pressed.stop()
       keys.stored.stop()
       fleet.stop()
       await orchestration.stop()
-      sockets.close()
-      lines.close()
-      guarded.close()
+      network.close()
       await limiter.close()
       await ledger.close()
       await database?.close()
@@ -419,12 +289,6 @@ export function compose(config: Config, overrides: Overrides): Gateway {
 
 async function noReload(): Promise<never> {
   throw new GatewayError('conflict', 'This gateway was not started from files that could be read again.')
-}
-
-/** What the process may use, in bytes: its share of what there is for all workers. */
-function memoryLimitOf({ performance: { memory_limit_gb: configured } }: Config, workers: number): number {
-  const all = configured === null ? memoryOfProcess() : Math.min(configured * GIGABYTE, memoryOfProcess())
-  return all / workers
 }
 
 function processView(clock: Clock, workers: number): ProcessView {

@@ -1,8 +1,9 @@
 import type { Config } from '#config/schema.ts'
-import { compose, type Gateway, type Overrides } from './compose.ts'
+import type { Gateway, Overrides } from './compose/gateway.ts'
+import { compose } from './compose.ts'
 
 export { configFrom } from '#config/load.ts'
-export type { Gateway, Overrides } from './compose.ts'
+export type { Gateway, Overrides } from './compose/gateway.ts'
 
 /** Creates a gateway: one Web-standard `fetch`, usable with or without a socket.
  *

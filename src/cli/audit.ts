@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { createJournal } from '#core/journal.ts'
 import { verifyAudit } from '#events/verify.ts'
-import { composeDatabase } from '#src/compose-state.ts'
+import { composeDatabase } from '#src/compose/state.ts'
 import { createSqlAuditSource } from '#stores/sql-audit.ts'
 import { DATABASE_OPTIONS, failDatabase, settleFor } from './database.ts'
 import { EXIT, fail } from './output.ts'

@@ -1,6 +1,6 @@
 import type { AuthMode } from '#access/keys.ts'
-import { isLoopback } from '#src/compose-edge.ts'
-import type { FleetReport } from '#src/report.ts'
+import { isLoopback } from '#src/compose/edge.ts'
+import type { FleetReport } from '#src/compose/report.ts'
 import type { Listener } from '#src/server.ts'
 import { VERSION } from '#src/version.ts'
 import type { Settled } from './options.ts'

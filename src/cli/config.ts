@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { showConfig } from '#gateway/show-config.ts'
 import { redactPatterns } from '#lib/redact.ts'
-import { secretsOf } from '#src/compose-edge.ts'
+import { secretsOf } from '#src/compose/edge.ts'
 import { createRedactor } from '#telemetry/quote.ts'
 import { CONFIG_OPTIONS, settle } from './options.ts'
 import { EXIT, fail } from './output.ts'

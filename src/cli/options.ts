@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import type { Environment } from '#config/env.ts'
 import { configFiles, type Loaded, loadConfig, loadEnvironment } from '#config/load.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
-import { composeProblems } from '#src/fleet-config.ts'
+import { composeProblems } from '#src/compose/fleet-config.ts'
 
 /** How commands are told which configuration is meant. */
 export const CONFIG_OPTIONS = {

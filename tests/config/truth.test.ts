@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { needsRestart } from '#config/reload.ts'
 import { algorithms } from '#config/schema/gateway.ts'
 import { PROVIDERS } from '#providers/index.ts'
-import { composeProblems } from '#src/fleet-config.ts'
+import { composeProblems } from '#src/compose/fleet-config.ts'
 import { configFrom } from '#src/index.ts'
 import { complaints, loadText } from '#tests/support/config-texts.ts'
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import type { Browser, Page } from 'playwright-core'
 import { createDocs } from '#http/docs/page.ts'
-import { composeSupport } from '#src/compose-support.ts'
+import { composeSupport } from '#src/compose/support.ts'
 import { launchBrowser } from '#tests/support/chromium.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
 

@@ -4,7 +4,7 @@ import { PROVIDERS } from '#providers/index.ts'
 import { DEVIATIONS } from '#providers/openai_compatible/deviations.ts'
 import { SERVICES } from '#providers/openai_compatible/services.ts'
 import { OPENAI_PARAMETERS } from '#providers/parameters.ts'
-import { composeSupport } from '#src/compose-support.ts'
+import { composeSupport } from '#src/compose/support.ts'
 import { startGateway } from '#tests/support/gateway.ts'
 
 const markdown = supportMarkdown(composeSupport())

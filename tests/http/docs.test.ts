@@ -4,7 +4,7 @@ import { operations } from '#http/docs/operations.ts'
 import { createDocs } from '#http/docs/page.ts'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
-import { composeSupport } from '#src/compose-support.ts'
+import { composeSupport } from '#src/compose/support.ts'
 
 const routes = createRoutes({ extraPaths: { health: '/health', metrics: '/metrics' } } as unknown as Services)
 const table: DocumentedRoute[] = routes.flatMap(({ method, path, access, operation }) =>

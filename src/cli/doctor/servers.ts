@@ -1,7 +1,7 @@
 import { toGatewayError } from '#core/errors.ts'
 import type { DeclaredModel, ListedModel, Server } from '#core/servers.ts'
 import { closest } from '#lib/closest.ts'
-import { dialectOf, type Examiner, notAnAnswer, type Reply } from '#src/compose-doctor.ts'
+import { dialectOf, type Examiner, notAnAnswer, type Reply } from '#src/compose/doctor.ts'
 import { faultOf } from './faults.ts'
 import { about, type Finding } from './finding.ts'
 import { checkModel } from './models.ts'

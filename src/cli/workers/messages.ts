@@ -1,6 +1,6 @@
 import type { AuthMode } from '#access/keys.ts'
 import type { News } from '#core/crew.ts'
-import type { FleetReport } from '#src/report.ts'
+import type { FleetReport } from '#src/compose/report.ts'
 import type { Settled } from '../options.ts'
 
 /** What one worker is given to start with. */

@@ -11,7 +11,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Edge } from '#http/edge.ts'
 import type { Redis } from '#stores/redis.ts'
-import { createGuards } from './compose-stores.ts'
+import { createGuards } from './stores.ts'
 
 /** What the edge asks about callers. */
 export type Identity = Pick<Edge, 'identify' | 'authMode' | 'authorize' | 'refused' | 'checkSignature'>

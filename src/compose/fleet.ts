@@ -19,9 +19,9 @@ import { hearProbe, type ProbeResult } from '#registry/health.ts'
 import { shareProbes } from '#registry/share-probes.ts'
 import type { List } from '#registry/shared-lists.ts'
 import { configuredStrategy } from '#routing/strategies/index.ts'
-import { composeKnowledge } from './compose-knowledge.ts'
-import { type Ask, createLister } from './compose-listing.ts'
 import { addressOf, composeProblems } from './fleet-config.ts'
+import { composeKnowledge } from './knowledge.ts'
+import { type Ask, createLister } from './listing.ts'
 
 const REPORT_TIMEOUT_MS = 10_000
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024

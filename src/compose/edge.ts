@@ -2,8 +2,8 @@ import type { Buckets } from '#access/buckets.ts'
 import type { Config } from '#config/schema.ts'
 import type { Edge } from '#http/edge.ts'
 import { type Block, clientAddress, isInBlocks, parseAddress, parseBlock } from '#lib/net.ts'
-import type { Identity } from './compose-identity.ts'
-import { VERSION } from './version.ts'
+import { VERSION } from '../version.ts'
+import type { Identity } from './identity.ts'
 
 /** Seconds that an idle connection is kept at most: what the runtime can count to. */
 const IDLE_SECONDS_MAX = 255

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { composeKnowledge } from '#src/compose-knowledge.ts'
+import { composeKnowledge } from '#src/compose/knowledge.ts'
 import { server } from '#tests/support/calls.ts'
 
 const knowledge = composeKnowledge()

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { type Ask, createLister } from '#src/compose-listing.ts'
+import { type Ask, createLister } from '#src/compose/listing.ts'
 import { server } from '#tests/support/calls.ts'
 
 const at = server('o', { kind: 'ollama', baseUrl: 'http://o.test:11434' })

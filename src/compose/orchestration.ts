@@ -31,8 +31,8 @@ import { createSqlEvents } from '#stores/sql-events.ts'
 import { createSqlHolds } from '#stores/sql-holds.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
 import type { Registration } from '#wire/orchestration.ts'
-import type { Ask } from './compose-listing.ts'
 import { addressOf } from './fleet-config.ts'
+import type { Ask } from './listing.ts'
 
 const EVENTS_MAX = 1000
 const REGROUP_MS = 500

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { secretsOf } from '#src/compose-edge.ts'
+import { secretsOf } from '#src/compose/edge.ts'
 import { configFrom } from '#src/index.ts'
 
 test('every secret slot of a configuration is kept out of the log', () => {

@@ -11,7 +11,7 @@ import { createWheel } from '#lib/wheel.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import type { Outgoing } from '#providers/provider.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
-import { createLister } from './compose-listing.ts'
+import { createLister } from './listing.ts'
 
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
 

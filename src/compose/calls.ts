@@ -1,0 +1,108 @@
+import type { CacheStore } from '#core/cache.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Fact, Journal } from '#core/journal.ts'
+import type { Limiter } from '#core/limiter.ts'
+import type { Places } from '#core/places.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { Server, Snapshot, States } from '#core/servers.ts'
+import { createAnswers } from '#gateway/answers.ts'
+import { createDial } from '#gateway/dial.ts'
+import type { Lengths } from '#gateway/estimate.ts'
+import { createPipeline, type PipelineDeps } from '#gateway/pipeline.ts'
+import { createQueue } from '#gateway/queue.ts'
+import { createRehearsal } from '#gateway/rehearsal.ts'
+import { createBreakers } from '#policies/breaker.ts'
+import { createRetryBudget } from '#policies/budget.ts'
+import { commitGate } from '#policies/commit.ts'
+import { createCredentials } from '#policies/credentials.ts'
+import { failover } from '#policies/failover.ts'
+import { createHedges } from '#policies/hedge.ts'
+import { PROVIDERS } from '#providers/index.ts'
+import type { Transport } from '#providers/transport.ts'
+import { explainPlan } from '#routing/explain.ts'
+import { createLineups, rehearse } from '#routing/lineup.ts'
+import { isAvailable, plan } from '#routing/plan.ts'
+import type { Accounting } from './ledger.ts'
+
+/** What the way of a model call is put together from. */
+export interface CallParts {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly journal: Journal
+  readonly states: States
+  readonly snapshot: () => Snapshot
+  readonly transportFor: (server: Server) => Transport
+  readonly limiter: Limiter
+  readonly lengths: Lengths
+  readonly cache: CacheStore
+  readonly ledger: Pick<Accounting, 'purse' | 'payloads'>
+  readonly limitsOf: PipelineDeps['limitsOf']
+  /** Where several processes share the places at servers. */
+  readonly places: Places | null
+  /** The name of this gateway in what it sends to another one. */
+  readonly hop: string
+}
+
+/** The way of a model call, its rehearsal, and what others want to know of both. */
+export interface Calls {
+  readonly run: ReturnType<typeof createPipeline>
+  readonly rehearsal: ReturnType<typeof createRehearsal>
+  readonly queueDepth: () => number
+  readonly retriesLeft: () => number
+  subscriber(fact: Fact): void
+  /** Credentials that were refused are tried again: others may be configured. */
+  forgetCredentials(): void
+}
+
+/** Puts them together. */
+export function composeCalls(parts: CallParts): Calls {
+  const { clock, random, journal, states, snapshot, transportFor, ledger } = parts
+  const settings = () => snapshot().settings
+  const available: Parameters<typeof createQueue>[0]['available'] = target =>
+    isAvailable(states.target(target), clock.now())
+  const queue = createQueue({ states, clock, available, places: parts.places })
+  const budget = createRetryBudget(() => settings().retry)
+  const breakers = createBreakers({ states, clock, journal, random, settings: () => settings().breaker })
+  const credentials = createCredentials({ states, clock, journal })
+  const gate = commitGate(clock)
+  const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
+  const planning = { clock, random, lineups }
+  const policies = { states, clock, journal, breakers, budget, credentials, hedges: createHedges(), random }
+  const dialling = { providers: PROVIDERS, transportFor, clock, outcomes: breakers, hop: parts.hop }
+  const run = createPipeline({
+    clock,
+    journal,
+    snapshot,
+    plan: (call, fleet, wishes) => plan(call, fleet, states, planning, wishes),
+    answers: createAnswers({ store: parts.cache, clock }),
+    attempt: (record: RequestRecord) => gate(createDial(dialling, record)),
+    limiter: parts.limiter,
+    lengths: parts.lengths,
+    limitsOf: parts.limitsOf,
+    purse: ledger.purse,
+    payloads: ledger.payloads,
+    router: (maxAttempts, wait, { permit, purse }) => {
+      const places = queue.slotsFor(wait)
+      const limited = permit === null ? places : permit.slots(places)
+      const slots = purse === null ? limited : purse.slots(limited)
+      return failover({ ...policies, slots, retry: settings().retry, maxAttempts })
+    },
+  })
+  const rehearsal = createRehearsal({
+    snapshot,
+    states,
+    explain: (call, fleet, wishes) => explainPlan(call, fleet, states, planning, wishes),
+    planner: shadow => {
+      const rehearsed = { ...planning, lineups: rehearse(lineups) }
+      return (call, fleet, wishes) => plan(call, fleet, shadow, rehearsed, wishes)
+    },
+  })
+  return {
+    run,
+    rehearsal,
+    queueDepth: queue.depth,
+    retriesLeft: budget.remaining,
+    subscriber: budget.subscriber,
+    forgetCredentials: credentials.forget,
+  }
+}

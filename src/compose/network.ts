@@ -1,0 +1,48 @@
+import type { Config } from '#config/schema.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Server } from '#core/servers.ts'
+import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
+import { createSocketTransport } from '#providers/transport/index.ts'
+import type { Transport } from '#providers/transport.ts'
+import type { Overrides } from './gateway.ts'
+import { composeLines } from './lines.ts'
+import { composeGuard } from './orchestration.ts'
+
+/** The ways to model servers. */
+export interface Network {
+  readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
+  /** Checks addresses that the configuration does not name. */
+  readonly guard: ReturnType<typeof composeGuard>
+  reload(config: Config): void
+  close(): void
+}
+
+/** Builds them: what has registered itself is looked at before it is dialled. */
+export function composeNetwork(
+  clock: Clock,
+  from: {
+    readonly first: Config
+    readonly current: () => Config
+    readonly overrides: Pick<Overrides, 'transport' | 'lookup'>
+  },
+): Network {
+  const { first, current, overrides } = from
+  const sockets = createSocketTransport({ clock })
+  const lines = composeLines(clock, first)
+  const usual = overrides.transport ?? sockets
+  const demo = createDemoTransport({ clock })
+  const guard = composeGuard(current, overrides.lookup)
+  const guarded = createSocketTransport({ clock, guard })
+  const strange = overrides.transport ?? guarded
+  return {
+    transportFor: ({ baseUrl, origin }) =>
+      origin === 'registration' ? strange : baseUrl.startsWith(DEMO_ADDRESS) ? demo : (lines.to(baseUrl) ?? usual),
+    guard,
+    reload: lines.reload,
+    close() {
+      sockets.close()
+      lines.close()
+      guarded.close()
+    },
+  }
+}
