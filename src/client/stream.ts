@@ -60,6 +60,9 @@ async function* eventsOf(response: Response, life: Lifetime, idleMs: number): As
   if (reader === undefined) return
   const decoder = new TextDecoder()
   let rest = ''
+  const leave = () => void reader.cancel().catch(() => {})
+  // Node forgets the signal of a request whose answer has begun once its memory is cleaned.
+  life.signal.addEventListener('abort', leave)
   try {
     while (true) {
       life.restart(idleMs, 'Nothing came')
@@ -71,7 +74,7 @@ async function* eventsOf(response: Response, life: Lifetime, idleMs: number): As
       for (const line of lines) if (line.startsWith('data:')) yield line.slice(5).trim()
     }
   } finally {
-    void reader.cancel().catch(() => {})
+    leave()
   }
 }
 

@@ -88,6 +88,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
   const own = (server: Server, signal: AbortSignal) => probe(server, signal, deps.clock, askOf(server))
   const intervalMs = () => deps.config().load_balancer.health_check_interval
   const shared = deps.board === null ? own : shareProbes(own, { ...deps, board: deps.board, intervalMs })
+  const lists = deps.share(server => (server.origin === 'registration' ? listOf(server, listMember) : list(server)))
   const options = {
     ...deps,
     discovery,
@@ -101,7 +102,8 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
     },
     onProbed: (server: string, state: ProbedState) => crew.tell({ type: 'server-probed', server, state }),
     load: (target: Target, model: Model) => load(target, model, askOf(target.server)),
-    list: deps.share(server => (server.origin === 'registration' ? listOf(server, listMember) : list(server))),
+    // What is built in costs no question.
+    list: (server: Server) => (server.kind === BUILT_IN_KIND ? list(server) : lists(server)),
   }
   const fleet = createFleet(options, declarationOf(config, deps.env))
   const reads = () => configuredStrategy(fleet.current().settings.algorithm).reads === true

@@ -528,7 +528,7 @@ describe('the machine', () => {
     const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname
     const child = Bun.spawn(['sh', '-c', `ulimit -n 256; exec "$0" "$1" doctor --no-calls`, process.execPath, MAIN], {
       cwd: '/',
-      env: { PATH: process.env.PATH ?? '', HOME: '/nonexistent/home' },
+      env: { PATH: process.env.PATH ?? '', HOME: '/dev/null' },
       stderr: 'ignore',
     })
     const text = await new Response(child.stdout).text()

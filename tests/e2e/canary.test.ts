@@ -22,6 +22,7 @@ const PLANTED = {
   'servers[].api_key': 'canary-server-key',
   'servers[].api_keys[]': 'canary-server-keys',
   'servers[].headers.*': 'canary-server-header',
+  'servers[].proxy': 'http://user:canary-proxy@127.0.0.1:9',
   'auth.keys[].key': 'canary-key',
   'auth.keys[].signing_secret': 'canary-signing',
   'auth.admin_keys[]': 'canary-admin',
@@ -48,7 +49,10 @@ function configWith(url: string): Tree {
         headers: { 'x-secret': PLANTED['servers[].headers.*'] },
       },
       { id: 'b', kind: 'openai_compatible', base_url: url, api_keys: [PLANTED['servers[].api_keys[]']] },
-      { id: 'down', kind: 'openai_compatible', base_url: 'http://127.0.0.1:9', api_key: 'canary-down' },
+      {
+        ...{ id: 'down', kind: 'openai_compatible', base_url: 'http://127.0.0.1:9', api_key: 'canary-down' },
+        proxy: PLANTED['servers[].proxy'],
+      },
     ],
     models: Object.fromEntries(
       [...Object.keys(ANSWERS), 'down'].map(name => [

@@ -15,6 +15,7 @@ async function between(script: Steps, timeouts: object) {
   const config = configOf([slow, sound], {
     timeouts,
     load_balancer: { algorithm: 'explicit', health_check_interval: '1h', health_check_timeout: '1h' },
+    monitoring: { thresholds: { response_time: ['1h', '1h'] } },
   })
   const gateway = await startGateway(config, { clock })
   return {
