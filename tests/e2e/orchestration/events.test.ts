@@ -74,8 +74,9 @@ test('a server above a threshold is told of once', async () => {
   await until('it is told', () => reader.has('load_threshold_exceeded', 'b'))
   await reader.stop()
 
-  expect(reader.events).toMatchObject([
-    { type: 'load_threshold_exceeded', server: 'b', data: { metric: 'cpu', value: 97, threshold: 85 } },
+  // That it has come, and is well, may be told before or after the reader is there.
+  expect(reader.events.filter(({ type }) => type === 'load_threshold_exceeded')).toMatchObject([
+    { server: 'b', data: { metric: 'cpu', value: 97, threshold: 85 } },
   ])
 }, 20_000)
 
