@@ -113,6 +113,8 @@ function startGateway(port: number, bench: Bench, variant: Variant): Running {
   const command = [process.execPath, ...runtimeArguments, 'src/cli/main.ts', 'start', '--config', config]
   return start([...command, '--port', String(port)], {
     cwd: root,
+    // As `bun run start` does.
+    env: { MIMALLOC_PURGE_DELAY: '1000' },
     log: join(bench.folder, 'gateway.log'),
   })
 }

@@ -1,7 +1,8 @@
 import type { Clock } from '#core/clock.ts'
 
 const FLUSH_MS = 100
-const BUFFER_CHARACTERS = 64 * 1024
+/** Larger pieces of text are memory of their own each time, which the system has to find and clear. */
+const BUFFER_CHARACTERS = 16 * 1024
 
 /** Collects lines and writes many at a time: one write for each request would cost more than the rest of its log. */
 export interface Sink {
