@@ -9,7 +9,7 @@ test('what a key signs with is opened by that key alone, and sealed anew each ti
   expect(secret).toMatch(/^cs_[\w-]{43}$/)
   expect(openSigning(key, sealed)).toBe(secret)
   expect(openSigning(other, sealed)).toBeNull()
-  expect(openSigning(key, `A${sealed.slice(1)}`)).toBeNull()
+  expect(openSigning(key, `${sealed.startsWith('A') ? 'B' : 'A'}${sealed.slice(1)}`)).toBeNull()
   expect(openSigning(key, '')).toBeNull()
   expect(sealed).not.toContain(secret)
   expect(sealSigning(key, secret)).not.toBe(sealed)
