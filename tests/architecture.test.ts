@@ -68,7 +68,8 @@ function importsOf(file: string): Import[] {
       : target.startsWith('.')
         ? relative(SOURCE, resolve(SOURCE, dirname(file), target))
         : null
-    return path === null ? [] : [{ file, from: folderOf(file), to: folderOf(path) }]
+    // Data beside `src/` has no layer.
+    return path === null || path.startsWith('..') ? [] : [{ file, from: folderOf(file), to: folderOf(path) }]
   })
 }
 

@@ -3,7 +3,6 @@ import type { BunPlugin } from 'bun'
 
 /** What the gateway reads of its own files, beside its code. */
 const PACKED = [
-  'config/models.yaml',
   'src/http/docs/guides/*.md',
   'src/http/docs/site/*',
   'src/stores/redis/*.lua',

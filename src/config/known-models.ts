@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { parse } from 'yaml'
 import { z } from 'zod'
-
-const FILE = new URL('../../config/models.yaml', import.meta.url)
+// The runtime reads it a hundred times as fast as the library that knows where each value stands.
+import file from '../../config/models.yaml'
 
 const amount = z.number().min(0).nullable()
 
@@ -31,8 +29,8 @@ export type KnownModels = (upstreamModel: string) => KnownModelEntry | null
 /** Reads what is known of hosted models.
  *
  * @throws Error when the file is not of its form, or names a model twice. */
-export function readKnownModels(text: string = readFileSync(FILE, 'utf8')): KnownModels {
-  const { models } = z.strictObject({ models: z.array(knownModel) }).parse(parse(text))
+export function readKnownModels(written: unknown = file): KnownModels {
+  const { models } = z.strictObject({ models: z.array(knownModel) }).parse(written, { jitless: true })
   const byId = new Map(models.map(model => [model.id, model]))
   if (byId.size !== models.length) throw new Error('a model is named twice')
   return name => byId.get(name) ?? byId.get(plainName(name)) ?? null

@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test'
+import { parse } from 'yaml'
 import { readKnownModels } from '#config/known-models.ts'
 
 const known = readKnownModels()
@@ -20,8 +21,10 @@ test.each(['gpt-4o-audio', 'llama3.1:8b', '', 'gpt'])('%j is unknown', name => {
 test('every price has a page and a day, and none is a guess of zero', () => {
   const text = 'models: [{ id: a, kind: openai, context_length: 1, input: [text], tools: true, json_schema: true, '
 
-  expect(() => readKnownModels(`${text}price: null }]`)).toThrow(/source/)
-  expect(() => readKnownModels(`${text}price: { input: -1 }, source: "https://a.test", date: 2026-01-01 }]`)).toThrow()
+  expect(() => readKnownModels(parse(`${text}price: null }]`))).toThrow(/source/)
+  expect(() =>
+    readKnownModels(parse(`${text}price: { input: -1 }, source: "https://a.test", date: 2026-01-01 }]`)),
+  ).toThrow()
   expect(known('gpt-5.5')).toMatchObject({ price: { cache_write: null }, source: expect.stringMatching(/^https:/) })
 })
 
@@ -29,6 +32,6 @@ test('a model that is named twice is a mistake', () => {
   const entry =
     '{ id: a, kind: openai, context_length: 1, input: [text], tools: true, json_schema: true, price: null, source: "https://a.test", date: "2026-01-01" }'
 
-  expect(() => readKnownModels(`models: [${entry}, ${entry}]`)).toThrow('twice')
-  expect(readKnownModels(`models: [${entry}]`)('a')?.context_length).toBe(1)
+  expect(() => readKnownModels(parse(`models: [${entry}, ${entry}]`))).toThrow('twice')
+  expect(readKnownModels(parse(`models: [${entry}]`))('a')?.context_length).toBe(1)
 })
