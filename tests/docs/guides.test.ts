@@ -30,6 +30,10 @@ function rowsBelow(slug: string, heading: string): string[][] {
   )
 }
 
+test('a title is shown as it is written: without quotation marks around it', () => {
+  expect(readGuides().filter(({ title, summary }) => /^["']/.test(title) || /^["']/.test(summary))).toEqual([])
+})
+
 test('the table of errors has every code with its status', () => {
   const rows = rowsBelow('troubleshooting', 'Error codes').filter(([status]) => /^\d+$/.test(status ?? ''))
 
