@@ -1,18 +1,20 @@
+import { lookup as lookupName } from 'node:dns/promises'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Server } from '#core/servers.ts'
+import { parseBlock } from '#lib/net.ts'
 import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
+import { createGuard, type Guard, type Lookup } from '#providers/transport/guard.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
 import type { Transport } from '#providers/transport.ts'
 import type { Overrides } from './gateway.ts'
 import { composeLines } from './lines.ts'
-import { composeGuard } from './orchestration.ts'
 
 /** The ways to model servers. */
 export interface Network {
   readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
   /** Checks addresses that the configuration does not name. */
-  readonly guard: ReturnType<typeof composeGuard>
+  readonly guard: Guard
   reload(config: Config): void
   close(): void
 }
@@ -45,4 +47,24 @@ export function composeNetwork(
       guarded.close()
     },
   }
+}
+
+/** Which addresses of registered servers may be dialled. */
+function composeGuard(config: () => Config, lookup: Lookup = systemLookup): Guard {
+  let written: readonly string[] = []
+  let blocks: readonly NonNullable<ReturnType<typeof parseBlock>>[] = []
+  const allowed = () => {
+    const { allowed_addresses } = config().orchestration
+    if (allowed_addresses !== written) {
+      written = allowed_addresses
+      blocks = allowed_addresses.map(parseBlock).filter(block => block !== null)
+    }
+    return blocks
+  }
+  return createGuard(allowed, lookup)
+}
+
+async function systemLookup(hostname: string): Promise<readonly string[]> {
+  const found = await lookupName(hostname, { all: true, verbatim: true })
+  return found.map(({ address }) => address)
 }

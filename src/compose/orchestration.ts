@@ -1,22 +1,19 @@
-import { lookup as lookupName } from 'node:dns/promises'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Crew } from '#core/crew.ts'
 import type { CursorStore, EventStore, HoldStore } from '#core/events.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import { isDoubted, isDraining, type ServerRecord, type ServerStore } from '#core/registry.ts'
-import type { Server, States } from '#core/servers.ts'
+import type { States } from '#core/servers.ts'
 import { createDelivery } from '#events/deliver.ts'
 import { createFailovers } from '#events/failovers.ts'
 import { createFeed, type Feed } from '#events/feed.ts'
 import { createLoadMonitor } from '#events/load.ts'
 import { createObserver } from '#events/observer.ts'
-import { GATEWAY_ROLE } from '#gateway/hops.ts'
 import { createOrchestration, type Orchestration } from '#gateway/orchestrate.ts'
 import { createReceiver, type Receiver } from '#gateway/receive.ts'
-import { parseBlock } from '#lib/net.ts'
 import { COMPATIBLE_KIND } from '#providers/index.ts'
-import { createGuard, type Guard, type Lookup } from '#providers/transport/guard.ts'
+import type { Guard } from '#providers/transport/guard.ts'
 import { startEnlisting } from '#registry/enlist.ts'
 import type { Fleet } from '#registry/fleet.ts'
 import { doubt } from '#registry/health.ts'
@@ -30,9 +27,9 @@ import { createSqlCursors } from '#stores/sql-cursors.ts'
 import { createSqlEvents } from '#stores/sql-events.ts'
 import { createSqlHolds } from '#stores/sql-holds.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
-import type { Registration } from '#wire/orchestration.ts'
 import { addressOf } from './fleet-config.ts'
 import type { Ask } from './listing.ts'
+import { createServerOf, selfOf } from './registered.ts'
 
 const EVENTS_MAX = 1000
 const REGROUP_MS = 500
@@ -78,26 +75,6 @@ interface Stores {
   readonly events: EventStore
   readonly cursors: CursorStore
   readonly holds: HoldStore
-}
-
-/** Which addresses of registered servers may be dialled. */
-export function composeGuard(config: () => Config, lookup: Lookup = systemLookup): Guard {
-  let written: readonly string[] = []
-  let blocks: readonly NonNullable<ReturnType<typeof parseBlock>>[] = []
-  const allowed = () => {
-    const { allowed_addresses } = config().orchestration
-    if (allowed_addresses !== written) {
-      written = allowed_addresses
-      blocks = allowed_addresses.map(parseBlock).filter(block => block !== null)
-    }
-    return blocks
-  }
-  return createGuard(allowed, lookup)
-}
-
-async function systemLookup(hostname: string): Promise<readonly string[]> {
-  const found = await lookupName(hostname, { all: true, verbatim: true })
-  return found.map(({ address }) => address)
 }
 
 function storesOf({ database, newId }: OrchestrationParts): Stores {
@@ -237,73 +214,4 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
       return delivery.stop()
     },
   }
-}
-
-/** Makes servers of records; the same object for the same server, so that who watches it is not disturbed. */
-function createServerOf(config: () => Config): (record: ServerRecord) => Server | null {
-  const made = new Map<string, { readonly config: Config; readonly key: string; readonly server: Server | null }>()
-  return record => {
-    if (record.origin !== 'registered') return null
-    const key = JSON.stringify([record.kind, record.baseUrl, record.settings])
-    const before = made.get(record.id)
-    if (before?.key === key && before.config === config()) return before.server
-    const server = serverOf(record, config())
-    made.set(record.id, { config: config(), key, server })
-    return server
-  }
-}
-
-function serverOf({ id, kind, baseUrl, settings }: ServerRecord, config: Config): Server | null {
-  const { models_endpoint: list, health_endpoint: health, credential } = settings
-  // A list at /api/v1/models means calls at /api/v1/chat/completions.
-  const base = list?.endsWith('/models') === true ? `${baseUrl}${list.slice(0, -'/models'.length)}` : baseUrl
-  const address = addressOf(kind, base)
-  if (address === null) return null
-  const secret = credential === null ? undefined : config.orchestration.credentials[credential]
-  return {
-    id,
-    kind,
-    baseUrl: address,
-    role: settings.role,
-    weight: settings.weight,
-    secrets: secret === undefined ? [] : [secret],
-    headers: {},
-    maxConcurrent: settings.max_concurrent,
-    timeouts: config.timeouts,
-    origin: 'registration',
-    own: { models: settings.models, healthUrl: health === null ? null : `${baseUrl}${health}` },
-  }
-}
-
-/** What this gateway says of itself to others; `null` where they could not reach it. */
-function selfOf(config: Config, own: { readonly host: string; readonly port: number } | null): Registration | null {
-  const { advertise } = config.orchestration
-  const url =
-    advertise === null ? (own === null ? null : new URL(`http://${hostOf(own.host)}:${own.port}`)) : new URL(advertise)
-  if (url === null) return null
-  const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80))
-  const id = `${config.service.name}-${url.hostname}-${port}`.replace(/[^\w.-]+/g, '-').slice(0, 64)
-  return {
-    server_info: {
-      id: /^[a-z0-9]/i.test(id) ? id : `g${id}`.slice(0, 64),
-      hostname: url.hostname,
-      port,
-      scheme: url.protocol === 'https:' ? 'https' : 'http',
-      role: GATEWAY_ROLE,
-      capabilities: [],
-      services: ['citadel-gateway'],
-      models: null,
-      weight: 1,
-      max_concurrent: 0,
-      credential: null,
-    },
-    health_endpoint: '/health',
-    models_endpoint: '/v1/models',
-    metrics_endpoint: '/metrics',
-  }
-}
-
-function hostOf(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
-  return host.includes(':') ? `[${host}]` : host
 }
