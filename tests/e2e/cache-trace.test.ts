@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { fastest } from '#tests/support/fastest.ts'
 import {
   callBody,
   configOf,
@@ -188,5 +189,6 @@ test('the pace of a stream is kept where that is asked for', async () => {
 
   // The pause was measured by another timer than the one that repeats it.
   expect(await replayMs({ enabled: true, keep_pace: true })).toBeGreaterThan(PAUSE_MS / 2)
-  expect(await replayMs({ enabled: true })).toBeLessThan(PAUSE_MS / 2)
+  const atOnce = await fastest(PAUSE_MS / 2, () => replayMs({ enabled: true }))
+  expect(atOnce).toBeLessThan(PAUSE_MS / 2)
 })

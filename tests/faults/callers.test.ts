@@ -1,8 +1,9 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { fakeClock } from '#tests/support/clock.ts'
+import { fastest } from '#tests/support/fastest.ts'
 import { startModelServer } from '#tests/support/gateway.ts'
 import { gate } from '#tests/support/upstream.ts'
-import { CALLERS, type CallerFault } from './callers.ts'
+import { CALLERS, type CallerFault, CLOSED_WITHIN_MS } from './callers.ts'
 import { CELLS, type Cell, soundAnswer } from './cells.ts'
 import { ask, closing, expectNothingLeft, lineOf, startBetween, TOPOLOGIES, type Topology } from './runner.ts'
 
@@ -14,13 +15,16 @@ for (const fault of CALLERS) {
       if (fault.calls !== 'both' && (fault.calls === 'stream') !== cell.stream) continue
       for (const topology of TOPOLOGIES) {
         // One after the other: how soon a server is left is measured.
-        test(`${cell.name}, ${topology}`, () => play(fault, cell, topology))
+        test(`${cell.name}, ${topology}`, async () => {
+          expect(await fastest(CLOSED_WITHIN_MS, () => play(fault, cell, topology))).toBeLessThan(CLOSED_WITHIN_MS)
+        })
       }
     }
   })
 }
 
-async function play(fault: CallerFault, cell: Cell, topology: Topology): Promise<void> {
+/** @returns How long the upstream stayed open after its caller had left, in milliseconds. */
+async function play(fault: CallerFault, cell: Cell, topology: Topology): Promise<number> {
   const clock = fakeClock()
   clock.advance(1)
   const held = gate()
@@ -36,7 +40,7 @@ async function play(fault: CallerFault, cell: Cell, topology: Topology): Promise
   const gateway = await startBetween({ a: server.url, b: other.url }, topology, {}, clock)
   await using _ = closing(gateway, [server, other])
 
-  await fault.act({ cell, gateway, clock, servers, release: held.open })
+  const openMs = await fault.act({ cell, gateway, clock, servers, release: held.open })
 
   const line = await lineOf(gateway, clock, { code: fault.line.code })
   expect(line).toMatchObject(fault.line)
@@ -46,4 +50,5 @@ async function play(fault: CallerFault, cell: Cell, topology: Topology): Promise
   await expectNothingLeft(gateway, line)
   const next = await ask(gateway, cell)
   expect([next.status, next.headers.get('x-citadel-server')]).toEqual([200, 'a'])
+  return openMs ?? 0
 }

@@ -15,8 +15,8 @@ test.each([
 })
 
 test('takes no long time over a hostile text', () => {
-  const startedAt = performance.now()
+  const before = process.cpuUsage()
   for (const piece of ['sk-', 'bearer ', 'eyJ', 'a://', ':@', 'basic basic ']) redactPatterns(piece.repeat(30_000))
 
-  expect(performance.now() - startedAt).toBeLessThan(500)
+  expect(process.cpuUsage(before).user).toBeLessThan(500_000)
 })

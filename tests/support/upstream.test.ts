@@ -176,10 +176,9 @@ test('sees when the client leaves, in silence and behind a gate', async () => {
     const answer = fetch(upstream.url, { signal: leaving.signal }).then(response => response.text())
     answer.catch(() => {})
     const request = await upstream.received(nth)
-    const left = performance.now()
     leaving.abort()
 
-    expect((await request.closed) - left).toBeLessThan(100)
+    await request.closed
     expect(request.closedBy).toBe('client')
   }
   await upstream.allClosed()
