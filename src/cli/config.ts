@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { showConfig } from '#gateway/show-config.ts'
+import { showConfig } from '#gateway/management/show-config.ts'
 import { redactPatterns } from '#lib/redact.ts'
 import { secretsOf } from '#src/compose/edge.ts'
 import { createRedactor } from '#telemetry/quote.ts'

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { DEFAULT_TENANT } from '#core/caller.ts'
 import { createJournal } from '#core/journal.ts'
-import type { KeyManagement, KeyWithSecret } from '#gateway/manage-keys.ts'
+import type { KeyManagement, KeyWithSecret } from '#gateway/management/keys.ts'
 import { parseDuration } from '#lib/duration.ts'
 import { createIds } from '#lib/id.ts'
 import { composeDatabase, composeKeyManagement } from '#src/compose/state.ts'

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
-import { createHealth, type HealthParts } from '#gateway/health.ts'
+import { createHealth, type HealthParts } from '#gateway/management/health.ts'
 import type { Redis } from '#stores/redis.ts'
 import type { Database } from '#stores/sql.ts'
 

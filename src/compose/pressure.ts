@@ -1,5 +1,5 @@
 import type { Config } from '#config/schema.ts'
-import type { Pressure } from '#gateway/overload.ts'
+import type { Pressure } from '#gateway/limits/overload.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
 
 const GIGABYTE = 1024 ** 3

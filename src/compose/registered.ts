@@ -1,7 +1,7 @@
 import type { Config } from '#config/schema.ts'
 import type { ServerRecord } from '#core/registry.ts'
 import type { Server } from '#core/servers.ts'
-import { GATEWAY_ROLE } from '#gateway/hops.ts'
+import { GATEWAY_ROLE } from '#gateway/upstream/hops.ts'
 import type { Registration } from '#wire/orchestration.ts'
 import { addressOf } from './fleet-config.ts'
 

@@ -8,7 +8,7 @@ import type { Explanation } from '#routing/explain.ts'
 import type { PlanWishes } from '#routing/plan.ts'
 import type { ExplainRequest, Workload } from '#wire/routing.ts'
 import { parseCall } from './parse.ts'
-import { hasPlace } from './slots.ts'
+import { hasPlace } from './queue/slots.ts'
 
 /** What a rehearsal is made with. */
 export interface RehearsalDeps {

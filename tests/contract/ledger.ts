@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { Account, Hold, LedgerRow, LedgerStore } from '#core/ledger.ts'
-import { toRow } from '#gateway/ledger-row.ts'
+import { toRow } from '#gateway/ledger/row.ts'
 import { recordOf } from '#tests/support/records.ts'
 
 /** A row of the key `web` of the tenant `shop` that costs so much. */

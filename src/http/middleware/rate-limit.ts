@@ -1,6 +1,6 @@
 import type { Journal } from '#core/journal.ts'
 import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
-import { limitHeaders, limitRefusal } from '#gateway/limits.ts'
+import { limitHeaders, limitRefusal } from '#gateway/limits/limits.ts'
 import type { Exchange, Middleware } from '../exchange.ts'
 
 /** Takes one from each bucket of the caller, and a lease of each that counts what is under way, and says what is left.

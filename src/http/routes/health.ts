@@ -1,5 +1,12 @@
-import { levelOf, overallOf, worstOf } from '#gateway/health.ts'
-import { canServe, countServers, fleetStatus, listModelStatus, listProviders, listServers } from '#gateway/manage.ts'
+import {
+  canServe,
+  countServers,
+  fleetStatus,
+  listModelStatus,
+  listProviders,
+  listServers,
+} from '#gateway/management/fleet.ts'
+import { levelOf, overallOf, worstOf } from '#gateway/management/health.ts'
 import type { Exchange, Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'

@@ -1,4 +1,4 @@
-import { listModelStatus } from '#gateway/manage.ts'
+import { listModelStatus } from '#gateway/management/fleet.ts'
 import type { GatewayContext, Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'

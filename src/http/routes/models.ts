@@ -1,5 +1,5 @@
 import { GatewayError } from '#core/errors.ts'
-import { findModel, listModels } from '#gateway/manage.ts'
+import { findModel, listModels } from '#gateway/management/fleet.ts'
 import { closest } from '#lib/closest.ts'
 import type { GatewayContext, Handler } from '../exchange.ts'
 import { json } from '../reply.ts'

@@ -1,5 +1,5 @@
 import { GatewayError } from '#core/errors.ts'
-import { explainRequest, maySee } from '#gateway/explain.ts'
+import { explainRequest, maySee } from '#gateway/management/explain.ts'
 import type { Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'

@@ -1,0 +1,106 @@
+import { capture } from '#cache/capture.ts'
+import { isCacheable } from '#cache/eligible.ts'
+import { fingerprint, type Question } from '#cache/fingerprint.ts'
+import type { Live } from '#core/attempt.ts'
+import type { CachedAnswer } from '#core/cache.ts'
+import { resolveModels } from '#routing/candidates.ts'
+import type { Whole } from '../flights/shared-log.ts'
+import { replayed } from './replayed.ts'
+import { type Asked, createFlights, type Depart } from './share.ts'
+import { type AnswersDeps, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
+import { answerVectors } from './vectors.ts'
+
+/** Gives the answer to a call: the stored one, the one that is under way, or a new one, which it stores. */
+export type Answers = (asked: Asked, depart: Depart) => Promise<Live>
+
+/** Creates what stands before the flights while the cache is on. */
+export function createAnswers(from: Pick<AnswersDeps, 'store' | 'clock'>): Answers {
+  const deps: AnswersDeps = { ...from, flights: createFlights(from.clock) }
+  return (asked, depart) => {
+    const question = questionOf(asked)
+    if (question === null) return pass(asked, depart)
+    return asked.call.endpoint === 'embeddings'
+      ? answerVectors(deps, asked, question, depart)
+      : answer(deps, asked, question, depart)
+  }
+}
+
+/** What of a call decides its answer; `null` when the answer must not be stored or shared.
+ *
+ * @throws GatewayError when no model may answer. */
+function questionOf({ call, text, record, snapshot, settings, cache, wishes }: Asked): Question | null {
+  const { models, target } = resolveModels(call, snapshot)
+  if (!(cache.read || cache.store) || !isCacheable(call, models, settings)) return null
+  return {
+    endpoint: call.endpoint,
+    caller: call.caller,
+    address: record.address,
+    scope: settings.scope,
+    models: target === null ? models.map(({ name }) => name) : [target.id],
+    body: call.body,
+    text,
+    server: wishes.server,
+    strategy: wishes.strategy,
+    headers: call.headers,
+  }
+}
+
+function answer(deps: AnswersDeps, asked: Asked, question: Question, depart: Depart): Promise<Live> {
+  const key = fingerprint(question)
+  if (key === null) return pass(asked, depart)
+  const goOn = (stored: CachedAnswer | null): Promise<Live> => {
+    const live = stored === null ? null : give(deps, asked, stored)
+    if (live !== null) return Promise.resolve(live)
+    if (asked.cache.onlyStored) throw notStored()
+    return deps.flights.take(asked, key, depart, whole => keep(deps, asked, key, whole))
+  }
+  // What is in memory is there at once, and so is the knowledge that it is not.
+  const found = asked.cache.read ? deps.store.get(key) : null
+  return found instanceof Promise ? found.then(goOn) : goOn(found)
+}
+
+function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live | null {
+  const { call, record, snapshot } = asked
+  const ageMs = usableAge(asked, stored, clock)
+  const model = snapshot.models.get(stored.model)
+  const target = snapshot.targets.get(stored.target)
+  if (ageMs === null || model === undefined || target === undefined) return null
+  record.cache = { status: 'hit', ageMs, leftMs: Math.max(0, stored.ttlMs - ageMs) }
+  record.contentChars = stored.characters
+  record.sparedPrice = target.price
+  return replayed(stored, { call, model, target, clock, id: record.id })
+}
+
+/** Stores a whole answer: not one of a model that stood in for another, and not one that a server was given the
+ * beginning of, or of which a piece could not be read. */
+function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: Whole): void {
+  const { call, record, settings } = asked
+  if (!isOwn(asked, whole) || record.prefilled || record.eventsSkipped > 0) return
+  const captured = capture(whole.frames, call)
+  if (captured === null) return
+  const { form, text, count, id, created, usage, characters } = captured
+  const { model, target, tenant, key: owner } = ownerOf(asked, whole)
+  void store.set(key, {
+    form,
+    text,
+    count,
+    id,
+    created,
+    pace: paceOf(whole),
+    usage,
+    characters,
+    model,
+    target,
+    tenant,
+    key: owner,
+    storedAt: clock.time(),
+    ttlMs: settings.chatTtlMs,
+  })
+}
+
+/** When each event of a stream came; the count is none of them. */
+function paceOf({ frames, moments }: Whole): readonly number[] {
+  const [first] = moments
+  if (first === undefined) return moments
+  return moments.filter((_, at) => frames[at]?.kind !== 'usage').map(moment => Math.round(moment - first))
+}

@@ -1,0 +1,89 @@
+import type { Live } from '#core/attempt.ts'
+import type { CacheNote, CacheSettings, CacheWishes } from '#core/cache.ts'
+import type { Call } from '#core/call.ts'
+import type { Clock } from '#core/clock.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { Scope } from '#core/scope.ts'
+import type { Snapshot } from '#core/servers.ts'
+import type { Departure } from '../departure.ts'
+import type { Flight } from '../flights/flight.ts'
+import { SharedAnswer } from '../flights/shared-answer.ts'
+import type { Whole } from '../flights/shared-log.ts'
+import { convert } from './convert.ts'
+
+/** The longest answer that is stored, or given to those who join late, in characters. */
+const SHARED_CHARACTERS_MAX = 4 * 1024 * 1024
+
+/** A call for which there may be an answer already. */
+export interface Asked {
+  readonly call: Call
+  /** The body as it came. */
+  readonly text: string
+  readonly record: RequestRecord
+  /** The request's own. */
+  readonly scope: Scope
+  readonly snapshot: Snapshot
+  readonly settings: CacheSettings
+  readonly cache: CacheWishes
+  readonly wishes: {
+    readonly server: string | null
+    readonly strategy: string | null
+    readonly maxAttempts: number | null
+  }
+}
+
+/** Prepares the work for a call. */
+export type Depart = (call: Call) => Pick<Departure, 'fly' | 'alone' | 'together'>
+
+/** The work that is under way, by what it answers. */
+export interface Flights {
+  /** Joins the flight that answers the same call, or starts one.
+   *
+   * @param onWhole Told of the answer when it is whole, by the flight that was started. */
+  take(asked: Asked, key: string, depart: Depart, onWhole: (whole: Whole) => void): Promise<Live>
+}
+
+/** Work that others may join: a stream, or a plain answer. */
+interface Leader {
+  readonly call: Call
+  readonly work: Pick<Flight, 'open' | 'join'>
+}
+
+const MISS: CacheNote = { status: 'miss', ageMs: 0, leftMs: 0 }
+const BYPASS: CacheNote = { status: 'bypass', ageMs: 0, leftMs: 0 }
+const COALESCED: CacheNote = { status: 'coalesced', ageMs: 0, leftMs: 0 }
+
+/** Creates the register of flights that others may join. Who joins waits as its leader does: the same priority and the
+ * same bound of attempts are a part of what is the same. */
+export function createFlights(clock: Pick<Clock, 'now'>): Flights {
+  const shared = new Map<string, Leader>()
+
+  return {
+    take(asked, key, depart, onWhole) {
+      const { call, record, settings, cache, scope, wishes } = asked
+      const usual = call.priority === 'normal' && wishes.maxAttempts === null
+      const name = usual ? key : `${key} ${call.priority} ${wishes.maxAttempts ?? ''}`
+      const shares = settings.coalesce && cache.share && cache.read
+      const leader = shares ? shared.get(name) : undefined
+      if (leader?.work.open) {
+        record.cache = COALESCED
+        return leader.work.join(scope, record).then(live => {
+          record.sparedPrice = live.target.price
+          return convert(live, leader.call, call)
+        })
+      }
+      record.cache = cache.read ? MISS : BYPASS
+      const onOver = (whole: Whole | null) => {
+        if (shares && shared.get(name)?.work === work) shared.delete(name)
+        if (whole !== null && cache.store) onWhole(whole)
+      }
+      const departure = depart(call)
+      const now = settings.keepPace ? clock.now : undefined
+      const work = call.stream
+        ? departure.fly({ charactersMax: SHARED_CHARACTERS_MAX, now, onOver })
+        : departure.together(scope, onOver)
+      if (shares) shared.set(name, { work, call })
+      return work instanceof SharedAnswer ? work.lead() : work.join(scope, record)
+    },
+  }
+}

@@ -1,0 +1,52 @@
+import type { Live } from '#core/attempt.ts'
+import type { CachedAnswer, CacheStore } from '#core/cache.ts'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Whole } from '../flights/shared-log.ts'
+import type { Asked, Depart, Flights } from './share.ts'
+
+/** What the answers are made of. */
+export interface AnswersDeps {
+  readonly store: CacheStore
+  readonly clock: Clock
+  readonly flights: Flights
+}
+
+/** Lets a call through that the cache has no part in. */
+export function pass({ call, record, scope, cache }: Asked, depart: Depart): Promise<Live> {
+  if (cache.onlyStored) throw notStored()
+  record.cache = { status: 'bypass', ageMs: 0, leftMs: 0 }
+  const departure = depart(call)
+  return call.stream ? departure.fly(null).join(scope) : departure.alone(scope)
+}
+
+/** The error for who wants nothing but a stored answer. */
+export function notStored(): GatewayError {
+  return new GatewayError('only_if_cached', 'There is no stored answer to this request.', { shouldRetry: false })
+}
+
+/** How old an answer is, if it will still do for a call: the one who gave it must still be asked, and the caller may
+ * want a younger one.
+ *
+ * @returns Milliseconds; `null` when it will not do. */
+export function usableAge({ snapshot, cache }: Asked, stored: CachedAnswer, clock: Pick<Clock, 'time'>): number | null {
+  const ageMs = Math.max(0, clock.time() - stored.storedAt)
+  const known = snapshot.models.get(stored.model)?.targets.some(({ id }) => id === stored.target)
+  return known === true && ageMs <= cache.maxAgeMs ? ageMs : null
+}
+
+/** Whether an answer is of a model that was asked for, rather than of a fallback. */
+export function isOwn({ record }: Asked, { model, target }: Pick<Whole, 'model' | 'target'>): boolean {
+  const candidate = record.plan?.candidates.find(each => each.model.name === model.name && each.target.id === target.id)
+  return candidate !== undefined && candidate.fallback !== true
+}
+
+/** Who gave an answer and whose it is. */
+export function ownerOf(
+  { call, record }: Asked,
+  { model, target }: Whole,
+): Pick<CachedAnswer, 'model' | 'target' | 'tenant' | 'key'> {
+  const { caller } = call
+  const key = caller.role === 'anonymous' ? record.address : caller.id
+  return { model: model.name, target: target.id, tenant: caller.tenant, key }
+}

@@ -1,0 +1,133 @@
+import { fingerprint, type Question } from '#cache/fingerprint.ts'
+import { inputsOf, shareUsage, vectorsIn, writeVectors } from '#cache/vectors.ts'
+import type { Live } from '#core/attempt.ts'
+import type { CachedAnswer } from '#core/cache.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { DataFrame, Frame } from '#core/frame.ts'
+import { countSaved } from '#core/record.ts'
+import { inputTokens, type Usage } from '#core/usage.ts'
+import type { JsonValue } from '#lib/json.ts'
+import type { Whole } from '../flights/shared-log.ts'
+import { given } from './convert.ts'
+import type { Asked, Depart } from './share.ts'
+import { type AnswersDeps, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
+
+/** A batch: each of its inputs by its fingerprint, and what is stored of them. */
+interface Batch {
+  readonly keys: readonly string[]
+  readonly stored: ReadonlyMap<string, CachedAnswer>
+  /** What has to be asked for, each once. */
+  readonly missing: ReadonlyMap<string, JsonValue>
+}
+
+/** Answers an embeddings call: each input is stored for itself, so that only what is missing is asked for. */
+export async function answerVectors(
+  deps: AnswersDeps,
+  asked: Asked,
+  question: Question,
+  depart: Depart,
+): Promise<Live> {
+  const batch = await lookUp(deps, asked, question)
+  if (batch === null) return pass(asked, depart)
+  const { keys, stored, missing } = batch
+  if (missing.size === 0) return give(deps, asked, batch)
+  if (asked.cache.onlyStored) throw notStored()
+  const isWhole = missing.size === keys.length
+  const rest = isWhole ? asked : withInputs(asked, [...missing.values()])
+  const key = `${fingerprint({ ...question, body: rest.call.body })} batch`
+  const live = await deps.flights.take(rest, key, depart, whole => keep(deps, rest, [...missing], whole))
+  // A server is asked all the same, only for less.
+  const price = live.target.price === null ? null : { ...live.target.price, request: 0 }
+  for (const { usage } of stored.values()) if (usage !== null) countSaved(asked.record, price, usage)
+  return isWhole ? live : given(live, async () => (await live.next()).map(frame => complete(frame, batch, live)))
+}
+
+async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Question): Promise<Batch | null> {
+  const inputs = inputsOf(asked.call.body.input)
+  const keys: string[] = []
+  for (const input of inputs) {
+    const key = fingerprint({ ...question, body: { ...question.body, input } })
+    if (key === null) return null
+    keys.push(key)
+  }
+  const stored = new Map<string, CachedAnswer>()
+  const missing = new Map<string, JsonValue>()
+  const found = asked.cache.read ? await Promise.all(keys.map(key => store.get(key))) : []
+  for (const [at, key] of keys.entries()) {
+    const vector = found[at] ?? null
+    if (vector !== null && usableAge(asked, vector, clock) !== null) stored.set(key, vector)
+    else missing.set(key, inputs[at])
+  }
+  return { keys, stored, missing }
+}
+
+function withInputs(asked: Asked, inputs: readonly JsonValue[]): Asked {
+  const { call } = asked
+  return { ...asked, call: { ...call, source: null, body: { ...call.body, input: inputs } } }
+}
+
+/** Gives a batch of which everything is stored; it is as old as its oldest part. */
+function give({ clock }: AnswersDeps, { record, snapshot }: Asked, { keys, stored }: Batch): Live {
+  const vectors = keys.flatMap(key => stored.get(key) ?? [])
+  const [first] = vectors
+  const model = snapshot.models.get(first?.model ?? '')
+  const target = snapshot.targets.get(first?.target ?? '')
+  if (model === undefined || target === undefined) {
+    throw new GatewayError('internal_error', 'A stored vector belongs to no model.')
+  }
+  const now = clock.time()
+  const ageMs = Math.max(0, ...vectors.map(({ storedAt }) => now - storedAt))
+  const leftMs = Math.max(0, Math.min(...vectors.map(({ storedAt, ttlMs }) => storedAt + ttlMs - now)))
+  record.cache = { status: 'hit', ageMs, leftMs }
+  record.sparedPrice = target.price
+  const tokens = vectors.reduce((sum, { usage }) => sum + inputTokens(usage), 0)
+  const text = writeVectors(
+    vectors.map(each => each.text),
+    target.upstreamModel,
+    tokens,
+  )
+  const usage: Usage = { input: tokens, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: false }
+  const frame: DataFrame = { kind: 'finish', text, chunk: {}, usage }
+  return { target, model, next: async () => [frame], close() {} }
+}
+
+/** Puts what was stored beside what was asked for; only the latter was used now. */
+function complete(frame: Frame, { keys, stored, missing }: Batch, { target }: Live): Frame {
+  if (frame.kind === 'error') return frame
+  const fresh = vectorsIn(frame.text, missing.size)
+  if (fresh === null) {
+    return {
+      kind: 'error',
+      error: new GatewayError('upstream_invalid_response', 'The model server left out a vector.'),
+    }
+  }
+  const byKey = new Map([...missing.keys()].map((key, at) => [key, fresh[at] ?? '']))
+  const vectors = keys.map(key => stored.get(key)?.text ?? byKey.get(key) ?? '')
+  const before = keys.reduce((sum, key) => sum + inputTokens(stored.get(key)?.usage ?? null), 0)
+  return { ...frame, text: writeVectors(vectors, target.upstreamModel, before + inputTokens(frame.usage)) }
+}
+
+function keep(
+  { store, clock }: AnswersDeps,
+  asked: Asked,
+  inputs: readonly (readonly [key: string, input: JsonValue])[],
+  whole: Whole,
+): void {
+  const [frame] = whole.frames
+  if (frame === undefined || frame.kind === 'error' || !isOwn(asked, whole)) return
+  const vectors = vectorsIn(frame.text, inputs.length)
+  if (vectors === null) return
+  const shares =
+    frame.usage === null
+      ? []
+      : shareUsage(
+          frame.usage,
+          inputs.map(([, input]) => input),
+        )
+  const common = { ...ownerOf(asked, whole), storedAt: clock.time(), ttlMs: asked.settings.embeddingsTtlMs }
+  for (const [at, [key]] of inputs.entries()) {
+    const text = vectors[at] ?? ''
+    const own = { form: 'vector' as const, text, count: '', id: '', created: 0, pace: [], characters: 0 }
+    void store.set(key, { ...common, ...own, usage: shares[at] ?? null })
+  }
+}

@@ -1,0 +1,140 @@
+import type { Candidate, Slot, Slots } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Journal } from '#core/journal.ts'
+import type { Account, Hold, HoldVerdict } from '#core/ledger.ts'
+import { costOf } from '#core/money.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { Scope } from '#core/scope.ts'
+import type { Model, Target } from '#core/servers.ts'
+import type { Lengths } from '../limits/estimate.ts'
+import { estimateUsage } from '../settle.ts'
+
+/** How long a hold outlives the longest time that its call may take, in milliseconds. */
+const EXPIRY_GRACE_MS = 10_000
+
+export interface PurseDeps {
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly lengths: Lengths
+  readonly hold: (hold: Hold) => HoldVerdict | Promise<HoldVerdict>
+  /** Told before a call goes out, once. */
+  readonly opened: (record: RequestRecord, call: Call, candidate: Candidate) => void
+}
+
+/** The money of one call, from before it is dialled until its row is written. */
+export interface Purse {
+  /** Places at servers that the caller can pay: when a dearer one is tried, what is held grows; who has too little left
+   * goes on to a cheaper one. */
+  slots(places: Slots): Slots
+}
+
+/** Opens the purse of a call.
+ *
+ * @param accounts Whose money it spends; empty where nobody has a budget. */
+export function openPurse(deps: PurseDeps, call: Call, record: RequestRecord, accounts: readonly Account[]): Purse {
+  return new CallPurse(deps, call, record, accounts)
+}
+
+/** A class, because one is made for each call. */
+class CallPurse implements Purse {
+  private readonly deps: PurseDeps
+  private readonly call: Call
+  private readonly record: RequestRecord
+  private readonly accounts: readonly Account[]
+  private readonly denied = new Set<Target>()
+  private refused: Account | null = null
+  private held = -1
+  private isOpen = false
+
+  constructor(deps: PurseDeps, call: Call, record: RequestRecord, accounts: readonly Account[]) {
+    this.deps = deps
+    this.call = call
+    this.record = record
+    this.accounts = accounts
+  }
+
+  slots(places: Slots): Slots {
+    return {
+      take: (candidates, scope) => this.place(places, candidates, scope),
+      // What never waits cannot ask a store either: only what is paid already.
+      tryTake: candidates => places.tryTake(candidates.filter(candidate => this.needOf(candidate) <= this.held)),
+    }
+  }
+
+  private place(places: Slots, candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
+    const open = this.denied.size === 0 ? candidates : candidates.filter(({ target }) => !this.denied.has(target))
+    if (open.length === 0 && this.refused !== null) throw this.refusal(this.refused)
+    const slot = places.take(open, scope)
+    const go = (taken: Slot) => this.pay(places, candidates, taken, scope)
+    return slot instanceof Promise ? slot.then(go) : go(slot)
+  }
+
+  /** Holds what the server of a place may cost. */
+  private pay(places: Slots, candidates: readonly Candidate[], slot: Slot, scope: Scope): Slot | Promise<Slot> {
+    const need = this.needOf(slot.candidate)
+    if (need <= this.held) return this.open(slot)
+    const verdict = this.deps.hold({
+      request: this.record.id,
+      accounts: this.accounts,
+      nano: need - Math.max(0, this.held),
+      expiresAt: this.deps.clock.time() + slot.candidate.target.timeouts.total + EXPIRY_GRACE_MS,
+    })
+    const follow = (decided: HoldVerdict) => {
+      if (decided.refused === null) {
+        this.held = need
+        return this.open(slot)
+      }
+      slot.release()
+      this.refused = decided.refused
+      this.denied.add(slot.candidate.target)
+      return this.place(places, candidates, scope)
+    }
+    if (!(verdict instanceof Promise)) return follow(verdict)
+    return verdict.then(follow, thrown => {
+      slot.release()
+      throw thrown
+    })
+  }
+
+  private open(slot: Slot): Slot {
+    if (!this.isOpen) {
+      this.isOpen = true
+      this.deps.opened(this.record, this.call, slot.candidate)
+    }
+    return slot
+  }
+
+  /** What a server may cost; nothing where nobody knows its price, or nobody counts. */
+  private needOf({ target, model }: Candidate): number {
+    if (this.accounts.length === 0) return -1
+    const { input } = estimateUsage(this.call, 0)
+    const output = mostOutput(this.call, model, this.deps.lengths)
+    return costOf(target.price, { ...NO_USAGE, input, output }) ?? 0
+  }
+
+  private refusal({ id, cap, resetsAt, period }: Account): GatewayError {
+    this.deps.journal.note({ type: 'limit-hit', scope: 'budget' })
+    const whose = id.startsWith('key:') ? 'this key' : 'this tenant'
+    const usd = cap / 1e9
+    return new GatewayError(
+      'budget_exceeded',
+      `Too little is left of the ${usd} US dollars that ${whose} may spend in ${period}.`,
+      { retryAfterMs: Math.max(1, resetsAt - this.deps.clock.time()), shouldRetry: false },
+    )
+  }
+}
+
+const NO_USAGE = { cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: true }
+
+/** The tokens that the answers of a call may have: as many as it allows, else as many as is usual. */
+function mostOutput({ endpoint, body }: Call, model: Model, lengths: Lengths): number {
+  if (endpoint === 'embeddings') return 0
+  const allowed = positive(body.max_completion_tokens) ?? positive(body.max_tokens) ?? lengths.usual(model.name)
+  return allowed * (positive(body.n) ?? 1)
+}
+
+function positive(value: unknown): number | null {
+  return typeof value === 'number' && value > 0 ? value : null
+}

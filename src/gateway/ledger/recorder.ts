@@ -1,0 +1,215 @@
+import type { Candidate } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Fact, Journal } from '#core/journal.ts'
+import type { AuditRow, LedgerRow, LedgerStore, Spool } from '#core/ledger.ts'
+import type { RequestRecord } from '#core/record.ts'
+import { toAttemptRows, toLostRow, toRow } from './row.ts'
+
+/** Rows that are written at once, and how long the first of them waits for others, in milliseconds. */
+const BATCH_MAX = 200
+const GATHER_MS = 100
+/** How soon the store is tried again after it failed, the first time and at the longest. */
+const RETRY_MIN_MS = 250
+const RETRY_MAX_MS = 5000
+/** How long the end of the process waits for the store, in milliseconds. */
+const CLOSE_MS = 2000
+
+/** A row that is kept: of a request, or of the audit log. */
+export type KeptRow = LedgerRow | AuditRow
+
+/** What a spool asks of the recorder. */
+export interface SpoolNeeds {
+  /** The row that a line says; `null` where it says none that is to be written. */
+  readonly read: (line: string) => KeptRow | null
+  /** The opening lines of the requests that are under way. */
+  readonly carry: () => readonly string[]
+  /** Told of lines that were taken and could not be kept. */
+  readonly onLost: (lines: readonly string[]) => void
+}
+
+export interface RecorderDeps {
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly store: LedgerStore
+  /** Where rows wait; `null` where they are not kept, and only money is counted. */
+  readonly spool: ((needs: SpoolNeeds) => Spool<KeptRow>) | null
+  /** Told of each row of a request that is over. */
+  readonly settled?: (row: LedgerRow) => void
+  /** Told of each row that is kept, as JSON; the batch that it belongs to. */
+  readonly sealing?: { batch(): string | null; add(id: string, text: string): void } | null
+}
+
+/** Writes down what every request came to, beside its way and not on it. */
+export interface Recorder {
+  readonly opened: (record: RequestRecord, call: Call, candidate: Candidate) => void
+  readonly subscriber: (fact: Fact) => void
+  /** Adds a row of the audit log; `false` when there is no room. */
+  audit(row: AuditRow): boolean
+  /** Takes over what another process has left: its lines, and that there are no more of them. */
+  readonly adopt: { line(line: string): void; end(): void }
+  /** Rows that wait for the database, requests that are under way, and rows for which there was no room. */
+  depth(): number
+  open(): number
+  dropped(): number
+  /** Writes what waits, until nothing does or the store fails. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Lines begin with what they are: `o`, a request that goes out, as the row that it leaves when nothing more is heard of
+ * it; `r`, a row of a request; `a`, one of the audit log. */
+export function createRecorder(deps: RecorderDeps): Recorder {
+  const { clock, journal, store, sealing = null } = deps
+  /** The opening lines of requests that are under way. */
+  const open = new Map<string, string>()
+  /** The same of a process that has died. */
+  const left = new Map<string, KeptRow>()
+  const spool = deps.spool?.({ read: rowOfLine, carry: () => [...open.values()], onLost: lost }) ?? null
+  let depth = 0
+  let dropped = 0
+  let retryMs = RETRY_MIN_MS
+  let writing: Promise<void> | null = null
+  let disarm: (() => void) | null = null
+  let closed = false
+
+  function append(line: string, row: KeptRow): boolean {
+    if (spool === null) return false
+    if (!spool.append(line, row)) {
+      dropped++
+      return false
+    }
+    depth++
+    later(GATHER_MS)
+    return true
+  }
+
+  function lost(lines: readonly string[]): void {
+    dropped += lines.length
+    depth -= lines.filter(line => !line.startsWith('o')).length
+  }
+
+  function later(ms: number): void {
+    if (disarm !== null || writing !== null || closed) return
+    disarm = clock.after(ms, () => {
+      disarm = null
+      void flush()
+    })
+  }
+
+  function flush(): Promise<void> {
+    writing ??= writeAll().finally(() => {
+      writing = null
+      if (depth > 0) later(retryMs)
+    })
+    return writing
+  }
+
+  async function writeAll(): Promise<void> {
+    if (spool === null) return
+    try {
+      for (let rows = await spool.peek(BATCH_MAX); rows.length > 0; rows = await spool.peek(BATCH_MAX)) {
+        await store.write(batchOf(rows))
+        await spool.drop(rows.length)
+        depth -= rows.length
+        retryMs = RETRY_MIN_MS
+        // A database in this process takes the time of everybody else.
+        await new Promise(resolve => setImmediate(resolve))
+      }
+    } catch (thrown) {
+      retryMs = Math.min(RETRY_MAX_MS, retryMs * 2)
+      journal.note({ type: 'rows-delayed', reason: String(thrown), waiting: depth })
+    }
+  }
+
+  function keep(row: LedgerRow): void {
+    const text = JSON.stringify(row)
+    if (append(`r${text}`, row) && row.batch !== null) sealing?.add(row.id, text)
+  }
+
+  function settled(record: RequestRecord): void {
+    open.delete(record.id)
+    const endedAt = record.startedAt + record.endedAt - record.startedNow
+    const row = toRow(record, endedAt, sealing?.batch() ?? null)
+    deps.settled?.(row)
+    if (spool === null) {
+      void store.write({ requests: [row], audit: [] })
+      return
+    }
+    keep(row)
+    for (const attempt of toAttemptRows(row, record)) keep({ ...attempt, batch: sealing?.batch() ?? null })
+  }
+
+  return {
+    opened(record, call, candidate) {
+      const line = spool === null ? '' : `o${JSON.stringify(toLostRow(record, call, candidate))}`
+      open.set(record.id, line)
+      if (spool?.append(line, null) === false) dropped++
+    },
+    subscriber(fact) {
+      if (fact.type === 'request-settled' && isKept(fact.record)) settled(fact.record)
+    },
+    audit: row => append(`a${JSON.stringify(row)}`, row),
+    adopt: {
+      line(line) {
+        const row = parseRow(line)
+        if (row === null) return
+        if (line.startsWith('o')) left.set(row.id, row)
+        else {
+          if (line.startsWith('r')) left.delete(row.id)
+          append(line, row)
+        }
+      },
+      end() {
+        for (const row of left.values()) append(`r${JSON.stringify(row)}`, row)
+        left.clear()
+      },
+    },
+    depth: () => depth,
+    open: () => open.size,
+    dropped: () => dropped,
+    flush,
+    async close() {
+      disarm?.()
+      // What is not written in time waits on the disk for the next start.
+      await new Promise<void>(resolve => {
+        const late = clock.after(CLOSE_MS, resolve)
+        void flush().then(() => {
+          late()
+          resolve()
+        })
+      })
+      closed = true
+      disarm?.()
+      await spool?.close()
+    },
+  }
+}
+
+/** Whether a request is one that is kept: a model call of somebody who is known. */
+function isKept({ purpose, caller }: RequestRecord): boolean {
+  return purpose === 'call' && caller !== null
+}
+
+function batchOf(rows: readonly KeptRow[]): { requests: LedgerRow[]; audit: AuditRow[] } {
+  const batch: { requests: LedgerRow[]; audit: AuditRow[] } = { requests: [], audit: [] }
+  for (const row of rows) {
+    if ('chain' in row) batch.audit.push(row)
+    else batch.requests.push(row)
+  }
+  return batch
+}
+
+/** The row that a line says. Those of requests that go out are for the heirs of this process only. */
+function rowOfLine(line: string): KeptRow | null {
+  return line.startsWith('o') ? null : parseRow(line)
+}
+
+/** The row of a line; `null` for what is none, such as half a line that was the last one before the power failed. */
+function parseRow(line: string): KeptRow | null {
+  try {
+    return JSON.parse(line.slice(1))
+  } catch {
+    return null
+  }
+}

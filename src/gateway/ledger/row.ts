@@ -1,0 +1,151 @@
+import type { AttemptEntry, Candidate } from '#core/attempt.ts'
+import type { Call } from '#core/call.ts'
+import type { LedgerRow } from '#core/ledger.ts'
+import { costOf } from '#core/money.ts'
+import type { RequestRecord } from '#core/record.ts'
+import type { Usage } from '#core/usage.ts'
+import { estimateUsage } from '../settle.ts'
+
+const NOTHING: Usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: false }
+const TEXT_MAX = 2048
+
+/** What is kept of a request once it is over. The members stand in the order of the table's columns, which is also what
+ * its hash is made of. */
+export function toRow(record: RequestRecord, endedAt: number, batch: string | null): LedgerRow {
+  // What the cache gave stands in the column of what was saved.
+  const usage = record.outcome === 'hit' || record.outcome === 'coalesced' ? null : record.usage
+  const { outcome, model, server, upstreamModel } = record
+  const cost = usage === null ? 0 : record.costNano
+  return rowOf(record, { endedAt, outcome, model, server, upstreamModel, usage, cost, batch })
+}
+
+/** What is kept of a request whose process dies: written before the request goes out, and read only then. */
+export function toLostRow(record: RequestRecord, call: Call, { target, model }: Candidate): LedgerRow {
+  const usage = estimateUsage(call, 0)
+  return rowOf(record, {
+    endedAt: record.startedAt,
+    outcome: 'lost',
+    model: model.name,
+    server: target.server.id,
+    upstreamModel: target.upstreamModel,
+    usage,
+    cost: costOf(target.price, usage),
+    batch: null,
+  })
+}
+
+/** The attempts of a request that another one answered in place of; they are the operator's own. */
+export function toAttemptRows(row: LedgerRow, record: RequestRecord): readonly LedgerRow[] {
+  if (record.attempts.length < 2 || record.passedOn) return []
+  return record.attempts.flatMap((attempt, index) => {
+    if (attempt.result === 'ok') return []
+    const id = `${row.id}.${index + 1}`
+    return [{ ...row, ...attemptColumns(record, attempt), id, parent: row.id }]
+  })
+}
+
+function attemptColumns(record: RequestRecord, attempt: AttemptEntry) {
+  const { server, model, result, ms, startedAt, usage } = attempt
+  const start = Math.round(record.startedAt + startedAt - record.startedNow)
+  return {
+    started_at: start,
+    ended_at: Math.round(start + ms),
+    code: result === 'lost' ? null : result,
+    outcome: 'failover',
+    server,
+    upstream_model: model,
+    attempts: 1,
+    attempt_list: '[]',
+    recovered: 0,
+    queue_ms: null,
+    first_token_ms: null,
+    ...tokensOf(usage ?? NOTHING),
+    cost_nano: 0,
+    extra_cost_nano: 0,
+  }
+}
+
+interface Ending {
+  readonly endedAt: number
+  readonly outcome: string
+  readonly model: string | null
+  readonly server: string | null
+  readonly upstreamModel: string | null
+  readonly usage: Usage | null
+  readonly cost: number | null
+  readonly batch: string | null
+}
+
+function rowOf(record: RequestRecord, end: Ending): LedgerRow {
+  const { attempts, firstTokenAt } = record
+  const usage = end.usage ?? NOTHING
+  // Written without spreads, which took longer than all the rest of a row.
+  return {
+    id: record.id,
+    parent: null,
+    tenant: record.tenant ?? '',
+    key_id: record.caller ?? '',
+    user_id: clean(record.user),
+    session_id: clean(record.session),
+    address: record.address,
+    day: dayOf(record.startedAt),
+    started_at: Math.round(record.startedAt),
+    ended_at: Math.round(end.endedAt),
+    method: record.method,
+    route: record.route,
+    status: record.status,
+    code: record.code,
+    outcome: end.outcome,
+    stream: record.stream ? 1 : 0,
+    cache: record.cache?.status ?? null,
+    model: end.model,
+    server: end.server,
+    upstream_model: end.upstreamModel,
+    attempts: attempts.length,
+    attempt_list: attempts.length === 0 ? '[]' : JSON.stringify(attempts.map(told)),
+    recovered: record.recovered ? 1 : 0,
+    queue_ms: record.queueMs,
+    first_token_ms: firstTokenAt === 0 ? null : firstTokenAt - record.startedNow,
+    input_tokens: usage.input,
+    cache_read_tokens: usage.cacheRead,
+    cache_write_tokens: usage.cacheWrite,
+    output_tokens: usage.output,
+    reasoning_tokens: usage.reasoning,
+    estimated: usage.estimated ? 1 : 0,
+    saved_tokens: record.savedTokens,
+    cost_nano: end.cost,
+    extra_cost_nano: record.extraNano,
+    saved_nano: record.savedNano,
+    batch: end.batch,
+  }
+}
+
+function told({ server, model, ms, result }: AttemptEntry) {
+  return { server, model, ms: Math.round(ms), result }
+}
+
+const DAY_MS = 86_400_000
+let lastDay = { number: 0, text: '1970-01-01' }
+
+/** The day of a moment, as `2027-01-31` in UTC; most moments are of the same one. */
+function dayOf(time: number): string {
+  const number = Math.floor(time / DAY_MS)
+  if (number !== lastDay.number) lastDay = { number, text: new Date(number * DAY_MS).toISOString().slice(0, 10) }
+  return lastDay.text
+}
+
+function tokensOf({ input, cacheRead, cacheWrite, output, reasoning, estimated }: Usage) {
+  return {
+    input_tokens: input,
+    cache_read_tokens: cacheRead,
+    cache_write_tokens: cacheWrite,
+    output_tokens: output,
+    reasoning_tokens: reasoning,
+    estimated: estimated ? 1 : 0,
+  }
+}
+
+/** A caller's text as every database takes it. */
+function clean(text: string | null): string | null {
+  return text === null ? null : text.slice(0, TEXT_MAX).toWellFormed().replaceAll('\0', '�')
+}

@@ -1,0 +1,57 @@
+import { LRUCache } from 'lru-cache'
+import type { Call } from '#core/call.ts'
+import type { Bucket } from '#core/limiter.ts'
+import type { Model } from '#core/servers.ts'
+import { estimateUsage } from '../settle.ts'
+
+/** What an answer is taken to need before any was seen, in tokens. */
+const FIRST_GUESS = 512
+const MODELS_MAX = 1000
+/** How much one answer moves what is usual. */
+const WEIGHT = 0.05
+
+/** How long the answers of each model usually are. */
+export interface Lengths {
+  /** Tokens that few answers go beyond. */
+  usual(model: string): number
+  note(model: string, tokens: number): void
+}
+
+/** Creates the memory of lengths: the moving mean of each model, and how far its answers stray from it. */
+export function createLengths(): Lengths {
+  const known = new LRUCache<string, { mean: number; deviation: number }>({ max: MODELS_MAX })
+  return {
+    usual(model) {
+      const length = known.get(model)
+      return length === undefined ? FIRST_GUESS : Math.ceil(length.mean + 2 * length.deviation)
+    },
+    note(model, tokens) {
+      const length = known.get(model)
+      if (length === undefined) {
+        known.set(model, { mean: tokens, deviation: tokens / 2 })
+        return
+      }
+      const error = tokens - length.mean
+      length.mean += WEIGHT * error
+      length.deviation += WEIGHT * (Math.abs(error) - length.deviation)
+    },
+  }
+}
+
+/** The tokens that a call may need: its prompt, and as many as it allows its answers to have. Where it does not say,
+ * as many as the model's answers usually have, but never so many more than the prompt that no bucket could give them. */
+export function estimateNeed(call: Call, model: Model, lengths: Lengths, buckets: readonly Bucket[]): number {
+  const { input } = estimateUsage(call, 0)
+  if (call.endpoint === 'embeddings') return input
+  const { n, max_tokens, max_completion_tokens } = call.body
+  const choices = positive(n) ?? 1
+  const allowed = positive(max_completion_tokens) ?? positive(max_tokens)
+  if (allowed !== null) return input + choices * allowed
+  let most = Infinity
+  for (const { unit, burst } of buckets) if (unit === 'tokens') most = Math.min(most, burst)
+  return Math.max(input, Math.min(most, input + choices * lengths.usual(model.name)))
+}
+
+function positive(value: unknown): number | null {
+  return typeof value === 'number' && value > 0 ? value : null
+}

@@ -1,0 +1,138 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { z } from 'zod'
+import type { Clock } from '#core/clock.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { EventStore } from '#core/events.ts'
+import type { Journal } from '#core/journal.ts'
+import { sha256 } from '#lib/hash.ts'
+import { isSignedBy } from '#lib/standard-webhooks.ts'
+import { type AlertGroup, alertGroup, type StatusReport, statusReport } from '#wire/webhooks.ts'
+import { parseBody } from '../parse.ts'
+import type { Orchestration } from './orchestrate.ts'
+
+export interface ReceiverDeps {
+  readonly clock: Pick<Clock, 'time'>
+  readonly journal: Journal
+  /** The secret of each kind of webhook. */
+  readonly secrets: () => Readonly<Record<string, string>>
+  /** Remembers the ids of messages. */
+  readonly claim: EventStore['claim']
+  readonly orchestration: Pick<Orchestration, 'alert' | 'report'>
+}
+
+/** A message as it came; `body` is signed as it is. */
+export interface Delivered {
+  readonly type: string
+  readonly headers: Pick<Headers, 'get'>
+  readonly body: string
+}
+
+/** Takes webhooks.
+ *
+ * @returns How many servers it has changed something for.
+ * @throws GatewayError `invalid_signature` for all that is not certainly genuine, `invalid_request`,
+ * `dependency_unavailable`. */
+export type Receiver = (delivered: Delivered) => Promise<number>
+
+const ALERTMANAGER = 'alertmanager'
+const TOLERANCE_SECONDS = 300
+const ID = /^[\x21-\x7e]{1,200}$/
+
+/** Creates the receiver. A kind without a secret takes nothing. */
+export function createReceiver(deps: ReceiverDeps): Receiver {
+  const { clock, journal, orchestration } = deps
+
+  async function admit({ type, headers, body }: Delivered): Promise<void> {
+    const all = deps.secrets()
+    const secret = Object.hasOwn(all, type) ? all[type] : undefined
+    if (secret === undefined) throw notGenuine()
+    const credential = headers.get('authorization')
+    if (type === ALERTMANAGER && credential !== null) {
+      if (!hasCredential(credential, secret)) throw notGenuine()
+      return
+    }
+    const [id, at, signature] = ['id', 'timestamp', 'signature'].map(name => headers.get(`webhook-${name}`) ?? '')
+    const seconds = /^\d{1,12}$/.test(at ?? '') ? Number(at) : Number.NaN
+    const now = clock.time() / 1000
+    const recent = Math.abs(now - seconds) <= TOLERANCE_SECONDS
+    if (!recent || id === undefined || !ID.test(id) || !isSignedBy(secret, { id, seconds, body }, signature ?? '')) {
+      throw notGenuine()
+    }
+    if (!(await claimed(`webhook:${type}`, id))) throw notGenuine()
+  }
+
+  async function claimed(source: string, id: string): Promise<boolean> {
+    try {
+      return await deps.claim(source, id, clock.time())
+    } catch (thrown) {
+      throw new GatewayError('dependency_unavailable', 'The database cannot be reached at the moment.', {
+        retryAfterMs: 1000,
+        cause: thrown,
+      })
+    }
+  }
+
+  async function takeAlerts({ alerts }: AlertGroup): Promise<number> {
+    let applied = 0
+    for (const { status, labels, fingerprint } of alerts) {
+      const { server, action } = labels
+      if (server === undefined) continue
+      const effect = action === 'drain' ? ('draining' as const) : ('degraded' as const)
+      const alert = `alertmanager:${fingerprint ?? sha256(JSON.stringify(labels)).slice(0, 16)}`
+      if (await orchestration.alert(server, alert, status === 'firing' ? effect : null)) applied++
+    }
+    return applied
+  }
+
+  async function takeStatus({ server_id, status, load_metrics }: StatusReport): Promise<number> {
+    const effect = { healthy: null, degraded: 'degraded', unhealthy: 'draining' } as const
+    const changed = await orchestration.alert(server_id, 'server_status', effect[status])
+    const reported = load_metrics !== undefined && (await orchestration.report(server_id, load_metrics))
+    return changed || reported ? 1 : 0
+  }
+
+  async function take({ type, body }: Delivered): Promise<number> {
+    if (type === ALERTMANAGER) return takeAlerts(parsed(body, alertGroup))
+    return type === 'server_status' ? takeStatus(parsed(body, statusReport)) : 0
+  }
+
+  return async delivered => {
+    const { type } = delivered
+    try {
+      await admit(delivered)
+      const applied = await take(delivered)
+      journal.note({ type: 'webhook-received', webhook: type, ok: true })
+      return applied
+    } catch (thrown) {
+      journal.note({ type: 'webhook-received', webhook: type, ok: false })
+      throw thrown
+    }
+  }
+}
+
+/** `Bearer SECRET`, or `Basic` with the secret as the password or as `user:password`. */
+function hasCredential(header: string, secret: string): boolean {
+  const space = header.indexOf(' ')
+  const [scheme, value] = [header.slice(0, Math.max(0, space)).toLowerCase(), header.slice(space + 1).trim()]
+  if (scheme === 'bearer') return isSame(value, secret)
+  if (scheme !== 'basic') return false
+  const pair = Buffer.from(value, 'base64').toString()
+  return isSame(pair, secret) || isSame(pair.slice(pair.indexOf(':') + 1), secret)
+}
+
+/** Compares in a time that tells nothing. */
+function isSame(given: string, secret: string): boolean {
+  return timingSafeEqual(Buffer.from(sha256(given)), Buffer.from(sha256(secret)))
+}
+
+function parsed<T extends z.ZodType>(body: string, schema: T): z.output<T> {
+  const result = schema.safeParse(parseBody(body))
+  if (result.success) return result.data
+  const details = result.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }))
+  throw new GatewayError('invalid_request', 'The webhook is not what its kind should be.', { details })
+}
+
+/** One answer for a kind that is not configured, a wrong signature, an old message, and one that came before. */
+function notGenuine(): GatewayError {
+  return new GatewayError('invalid_signature', 'The webhook is not signed as it should be.')
+}

@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'bun:test'
+import { GatewayError } from '#core/errors.ts'
+import type { Frame } from '#core/frame.ts'
+import { createScope } from '#core/scope.ts'
+import { startFlight } from '#gateway/flights/flight.ts'
+import type { Whole } from '#gateway/flights/shared-log.ts'
+import { drain, frame, liveOf } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+
+const clock = fakeClock()
+const left = new GatewayError('client_closed_request', 'gone')
+const frames = [frame('delta', 'one'), frame('delta', 'two'), frame('finish')]
+
+function flight() {
+  const live = liveOf(frames.map(each => [each]))
+  const scope = createScope(clock)
+  return { live, scope, flight: startFlight(async () => live, scope) }
+}
+
+describe('a flight', () => {
+  test('gives every subscriber every frame, from one source', async () => {
+    const { flight: shared } = flight()
+    const [one, two] = await Promise.all([shared.join(createScope(clock)), shared.join(createScope(clock))])
+
+    const all = await Promise.all([drain(one), drain(two)])
+
+    expect(all).toEqual([frames, frames])
+  })
+
+  test('goes on when one of two subscribers leaves', async () => {
+    const { flight: shared, scope } = flight()
+    const [one, two] = await Promise.all([shared.join(createScope(clock)), shared.join(createScope(clock))])
+    await one.next()
+
+    one.close()
+
+    expect(scope.ended).toBeNull()
+    expect(await drain(two)).toEqual(frames)
+  })
+
+  test('ends with its last subscriber, and closes what it had opened', async () => {
+    const { flight: shared, scope, live } = flight()
+    const own = createScope(clock)
+    await shared.join(own)
+
+    own.cancel(left)
+    await settled()
+
+    expect(scope.ended?.code).toBe('client_closed_request')
+    expect(live.closed()).toBeGreaterThan(0)
+  })
+
+  test('ends before its answer is there when the subscriber leaves then', async () => {
+    const scope = createScope(clock)
+    const waiting = startFlight(own => new Promise((_, reject) => own.onEnd(reject)), scope)
+    const own = createScope(clock)
+    const joined = waiting.join(own)
+
+    own.cancel(left)
+
+    await expect(joined).rejects.toBe(left)
+    expect(scope.ended).not.toBeNull()
+  })
+
+  test('hands a failure to its subscriber', async () => {
+    const error = new GatewayError('all_targets_failed', 'none')
+    const failing = startFlight(() => Promise.reject(error), createScope(clock))
+
+    await expect(failing.join(createScope(clock))).rejects.toBe(error)
+  })
+
+  test('a subscriber whose own clock runs out leaves, the flight goes on for the others', async () => {
+    const own = fakeClock()
+    const { flight: shared, scope } = flight()
+    const patient = await shared.join(createScope(own))
+    const hasty = await shared.join(createScope(own, { within: 10 }))
+
+    own.advance(10)
+
+    expect(await hasty.next().catch((error: GatewayError) => error.code)).toBe('deadline_exceeded')
+    expect(scope.ended).toBeNull()
+    expect(await drain(patient)).toEqual(frames)
+  })
+})
+
+describe('a flight that is shared', () => {
+  const big = (at: number) => frame('delta', `${at}`.padEnd(1000, 'x'))
+
+  function shared(batches: readonly (readonly Frame[])[], charactersMax = 100_000, end?: Error) {
+    const live = liveOf(batches, end)
+    const told: (Whole | null)[] = []
+    const scope = createScope(clock)
+    const sharing = { charactersMax, onOver: (whole: Whole | null) => void told.push(whole) }
+    return { live, told, scope, flight: startFlight(async () => live, scope, sharing) }
+  }
+
+  test('gives who joins late everything from the beginning', async () => {
+    const { flight: work, told } = shared(frames.map(each => [each]))
+    const first = await work.join(createScope(clock))
+    await first.next()
+    await first.next()
+
+    expect(work.open).toBe(true)
+    const late = await work.join(createScope(clock))
+    expect(await drain(late)).toEqual(frames)
+    expect(await drain(first)).toEqual(frames.slice(2))
+    expect(told.map(whole => whole?.frames)).toEqual([frames])
+    expect(work.open).toBe(false)
+  })
+
+  test('hands one failure to all, also to who hears of it later', async () => {
+    const broken = new GatewayError('upstream_error', 'broken')
+    const { flight: work, told } = shared([[big(0)], [big(1)]], 100_000, broken)
+    const [fast, slow] = await Promise.all([work.join(createScope(clock)), work.join(createScope(clock))])
+    const ends = [await drain(fast).catch(error => error), await drain(slow).catch(error => error)]
+
+    expect(ends).toEqual([broken, broken])
+    expect(told).toEqual([null])
+  })
+
+  test('loses a reader that is too far behind, and goes on for the others', async () => {
+    const batches = Array.from({ length: 50 }, (_, at) => [big(at)])
+    const { flight: work, told } = shared(batches, 10_000)
+    const [fast, slow] = await Promise.all([work.join(createScope(clock)), work.join(createScope(clock))])
+    await slow.next()
+
+    expect(await drain(fast)).toHaveLength(50)
+    expect(await slow.next().catch((error: GatewayError) => error.code)).toBe('stream_interrupted')
+    expect(work.open).toBe(false)
+    expect(told).toEqual([null])
+  })
+
+  test('takes nobody in who would miss its beginning', async () => {
+    const { flight: work } = shared(
+      Array.from({ length: 30 }, (_, at) => [big(at)]),
+      10_000,
+    )
+    const only = await work.join(createScope(clock))
+    for (let at = 0; at < 20; at++) await only.next()
+
+    expect(work.open).toBe(false)
+    expect(await drain(only)).toHaveLength(10)
+  })
+
+  test('cuts what arrived together into pieces, the same ones for everybody', async () => {
+    const { flight: work } = shared([Array.from({ length: 100 }, (_, at) => big(at))], 1_000_000)
+    const [one, two] = await Promise.all([work.join(createScope(clock)), work.join(createScope(clock))])
+    const [a, b] = [await one.next(), await two.next()]
+
+    expect(a.length).toBeLessThan(100)
+    expect(a).toBe(b)
+    expect([...a, ...(await drain(one))]).toHaveLength(100)
+  })
+})

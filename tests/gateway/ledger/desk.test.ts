@@ -1,0 +1,67 @@
+import { expect, test } from 'bun:test'
+import type { Account, Hold, HoldVerdict } from '#core/ledger.ts'
+import { createDesk } from '#gateway/ledger/desk.ts'
+import { createMemoryLedger } from '#stores/memory-ledger.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+
+const account: Account = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }
+
+/** A desk before a store that answers, fails or says nothing. */
+function deskOf() {
+  const clock = fakeClock()
+  const state = { answer: 'well' as 'well' | 'fails' | 'silent', asked: 0 }
+  const shared = createMemoryLedger()
+  const store = {
+    ...shared,
+    hold(hold: Hold): HoldVerdict | Promise<HoldVerdict> {
+      state.asked++
+      if (state.answer === 'fails') return Promise.reject(new Error('away'))
+      return state.answer === 'silent' ? new Promise<HoldVerdict>(() => {}) : shared.hold(hold)
+    },
+  }
+  const desk = createDesk({ clock, store, local: createMemoryLedger() })
+  let made = 0
+  const hold = (nano: number) => desk.hold({ request: `r${++made}`, accounts: [account], nano, expiresAt: 1e9 })
+  return { clock, state, hold }
+}
+
+test('gives what is left when the store was last heard, and no more, while it is away', async () => {
+  const { state, hold } = deskOf()
+  await hold(600)
+  state.answer = 'fails'
+
+  const verdicts = [await hold(300), await hold(300), await hold(100)]
+
+  expect(verdicts.map(({ refused }) => refused === null)).toEqual([true, false, true])
+  expect(state.asked).toBe(2)
+})
+
+test('waits 300 ms once, then asks again with one call every two seconds', async () => {
+  const { clock, state, hold } = deskOf()
+  state.answer = 'silent'
+  const first = hold(1)
+  clock.advance(300)
+  await first
+  for (let call = 0; call < 10; call++) await hold(1)
+  const asked = state.asked
+  clock.advance(2000)
+  const looking = hold(1)
+  for (let call = 0; call < 10; call++) await hold(1)
+  clock.advance(300)
+  await looking
+
+  expect([asked, state.asked]).toEqual([1, 2])
+})
+
+test('asks for each call again once the store answers', async () => {
+  const { clock, state, hold } = deskOf()
+  state.answer = 'fails'
+  await hold(1)
+  state.answer = 'well'
+  clock.advance(2000)
+  await hold(1)
+  await settled()
+  await hold(1)
+
+  expect(state.asked).toBe(3)
+})

@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'bun:test'
+import type { Candidate, Slots } from '#core/attempt.ts'
+import type { Account } from '#core/ledger.ts'
+import { createScope } from '#core/scope.ts'
+import { openPurse } from '#gateway/ledger/purse.ts'
+import { createLengths } from '#gateway/limits/estimate.ts'
+import { createMemoryLedger } from '#stores/memory-ledger.ts'
+import { call, model, target } from '#tests/support/calls.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+import { recordOf } from '#tests/support/records.ts'
+
+const account: Account = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1_000_000, resetsAt: 1 }
+
+/** A candidate of which one token of the answer costs so many millionths of a dollar. */
+function candidateOf(server: string, output: number | null): Candidate {
+  const one = target(server, { id: `${server}/m`, price: output === null ? null : { input: 0, output, request: 0 } })
+  return { target: one, model: model('chat', [one]), reason: '' }
+}
+
+function purseOf(body: object = { max_tokens: 100 }, accounts: readonly Account[] = [account]) {
+  const clock = fakeClock()
+  const ledger = createMemoryLedger()
+  const opened: string[] = []
+  const released: string[] = []
+  const places: Slots = {
+    take: ([first]) => {
+      if (first === undefined) throw new Error('nobody')
+      return { candidate: first, release: () => released.push(first.target.server.id) }
+    },
+    tryTake: ([first]) => (first === undefined ? null : { candidate: first, release() {} }),
+  }
+  const deps = {
+    clock,
+    journal: { note() {} },
+    lengths: createLengths(),
+    hold: ledger.hold,
+    opened: (_: unknown, __: unknown, { target: { server } }: Candidate) => opened.push(server.id),
+  }
+  const asked = call({ body: { model: 'chat', messages: [], ...body } })
+  const slots = openPurse(deps, asked, recordOf(), accounts).slots(places)
+  const used = async () => (await ledger.hold({ request: 'probe', accounts: [account], nano: 0, expiresAt: 0 })).used[0]
+  const take = (...candidates: Candidate[]) => slots.take(candidates, createScope(clock))
+  return { take, slots, used, opened, released, ledger }
+}
+
+describe('a purse', () => {
+  test('holds what the answer may cost at most, and more for a dearer server', async () => {
+    const { take, used, opened } = purseOf()
+    await take(candidateOf('cheap', 1))
+    const first = await used()
+    await take(candidateOf('dear', 5))
+    const second = await used()
+    await take(candidateOf('cheap', 1))
+
+    expect([first, second, await used()]).toEqual([100_000, 500_000, 500_000])
+    // Only what goes out first is written down.
+    expect(opened).toEqual(['cheap'])
+  })
+
+  test('passes over what it cannot pay, and gives its place back', async () => {
+    const { take, released } = purseOf()
+
+    const slot = await take(candidateOf('dear', 50), candidateOf('cheap', 1))
+
+    expect([slot.candidate.target.server.id, released]).toEqual(['cheap', ['dear']])
+  })
+
+  test('says that the budget is spent when nothing can be paid', () => {
+    const { take } = purseOf()
+
+    expect(() => take(candidateOf('dear', 50))).toThrow(
+      expect.objectContaining({ code: 'budget_exceeded', shouldRetry: false }),
+    )
+  })
+
+  test('takes a server whose price nobody knows for nothing', async () => {
+    const { take, used } = purseOf()
+    await take(candidateOf('unknown', null))
+
+    expect(await used()).toBe(0)
+  })
+
+  test('lets a second server be asked beside the first one only when that is paid already', async () => {
+    const { take, slots } = purseOf()
+    await take(candidateOf('first', 2))
+
+    expect(slots.tryTake([candidateOf('dear', 3)])).toBeNull()
+    expect(slots.tryTake([candidateOf('cheap', 1)])).not.toBeNull()
+  })
+
+  test('counts every answer that is asked for', async () => {
+    const { take, used } = purseOf({ max_tokens: 100, n: 3 })
+    await take(candidateOf('one', 1))
+
+    expect(await used()).toBe(300_000)
+  })
+
+  test('holds nothing where nobody has a budget, and writes the call down all the same', async () => {
+    const { take, used, opened } = purseOf({}, [])
+    await take(candidateOf('dear', 5000))
+
+    expect([await used(), opened]).toEqual([0, ['dear']])
+  })
+})

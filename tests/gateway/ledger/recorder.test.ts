@@ -1,0 +1,144 @@
+import { describe, expect, test } from 'bun:test'
+import type { Fact } from '#core/journal.ts'
+import type { LedgerBatch, LedgerRow } from '#core/ledger.ts'
+import { createRecorder, type KeptRow } from '#gateway/ledger/recorder.ts'
+import { createMemorySpool } from '#stores/memory-spool.ts'
+import { call, model, target } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+import { attemptEntry, recordOf } from '#tests/support/records.ts'
+
+const main = target('llm')
+const candidate = { target: main, model: model('chat', [main]), reason: 'target of chat' }
+
+/** A recorder before a store that can be away. */
+function recorderOf(linesMax = 1000) {
+  const clock = fakeClock()
+  const facts: Fact[] = []
+  const written: LedgerBatch[] = []
+  const state = { isAway: false, calls: 0 }
+  const store = {
+    hold: () => ({ refused: null, used: [] }),
+    async write(batch: LedgerBatch) {
+      state.calls++
+      if (state.isAway) throw new Error('away')
+      written.push(batch)
+      return null
+    },
+    expire: () => 0,
+    holds: () => 0,
+  }
+  const lines: string[] = []
+  const spool = createMemorySpool<KeptRow>(linesMax)
+  const recorder = createRecorder({
+    clock,
+    journal: { note: fact => facts.push(fact) },
+    store,
+    spool: () => ({
+      ...spool,
+      append(line, row) {
+        lines.push(line)
+        return spool.append(line, row)
+      },
+    }),
+  })
+  const end = (id: string, more = {}) =>
+    recorder.subscriber({ type: 'request-settled', record: recordOf({ id, ...more }) })
+  const rows = (): LedgerRow[] => written.flatMap(({ requests }) => requests)
+  return { clock, facts, written, state, lines, recorder, end, rows }
+}
+
+async function advance({ clock }: ReturnType<typeof recorderOf>, ms: number): Promise<void> {
+  clock.advance(ms)
+  await settled(10)
+}
+
+describe('the recorder', () => {
+  test('gathers rows of a moment and writes them together, in their order', async () => {
+    const tools = recorderOf()
+    for (let request = 0; request < 450; request++) tools.end(`r${request}`)
+    await advance(tools, 99)
+    const before = tools.state.calls
+    await advance(tools, 1)
+
+    expect(before).toBe(0)
+    expect(tools.written.map(({ requests }) => requests.length)).toEqual([200, 200, 50])
+    expect(tools.rows().map(({ id }) => id)).toEqual(Array.from({ length: 450 }, (_, request) => `r${request}`))
+    expect(tools.recorder.depth()).toBe(0)
+  })
+
+  test('keeps rows while the store is away, asks it again and again, and then writes each once', async () => {
+    const tools = recorderOf()
+    tools.state.isAway = true
+    tools.end('one')
+    await advance(tools, 100)
+    tools.end('two')
+    await advance(tools, 10_000)
+    const waiting = tools.recorder.depth()
+    tools.state.isAway = false
+    await advance(tools, 5000)
+
+    expect(waiting).toBe(2)
+    expect(tools.rows().map(({ id }) => id)).toEqual(['one', 'two'])
+    expect(tools.facts[0]).toMatchObject({ type: 'rows-delayed', waiting: 1 })
+  })
+
+  test('counts what finds no room', () => {
+    const { recorder, end } = recorderOf(2)
+    for (const id of ['one', 'two', 'three']) end(id)
+
+    expect([recorder.depth(), recorder.dropped()]).toEqual([2, 1])
+  })
+
+  test('writes an opening line before a call goes out, and no row of it', async () => {
+    const tools = recorderOf()
+    tools.recorder.opened(recordOf({ id: 'one' }), call(), candidate)
+    const [line = ''] = tools.lines
+    const open = tools.recorder.open()
+    tools.end('one')
+    await advance(tools, 100)
+
+    expect(JSON.parse(line.slice(1))).toMatchObject({ id: 'one', outcome: 'lost', estimated: 1 })
+    expect([open, tools.recorder.open()]).toEqual([1, 0])
+    expect(tools.rows().map(({ id, outcome }) => [id, outcome])).toEqual([['one', 'ok']])
+  })
+
+  test('makes lost rows of what a dead process had under way, and keeps its other rows', async () => {
+    const dead = recorderOf()
+    dead.recorder.opened(recordOf({ id: 'settled' }), call(), candidate)
+    dead.recorder.opened(recordOf({ id: 'under way' }), call(), candidate)
+    dead.end('settled')
+    const heir = recorderOf()
+    for (const line of dead.lines) heir.recorder.adopt.line(line)
+    heir.recorder.adopt.end()
+    await advance(heir, 100)
+
+    expect(heir.rows().map(({ id, outcome }) => [id, outcome])).toEqual([
+      ['settled', 'ok'],
+      ['under way', 'lost'],
+    ])
+  })
+
+  test('keeps a failed attempt as a row of its own', async () => {
+    const tools = recorderOf()
+    tools.end('one', { attempts: [attemptEntry('other', { result: 'upstream_timeout' }), attemptEntry('llm')] })
+    await advance(tools, 100)
+
+    expect(tools.rows().map(({ id, parent, outcome }) => [id, parent, outcome])).toEqual([
+      ['one', null, 'ok'],
+      ['one.1', 'one', 'failover'],
+    ])
+  })
+
+  test('does not wait for ever for its store when the process ends', async () => {
+    const tools = recorderOf()
+    tools.end('one')
+    tools.state.isAway = true
+    let isClosed = false
+    void tools.recorder.close().then(() => {
+      isClosed = true
+    })
+    await advance(tools, 2000)
+
+    expect(isClosed).toBe(true)
+  })
+})

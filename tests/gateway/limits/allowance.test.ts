@@ -1,0 +1,160 @@
+import { describe, expect, test } from 'bun:test'
+import type { Candidate, Slot, Slots } from '#core/attempt.ts'
+import type { GatewayError } from '#core/errors.ts'
+import type { Bucket, Limiter } from '#core/limiter.ts'
+import { createScope } from '#core/scope.ts'
+import { createAllowance } from '#gateway/limits/allowance.ts'
+import { createMemoryLimiter } from '#stores/memory-limiter.ts'
+import { bucket } from '#tests/contract/limiter.ts'
+import { model, slotFor, target } from '#tests/support/calls.ts'
+import { fakeClock } from '#tests/support/clock.ts'
+
+const A = candidate('a')
+const B = candidate('b')
+const TOKENS = bucket({ key: 'caller', unit: 'tokens', limit: 1000 })
+
+function candidate(name: string): Candidate {
+  const own = target(name)
+  return { target: own, model: model(name, [own]), reason: 'test' }
+}
+
+const tokensOf = (name: string, limit = 1000): Bucket =>
+  bucket({ key: `model:${name}`, scope: 'model', unit: 'tokens', limit })
+const placesOf = (name: string): Bucket =>
+  bucket({ key: `places:${name}`, scope: 'model', unit: 'concurrent', limit: 1 })
+
+/** An allowance over real buckets; places are given at the candidate that `choose` picks. */
+function setup(
+  options: { readonly choose?: (candidates: readonly Candidate[]) => Candidate; readonly slow?: boolean } = {},
+) {
+  const clock = fakeClock()
+  const memory = createMemoryLimiter({ clock, entriesMax: 100 })
+  const limiter: Limiter = options.slow ? { ...memory, take: async (...asked) => memory.take(...asked) } : memory
+  const denied: string[] = []
+  const released: string[] = []
+  const allowance = createAllowance({
+    limiter,
+    limits: { tokens: [TOKENS], model: ({ name }) => [tokensOf(name), placesOf(name)] },
+    owner: 'call',
+    estimate: () => 400,
+    onDenied: ({ name }, { scope }, { code }) => denied.push(`${name} ${scope} ${code}`),
+  })
+  const slotAt = (chosen: Candidate): Slot => ({
+    ...slotFor(chosen),
+    release: () => void released.push(chosen.model.name),
+  })
+  const choose = options.choose ?? (([first]) => first ?? A)
+  const places: Slots = {
+    take: candidates => slotAt(choose(candidates)),
+    tryTake: ([first]) => (first === undefined ? null : slotAt(first)),
+  }
+  const slots = allowance.slots(places)
+  const scope = createScope(clock)
+  const left = (one: Bucket) => memory.take([one], 0, 'probe').tokens?.remaining
+  const isFree = (name: string) => {
+    const free = memory.take([placesOf(name)], 0, 'probe').refused === null
+    memory.settle([placesOf(name)], { requests: 0, tokens: 0 }, 'probe')
+    return free
+  }
+  const take = async (...candidates: Candidate[]) => (await slots.take(candidates, scope)).candidate.model.name
+  return { allowance, memory, slots, scope, denied, released, left, isFree, take }
+}
+
+describe('the allowance of a call', () => {
+  test('takes the caller’s tokens once, and those of the model, and settles both', async () => {
+    const { allowance, take, left, isFree } = setup()
+
+    await take(A)
+    await take(A)
+    const held = [left(TOKENS), left(tokensOf('a')), isFree('a')]
+    allowance.settle(150)
+    allowance.settle(900)
+
+    expect(held).toEqual([600, 600, false])
+    expect([left(TOKENS), left(tokensOf('a')), isFree('a')]).toEqual([850, 850, true])
+  })
+
+  test('needs no promise where the limiter needs none', () => {
+    const { slots, scope } = setup()
+
+    expect(slots.take([A], scope)).not.toBeInstanceOf(Promise)
+  })
+
+  test('gives the first model back when the call goes on to another one', async () => {
+    const { allowance, take, left, isFree } = setup()
+
+    await take(A)
+    await take(B)
+    const then = [left(TOKENS), left(tokensOf('a')), left(tokensOf('b')), isFree('a'), isFree('b')]
+    allowance.settle(100)
+
+    expect(then).toEqual([600, 1000, 600, true, false])
+    expect([left(TOKENS), left(tokensOf('a')), left(tokensOf('b'))]).toEqual([900, 1000, 900])
+  })
+
+  test.each([false, true])('passes over a model that is limited (store in another process: %p)', async slow => {
+    const { memory, take, denied } = setup({ slow })
+    memory.take([placesOf('a')], 0, 'somebody')
+
+    expect(await take(A, B)).toBe('b')
+    expect(denied).toEqual(['a model concurrency_limit_exceeded'])
+  })
+
+  test('asks for a limited model once only', async () => {
+    const { memory, take, denied } = setup()
+    memory.take([placesOf('a')], 0, 'somebody')
+    await take(A, B)
+    memory.settle([placesOf('a')], { requests: 0, tokens: 0 }, 'somebody')
+
+    expect(await take(A, B)).toBe('b')
+    expect(denied).toHaveLength(1)
+  })
+
+  test('refuses when every model is limited, with the shortest wait, and holds nothing', async () => {
+    const { memory, take, left } = setup()
+    memory.take([tokensOf('a')], 1000, 'somebody')
+    memory.take([placesOf('b')], 0, 'somebody')
+
+    const error = await take(A, B).catch((thrown: GatewayError) => thrown)
+
+    expect(error).toMatchObject({ code: 'concurrency_limit_exceeded', retryAfterMs: 1000 })
+    expect(left(TOKENS)).toBe(1000)
+  })
+
+  test.each([false, true])('follows a place at another model than the first (slow: %p)', async slow => {
+    const { allowance, take, isFree, left } = setup({ choose: ([first, second]) => second ?? first ?? A, slow })
+
+    expect(await take(A, B)).toBe('b')
+    expect([isFree('a'), isFree('b'), left(TOKENS)]).toEqual([true, false, 600])
+    allowance.settle(0)
+    expect(left(TOKENS)).toBe(1000)
+  })
+
+  test('gives a place back whose model turns out to be limited', async () => {
+    const { memory, take, released } = setup({ choose: ([first, second]) => second ?? first ?? A })
+    memory.take([placesOf('b')], 0, 'somebody')
+
+    expect(await take(A, B)).toBe('a')
+    expect(released).toEqual(['b'])
+  })
+
+  test('what the store gives after the call is over goes back', async () => {
+    const { allowance, take, left, isFree } = setup({ slow: true })
+
+    const late = take(A)
+    allowance.settle(0)
+
+    await expect(late).rejects.toThrow()
+    expect([left(TOKENS), left(tokensOf('a')), isFree('a')]).toEqual([1000, 1000, true])
+  })
+
+  test('takes a place at once only at the model that it has', async () => {
+    const { slots, take } = setup()
+
+    const before = slots.tryTake([A])
+    await take(A)
+
+    expect(before).toBeNull()
+    expect(slots.tryTake([B, A])?.candidate).toBe(A)
+  })
+})

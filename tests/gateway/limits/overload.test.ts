@@ -1,0 +1,33 @@
+import { describe, expect, test } from 'bun:test'
+import { PRIORITIES } from '#core/priority.ts'
+import { isExhausted, overloadOf, refusalOf } from '#gateway/limits/overload.ts'
+
+describe('the pressure', () => {
+  test.each([
+    [{ lagMs: 0, memory: 0 }, 'none'],
+    [{ lagMs: 200, memory: 0.84 }, 'none'],
+    [{ lagMs: 201, memory: 0.1 }, 'low'],
+    [{ lagMs: 60_000, memory: 0.1 }, 'low'],
+    [{ lagMs: 0, memory: 0.85 }, 'low'],
+    [{ lagMs: 0, memory: 0.92 }, 'all'],
+  ] as const)('%o refuses %s', (pressure, overload) => {
+    expect(overloadOf(pressure)).toBe(overload)
+  })
+
+  test('makes the gateway unready only when memory is all but gone', () => {
+    expect([0.94, 0.95].map(memory => isExhausted({ lagMs: 9999, memory }))).toEqual([false, true])
+  })
+})
+
+describe('a refusal', () => {
+  const refused = (overload: 'none' | 'low' | 'all') =>
+    PRIORITIES.filter(priority => refusalOf(overload, priority) !== null)
+
+  test('is for those whom the overload names', () => {
+    expect([refused('none'), refused('low'), refused('all')]).toEqual([[], ['low'], [...PRIORITIES]])
+  })
+
+  test('says when to come again', () => {
+    expect(refusalOf('all', 'high')).toMatchObject({ code: 'overloaded', status: 503, retryAfterMs: 5000 })
+  })
+})

@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import type { Priority } from '#core/priority.ts'
+import { createLine, type Waiting, whoYields } from '#gateway/queue/line.ts'
+
+function waiter(caller: string, priority: Priority = 'normal', name = caller) {
+  return { caller, priority, name }
+}
+
+/** Lets everybody in, one after the other. */
+function served<W extends Waiting>(waiters: readonly W[], fits: (waiter: W) => boolean = () => true): W[] {
+  const line = createLine<W>()
+  for (const each of waiters) line.add(each)
+  const order: W[] = []
+  for (let next = line.next(fits); next !== null; next = line.next(fits)) order.push(next)
+  return order
+}
+
+const many = (count: number, caller: string, priority?: Priority) =>
+  Array.from({ length: count }, (_, index) => waiter(caller, priority, `${caller}${index}`))
+
+describe('the line', () => {
+  test('lets callers in by turns, each in the order in which its calls came', () => {
+    const order = served([...many(3, 'a'), ...many(2, 'b'), ...many(1, 'c')])
+
+    expect(order.map(({ name }) => name)).toEqual(['a0', 'b0', 'c0', 'a1', 'b1', 'a2'])
+  })
+
+  test('lets the higher priority in first', () => {
+    const order = served([waiter('a', 'low'), waiter('a'), waiter('b', 'critical'), waiter('b', 'high')])
+
+    expect(order.map(({ priority }) => priority)).toEqual(['critical', 'high', 'normal', 'low'])
+  })
+
+  test('passes over who does not fit, and keeps its turn', () => {
+    const line = createLine<ReturnType<typeof waiter>>()
+    for (const each of [...many(1, 'a'), ...many(2, 'b')]) line.add(each)
+
+    const first = line.next(({ caller }) => caller !== 'a')
+    const second = line.next(() => true)
+
+    expect([first?.name, second?.name]).toEqual(['b0', 'a0'])
+  })
+
+  test('nobody starves: of eight places one goes to the priority that has waited longest', () => {
+    const line = createLine<ReturnType<typeof waiter>>()
+    line.add(waiter('patient', 'low'))
+    for (const each of many(20, 'pushing', 'critical')) line.add(each)
+
+    const order = Array.from({ length: 8 }, () => line.next(() => true)?.caller)
+
+    expect(order).toEqual([...Array.from({ length: 7 }, () => 'pushing'), 'patient'])
+  })
+
+  test('whatever comes, callers of one priority are served equally often while all of them wait', () => {
+    const counts = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 2, maxLength: 6 })
+    fc.assert(
+      fc.property(counts, lengths => {
+        const callers = lengths.map((_, index) => `caller-${index}`)
+        const order = served(lengths.flatMap((length, index) => many(length, `caller-${index}`)))
+        const seen = new Map(callers.map(caller => [caller, 0]))
+        for (const { caller } of order.slice(0, Math.min(...lengths) * lengths.length)) {
+          seen.set(caller, (seen.get(caller) ?? 0) + 1)
+          expect(Math.max(...seen.values()) - Math.min(...seen.values())).toBeLessThanOrEqual(1)
+        }
+        expect(order.length).toBe(lengths.reduce((sum, length) => sum + length, 0))
+      }),
+    )
+  })
+})
+
+describe('who gives way in a full line', () => {
+  test('the last of the caller that has most', () => {
+    expect(whoYields([...many(1, 'b'), ...many(3, 'a')], waiter('b'))?.name).toBe('a2')
+  })
+
+  test('nobody to a caller that would then have as many', () => {
+    expect(whoYields([...many(2, 'a'), ...many(1, 'b')], waiter('b'))).toBeNull()
+  })
+
+  test('a lower priority to a higher one, and never the other way', () => {
+    const waiting = [...many(2, 'a', 'high'), ...many(1, 'a', 'low')]
+
+    expect(whoYields(waiting, waiter('a', 'normal'))?.priority).toBe('low')
+    expect(whoYields(many(9, 'a', 'high'), waiter('b', 'normal'))).toBeNull()
+  })
+})

@@ -1,0 +1,82 @@
+import { expect, test } from 'bun:test'
+import type { Candidate } from '#core/attempt.ts'
+import type { Places } from '#core/places.ts'
+import { createScope } from '#core/scope.ts'
+import { createQueue } from '#gateway/queue/queue.ts'
+import { createStates } from '#registry/states.ts'
+import { model, target, timeouts } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+
+const one = target('a', { maxConcurrent: 1, timeouts: { ...timeouts, queue: 60_000 } })
+
+/** Two processes before one target with one place. */
+function setup() {
+  const clock = fakeClock()
+  const waits = [0, 0]
+  let taken = 0
+  const placesOf = (own: number): Places => ({
+    has: () => taken === 0,
+    take: () => taken === 0 && taken++ === 0,
+    free: () => void taken--,
+    waiting(count) {
+      waits[own] = count
+      return waits[1 - own] ?? 0
+    },
+  })
+  const processes = [0, 1].map(own => {
+    const queue = createQueue({ states: createStates(), clock, available: () => true, places: placesOf(own) })
+    const only = model('m', [one])
+    const candidates: Candidate[] = [{ target: one, model: only, reason: '' }]
+    return {
+      ask: async () => {
+        const wait = { caller: 'a', priority: 'normal', waited() {} } as const
+        return queue.slotsFor(wait).take(candidates, createScope(clock))
+      },
+    }
+  })
+  const [first, second] = processes
+  if (first === undefined || second === undefined) throw new Error('there are two')
+  return { clock, first, second, waits }
+}
+
+test('a place that another process gives back is found soon', async () => {
+  const { clock, first, second } = setup()
+  const held = await first.ask()
+  let found = false
+  void second.ask().then(() => {
+    found = true
+  })
+  await settled()
+  held.release()
+  clock.advance(10)
+  await settled()
+
+  expect(found).toBe(true)
+})
+
+test('those who wait in two processes get the places in the measure in which they wait', async () => {
+  const { clock, first, second, waits } = setup()
+  const served = [0, 0]
+  const held = await first.ask()
+  /** Each that gets the place gives it back after a while. */
+  const add = (process: typeof first, index: number, count: number) => {
+    for (let at = 0; at < count; at++) {
+      void process.ask().then(slot => {
+        served[index] = (served[index] ?? 0) + 1
+        clock.after(25, slot.release.bind(slot))
+      })
+    }
+  }
+  add(first, 0, 40)
+  add(second, 1, 40)
+  await settled()
+  const waiting = [...waits]
+  held.release()
+  while ((served[0] ?? 0) + (served[1] ?? 0) < 40) {
+    clock.advance(5)
+    await settled()
+  }
+
+  expect(waiting).toEqual([40, 40])
+  for (const each of served) expect(each).toBeGreaterThan(10)
+})
