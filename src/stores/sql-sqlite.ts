@@ -1,28 +1,25 @@
+import { Database, SQLiteError, type Statement } from 'bun:sqlite'
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { SQL } from 'bun'
-import type { Sql } from './sql.ts'
+import type { Rows, Sql } from './sql.ts'
 import type { Connections, Late } from './sql-connections.ts'
+import { type Bound, createTemplate } from './sql-template.ts'
 
 /** How long to wait for another process that writes; the runtime's own waiting would stop everything else here. */
 const BUSY_WAIT_MS = [2, 5, 10, 20, 50] as const
 /** Keys stand in it, if only as hashes: nobody but its owner has to read it. */
 const FOLDER_MODE = 0o700
+/** Statements that are kept compiled: more than the gateway has, but lists of every length are statements of their own. */
+const COMPILED_MAX = 64
 
 /** Opens a SQLite file, and makes it when it is missing; `null` = one in memory, gone when it is closed.
  *
  * One connection reads and one writes: a statement beside a transaction on the same connection would silently join it. */
 export async function openSqlite(file: string | null): Promise<Connections> {
   if (file !== null) mkdirSync(dirname(file), { recursive: true, mode: FOLDER_MODE })
-  const writer = new SQL({
-    adapter: 'sqlite',
-    filename: file ?? ':memory:',
-    create: true,
-    readwrite: true,
-    bigint: true,
-  })
-  await prepare(writer)
-  const reader = file === null ? writer : new SQL({ adapter: 'sqlite', filename: file, readonly: true, bigint: true })
+  const writer = connect(file ?? ':memory:', { create: true, readwrite: true })
+  await prepare(writer.sql)
+  const reader = file === null ? writer : connect(file, { readonly: true })
   let turn: Promise<unknown> = Promise.resolve()
 
   function queued<T>(run: () => Promise<T>): Promise<T> {
@@ -33,30 +30,75 @@ export async function openSqlite(file: string | null): Promise<Connections> {
 
   return {
     // In memory there is one connection, so reads must wait for the writes that are under way.
-    read: (run, late) => (file === null ? queued(() => run(writer)) : unlessBusy(() => run(reader), late)),
-    write: (run, late) =>
-      queued(() => unlessBusy(() => writer.begin('immediate', transaction => run(transaction)), late)),
+    read: (run, late) => (file === null ? queued(() => run(writer.sql)) : unlessBusy(() => run(reader.sql), late)),
+    write: (run, late) => queued(() => unlessBusy(() => transact(writer.sql, run), late)),
     // A writing transaction of SQLite is the lock.
     lock: async () => {},
     async hasTable(sql, name) {
       return (await sql`SELECT name FROM sqlite_master WHERE type = 'table' AND name = ${name}`).length > 0
     },
-    isEmptied: thrown => thrown instanceof SQL.SQLiteError && thrown.message.startsWith('no such table'),
+    isEmptied: thrown => thrown instanceof SQLiteError && thrown.message.startsWith('no such table'),
     async close() {
       await turn
-      await reader.close()
-      await writer.close()
+      reader.close()
+      writer.close()
     },
   }
 }
 
-async function prepare(writer: Sql): Promise<void> {
-  await writer`PRAGMA busy_timeout = 0`
+/** One connection. Its statements are compiled once, which for the rows of many requests costs as much as writing them. */
+function connect(
+  file: string,
+  mode: { readonly create?: boolean; readonly readwrite?: boolean; readonly readonly?: boolean },
+): { readonly sql: Sql; close(): void } {
+  const database = new Database(file, { ...mode, safeIntegers: true })
+  const compiled = new Map<string, Statement<unknown, Bound[]>>()
+
+  function statement(text: string): Statement<unknown, Bound[]> {
+    const known = compiled.get(text)
+    if (known !== undefined) return known
+    const made = database.prepare<unknown, Bound[]>(text)
+    compiled.set(text, made)
+    const [oldest] = compiled.keys()
+    if (compiled.size > COMPILED_MAX && oldest !== undefined) {
+      compiled.get(oldest)?.finalize()
+      compiled.delete(oldest)
+    }
+    return made
+  }
+
+  function one(text: string, bound: Bound[]): Rows<unknown> {
+    const made = statement(text)
+    if (made.columnNames.length === 0) return Object.assign([], { count: made.run(...bound).changes })
+    const rows = made.all(...bound)
+    return Object.assign(rows, { count: rows.length })
+  }
+
+  return {
+    sql: createTemplate({ one, all: text => void database.run(text) }),
+    close: () => database.close(true),
+  }
+}
+
+async function transact<T>(sql: Sql, run: (sql: Sql) => Promise<T>): Promise<T> {
+  await sql`BEGIN IMMEDIATE`
+  try {
+    const result = await run(sql)
+    await sql`COMMIT`
+    return result
+  } catch (thrown) {
+    await sql`ROLLBACK`.catch(() => {})
+    throw thrown
+  }
+}
+
+async function prepare(sql: Sql): Promise<void> {
+  await sql`PRAGMA busy_timeout = 0`
   await unlessBusy(
-    () => writer`PRAGMA journal_mode = WAL`,
+    () => sql`PRAGMA journal_mode = WAL`,
     () => false,
   )
-  await writer`PRAGMA synchronous = NORMAL`
+  await sql`PRAGMA synchronous = NORMAL`
 }
 
 /** Runs it again while another process has the file.
@@ -75,5 +117,5 @@ async function unlessBusy<T>(run: () => PromiseLike<T>, late: Late): Promise<T> 
 }
 
 function isBusy(thrown: unknown): boolean {
-  return thrown instanceof SQL.SQLiteError && thrown.code.startsWith('SQLITE_BUSY')
+  return thrown instanceof SQLiteError && thrown.code?.startsWith('SQLITE_BUSY') === true
 }

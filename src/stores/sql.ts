@@ -1,7 +1,20 @@
-import type { SQL } from 'bun'
+/** What a statement gives: its rows, and how many it has changed where it gives none. */
+export type Rows<Row> = Row[] & { readonly count: number }
 
-/** A tagged template that runs one statement; the only way values get into one. */
-export type Sql = SQL
+/** A tagged template that runs one statement; the only way values get into one. One that stands in another is a part of
+ * that, and no statement. */
+export interface Sql {
+  <Row>(strings: TemplateStringsArray, ...values: unknown[]): Promise<Rows<Row>>
+  /** Rows to insert: their columns and what is in them. */
+  <Row extends { readonly [column in keyof Row]: unknown }>(
+    rows: readonly Row[],
+    ...columns: readonly (keyof Row)[]
+  ): object
+  /** A list to look something up in. */
+  (list: readonly string[]): object
+  /** A text that is a part as it is; statements, where it is awaited. */
+  unsafe(text: string): Promise<unknown>
+}
 
 /** A database of either kind, opened by its first use. */
 export interface Database {

@@ -109,13 +109,13 @@ export function databaseContract(name: string, open: () => Promise<Places>): voi
         all.map((each, index) =>
           each
             .write(sql => sql`INSERT INTO versions (subject, version) VALUES (${`opener-${index}`}, 1)`)
-            .then(() => each.read(sql => sql`SELECT version FROM migrations ORDER BY version`)),
+            .then(() => each.read(sql => sql<{ version: bigint }>`SELECT version FROM migrations ORDER BY version`)),
         ),
       )
 
-      expect(
-        new Set(versions.map(rows => JSON.stringify(rows.map((row: { version: bigint }) => Number(row.version))))),
-      ).toEqual(new Set([JSON.stringify(readMigrations().map(({ version }) => version))]))
+      expect(new Set(versions.map(rows => JSON.stringify(rows.map(row => Number(row.version)))))).toEqual(
+        new Set([JSON.stringify(readMigrations().map(({ version }) => version))]),
+      )
       await Promise.all(all.map(each => each.close()))
     })
 
