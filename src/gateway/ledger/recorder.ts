@@ -4,7 +4,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import type { AuditRow, LedgerRow, LedgerStore, Spool } from '#core/ledger.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { toAttemptRows, toLostRow, toRow } from './row.ts'
+import { type Opening, toAttemptRows, toLostRow, toOpening, toRow } from './row.ts'
 
 /** Rows that are written at once, and how long the first of them waits for others, in milliseconds. */
 const BATCH_MAX = 200
@@ -57,14 +57,14 @@ export interface Recorder {
   close(): Promise<void>
 }
 
-/** Lines begin with what they are: `o`, a request that goes out, as the row that it leaves when nothing more is heard of
- * it; `r`, a row of a request; `a`, one of the audit log. */
+/** Lines begin with what they are: `o`, a request that goes out, with what its row is made of when nothing more is heard
+ * of it; `r`, a row of a request; `a`, one of the audit log. */
 export function createRecorder(deps: RecorderDeps): Recorder {
   const { clock, journal, store, sealing = null } = deps
   /** The opening lines of requests that are under way. */
   const open = new Map<string, string>()
   /** The same of a process that has died. */
-  const left = new Map<string, KeptRow>()
+  const left = new Map<string, Opening>()
   const spool = deps.spool?.({ read: rowOfLine, carry: () => [...open.values()], onLost: lost }) ?? null
   let depth = 0
   let dropped = 0
@@ -142,7 +142,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
 
   return {
     opened(record, call, candidate) {
-      const line = spool === null ? '' : `o${JSON.stringify(toLostRow(record, call, candidate))}`
+      const line = spool === null ? '' : `o${JSON.stringify(toOpening(record, call, candidate))}`
       open.set(record.id, line)
       if (spool?.append(line, null) === false) dropped++
     },
@@ -152,16 +152,21 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     audit: row => append(`a${JSON.stringify(row)}`, row),
     adopt: {
       line(line) {
-        const row = parseRow(line)
-        if (row === null) return
-        if (line.startsWith('o')) left.set(row.id, row)
-        else {
-          if (line.startsWith('r')) left.delete(row.id)
-          append(line, row)
+        if (line.startsWith('o')) {
+          const opening = parse<Opening>(line)
+          if (opening !== null) left.set(opening.id, opening)
+          return
         }
+        const row = parse<KeptRow>(line)
+        if (row === null) return
+        if (line.startsWith('r')) left.delete(row.id)
+        append(line, row)
       },
       end() {
-        for (const row of left.values()) append(`r${JSON.stringify(row)}`, row)
+        for (const opening of left.values()) {
+          const row = toLostRow(opening)
+          append(`r${JSON.stringify(row)}`, row)
+        }
         left.clear()
       },
     },
@@ -202,11 +207,11 @@ function batchOf(rows: readonly KeptRow[]): { requests: LedgerRow[]; audit: Audi
 
 /** The row that a line says. Those of requests that go out are for the heirs of this process only. */
 function rowOfLine(line: string): KeptRow | null {
-  return line.startsWith('o') ? null : parseRow(line)
+  return line.startsWith('o') ? null : parse<KeptRow>(line)
 }
 
-/** The row of a line; `null` for what is none, such as half a line that was the last one before the power failed. */
-function parseRow(line: string): KeptRow | null {
+/** What a line says; `null` for half a line, which was the last one before the power failed. */
+function parse<Said>(line: string): Said | null {
   try {
     return JSON.parse(line.slice(1))
   } catch {

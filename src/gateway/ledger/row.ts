@@ -6,6 +6,13 @@ import type { RequestRecord } from '#core/record.ts'
 import type { Usage } from '#core/usage.ts'
 import { estimateUsage } from '../settle.ts'
 
+/** What is written down of a request when it goes out. */
+export type Opening = Pick<
+  LedgerRow,
+  | ('id' | 'tenant' | 'key_id' | 'user_id' | 'session_id' | 'address' | 'started_at' | 'method' | 'route' | 'stream')
+  | ('model' | 'server' | 'upstream_model' | 'attempts' | 'input_tokens' | 'cost_nano')
+>
+
 const NOTHING: Usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: false }
 const TEXT_MAX = 2048
 
@@ -19,19 +26,34 @@ export function toRow(record: RequestRecord, endedAt: number, batch: string | nu
   return rowOf(record, { endedAt, outcome, model, server, upstreamModel, usage, cost, batch })
 }
 
-/** What is kept of a request whose process dies: written before the request goes out, and read only then. */
-export function toLostRow(record: RequestRecord, call: Call, { target, model }: Candidate): LedgerRow {
+/** What is known of a request that goes out, and not the same of every request: written down for the case that its
+ * process dies, and read only then. */
+export function toOpening(record: RequestRecord, call: Call, { target, model }: Candidate): Opening {
   const usage = estimateUsage(call, 0)
-  return rowOf(record, {
-    endedAt: record.startedAt,
-    outcome: 'lost',
+  return {
+    id: record.id,
+    tenant: record.tenant ?? '',
+    key_id: record.caller ?? '',
+    user_id: clean(record.user),
+    session_id: clean(record.session),
+    address: record.address,
+    started_at: Math.round(record.startedAt),
+    method: record.method,
+    route: record.route,
+    stream: record.stream ? 1 : 0,
     model: model.name,
     server: target.server.id,
-    upstreamModel: target.upstreamModel,
-    usage,
-    cost: costOf(target.price, usage),
-    batch: null,
-  })
+    upstream_model: target.upstreamModel,
+    attempts: record.attempts.length,
+    input_tokens: usage.input,
+    cost_nano: costOf(target.price, usage),
+  }
+}
+
+/** The row of a request whose process has died. */
+export function toLostRow(opening: Opening): LedgerRow {
+  const { started_at } = opening
+  return { ...UNKNOWN, ...opening, day: dayOf(started_at), ended_at: started_at, outcome: 'lost', estimated: 1 }
 }
 
 /** The attempts of a request that another one answered in place of; they are the operator's own. */
@@ -74,6 +96,16 @@ interface Ending {
   readonly usage: Usage | null
   readonly cost: number | null
   readonly batch: string | null
+}
+
+/** A row of which nothing is known, its members in the order of the columns. */
+const UNKNOWN: LedgerRow = {
+  ...{ id: '', parent: null, tenant: '', key_id: '', user_id: null, session_id: null, address: '', day: '' },
+  ...{ started_at: 0, ended_at: 0, method: '', route: '', status: 0, code: null, outcome: '', stream: 0, cache: null },
+  ...{ model: null, server: null, upstream_model: null, attempts: 0, attempt_list: '[]', recovered: 0 },
+  ...{ queue_ms: 0, first_token_ms: null, input_tokens: 0, cache_read_tokens: 0, cache_write_tokens: 0 },
+  ...{ output_tokens: 0, reasoning_tokens: 0, estimated: 0, saved_tokens: 0 },
+  ...{ cost_nano: null, extra_cost_nano: 0, saved_nano: 0, batch: null },
 }
 
 function rowOf(record: RequestRecord, end: Ending): LedgerRow {

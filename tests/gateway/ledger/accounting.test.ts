@@ -4,7 +4,7 @@ import { GatewayError } from '#core/errors.ts'
 import { costOf } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Usage } from '#core/usage.ts'
-import { toAttemptRows, toLostRow, toRow } from '#gateway/ledger/row.ts'
+import { toAttemptRows, toLostRow, toOpening, toRow } from '#gateway/ledger/row.ts'
 import { estimateUsage, settleCall } from '#gateway/settle.ts'
 import { call, model, target } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
@@ -175,10 +175,13 @@ describe('however a call ends, its row says what it came to', () => {
   })
 
   test('a process that dies: an estimate of the prompt', () => {
-    const row = toLostRow(recordOf({ plan, usage: null, attempts: [] }), call(), candidate)
+    const record = recordOf({ plan, usage: null, attempts: [] })
+    const row = toLostRow(JSON.parse(JSON.stringify(toOpening(record, call(), candidate))))
     const prompt = estimateUsage(call(), 0)
 
     expect(row).toMatchObject({ outcome: 'lost', estimated: 1, server: 'llm', upstream_model: 'm', model: 'chat' })
+    // What is hashed is made of the members in their order.
+    expect(Object.keys(row)).toEqual(Object.keys(toRow(record, 51, null)))
     expect([row.input_tokens, row.output_tokens]).toEqual([prompt.input, 0])
     expect(row.cost_nano).toBe(costOf(price, prompt))
   })

@@ -97,7 +97,7 @@ describe('the recorder', () => {
     tools.end('one')
     await advance(tools, 100)
 
-    expect(JSON.parse(line.slice(1))).toMatchObject({ id: 'one', outcome: 'lost', estimated: 1 })
+    expect(JSON.parse(line.slice(1))).toMatchObject({ id: 'one', model: 'chat', server: 'llm' })
     expect([open, tools.recorder.open()]).toEqual([1, 0])
     expect(tools.rows().map(({ id, outcome }) => [id, outcome])).toEqual([['one', 'ok']])
   })
