@@ -18,7 +18,7 @@ interface Measured {
 const cells: readonly Cell[] = [
   { kind: 'plain', clients: 1, chunkMs: 2 },
   { kind: 'plain', clients: 32, chunkMs: 2 },
-  { kind: 'plain', clients: 256, chunkMs: 2 },
+  { kind: 'plain', clients: 512, chunkMs: 2 },
   { kind: 'stream', clients: 1, chunkMs: 1 },
   { kind: 'stream', clients: 32, chunkMs: 3 },
   { kind: 'stream', clients: 256, chunkMs: 20 },
@@ -50,7 +50,7 @@ export async function measureCost(run: Run): Promise<string> {
 async function warmUp(run: Run): Promise<void> {
   run.progress('warming up')
   await run.pace({ delayMs: 0, chunkMs: 2, chunks })
-  const seconds = run.quick ? 0.4 : 1.5
+  const seconds = run.quick ? 0.4 : 4
   for (const kind of ['plain', 'stream'] as const) {
     await interleaved(run.subjects, 1, subject => run.generator.run(subject, { clients: 32, kind, seconds }))
   }

@@ -107,8 +107,8 @@ function startBare(port: number, { folder, upstreamPort }: Bench, { runtimeArgum
 
 function startGateway(port: number, bench: Bench, variant: Variant): Running {
   const { runtimeArguments = [] } = variant
-  // A file of its own: a gateway that runs reads its file again when it changes.
-  const config = join(bench.folder, `gateway-${port}.yaml`)
+  // A folder of its own, which is watched for changes; a log that is written in it would keep the watch busy.
+  const config = join(mkdtempSync(join(bench.folder, 'config-')), 'gateway.yaml')
   writeFileSync(config, JSON.stringify(gatewayConfig(bench, variant), null, 2))
   const command = [process.execPath, ...runtimeArguments, 'src/cli/main.ts', 'start', '--config', config]
   return start([...command, '--port', String(port)], {
