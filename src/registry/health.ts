@@ -1,7 +1,8 @@
 import type { Clock } from '#core/clock.ts'
 import type { ProbedState } from '#core/crew.ts'
 import type { Journal } from '#core/journal.ts'
-import type { Health, Server, ServerState, States } from '#core/servers.ts'
+import type { Server } from '#core/servers.ts'
+import type { Health, ServerState, States } from '#core/states.ts'
 
 /** What one probe found. */
 export interface ProbeResult {

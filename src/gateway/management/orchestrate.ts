@@ -8,7 +8,8 @@ import {
   type ServerChanged,
   type ServerRecord,
 } from '#core/registry.ts'
-import type { Server, ServerState } from '#core/servers.ts'
+import type { Server } from '#core/servers.ts'
+import type { ServerState } from '#core/states.ts'
 import type { Registrations } from '#registry/registrations.ts'
 import type { LoadMetrics, Registration, ServerView } from '#wire/orchestration.ts'
 import { type FleetView, modelsByServer } from './fleet.ts'
