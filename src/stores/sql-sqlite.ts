@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { SQL } from 'bun'
+import { createInTurn } from '#lib/in-turn.ts'
 import type { Sql } from './sql.ts'
 import type { Connections, Late } from './sql-connections.ts'
 
@@ -23,19 +24,13 @@ export async function openSqlite(file: string | null): Promise<Connections> {
   })
   await prepare(writer)
   const reader = file === null ? writer : new SQL({ adapter: 'sqlite', filename: file, readonly: true, bigint: true })
-  let turn: Promise<unknown> = Promise.resolve()
-
-  function queued<T>(run: () => Promise<T>): Promise<T> {
-    const mine = turn.then(run)
-    turn = mine.catch(() => {})
-    return mine
-  }
+  const inTurn = createInTurn()
 
   return {
     // In memory there is one connection, so reads must wait for the writes that are under way.
-    read: (run, late) => (file === null ? queued(() => run(writer)) : unlessBusy(() => run(reader), late)),
+    read: (run, late) => (file === null ? inTurn(() => run(writer)) : unlessBusy(() => run(reader), late)),
     write: (run, late) =>
-      queued(() => unlessBusy(() => writer.begin('immediate', transaction => run(transaction)), late)),
+      inTurn(() => unlessBusy(() => writer.begin('immediate', transaction => run(transaction)), late)),
     // A writing transaction of SQLite is the lock.
     lock: async () => {},
     async hasTable(sql, name) {
@@ -43,9 +38,10 @@ export async function openSqlite(file: string | null): Promise<Connections> {
     },
     isEmptied: thrown => thrown instanceof SQL.SQLiteError && thrown.message.startsWith('no such table'),
     async close() {
-      await turn
-      await reader.close()
-      await writer.close()
+      await inTurn(async () => {
+        await reader.close()
+        await writer.close()
+      })
     },
   }
 }
