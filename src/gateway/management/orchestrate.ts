@@ -14,6 +14,7 @@ import type { Registrations } from '#registry/registrations.ts'
 import type { LoadMetrics, Registration, ServerView } from '#wire/orchestration.ts'
 import { type FleetView, modelsByServer } from './fleet.ts'
 import { levelOf, type Threshold, worstOf } from './health.ts'
+import { reached } from './reached.ts'
 
 /** What servers are managed with. */
 export interface OrchestrationDeps {
@@ -100,15 +101,8 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
     }
   }
 
-  async function change(wanted: ServerChange): Promise<ServerChanged | null> {
-    try {
-      return await registrations.change(wanted)
-    } catch (thrown) {
-      throw new GatewayError('dependency_unavailable', 'The database cannot be reached at the moment.', {
-        retryAfterMs: 1000,
-        cause: thrown,
-      })
-    }
+  function change(wanted: ServerChange): Promise<ServerChanged | null> {
+    return reached(registrations.change(wanted))
   }
 
   async function report(id: string, load: LoadMetrics | null): Promise<boolean> {
