@@ -1,54 +1,46 @@
 import { createBuckets } from '#access/buckets.ts'
-import { createTiers } from '#cache/tiers.ts'
 import type { Origins } from '#config/origins.ts'
 import { databasePlace } from '#config/places.ts'
 import type { Config } from '#config/schema.ts'
-import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
 import { createLengths } from '#gateway/limits/estimate.ts'
 import { isExhausted, overloadOf, refusalOf } from '#gateway/limits/overload.ts'
 import { rememberRequests } from '#gateway/management/explain.ts'
 import { createReportManagement } from '#gateway/management/reports.ts'
-import { showConfig } from '#gateway/management/show-config.ts'
 import { createActive } from '#http/active.ts'
 import { createApp } from '#http/app.ts'
-import type { ProcessView } from '#http/services.ts'
 import { createIds } from '#lib/id.ts'
 import { createWheel } from '#lib/wheel.ts'
-import { OLLAMA_KIND, PASSED_HEADERS } from '#providers/index.ts'
+import { PASSED_HEADERS } from '#providers/index.ts'
 import { createStates } from '#registry/states.ts'
-import { createMemoryCache } from '#stores/memory-cache.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
-import { createRedisCache } from '#stores/redis-cache.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
 import { createFailures } from '#telemetry/failures.ts'
-import { createLog } from '#telemetry/log.ts'
-import { createMetrics } from '#telemetry/metrics.ts'
-import { createRedactor } from '#telemetry/quote.ts'
 import { createStats } from '#telemetry/stats.ts'
+import { composeCache } from './compose/cache.ts'
 import { composeCalls } from './compose/calls.ts'
-import { composeEdge, secretsOf } from './compose/edge.ts'
+import { composeEdge } from './compose/edge.ts'
 import { composeFleet, declarationOf } from './compose/fleet.ts'
 import type { Gateway, Overrides } from './compose/gateway.ts'
 import { composeHealth } from './compose/health.ts'
 import { composeIdentity } from './compose/identity.ts'
 import { composeLedger } from './compose/ledger.ts'
+import { composeLog } from './compose/log.ts'
+import { composeMetrics } from './compose/metrics.ts'
 import { composeNetwork } from './compose/network.ts'
 import { composeOrchestration } from './compose/orchestration.ts'
 import { composePressure } from './compose/pressure.ts'
-import { reportFleet } from './compose/report.ts'
+import { reportFleet, reportOnce } from './compose/report.ts'
+import { composeSettings } from './compose/settings.ts'
 import { composeDatabase, composeKeys } from './compose/state.ts'
 import { createBoard, createIdempotency, createLimiter, createSharing, openRedisOf } from './compose/stores.ts'
 import { composeSupport } from './compose/support.ts'
-import { clearTogether, openShared, publishNowAndThen } from './compose/workers.ts'
-import { VERSION } from './version.ts'
+import { openShared } from './compose/workers.ts'
 
 const NO_ORIGINS: Origins = new Map()
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
-/** How long a start waits for the first look around before it says what it has found, in milliseconds. */
-const LOOK_AROUND_MS = 200
 
 /** Builds a gateway, by hand, from top to bottom. */
 export function compose(config: Config, overrides: Overrides): Gateway {
@@ -68,10 +60,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   )
   const shared = openShared(overrides.worker)
   const { crew } = shared
-  const limiter = createLimiter(redis, shared.limiter, clock, () => ({
-    storeDown: current.limits.store_down,
-    processes: current.limits.processes,
-  }))
+  const limiter = createLimiter(redis, shared.limiter, clock, () => current)
   const history = createMemoryHistory(HISTORY)
   const idempotency = createIdempotency(redis, clock)
   const newId = createIds()
@@ -79,22 +68,12 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const stateDeps = { clock, journal, env, newId, config: () => current }
   const database = composeDatabase(stateDeps)
   const keys = composeKeys(database, stateDeps)
-  const memoryCache = createMemoryCache({ clock, bytesMax: config.cache.max_memory })
-  const redisCache = redis === null ? null : createRedisCache({ redis, clock, onClear: memoryCache.clear })
-  const tiers = redisCache === null ? memoryCache : createTiers(memoryCache, redisCache)
-  const cache = crew.size === 1 ? tiers : clearTogether(tiers, memoryCache, crew)
+  const answers = composeCache(config, { clock, redis, crew })
+  const cache = answers.store
   const lengths = createLengths()
-  let redact = createRedactor(secretsOf(config))
-  const ledger = composeLedger(database, { ...stateDeps, redis, subscribers, lengths, redact: text => redact(text) })
-  const log = createLog({
-    write: overrides.write ?? (() => {}),
-    clock,
-    level: config.monitoring.log_level,
-    service: config.service.name,
-    redact: secretsOf(config),
-    pretty: overrides.pretty,
-  })
-
+  const logged = composeLog(config, clock, overrides)
+  const { log, redact } = logged
+  const ledger = composeLedger(database, { ...stateDeps, redis, subscribers, lengths, redact })
   const pressed = composePressure(config, crew.size)
   const pressure = overrides.pressure ?? pressed.read
 
@@ -116,7 +95,6 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     config: () => current,
     board: createBoard(redis, database, databasePlace(config, env)),
   })
-  const kindOf = (server: string) => fleet.current().servers.get(server)?.kind
   const settings = () => fleet.current().settings
   const calls = composeCalls({
     clock,
@@ -133,25 +111,20 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     places: shared.places,
     hop: `citadel-${newId(clock.time())}`,
   })
-  const metrics = createMetrics({
+  const measured = composeMetrics({
     clock,
-    version: VERSION,
     snapshot: fleet.current,
     states,
-    isOllama: server => kindOf(server) === OLLAMA_KIND,
-    logLinesDropped: log.dropped,
-    queueDepth: calls.queueDepth,
-    redisConnections: () => redis?.connections() ?? 0,
-    retriesLeft: calls.retriesLeft,
-    ledger: ledger.numbers,
-    overload: () => overloadOf(pressure()),
-    lagMs: () => pressure().lagMs,
-    memoryLimit: pressed.memoryMax,
-    cacheSize: cache.size,
-    workers: () => crew.size,
-    ...(shared.metrics !== undefined && { share: shared.metrics }),
+    calls,
+    cache,
+    ledger,
+    log,
+    redis,
+    pressure,
+    memoryMax: pressed.memoryMax,
+    shared,
   })
-  const stopPublishing = publishNowAndThen(metrics, shared, clock)
+  const { metrics } = measured
   const stats = createStats()
   const failures = createFailures(clock)
   const orchestration = composeOrchestration({
@@ -192,7 +165,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     caches: () => settings().cache !== null,
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
-    process: processView(clock, crew.size),
+    process: { startedAt: clock.time(), workers: () => crew.size },
     health: {
       parts: composeHealth({
         ...stateDeps,
@@ -207,13 +180,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     rehearsal: calls.rehearsal,
     stats: stats.of,
     support: composeSupport,
-    settings: {
-      show() {
-        const secrets = secretsOf(current)
-        return showConfig({ config: current, origins, secrets, redact: createRedactor(secrets) })
-      },
-      reload: overrides.reload ?? noReload,
-    },
+    settings: composeSettings(() => ({ config: current, origins }), overrides.reload),
     orchestration: orchestration.management,
     events: orchestration.feed,
     receive: orchestration.receive,
@@ -227,13 +194,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
 
   // The first look around.
   const looked = Promise.all([fleet.start(), keys.stored.looked, orchestration.start()])
-  const soon = new Promise<'late'>(resolve => clock.after(LOOK_AROUND_MS, () => resolve('late')))
-  const first = Promise.race([looked.then(() => 'whole' as const), soon])
 
   return {
     fetch,
-    found: first.then(() => reportFleet(fleet, env)),
-    later: first.then(async how => (how === 'whole' ? null : looked.then(() => reportFleet(fleet, env)))),
+    ...reportOnce(looked, clock, () => reportFleet(fleet, env)),
     metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
     reload(next, written = NO_ORIGINS) {
       // Whom to admit follows from where the gateway listens, and that changes only with a restart.
@@ -247,8 +211,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       fleet.replace(declarationOf(next, env))
       orchestration.reload()
       calls.forgetCredentials()
-      redact = createRedactor(secretsOf(next))
-      log.configure({ level: next.monitoring.log_level, redact: secretsOf(next) })
+      logged.reload(next)
       journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
     },
     reloadFailed: message => journal.note({ type: 'config-reloaded', ok: false, message }),
@@ -279,18 +242,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       await ledger.close()
       await database?.close()
       idempotency.close()
-      redisCache?.close()
+      answers.close()
       redis?.close()
-      stopPublishing()
+      measured.stop()
       log.close()
     },
   }
-}
-
-async function noReload(): Promise<never> {
-  throw new GatewayError('conflict', 'This gateway was not started from files that could be read again.')
-}
-
-function processView(clock: Clock, workers: number): ProcessView {
-  return { startedAt: clock.time(), workers: () => workers }
 }

@@ -1,6 +1,7 @@
 import { type Caller, DEFAULT_TENANT, hasRole, type Role } from '#core/caller.ts'
 import type { LimitSet } from '#core/limiter.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { LIMITS } from '#wire/keys.ts'
 
 /** Which claims say what a caller is. A name with dots is looked for whole, then as a path. */
 export interface ClaimNames {
@@ -26,16 +27,7 @@ const ROLES: Readonly<Record<string, Exclude<Role, 'anonymous'>>> = {
   admin: 'admin',
 }
 const VALUES_MAX = 1000
-const LIMITS: ReadonlySet<string> = new Set<keyof LimitSet>([
-  'requests_per_minute',
-  'requests_per_hour',
-  'requests_per_day',
-  'tokens_per_minute',
-  'tokens_per_hour',
-  'tokens_per_day',
-  'concurrent_requests',
-  'burst',
-])
+const LIMIT_NAMES: ReadonlySet<string> = new Set<keyof LimitSet>([...LIMITS, 'burst'])
 
 /** Makes the caller that verified claims describe.
  *
@@ -85,7 +77,7 @@ function limitsOf(value: JsonValue): LimitSet | null {
   const limits: Record<string, number> = {}
   for (const [name, limit] of Object.entries(value)) {
     if (typeof limit !== 'number' || !Number.isInteger(limit) || limit <= 0) throw new ClaimError(`limits.${name}`)
-    if (LIMITS.has(name)) limits[name] = limit
+    if (LIMIT_NAMES.has(name)) limits[name] = limit
   }
   return Object.keys(limits).length === 0 ? null : limits
 }

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { isObject, parseJson } from '#lib/json.ts'
 import { createSseParser } from '#lib/sse.ts'
-import { EXIT, fail } from './output.ts'
-import { failRemote, findRemote, REMOTE_OPTIONS, RemoteFailed } from './remote.ts'
+import { CommandFailed, EXIT, fail } from './output.ts'
+import { failRemote, findRemote, REMOTE_OPTIONS } from './remote.ts'
 import { write } from './sink.ts'
 
 const OPTIONS = {
@@ -47,7 +47,7 @@ function standardInput(): Promise<string> {
 
 /** Reads the events of an answer to their end.
  *
- * @throws RemoteFailed when it breaks off. */
+ * @throws CommandFailed when it breaks off. */
 async function show(response: Response, put: (text: string) => void) {
   const events = createSseParser()
   const decoder = new TextDecoder()
@@ -58,14 +58,14 @@ async function show(response: Response, put: (text: string) => void) {
       if (data === '[DONE]') return { text, usage }
       const chunk = parseJson(data)
       if (!isObject(chunk)) continue
-      if (isObject(chunk.error)) throw new RemoteFailed(`the answer broke off: ${chunk.error.message}`, EXIT.failure)
+      if (isObject(chunk.error)) throw new CommandFailed(`the answer broke off: ${chunk.error.message}`, EXIT.failure)
       usage = chunk.usage ?? usage
       const content = contentOf(chunk.choices)
       text += content
       put(content)
     }
   }
-  throw new RemoteFailed('the answer broke off: the connection to the gateway was lost', EXIT.failure)
+  throw new CommandFailed('the answer broke off: the connection to the gateway was lost', EXIT.failure)
 }
 
 function contentOf(choices: unknown): string {

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { modelList } from '#wire/models.ts'
-import { EXIT } from './output.ts'
-import { failRemote, findRemote, REMOTE_OPTIONS, RemoteFailed } from './remote.ts'
+import { CommandFailed, EXIT } from './output.ts'
+import { failRemote, findRemote, REMOTE_OPTIONS } from './remote.ts'
 
 /** Lists the models that a running gateway offers to the key. */
 export async function models(args: readonly string[]): Promise<number> {
@@ -9,7 +9,7 @@ export async function models(args: readonly string[]): Promise<number> {
     const { values } = parseArgs({ args: [...args], options: REMOTE_OPTIONS })
     const remote = await findRemote(values)
     const list = modelList.safeParse(await (await remote.ask('/v1/models')).json())
-    if (!list.success) throw new RemoteFailed(`what answers at ${remote.url} is no gateway`, EXIT.failure)
+    if (!list.success) throw new CommandFailed(`what answers at ${remote.url} is no gateway`, EXIT.failure)
     const { data } = list.data
     if (values.json) console.log(JSON.stringify(data, null, 2))
     else if (data.length === 0) console.error('citadel: no model is offered. See what is wrong with: citadel doctor')

@@ -19,6 +19,17 @@ export interface Command {
   readonly run: (args: string[]) => Promise<number>
 }
 
+/** What a command, or a worker that it started, cannot do: in words for its user, and the exit status. */
+export class CommandFailed extends Error {
+  readonly status: number
+
+  constructor(message: string, status: number) {
+    super(message)
+    this.name = 'CommandFailed'
+    this.status = status
+  }
+}
+
 /** Says on standard error what went wrong, and sets the exit status. */
 export function fail(message: string, status: number): number {
   console.error(`citadel: ${message}`)

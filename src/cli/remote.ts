@@ -1,7 +1,7 @@
 import { ConfigError } from '#config/problems.ts'
 import { isObject, parseJson } from '#lib/json.ts'
 import { CONFIG_OPTIONS, settle } from './options.ts'
-import { EXIT, fail } from './output.ts'
+import { CommandFailed, EXIT, fail } from './output.ts'
 
 /** How commands are told which running gateway is meant. */
 export const REMOTE_OPTIONS = {
@@ -25,19 +25,8 @@ export interface RemoteValues {
 export interface Remote {
   /** Without a slash at the end. */
   readonly url: string
-  /** @throws RemoteFailed when it does not answer, or answers with an error. */
+  /** @throws CommandFailed when it does not answer, or answers with an error. */
   ask(path: string, init?: RequestInit): Promise<Response>
-}
-
-/** What a command cannot do, in words for its user. */
-export class RemoteFailed extends Error {
-  readonly status: number
-
-  constructor(message: string, status: number) {
-    super(message)
-    this.name = 'RemoteFailed'
-    this.status = status
-  }
 }
 
 /** Where everybody listens, people ask at this machine's own address. */
@@ -49,7 +38,7 @@ export async function findRemote(values: RemoteValues): Promise<Remote> {
   const url = own.url.replace(/\/+$/, '').replace(/\/v1$/, '')
   const key = values.key ?? process.env.CITADEL_API_KEY
   if (key !== undefined && !/^[\x21-\x7e]+$/.test(key)) {
-    throw new RemoteFailed('the key is none: it holds blanks, line ends or letters that no key has', EXIT.usage)
+    throw new CommandFailed('the key is none: it holds blanks, line ends or letters that no key has', EXIT.usage)
   }
   const headers: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` }
   return {
@@ -61,7 +50,7 @@ export async function findRemote(values: RemoteValues): Promise<Remote> {
         ...asked,
         ...(own.local && { tls: { rejectUnauthorized: false } }),
       }).catch(error => {
-        throw new RemoteFailed(unreachable(url, error), EXIT.unavailable)
+        throw new CommandFailed(unreachable(url, error), EXIT.unavailable)
       })
       if (response.ok) return response
       throw await refused(response)
@@ -73,7 +62,7 @@ async function ownAddress(values: RemoteValues): Promise<{ readonly url: string;
   const named = values.url ?? process.env.CITADEL_URL
   if (named !== undefined) {
     if (!/^https?:\/\/[^/]/.test(named))
-      throw new RemoteFailed(`${named} is no address: --url http://host:port`, EXIT.usage)
+      throw new CommandFailed(`${named} is no address: --url http://host:port`, EXIT.usage)
     return { url: named, local: false }
   }
   const { config } = await settle({
@@ -93,18 +82,18 @@ function unreachable(url: string, error: unknown): string {
   return `no gateway answers at ${url}. Start one (citadel start), or name another with --url`
 }
 
-async function refused(response: Response): Promise<RemoteFailed> {
+async function refused(response: Response): Promise<CommandFailed> {
   const body = parseJson(await response.text())
   const error = isObject(body) && isObject(body.error) ? body.error : {}
   const said = typeof error.message === 'string' ? error.message : `HTTP ${response.status}, and not from a gateway`
   const advice = response.status === 401 ? ' Give a key: --key, or CITADEL_API_KEY.' : ''
   const id = response.headers.get('x-request-id')
-  return new RemoteFailed(`${said}${advice}${id === null ? '' : ` (request ${id})`}`, EXIT.failure)
+  return new CommandFailed(`${said}${advice}${id === null ? '' : ` (request ${id})`}`, EXIT.failure)
 }
 
 /** Says why a command that asks a gateway failed. */
 export function failRemote(thrown: unknown): number {
-  if (thrown instanceof RemoteFailed) return fail(thrown.message, thrown.status)
+  if (thrown instanceof CommandFailed) return fail(thrown.message, thrown.status)
   if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
   if (thrown instanceof TypeError) return fail(`${thrown.message}. Try: citadel help`, EXIT.usage)
   throw thrown

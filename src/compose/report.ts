@@ -1,8 +1,11 @@
 import type { Environment } from '#config/env.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
+import type { Clock } from '#core/clock.ts'
 import type { Fleet } from '#registry/fleet.ts'
 
 const SHOWN_MODELS = 4
+/** How long a start waits for the first look around before it says what it has found, in milliseconds. */
+const LOOK_AROUND_MS = 200
 
 /** What a start found, in lines for people. */
 export interface FleetReport {
@@ -39,6 +42,22 @@ export function reportFleet(fleet: Fleet, env: Environment): FleetReport {
   const models = [...fleet.current().models.values()]
   const first = models.find(model => model.eligible && model.class !== 'embedding') ?? models[0]
   return { lines: [...servers, ...missing, ...pending], firstModel: first?.name ?? null }
+}
+
+/** Reports soon, and once more when everybody has been heard who was late.
+ *
+ * @param looked Resolves when the first look around is over. */
+export function reportOnce(
+  looked: Promise<unknown>,
+  clock: Pick<Clock, 'after'>,
+  report: () => FleetReport,
+): { readonly found: Promise<FleetReport>; readonly later: Promise<FleetReport | null> } {
+  const soon = new Promise<'late'>(resolve => clock.after(LOOK_AROUND_MS, () => resolve('late')))
+  const first = Promise.race([looked.then(() => 'whole' as const), soon])
+  return {
+    found: first.then(report),
+    later: first.then(async how => (how === 'whole' ? null : looked.then(report))),
+  }
 }
 
 function modelList(models: readonly string[], reason: string | null): string {

@@ -12,7 +12,7 @@ import { createMemoryReplays } from '#stores/memory-replays.ts'
 import { openRedis, type Redis, type RedisOptions } from '#stores/redis.ts'
 import { createRedisFailures } from '#stores/redis-failures.ts'
 import { createRedisIdempotency } from '#stores/redis-idempotency.ts'
-import { createRedisLimiter, type RedisLimiterOptions } from '#stores/redis-limiter.ts'
+import { createRedisLimiter } from '#stores/redis-limiter.ts'
 import { createRedisLists } from '#stores/redis-lists.ts'
 import { createRedisProbes } from '#stores/redis-probes.ts'
 import { createRedisReplays } from '#stores/redis-replays.ts'
@@ -40,10 +40,13 @@ export function createLimiter(
   redis: Redis | null,
   shared: Limiter | null,
   clock: Clock,
-  settings: RedisLimiterOptions['settings'],
+  config: () => Config,
 ): Limiter & { close(): Promise<void> } {
   const entriesMax = LIMITER_ENTRIES_MAX
-  if (redis !== null) return createRedisLimiter({ redis, clock, entriesMax, processId: crypto.randomUUID(), settings })
+  if (redis !== null) {
+    const settings = () => ({ storeDown: config().limits.store_down, processes: config().limits.processes })
+    return createRedisLimiter({ redis, clock, entriesMax, processId: crypto.randomUUID(), settings })
+  }
   return { ...(shared ?? createMemoryLimiter({ clock, entriesMax })), close: async () => {} }
 }
 

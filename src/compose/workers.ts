@@ -1,5 +1,3 @@
-import type { CacheStore } from '#core/cache.ts'
-import type { Clock } from '#core/clock.ts'
 import { ALONE, type Crew } from '#core/crew.ts'
 import type { Limiter } from '#core/limiter.ts'
 import type { Places } from '#core/places.ts'
@@ -8,8 +6,6 @@ import { type MetricFiles, openMetricFiles } from '#stores/metric-files.ts'
 import { openSharedMemory } from '#stores/shared.ts'
 import { createSharedLimiter } from '#stores/shared-limiter.ts'
 import { createSharedPlaces } from '#stores/shared-places.ts'
-
-const PUBLISH_MS = 1000
 
 /** The place of a gateway that is one of several workers. */
 export interface WorkerPlace {
@@ -39,35 +35,5 @@ export function openShared(worker: WorkerPlace | undefined): Shared {
     limiter: createSharedLimiter(memory, { now: createMachineTime() }),
     places: createSharedPlaces(memory),
     metrics: openMetricFiles(folder, name),
-  }
-}
-
-/** Lets the other workers forget what this one is told to forget, and the other way round. */
-export function clearTogether(cache: CacheStore, near: CacheStore, crew: Crew): CacheStore {
-  crew.listen(news => {
-    if (news.type === 'cache-cleared') void near.clear(news.selection)
-  })
-  return {
-    ...cache,
-    clear(selection) {
-      crew.tell({ type: 'cache-cleared', selection })
-      return cache.clear(selection)
-    },
-  }
-}
-
-/** Writes this worker's numbers down once a second.
- *
- * @returns What ends it, with a last time. */
-export function publishNowAndThen(metrics: { publish(): void }, shared: Shared, clock: Clock): () => void {
-  if (shared.metrics === undefined) return () => {}
-  let disarm = clock.after(PUBLISH_MS, turn)
-  function turn(): void {
-    metrics.publish()
-    disarm = clock.after(PUBLISH_MS, turn)
-  }
-  return () => {
-    disarm()
-    metrics.publish()
   }
 }

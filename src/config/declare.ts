@@ -1,4 +1,6 @@
-import type { DeclaredModel, HedgingSettings, Price, Server, Settings } from '#core/servers.ts'
+import type { DeclaredModel } from '#core/declared.ts'
+import type { HedgingSettings, Price, Server } from '#core/servers.ts'
+import type { Settings } from '#core/snapshot.ts'
 import type { Config, ModelConfig, ServerConfig } from './schema.ts'
 
 /** The fleet and its rules as the configuration declares them, in the gateway's own nouns. */

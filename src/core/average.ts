@@ -1,4 +1,4 @@
-import type { Average, TargetState } from './servers.ts'
+import type { Average, TargetState } from './states.ts'
 
 /** The weight of a new sample: the last ten or so are what counts. */
 const WEIGHT = 0.2

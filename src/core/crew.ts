@@ -1,5 +1,5 @@
 import type { CacheSelection } from './cache.ts'
-import type { Reading, ServerState } from './servers.ts'
+import type { Reading, ServerState } from './states.ts'
 
 /** What probes know of a server. */
 export type ProbedState = Pick<

@@ -1,7 +1,7 @@
 import type { Code } from './errors.ts'
 import type { FleetEvent } from './events.ts'
 import type { RequestRecord } from './record.ts'
-import type { Health } from './servers.ts'
+import type { Health } from './states.ts'
 
 /** Something that happened and that somebody may want to count, log or pass on. */
 export type Fact =

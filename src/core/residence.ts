@@ -1,4 +1,4 @@
-import type { ServerState } from './servers.ts'
+import type { ServerState } from './states.ts'
 
 /** A server was given a call for a model: when it does not have that in memory, it will load it. */
 export function expectLoad(server: ServerState, model: string): void {

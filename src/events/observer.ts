@@ -1,6 +1,7 @@
 import type { FleetEvent } from '#core/events.ts'
 import type { Fact } from '#core/journal.ts'
-import type { Server, ServerState } from '#core/servers.ts'
+import type { Server } from '#core/servers.ts'
+import type { ServerState } from '#core/states.ts'
 import type { Outcome, Seen } from './feed.ts'
 
 export interface ObserverOptions {

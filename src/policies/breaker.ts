@@ -2,7 +2,9 @@ import type { Outcomes } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Code } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
-import { type BreakerSettings, breakerAdmits, type States, type Target } from '#core/servers.ts'
+import type { Target } from '#core/servers.ts'
+import type { BreakerSettings } from '#core/snapshot.ts'
+import { breakerAdmits, type States } from '#core/states.ts'
 import { ruleFor } from './rules.ts'
 
 /** The longest opening, unless the configured one is longer, and for how long a closed breaker remembers that it has

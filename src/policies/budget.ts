@@ -1,5 +1,5 @@
 import type { Fact } from '#core/journal.ts'
-import type { RetrySettings } from '#core/servers.ts'
+import type { RetrySettings } from '#core/snapshot.ts'
 
 /** How many retries all calls together may have under way: what keeps a fleet that fails from being asked ever more. */
 export interface RetryBudget {

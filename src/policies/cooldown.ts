@@ -1,5 +1,6 @@
 import type { GatewayError } from '#core/errors.ts'
-import type { RetrySettings, TargetState } from '#core/servers.ts'
+import type { RetrySettings } from '#core/snapshot.ts'
+import type { TargetState } from '#core/states.ts'
 import { isLimited } from './rules.ts'
 
 /** How long a target that limits its callers is left alone when it does not say, and at most, in milliseconds. */

@@ -1,7 +1,8 @@
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
-import type { States, Target, TargetId } from '#core/servers.ts'
+import type { Target, TargetId } from '#core/servers.ts'
+import type { States } from '#core/states.ts'
 import { isLimited } from './rules.ts'
 
 /** How long a refused credential is out, and a target without any other, in milliseconds. */

@@ -1,6 +1,6 @@
 import type { Clock } from '#core/clock.ts'
 import type { Scope } from '#core/scope.ts'
-import type { RetrySettings } from '#core/servers.ts'
+import type { RetrySettings } from '#core/snapshot.ts'
 
 /** A wait between nothing and the doubled base: callers that failed together do not come back together.
  *

@@ -1,20 +1,7 @@
 import type { Clock } from '#core/clock.ts'
+import type { LocalPlace } from '#core/local-place.ts'
 import type { Server } from '#core/servers.ts'
 import { isObject, parseJson } from '#lib/json.ts'
-
-/** A place on this machine where a model server usually listens. */
-interface Place {
-  /** The id that the server gets. */
-  readonly id: string
-  /** What people call it. */
-  readonly name: string
-  readonly kind: string
-  /** Without a path and trailing slash. */
-  readonly baseUrl: string
-  /** Where its list of models is, and the field that holds it. */
-  readonly path: string
-  readonly field: string
-}
 
 /** An answer as discovery reads it; header names in lower case. */
 export interface FoundAnswer {
@@ -25,13 +12,13 @@ export interface FoundAnswer {
 
 export interface DiscoveryOptions {
   readonly clock: Clock
-  readonly places: readonly Place[]
+  readonly places: readonly LocalPlace[]
   /** Where this gateway itself listens, as `host:port`; `null` while it does not. */
   readonly own: () => { readonly host: string; readonly port: number } | null
   /** Fetches a URL; `null` when nobody answers there. */
   readonly get: (url: string, timeoutMs: number) => Promise<FoundAnswer | null>
   /** Makes a server of a place, with the clocks and the form of address that its kind wants. */
-  readonly toServer: (place: Place) => Server
+  readonly toServer: (place: LocalPlace) => Server
 }
 
 /** A place where no server was found, and why. */
@@ -125,7 +112,7 @@ function idsOf(discovered: Discovered): string {
 }
 
 /** Why a place has no server to use; `null` when it has one. */
-async function inspect(place: Place, { own, get }: DiscoveryOptions): Promise<string | null> {
+async function inspect(place: LocalPlace, { own, get }: DiscoveryOptions): Promise<string | null> {
   const address = addressOf(place)
   if (isOwn(address, own())) return `${address} is where this gateway listens`
   const answer = await get(place.baseUrl + place.path, TIMEOUT_MS).catch(() => null)
@@ -157,7 +144,7 @@ function isOwn(address: string, own: { readonly host: string; readonly port: num
 }
 
 /** `host:port` of a place. */
-function addressOf({ baseUrl }: Place): string {
+function addressOf({ baseUrl }: LocalPlace): string {
   const url = new URL(baseUrl)
   return `${url.hostname}:${url.port || (url.protocol === 'https:' ? '443' : '80')}`
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '#core/clock.ts'
-import type { Reading, Server, ServerState, States } from '#core/servers.ts'
+import type { Server } from '#core/servers.ts'
+import type { Reading, ServerState, States } from '#core/states.ts'
 
 /** A place where a server may tell of itself; `null` when it does not.
  *

@@ -1,20 +1,15 @@
 import type { Clock } from '#core/clock.ts'
 import type { Crew, ProbedState } from '#core/crew.ts'
+import type { DeclaredModel } from '#core/declared.ts'
 import type { Journal } from '#core/journal.ts'
-import type {
-  DeclaredModel,
-  Knowledge,
-  ListedModel,
-  Server,
-  ServerState,
-  Settings,
-  Snapshot,
-  States,
-} from '#core/servers.ts'
+import type { Knowledge, ListedModel, Server } from '#core/servers.ts'
+import type { Settings, Snapshot } from '#core/snapshot.ts'
+import type { ServerState, States } from '#core/states.ts'
 import type { Discovery, Missing } from './discovery.ts'
-import { createProber, type HealthSettings, type ProbeResult } from './health.ts'
+import type { HealthSettings, ProbeResult } from './health.ts'
 import { createListing } from './listing.ts'
 import { createPreload, type PreloadOptions } from './preload.ts'
+import { createProber } from './prober.ts'
 import { buildSnapshot, undeclaredServers } from './snapshot.ts'
 
 /** What the configuration says of the fleet. */

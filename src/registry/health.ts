@@ -1,7 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { ProbedState } from '#core/crew.ts'
 import type { Journal } from '#core/journal.ts'
-import type { Health, Server, ServerState, States } from '#core/servers.ts'
+import type { Health, ServerState } from '#core/states.ts'
 
 /** What one probe found. */
 export interface ProbeResult {
@@ -26,190 +26,23 @@ export interface HealthSettings {
   readonly criticalMs: number
 }
 
-export interface ProberOptions {
+interface Recording {
   readonly clock: Clock
-  readonly states: States
   readonly journal: Journal
-  /** From 0 up to but not including 1; spreads the first probes. */
-  readonly random: () => number
-  /** Asks a server whether it lives. `signal` aborts when the time is over. */
-  readonly probe: (server: Server, signal: AbortSignal) => Promise<ProbeResult>
-  /** Whether this process probes; of several workers one does, and tells the others (default: it does). */
-  readonly leads?: () => boolean
-  /** Told of each probe what is known since. */
-  readonly onProbed?: (server: string, state: ProbedState) => void
-}
-
-/** Keeps asking servers whether they live. */
-export interface Prober {
-  /** Sets what is probed, and how; servers that stay keep their state and their rhythm. */
-  watch(servers: readonly Server[], settings: HealthSettings): void
-  /** Asks a server now, because calls fail there. */
-  suspect(server: string): void
-  start(): void
-  /** Begins to probe what another worker has probed until now. */
-  lead(): void
-  stop(): void
-}
-
-/** After a failure, and until a server is back, it is probed at least this often. */
-const HURRY_MS = 5000
-const FIRST_PROBES_WITHIN_MS = 1000
-
-/** Creates the prober: one rhythm for each server, in which a probe never overlaps the one before. */
-export function createProber(options: ProberOptions): Prober {
-  const watched = new Map<string, { readonly rhythm: Rhythm; readonly server: Server }>()
-  let wanted: readonly Server[] = []
-  let settings: HealthSettings | null = null
-  let running = false
-
-  function update(): void {
-    if (settings === null) return
-    const now = settings
-    for (const server of wanted) {
-      const before = watched.get(server.id)
-      if (before?.server === server) continue
-      if (options.leads?.() === false) continue
-      before?.rhythm.stop()
-      // What is known of another address says nothing of this one.
-      if (before !== undefined && before.server.baseUrl !== server.baseUrl) forget(options.states.server(server.id))
-      watched.set(server.id, { server, rhythm: startRhythm({ ...options, server, settings: now }) })
-    }
-  }
-
-  function stopUnless(keeps: (server: Server) => boolean): void {
-    for (const [id, { rhythm, server }] of watched) {
-      if (keeps(server)) continue
-      rhythm.stop()
-      watched.delete(id)
-    }
-  }
-
-  return {
-    watch(servers, next) {
-      const same = JSON.stringify(settings) === JSON.stringify(next)
-      const ids = new Set(servers.map(server => server.id))
-      wanted = servers
-      settings = next
-      stopUnless(server => same && ids.has(server.id))
-      if (running) update()
-    },
-    suspect: id => watched.get(id)?.rhythm.suspect(),
-    start() {
-      running = true
-      update()
-    },
-    lead() {
-      if (running) update()
-    },
-    stop() {
-      running = false
-      stopUnless(() => false)
-    },
-  }
-}
-
-function forget(state: ServerState): void {
-  Object.assign(state, {
-    health: 'unknown',
-    failures: 0,
-    successes: 0,
-    reason: null,
-    provedAt: -1,
-    others: 0,
-    loaded: null,
-    loading: null,
-  } satisfies Partial<ServerState>)
-}
-
-interface Rhythm {
-  suspect(): void
-  stop(): void
-}
-
-interface RhythmOptions extends ProberOptions {
-  readonly server: Server
   readonly settings: HealthSettings
+  /** Whether a good answer says that calls will be well, too. */
+  readonly proves: boolean
 }
 
-function startRhythm(options: RhythmOptions): Rhythm {
-  const { clock, server, probe, settings } = options
-  const state = options.states.server(server.id)
-  let stopped = false
-  let pending = false
-  let suspected = false
-  let disarm = clock.after(options.random() * FIRST_PROBES_WITHIN_MS, turn)
-
-  function turn(): void {
-    if (stopped) return
-    const startedAt = clock.now()
-    const controller = new AbortController()
-    let over = false
-
-    function finish(result: ProbeResult): void {
-      if (over || stopped) return
-      over = true
-      disarm()
-      const judged = tooLate(result, settings) ?? result
-      const proves = !suspected
-      suspected = false
-      record(state, judged, { ...options, proves })
-      if (proves || !judged.ok) options.onProbed?.(server.id, probedStateOf(state))
-      const hurry = state.health === 'unhealthy' || state.failures > 0
-      const wait = hurry ? Math.min(settings.intervalMs, HURRY_MS) : settings.intervalMs
-      disarm = clock.after(Math.max(0, startedAt + wait - clock.now()), turn)
-    }
-
-    const late = { ok: false, latencyMs: settings.timeoutMs, reason: `no answer within ${settings.timeoutMs / 1000} s` }
-    disarm = clock.after(settings.timeoutMs, () => {
-      controller.abort()
-      finish(late)
-    })
-    // The probe before may still hang although it was aborted: asking a second time would only add to it.
-    if (pending) return
-    pending = true
-    void ask(controller.signal, startedAt).then(result => {
-      pending = false
-      finish(result)
-    })
-  }
-
-  async function ask(signal: AbortSignal, startedAt: number): Promise<ProbeResult> {
-    try {
-      return await probe(server, signal)
-    } catch {
-      return { ok: false, latencyMs: clock.now() - startedAt, reason: 'the probe failed' }
-    }
-  }
-
-  return {
-    suspect() {
-      state.suspectedAt = clock.time()
-      // One that is under way, or a server that is out, needs no reminder.
-      if (pending || state.health === 'unhealthy' || state.failures > 0) return
-      // Its good answer proves nothing: calls fail there although it lives, and the breaker has to rest it.
-      suspected = true
-      disarm()
-      turn()
-    },
-    stop() {
-      stopped = true
-      disarm()
-    },
-  }
-}
-
-function tooLate({ ok, latencyMs }: ProbeResult, { criticalMs }: HealthSettings): ProbeResult | null {
-  if (!ok || latencyMs <= criticalMs) return null
-  return { ok: false, latencyMs, reason: `it answered only after ${Math.round(latencyMs)} ms` }
-}
-
-/** Writes what a probe found into the state of its server, and notes when the health changes. */
-function record(
+/** Writes what a probe found into the state of its server, and notes when the health changes.
+ *
+ * @returns Whether the answer was good, and in time. */
+export function recordProbe(
   state: ServerState,
-  result: ProbeResult,
-  { clock, journal, settings, proves }: Pick<RhythmOptions, 'clock' | 'journal' | 'settings'> & { proves: boolean },
-): void {
+  found: ProbeResult,
+  { clock, journal, settings, proves }: Recording,
+): boolean {
+  const result = tooLate(found, settings) ?? found
   const from = state.health
   state.probedAt = clock.time()
   state.latencyMs = result.latencyMs
@@ -228,6 +61,12 @@ function record(
     const reason = state.health === 'degraded' ? `answered after ${Math.round(result.latencyMs)} ms` : state.reason
     journal.note({ type: 'health-changed', server: state.id, from, to: state.health, reason })
   }
+  return result.ok
+}
+
+function tooLate({ ok, latencyMs }: ProbeResult, { criticalMs }: HealthSettings): ProbeResult | null {
+  if (!ok || latencyMs <= criticalMs) return null
+  return { ok: false, latencyMs, reason: `it answered only after ${Math.round(latencyMs)} ms` }
 }
 
 function judge(state: ServerState, result: ProbeResult, settings: HealthSettings): Health {
@@ -236,7 +75,8 @@ function judge(state: ServerState, result: ProbeResult, settings: HealthSettings
   return result.latencyMs > settings.slowMs || state.doubted ? 'degraded' : 'healthy'
 }
 
-function probedStateOf(state: ServerState): ProbedState {
+/** What others have to know of it. */
+export function probedStateOf(state: ServerState): ProbedState {
   const { health, failures, successes, probedAt, seenAt, latencyMs, reason } = state
   return { health, failures, successes, probedAt, seenAt, latencyMs, reason }
 }
@@ -245,7 +85,7 @@ function probedStateOf(state: ServerState): ProbedState {
 export function hearProbe(
   state: ServerState,
   probed: ProbedState,
-  { clock, journal }: Pick<ProberOptions, 'clock' | 'journal'>,
+  { clock, journal }: Pick<Recording, 'clock' | 'journal'>,
 ): void {
   const { health: from, id: server } = state
   Object.assign(state, probed)

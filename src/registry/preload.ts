@@ -1,5 +1,6 @@
 import type { Journal } from '#core/journal.ts'
-import type { Model, Snapshot, Target } from '#core/servers.ts'
+import type { Model, Target } from '#core/servers.ts'
+import type { Snapshot } from '#core/snapshot.ts'
 
 export interface PreloadOptions {
   readonly journal: Journal

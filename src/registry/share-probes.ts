@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { ProbeBoard } from '#core/probes.ts'
-import type { Server, States } from '#core/servers.ts'
+import type { Server } from '#core/servers.ts'
+import type { States } from '#core/states.ts'
 import { sha256 } from '#lib/hash.ts'
 import type { ProbeResult } from './health.ts'
 

@@ -1,15 +1,6 @@
-import type {
-  Capabilities,
-  DeclaredModel,
-  Knowledge,
-  ListedModel,
-  Model,
-  Server,
-  Settings,
-  Snapshot,
-  Target,
-  TargetId,
-} from '#core/servers.ts'
+import type { DeclaredModel } from '#core/declared.ts'
+import type { Capabilities, Knowledge, ListedModel, Model, Server, Target, TargetId } from '#core/servers.ts'
+import type { Settings, Snapshot } from '#core/snapshot.ts'
 import { classOf, describeTarget, withAbilities } from './abilities.ts'
 
 /** What a snapshot is made of. */

@@ -1,4 +1,5 @@
-import type { ServerState, States, TargetId, TargetState } from '#core/servers.ts'
+import type { TargetId } from '#core/servers.ts'
+import type { ServerState, States, TargetState } from '#core/states.ts'
 
 /** Creates the memory of servers and targets; each has one object, whatever snapshot it is asked for. */
 export function createStates(): States {

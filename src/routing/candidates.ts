@@ -1,7 +1,8 @@
 import type { Call, Endpoint } from '#core/call.ts'
 import { type Caller, mayUse } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
-import type { Model, Snapshot, Target } from '#core/servers.ts'
+import type { Model, Target } from '#core/servers.ts'
+import type { Snapshot } from '#core/snapshot.ts'
 import { closest } from '#lib/closest.ts'
 
 /** The name with which a caller leaves the choice to the gateway. */

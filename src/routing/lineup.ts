@@ -1,6 +1,7 @@
 import type { Candidate, Plan } from '#core/attempt.ts'
 import type { Endpoint } from '#core/call.ts'
-import type { Model, Snapshot, Target } from '#core/servers.ts'
+import type { Model, Target } from '#core/servers.ts'
+import type { Snapshot } from '#core/snapshot.ts'
 import { type Limits, limitsOf } from './abilities.ts'
 import { eligibleModels, findModel, suits } from './candidates.ts'
 import { configuredStrategy } from './strategies/index.ts'

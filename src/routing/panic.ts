@@ -1,6 +1,7 @@
 import type { Candidate } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
-import { breakerAdmits, type Model, type States, type TargetState } from '#core/servers.ts'
+import type { Model } from '#core/servers.ts'
+import { breakerAdmits, type States, type TargetState } from '#core/states.ts'
 import { byLoad } from './strategies/strategy.ts'
 
 /** The fewest candidates at which the probes and breakers may be doubted. */

@@ -1,5 +1,5 @@
 import type { Candidate } from '#core/attempt.ts'
-import type { States } from '#core/servers.ts'
+import type { States } from '#core/states.ts'
 
 /** The calls that a server is believed to work on at once where neither it nor its target is bounded. */
 const PLACES = 4

@@ -5,7 +5,7 @@ import { redisScript } from './redis-script.ts'
 
 /** What every key begins with; the tag keeps them on one node of a cluster. */
 const PREFIX = '{citadel}:failures:'
-const failScript = redisScript('fail')
+const failScript = redisScript('fail', 'now')
 
 /** Counts failures for all processes, and in this one, too: while Redis is away it goes on with what it knows.
  *

@@ -51,8 +51,8 @@ const NOTHING: Correction = { requests: 0, tokens: 0 }
 const BELIEVED_MS = 50
 const UNAVAILABLE_RETRY_MS = 1000
 
-const takeScript = redisScript('take')
-const renewScript = redisScript('renew')
+const takeScript = redisScript('take', 'now')
+const renewScript = redisScript('renew', 'now')
 
 /** Creates the limiter: a script decides over all buckets in one round trip. What it answers is remembered, so that
  * whatever is known to be refused is refused without asking, and so that this process can go on alone with its share

@@ -9,9 +9,11 @@ export type RedisScript = (
   values: readonly (string | number | Buffer)[],
 ) => Promise<unknown>
 
-/** Reads a script of the folder beside this file. It is called by its hash, and sent where Redis has it not. */
-export function redisScript(name: string): RedisScript {
-  const text = readScript(name)
+/** Reads a script of the folder beside this file. It is called by its hash, and sent where Redis has it not.
+ *
+ * @param needs What stands before it: the file of the functions that it calls. */
+export function redisScript(name: string, needs?: string): RedisScript {
+  const text = needs === undefined ? readScript(name) : readScript(needs) + readScript(name)
   const hash = createHash('sha1').update(text).digest('hex')
   const sent = new WeakSet<RedisClient>()
   return async (client, prefix, values) => {

@@ -1,6 +1,7 @@
 import { Database, SQLiteError, type Statement } from 'bun:sqlite'
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { createInTurn } from '#lib/in-turn.ts'
 import type { Rows, Sql } from './sql.ts'
 import type { Connections, Late } from './sql-connections.ts'
 import { type Bound, createTemplate } from './sql-template.ts'
@@ -20,18 +21,12 @@ export async function openSqlite(file: string | null): Promise<Connections> {
   const writer = connect(file ?? ':memory:', { create: true, readwrite: true })
   await prepare(writer.sql)
   const reader = file === null ? writer : connect(file, { readonly: true })
-  let turn: Promise<unknown> = Promise.resolve()
-
-  function queued<T>(run: () => Promise<T>): Promise<T> {
-    const mine = turn.then(run)
-    turn = mine.catch(() => {})
-    return mine
-  }
+  const inTurn = createInTurn()
 
   return {
     // In memory there is one connection, so reads must wait for the writes that are under way.
-    read: (run, late) => (file === null ? queued(() => run(writer.sql)) : unlessBusy(() => run(reader.sql), late)),
-    write: (run, late) => queued(() => unlessBusy(() => transact(writer.sql, run), late)),
+    read: (run, late) => (file === null ? inTurn(() => run(writer.sql)) : unlessBusy(() => run(reader.sql), late)),
+    write: (run, late) => inTurn(() => unlessBusy(() => transact(writer.sql, run), late)),
     // A writing transaction of SQLite is the lock.
     lock: async () => {},
     async hasTable(sql, name) {
@@ -39,9 +34,10 @@ export async function openSqlite(file: string | null): Promise<Connections> {
     },
     isEmptied: thrown => thrown instanceof SQLiteError && thrown.message.startsWith('no such table'),
     async close() {
-      await turn
-      reader.close()
-      writer.close()
+      await inTurn(async () => {
+        reader.close()
+        writer.close()
+      })
     },
   }
 }

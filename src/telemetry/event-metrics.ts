@@ -1,5 +1,5 @@
 import { ERRORS } from '#core/errors.ts'
-import type { Snapshot } from '#core/servers.ts'
+import type { Snapshot } from '#core/snapshot.ts'
 import { createFlag, createNames } from './dimensions.ts'
 import { createCounter } from './series.ts'
 

@@ -1,5 +1,6 @@
 import type { Clock } from '#core/clock.ts'
-import { breakerOf, type Snapshot, type States } from '#core/servers.ts'
+import type { Snapshot } from '#core/snapshot.ts'
+import { breakerOf, type States } from '#core/states.ts'
 import { NONE } from './dimensions.ts'
 import { createGauge, type Metric } from './series.ts'
 

@@ -2,7 +2,7 @@ import type { AttemptEntry } from '#core/attempt.ts'
 import type { CacheNote } from '#core/cache.ts'
 import { ERRORS } from '#core/errors.ts'
 import type { RequestRecord } from '#core/record.ts'
-import type { Snapshot } from '#core/servers.ts'
+import type { Snapshot } from '#core/snapshot.ts'
 import { createFlag, createNames, NONE, STATUS } from './dimensions.ts'
 import { createCounter, createHistogram, type Metric } from './series.ts'
 

@@ -3,7 +3,8 @@ import { z } from 'zod'
 const NAME = /^[^\p{Cc}]{1,100}$/u
 const amount = z.int().min(0).max(1_000_000_000_000)
 
-const LIMITS = [
+/** The limits that a caller may have of its own. */
+export const LIMITS = [
   'requests_per_minute',
   'requests_per_hour',
   'requests_per_day',

@@ -3,6 +3,7 @@ import { createServer } from 'node:net'
 import { SQL } from 'bun'
 import { run } from '#tests/e2e/child.ts'
 import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
+import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { type Postgres, startPostgres } from '#tests/support/postgres.ts'
 import { type Redis, startRedis } from '#tests/support/redis.ts'
@@ -10,7 +11,6 @@ import {
   hang,
   html,
   json,
-  ndjson,
   type RecordedRequest,
   type Steps,
   sse,
@@ -111,18 +111,11 @@ describe('a sound setup', () => {
   })
 
   test('may be of another kind, whose models have tags and tell of themselves elsewhere', async () => {
-    const line = (content: string, done: boolean) => ({
-      model: 'tiny:latest',
-      created_at: '2026-01-01T00:00:00Z',
-      message: { role: 'assistant', content },
-      done,
-      ...(done && { done_reason: 'stop', prompt_eval_count: 3, eval_count: 2 }),
-    })
     await using server = await startUpstream(({ path }) => {
-      if (path === '/api/chat') return ndjson([line('ready', false), line('', true)])
+      if (path === '/api/chat') return ollamaStream('tiny:latest', 'ready')
       if (path === '/api/show') return json(200, { capabilities: ['completion'], model_info: {} })
       if (path === '/api/ps') return json(200, { models: [] })
-      return json(200, { models: [{ name: 'tiny:latest', model: 'tiny:latest', details: {} }] })
+      return json(200, ollamaTags('tiny:latest'))
     })
     const configuration = `servers: [{ id: one, kind: ollama, base_url: "${server.url}" }]\nmodels: { chat: { targets: [{ server: one, model: tiny }] } }\n`
 

@@ -5,6 +5,7 @@ import OpenAI from 'openai'
 import { ERRORS } from '#core/errors.ts'
 import { asOpenAI, createClient, GATEWAY_CODES, type OpenAIShape } from '#src/client/index.ts'
 import { chatCompletion, openAiScript } from '#tests/support/openai-upstream.ts'
+import { outcomeOf } from '#tests/support/output.ts'
 import { json } from '#tests/support/upstream.ts'
 import { gatewayOf } from './gateways.ts'
 import { type Built, build } from './runtimes.ts'
@@ -40,12 +41,7 @@ async function run(command: readonly string[], env: Readonly<Record<string, stri
     stdout: 'pipe',
     stderr: 'pipe',
   })
-  const [out, err, status] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ])
-  return { out, err, status }
+  return outcomeOf(child)
 }
 
 test('knows every code of the gateway and no other', () => {
@@ -93,8 +89,8 @@ export const wrong = (error: CitadelError) => error.code === 'queue_ful'
   ]
 
   expect(await run([join(ROOT, 'node_modules/.bin/tsc'), ...options, 'consumer.ts'])).toEqual({
-    out: '',
-    err: '',
+    output: '',
+    errors: '',
     status: 0,
   })
 })
@@ -177,14 +173,14 @@ test('the example application moves over, falls back, and compares, in Node', as
     ask({ MODEL: 'nothing' }),
   ])
 
-  expect(answers.map(({ out, status }) => [out.trim(), status])).toEqual([
+  expect(answers.map(({ output, status }) => [output.trim(), status])).toEqual([
     ['Hello there!', 0],
     ['By the provider', 0],
     ['Hello there!', 0],
     ['By the provider', 0],
     ['', 1],
   ])
-  expect(answers.map(({ err }) => err.trim())).toEqual([
+  expect(answers.map(({ errors }) => errors.trim())).toEqual([
     '',
     '',
     expect.stringMatching(/^compared: different, gateway \d+ ms, direct \d+ ms$/),

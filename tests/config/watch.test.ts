@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'bun:test'
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Watcher, watchFiles } from '#config/watch.ts'
@@ -94,17 +94,29 @@ test('sees a file that an editor replaces, again and again', async () => {
   open.push({ close: () => rmSync(directory, { recursive: true }) })
   const file = join(directory, 'gateway.yaml')
   writeFileSync(file, '')
-  let changed = Promise.withResolvers<void>()
-  open.push(watchFiles([file], () => changed.resolve(), { quietMs: 1 }))
+  let changed = Promise.withResolvers<string>()
+  open.push(watchFiles([file], () => changed.resolve(readFileSync(file, 'utf8')), { quietMs: 1 }))
 
-  for (const round of [1, 2]) {
-    changed = Promise.withResolvers<void>()
-    writeFileSync(`${file}.new`, `# ${round}`)
+  for (const text of ['# 1', '# 2']) {
+    changed = Promise.withResolvers()
+    writeFileSync(`${file}.new`, text)
     renameSync(`${file}.new`, file)
-    await changed.promise
+
+    expect(await changed.promise).toBe(text)
   }
 })
 
-test('goes on without a directory that does not exist', () => {
-  expect(() => watchFiles(['/no/such/place/gateway.yaml'], () => undefined).close()).not.toThrow()
+test('goes on without a directory that does not exist', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'citadel-watch-'))
+  open.push({ close: () => rmSync(directory, { recursive: true }) })
+  const file = join(directory, 'gateway.yaml')
+  const changed = Promise.withResolvers<string>()
+  const files = ['/no/such/place/gateway.yaml', file]
+  const watcher = watchFiles(files, () => changed.resolve(readFileSync(file, 'utf8')), { quietMs: 1 })
+
+  writeFileSync(`${file}.new`, '# 1')
+  renameSync(`${file}.new`, file)
+
+  expect(await changed.promise).toBe('# 1')
+  watcher.close()
 })

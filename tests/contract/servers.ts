@@ -82,7 +82,7 @@ export function serversContract(
       await store.change({ kind: 'beat', id, at: 450, load: null })
 
       expect(await store.change({ kind: 'remove', id, at: 500, silentSince: 400 })).toBeNull()
-      expect(await found(id)).toBeDefined()
+      expect(await found(id)).toMatchObject({ status: 'active', registeredAt: 100, heartbeatAt: 450 })
     })
 
     test('what was removed gives no sign of life, and is new when it registers again', async () => {

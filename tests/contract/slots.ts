@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
-import type { States, Target } from '#core/servers.ts'
+import type { Target } from '#core/servers.ts'
+import type { States } from '#core/states.ts'
 import { createStates } from '#registry/states.ts'
 import { model, server, target } from '#tests/support/calls.ts'
 

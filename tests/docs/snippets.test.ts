@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { loadConfig } from '#config/load.ts'
 import { operations } from '#http/docs/operations.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
-import { EXAMPLE_CONFIG, type Outcome, readSnippets, runModule, runShell } from './snippets.ts'
+import type { Outcome } from '#tests/support/output.ts'
+import { EXAMPLE_CONFIG, readSnippets, runModule, runShell } from './snippets.ts'
 
 const KINDS = [
   ...['bash', 'bash run', 'bash tried', 'js run', 'json', 'nginx tried', 'promql', 'python', 'text', 'yaml config'],

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { type Outcome, outcomeOf } from '#tests/support/output.ts'
 
 /** One fenced block of a guide. */
 export interface Snippet {
@@ -24,13 +25,6 @@ function fencesOf(file: string, text: string): Snippet[] {
     info: match[1]?.trim() ?? '',
     code: match[2] ?? '',
   }))
-}
-
-/** How a snippet ended. */
-export interface Outcome {
-  readonly status: number
-  readonly output: string
-  readonly errors: string
 }
 
 const ADDRESS = /http:\/\/localhost:8000/g
@@ -71,10 +65,5 @@ async function run(command: readonly string[], input: string | null): Promise<Ou
     stdout: 'pipe',
     stderr: 'pipe',
   })
-  const [output, errors, status] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ])
-  return { status, output, errors }
+  return outcomeOf(child)
 }

@@ -1,7 +1,8 @@
 import { chmod, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Outcome, readSnippets } from './snippets.ts'
+import { type Outcome, outcomeOf } from '#tests/support/output.ts'
+import { readSnippets } from './snippets.ts'
 
 const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname
 
@@ -49,12 +50,7 @@ export async function makeMachine(differs: Readonly<Record<string, string>> = {}
         stdout: 'pipe',
         stderr: 'pipe',
       })
-      const [output, errors, status] = await Promise.all([
-        new Response(child.stdout).text(),
-        new Response(child.stderr).text(),
-        child.exited,
-      ])
-      return { status, output, errors }
+      return outcomeOf(child)
     },
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   }

@@ -3,8 +3,9 @@ import { rename, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { VERSION } from '#src/version.ts'
+import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
-import { type Gate, gate, json, ndjson, sse, startUpstream } from '#tests/support/upstream.ts'
+import { type Gate, gate, json, sse, startUpstream } from '#tests/support/upstream.ts'
 import { run, type Started, start } from './child.ts'
 
 setDefaultTimeout(20_000)
@@ -495,17 +496,9 @@ describe('with nothing configured', () => {
   })
 
   test('a local Ollama is found and serves', async () => {
-    const line = (content: string, done: boolean) => ({
-      model: 'tiny:latest',
-      created_at: '2026-01-01T00:00:00Z',
-      message: { role: 'assistant', content },
-      done,
-      ...(done && { done_reason: 'stop', prompt_eval_count: 3, eval_count: 2 }),
-    })
     await using ollama = await startUpstream(({ path }) => {
-      if (path === '/api/chat') return ndjson([line('Good', false), line(' day', false), line('', true)])
-      if (path === '/api/tags')
-        return json(200, { models: [{ name: 'tiny:latest', model: 'tiny:latest', details: {} }] })
+      if (path === '/api/chat') return ollamaStream('tiny:latest', 'Good', ' day')
+      if (path === '/api/tags') return json(200, ollamaTags('tiny:latest'))
       return path === '/api/version' ? json(200, { version: '0.12.0' }) : json(404, {})
     })
     await using child = await start(null, { OLLAMA_HOST: `127.0.0.1:${ollama.port}` })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { ConfigInput } from '#config/schema.ts'
 import type { Transport } from '#providers/transport.ts'
-import { parseExposition } from '#tests/support/exposition.ts'
+import { METRICS_ALWAYS, parseExposition } from '#tests/support/exposition.ts'
 import { chatCompletion } from '#tests/support/openai-upstream.ts'
 import { type Edge, edgeOf } from './edge.ts'
 
@@ -38,30 +38,7 @@ async function metricsOf(edge: Edge): Promise<{ text: string; samples: ReadonlyM
 }
 
 describe('the metrics', () => {
-  const always = [
-    'http_requests_total',
-    'http_request_duration_seconds',
-    'http_requests_in_flight',
-    'ollama_requests_total',
-    'workers_active',
-    'user_sessions_active',
-    'gateway_requests_total',
-    'gateway_attempts_total',
-    'gateway_upstream_duration_seconds',
-    'gateway_overhead_seconds',
-    'gateway_time_to_first_token_seconds',
-    'gateway_inter_token_seconds',
-    'gateway_tokens_total',
-    'gateway_fallbacks_total',
-    'gateway_rate_limited_total',
-    'gateway_inflight',
-    'gateway_streams_active',
-    'gateway_server_up',
-    'gateway_config_last_reload_successful',
-    'gateway_build_info',
-    'process_resident_memory_bytes',
-    'process_cpu_seconds_total',
-  ]
+  const always = [...METRICS_ALWAYS, 'process_resident_memory_bytes', 'process_cpu_seconds_total']
 
   test.each(always)('have %s', async name => {
     const edge = await edgeOf(config, { transport })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Code } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
-import { breakerOf } from '#core/servers.ts'
+import { breakerOf } from '#core/states.ts'
 import { createBreakers } from '#policies/breaker.ts'
 import { createStates } from '#registry/states.ts'
 import { target } from '#tests/support/calls.ts'

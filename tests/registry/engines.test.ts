@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import type { Reading } from '#core/servers.ts'
+import type { Reading } from '#core/states.ts'
 import { createEngines, type Source } from '#registry/engines.ts'
 import { createStates } from '#registry/states.ts'
 import { server } from '#tests/support/calls.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import type { DeclaredModel, DeclaredTarget, ListedModel } from '#core/servers.ts'
+import type { DeclaredModel, DeclaredTarget } from '#core/declared.ts'
+import type { ListedModel } from '#core/servers.ts'
 import { buildSnapshot, type SnapshotSource, undeclaredServers } from '#registry/snapshot.ts'
 import { server, timeouts } from '#tests/support/calls.ts'
 import { settings } from '#tests/support/fleet.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { GatewayError } from '#core/errors.ts'
-import type { Snapshot } from '#core/servers.ts'
+import type { Snapshot } from '#core/snapshot.ts'
 import { resolveModels, type Wanted } from '#routing/candidates.ts'
 import { anyone, model } from '#tests/support/calls.ts'
 import { snapshotOf, targetOf } from '#tests/support/fleet.ts'

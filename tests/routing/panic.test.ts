@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Candidate } from '#core/attempt.ts'
 import type { GatewayError } from '#core/errors.ts'
-import type { TargetState } from '#core/servers.ts'
+import type { TargetState } from '#core/states.ts'
 import { createStates } from '#registry/states.ts'
 import { noneAvailable } from '#routing/panic.ts'
 import { model } from '#tests/support/calls.ts'

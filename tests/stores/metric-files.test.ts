@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from 'bun:test'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openMetricFiles } from '#stores/metric-files.ts'
@@ -60,8 +60,13 @@ test('a file that is being folded is counted once, on whichever side of it a rea
   expect(total(supervisor?.readAll() ?? [])).toBe(5)
 })
 
-test('where nothing can be written the worker goes on', () => {
-  const gone = openMetricFiles('/nonexistent/folder', 'a')
+test('where nothing can be written the worker goes on, and writes the next time', () => {
+  const { folder, files } = crew('a')
+  const [a] = files
+  rmSync(folder, { recursive: true })
+  a?.write(1)
+  mkdirSync(folder)
+  a?.write(2)
 
-  expect(() => gone.write(1)).not.toThrow()
+  expect(a?.readAll()).toEqual([2])
 })

@@ -3,13 +3,13 @@ import type { Clock } from '#core/clock.ts'
 import { createWheel } from '#lib/wheel.ts'
 import { createMemoryFailures } from '#stores/memory-failures.ts'
 import { createMemoryReplays } from '#stores/memory-replays.ts'
-import { openRedis, type Redis, type RedisClient } from '#stores/redis.ts'
+import { openRedis, type Redis } from '#stores/redis.ts'
 import { createRedisFailures } from '#stores/redis-failures.ts'
 import { createRedisReplays } from '#stores/redis-replays.ts'
 import { failuresContract } from '#tests/contract/failures.ts'
 import { replaysContract } from '#tests/contract/replays.ts'
 import { fakeClock } from '#tests/support/clock.ts'
-import { type RedisCluster, type Redis as RedisServer, startRedis, startRedisCluster } from '#tests/support/redis.ts'
+import { forgetAll, REDIS_FORMS, type RedisPlace, startRedis, startRedisAs } from '#tests/support/redis.ts'
 
 setDefaultTimeout(60_000)
 
@@ -20,23 +20,16 @@ const failuresOf = (redis: Redis, perMinute: () => number, clock: Clock) =>
 const replaysOf = (redis: Redis, clock: Clock) =>
   createRedisReplays({ redis, clock, local: createMemoryReplays(clock) })
 
-async function forgetAll(client: RedisClient): Promise<void> {
-  for (const node of 'nodes' in client ? client.nodes('master') : [client]) await node.flushall()
-}
-
-describe.each(['Redis', 'a Redis Cluster'])('in %s', kind => {
-  let server: RedisServer | null = null
-  let cluster: RedisCluster | null = null
+describe.each(REDIS_FORMS)('in %s', form => {
+  let place: RedisPlace
   let redis: Redis
   beforeAll(async () => {
-    if (kind === 'Redis') server = await startRedis()
-    else cluster = await startRedisCluster()
-    redis = openRedis({ urls: server === null ? (cluster?.urls ?? []) : [server.url], timeoutMs: 5000, clock: real })
+    place = await startRedisAs(form)
+    redis = openRedis({ urls: place.urls, timeoutMs: 5000, clock: real })
   })
   afterAll(async () => {
     redis.close()
-    await server?.[Symbol.asyncDispose]()
-    await cluster?.[Symbol.asyncDispose]()
+    await place[Symbol.asyncDispose]()
   })
 
   failuresContract('failures', async (perMinute, clock) => {

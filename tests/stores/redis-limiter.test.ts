@@ -2,11 +2,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import type { Clock } from '#core/clock.ts'
 import type { Verdict } from '#core/limiter.ts'
 import { createWheel } from '#lib/wheel.ts'
-import { openRedis, type Redis, type RedisClient } from '#stores/redis.ts'
+import { openRedis, type Redis } from '#stores/redis.ts'
 import { createRedisLimiter, type RedisLimiter, type RedisLimiterOptions } from '#stores/redis-limiter.ts'
 import { ask, bucket, limiterContract } from '#tests/contract/limiter.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
-import { type RedisCluster, type Redis as RedisServer, startRedis, startRedisCluster } from '#tests/support/redis.ts'
+import {
+  forgetAll,
+  REDIS_FORMS,
+  type RedisPlace,
+  type Redis as RedisServer,
+  startRedis,
+  startRedisAs,
+} from '#tests/support/redis.ts'
 
 const real = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
 const passed = (verdict: Verdict) => verdict.refused === null
@@ -22,31 +29,23 @@ function limiterOf(redis: Pick<Redis, 'use' | 'available'>, clock: Clock, more: 
   return limiter
 }
 
-async function forgetAll(client: RedisClient): Promise<void> {
-  for (const node of 'nodes' in client ? client.nodes('master') : [client]) await node.flushall()
-}
-
 async function closeAll(): Promise<void> {
   for (const limiter of limiters.splice(0)) await limiter.close()
 }
 
-describe.each(['Redis', 'a Redis Cluster'])('with %s', kind => {
-  let server: RedisServer | null = null
-  let cluster: RedisCluster | null = null
+describe.each(REDIS_FORMS)('with %s', form => {
+  let place: RedisPlace
   let redis: Redis
 
   beforeAll(async () => {
-    if (kind === 'Redis') server = await startRedis()
-    else cluster = await startRedisCluster()
-    const urls = server === null ? (cluster?.urls ?? []) : [server.url]
-    redis = openRedis({ urls, timeoutMs: 5000, clock: real })
+    place = await startRedisAs(form)
+    redis = openRedis({ urls: place.urls, timeoutMs: 5000, clock: real })
   }, 60_000)
 
   afterAll(async () => {
     await closeAll()
     redis.close()
-    await server?.[Symbol.asyncDispose]()
-    await cluster?.[Symbol.asyncDispose]()
+    await place[Symbol.asyncDispose]()
   })
 
   async function create(clock: Clock): Promise<RedisLimiter> {

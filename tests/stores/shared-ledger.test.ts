@@ -2,36 +2,28 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import type { Account, Ledger } from '#core/ledger.ts'
 import { createWheel } from '#lib/wheel.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
-import { openRedis, type Redis, type RedisClient } from '#stores/redis.ts'
+import { openRedis, type Redis } from '#stores/redis.ts'
 import { createRedisHolds } from '#stores/redis-holds.ts'
 import { createSharedLedger, type SharedLedger } from '#stores/shared-ledger.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
 import { openAt } from '#tests/contract/database.ts'
 import { ledgerContract, rowOf } from '#tests/contract/ledger.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
-import { type RedisCluster, type Redis as RedisServer, startRedis, startRedisCluster } from '#tests/support/redis.ts'
+import {
+  forgetAll,
+  REDIS_FORMS,
+  type RedisPlace,
+  type Redis as RedisServer,
+  startRedis,
+  startRedisAs,
+} from '#tests/support/redis.ts'
 
 setDefaultTimeout(60_000)
 
 const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
 const MONTH = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }
 
-interface Place {
-  readonly urls: readonly string[]
-  [Symbol.asyncDispose](): Promise<void>
-}
-
-async function start(kind: string): Promise<Place> {
-  if (kind !== 'Redis') return startRedisCluster() satisfies Promise<RedisCluster>
-  const server = await startRedis()
-  return { urls: [server.url], [Symbol.asyncDispose]: server[Symbol.asyncDispose] }
-}
-
 const connect = (urls: readonly string[]) => openRedis({ urls, timeoutMs: 5000, clock })
-
-async function forgetAll(client: RedisClient): Promise<void> {
-  for (const node of 'nodes' in client ? client.nodes('master') : [client]) await node.flushall()
-}
 
 const sharedBy = (redis: Redis, ledger: Ledger) =>
   createSharedLedger({ holds: createRedisHolds(redis), ledger, time: () => 0 })
@@ -49,9 +41,9 @@ async function openSqlLedger(open: typeof sqlitePlaces) {
   }
 }
 
-for (const kind of ['Redis', 'a Redis Cluster']) {
-  ledgerContract(`the ledger in memory, held in ${kind}`, async () => {
-    const place = await start(kind)
+for (const form of REDIS_FORMS) {
+  ledgerContract(`the ledger in memory, held in ${form}`, async () => {
+    const place = await startRedisAs(form)
     const redis = connect(place.urls)
     return {
       store: sharedBy(redis, createMemoryLedger('a')),
@@ -68,7 +60,7 @@ for (const [name, open] of [
   ['Postgres', postgresPlaces],
 ] as const) {
   ledgerContract(`the ledger in ${name}, held in Redis`, async () => {
-    const place = await start('Redis')
+    const place = await startRedisAs('Redis')
     const redis = connect(place.urls)
     const { ledger, close } = await openSqlLedger(open)
     return {
@@ -82,11 +74,11 @@ for (const [name, open] of [
   })
 }
 
-describe.each(['Redis', 'a Redis Cluster'])('processes that hold money in %s', kind => {
-  let place: Place
+describe.each(REDIS_FORMS)('processes that hold money in %s', form => {
+  let place: RedisPlace
   const clients: Redis[] = []
   beforeAll(async () => {
-    place = await start(kind)
+    place = await startRedisAs(form)
     clients.push(...Array.from({ length: 4 }, () => connect(place.urls)))
   })
   afterAll(async () => {

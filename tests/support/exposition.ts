@@ -22,3 +22,27 @@ export function parseExposition(text: string): ReadonlyMap<string, number> {
   }
   return samples
 }
+
+/** The metrics that are told of from the start, whatever has happened. */
+export const METRICS_ALWAYS = [
+  'http_requests_total',
+  'http_request_duration_seconds',
+  'http_requests_in_flight',
+  'ollama_requests_total',
+  'workers_active',
+  'user_sessions_active',
+  'gateway_requests_total',
+  'gateway_attempts_total',
+  'gateway_upstream_duration_seconds',
+  'gateway_overhead_seconds',
+  'gateway_time_to_first_token_seconds',
+  'gateway_inter_token_seconds',
+  'gateway_tokens_total',
+  'gateway_fallbacks_total',
+  'gateway_rate_limited_total',
+  'gateway_inflight',
+  'gateway_streams_active',
+  'gateway_server_up',
+  'gateway_config_last_reload_successful',
+  'gateway_build_info',
+]

@@ -1,5 +1,6 @@
 import type { Candidate } from '#core/attempt.ts'
-import type { Model, Settings, Snapshot, Target } from '#core/servers.ts'
+import type { Model, Target } from '#core/servers.ts'
+import type { Settings, Snapshot } from '#core/snapshot.ts'
 import { model, target } from './calls.ts'
 
 export const settings: Settings = {

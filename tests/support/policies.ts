@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import { createJournal, type Journal } from '#core/journal.ts'
-import type { Settings, States } from '#core/servers.ts'
+import type { Settings } from '#core/snapshot.ts'
+import type { States } from '#core/states.ts'
 import { createSlots } from '#gateway/queue/slots.ts'
 import { createBreakers } from '#policies/breaker.ts'
 import { createRetryBudget } from '#policies/budget.ts'

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import type { RedisClient } from '#stores/redis.ts'
 import { freePorts, ownFolder, runProgram, type ServerProcess, serverProcess } from './server-process.ts'
 
 /** A real Redis with no data in it, on loopback; it forgets all when it is started again. */
@@ -13,10 +14,8 @@ export interface Redis extends ServerProcess {
 }
 
 /** A Redis Cluster of three nodes, which share the slots. */
-export interface RedisCluster {
+export interface RedisCluster extends RedisPlace {
   readonly nodes: readonly Redis[]
-  readonly urls: readonly string[]
-  [Symbol.asyncDispose](): Promise<void>
 }
 
 const NODES = 3
@@ -66,6 +65,27 @@ export async function startRedisCluster(): Promise<RedisCluster> {
       await Promise.all(nodes.map(node => node[Symbol.asyncDispose]()))
     },
   }
+}
+
+/** The forms in which the gateway may have Redis. */
+export const REDIS_FORMS = ['Redis', 'a Redis Cluster'] as const
+
+/** A Redis of either form. */
+export interface RedisPlace {
+  readonly urls: readonly string[]
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Starts a Redis of this form. */
+export async function startRedisAs(form: (typeof REDIS_FORMS)[number]): Promise<RedisPlace> {
+  if (form === 'a Redis Cluster') return startRedisCluster()
+  const server = await startRedis()
+  return { urls: [server.url], [Symbol.asyncDispose]: server[Symbol.asyncDispose] }
+}
+
+/** Empties every node that a client talks to. */
+export async function forgetAll(client: RedisClient): Promise<void> {
+  for (const node of 'nodes' in client ? client.nodes('master') : [client]) await node.flushall()
 }
 
 async function prepareRedis(port: number, options: readonly string[]): Promise<Redis> {

@@ -2,6 +2,7 @@ import { chown, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { outcomeOf } from '#tests/support/output.ts'
 
 /** A server that a test runs for itself: a real one, in a folder of its own, as a user without rights. */
 export interface ServerProcess {
@@ -88,13 +89,9 @@ export async function runProgram(command: readonly string[], user?: Ids): Promis
     stdout: 'pipe',
     stderr: 'pipe',
   })
-  const [out, err, status] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ])
-  if (status !== 0) throw new Error(`${command.join(' ')} failed:\n${out}${err}`)
-  return out
+  const { status, output, errors } = await outcomeOf(child)
+  if (status !== 0) throw new Error(`${command.join(' ')} failed:\n${output}${errors}`)
+  return output
 }
 
 /** Makes a folder that the user may write, and a way to remove it. */

@@ -1,5 +1,6 @@
+import type { DeclaredModel } from '#core/declared.ts'
 import { toGatewayError } from '#core/errors.ts'
-import type { DeclaredModel, ListedModel, Server } from '#core/servers.ts'
+import type { ListedModel, Server } from '#core/servers.ts'
 import { dialectOf, type Examiner, modelFor, type Trial, targetFor } from '#src/compose/doctor.ts'
 import { faultOf } from './faults.ts'
 import { about, type Finding } from './finding.ts'

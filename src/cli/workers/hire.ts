@@ -1,5 +1,5 @@
+import type { Hired } from './member.ts'
 import type { Order, Report } from './messages.ts'
-import type { Hired } from './workers.ts'
 
 /** Where the files of a program are that is one executable. */
 const EMBEDDED = '/$bunfs/'

@@ -7,13 +7,13 @@ import { createSharedFolder, openSharedMemory } from '#stores/shared.ts'
 import { createLog } from '#telemetry/log.ts'
 import { foldFamilies } from '#telemetry/merge.ts'
 import { type Options, type Settled, settle } from '../options.ts'
-import { EXIT, fail } from '../output.ts'
+import { CommandFailed, EXIT, fail } from '../output.ts'
 import { problemsOf, reasonOf, restartNote } from '../reload.ts'
 import { writeWhole } from '../sink.ts'
 import { tlsFiles } from '../tls.ts'
 import { hireProcess } from './hire.ts'
 import type { Order, Ready, Reloaded, Report } from './messages.ts'
-import { createWorkers, WorkerFailed, type Workers } from './workers.ts'
+import { createWorkers, type Workers } from './workers.ts'
 
 /** The place of the supervisor itself in what workers share. */
 const OWN_PLACE = 1
@@ -93,7 +93,7 @@ export async function supervise(options: Options, settled: Settled, size: number
     if (ready !== undefined) await greet(ready, { settled, port, size, workers })
     await workers.ended
   } catch (thrown) {
-    if (!(thrown instanceof WorkerFailed)) throw thrown
+    if (!(thrown instanceof CommandFailed)) throw thrown
     fail(thrown.message, thrown.status)
   }
   watcher.close()

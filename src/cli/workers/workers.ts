@@ -1,6 +1,9 @@
 import type { Clock } from '#core/clock.ts'
 import type { News } from '#core/crew.ts'
+import { createInTurn } from '#lib/in-turn.ts'
 import type { Log } from '#telemetry/log.ts'
+import { CommandFailed } from '../output.ts'
+import type { Hired, Member, Worker } from './member.ts'
 import type { Order, Ready, Report } from './messages.ts'
 
 /** After a worker has died another one is started: so long after the first death in a row, twice as long after each
@@ -14,19 +17,6 @@ const START_MS = 60_000
 const AGE_SPREAD = 0.1
 /** What is remembered of what workers have told, for those that come later. */
 const NEWS_MAX = 10_000
-
-/** The process of a worker. */
-export interface Hired {
-  readonly pid: number
-  send(order: Order): void
-  kill(): void
-}
-
-/** A worker as the supervisor knows it. */
-export interface Worker {
-  readonly place: number
-  readonly name: string
-}
 
 export interface WorkersOptions {
   readonly size: number
@@ -53,7 +43,7 @@ export interface Workers {
   /** Starts all.
    *
    * @returns What they said when they were ready.
-   * @throws WorkerFailed when one of them cannot start. */
+   * @throws CommandFailed when one of them cannot start. */
   start(): Promise<readonly Ready[]>
   /** Puts another one in the place of each, one after the other, without anybody noticing.
    *
@@ -67,27 +57,6 @@ export interface Workers {
   kill(): void
   /** Resolves when all have ended after `stop`. */
   readonly ended: Promise<void>
-}
-
-/** A worker could not start. */
-export class WorkerFailed extends Error {
-  readonly status: number
-
-  constructor(message: string, status: number) {
-    super(message)
-    this.name = 'WorkerFailed'
-    this.status = status
-  }
-}
-
-interface Member extends Worker {
-  state: 'starting' | 'serving' | 'leaving'
-  /** Deaths in a row in this seat before it. */
-  readonly failures: number
-  servesSince: number
-  hired: Hired | null
-  /** Calls off what is to happen to it later. */
-  disarm: () => void
 }
 
 /** Creates the workers; none runs yet. */
@@ -105,7 +74,7 @@ class Team implements Workers {
   private leader: Member | null = null
   private stopping = false
   private made = 0
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly inTurn = createInTurn()
 
   constructor(options: WorkersOptions) {
     this.options = options
@@ -120,7 +89,7 @@ class Team implements Workers {
     const failed = started.find(each => each.ready === null)
     if (failed !== undefined && !this.stopping) {
       this.kill()
-      throw failed.failure ?? new WorkerFailed('a worker ended while it started', 1)
+      throw failed.failure ?? new CommandFailed('a worker ended while it started', 1)
     }
     return started.flatMap(({ ready }) => ready ?? [])
   }
@@ -153,7 +122,7 @@ class Team implements Workers {
   }
 
   /** Starts one; resolves when it serves, or has ended before. */
-  private hire(failures: number): Promise<{ readonly ready: Ready | null; readonly failure: WorkerFailed | null }> {
+  private hire(failures: number): Promise<{ readonly ready: Ready | null; readonly failure: CommandFailed | null }> {
     const { clock } = this.options
     const place = this.freePlace()
     const name = `${process.pid}-${++this.made}`
@@ -164,7 +133,7 @@ class Team implements Workers {
     this.leader ??= member
     this.members.add(member)
     const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<Team['hire']>>>()
-    let failure: WorkerFailed | null = null
+    let failure: CommandFailed | null = null
     const patient = [...this.members].some(({ state }) => state === 'serving')
     const first = { leads: this.leader === member, patient, news: [...this.news.values()] }
     member.hired = this.options.hire(member, first, {
@@ -172,7 +141,7 @@ class Team implements Workers {
         if (report.type === 'ready') {
           this.serves(member)
           resolve({ ready: report, failure: null })
-        } else if (report.type === 'failed') failure = new WorkerFailed(report.message, report.status)
+        } else if (report.type === 'failed') failure = new CommandFailed(report.message, report.status)
         else this.heard(member, report)
       },
       exit: how => {
@@ -256,12 +225,6 @@ class Team implements Workers {
   private elect(): void {
     this.leader = [...this.members].find(({ state }) => state === 'serving') ?? null
     this.leader?.hired?.send({ type: 'news', news: { type: 'lead' } })
-  }
-
-  private inTurn<T>(run: () => Promise<T>): Promise<T> {
-    const result = this.turn.then(run)
-    this.turn = result.catch(() => {})
-    return result
   }
 
   /** The supervisor itself has the first one. */

@@ -3,6 +3,7 @@ import type { GatewayError } from '#core/errors.ts'
 import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Model } from '#core/servers.ts'
+import { CallSlots, type SlotSource } from '../call-slots.ts'
 import { limitRefusal } from './limits.ts'
 
 /** The limits that one call meets on its way to a server. */
@@ -49,7 +50,7 @@ export function createAllowance(deps: AllowanceDeps): Allowance {
   return new CallAllowance(deps)
 }
 
-class CallAllowance implements Allowance {
+class CallAllowance implements Allowance, SlotSource<Slots> {
   verdict: Verdict | null = null
   private readonly deps: AllowanceDeps
   /** Models that the call may not have; made when there is one. */
@@ -64,11 +65,11 @@ class CallAllowance implements Allowance {
   }
 
   slots(places: Slots): Slots {
-    return new LimitedSlots(this, places)
+    return new CallSlots(this, places)
   }
 
   /** Only the model that the call has already: what never waits cannot ask a store either. */
-  tryPlace(places: Slots, candidates: readonly Candidate[]): Slot | null {
+  tryTake(candidates: readonly Candidate[], places: Slots): Slot | null {
     return places.tryTake(candidates.filter(({ model }) => model === this.modelHold?.model))
   }
 
@@ -91,7 +92,7 @@ class CallAllowance implements Allowance {
   }
 
   /** A place at the first candidate whose model is not limited. */
-  place(places: Slots, candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
+  take(candidates: readonly Candidate[], scope: Scope, places: Slots): Slot | Promise<Slot> {
     const { denied } = this
     const open = denied === null ? candidates : candidates.filter(({ model }) => !denied.has(model))
     const [first] = open
@@ -102,7 +103,7 @@ class CallAllowance implements Allowance {
     }
     const admitted = this.admit(first.model, scope)
     if (admitted === true) return this.placeAt(places, open, scope)
-    if (admitted === false) return this.place(places, candidates, scope)
+    if (admitted === false) return this.take(candidates, scope, places)
     return this.placeOnce(admitted, { places, candidates, open, scope })
   }
 
@@ -116,7 +117,7 @@ class CallAllowance implements Allowance {
     },
   ): Promise<Slot> {
     const isIn = await admitted
-    return isIn ? this.placeAt(at.places, at.open, at.scope) : this.place(at.places, at.candidates, at.scope)
+    return isIn ? this.placeAt(at.places, at.open, at.scope) : this.take(at.candidates, at.scope, at.places)
   }
 
   private placeAt(places: Slots, open: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
@@ -142,7 +143,7 @@ class CallAllowance implements Allowance {
       throw thrown
     }
     slot.release()
-    return this.place(places, open, scope)
+    return this.take(open, scope, places)
   }
 
   /** Takes what a model's limits ask for; whether they gave it. */
@@ -189,24 +190,5 @@ class CallAllowance implements Allowance {
   private refusal(candidates: readonly Candidate[]): GatewayError | undefined {
     const refusals = candidates.map(({ model }) => this.denied?.get(model)).filter(error => error !== undefined)
     return refusals.sort((a, b) => (a.retryAfterMs ?? Infinity) - (b.retryAfterMs ?? Infinity))[0]
-  }
-}
-
-/** Places for a call that is limited. */
-class LimitedSlots implements Slots {
-  private readonly allowance: CallAllowance
-  private readonly places: Slots
-
-  constructor(allowance: CallAllowance, places: Slots) {
-    this.allowance = allowance
-    this.places = places
-  }
-
-  take(candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
-    return this.allowance.place(this.places, candidates, scope)
-  }
-
-  tryTake(candidates: readonly Candidate[]): Slot | null {
-    return this.allowance.tryPlace(this.places, candidates)
   }
 }

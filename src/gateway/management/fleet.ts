@@ -1,5 +1,7 @@
 import type { Caller } from '#core/caller.ts'
-import type { Model, ServerState, Snapshot, States, Target } from '#core/servers.ts'
+import type { Model, Target } from '#core/servers.ts'
+import type { Snapshot } from '#core/snapshot.ts'
+import type { ServerState, States } from '#core/states.ts'
 import { mayCall } from '#routing/candidates.ts'
 
 /** What the health pages are made of. */

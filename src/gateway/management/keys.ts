@@ -5,6 +5,7 @@ import type { Journal } from '#core/journal.ts'
 import type { KeyChange, KeyStore, KeyUpdate, StoredKey } from '#core/keys.ts'
 import { sha256 } from '#lib/hash.ts'
 import type { KeyCreation, KeyPatch, KeyView } from '#wire/keys.ts'
+import { reached } from './reached.ts'
 
 /** There can be only one key of the first start, however many processes start at once. */
 const FIRST_KEY_ID = '00000000-0000-7000-8000-000000000001'
@@ -190,15 +191,4 @@ function toInstant(ms: number): string {
 /** One answer for a key that never was and for one of somebody else. */
 function noSuchKey(): GatewayError {
   return new GatewayError('not_found', 'There is no key with this id.')
-}
-
-async function reached<T>(asking: Promise<T>): Promise<T> {
-  try {
-    return await asking
-  } catch (thrown) {
-    throw new GatewayError('dependency_unavailable', 'The database cannot be reached at the moment.', {
-      retryAfterMs: 1000,
-      cause: thrown,
-    })
-  }
 }

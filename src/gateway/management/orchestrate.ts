@@ -8,11 +8,13 @@ import {
   type ServerChanged,
   type ServerRecord,
 } from '#core/registry.ts'
-import type { Server, ServerState } from '#core/servers.ts'
+import type { Server } from '#core/servers.ts'
+import type { ServerState } from '#core/states.ts'
 import type { Registrations } from '#registry/registrations.ts'
 import type { LoadMetrics, Registration, ServerView } from '#wire/orchestration.ts'
 import { type FleetView, modelsByServer } from './fleet.ts'
 import { levelOf, type Threshold, worstOf } from './health.ts'
+import { reached } from './reached.ts'
 
 /** What servers are managed with. */
 export interface OrchestrationDeps {
@@ -99,15 +101,8 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
     }
   }
 
-  async function change(wanted: ServerChange): Promise<ServerChanged | null> {
-    try {
-      return await registrations.change(wanted)
-    } catch (thrown) {
-      throw new GatewayError('dependency_unavailable', 'The database cannot be reached at the moment.', {
-        retryAfterMs: 1000,
-        cause: thrown,
-      })
-    }
+  function change(wanted: ServerChange): Promise<ServerChanged | null> {
+    return reached(registrations.change(wanted))
   }
 
   async function report(id: string, load: LoadMetrics | null): Promise<boolean> {

@@ -9,6 +9,7 @@ import { isSignedBy } from '#lib/standard-webhooks.ts'
 import { type AlertGroup, alertGroup, type StatusReport, statusReport } from '#wire/webhooks.ts'
 import { parseBody } from '../parse.ts'
 import type { Orchestration } from './orchestrate.ts'
+import { reached } from './reached.ts'
 
 export interface ReceiverDeps {
   readonly clock: Pick<Clock, 'time'>
@@ -58,18 +59,7 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
     if (!recent || id === undefined || !ID.test(id) || !isSignedBy(secret, { id, seconds, body }, signature ?? '')) {
       throw notGenuine()
     }
-    if (!(await claimed(`webhook:${type}`, id))) throw notGenuine()
-  }
-
-  async function claimed(source: string, id: string): Promise<boolean> {
-    try {
-      return await deps.claim(source, id, clock.time())
-    } catch (thrown) {
-      throw new GatewayError('dependency_unavailable', 'The database cannot be reached at the moment.', {
-        retryAfterMs: 1000,
-        cause: thrown,
-      })
-    }
+    if (!(await reached(deps.claim(`webhook:${type}`, id, clock.time())))) throw notGenuine()
   }
 
   async function takeAlerts({ alerts }: AlertGroup): Promise<number> {

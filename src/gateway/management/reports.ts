@@ -3,6 +3,7 @@ import type { AuditRow } from '#core/ledger.ts'
 import type { AuditQuery, Named, NamedQuery, Reports, UsageQuery, UsageSum } from '#core/reports.ts'
 import type { AuditEntryView } from '#wire/audit.ts'
 import type { NamedLine, UsageLine } from '#wire/usage-report.ts'
+import { reached } from './reached.ts'
 
 const NANO_PER_USD = 1e9
 
@@ -102,15 +103,4 @@ function readCursor(text: string): { readonly at: number; readonly id: string } 
 
 function badCursor(): GatewayError {
   return new GatewayError('invalid_request', 'after must be the `next` of another page.', { param: 'after' })
-}
-
-async function reached<T>(asking: Promise<T>): Promise<T> {
-  try {
-    return await asking
-  } catch (thrown) {
-    throw new GatewayError('dependency_unavailable', 'The database cannot be reached at the moment.', {
-      retryAfterMs: 1000,
-      cause: thrown,
-    })
-  }
 }

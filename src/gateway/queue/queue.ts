@@ -2,6 +2,7 @@ import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Target } from '#core/servers.ts'
+import { CallSlots, type SlotSource } from '../call-slots.ts'
 import { createLine, type Waiting, whoYields } from './line.ts'
 import { createPace, type Pace } from './pace.ts'
 import { countPlaces, createSlots, queueFull } from './slots.ts'
@@ -43,7 +44,7 @@ export function createQueue(deps: QueueDeps): Queue {
   return { slotsFor: wait => queue.slotsFor(wait), depth: () => queue.depth() }
 }
 
-class FairQueue {
+class FairQueue implements SlotSource<Wait> {
   private readonly deps: QueueDeps
   private readonly pace: Pace
   private readonly slots: Slots
@@ -179,25 +180,6 @@ class FairQueue {
     const yielding = whoYields(waiting, wait)
     if (yielding === null) throw refusal()
     this.leave(yielding, refusal)
-  }
-}
-
-/** The places as one call sees them; a class, because one is made for each call. */
-class CallSlots implements Slots {
-  private readonly queue: FairQueue
-  private readonly wait: Wait
-
-  constructor(queue: FairQueue, wait: Wait) {
-    this.queue = queue
-    this.wait = wait
-  }
-
-  take(candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
-    return this.queue.take(candidates, scope, this.wait)
-  }
-
-  tryTake(candidates: readonly Candidate[]): Slot | null {
-    return this.queue.tryTake(candidates)
   }
 }
 

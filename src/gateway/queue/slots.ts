@@ -1,7 +1,8 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import { isBounded, type Places } from '#core/places.ts'
-import type { States, Target, TargetState } from '#core/servers.ts'
+import type { Target } from '#core/servers.ts'
+import type { States, TargetState } from '#core/states.ts'
 
 /** What a caller is told to wait when every place is taken and nothing better is known, in milliseconds. */
 export const FULL_RETRY_MS = 1000

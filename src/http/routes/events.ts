@@ -1,5 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
 import { type FleetEvent, firstIdAt } from '#core/events.ts'
+import { databaseAway } from '#gateway/management/reached.ts'
 import { bearNoSilence, bearSilence } from '../active.ts'
 import type { Exchange, Handler } from '../exchange.ts'
 import { settled } from '../middleware/observe.ts'
@@ -46,10 +47,7 @@ async function missedSince(after: string, { events }: Services, stop: () => void
     }
   } catch (thrown) {
     stop()
-    throw new GatewayError('dependency_unavailable', 'The database cannot be reached at the moment.', {
-      retryAfterMs: 1000,
-      cause: thrown,
-    })
+    throw databaseAway(thrown)
   }
 }
 

@@ -3,7 +3,7 @@ import type { GatewayError } from '#core/errors.ts'
 import type { DataFrame } from '#core/frame.ts'
 import { estimateTokens, type Usage } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { toBase64Vector, wantedEncoding } from '../openai_compatible/embedding.ts'
+import { toEmbeddingList } from '../openai_compatible/embedding.ts'
 import { refuse } from '../unsupported.ts'
 import { invalidAnswer } from '../upstream-error.ts'
 import { fromGeminiUsage } from './usage.ts'
@@ -33,20 +33,9 @@ export function fromGeminiEmbeddings(call: Call, answer: JsonObject): DataFrame 
   const texts = textsOf(call.body.input)
   if (vectors.length !== texts.length || !vectors.every(isVector))
     return invalidAnswer('an answer without the embeddings')
-  const wanted = wantedEncoding(call)
-  const data = vectors.map((vector, index) => ({
-    object: 'embedding',
-    index,
-    embedding: wanted === 'base64' ? toBase64Vector(vector) : vector,
-  }))
   const usage = fromGeminiUsage(answer.usageMetadata)?.usage ?? estimateOf(texts)
-  const tokens = usage.input + usage.cacheRead
-  const text = JSON.stringify({
-    object: 'list',
-    data,
-    model: call.body.model ?? '',
-    usage: { prompt_tokens: tokens, total_tokens: tokens },
-  })
+  const about = { model: call.body.model ?? '', tokens: usage.input + usage.cacheRead }
+  const text = toEmbeddingList(call, vectors, about)
   return { kind: 'finish', text, chunk: {}, usage }
 }
 

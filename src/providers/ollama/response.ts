@@ -2,7 +2,7 @@ import type { Call } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Chunk, DataFrame } from '#core/frame.ts'
 import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
-import { inputsOf, toBase64Vector, wantedEncoding } from '../openai_compatible/embedding.ts'
+import { inputsOf, toEmbeddingList } from '../openai_compatible/embedding.ts'
 import { invalidAnswer } from '../upstream-error.ts'
 import { fromOllamaDoneReason, fromOllamaLogprobs, fromOllamaToolCalls, toHead } from './answer.ts'
 import { fromOllamaErrorLine } from './error.ts'
@@ -56,15 +56,8 @@ function fromOllamaEmbeddings(call: Call, answer: JsonObject): DataFrame | Gatew
   if (!Array.isArray(vectors) || vectors.length !== inputsOf(call.body.input) || !vectors.every(Array.isArray)) {
     return invalidAnswer('an answer without the embeddings')
   }
-  const wanted = wantedEncoding(call)
-  const data = vectors.map((vector, index) => ({
-    object: 'embedding',
-    index,
-    embedding: wanted === 'base64' ? toBase64Vector(vector) : vector,
-  }))
   const count = fromOllamaUsage(answer)
-  const tokens = count?.usage.input ?? 0
-  const usage = { prompt_tokens: tokens, total_tokens: tokens }
-  const text = JSON.stringify({ object: 'list', data, model: answer.model ?? '', usage })
+  const about = { model: answer.model ?? '', tokens: count?.usage.input ?? 0 }
+  const text = toEmbeddingList(call, vectors, about)
   return { kind: 'finish', text, chunk: {}, usage: count?.usage ?? null }
 }

@@ -1,7 +1,7 @@
 import type { Call } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { DataFrame } from '#core/frame.ts'
-import { isObject, type JsonObject } from '#lib/json.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { invalidAnswer } from '../upstream-error.ts'
 import { fromUsage } from './usage.ts'
 
@@ -24,8 +24,24 @@ export function fromEmbeddings(call: Call, body: string, value: JsonObject): Dat
   return { kind: 'finish', text, chunk: {}, usage: fromUsage(value.usage) }
 }
 
-/** The encoding of the vectors that the caller asked for. */
-export function wantedEncoding(call: Call): 'float' | 'base64' {
+/** Writes vectors as OpenAI lists them, in the encoding that the caller asked for.
+ *
+ * @param tokens Of the prompt. */
+export function toEmbeddingList(
+  call: Call,
+  vectors: readonly (readonly number[])[],
+  { model, tokens }: { readonly model: JsonValue; readonly tokens: number },
+): string {
+  const wanted = wantedEncoding(call)
+  const data = vectors.map((vector, index) => ({
+    object: 'embedding',
+    index,
+    embedding: wanted === 'base64' ? toBase64Vector(vector) : vector,
+  }))
+  return JSON.stringify({ object: 'list', data, model, usage: { prompt_tokens: tokens, total_tokens: tokens } })
+}
+
+function wantedEncoding(call: Call): 'float' | 'base64' {
   return call.body.encoding_format === 'base64' ? 'base64' : 'float'
 }
 

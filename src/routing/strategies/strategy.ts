@@ -1,6 +1,7 @@
 import type { Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
-import type { States, TargetId } from '#core/servers.ts'
+import type { TargetId } from '#core/servers.ts'
+import type { States } from '#core/states.ts'
 
 /** What a strategy remembers of earlier calls for the same model; its own to read and write. */
 export interface Memory {

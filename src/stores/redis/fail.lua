@@ -6,11 +6,7 @@
 -- Answers with the milliseconds until all failures of the client are forgotten.
 local SPARE = 10000
 
-local now = tonumber(ARGV[2])
-if not now then
-  local time = redis.call('TIME')
-  now = (time[1] - 1700000000) * 1000 + time[2] / 1000
-end
+local now = now_of(ARGV[2])
 local key, cost = KEYS[1] .. ARGV[1], tonumber(ARGV[3])
 local debt = math.max(0, tonumber(redis.call('GET', key) or now) - now) + cost
 if cost > 0 then redis.call('SET', key, string.format('%.17g', now + debt), 'PX', math.ceil(debt) + SPARE) end

@@ -7,11 +7,7 @@
 -- Answers with the number of processes that live.
 local SPARE = 10000
 
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = (time[1] - 1700000000) * 1000 + time[2] / 1000
-end
+local now = now_of(ARGV[1])
 local lease = tonumber(ARGV[2])
 local ends = string.format('%d', math.ceil(now + lease))
 

@@ -17,11 +17,7 @@ local ROUNDING = 1e-4
 -- A bucket that is full is forgotten, but not at once: another node's clock may be behind.
 local SPARE = 10000
 
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = (time[1] - 1700000000) * 1000 + time[2] / 1000
-end
+local now = now_of(ARGV[1])
 local lease, lease_wait = tonumber(ARGV[2]), tonumber(ARGV[3])
 -- Whole numbers are written much faster; a lease is no matter of microseconds.
 local ends = string.format('%d', math.ceil(now + lease))

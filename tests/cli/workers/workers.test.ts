@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'bun:test'
+import { CommandFailed } from '#src/cli/output.ts'
+import type { Worker } from '#src/cli/workers/member.ts'
 import type { Order, Report } from '#src/cli/workers/messages.ts'
-import { createWorkers, type Worker, WorkerFailed } from '#src/cli/workers/workers.ts'
+import { createWorkers } from '#src/cli/workers/workers.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 
 const READY: Report = {
@@ -98,7 +100,7 @@ describe('a start', () => {
     await nth(1).exit()
     const failure = await start
 
-    expect(failure).toBeInstanceOf(WorkerFailed)
+    expect(failure).toBeInstanceOf(CommandFailed)
     expect(failure).toMatchObject({ message: 'the port is taken', status: 69 })
     expect(processes.map(({ killed }) => killed)).toEqual([true, false])
   })

@@ -3,8 +3,9 @@ import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { APICallError, embedMany, generateText, Output, stepCountIs, streamText, tool } from 'ai'
 import { z } from 'zod'
 import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
-import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
-import { gate, hang, inTurn, json, type Script, type StreamItem, sse } from '#tests/support/upstream.ts'
+import { chatCompletion, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
+import { gate, hang, inTurn, json, type Script, sse } from '#tests/support/upstream.ts'
+import { all, delta, streamOf } from './streams.ts'
 
 const weather = tool({
   inputSchema: z.object({ city: z.string() }),
@@ -196,21 +197,4 @@ async function modelOf(script: Script, options: { readonly includeUsage?: boolea
 async function finalOf(result: { readonly output: PromiseLike<unknown>; readonly textStream: AsyncIterable<string> }) {
   await all(result.textStream)
   return result.output
-}
-
-async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const seen: T[] = []
-  for await (const item of items) seen.push(item)
-  return seen
-}
-
-function delta(part: object): StreamItem {
-  const choices = [{ index: 0, delta: part, finish_reason: null }]
-  return { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'm', choices }
-}
-
-/** A stream around these deltas: the role before, the finish and `[DONE]` behind. */
-function streamOf(deltas: readonly StreamItem[], finishReason = 'stop'): StreamItem[] {
-  const [role = '', ...rest] = chatEvents('m', { deltas: [], finishReason })
-  return [role, ...deltas, ...rest]
 }

@@ -4,8 +4,9 @@ import { tool } from '@langchain/core/tools'
 import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai'
 import { z } from 'zod'
 import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
-import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
-import { gate, hang, json, type Script, type StreamItem, sse } from '#tests/support/upstream.ts'
+import { chatCompletion, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
+import { gate, hang, json, type Script, sse } from '#tests/support/upstream.ts'
+import { all, delta, each, streamOf } from './streams.ts'
 
 const weather = tool(async ({ city }) => `21 degrees in ${city}`, {
   name: 'weather',
@@ -180,25 +181,4 @@ async function modelOf(script: Script, options: { readonly streamUsage?: boolean
       await server.close()
     },
   }
-}
-
-async function each<T>(items: AsyncIterable<T>, see: (item: T) => void): Promise<void> {
-  for await (const item of items) see(item)
-}
-
-async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const seen: T[] = []
-  await each(items, item => seen.push(item))
-  return seen
-}
-
-function delta(part: object): StreamItem {
-  const choices = [{ index: 0, delta: part, finish_reason: null }]
-  return { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'm', choices }
-}
-
-/** A stream around these deltas: the role before, the finish and `[DONE]` behind. */
-function streamOf(deltas: readonly StreamItem[], finishReason = 'stop'): StreamItem[] {
-  const [role = '', ...rest] = chatEvents('m', { deltas: [], finishReason })
-  return [role, ...deltas, ...rest]
 }

@@ -237,7 +237,7 @@ describe('a call that finds no place', () => {
     busy.release()
     await waiting.over
 
-    expect(waiting.end.slot).not.toBeNull()
+    expect(waiting.end.slot?.candidate.target.id).toBe(one.id)
   })
 })
 

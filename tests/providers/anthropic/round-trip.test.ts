@@ -29,6 +29,10 @@ const TURNS: readonly (readonly JsonObject[])[] = [
   ],
 ]
 
+/** How a little thinking is asked for, of models with a budget for it and of those that see to it themselves. */
+const BUDGET = { type: 'enabled', budget_tokens: 2048 }
+const ADAPTIVE = { type: 'adaptive', display: 'summarized' }
+
 /** What a caller says before each turn. */
 const SAID: readonly (readonly JsonObject[])[] = [
   [{ role: 'user', content: 'What do I need in Rome and Oslo?' }],
@@ -105,21 +109,24 @@ function eventsOf(content: readonly JsonObject[]): JsonObject[] {
 }
 
 test.each([
-  ['plain', 'claude-sonnet-4-5', plainMessage],
-  ['streamed', 'claude-sonnet-4-5', streamedMessage],
-  ['plain', 'claude-opus-4-7', plainMessage],
-  ['streamed', 'claude-opus-4-7', streamedMessage],
-])('a conversation of four turns with tools and thoughts comes back as the model said it: %s, %s', (_, model, read) => {
-  const history: JsonObject[] = []
-  for (const [turn, said] of SAID.entries()) {
-    history.push(...said)
+  ['plain', 'claude-sonnet-4-5', BUDGET, plainMessage],
+  ['streamed', 'claude-sonnet-4-5', BUDGET, streamedMessage],
+  ['plain', 'claude-opus-4-7', ADAPTIVE, plainMessage],
+  ['streamed', 'claude-opus-4-7', ADAPTIVE, streamedMessage],
+])(
+  'a conversation of four turns with tools and thoughts comes back as the model said it: %s, %s',
+  (_, model, thinking, read) => {
+    const history: JsonObject[] = []
+    for (const [turn, said] of SAID.entries()) {
+      history.push(...said)
 
-    const { body, dropped } = sent({ messages: history, tools, reasoning_effort: 'low' }, model)
+      const { body, dropped } = sent({ messages: history, tools, reasoning_effort: 'low' }, model)
 
-    const spoken = body.messages.filter((each: JsonObject) => each.role === 'assistant')
-    expect(spoken.map((each: JsonObject) => each.content)).toEqual(TURNS.slice(0, turn) as unknown[])
-    expect(body.thinking).toBeDefined()
-    expect(dropped).toEqual([])
-    history.push(read(TURNS[turn] ?? []))
-  }
-})
+      const spoken = body.messages.filter((each: JsonObject) => each.role === 'assistant')
+      expect(spoken.map((each: JsonObject) => each.content)).toEqual(TURNS.slice(0, turn) as unknown[])
+      expect(body.thinking).toEqual(thinking)
+      expect(dropped).toEqual([])
+      history.push(read(TURNS[turn] ?? []))
+    }
+  },
+)

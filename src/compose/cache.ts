@@ -1,0 +1,39 @@
+import { createTiers } from '#cache/tiers.ts'
+import type { Config } from '#config/schema.ts'
+import type { CacheStore } from '#core/cache.ts'
+import type { Clock } from '#core/clock.ts'
+import type { Crew } from '#core/crew.ts'
+import { createMemoryCache } from '#stores/memory-cache.ts'
+import type { Redis } from '#stores/redis.ts'
+import { createRedisCache } from '#stores/redis-cache.ts'
+
+/** Where answers are stored. */
+export interface Cache {
+  readonly store: CacheStore
+  close(): void
+}
+
+/** Creates it: in the memory of this process, with Redis behind it where there is one. */
+export function composeCache(
+  { cache: { max_memory: bytesMax } }: Config,
+  { clock, redis, crew }: { readonly clock: Clock; readonly redis: Redis | null; readonly crew: Crew },
+): Cache {
+  const near = createMemoryCache({ clock, bytesMax })
+  const far = redis === null ? null : createRedisCache({ redis, clock, onClear: near.clear })
+  const whole = far === null ? near : createTiers(near, far)
+  return { store: crew.size === 1 ? whole : clearTogether(whole, near, crew), close: () => far?.close() }
+}
+
+/** Lets the other workers forget what this one is told to forget, and the other way round. */
+function clearTogether(cache: CacheStore, near: CacheStore, crew: Crew): CacheStore {
+  crew.listen(news => {
+    if (news.type === 'cache-cleared') void near.clear(news.selection)
+  })
+  return {
+    ...cache,
+    clear(selection) {
+      crew.tell({ type: 'cache-cleared', selection })
+      return cache.clear(selection)
+    },
+  }
+}

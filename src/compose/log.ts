@@ -1,0 +1,36 @@
+import type { Config } from '#config/schema.ts'
+import type { Clock } from '#core/clock.ts'
+import { createLog, type Log } from '#telemetry/log.ts'
+import { createRedactor } from '#telemetry/quote.ts'
+import { secretsOf } from './edge.ts'
+import type { Overrides } from './gateway.ts'
+
+/** What is written for operators. */
+export interface Logged {
+  readonly log: Log
+  /** Takes the secrets of the configuration out of a text. */
+  redact(text: string): string
+  reload(config: Config): void
+}
+
+/** Creates the log. */
+export function composeLog(config: Config, clock: Clock, overrides: Pick<Overrides, 'write' | 'pretty'>): Logged {
+  let redact = createRedactor(secretsOf(config))
+  const log = createLog({
+    write: overrides.write ?? (() => {}),
+    clock,
+    level: config.monitoring.log_level,
+    service: config.service.name,
+    redact: secretsOf(config),
+    pretty: overrides.pretty,
+  })
+  return {
+    log,
+    redact: text => redact(text),
+    reload(next) {
+      const secrets = secretsOf(next)
+      redact = createRedactor(secrets)
+      log.configure({ level: next.monitoring.log_level, redact: secrets })
+    },
+  }
+}

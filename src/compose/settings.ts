@@ -1,0 +1,28 @@
+import type { Origins } from '#config/origins.ts'
+import type { Config } from '#config/schema.ts'
+import { GatewayError } from '#core/errors.ts'
+import { showConfig } from '#gateway/management/show-config.ts'
+import type { Services } from '#http/services.ts'
+import { createRedactor } from '#telemetry/quote.ts'
+import { secretsOf } from './edge.ts'
+
+/** Puts together what operators see and change of the configuration.
+ *
+ * @param reload Reads it again; `undefined` where nothing was read. */
+export function composeSettings(
+  current: () => { readonly config: Config; readonly origins: Origins },
+  reload: Services['settings']['reload'] = noReload,
+): Services['settings'] {
+  return {
+    show() {
+      const { config, origins } = current()
+      const secrets = secretsOf(config)
+      return showConfig({ config, origins, secrets, redact: createRedactor(secrets) })
+    },
+    reload,
+  }
+}
+
+async function noReload(): Promise<never> {
+  throw new GatewayError('conflict', 'This gateway was not started from files that could be read again.')
+}
