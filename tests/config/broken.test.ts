@@ -243,6 +243,14 @@ const references: Broken[] = [
     'gateway.yaml:2:16  limits.per_model.gpt: no model is called "gpt", did you mean "gpt-5"?',
   ],
   [
+    'limits:\n  per_tenant: { shop: { burst: 5, tokens_per_day: 9 } }',
+    'gateway.yaml:2:32  limits.per_tenant.shop.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
+  ],
+  [
+    'auth:\n  keys: [{ name: a, key: sk-0123456789abcdef, limits: { requests_per_minute: 0, burst: 5 } }]',
+    'gateway.yaml:2:88  auth.keys.0.limits.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
+  ],
+  [
     'cors: { origins: ["*"], credentials: true }',
     'gateway.yaml:1:38  cors.credentials: cannot be allowed for every origin ("*")',
   ],
