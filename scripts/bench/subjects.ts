@@ -114,7 +114,7 @@ function startGateway(port: number, bench: Bench, variant: Variant): Running {
   return start([...command, '--port', String(port)], {
     cwd: root,
     // As `bun run start` does.
-    env: { MIMALLOC_PURGE_DELAY: '1000' },
+    env: { MIMALLOC_PURGE_DELAY: '1000', BUN_CONFIG_DNS_TIME_TO_LIVE_SECONDS: '5' },
     log: join(bench.folder, 'gateway.log'),
   })
 }

@@ -1,11 +1,11 @@
-import { lookup as lookupName } from 'node:dns/promises'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Server } from '#core/servers.ts'
 import { parseBlock } from '#lib/net.ts'
 import { createDemoTransport, DEMO_ADDRESS } from '#providers/demo/transport.ts'
-import { createGuard, type Guard, type Lookup } from '#providers/transport/guard.ts'
+import { createGuard, type Guard } from '#providers/transport/guard.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
+import { type Lookup, systemLookup } from '#providers/transport/names.ts'
 import type { Transport } from '#providers/transport.ts'
 import type { Overrides } from './gateway.ts'
 import { composeLines } from './lines.ts'
@@ -62,9 +62,4 @@ function composeGuard(config: () => Config, lookup: Lookup = systemLookup): Guar
     return blocks
   }
   return createGuard(allowed, lookup)
-}
-
-async function systemLookup(hostname: string): Promise<readonly string[]> {
-  const found = await lookupName(hostname, { all: true, verbatim: true })
-  return found.map(({ address }) => address)
 }

@@ -1,6 +1,8 @@
 import { closest, didYouMean } from '#lib/closest.ts'
+import { checkLines } from './check-lines.ts'
 import type { Problem } from './problems.ts'
-import { find, type ListTree, type MapTree, type Path, problemAt, type Tree } from './tree.ts'
+import { entriesOf, itemsOf, plainAt, textAt, textOf, textsOf } from './read-tree.ts'
+import { type Complain, find, type MapTree, type Path, problemAt, type Tree } from './tree.ts'
 
 /** The names that references may use, as far as they can be told before the schema has spoken. */
 interface Names {
@@ -11,8 +13,6 @@ interface Names {
   readonly open: boolean
 }
 
-type Complain = (path: Path, message: string, position?: 'key' | 'value') => void
-
 const needsAddress = new Set(['openai_compatible', 'service'])
 
 /** Checks what one part says about another. It reads the tree as it was written, so that these problems
@@ -22,6 +22,7 @@ export function checkReferences(tree: MapTree): Problem[] {
   const complain: Complain = (path, message, position) => problems.push(problemAt(tree, path, message, position))
   const names = collectNames(tree)
   checkServers(tree, complain)
+  checkLines(tree, complain)
   for (const [name, model] of entriesOf(find(tree, ['models']))) checkModel(name, model, names, complain)
   checkNameCollisions(tree, names, complain)
   checkModelReferences(tree, names, complain)
@@ -205,31 +206,4 @@ function checkSettings(tree: MapTree, complain: Complain): void {
 
 function checkEach(tree: MapTree, list: Path, check: (path: Path) => void): void {
   for (const index of itemsOf(find(tree, list)).keys()) check([...list, index])
-}
-
-function entriesOf(tree: Tree | undefined): [string, Tree][] {
-  return tree?.kind === 'map' ? [...tree.entries] : []
-}
-
-function itemsOf(tree: Tree | undefined): ListTree['items'] {
-  return tree?.kind === 'list' ? tree.items : []
-}
-
-function textsOf(tree: Tree | undefined): string[] {
-  return itemsOf(tree)
-    .map(textOf)
-    .filter(text => text !== null)
-}
-
-function textAt(tree: Tree, key: string): string | null {
-  return textOf(find(tree, [key]))
-}
-
-function textOf(tree: Tree | undefined): string | null {
-  return tree?.kind === 'leaf' && typeof tree.value === 'string' ? tree.value : null
-}
-
-function plainAt(tree: Tree, path: Path): unknown {
-  const node = find(tree, path)
-  return node?.kind === 'leaf' ? node.value : node
 }

@@ -35,6 +35,8 @@ export interface MapTree extends Placed {
 /** A configuration as it was written: values that remember where they came from. */
 export type Tree = Leaf | ListTree | MapTree
 export type Path = readonly PropertyKey[]
+/** Tells of a problem at a place. */
+export type Complain = (path: Path, message: string, position?: 'key' | 'value') => void
 
 const nowhere: Origin = { file: 'config', line: 0, column: 0 }
 

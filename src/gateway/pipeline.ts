@@ -11,9 +11,10 @@ import type { Answers } from './answers/answers.ts'
 import { Departure, type DepartureDeps } from './departure.ts'
 import { openPermit, type Permit, type PermitDeps, userOf } from './limits/permit.ts'
 import { parseCall } from './parse.ts'
+import { patiently } from './patience.ts'
 import { renderPlain, renderStream } from './render.ts'
 import { settleCall } from './settle.ts'
-import { priorityOf, type Wishes } from './wishes.ts'
+import { hasClock, priorityOf, type Wishes } from './wishes.ts'
 
 /** A model call as it comes from the edge: read, but not yet looked at. */
 export interface ModelRequest {
@@ -54,7 +55,7 @@ export interface PipelineDeps extends PermitDeps, DepartureDeps {
 export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => Promise<Answer> {
   return async request => {
     const { record, scope, wishes, caller, headers } = request
-    const own = wishes.timeoutMs === null ? scope : scope.child({ within: wishes.timeoutMs })
+    const own = hasClock(wishes) ? scope.child({ within: wishes.timeoutMs ?? Infinity }) : scope
     const priority = priorityOf(caller, wishes)
     const call = parseCall(request.endpoint, request.text, {
       caller,
@@ -71,7 +72,8 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       const snapshot = deps.snapshot()
       const entering = permit?.enter()
       if (entering !== undefined) await entering
-      const live = await take(deps, snapshot, { request, own, call, permit })
+      const taken = take(deps, snapshot, { request, own, call, permit })
+      const live = await (own !== scope && call.stream ? patiently(taken, wishes, { clock: deps.clock, own }) : taken)
       record.model = live.model.name
       record.server = live.target.server.id
       record.upstreamModel = live.target.upstreamModel

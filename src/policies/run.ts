@@ -105,7 +105,7 @@ export class FailoverRun implements Run, Course<Trial> {
   }
 
   private async raceAt(slot: Slot, ms: number): Promise<Live | null> {
-    const { clock, journal, hedges } = this.deps
+    const { clock, journal, hedges, budget } = this.deps
     const first = this.open(slot, true)
     if (first === null) return null
     let won = false
@@ -118,7 +118,10 @@ export class FailoverRun implements Run, Course<Trial> {
       if (won) hedges.observe(slot.candidate.target, this.job.call.stream, first.entry.ms)
       return winner.live
     } finally {
-      if (this.beside !== null) journal.note({ type: 'hedged', won })
+      if (this.beside !== null) {
+        budget.release()
+        journal.note({ type: 'hedged', won })
+      }
     }
   }
 
@@ -127,12 +130,14 @@ export class FailoverRun implements Run, Course<Trial> {
   }
 
   second(first: Trial): Trial | null {
-    const { slots, hedges } = this.deps
+    const { slots, hedges, budget } = this.deps
     const { candidate } = first.slot
     if (this.made >= this.limit() || !hedges.hasRoom(candidate.model)) return null
+    if (!budget.take()) return null
     const slot = slots.tryTake(this.way.beside(candidate))
     this.beside = slot === null ? null : this.open(slot, true)
-    if (this.beside !== null) hedges.count(candidate.model)
+    if (this.beside === null) budget.release()
+    else hedges.count(candidate.model)
     return this.beside
   }
 

@@ -14,7 +14,11 @@ export const LIMITS = [
   'concurrent_requests',
 ] as const
 
-const ownAmount = amount.nullable()
+const ownAmount = amount.nullable().describe('null: what holds for every client; 0: no limit.')
+const ownBurst = amount
+  .min(1)
+  .nullable()
+  .describe('Requests that may come at once, of the shortest period that is limited; null: the limit.')
 const unsaid = Object.fromEntries(LIMITS.map(name => [name, ownAmount.default(null)])) as Record<
   (typeof LIMITS)[number],
   z.ZodDefault<typeof ownAmount>
@@ -38,14 +42,31 @@ export const tenantName = z
   .string()
   .regex(/^[\w.-]{1,100}$/, 'a tenant must be 1 to 100 letters, digits, dots, dashes or underscores')
 
-/** What a key is allowed besides its role; a limit of null is what holds for every client, 0 is none. Also the shape in which it is stored. */
+/** Complains about a burst beside no limit of requests: it would look like a limit, and be none. */
+export function refuseIdleBurst(
+  limits: {
+    readonly requests_per_minute?: number | null | undefined
+    readonly requests_per_hour?: number | null | undefined
+    readonly requests_per_day?: number | null | undefined
+    readonly burst?: number | null | undefined
+  },
+  context: z.RefinementCtx,
+): void {
+  const { requests_per_minute, requests_per_hour, requests_per_day, burst } = limits
+  if (burst == null || requests_per_minute !== 0 || requests_per_hour || requests_per_day) return
+  const message = 'has no effect without requests_per_minute, requests_per_hour or requests_per_day'
+  context.addIssue({ code: 'custom', path: ['burst'], message })
+}
+
+/** What a key is allowed besides its role; a limit of null is what holds for every client, 0 is no limit. Also the
+ * shape in which it is stored. */
 export const keySettings = z.object({
   models: models.default(null).describe('The public names that it may call; null for all.'),
   max_priority: priority.default('normal').describe('The best place in a queue that it may ask for.'),
   limits: z
     .strictObject({ ...unsaid, burst: amount.nullable().default(null) })
     .prefault({})
-    .describe('Its own limits; null for what holds for every client, 0 for none.'),
+    .describe('Its own limits; null: what holds for every client; 0: no limit.'),
   budget: budget.default(null).describe('What it may spend.'),
   cache: z.boolean().default(true).describe('Whether its answers may be stored and shared.'),
 })
@@ -63,6 +84,11 @@ export const keyCreation = z
     name,
     role: role.default('caller').describe('What it may do.'),
     ...keySettings.shape,
+    limits: z
+      .strictObject({ ...unsaid, burst: ownBurst.default(null) })
+      .superRefine(refuseIdleBurst)
+      .prefault({})
+      .describe('Its own limits; null: what holds for every client; 0: no limit.'),
     signing: z.boolean().default(false).describe('Whether its requests must be signed; the answer has the secret.'),
     expires_at: instant.default(null).describe('From when on it is refused; null for never.'),
   })
@@ -76,7 +102,10 @@ export const keyPatch = z
     role: role.optional(),
     models: models.optional(),
     max_priority: priority.optional(),
-    limits: z.strictObject({ ...kept, burst: amount.nullable().optional() }).optional(),
+    limits: z
+      .strictObject({ ...kept, burst: ownBurst.optional() })
+      .superRefine(refuseIdleBurst)
+      .optional(),
     budget: budget.optional(),
     cache: z.boolean().optional(),
     expires_at: instant.optional(),

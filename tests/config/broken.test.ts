@@ -243,6 +243,23 @@ const references: Broken[] = [
     'gateway.yaml:2:16  limits.per_model.gpt: no model is called "gpt", did you mean "gpt-5"?',
   ],
   [
+    'servers:\n  - { id: a, kind: ollama, base_url: "https://x:1/v1", tls: { ca_file: a.pem }, proxy: "http://u:pw@p:1" }\n  - { id: b, kind: ollama, base_url: "https://x:1/v2", tls: { ca_file: b.pem }, proxy: "http://u:pw@q:1" }',
+    'gateway.yaml:3:56  servers.1.tls: server "b" has the address of "a", which says otherwise: write the same for both',
+    'gateway.yaml:3:81  servers.1.proxy: server "b" has the address of "a", which says otherwise: write the same for both',
+  ],
+  [
+    'servers:\n  - { id: a, kind: openai, proxy: "http://p:1" }\n  - { id: b, kind: openai, tls: { ca_file: b.pem } }',
+    'gateway.yaml:3:28  servers.1.tls: server "b" has the address of "a", which says otherwise: write the same for both',
+  ],
+  [
+    'limits:\n  per_tenant: { shop: { burst: 5, tokens_per_day: 9 } }',
+    'gateway.yaml:2:32  limits.per_tenant.shop.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
+  ],
+  [
+    'auth:\n  keys: [{ name: a, key: sk-0123456789abcdef, limits: { requests_per_minute: 0, burst: 5 } }]',
+    'gateway.yaml:2:88  auth.keys.0.limits.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
+  ],
+  [
     'cors: { origins: ["*"], credentials: true }',
     'gateway.yaml:1:38  cors.credentials: cannot be allowed for every origin ("*")',
   ],

@@ -42,6 +42,19 @@ test('a server that flaps is left alone, and serves again within half a minute o
   }
 })
 
+test.each([
+  [408, 5],
+  [429, 1],
+])('a server that answers each call with %d is asked %d times', async (status, times) => {
+  await using primary = await startModelServer(openAiError(status, 'no', null))
+  await using other = await startModelServer(openAiScript())
+  await using gateway = await startGateway(configOf([primary, other], { load_balancer: { algorithm: 'explicit' } }))
+
+  for (let n = 0; n < 8; n++) expect((await gateway.chat()).status).toBe(200)
+
+  expect(primary.calls).toHaveLength(times)
+})
+
 test('streams that break off count too, although they began', async () => {
   await using primary = await startModelServer(sse([...chatEvents('test-model').slice(0, 2), cut()]))
   await using other = await startModelServer(openAiScript())

@@ -1,8 +1,8 @@
-import { expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
-import { bytes, cut, hang, head, inTurn, json, reset } from '#tests/support/upstream.ts'
+import { bytes, cut, hang, head, inTurn, json, reset, sse } from '#tests/support/upstream.ts'
 
 const whole = json(200, chatCompletion('test-model'))
 
@@ -89,6 +89,40 @@ for (const stream of [false, true]) {
     })
   })
 }
+
+describe("a stream's own clocks", () => {
+  const [role = '', one = '', ...rest] = chatEvents('test-model')
+
+  test('a first content that comes too late for its caller is a 504, and no failure of the server', async () => {
+    await using server = await startModelServer(inTurn(sse([role, hang()]), sse([role, one, ...rest])))
+    await using gateway = await startGateway(configOf([server], { load_balancer: { circuit_breaker_threshold: 1 } }))
+
+    const late = await gateway.chat({ stream: true }, { headers: { 'x-citadel-first-token-ms': '50' } })
+    const { error } = (await late.json()) as { readonly error: object }
+    await (await server.called(1)).closed
+
+    expect(late.status).toBe(504)
+    expect(error).toMatchObject({ code: 'deadline_exceeded' })
+    expect(await gateway.logged({ status: 504 })).toMatchObject({
+      attempt_list: [{ server: 'a', result: 'deadline_exceeded' }],
+    })
+    const next = await gateway.chat({ stream: true }, { headers: { 'x-citadel-first-token-ms': '5000' } })
+    expect(await next.text()).toContain('[DONE]')
+  })
+
+  test('a pause that is too long for its caller ends the stream with an error, and no failure of the server', async () => {
+    await using server = await startModelServer(inTurn(sse([role, one, hang()]), sse([role, one, ...rest])))
+    await using gateway = await startGateway(configOf([server], { load_balancer: { circuit_breaker_threshold: 1 } }))
+
+    const cut = await (await gateway.chat({ stream: true }, { headers: { 'x-citadel-idle-ms': '50' } })).text()
+    await (await server.called(1)).closed
+
+    expect(cut).toContain('deadline_exceeded')
+    expect(cut).not.toContain('[DONE]')
+    const next = await gateway.chat({ stream: true }, { headers: { 'x-citadel-idle-ms': '5000' } })
+    expect(await next.text()).toContain('[DONE]')
+  })
+})
 
 function textOf(value: object | string): string {
   return typeof value === 'string' ? value : JSON.stringify(value)

@@ -295,7 +295,7 @@ test('a backup that only stands by takes part in the race', async () => {
 test('many races at once leave nothing behind', async () => {
   await using first = await startModelServer(openAiScript())
   await using second = await startModelServer(openAiScript())
-  const config = configOf([first, second], { hedging: hedgingAfter(0) })
+  const config = configOf([first, second], { hedging: hedgingAfter(0), retry: { budget_percent: 100 } })
   await using gateway = await startGateway(config)
 
   const answers = await Promise.all(Array.from({ length: 60 }, (_, n) => gateway.chat({ stream: n % 2 === 0 })))

@@ -164,6 +164,8 @@ describe('names of an object’s own properties', () => {
 describe('headers of ours from strangers', () => {
   test.each([
     ['x-citadel-timeout-ms', '100000000'],
+    ['x-citadel-first-token-ms', '100000000'],
+    ['x-citadel-idle-ms', '100000000'],
     ['x-citadel-max-attempts', '1000'],
     ['x-citadel-priority', 'critical'],
     ['x-citadel-server', 'a'],

@@ -56,6 +56,21 @@ describe('making a key', () => {
     expect((await edge.chat({ headers: bearer(key) })).status).toBe(401)
   })
 
+  test('has the limit of every client where it says null, and no limit where it says 0', async () => {
+    const auth = { mode: 'required', admin_keys: [ADMIN_KEY] }
+    const edge = await edgeOf({ auth, limits: { per_client: { requests_per_minute: 2 } } })
+    const usual = await makeKey(edge, { limits: { requests_per_minute: null } })
+    const free = await makeKey(edge, { limits: { requests_per_minute: 0 } })
+    const statusesOf = async ({ key }: { readonly key: string }) => {
+      const statuses: number[] = []
+      for (let n = 0; n < 4; n++) statuses.push((await edge.chat({ headers: bearer(key) })).status)
+      return statuses
+    }
+
+    expect(await statusesOf(usual)).toEqual([200, 200, 429, 429])
+    expect(await statusesOf(free)).toEqual([200, 200, 200, 200])
+  })
+
   test('closes a gateway whose mode is auto', async () => {
     const edge = await edgeOf()
     const before = (await edge.chat()).status
@@ -82,6 +97,10 @@ describe('making a key', () => {
     ['an origin', { name: 'a', origin: 'first_start' }, ''],
     ['a negative limit', { name: 'a', limits: { requests_per_minute: -1 } }, 'limits.requests_per_minute'],
     ['an unknown limit', { name: 'a', limits: { requests_per_second: 1 } }, 'limits'],
+    ['half a request', { name: 'a', limits: { requests_per_day: 0.5 } }, 'limits.requests_per_day'],
+    ['a limit in words', { name: 'a', limits: { tokens_per_day: 'unlimited' } }, 'limits.tokens_per_day'],
+    ['a burst of none', { name: 'a', limits: { requests_per_minute: 5, burst: 0 } }, 'limits.burst'],
+    ['a burst of no limit', { name: 'a', limits: { requests_per_minute: 0, burst: 5 } }, 'limits.burst'],
     ['a budget without an amount', { name: 'a', budget: { per: 'day' } }, 'budget.usd'],
     ['a date that is none', { name: 'a', expires_at: 'tomorrow' }, 'expires_at'],
     ['a list', [], ''],

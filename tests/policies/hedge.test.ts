@@ -189,6 +189,34 @@ describe('a slow first attempt', () => {
     expect(fleet.stateOf('a').breaker).toMatchObject({ trial: false, openUntil: 1, openings: 1 })
   })
 
+  test('has no second one beside it while the budget for retries is used up', async () => {
+    const retry = { budgetMin: 1, budgetPercent: 0 }
+    const fleet = fleetOf({ a: { ms: 900 }, b: { ms: 50 } }, { hedging: hedgedAfter(200), retry })
+    const [one, two] = [fleet.start(), fleet.start()]
+    await settled()
+    fleet.clock.advance(200)
+    await settled()
+    expect([one.entries.length, two.entries.length, fleet.deps.budget.remaining()]).toEqual([2, 1, 0])
+
+    fleet.clock.advance(50)
+    expect([await one.answer, fleet.deps.budget.remaining()]).toEqual(['b', 1])
+    fleet.clock.advance(650)
+    expect([await two.answer, two.tried()]).toEqual(['a', ['a 0+900 ok']])
+
+    expect((await fleet.over()).result).toBe('b')
+  })
+
+  test('takes nothing of the budget where there is nobody to be asked beside it', async () => {
+    const fleet = fleetOf({ a: { ms: 900 } }, { hedging: hedgedAfter(200) })
+    const { answer } = fleet.start()
+    await settled()
+    fleet.clock.advance(300)
+
+    expect(fleet.deps.budget.remaining()).toBe(3)
+    fleet.clock.advance(600)
+    expect(await answer).toBe('a')
+  })
+
   test('that comes too late is closed', async () => {
     const fleet = fleetOf({ a: { ms: 900, stubborn: true }, b: { ms: 50 } }, { hedging: hedgedAfter(200) })
     const { result, entries } = await fleet.over()

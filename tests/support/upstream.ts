@@ -27,6 +27,8 @@ export interface Upstream {
 export interface UpstreamOptions {
   /** Default 0: any free port. */
   readonly port?: number
+  /** Default 127.0.0.1. */
+  readonly hostname?: string
   /** What separates two writes (default `turn`). `turn`: the event loop turns, so that a client in this loop reads each
    * alone. `confirmed`: the kernel says that the client, in whatever thread or process, has read the last one; this
    * costs some milliseconds a write, and works on Linux only. */
@@ -51,14 +53,15 @@ export async function startUpstream(script: Script, options: UpstreamOptions = {
     const drop = serveConnection(socket, { ...serving, onRequest: watchers.changed, onClose })
     open.add(drop)
   })
-  const port = await listen(server, options.port ?? 0)
+  const { hostname = '127.0.0.1' } = options
+  const port = await listen(server, options.port ?? 0, hostname)
   const close = async () => {
     const closed = new Promise<void>(resolve => server.close(() => resolve()))
     for (const drop of open) drop()
     await closed
   }
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${hostname}:${port}`,
     port,
     requests,
     get connections() {
@@ -80,10 +83,10 @@ export function inTurn(...scripts: readonly [Script, ...Script[]]): Script {
   }
 }
 
-function listen(server: ReturnType<typeof createServer>, port: number): Promise<number> {
+function listen(server: ReturnType<typeof createServer>, port: number, hostname: string): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, '127.0.0.1', () => {
+    server.listen(port, hostname, () => {
       const address = server.address()
       resolve(typeof address === 'object' && address ? address.port : port)
     })

@@ -1,45 +1,51 @@
 import { z } from 'zod'
+import { refuseIdleBurst } from '#wire/keys.ts'
 import { perClass } from './gateway.ts'
 import { boolean, choice, duration, httpUrl, integer, modelName, number, secret, text } from './scalars.ts'
 
 const rate = () => integer()
 
 const limitKeys = {
-  requests_per_minute: rate().default(0).describe('0 for none.'),
-  requests_per_hour: rate().default(0).describe('0 for none.'),
-  requests_per_day: rate().default(0).describe('0 for none.'),
-  tokens_per_minute: rate().default(0).describe('0 for none.'),
-  tokens_per_hour: rate().default(0).describe('0 for none.'),
-  tokens_per_day: rate().default(0).describe('0 for none.'),
-  concurrent_requests: rate().default(0).describe('Requests at once; 0 for none.'),
-  burst: rate().nullable().default(null).describe('Requests that may come at once; the limit when absent.'),
+  requests_per_minute: rate().default(0).describe('0: no limit.'),
+  requests_per_hour: rate().default(0).describe('0: no limit.'),
+  requests_per_day: rate().default(0).describe('0: no limit.'),
+  tokens_per_minute: rate().default(0).describe('0: no limit.'),
+  tokens_per_hour: rate().default(0).describe('0: no limit.'),
+  tokens_per_day: rate().default(0).describe('0: no limit.'),
+  concurrent_requests: rate().default(0).describe('Requests at once; 0: no limit.'),
+  burst: integer({ min: 1 })
+    .nullable()
+    .default(null)
+    .describe('Requests that may come at once; the limit when absent.'),
 }
 
-const limitSet = z.strictObject(limitKeys)
+const limitSet = z.strictObject(limitKeys).superRefine(refuseIdleBurst)
 
 const ownRate = (what: string) => rate().nullable().default(null).describe(what)
-const usual = 'As for every client when absent; 0 for none.'
+const usual = 'As for every client when absent; 0: no limit.'
 
 // Of a key, "not said" and "none" are two things: the first takes what holds for every client.
-const ownLimits = z.strictObject({
-  requests_per_minute: ownRate(usual),
-  requests_per_hour: ownRate(usual),
-  requests_per_day: ownRate(usual),
-  tokens_per_minute: ownRate(usual),
-  tokens_per_hour: ownRate(usual),
-  tokens_per_day: ownRate(usual),
-  concurrent_requests: ownRate(usual),
-  burst: limitKeys.burst,
-})
+const ownLimits = z
+  .strictObject({
+    requests_per_minute: ownRate(usual),
+    requests_per_hour: ownRate(usual),
+    requests_per_day: ownRate(usual),
+    tokens_per_minute: ownRate(usual),
+    tokens_per_hour: ownRate(usual),
+    tokens_per_day: ownRate(usual),
+    concurrent_requests: ownRate(usual),
+    burst: limitKeys.burst,
+  })
+  .superRefine(refuseIdleBurst)
 
 // A small limit with a larger burst would admit more in its first minute than the operator wrote.
 const globalLimits = z
-  .strictObject({ ...limitKeys, requests_per_minute: rate().default(1000).describe('0 for none.') })
+  .strictObject({ ...limitKeys, requests_per_minute: rate().default(1000).describe('0: no limit.') })
   .prefault({})
   .transform(set => ({ ...set, burst: set.burst ?? Math.min(100, set.requests_per_minute) }))
 
 const clientLimits = z
-  .strictObject({ ...limitKeys, requests_per_minute: rate().default(100).describe('0 for none.') })
+  .strictObject({ ...limitKeys, requests_per_minute: rate().default(100).describe('0: no limit.') })
   .prefault({})
 
 export const limits = z

@@ -33,8 +33,8 @@ export const retry = z
   .strictObject({
     max_attempts: integer({ min: 1, max: 20 }).default(4).describe('Attempts for one request, over all servers.'),
     max_wait: duration().default(3000).describe('The longest Retry-After that is waited for.'),
-    budget_percent: percent().default(20).describe('Retries at once, as a share of active requests.'),
-    budget_min: integer().default(3).describe('Retries at once that are always allowed.'),
+    budget_percent: percent().default(20).describe('Retries and hedges at once, as a share of active requests.'),
+    budget_min: integer().default(3).describe('Retries and hedges at once that are always allowed.'),
     backoff_base: duration().default(100).describe('The first backoff; each next one doubles.'),
     backoff_max: duration().default(8000).describe('The longest backoff.'),
   })

@@ -129,19 +129,31 @@ function checkChoice({ edge }: Exchange, caller: Caller): void {
   })
 }
 
-const NO_WISHES: Wishes = { server: null, strategy: null, timeoutMs: null, maxAttempts: null, priority: null }
+const NO_WISHES: Wishes = {
+  server: null,
+  strategy: null,
+  timeoutMs: null,
+  firstTokenMs: null,
+  idleMs: null,
+  maxAttempts: null,
+  priority: null,
+}
 
 function wishesOf(headers: Headers): Wishes {
   const server = headers.get('x-citadel-server')
   const strategy = headers.get('x-citadel-strategy')
   const timeout = headers.get('x-citadel-timeout-ms')
+  const firstToken = headers.get('x-citadel-first-token-ms')
+  const idle = headers.get('x-citadel-idle-ms')
   const attempts = headers.get('x-citadel-max-attempts')
   const priority = headers.get('x-citadel-priority')
-  if ((server ?? strategy ?? timeout ?? attempts ?? priority) === null) return NO_WISHES
+  if ((server ?? strategy ?? timeout ?? firstToken ?? idle ?? attempts ?? priority) === null) return NO_WISHES
   return {
     server,
     strategy,
     timeoutMs: count('x-citadel-timeout-ms', timeout),
+    firstTokenMs: count('x-citadel-first-token-ms', firstToken),
+    idleMs: count('x-citadel-idle-ms', idle),
     maxAttempts: count('x-citadel-max-attempts', attempts),
     priority: priority === null ? null : toPriority(priority),
   }

@@ -36,6 +36,8 @@ export class Connection {
   private closed = false
   /** The way through a proxy, while it is being made. */
   private tunnel: Tunnel | null = null
+  /** Ends the dialling that goes on. */
+  private hangUp: (() => void) | null = null
   private paused = false
   /** What has come in this turn and is not read yet. */
   private inbox: Buffer[] = []
@@ -53,10 +55,10 @@ export class Connection {
   }
 
   open(): void {
-    const { origin, guard, proxy } = this.pool
+    const { origin, guard, proxy, dial } = this.pool
     if (proxy !== null) {
       this.tunnel = new Tunnel(origin, proxy, this)
-      this.tunnel.open(proxy)
+      this.tunnel.open(proxy, dial)
     } else if (guard === undefined) this.dial(origin.hostname)
     else
       guard(origin.hostname).then(
@@ -67,16 +69,14 @@ export class Connection {
       )
   }
 
-  private dial(hostname: string): void {
-    const { origin, trust } = this.pool
+  private dial(host: string): void {
+    const { origin, trust, dial } = this.pool
     const { port } = origin
     const tls = origin.secure ? { tls: tlsFor(origin, trust) } : {}
-    const refused = (thrown: unknown) => this.lose(connectionFailed('unreachable', thrown))
-    try {
-      Bun.connect<Connection>({ hostname, port, data: this, socket: HANDLERS, ...tls }).catch(refused)
-    } catch (thrown) {
-      queueMicrotask(() => refused(thrown))
-    }
+    this.hangUp = dial(host, {
+      connect: hostname => Bun.connect<Connection>({ hostname, port, data: this, socket: HANDLERS, ...tls }),
+      failed: error => this.lose(error),
+    })
   }
 
   /** There is a way through the proxy. */
@@ -141,6 +141,7 @@ export class Connection {
     this.user = null
     this.pending = null
     this.pool.forget(this)
+    this.hangUp?.()
     this.tunnel?.close()
     this.socket?.close()
   }
@@ -152,9 +153,15 @@ export class Connection {
     user?.onLost(error)
   }
 
+  /** Whether a socket is the one: another of the name's addresses may have come to stand before it. */
+  owns(socket: Socket<unknown>): boolean {
+    return this.socket === socket
+  }
+
   opened(socket: Socket<unknown>): void {
+    if (this.closed || this.socket !== null) return void socket.close()
     this.socket = socket
-    if (this.closed) return void socket.close()
+    this.hangUp = null
     socket.setNoDelay(true)
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     if (!this.pool.origin.secure) this.user?.onReady(this)
@@ -239,11 +246,16 @@ function takeOver(socket: Socket<Tunnel>, connection: Connection): void {
 const HANDLERS: SocketHandler<Connection> = {
   open: socket => socket.data.opened(socket),
   handshake: (socket, ok, error) => {
+    if (!socket.data.owns(socket)) return
     socket.data.secured(ok && socket.authorized ? null : (error ?? new Error('the certificate could not be verified')))
   },
   data: (socket, bytes) => socket.data.received(bytes),
   drain: socket => socket.data.drained(),
-  end: socket => socket.data.ended(null),
-  close: (socket, error) => socket.data.ended(error ?? null),
-  error: (socket, error) => socket.data.ended(error),
+  end: socket => ended(socket, null),
+  close: (socket, error) => ended(socket, error ?? null),
+  error: (socket, error) => ended(socket, error),
+}
+
+function ended(socket: Socket<Connection>, error: Error | null): void {
+  if (socket.data.owns(socket)) socket.data.ended(error)
 }

@@ -1,9 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 import { type Block, isInBlocks, parseAddress } from '#lib/net.ts'
 import { isPublicAddress } from '#lib/public-address.ts'
-
-/** The addresses of a name. */
-export type Lookup = (hostname: string) => Promise<readonly string[]>
+import type { Lookup } from './names.ts'
 
 /** Finds the one address to dial for a name that somebody else has given.
  *

@@ -1,8 +1,10 @@
 import type { Clock } from '#core/clock.ts'
 import type { Incoming, Transport } from '../transport.ts'
+import { createDial } from './dial.ts'
 import { connectionFailed } from './errors.ts'
 import { Exchange } from './exchange.ts'
 import type { Guard } from './guard.ts'
+import { createNames, type Lookup } from './names.ts'
 import { type Place, placeOf } from './place.ts'
 import { Pool, type PoolOptions } from './pool.ts'
 import type { Trust } from './tls.ts'
@@ -37,9 +39,12 @@ export function createSocketTransport(options: {
   readonly guard?: Guard
   /** Where connections go through a proxy; the environment is never asked for one. */
   readonly proxy?: ProxyServer | null
+  /** How names are looked up; as the system does when absent. */
+  readonly lookup?: Lookup
 }): SocketTransport {
-  const { clock, trust = {}, idleMax = IDLE_MAX, idleMs = IDLE_MS, guard, proxy = null } = options
-  const settings: PoolOptions = { clock, trust, idleMax, idleMs, guard, proxy }
+  const { clock, trust = {}, idleMax = IDLE_MAX, idleMs = IDLE_MS, guard, proxy = null, lookup } = options
+  const dial = createDial(clock, createNames(clock, lookup))
+  const settings: PoolOptions = { clock, trust, idleMax, idleMs, guard, proxy, dial }
   const pools = new Map<string, Pool>()
   const routes = new Map<string, Route>()
   let closed = false

@@ -1,5 +1,6 @@
 import type { Clock } from '#core/clock.ts'
 import { Connection, type User } from './connection.ts'
+import type { Dial } from './dial.ts'
 import { connectionFailed } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { Origin } from './place.ts'
@@ -15,10 +16,11 @@ export interface PoolOptions {
   readonly trust: Trust
   readonly idleMax: number
   readonly idleMs: number
-  /** Decides which address a name is dialled at; the runtime's resolver when absent. */
+  /** Decides which address a name is dialled at; all of the name's are when absent. */
   readonly guard?: Guard | undefined
   /** What connections go through; straight when `null`. */
   readonly proxy: ProxyServer | null
+  readonly dial: Dial
 }
 
 /** The connections to one origin. The one that was used last is used first, so that those not needed grow old. */
@@ -40,6 +42,10 @@ export class Pool {
 
   get trust(): Trust {
     return this.options.trust
+  }
+
+  get dial(): Dial {
+    return this.options.dial
   }
 
   get proxy(): ProxyServer | null {

@@ -1,5 +1,6 @@
 import type { Socket, SocketHandler } from 'bun'
 import { type GatewayError, toGatewayError } from '#core/errors.ts'
+import type { Dial } from './dial.ts'
 import { connectionFailed } from './errors.ts'
 import type { ResponseHead } from './head.ts'
 import { ResponseParser } from './parser.ts'
@@ -44,6 +45,8 @@ export class Tunnel {
   private readonly parser = new ResponseParser()
   private socket: Socket<Tunnel> | null = null
   private over = false
+  /** Ends the dialling that goes on. */
+  private hangUp: (() => void) | null = null
 
   constructor({ hostname, port }: Origin, { authorization }: ProxyServer, traveller: Traveller) {
     const host = `${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`
@@ -52,21 +55,29 @@ export class Tunnel {
     this.traveller = traveller
   }
 
-  open({ hostname, port }: ProxyServer): void {
-    Bun.connect<Tunnel>({ hostname, port, data: this, socket: HANDLERS }).catch(thrown =>
-      this.fail(connectionFailed('unreachable', thrown)),
-    )
+  open({ hostname: host, port }: ProxyServer, dial: Dial): void {
+    this.hangUp = dial(host, {
+      connect: hostname => Bun.connect<Tunnel>({ hostname, port, data: this, socket: HANDLERS }),
+      failed: error => this.fail(error),
+    })
   }
 
   /** Gives it up; nobody is told. */
   close(): void {
     this.over = true
+    this.hangUp?.()
     this.socket?.close()
   }
 
+  /** Whether a socket is the one: another of the name's addresses may have come to stand before it. */
+  owns(socket: Socket<Tunnel>): boolean {
+    return this.socket === socket
+  }
+
   opened(socket: Socket<Tunnel>): void {
+    if (this.over || this.socket !== null) return void socket.close()
     this.socket = socket
-    if (this.over) return void socket.close()
+    this.hangUp = null
     // An answer to this has no body, whatever it says.
     this.parser.begin('HEAD')
     socket.write(this.request)
@@ -110,7 +121,11 @@ export class Tunnel {
 const HANDLERS: SocketHandler<Tunnel> = {
   open: socket => socket.data.opened(socket),
   data: (socket, bytes) => socket.data.received(bytes),
-  end: socket => socket.data.ended(null),
-  close: (socket, error) => socket.data.ended(error ?? null),
-  error: (socket, error) => socket.data.ended(error),
+  end: socket => ended(socket, null),
+  close: (socket, error) => ended(socket, error ?? null),
+  error: (socket, error) => ended(socket, error),
+}
+
+function ended(socket: Socket<Tunnel>, error: Error | null): void {
+  if (socket.data.owns(socket)) socket.data.ended(error)
 }

@@ -2,8 +2,9 @@ import { describe, expect, test } from 'bun:test'
 import { createScope } from '#core/scope.ts'
 import { parseBlock } from '#lib/net.ts'
 import { createWheel } from '#lib/wheel.ts'
-import { createGuard, type Lookup } from '#providers/transport/guard.ts'
+import { createGuard } from '#providers/transport/guard.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
+import type { Lookup } from '#providers/transport/names.ts'
 import { head, json, startUpstream } from '#tests/support/upstream.ts'
 
 const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }

@@ -12,6 +12,12 @@ export const modelCallHeaders = z.object({
   'x-citadel-timeout-ms': count().describe(
     'How long this call may take in total; it can only shorten what is configured.',
   ),
+  'x-citadel-first-token-ms': count().describe(
+    'How long the first content of a stream may take from the request on, over all attempts; past it the answer is 504 `deadline_exceeded`.',
+  ),
+  'x-citadel-idle-ms': count().describe(
+    'How long a stream may pause between two pieces; past it the stream ends with the error `deadline_exceeded`.',
+  ),
   'x-citadel-max-attempts': count().describe(
     'How many attempts this call may take; it can only lower what is configured.',
   ),
@@ -19,6 +25,10 @@ export const modelCallHeaders = z.object({
     .enum(['low', 'normal', 'high', 'critical'])
     .optional()
     .describe('How soon this call gets a place when every server is busy; at most what the key allows.'),
+  'x-citadel-session': z
+    .string()
+    .optional()
+    .describe('The conversation that this call belongs to, for the reports of usage.'),
   'cache-control': z
     .string()
     .optional()

@@ -1,0 +1,41 @@
+import { itemsOf, plainAt, textAt } from './read-tree.ts'
+import { type Complain, find, type MapTree, type Tree } from './tree.ts'
+
+/** What servers may say of the way to their address, as it can be compared; `null` = nothing. */
+const WAYS = { tls: tlsOf, proxy: (server: Tree) => textAt(server, 'proxy') }
+
+/** Checks that servers with one address say the same of the way to it: their connections are the same ones, so that a
+ * second certificate or another proxy would never be used. Who says nothing goes the way of the others. */
+export function checkLines(tree: MapTree, complain: Complain): void {
+  const firsts = new Map<string, Tree>()
+  for (const [index, server] of itemsOf(find(tree, ['servers'])).entries()) {
+    const address = addressOf(server)
+    if (address === null || (tlsOf(server) === null && WAYS.proxy(server) === null)) continue
+    const first = firsts.get(address)
+    if (first === undefined) firsts.set(address, server)
+    else {
+      for (const [key, read] of Object.entries(WAYS)) {
+        const said = read(server)
+        if (said === null || said === read(first)) continue
+        const other = textAt(first, 'id') ?? 'another server'
+        complain(
+          ['servers', index, key],
+          `server "${textAt(server, 'id')}" has the address of "${other}", which says otherwise: write the same for both`,
+          'key',
+        )
+      }
+    }
+  }
+}
+
+/** Host and port; of a server without an address its kind, which then has one of its own. */
+function addressOf(server: Tree): string | null {
+  const written = textAt(server, 'base_url')
+  return written === null ? (textAt(server, 'kind')?.toLowerCase() ?? null) : (URL.parse(written)?.origin ?? null)
+}
+
+function tlsOf(server: Tree): string | null {
+  const tls = find(server, ['tls'])
+  if (tls?.kind !== 'map') return null
+  return JSON.stringify(['ca_file', 'cert_file', 'key_file', 'server_name'].map(key => plainAt(tls, [key]) ?? null))
+}
