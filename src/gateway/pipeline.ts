@@ -7,6 +7,7 @@ import type { Verdict } from '#core/limiter.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/snapshot.ts'
+import type { Writing } from '#core/writing.ts'
 import type { Answers } from './answers/answers.ts'
 import { Departure, type DepartureDeps } from './departure.ts'
 import { openPermit, type Permit, type PermitDeps, userOf } from './limits/permit.ts'
@@ -34,7 +35,7 @@ export interface ModelRequest {
 
 /** An answer for the edge to send. */
 export interface Answer {
-  readonly body: string | ReadableStream<Uint8Array>
+  readonly body: string | Writing
   readonly live: Live
   /** How the limits stand that the call met after it was read; `null` where there are none. */
   readonly limits: Verdict | null
@@ -111,7 +112,7 @@ function take(
 function stream(
   deps: PipelineDeps,
   { live, account, heartbeatMs }: { readonly live: Live; readonly account: Account; readonly heartbeatMs: number },
-): ReadableStream<Uint8Array> {
+): Writing {
   const { request, call, own } = account
   deps.journal.note({ type: 'stream-opened' })
   const onEnd = (error: GatewayError | null) => {

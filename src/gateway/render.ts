@@ -6,14 +6,12 @@ import { GatewayError, toErrorBody, toGatewayError } from '#core/errors.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
+import type { Writing } from '#core/writing.ts'
 import { writeSse } from '#lib/sse.ts'
+import { createOutlet } from './outlet.ts'
 import { countFrame, countSaid } from './settle.ts'
 
 const DONE = writeSse('[DONE]')
-const PING = ': ping\n\n'
-/** How long a client may take nothing of what is ready for it, in milliseconds. Nothing else ends such a stream: its
- * connection stands, and no server is waited for. */
-const STALLED_MS = 60_000
 const encoder = new TextEncoder()
 
 /** What the rendering of an answer reports to. */
@@ -46,7 +44,7 @@ export async function renderPlain(live: Live, record: RequestRecord, clock: Cloc
  *
  * Whole events only; `: ping` after a silence; `[DONE]` exactly when the answer was whole; otherwise the error as the
  * last event, so that a cut stream never looks complete. A client that stops reading is cut off after a minute. */
-export function renderStream(live: Live, call: Call, deps: RenderDeps): ReadableStream<Uint8Array> {
+export function renderStream(live: Live, call: Call, deps: RenderDeps): Writing {
   const { clock, record } = deps
   let ended = false
 
@@ -54,7 +52,7 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
     if (ended) return
     ended = true
     stop()
-    pulse.stop()
+    outlet.close()
     live.close()
     deps.onEnd(error)
   }
@@ -63,6 +61,8 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
   const stop = deps.scope.onEnd(cause => {
     if (cause.code === 'client_closed_request') end(cause)
   })
+
+  const outlet = createOutlet(clock, deps.heartbeatMs, end)
 
   function take(frames: readonly Frame[]): string {
     let text = ''
@@ -90,8 +90,8 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
   async function read(): Promise<string | Uint8Array | null> {
     try {
       for (let frames = await live.next(); frames.length > 0; frames = await live.next()) {
-        const text = live.encoded === undefined ? take(frames) : takeShared(frames, live.encoded)
-        if (text.length > 0) return text
+        const piece = live.encoded === undefined ? take(frames) : takeShared(frames, live.encoded)
+        if (piece.length > 0) return piece
       }
       return null
     } catch (thrown) {
@@ -100,52 +100,44 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Readable
     }
   }
 
-  let writer: ReadableStreamDefaultController<Uint8Array> | null = null
-  const pulse = createPulse(clock, deps.heartbeatMs, {
-    beat: () => writer?.enqueue(encoder.encode(PING)),
-    stall() {
-      const error = new GatewayError('client_closed_request', 'The client stopped reading.')
-      end(error)
-      writer?.error(error)
-    },
-  })
-
   /** What comes while the client waits for it goes out in the same turn. */
   function pass(said: Said): boolean {
-    if (ended || writer === null || (writer.desiredSize ?? 0) <= 0) return false
+    if (!outlet.ready) return false
     countSaid(record, said)
-    pulse.wait(said.at)
-    writer.enqueue(said.bytes)
+    outlet.put(said.bytes, said.at)
     return true
   }
   live.bypass?.(pass)
 
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      writer = controller
-      pulse.wait(clock.now())
-      try {
-        const text = await read()
-        pulse.rest()
-        if (ended) return
-        controller.enqueue(typeof text === 'object' && text !== null ? text : encoder.encode(text ?? DONE))
-        if (text !== null) return
-        end(null)
-        controller.close()
-      } catch (thrown) {
-        pulse.rest()
-        if (ended) return
-        const { before, error } = thrown as InBand
-        const told = toStreamError(error)
-        controller.enqueue(encoder.encode(before + writeSse(errorEvent(told, record.contentChars))))
-        end(told)
-        controller.close()
-      }
+  /** @returns Whether something is still to come. */
+  async function writeNext(): Promise<boolean> {
+    try {
+      const piece = await read()
+      if (!outlet.ready) await outlet.room()
+      if (ended) return false
+      outlet.put(piece ?? DONE, clock.now())
+      if (piece === null) end(null)
+    } catch (thrown) {
+      const { before, error } = thrown as InBand
+      if (!outlet.ready) await outlet.room()
+      if (ended) return false
+      const told = toStreamError(error)
+      outlet.put(before + writeSse(errorEvent(told, record.contentChars)), clock.now())
+      end(told)
+    }
+    return !ended
+  }
+
+  return {
+    async write(to) {
+      outlet.open(to)
+      while (await writeNext()) if (!outlet.ready) await outlet.room()
+      if (outlet.stalled !== null) throw outlet.stalled
     },
     cancel() {
       end(new GatewayError('client_closed_request', 'The client closed the request.'))
     },
-  })
+  }
 }
 
 /** Carries an error out of the reading together with the text that came before it. */
@@ -162,42 +154,6 @@ class InBand extends Error {
 
 function isUsageOnly(frame: DataFrame): boolean {
   return frame.kind === 'usage'
-}
-
-/** Watches a stream with one timer: beats after each `ms` of waiting for the server (0 = never), and tells when the
- * client has not taken what was ready for it. */
-function createPulse(clock: Clock, ms: number, told: { readonly beat: () => void; readonly stall: () => void }) {
-  const beatMs = ms > 0 ? ms : Infinity
-  const lookMs = Math.min(beatMs, STALLED_MS)
-  let waiting = false
-  let since = 0
-  let disarm: (() => void) | null = null
-
-  function arm(after: number): void {
-    disarm = clock.after(after, () => {
-      const left = since + (waiting ? beatMs : STALLED_MS) - clock.now()
-      if (left > 0) return arm(Math.min(left, lookMs))
-      if (!waiting) return told.stall()
-      told.beat()
-      since = clock.now()
-      arm(lookMs)
-    })
-  }
-
-  return {
-    wait(now: number): void {
-      waiting = true
-      since = now
-      if (disarm === null) arm(lookMs)
-    },
-    rest(): void {
-      waiting = false
-      since = clock.now()
-    },
-    stop(): void {
-      disarm?.()
-    },
-  }
 }
 
 /** What a stream that broke off is told: its own clock's code, or that it was interrupted. */

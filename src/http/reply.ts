@@ -1,5 +1,6 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
+import type { Writer, Writing } from '#core/writing.ts'
 import type { Exchange } from './exchange.ts'
 
 const COMPRESS_CHARACTERS_MIN = 1024
@@ -37,12 +38,24 @@ export async function file(
 }
 
 /** Answers with server-sent events: never compressed, never cached, never held back by a proxy. */
-export function eventStream(exchange: Exchange, body: ReadableStream<Uint8Array> | string): Response {
+export function eventStream(exchange: Exchange, body: Writing | ReadableStream<Uint8Array> | string): Response {
   const { headers } = exchange
   headers['content-type'] = 'text/event-stream; charset=utf-8'
   headers['cache-control'] = 'no-cache, no-transform'
   headers['x-accel-buffering'] = 'no'
-  return new Response(body, { status: 200, headers })
+  const isWriting = typeof body === 'object' && 'write' in body
+  return new Response(isWriting ? toStream(body) : body, { status: 200, headers })
+}
+
+/** The runtime's own kind of stream, unknown to the standard and its types: what is written to it has no queue to pass. */
+const DirectStream = ReadableStream as unknown as new (source: {
+  readonly type: 'direct'
+  readonly pull: (writer: Writer) => Promise<void>
+  readonly cancel: () => void
+}) => ReadableStream<Uint8Array>
+
+function toStream(body: Writing): ReadableStream<Uint8Array> {
+  return new DirectStream({ type: 'direct', pull: to => body.write(to), cancel: () => body.cancel() })
 }
 
 /** Tells caches that the answer depends on a request header too. */

@@ -1,6 +1,7 @@
 import type { Endpoint } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { type IdempotencyStore, STORED_CHARACTERS_MAX, type StoredAnswer } from '#core/idempotency.ts'
+import type { Writer, Writing } from '#core/writing.ts'
 import { sha256 } from '#lib/hash.ts'
 import type { Exchange } from '../exchange.ts'
 import { eventStream, json } from '../reply.ts'
@@ -19,7 +20,7 @@ export interface Keyed {
   /** Keeps a plain answer. */
   keep(body: string): void
   /** Lets a stream through and keeps its text once it has ended whole. */
-  record(body: ReadableStream<Uint8Array>): ReadableStream<Uint8Array>
+  record(body: Writing): Writing
   /** Frees the key, so that the request can be sent again. */
   release(): void
 }
@@ -76,12 +77,11 @@ function ownerOf({ caller, record }: Exchange): string {
   return named ? `key ${JSON.stringify([caller.tenant, caller.id])}` : `address ${record.address}`
 }
 
-/** Reads along: only as fast as the client does, and without keeping more than is worth it. */
+/** Reads along, without keeping more than is worth it. */
 function recorded(
-  body: ReadableStream<Uint8Array>,
+  body: Writing,
   own: { readonly keep: (text: string) => void; readonly release: () => void },
-): ReadableStream<Uint8Array> {
-  const reader = body.getReader()
+): Writing {
   const decoder = new TextDecoder()
   let text = ''
   const take = (events: string) => {
@@ -89,25 +89,26 @@ function recorded(
     // Before the client has the end: whoever repeats the request at once gets the answer.
     if (events.endsWith(DONE) && text.length <= STORED_CHARACTERS_MAX) own.keep(text)
   }
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await reader.read()
-        if (done) {
-          own.release()
-          controller.close()
-          return
-        }
-        take(decoder.decode(value))
-        controller.enqueue(value)
-      },
-      cancel(reason) {
+  return {
+    async write(to) {
+      const writer: Writer = {
+        write(piece) {
+          take(typeof piece === 'string' ? piece : decoder.decode(piece))
+          return to.write(piece)
+        },
+        flush: () => to.flush(),
+      }
+      try {
+        await body.write(writer)
+      } finally {
         own.release()
-        return reader.cancel(reason)
-      },
+      }
     },
-    { highWaterMark: 0 },
-  )
+    cancel() {
+      own.release()
+      body.cancel()
+    },
+  }
 }
 
 function conflict(): GatewayError {
