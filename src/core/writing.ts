@@ -6,6 +6,8 @@ export interface Writer {
   write(piece: string | Uint8Array): number | Promise<number>
   /** Lets what was written go. */
   flush(): number | Promise<number>
+  /** Ends what was written, whole; what the client has still to take is sent on. */
+  end(): number | Promise<number>
 }
 
 /** An answer that is written piece by piece as it comes. */

@@ -16,6 +16,8 @@ export interface Outlet {
   open(writer: Writer): void
   /** @param now Monotonic milliseconds. */
   put(piece: string | Uint8Array, now: number): void
+  /** Puts the last piece. Whoever hears after that that the answer is over may close the connection. */
+  end(piece: string | Uint8Array): void
   /** Waits until the client has taken what was put, or will never take it. */
   room(): Promise<void> | undefined
   close(): void
@@ -91,6 +93,11 @@ export function createOutlet(clock: Clock, beatMs: number, giveUp: (error: Gatew
     put(piece, now) {
       since = now
       write(piece)
+    },
+    end(piece) {
+      to?.write(piece)
+      to?.end()
+      to = null
     },
     room: () => full?.promise,
     close() {

@@ -115,14 +115,17 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Writing 
       const piece = await read()
       if (!outlet.ready) await outlet.room()
       if (ended) return false
-      outlet.put(piece ?? DONE, clock.now())
-      if (piece === null) end(null)
+      if (piece !== null) outlet.put(piece, clock.now())
+      else {
+        outlet.end(DONE)
+        end(null)
+      }
     } catch (thrown) {
       const { before, error } = thrown as InBand
       if (!outlet.ready) await outlet.room()
       if (ended) return false
       const told = toStreamError(error)
-      outlet.put(before + writeSse(errorEvent(told, record.contentChars)), clock.now())
+      outlet.end(before + writeSse(errorEvent(told, record.contentChars)))
       end(told)
     }
     return !ended

@@ -27,6 +27,7 @@ function outletTo({ full = false, beatMs = BEAT_MS } = {}) {
       })
     },
     flush: () => 0,
+    end: () => written.push('the end'),
   }
   return { clock, written, reasons, client, writer, outlet }
 }
@@ -114,6 +115,18 @@ describe('an outlet', () => {
 
     expect(reasons).toEqual([])
     outlet.close()
+  })
+
+  test('ends behind its last piece, once', () => {
+    const { outlet, writer, written, clock } = outletTo()
+    outlet.open(writer)
+
+    outlet.end('last')
+    outlet.put('too late', clock.now())
+    outlet.close()
+
+    expect(written).toEqual(['last', 'the end'])
+    expect(clock.pending).toBe(0)
   })
 
   test('that is closed writes nothing more, lets go who waits, and leaves no timer', async () => {

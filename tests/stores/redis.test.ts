@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createWheel } from '#lib/wheel.ts'
 import { openRedis, type Redis, RedisAway } from '#stores/redis.ts'
+import { type FakeClock, fakeClock, settled } from '#tests/support/clock.ts'
 import { fastest } from '#tests/support/fastest.ts'
 import { startRedis, startRedisCluster } from '#tests/support/redis.ts'
 import { freePorts } from '#tests/support/server-process.ts'
@@ -17,6 +18,12 @@ async function awayAfterMs(redis: Redis): Promise<number> {
   const since = performance.now()
   await expect(ask(redis)).rejects.toBeInstanceOf(RedisAway)
   return performance.now() - since
+}
+
+/** Lets time pass, and whatever follows from it. */
+async function pass(time: FakeClock, ms: number): Promise<void> {
+  time.advance(ms)
+  await settled()
 }
 
 async function until(holds: () => boolean, ms = 10_000): Promise<void> {
@@ -66,20 +73,32 @@ describe('a connection to Redis', () => {
 
   test('that falls silent costs one wait, and is used again once it speaks', async () => {
     await using server = await startRedis()
-    const failsAfterMs = async () => {
-      const redis = open(server.url)
-      await ask(redis)
-      server.pause()
-      const first = await awayAfterMs(redis)
-      expect(await fastest(AT_ONCE_MS, () => awayAfterMs(redis))).toBeLessThan(AT_ONCE_MS)
-      server.resume()
-      await until(redis.available)
-      expect(await ask(redis)).toBe('OK')
-      redis.close()
-      return first
-    }
+    const time = fakeClock()
+    const redis = openRedis({ urls: [server.url], timeoutMs: TIMEOUT_MS, clock: time })
+    await ask(redis)
+    let isOver = false
 
-    expect(await fastest(SOON_MS, failsAfterMs)).toBeLessThan(SOON_MS)
+    server.pause()
+    const waiting = ask(redis).catch((thrown: unknown) => {
+      isOver = true
+      return thrown
+    })
+    for (const ms of [TIMEOUT_MS / 2, TIMEOUT_MS / 2 - 1]) await pass(time, ms)
+    const early = isOver
+    await pass(time, 1)
+    const failure = await waiting
+    // No time passes any more.
+    await awayAfterMs(redis)
+    server.resume()
+    await until(() => {
+      time.advance(TIMEOUT_MS / 10)
+      return redis.available()
+    })
+
+    expect(early).toBe(false)
+    expect(failure).toBeInstanceOf(RedisAway)
+    expect(await ask(redis)).toBe('OK')
+    redis.close()
   }, 30_000)
 
   test('is not blamed for the time in which this process reads no answers', async () => {

@@ -68,7 +68,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const spool = deps.spool?.({ read: rowOfLine, carry: () => [...open.values()], onLost: lost }) ?? null
   let depth = 0
   let dropped = 0
-  let retryMs = RETRY_MIN_MS
+  /** 0 = the store has taken the last rows. */
+  let retryMs = 0
   let writing: Promise<void> | null = null
   let disarm: (() => void) | null = null
   let closed = false
@@ -80,7 +81,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       return false
     }
     depth++
-    later(GATHER_MS)
+    if (depth === BATCH_MAX && retryMs === 0) hurry()
+    else later(GATHER_MS)
     return true
   }
 
@@ -93,33 +95,51 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     if (disarm !== null || writing !== null || closed) return
     disarm = clock.after(ms, () => {
       disarm = null
-      void flush()
+      void write(isBatch)
     })
   }
 
-  function flush(): Promise<void> {
-    writing ??= writeAll().finally(() => {
+  /** Rows for a batch are written with the next tick: those that wait for longer outlive a collection of garbage. */
+  function hurry(): void {
+    disarm?.()
+    disarm = null
+    later(0)
+  }
+
+  /** @param goesOn Whether there is still something to write. */
+  function write(goesOn: () => boolean): Promise<void> {
+    writing ??= writeWhile(goesOn).finally(() => {
       writing = null
-      if (depth > 0) later(retryMs)
+      if (depth > 0) later(retryMs > 0 ? retryMs : GATHER_MS)
     })
     return writing
   }
 
-  async function writeAll(): Promise<void> {
+  const isBatch = () => depth >= BATCH_MAX
+  const isAny = () => depth > 0
+
+  async function writeWhile(goesOn: () => boolean): Promise<void> {
     if (spool === null) return
     try {
-      for (let rows = await spool.peek(BATCH_MAX); rows.length > 0; rows = await spool.peek(BATCH_MAX)) {
+      do {
+        const rows = await spool.peek(BATCH_MAX)
+        if (rows.length === 0) return
         await store.write(batchOf(rows))
         await spool.drop(rows.length)
         depth -= rows.length
-        retryMs = RETRY_MIN_MS
+        retryMs = 0
         // A database in this process takes the time of everybody else.
         await new Promise(resolve => setImmediate(resolve))
-      }
+      } while (goesOn())
     } catch (thrown) {
-      retryMs = Math.min(RETRY_MAX_MS, retryMs * 2)
+      retryMs = Math.min(RETRY_MAX_MS, Math.max(RETRY_MIN_MS, retryMs * 2))
       journal.note({ type: 'rows-delayed', reason: String(thrown), waiting: depth })
     }
+  }
+
+  async function flush(): Promise<void> {
+    while (writing !== null) await writing
+    await write(isAny)
   }
 
   function keep(row: LedgerRow): void {

@@ -97,6 +97,7 @@ function recorded(
           return to.write(piece)
         },
         flush: () => to.flush(),
+        end: () => to.end(),
       }
       try {
         await body.write(writer)

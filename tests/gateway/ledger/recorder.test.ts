@@ -53,17 +53,40 @@ async function advance({ clock }: ReturnType<typeof recorderOf>, ms: number): Pr
 }
 
 describe('the recorder', () => {
-  test('gathers rows of a moment and writes them together, in their order', async () => {
+  test('gathers rows of a moment and writes them together', async () => {
     const tools = recorderOf()
-    for (let request = 0; request < 450; request++) tools.end(`r${request}`)
+    for (let request = 0; request < 199; request++) tools.end(`r${request}`)
     await advance(tools, 99)
     const before = tools.state.calls
     await advance(tools, 1)
 
     expect(before).toBe(0)
+    expect(tools.written.map(({ requests }) => requests.length)).toEqual([199])
+  })
+
+  test('writes whole batches at once and in their order, and lets the rest gather', async () => {
+    const tools = recorderOf()
+    for (let request = 0; request < 450; request++) tools.end(`r${request}`)
+    await advance(tools, 0)
+    const atOnce = tools.written.map(({ requests }) => requests.length)
+    await advance(tools, 100)
+
+    expect(atOnce).toEqual([200, 200])
     expect(tools.written.map(({ requests }) => requests.length)).toEqual([200, 200, 50])
     expect(tools.rows().map(({ id }) => id)).toEqual(Array.from({ length: 450 }, (_, request) => `r${request}`))
     expect(tools.recorder.depth()).toBe(0)
+  })
+
+  test('does not ask a store that is away more often because more rows come', async () => {
+    const tools = recorderOf()
+    tools.state.isAway = true
+    tools.end('first')
+    await advance(tools, 100)
+    const asked = tools.state.calls
+    for (let request = 0; request < 450; request++) tools.end(`r${request}`)
+    await advance(tools, 100)
+
+    expect([asked, tools.state.calls]).toEqual([1, 1])
   })
 
   test('keeps rows while the store is away, asks it again and again, and then writes each once', async () => {
