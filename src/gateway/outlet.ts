@@ -16,8 +16,11 @@ export interface Outlet {
   open(writer: Writer): void
   /** @param now Monotonic milliseconds. */
   put(piece: string | Uint8Array, now: number): void
-  /** Puts the last piece. Whoever hears after that that the answer is over may close the connection. */
-  end(piece: string | Uint8Array): void
+  /** Puts the last piece, and ends.
+   *
+   * @param over Run between the two: behind the end nothing can be said of the connection any more, and who hears of the
+   * end a moment later may close it. */
+  end(piece: string | Uint8Array, over: () => void): void
   /** Waits until the client has taken what was put, or will never take it. */
   room(): Promise<void> | undefined
   close(): void
@@ -94,10 +97,11 @@ export function createOutlet(clock: Clock, beatMs: number, giveUp: (error: Gatew
       since = now
       write(piece)
     },
-    end(piece) {
-      to?.write(piece)
-      to?.end()
-      to = null
+    end(piece, over) {
+      const last = to
+      last?.write(piece)
+      over()
+      last?.end()
     },
     room: () => full?.promise,
     close() {

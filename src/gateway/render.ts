@@ -116,25 +116,28 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Writing 
       if (!outlet.ready) await outlet.room()
       if (ended) return false
       if (piece !== null) outlet.put(piece, clock.now())
-      else {
-        outlet.end(DONE)
-        end(null)
-      }
+      else outlet.end(DONE, () => end(null))
     } catch (thrown) {
-      const { before, error } = thrown as InBand
+      if (!(thrown instanceof InBand)) throw thrown
+      const { before, error } = thrown
       if (!outlet.ready) await outlet.room()
       if (ended) return false
       const told = toStreamError(error)
-      outlet.end(before + writeSse(errorEvent(told, record.contentChars)))
-      end(told)
+      outlet.end(before + writeSse(errorEvent(told, record.contentChars)), () => end(told))
     }
     return !ended
   }
 
   return {
     async write(to) {
-      outlet.open(to)
-      while (await writeNext()) if (!outlet.ready) await outlet.room()
+      try {
+        outlet.open(to)
+        while (await writeNext()) if (!outlet.ready) await outlet.room()
+      } catch (thrown) {
+        // Nobody can be written to any more.
+        end(toGatewayError(thrown))
+        throw thrown
+      }
       if (outlet.stalled !== null) throw outlet.stalled
     },
     cancel() {

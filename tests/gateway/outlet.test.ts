@@ -117,15 +117,17 @@ describe('an outlet', () => {
     outlet.close()
   })
 
-  test('ends behind its last piece, once', () => {
+  test('ends behind its last piece, and behind what is done when it is over', () => {
     const { outlet, writer, written, clock } = outletTo()
     outlet.open(writer)
 
-    outlet.end('last')
+    outlet.end('last', () => {
+      written.push('over')
+      outlet.close()
+    })
     outlet.put('too late', clock.now())
-    outlet.close()
 
-    expect(written).toEqual(['last', 'the end'])
+    expect(written).toEqual(['last', 'over', 'the end'])
     expect(clock.pending).toBe(0)
   })
 
