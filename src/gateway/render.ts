@@ -130,6 +130,8 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Writing 
 
   return {
     async write(to) {
+      // Who has left before there was anything to write to is written nothing.
+      if (ended) return
       try {
         outlet.open(to)
         while (await writeNext()) if (!outlet.ready) await outlet.room()
