@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { RequestRecord } from '#core/record.ts'
+import { PassingSet } from '#lib/passing.ts'
 import type { Exchange } from './exchange.ts'
 
 /** After this long without an answer a connection is told to bear the silence, in milliseconds: well within the time
@@ -23,7 +24,7 @@ export interface Active {
 /** Creates the list of requests that are under way. The connections of those that take long are kept from being closed
  * as idle: one timer looks after all of them. */
 export function createActive(clock: Pick<Clock, 'now' | 'after'>): Active {
-  const exchanges = new Set<Exchange>()
+  const exchanges = new PassingSet<Exchange>()
   let waiting: (() => void)[] = []
   let looking = false
 

@@ -132,6 +132,7 @@ function open({ clock, edge, newId }: Services, request: Request, connection: Co
     patient: false,
     held: null,
     streaming: false,
+    place: -1,
   }
 }
 

@@ -3,6 +3,7 @@ import type { Caller } from '#core/caller.ts'
 import type { Bucket } from '#core/limiter.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
+import type { Placed } from '#lib/passing.ts'
 import type { Edge } from './edge.ts'
 
 /** What the server knows of the connection that a request came on; all that a test has to supply. */
@@ -17,7 +18,7 @@ export interface Connection {
 }
 
 /** One request on its way through the edge. Hono carries it as its bindings. */
-export interface Exchange {
+export interface Exchange extends Placed {
   readonly request: Request
   readonly connection: Connection
   readonly record: RequestRecord

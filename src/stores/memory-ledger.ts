@@ -8,6 +8,7 @@ import {
   type Spent,
   tenantAccount,
 } from '#core/ledger.ts'
+import { PassingMap } from '#lib/passing.ts'
 
 /** Requests that are remembered as settled, so that none is charged twice. */
 const SETTLED_MAX = 10_000
@@ -32,7 +33,7 @@ export function createMemoryLedger(name = ''): Ledger & {
   follow(account: Account, used: number): void
 } {
   const purses = new LRUCache<string, Purse>({ max: ACCOUNTS_MAX })
-  const holds = new Map<string, Held>()
+  const holds = new PassingMap<Held>()
   const settled = new LRUCache<string, true>({ max: SETTLED_MAX })
   let version = 0
 
@@ -59,7 +60,7 @@ export function createMemoryLedger(name = ''): Ledger & {
     if (parent !== null || settled.has(id)) return
     settled.set(id, true)
     const held = holds.get(id)
-    if (held !== undefined) release(id, held)
+    if (held !== null) release(id, held)
     if (cost_nano === null) return
     for (const account of [keyAccount(tenant, key_id), tenantAccount(tenant)]) {
       for (const period of [day, day.slice(0, 7)]) {
@@ -77,7 +78,7 @@ export function createMemoryLedger(name = ''): Ledger & {
       if (refused === undefined) {
         for (const account of accounts) purseOf(account).held += nano
         const before = holds.get(request)
-        if (before === undefined) holds.set(request, { accounts, nano, expiresAt })
+        if (before === null) holds.set(request, { accounts, nano, expiresAt })
         else {
           before.nano += nano
           before.expiresAt = expiresAt

@@ -5,6 +5,7 @@ import type { Clock } from '#core/clock.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/snapshot.ts'
+import { PassingMap } from '#lib/passing.ts'
 import type { Departure } from '../departure.ts'
 import type { Flight } from '../flights/flight.ts'
 import { SharedAnswer } from '../flights/shared-answer.ts'
@@ -56,7 +57,7 @@ const COALESCED: CacheNote = { status: 'coalesced', ageMs: 0, leftMs: 0 }
 /** Creates the register of flights that others may join. Who joins waits as its leader does: the same priority and the
  * same bound of attempts are a part of what is the same. */
 export function createFlights(clock: Pick<Clock, 'now'>): Flights {
-  const shared = new Map<string, Leader>()
+  const shared = new PassingMap<Leader>()
 
   return {
     take(asked, key, depart, onWhole) {
@@ -64,7 +65,7 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
       const usual = call.priority === 'normal' && wishes.maxAttempts === null
       const name = usual ? key : `${key} ${call.priority} ${wishes.maxAttempts ?? ''}`
       const shares = settings.coalesce && cache.share && cache.read
-      const leader = shares ? shared.get(name) : undefined
+      const leader = shares ? shared.get(name) : null
       if (leader?.work.open) {
         record.cache = COALESCED
         return leader.work.join(scope, record).then(live => {

@@ -4,6 +4,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import type { AuditRow, LedgerRow, LedgerStore, Spool } from '#core/ledger.ts'
 import type { RequestRecord } from '#core/record.ts'
+import { PassingMap } from '#lib/passing.ts'
 import { type Opening, toAttemptRows, toLostRow, toOpening, toRow } from './row.ts'
 
 /** Rows that are written at once, and how long the first of them waits for others, in milliseconds. */
@@ -62,10 +63,10 @@ export interface Recorder {
 export function createRecorder(deps: RecorderDeps): Recorder {
   const { clock, journal, store, sealing = null } = deps
   /** The opening lines of requests that are under way. */
-  const open = new Map<string, string>()
+  const open = new PassingMap<string>()
   /** The same of a process that has died. */
   const left = new Map<string, Opening>()
-  const spool = deps.spool?.({ read: rowOfLine, carry: () => [...open.values()], onLost: lost }) ?? null
+  const spool = deps.spool?.({ read: rowOfLine, carry: () => [...open].map(([, line]) => line), onLost: lost }) ?? null
   let depth = 0
   let dropped = 0
   /** 0 = the store has taken the last rows. */
