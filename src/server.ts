@@ -135,7 +135,8 @@ const INTERNAL = {
 }
 
 class SocketConnection implements Connection {
-  private readonly request: Request
+  /** Let go of when it is done: the connection itself is looked at once more. */
+  private request: Request | null
   private readonly server: Server<undefined>
   private leave: (() => void) | null = null
 
@@ -145,10 +146,11 @@ class SocketConnection implements Connection {
   }
 
   get address(): string {
-    return this.server.requestIP(this.request)?.address ?? ''
+    return this.request === null ? '' : (this.server.requestIP(this.request)?.address ?? '')
   }
 
   idle(seconds: number): void {
+    if (this.request === null) return
     this.server.timeout(this.request, Math.min(IDLE_SECONDS_MAX, Math.ceil(seconds)))
   }
 
@@ -159,11 +161,12 @@ class SocketConnection implements Connection {
 
   done(): void {
     this.leave = null
+    this.request = null
   }
 
   /** Looks whether the client is there, and from now on hears when it leaves. */
   watch(): void {
-    if (this.leave === null) return
+    if (this.leave === null || this.request === null) return
     const { signal } = this.request
     if (signal.aborted) this.leave()
     else signal.addEventListener('abort', () => this.leave?.(), { once: true })
