@@ -1,3 +1,4 @@
+import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -155,6 +156,21 @@ describe('migrations', () => {
       expect(before).toEqual(versions.map(version => ({ version, appliedAt: null })))
       expect([made, ...applied]).toEqual([false, versions, []])
       expect(after.every(({ appliedAt }) => appliedAt !== null && Date.now() - appliedAt < 60_000)).toBe(true)
+    }))
+
+  test('take away an index also where it is gone already', () =>
+    withFile(async place => {
+      await mkdir(dirname(place.file), { recursive: true })
+      const file = new Database(place.file, { create: true })
+      file.run('CREATE TABLE migrations (version BIGINT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)')
+      for (const { version, statements } of readMigrations().slice(0, 3)) {
+        file.run(statements)
+        file.run('INSERT INTO migrations VALUES (?, 0)', [version])
+      }
+      file.run('DROP INDEX requests_by_parent')
+      file.close()
+
+      expect(await migrateSql({ place, timeoutMs: 1000, pool: 1 })).toContain(4)
     }))
 
   test('are numbered without a gap and use only types that every database has', () => {

@@ -1,4 +1,4 @@
 -- No question is asked by these, and each was a tenth of the work for every row.
-DROP INDEX requests_by_tenant;
-DROP INDEX requests_by_parent;
-DROP INDEX requests_by_time;
+DROP INDEX IF EXISTS requests_by_tenant;
+DROP INDEX IF EXISTS requests_by_parent;
+DROP INDEX IF EXISTS requests_by_time;
