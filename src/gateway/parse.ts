@@ -112,7 +112,8 @@ function jsonProblem(text: string): string {
 
 /** The text as it may go upstream, when what was checked is certain to be what a server will read in it. */
 function patchable(text: string): PatchableText | null {
-  const members = text.includes('\\u00') ? null : topLevelMembers(text)
+  // One character is found eight times as fast as four, which matters where it is not there.
+  const members = text.includes('\\') && text.includes('\\u00') ? null : topLevelMembers(text)
   return members === null ? null : { text, members }
 }
 

@@ -104,7 +104,13 @@ export function patchMembers(
   members: readonly Member[],
   changes: ReadonlyMap<string, string | null>,
 ): string {
-  const pieces: string[] = []
+  // Only ever added to, so that a long text is not copied before it is sent.
+  let whole = text.slice(0, text.indexOf('{') + 1)
+  let comma = ''
+  const add = (piece: string) => {
+    whole += comma + piece
+    comma = ','
+  }
   let piece = ''
   // What is kept goes over in as few slices as there are changes; -1 = nothing is waiting.
   let from = -1
@@ -114,7 +120,7 @@ export function patchMembers(
     const change = changes.get(member.key)
     if (change !== undefined) met++
     if (change === null) {
-      if (from >= 0) pieces.push(piece + text.slice(from, end))
+      if (from >= 0) add(piece + text.slice(from, end))
       piece = ''
       from = -1
       continue
@@ -125,13 +131,13 @@ export function patchMembers(
     piece += text.slice(from, member.valueStart) + change
     from = end
   }
-  if (from >= 0) pieces.push(piece + text.slice(from, end))
+  if (from >= 0) add(piece + text.slice(from, end))
   if (met < changes.size) {
     for (const [key, change] of changes) {
-      if (change !== null && !hasMember(members, key)) pieces.push(`${JSON.stringify(key)}:${change}`)
+      if (change !== null && !hasMember(members, key)) add(`${JSON.stringify(key)}:${change}`)
     }
   }
-  return `${text.slice(0, text.indexOf('{') + 1)}${pieces.join(',')}}`
+  return `${whole}}`
 }
 
 /** A map would have to be filled for the one or two questions that are asked. */
