@@ -59,24 +59,21 @@ export function createMemoryLimiter(options: MemoryLimiterOptions): MemoryLimite
       for (let at = 0; at < buckets.length; at++) {
         const bucket = buckets[at]
         if (bucket === undefined) continue
-        if (bucket.unit === 'concurrent') {
-          leases.add(bucket.key, owner)
-          continue
-        }
+        if (bucket.unit === 'concurrent') continue
         const cell = found[at] ?? cells.add(bucket.key, now, found)
         found[at] = cell
         cell.fullAt = Math.max(cell.fullAt, now) + costOf(bucket, tokens) * intervalOf(bucket)
         debts[at] = cell.fullAt - now
       }
+      leases.add(buckets, owner)
       return admission(buckets, debts)
     },
     settle(buckets, { requests, tokens }: Correction, owner) {
+      leases.remove(buckets, owner)
+      if (requests === 0 && tokens === 0) return
       for (const bucket of buckets) {
-        if (bucket.unit === 'concurrent') leases.remove(bucket.key, owner)
-        else {
-          const change = bucket.unit === 'tokens' ? tokens : requests
-          if (change !== 0) settleCell(bucket, change, clock.now())
-        }
+        const change = bucket.unit === 'concurrent' ? 0 : bucket.unit === 'tokens' ? tokens : requests
+        if (change !== 0) settleCell(bucket, change, clock.now())
       }
     },
     follow(bucket, debt, at) {

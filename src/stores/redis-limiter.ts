@@ -126,8 +126,8 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
       const bucket = buckets[at]
       if (bucket === undefined) continue
       if (bucket.unit !== 'concurrent') shadow.follow(bucket, debts[at] ?? 0, since)
-      else if (refused === 0) leases.add(bucket.key, owner)
     }
+    if (refused === 0) leases.add(buckets, owner)
     const by = buckets[refused - 1]
     if (by === undefined) return admission(buckets, debts)
     if (by.unit !== 'requests') believe(by)

@@ -59,10 +59,7 @@ export function createSharedLimiter(memory: SharedMemory, clock: Pick<Clock, 'no
     for (let at = 0; at < buckets.length; at++) {
       const bucket = buckets[at]
       if (bucket === undefined) continue
-      if (bucket.unit === 'concurrent') {
-        if (leases.add(bucket.key, owner)) counts.add(keyOf(bucket))
-        continue
-      }
+      if (bucket.unit === 'concurrent') continue
       const known = found[at] ?? -1
       const cell = known < 0 ? open(bucket, now) : known
       found[at] = cell
@@ -70,6 +67,7 @@ export function createSharedLimiter(memory: SharedMemory, clock: Pick<Clock, 'no
       if (cell >= 0) setFullAt(cell, full)
       debts[at] = full - now
     }
+    for (const bucket of leases.add(buckets, owner)) if (bucket.unit === 'concurrent') counts.add(keyOf(bucket))
   }
 
   function settleCell(bucket: Bucket, change: number, now: number): void {
@@ -80,13 +78,10 @@ export function createSharedLimiter(memory: SharedMemory, clock: Pick<Clock, 'no
   }
 
   function settleAll(buckets: readonly Bucket[], correction: Correction, owner: string, now: number): void {
+    for (const bucket of leases.remove(buckets, owner)) if (bucket.unit === 'concurrent') counts.remove(keyOf(bucket))
     for (const bucket of buckets) {
-      if (bucket.unit === 'concurrent') {
-        if (leases.remove(bucket.key, owner)) counts.remove(keyOf(bucket))
-      } else {
-        const change = correction[bucket.unit]
-        if (change !== 0) settleCell(bucket, change, now)
-      }
+      const change = bucket.unit === 'concurrent' ? 0 : correction[bucket.unit]
+      if (change !== 0) settleCell(bucket, change, now)
     }
   }
 
