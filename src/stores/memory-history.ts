@@ -15,13 +15,14 @@ const CANDIDATE_BYTES = 64
 export function createMemoryHistory(options: { readonly entriesMax: number; readonly bytesMax: number }): History {
   const { entriesMax, bytesMax } = options
   const ring: (RequestRecord | undefined)[] = []
+  /** What each takes, so that nobody has to look at the oldest one again, which has long left the processor's caches. */
+  const sizes: number[] = []
   let oldest = 0
   let count = 0
   let bytes = 0
 
   function forgetOldest(): void {
-    const record = ring[oldest]
-    if (record !== undefined) bytes -= bytesOf(record)
+    bytes -= sizes[oldest] ?? 0
     ring[oldest] = undefined
     oldest = (oldest + 1) % entriesMax
     count--
@@ -30,9 +31,12 @@ export function createMemoryHistory(options: { readonly entriesMax: number; read
   return {
     keep(record) {
       forgetStories(record)
-      bytes += bytesOf(record)
+      const size = bytesOf(record)
+      bytes += size
       while (count > 0 && (count >= entriesMax || bytes > bytesMax)) forgetOldest()
-      ring[(oldest + count) % entriesMax] = record
+      const at = (oldest + count) % entriesMax
+      ring[at] = record
+      sizes[at] = size
       count++
     },
     find: id => ring.find(record => record?.id === id) ?? null,
