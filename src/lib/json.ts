@@ -96,14 +96,16 @@ export function topLevelMembers(text: string): readonly Member[] | null {
   return members
 }
 
+/** The new JSON text of a member; `null` leaves it out. */
+export interface Change {
+  readonly key: string
+  readonly text: string | null
+}
+
 /** Writes a top-level object anew with some members changed; all other bytes stay as they are.
  *
- * @param changes The new JSON text of a member, or `null` to leave it out; members that are absent are added. */
-export function patchMembers(
-  text: string,
-  members: readonly Member[],
-  changes: ReadonlyMap<string, string | null>,
-): string {
+ * @param changes One at most of each member, and few: they are looked through for each. Absent members are added. */
+export function patchMembers(text: string, members: readonly Member[], changes: readonly Change[]): string {
   // Only ever added to, so that a long text is not copied before it is sent.
   let whole = text.slice(0, text.indexOf('{') + 1)
   let comma = ''
@@ -117,9 +119,9 @@ export function patchMembers(
   let end = -1
   let met = 0
   for (const member of members) {
-    const change = changes.get(member.key)
-    if (change !== undefined) met++
-    if (change === null) {
+    const change = changeOf(changes, member)
+    if (change !== null) met++
+    if (change?.text === null) {
       if (from >= 0) add(piece + text.slice(from, end))
       piece = ''
       from = -1
@@ -127,17 +129,22 @@ export function patchMembers(
     }
     if (from < 0) from = member.start
     end = member.end
-    if (change === undefined) continue
-    piece += text.slice(from, member.valueStart) + change
+    if (change === null) continue
+    piece += text.slice(from, member.valueStart) + change.text
     from = end
   }
   if (from >= 0) add(piece + text.slice(from, end))
-  if (met < changes.size) {
-    for (const [key, change] of changes) {
-      if (change !== null && !hasMember(members, key)) add(`${JSON.stringify(key)}:${change}`)
+  if (met < changes.length) {
+    for (const change of changes) {
+      if (change.text !== null && !hasMember(members, change.key)) add(`${JSON.stringify(change.key)}:${change.text}`)
     }
   }
   return `${whole}}`
+}
+
+function changeOf(changes: readonly Change[], { key }: Member): Change | null {
+  for (const change of changes) if (change.key.length === key.length && change.key === key) return change
+  return null
 }
 
 /** A map would have to be filled for the one or two questions that are asked. */

@@ -22,7 +22,14 @@ const texts = fc
 
 function patched(text: string, changes: Record<string, string | null>): string | null {
   const members = topLevelMembers(text)
-  return members && patchMembers(text, members, new Map(Object.entries(changes)))
+  return (
+    members &&
+    patchMembers(
+      text,
+      members,
+      Object.entries(changes).map(([key, value]) => ({ key, text: value })),
+    )
+  )
 }
 
 test('tells objects from everything else', () => {

@@ -2,7 +2,7 @@ import type { Delivered } from '#core/attempt.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Server, Target } from '#core/servers.ts'
 import { estimateTokens } from '#core/usage.ts'
-import { isObject, type JsonValue, nameToJson, patchMembers } from '#lib/json.ts'
+import { type Change, isObject, type JsonValue, nameToJson, patchMembers } from '#lib/json.ts'
 import type { Outgoing } from '../provider.ts'
 import { type Service, serviceOf } from './services.ts'
 
@@ -118,46 +118,51 @@ function toContinuation(call: Call, { text }: Delivered): Call {
 function toBody(call: Call, model: string, service: Service): string {
   const { source, body } = call
   const changes = changesOf(call, model, service)
-  if (source !== null) return changes.size === 0 ? source.text : patchMembers(source.text, source.members, changes)
-  const changed = [...changes].map(([key, text]) => [key, text === null ? undefined : JSON.parse(text)])
+  if (source !== null) return changes.length === 0 ? source.text : patchMembers(source.text, source.members, changes)
+  const changed = changes.map(({ key, text }) => [key, text === null ? undefined : JSON.parse(text)])
   return JSON.stringify({ ...body, ...Object.fromEntries(changed) })
 }
 
-/** What must differ from the caller's body, as JSON; `null` takes a member out. */
-type Changes = Map<string, string | null>
-
-function changesOf(call: Call, model: string, service: Service): Changes {
+/** What must differ from the caller's body. */
+function changesOf(call: Call, model: string, service: Service): readonly Change[] {
   const { body } = call
-  const changes: Changes = new Map()
-  if (body.model !== model) changes.set('model', nameToJson(model))
-  for (const name of OWN_FIELDS) if (body[name] !== undefined) changes.set(name, null)
+  const changes: Change[] = []
+  if (body.model !== model) change(changes, 'model', nameToJson(model))
+  for (const name of OWN_FIELDS) if (body[name] !== undefined) change(changes, name, null)
   if (call.stream) askForUsage(call, service, changes)
   if (call.endpoint === 'chat') fitTo(service, call, changes)
   return changes
 }
 
-function askForUsage({ body }: Call, service: Service, changes: Changes): void {
+/** Notes what a member becomes; what was noted last counts. A list, because there are two or three at most. */
+function change(changes: Change[], key: string, text: string | null): void {
+  const at = changes.findIndex(known => known.key === key)
+  if (at < 0) changes.push({ key, text })
+  else changes[at] = { key, text }
+}
+
+function askForUsage({ body }: Call, service: Service, changes: Change[]): void {
   const options = isObject(body.stream_options) ? body.stream_options : null
   if (service.countsUnasked) {
-    if (body.stream_options !== undefined) changes.set('stream_options', null)
-  } else if (options === null) changes.set('stream_options', WITH_USAGE)
+    if (body.stream_options !== undefined) change(changes, 'stream_options', null)
+  } else if (options === null) change(changes, 'stream_options', WITH_USAGE)
   else if (options.include_usage !== true) {
-    changes.set('stream_options', JSON.stringify({ ...options, include_usage: true }))
+    change(changes, 'stream_options', JSON.stringify({ ...options, include_usage: true }))
   }
 }
 
 /** Changes a chat to what a service takes. */
-function fitTo(service: Service, { body }: Call, changes: Changes): void {
+function fitTo(service: Service, { body }: Call, changes: Change[]): void {
   for (const from in service.renamed) {
     const to = service.renamed[from]
     if (body[from] === undefined || to === undefined) continue
-    changes.set(from, null)
+    change(changes, from, null)
     // Of both limits the newer one counts.
-    if (body[to] === undefined || from === 'max_completion_tokens') changes.set(to, JSON.stringify(body[from]))
+    if (body[to] === undefined || from === 'max_completion_tokens') change(changes, to, JSON.stringify(body[from]))
   }
-  for (const name of service.dropped) if (body[name] !== undefined) changes.set(name, null)
+  for (const name of service.dropped) if (body[name] !== undefined) change(changes, name, null)
   const messages = toMessages(body.messages, service)
-  if (messages !== body.messages) changes.set('messages', JSON.stringify(messages))
+  if (messages !== body.messages) change(changes, 'messages', JSON.stringify(messages))
 }
 
 /** The messages in the roles and with the fields that a service knows; the same list when nothing has to change. */
