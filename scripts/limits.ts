@@ -7,6 +7,10 @@ import { startLiveGateway } from '#tests/support/live-gateway.ts'
 import { startRedis } from '#tests/support/redis.ts'
 
 const [seconds = 120, processes = 4] = process.argv.slice(2).map(Number)
+if (!(seconds > 0 && Number.isInteger(processes) && processes > 0)) {
+  console.error('Usage: bun scripts/limits.ts [seconds] [processes]')
+  process.exit(2)
+}
 const OVERLOAD = 10
 const TICK_MS = 20
 const MS_PER_MINUTE = 60_000
