@@ -151,7 +151,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
       }),
   })
   const post = async (url: string, headers: Readonly<Record<string, string>>, body: string) => {
-    const { status } = await parts.ask({ method: 'POST', url, headers, body }, POST_TIMEOUT_MS)
+    const { status } = await parts.ask({ method: 'POST', url, headers, body: [body] }, POST_TIMEOUT_MS)
     return status
   }
   // Where no database says which worker was the first to see an event, one delivers for all.

@@ -102,18 +102,25 @@ export interface Change {
   readonly text: string | null
 }
 
+/** What is longer, in characters, is a piece of its own rather than copied into one with its neighbours. */
+const LONG = 512
+
 /** Writes a top-level object anew with some members changed; all other bytes stay as they are.
  *
- * @param changes One at most of each member, and few: they are looked through for each. Absent members are added. */
-export function patchMembers(text: string, members: readonly Member[], changes: readonly Change[]): string {
-  // Only ever added to, so that a long text is not copied before it is sent.
-  let whole = text.slice(0, text.indexOf('{') + 1)
+ * @param changes One at most of each member, and few: they are looked through for each. Absent members are added.
+ * @returns The text in pieces, so that nothing long is copied. */
+export function patchMembers(text: string, members: readonly Member[], changes: readonly Change[]): readonly string[] {
+  const pieces: string[] = []
+  let open = text.slice(0, text.indexOf('{') + 1)
   let comma = ''
   const add = (piece: string) => {
-    whole += comma + piece
-    comma = ','
+    if (piece.length <= LONG) {
+      open += piece
+      return
+    }
+    pieces.push(open, piece)
+    open = ''
   }
-  let piece = ''
   // What is kept goes over in as few slices as there are changes; -1 = nothing is waiting.
   let from = -1
   let end = -1
@@ -122,24 +129,32 @@ export function patchMembers(text: string, members: readonly Member[], changes: 
     const change = changeOf(changes, member)
     if (change !== null) met++
     if (change?.text === null) {
-      if (from >= 0) add(piece + text.slice(from, end))
-      piece = ''
+      if (from >= 0) add(text.slice(from, end))
       from = -1
       continue
     }
-    if (from < 0) from = member.start
+    if (from < 0) {
+      open += comma
+      comma = ','
+      from = member.start
+    }
     end = member.end
     if (change === null) continue
-    piece += text.slice(from, member.valueStart) + change.text
+    add(text.slice(from, member.valueStart))
+    add(change.text)
     from = end
   }
-  if (from >= 0) add(piece + text.slice(from, end))
+  if (from >= 0) add(text.slice(from, end))
   if (met < changes.length) {
     for (const change of changes) {
-      if (change.text !== null && !hasMember(members, change.key)) add(`${JSON.stringify(change.key)}:${change.text}`)
+      if (change.text === null || hasMember(members, change.key)) continue
+      open += `${comma}${JSON.stringify(change.key)}:`
+      comma = ','
+      add(change.text)
     }
   }
-  return `${whole}}`
+  pieces.push(`${open}}`)
+  return pieces
 }
 
 function changeOf(changes: readonly Change[], { key }: Member): Change | null {

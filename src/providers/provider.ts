@@ -8,12 +8,16 @@ import type { Parameters } from './parameters.ts'
 
 export type { ListedModel }
 
+/** A text in the pieces that are sent one behind the other: a long one is not joined first, which would cost more than
+ * sending it. No character stands in two of them. */
+export type Pieces = readonly string[]
+
 /** A request as it goes upstream. */
 export interface Outgoing {
   readonly method: 'GET' | 'POST'
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string | null
+  readonly body: Pieces | null
   /** Names of the caller's parameters that the dialect cannot express and left out. */
   readonly dropped?: readonly string[]
 }

@@ -10,7 +10,7 @@ function lister(answers: Readonly<Record<string, unknown>>) {
   const asked: string[] = []
   const ask: Ask = async ({ url, body }) => {
     const path = new URL(url).pathname
-    asked.push(body === null ? path : `${path} ${JSON.parse(body).model}`)
+    asked.push(body === null ? path : `${path} ${JSON.parse(body.join('')).model}`)
     const answer = answers[path]
     return { status: answer === undefined ? 404 : 200, header: () => null, body: JSON.stringify(answer ?? {}) }
   }

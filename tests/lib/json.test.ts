@@ -15,12 +15,18 @@ function spaced(value: unknown, space: string): string {
 
 const space = fc.constantFrom('', ' ', '\n', '\t\r\n ')
 const plainKey = fc.string({ unit: fc.constantFrom('a', 'b', '_', 'é', '語', '{', '[', ',', ':', ' ') })
-const objects = fc.dictionary(plainKey, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 6 })
+/** Longer than what goes into one piece with its neighbours. */
+const long = fc.constantFrom('x'.repeat(600), ['é'.repeat(2000)], '語\n'.repeat(400))
+const objects = fc.dictionary(
+  plainKey,
+  fc.oneof({ weight: 4, arbitrary: fc.jsonValue({ maxDepth: 3 }) }, { weight: 1, arbitrary: long }),
+  { maxKeys: 6 },
+)
 const texts = fc
   .tuple(objects, space)
   .map(([value, between]) => ({ value, text: between + spaced(value, between) + between }))
 
-function patched(text: string, changes: Record<string, string | null>): string | null {
+function piecesOf(text: string, changes: Record<string, string | null>): readonly string[] | null {
   const members = topLevelMembers(text)
   return (
     members &&
@@ -30,6 +36,10 @@ function patched(text: string, changes: Record<string, string | null>): string |
       Object.entries(changes).map(([key, value]) => ({ key, text: value })),
     )
   )
+}
+
+function patched(text: string, changes: Record<string, string | null>): string | null {
+  return piecesOf(text, changes)?.join('') ?? null
 }
 
 test('tells objects from everything else', () => {
@@ -170,6 +180,17 @@ describe('patching', () => {
     ['{"a":1}', { 'b"c': '2' }, '{"a":1,"b\\"c":2}'],
   ] as const)('%s with %j', (text, changes, expected) => {
     expect(patched(text, changes)).toBe(expected)
+  })
+
+  test('leaves what is long in a piece of its own', () => {
+    const messages = JSON.stringify([{ role: 'user', content: 'word '.repeat(1000) }])
+
+    expect(piecesOf(`{"model":"a","n":1,"messages":${messages},"top_p":1}`, { model: '"b"', cache: '0' })).toEqual([
+      '{"model":"b"',
+      `,"n":1,"messages":${messages},"top_p":1`,
+      ',"cache":0}',
+    ])
+    expect(piecesOf(`{"model":"a","messages":[]}`, { messages })).toEqual(['{"model":"a","messages":', messages, '}'])
   })
 
   test('gives what changing the parsed object gives', () => {

@@ -38,7 +38,7 @@ function sent(kind: string, messages: Call['body']['messages']): readonly JsonOb
   const provider = providerOf(kind)
   const at = server('a', { kind, baseUrl: provider.defaultBaseUrl ?? 'http://a.test/v1' })
   const { body } = provider.encode(call({ body: { model: 'm', messages } }), target('a', { server: at }), null)
-  return JSON.parse(body ?? '').messages
+  return JSON.parse(body?.join('') ?? '').messages
 }
 
 const idOf = (message: JsonObject) => callsOf(message)[0]?.id

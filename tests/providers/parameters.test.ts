@@ -75,7 +75,7 @@ function sent(provider: Provider, endpoint: Endpoint, name: string) {
       target('a', { server: at, upstreamModel: MODELS[provider.name] ?? 'm' }),
       null,
     )
-    return { value, body: JSON.parse(text ?? ''), dropped, refused: null }
+    return { value, body: JSON.parse(text?.join('') ?? ''), dropped, refused: null }
   } catch (thrown) {
     if (!(thrown instanceof GatewayError)) throw thrown
     return { value, body: {}, dropped: [], refused: thrown }

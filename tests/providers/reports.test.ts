@@ -65,11 +65,11 @@ describe('Ollama', () => {
 
     expect(ollama.load?.(at, null, 'qwen3:8b', false)).toMatchObject({
       url: 'http://gpu:11434/api/generate',
-      body: '{"model":"qwen3:8b","stream":false}',
+      body: ['{"model":"qwen3:8b","stream":false}'],
     })
     expect(ollama.load?.(at, null, 'bge-m3', true)).toMatchObject({
       url: 'http://gpu:11434/api/embed',
-      body: '{"model":"bge-m3","input":[]}',
+      body: ['{"model":"bge-m3","input":[]}'],
     })
   })
 })

@@ -23,7 +23,7 @@ export function toAnthropicRequest(call: Call, target: Target, secret: string | 
     method: 'POST',
     url: endpointUrl(target.server.baseUrl, '/messages'),
     headers,
-    body: JSON.stringify(fields),
+    body: [JSON.stringify(fields)],
     ...(dropped.length > 0 && { dropped }),
   }
 }

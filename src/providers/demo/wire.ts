@@ -23,7 +23,8 @@ export function respond(outgoing: Outgoing, created: number): DemoResponse {
   if (path === '/models') {
     return plain({ object: 'list', data: [{ id: DEMO_MODEL, object: 'model', created, owned_by: 'citadel' }] })
   }
-  const body = parseJson(outgoing.body ?? '')
+  const sent = outgoing.body?.join('') ?? ''
+  const body = parseJson(sent)
   if (!isObject(body)) return plain({ error: { message: 'The body is no JSON object.' } }, 400)
   if (body.model !== DEMO_MODEL) {
     return plain({ error: { message: `The model ${body.model} does not exist.`, code: 'model_not_found' } }, 404)
@@ -31,7 +32,7 @@ export function respond(outgoing: Outgoing, created: number): DemoResponse {
   if (path === '/embeddings') return plain(toEmbeddings(body))
   const chat = outgoing.url.endsWith('/chat/completions')
   const prefix = chat ? 'chatcmpl' : 'cmpl'
-  const head = { id: `${prefix}-demo-${sha256(outgoing.body ?? '').slice(0, 20)}`, created, model: DEMO_MODEL }
+  const head = { id: `${prefix}-demo-${sha256(sent).slice(0, 20)}`, created, model: DEMO_MODEL }
   const answer = toAnswer(body)
   if (body.stream !== true) return plain(toCompletion(answer, head, chat))
   const pieces = [...toEvents(answer, head, chat).map(event => writeSse(JSON.stringify(event))), writeSse('[DONE]')]

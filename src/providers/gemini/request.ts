@@ -24,7 +24,7 @@ export function toGeminiRequest(call: Call, target: Target, secret: string | nul
     method: 'POST',
     url: `${server.baseUrl}/${resource.split('/').map(encodeURIComponent).join('/')}:${method}`,
     headers: toPostHeaders(call, server, secret),
-    body: JSON.stringify(embeds ? toGeminiEmbeddings(call.body, resource) : toGenerate(call.body, target)),
+    body: [JSON.stringify(embeds ? toGeminiEmbeddings(call.body, resource) : toGenerate(call.body, target))],
     dropped: ignoresEffort ? [...dropped, 'reasoning_effort'] : dropped,
   }
 }

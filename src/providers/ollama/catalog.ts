@@ -35,7 +35,7 @@ function post(server: Server, path: string, secret: string | null, body: object)
     method: 'POST',
     url: server.baseUrl + path,
     headers: { ...toHeaders(server, secret), 'content-type': 'application/json' },
-    body: JSON.stringify(body),
+    body: [JSON.stringify(body)],
   }
 }
 

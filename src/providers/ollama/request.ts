@@ -27,7 +27,7 @@ export function toOllamaRequest(call: Call, target: Target, secret: string | nul
     method: 'POST',
     url: target.server.baseUrl + PATHS[call.endpoint],
     headers: toPostHeaders(call, target.server, secret, 'application/x-ndjson'),
-    body: JSON.stringify(toOllamaBody(call, target.upstreamModel)),
+    body: [JSON.stringify(toOllamaBody(call, target.upstreamModel))],
     dropped: droppedFrom(call.endpoint, call.body),
   }
 }

@@ -3,7 +3,7 @@ import type { Call, Endpoint } from '#core/call.ts'
 import type { Server, Target } from '#core/servers.ts'
 import { estimateTokens } from '#core/usage.ts'
 import { type Change, isObject, type JsonValue, nameToJson, patchMembers } from '#lib/json.ts'
-import type { Outgoing } from '../provider.ts'
+import type { Outgoing, Pieces } from '../provider.ts'
 import { type Service, serviceOf } from './services.ts'
 
 const PATHS: Readonly<Record<Endpoint, string>> = {
@@ -115,12 +115,12 @@ function toContinuation(call: Call, { text }: Delivered): Call {
 }
 
 /** The body as it goes upstream: the caller's own bytes with what must differ patched, or the object written anew. */
-function toBody(call: Call, model: string, service: Service): string {
+function toBody(call: Call, model: string, service: Service): Pieces {
   const { source, body } = call
   const changes = changesOf(call, model, service)
-  if (source !== null) return changes.length === 0 ? source.text : patchMembers(source.text, source.members, changes)
+  if (source !== null) return changes.length === 0 ? [source.text] : patchMembers(source.text, source.members, changes)
   const changed = changes.map(({ key, text }) => [key, text === null ? undefined : JSON.parse(text)])
-  return JSON.stringify({ ...body, ...Object.fromEntries(changed) })
+  return [JSON.stringify({ ...body, ...Object.fromEntries(changed) })]
 }
 
 /** What must differ from the caller's body. */

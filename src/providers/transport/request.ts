@@ -1,4 +1,4 @@
-import type { Outgoing } from '../provider.ts'
+import type { Outgoing, Pieces } from '../provider.ts'
 import { connectionFailed } from './errors.ts'
 import type { Origin, Place } from './place.ts'
 
@@ -44,14 +44,25 @@ export function encodeRequest(outgoing: Outgoing, place: Place): Message {
     return { bytes, start: 0, end: bytes.write(head, 0, 'latin1') }
   }
   // The body is written first: that counts its bytes, which the head in front of it has to say.
-  const most = body.length * UTF8_MAX + HEAD_ROOM
-  const bytes = roomFor(most) ?? Buffer.allocUnsafe(Buffer.byteLength(body) + HEAD_ROOM)
-  const length = bytes.write(body, HEAD_ROOM, 'utf8')
+  const bytes = roomFor(charactersOf(body) * UTF8_MAX + HEAD_ROOM) ?? Buffer.allocUnsafe(bytesOf(body) + HEAD_ROOM)
+  let end = HEAD_ROOM
+  for (const piece of body) end += bytes.write(piece, end, 'utf8')
+  const length = end - HEAD_ROOM
   const head = `${line}${fields}content-length: ${length}\r\n\r\n`
   const start = HEAD_ROOM - head.length
   if (start < 0) throw connectionFailed('unusable', new Error('the request has too many headers'))
   bytes.write(head, start, 'latin1')
-  return { bytes, start, end: HEAD_ROOM + length }
+  return { bytes, start, end }
+}
+
+function charactersOf(body: Pieces): number {
+  let characters = 0
+  for (const piece of body) characters += piece.length
+  return characters
+}
+
+function bytesOf(body: Pieces): number {
+  return body.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0)
 }
 
 /** The shared buffer, grown where it has to be; `null` for what is too large for it. */

@@ -16,7 +16,7 @@ export function claude(upstreamModel: string) {
 /** The body that goes upstream for a body in OpenAI's words. */
 export function sent(body: Call['body'], model = 'claude-sonnet-4-5', more: Partial<Call> = {}) {
   const outgoing = anthropic.encode(chat(body, more), claude(model), null)
-  return { body: JSON.parse(outgoing.body ?? ''), dropped: outgoing.dropped ?? [] }
+  return { body: JSON.parse(outgoing.body?.join('') ?? ''), dropped: outgoing.dropped ?? [] }
 }
 
 /** A call with this body; one short message when it has none. */

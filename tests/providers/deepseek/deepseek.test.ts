@@ -18,7 +18,7 @@ function sent(body: object) {
     at,
     null,
   )
-  return { body: JSON.parse(text ?? ''), dropped }
+  return { body: JSON.parse(text?.join('') ?? ''), dropped }
 }
 
 describe('a request', () => {
@@ -85,7 +85,7 @@ describe.skipIf(sharedDir() === null)('what it answered', () => {
 
       const { seed: _seed, ...known } = asked.body
       expect(url).toEndWith(recorded.endpoint.split(' ')[1] ?? '')
-      expect(JSON.parse(body ?? '')).toEqual(known)
+      expect(JSON.parse(body?.join('') ?? '')).toEqual(known)
     },
   )
 

@@ -313,7 +313,7 @@ describe('the transport', () => {
     await expect(incoming.text(10)).rejects.toMatchObject({ code: 'upstream_invalid_response' })
 
     const clock = fakeClock()
-    const outgoing = { method: 'POST', url: 'demo:/chat/completions', headers: {}, body: '{' } as const
+    const outgoing = { method: 'POST', url: 'demo:/chat/completions', headers: {}, body: ['{'] } as const
     expect((await createDemoTransport({ clock })(outgoing, createScope(clock), timeouts)).head.status).toBe(400)
   })
 })

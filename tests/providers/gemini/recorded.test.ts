@@ -101,7 +101,7 @@ describe.skipIf(sharedDir() === null)('recorded requests', () => {
     expect(url).toBe(`https://g.test/v1beta/${/models\/\S*$/.exec(recorded.endpoint)?.[0]}`)
     expect(url).not.toContain('key')
     expect(headers).toMatchObject({ 'x-goog-api-key': 'the-key', 'content-type': 'application/json' })
-    expect(JSON.parse(body ?? '')).toEqual(normalized(recorded.request as JsonObject))
+    expect(JSON.parse(body?.join('') ?? '')).toEqual(normalized(recorded.request as JsonObject))
     expect(dropped).toEqual([])
   })
 

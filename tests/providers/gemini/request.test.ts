@@ -15,7 +15,7 @@ function encode(more: JsonObject, model = 'gemini-2.5-flash', stream = false) {
 }
 
 function sent(more: JsonObject, model?: string): JsonObject {
-  return JSON.parse(encode(more, model).body ?? '')
+  return JSON.parse(encode(more, model).body?.join('') ?? '')
 }
 
 function config(more: JsonObject, model?: string): JsonValue {
@@ -316,7 +316,7 @@ describe('embeddings', () => {
     const { url, body } = embed({ input: ['a', 'b'], dimensions: 8 })
 
     expect(url).toBe('https://g.test/v1beta/models/gemini-embedding-001:batchEmbedContents')
-    expect(JSON.parse(body ?? '').requests).toEqual(
+    expect(JSON.parse(body?.join('') ?? '').requests).toEqual(
       ['a', 'b'].map(text => ({
         model: 'models/gemini-embedding-001',
         content: { parts: [{ text }] },

@@ -82,7 +82,7 @@ describe.skipIf(sharedDir() === null)('recorded', () => {
     )
 
     expect(url).toEndWith(recorded.endpoint.split(' ')[1] ?? '')
-    expect(meaningOf(JSON.parse(text ?? ''))).toEqual(meaningOf(sent))
+    expect(meaningOf(JSON.parse(text?.join('') ?? ''))).toEqual(meaningOf(sent))
   })
 
   test.each(answers)('%s passes the strict schema', (_, recorded) => {

@@ -15,7 +15,7 @@ const hi = [{ role: 'user', content: 'Hi' }]
 /** What Ollama receives for a body. */
 function bodyOf(body: Body, endpoint: Endpoint = 'chat', model = 'llama3.1:8b', stream = false) {
   const { body: sent } = ollama.encode(call({ endpoint, body, stream }), { ...at, upstreamModel: model }, null)
-  return JSON.parse(sent ?? '')
+  return JSON.parse(sent?.join('') ?? '')
 }
 
 function refusalOf(body: Body, endpoint: Endpoint = 'chat'): GatewayError | null {

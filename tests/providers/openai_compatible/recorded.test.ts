@@ -214,7 +214,7 @@ describe.skipIf(sharedDir() === null)('recorded requests', () => {
     const { body, dropped } = openaiCompatible.encode(callOf(recorded), at, null)
 
     // All that may differ: usage is asked for, and OpenAI gets the newer name of the limit.
-    expect(JSON.parse(body ?? '')).toEqual({
+    expect(JSON.parse(body?.join('') ?? '')).toEqual({
       ...rest,
       ...(max_tokens !== undefined && { [isOpenAi && chat ? 'max_completion_tokens' : 'max_tokens']: max_tokens }),
       ...(recorded.streamed && { stream_options: { ...(isObject(options) && options), include_usage: true } }),

@@ -10,7 +10,7 @@ function sent(baseUrl: string, body: object, more: { readonly kind?: string; rea
   const asked = call({ stream, body: whole, source: patchableText(JSON.stringify(whole)) })
   const to = target('a', { server: server('a', { baseUrl: normalizeBaseUrl(baseUrl), kind }) })
   const { body: text, ...rest } = openaiCompatible.encode(asked, to, 'sk-1')
-  return { ...rest, body: JSON.parse(text ?? '') }
+  return { ...rest, body: JSON.parse(text?.join('') ?? '') }
 }
 
 const LOCAL = 'http://127.0.0.1:8000'

@@ -20,7 +20,7 @@ export const realClock: Clock = {
 
 /** A POST as the providers make it. */
 export function post(url: string, body = '{"model":"m"}', headers: Readonly<Record<string, string>> = {}): Outgoing {
-  return { method: 'POST', url, headers: { 'content-type': 'application/json', ...headers }, body }
+  return { method: 'POST', url, headers: { 'content-type': 'application/json', ...headers }, body: [body] }
 }
 
 /** A transport with what a test asks it with. */

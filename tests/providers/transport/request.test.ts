@@ -18,6 +18,17 @@ describe('a request as it is written', () => {
     )
   })
 
+  test('has its body in one piece, whatever pieces it came in', () => {
+    const long = '€'.repeat(1_500_000)
+    for (const body of [[], ['{"a":', '"é"', '}'], ['[', long, ',', long, ']']]) {
+      const { bytes, start, end } = encodeRequest({ ...post('http://host/'), body }, placeOf('http://host/'))
+
+      const [head, ...rest] = bytes.toString('utf8', start, end).split('\r\n\r\n')
+      expect(rest).toEqual([body.join('')])
+      expect(head).toEndWith(`\r\ncontent-length: ${Buffer.byteLength(body.join(''))}`)
+    }
+  })
+
   test('has no body and no length when there is none', () => {
     const { bytes, start, end } = encodeRequest(
       { method: 'GET', url: 'http://host/', headers: {}, body: null },
