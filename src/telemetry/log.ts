@@ -1,8 +1,8 @@
 import type { Clock } from '#core/clock.ts'
 import type { Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { createNames, createRedactor, printable, quote } from './quote.ts'
-import { prettyRequestLine, requestLine } from './request-line.ts'
+import { createRedactor, printable, quote } from './quote.ts'
+import { createWriting, prettyRequestLine, requestLine } from './request-line.ts'
 import { createSink } from './sink.ts'
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -49,12 +49,10 @@ export function createLog(options: LogOptions): Log {
   const service = `,"service":${quote(options.service)}`
   let least = RANK[options.level]
   let redact = createRedactor(options.redact ?? [])
-  let writing = { redact, name: createNames(redact) }
+  let writing = createWriting(redact)
   const field = (text: string) => quote(redact(text))
 
-  function head(level: LogLevel): string {
-    return `{"time":"${stamp()}","level":"${level}"${service}`
-  }
+  const head = createHead(stamp, service)
 
   function event(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (RANK[level] < least) return
@@ -87,7 +85,7 @@ export function createLog(options: LogOptions): Log {
     configure(settings) {
       least = RANK[settings.level]
       redact = createRedactor(settings.redact)
-      writing = { redact, name: createNames(redact) }
+      writing = createWriting(redact)
     },
     flush: sink.flush,
     close: sink.close,
@@ -189,17 +187,29 @@ function prettyEvent(
   return parts.map(part => printable(redact(part))).join('  ')
 }
 
-/** The time as ISO 8601; the part up to the second is formatted once a second. */
+/** The time as ISO 8601: the same text for all that happens in a millisecond. */
 function createStamp(clock: Clock): () => string {
-  let second = -1
-  let prefix = ''
+  let last = -1
+  let text = ''
   return () => {
     const now = Math.floor(clock.time())
-    const current = Math.floor(now / 1000)
-    if (current !== second) {
-      second = current
-      prefix = new Date(current * 1000).toISOString().slice(0, 20)
+    if (now !== last) {
+      last = now
+      text = new Date(now).toISOString()
     }
-    return `${prefix}${String(now - current * 1000).padStart(3, '0')}Z`
+    return text
+  }
+}
+
+/** The fields that every line begins with. Lines come many at a time, so the last beginning will often do again. */
+function createHead(stamp: () => string, service: string): (level: LogLevel) => string {
+  let [time, level, head] = ['', '', '']
+  return current => {
+    const now = stamp()
+    if (now === time && current === level) return head
+    time = now
+    level = current
+    head = `{"time":"${now}","level":"${current}"${service}`
+    return head
   }
 }

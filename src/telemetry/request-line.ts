@@ -1,6 +1,6 @@
 import type { AttemptEntry } from '#core/attempt.ts'
 import type { RequestRecord } from '#core/record.ts'
-import { printable, quote } from './quote.ts'
+import { createNames, printable, quote } from './quote.ts'
 import { overheadMs } from './request-metrics.ts'
 
 const STORY_MAX = 300
@@ -14,18 +14,55 @@ export type Redact = (text: string) => string
 export interface Writing {
   readonly redact: Redact
   readonly name: (name: string | null) => string
+  /** The fields of the way that a request takes, behind a comma. */
+  readonly way: (record: RequestRecord) => string
+  /** The fields of who has sent it, behind a comma. */
+  readonly sender: (record: RequestRecord) => string
+}
+
+const REMEMBERED_MAX = 1000
+
+/** Creates the writer of lines. The same routes and callers come again with every request, so that what is written of
+ * them is remembered: a line of many pieces costs as much to put together as the rest of it. */
+export function createWriting(redact: Redact): Writing {
+  const name = createNames(redact)
+  const ways = new Map<string, { readonly method: string; readonly text: string }>()
+  const senders = new Map<string, { readonly tenant: string | null; readonly text: string }>()
+
+  function way({ method, path, route }: RequestRecord): string {
+    // What equals its route is the gateway's own word; there are no more of these than routes.
+    if (path !== route) {
+      return `,"method":${name(method)},"path":${quote(redact(pathOf(path)))},"route":"${route}"`
+    }
+    const known = ways.get(route)
+    if (known?.method === method) return known.text
+    const text = `,"method":${name(method)},"path":"${path}","route":"${route}"`
+    ways.set(route, { method, text })
+    return text
+  }
+
+  function sender({ caller, tenant, address }: RequestRecord): string {
+    const known = caller === null ? undefined : senders.get(caller)
+    if (known?.tenant === tenant) return known.text + name(address)
+    const text = `,"caller":${name(caller)},"tenant":${name(tenant)},"client":`
+    if (caller !== null) {
+      if (senders.size >= REMEMBERED_MAX) senders.clear()
+      senders.set(caller, { tenant, text })
+    }
+    return text + name(address)
+  }
+
+  return { redact, name, way, sender }
 }
 
 /** Writes the log line of a request from its record, behind the fields that every line has.
  *
  * A template, because building an object and serialising it costs several times as much for the one line that every
  * request has. Only texts that come from outside are quoted with care; the others are the gateway's own words. */
-export function requestLine(head: string, record: RequestRecord, { redact, name }: Writing): string {
+export function requestLine(head: string, record: RequestRecord, { redact, name, way, sender }: Writing): string {
   const { usage, attempts } = record
-  // What equals its route is the gateway's own word.
-  const path = record.path === record.route ? `"${record.path}"` : quote(redact(pathOf(record.path)))
-  let line = `${head},"message":"request","request_id":"${record.id}","method":${name(record.method)},"path":${path}`
-  line += `,"route":"${record.route}","status":${record.status},"code":${text(record.code)}`
+  let line = `${head},"message":"request","request_id":"${record.id}"${way(record)}`
+  line += `,"status":${record.status},"code":${text(record.code)}`
   line += `,"duration_ms":${ms(record.endedAt - record.startedNow)},"outcome":"${record.outcome}"`
   if (record.model !== null) {
     line += `,"model":${name(record.model)},"server":${name(record.server)}`
@@ -43,7 +80,7 @@ export function requestLine(head: string, record: RequestRecord, { redact, name 
   const overhead = overheadMs(record)
   if (overhead !== null) line += `,"overhead_ms":${ms(overhead)}`
   if (record.eventsSkipped > 0) line += `,"events_skipped":${record.eventsSkipped}`
-  line += `,"caller":${name(record.caller)},"tenant":${name(record.tenant)},"client":${quote(record.address)}`
+  line += sender(record)
   if (record.callerRequestId !== null) line += `,"caller_request_id":${quote(redact(record.callerRequestId))}`
   if (record.traceparent !== null) line += `,"trace_id":${quote(record.traceparent.slice(3, 35))}`
   const told = story(record, redact)
@@ -52,7 +89,7 @@ export function requestLine(head: string, record: RequestRecord, { redact, name 
 
 /** The same for people who watch a terminal. */
 export function prettyRequestLine(time: string, record: RequestRecord, redact: Redact): string {
-  const took = `${ms(record.endedAt - record.startedNow)} ms`
+  const took = `${Number(ms(record.endedAt - record.startedNow))} ms`
   const parts = [time, record.method, redact(pathOf(record.path)), String(record.status), took]
   if (record.model !== null) parts.push(`${record.model} → ${record.server ?? '-'}`)
   if (record.attempts.length > 1) parts.push(`${record.attempts.length} attempts`)
@@ -97,6 +134,11 @@ function text(value: string | null): string {
   return value === null ? 'null' : quote(value)
 }
 
-function ms(value: number): number {
-  return Math.round(value * 100) / 100
+/** Milliseconds with two decimals: from two whole numbers, because writing a fraction takes three times as long. */
+function ms(value: number): string {
+  const hundredths = Math.round(Math.max(0, value) * 100)
+  const whole = Math.floor(hundredths / 100)
+  return `${whole}${DECIMALS[hundredths - whole * 100]}`
 }
+
+const DECIMALS = Array.from({ length: 100 }, (_, hundredths) => `.${String(hundredths).padStart(2, '0')}`)

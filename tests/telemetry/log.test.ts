@@ -36,6 +36,29 @@ function setup(more: Partial<LogOptions> = {}) {
 }
 
 describe('the line of a request', () => {
+  test('never takes the route of one request, or the sender, for those of another', () => {
+    const { settle, lines } = setup()
+    const sent: Partial<RequestRecord>[] = [
+      { method: 'POST', caller: 'a', tenant: 't1', address: '10.0.0.1' },
+      { method: 'GET', caller: 'a', tenant: 't2', address: '10.0.0.2' },
+      { method: 'POST', caller: 'b', tenant: 't1', address: '10.0.0.1' },
+      { method: 'POST', caller: null, tenant: null, address: '10.0.0.3' },
+      { method: 'POST', caller: 'a', tenant: 't1', address: '10.0.0.2' },
+      { method: 'POST', path: '/chat/completions?a="b"', caller: 'a', tenant: 't1', address: '10.0.0.1' },
+    ]
+    for (const record of [...sent, ...sent]) settle(record)
+
+    const expected = sent.map(({ method, path = '/v1/chat/completions', caller, tenant, address }) => ({
+      method,
+      path: path.replace(/\?.*/, ''),
+      route: '/v1/chat/completions',
+      caller,
+      tenant,
+      client: address,
+    }))
+    expect(lines()).toMatchObject([...expected, ...expected])
+  })
+
   test('tells what happened', () => {
     const { settle, lines } = setup()
     settle({ stream: true, firstTokenAt: 30.126, traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01` })
