@@ -112,6 +112,8 @@ class TreeScope implements Scope {
   }
 }
 
+const NONE: readonly never[] = []
+
 /** A set that costs nothing more while it has one element at most. */
 class Few<T> {
   private one: T | null = null
@@ -129,11 +131,12 @@ class Few<T> {
   }
 
   takeAll(): readonly T[] {
-    if (this.one === null && this.more === null) return []
-    const all = [...(this.one === null ? [] : [this.one]), ...(this.more ?? [])]
+    const { one, more } = this
+    if (one === null && more === null) return NONE
     this.one = null
     this.more = null
-    return all
+    if (more === null) return one === null ? NONE : [one]
+    return one === null ? [...more] : [one, ...more]
   }
 }
 

@@ -31,14 +31,16 @@ export function createApp(services: Services): GatewayFetch {
   ]
 
   const app = new Hono<Env>()
-  const direct = new Map<string, Handler>()
+  const direct = new Map<string, Map<string, Handler>>()
   const table = createRoutes(services)
   const paths = byPath(table)
   for (const [path, routes] of paths) {
+    const handlers = new Map<string, Handler>()
+    if (!path.includes(':')) direct.set(path, handlers)
     for (const route of routes) {
       const handler = named(path, purposeOf(route), chain(ofRoute(route), route.handler))
       app.on(route.method, path, handler)
-      if (!path.includes(':')) direct.set(`${route.method} ${path}`, handler)
+      handlers.set(route.method, handler)
     }
   }
   const methodsOf = createMethodFinder(paths)
@@ -57,7 +59,7 @@ export function createApp(services: Services): GatewayFetch {
   /** Hono takes what has parameters or no route; for the others a look-up is all that it would add. */
   function route(exchange: Exchange): Response | Promise<Response> {
     const { method, path } = exchange.record
-    const handler = direct.get(`${method} ${path}`)
+    const handler = direct.get(path)?.get(method)
     if (handler === undefined) return app.fetch(exchange.request, exchange)
     return handler({ env: exchange, req: { path, param: noParameter } })
   }

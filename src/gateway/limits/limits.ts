@@ -1,5 +1,5 @@
 import { type Code, GatewayError } from '#core/errors.ts'
-import type { Bucket, Standing, Verdict } from '#core/limiter.ts'
+import type { Bucket, Verdict } from '#core/limiter.ts'
 
 const CODES: Readonly<Record<Bucket['unit'], Code>> = {
   requests: 'rate_limit_exceeded',
@@ -17,24 +17,29 @@ export function limitRefusal(verdict: Verdict, refused: Bucket, tokens = 0): Gat
   return new GatewayError(CODES[refused.unit], messageOf(refused, retryAfterMs, tokens), {
     retryAfterMs: never ? null : retryAfterMs,
     shouldRetry: never ? false : undefined,
-    headers: limitHeaders(verdict, true),
+    headers: putLimits({}, verdict, true),
   })
 }
 
-/** The headers that tell how the tightest limits stand.
- *
- * @param withReset Whether they also tell when all is back. */
-export function limitHeaders({ requests, tokens }: Verdict, withReset: boolean): Record<string, string> {
-  const headers: Record<string, string> = {}
-  if (requests !== null) tell(headers, 'requests', requests, withReset)
-  if (tokens !== null) tell(headers, 'tokens', tokens, withReset)
-  return headers
-}
+type Headers = Record<string, string>
 
-function tell(headers: Record<string, string>, unit: string, standing: Standing, withReset: boolean): void {
-  headers[`x-ratelimit-limit-${unit}`] = String(standing.limit)
-  headers[`x-ratelimit-remaining-${unit}`] = String(standing.remaining)
-  if (withReset) headers[`x-ratelimit-reset-${unit}`] = formatReset(standing.resetMs)
+/** Puts into headers how the tightest limits stand.
+ *
+ * @param withReset Whether they also tell when all is back.
+ * @returns The same headers. */
+export function putLimits(headers: Headers, { requests, tokens }: Verdict, withReset: boolean): Headers {
+  // Names put together for each request would have to be looked up each time.
+  if (requests !== null) {
+    headers['x-ratelimit-limit-requests'] = String(requests.limit)
+    headers['x-ratelimit-remaining-requests'] = String(requests.remaining)
+    if (withReset) headers['x-ratelimit-reset-requests'] = formatReset(requests.resetMs)
+  }
+  if (tokens !== null) {
+    headers['x-ratelimit-limit-tokens'] = String(tokens.limit)
+    headers['x-ratelimit-remaining-tokens'] = String(tokens.remaining)
+    if (withReset) headers['x-ratelimit-reset-tokens'] = formatReset(tokens.resetMs)
+  }
+  return headers
 }
 
 function messageOf({ unit, scope, limit, periodMs, burst }: Bucket, retryAfterMs: number, tokens: number): string {

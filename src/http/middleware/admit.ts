@@ -1,4 +1,5 @@
 import { GatewayError } from '#core/errors.ts'
+import type { Edge } from '../edge.ts'
 import type { Middleware } from '../exchange.ts'
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
@@ -11,6 +12,10 @@ const LOOPBACK = /^(?:localhost|(?:[A-Za-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3
  * A page on another origin can send a plain POST without asking first; were it let in, any page could spend a local
  * GPU. On a loopback address the `Host` must name this machine, or a page could point its own name here. */
 export function admit(): Middleware {
+  // The last host that was right, and for which settings: nearly all requests are for the same.
+  let known: string | null = null
+  let knownFor: Edge | null = null
+
   return function admit(c, next) {
     const { request, edge, record, connection } = c.env
     const forwarded = request.headers.get('x-forwarded-for')
@@ -19,13 +24,10 @@ export function admit(): Middleware {
       throw new GatewayError('client_not_allowed', 'Clients of this address may not use the gateway.')
     }
     const host = hostOf(request)
-    if (host === null || !HOST.test(host))
-      throw new GatewayError('invalid_host', 'The request needs exactly one valid Host header.')
-    if (edge.loopbackOnly && !LOOPBACK.test(host)) {
-      throw new GatewayError(
-        'invalid_host',
-        'This gateway listens on a loopback address and answers only to localhost.',
-      )
+    if (host === null || host !== known || edge !== knownFor) {
+      checkHost(host, edge)
+      known = host
+      knownFor = edge
     }
     if (!METHODS.has(request.method)) {
       throw new GatewayError('method_not_allowed', 'This method is not allowed.', {
@@ -40,6 +42,16 @@ export function admit(): Middleware {
       )
     }
     return next()
+  }
+}
+
+/** @throws GatewayError `invalid_host`. */
+function checkHost(host: string | null, { loopbackOnly }: Edge): asserts host is string {
+  if (host === null || !HOST.test(host)) {
+    throw new GatewayError('invalid_host', 'The request needs exactly one valid Host header.')
+  }
+  if (loopbackOnly && !LOOPBACK.test(host)) {
+    throw new GatewayError('invalid_host', 'This gateway listens on a loopback address and answers only to localhost.')
   }
 }
 

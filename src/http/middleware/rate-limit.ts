@@ -1,6 +1,6 @@
 import type { Journal } from '#core/journal.ts'
 import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
-import { limitHeaders, limitRefusal } from '#gateway/limits/limits.ts'
+import { limitRefusal, putLimits } from '#gateway/limits/limits.ts'
 import type { Exchange, Middleware } from '../exchange.ts'
 
 /** Takes one from each bucket of the caller, and a lease of each that counts what is under way, and says what is left.
@@ -40,5 +40,5 @@ export function rateLimit(limiter: Limiter, journal: Journal): Middleware {
 export function tellLimits({ headers, edge }: Exchange, verdict: Verdict): void {
   const told = headers['x-ratelimit-remaining-requests']
   const isTold = told !== undefined && verdict.requests !== null && Number(told) <= verdict.requests.remaining
-  Object.assign(headers, limitHeaders(isTold ? { ...verdict, requests: null } : verdict, edge.fullHeaders))
+  putLimits(headers, isTold ? { ...verdict, requests: null } : verdict, edge.fullHeaders)
 }

@@ -31,7 +31,7 @@ export function toRequest(
   const asked = delivered === undefined ? call : toContinuation(call, delivered)
   const outgoing = {
     method: 'POST',
-    url: callUrl(target, PATHS[call.endpoint]),
+    url: callUrl(target, call.endpoint),
     headers: toPostHeaders(call, target.server, secret, 'text/event-stream'),
     body: toBody(asked, target.upstreamModel, service),
   } as const
@@ -91,8 +91,21 @@ export function endpointUrl(baseUrl: string, path: string): string {
   return query < 0 ? baseUrl + path : baseUrl.slice(0, query) + path + baseUrl.slice(query)
 }
 
+/** The address of each endpoint of a target: one text for all its calls, which the transport knows again at once. */
+const urls = new WeakMap<Target, Partial<Record<Endpoint, string>>>()
+
+function callUrl(target: Target, endpoint: Endpoint): string {
+  let known = urls.get(target)
+  if (known === undefined) {
+    known = {}
+    urls.set(target, known)
+  }
+  known[endpoint] ??= writeCallUrl(target, PATHS[endpoint])
+  return known[endpoint]
+}
+
 /** Azure's older paths name the deployment, unless the configured address does. */
-function callUrl({ server, upstreamModel }: Target, path: string): string {
+function writeCallUrl({ server, upstreamModel }: Target, path: string): string {
   const isUnnamed = server.baseUrl.includes('/openai?api-version=')
   return endpointUrl(server.baseUrl, isUnnamed ? `/deployments/${encodeURIComponent(upstreamModel)}${path}` : path)
 }
