@@ -18,6 +18,7 @@ interface Measured {
 const cells: readonly Cell[] = [
   { kind: 'plain', clients: 1, chunkMs: 2 },
   { kind: 'plain', clients: 32, chunkMs: 2 },
+  { kind: 'plain', clients: 256, chunkMs: 2 },
   { kind: 'plain', clients: 512, chunkMs: 2 },
   { kind: 'stream', clients: 1, chunkMs: 1 },
   { kind: 'stream', clients: 32, chunkMs: 3 },
