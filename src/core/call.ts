@@ -1,12 +1,6 @@
-import type { JsonObject, Member } from '#lib/json.ts'
+import type { JsonObject } from '#lib/json.ts'
 import type { Caller } from './caller.ts'
 import type { Priority } from './priority.ts'
-
-/** A JSON text of which is known where each member of its top level stands. */
-export interface PatchableText {
-  readonly text: string
-  readonly members: readonly Member[]
-}
 
 export type Endpoint = 'chat' | 'completions' | 'embeddings'
 
@@ -16,8 +10,8 @@ export interface Call {
   /** The public name that was asked for; `null` when the gateway chooses. */
   readonly model: string | null
   readonly body: JsonObject
-  /** The body as it came, when it may go upstream with only a few fields changed; else `null`. */
-  readonly source: PatchableText | null
+  /** The body as it came; `null` when it has been changed since. */
+  readonly source: string | null
   readonly stream: boolean
   /** Whether the caller asked for the usage chunk of a stream. */
   readonly wantsUsage: boolean

@@ -49,7 +49,7 @@ export function needsOf({ body, source }: Call, limits: Limits): Needs | null {
     vision: limits.vision && hasImage(body.messages),
     json_schema: limits.json_schema && isObject(body.response_format) && body.response_format.type === 'json_schema',
     // Hardly a text has more tokens than characters.
-    tokens: source !== null && source.text.length + answerMax(body) <= limits.context ? 0 : tokensOf(body),
+    tokens: source !== null && source.length + answerMax(body) <= limits.context ? 0 : tokensOf(body),
   }
   return needs.tools || needs.vision || needs.json_schema || needs.tokens > limits.context ? needs : null
 }

@@ -4,7 +4,7 @@ import { createLineSplitter } from '#lib/lines.ts'
 import { createSseParser } from '#lib/sse.ts'
 import { inputsOf } from '#providers/openai_compatible/embedding.ts'
 import type { Provider, StreamEvent } from '#providers/provider.ts'
-import { call, patchableText } from '#tests/support/calls.ts'
+import { call } from '#tests/support/calls.ts'
 import type { RecordedCase } from '#tests/support/recorded.ts'
 import { piecesOf, type Split } from '#tests/support/splits.ts'
 
@@ -49,7 +49,7 @@ export function callOf(recorded: RecordedCase, more: Partial<Call> = {}): Call {
     wantsUsage: false,
     ...more,
     body,
-    source: patchableText(JSON.stringify(body)),
+    source: JSON.stringify(body),
   })
 }
 

@@ -4,7 +4,7 @@ import type { Abilities, Model } from '#core/servers.ts'
 import { createStates } from '#registry/states.ts'
 import { createLineups } from '#routing/lineup.ts'
 import { plan } from '#routing/plan.ts'
-import { anyone, call, model, patchableText } from '#tests/support/calls.ts'
+import { anyone, call, model } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
 import { seeded } from '#tests/support/random.ts'
@@ -19,7 +19,7 @@ const response_format = { type: 'json_schema', json_schema: { name: 'x', schema:
 
 function planned(models: readonly Model[], body: object, more: Partial<Call> = {}) {
   const whole = { model: 'chat', messages: [{ role: 'user', content: 'Hi' }], ...body }
-  const asked = call({ model: 'chat', body: whole, source: patchableText(JSON.stringify(whole)), ...more })
+  const asked = call({ model: 'chat', body: whole, source: JSON.stringify(whole), ...more })
   const deps = { clock: fakeClock(), random: seeded(1), lineups: createLineups() }
   const { candidates, excluded = [] } = plan(asked, snapshotOf(models), createStates(), deps)
   return {

@@ -1,9 +1,8 @@
 import type { Candidate, Live, Plan, Slot } from '#core/attempt.ts'
-import type { Call, PatchableText } from '#core/call.ts'
+import type { Call } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
 import type { Model, Server, Target, Timeouts } from '#core/servers.ts'
-import { topLevelMembers } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 
 export const timeouts: Timeouts = {
@@ -132,10 +131,4 @@ export async function drain(live: Pick<Live, 'next'>): Promise<Frame[]> {
   const all: Frame[] = []
   for (let frames = await live.next(); frames.length > 0; frames = await live.next()) all.push(...frames)
   return all
-}
-
-/** A body as the pipeline hands it on, when it may be patched. */
-export function patchableText(text: string): PatchableText | null {
-  const members = topLevelMembers(text)
-  return members === null ? null : { text, members }
 }

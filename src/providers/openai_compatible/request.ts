@@ -2,7 +2,15 @@ import type { Delivered } from '#core/attempt.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Server, Target } from '#core/servers.ts'
 import { estimateTokens } from '#core/usage.ts'
-import { type Change, isObject, type JsonValue, nameToJson, patchMembers } from '#lib/json.ts'
+import {
+  type Change,
+  isObject,
+  type JsonValue,
+  type Member,
+  nameToJson,
+  patchMembers,
+  topLevelMembers,
+} from '#lib/json.ts'
 import type { Outgoing, Pieces } from '../provider.ts'
 import { type Service, serviceOf } from './services.ts'
 
@@ -131,9 +139,18 @@ function toContinuation(call: Call, { text }: Delivered): Call {
 function toBody(call: Call, model: string, service: Service): Pieces {
   const { source, body } = call
   const changes = changesOf(call, model, service)
-  if (source !== null) return changes.length === 0 ? [source.text] : patchMembers(source.text, source.members, changes)
+  const members = source === null ? null : patchable(source)
+  if (source !== null && members !== null) {
+    return changes.length === 0 ? [source] : patchMembers(source, members, changes)
+  }
   const changed = changes.map(({ key, text }) => [key, text === null ? undefined : JSON.parse(text)])
   return [JSON.stringify({ ...body, ...Object.fromEntries(changed) })]
+}
+
+/** The members of a text that may go on, because what was checked is certain to be what a server will read in it. */
+function patchable(text: string): readonly Member[] | null {
+  // One character is found eight times as fast as four, which matters where it is not there.
+  return text.includes('\\') && text.includes('\\u00') ? null : topLevelMembers(text)
 }
 
 /** What must differ from the caller's body. */

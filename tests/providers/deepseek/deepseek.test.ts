@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { GatewayError } from '#core/errors.ts'
 import { deepseek } from '#providers/deepseek/index.ts'
 import { callOf, contentOf, dataFrames, isModelCall, replay, resultOf, textsOf } from '#tests/providers/replay.ts'
-import { call, patchableText, server, target } from '#tests/support/calls.ts'
+import { call, server, target } from '#tests/support/calls.ts'
 import { chunkProblems, plainSchemas, schemaProblems, streamSchemas } from '#tests/support/openai-schema.ts'
 import { recordedCase, recordedCases } from '#tests/support/recorded.ts'
 import { sharedDir } from '#tests/support/shared.ts'
@@ -14,7 +14,7 @@ const at = target('a', { server: server('a', { kind: 'deepseek', baseUrl: 'https
 function sent(body: object) {
   const whole = { model: 'm', messages: [{ role: 'user', content: 'Hi' }], ...body }
   const { body: text, dropped } = deepseek.encode(
-    call({ stream: false, body: whole, source: patchableText(JSON.stringify(whole)) }),
+    call({ stream: false, body: whole, source: JSON.stringify(whole) }),
     at,
     null,
   )

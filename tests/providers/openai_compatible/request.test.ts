@@ -2,12 +2,12 @@ import { describe, expect, test } from 'bun:test'
 import type { Call } from '#core/call.ts'
 import type { Server } from '#core/servers.ts'
 import { normalizeBaseUrl, openaiCompatible } from '#providers/openai_compatible/index.ts'
-import { call, patchableText, server, target } from '#tests/support/calls.ts'
+import { call, server, target } from '#tests/support/calls.ts'
 
 /** Encodes a body as it came; `model` is the upstream's. */
 function encode(source: string, more: Partial<Call> = {}, model = 'm') {
   const body = JSON.parse(source)
-  const asked = call({ body, source: patchableText(source), stream: body.stream === true, ...more })
+  const asked = call({ body, source, stream: body.stream === true, ...more })
   return openaiCompatible.encode(asked, target('a', { upstreamModel: model }), 'sk-test')
 }
 
@@ -104,6 +104,14 @@ describe('the body', () => {
     ],
     ['{"model":"m","stream":false}', '{"model":"m","stream":false}'],
   ])('of a stream always asks for usage: %s', (source, expected) => {
+    expect(encode(source).body?.join('')).toBe(expected)
+  })
+
+  test.each([
+    ['a member that stands twice', '{"model":"evil","model":"chat","messages":[]}', '{"model":"m","messages":[]}'],
+    ['a name with an escape', '{"mod\\u0065l":"chat","messages":[]}', '{"model":"m","messages":[]}'],
+    ['an escape inside', '{"model":"m","messages":[{"c\\u006f":1}]}', '{"model":"m","messages":[{"co":1}]}'],
+  ])('is written anew with %s, which servers may read otherwise', (_, source, expected) => {
     expect(encode(source).body?.join('')).toBe(expected)
   })
 

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import { normalizeBaseUrl, openaiCompatible } from '#providers/openai_compatible/index.ts'
 import { SERVICES, serviceOf } from '#providers/openai_compatible/services.ts'
-import { call, patchableText, server, target } from '#tests/support/calls.ts'
+import { call, server, target } from '#tests/support/calls.ts'
 
 /** A chat as it goes to an address. */
 function sent(baseUrl: string, body: object, more: { readonly kind?: string; readonly stream?: boolean } = {}) {
   const { kind = 'openai_compatible', stream = false } = more
   const whole = { model: 'm', messages: [{ role: 'user', content: 'Hi' }], ...body }
-  const asked = call({ stream, body: whole, source: patchableText(JSON.stringify(whole)) })
+  const asked = call({ stream, body: whole, source: JSON.stringify(whole) })
   const to = target('a', { server: server('a', { baseUrl: normalizeBaseUrl(baseUrl), kind }) })
   const { body: text, ...rest } = openaiCompatible.encode(asked, to, 'sk-1')
   return { ...rest, body: JSON.parse(text?.join('') ?? '') }
