@@ -1,6 +1,7 @@
 import { capture } from '#cache/capture.ts'
 import { isCacheable } from '#cache/eligible.ts'
-import { fingerprint, type Question } from '#cache/fingerprint.ts'
+import type { Question } from '#cache/fingerprint.ts'
+import { createFingerprints } from '#cache/fingerprints.ts'
 import type { Live } from '#core/attempt.ts'
 import type { CachedAnswer } from '#core/cache.ts'
 import { resolveModels } from '#routing/candidates.ts'
@@ -15,7 +16,7 @@ export type Answers = (asked: Asked, depart: Depart) => Promise<Live>
 
 /** Creates what stands before the flights while the cache is on. */
 export function createAnswers(from: Pick<AnswersDeps, 'store' | 'clock'>): Answers {
-  const deps: AnswersDeps = { ...from, flights: createFlights(from.clock) }
+  const deps: AnswersDeps = { ...from, flights: createFlights(from.clock), fingerprints: createFingerprints() }
   return (asked, depart) => {
     const question = questionOf(asked)
     if (question === null) return pass(asked, depart)
@@ -46,11 +47,14 @@ function questionOf({ call, text, record, snapshot, settings, cache, wishes }: A
 }
 
 function answer(deps: AnswersDeps, asked: Asked, question: Question, depart: Depart): Promise<Live> {
-  const key = fingerprint(question)
+  const key = deps.fingerprints.of(question)
   if (key === null) return pass(asked, depart)
   const goOn = (stored: CachedAnswer | null): Promise<Live> => {
     const live = stored === null ? null : give(deps, asked, stored)
-    if (live !== null) return Promise.resolve(live)
+    if (live !== null) {
+      deps.fingerprints.remember(question, key)
+      return Promise.resolve(live)
+    }
     if (asked.cache.onlyStored) throw notStored()
     return deps.flights.take(asked, key, depart, whole => keep(deps, asked, key, whole))
   }

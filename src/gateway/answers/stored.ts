@@ -1,3 +1,4 @@
+import type { Fingerprints } from '#cache/fingerprints.ts'
 import type { Live } from '#core/attempt.ts'
 import type { CachedAnswer, CacheStore } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
@@ -10,6 +11,7 @@ export interface AnswersDeps {
   readonly store: CacheStore
   readonly clock: Clock
   readonly flights: Flights
+  readonly fingerprints: Fingerprints
 }
 
 /** Lets a call through that the cache has no part in. */

@@ -1,0 +1,67 @@
+import { LRUCache } from 'lru-cache'
+import { fingerprint, type Question } from './fingerprint.ts'
+
+/** All remembered texts together, and one of them, in characters. */
+const CHARACTERS_MAX = 4 * 1024 * 1024
+const TEXT_CHARACTERS_MAX = 256 * 1024
+
+/** The fingerprints of questions; the last ones that were answered from the cache are known by their text. */
+export interface Fingerprints {
+  /** @returns What `fingerprint` returns. */
+  of(question: Question): string | null
+  /** Notes that a question is one of those that come again. */
+  remember(question: Question, name: string): void
+}
+
+/** Who asked a text, and what it is called. */
+interface Known extends Omit<Question, 'body' | 'text'> {
+  readonly name: string
+}
+
+/** Creates the register of fingerprints. Whoever asks the same again pays a tenth for a comparison of what a fingerprint
+ * costs; a text that is new pays for being looked for, and is kept only once it has come again. */
+export function createFingerprints(): Fingerprints {
+  const known = new LRUCache<string, Known>({
+    maxSize: CHARACTERS_MAX,
+    maxEntrySize: TEXT_CHARACTERS_MAX,
+    sizeCalculation: (_, text) => Math.max(1, text.length),
+  })
+
+  return {
+    of(question) {
+      const found = isWhole(question) ? known.get(question.text) : undefined
+      return found !== undefined && isSameAsker(found, question) ? found.name : fingerprint(question)
+    },
+    remember(question, name) {
+      if (!isWhole(question) || known.get(question.text)?.name === name) return
+      const { body: _body, text, ...asker } = question
+      known.set(text, { ...asker, name })
+    },
+  }
+}
+
+/** Whether the text says all that is asked: an embedding is asked for by one of several inputs. */
+function isWhole({ endpoint }: Question): boolean {
+  return endpoint !== 'embeddings'
+}
+
+/** Whether all but the text is the same. A caller is known by identity: the same key is the same object until its
+ * rights change. */
+function isSameAsker(known: Known, question: Question): boolean {
+  return (
+    known.caller === question.caller &&
+    // An address says who asks only where nothing else does.
+    (question.caller.role !== 'anonymous' || known.address === question.address) &&
+    known.endpoint === question.endpoint &&
+    known.scope === question.scope &&
+    known.server === question.server &&
+    known.strategy === question.strategy &&
+    known.headers === undefined &&
+    question.headers === undefined &&
+    isSameList(known.models, question.models)
+  )
+}
+
+function isSameList(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((name, at) => name === others[at])
+}
