@@ -6,10 +6,11 @@ const NONE: ReadonlySet<string> = new Set()
  * every text behind its length, so that nothing has to be escaped.
  *
  * @param without Names of members of the outermost object that are left out.
+ * @param before A text to stand in front of it, so that both become one in one copy.
  * @returns `null` when parsing has lost a part of a number, so that two values could look the same. */
-export function canonical(value: JsonValue, without: ReadonlySet<string> = NONE): string | null {
+export function canonical(value: JsonValue, without: ReadonlySet<string> = NONE, before = ''): string | null {
   try {
-    const text = write(value, without)
+    const text = before + write(value, without)
     // Half a character has no bytes of its own.
     return text.isWellFormed() ? text : JSON.stringify(text)
   } catch (thrown) {

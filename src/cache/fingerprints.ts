@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { fingerprint, type Question } from './fingerprint.ts'
+import { type Asker, fingerprint, isSameAsker, type Question } from './fingerprint.ts'
 
 /** All remembered texts together, and one of them, in characters. */
 const CHARACTERS_MAX = 4 * 1024 * 1024
@@ -14,7 +14,7 @@ export interface Fingerprints {
 }
 
 /** Who asked a text, and what it is called. */
-interface Known extends Omit<Question, 'body' | 'text'> {
+interface Known extends Asker {
   readonly name: string
 }
 
@@ -43,25 +43,4 @@ export function createFingerprints(): Fingerprints {
 /** Whether the text says all that is asked: an embedding is asked for by one of several inputs. */
 function isWhole({ endpoint }: Question): boolean {
   return endpoint !== 'embeddings'
-}
-
-/** Whether all but the text is the same. A caller is known by identity: the same key is the same object until its
- * rights change. */
-function isSameAsker(known: Known, question: Question): boolean {
-  return (
-    known.caller === question.caller &&
-    // An address says who asks only where nothing else does.
-    (question.caller.role !== 'anonymous' || known.address === question.address) &&
-    known.endpoint === question.endpoint &&
-    known.scope === question.scope &&
-    known.server === question.server &&
-    known.strategy === question.strategy &&
-    known.headers === undefined &&
-    question.headers === undefined &&
-    isSameList(known.models, question.models)
-  )
-}
-
-function isSameList(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && some.every((name, at) => name === others[at])
 }
