@@ -112,10 +112,15 @@ const configuration = JSON.stringify({
   limits: { global: { requests_per_minute: 0 }, processes },
   redis: { url: redis.url },
 })
-const gateways = await Promise.all(Array.from({ length: processes }, () => startLiveGateway(configuration)))
-const urls = gateways.map(({ url }) => url)
+// Stopped at the end, also when one of them did not start.
+await using gateways = new AsyncDisposableStack()
+const urls: string[] = []
+for (let at = 0; at < processes; at++) {
+  const { url, stop } = await startLiveGateway(configuration)
+  gateways.defer(stop)
+  urls.push(url)
+}
 console.log(`${processes} processes, ${seconds} s, ${OVERLOAD} times the limit`)
 const seen = await Promise.all([overload(urls, requests), overload(urls, tokens)])
 const good = [report(requests, seen[0]), report(tokens, seen[1])]
-await Promise.all(gateways.map(gateway => gateway.stop()))
 process.exitCode = good.every(Boolean) ? 0 : 1
