@@ -105,7 +105,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     transportFor,
     limiter,
     lengths,
-    cache,
+    answers,
     ledger,
     limitsOf: asking => buckets.ofCall(asking),
     places: shared.places,

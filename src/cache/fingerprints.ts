@@ -11,6 +11,8 @@ export interface Fingerprints {
   of(question: Question): string | null
   /** Notes that a question is one of those that come again. */
   remember(question: Question, name: string): void
+  /** Forgets all texts. */
+  clear(): void
 }
 
 /** Who asked a text, and what it is called. */
@@ -37,6 +39,7 @@ export function createFingerprints(): Fingerprints {
       const { body: _body, text, ...asker } = question
       known.set(text, { ...asker, name })
     },
+    clear: () => known.clear(),
   }
 }
 

@@ -1,3 +1,4 @@
+import { createFingerprints, type Fingerprints } from '#cache/fingerprints.ts'
 import { createTiers } from '#cache/tiers.ts'
 import type { Config } from '#config/schema.ts'
 import type { CacheStore } from '#core/cache.ts'
@@ -10,6 +11,7 @@ import { createRedisCache } from '#stores/redis-cache.ts'
 /** Where answers are stored. */
 export interface Cache {
   readonly store: CacheStore
+  readonly fingerprints: Fingerprints
   close(): void
 }
 
@@ -18,10 +20,23 @@ export function composeCache(
   { cache: { max_memory: bytesMax } }: Config,
   { clock, redis, crew }: { readonly clock: Clock; readonly redis: Redis | null; readonly crew: Crew },
 ): Cache {
-  const near = createMemoryCache({ clock, bytesMax })
+  const fingerprints = createFingerprints()
+  const near = forgetful(createMemoryCache({ clock, bytesMax }), fingerprints)
   const far = redis === null ? null : createRedisCache({ redis, clock, onClear: near.clear })
   const whole = far === null ? near : createTiers(near, far)
-  return { store: crew.size === 1 ? whole : clearTogether(whole, near, crew), close: () => far?.close() }
+  const store = crew.size === 1 ? whole : clearTogether(whole, near, crew)
+  return { store, fingerprints, close: () => far?.close() }
+}
+
+/** Who has answers forgotten does not want their questions to be kept either. */
+function forgetful(near: CacheStore, fingerprints: Fingerprints): CacheStore {
+  return {
+    ...near,
+    clear(selection) {
+      fingerprints.clear()
+      return near.clear(selection)
+    },
+  }
 }
 
 /** Lets the other workers forget what this one is told to forget, and the other way round. */

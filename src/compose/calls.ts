@@ -1,4 +1,3 @@
-import type { CacheStore } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import type { Limiter } from '#core/limiter.ts'
@@ -24,6 +23,7 @@ import type { Transport } from '#providers/transport.ts'
 import { explainPlan } from '#routing/explain.ts'
 import { createLineups, rehearse } from '#routing/lineup.ts'
 import { isAvailable, plan } from '#routing/plan.ts'
+import type { Cache } from './cache.ts'
 import type { Accounting } from './ledger.ts'
 
 /** What the way of a model call is put together from. */
@@ -36,7 +36,7 @@ export interface CallParts {
   readonly transportFor: (server: Server) => Transport
   readonly limiter: Limiter
   readonly lengths: Lengths
-  readonly cache: CacheStore
+  readonly answers: Pick<Cache, 'store' | 'fingerprints'>
   readonly ledger: Pick<Accounting, 'purse' | 'payloads'>
   readonly limitsOf: PipelineDeps['limitsOf']
   /** Where several processes share the places at servers. */
@@ -58,7 +58,7 @@ export interface Calls {
 
 /** Puts them together. */
 export function composeCalls(parts: CallParts): Calls {
-  const { clock, random, journal, states, snapshot, transportFor, ledger } = parts
+  const { clock, random, journal, states, snapshot, transportFor, ledger, answers } = parts
   const settings = () => snapshot().settings
   const available: Parameters<typeof createQueue>[0]['available'] = target =>
     isAvailable(states.target(target), clock.now())
@@ -76,7 +76,7 @@ export function composeCalls(parts: CallParts): Calls {
     journal,
     snapshot,
     plan: (call, fleet, wishes) => plan(call, fleet, states, planning, wishes),
-    answers: createAnswers({ store: parts.cache, clock }),
+    answers: createAnswers({ store: answers.store, fingerprints: answers.fingerprints, clock }),
     attempt: (record: RequestRecord) => gate(createDial(dialling, record)),
     limiter: parts.limiter,
     lengths: parts.lengths,

@@ -81,6 +81,18 @@ describe('remembered fingerprints', () => {
     expect([first.reads(), again.reads()].map(Boolean)).toEqual([true, false])
   })
 
+  test('are forgotten with the answers', () => {
+    const fingerprints = createFingerprints()
+    const { question, reads } = counted()
+    const name = fingerprints.of(question) ?? ''
+    fingerprints.remember(question, name)
+    const before = reads()
+    fingerprints.clear()
+
+    expect(fingerprints.of(question)).toBe(name)
+    expect(reads()).toBeGreaterThan(before)
+  })
+
   test('are kept only of what has come again', () => {
     const fingerprints = createFingerprints()
     const { question, reads } = counted()

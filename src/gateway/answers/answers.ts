@@ -1,7 +1,6 @@
 import { capture } from '#cache/capture.ts'
 import { isCacheable } from '#cache/eligible.ts'
 import type { Question } from '#cache/fingerprint.ts'
-import { createFingerprints } from '#cache/fingerprints.ts'
 import type { Live } from '#core/attempt.ts'
 import type { CachedAnswer } from '#core/cache.ts'
 import { resolveModels } from '#routing/candidates.ts'
@@ -15,8 +14,8 @@ import { answerVectors } from './vectors.ts'
 export type Answers = (asked: Asked, depart: Depart) => Promise<Live>
 
 /** Creates what stands before the flights while the cache is on. */
-export function createAnswers(from: Pick<AnswersDeps, 'store' | 'clock'>): Answers {
-  const deps: AnswersDeps = { ...from, flights: createFlights(from.clock), fingerprints: createFingerprints() }
+export function createAnswers(from: Omit<AnswersDeps, 'flights'>): Answers {
+  const deps: AnswersDeps = { ...from, flights: createFlights(from.clock) }
   return (asked, depart) => {
     const question = questionOf(asked)
     if (question === null) return pass(asked, depart)
