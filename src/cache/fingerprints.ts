@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { type Asker, fingerprint, isSameAsker, type Question } from './fingerprint.ts'
+import { fingerprint, type Question, whoIsAsked } from './fingerprint.ts'
 
 /** All remembered texts together, and one of them, in characters. */
 const CHARACTERS_MAX = 4 * 1024 * 1024
@@ -15,15 +15,10 @@ export interface Fingerprints {
   clear(): void
 }
 
-/** Who asked a text, and what it is called. */
-interface Known extends Asker {
-  readonly name: string
-}
-
-/** Creates the register of fingerprints. Whoever asks the same again pays a tenth for a comparison of what a fingerprint
- * costs; a text that is new pays for being looked for, and is kept only once it has come again. */
+/** Creates the register of fingerprints. Whoever asks the same again pays for a comparison instead of for a fingerprint;
+ * a text that is new pays for being looked for, and is kept only once it has come again. */
 export function createFingerprints(): Fingerprints {
-  const known = new LRUCache<string, Known>({
+  const known = new LRUCache<string, { readonly asker: string; readonly name: string }>({
     maxSize: CHARACTERS_MAX,
     maxEntrySize: TEXT_CHARACTERS_MAX,
     sizeCalculation: (_, text) => Math.max(1, text.length),
@@ -32,12 +27,11 @@ export function createFingerprints(): Fingerprints {
   return {
     of(question) {
       const found = isWhole(question) ? known.get(question.text) : undefined
-      return found !== undefined && isSameAsker(found, question) ? found.name : fingerprint(question)
+      return found !== undefined && found.asker === whoIsAsked(question) ? found.name : fingerprint(question)
     },
     remember(question, name) {
       if (!isWhole(question) || known.get(question.text)?.name === name) return
-      const { body: _body, text, ...asker } = question
-      known.set(text, { ...asker, name })
+      known.set(question.text, { asker: whoIsAsked(question), name })
     },
     clear: () => known.clear(),
   }

@@ -67,13 +67,14 @@ describe('remembered fingerprints', () => {
     )
   })
 
-  test('are found without a look at the body, from another address too', () => {
+  test('are found without a look at the body, from another address and by a key that was looked up anew too', () => {
     const fingerprints = createFingerprints()
     const first = counted()
     const name = fingerprints.of(first.question) ?? ''
     fingerprints.remember(first.question, name)
     const again = counted({
       address: '203.0.113.8',
+      caller: { ...web },
       text: `${first.question.text.slice(0, 5)}${first.question.text.slice(5)}`,
     })
 
