@@ -106,6 +106,7 @@ function refilled(answer: CachedAnswer, fresh: Fresh): string {
 
 /** A text cut where a member stands, written with a space or without. */
 function apart(text: string, name: string, value: string): readonly string[] {
+  if (text.length < name.length + value.length) return [text]
   const compact = text.split(`"${name}":${value}`)
   return compact.length > 1 ? compact : text.split(`"${name}": ${value}`)
 }

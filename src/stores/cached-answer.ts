@@ -7,8 +7,8 @@ import { parseJson } from '#lib/json.ts'
 /** Within so many bytes of the beginning everything is said that decides whether an answer is to be forgotten. */
 export const HEADER_BYTES_MAX = 4096
 /** Smaller answers are not worth the time of compressing. */
-const COMPRESS_BYTES_MIN = 4096
-const FORMAT = 2
+const COMPRESS_LENGTH_MIN = 4096
+const FORMAT = 3
 const LINE_FEED = 10
 
 const compress = promisify(zstdCompress)
@@ -23,10 +23,8 @@ const usage = z.object({
   estimated: z.boolean(),
 })
 
-/** The line that stands before the texts of an answer. */
-const line = z.object({
-  format: z.literal(FORMAT),
-  compressed: z.boolean(),
+/** What the line before the texts says of an answer. */
+const answer = z.object({
   form: z.enum(['plain', 'stream', 'vector']),
   id: z.string(),
   created: z.number(),
@@ -38,9 +36,15 @@ const line = z.object({
   key: z.string(),
   storedAt: z.number(),
   ttlMs: z.number(),
-  // How many bytes the texts have; the pace follows them.
-  textBytes: z.int().min(0),
-  countBytes: z.int().min(0),
+})
+
+const line = z.object({
+  format: z.literal(FORMAT),
+  compressed: z.boolean(),
+  // How long the texts are, in UTF-16 code units; the pace follows them.
+  textLength: z.int().min(0),
+  countLength: z.int().min(0),
+  answer,
 })
 type Line = z.output<typeof line>
 
@@ -49,11 +53,15 @@ const moments = z.array(z.number())
 /** Writes an answer as bytes: a line of JSON, then its texts as they are, compressed when they are long; a short answer
  * at once. `null` when the line is longer than it may be. */
 export function writeAnswer(answer: CachedAnswer): Buffer | null | Promise<Buffer> {
-  const { text, count, pace, ...own } = answer
-  const textBytes = Buffer.byteLength(text)
-  const countBytes = Buffer.byteLength(count)
-  const compressed = textBytes >= COMPRESS_BYTES_MIN
-  const head: Line = { format: FORMAT, compressed, ...own, textBytes, countBytes }
+  const { text, count, pace } = answer
+  const compressed = text.length >= COMPRESS_LENGTH_MIN
+  const head: Line = {
+    format: FORMAT,
+    compressed,
+    textLength: text.length,
+    countLength: count.length,
+    answer: { ...answer, ...NO_TEXTS },
+  }
   const first = `${JSON.stringify(head)}\n`
   if (first.length > HEADER_BYTES_MAX || Buffer.byteLength(first) > HEADER_BYTES_MAX) return null
   const rest = text + count + (pace.length === 0 ? '' : JSON.stringify(pace))
@@ -64,30 +72,34 @@ export function writeAnswer(answer: CachedAnswer): Buffer | null | Promise<Buffe
 
 /** Reads what `writeAnswer` has written, a short answer at once; `null` for anything else. */
 export function readAnswer(bytes: Buffer): CachedAnswer | null | Promise<CachedAnswer | null> {
-  const head = readHeader(bytes)
+  const end = bytes.indexOf(LINE_FEED)
+  const head = readLine(bytes, end)
   if (head === null) return null
-  const rest = bytes.subarray(bytes.indexOf(LINE_FEED) + 1)
-  if (!head.compressed) return readTexts(head, rest)
-  return decompress(rest).then(
-    whole => readTexts(head, whole),
+  if (!head.compressed) return readTexts(head, bytes.toString('utf8', end + 1))
+  return decompress(bytes.subarray(end + 1)).then(
+    whole => readTexts(head, whole.toString()),
     () => null,
   )
 }
 
-function readTexts(head: Line, bytes: Buffer): CachedAnswer | null {
-  const { format: _, compressed: __, textBytes, countBytes, ...own } = head
-  const end = textBytes + countBytes
-  if (bytes.length < end) return null
-  const pace = bytes.length === end ? NONE : moments.safeParse(parseJson(bytes.toString('utf8', end))).data
+function readTexts({ textLength, countLength, answer }: Line, texts: string): CachedAnswer | null {
+  const end = textLength + countLength
+  if (texts.length < end) return null
+  const pace = texts.length === end ? NONE : moments.safeParse(parseJson(texts.slice(end))).data
   if (pace === undefined) return null
-  return { ...own, text: bytes.toString('utf8', 0, textBytes), count: bytes.toString('utf8', textBytes, end), pace }
+  return { ...answer, text: texts.slice(0, textLength), count: texts.slice(textLength, end), pace }
 }
 
 const NONE: readonly number[] = []
+/** What JSON leaves out of the line. */
+const NO_TEXTS = { text: undefined, count: undefined, pace: undefined }
 
-/** Reads the line of an answer, of which the rest need not be there. */
-export function readHeader(bytes: Buffer): Line | null {
-  const end = bytes.indexOf(LINE_FEED)
-  const read = end < 0 ? null : line.safeParse(parseJson(bytes.subarray(0, end).toString()))
+/** Reads what the line of an answer says, of which the rest need not be there. */
+export function readHeader(bytes: Buffer): Line['answer'] | null {
+  return readLine(bytes, bytes.indexOf(LINE_FEED))?.answer ?? null
+}
+
+function readLine(bytes: Buffer, end: number): Line | null {
+  const read = end < 0 ? null : line.safeParse(parseJson(bytes.toString('utf8', 0, end)))
   return read?.success ? read.data : null
 }

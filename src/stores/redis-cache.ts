@@ -36,14 +36,13 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
     const found = await redis.use(client => readAll(client, keys)).catch(() => null)
     for (const [at, { give }] of wanted.entries()) {
       const bytes = found?.[at] ?? null
-      give(bytes === null ? null : readAnswer(bytes))
+      const answer = bytes === null ? null : readAnswer(bytes)
+      give(answer instanceof Promise ? answer.then(inTime) : inTime(answer))
     }
   }
 
-  function get(fingerprint: string): Promise<CachedAnswer | null> {
-    return new Promise<CachedAnswer | null>(give => lookUp({ fingerprint, give })).then(answer =>
-      answer !== null && clock.time() < answer.storedAt + answer.ttlMs ? answer : null,
-    )
+  function inTime(answer: CachedAnswer | null): CachedAnswer | null {
+    return answer !== null && clock.time() < answer.storedAt + answer.ttlMs ? answer : null
   }
 
   async function set(fingerprint: string, answer: CachedAnswer): Promise<void> {
@@ -68,7 +67,7 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
   }
 
   return {
-    get: fingerprint => (redis.available() ? get(fingerprint) : null),
+    get: fingerprint => (redis.available() ? new Promise(give => lookUp({ fingerprint, give })) : null),
     set: (fingerprint, answer) => (redis.available() ? set(fingerprint, answer) : undefined),
     clear,
     size: () => ({ entries: 0, bytes: 0 }),

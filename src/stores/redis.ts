@@ -48,8 +48,9 @@ const SILENT_TRIALS_MAX = 3
 /** Written by each trial: a Redis that only reads is of no use to a limiter. Lives with the limits, on their node. */
 const TRIAL_KEY = '{citadel}:trial'
 
-/** Commands of one turn of the event loop are written together; scripts say by themselves all that a turn has to say. */
-const PIPELINING = { enableAutoPipelining: true, autoPipeliningIgnoredCommands: ['eval', 'evalsha'] }
+/** Commands of one turn of the event loop are written together; scripts, and look-ups of several keys, say by themselves
+ * all that a turn has to say. */
+const PIPELINING = { enableAutoPipelining: true, autoPipeliningIgnoredCommands: ['eval', 'evalsha', 'mget'] }
 
 /** Opens a connection to Redis, in the background.
  *
