@@ -11,9 +11,10 @@ export interface Usage {
   readonly estimated: boolean
 }
 
-/** The characters of a prompt, wherever the body of a call keeps them; what is no text counts as none. */
+/** The characters of a prompt and of the tools that models read with it, wherever the body of a call keeps them; what is
+ * no text counts as none. */
 export function promptLength(body: { readonly [key: string]: unknown }): number {
-  return textLength(body.messages ?? body.prompt ?? body.input)
+  return textLength(body.messages ?? body.prompt ?? body.input) + textLength(body.tools)
 }
 
 function textLength(value: unknown): number {

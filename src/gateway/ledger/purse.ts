@@ -8,7 +8,7 @@ import { costOf } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Model, Target } from '#core/servers.ts'
-import type { Lengths } from '../limits/estimate.ts'
+import { allowedBy, answersTo, type Lengths } from '../limits/estimate.ts'
 import { estimateUsage } from '../settle.ts'
 
 /** How long a hold outlives the longest time that its call may take, in milliseconds. */
@@ -129,12 +129,7 @@ class CallPurse implements Purse {
 const NO_USAGE = { cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: true }
 
 /** The tokens that the answers of a call may have: as many as it allows, else as many as is usual. */
-function mostOutput({ endpoint, body }: Call, model: Model, lengths: Lengths): number {
-  if (endpoint === 'embeddings') return 0
-  const allowed = positive(body.max_completion_tokens) ?? positive(body.max_tokens) ?? lengths.usual(model.name)
-  return allowed * (positive(body.n) ?? 1)
-}
-
-function positive(value: unknown): number | null {
-  return typeof value === 'number' && value > 0 ? value : null
+function mostOutput(call: Call, model: Model, lengths: Lengths): number {
+  if (call.endpoint === 'embeddings') return 0
+  return answersTo(call) * (allowedBy(call) ?? lengths.usual(model.name))
 }

@@ -43,13 +43,27 @@ export function createLengths(): Lengths {
 export function estimateNeed(call: Call, model: Model, lengths: Lengths, buckets: readonly Bucket[]): number {
   const { input } = estimateUsage(call, 0)
   if (call.endpoint === 'embeddings') return input
-  const { n, max_tokens, max_completion_tokens } = call.body
-  const choices = positive(n) ?? 1
-  const allowed = positive(max_completion_tokens) ?? positive(max_tokens)
-  if (allowed !== null) return input + choices * allowed
+  const answers = answersTo(call)
+  const allowed = allowedBy(call)
+  if (allowed !== null) return input + answers * allowed
   let most = Infinity
   for (const { unit, burst } of buckets) if (unit === 'tokens') most = Math.min(most, burst)
-  return Math.max(input, Math.min(most, input + choices * lengths.usual(model.name)))
+  return Math.max(input, Math.min(most, input + answers * lengths.usual(model.name)))
+}
+
+/** The tokens that a call allows each of its answers to have; `null` where it does not say. */
+export function allowedBy({ body }: Pick<Call, 'body'>): number | null {
+  return positive(body.max_completion_tokens) ?? positive(body.max_tokens)
+}
+
+/** How many answers a call has written: `n` to each of its prompts, or as many as the best of them is chosen from. */
+export function answersTo({ endpoint, body }: Pick<Call, 'endpoint' | 'body'>): number {
+  const shown = positive(body.n) ?? 1
+  if (endpoint !== 'completions') return shown
+  const { prompt, best_of } = body
+  // A list of numbers is one prompt, in tokens.
+  const prompts = Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt.length : 1
+  return prompts * Math.max(shown, positive(best_of) ?? 1)
 }
 
 function positive(value: unknown): number | null {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import type { Candidate, Slots } from '#core/attempt.ts'
+import type { Endpoint } from '#core/call.ts'
 import type { Account } from '#core/ledger.ts'
 import { createScope } from '#core/scope.ts'
 import { openPurse } from '#gateway/ledger/purse.ts'
@@ -17,7 +18,11 @@ function candidateOf(server: string, output: number | null): Candidate {
   return { target: one, model: model('chat', [one]), reason: '' }
 }
 
-function purseOf(body: object = { max_tokens: 100 }, accounts: readonly Account[] = [account]) {
+function purseOf(
+  body: object = { max_tokens: 100 },
+  accounts: readonly Account[] = [account],
+  endpoint: Endpoint = 'chat',
+) {
   const clock = fakeClock()
   const ledger = createMemoryLedger()
   const opened: string[] = []
@@ -36,7 +41,7 @@ function purseOf(body: object = { max_tokens: 100 }, accounts: readonly Account[
     hold: ledger.hold,
     opened: (_: unknown, __: unknown, { target: { server } }: Candidate) => opened.push(server.id),
   }
-  const asked = call({ body: { model: 'chat', messages: [], ...body } })
+  const asked = call({ endpoint, body: { model: 'chat', messages: [], ...body } })
   const slots = openPurse(deps, asked, recordOf(), accounts).slots(places)
   const used = async () => (await ledger.hold({ request: 'probe', accounts: [account], nano: 0, expiresAt: 0 })).used[0]
   const take = (...candidates: Candidate[]) => slots.take(candidates, createScope(clock))
@@ -93,6 +98,11 @@ describe('a purse', () => {
     await take(candidateOf('one', 1))
 
     expect(await used()).toBe(300_000)
+
+    const list = purseOf({ max_tokens: 10, prompt: ['a', 'b'], n: 2, best_of: 5 }, [account], 'completions')
+    await list.take(candidateOf('one', 1))
+
+    expect(await list.used()).toBe(100_000)
   })
 
   test('holds nothing where nobody has a budget, and writes the call down all the same', async () => {

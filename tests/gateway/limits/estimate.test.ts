@@ -29,6 +29,31 @@ describe('the tokens that a call may need', () => {
     expect(need({}, [{ ...tokens, burst: 10 }])).toBe(100)
   })
 
+  test('are those of every answer that is written, shown or not, to each of its prompts', () => {
+    const completion = (body: object) =>
+      estimateNeed(call({ endpoint: 'completions', body: { max_tokens: 50, ...body } }), chat, lengths, [])
+
+    expect(completion({ prompt: 'x'.repeat(36) })).toBe(10 + 50)
+    expect(completion({ prompt: ['x'.repeat(18), 'x'.repeat(18)] })).toBe(10 + 100)
+    expect(completion({ prompt: ['x'.repeat(18), 'x'.repeat(18)], n: 2 })).toBe(10 + 200)
+    expect(completion({ prompt: 'x'.repeat(36), n: 2, best_of: 20 })).toBe(10 + 1000)
+    expect(completion({ prompt: [1, 2, 3, 4, 5, 6, 7, 8, 9] })).toBe(10 + 50)
+    expect(
+      completion({
+        prompt: [
+          [1, 2, 3, 4, 5, 6],
+          [7, 8, 9],
+        ],
+      }),
+    ).toBe(10 + 100)
+  })
+
+  test('are those of the tools too that a model reads with its prompt', () => {
+    const tools = [{ type: 'function', function: { name: 'look', description: 'y'.repeat(356) } }]
+
+    expect(need({ max_tokens: 50, tools })).toBe(250)
+  })
+
   test('are those of its input for embeddings', () => {
     const embedding = call({ endpoint: 'embeddings', body: { input: ['x'.repeat(36), 'x'.repeat(36)] } })
 
