@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { DEFAULT_TENANT } from '#core/caller.ts'
 import { showConfig } from '#gateway/management/show-config.ts'
 import { redactPatterns } from '#lib/redact.ts'
 import { secretsOf } from '#src/compose/edge.ts'
@@ -44,7 +45,7 @@ async function show(args: readonly string[]): Promise<number> {
     const secrets = secretsOf(config)
     const withoutSecrets = createRedactor(secrets)
     const redact = (text: string) => redactPatterns(withoutSecrets(text))
-    const entries = showConfig({ config, origins, secrets, redact })
+    const entries = showConfig({ config, tenant: DEFAULT_TENANT, origins, secrets, redact })
     const shown = values.resolved ? entries : entries.filter(({ origin }) => origin !== 'default')
     if (values.json) console.log(JSON.stringify(shown, null, 2))
     else for (const { key, value, origin } of shown) console.log(`${key}: ${JSON.stringify(value)}  # ${origin}`)

@@ -14,10 +14,10 @@ export function composeSettings(
   reload: Services['settings']['reload'] = noReload,
 ): Services['settings'] {
   return {
-    show() {
+    show(tenant) {
       const { config, origins } = current()
       const secrets = secretsOf(config)
-      return showConfig({ config, origins, secrets, redact: createRedactor(secrets) })
+      return showConfig({ config, tenant, origins, secrets, redact: createRedactor(secrets) })
     },
     reload,
   }

@@ -65,7 +65,8 @@ export interface Services {
   }
   /** The configuration as it holds now. */
   readonly settings: {
-    show(): readonly object[]
+    /** Without what it says of other tenants than this one. */
+    show(tenant: string): readonly object[]
     /** Reads it again.
      *
      * @throws GatewayError `invalid_request` where it is wrong, `conflict` where there is nothing to read. */

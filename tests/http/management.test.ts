@@ -52,6 +52,37 @@ describe('the configuration that is shown', () => {
     expect(text).toContain('[redacted]')
   })
 
+  test('says nothing of the keys, limits and budgets of other tenants', async () => {
+    const usd = { usd: 5 }
+    const edge = await edgeOf({
+      auth: {
+        mode: 'none',
+        keys: [
+          { name: 'other-web', key: 'sk-of-the-other-one', tenant: 'other' },
+          { name: 'shop-head', key: 'sk-of-the-head-of-shop', tenant: 'shop', role: 'viewer' },
+          { name: 'watcher', key: 'sk-of-a-watcher', role: 'viewer' },
+        ],
+      },
+      limits: { per_tenant: { other: { requests_per_day: 7 }, shop: { requests_per_day: 8 }, '*': {} } },
+      budgets: { per_tenant: { other: usd, shop: usd, '*': usd } },
+    })
+    const keysFor = async (key: string) => {
+      const answer = await edge.ask('/management/config', { headers: { authorization: `Bearer ${key}` } })
+      return configValues.parse(await answer.json()).data.map(entry => entry.key)
+    }
+
+    const [seen, all] = [await keysFor('sk-of-the-head-of-shop'), await keysFor('sk-of-a-watcher')]
+
+    expect(seen.filter(key => /^auth\.keys.*name$/.test(key))).toEqual(['auth.keys.1.name'])
+    expect(all.filter(key => /^auth\.keys.*name$/.test(key))).toHaveLength(3)
+    for (const part of ['limits', 'budgets']) {
+      expect(seen.filter(key => key.startsWith(`${part}.per_tenant.other`))).toEqual([])
+      expect(seen.filter(key => key.startsWith(`${part}.per_tenant.shop`))).not.toEqual([])
+      expect(seen.filter(key => key.startsWith(`${part}.per_tenant.*`))).not.toEqual([])
+      expect(all.filter(key => key.startsWith(`${part}.per_tenant.other`))).not.toEqual([])
+    }
+  })
+
   test('is the one that was taken over last', async () => {
     const edge = await edgeOf(ADMINISTERED)
 

@@ -1,4 +1,5 @@
 import type { Config } from '#config/schema.ts'
+import { DEFAULT_TENANT } from '#core/caller.ts'
 
 /** One value of the configuration as people may see it. */
 export interface ConfigEntry {
@@ -10,6 +11,8 @@ export interface ConfigEntry {
 
 export interface ShowConfigOptions {
   readonly config: Config
+  /** Who asks: what is said of other tenants is theirs, and everything is seen by the installation's own. */
+  readonly tenant: string
   /** Where each value was written, by its path; empty where the configuration was written in code. */
   readonly origins: ReadonlyMap<string, string>
   /** Every secret that the configuration holds. */
@@ -21,13 +24,34 @@ export interface ShowConfigOptions {
 const HIDDEN = '[redacted]'
 
 /** Lists every value of a configuration, by its path, without its secrets. */
-export function showConfig({ config, origins, secrets, redact }: ShowConfigOptions): readonly ConfigEntry[] {
+export function showConfig({ config, tenant, origins, secrets, redact }: ShowConfigOptions): readonly ConfigEntry[] {
   const hidden = new Set(secrets)
   const show = (value: unknown) => {
     if (typeof value !== 'string') return value
     return hidden.has(value) ? HIDDEN : redact(value)
   }
-  return leavesOf(config, '').map(({ key, value }) => ({ key, value: show(value), origin: originOf(key, origins) }))
+  return leavesOf(seenBy(tenant, config), '').map(({ key, value }) => ({
+    key,
+    value: show(value),
+    origin: originOf(key, origins),
+  }))
+}
+
+/** The configuration without the keys, limits and budgets of other tenants; what is left keeps its path. */
+function seenBy(tenant: string, config: Config): unknown {
+  if (tenant === DEFAULT_TENANT) return config
+  const { auth, limits, budgets } = config
+  const isOwn = (name: string) => name === tenant || name === '*'
+  return {
+    ...config,
+    auth: { ...auth, keys: only(auth.keys, (_, key) => (key.tenant ?? DEFAULT_TENANT) === tenant) },
+    limits: { ...limits, per_tenant: only(limits.per_tenant, isOwn) },
+    budgets: { ...budgets, per_tenant: only(budgets.per_tenant, isOwn) },
+  }
+}
+
+function only<T>(all: Readonly<Record<string, T>> | readonly T[], keeps: (name: string, value: T) => boolean) {
+  return Object.fromEntries(Object.entries(all).filter(([name, value]) => keeps(name, value)))
 }
 
 interface Leaf {

@@ -2,6 +2,7 @@ import { listModelStatus } from '#gateway/management/fleet.ts'
 import type { GatewayContext, Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
+import { callerOf } from '../tenant.ts'
 
 /** `GET /management/models/list`: every model and how its targets are. */
 export function managementModels({ fleet }: Services): Handler {
@@ -15,7 +16,7 @@ export function managementServers({ orchestration }: Services): Handler {
 
 /** `GET /management/config`: what holds, and where it was written. */
 export function managementConfig({ settings }: Services): Handler {
-  return c => whole(c, settings.show())
+  return c => whole(c, settings.show(callerOf(c).tenant))
 }
 
 /** `POST /management/config/reload`: reads the files again; one that is wrong changes nothing. */

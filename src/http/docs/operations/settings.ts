@@ -67,7 +67,8 @@ export const settingsOperations = {
   getConfig: {
     tag: 'Management',
     summary: 'See the configuration',
-    description: 'Every value that holds now, and where it was written; secrets are left out.',
+    description:
+      'Every value that holds now, and where it was written; secrets are left out, and to all but the tenant `default` the keys, limits and budgets of other tenants.',
     answers: {
       200: page('The values, always as one page.', configValues, {
         key: 'service.port',
