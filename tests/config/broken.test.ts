@@ -131,6 +131,24 @@ const values: Broken[] = [
     'database:\n  url: mysql://root:pw@x',
     'gateway.yaml:2:8  database.url: expected an address such as sqlite: or postgres://host/database, got an address with a user or password',
   ],
+  // Nobody could connect to these, nor tell that there is a password in them.
+  [
+    'database:\n  url: "postgres://u:pass/word@127.0.0.1/citadel"',
+    'gateway.yaml:2:8  database.url: cannot be read: in a user or password / is written %2F, ? %3F, # %23 and % %25',
+  ],
+  [
+    'database:\n  url: "postgres://u:12/word@127.0.0.1/citadel"',
+    'gateway.yaml:2:8  database.url: cannot be read: in a user or password / is written %2F, ? %3F, # %23 and % %25',
+  ],
+  [
+    'redis:\n  url: ["redis://:pass#word@127.0.0.1", "redis://:pass%word@127.0.0.1"]',
+    'gateway.yaml:2:9  redis.url.0: cannot be read: in a user or password / is written %2F, ? %3F, # %23 and % %25',
+    'gateway.yaml:2:41  redis.url.1: cannot be read: in a user or password / is written %2F, ? %3F, # %23 and % %25',
+  ],
+  [
+    'servers:\n  - { id: a, kind: openai, proxy: "http://u:100%@p:1" }',
+    'gateway.yaml:2:35  servers.0.proxy: cannot be read: in a user or password / is written %2F, ? %3F, # %23 and % %25',
+  ],
   [
     'service:\n  trusted_proxies: [10.0.0.0/33]',
     'gateway.yaml:2:21  service.trusted_proxies.0: expected an address or block such as 10.0.0.0/8, got "10.0.0.0/33"',

@@ -131,10 +131,14 @@ export function httpUrl() {
 
 /** Accepts `http://user:password@host:port`; it may hold a password and is never shown. */
 export function proxyUrl() {
-  return secret().refine(value => {
-    const url = URL.parse(value)
-    return url !== null && url.protocol === 'http:' && url.hostname !== '' && url.pathname === '/' && url.search === ''
-  }, 'expected a proxy such as http://user:password@proxy:3128')
+  return secret()
+    .refine(value => {
+      const url = URL.parse(value)
+      return (
+        url !== null && url.protocol === 'http:' && url.hostname !== '' && url.pathname === '/' && url.search === ''
+      )
+    }, 'expected a proxy such as http://user:password@proxy:3128')
+    .refine(isReadable, UNREADABLE)
 }
 
 /** Accepts an address with one of the schemes; its value may hold a password and is never shown. */
@@ -142,6 +146,23 @@ export function urlOf(schemes: readonly string[], example: string) {
   return z
     .string()
     .refine(value => schemes.includes(`${value.split(':')[0]}:`), `expected an address such as ${example}`)
+    .refine(isReadable, UNREADABLE)
+}
+
+const UNREADABLE = 'cannot be read: in a user or password / is written %2F, ? %3F, # %23 and % %25'
+
+/** Whether it is certain which part of an address is a password: what nobody knows to be a secret would be shown. */
+function isReadable(value: string): boolean {
+  // A file has none.
+  if (value.startsWith('sqlite:') || !value.includes('://')) return true
+  const url = URL.parse(value)
+  if (url === null || (url.pathname + url.search + url.hash).includes('@')) return false
+  try {
+    decodeURIComponent(url.username + url.password)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Accepts an address block such as `10.0.0.0/8`; a single address is a block of one. */
