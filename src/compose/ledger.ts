@@ -123,7 +123,7 @@ function isAsked({ database, service, auth, budgets }: Config): boolean {
 /** Whose money a caller spends at a time, in the order of their names. */
 function accountsOf({ budgets }: Config, caller: Caller, time: number): readonly Account[] {
   const { tenant, id, budget } = caller
-  const shared = budgets.per_tenant[tenant] ?? budgets.per_tenant['*']
+  const shared = budgets.per_tenant[Object.hasOwn(budgets.per_tenant, tenant) ? tenant : '*']
   const accounts: Account[] = []
   const add = (account: string, { nano, per }: Budget) =>
     accounts.push({ id: account, tenant, period: periodOf(time, per), cap: nano, resetsAt: periodEnd(time, per) })

@@ -94,3 +94,14 @@ test('what one gateway has spent is spent for another one, though each has a dat
   expect(passed).toEqual(passed.map(() => 200))
   expect(ends.at(-1)).toBe(429)
 })
+
+test('a tenant has the budget of the others whatever it is called', async () => {
+  await using server = await startModelServer(openAiScript())
+  const auth = { keys: [{ name: 'web', key: KEY, tenant: 'constructor' }] }
+  const [gateway] = await start(server, [{ auth, budgets: { per_tenant: { '*': { usd: 1 } } } }])
+
+  const statuses = [await call(gateway), await call(gateway)]
+  await gateway?.[Symbol.asyncDispose]()
+
+  expect(statuses).toEqual([200, 429])
+})
