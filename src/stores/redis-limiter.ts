@@ -157,10 +157,13 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   async function renew(): Promise<void> {
     const all = [...leases.all()].flat()
     try {
+      const calls: Promise<unknown>[] = []
+      // Sent together: what is given back before they are answered comes behind them, so that none brings it back.
       for (let at = 0; at === 0 || at < all.length; at += RENEWED_MAX) {
         const values = [time(), LEASE_MS, processId, ...all.slice(at, at + RENEWED_MAX)]
-        processes = Number(await redis.use(client => renewScript(client, PREFIX, values)))
+        calls.push(redis.use(client => renewScript(client, PREFIX, values)))
       }
+      for (const alive of await Promise.all(calls)) processes = Number(alive)
     } catch {
       // Redis is away: what was last heard of the others holds, and leases are renewed when it is back.
     }

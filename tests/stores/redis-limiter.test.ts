@@ -67,6 +67,38 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(verdicts.filter(passed)).toHaveLength(10)
   })
 
+  test('leases that are given back while they are renewed stay given back', async () => {
+    const clock = fakeClock()
+    const other = await create(clock)
+    const [answered, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let isSlow = false
+    const slow: Redis['use'] = async work => {
+      const [wait, given] = [isSlow, await redis.use(work)]
+      if (wait) {
+        isSlow = false
+        answered.resolve()
+        await answer.promise
+      }
+      return given
+    }
+    const one = limiterOf({ ...redis, use: slow }, clock)
+    const many = bucket({ unit: 'concurrent', limit: 600 })
+    const owners = Array.from({ length: 600 }, (_, index) => `request-${index}`)
+    await Promise.all(owners.map(owner => one.take([many], 0, owner)))
+
+    isSlow = true
+    clock.advance(10_000)
+    await answered.promise
+    for (const owner of owners) one.settle([many], { requests: 0, tokens: 0 }, owner)
+    await ask(one, [bucket({ key: 'settled with this' })])
+    answer.resolve()
+    await settled(20)
+    await ask(one, [bucket({ key: 'renewed before this' })])
+    const verdicts = await Promise.all(owners.map(() => ask(other, [many])))
+
+    expect(verdicts.filter(passed)).toHaveLength(600)
+  })
+
   test('the leases of a process that died end, those of one that lives do not', async () => {
     const clock = fakeClock()
     const one = await create(clock)
