@@ -187,6 +187,25 @@ describe('equal calls at the same time', () => {
       expect(await setup.ends(3)).toMatchObject({ cost_usd: WHOLE_USD, input_tokens: 7, output_tokens: 3 })
     })
 
+    test('count for the limits of their model too when who began leaves', async () => {
+      const { middle, script } = halts()
+      const limits = { per_model: { chat: { tokens_per_minute: 12 } } }
+      await using setup = await caching(inTurn(script, openAiScript()), { limits })
+      const { gateway } = setup
+      const leader = streaming(gateway.port)
+      await leader.until(text => text.includes('Hello'))
+      const follower = await gateway.chat(stream)
+
+      leader.socket.destroy()
+      await gateway.logged({ outcome: 'cancelled' })
+      middle.open()
+      await follower.text()
+      await gateway.logged({ outcome: 'ok' })
+
+      // Ten of twelve were used.
+      expect((await gateway.chat({ max_tokens: 5, seed: 1 })).status).toBe(429)
+    })
+
     test('are paid once also when they are plain', async () => {
       const [answer, ready] = [gate(), openAiScript()]
       await using setup = await billing(async request => [

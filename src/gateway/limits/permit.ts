@@ -115,11 +115,16 @@ class CallPermit implements Permit, AllowanceDeps {
     const { usage, model } = this.record
     const used = usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite + usage.output
     this.allowance.settle(used)
-    // Whoever pays for another one's answer has taken nothing before.
-    if (this.record.heirOf !== null && !this.record.passedOn) {
-      this.limiter.settle(this.limits.tokens, { requests: 0, tokens: used }, this.owner)
-    }
+    if (this.record.heirOf !== null && !this.record.passedOn) this.inherit(used)
     if (this.counted && usage !== null && model !== null) this.deps.lengths.note(model, usage.output)
+  }
+
+  /** Takes for another one's answer, for which nothing was taken before and whoever began it has got everything back. */
+  private inherit(tokens: number): void {
+    const { plan, model } = this.record
+    const answered = plan?.candidates.find(candidate => candidate.model.name === model)
+    const own = answered === undefined ? [] : this.limits.model(answered.model)
+    this.limiter.settle([...this.limits.tokens, ...own], { requests: 0, tokens }, this.owner)
   }
 }
 
