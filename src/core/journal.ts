@@ -66,7 +66,13 @@ export type Fact =
     }
   | {
       readonly type: 'administered'
-      readonly action: 'key-created' | 'key-updated' | 'key-rotated' | 'key-revoked' | 'cache-cleared'
+      readonly action:
+        | 'key-created'
+        | 'key-updated'
+        | 'key-rotated'
+        | 'key-revoked'
+        | 'cache-cleared'
+        | 'reload-requested'
       readonly subject: string
       readonly tenant: string
       /** The id of the key that did it. */

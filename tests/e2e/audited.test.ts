@@ -43,7 +43,13 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     rows: [['administration', 'key-revoked', 'ok', 'KEY']],
   },
   clearCache: { path: '/management/cache/clear', rows: [['administration', 'cache-cleared', 'ok', '{}']] },
-  reloadConfig: { path: '/management/config/reload', rows: [['administration', 'config-reloaded', 'ok', 'null']] },
+  reloadConfig: {
+    path: '/management/config/reload',
+    rows: [
+      ['administration', 'config-reloaded', 'ok', 'null'],
+      ['administration', 'reload-requested', 'ok', 'configuration'],
+    ],
+  },
   registerServer: {
     path: '/orchestration/servers/register',
     body: { server_info: SERVER },
@@ -151,7 +157,9 @@ test('each action of an administrator has its row', () =>
     expect(told.map(({ kind, action, outcome, subject }) => [kind, action, outcome, `${subject}`])).toEqual(
       expected.map(([kind, action, outcome, subject]) => [kind, action, outcome, subject.replace('KEY', key)]),
     )
-    const actors = new Set(told.filter(({ action }) => !/webhook|reloaded/.test(action)).map(({ actor }) => actor))
+    const actors = new Set(
+      told.filter(({ action }) => !/webhook|config-reloaded/.test(action)).map(({ actor }) => actor),
+    )
     expect(actors).toEqual(new Set(['admin']))
   }))
 

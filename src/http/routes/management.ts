@@ -20,8 +20,14 @@ export function managementConfig({ settings }: Services): Handler {
 }
 
 /** `POST /management/config/reload`: reads the files again; one that is wrong changes nothing. */
-export function reloadConfig({ settings }: Services): Handler {
-  return async c => json(c.env, { reloaded: true, ...(await settings.reload()) })
+export function reloadConfig({ settings, journal }: Services): Handler {
+  return async c => {
+    const { id: by, tenant } = callerOf(c)
+    const taken = await settings.reload()
+    // Files are read again for other reasons, too: what was taken over does not tell who has asked.
+    journal.note({ type: 'administered', action: 'reload-requested', subject: 'configuration', tenant, by })
+    return json(c.env, { reloaded: true, ...taken })
+  }
 }
 
 /** A list that always comes as one page. */
