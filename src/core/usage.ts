@@ -11,6 +11,14 @@ export interface Usage {
   readonly estimated: boolean
 }
 
+/** More than any answer has, and little enough that databases hold what it costs, and sums of it. */
+export const TOKENS_MAX = 1e9
+
+/** A number of tokens as a server says it; 0 for what is none. */
+export function tokenCount(value: unknown): number {
+  return typeof value === 'number' && value > 0 && value <= TOKENS_MAX ? Math.round(value) : 0
+}
+
 /** The characters of a prompt and of the tools that models read with it, wherever the body of a call keeps them; what is
  * no text counts as none. */
 export function promptLength(body: { readonly [key: string]: unknown }): number {

@@ -8,6 +8,7 @@ import { costOf } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Model, Target } from '#core/servers.ts'
+import { TOKENS_MAX } from '#core/usage.ts'
 import { allowedBy, answersTo, type Lengths } from '../limits/estimate.ts'
 import { estimateUsage } from '../settle.ts'
 
@@ -131,5 +132,5 @@ const NO_USAGE = { cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: true }
 /** The tokens that the answers of a call may have: as many as it allows, else as many as is usual. */
 function mostOutput(call: Call, model: Model, lengths: Lengths): number {
   if (call.endpoint === 'embeddings') return 0
-  return answersTo(call) * (allowedBy(call) ?? lengths.usual(model.name))
+  return Math.min(TOKENS_MAX, answersTo(call) * (allowedBy(call) ?? lengths.usual(model.name)))
 }

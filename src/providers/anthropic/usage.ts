@@ -1,4 +1,4 @@
-import type { Usage } from '#core/usage.ts'
+import { tokenCount, type Usage } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
 /** A count as the gateway reads it, and as OpenAI writes it. */
@@ -13,14 +13,14 @@ export interface AnthropicCount {
  * @returns `null` when there are none. */
 export function fromAnthropicUsage(given: JsonValue): AnthropicCount | null {
   if (!isObject(given)) return null
-  const input = count(given.input_tokens)
-  const cacheRead = count(given.cache_read_input_tokens)
-  const cacheWrite = count(given.cache_creation_input_tokens)
-  const output = count(given.output_tokens)
+  const input = tokenCount(given.input_tokens)
+  const cacheRead = tokenCount(given.cache_read_input_tokens)
+  const cacheWrite = tokenCount(given.cache_creation_input_tokens)
+  const output = tokenCount(given.output_tokens)
   const prompt = input + cacheRead + cacheWrite
   if (prompt + output === 0) return null
   const details = isObject(given.output_tokens_details) ? given.output_tokens_details : {}
-  const reasoning = Math.min(count(details.thinking_tokens), output)
+  const reasoning = Math.min(tokenCount(details.thinking_tokens), output)
   return {
     usage: { input, cacheRead, cacheWrite, output, reasoning, estimated: false },
     raw: {
@@ -39,8 +39,4 @@ export function mergeUsage(before: JsonObject, now: JsonValue): JsonObject {
   if (!isObject(now)) return before
   const said = Object.entries(now).filter(([, value]) => value !== null && value !== 0)
   return { ...before, ...Object.fromEntries(said) }
-}
-
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 ? value : 0
 }

@@ -1,4 +1,4 @@
-import type { Usage } from '#core/usage.ts'
+import { tokenCount, type Usage } from '#core/usage.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
 
 /** A count as the gateway reads it, and as OpenAI writes it. */
@@ -13,11 +13,11 @@ export interface GeminiCount {
  * @returns `null` when there is no count. */
 export function fromGeminiUsage(metadata: unknown): GeminiCount | null {
   if (!isObject(metadata)) return null
-  const prompt = count(metadata.promptTokenCount) + count(metadata.toolUsePromptTokenCount)
-  const reasoning = count(metadata.thoughtsTokenCount)
-  const output = count(metadata.candidatesTokenCount) + reasoning
+  const prompt = tokenCount(metadata.promptTokenCount) + tokenCount(metadata.toolUsePromptTokenCount)
+  const reasoning = tokenCount(metadata.thoughtsTokenCount)
+  const output = tokenCount(metadata.candidatesTokenCount) + reasoning
   if (prompt + output === 0) return null
-  const cacheRead = Math.min(count(metadata.cachedContentTokenCount), prompt)
+  const cacheRead = Math.min(tokenCount(metadata.cachedContentTokenCount), prompt)
   return {
     usage: { input: prompt - cacheRead, cacheRead, cacheWrite: 0, output, reasoning, estimated: false },
     raw: {
@@ -28,8 +28,4 @@ export function fromGeminiUsage(metadata: unknown): GeminiCount | null {
       completion_tokens_details: { reasoning_tokens: reasoning },
     },
   }
-}
-
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 ? value : 0
 }

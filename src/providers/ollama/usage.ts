@@ -1,4 +1,4 @@
-import type { Usage } from '#core/usage.ts'
+import { tokenCount, type Usage } from '#core/usage.ts'
 import type { JsonObject } from '#lib/json.ts'
 
 /** A count as the gateway reads it, and as OpenAI writes it. */
@@ -11,15 +11,11 @@ export interface OllamaCount {
  *
  * @returns `null` when there are none, as from embeddings of older servers. */
 export function fromOllamaUsage(answer: JsonObject): OllamaCount | null {
-  const prompt = count(answer.prompt_eval_count)
-  const output = count(answer.eval_count)
+  const prompt = tokenCount(answer.prompt_eval_count)
+  const output = tokenCount(answer.eval_count)
   if (prompt + output === 0) return null
   return {
     usage: { input: prompt, cacheRead: 0, cacheWrite: 0, output, reasoning: 0, estimated: false },
     raw: { prompt_tokens: prompt, completion_tokens: output, total_tokens: prompt + output },
   }
-}
-
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 ? value : 0
 }

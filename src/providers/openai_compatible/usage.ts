@@ -1,4 +1,4 @@
-import type { Usage } from '#core/usage.ts'
+import { tokenCount, type Usage } from '#core/usage.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
 
 /** Reads OpenAI's usage, and what other servers made of it, as disjoint classes.
@@ -6,17 +6,17 @@ import { isObject, type JsonObject } from '#lib/json.ts'
  * @returns `null` when it says nothing: servers that do not count send zeros. */
 export function fromUsage(raw: unknown): Usage | null {
   if (!isObject(raw)) return null
-  const prompt = count(raw.prompt_tokens)
-  const completion = count(raw.completion_tokens)
+  const prompt = tokenCount(raw.prompt_tokens)
+  const completion = tokenCount(raw.completion_tokens)
   if (prompt === 0 && completion === 0) return null
   const promptDetails = detailsOf(raw.prompt_tokens_details)
   // DeepSeek and Moonshot count the tokens that a prompt cache served at top level.
   const cached = promptDetails.cached_tokens ?? raw.prompt_cache_hit_tokens ?? raw.cached_tokens
-  const cacheRead = Math.min(count(cached), prompt)
-  const cacheWrite = Math.min(count(promptDetails.cache_write_tokens), prompt - cacheRead)
+  const cacheRead = Math.min(tokenCount(cached), prompt)
+  const cacheWrite = Math.min(tokenCount(promptDetails.cache_write_tokens), prompt - cacheRead)
   // xAI and Gemini leave reasoning out of completion_tokens; only the total has it.
-  const output = Math.max(completion, count(raw.total_tokens) - prompt)
-  const reasoning = count(detailsOf(raw.completion_tokens_details).reasoning_tokens)
+  const output = Math.max(completion, tokenCount(raw.total_tokens) - prompt)
+  const reasoning = tokenCount(detailsOf(raw.completion_tokens_details).reasoning_tokens)
   return {
     input: prompt - cacheRead - cacheWrite,
     cacheRead,
@@ -29,9 +29,4 @@ export function fromUsage(raw: unknown): Usage | null {
 
 function detailsOf(value: unknown): JsonObject {
   return isObject(value) ? value : {}
-}
-
-/** A number of tokens; 0 for what is none. */
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 && Number.isFinite(value) ? Math.round(value) : 0
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Candidate, Slots } from '#core/attempt.ts'
 import type { Endpoint } from '#core/call.ts'
-import type { Account } from '#core/ledger.ts'
+import type { Account, Hold } from '#core/ledger.ts'
 import { createScope } from '#core/scope.ts'
 import { openPurse } from '#gateway/ledger/purse.ts'
 import { createLengths } from '#gateway/limits/estimate.ts'
@@ -26,6 +26,7 @@ function purseOf(
   const clock = fakeClock()
   const ledger = createMemoryLedger()
   const opened: string[] = []
+  const asked: Hold[] = []
   const released: string[] = []
   const places: Slots = {
     take: ([first]) => {
@@ -38,14 +39,17 @@ function purseOf(
     clock,
     journal: { note() {} },
     lengths: createLengths(),
-    hold: ledger.hold,
+    hold: (hold: Hold) => {
+      asked.push(hold)
+      return ledger.hold(hold)
+    },
     opened: (_: unknown, __: unknown, { target: { server } }: Candidate) => opened.push(server.id),
   }
-  const asked = call({ endpoint, body: { model: 'chat', messages: [], ...body } })
-  const slots = openPurse(deps, asked, recordOf(), accounts).slots(places)
+  const called = call({ endpoint, body: { model: 'chat', messages: [], ...body } })
+  const slots = openPurse(deps, called, recordOf(), accounts).slots(places)
   const used = async () => (await ledger.hold({ request: 'probe', accounts: [account], nano: 0, expiresAt: 0 })).used[0]
   const take = (...candidates: Candidate[]) => slots.take(candidates, createScope(clock))
-  return { take, slots, used, opened, released, ledger }
+  return { take, slots, used, opened, released, ledger, asked }
 }
 
 describe('a purse', () => {
@@ -60,6 +64,16 @@ describe('a purse', () => {
     expect([first, second, await used()]).toEqual([100_000, 500_000, 500_000])
     // Only what goes out first is written down.
     expect(opened).toEqual(['cheap'])
+  })
+
+  test('asks for no more than a ledger can count, whatever a call allows its answer', async () => {
+    const { take, ledger, asked } = purseOf({ max_tokens: 1e300, n: 128 })
+    const tried = Promise.resolve().then(() => take(candidateOf('cheap', 1)))
+
+    expect(await tried.catch(error => error.code)).toBe('budget_exceeded')
+    expect(asked.map(({ nano }) => nano)).toEqual([expect.any(Number)])
+    expect(asked[0]?.nano).toBeLessThanOrEqual(Number.MAX_SAFE_INTEGER)
+    expect(ledger.holds()).toBe(0)
   })
 
   test('passes over what it cannot pay, and gives its place back', async () => {
