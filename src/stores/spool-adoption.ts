@@ -2,11 +2,14 @@ import { createReadStream } from 'node:fs'
 import { readdir, rename, stat, unlink, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { sha256 } from '#lib/hash.ts'
+import { createLineSplitter } from '#lib/lines.ts'
 
 /** How often a process says that its files are its own, and after which silence they are nobody's; in milliseconds. */
 export const TOUCH_MS = 20_000
 const SILENT_MS = 90_000
+/** Enough to tell the processes of a machine apart. */
+const HASH_DIGITS = 16
 
 /** Names the files of this process: where it runs, what its number is, and which start of it this is. */
 export function spoolName(chain: string): string {
@@ -20,24 +23,32 @@ export async function touchSpool(folder: string, name: string, now: number): Pro
   await Promise.all(mine.map(file => utimes(join(folder, file), time, time).catch(() => {})))
 }
 
+/** Who takes over, where, and when; epoch milliseconds. */
+interface Adoption {
+  readonly folder: string
+  readonly name: string
+  readonly now: number
+}
+
 /** Takes over what processes that have ended have left behind, one process after the other.
  *
  * @param take Told every line in its order; `end` when those of one process are over. What it throws stops the work;
  * the files are there the next time. */
 export async function adoptSpools(
-  options: { readonly folder: string; readonly name: string; readonly now: number },
+  { folder, name, now }: Adoption,
   take: { line(line: string): void; end(): void },
 ): Promise<void> {
-  const { folder, name, now } = options
   const files = (await readdir(folder).catch(() => [])).filter(file => file.endsWith('.spool'))
   const owners = [...new Set(files.map(ownerOf))].filter(owner => owner !== ownerOf(`${name}.0.spool`))
   for (const owner of owners.sort()) {
     const left = files.filter(file => ownerOf(file) === owner).sort((a, b) => numberOf(a) - numberOf(b))
     if (!(await isLeft(folder, left, now))) continue
-    const claimed = await claim(folder, left, name)
+    const claimed = await claim(left, { folder, name, now })
     for (const path of claimed) {
-      const lines = createInterface({ input: createReadStream(path), crlfDelay: Infinity })
-      for await (const line of lines) take.line(line)
+      // Not by the runtime's lines, which end at signs that may stand in a row.
+      const lines = createLineSplitter(Infinity)
+      for await (const text of createReadStream(path, 'utf8')) for (const line of lines.push(text)) take.line(line)
+      for (const line of lines.end()) take.line(line)
     }
     if (claimed.length > 0) take.end()
     await Promise.all(claimed.map(path => unlink(path)))
@@ -78,16 +89,20 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Makes files this process's own, under names by which they are read first when it dies too; others may be quicker. */
-async function claim(folder: string, files: readonly string[], name: string): Promise<string[]> {
+/** Makes files this process's own, under names by which they are read first when it dies too; others may be quicker.
+ * However often that is tried, the names grow no longer, and nobody takes them for left behind meanwhile. */
+async function claim(files: readonly string[], { folder, name, now }: Adoption): Promise<string[]> {
+  const time = new Date(now)
   const claimed: string[] = []
   for (const [index, file] of files.entries()) {
-    const path = join(folder, `${name}-${ownerOf(file).split('.').at(-1)}.${index}.spool`)
+    const path = join(folder, `${name}-${sha256(ownerOf(file)).slice(0, HASH_DIGITS)}.${index}.spool`)
     const isMine = await rename(join(folder, file), path).then(
       () => true,
       () => false,
     )
-    if (isMine) claimed.push(path)
+    if (!isMine) continue
+    await utimes(path, time, time)
+    claimed.push(path)
   }
   return claimed
 }

@@ -177,6 +177,17 @@ describe('what a dead process has left', () => {
     return taken
   }
 
+  /** Somebody takes it over who has no room for it. */
+  async function refusing(folder: string, name: string): Promise<string | null> {
+    const line = () => {
+      throw new Error('no room')
+    }
+    return adoptSpools({ folder, name, now }, { line, end() {} }).then(
+      () => null,
+      ({ message }) => message,
+    )
+  }
+
   test('is taken over in its order, once', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.old.2.spool`), 'three\n')
@@ -186,6 +197,43 @@ describe('what a dead process has left', () => {
       expect(await adopted(folder)).toEqual(['one', 'two', 'three', 'end', 'other', 'end'])
       expect(await adopted(folder)).toEqual([])
       expect(readdirSync(folder)).toEqual([])
+    }))
+
+  test('is taken over as the lines that it was, whatever a caller has put into them', () =>
+    inFolder(async folder => {
+      const name = `${host}.${NOBODY}.old`
+      const lines = ['a\u2028b', 'c\u2029d', 'e\u0085f', `${'ü'.repeat(70_000)}€`, 'end of it']
+      const spool = spoolIn(folder, { name })
+      add(spool, ...lines)
+      await spool.close()
+
+      expect(await adopted(folder)).toEqual([...lines, 'end'])
+    }))
+
+  test('stays there while there is no room for it, however often that is tried', () =>
+    inFolder(async folder => {
+      await appendFile(join(folder, `${host}.${NOBODY}.${'a'.repeat(36)}.1.spool`), 'one\ntwo\n')
+      const full = () => refusing(folder, spoolName('b'.repeat(36)))
+      const tries: (string | null)[] = []
+      for (let round = 0; round < 10; round++) tries.push(await full())
+
+      expect(tries).toEqual(Array(10).fill('no room'))
+      expect(await adopted(folder)).toEqual(['one', 'two', 'end'])
+    }))
+
+  test('is not taken from whoever is taking it over', () =>
+    inFolder(async folder => {
+      const file = join(folder, `${host}.${NOBODY}.old.1.spool`)
+      await appendFile(file, 'one\n')
+      const old = new Date(now - 600_000)
+      utimesSync(file, old, old)
+      await refusing(folder, `${host}.${process.ppid}.first`)
+      const others = await adopted(folder)
+      const [claimed = ''] = readdirSync(folder)
+      utimesSync(join(folder, claimed), old, old)
+
+      expect(claimed).toStartWith(`${host}.${process.ppid}.first`)
+      expect([others, await adopted(folder)]).toEqual([[], ['one', 'end']])
     }))
 
   test('is taken over also from an earlier start with the same number', () =>

@@ -47,7 +47,9 @@ export interface Recorder {
   readonly subscriber: (fact: Fact) => void
   /** Adds a row of the audit log; `false` when there is no room. */
   audit(row: AuditRow): boolean
-  /** Takes over what another process has left: its lines, and that there are no more of them. */
+  /** Takes over what another process has left: its lines, and that there are no more of them.
+   *
+   * @throws Error when there is no room; what was taken may be told again, from the first line. */
   readonly adopt: { line(line: string): void; end(): void }
   /** Rows that wait for the database, requests that are under way, and rows for which there was no room. */
   depth(): number
@@ -77,14 +79,24 @@ export function createRecorder(deps: RecorderDeps): Recorder {
 
   function append(line: string, row: KeptRow): boolean {
     if (spool === null) return false
-    if (!spool.append(line, row)) {
-      dropped++
-      return false
-    }
+    const isTaken = put(spool, line, row)
+    if (!isTaken) dropped++
+    return isTaken
+  }
+
+  function put(to: Spool<KeptRow>, line: string, row: KeptRow): boolean {
+    if (!to.append(line, row)) return false
     depth++
     if (depth === BATCH_MAX && retryMs === 0) hurry()
     else later(GATHER_MS)
     return true
+  }
+
+  /** Takes over a row that stays where it was when there is no room for it here. */
+  function inherit(line: string, row: KeptRow): void {
+    if (spool === null || put(spool, line, row)) return
+    left.clear()
+    throw new Error('there is no room for what another process has left')
   }
 
   function lost(lines: readonly string[]): void {
@@ -180,13 +192,13 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         }
         const row = parse<KeptRow>(line)
         if (row === null) return
+        inherit(line, row)
         if (line.startsWith('r')) left.delete(row.id)
-        append(line, row)
       },
       end() {
         for (const opening of left.values()) {
           const row = toLostRow(opening)
-          append(`r${JSON.stringify(row)}`, row)
+          inherit(`r${JSON.stringify(row)}`, row)
         }
         left.clear()
       },

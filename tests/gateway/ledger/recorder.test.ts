@@ -141,6 +141,26 @@ describe('the recorder', () => {
     ])
   })
 
+  test('does not take over what it has no room for', async () => {
+    const dead = recorderOf()
+    for (const id of ['one', 'two', 'three']) dead.end(id)
+    dead.recorder.opened(recordOf({ id: 'under way' }), call(), candidate)
+    const adopt = ({ recorder }: typeof dead) => {
+      for (const line of dead.lines) recorder.adopt.line(line)
+      recorder.adopt.end()
+    }
+    const [narrow, almost] = [recorderOf(2), recorderOf(3)]
+    for (const heir of [narrow, almost]) expect(() => adopt(heir)).toThrow('no room')
+    await advance(narrow, 100)
+    expect(() => adopt(narrow)).toThrow('no room')
+
+    expect([narrow.recorder.dropped(), almost.recorder.dropped()]).toEqual([0, 0])
+    // What was left of the first time is no request of anybody else's.
+    narrow.recorder.adopt.end()
+    await advance(narrow, 100)
+    expect(narrow.rows().filter(({ outcome }) => outcome === 'lost')).toEqual([])
+  })
+
   test('keeps a failed attempt as a row of its own', async () => {
     const tools = recorderOf()
     tools.end('one', { attempts: [attemptEntry('other', { result: 'upstream_timeout' }), attemptEntry('llm')] })
