@@ -82,8 +82,10 @@ function attemptColumns(record: RequestRecord, attempt: AttemptEntry) {
     queue_ms: null,
     first_token_ms: null,
     ...tokensOf(usage ?? NOTHING),
+    saved_tokens: 0,
     cost_nano: 0,
     extra_cost_nano: 0,
+    saved_nano: 0,
   }
 }
 

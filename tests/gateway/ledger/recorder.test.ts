@@ -172,6 +172,18 @@ describe('the recorder', () => {
     ])
   })
 
+  test('counts once what the cache has saved a request with several attempts', async () => {
+    const tools = recorderOf()
+    const attempts = [attemptEntry('other', { result: 'upstream_timeout' }), attemptEntry('llm')]
+    tools.end('one', { attempts, savedTokens: 5, savedNano: 7 })
+    await advance(tools, 100)
+
+    expect(tools.rows().map(({ id, saved_tokens, saved_nano }) => [id, saved_tokens, saved_nano])).toEqual([
+      ['one', 5, 7],
+      ['one.1', 0, 0],
+    ])
+  })
+
   test('does not wait for ever for its store when the process ends', async () => {
     const tools = recorderOf()
     tools.end('one')
