@@ -38,30 +38,24 @@ export function createSqlUpkeep(database: Database): UpkeepStore {
 
 /** Reads the audit log for checking it. */
 export function createSqlAuditSource(database: Database): {
+  heads(): Promise<readonly Head[]>
   rows(after: Pick<Head, 'chain' | 'seq'> | null, limit: number): Promise<readonly AuditRow[]>
-  sealed(batch: string): Promise<readonly LedgerRow[]>
-  unsealed(): Promise<number>
+  requests(after: string, limit: number): Promise<readonly LedgerRow[]>
 } {
   return {
+    heads: () => createSqlUpkeep(database).heads(),
     rows: (after, limit) =>
       database.read(async sql => {
         const [chain, seq] = [after?.chain ?? '', after?.seq ?? 0]
         const rows: RawRow[] = await sql`
-          SELECT * FROM audit WHERE chain > ${chain} OR (chain = ${chain} AND seq > ${seq})
+          SELECT * FROM audit WHERE (chain, seq) > (${chain}, ${seq})
           ORDER BY chain, seq LIMIT ${limit}`
         return rows.map(toAuditRow)
       }),
-    sealed: batch =>
+    requests: (after, limit) =>
       database.read(async sql => {
-        const rows: RawRow[] = await sql`SELECT * FROM requests WHERE batch = ${batch}`
+        const rows: RawRow[] = await sql`SELECT * FROM requests WHERE id > ${after} ORDER BY id LIMIT ${limit}`
         return rows.map(toLedgerRow)
-      }),
-    unsealed: () =>
-      database.read(async sql => {
-        const [row]: RawRow[] = await sql`
-          SELECT COUNT(*) AS requests FROM requests
-          WHERE batch IS NULL OR batch NOT IN (SELECT id FROM audit WHERE kind = 'batch')`
-        return Number(row?.requests ?? 0)
       }),
   }
 }

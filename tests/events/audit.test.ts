@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { GatewayError } from '#core/errors.ts'
 import type { AuditRow, LedgerRow } from '#core/ledger.ts'
+import type { Head } from '#core/upkeep.ts'
 import { createAudit } from '#events/audit.ts'
 import { createChain } from '#events/chain.ts'
 import { verifyAudit } from '#events/verify.ts'
@@ -170,6 +171,21 @@ describe('a check of the audit log', () => {
       /a request of batch .* was changed/,
     ],
     ['a removed request', "DELETE FROM requests WHERE id = 'request-2'", /has 4 of 5 requests/],
+    [
+      'a seal that says nothing',
+      "UPDATE audit SET detail = 'x' WHERE kind = 'batch'",
+      /row 9 of chain a-chain was changed/,
+    ],
+    [
+      'a checkpoint that says nothing',
+      "UPDATE audit SET detail = 'x' WHERE kind = 'checkpoint'",
+      /row 1 of chain b-chain was changed/,
+    ],
+    [
+      'an added request',
+      "INSERT INTO requests SELECT 'request-6', parent, tenant, key_id, user_id, session_id, address, day, started_at, ended_at, method, route, status, code, outcome, stream, cache, model, server, upstream_model, attempts, attempt_list, recovered, queue_ms, first_token_ms, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, estimated, saved_tokens, cost_nano, extra_cost_nano, saved_nano, batch FROM requests WHERE id = 'request-2'",
+      /has 6 of 5 requests/,
+    ],
     ['a request moved to another key', "UPDATE requests SET key_id = 'x' WHERE id = 'request-2'", /was changed/],
   ])('finds %s', (_, statement, problem) =>
     withDatabase(async ({ check, spoil }) => {
@@ -178,6 +194,64 @@ describe('a check of the audit log', () => {
       expect((await check()).problems.join('\n')).toMatch(problem)
     }),
   )
+
+  /** A process that started earlier, or later, and writes checkpoints. */
+  function leaderOf(id: string, database: ReturnType<typeof openAt>) {
+    const rows: AuditRow[] = []
+    const newId = createIds()
+    const chain = createChain(id, { newId, keep: row => rows.push(row) > 0 })
+    const log = createAudit({ clock: fakeClock(at), chain, newId, redact: text => text, enabled: () => true })
+    return async (action: 'heads' | 'trimmed', heads: readonly Head[]) => {
+      chain.add(log.checkpoint(action, { heads }))
+      await createSqlLedger(database).write({ requests: [], audit: rows.splice(0) })
+    }
+  }
+
+  async function headAt(database: ReturnType<typeof openAt>, seq: number): Promise<Head> {
+    const rows: { hash: string }[] = await database.read(
+      sql => sql`SELECT hash FROM audit WHERE chain = 'a-chain' AND seq = ${seq}`,
+    )
+    return { chain: 'a-chain', seq, hash: rows[0]?.hash ?? '' }
+  }
+
+  test('accepts what was removed in several steps, whoever noted the last of them', () =>
+    withDatabase(async ({ check, database }) => {
+      const [earlier, later] = [leaderOf('d-chain', database), leaderOf('e-chain', database)]
+      for (const [note, seq] of [
+        [later, 3],
+        [earlier, 6],
+      ] as const) {
+        const head = await headAt(database, seq)
+        await note('trimmed', [head])
+        await createSqlUpkeep(database).trim([head], 0)
+      }
+
+      expect((await check()).problems).toEqual([])
+    }))
+
+  test('takes nothing for missing that was written while it looked', () =>
+    withDatabase(async ({ database }) => {
+      const source = createSqlAuditSource(database)
+      const note = leaderOf('d-chain', database)
+      let told = false
+      const found = await verifyAudit({
+        ...source,
+        async rows(after) {
+          const rows = await source.rows(after, 1)
+          if (rows[0]?.chain === 'b-chain' && !told) {
+            told = true
+            await database.write(
+              sql => sql`INSERT INTO audit SELECT 'later', tenant, at, kind, action, actor, address, request_id, subject,
+                outcome, code, detail, chain, 10, hash, hash FROM audit WHERE chain = 'a-chain' AND seq = 8`,
+            )
+            await note('heads', [await headAt(database, 10)])
+          }
+          return rows
+        },
+      })
+
+      expect([told, found.problems]).toEqual([true, []])
+    }))
 
   test('accepts rows that were removed because their time was over, and says so in the log', () =>
     withDatabase(async ({ check, database }) => {
