@@ -129,6 +129,16 @@ export function ledgerContract(
       expect(await used(one)).toBe(30)
     })
 
+    test('gives a hold back whose time is said to be over, also one that is settled', async () => {
+      const [one, other] = [account(1000), account(1000)]
+      for (const each of [one, other]) await store.hold(holdOf(`over-${each.key}`, [each], 500, { expiresAt: 5000 }))
+      await write(rowOf(`over-${other.key}`, 70, { key_id: other.key }))
+      for (const each of [one, other]) await store.hold(holdOf(`over-${each.key}`, [each], 0, { expiresAt: 100 }))
+      await store.expire(100)
+
+      expect([await used(one), await used(other)]).toEqual([0, 70])
+    })
+
     test('gives back what nobody settles in time, and still charges a row that comes after', async () => {
       const one = account(1000)
       await store.expire(10_000)

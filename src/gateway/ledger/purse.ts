@@ -83,6 +83,11 @@ class CallPurse implements Purse {
       expiresAt: this.deps.clock.time() + slot.candidate.target.timeouts.total + EXPIRY_GRACE_MS,
     })
     const follow = (decided: HoldVerdict) => {
+      if (scope.ended !== null) {
+        slot.release()
+        if (decided.refused === null) this.letGo()
+        throw scope.ended
+      }
       if (decided.refused === null) {
         this.held = need
         return this.open(slot)
@@ -97,6 +102,13 @@ class CallPurse implements Purse {
       slot.release()
       throw thrown
     })
+  }
+
+  /** Nobody waits any more, and the row that would settle the hold may be written already: it ends now. */
+  private letGo(): void {
+    const { record, accounts, deps } = this
+    const verdict = deps.hold({ request: record.id, accounts, nano: 0, expiresAt: deps.clock.time() })
+    if (verdict instanceof Promise) verdict.catch(() => {})
   }
 
   private open(slot: Slot): Slot {

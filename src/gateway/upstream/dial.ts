@@ -48,6 +48,8 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
         ? { ...encoded, headers: { ...encoded.headers, via: viaNext(deps.hop, call.headers?.via) } }
         : encoded
     if (outgoing.dropped !== undefined && outgoing.dropped.length > 0) noteDropped(record, target, outgoing.dropped)
+    // Whoever left while a limit or a budget was asked has used nothing.
+    if (scope.ended !== null) throw scope.ended
     if (record.dialledAt === 0) record.dialledAt = deps.clock.now()
     const incoming = await deps.transportFor(target.server)(outgoing, scope, target.timeouts)
     const { head } = incoming

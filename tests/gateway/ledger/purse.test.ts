@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import type { Candidate, Slots } from '#core/attempt.ts'
 import type { Endpoint } from '#core/call.ts'
-import type { Account, Hold } from '#core/ledger.ts'
+import { GatewayError } from '#core/errors.ts'
+import type { Account, Hold, HoldVerdict, LedgerStore } from '#core/ledger.ts'
 import { createScope } from '#core/scope.ts'
 import { openPurse } from '#gateway/ledger/purse.ts'
 import { createLengths } from '#gateway/limits/estimate.ts'
@@ -21,10 +22,11 @@ function candidateOf(server: string, output: number | null): Candidate {
 function purseOf(
   body: object = { max_tokens: 100 },
   accounts: readonly Account[] = [account],
-  endpoint: Endpoint = 'chat',
+  { endpoint = 'chat', own = null }: { readonly endpoint?: Endpoint; readonly own?: LedgerStore['hold'] | null } = {},
 ) {
   const clock = fakeClock()
   const ledger = createMemoryLedger()
+  const scope = createScope(clock)
   const opened: string[] = []
   const asked: Hold[] = []
   const released: string[] = []
@@ -41,15 +43,15 @@ function purseOf(
     lengths: createLengths(),
     hold: (hold: Hold) => {
       asked.push(hold)
-      return ledger.hold(hold)
+      return (own ?? ledger.hold)(hold)
     },
     opened: (_: unknown, __: unknown, { target: { server } }: Candidate) => opened.push(server.id),
   }
   const called = call({ endpoint, body: { model: 'chat', messages: [], ...body } })
   const slots = openPurse(deps, called, recordOf(), accounts).slots(places)
   const used = async () => (await ledger.hold({ request: 'probe', accounts: [account], nano: 0, expiresAt: 0 })).used[0]
-  const take = (...candidates: Candidate[]) => slots.take(candidates, createScope(clock))
-  return { take, slots, used, opened, released, ledger, asked }
+  const take = (...candidates: Candidate[]) => slots.take(candidates, scope)
+  return { take, slots, used, opened, released, ledger, asked, scope }
 }
 
 describe('a purse', () => {
@@ -92,6 +94,21 @@ describe('a purse', () => {
     )
   })
 
+  test('lets go of what came too late, and nothing goes out', async () => {
+    let answer: (verdict: HoldVerdict) => void = () => {}
+    const { take, asked, opened, released, scope } = purseOf({}, [account], {
+      own: () => new Promise<HoldVerdict>(resolve => (answer = resolve)),
+    })
+    const taking = Promise.resolve(take(candidateOf('cheap', 1)))
+    scope.cancel(new GatewayError('client_closed_request', 'Gone.'))
+    answer({ refused: null, used: [0] })
+
+    expect(await taking.then(null, error => error.code)).toBe('client_closed_request')
+    expect([opened, released]).toEqual([[], ['cheap']])
+    expect(asked.map(({ nano }) => nano > 0)).toEqual([true, false])
+    expect(asked[1]).toMatchObject({ nano: 0, expiresAt: Date.UTC(2026, 0, 1) })
+  })
+
   test('takes a server whose price nobody knows for nothing', async () => {
     const { take, used } = purseOf()
     await take(candidateOf('unknown', null))
@@ -113,7 +130,9 @@ describe('a purse', () => {
 
     expect(await used()).toBe(300_000)
 
-    const list = purseOf({ max_tokens: 10, prompt: ['a', 'b'], n: 2, best_of: 5 }, [account], 'completions')
+    const list = purseOf({ max_tokens: 10, prompt: ['a', 'b'], n: 2, best_of: 5 }, [account], {
+      endpoint: 'completions',
+    })
     await list.take(candidateOf('one', 1))
 
     expect(await list.used()).toBe(100_000)
