@@ -12,6 +12,8 @@ export interface UpkeepStore {
   /** The last row of each chain; before a time, if one is given. */
   heads(before?: number): Promise<readonly Head[]>
   /** Removes the rows of chains up to those heads, and, from before a time, the requests that are
-   * sealed no more and the users and sessions that were seen last. */
-  trim(heads: readonly Head[], before: number): Promise<void>
+   * sealed no more and the users and sessions that were seen last.
+   *
+   * @param month Budgets of earlier months are removed, as `2027-01`. */
+  trim(heads: readonly Head[], before: number, month: string): Promise<void>
 }

@@ -24,7 +24,7 @@ export function createSqlUpkeep(database: Database): UpkeepStore {
           ORDER BY audit.chain`
         return rows.map(({ chain, seq, hash }) => ({ chain: String(chain), seq: Number(seq), hash: String(hash) }))
       }),
-    trim: (heads, before) =>
+    trim: (heads, before, month) =>
       database.write(async sql => {
         for (const { chain, seq } of heads) await sql`DELETE FROM audit WHERE chain = ${chain} AND seq <= ${seq}`
         await sql`
@@ -32,6 +32,8 @@ export function createSqlUpkeep(database: Database): UpkeepStore {
             AND (batch IS NULL OR batch NOT IN (SELECT id FROM audit WHERE kind = 'batch'))`
         await sql`DELETE FROM users WHERE last_seen < ${before}`
         await sql`DELETE FROM sessions WHERE last_seen < ${before}`
+        // Days stand behind their months in the order of texts.
+        await sql`DELETE FROM budgets WHERE period < ${month}`
       }),
   }
 }

@@ -223,7 +223,7 @@ describe('a check of the audit log', () => {
       ] as const) {
         const head = await headAt(database, seq)
         await note('trimmed', [head])
-        await createSqlUpkeep(database).trim([head], 0)
+        await createSqlUpkeep(database).trim([head], 0, '')
       }
 
       expect((await check()).problems).toEqual([])
@@ -256,6 +256,9 @@ describe('a check of the audit log', () => {
   test('accepts rows that were removed because their time was over, and says so in the log', () =>
     withDatabase(async ({ check, database }) => {
       const clock = fakeClock(at + 1000)
+      const budget = (period: string) => ({ account: 'key:shop/web', tenant: 'shop', period, spent: 1, held: 0 })
+      const periods = ['2025-11', '2025-11-30', '2025-12', '2025-12-01', '2026-01', '2026-01-01']
+      await database.write(sql => sql`INSERT INTO budgets ${sql(periods.map(budget))}`)
       const rows: AuditRow[] = []
       const ledger = createSqlLedger(database)
       const newId = createIds()
@@ -283,5 +286,10 @@ describe('a check of the audit log', () => {
 
       expect(found).toMatchObject({ rows: 2, requests: 0, problems: [] })
       expect(await database.read(sql => sql`SELECT id FROM requests`)).toHaveLength(0)
+      // Those of the months before the last day are over, and every batch would look through them.
+      expect(await database.read(sql => sql`SELECT period FROM budgets ORDER BY period`)).toEqual(
+        expect.arrayContaining(periods.slice(2).map(period => ({ period }))),
+      )
+      expect(await database.read(sql => sql`SELECT period FROM budgets`)).toHaveLength(4)
     }))
 })

@@ -1,11 +1,14 @@
 import type { Clock } from '#core/clock.ts'
 import type { LedgerStore } from '#core/ledger.ts'
+import { periodOf } from '#core/money.ts'
 import type { Head, UpkeepStore } from '#core/upkeep.ts'
 
 /** How often it is done, and how long a process that does it and dies is waited for; in milliseconds. */
 const EVERY_MS = 30_000
 const LEASE_MS = 90_000
 const TRIM_EVERY_MS = 3_600_000
+/** How long after its end a budget may still be asked for, by requests and clocks that are late. */
+const LATE_MS = 86_400_000
 
 export interface UpkeepDeps {
   readonly clock: Clock
@@ -47,17 +50,17 @@ export function startUpkeep(deps: UpkeepDeps): () => void {
     }
     if (clock.now() - trimmedAt < TRIM_EVERY_MS) return
     trimmedAt = clock.now()
-    await trim(now - deps.retentionMs())
+    await trim(now - deps.retentionMs(), periodOf(now - LATE_MS, 'month'))
   }
 
-  async function trim(before: number): Promise<void> {
+  async function trim(before: number, month: string): Promise<void> {
     const old = await deps.upkeep.heads(before)
     if (old.length > 0) {
       deps.checkpoint('trimmed', old)
       // Removed only once it is written that they are.
       await deps.flush()
     }
-    await deps.upkeep.trim(old, before)
+    await deps.upkeep.trim(old, before, month)
   }
 
   function later(ms: number): void {
