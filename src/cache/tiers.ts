@@ -20,7 +20,12 @@ export function createTiers(near: CacheStore, far: CacheStore): CacheStore {
     },
     async clear(selection) {
       const cleared = await near.clear(selection)
-      return Math.max(cleared, await far.clear(selection))
+      try {
+        return Math.max(cleared, await far.clear(selection))
+      } finally {
+        // What was asked for meanwhile may have been found far away, and have come near again.
+        await near.clear(selection)
+      }
     },
     size: near.size,
   }

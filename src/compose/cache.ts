@@ -46,9 +46,13 @@ function clearTogether(cache: CacheStore, near: CacheStore, crew: Crew): CacheSt
   })
   return {
     ...cache,
-    clear(selection) {
-      crew.tell({ type: 'cache-cleared', selection })
-      return cache.clear(selection)
+    async clear(selection) {
+      try {
+        return await cache.clear(selection)
+      } finally {
+        // Told before, they could find it in Redis again.
+        crew.tell({ type: 'cache-cleared', selection })
+      }
     },
   }
 }

@@ -1,10 +1,14 @@
 import { expect, test } from 'bun:test'
 import type { Question } from '#cache/fingerprint.ts'
 import { ALONE, type Crew, type News } from '#core/crew.ts'
+import { createWheel } from '#lib/wheel.ts'
 import { composeCache } from '#src/compose/cache.ts'
 import { configFrom } from '#src/index.ts'
+import { openRedis } from '#stores/redis.ts'
+import { answerOf } from '#tests/contract/cache.ts'
 import { anyone } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
+import { startRedis } from '#tests/support/redis.ts'
 
 const config = configFrom({ cache: { enabled: true } })
 
@@ -44,3 +48,21 @@ test.each(['this process', 'another worker'])('a clearing of %s forgets the ques
 
   expect([fingerprints.of(asked), wasRead()]).toEqual([name, true])
 })
+
+test('other workers hear of a clearing when Redis has nothing any more that could come near again', async () => {
+  await using server = await startRedis()
+  const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+  const redis = openRedis({ urls: [server.url], timeoutMs: 2000, clock })
+  const other = composeCache(config, { clock, redis, crew: ALONE })
+  const found: unknown[] = []
+  const tell = () => void found.push(other.store.get(KEY))
+  const own = composeCache(config, { clock, redis, crew: { ...ALONE, size: 2, tell } })
+  await own.store.set(KEY, answerOf('{}', clock))
+
+  await own.store.clear({})
+
+  expect(await Promise.all(found)).toEqual([null])
+  for (const { close } of [own, other, redis]) close()
+})
+
+const KEY = `chat:${'0'.repeat(64)}`
