@@ -1,7 +1,9 @@
 import { type CachedAnswer, type CacheSelection, type CacheStore, isSelected } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
+import { parseJson } from '#lib/json.ts'
 import { createTurnEnd } from '#lib/turn.ts'
+import { cacheClearRequest } from '#wire/cache.ts'
 import { HEADER_BYTES_MAX, readAnswer, readHeader, writeAnswer } from './cached-answer.ts'
 import type { Redis, RedisClient } from './redis.ts'
 
@@ -11,7 +13,9 @@ const CLEARS_MAX = 1000
 const POLL_MS = 5000
 /** How much the clocks of nodes may differ. */
 const SKEW_MS = 10_000
-const PATTERNS = ['chat:*', 'embed:*'] as const
+/** Only names that answers have: others may keep something of their own under `chat:`. */
+const HASH = '[0-9a-f]'.repeat(64)
+const PATTERNS = [`chat:${HASH}`, `embed:${HASH}`] as const
 const SCAN_COUNT = 1000
 
 export interface RedisCacheOptions {
@@ -135,9 +139,11 @@ function watchClears({ redis, clock, onClear }: RedisCacheOptions): () => void {
 
   async function poll(): Promise<void> {
     const entries = await redis.use(client => client.xrange(CLEARS, `(${last}`, '+')).catch(() => [])
-    for (const [id, [, told = '{}']] of entries) {
+    for (const [id, [, told = '']] of entries) {
       last = id
-      onClear(JSON.parse(told))
+      // What cannot be understood is not ours.
+      const selection = cacheClearRequest.safeParse(parseJson(told))
+      if (selection.success) onClear(selection.data)
     }
     if (!stopped) stop = clock.after(POLL_MS, () => void poll())
   }

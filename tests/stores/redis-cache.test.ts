@@ -64,6 +64,30 @@ describe('in one Redis', () => {
     two.close()
   })
 
+  test('what is no answer is not forgotten with them', async () => {
+    const cache = cacheAt([server.url], fakeClock(Date.now()))
+    await server.command('SET', 'chat:room:42', 'of another program')
+    await cache.store.clear({})
+
+    expect(await server.command('GET', 'chat:room:42')).toContain('of another program')
+    cache.close()
+  })
+
+  test('what is to be forgotten is heard behind what nobody can read', async () => {
+    const clock = fakeClock(Date.now())
+    const heard = Promise.withResolvers<CacheSelection>()
+    const listen = (selection: CacheSelection) => selection.tenant === 'legible' && heard.resolve(selection)
+    const cache = cacheAt([server.url], clock, listen)
+    for (const odd of ['no JSON', 'null', '[]', '{"tenant":1}']) {
+      await server.command('XADD', 'cache:clears', '*', 'selection', odd)
+    }
+    await cache.store.clear({ tenant: 'legible' })
+    clock.advance(5000)
+
+    expect(await heard.promise).toEqual({ tenant: 'legible' })
+    cache.close()
+  })
+
   test('what somebody else has written there is not there', async () => {
     const clock = fakeClock(Date.now())
     const cache = cacheAt([server.url], clock)
