@@ -2,6 +2,7 @@ import type { Live } from '#core/attempt.ts'
 import type { CacheNote, CacheSettings, CacheWishes } from '#core/cache.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
+import { type Code, GatewayError } from '#core/errors.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/snapshot.ts'
@@ -59,7 +60,7 @@ const COALESCED: CacheNote = { status: 'coalesced', ageMs: 0, leftMs: 0 }
 export function createFlights(clock: Pick<Clock, 'now'>): Flights {
   const shared = new PassingMap<Leader>()
 
-  return {
+  const flights: Flights = {
     take(asked, key, depart, onWhole) {
       const { call, record, settings, cache, scope, wishes } = asked
       const usual = call.priority === 'normal' && wishes.maxAttempts === null
@@ -68,10 +69,17 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
       const leader = shares ? shared.get(name) : null
       if (leader?.work.open) {
         record.cache = COALESCED
-        return leader.work.join(scope, record).then(live => {
-          record.sparedPrice = live.target.price
-          return convert(live, leader.call, call)
-        })
+        return leader.work.join(scope, record).then(
+          live => {
+            record.sparedPrice = live.target.price
+            return convert(live, leader.call, call)
+          },
+          thrown => {
+            if (!isRefusalOf(leader.call, call, thrown)) throw thrown
+            record.heirOf = null
+            return flights.take(asked, key, depart, onWhole)
+          },
+        )
       }
       record.cache = cache.read ? MISS : BYPASS
       const onOver = (whole: Whole | null) => {
@@ -87,4 +95,18 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
       return work instanceof SharedAnswer ? work.lead() : work.join(scope, record)
     },
   }
+  return flights
+}
+
+/** What is refused for the sake of one caller's limits or money. */
+const REFUSALS: ReadonlySet<Code> = new Set([
+  'rate_limit_exceeded',
+  'token_limit_exceeded',
+  'concurrency_limit_exceeded',
+  'budget_exceeded',
+])
+
+/** Whether somebody else was refused what this call may have. */
+function isRefusalOf(leader: Call, { caller }: Call, thrown: unknown): boolean {
+  return thrown instanceof GatewayError && REFUSALS.has(thrown.code) && leader.caller.id !== caller.id
 }
