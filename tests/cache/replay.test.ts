@@ -4,6 +4,7 @@ import { assemble } from '#cache/assemble.ts'
 import { toChunks } from '#cache/chunks.ts'
 import { replay, replayPlain } from '#cache/replay.ts'
 import { withNullUsage, withoutNullUsage } from '#cache/usage-fields.ts'
+import { createScope } from '#core/scope.ts'
 import { replayed } from '#gateway/answers/replayed.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
@@ -31,7 +32,7 @@ describe('a stream that is stored', () => {
   test('leaves event by event where its pace was kept', async () => {
     const live = replayed(
       { ...stored, pace: [0, 40, 100] },
-      { call: call(), model: model('m', []), target: target('a'), clock, id: 'i' },
+      { call: call(), model: model('m', []), target: target('a'), clock, scope: createScope(clock), id: 'i' },
     )
     const moments: number[] = []
     const start = clock.now()
@@ -46,6 +47,25 @@ describe('a stream that is stored', () => {
     await reading
 
     expect(moments).toEqual([0, 40, 100, 100])
+  })
+
+  test('keeps its pace no longer than the request may take', async () => {
+    const scope = createScope(clock, { within: 50 })
+    const live = replayed(
+      { ...stored, pace: [0, 40, 100] },
+      { call: call(), model: model('m', []), target: target('a'), clock, scope, id: 'i' },
+    )
+    const reading = (async () => {
+      for (let frames = await live.next(); frames.length > 0; frames = await live.next());
+    })()
+    reading.catch(() => {})
+    for (let ms = 0; ms < 70; ms += 10) {
+      await settled()
+      clock.advance(10)
+    }
+
+    expect(scope.ended).not.toBeNull()
+    await expect(reading).rejects.toThrow('longer than the time allowed')
   })
 
   test('leaves whole events only, however long it is', () => {

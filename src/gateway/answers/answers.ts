@@ -63,7 +63,7 @@ function answer(deps: AnswersDeps, asked: Asked, question: Question, depart: Dep
 }
 
 function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live | null {
-  const { call, record, snapshot } = asked
+  const { call, record, scope, snapshot } = asked
   const ageMs = usableAge(asked, stored, clock)
   const model = snapshot.models.get(stored.model)
   const target = snapshot.targets.get(stored.target)
@@ -71,7 +71,7 @@ function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live 
   record.cache = { status: 'hit', ageMs, leftMs: Math.max(0, stored.ttlMs - ageMs) }
   record.contentChars = stored.characters
   record.sparedPrice = target.price
-  return replayed(stored, { call, model, target, clock, id: record.id })
+  return replayed(stored, { call, model, target, clock, scope, id: record.id })
 }
 
 /** Stores a whole answer: not one of a model that stood in for another, and not one that a server was given the

@@ -3,7 +3,9 @@ import type { Live } from '#core/attempt.ts'
 import type { CachedAnswer } from '#core/cache.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
+import type { Scope } from '#core/scope.ts'
 import type { Model, Target } from '#core/servers.ts'
+import { abandonable } from '../flights/flight.ts'
 
 /** What the replay of an answer is made of, beside the answer. */
 export interface Replaying {
@@ -11,12 +13,14 @@ export interface Replaying {
   readonly model: Model
   readonly target: Target
   readonly clock: Clock
+  /** The request's own. */
+  readonly scope: Scope
   /** The request's own id, of which the answer's is made. */
   readonly id: string
 }
 
 /** Gives a stored answer as if it were under way; one whose pace was kept takes as long as it took. */
-export function replayed(answer: CachedAnswer, { call, model, target, clock, id }: Replaying): Live {
+export function replayed(answer: CachedAnswer, { call, model, target, clock, scope, id }: Replaying): Live {
   const prefix = call.endpoint === 'chat' ? 'chatcmpl' : 'cmpl'
   const fresh = { id: `${prefix}-${id.replaceAll('-', '')}`, created: Math.floor(clock.time() / 1000) }
   if (!call.stream) {
@@ -34,9 +38,10 @@ export function replayed(answer: CachedAnswer, { call, model, target, clock, id 
       if (!value) return []
       const waitMs = startedAt + value.atMs - clock.now()
       if (waitMs > 0) {
-        await new Promise<void>(resolve => {
+        const moment = new Promise<void>(resolve => {
           disarm = clock.after(waitMs, resolve)
         })
+        await abandonable(moment, scope)
       }
       return value.frames
     },
