@@ -148,6 +148,13 @@ export function createRecord(start: {
   }
 }
 
+/** How a call ends that asked no server for its own sake, so that its usage was counted when a server said it; `null`
+ * for every other. */
+export function freeOutcome({ cache, heirOf }: Pick<RequestRecord, 'cache' | 'heirOf'>): 'hit' | 'coalesced' | null {
+  if (heirOf !== null) return null
+  return cache !== null && (cache.status === 'hit' || cache.status === 'coalesced') ? cache.status : null
+}
+
 /** Counts what no server was asked for. */
 export function countSaved(record: RequestRecord, price: Price | null, usage: Usage): void {
   record.savedTokens += inputTokens(usage) + usage.output

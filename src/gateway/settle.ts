@@ -4,7 +4,7 @@ import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import { contentLength, contentText, type DataFrame } from '#core/frame.ts'
 import { costOf } from '#core/money.ts'
-import { countSaved, type RequestRecord } from '#core/record.ts'
+import { countSaved, freeOutcome, type RequestRecord } from '#core/record.ts'
 import type { Price } from '#core/servers.ts'
 import { estimateTokens, promptLength, type Usage } from '#core/usage.ts'
 
@@ -94,12 +94,6 @@ function priceAt({ plan }: RequestRecord, server: string | undefined, upstreamMo
     ({ target }) => target.server.id === server && target.upstreamModel === upstreamModel,
   )
   return candidate?.target.price ?? null
-}
-
-/** How a call ends that nobody pays for, because no server was asked for its own sake; `null` for every other. */
-function freeOutcome({ cache, heirOf }: RequestRecord): 'hit' | 'coalesced' | null {
-  if (heirOf !== null) return null
-  return cache !== null && (cache.status === 'hit' || cache.status === 'coalesced') ? cache.status : null
 }
 
 /** What a call has used when no server says so: the prompt, and so many characters of an answer. */

@@ -1,7 +1,7 @@
 import type { AttemptEntry } from '#core/attempt.ts'
 import type { CacheNote } from '#core/cache.ts'
 import { ERRORS } from '#core/errors.ts'
-import type { RequestRecord } from '#core/record.ts'
+import { freeOutcome, type RequestRecord } from '#core/record.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { createFlag, createNames, NONE, STATUS } from './dimensions.ts'
 import { createCounter, createHistogram, type Metric } from './series.ts'
@@ -54,7 +54,9 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
   function settledCall(record: RequestRecord, model: number, status: number): void {
     const server = labels.server.id(record.server ?? NONE)
     family.calls.add(1, model, server, status, record.stream ? 1 : 0)
-    for (const attempt of record.attempts) {
+    // Who takes over an answer tells of the attempts too.
+    const attempts = record.passedOn ? NO_ATTEMPTS : record.attempts
+    for (const attempt of attempts) {
       const result = labels.result.id(attempt.result ?? 'client_closed_request')
       family.attempts.add(1, labels.server.id(attempt.server), result)
       if (options.isOllama(attempt.server)) family.ollama.add(1)
@@ -64,7 +66,7 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     const { plan } = record
     if (plan?.sparesLoad && record.server === plan.candidates[0]?.target.server.id) family.spared.add(1, server)
     if (record.queueMs > 0) family.queueWait.observe(record.queueMs / 1000)
-    const answering = record.attempts.findLast(hasAnswered)
+    const answering = attempts.findLast(hasAnswered)
     if (answering !== undefined && record.answeredAt > 0) {
       family.upstream.observe((record.answeredAt - answering.startedAt) / 1000, server, model)
     }
@@ -76,7 +78,7 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     if (record.cache !== null) settledCache(record, record.cache, model)
     const { usage } = record
     // What came from the cache was counted when a server said it.
-    if (usage === null || record.cache?.status === 'hit' || record.cache?.status === 'coalesced') return
+    if (usage === null || freeOutcome(record) !== null) return
     if (usage.input > 0) family.tokens.add(usage.input, server, model, labels.inputTokens)
     if (usage.output > 0) family.tokens.add(usage.output, server, model, labels.outputTokens)
     if (usage.cacheRead > 0) family.tokens.add(usage.cacheRead, server, model, labels.cacheReadTokens)
@@ -96,6 +98,8 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
 
   return { metrics: Object.values(family), settled }
 }
+
+const NO_ATTEMPTS: readonly AttemptEntry[] = []
 
 function hasAnswered({ result }: AttemptEntry): boolean {
   return result === 'ok'

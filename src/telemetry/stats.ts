@@ -1,5 +1,5 @@
 import type { Fact } from '#core/journal.ts'
-import type { Outcome, RequestRecord } from '#core/record.ts'
+import { freeOutcome, type Outcome, type RequestRecord } from '#core/record.ts'
 
 /** What the requests of one tenant came to since the process started. */
 export interface TenantStats {
@@ -39,7 +39,7 @@ export function createStats(): Stats {
     else if (cache?.status === 'coalesced') sums.cache.coalesced++
     else if (cache?.status === 'hit') sums.cache.hits++
     // What came from the cache was counted when a server said it.
-    if (record.usage === null || cache?.status === 'hit' || cache?.status === 'coalesced') return
+    if (record.usage === null || freeOutcome(record) !== null) return
     sums.tokens.input += record.usage.input
     sums.tokens.cache_read += record.usage.cacheRead
     sums.tokens.cache_write += record.usage.cacheWrite

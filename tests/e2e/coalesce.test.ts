@@ -4,6 +4,7 @@ import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { rawClient } from '#tests/support/raw-client.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 import { gate, hang, inTurn, json, type Script, type Steps, sse } from '#tests/support/upstream.ts'
+import { stats } from '#wire/stats.ts'
 import { usagePage } from '#wire/usage-report.ts'
 
 async function caching(script: Script, more: Tree = {}) {
@@ -156,6 +157,10 @@ describe('equal calls at the same time', () => {
             await Bun.sleep(20)
           }
         },
+        async stats() {
+          const headers = { authorization: `Bearer ${ADMIN}` }
+          return stats.parse(await (await fetch(`${setup.gateway.url}/management/stats`, { headers })).json())
+        },
         async [Symbol.asyncDispose]() {
           await setup[Symbol.asyncDispose]()
           await folder.remove()
@@ -185,6 +190,13 @@ describe('equal calls at the same time', () => {
       await gateway.logged({ outcome: 'ok' })
 
       expect(await setup.ends(3)).toMatchObject({ cost_usd: WHOLE_USD, input_tokens: 7, output_tokens: 3 })
+      const { tokens } = await setup.stats()
+      expect(tokens).toMatchObject({ input: 7, output: 3 })
+      const { text: metrics } = await gateway.gateway.metrics()
+      expect(metrics).toContain('gateway_tokens_total{server="a",model="chat",type="output"} 3')
+      expect(metrics).toContain(`gateway_cost_usd_total{server="a",model="chat"} ${WHOLE_USD}`)
+      expect(metrics).toContain('gateway_attempts_total{server="a",result="ok"} 1')
+      expect(metrics).toContain('gateway_upstream_duration_seconds_count{server="a",model="chat"} 1')
     })
 
     test('count for the limits of their model too when who began leaves', async () => {

@@ -2,7 +2,7 @@ import type { AttemptEntry, Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import type { LedgerRow } from '#core/ledger.ts'
 import { costOf } from '#core/money.ts'
-import type { RequestRecord } from '#core/record.ts'
+import { freeOutcome, type RequestRecord } from '#core/record.ts'
 import type { Usage } from '#core/usage.ts'
 import { estimateUsage } from '../settle.ts'
 
@@ -20,7 +20,7 @@ const TEXT_MAX = 2048
  * its hash is made of. */
 export function toRow(record: RequestRecord, endedAt: number, batch: string | null): LedgerRow {
   // What the cache gave stands in the column of what was saved.
-  const usage = record.outcome === 'hit' || record.outcome === 'coalesced' ? null : record.usage
+  const usage = freeOutcome(record) === null ? record.usage : null
   const { outcome, model, server, upstreamModel } = record
   const cost = usage === null ? 0 : record.costNano
   return rowOf(record, { endedAt, outcome, model, server, upstreamModel, usage, cost, batch })

@@ -210,6 +210,16 @@ describe('however a call ends, its row says what it came to', () => {
     expect(Object.keys(attempts[0] ?? {})).toEqual(Object.keys(row))
   })
 
+  test('a stored answer that its caller did not wait for was used by nobody', () => {
+    const record = recordOf({ cache: { status: 'hit', ageMs: 0, leftMs: 1000 }, attempts: [] })
+    settleCall(record, call(), new GatewayError('client_closed_request', 'gone'), fakeClock())
+
+    expect(toRow(record, 51, null)).toMatchObject({
+      outcome: 'cancelled',
+      ...{ input_tokens: 0, output_tokens: 0, cost_nano: 0, saved_tokens: 46 },
+    })
+  })
+
   test('what the operator paid besides stands in a column of its own', () => {
     const spent = estimateUsage(call(), 100)
     const record = recordOf({
