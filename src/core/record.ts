@@ -86,6 +86,8 @@ export interface RequestRecord {
   /** Frames with content, and characters of content, sent to the caller. */
   contentFrames: number
   contentChars: number
+  /** Characters of content that were said at this request's cost, where others were ahead of it; else 0. */
+  saidChars: number
   /** Upstream events that could not be read and were left out. */
   eventsSkipped: number
 }
@@ -144,6 +146,7 @@ export function createRecord(start: {
     endedAt: 0,
     contentFrames: 0,
     contentChars: 0,
+    saidChars: 0,
     eventsSkipped: 0,
   }
 }

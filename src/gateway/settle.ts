@@ -51,9 +51,10 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
     if (record.usage !== null) countSaved(record, record.sparedPrice, record.usage)
     return
   }
-  const answered =
-    error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && record.dialledAt > 0)
-  if (record.usage === null && answered) record.usage = estimateUsage(call, record.contentChars)
+  const said = Math.max(record.contentChars, record.saidChars)
+  const dialled = (record.heirOf ?? record).dialledAt > 0
+  const answered = error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && dialled)
+  if (record.usage === null && answered) record.usage = estimateUsage(call, said)
   chargeCall(record)
 }
 

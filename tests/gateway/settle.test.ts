@@ -22,6 +22,24 @@ describe('the end of a call', () => {
     ])
   })
 
+  test('is paid for what was said, though its caller has read less of it', () => {
+    const record = recordOf({ usage: null, contentChars: 10, contentFrames: 1, saidChars: 4000 })
+
+    settleCall(record, call(), new GatewayError('client_closed_request', 'gone'), fakeClock())
+
+    expect(record.usage).toEqual(estimateUsage(call(), 4000))
+  })
+
+  test('of one who took over an answer, and left before it came, is paid for the prompt', () => {
+    const began = recordOf({ passedOn: true })
+    const gone = new GatewayError('client_closed_request', 'gone')
+    const heir = recordOf({ usage: null, attempts: [], dialledAt: 0, heirOf: began })
+    const early = recordOf({ usage: null, attempts: [], dialledAt: 0 })
+    for (const record of [heir, early]) settleCall(record, call(), gone, fakeClock())
+
+    expect([heir.usage, early.usage]).toEqual([estimateUsage(call(), 0), null])
+  })
+
   test('puts the prompt that a slower server has read down to the operator, not to the caller', () => {
     const record = recordOf({ attempts: [attemptEntry('a', { result: 'lost' }), attemptEntry('b')] })
     const { usage } = record

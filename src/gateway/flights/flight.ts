@@ -50,6 +50,7 @@ export function startFlight(
 
   function leave(subscriber: Subscriber, cause = NOBODY_LEFT): void {
     if (!subscribers.delete(subscriber) || over) return
+    if (subscribers.size === 0) charge()
     if (subscriber.record !== null) payers?.leave(subscriber.record)
     if (subscribers.size > 0) return
     over = true
@@ -58,11 +59,18 @@ export function startFlight(
     source.then(live => live.close(), ignore)
   }
 
+  /** Whoever pays pays for all that was said, however much of it he has read. */
+  function charge(): void {
+    const payer = payers?.payer
+    if (payer) shared?.charge(payer)
+  }
+
   /** The work of a shared flight failed: all who listen hear of it, and nobody joins any more. */
   function fail(thrown: unknown): void {
     shared?.fail(thrown)
     if (over) return
     over = true
+    charge()
     scope.close()
     source.then(live => live.close(), ignore)
   }
@@ -70,6 +78,7 @@ export function startFlight(
   function finish(live: Live): void {
     if (over) return
     over = true
+    charge()
     shared?.end(live)
     scope.close()
     live.close()

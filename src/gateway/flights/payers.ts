@@ -4,13 +4,22 @@ import type { RequestRecord } from '#core/record.ts'
 export class Payers {
   private readonly began: RequestRecord
   private readonly waiting: Set<RequestRecord>
+  private several = false
 
   constructor(began: RequestRecord) {
     this.began = began
     this.waiting = new Set([began])
   }
 
+  /** Who pays as it stands, where there ever were several. */
+  get payer(): RequestRecord | null {
+    if (!this.several) return null
+    const [payer = null] = this.waiting
+    return payer
+  }
+
   join(record: RequestRecord): void {
+    this.several = true
     this.waiting.add(record)
   }
 

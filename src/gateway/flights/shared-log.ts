@@ -1,6 +1,7 @@
 import type { Live } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
-import type { Frame } from '#core/frame.ts'
+import { contentLength, type Frame } from '#core/frame.ts'
+import type { RequestRecord } from '#core/record.ts'
 
 /** How a flight is shared by several who ask the same. */
 export interface Sharing {
@@ -85,6 +86,17 @@ export class SharedLog {
       const { target, model } = giver
       this.sharing.onOver({ target, model, frames: framesOf(this.pieces), moments: this.moments })
     }
+  }
+
+  /** Tells whoever pays of all that was said: others may have read more of it. */
+  charge(record: RequestRecord): void {
+    let characters = 0
+    for (const frame of framesOf(this.pieces)) {
+      if (frame.kind === 'error') continue
+      characters += contentLength(frame.chunk)
+      record.usage = frame.usage ?? record.usage
+    }
+    record.saidChars = characters
   }
 
   fail(thrown: unknown): void {

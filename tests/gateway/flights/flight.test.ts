@@ -6,6 +6,7 @@ import { startFlight } from '#gateway/flights/flight.ts'
 import type { Whole } from '#gateway/flights/shared-log.ts'
 import { drain, frame, liveOf } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
+import { recordOf } from '#tests/support/records.ts'
 
 const clock = fakeClock()
 const left = new GatewayError('client_closed_request', 'gone')
@@ -106,6 +107,51 @@ describe('a flight that is shared', () => {
     expect(await drain(first)).toEqual(frames.slice(2))
     expect(told.map(whole => whole?.frames)).toEqual([frames])
     expect(work.open).toBe(false)
+  })
+
+  describe('is paid as a whole by whoever pays', () => {
+    const counted = { input: 7, cacheRead: 0, cacheWrite: 0, output: 3, reasoning: 0, estimated: false }
+    const batches = [[big(0)], [big(1)], [{ ...frame('usage'), usage: counted }]]
+    const unread = () => recordOf({ usage: null })
+
+    async function twoReaders() {
+      const { flight: work } = shared(batches)
+      const [payer, other] = [unread(), unread()]
+      const scopes = [createScope(clock), createScope(clock)] as const
+      const slow = await work.join(scopes[0], payer)
+      const fast = await work.join(scopes[1], other)
+      return { payer, other, slow, fast, scopes }
+    }
+
+    test('who has read nothing when others have read all', async () => {
+      const { payer, other, fast } = await twoReaders()
+
+      await drain(fast)
+
+      expect(payer.usage).toEqual(counted)
+      expect(other.usage).toBeNull()
+    })
+
+    test('who leaves last, and others have read more', async () => {
+      const { payer, other, slow, fast } = await twoReaders()
+      await slow.next()
+      await fast.next()
+      await fast.next()
+      fast.close()
+      slow.close()
+
+      expect([payer.saidChars, other.saidChars]).toEqual([2000, 0])
+    })
+
+    test('who hears that it broke off, and others have read more', async () => {
+      const { flight: work } = shared([[big(0)], [big(1)]], 100_000, new GatewayError('upstream_error', 'broken'))
+      const payer = unread()
+      await work.join(createScope(clock), payer)
+      const fast = await work.join(createScope(clock), unread())
+      await drain(fast).catch(() => {})
+
+      expect(payer.saidChars).toBe(2000)
+    })
   })
 
   test('hands one failure to all, also to who hears of it later', async () => {
