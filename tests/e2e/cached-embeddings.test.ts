@@ -111,6 +111,21 @@ describe('a batch of embeddings', () => {
     expect(vectors).toEqual(['a', 'bb', 'a'].map(vectorOf))
   })
 
+  test('of very many inputs is passed on as it is', async () => {
+    await using setup = await caching()
+    const { embed, server } = setup
+    const inputs = Array.from({ length: 2049 }, (_, at) => `text ${at}`)
+
+    const statuses = [(await embed(inputs)).status, (await embed(inputs)).status]
+    const fewer = [(await embed(inputs.slice(1))).status, (await embed(inputs.slice(1))).status]
+
+    expect([statuses, fewer]).toEqual([
+      ['bypass', 'bypass'],
+      ['miss', 'hit'],
+    ])
+    expect(server.calls).toHaveLength(3)
+  })
+
   test('and a single text share what is stored', async () => {
     await using setup = await caching()
     const { embed, server } = setup

@@ -12,6 +12,9 @@ import { given } from './convert.ts'
 import type { Asked, Depart } from './share.ts'
 import { type AnswersDeps, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
 
+/** As many inputs as OpenAI takes. To look each of more of them up would keep everybody else waiting, here and at Redis. */
+const INPUTS_MAX = 2048
+
 /** A batch: each of its inputs by its fingerprint, and what is stored of them. */
 interface Batch {
   readonly keys: readonly string[]
@@ -42,8 +45,10 @@ export async function answerVectors(
   return isWhole ? live : given(live, async () => (await live.next()).map(frame => complete(frame, batch, live)))
 }
 
+/** @returns `null` for a batch that is too large, or cannot be told from others. */
 async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Question): Promise<Batch | null> {
   const inputs = inputsOf(asked.call.body.input)
+  if (inputs.length > INPUTS_MAX) return null
   const keys: string[] = []
   for (const input of inputs) {
     const key = fingerprint({ ...question, body: { ...question.body, input } })
