@@ -126,6 +126,17 @@ describe('a batch of embeddings', () => {
     expect(server.calls).toHaveLength(3)
   })
 
+  test('is read once, however many inputs it has beside something long', async () => {
+    await using setup = await caching()
+    const { embed } = setup
+    const inputs = Array.from({ length: 2048 }, (_, at) => `text ${at}`)
+    const since = performance.now()
+    await embed(inputs, { more: 'x'.repeat(4_000_000) })
+
+    // Read once for each input it took six seconds, and read once a tenth of one.
+    expect(performance.now() - since).toBeLessThan(1500)
+  })
+
   test('and a single text share what is stored', async () => {
     await using setup = await caching()
     const { embed, server } = setup

@@ -47,11 +47,15 @@ export async function answerVectors(
 
 /** @returns `null` for a batch that is too large, or cannot be told from others. */
 async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Question): Promise<Batch | null> {
-  const inputs = inputsOf(asked.call.body.input)
+  const { input: all, ...rest } = question.body
+  const inputs = inputsOf(all)
   if (inputs.length > INPUTS_MAX) return null
+  // What all of them have in common, which may be long, is read once.
+  const common = fingerprint({ ...question, body: rest })
+  if (common === null) return null
   const keys: string[] = []
   for (const input of inputs) {
-    const key = fingerprint({ ...question, body: { ...question.body, input } })
+    const key = fingerprint({ ...question, body: { common, input } })
     if (key === null) return null
     keys.push(key)
   }
