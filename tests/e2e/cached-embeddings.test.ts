@@ -102,6 +102,24 @@ describe('a batch of embeddings', () => {
     expect([whole.saved_tokens, whole.saved_usd, whole.cost_usd]).toEqual([9, 0.500018, 0])
   })
 
+  test('is paid for what was asked for, also where the server does not count', async () => {
+    const uncounted: Script = request => {
+      const data = inputsIn(request).map((input, index) => ({ object: 'embedding', index, embedding: vectorOf(input) }))
+      return json(200, { object: 'list', data, model: 'test-model' })
+    }
+    await using setup = await caching(uncounted)
+    const { embed, gateway } = setup
+    const long = 'x'.repeat(3600)
+    const answers = [await embed([long]), await embed([long, 'y']), await embed([long, 'y'])]
+    const reports = answers.map(async ({ id }) => (await fetch(`${gateway.url}/v1/requests/${id}`)).json())
+    const [first, part, stored] = await Promise.all(reports)
+
+    expect([first.usage.input, part.usage.input]).toEqual([1000, 1])
+    expect([part.saved_tokens, stored.saved_tokens]).toEqual([1000, 1001])
+    expect(answers.slice(1).map(({ answer }) => answer.usage.prompt_tokens)).toEqual([1001, 1001])
+    expect(stored.usage.estimated).toBe(true)
+  })
+
   test('asks once for what it names twice', async () => {
     await using setup = await caching()
     const { embed, server } = setup

@@ -8,6 +8,7 @@ import { countSaved } from '#core/record.ts'
 import { inputTokens, type Usage } from '#core/usage.ts'
 import type { JsonValue } from '#lib/json.ts'
 import type { Whole } from '../flights/shared-log.ts'
+import { estimateUsage } from '../settle.ts'
 import { given } from './convert.ts'
 import type { Asked, Depart } from './share.ts'
 import { type AnswersDeps, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
@@ -42,7 +43,7 @@ export async function answerVectors(
   // A server is asked all the same, only for less.
   const price = live.target.price === null ? null : { ...live.target.price, request: 0 }
   for (const { usage } of stored.values()) if (usage !== null) countSaved(asked.record, price, usage)
-  return isWhole ? live : given(live, async () => (await live.next()).map(frame => complete(frame, batch, live)))
+  return isWhole ? live : given(live, async () => (await live.next()).map(frame => complete(frame, rest, batch, live)))
 }
 
 /** @returns `null` for a batch that is too large, or cannot be told from others. */
@@ -95,13 +96,19 @@ function give({ clock }: AnswersDeps, { record, snapshot }: Asked, { keys, store
     target.upstreamModel,
     tokens,
   )
-  const usage: Usage = { input: tokens, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: false }
+  const estimated = vectors.some(each => each.usage?.estimated === true)
+  const usage: Usage = { input: tokens, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated }
   const frame: DataFrame = { kind: 'finish', text, chunk: {}, usage }
   return { target, model, next: async () => [frame], close() {} }
 }
 
+/** What a server has used for a call: where it does not say, as much as what it was asked for. */
+function usageOf({ usage }: DataFrame, { call }: Asked): Usage {
+  return usage ?? estimateUsage(call, 0)
+}
+
 /** Puts what was stored beside what was asked for; only the latter was used now. */
-function complete(frame: Frame, { keys, stored, missing }: Batch, { target }: Live): Frame {
+function complete(frame: Frame, rest: Asked, { keys, stored, missing }: Batch, { target }: Live): Frame {
   if (frame.kind === 'error') return frame
   const fresh = vectorsIn(frame.text, missing.size)
   if (fresh === null) {
@@ -113,7 +120,8 @@ function complete(frame: Frame, { keys, stored, missing }: Batch, { target }: Li
   const byKey = new Map([...missing.keys()].map((key, at) => [key, fresh[at] ?? '']))
   const vectors = keys.map(key => stored.get(key)?.text ?? byKey.get(key) ?? '')
   const before = keys.reduce((sum, key) => sum + inputTokens(stored.get(key)?.usage ?? null), 0)
-  return { ...frame, text: writeVectors(vectors, target.upstreamModel, before + inputTokens(frame.usage)) }
+  const usage = usageOf(frame, rest)
+  return { ...frame, usage, text: writeVectors(vectors, target.upstreamModel, before + inputTokens(usage)) }
 }
 
 function keep(
@@ -126,13 +134,10 @@ function keep(
   if (frame === undefined || frame.kind === 'error' || !isOwn(asked, whole)) return
   const vectors = vectorsIn(frame.text, inputs.length)
   if (vectors === null) return
-  const shares =
-    frame.usage === null
-      ? []
-      : shareUsage(
-          frame.usage,
-          inputs.map(([, input]) => input),
-        )
+  const shares = shareUsage(
+    usageOf(frame, asked),
+    inputs.map(([, input]) => input),
+  )
   const common = { ...ownerOf(asked, whole), storedAt: clock.time(), ttlMs: asked.settings.embeddingsTtlMs }
   for (const [at, [key]] of inputs.entries()) {
     const text = vectors[at] ?? ''
