@@ -1,6 +1,6 @@
 import type { CachedAnswer } from '#core/cache.ts'
 import type { Call } from '#core/call.ts'
-import type { DataFrame } from '#core/frame.ts'
+import { contentText, type DataFrame } from '#core/frame.ts'
 import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import { assemble } from './assemble.ts'
@@ -21,6 +21,12 @@ export interface Beat {
 
 /** Events that leave together when no pace is kept, in characters. */
 const BEAT_CHARACTERS = 64 * 1024
+
+/** The content of a stored answer that people read. */
+export function storedText({ form, text }: CachedAnswer): string {
+  const chunks = form === 'stream' ? chunksIn(text) : [parseJson(text)].filter(isObject)
+  return chunks.map(contentText).join('')
+}
 
 /** Gives a stored answer again as one plain frame. */
 export function replayPlain(answer: CachedAnswer, call: Call, fresh: Fresh): DataFrame {

@@ -385,6 +385,28 @@ describe('the audit log', () => {
     ))
 })
 
+test('a prompt and an answer are kept of stored answers too', () =>
+  withLedger(
+    async gateway => {
+      const forms = [{}, {}, { stream: true }, { stream: true, seed: 1 }, { seed: 1 }]
+      const statuses: (string | null)[] = []
+      for (const form of forms) {
+        const response = await gateway.chat(form, as(SHOP))
+        await response.text()
+        statuses.push(response.headers.get('x-citadel-cache'))
+      }
+
+      const { data } = await until(
+        () => auditOf(gateway, ADMIN, 'tenant=*&kind=payload'),
+        page => page.data.length === forms.length,
+      )
+
+      expect(statuses).toEqual(['miss', 'hit', 'hit', 'miss', 'hit'])
+      expect(data.map(({ detail }) => detail.answer)).toEqual(forms.map(() => 'Hello there!'))
+    },
+    { audit: { payloads: true }, cache: { enabled: true } },
+  ))
+
 test('nothing is written down where nobody has said where', async () => {
   const folder = await ownFolder('citadel-quiet-')
   try {

@@ -1,6 +1,7 @@
 import { capture } from '#cache/capture.ts'
 import { isCacheable } from '#cache/eligible.ts'
 import type { Question } from '#cache/fingerprint.ts'
+import { storedText } from '#cache/replay.ts'
 import type { Live } from '#core/attempt.ts'
 import type { CachedAnswer } from '#core/cache.ts'
 import { resolveModels } from '#routing/candidates.ts'
@@ -70,6 +71,7 @@ function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live 
   if (ageMs === null || model === undefined || target === undefined) return null
   record.cache = { status: 'hit', ageMs, leftMs: Math.max(0, stored.ttlMs - ageMs) }
   record.contentChars = stored.characters
+  if (record.payload !== null) record.payload.answer = storedText(stored)
   record.sparedPrice = target.price
   return replayed(stored, { call, model, target, clock, scope, id: record.id })
 }
