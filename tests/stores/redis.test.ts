@@ -114,6 +114,25 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 30_000)
 
+  test('is not blamed for the time before it was asked', async () => {
+    await using server = await startRedis()
+    const redis = open(server.url)
+    await ask(redis)
+    // Somebody else waits for something, so that the clock's timers are counted from its last tick.
+    const disarm = clock.after(60_000, () => {})
+    const after: boolean[] = []
+    for (let round = 0; round < 4; round++) {
+      await Bun.sleep(50)
+      Bun.sleepSync(TIMEOUT_MS)
+      await redis.use(client => client.ping())
+      after.push(redis.available())
+    }
+
+    expect(after).toEqual([true, true, true, true])
+    disarm()
+    redis.close()
+  }, 30_000)
+
   test('that dies is found again when it is back', async () => {
     await using server = await startRedis()
     const redis = open(server.url)
