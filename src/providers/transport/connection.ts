@@ -39,6 +39,8 @@ export class Connection {
   /** Ends the dialling that goes on. */
   private hangUp: (() => void) | null = null
   private paused = false
+  /** Whether it is to serve again, and the request has not been written yet. */
+  private lent = false
   /** What has come in this turn and is not read yet. */
   private inbox: Buffer[] = []
   /** What the socket has not taken yet. */
@@ -100,10 +102,17 @@ export class Connection {
     this.user = user
     // The end may come before the request has been written.
     this.heard = false
+    this.lent = true
   }
 
   /** Sends a request; the answer goes to the user. */
   send(method: string, { bytes, start, end }: Message): void {
+    this.lent = false
+    // What came before the request is no answer to it: servers that close an idle connection say so first.
+    if (this.reused && this.inbox.length > 0) {
+      this.lose(connectionFailed('closed'))
+      return
+    }
     this.parser.begin(method)
     this.heard = false
     const written = this.socket?.write(bytes, start, end - start) ?? -1
@@ -176,14 +185,14 @@ export class Connection {
   }
 
   received(bytes: Buffer): void {
-    this.heard = true
+    this.heard = !this.lent
     if (this.inbox.push(bytes) === 1) readAtTurnEnd(this)
   }
 
   /** Reads what has come. */
   read(): void {
     const { inbox } = this
-    if (inbox.length === 0) return
+    if (inbox.length === 0 || this.lent) return
     this.inbox = []
     try {
       for (const bytes of inbox) {

@@ -192,8 +192,14 @@ describe('a connection that dies before the first byte', () => {
     expect(upstream.connections).toBe(7)
   })
 
-  test('whose end comes between the taking of it and the writing', async () => {
-    await using server = openEnds('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
+  const GOODBYE = 'HTTP/1.1 408 Request Timeout\r\ncontent-length: 4\r\nconnection: close\r\n\r\nlate'
+
+  test.each([
+    ['end comes', 'content-length: 2\r\n\r\nok', ''],
+    ['last words come', 'content-length: 2\r\n\r\nok', GOODBYE],
+    ['last words come behind chunks', 'transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n', GOODBYE],
+  ])('whose %s between the taking of it and the writing', async (_, answer, words) => {
+    await using server = openEnds(`HTTP/1.1 200 OK\r\n${answer}`)
     await using bell = openEnds('')
     await using line = openLine()
     await (await line.send(post(server.url))).text(10)
@@ -205,7 +211,7 @@ describe('a connection that dies before the first byte', () => {
 
     // The loop finds both at once, the bell first.
     bell.ends[0]?.write('.')
-    server.ends[0]?.end()
+    server.ends[0]?.end(words)
 
     expect(await await rung.promise).toBe('ok')
     expect(server.ends).toHaveLength(2)
