@@ -68,6 +68,20 @@ for (const { name, status, error, code, answer } of rejections) {
   }
 }
 
+test.each(['application/json', 'Application/JSON; charset=utf-8', 'text/plain', 'Text/HTML'])(
+  'a plain answer to a stream is no stream that says nothing (%s)',
+  async type => {
+    await using server = await startModelServer(json(200, WHOLE, { 'content-type': type }))
+    await using other = await startModelServer(openAiScript())
+    await using gateway = await startGateway(configOf([server, other]))
+
+    const { response, text } = await ask(gateway.chat({ stream: true }), [server, other])
+
+    expect(answeredBy(response)).toEqual([200, 'chat', 'b', '2'])
+    expect(text).toEndWith('data: [DONE]\n\n')
+  },
+)
+
 test('a limited server says when it can be asked again, and is left alone until then', async () => {
   await using server = await startModelServer(openAiError(429, STORY, null, { 'retry-after': '7' }))
   await using gateway = await startGateway(configOf([server]))

@@ -63,7 +63,7 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       if (answer instanceof GatewayError) throw hideSecrets(answer, target.server)
       return new WholeAnswer(answer, slot)
     }
-    const type = head.header('content-type') ?? ''
+    const type = (head.header('content-type') ?? '').toLowerCase()
     if (provider.framing === 'sse' && type.startsWith('application/json')) {
       const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX))
       throw answer instanceof GatewayError

@@ -1,6 +1,6 @@
 import type { Call } from '#core/call.ts'
 import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
-import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
+import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
 import { type Choices, type FittedChoices, fitChoices, hasContent } from './choices.ts'
@@ -84,6 +84,8 @@ function fit(asked: Asked, state: State, given: JsonObject, text: string | null)
   const error = errorIn(given)
   if (error !== null) return fail(state, error)
   const list = Array.isArray(given.choices) ? given.choices : []
+  // What it says would not be where clients of a stream look for it.
+  if (asked.chat && list.some(isWholeChoice)) throw new TypeError('a plain answer to a stream')
   const count = countOf(given, list)
   // Clients look into the first choice without asking whether there is one.
   if (list.length === 0 && count === null) return [withPreface(state, given), []]
@@ -147,6 +149,11 @@ function finish(asked: Asked, state: State): Step {
 
 function fail(state: State, body: unknown): Step {
   return [{ ...state, done: true }, [{ kind: 'error', error: fromErrorBody(body) }]]
+}
+
+/** Whether a choice is one of a plain answer. */
+function isWholeChoice(choice: JsonValue): boolean {
+  return isObject(choice) && !isObject(choice.delta) && isObject(choice.message)
 }
 
 function headOf({ id, object, created, model }: JsonObject): JsonObject {
