@@ -19,7 +19,8 @@ export interface MetricFiles {
   write(snapshot: unknown): void
   /** Those of all, the ended ones' included. */
   readAll(): readonly unknown[]
-  /** Adds those of a worker that has ended to the ended ones'. Only the supervisor does.
+  /** Adds those of a worker that has ended to the ended ones'; where that cannot be written, they stay as they are. Only
+   * the supervisor does.
    *
    * @param sum Puts two together; `before` is `null` the first time. */
   fold(name: string, sum: (before: unknown, ended: unknown) => unknown): void
@@ -73,8 +74,12 @@ export function openMetricFiles(folder: string, own: string): MetricFiles {
       if (ended === null) return
       const before = base()
       const names = [...(before?.names ?? []), name].slice(-REMEMBERED_MAX)
-      put(BASE, { snapshot: sum(before?.snapshot ?? null, ended), names })
-      unlinkSync(path(name))
+      try {
+        put(BASE, { snapshot: sum(before?.snapshot ?? null, ended), names })
+        unlinkSync(path(name))
+      } catch {
+        // Its own file still says it.
+      }
     },
   }
 }

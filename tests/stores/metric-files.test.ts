@@ -70,3 +70,15 @@ test('where nothing can be written the worker goes on, and writes the next time'
 
   expect(a?.readAll()).toEqual([2])
 })
+
+test('what cannot be folded now is still counted', () => {
+  const { folder, files } = crew('a', 'b', 'supervisor')
+  const [a, b, supervisor] = files
+  a?.write(5)
+  b?.write(7)
+  mkdirSync(join(folder, `base.${process.pid}.writing`))
+
+  supervisor?.fold('a', sum)
+
+  expect(total(b?.readAll() ?? [])).toBe(12)
+})
