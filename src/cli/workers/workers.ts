@@ -2,7 +2,7 @@ import type { Clock } from '#core/clock.ts'
 import type { News } from '#core/crew.ts'
 import { createInTurn } from '#lib/in-turn.ts'
 import type { Log } from '#telemetry/log.ts'
-import { CommandFailed } from '../output.ts'
+import { CommandFailed, EXIT } from '../output.ts'
 import type { Hired, Member, Worker } from './member.ts'
 import type { Order, Ready, Report } from './messages.ts'
 
@@ -136,19 +136,26 @@ class Team implements Workers {
     let failure: CommandFailed | null = null
     const patient = [...this.members].some(({ state }) => state === 'serving')
     const first = { leads: this.leader === member, patient, news: [...this.news.values()] }
-    member.hired = this.options.hire(member, first, {
-      report: report => {
+    const hears = {
+      report: (report: Report) => {
         if (report.type === 'ready') {
           this.serves(member)
           resolve({ ready: report, failure: null })
         } else if (report.type === 'failed') failure = new CommandFailed(report.message, report.status)
         else this.heard(member, report)
       },
-      exit: how => {
+      exit: (how: string) => {
         this.left(member, how)
         resolve({ ready: null, failure })
       },
-    })
+    }
+    try {
+      member.hired = this.options.hire(member, first, hears)
+    } catch (thrown) {
+      // The system has no process to give, or the program is being replaced on the disk: both pass.
+      failure = new CommandFailed(`no process could be started for it: ${thrown}`, EXIT.failure)
+      hears.exit('before it began')
+    }
     return promise
   }
 

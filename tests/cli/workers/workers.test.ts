@@ -27,12 +27,14 @@ function setup({ size = 2, maxAgeMs = null as number | null } = {}) {
   const processes: Process[] = []
   const ended: string[] = []
   const warnings: string[] = []
+  const system = { hasProcesses: true }
   const workers = createWorkers({
     size,
     clock,
     random: () => 0.5,
     maxAgeMs: () => maxAgeMs,
     hire(worker, { leads, news }, hears) {
+      if (!system.hasProcesses) throw new Error('EAGAIN')
       const process: Process = {
         ...{ worker, leads, news: news.length, orders: [], killed: false },
         report: hears.report,
@@ -62,7 +64,7 @@ function setup({ size = 2, maxAgeMs = null as number | null } = {}) {
     if (found === undefined) throw new Error(`only ${processes.length} were started`)
     return found
   }
-  return { clock, workers, processes, ended, warnings, nth }
+  return { clock, workers, system, processes, ended, warnings, nth }
 }
 
 async function started(options?: Parameters<typeof setup>[0]) {
@@ -107,6 +109,13 @@ describe('a start', () => {
 })
 
 describe('a worker that does not come to serve', () => {
+  test('fails where the system has no process to give', async () => {
+    const { workers, system } = setup()
+    system.hasProcesses = false
+
+    await expect(workers.start()).rejects.toThrow('no process could be started for it: Error: EAGAIN')
+  })
+
   test('is ended after a minute', async () => {
     const { clock, workers, nth } = setup({ size: 1 })
     void workers.start()
@@ -181,6 +190,20 @@ describe('a worker that dies', () => {
     expect(warnings.at(-1)).toContain('could not start')
   })
 
+  test('is tried again while the system has no process to give', async () => {
+    const { clock, system, processes, warnings, nth } = await started()
+    system.hasProcesses = false
+    await nth(1).exit()
+    clock.advance(100)
+    await settled()
+    system.hasProcesses = true
+    clock.advance(200)
+
+    expect(processes).toHaveLength(3)
+    expect(nth(2).worker.place).toBe(nth(1).worker.place)
+    expect(warnings.at(-1)).toContain('no process could be started for it: Error: EAGAIN')
+  })
+
   test('hands the lead to another one, which knows what was found', async () => {
     const { clock, nth } = await started()
     nth(0).report({ type: 'news', news: probed('a') })
@@ -231,6 +254,16 @@ describe('replacing all', () => {
     expect(processes).toHaveLength(3)
     expect(nth(0).orders).toEqual([])
     expect(warnings).toHaveLength(1)
+  })
+
+  test('goes no further while the system has no process to give, and ends when it is told to', async () => {
+    const { workers, system, nth } = await started({ size: 1 })
+    system.hasProcesses = false
+
+    expect(await workers.roll()).toBe(false)
+    workers.stop(0)
+    await nth(0).exit()
+    await workers.ended
   })
 
   test('starts nobody for one that has left', async () => {
