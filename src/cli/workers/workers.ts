@@ -162,6 +162,7 @@ class Team implements Workers {
   private serves(member: Member): void {
     const { clock, random, maxAgeMs, log } = this.options
     if (member.state === 'starting') member.state = 'serving'
+    if (this.leader === null) this.elect()
     log.info('a worker serves', { worker: member.hired?.pid ?? 0 })
     member.servesSince = clock.now()
     member.disarm()

@@ -216,6 +216,19 @@ describe('a worker that dies', () => {
     expect([nth(2).leads, nth(2).news]).toEqual([false, 2])
   })
 
+  test('leaves the lead to whoever serves next, where nobody does', async () => {
+    const { clock, nth } = await started()
+    for (let death = 0; death < 5; death++) {
+      await nth(death + 1).exit()
+      clock.advance(2000)
+      if (death < 4) nth(death + 2).report(READY)
+    }
+    await nth(0).exit()
+    nth(6).report(READY)
+
+    expect(nth(6).orders).toEqual(['news lead'])
+  })
+
   test('gives its place in what they share to the next one only when it is free', async () => {
     const { clock, nth } = await started()
     await nth(0).exit()
