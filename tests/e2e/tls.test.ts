@@ -30,12 +30,12 @@ async function visit(port: number, certificates: Certificates, more: ConnectionO
 }
 
 /** A gateway whose certificate stands in files that a test may change; `tls` adds to their configuration. */
-async function startWith(certificates: Certificates, tls = '') {
+async function startWith(certificates: Certificates, tls = '', workers = 1) {
   const first = await certificates.issue('first')
   const files = { cert: `${certificates.ca}.server`, key: `${certificates.ca}.server-key` }
   await Promise.all([copyFile(first.cert, files.cert), copyFile(first.key, files.key)])
   const child = await start(
-    `gateway: { discover: false, demo: true }\nservice: { tls: { cert_file: ${files.cert}, key_file: ${files.key}${tls} } }\n`,
+    `gateway: { discover: false, demo: true }\nservice: { workers: ${workers}, tls: { cert_file: ${files.cert}, key_file: ${files.key}${tls} } }\n`,
   )
   return { child, files, port: Number(new URL(child.url).port) }
 }
@@ -63,20 +63,24 @@ test('only clients with a certificate of the authority get in', async () => {
   expect(await visit(port, certificates, pair(foreign))).not.toMatch(/200$/)
 })
 
-test('a certificate that has changed is taken over, and one that does not fit changes nothing', async () => {
-  await using certificates = await makeCertificates()
-  const { child, files, port } = await startWith(certificates)
-  await using _ = child
-  const second = await certificates.issue('second')
+test.each([1, 2])(
+  'a certificate that has changed is taken over by %i, and one that does not fit changes nothing',
+  async workers => {
+    await using certificates = await makeCertificates()
+    const { child, files, port } = await startWith(certificates, '', workers)
+    await using _ = child
+    const second = await certificates.issue('second')
 
-  await copyFile(second.cert, files.cert)
-  await child.said(/configuration not reloaded/, 'out')
-  expect(await visit(port, certificates)).toBe('first 200')
+    await copyFile(second.cert, files.cert)
+    await child.said(/configuration not reloaded.*service\.tls/, 'out')
+    expect(await visit(port, certificates)).toBe('first 200')
 
-  await copyFile(second.key, files.key)
-  await child.said(/configuration reloaded/, 'out')
-  expect(await visit(port, certificates)).toBe('second 200')
-})
+    await copyFile(second.key, files.key)
+    await child.said(new RegExp(`(?:configuration reloaded[^]*){${workers}}`), 'out')
+    expect(await visit(port, certificates)).toBe('second 200')
+    expect(child.out()).not.toContain('unhandled')
+  },
+)
 
 test.each(['start', 'check'])('files that cannot be used are told by %s, with the reason', async command => {
   const config = `service: { port: 0, tls: { cert_file: server.pem, key_file: server.key } }\n`

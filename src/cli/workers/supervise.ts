@@ -10,7 +10,7 @@ import { type Options, type Settled, settle } from '../options.ts'
 import { CommandFailed, EXIT, fail } from '../output.ts'
 import { problemsOf, reasonOf, restartNote } from '../reload.ts'
 import { writeWhole } from '../sink.ts'
-import { tlsFiles } from '../tls.ts'
+import { readTls, tlsFiles } from '../tls.ts'
 import { hireProcess } from './hire.ts'
 import type { Order, Ready, Reloaded, Report } from './messages.ts'
 import { createWorkers, type Workers } from './workers.ts'
@@ -117,9 +117,12 @@ class Configured {
 
   /** Reads it again.
    *
-   * @throws ConfigError */
+   * @throws ConfigError, TlsUnusable */
   async read() {
     const next = await settle(this.options)
+    const { tls } = next.config.service
+    // Here, where whoever asked is told; the workers read the files themselves.
+    if (tls !== null) readTls(tls)
     this.latest = next
     return { warnings: next.warnings, restart: needsRestart(this.started.config, next.config) }
   }
