@@ -149,7 +149,7 @@ export function urlOf(schemes: readonly string[], example: string) {
     .refine(isReadable, UNREADABLE)
 }
 
-const UNREADABLE = 'cannot be read: in a user or password / is written %2F, ? %3F, # %23 and % %25'
+const UNREADABLE = 'cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23'
 
 /** Whether it is certain which part of an address is a password: what nobody knows to be a secret would be shown. */
 function isReadable(value: string): boolean {
@@ -158,7 +158,7 @@ function isReadable(value: string): boolean {
   const url = URL.parse(value)
   if (url === null || (url.pathname + url.search + url.hash).includes('@')) return false
   try {
-    decodeURIComponent(url.username + url.password)
+    decodeURIComponent(value)
     return true
   } catch {
     return false
