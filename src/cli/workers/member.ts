@@ -19,6 +19,8 @@ export interface Member extends Worker {
   /** Deaths in a row in this seat before it. */
   readonly failures: number
   servesSince: number
+  /** Whether another one is being started in its place. */
+  replaced: boolean
   hired: Hired | null
   /** Calls off what is to happen to it later. */
   disarm: () => void

@@ -127,7 +127,7 @@ class Team implements Workers {
     const place = this.freePlace()
     const name = `${process.pid}-${++this.made}`
     const member: Member = {
-      ...{ place, name, failures, state: 'starting', servesSince: clock.now(), hired: null },
+      ...{ place, name, failures, state: 'starting', servesSince: clock.now(), replaced: false, hired: null },
       disarm: clock.after(START_MS, () => member.hired?.kill()),
     }
     this.leader ??= member
@@ -170,12 +170,12 @@ class Team implements Workers {
     if (age === null) return
     // Not all at once: they were started together.
     const after = age * (1 + AGE_SPREAD * (2 * random() - 1))
-    member.disarm = clock.after(after, () => void this.inTurn(() => this.replace(member)))
+    member.disarm = clock.after(after, () => void this.renew(member))
   }
 
   private heard(member: Member, report: Report): void {
     if (report.type === 'news') this.pass(member, report.news)
-    else if (report.type === 'spent') void this.inTurn(() => this.replace(member))
+    else if (report.type === 'spent') void this.renew(member)
     else this.options.onReport(report, order => member.hired?.send(order))
   }
 
@@ -196,6 +196,7 @@ class Team implements Workers {
     if (this.leader === member) this.elect()
     if (member.state !== 'serving') return
     log.warn('a worker ended; another one is started', { worker: member.hired?.pid ?? 0, how })
+    if (member.replaced) return
     const isHealthy = clock.now() - member.servesSince >= HEALTHY_MS
     this.refill(isHealthy ? 0 : member.failures)
   }
@@ -214,13 +215,25 @@ class Team implements Workers {
     this.cancels.add(cancel)
   }
 
+  /** Puts another one in the place of a worker that has served for long enough, and tries again until it serves. */
+  private async renew(member: Member): Promise<void> {
+    const isOver = await this.inTurn(() => this.replace(member))
+    if (isOver || this.stopping || !this.members.has(member)) return
+    member.disarm()
+    member.disarm = this.options.clock.after(RESTART_MS_MAX, () => void this.renew(member))
+  }
+
   /** Puts another one in a worker's place; whether it serves. */
   private async replace(old: Member): Promise<boolean> {
-    if (this.stopping || old.state !== 'serving') return true
+    if (this.stopping || old.state !== 'serving' || !this.members.has(old)) return true
+    old.replaced = true
     const { ready, failure } = await this.hire(0)
+    old.replaced = false
     if (ready === null) {
       const why = failure?.message ?? 'the new one ended'
       if (!this.stopping) this.options.log.warn('a worker was not replaced', { why })
+      // It died meanwhile, and its place was to be the other's.
+      if (!this.stopping && !this.members.has(old)) this.refill(0)
       return false
     }
     old.state = 'leaving'

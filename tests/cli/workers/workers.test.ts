@@ -279,6 +279,44 @@ describe('replacing all', () => {
     await workers.ended
   })
 
+  test('starts no second one for a worker that dies while another is started in its place', async () => {
+    const { workers, clock, processes, nth } = await started({ size: 1 })
+    const rolled = workers.roll()
+    await settled()
+    await nth(0).exit()
+    clock.advance(100)
+    await settled()
+    nth(1).report(READY)
+
+    expect(await rolled).toBe(true)
+    expect(processes).toHaveLength(2)
+  })
+
+  test('starts no second one for a worker that dies before its turn', async () => {
+    const { workers, clock, processes, nth } = await started()
+    const rolled = workers.roll()
+    await settled()
+    await nth(1).exit()
+    clock.advance(100)
+    nth(3).report(READY)
+    nth(2).report(READY)
+
+    expect(await rolled).toBe(true)
+    expect(processes).toHaveLength(4)
+  })
+
+  test('starts one again for a worker that died while the one in its place could not start', async () => {
+    const { workers, clock, processes, nth } = await started({ size: 1 })
+    const rolled = workers.roll()
+    await settled()
+    await nth(0).exit()
+    await nth(1).exit()
+    clock.advance(100)
+
+    expect(await rolled).toBe(false)
+    expect(processes).toHaveLength(3)
+  })
+
   test('starts nobody for one that has left', async () => {
     const { clock, workers, processes, nth } = await started({ size: 1 })
     const rolled = workers.roll()
@@ -304,6 +342,20 @@ describe('a worker that is to serve for so long', () => {
     await settled()
 
     expect([before, processes.length]).toEqual([1, 2])
+    expect(nth(0).orders).toEqual(['leave'])
+  })
+
+  test('is replaced later when another one could not start', async () => {
+    const { clock, processes, nth } = await started({ size: 1, maxAgeMs: 10_000 })
+    clock.advance(10_000)
+    await settled()
+    await nth(1).exit()
+    clock.advance(30_000)
+    await settled()
+    nth(2).report(READY)
+    await settled()
+
+    expect(processes).toHaveLength(3)
     expect(nth(0).orders).toEqual(['leave'])
   })
 
