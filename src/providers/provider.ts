@@ -18,6 +18,8 @@ export interface Outgoing {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: Pieces | null
+  /** Whether it must not arrive twice; it then goes over a connection that has not served before. */
+  readonly once?: boolean
   /** Names of the caller's parameters that the dialect cannot express and left out. */
   readonly dropped?: readonly string[]
 }

@@ -16,6 +16,16 @@ test('a kept connection that is reset when it is used again is no failure of its
   expect(server.calls.map(call => call.body)).toEqual(Array(3).fill(server.calls[0]?.body))
 })
 
+test('what a server stores goes over a new connection, and is not sent twice', async () => {
+  await using server = await startModelServer(inTurn(whole, reset(), whole))
+  await using gateway = await startGateway(configOf([server]))
+
+  const statuses = [(await gateway.chat()).status, (await gateway.chat({ store: true })).status]
+
+  expect(statuses).toEqual([200, 503])
+  expect(server.calls).toHaveLength(2)
+})
+
 test('a server that closes each connection behind its answer serves every call', async () => {
   await using server = await startModelServer([whole, cut()])
   await using gateway = await startGateway(configOf([server]))

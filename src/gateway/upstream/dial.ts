@@ -43,10 +43,12 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       secret === undefined ? (target.server.secrets[0] ?? null) : secret,
       delivered,
     )
-    const outgoing =
+    const passed =
       target.server.role === GATEWAY_ROLE && deps.hop !== undefined
         ? { ...encoded, headers: { ...encoded.headers, via: viaNext(deps.hop, call.headers?.via) } }
         : encoded
+    // What a server stores it must not store twice.
+    const outgoing = call.body.store === true ? { ...passed, once: true } : passed
     if (outgoing.dropped !== undefined && outgoing.dropped.length > 0) noteDropped(record, target, outgoing.dropped)
     // Whoever left while a limit or a budget was asked has used nothing.
     if (scope.ended !== null) throw scope.ended

@@ -65,9 +65,10 @@ export class Exchange implements User, Incoming {
   }
 
   begin(): void {
-    const { pool, scope } = this.work
+    const { outgoing, pool, scope } = this.work
     this.leave = scope.onEnd(cause => this.fail(cause))
-    const idle = pool.take(this)
+    // Of a kept connection that dies nobody knows whether the request arrived.
+    const idle = outgoing.once ? null : pool.take(this)
     if (idle === null) this.open()
     else this.onReady(idle)
   }
