@@ -26,6 +26,17 @@ test('what a server stores goes over a new connection, and is not sent twice', a
   expect(server.calls).toHaveLength(2)
 })
 
+test('what a server stores is sent to the next one where the first cannot have received it', async () => {
+  await using gone = await startModelServer(whole)
+  await gone.close()
+  await using server = await startModelServer(whole)
+  await using gateway = await startGateway(configOf([gone, server]))
+
+  const response = await gateway.chat({ store: true })
+
+  expect([response.status, response.headers.get('x-citadel-server')]).toEqual([200, 'b'])
+})
+
 test('a server that closes each connection behind its answer serves every call', async () => {
   await using server = await startModelServer([whole, cut()])
   await using gateway = await startGateway(configOf([server]))

@@ -2,7 +2,7 @@ import type { Socket, SocketHandler } from 'bun'
 import type { GatewayError } from '#core/errors.ts'
 import { toGatewayError } from '#core/errors.ts'
 import { createTurnEnd } from '#lib/turn.ts'
-import { connectionFailed, handshakeFailed } from './errors.ts'
+import { connectionFailed, handshakeFailed, notConnected } from './errors.ts'
 import { ResponseParser, type Sink } from './parser.ts'
 import type { Pool } from './pool.ts'
 import type { Message } from './request.ts'
@@ -67,7 +67,7 @@ export class Connection {
         address => {
           if (!this.closed) this.dial(address)
         },
-        thrown => this.lose(connectionFailed('unreachable', thrown)),
+        thrown => this.lose(notConnected('unreachable', thrown)),
       )
   }
 
@@ -89,7 +89,7 @@ export class Connection {
       if (origin.secure) socket.upgradeTLS<Connection>({ data: this, tls: tlsFor(origin, trust), socket: HANDLERS })
       else takeOver(socket, this)
     } catch (thrown) {
-      this.lose(connectionFailed('unusable', thrown))
+      this.lose(notConnected('unusable', thrown))
     }
   }
 

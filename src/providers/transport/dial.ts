@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
-import { connectionFailed } from './errors.ts'
+import { notConnected } from './errors.ts'
 import type { Names } from './names.ts'
 
 /** From one dial to the next while none has failed, in milliseconds (RFC 8305 §5). */
@@ -24,7 +24,7 @@ export type Dial = (hostname: string, caller: Caller) => () => void
  * one fails, or has not answered for a quarter of a second. A name whose addresses have all failed is looked up anew. */
 export function createDial(clock: Pick<Clock, 'after'>, names: Names): Dial {
   return (hostname, { connect, failed }) => {
-    const unreachable = (thrown: unknown) => failed(connectionFailed('unreachable', thrown))
+    const unreachable = (thrown: unknown) => failed(notConnected('unreachable', thrown))
     if (isIP(hostname) !== 0) {
       Promise.try(connect, hostname).catch(unreachable)
       return nothing
@@ -44,7 +44,7 @@ export function createDial(clock: Pick<Clock, 'after'>, names: Names): Dial {
           },
         })
       },
-      thrown => failed(connectionFailed('dns', thrown)),
+      thrown => failed(notConnected('dns', thrown)),
     )
     return () => {
       over = true

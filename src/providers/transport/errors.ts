@@ -19,25 +19,35 @@ const REASONS: Readonly<Record<string, Reason>> = {
 const NOT_TLS = new Set(['ECONNRESET', 'ECONNREFUSED', 'ETIMEDOUT', 'EPIPE'])
 
 /** The connection failed; `thrown` is what the runtime said, if anything. */
-export function connectionFailed(reason: Reason, thrown?: unknown): GatewayError {
+export function connectionFailed(reason: Reason, thrown?: unknown, unsent = false): GatewayError {
   const { code, message } = storyOf(thrown)
   return new GatewayError('upstream_error', 'The connection to the model server failed.', {
+    unsent,
     cause: { reason: REASONS[code ?? ''] ?? reason, code, message },
   })
+}
+
+/** The same of one that has never stood: nothing was sent. */
+export function notConnected(reason: Reason, thrown: unknown): GatewayError {
+  return connectionFailed(reason, thrown, true)
 }
 
 /** The TLS handshake failed, or the certificate is not one to trust. */
 export function handshakeFailed(thrown: unknown): GatewayError {
   const { code, message } = storyOf(thrown)
-  if (code !== null && NOT_TLS.has(code)) return connectionFailed('reset', thrown)
+  if (code !== null && NOT_TLS.has(code)) return notConnected('reset', thrown)
   return new GatewayError('upstream_tls_error', 'The connection to the model server could not be secured.', {
+    unsent: true,
     cause: { reason: 'tls', code, message },
   })
 }
 
 /** The connect clock ran out. */
 export function connectTimeout(): GatewayError {
-  return new GatewayError('upstream_error', 'The model server could not be reached.', { cause: 'connect timeout' })
+  return new GatewayError('upstream_error', 'The model server could not be reached.', {
+    unsent: true,
+    cause: 'connect timeout',
+  })
 }
 
 /** The first-byte clock ran out. */

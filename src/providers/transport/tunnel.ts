@@ -1,7 +1,7 @@
 import type { Socket, SocketHandler } from 'bun'
 import { type GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Dial } from './dial.ts'
-import { connectionFailed } from './errors.ts'
+import { notConnected } from './errors.ts'
 import type { ResponseHead } from './head.ts'
 import { ResponseParser } from './parser.ts'
 import type { Origin } from './place.ts'
@@ -96,7 +96,7 @@ export class Tunnel {
   onHead({ status }: ResponseHead): void {
     const { socket } = this
     if (status < 200 || status > 299) {
-      this.fail(connectionFailed('proxy', new Error(`the proxy answers HTTP ${status}`)))
+      this.fail(notConnected('proxy', new Error(`the proxy answers HTTP ${status}`)))
     } else if (socket !== null) {
       this.over = true
       this.socket = null
@@ -108,7 +108,7 @@ export class Tunnel {
   onEnd(): void {}
 
   ended(error: Error | null): void {
-    this.fail(connectionFailed('proxy', error ?? new Error('the proxy has closed the connection')))
+    this.fail(notConnected('proxy', error ?? new Error('the proxy has closed the connection')))
   }
 
   private fail(error: GatewayError): void {
