@@ -28,6 +28,7 @@ export async function start(args: readonly string[]): Promise<number> {
   } catch (thrown) {
     const failure = failureOf(thrown)
     if (failure === null) throw thrown
-    return fail(failure.message, failure.status)
+    // What has begun looks after servers: with connections to them the process would never end by itself.
+    process.exit(fail(failure.message, failure.status))
   }
 }

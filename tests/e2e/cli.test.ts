@@ -142,6 +142,18 @@ describe('start', () => {
     expect(Number(next)).toBeGreaterThan(taken.port)
   })
 
+  test.each([
+    ['a port that is taken', 69, (port: number) => `service: { port: ${port} }`],
+    ['certificates that are not there', 78, () => 'service: { port: 0, tls: { cert_file: no.pem, key_file: no.key } }'],
+  ])('with %s ends, though it has connections to servers already', async (_, status, service) => {
+    await using other = await start(DEMO)
+    const servers = `servers: [{ id: other, kind: openai_compatible, base_url: "${other.url}" }]`
+    const text = `gateway: { discover: false }\n${servers}\n${service(Number(new URL(other.url).port))}\n`
+    await using child = await run(['start', '--config', 'gateway.yaml'], { files: { 'gateway.yaml': text } })
+
+    expect(await child.exited).toBe(status)
+  })
+
   test('with a configuration that is wrong ends with 78 and says all of it', async () => {
     const text = 'service:\n  prot: 1\nmodels:\n  a: { endpoint: nowhere }\n'
     await using child = await run(['start', '--config', 'broken.yaml'], { files: { 'broken.yaml': text } })
