@@ -107,6 +107,11 @@ function tidied(models: readonly ListedModel[]): readonly ListedModel[] {
   return [...byId.values()]
 }
 
+/** When a model was made does not count: vLLM, and others, say the time at which they are asked. */
 function isSame(before: readonly ListedModel[] | undefined, now: readonly ListedModel[]): boolean {
-  return before !== undefined && JSON.stringify(before) === JSON.stringify(now)
+  return before !== undefined && JSON.stringify(before, timeless) === JSON.stringify(now, timeless)
+}
+
+function timeless(key: string, value: unknown): unknown {
+  return key === 'created' ? undefined : value
 }

@@ -58,6 +58,18 @@ describe('the listing', () => {
     expect(changes).toEqual(['a'])
   })
 
+  test('takes another time of making for no change: vLLM says the time of the question', async () => {
+    let now = 0
+    const models = () => listed('m').map(model => ({ ...model, created: ++now }))
+    const { listing, changes, asked, pass } = setup(async () => models())
+    await listing.watch([server('a')])
+    await pass(30_000)
+    await pass(60_000)
+
+    expect([changes, asked]).toEqual([['a'], [0, 30_000, 90_000]])
+    expect(listing.current().get('a')?.[0]?.created).toBe(1)
+  })
+
   test('tells of a change, and asks more often again', async () => {
     let models = listed('m')
     const { listing, asked, pass, changes, ids } = setup(async () => models)
