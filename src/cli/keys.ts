@@ -27,11 +27,7 @@ const OPTIONS = {
 } as const
 
 const PAGE = 200
-const USAGE = `citadel keys create --name NAME [--role ROLE] [--models A,B] [--expires DATE] [--budget USD/month]
-                    [--requests-per-minute N] [--tokens-per-minute N] [--concurrent-requests N]
-                    [--no-cache] [--signing]
-citadel keys list | show ID | rotate ID [--overlap 1d] | revoke ID
-each with [--tenant NAME] [--json] [--config FILE]... [--env-file FILE]...`
+const USAGE = 'what shall be done with which key? Try: citadel keys --help'
 
 type Values = ReturnType<typeof parse>['values']
 

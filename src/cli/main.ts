@@ -1,5 +1,5 @@
 #!/usr/bin/env bun
-import { type Command, fail, printHelp } from './output.ts'
+import { asksForHelp, type Command, fail, printCommand, printHelp } from './output.ts'
 
 /** Every command, loaded only when it is called: a start must not pay for the others. */
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -40,7 +40,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   keys: {
     about: 'work on the keys in the database',
-    usage: ['create --name NAME [--role ROLE] [--tenant NAME] [--json]', 'list', 'show|rotate|revoke ID'],
+    usage: [
+      `create --name NAME [--role ROLE] [--models A,B] [--expires DATE] [--budget USD/month]
+                    [--requests-per-minute N] [--tokens-per-minute N] [--concurrent-requests N]
+                    [--no-cache] [--signing] [--tenant NAME] [--json]`,
+      'list [--tenant NAME] [--json]',
+      'show|rotate|revoke ID [--overlap 1d] [--tenant NAME] [--json]',
+    ],
     run: async args => (await import('./keys.ts')).keys(args),
   },
   audit: {
@@ -72,7 +78,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 
 const [name = 'help', ...args] = process.argv.slice(2)
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-if (command !== undefined) {
+if (command !== undefined && asksForHelp(args)) {
+  printCommand(name, command)
+} else if (command !== undefined) {
   // Not awaited at top level: with a pending await there the runtime would only log what nobody caught.
   void command.run(args).then(
     status => {

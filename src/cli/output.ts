@@ -37,12 +37,28 @@ export function fail(message: string, status: number): number {
   return status
 }
 
+/** Whether somebody wants to know how a command is used. */
+export function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return args.slice(0, end < 0 ? args.length : end).some(each => each === '--help' || each === '-h')
+}
+
+/** Prints how a command is used. */
+export function printCommand(name: string, command: Command): void {
+  console.log(`citadel ${name}: ${command.about}\n\n${usageOf(name, command).join('\n')}\n\n${COMMON}`)
+}
+
+function usageOf(name: string, { usage }: Command): readonly string[] {
+  return usage.map(rest => `citadel ${name} ${rest}`.trimEnd())
+}
+
+const COMMON = `Commands that read a configuration take --config FILE (again and again) and --env-file FILE; those that ask a running
+gateway take --url ADDRESS and --key KEY, or CITADEL_URL and CITADEL_API_KEY.`
+
 /** Prints the commands. */
 export function printHelp(commands: Readonly<Record<string, Command>>): void {
   const lines = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(11)} ${about}`)
-  const usage = Object.entries(commands).flatMap(([name, { usage }]) =>
-    usage.map(rest => `citadel ${name} ${rest}`.trimEnd()),
-  )
+  const usage = Object.entries(commands).flatMap(([name, command]) => usageOf(name, command))
   const statuses = Object.entries(EXIT).map(
     ([name, status]) => `${status} ${Object.entries(EXIT_MEANINGS).find(([each]) => each === name)?.[1]}`,
   )
@@ -55,7 +71,6 @@ ${lines.join('\n')}
 ${usage.join('\n')}
 
 Without a configuration the gateway looks for local model servers and provider keys by itself.
-Commands that read a configuration take --config FILE (again and again) and --env-file FILE; those that ask a running
-gateway take --url ADDRESS and --key KEY, or CITADEL_URL and CITADEL_API_KEY.
+${COMMON}
 Exit status: ${statuses.join(', ')}.`)
 }

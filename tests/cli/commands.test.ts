@@ -212,6 +212,24 @@ describe('config show', () => {
   })
 })
 
+describe('--help', () => {
+  test.each([
+    [['start', '--help'], 'citadel start [--config FILE]'],
+    [['keys', 'create', '--help'], '[--requests-per-minute N]'],
+    [['chat', '-h'], 'CITADEL_API_KEY'],
+    [['config', '--help'], 'citadel config schema'],
+    [['completion', '--help'], 'bash|zsh|fish'],
+  ])('of %j says how it is used', async (args, expected) => {
+    expect(await command(args)).toMatchObject({ status: 0, out: expect.stringContaining(expected), err: '' })
+  })
+
+  test('behind -- is a word of the prompt', async () => {
+    const { status, err } = await command(['chat', '--url', NOWHERE, '--', '--help'])
+
+    expect([status, err]).toEqual([69, expect.stringContaining(NOWHERE)])
+  })
+})
+
 describe('completion', () => {
   test('completes commands, what they do, and their options, in bash', async () => {
     const { out } = await command(['completion', 'bash'])
@@ -224,7 +242,7 @@ describe('completion', () => {
     }
 
     expect(await complete('ch')).toEqual(['check', 'chat'])
-    expect(await complete('keys', '')).toEqual(expect.arrayContaining(['create', 'revoke', '--name']))
+    expect(await complete('keys', '')).toEqual(expect.arrayContaining(['create', 'revoke', '--name', '--overlap']))
     expect(await complete('doctor', '--n')).toEqual(['--no-calls'])
   })
 
