@@ -249,3 +249,23 @@ describe('what is answered is what is documented', () => {
       expect(complaints(schema, (await read(edge, path)).body)).toEqual([])
   })
 })
+
+test.each([
+  [true, 'healthy'],
+  [false, 'unhealthy'],
+])('with the demonstration alone (%p) the pages agree: %s', async (demo, expected) => {
+  const edge = await edgeOf({ gateway: { demo, discover: false } })
+  await edge.pass(1)
+
+  const [plain, detailed, enterprise] = [
+    await read(edge, '/health'),
+    await read(edge, '/health/detailed'),
+    await read(edge, '/health/enterprise'),
+  ]
+
+  expect([plain.body.status, detailed.body.status, enterprise.body.cluster_status]).toEqual([
+    expected,
+    expected,
+    expected,
+  ])
+})
