@@ -64,7 +64,7 @@ export function plan(
   const free = resolution.target === null && wishes.server === null
   const limits = call.fallbacks.length > 0 ? ANY_LIMITS : lineup.limits
   const needs = limits === null ? null : needsOf(call, limits)
-  if (lineup.only !== null && free && call.fallbacks.length === 0 && needs === null) {
+  if (lineup.only !== null && free && wishes.strategy === null && call.fallbacks.length === 0 && needs === null) {
     const [candidate] = lineup.only.candidates
     if (candidate !== undefined && isAvailable(states.target(candidate.target), now)) return lineup.only
   }
@@ -78,8 +78,8 @@ export function plan(
     fallbacks = filled(fallbacks, able.keeps)
     excluded = able.excluded
   }
-  const named = resolution.target !== null
-  const strategy = named ? explicit : chosenStrategy(wishes.strategy, snapshot.settings.algorithm)
+  const chosen = chosenStrategy(wishes.strategy, snapshot.settings.algorithm)
+  const strategy = resolution.target === null ? chosen : explicit
   const context: Moment = {
     call,
     states,

@@ -56,6 +56,15 @@ describe('a plan', () => {
     expect([order()[0], order()[0], order()[0], order()[0]]).toEqual(['a/m', 'b/m', 'c/m', 'a/m'])
   })
 
+  test.each([['chat'], ['a/m'], ['one']])('of %s refuses a strategy that nobody knows', name => {
+    const { refusal } = planner(snapshotOf([chat, model('one', [targetOf('a/n')])]))
+
+    expect(refusal({ model: name }, { server: null, strategy: 'bogus' })).toMatchObject({
+      code: 'invalid_request',
+      param: 'x-citadel-strategy',
+    })
+  })
+
   test('uses the strategy that the configuration names, or the call wishes for', () => {
     const { planned } = planner(snapshotOf([chat], { algorithm: 'least_busy' }))
 
