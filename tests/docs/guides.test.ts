@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'bun:test'
+import { z } from '@hono/zod-openapi'
 import { environmentTable } from '#config/env.ts'
 import { configJsonSchema } from '#config/json-schema.ts'
 import { pendingWarnings } from '#config/pending.ts'
 import { emptyMap, treeOf } from '#config/tree.ts'
 import { ERRORS } from '#core/errors.ts'
 import { readGuides } from '#http/docs/guides.ts'
+import { modelCallHeaders } from '#http/docs/operations/model-call.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import { createStates } from '#registry/states.ts'
 import { STRATEGIES } from '#routing/strategies/index.ts'
@@ -62,6 +64,12 @@ test('the table of strategies has every strategy', () => {
   const names = rowsBelow('routing', 'Strategies').map(([name]) => name ?? '')
 
   for (const name of STRATEGIES.keys()) expect(names).toContain(name)
+})
+
+test('the document has every strategy that a call may wish for', () => {
+  const known = z.toJSONSchema(modelCallHeaders.shape['x-citadel-strategy']).enum
+
+  expect(known?.toSorted()).toEqual([...STRATEGIES.keys()].toSorted())
 })
 
 test('the guide to routing names every kind of server', () => {

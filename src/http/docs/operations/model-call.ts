@@ -6,9 +6,20 @@ const count = () => z.int().min(1).optional()
 export const modelCallHeaders = z.object({
   'x-citadel-server': z.string().optional().describe('Asks only this server, by its id.'),
   'x-citadel-strategy': z
-    .enum(['round_robin', 'weighted_round_robin', 'random', 'least_busy'])
+    .enum([
+      'round_robin',
+      'weighted_round_robin',
+      'random',
+      'least_busy',
+      'latency',
+      'cost',
+      'affinity',
+      'resident',
+      'auto',
+      'explicit',
+    ])
     .optional()
-    .describe('How a server is chosen for this call.'),
+    .describe('How a server is chosen for this call. Where keys are in use it needs one.'),
   'x-citadel-timeout-ms': count().describe(
     'How long this call may take in total; it can only shorten what is configured.',
   ),
