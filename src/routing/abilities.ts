@@ -54,11 +54,16 @@ export function needsOf({ body, source }: Call, limits: Limits): Needs | null {
   return needs.tools || needs.vision || needs.json_schema || needs.tokens > limits.context ? needs : null
 }
 
-/** Takes out the candidates that cannot do what is asked. One that only seems too short is kept when all do: the length
- * of a prompt is an estimate.
+/** Takes out the candidates that cannot do what is asked. One that only seems too short is kept when no other one could
+ * be asked now: the length of a prompt is an estimate.
  *
+ * @param isOpen Whether a candidate may be tried now.
  * @throws GatewayError `unsupported_parameter` when none is left. */
-export function separate(groups: readonly (readonly Candidate[])[], needs: Needs) {
+export function separate(
+  groups: readonly (readonly Candidate[])[],
+  needs: Needs,
+  isOpen: (candidate: Candidate) => boolean,
+) {
   const all = groups.flat()
   const excluded = new Map<Candidate, string>()
   let param: string | null = null
@@ -72,8 +77,9 @@ export function separate(groups: readonly (readonly Candidate[])[], needs: Needs
     const [words] = excluded.values()
     throw new GatewayError('unsupported_parameter', `This model ${words}.`, { param })
   }
-  const long = all.filter(candidate => !excluded.has(candidate) && isTooShort(candidate.target, needs.tokens))
-  if (long.length + excluded.size < all.length) {
+  const able = all.filter(candidate => !excluded.has(candidate))
+  const long = new Set(able.filter(({ target }) => isTooShort(target, needs.tokens)))
+  if (able.some(candidate => !long.has(candidate) && isOpen(candidate))) {
     for (const candidate of long) {
       excluded.set(
         candidate,

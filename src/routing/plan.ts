@@ -73,7 +73,7 @@ export function plan(
   let fallbacks = fallbacksFor(call, snapshot, { lineup, lineups: deps.lineups, models: resolution.models, free })
   let excluded: Candidates = []
   if (needs !== null) {
-    const able = separate([...tiers, ...fallbacks], needs)
+    const able = separate([...tiers, ...fallbacks], needs, ({ target }) => isAvailable(states.target(target), now))
     tiers = filled(tiers, able.keeps)
     fallbacks = filled(fallbacks, able.keeps)
     excluded = able.excluded

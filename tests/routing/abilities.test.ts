@@ -17,11 +17,11 @@ const image = { role: 'user', content: [{ type: 'image_url', image_url: { url: '
 const tools = [{ type: 'function', function: { name: 'f' } }]
 const response_format = { type: 'json_schema', json_schema: { name: 'x', schema: {} } }
 
-function planned(models: readonly Model[], body: object, more: Partial<Call> = {}) {
+function planned(models: readonly Model[], body: object, more: Partial<Call> = {}, states = createStates()) {
   const whole = { model: 'chat', messages: [{ role: 'user', content: 'Hi' }], ...body }
   const asked = call({ model: 'chat', body: whole, source: JSON.stringify(whole), ...more })
   const deps = { clock: fakeClock(), random: seeded(1), lineups: createLineups() }
-  const { candidates, excluded = [] } = plan(asked, snapshotOf(models), createStates(), deps)
+  const { candidates, excluded = [] } = plan(asked, snapshotOf(models), states, deps)
   return {
     order: candidates.map(({ target }) => target.id).sort(),
     excluded: excluded.map(({ target, reason }) => `${target.id} ${reason}`),
@@ -92,6 +92,16 @@ describe('a prompt that is too long', () => {
 
   test('is left to the server to judge where no target has more room', () => {
     expect(planned([model('chat', [short])], long)).toEqual({ order: ['a/m'], excluded: [] })
+  })
+
+  test('is left to the server to judge where those that have more room are down', () => {
+    const chat = model('chat', [short, able('b/m', { context_length: 32_000 })], { fallbacks: ['other'] })
+    const states = createStates()
+    for (const server of ['b', 'c']) states.server(server).health = 'unhealthy'
+
+    const result = planned([chat, model('other', [targetOf('c/m')])], long, {}, states)
+
+    expect(result).toEqual({ order: ['a/m'], excluded: [] })
   })
 })
 
