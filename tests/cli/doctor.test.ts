@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createServer } from 'node:net'
 import { SQL } from 'bun'
-import { run } from '#tests/e2e/child.ts'
+import { run, start } from '#tests/e2e/child.ts'
 import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
 import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
@@ -144,6 +144,37 @@ describe('a sound setup', () => {
     const { report } = await examine('gateway: { discover: false }\n', { port: server.port })
 
     expect(report.findings.find(({ check }) => check === 'port')).toMatchObject({ status: 'ok' })
+  })
+
+  test('that runs already has its ports, with https and metrics on one of their own', async () => {
+    await using certificates = await makeCertificates()
+    const { cert, key } = await certificates.issue('gateway.example')
+    const metrics = await freePort()
+    const text = `gateway: { discover: false, demo: true }
+service: { tls: { cert_file: ${cert}, key_file: ${key} } }
+monitoring: { prometheus_port: ${metrics} }
+`
+    await using running = await start(text)
+
+    const { report } = await examine(text, { port: Number(new URL(running.url).port), more: ['--no-calls'] })
+    const ports = report.findings.filter(({ check }) => check === 'port' || check === 'metrics port')
+
+    expect(ports.map(({ status, detail }) => `${status} ${detail}`)).toEqual([
+      expect.stringMatching(/^ok a gateway listens on/),
+      `ok a gateway listens on 127.0.0.1:${metrics}`,
+    ])
+  })
+
+  test('whose port for metrics another program has is told which setting that is', async () => {
+    await using server = await startUpstream(json(200, {}))
+    const text = `gateway: { discover: false, demo: true }\nmonitoring: { prometheus_port: ${server.port} }\n`
+
+    const { worst } = await examine(text, { more: ['--no-calls'] })
+
+    expect(worst.find(({ check }) => check === 'metrics port')).toMatchObject({
+      status: 'failed',
+      remedy: expect.stringContaining('monitoring.prometheus_port'),
+    })
   })
 
   test('is shown in words, without its secrets', async () => {

@@ -21,13 +21,13 @@ const CERTIFICATE_DAYS = 14
 /** Looks at what the gateway stands on: versions, limits, ports, folders, certificates. */
 export async function checkMachine(settled: Settled): Promise<readonly Finding[]> {
   const { service, monitoring } = settled.config
+  const { host } = service
+  const scheme = service.tls === null ? 'http' : 'https'
   return [
     versions(),
     fileLimit(),
-    await port('port', service.host, service.port),
-    ...(monitoring.prometheus_port === null
-      ? []
-      : [await port('metrics port', service.host, monitoring.prometheus_port)]),
+    await port('port', { host, number: service.port, setting: 'service.port, --port', scheme, isOurs: isGateway }),
+    ...(monitoring.prometheus_port === null ? [] : [await metricsPort(host, monitoring.prometheus_port)]),
     await dataFolder(settled),
     ...(service.tls === null ? [] : [certificate(service.tls)]),
   ]
@@ -64,7 +64,25 @@ function softLimit(): number | null {
   }
 }
 
-async function port(check: string, host: string, number: number): Promise<Finding> {
+/** A port that is listened on. */
+interface Port {
+  readonly host: string
+  readonly number: number
+  /** Where it is configured. */
+  readonly setting: string
+  readonly scheme: 'http' | 'https'
+  /** Whether a running gateway answers at the address.
+   *
+   * @throws when nothing does. */
+  readonly isOurs: (url: string) => Promise<boolean>
+}
+
+function metricsPort(host: string, number: number): Promise<Finding> {
+  const setting = 'monitoring.prometheus_port'
+  return port('metrics port', { host, number, setting, scheme: 'http', isOurs: hasOurMetrics })
+}
+
+async function port(check: string, { host, number, setting, scheme, isOurs }: Port): Promise<Finding> {
   const { ok, failed } = about(check)
   const place = `${host}:${number}`
   try {
@@ -72,11 +90,13 @@ async function port(check: string, host: string, number: number): Promise<Findin
     return ok(`${place} is free`)
   } catch (thrown) {
     const code = thrown instanceof Error && 'code' in thrown ? thrown.code : null
-    if (code === 'EADDRINUSE' && (await isGateway(host, number))) return ok(`a gateway listens on ${place}`)
+    const local = host === '0.0.0.0' || host === '::' ? 'localhost' : host
+    const answers = () => isOurs(`${scheme}://${local}:${number}`).catch(() => false)
+    if (code === 'EADDRINUSE' && (await answers())) return ok(`a gateway listens on ${place}`)
     if (code === 'EADDRINUSE') {
       return failed(
         `${place} is taken by another program`,
-        `Find it with \`ss -ltnp 'sport = :${number}'\`, or choose another port: service.port, --port.`,
+        `Find it with \`ss -ltnp 'sport = :${number}'\`, or choose another port: ${setting}.`,
       )
     }
     if (code === 'EACCES') {
@@ -100,16 +120,18 @@ function listenOnce(host: string, number: number): Promise<void> {
   })
 }
 
-async function isGateway(host: string, number: number): Promise<boolean> {
-  const local = host === '0.0.0.0' || host === '::' ? 'localhost' : host
-  try {
-    const { headers, status } = await fetch(`http://${local}:${number}/v1/models`, {
-      signal: AbortSignal.timeout(2000),
-    })
-    return headers.has('x-citadel-gateway') || (status === 401 && headers.has('x-request-id'))
-  } catch {
-    return false
-  }
+async function isGateway(url: string): Promise<boolean> {
+  const { headers, status } = await look(`${url}/v1/models`)
+  return headers.has('x-citadel-gateway') || (status === 401 && headers.has('x-request-id'))
+}
+
+async function hasOurMetrics(url: string): Promise<boolean> {
+  return (await (await look(`${url}/metrics`)).text()).includes('gateway_build_info')
+}
+
+/** The certificate is for the name that others use, not for this machine's own address. */
+function look(url: string): Promise<Response> {
+  return fetch(url, { signal: AbortSignal.timeout(2000), tls: { rejectUnauthorized: false } })
 }
 
 async function dataFolder({ config, env }: Settled): Promise<Finding> {
