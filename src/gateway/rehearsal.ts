@@ -47,9 +47,14 @@ export function createRehearsal(deps: RehearsalDeps): Rehearsal {
       const explanation = deps.explain(callAt(0), snapshot, wishes)
       const { counts, waiting } =
         explanation.plan === null ? NOBODY : spread(deps, snapshot, { workload, callAt, wishes })
-      const { candidates, ...rest } = report(explanation, deps.states)
+      const inOrder = {
+        ...explanation,
+        candidates: preferring(workload, explanation.candidates, each => each.candidate),
+      }
+      const { candidates, ...rest } = report(inOrder, deps.states)
       return {
         object: 'distribution',
+        request_id: workload.request_id,
         ...rest,
         requests: workload.requests,
         waiting,
@@ -77,7 +82,8 @@ function spread(
   let waiting = 0
   for (let index = 0; index < from.workload.requests; index++) {
     const { candidates } = planned(from.callAt(index), snapshot, from.wishes)
-    const free = candidates.find(({ target }) => hasPlace(states, target))
+    const ordered = preferring(from.workload, candidates, candidate => candidate)
+    const free = ordered.find(({ target }) => hasPlace(states, target))
     if (free === undefined) {
       waiting++
       continue
@@ -88,6 +94,24 @@ function spread(
     counts.set(free.target.id, (counts.get(free.target.id) ?? 0) + 1)
   }
   return { counts, waiting }
+}
+
+/** Those on preferred servers first, in the order in which these are preferred; other models stay behind. */
+function preferring<T>(
+  { preferred_servers: preferred }: Workload,
+  all: readonly T[],
+  candidateOf: (each: T) => Candidate,
+): readonly T[] {
+  const [first] = all
+  if (preferred.length === 0 || first === undefined) return all
+  const { name } = candidateOf(first).model
+  const place = (each: T) => {
+    const { model, target } = candidateOf(each)
+    if (model.name !== name) return preferred.length + 1
+    const at = preferred.indexOf(target.server.id)
+    return at < 0 ? preferred.length : at
+  }
+  return all.toSorted((one, other) => place(one) - place(other))
 }
 
 /** Copies of the states that may be changed. */
@@ -124,7 +148,7 @@ function describedCalls(caller: Caller, workload: Workload): (index: number) => 
     }[workload.endpoint]
     return {
       endpoint: workload.endpoint,
-      model: workload.model,
+      model: workload.model ?? workload.model_required,
       body: { ...prompt, max_tokens: workload.max_tokens, ...(tools !== undefined && { tools }) },
       source: null,
       stream: workload.stream,

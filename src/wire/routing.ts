@@ -5,6 +5,7 @@ const strategy = z.string().max(64).nullable().default(null).describe('A strateg
 
 const TOKENS_MAX = 1_000_000
 const REQUESTS_MAX = 10_000
+const SERVERS_MAX = 1000
 
 /** The body of `POST /management/route/explain`. */
 export const explainRequest = z
@@ -28,7 +29,30 @@ export const workload = z
     stream: z.boolean().default(true).describe('Whether they ask for streams.'),
     tools: z.boolean().default(false).describe('Whether they bring tools.'),
     images: z.boolean().default(false).describe('Whether they bring images.'),
+    preferred_servers: z
+      .array(z.string().max(256))
+      .max(SERVERS_MAX)
+      .default([])
+      .describe('Ids of servers that get them first, in this order, as long as they have a place.'),
     strategy,
+    model_required: z
+      .string()
+      .max(256)
+      .nullable()
+      .default(null)
+      .describe('`model` under the name that other planners have for it; `model` wins.'),
+    request_id: z.string().max(256).nullable().default(null).describe('Comes back in the answer.'),
+    priority: z
+      .enum(['low', 'normal', 'high', 'critical'])
+      .nullable()
+      .default(null)
+      .describe('Who waits first is decided when the requests come: it changes nothing here.'),
+    estimated_complexity: z
+      .union([z.number(), z.string().max(256)])
+      .nullable()
+      .default(null)
+      .describe('The numbers of tokens say it better: it changes nothing here.'),
+    client_info: z.looseObject({}).nullable().default(null).describe('For those who sent it; it changes nothing here.'),
   })
   .describe('Requests that are not sent.')
 export type Workload = z.output<typeof workload>
@@ -71,6 +95,7 @@ export const routePlan = z
 export const distribution = z
   .object({
     object: z.literal('distribution'),
+    request_id: z.string().nullable().describe('As the workload has it.'),
     ...outlook,
     requests: z.int().describe('How many requests were spread.'),
     waiting: z.int().describe('Those for which no place would be free.'),

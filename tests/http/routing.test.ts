@@ -104,6 +104,41 @@ describe('distributing a workload', () => {
     expect(await ask(DISTRIBUTE, described)).toEqual(await ask(DISTRIBUTE, described))
   })
 
+  test('takes a workload as planners describe it, for the servers that they prefer', async () => {
+    const { ask } = await setup()
+    const described = {
+      request_id: 'r-1',
+      model_required: 'chat',
+      priority: 'critical',
+      estimated_complexity: 'high',
+      client_info: { application: 'reports' },
+      preferred_servers: ['nowhere', 'b'],
+      requests: 12,
+    }
+
+    const { status, body } = await ask(DISTRIBUTE, described)
+
+    expect(status).toBe(200)
+    const found = distribution.parse(body)
+    expect(found).toMatchObject({ request_id: 'r-1', model: 'chat', waiting: 0 })
+    expect(found.candidates.map(({ server, requests }) => [server, requests])).toEqual([
+      ['b', 8],
+      ['a', 4],
+    ])
+  })
+
+  test('prefers no server of another model to one of the model that is asked for', async () => {
+    const edge = await edgeOf({
+      ...FLEET,
+      models: { ...FLEET.models, chat: { ...FLEET.models?.chat, fallbacks: ['tools'] } },
+    })
+    const described = { model: 'chat', preferred_servers: ['c'], requests: 4 }
+    const response = await edge.ask(DISTRIBUTE, { method: 'POST', headers: AS_ADMIN, body: described })
+
+    const found = distribution.parse(await response.json())
+    expect(found.candidates.map(({ server }) => server)).toEqual(['a', 'b', 'c'])
+  })
+
   test('refuses what is no workload', async () => {
     const { ask } = await setup()
 

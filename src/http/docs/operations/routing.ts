@@ -6,6 +6,15 @@ const AUTH = '-H "authorization: Bearer $CITADEL_ADMIN_KEY"'
 const request = { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hello!' }] }
 const described = { model: 'citadel-demo', requests: 12, prompt_tokens: 1200, max_tokens: 300 }
 
+const planned = {
+  request_id: 'batch-7',
+  model_required: 'citadel-demo',
+  priority: 'high',
+  estimated_complexity: 0.7,
+  client_info: { application: 'reports' },
+  preferred_servers: ['gpu-2', 'gpu-1'],
+}
+
 const target = { model: 'chat', upstream_model: 'qwen3:8b', status: 'healthy' } as const
 const excluded = [
   { server: 'gpu-3', model: 'chat', upstream_model: 'qwen3:8b', reason: 'its server is down: it cannot be reached' },
@@ -29,6 +38,7 @@ const plan = {
 
 const spread = {
   object: 'distribution',
+  request_id: null,
   ...outlook,
   requests: 12,
   waiting: 0,
@@ -86,6 +96,7 @@ export const routingOperations = {
       examples: {
         batch: { summary: 'A dozen requests', value: described },
         open: { summary: 'Long prompts with tools, for any model', value: { prompt_tokens: 20_000, tools: true } },
+        planner: { summary: 'In the words of a planner of workloads', value: planned },
       },
     },
     answers: {
