@@ -18,8 +18,10 @@ export interface Line<W extends Waiting> extends Iterable<W> {
   add(waiter: W): void
   /** Takes somebody out who no longer waits; does nothing when it has left already. */
   remove(waiter: W): boolean
-  /** Takes out whose turn it is of those who fit. */
+  /** Whose turn it is of those who fit; they stand there until they are served. */
   next(fits: (waiter: W) => boolean): W | null
+  /** Takes out whose turn it was. */
+  serve(waiter: W): void
 }
 
 type Lane<W> = Map<string, Set<W>>
@@ -67,13 +69,14 @@ export function createLine<W extends Waiting>(): Line<W> {
     next(fits) {
       for (const lane of lanesNow(fits)) {
         const waiter = firstOf(lane, fits)
-        if (waiter === null) continue
-        turns++
-        remove(waiter)
-        moveBack(lane, waiter.caller)
-        return waiter
+        if (waiter !== null) return waiter
       }
       return null
+    },
+    serve(waiter) {
+      turns++
+      remove(waiter)
+      moveBack(laneOf(waiter), waiter.caller)
     },
   }
 }

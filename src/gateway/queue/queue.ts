@@ -104,17 +104,25 @@ class FairQueue implements SlotSource<Wait> {
   private serveOne(): boolean {
     const fits = (waiter: Waiter) => waiter.candidates.some(candidate => isUsable(waiter, candidate, this.deps))
     for (let waiter = this.line.next(fits); waiter !== null; waiter = this.line.next(fits)) {
-      this.restWhenEmpty()
       // A deadline that has passed unnoticed, because the process was busy: what would be dialled is not wanted.
       if (waiter.scope.endsAt <= this.deps.clock.now()) {
+        this.takeOut(waiter)
         waiter.reject(new GatewayError('deadline_exceeded', 'The request took longer than the time allowed for it.'))
         continue
       }
       const slot = this.slots.tryTake(waiter.candidates.filter(candidate => isUsable(waiter, candidate, this.deps)))
-      if (slot !== null) waiter.resolve(slot)
+      // Another process was quicker: it stays whose turn it is.
+      if (slot === null) return false
+      this.takeOut(waiter)
+      waiter.resolve(slot)
       return true
     }
     return false
+  }
+
+  private takeOut(waiter: Waiter): void {
+    this.line.serve(waiter)
+    this.restWhenEmpty()
   }
 
   private lookIn(ms: number): void {

@@ -1,10 +1,17 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Priority } from '#core/priority.ts'
-import { createLine, type Waiting, whoYields } from '#gateway/queue/line.ts'
+import { createLine, type Line, type Waiting, whoYields } from '#gateway/queue/line.ts'
 
 function waiter(caller: string, priority: Priority = 'normal', name = caller) {
   return { caller, priority, name }
+}
+
+/** Lets in whose turn it is. */
+function serveNext<W extends Waiting>(line: Line<W>, fits: (waiter: W) => boolean = () => true): W | null {
+  const next = line.next(fits)
+  if (next !== null) line.serve(next)
+  return next
 }
 
 /** Lets everybody in, one after the other. */
@@ -12,7 +19,7 @@ function served<W extends Waiting>(waiters: readonly W[], fits: (waiter: W) => b
   const line = createLine<W>()
   for (const each of waiters) line.add(each)
   const order: W[] = []
-  for (let next = line.next(fits); next !== null; next = line.next(fits)) order.push(next)
+  for (let next = serveNext(line, fits); next !== null; next = serveNext(line, fits)) order.push(next)
   return order
 }
 
@@ -36,8 +43,8 @@ describe('the line', () => {
     const line = createLine<ReturnType<typeof waiter>>()
     for (const each of [...many(1, 'a'), ...many(2, 'b')]) line.add(each)
 
-    const first = line.next(({ caller }) => caller !== 'a')
-    const second = line.next(() => true)
+    const first = serveNext(line, ({ caller }) => caller !== 'a')
+    const second = serveNext(line)
 
     expect([first?.name, second?.name]).toEqual(['b0', 'a0'])
   })
@@ -47,7 +54,7 @@ describe('the line', () => {
     line.add(waiter('patient', 'low'))
     for (const each of many(20, 'pushing', 'critical')) line.add(each)
 
-    const order = Array.from({ length: 8 }, () => line.next(() => true)?.caller)
+    const order = Array.from({ length: 8 }, () => serveNext(line)?.caller)
 
     expect(order).toEqual([...Array.from({ length: 7 }, () => 'pushing'), 'patient'])
   })

@@ -80,3 +80,42 @@ test('those who wait in two processes get the places in the measure in which the
   expect(waiting).toEqual([40, 40])
   for (const each of served) expect(each).toBeGreaterThan(10)
 })
+
+test('who finds its place taken by another process in the moment of its turn goes on waiting', async () => {
+  const clock = fakeClock()
+  let free = false
+  let snatched = 0
+  const places: Places = {
+    has: () => free,
+    take: () => free && snatched-- <= 0,
+    free() {},
+    waiting: () => 0,
+  }
+  const queue = createQueue({ states: createStates(), clock, available: () => true, places })
+  const only = model('m', [one])
+  const ask = (caller: string) => {
+    const outcome = { caller, ended: 'waiting' }
+    const wait = { caller, priority: 'normal', waited() {} } as const
+    Promise.resolve(queue.slotsFor(wait).take([{ target: one, model: only, reason: '' }], createScope(clock))).then(
+      () => {
+        outcome.ended = 'served'
+      },
+      ({ code }: { code: string }) => {
+        outcome.ended = code
+      },
+    )
+    return outcome
+  }
+  const outcome = ask('a')
+  await settled()
+  free = true
+  snatched = 1
+  clock.advance(10)
+  await settled()
+  const after = [outcome.ended, queue.depth()]
+  clock.advance(10)
+  await settled()
+
+  expect(after).toEqual(['waiting', 1])
+  expect(outcome.ended).toBe('served')
+})
