@@ -14,7 +14,7 @@ export type Supports = (kind: string, endpoint: Endpoint) => boolean
 export interface Lineup {
   /** Best first; the strategy orders within a tier. */
   readonly tiers: readonly (readonly Candidate[])[]
-  /** The candidates of each fallback model, in order. */
+  /** The candidates of each fallback model, in order, a group for each of its tiers. */
   readonly fallbacks: readonly (readonly Candidate[])[]
   /** What each strategy left with each candidate, by its name. */
   readonly turns: Map<string, Memory['turns']>
@@ -29,7 +29,7 @@ export interface Lineup {
 export interface Lineups {
   /** Of one model, or of all eligible ones when there are several. */
   of(models: readonly Model[], endpoint: Endpoint, snapshot: Snapshot): Lineup
-  /** The candidates of fallback models, one group for each. */
+  /** The candidates of fallback models, a group for each of their tiers. */
   fallbacks(query: FallbackQuery): readonly (readonly Candidate[])[]
 }
 
@@ -44,11 +44,21 @@ interface FallbackQuery {
   readonly follow: boolean
 }
 
+/** What was made for one snapshot. */
+interface Known {
+  readonly lineups: Readonly<Record<Endpoint, Map<Model | null, Lineup>>>
+  readonly fallbacks: Remembered
+}
+
+/** Candidates that were made for fallbacks, by model, reason and target: strategies know theirs again, whatever calls
+ * name. */
+type Remembered = Map<string, Candidate>
+
 /** Creates the cache of lineups; the rotation of each model starts anew with a new snapshot.
  *
  * @param supports Targets on servers of other kinds are left out. */
 export function createLineups(supports: Supports = () => true): Lineups {
-  const bySnapshot = new WeakMap<Snapshot, Record<Endpoint, Map<Model | null, Lineup>>>()
+  const bySnapshot = new WeakMap<Snapshot, Known>()
 
   // Prompts stay where they are also when the fleet changes.
   const homes = new Map<string, Memory['homes']>()
@@ -60,19 +70,25 @@ export function createLineups(supports: Supports = () => true): Lineups {
     return known
   }
 
+  function knownOf(snapshot: Snapshot): Known {
+    let known = bySnapshot.get(snapshot)
+    if (known === undefined) {
+      known = { lineups: { chat: new Map(), completions: new Map(), embeddings: new Map() }, fallbacks: new Map() }
+      bySnapshot.set(snapshot, known)
+    }
+    return known
+  }
+
   return {
-    fallbacks: query => fallbackGroups(query, supports),
+    fallbacks: query => fallbackGroups(query, supports, knownOf(query.snapshot).fallbacks),
     of(models, endpoint, snapshot) {
-      let lineups = bySnapshot.get(snapshot)
-      if (lineups === undefined) {
-        lineups = { chat: new Map(), completions: new Map(), embeddings: new Map() }
-        bySnapshot.set(snapshot, lineups)
-      }
+      const { lineups, fallbacks } = knownOf(snapshot)
       const key = models.length === 1 ? (models[0] ?? null) : null
       let lineup = lineups[endpoint].get(key)
       if (lineup === undefined) {
         const all = key === null ? eligibleModels(snapshot, endpoint) : models
-        lineup = build({ own: [], models: all, endpoint, snapshot, follow: true }, supports, homesOf(endpoint, key))
+        const query = { own: [], models: all, endpoint, snapshot, follow: true }
+        lineup = build(query, fallbackGroups(query, supports, fallbacks), supports, homesOf(endpoint, key))
         lineups[endpoint].set(key, lineup)
       }
       return lineup
@@ -110,8 +126,12 @@ function copyOf(lineup: Lineup): Lineup {
   return { ...lineup, turns, homes: new Map(lineup.homes) }
 }
 
-function build(query: FallbackQuery, supports: Supports, homes: Memory['homes']): Lineup {
-  const { models, endpoint, snapshot } = query
+function build(
+  { models, endpoint, snapshot }: FallbackQuery,
+  fallbacks: Lineup['fallbacks'],
+  supports: Supports,
+  homes: Memory['homes'],
+): Lineup {
   const tiers: Candidate[][] = []
   const standby: Candidate[] = []
   const chosen = models.length > 1
@@ -129,7 +149,6 @@ function build(query: FallbackQuery, supports: Supports, homes: Memory['homes'])
     }
   }
   const filled = [...tiers, standby].filter(tier => tier.length > 0)
-  const fallbacks = fallbackGroups(query, supports)
   return {
     tiers: filled,
     fallbacks,
@@ -161,28 +180,44 @@ function preferenceTiers(model: Model, snapshot: Snapshot): readonly (readonly T
   return [...tiers, others].filter(tier => tier.length > 0)
 }
 
-/** The fallback models of a call, one group of candidates each: its own, its models', theirs in turn, and the general
+/** The same, and behind them those that only stand by. */
+function fallbackTiers(model: Model, snapshot: Snapshot): readonly (readonly Target[])[] {
+  const tiers = preferenceTiers(model, snapshot).map(tier => tier.filter(({ weight }) => weight > 0))
+  return [...tiers, model.targets.filter(({ weight }) => weight === 0)]
+}
+
+/** The fallback models of a call, a group of candidates for each of their tiers: its own, its models', theirs in turn, and the general
  * order. Each model and each target occurs once, whatever circles the configuration makes. */
 function fallbackGroups(
   { own, models, endpoint, snapshot, follow }: FallbackQuery,
   supports: Supports,
+  remembered: Remembered,
 ): (readonly Candidate[])[] {
   const seen = new Set(models)
   const targets = new Set(models.flatMap(model => model.targets.map(target => target.id)))
   const groups: Candidate[][] = []
+
+  function candidateOf(target: Target, model: Model, reason: string): Candidate {
+    const key = JSON.stringify([model.name, reason, target.id])
+    const candidate = remembered.get(key) ?? { target, model, reason, fallback: true }
+    remembered.set(key, candidate)
+    return candidate
+  }
 
   function add(name: string, reason: string, certain: boolean): Model | null {
     const found = findModel(name, snapshot)
     const model = found?.models[0]
     if (found === null || model === undefined || seen.has(model) || !suits(model, endpoint, certain)) return null
     seen.add(model)
-    const group: Candidate[] = []
-    for (const target of found.target === null ? model.targets : [found.target]) {
-      if (targets.has(target.id) || !supports(target.server.kind, endpoint)) continue
-      targets.add(target.id)
-      group.push({ target, model, reason, fallback: true })
+    for (const tier of found.target === null ? fallbackTiers(model, snapshot) : [[found.target]]) {
+      const group: Candidate[] = []
+      for (const target of tier) {
+        if (targets.has(target.id) || !supports(target.server.kind, endpoint)) continue
+        targets.add(target.id)
+        group.push(candidateOf(target, model, reason))
+      }
+      if (group.length > 0) groups.push(group)
     }
-    if (group.length > 0) groups.push(group)
     return model
   }
 

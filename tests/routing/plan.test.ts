@@ -16,7 +16,8 @@ const chat = model('chat', [targetOf('a/m'), targetOf('b/m'), targetOf('c/m')])
 function planner(snapshot: Snapshot, supports?: Supports) {
   const states = createStates()
   const clock = fakeClock()
-  const deps = { clock, random: seeded(1), lineups: createLineups(supports) }
+  const lineups = createLineups(supports)
+  const deps = { clock, random: seeded(1), lineups }
   const planned = (more: Partial<Call> = {}, wishes?: PlanWishes) =>
     plan(call({ model: 'chat', ...more }), snapshot, states, deps, wishes)
   return {
@@ -35,6 +36,11 @@ function planner(snapshot: Snapshot, supports?: Supports) {
     },
     health: (servers: Readonly<Record<string, Health>>) => {
       for (const [id, health] of Object.entries(servers)) states.server(id).health = health
+    },
+    /** What strategies remember of candidates for chats with the first model. */
+    kept: () => {
+      const { turns } = lineups.of([...snapshot.models.values()].slice(0, 1), 'chat', snapshot)
+      return [...turns.values()].reduce((sum, own) => sum + own.size, 0)
     },
     cool: (target: string, ms: number) => {
       states.target(targetOf(target)).coolUntil = clock.now() + ms
@@ -270,6 +276,34 @@ describe('fallbacks', () => {
     order()
 
     expect(order({ model: 'pair' })[0]).toBe('y/m')
+  })
+
+  test('that a call names share its calls while its own model is down, and leave nothing behind for each', () => {
+    const pair = model('pair', [targetOf('b/m'), targetOf('c/m')])
+    const snapshot = snapshotOf([model('chat', [targetOf('a/m')]), pair])
+    const { order, health, kept } = planner(snapshot)
+    health({ a: 'unhealthy' })
+
+    const firsts = Array.from({ length: 20 }, () => order({ fallbacks: ['pair'] })[0])
+
+    expect(firsts.slice(0, 4)).toEqual(['b/m', 'c/m', 'b/m', 'c/m'])
+    expect(kept()).toBe(2)
+  })
+
+  test('keep to their weights and classes: what stands by, or is not preferred, comes last', () => {
+    const targets = [targetOf('spare/m', { weight: 0 }), targetOf('b/m'), targetOf('c/m')]
+    const other = model('other', targets, { class: 'heavyweight' })
+    const more = { algorithm: 'round_robin', preferredServers: { heavyweight: ['c'] } }
+    const { order, health } = planner(
+      snapshotOf([model('chat', [targetOf('a/m')], { fallbacks: ['other'] }), other], more),
+    )
+
+    const behind = order()
+    health({ a: 'unhealthy' })
+    const instead = [order(), order(), order()]
+
+    expect(behind).toEqual(['a/m', 'c/m', 'b/m', 'spare/m'])
+    for (const each of instead) expect(each).toEqual(['c/m', 'b/m', 'spare/m'])
   })
 })
 
