@@ -60,7 +60,13 @@ export class Itinerary {
     const repeat = fresh === undefined || fresh.fallback === true ? this.soonest(fresh === undefined, left) : null
     if (repeat !== null) return { candidates: [repeat.candidate], at: repeat.at, free: false }
     if (fresh === undefined) return null
-    return { candidates: this.untried, at: 0, free: this.state(fresh).breaker.failures === 0 }
+    return { candidates: this.untried, at: 0, free: this.isWell(fresh) }
+  }
+
+  /** Where the next attempt goes when the retry budget is used up: to targets that answer well. */
+  nextFree(): Step | null {
+    const candidates = this.untried.filter(candidate => this.isWell(candidate))
+    return candidates.length === 0 ? null : { candidates, at: 0, free: true }
   }
 
   /** Takes a target out of those that were not tried yet. */
@@ -138,6 +144,10 @@ export class Itinerary {
 
   private state({ target }: Candidate) {
     return this.deps.states.target(target)
+  }
+
+  private isWell(candidate: Candidate): boolean {
+    return this.state(candidate).breaker.failures === 0
   }
 
   private isOpen(candidate: Candidate): boolean {

@@ -32,10 +32,10 @@ export class FailoverRun implements Run, Course<Trial> {
     if (this.committed !== null) this.way.exclude(this.committed)
     while (true) {
       const first = this.made === 0
-      const step = this.way.next(this.limit() - this.made, first)
+      const wanted = this.way.next(this.limit() - this.made, first)
+      const budgeted = wanted?.free === false && this.deps.budget.take()
+      const step = wanted === null || wanted.free || budgeted ? wanted : this.way.nextFree()
       if (step === null) throw this.over()
-      const budgeted = !step.free
-      if (budgeted && !this.deps.budget.take()) throw this.over()
       try {
         const wait = step.at === 0 ? 0 : step.at - this.deps.clock.now()
         if (wait > 0) await pause(this.deps.clock, wait, this.job.scope)

@@ -35,6 +35,8 @@ function planOf(
 interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
   readonly fallbacks?: readonly string[]
   readonly lengths?: readonly number[]
+  /** Servers at which other calls have failed lately. */
+  readonly failing?: readonly string[]
   readonly call?: Partial<Call>
   readonly within?: number
 }
@@ -43,7 +45,8 @@ interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
 async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, options: Options = {}) {
   const clock = fakeClock()
   const states = createStates()
-  const { fallbacks = [] } = options
+  const { fallbacks = [], failing = [] } = options
+  for (const id of failing) states.target(target(id)).breaker.failures = 1
   const tried: string[] = []
   const wants: boolean[] = []
   const attempt: Attempt = async ({ slot, secret, wantsContent = false }) => {
@@ -128,6 +131,17 @@ describe('a retry', () => {
       expect((await over({ a: [code] })).tried).toEqual(['a 0'])
     },
   )
+
+  test('without a place in the budget goes on to what answers well, and to nothing else', async () => {
+    const retry = { budgetMin: 0, budgetPercent: 0 }
+    const fallback = await over({ a: [limited(2000), 'ok'], f: ['ok'] }, { fallbacks: ['f'], retry })
+    const alone = await over({ a: ['upstream_error', 'ok'] }, { retry })
+    const failing = await over({ a: ['upstream_error'], b: ['ok'], c: ['ok'] }, { retry, failing: ['b'] })
+
+    expect([fallback.error, fallback.tried]).toEqual([null, ['a 0', 'f 0']])
+    expect([alone.error?.code, alone.tried]).toEqual(['all_targets_failed', ['a 0']])
+    expect([failing.error, failing.tried]).toEqual([null, ['a 0', 'c 0']])
+  })
 
   test('does not wait past the deadline', async () => {
     const { error, tried } = await over({ a: [limited(2000)] }, { within: 1500 })
