@@ -19,6 +19,8 @@ const FLAGGED = /requires moderation|was flagged/i
 /** xAI and Gemini answer a bad key with 400. */
 const KEY = /(?:incorrect|invalid)[ _]api[ _]?key|api key (?:not valid|is invalid)/i
 const QUOTA = /insufficient_quota|billing|quota_exceeded|insufficient.{0,8}(?:balance|credits)/i
+/** Groq and OpenAI name their billing pages in limits that pass, too; so does Gemini, with when to come again. */
+const PASSING = /rate_limit_exceeded|(?:try again|retry) in \d/i
 const MESSAGE_CHARACTERS_MAX = 2000
 
 /** What asks for longer means "not today". */
@@ -47,7 +49,8 @@ export function toUpstreamError(
     })
   }
   if (status === 429) {
-    const code: Code = QUOTA.test(words) ? 'insufficient_quota' : 'provider_rate_limited'
+    const isSpent = QUOTA.test(words) && !PASSING.test(words)
+    const code: Code = isSpent ? 'insufficient_quota' : 'provider_rate_limited'
     return new GatewayError(code, 'The model server limits its requests; try again later.', { cause, retryAfterMs })
   }
   // A 408 is an answer, and a quick one: what is never asked again is a server that says nothing.

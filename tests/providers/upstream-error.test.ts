@@ -50,6 +50,21 @@ test.each<[number, object, string, boolean]>([
     'insufficient_quota',
     true,
   ],
+  [
+    429,
+    failure(
+      'Rate limit reached for model `m` on tokens per minute (TPM): Limit 6000, Used 5034, Requested 1443. Please try again in 4.77s. Need more tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing',
+      { type: 'tokens', code: 'rate_limit_exceeded' },
+    ),
+    'provider_rate_limited',
+    true,
+  ],
+  [
+    429,
+    failure('You exceeded your current quota, please check your plan and billing details. Please retry in 32.5s.'),
+    'provider_rate_limited',
+    true,
+  ],
   [500, failure('m'), 'upstream_error', true],
   [301, failure('m'), 'upstream_invalid_response', true],
 ])('HTTP %i with %j is %s', (status, given, code, retryable) => {
