@@ -21,6 +21,10 @@ const KEY = /(?:incorrect|invalid)[ _]api[ _]?key|api key (?:not valid|is invali
 const QUOTA = /insufficient_quota|billing|quota_exceeded|insufficient.{0,8}(?:balance|credits)/i
 /** Groq and OpenAI name their billing pages in limits that pass, too; so does Gemini, with when to come again. */
 const PASSING = /rate_limit_exceeded|(?:try again|retry) in \d/i
+/** Groq's status for "no capacity left for now". */
+const NO_CAPACITY = 498
+/** TGI's status for a failure in the middle of its work. */
+const GENERATION_FAILED = 424
 const MESSAGE_CHARACTERS_MAX = 2000
 
 /** What asks for longer means "not today". */
@@ -48,13 +52,13 @@ export function toUpstreamError(
       cause,
     })
   }
-  if (status === 429) {
+  if (status === 429 || status === NO_CAPACITY) {
     const isSpent = QUOTA.test(words) && !PASSING.test(words)
     const code: Code = isSpent ? 'insufficient_quota' : 'provider_rate_limited'
     return new GatewayError(code, 'The model server limits its requests; try again later.', { cause, retryAfterMs })
   }
   // A 408 is an answer, and a quick one: what is never asked again is a server that says nothing.
-  if (status === 408 || status >= 500)
+  if (status === 408 || status === GENERATION_FAILED || status >= 500)
     return new GatewayError('upstream_error', `The model server failed with HTTP ${status}.`, { cause, retryAfterMs })
   if (status >= 400) {
     const options = { cause, param }

@@ -65,6 +65,8 @@ test.each<[number, object, string, boolean]>([
     'provider_rate_limited',
     true,
   ],
+  [424, failure('Request failed during generation: Server error'), 'upstream_error', true],
+  [498, failure('m', { code: 'capacity_exceeded' }), 'provider_rate_limited', true],
   [500, failure('m'), 'upstream_error', true],
   [301, failure('m'), 'upstream_invalid_response', true],
 ])('HTTP %i with %j is %s', (status, given, code, retryable) => {
