@@ -12,7 +12,7 @@ export interface UpstreamFailure {
 
 // Not every `too long` is the prompt's: a tool's name has a longest length too.
 const CONTEXT =
-  /context.{0,2}(?:length|size|window)|maximum context|(?:prompt|input|conversation|messages) (?:is |are )?too long|exceeds? the (?:available )?context|too many (?:input )?tokens|token count.{0,40}exceeds/i
+  /context.{0,2}(?:length|size|window)|maximum (?:context|prompt length|model length)|(?:prompt|input|conversation|messages) (?:is |are )?too long|exceeds? the (?:available )?context|too many (?:input )?tokens|token count.{0,40}exceeds|`inputs` (?:tokens \+ `max_new_tokens` must be <=|must have less than)/i
 const CONTENT = /content_filter|content_policy|content management policy|responsible_?ai/i
 /** OpenRouter refuses with 403 what its moderation flags. */
 const FLAGGED = /requires moderation|was flagged/i

@@ -18,6 +18,10 @@ describe('a prompt that is too long', () => {
     "the model's context length is only 4096 tokens",
     'The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).',
     'the input length exceeds the context length',
+    "This model's maximum prompt length is 131072 but the request contains 136973 tokens.",
+    'Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 8740 `inputs` tokens',
+    'Input validation error: `inputs` must have less than 1024 tokens. Given: 1168',
+    'The decoder prompt (length 21535) is longer than the maximum model length of 16384.',
   ])('is known by: %s', message => {
     expect(toUpstreamError(400, failure(message)).code).toBe('context_length_exceeded')
   })
