@@ -36,7 +36,9 @@ export function errorIn(body: JsonObject): JsonObject | null {
 }
 
 /** Reads what a server says of its failure from any of the shapes that are in use. */
-export function readFailure(body: unknown): UpstreamFailure {
+export function readFailure(given: unknown): UpstreamFailure {
+  // Google's compatible endpoint puts its errors into a list of one.
+  const body: unknown = Array.isArray(given) ? given[0] : given
   if (typeof body === 'string') return { message: body, code: null, type: null, param: null }
   if (!isObject(body)) return { message: '', code: null, type: null, param: null }
   const error = isObject(body.error) ? body.error : body

@@ -38,6 +38,7 @@ describe('what a server says is found in', () => {
     ],
     ['a bare text', 'm', { ...none, message: 'm' }],
     ['nothing', undefined, none],
+    ["Google's list of one", [{ error: all }], all],
     ['a list', [], none],
   ])('%s', (_, body, failure) => {
     expect(readFailure(body)).toEqual(failure as never)
@@ -48,6 +49,7 @@ test.each<[number, string, string]>([
   [400, '{"error":{"message":"bad"}}', 'invalid_request'],
   [400, '<html>', 'invalid_request'],
   [400, '', 'invalid_request'],
+  [400, '[{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT"}}]', 'upstream_auth_failed'],
   [401, '', 'upstream_auth_failed'],
   [402, '{"error":{"message":"Insufficient credits","code":402}}', 'upstream_auth_failed'],
   [403, '{"detail":"Forbidden"}', 'upstream_auth_failed'],
