@@ -21,7 +21,7 @@ const OVERLOADED = 529
 /** What the API says in words only, under HTTP 400: the status or code that tells it apart. */
 const WORDS: readonly (readonly [RegExp, { readonly status?: number; readonly code?: string }])[] = [
   // Another credential may have some left.
-  [/credit balance is too low/i, { status: 402 }],
+  [/credit balance is too low|reached your specified (?:\w+ )?API usage limits/i, { status: 402 }],
   [/exceed context limit/i, { code: 'context_length_exceeded' }],
   [/content filtering policy/i, { code: 'content_policy_violation' }],
 ]

@@ -20,6 +20,12 @@ describe('an answer outside 2xx', () => {
     ],
     [400, 'invalid_request_error', 'Output blocked by content filtering policy', 'content_policy_violation'],
     [400, 'invalid_request_error', 'Your credit balance is too low to access the API', 'upstream_auth_failed'],
+    [
+      400,
+      'invalid_request_error',
+      'You have reached your specified API usage limits. You will regain access on 2026-04-01 at 00:00 UTC.',
+      'upstream_auth_failed',
+    ],
     [401, 'authentication_error', 'invalid x-api-key', 'upstream_auth_failed'],
     [403, 'permission_error', 'not yours', 'upstream_auth_failed'],
     [404, 'not_found_error', 'model: claude-9', 'model_not_found'],
