@@ -23,10 +23,10 @@ export function fleetEvents(services: Services): Handler {
       throw new GatewayError('invalid_request', 'last-event-id must be the id of an event.', { param: 'last-event-id' })
     }
     const follower = createFollower(services)
-    const missed = after === null ? [] : await missedSince(after, services, follower.stop)
+    const missed = after === null ? NOTHING : await missedSince(after, services, follower.stop)
     bearSilence(exchange)
     exchange.streaming = true
-    const from = { after: after ?? firstIdAt(exchange.record.startedAt), missed }
+    const from = { after: after ?? firstIdAt(exchange.record.startedAt), ...missed }
     return eventStream(
       exchange,
       follower.stream(from, exchange, () => end(exchange, services)),
@@ -34,15 +34,24 @@ export function fleetEvents(services: Services): Handler {
   }
 }
 
-/** All that happened since; followed already, so that nothing is lost in between. */
-async function missedSince(after: string, { events }: Services, stop: () => void): Promise<readonly FleetEvent[]> {
+/** What a follower has missed; not `whole` when that is more than is told at once. */
+interface Missed {
+  readonly missed: readonly FleetEvent[]
+  readonly whole: boolean
+}
+
+const NOTHING: Missed = { missed: [], whole: true }
+
+/** What happened since; followed already, so that nothing is lost in between. */
+async function missedSince(after: string, { events }: Services, stop: () => void): Promise<Missed> {
   try {
-    const all: FleetEvent[] = []
+    const missed: FleetEvent[] = []
     for (let last = after; ; ) {
       const page = await events.since(last, PAGE)
-      all.push(...page)
+      missed.push(...page)
       const end = page.at(-1)
-      if (end === undefined || page.length < PAGE || all.length >= BEHIND_MAX) return all
+      if (end === undefined || page.length < PAGE) return { missed, whole: true }
+      if (missed.length >= BEHIND_MAX) return { missed, whole: false }
       last = end.id
     }
   } catch (thrown) {
@@ -58,7 +67,7 @@ function createFollower({ events, clock, serving }: Services) {
   const stop = events.follow(event => take(event))
 
   function stream(
-    { after, missed }: { readonly after: string; readonly missed: readonly FleetEvent[] },
+    { after, missed, whole }: Missed & { readonly after: string },
     { scope }: Exchange,
     ended: () => void,
   ): ReadableStream<Uint8Array> {
@@ -67,6 +76,7 @@ function createFollower({ events, clock, serving }: Services) {
     let disarm = () => {}
     let forgetScope = () => {}
     const finish = () => {
+      take = () => {}
       stop()
       disarm()
       forgetScope()
@@ -92,7 +102,10 @@ function createFollower({ events, clock, serving }: Services) {
           if ((controller.desiredSize ?? 0) < -BEHIND_MAX) close()
         }
         write(': connected\n\n')
-        for (const event of [...missed, ...early]) take(event)
+        for (const event of missed) take(event)
+        // What comes now would hide the rest: it gets that when it comes back with its last id.
+        if (!whole) return close()
+        for (const event of early) take(event)
         disarm = clock.after(HEARTBEAT_MS, beat)
         forgetScope = scope.onEnd(close)
       },

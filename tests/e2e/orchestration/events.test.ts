@@ -1,6 +1,10 @@
 import { expect, test } from 'bun:test'
 import { join } from 'node:path'
+import { createIds } from '#lib/id.ts'
 import { isSignedBy } from '#lib/standard-webhooks.ts'
+import { createSqlEvents } from '#stores/sql-events.ts'
+import { openAt } from '#tests/contract/database.ts'
+import { seen } from '#tests/contract/events.ts'
 import { startModelServer } from '#tests/support/gateway.ts'
 import { chatCompletion } from '#tests/support/openai-upstream.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
@@ -97,6 +101,25 @@ test('who comes back with the last id gets what was missed, and nothing twice', 
   expect(new Set(again.events.map(({ id }) => id)).size).toBe(3)
   expect((await manage(gateway.url, 'GET', '/orchestration/events?after=yesterday')).status).toBe(400)
 })
+
+test('who is further behind than is told at once gets all of it, coming back with the last id', async () => {
+  const folder = await ownFolder('citadel-events-')
+  const file = join(folder.path, 'citadel.db')
+  const database = openAt({ kind: 'sqlite', file })
+  const observed = Array.from({ length: 1300 }, () => seen(Date.now() - 60_000))
+  const [first, ...missed] = await createSqlEvents(database, createIds()).add(observed)
+  await database.close()
+  await using gateway = await startFleet({ database: { url: `sqlite://${file}` } })
+
+  const reader = await readEvents(gateway.url, first?.id)
+  await reader.ended
+  const again = await readEvents(gateway.url, reader.events.at(-1)?.id)
+  await until('all is there', () => reader.events.length + again.events.length >= missed.length)
+  await again.stop()
+
+  expect([...reader.events, ...again.events].map(({ id }) => id)).toEqual(missed.map(({ id }) => id))
+  await folder.remove()
+}, 30_000)
 
 test('two processes see the same failure as one event, delivered once and signed', async () => {
   const secret = `whsec_${Buffer.from('a secret of the receiver').toString('base64')}`

@@ -110,6 +110,8 @@ export interface ReadEvent {
 export interface Reader {
   readonly events: readonly ReadEvent[]
   has(type: string, server: string): boolean
+  /** Resolves when the gateway has ended the stream. */
+  readonly ended: Promise<void>
   stop(): Promise<void>
 }
 
@@ -135,6 +137,7 @@ export async function readEvents(url: string, lastId?: string): Promise<Reader> 
   })().catch(() => {})
   return {
     events,
+    ended: reading,
     has: (type, server) => events.some(event => event.type === type && event.server === server),
     async stop() {
       await reader.cancel().catch(() => {})
