@@ -27,7 +27,7 @@ export interface Rehearsal {
    * @throws GatewayError `invalid_json` or `invalid_request` for a body that would not be accepted. */
   explain(caller: Caller, asked: ExplainRequest): object
   /** How so many requests at once would be spread over the servers, and why. */
-  distribute(caller: Caller, workload: Workload): object
+  distribute(caller: Caller, workload: Workload): Promise<object>
 }
 
 /** Characters that stand for one token of a described prompt. */
@@ -40,13 +40,13 @@ export function createRehearsal(deps: RehearsalDeps): Rehearsal {
       const call = parseCall(endpoint, JSON.stringify(request), { caller, ...ANYHOW })
       return { object: 'plan', ...report(deps.explain(call, deps.snapshot(), { server, strategy }), deps.states) }
     },
-    distribute(caller, workload) {
+    async distribute(caller, workload) {
       const snapshot = deps.snapshot()
       const wishes = { server: null, strategy: workload.strategy }
       const callAt = describedCalls(caller, workload)
       const explanation = deps.explain(callAt(0), snapshot, wishes)
       const { counts, waiting } =
-        explanation.plan === null ? NOBODY : spread(deps, snapshot, { workload, callAt, wishes })
+        explanation.plan === null ? NOBODY : await spread(deps, snapshot, { workload, callAt, wishes })
       const inOrder = {
         ...explanation,
         candidates: preferring(workload, explanation.candidates, each => each.candidate),
@@ -70,8 +70,11 @@ export function createRehearsal(deps: RehearsalDeps): Rehearsal {
 const ANYHOW = { priority: USUAL_PRIORITY, traceparent: null } as const
 const NOBODY = { counts: new Map<string, number>(), waiting: 0 }
 
+/** So many requests are planned before others have their turn: real calls go on meanwhile. */
+const AT_A_TIME = 16
+
 /** Gives one request after the other its place, none of which comes free meanwhile. */
-function spread(
+async function spread(
   deps: RehearsalDeps,
   snapshot: Snapshot,
   from: { readonly workload: Workload; readonly callAt: (index: number) => Call; readonly wishes: PlanWishes },
@@ -81,6 +84,7 @@ function spread(
   const counts = new Map<string, number>()
   let waiting = 0
   for (let index = 0; index < from.workload.requests; index++) {
+    if (index % AT_A_TIME === 0) await new Promise(resolve => setImmediate(resolve))
     const { candidates } = planned(from.callAt(index), snapshot, from.wishes)
     const ordered = preferring(from.workload, candidates, candidate => candidate)
     const free = ordered.find(({ target }) => hasPlace(states, target))

@@ -139,6 +139,23 @@ describe('distributing a workload', () => {
     expect(found.candidates.map(({ server }) => server)).toEqual(['a', 'b', 'c'])
   })
 
+  test('lets everything else go on meanwhile', async () => {
+    const { ask } = await setup()
+    let turns = 0
+    let next: NodeJS.Immediate
+    const count = () => {
+      turns++
+      next = setImmediate(count)
+    }
+    count()
+
+    const { body } = await ask(DISTRIBUTE, { model: 'tools', requests: 2000, strategy: 'cost' })
+    clearImmediate(next)
+
+    expect(body).toMatchObject({ requests: 2000 })
+    expect(turns).toBeGreaterThan(100)
+  })
+
   test('refuses what is no workload', async () => {
     const { ask } = await setup()
 

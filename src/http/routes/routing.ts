@@ -17,7 +17,7 @@ export function explainRoute(services: Services): Handler {
 export function distributeWorkload(services: Services): Handler {
   return async c => {
     const described = await bodyOf(c, services, workload)
-    return json(c.env, services.rehearsal.distribute(callerOf(c.env.caller), described))
+    return json(c.env, await services.rehearsal.distribute(callerOf(c.env.caller), described))
   }
 }
 
