@@ -142,12 +142,11 @@ describe('distributing a workload', () => {
   test('lets everything else go on meanwhile', async () => {
     const { ask } = await setup()
     let turns = 0
-    let next: NodeJS.Immediate
     const count = () => {
       turns++
       next = setImmediate(count)
     }
-    count()
+    let next = setImmediate(count)
 
     const { body } = await ask(DISTRIBUTE, { model: 'tools', requests: 2000, strategy: 'cost' })
     clearImmediate(next)
