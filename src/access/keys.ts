@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { type Caller, DEFAULT_TENANT, type Role } from '#core/caller.ts'
+import { adminName, type Caller, DEFAULT_TENANT, type Role } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { LimitSet } from '#core/limiter.ts'
@@ -240,6 +240,6 @@ export function toCaller(declared: Omit<KeyDeclaration, 'key'>): Caller {
 }
 
 function adminCaller(index: number): Caller {
-  const id = index === 0 ? 'admin' : `admin-${index + 1}`
+  const id = adminName(index)
   return { ...ANONYMOUS, id, name: id, role: 'admin', maxPriority: 'critical' }
 }

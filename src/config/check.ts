@@ -1,3 +1,4 @@
+import { adminName } from '#core/caller.ts'
 import { closest, didYouMean } from '#lib/closest.ts'
 import { checkLines } from './check-lines.ts'
 import type { Problem } from './problems.ts'
@@ -150,7 +151,8 @@ function checkClasses(tree: MapTree, names: Names, complain: Complain): void {
 }
 
 function checkKeys(tree: MapTree, complain: Complain): void {
-  const seenNames = new Set<string>()
+  const admins = itemsOf(find(tree, ['auth', 'admin_keys']))
+  const seenNames = new Set(['anonymous', ...admins.map((_, index) => adminName(index))])
   const seenKeys = new Set<string>()
   const once = (seen: Set<string>, value: string | null, path: Path, message: string) => {
     if (value !== null && seen.has(value)) complain(path, message)
@@ -158,10 +160,10 @@ function checkKeys(tree: MapTree, complain: Complain): void {
   }
   for (const [index, key] of itemsOf(find(tree, ['auth', 'keys'])).entries()) {
     const name = textAt(key, 'name')
-    once(seenNames, name, ['auth', 'keys', index, 'name'], `"${name}" is already the name of another key`)
+    once(seenNames, name, ['auth', 'keys', index, 'name'], `"${name}" is already the name of other callers`)
     once(seenKeys, textAt(key, 'key'), ['auth', 'keys', index, 'key'], 'is the same key as another one')
   }
-  for (const [index, key] of itemsOf(find(tree, ['auth', 'admin_keys'])).entries())
+  for (const [index, key] of admins.entries())
     once(seenKeys, textOf(key), ['auth', 'admin_keys', index], 'is the same key as another one')
 }
 

@@ -8,6 +8,11 @@ export type Role = 'anonymous' | 'caller' | 'viewer' | 'operator' | 'admin'
 /** Whom everything belongs to that names no tenant; its administrators look after the whole installation. */
 export const DEFAULT_TENANT = 'default'
 
+/** What the administrators' keys of the configuration are called, by their place in it. */
+export function adminName(index: number): string {
+  return index === 0 ? 'admin' : `admin-${index + 1}`
+}
+
 const RANK: Readonly<Record<Role, number>> = { anonymous: 0, caller: 1, viewer: 2, operator: 3, admin: 4 }
 
 /** Who sends a request, resolved once from its credential. */

@@ -244,13 +244,18 @@ const references: Broken[] = [
   ['auth:\n  keys:\n    - { name: a }', 'gateway.yaml:3:7  auth.keys.0.key: needs key or key_file'],
   [
     'auth:\n  keys:\n    - { name: a, key: k }\n    - { name: a, key: k }',
-    'gateway.yaml:4:15  auth.keys.1.name: "a" is already the name of another key',
+    'gateway.yaml:4:15  auth.keys.1.name: "a" is already the name of other callers',
     'gateway.yaml:4:23  auth.keys.1.key: is the same key as another one',
   ],
   [
     'auth:\n  keys: [{ name: a, key: k, budget: { per: week } }]',
     'gateway.yaml:2:29  auth.keys.0.budget.usd: is required',
     'gateway.yaml:2:44  auth.keys.0.budget.per: expected one of day, month, got "week"',
+  ],
+  [
+    'auth:\n  admin_keys: [k1, k2]\n  keys: [{ name: admin-2, key: k3 }, { name: admin-3, key: k4 }, { name: anonymous, key: k5 }]',
+    'gateway.yaml:3:18  auth.keys.0.name: "admin-2" is already the name of other callers',
+    'gateway.yaml:3:74  auth.keys.2.name: "anonymous" is already the name of other callers',
   ],
   [
     'auth:\n  keys: [{ name: a, key: k }]\n  admin_keys: [k]',
