@@ -9,45 +9,53 @@ export interface HoldRow {
   readonly nano: bigint
 }
 
-/** Gives back what was held for requests; most of the time there are no holds at all. */
-export async function settleHolds(sql: Sql, rows: readonly LedgerRow[]): Promise<void> {
-  if (rows.length === 0 || (await sql`SELECT request FROM holds LIMIT 1`).length === 0) return
-  const settled: HoldRow[] = await sql`DELETE FROM holds WHERE request IN ${sql(rows.map(({ id }) => id))} RETURNING *`
-  await giveBack(sql, settled)
+/** Gives back what was held for requests, and charges what they cost to the accounts that there are. Each account is
+ * changed once, in the order that all keep to who take from several: else two could wait for each other.
+ *
+ * @returns What is spent now of those that were charged. */
+export async function settle(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly Spent[]> {
+  if (rows.length === 0) return []
+  const sums = new Sums()
+  for (const { account, period, nano } of await takeHolds(sql, rows)) sums.add(account, period, { held: -Number(nano) })
+  await addCosts(sql, rows, sums)
+  return change(sql, sums)
 }
 
 /** Gives back holds that are there no more. */
 export async function giveBack(sql: Sql, holds: readonly HoldRow[]): Promise<void> {
   const sums = new Sums()
-  for (const { account, period, nano } of holds) sums.add(account, period, Number(nano))
-  for (const [account, period, nano] of sums.sorted()) {
-    await sql`UPDATE budgets SET held = held - ${nano} WHERE account = ${account} AND period = ${period}`
-  }
+  for (const { account, period, nano } of holds) sums.add(account, period, { held: -Number(nano) })
+  await change(sql, sums)
 }
 
-/** Charges what was spent to the accounts that there are.
- *
- * @returns What is spent of them now. */
-export async function charge(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly Spent[]> {
-  if (rows.length === 0) return []
+/** Removes the holds of requests; most of the time there are none at all. */
+async function takeHolds(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly HoldRow[]> {
+  if ((await sql`SELECT request FROM holds LIMIT 1`).length === 0) return []
+  return sql`DELETE FROM holds WHERE request IN ${sql(rows.map(({ id }) => id))} RETURNING *`
+}
+
+async function addCosts(sql: Sql, rows: readonly LedgerRow[], sums: Sums): Promise<void> {
   const days = new Set(rows.map(({ day }) => day))
   const periods = [...new Set([...days].flatMap(day => [day, monthOf(day)]))]
   const open: Account[] = await sql`SELECT account AS id, period FROM budgets WHERE period IN ${sql(periods)}`
-  if (open.length === 0) return []
+  if (open.length === 0) return
   const known = new Set(open.map(({ id, period }) => `${period} ${id}`))
-  const sums = new Sums()
   for (const { tenant, key_id, day, cost_nano } of rows) {
     if (!cost_nano) continue
     for (const account of [keyAccount(tenant, key_id), tenantAccount(tenant)]) {
       for (const period of [day, monthOf(day)])
-        if (known.has(`${period} ${account}`)) sums.add(account, period, cost_nano)
+        if (known.has(`${period} ${account}`)) sums.add(account, period, { spent: cost_nano })
     }
   }
+}
+
+async function change(sql: Sql, sums: Sums): Promise<readonly Spent[]> {
   const charged: Spent[] = []
-  for (const [account, period, nano] of sums.sorted()) {
+  for (const [account, period, { held, spent }] of sums.sorted()) {
     const [row]: { spent: bigint }[] = await sql`
-      UPDATE budgets SET spent = spent + ${nano} WHERE account = ${account} AND period = ${period} RETURNING spent`
-    if (row !== undefined) charged.push({ id: account, period, nano: Number(row.spent) })
+      UPDATE budgets SET held = held + ${held}, spent = spent + ${spent}
+      WHERE account = ${account} AND period = ${period} RETURNING spent`
+    if (row !== undefined && spent !== 0) charged.push({ id: account, period, nano: Number(row.spent) })
   }
   return charged
 }
@@ -56,19 +64,27 @@ function monthOf(day: string): string {
   return day.slice(0, 7)
 }
 
+interface Sum {
+  held: number
+  spent: number
+}
+
 /** Sums by account and period; in one order for everybody, so that no two transactions wait for each other. */
 class Sums {
-  private readonly byKey = new Map<string, number>()
+  private readonly byKey = new Map<string, Sum>()
 
-  add(account: string, period: string, nano: number): void {
+  add(account: string, period: string, { held = 0, spent = 0 }: Partial<Sum>): void {
     const key = `${period} ${account}`
-    this.byKey.set(key, (this.byKey.get(key) ?? 0) + nano)
+    const sum = this.byKey.get(key) ?? { held: 0, spent: 0 }
+    sum.held += held
+    sum.spent += spent
+    this.byKey.set(key, sum)
   }
 
-  sorted(): (readonly [account: string, period: string, nano: number])[] {
-    const byAccount = [...this.byKey].map(([key, nano]) => {
+  sorted(): (readonly [account: string, period: string, sum: Sum])[] {
+    const byAccount = [...this.byKey].map(([key, sum]) => {
       const [period = '', account = ''] = split(key, ' ')
-      return [account, period, nano] as const
+      return [account, period, sum] as const
     })
     return byAccount.sort(([a, ap], [b, bp]) => (a === b ? (ap < bp ? -1 : 1) : a < b ? -1 : 1))
   }

@@ -10,7 +10,7 @@ import {
   type Spent,
 } from '#core/ledger.ts'
 import type { Database, Sql } from './sql.ts'
-import { charge, giveBack, type HoldRow, settleHolds } from './sql-charges.ts'
+import { giveBack, type HoldRow, settle } from './sql-charges.ts'
 import { countNamed } from './sql-named.ts'
 
 /** Keeps money and rows in a database. */
@@ -179,8 +179,7 @@ async function keepRequests(sql: Sql, rows: readonly LedgerRow[]): Promise<Balan
   const { count } = await sql`INSERT INTO requests ${sql(rows, ...columnsOf(rows))} ON CONFLICT (id) DO NOTHING`
   if (count !== rows.length) throw new WrittenBefore()
   const own = rows.filter(({ parent }) => parent === null)
-  await settleHolds(sql, own)
-  const spent = await charge(sql, own)
+  const spent = await settle(sql, own)
   await countNamed(sql, own)
   return state.identity === null ? null : balanceOf(state, spent)
 }

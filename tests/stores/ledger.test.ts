@@ -7,6 +7,7 @@ import { createSqlReports } from '#stores/sql-reports.ts'
 import { openAt } from '#tests/contract/database.ts'
 import { ledgerContract, rowOf } from '#tests/contract/ledger.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
+import { until } from '#tests/support/until.ts'
 
 setDefaultTimeout(60_000)
 
@@ -159,4 +160,41 @@ describe('however holds, rows and ends of time follow each other', () => {
       }),
     )
   })
+})
+
+test('rows that are written and money that is held never wait for each other, in Postgres', async () => {
+  const places = await postgresPlaces()
+  const place = await places.place()
+  const [database, other] = [openAt(place), openAt(place)]
+  const store = createSqlLedger(database)
+  const accounts = ['key:shop/a', 'key:shop/b', 'tenant:shop'].map(
+    (id): Account => ({ id, tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }),
+  )
+  const [a, b, tenant] = accounts
+  if (a === undefined || b === undefined || tenant === undefined) throw new Error('no accounts')
+  await store.hold({ request: 'opens', accounts: [a, tenant], nano: 0, expiresAt: 1e15 })
+  await store.hold({ request: 'of b', accounts: [b, tenant], nano: 10, expiresAt: 1e15 })
+  const waits = async () => {
+    const rows: { waits: bigint }[] = await database.read(
+      sql => sql`SELECT COUNT(*) AS waits FROM pg_locks WHERE NOT granted`,
+    )
+    return Number(rows[0]?.waits ?? 0)
+  }
+  let written: unknown
+
+  // Somebody takes from `a` and then from the tenant, while a batch settles a hold of `b` and charges `a`.
+  await other.write(async sql => {
+    await sql`UPDATE budgets SET held = held + 5 WHERE account = ${a.id}`
+    const requests = [rowOf('of b', 1, { key_id: 'b' }), rowOf('of a', 2, { key_id: 'a' })]
+    written = Promise.resolve(store.write({ requests, audit: [] })).then(() => 'written', String)
+    await until('the batch waits', 10_000, async () => (await waits()) > 0)
+    await sql`UPDATE budgets SET held = held + 5 WHERE account = ${tenant.id}`
+  })
+
+  expect(await written).toBe('written')
+  const { used } = await store.hold({ request: 'probe', accounts, nano: 0, expiresAt: 1e15 })
+  expect(used).toEqual([7, 1, 8])
+  await other.close()
+  await database.close()
+  await places.close()
 })
