@@ -110,6 +110,15 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
     outcome: 'coalesced',
     charged: 'nothing',
   },
+  'shared with another call, and left behind its count': {
+    error: left,
+    dialled: false,
+    answered: true,
+    counted: true,
+    cache: 'coalesced',
+    outcome: 'cancelled',
+    charged: 'nothing',
+  },
   'cut and recovered': {
     error: null,
     dialled: true,
