@@ -3,6 +3,9 @@ import type { Head, UpkeepStore } from '#core/upkeep.ts'
 import type { Database, Sql } from './sql.ts'
 import { type RawRow, toAuditRow, toLedgerRow } from './sql-rows.ts'
 
+/** A lease that ends later than so many of them is of a clock that was wrong. */
+const LEASES_MAX = 10
+
 /** What one process does for all that share a database. */
 export function createSqlUpkeep(database: Database): UpkeepStore {
   return {
@@ -11,7 +14,7 @@ export function createSqlUpkeep(database: Database): UpkeepStore {
         const rows = await sql`
           INSERT INTO leases (subject, owner, until) VALUES ('upkeep', ${owner}, ${now + forMs})
           ON CONFLICT (subject) DO UPDATE SET owner = excluded.owner, until = excluded.until
-          WHERE leases.owner = excluded.owner OR leases.until <= ${now}
+          WHERE leases.owner = excluded.owner OR leases.until <= ${now} OR leases.until > ${now + LEASES_MAX * forMs}
           RETURNING owner`
         return rows.length > 0
       }),

@@ -16,6 +16,25 @@ function grow(database: Database, chain: string, rows: number): Promise<unknown>
   )
 }
 
+test('one leads at a time, also after clocks were set right', async () => {
+  const places = await sqlitePlaces()
+  const database = openAt(await places.place())
+  const { lead } = createSqlUpkeep(database)
+  const [now, ahead] = [Date.UTC(2026, 0, 1), Date.UTC(2030, 0, 1)]
+  const led = [await lead('a', ahead, 1000), await lead('b', ahead + 999, 1000)]
+  const later = [await lead('b', now, 1000), await lead('a', now, 1000), await lead('c', now - 500, 1000)]
+  const last = [await lead('a', now + 1000, 1000), await lead('b', now + 1001, 1000)]
+  await database.close()
+  await places.close()
+
+  // Clocks that differ a little are right.
+  expect([led, later, last]).toEqual([
+    [true, false],
+    [true, false, false],
+    [true, false],
+  ])
+})
+
 describe.each([
   ['SQLite', sqlitePlaces],
   ['Postgres', postgresPlaces],
