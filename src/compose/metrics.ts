@@ -60,8 +60,9 @@ export function composeMetrics(parts: MetricParts): { readonly metrics: Metrics;
 function publishNowAndThen(metrics: Metrics, clock: Clock): () => void {
   let disarm = clock.after(PUBLISH_MS, turn)
   function turn(): void {
-    metrics.publish()
+    // First, so that numbers that cannot be read for once, for want of descriptors, are not the last ones.
     disarm = clock.after(PUBLISH_MS, turn)
+    metrics.publish()
   }
   return () => {
     disarm()
