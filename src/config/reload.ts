@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Config } from './schema.ts'
 
 /** What is set up once, when the process starts. A whole section or one key. */
-const settledAtStart = [
+export const settledAtStart = [
   'service.host',
   'service.port',
   'service.workers',

@@ -3,6 +3,7 @@ import { z } from '@hono/zod-openapi'
 import { environmentTable } from '#config/env.ts'
 import { configJsonSchema } from '#config/json-schema.ts'
 import { pendingWarnings } from '#config/pending.ts'
+import { settledAtStart } from '#config/reload.ts'
 import { emptyMap, treeOf } from '#config/tree.ts'
 import { ERRORS } from '#core/errors.ts'
 import { readGuides } from '#http/docs/guides.ts'
@@ -58,6 +59,13 @@ test('the table of metrics has every metric with its type', async () => {
   expect(rows.filter(row => !row.startsWith('-')).toSorted()).toEqual(
     [...exposed].map(([, name, type]) => `${name} ${type}`).toSorted(),
   )
+})
+
+test('the guide to the configuration has all that only a restart takes over', () => {
+  const [, told = ''] = /\nOnly a restart takes over (.+?);/.exec(guides.get('configuration') ?? '') ?? []
+
+  const named = [...told.matchAll(/`([^`]+)`/g)].map(([, key = '']) => key)
+  expect(named.toSorted()).toEqual([...settledAtStart, 'service.tls'].toSorted())
 })
 
 test('the table of strategies has every strategy', () => {
