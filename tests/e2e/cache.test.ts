@@ -47,6 +47,19 @@ describe('a stored answer', () => {
     expect(b.id).not.toBe(a.id)
   })
 
+  test('has no times of a server that was not asked', async () => {
+    await using setup = await caching(openAiScript(), { gateway: { discover: false, headers: 'full' } })
+    const { gateway } = setup
+
+    const first = await gateway.chat()
+    const second = await gateway.chat()
+
+    expect(Number(first.headers.get('x-citadel-overhead-ms'))).toBeGreaterThanOrEqual(0)
+    expect(first.headers.get('server-timing')).toMatch(/^gateway;dur=\d+\.\d, upstream;dur=\d+\.\d$/)
+    expect(second.headers.get('x-citadel-cache')).toBe('hit')
+    expect([second.headers.get('x-citadel-overhead-ms'), second.headers.get('server-timing')]).toEqual([null, null])
+  })
+
   test('keeps the chunks of a stream, each with the new id', async () => {
     await using setup = await caching(openAiScript())
     const { gateway, server } = setup

@@ -92,8 +92,10 @@ function toList(names: readonly string[]): string {
 const PARAMETER = /^[\w.[\]-]{1,64}$/
 const NAMES_MAX = 20
 
-/** Where the time went until now: the gateway's own, the server's, and until the first content. */
+/** Where the time went until now: the gateway's own and the server's. Of an answer for which this call asked no server
+ * there is nothing to tell. */
 function tellTimes(headers: Record<string, string>, record: RequestRecord, now: number): void {
+  if (record.dialledAt === 0) return
   const own = record.dialledAt - record.startedNow
   const upstream = (record.answeredAt || now) - record.dialledAt
   headers['x-citadel-overhead-ms'] = (now - record.startedNow - upstream).toFixed(1)
