@@ -30,7 +30,7 @@ export function composeLog(config: Config, clock: Clock, overrides: Pick<Overrid
     reload(next) {
       const secrets = secretsOf(next)
       redact = createRedactor(secrets)
-      log.configure({ level: next.monitoring.log_level, redact: secrets })
+      log.configure({ level: next.monitoring.log_level, service: next.service.name, redact: secrets })
     },
   }
 }

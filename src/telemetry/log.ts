@@ -31,8 +31,8 @@ export interface Log {
   error(message: string, fields?: LogFields): void
   /** Writes one line for each request, and one for each event that an operator wants to know of. */
   subscriber(fact: Fact): void
-  /** Changes what never appears and the least level, after the configuration was read again. */
-  configure(settings: { readonly level: LogLevel; readonly redact: readonly string[] }): void
+  /** Changes what the configuration says of it, after that was read again. */
+  configure(settings: { readonly level: LogLevel; readonly service: string; readonly redact: readonly string[] }): void
   flush(): void
   close(): void
   /** Lines that could not be written. */
@@ -46,13 +46,12 @@ export function createLog(options: LogOptions): Log {
   const { clock, pretty = false } = options
   const sink = createSink(options.write, clock)
   const stamp = createStamp(clock)
-  const service = `,"service":${quote(options.service)}`
   let least = RANK[options.level]
   let redact = createRedactor(options.redact ?? [])
   let writing = createWriting(redact)
   const field = (text: string) => quote(redact(text))
 
-  const head = createHead(stamp, service)
+  let head = createHead(stamp, options.service)
 
   function event(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (RANK[level] < least) return
@@ -85,6 +84,7 @@ export function createLog(options: LogOptions): Log {
     configure(settings) {
       least = RANK[settings.level]
       redact = createRedactor(settings.redact)
+      head = createHead(stamp, settings.service)
       writing = createWriting(redact)
     },
     flush: sink.flush,
@@ -203,13 +203,14 @@ function createStamp(clock: Clock): () => string {
 
 /** The fields that every line begins with. Lines come many at a time, so the last beginning will often do again. */
 function createHead(stamp: () => string, service: string): (level: LogLevel) => string {
+  const name = quote(service)
   let [time, level, head] = ['', '', '']
   return current => {
     const now = stamp()
     if (now === time && current === level) return head
     time = now
     level = current
-    head = `{"time":"${now}","level":"${current}"${service}`
+    head = `{"time":"${now}","level":"${current}","service":${name}`
     return head
   }
 }

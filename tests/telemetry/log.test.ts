@@ -222,11 +222,13 @@ describe('secrets', () => {
 
   test('can change while the log is in use', () => {
     const { log, text } = setup()
-    log.configure({ level: 'warn', redact: [secret] })
+    log.warn('before')
+    log.configure({ level: 'warn', service: 'renamed', redact: [secret] })
     log.info('not written')
     log.warn(secret)
 
-    expect(text()).toContain('"message":"[redacted]"')
+    expect(text()).toContain('"service":"citadel-gateway","message":"before"')
+    expect(text()).toContain('"service":"renamed","message":"[redacted]"')
     expect(text()).not.toContain('not written')
   })
 })

@@ -63,7 +63,8 @@ export async function supervise(options: Options, settled: Settled, size: number
     try {
       const { warnings, restart } = await configured.read()
       for (const warning of warnings) log.warn(warning)
-      log.configure({ level: configured.latest.config.monitoring.log_level, redact: [] })
+      const { monitoring, service } = configured.latest.config
+      log.configure({ level: monitoring.log_level, service: service.name, redact: [] })
       workers.tell({ type: 'reload', settled: configured.latest })
       const rolled = rolls === 'always' || (rolls === 'if-needed' && restart.some(key => !FIXED.has(key)))
       for (const note of restartNote(rolled ? restart.filter(key => FIXED.has(key)) : restart)) log.warn(note)
