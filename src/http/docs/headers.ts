@@ -18,6 +18,18 @@ const HEADERS = {
     'The parameters that the server which answered has no place for; absent when there are none.',
     'seed, logit_bias',
   ),
+  'x-citadel-overhead-ms': text(
+    'What the gateway itself has added, in milliseconds. With `gateway.headers: full`, where a server was asked.',
+    '1.2',
+  ),
+  'x-citadel-cost': text(
+    'What the call costs, in USD. With `gateway.headers: full`, of plain answers whose price is known.',
+    '0.0000125',
+  ),
+  'server-timing': text(
+    'The time of the gateway until it asked the server, and that of the server. With `gateway.headers: full`.',
+    'gateway;dur=0.8, upstream;dur=412.5',
+  ),
   'x-citadel-cache': text(
     'What the cache did: `hit`, `miss`, `coalesced` with an equal call that was under way, or `bypass`. Absent while it is off.',
     'hit',
