@@ -1,4 +1,5 @@
-import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
+import { parseExactly } from '#lib/exact-json.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { toBlocks } from './content.ts'
 import { isThought, toThinkingBlocks } from './reasoning.ts'
 import { malformed } from './unsupported.ts'
@@ -97,7 +98,7 @@ function toToolUse(call: JsonObject): JsonObject {
 function toInput(given: JsonValue): JsonObject {
   if (isObject(given)) return given
   if (typeof given !== 'string' || given.trim() === '') return {}
-  const value = parseJson(given)
+  const value = parseExactly(given)
   return isObject(value) ? value : { arguments: given }
 }
 

@@ -1,7 +1,8 @@
 import type { Call } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Chunk, DataFrame } from '#core/frame.ts'
-import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
+import { parseExactly } from '#lib/exact-json.ts'
+import { isObject, type JsonObject } from '#lib/json.ts'
 import { invalidAnswer } from '../upstream-error.ts'
 import { fromStopReason, toHead, toRefusal } from './answer.ts'
 import { fromAnthropicErrorBody } from './error.ts'
@@ -13,7 +14,7 @@ import { fromAnthropicUsage } from './usage.ts'
  *
  * @param created When it came, in Unix seconds. */
 export function fromAnthropicResponse(call: Call, body: string, created: number): DataFrame | GatewayError {
-  const answer = parseJson(body)
+  const answer = parseExactly(body)
   if (!isObject(answer)) return invalidAnswer(`no JSON object: ${body.slice(0, 200)}`)
   if (answer.type === 'error') return fromAnthropicErrorBody(answer)
   if (!Array.isArray(answer.content)) return invalidAnswer('an answer without content')

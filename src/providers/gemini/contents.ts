@@ -1,5 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
-import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
+import { parseExactly } from '#lib/exact-json.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { toArguments } from '../ollama/messages.ts'
 import { isMadeToolCallId } from '../openai_compatible/tool-calls.ts'
 import { refuse } from '../unsupported.ts'
@@ -122,7 +123,7 @@ function ownId(id: JsonValue): JsonValue {
 /** Gemini takes objects only, and reads `output` where an answer is none. */
 function toResponse(content: JsonValue, place: string): JsonObject {
   const text = typeof content === 'string' ? content : textOf(content, place)
-  const value = parseJson(text)
+  const value = parseExactly(text)
   return isObject(value) ? value : { output: text }
 }
 

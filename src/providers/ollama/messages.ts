@@ -1,5 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
-import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
+import { parseExactly } from '#lib/exact-json.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { refuse } from '../unsupported.ts'
 
 /** Translates the messages of a chat: text in one piece, images apart, arguments of tool calls as objects. */
@@ -64,6 +65,6 @@ function toOllamaToolCall(call: JsonObject): JsonObject {
 export function toArguments(given: JsonValue): JsonObject {
   if (isObject(given)) return given
   if (typeof given !== 'string' || given.trim() === '') return {}
-  const value = parseJson(given)
+  const value = parseExactly(given)
   return isObject(value) ? value : { arguments: given }
 }
