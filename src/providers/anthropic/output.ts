@@ -2,7 +2,7 @@ import type { Call } from '#core/call.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
 import type { Traits } from './models.ts'
 import { toOutputSchema } from './schema.ts'
-import type { Tools } from './tools.ts'
+import { type Tools, toInputSchema } from './tools.ts'
 import { refuse } from './unsupported.ts'
 
 /** The tool that stands for an answer in JSON; what the model calls it with is the answer. */
@@ -26,7 +26,11 @@ export function toOutput(body: JsonObject, traits: Traits, tools: Tools): Output
   if (!traits.forcedTools) {
     throw refuse('response_format', 'JSON of any shape', 'give a json_schema without open objects')
   }
-  const answer = { name: ANSWER_TOOL, description: 'Gives the answer to the user.', input_schema: wanted }
+  const answer = {
+    name: ANSWER_TOOL,
+    description: 'Gives the answer to the user.',
+    input_schema: toInputSchema(wanted),
+  }
   // Beside tools of the caller's the model has to choose one of them or to answer.
   const others = tools.choice?.type === 'none' ? [] : (tools.tools ?? [])
   const choice = others.length > 0 ? { type: 'any' } : { type: 'tool', name: ANSWER_TOOL }

@@ -64,8 +64,13 @@ function toTool(tool: JsonValue, place: string, traits: Traits): JsonObject {
   return {
     name,
     ...(typeof description === 'string' && { description }),
-    input_schema: exact ?? (isObject(parameters) ? parameters : { type: 'object', properties: {} }),
+    input_schema: exact ?? (isObject(parameters) ? toInputSchema(parameters) : { type: 'object', properties: {} }),
     ...(exact !== null && { strict: true }),
     ...(isObject(tool.cache_control) && { cache_control: tool.cache_control }),
   }
+}
+
+/** A schema of what a tool is called with: the API asks for its type, OpenAI's does not. */
+export function toInputSchema(schema: JsonObject): JsonObject {
+  return schema.type === undefined ? { type: 'object', ...schema } : schema
 }

@@ -16,6 +16,18 @@ describe('tools', () => {
     ])
   })
 
+  test('have a schema of objects, also where it does not say so', () => {
+    const bare = [{}, { properties: { city: { type: 'string' } } }].map(parameters => ({
+      type: 'function',
+      function: { name: 'f', parameters },
+    }))
+
+    expect(sent({ tools: bare }).body.tools).toEqual([
+      { name: 'f', input_schema: { type: 'object' } },
+      { name: 'f', input_schema: { type: 'object', properties: { city: { type: 'string' } } } },
+    ])
+  })
+
   test("of the API's own go as they are", () => {
     const search = { type: 'web_search_20250305', name: 'web_search', max_uses: 3 }
 
@@ -92,6 +104,7 @@ describe('an answer in JSON', () => {
     ['of any shape', { response_format: { type: 'json_object' } }, 'claude-sonnet-4-5', { type: 'object' }],
     ['with open objects', format(open), 'claude-sonnet-4-5', open],
     ['of an older model', format(schema), 'claude-sonnet-4-0', schema],
+    ['without a type', format({}), 'claude-sonnet-4-0', { type: 'object' }],
   ])('%s is what a tool is called with', (_, body, model, input_schema) => {
     expect(sent(body, model).body).toMatchObject({
       tools: [{ name: 'json_answer', input_schema }],
