@@ -51,7 +51,10 @@ export const parameters: Parameters = {
     ...parametersWith({}).chat,
     ...dropped,
     ...refusedParameters(UNSUPPORTED),
-    messages: { treatment: 'converted', note: 'the role `developer` becomes `system`' },
+    messages: {
+      treatment: 'converted',
+      note: 'the role `developer` becomes `system`; beside tool calls, thoughts that are missing become empty `reasoning_content`',
+    },
     max_completion_tokens: { treatment: 'renamed', to: 'max_tokens' },
     stream_options: STREAM_OPTIONS,
     reasoning_effort: { treatment: 'converted', note: '`none` becomes `thinking: {"type": "disabled"}`' },

@@ -50,6 +50,37 @@ describe('a request', () => {
     })
   })
 
+  describe('of a conversation with tools', () => {
+    const called = {
+      role: 'assistant',
+      content: null,
+      tool_calls: [{ id: 'a', type: 'function', function: { name: 'f' } }],
+    }
+    const messages = [called, { role: 'tool', tool_call_id: 'a', content: 'x' }, { role: 'assistant', content: 'So.' }]
+
+    test('has a place for the thoughts that the client did not keep', () => {
+      expect(sent({ messages }).body.messages).toEqual([
+        { ...called, reasoning_content: '' },
+        messages[1],
+        { ...messages[2], reasoning_content: '' },
+      ])
+    })
+
+    test('keeps the thoughts that it has, by any name', () => {
+      const kept = [{ ...called, reasoning_content: 'Hm' }, messages[1], { ...messages[2], reasoning: 'Oh' }]
+
+      expect(sent({ messages: kept }).body.messages).toEqual([
+        kept[0],
+        kept[1],
+        { ...kept[2], reasoning_content: 'Oh' },
+      ])
+    })
+
+    test.each([{ thinking: { type: 'disabled' } }, { reasoning_effort: 'none' }])('stays as it is with %j', off => {
+      expect(sent({ messages, ...off }).body.messages).toEqual(messages)
+    })
+  })
+
   test('tells what has no effect', () => {
     expect(sent({ seed: 1014, user: 'u', temperature: 0 })).toMatchObject({
       dropped: ['seed', 'user'],
