@@ -5,6 +5,7 @@ import { estimateTokens } from '#core/usage.ts'
 import {
   type Change,
   isObject,
+  type JsonObject,
   type JsonValue,
   type Member,
   nameToJson,
@@ -201,7 +202,12 @@ function toMessages(messages: JsonValue, service: Service): JsonValue {
   return messages.map(message => {
     if (!isObject(message) || !isForeign(message, service)) return message
     const fields = Object.fromEntries(service.messageFields.map(name => [name, undefined]))
-    return { ...message, ...fields, ...(message.role === 'developer' && !service.developer && { role: 'system' }) }
+    return {
+      ...message,
+      ...fields,
+      ...(message.role === 'developer' && !service.developer && { role: 'system' }),
+      ...(hasSignature(message) && { tool_calls: message.tool_calls.map(withoutSignature) }),
+    }
   })
 }
 
@@ -209,5 +215,16 @@ function toMessages(messages: JsonValue, service: Service): JsonValue {
 function isForeign(message: JsonValue, { developer, messageFields }: Service): boolean {
   if (!isObject(message)) return false
   if (!developer && message.role === 'developer') return true
-  return messageFields.length > 0 && messageFields.some(name => message[name] !== undefined)
+  if (messageFields.length === 0) return false
+  return messageFields.some(name => message[name] !== undefined) || hasSignature(message)
+}
+
+/** Whether a message has tool calls with the signatures that only Gemini knows. */
+function hasSignature(message: JsonObject): message is JsonObject & { readonly tool_calls: readonly JsonValue[] } {
+  const calls = message.tool_calls
+  return Array.isArray(calls) && calls.some(call => isObject(call) && call.extra_content !== undefined)
+}
+
+function withoutSignature(call: JsonValue): JsonValue {
+  return isObject(call) ? { ...call, extra_content: undefined } : call
 }

@@ -38,6 +38,9 @@ export const USUAL: Service = {
 /** An address of which nothing is known, used as OpenAI's. */
 const UNTOUCHED: Service = { ...USUAL, name: 'as OpenAI', renamed: {}, developer: true, note: '' }
 
+/** Fields of messages that those who are strict refuse: names, and what answers of other dialects carry. */
+const STRANGE = ['name', 'reasoning_content', 'reasoning_details', 'extra_content'] as const
+
 /** The services that are told apart by their address. */
 export const SERVICES: readonly Service[] = [
   {
@@ -62,7 +65,7 @@ export const SERVICES: readonly Service[] = [
     // It answers 422 to every field that it does not know (`extra_forbidden`).
     renamed: { ...USUAL.renamed, seed: 'random_seed' },
     dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity', 'prompt_cache_key'],
-    messageFields: ['reasoning_content', 'reasoning', 'refusal', 'annotations', 'audio'],
+    messageFields: [...STRANGE, 'reasoning', 'refusal', 'annotations', 'audio'],
     countsUnasked: true,
     note: 'Refuses every field that it does not know.',
   },
@@ -71,9 +74,9 @@ export const SERVICES: readonly Service[] = [
     name: 'Groq',
     host: /^api\.groq\.com$/,
     renamed: {},
-    // Documented: `messages[].name` is answered with 400.
-    messageFields: ['name', 'reasoning_content'],
-    note: 'Refuses `name` in messages.',
+    // It answers 400 to fields of messages that it does not know.
+    messageFields: STRANGE,
+    note: 'Refuses `name` in messages, and fields that it does not know.',
   },
   {
     ...UNTOUCHED,

@@ -126,3 +126,29 @@ test('every service is known by a name of its own', () => {
   expect(serviceOf(server('a', { baseUrl: 'https://eu.api.mistral.ai/v1' })).name).toBe('Mistral')
   expect(serviceOf(server('a', { baseUrl: 'https://notmistral.ai.example.com/v1' })).name).toBe('model servers')
 })
+
+test.each(['https://api.mistral.ai/v1', 'https://api.groq.com/openai/v1'])(
+  'what other models wrote into an answer does not go to %s',
+  address => {
+    const google = { google: { thought_signature: 's' } }
+    const made = { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }
+    const messages = [
+      { role: 'user', name: 'bob', content: 'Hi' },
+      {
+        role: 'assistant',
+        content: null,
+        reasoning_content: 'Hm',
+        reasoning_details: [{ type: 'reasoning.text', text: 'Hm', signature: 's' }],
+        extra_content: google,
+        tool_calls: [{ ...made, extra_content: google }, made],
+      },
+      { role: 'tool', tool_call_id: 'a', content: 'x' },
+    ]
+
+    expect(sent(address, { messages }).body.messages).toEqual([
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: null, tool_calls: [made, made] },
+      messages[2],
+    ])
+  },
+)
