@@ -64,7 +64,8 @@ export function fitToolCallDeltas(
     if (!isObject(call)) return call
     const place = typeof call.index === 'number' ? call.index : guessIndex(call, now)
     const known = now.get(place)
-    if (known !== undefined && !isAnother(call, known)) return fitContinuation(call, known)
+    const opened = known !== undefined && known !== open.get(place)
+    if (known !== undefined && !isAnother(call, known, opened)) return fitContinuation(call, known)
     const index = nextIndex(now)
     const taken = [...now.values()].map(({ id }) => id)
     const whole = fitToolCall(call, index, seed, taken)
@@ -74,9 +75,14 @@ export function fitToolCallDeltas(
   return fitted.every((call, at) => call === calls[at]) ? { calls, open: now } : { calls: fitted, open: now }
 }
 
-/** Gemini streams parallel calls whole and all with index 0: another id with a name is another call. */
-function isAnother(call: JsonObject, known: OpenToolCall): boolean {
-  return isText(call.id) && call.id !== known.given && nameOf(call) !== null
+/** Gemini streams parallel calls whole and all with index 0, and has done so without ids. A name with another id is another
+ * call; so is another name, and a name in the delta that has opened the call.
+ *
+ * @param opened Whether this delta has opened the call. */
+function isAnother(call: JsonObject, known: OpenToolCall, opened: boolean): boolean {
+  const name = nameOf(call)
+  if (name === null) return false
+  return opened || (isText(call.id) && call.id !== known.given) || (known.name !== '' && name !== known.name)
 }
 
 function guessIndex(call: JsonObject, open: OpenToolCalls): number {

@@ -173,3 +173,22 @@ test('each choice has its own', () => {
   expect(strictProblems(textsOf(frames))).toEqual([])
   expect(new Set(ids).size).toBe(2)
 })
+
+describe('without ids, and all with index 0, are told apart', () => {
+  const named = (name: string, city: string) => ({
+    index: 0,
+    id: '',
+    type: 'function',
+    function: { name, arguments: JSON.stringify({ city }) },
+  })
+
+  test.each<[string, (readonly Json[])[]]>([
+    ['by their names', [[named('weather', 'Rome')], [named('time', 'Rome')]]],
+    ['in one delta', [[named('weather', 'Rome'), named('weather', 'Oslo')]]],
+  ])('%s', (_, deltas) => {
+    const { problems, calls } = run(...deltas)
+
+    expect(problems).toEqual([])
+    expect(calls.map(each => each.index)).toEqual([0, 1])
+  })
+})
