@@ -29,3 +29,8 @@ export function toRefusal(reason: JsonValue, details: JsonValue): string | null 
 export function toHead({ id, model }: JsonObject, object: string, created: number): JsonObject {
   return { id: id ?? '', object, created, model: model ?? '' }
 }
+
+/** Whether a text says nothing: the API refuses to take such a one back. */
+export function isBlank(text: string): boolean {
+  return text.trim() === ''
+}

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { isBlank } from './answer.ts'
 import { malformed, refuse } from './unsupported.ts'
 
 /** Blocks of Anthropic's own that callers may send as they are. */
@@ -27,7 +28,7 @@ function toPart(part: JsonValue, place: string): readonly JsonObject[] {
 }
 
 function toText(text: string, more: JsonObject = {}): readonly JsonObject[] {
-  return text.trim() === '' ? [] : [{ type: 'text', text, ...more }]
+  return isBlank(text) ? [] : [{ type: 'text', text, ...more }]
 }
 
 function toImageSource(value: JsonValue, place: string): JsonObject {

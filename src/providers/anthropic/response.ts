@@ -4,7 +4,7 @@ import type { Chunk, DataFrame } from '#core/frame.ts'
 import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
 import { invalidAnswer } from '../upstream-error.ts'
-import { fromStopReason, toHead, toRefusal } from './answer.ts'
+import { fromStopReason, isBlank, toHead, toRefusal } from './answer.ts'
 import { fromAnthropicErrorBody } from './error.ts'
 import { isAnswer } from './output.ts'
 import { isThought, toReasoningDetail } from './reasoning.ts'
@@ -41,7 +41,7 @@ function toMessage(call: Call, answer: JsonObject, blocks: readonly JsonObject[]
     else if (block.type === 'tool_use') calls.push(toToolCall(block))
     else if (isThought(block)) {
       thoughts += block.thinking ?? ''
-      details.push(toReasoningDetail(block, details.length + calls.length + (content === '' ? 0 : 1)))
+      details.push(toReasoningDetail(block, details.length + calls.length + (isBlank(content) ? 0 : 1)))
     }
   }
   const refusal = toRefusal(answer.stop_reason, answer.stop_details)

@@ -3,7 +3,7 @@ import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
-import { fromStopReason, toHead, toRefusal } from './answer.ts'
+import { fromStopReason, isBlank, toHead, toRefusal } from './answer.ts'
 import { type Block, openBlock, stepBlock, stopBlock } from './block.ts'
 import { fromAnthropicErrorBody } from './error.ts'
 import { fromAnthropicUsage, mergeUsage } from './usage.ts'
@@ -89,7 +89,7 @@ function startBlock(state: State, { content_block: given }: JsonObject, call: Ca
     ...state,
     block,
     toolCalls: isCall ? toolCalls + 1 : toolCalls,
-    spoke: spoke || block.kind === 'text' || (block.kind === 'tool' && !isCall),
+    spoke: spoke || speaks(delta),
   }
   return [next, toDeltas(state, delta)]
 }
@@ -97,7 +97,13 @@ function startBlock(state: State, { content_block: given }: JsonObject, call: Ca
 function goOn(state: State, { delta: given }: JsonObject): Step {
   if (state.block === null || !isObject(given)) return [state, []]
   const { block, delta } = stepBlock(state.block, given)
-  return [block === state.block ? state : { ...state, block }, toDeltas(state, delta)]
+  const spoke = state.spoke || speaks(delta)
+  return [block === state.block && spoke === state.spoke ? state : { ...state, block, spoke }, toDeltas(state, delta)]
+}
+
+/** Whether a delta says something in the answer itself: texts of white space do not go back to the API. */
+function speaks(delta: JsonObject | null): boolean {
+  return delta !== null && typeof delta.content === 'string' && !isBlank(delta.content)
 }
 
 function endBlock(state: State): Step {

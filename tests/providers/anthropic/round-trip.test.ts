@@ -130,3 +130,22 @@ test.each([
     }
   },
 )
+
+test.each([
+  ['plain', plainMessage],
+  ['streamed', streamedMessage],
+])('thoughts keep their places around texts of white space, which do not go back: %s', (_, messageOf) => {
+  const one = { type: 'thinking', thinking: 'Hm.', signature: 'sig-1' }
+  const two = { type: 'redacted_thinking', data: 'hidden' }
+  const call = { type: 'tool_use', id: 'toolu_1', name: 'weather', input: {} }
+  const blocks = [one, { type: 'text', text: '\n\n' }, two, call]
+  const messages = [
+    { role: 'user', content: 'Hi' },
+    messageOf(blocks),
+    { role: 'tool', tool_call_id: 'toolu_1', content: 'x' },
+  ]
+
+  const { body } = sent({ messages, tools, reasoning_effort: 'low' }, 'claude-sonnet-4-5')
+
+  expect(body.messages[1].content).toEqual([one, two, call])
+})
