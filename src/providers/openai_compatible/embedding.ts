@@ -20,8 +20,18 @@ export function fromEmbeddings(call: Call, body: string, value: JsonObject): Dat
     changed ||= fitted !== item
     data.push(fitted)
   }
-  const text = changed ? JSON.stringify({ ...value, data }) : body
+  const ordered = inOrder(data)
+  const text = changed || ordered !== data ? JSON.stringify({ ...value, data: ordered }) : body
   return { kind: 'finish', text, chunk: {}, usage: fromUsage(value.usage) }
+}
+
+/** The items in the order of the inputs, which clients take for granted; the same list when they are. Indexes that are no
+ * order count for nothing. */
+function inOrder(data: readonly JsonObject[]): readonly JsonObject[] {
+  const isOrdered = (item: JsonObject, at: number) => item.index === at
+  if (data.every(isOrdered)) return data
+  const sorted = data.toSorted((left, right) => Number(left.index) - Number(right.index))
+  return sorted.every(isOrdered) ? sorted : data.map((item, index) => ({ ...item, index }))
 }
 
 /** Writes vectors as OpenAI lists them, in the encoding that the caller asked for.

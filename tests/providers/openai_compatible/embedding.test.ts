@@ -53,10 +53,16 @@ describe('the caller gets the encoding it asked for', () => {
     expect(decode([item(0, given)], { encoding_format })).toMatchObject({ same, data: [item(0, expected)] })
   })
 
-  test('in the order that the server gave, with its indexes', () => {
+  test('in the order of the inputs, whatever order the server gave', () => {
     const answer = decode([item(1, one), item(0, [1, 2])], { input: ['a', 'b'], encoding_format: 'base64' })
 
-    expect(answer).toMatchObject({ data: [{ index: 1, embedding: oneAsText }, { index: 0 }] })
+    expect(answer).toMatchObject({ data: [{ index: 0 }, { index: 1, embedding: oneAsText }] })
+  })
+
+  test('in the order that the server gave, where its indexes are no order', () => {
+    const answer = decode([item(0, one), item(0, [1, 2])], { input: ['a', 'b'] })
+
+    expect(answer).toMatchObject({ data: [item(0, one), item(1, [1, 2])] })
   })
 
   test('with indexes where the server gave none', () => {
