@@ -1,6 +1,6 @@
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
-import { isObject, type JsonValue } from '#lib/json.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import type { Parameter } from './parameters.ts'
 
 /** Something that a dialect cannot express, where leaving it out would give an answer that was not asked for. */
@@ -69,6 +69,14 @@ export function refuseUnsupported(call: Call, rules: readonly Unsupported[]): vo
   for (const { param, refused, what, instead } of rules) {
     if (refused(call.body[param])) throw refuse(param, what, instead)
   }
+}
+
+/** Refuses a message with the older form of a tool call, or of its result.
+ *
+ * @param place Where it stands in the body.
+ * @throws GatewayError `unsupported_parameter`. */
+export function refuseOlderForm({ role, function_call: given }: JsonObject, place: string): void {
+  if (role === 'function' || isObject(given)) throw refuse(place, 'calls of functions in the older form', 'use tools')
 }
 
 /** The error for something that a dialect cannot do, with what to do instead. */

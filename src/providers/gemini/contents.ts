@@ -3,7 +3,7 @@ import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { toArguments } from '../ollama/messages.ts'
 import { isMadeToolCallId } from '../openai_compatible/tool-calls.ts'
-import { refuse } from '../unsupported.ts'
+import { refuse, refuseOlderForm } from '../unsupported.ts'
 import { toGeminiPart } from './media.ts'
 import { signatureOf } from './signature.ts'
 
@@ -65,8 +65,7 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
 }
 
 function toParts(message: JsonObject, place: string, { marksCalls, baseUrl }: Options): JsonObject[] {
-  if (message.role === 'function' || isObject(message.function_call))
-    throw refuse(place, 'calls of functions in the older form', 'use tools')
+  refuseOlderForm(message, place)
   const { content } = message
   const given =
     typeof content === 'string' ? (content === '' && message.role === 'assistant' ? [] : [content]) : content
