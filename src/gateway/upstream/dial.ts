@@ -1,5 +1,5 @@
 import type { Attempt, Live, Outcomes, Slot } from '#core/attempt.ts'
-import type { Call } from '#core/call.ts'
+import type { Call, Endpoint } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
@@ -13,8 +13,14 @@ import { hideSecrets } from './hide.ts'
 import { GATEWAY_ROLE, viaNext } from './hops.ts'
 import { readUpstream } from './upstream.ts'
 
-/** The largest plain answer that is read, and the largest error. */
-const ANSWER_BYTES_MAX = 16 * 1024 * 1024
+/** The largest plain answer that is read: of vectors what OpenAI gives at most for one request, 2048 of 3072 numbers each,
+ * written as text. */
+const ANSWER_BYTES_MAX: Readonly<Record<Endpoint, number>> = {
+  chat: 16 * 1024 * 1024,
+  completions: 16 * 1024 * 1024,
+  embeddings: 128 * 1024 * 1024,
+}
+/** The largest error that is read. */
 const ERROR_BYTES_MAX = 64 * 1024
 
 /** What a dialled attempt needs from outside. */
@@ -61,13 +67,13 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       throw hideSecrets(provider.decodeError(head, text), target.server)
     }
     if (!call.stream) {
-      const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX))
+      const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX[call.endpoint]))
       if (answer instanceof GatewayError) throw hideSecrets(answer, target.server)
       return new WholeAnswer(answer, slot)
     }
     const type = (head.header('content-type') ?? '').toLowerCase()
     if (provider.framing === 'sse' && type.startsWith('application/json')) {
-      const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX))
+      const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX[call.endpoint]))
       throw answer instanceof GatewayError
         ? hideSecrets(answer, target.server)
         : invalidAnswer('a plain answer to a stream')
