@@ -16,9 +16,13 @@ const JITTER = 0.1
 
 /** The circuit breakers of all targets. */
 export interface Breakers extends Outcomes {
-  /** Lets an attempt through, or not; of a half-open breaker it takes the one trial, which ends with `committed`,
-   * `succeeded` or `failed`. */
+  /** Lets an attempt through, or not; of a half-open breaker it takes the one trial, which ends with `committed` or
+   * `failed`. */
   admit(target: Target): boolean
+  /** As outcomes have it.
+   *
+   * @param isTrial Whether it was the trial of a half-open breaker, which only that ends. */
+  failed(target: Target, code: Code, isTrial?: boolean): void
   /** The first content has come: the target answers again. A streak of cut streams goes on all the same. */
   committed(target: Target): void
 }
@@ -71,16 +75,14 @@ export function createBreakers(deps: {
       // The end of a stream that is older than the opening proves nothing.
       const { breaker } = states.target(target)
       if (breaker.openUntil === 0) breaker.failures = 0
-      else if (breaker.trial) committed(target)
     },
-    failed(target, code) {
+    failed(target, code, isTrial = false) {
       const { breaker } = states.target(target)
-      const tried = breaker.trial
-      breaker.trial = false
+      if (isTrial) breaker.trial = false
       const { enabled, threshold } = deps.settings()
       if (!enabled || !ruleFor(code).breaks) return
       breaker.failures++
-      if (breaker.openUntil === 0 ? breaker.failures >= threshold : tried) open(target, code)
+      if (breaker.openUntil === 0 ? breaker.failures >= threshold : isTrial) open(target, code)
     },
   }
 }

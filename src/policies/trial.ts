@@ -15,7 +15,12 @@ export interface Job {
 }
 
 /** An attempt that is being made: what it is given, and its record. */
-export type Trial = Parameters<Attempt>[0] & { readonly secret: string | null; readonly entry: AttemptEntry }
+export type Trial = Parameters<Attempt>[0] & {
+  readonly secret: string | null
+  readonly entry: AttemptEntry
+  /** Whether a half-open breaker waits for it. */
+  readonly decides: boolean
+}
 
 /** Why an attempt ends that nobody waits for any more; shared, because nobody reads it. */
 const LOST = new GatewayError('client_closed_request', 'Another server was quicker.')
@@ -30,8 +35,10 @@ export function openTrial(
 ): Trial | null {
   const { slot, number, wantsContent } = at
   const { candidate } = slot
+  const isTrusted = candidate.doubted !== true
+  const decides = isTrusted && deps.states.target(candidate.target).breaker.openUntil !== 0
   // Another call may have taken the one trial of a half-open breaker meanwhile.
-  if (candidate.doubted !== true && !deps.breakers.admit(candidate.target)) {
+  if (isTrusted && !deps.breakers.admit(candidate.target)) {
     slot.release()
     return null
   }
@@ -43,6 +50,7 @@ export function openTrial(
     secret: deps.credentials.choose(candidate.target),
     wantsContent,
     entry: job.trail.begin(candidate),
+    decides,
   }
 }
 
@@ -72,9 +80,10 @@ export function loseTrial(deps: FailoverDeps, job: Job, trial: Trial): void {
   trial.entry.result = job.scope.ended?.code ?? 'lost'
 }
 
-function end({ clock, breakers }: FailoverDeps, job: Job, { scope, slot, entry }: Trial, error: GatewayError): void {
+function end({ clock, breakers }: FailoverDeps, job: Job, trial: Trial, error: GatewayError): void {
+  const { scope, slot, entry, decides } = trial
   if (scope !== job.scope) scope.cancel(error)
   slot.release()
   entry.ms = clock.now() - entry.startedAt
-  breakers.failed(slot.candidate.target, error.code)
+  breakers.failed(slot.candidate.target, error.code, decides)
 }

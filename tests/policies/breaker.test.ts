@@ -33,6 +33,7 @@ function setUp(options: { readonly enabled?: boolean; readonly random?: () => nu
     fail: (code: Code = 'upstream_error', times = 1) => {
       for (let n = 0; n < times; n++) breakers.failed(only, code)
     },
+    failTrial: (code: Code = 'upstream_error') => breakers.failed(only, code, true),
     position: () => breakerOf(state, clock.now()),
     openFor: () => state.breaker.openUntil - clock.now(),
   }
@@ -109,7 +110,7 @@ describe('a circuit breaker', () => {
   })
 
   test('opens again, for longer, when the trial fails, up to five minutes', () => {
-    const { fail, clock, admit, openFor } = setUp()
+    const { fail, failTrial, clock, admit, openFor } = setUp()
     fail('upstream_error', 5)
     const lasted: number[] = []
 
@@ -117,7 +118,7 @@ describe('a circuit breaker', () => {
       lasted.push(openFor())
       clock.advance(openFor())
       admit()
-      fail()
+      failTrial()
     }
 
     expect(lasted).toEqual([60_000, 120_000, 180_000, 240_000, 300_000, 300_000, 300_000])
@@ -137,12 +138,12 @@ describe('a circuit breaker', () => {
   })
 
   test('gives its trial back when that ends without an answer', () => {
-    const { fail, clock, admit } = setUp()
+    const { fail, failTrial, clock, admit } = setUp()
     fail('upstream_error', 5)
     clock.advance(60_000)
 
     admit()
-    fail('client_closed_request')
+    failTrial('client_closed_request')
 
     expect(admit()).toBe(true)
   })
@@ -170,6 +171,19 @@ describe('a circuit breaker', () => {
     expect([openFor(), position()]).toEqual([60_000, 'open'])
   })
 
+  test('waits for its one trial, whatever becomes of what began before it opened', () => {
+    const { fail, succeed, clock, admit, openFor, position } = setUp()
+    fail('upstream_error', 5)
+    clock.advance(60_000)
+    admit()
+
+    fail('client_closed_request')
+    fail('upstream_error', 5)
+    succeed()
+
+    expect([admit(), position(), openFor()]).toEqual([false, 'half-open', 0])
+  })
+
   test('lasts a tenth more or less, by chance', () => {
     const shortest = setUp({ random: () => 0 })
     const longest = setUp({ random: () => 0.999_999 })
@@ -180,7 +194,7 @@ describe('a circuit breaker', () => {
 
   test('never admits two trials, and never stays open for good, whatever happens', () => {
     const random = seeded(7)
-    const { fail, succeed, commit, clock, admit, position, openFor } = setUp({ random })
+    const { fail, failTrial, succeed, commit, clock, admit, position, openFor } = setUp({ random })
     let trials = 0
     for (let n = 0; n < 5000; n++) {
       const what = random()
@@ -192,8 +206,11 @@ describe('a circuit breaker', () => {
       } else if (what < 0.8) {
         if (admit()) trials++
         expect(trials).toBeLessThanOrEqual(1)
+      } else if (what < 0.85) {
+        if (what < 0.83) fail(what < 0.82 ? 'client_closed_request' : 'upstream_error')
+        else succeed()
       } else if (trials === 1) {
-        if (what < 0.9) fail()
+        if (what < 0.93) failTrial()
         else commit()
         trials = 0
       }
