@@ -35,8 +35,6 @@ export function createProber(options: ProberOptions): Prober {
       if (before?.server === server) continue
       if (options.leads?.() === false) continue
       before?.rhythm.stop()
-      // What is known of another address says nothing of this one.
-      if (before !== undefined && before.server.baseUrl !== server.baseUrl) forget(options.states.server(server.id))
       watched.set(server.id, { server, rhythm: startRhythm({ ...options, server, settings: now }) })
     }
   }
@@ -52,10 +50,12 @@ export function createProber(options: ProberOptions): Prober {
   return {
     watch(servers, next) {
       const same = JSON.stringify(settings) === JSON.stringify(next)
-      const ids = new Set(servers.map(server => server.id))
+      const addresses = new Map(servers.map(({ id, baseUrl }) => [id, baseUrl]))
+      // What is known of one that is gone, or of another address, says nothing of the one that has its name next.
+      for (const { id, baseUrl } of wanted) if (addresses.get(id) !== baseUrl) forget(options.states.server(id))
       wanted = servers
       settings = next
-      stopUnless(server => same && ids.has(server.id))
+      stopUnless(server => same && addresses.has(server.id))
       if (running) update()
     },
     suspect: id => watched.get(id)?.rhythm.suspect(),

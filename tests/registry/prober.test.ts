@@ -250,4 +250,19 @@ describe('probes', () => {
 
     expect(state.health).toBe('unknown')
   })
+
+  test('know nothing of a server that was gone meanwhile', async () => {
+    const { begin, pass, state, prober, facts } = setup(async () => bad)
+    await begin()
+    await pass(10)
+    expect(state.health).toBe('unhealthy')
+
+    prober.watch([], settings)
+    prober.watch([server('a')], settings)
+    const back = state.health
+    await pass(11)
+
+    expect([back, state.health]).toEqual(['unknown', 'unhealthy'])
+    expect(facts.filter(({ type }) => type === 'health-changed')).toHaveLength(2)
+  })
 })
