@@ -41,11 +41,18 @@ export function createRegistrations(options: RegistrationsOptions): Registration
   const openedAt = clock.time()
   let records: ReadonlyMap<string, ServerRecord> = new Map()
   let seen = ''
+  /** Looks that have begun, and the latest of them that was answered. */
+  let looks = 0
+  let answered = 0
   let stopped = false
   let disarm = () => {}
 
   async function look(): Promise<void> {
+    const number = ++looks
     const list = await store.list()
+    // One that began later may have been answered before, and knows more.
+    if (number < answered) return
+    answered = number
     records = new Map(list.map(record => [record.id, record]))
     const now = JSON.stringify(list)
     if (now === seen) return
