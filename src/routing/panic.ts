@@ -10,6 +10,8 @@ const PANIC_CANDIDATES_MIN = 4
 const DOUBTED_SHARE = 1 / 4
 /** How soon a server that is out is probed again, in milliseconds. */
 const PROBE_MS = 5000
+/** How soon the trial of a half-open breaker is likely over, in milliseconds. */
+const TRIAL_MS = 1000
 
 interface Moment {
   readonly states: States
@@ -96,6 +98,7 @@ function refusal(candidates: readonly Candidate[], { states, now }: Moment): Gat
 
 /** A good probe brings a server back, and lets an open breaker admit its trial. */
 function untilHealthy(state: TargetState, now: number): number {
-  const breaker = state.breaker.openUntil === 0 ? 0 : state.breaker.openUntil - now
+  const { openUntil, trial } = state.breaker
+  const breaker = trial ? TRIAL_MS : openUntil - now
   return state.server.health === 'unhealthy' ? PROBE_MS : Math.max(1, breaker, state.coolUntil - now)
 }

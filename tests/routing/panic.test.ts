@@ -99,6 +99,17 @@ describe('when no target is available', () => {
     })
   })
 
+  test('a trial that is under way is waited for, not asked after at once', () => {
+    const tried = (ms: number) => (state: TargetState) => {
+      open(ms)(state)
+      state.breaker.trial = true
+    }
+
+    expect(decide([tried(-200)]).error).toMatchObject({ code: 'no_healthy_upstream', retryAfterMs: 1000 })
+    expect(decide([tried(50_000), open(3000)]).error?.retryAfterMs).toBe(1000)
+    expect(decide([tried(-200), open(300)]).error?.retryAfterMs).toBe(300)
+  })
+
   test('servers that refuse every key are told as such', () => {
     expect(decide([refused, refused]).error).toMatchObject({ code: 'upstream_auth_failed', shouldRetry: false })
   })
