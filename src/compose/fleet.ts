@@ -109,7 +109,11 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
   const fleet = createFleet(options, declarationOf(config, deps.env))
   const reads = () => configuredStrategy(fleet.current().settings.algorithm).reads === true
   deps.listen(fact => {
-    if (fact.type === 'breaker-opened') fleet.suspect(fact.server)
+    if (fact.type === 'breaker-opened') {
+      fleet.suspect(fact.server)
+      // The one that probes may have had no call there itself.
+      if (!crew.leads()) crew.tell({ type: 'server-suspected', server: fact.server })
+    }
     if (fact.type === 'health-changed' && isUp(fact.to) && !isUp(fact.from)) {
       fleet.returned(fact.server, fact.from === 'unhealthy')
     }
@@ -119,6 +123,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
   crew.listen(news => {
     if (news.type === 'server-probed') hearProbe(states.server(news.server), news.state, deps)
     else if (news.type === 'server-read') takeReading(states.server(news.server), news.reading)
+    else if (news.type === 'server-suspected') fleet.suspect(news.server)
     else if (news.type === 'lead') fleet.lead()
   })
   return { fleet, ask }

@@ -11,6 +11,7 @@ export type ProbedState = Pick<
 export type News =
   | { readonly type: 'server-probed'; readonly server: string; readonly state: ProbedState }
   | { readonly type: 'server-read'; readonly server: string; readonly reading: Reading }
+  | { readonly type: 'server-suspected'; readonly server: string }
   | { readonly type: 'cache-cleared'; readonly selection: CacheSelection }
 
 /** The workers of one gateway, as one of them sees them. */

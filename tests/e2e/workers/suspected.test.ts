@@ -1,0 +1,43 @@
+import { expect, test } from 'bun:test'
+import type { Crew } from '#core/crew.ts'
+import { createSharedFolder } from '#stores/shared.ts'
+import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
+import { openAiError } from '#tests/support/openai-upstream.ts'
+import { until } from './crew.ts'
+
+type Hear = Parameters<Crew['listen']>[0]
+
+/** Two workers that tell each other what they find; the first one probes for both. */
+function crewOfTwo(): readonly [Crew, Crew] {
+  const hearers: readonly [Hear[], Hear[]] = [[], []]
+  const member = (own: Hear[], others: Hear[], leads: boolean): Crew => ({
+    size: 2,
+    leads: () => leads,
+    tell: news => {
+      for (const hear of others) hear(news)
+    },
+    listen: hear => own.push(hear),
+  })
+  const [first, second] = hearers
+  return [member(first, second, true), member(second, first, false)]
+}
+
+test('calls that fail in one worker bring the probe of another one forward', async () => {
+  const { folder, remove } = createSharedFolder()
+  const [leading, following] = crewOfTwo()
+  await using server = await startModelServer(openAiError(500, 'broken', null))
+  const more = { retry: { max_attempts: 1 }, load_balancer: { health_check_interval: '10m' } }
+  const config = configOf([server], more)
+  const probes = () => server.requests.filter(({ path }) => path.endsWith('/health')).length
+  {
+    await using _ = await startGateway(config, { worker: { crew: leading, folder, place: 1, name: 'one' } })
+    await using follower = await startGateway(config, { worker: { crew: following, folder, place: 2, name: 'two' } })
+    await until('the server was probed', () => probes() === 1)
+
+    for (let n = 0; n < 5; n++) await (await follower.chat()).text()
+    await until('the server was probed again', () => probes() === 2)
+
+    expect(server.calls).toHaveLength(5)
+  }
+  remove()
+}, 40_000)
