@@ -79,6 +79,15 @@ export function invalidAnswer(what: string, cause: unknown = what): GatewayError
   })
 }
 
+const PAGE = /^\s*<(?:!doctype|html|\?xml)\b/i
+
+/** The error for an answer that is no JSON object. Its text stays out of the log, because it may be what the model said;
+ * a page, such as a proxy's, is nothing that a model says. */
+export function unreadableAnswer(body: string): GatewayError {
+  const what = PAGE.test(body) ? body.trimStart().slice(0, 200) : `${body.length} characters`
+  return invalidAnswer(`no JSON object: ${what}`)
+}
+
 /** The wait that an answer's headers ask for, in milliseconds and at most a day; `null` when they say nothing usable. */
 export function retryAfterOf(head: Head, nowEpochMs: number): number | null {
   const wait =

@@ -197,6 +197,20 @@ describe('headers of ours from strangers', () => {
   })
 })
 
+test('an answer that cannot be read is not shown to the log, a page of a proxy is', async () => {
+  const said = ['{"choices":[{"message":{"content":"Your diagnosis is', '<html><title>Sign in</title></html>']
+  for (const [index, text] of said.entries()) {
+    await using odd = await startModelServer(json(200, text))
+    await using own = await startGateway(configOf([odd]))
+
+    const { status } = await own.chat()
+    await own.logged({ message: 'request', status })
+
+    const told = JSON.stringify(own.lines)
+    expect([told.includes('diagnosis'), told.includes('Sign in')]).toEqual([false, index === 1])
+  }
+})
+
 test('control characters of a request stay within its one line of the log', async () => {
   const sly = 'x\r\n{"level":"fatal"}\u001b[31m\u2028'
   const id = 'a-caller-request'

@@ -3,6 +3,7 @@ import type { Code, GatewayError } from '#core/errors.ts'
 import { isLimited, ruleFor } from '#policies/rules.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import { callOf, replay } from '#tests/providers/replay.ts'
+import { call } from '#tests/support/calls.ts'
 import { type RecordedCase, recordedCase, recordedCases } from '#tests/support/recorded.ts'
 import { sharedDir } from '#tests/support/shared.ts'
 
@@ -155,3 +156,9 @@ function meaningOf(error: GatewayError): Meaning {
   const { again, breaks, rotates } = ruleFor(error.code)
   return { code: error.code, retryable: error.retryable, again, breaks, rotates, limited: isLimited(error) }
 }
+
+test.each([...PROVIDERS.keys()])('%s says nothing of what stands in an answer that cannot be read', kind => {
+  const read = PROVIDERS.get(kind)?.decode(call(), 'Your diagnosis is')
+
+  expect(read).toMatchObject({ code: 'upstream_invalid_response', cause: 'no JSON object: 17 characters' })
+})

@@ -3,7 +3,7 @@ import type { GatewayError } from '#core/errors.ts'
 import type { Chunk, DataFrame } from '#core/frame.ts'
 import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
-import { invalidAnswer } from '../upstream-error.ts'
+import { invalidAnswer, unreadableAnswer } from '../upstream-error.ts'
 import { fromStopReason, isBlank, toHead, toRefusal } from './answer.ts'
 import { fromAnthropicErrorBody } from './error.ts'
 import { isAnswer } from './output.ts'
@@ -15,7 +15,7 @@ import { fromAnthropicUsage } from './usage.ts'
  * @param created When it came, in Unix seconds. */
 export function fromAnthropicResponse(call: Call, body: string, created: number): DataFrame | GatewayError {
   const answer = parseExactly(body)
-  if (!isObject(answer)) return invalidAnswer(`no JSON object: ${body.slice(0, 200)}`)
+  if (!isObject(answer)) return unreadableAnswer(body)
   if (answer.type === 'error') return fromAnthropicErrorBody(answer)
   if (!Array.isArray(answer.content)) return invalidAnswer('an answer without content')
   const message = toMessage(call, answer, answer.content.filter(isObject))

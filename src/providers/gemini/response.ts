@@ -2,7 +2,7 @@ import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Chunk, DataFrame } from '#core/frame.ts'
 import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
-import { invalidAnswer } from '../upstream-error.ts'
+import { invalidAnswer, unreadableAnswer } from '../upstream-error.ts'
 import {
   failureOf,
   fromGeminiContent,
@@ -26,7 +26,7 @@ export function fromGeminiResponse(
   const answer = parseJson(body)
   const error = geminiErrorIn(answer)
   if (error !== null) return fromGeminiErrorBody(error)
-  if (!isObject(answer)) return invalidAnswer(`no JSON object: ${body.slice(0, 200)}`)
+  if (!isObject(answer)) return unreadableAnswer(body)
   if (call.endpoint === 'embeddings') return fromGeminiEmbeddings(call, answer)
   const { text: _, ...head } = toHead(answer, 'chat.completion', call.body.model, body, nowEpochMs)
   const choices = toChoices(answer, head.id)

@@ -3,7 +3,7 @@ import type { GatewayError } from '#core/errors.ts'
 import type { Chunk, DataFrame } from '#core/frame.ts'
 import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
 import { inputsOf, toEmbeddingList } from '../openai_compatible/embedding.ts'
-import { invalidAnswer } from '../upstream-error.ts'
+import { invalidAnswer, unreadableAnswer } from '../upstream-error.ts'
 import { fromOllamaDoneReason, fromOllamaLogprobs, fromOllamaToolCalls, toHead } from './answer.ts'
 import { fromOllamaErrorLine } from './error.ts'
 import { fromOllamaUsage } from './usage.ts'
@@ -11,7 +11,7 @@ import { fromOllamaUsage } from './usage.ts'
 /** Reads a whole 2xx answer. */
 export function fromOllamaResponse(call: Call, body: string): DataFrame | GatewayError {
   const answer = parseJson(body)
-  if (!isObject(answer)) return invalidAnswer(`no JSON object: ${body.slice(0, 200)}`)
+  if (!isObject(answer)) return unreadableAnswer(body)
   if (answer.error) return fromOllamaErrorLine(answer)
   if (call.endpoint === 'embeddings') return fromOllamaEmbeddings(call, answer)
   const translated = call.endpoint === 'chat' ? fromOllamaChat(answer) : fromOllamaGenerate(answer)

@@ -2,7 +2,7 @@ import type { Call } from '#core/call.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Chunk, DataFrame } from '#core/frame.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
-import { invalidAnswer } from '../upstream-error.ts'
+import { invalidAnswer, unreadableAnswer } from '../upstream-error.ts'
 import { fromEmbeddings } from './embedding.ts'
 import { errorIn, fromErrorBody } from './error.ts'
 import { fitFields } from './fields.ts'
@@ -14,7 +14,7 @@ import { fromUsage } from './usage.ts'
 /** Reads a whole 2xx answer; its bytes go on unchanged unless a strict client would stumble over them. */
 export function fromResponse(call: Call, body: string): DataFrame | GatewayError {
   const value = parseJson(body)
-  if (!isObject(value)) return invalidAnswer(`no JSON object: ${body.slice(0, 200)}`)
+  if (!isObject(value)) return unreadableAnswer(body)
   const error = errorIn(value)
   if (error !== null) return fromErrorBody(error)
   if (call.endpoint === 'embeddings') return fromEmbeddings(call, body, value)
