@@ -1,4 +1,5 @@
 import type { Client } from './client.ts'
+import { CitadelError } from './errors.ts'
 import type { CallOptions } from './send.ts'
 import type { AnswerStream } from './stream.ts'
 import type {
@@ -22,7 +23,7 @@ export interface OpenAIOptions {
   readonly idempotencyKey?: string
 }
 
-/** A stream as the `openai` package gives it: `controller.abort()` ends the loop without an error. */
+/** A stream as the `openai` package gives it: `controller.abort()`, or the signal, ends the loop without an error. */
 export interface OpenAIStream<T> extends AsyncIterable<T> {
   readonly controller: AbortController
 }
@@ -108,7 +109,7 @@ async function streamed<T>(
       try {
         yield* stream
       } catch (thrown) {
-        if (!controller.signal.aborted) throw thrown
+        if (!(thrown instanceof CitadelError && thrown.code === 'aborted')) throw thrown
       }
     },
   }

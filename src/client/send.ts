@@ -15,7 +15,7 @@ export interface ClientOptions {
   readonly maxRetries?: number
   /** The longest `Retry-After` that is waited for; a longer one is an error at once (default 60,000). */
   readonly maxWaitMs?: number
-  /** More headers for every call. */
+  /** More headers for every call; they replace the client's own. */
   readonly headers?: Readonly<Record<string, string>>
   /** Default: the `fetch` of the runtime. */
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
@@ -70,7 +70,7 @@ export function createSend(defaults: ClientOptions): Send {
     const url = base + outgoing.path
     const retries = options.maxRetries ?? defaults.maxRetries ?? 2
     // Before the clock runs: a body that JSON cannot say is thrown as it is.
-    const init = requestOf(outgoing, { ...defaults, ...options, headers: { ...defaults.headers, ...options.headers } })
+    const init = requestOf(outgoing, defaults, options)
     const life = beginLifetime(options.signal, options.timeoutMs ?? defaults.timeoutMs ?? 300_000)
     try {
       for (let retry = 0; ; retry++) {
@@ -93,13 +93,16 @@ export function createSend(defaults: ClientOptions): Send {
   }
 }
 
-function requestOf({ body }: Outgoing, options: ClientOptions & CallOptions): RequestInit {
-  const headers: Record<string, string> = { accept: 'application/json', ...options.headers }
-  if (options.apiKey) headers.authorization = `Bearer ${options.apiKey}`
+function requestOf({ body }: Outgoing, defaults: ClientOptions, options: CallOptions): RequestInit {
+  // The same name in other letters is the same header: it replaces ours, instead of being sent beside it.
+  const headers = new Headers({ accept: 'application/json' })
+  if (defaults.apiKey) headers.set('authorization', `Bearer ${defaults.apiKey}`)
+  for (const [name, value] of Object.entries({ ...defaults.headers })) headers.set(name, value)
+  for (const [name, value] of Object.entries({ ...options.headers })) headers.set(name, value)
   if (body === undefined) return { headers, redirect: 'error' }
-  headers['content-type'] = 'application/json'
-  const key = options.idempotencyKey === undefined ? newKey() : options.idempotencyKey
-  if (key !== null) headers['idempotency-key'] = key
+  headers.set('content-type', 'application/json')
+  const { idempotencyKey = headers.get('idempotency-key') ?? newKey() } = options
+  if (idempotencyKey !== null) headers.set('idempotency-key', idempotencyKey)
   return { method: 'POST', headers, body: JSON.stringify(body), redirect: 'error' }
 }
 

@@ -137,6 +137,26 @@ export const cases = {
     return text
   },
 
+  async dropInSignal(at) {
+    const openai = at.library.asOpenAI(clientOf(at))
+    const controller = new AbortController()
+    const stream = await openai.chat.completions.create({ ...body, stream: true }, { signal: controller.signal })
+    let text = ''
+    for await (const chunk of stream) {
+      text += deltaOf(chunk)
+      if (text !== '') controller.abort()
+    }
+    return text
+  },
+
+  async ownHeaders(at) {
+    const client = clientOf(at, { headers: { 'X-Team': 'a' } })
+    const headers = { 'Idempotency-Key': 'mine', Authorization: `Bearer ${KEY}`, 'x-team': 'b' }
+    await client.chat(body, { headers })
+    await client.chat(body, { headers, idempotencyKey: 'given' })
+    return null
+  },
+
   async fallback(at) {
     const { migrate, migrationFromEnv } = at.library
     const events: string[] = []

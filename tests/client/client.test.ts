@@ -53,6 +53,17 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       expect(await run('stream', gateway)).toMatchObject({ text: 'Hello there!' })
     })
 
+    test('headers of the application replace those of the client, in whatever letters', async () => {
+      await using gateway = await scripted(whole)
+
+      await run('ownHeaders', gateway)
+
+      expect(gateway.sent).toMatchObject([
+        { 'idempotency-key': 'mine', authorization: 'Bearer sk-of-the-application', 'x-team': 'b' },
+        { 'idempotency-key': 'given', authorization: 'Bearer sk-of-the-application', 'x-team': 'b' },
+      ])
+    })
+
     test('texts, whole and in pieces', async () => {
       const piece = (text: string, finish_reason: string | null) => ({
         id: 'c',
@@ -335,6 +346,7 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       ['abortUnread', 'left'],
       ['leave', 'Hello'],
       ['dropInAbort', 'Hello'],
+      ['dropInSignal', 'Hello'],
     ] as const)('a stream closes the server: %s', async (name, outcome) => {
       await using gateway = await gatewayOf(sse([...begun, hang()]))
 

@@ -29,7 +29,7 @@ const CORS = {
 }
 const PREFLIGHT = {
   ...CORS,
-  'access-control-allow-headers': 'authorization, content-type, idempotency-key',
+  'access-control-allow-headers': 'authorization, content-type, idempotency-key, x-team',
   'content-length': '0',
 }
 
@@ -42,16 +42,19 @@ export async function scripted(
 ) {
   let calls = 0
   const keys: (string | undefined)[] = []
+  const sent: Readonly<Record<string, string>>[] = []
   const upstream = await startUpstream(({ method, headers }) => {
     if (method === 'OPTIONS') return head(204, PREFLIGHT)
     keys.push(headers['idempotency-key'])
+    sent.push(headers)
     const script = scripts[Math.min(calls++, scripts.length - 1)]
     return script === undefined ? [] : script(CORS)
   })
   return {
     url: upstream.url,
-    /** The idempotency key of each call. */
+    /** The idempotency key of each call, and all its headers. */
     keys,
+    sent,
     openSockets: upstream.openSockets,
     allClosed: upstream.allClosed,
     [Symbol.asyncDispose]: upstream.close,
