@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { z } from 'zod'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -37,20 +38,23 @@ export type Receiver = (delivered: Delivered) => Promise<number>
 
 const ALERTMANAGER = 'alertmanager'
 const TOLERANCE_SECONDS = 300
+const IN_VAIN_MAX = 1000
 const ID = /^[\x21-\x7e]{1,200}$/
 
 /** Creates the receiver. A kind without a secret takes nothing. */
 export function createReceiver(deps: ReceiverDeps): Receiver {
   const { clock, journal, orchestration } = deps
+  // Genuine messages that came to nothing because the store was away. Their sender is told so, and sends them again.
+  const inVain = new LRUCache<string, true>({ max: IN_VAIN_MAX })
 
-  async function admit({ type, headers, body }: Delivered): Promise<void> {
+  async function admit({ type, headers, body }: Delivered): Promise<string | null> {
     const all = deps.secrets()
     const secret = Object.hasOwn(all, type) ? all[type] : undefined
     if (secret === undefined) throw notGenuine()
     const credential = headers.get('authorization')
     if (type === ALERTMANAGER && credential !== null) {
       if (!hasCredential(credential, secret)) throw notGenuine()
-      return
+      return null
     }
     const [id, at, signature] = ['id', 'timestamp', 'signature'].map(name => headers.get(`webhook-${name}`) ?? '')
     const seconds = /^\d{1,12}$/.test(at ?? '') ? Number(at) : Number.NaN
@@ -59,7 +63,20 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
     if (!recent || id === undefined || !ID.test(id) || !isSignedBy(secret, { id, seconds, body }, signature ?? '')) {
       throw notGenuine()
     }
-    if (!(await reached(deps.claim(`webhook:${type}`, id, clock.time())))) throw notGenuine()
+    const message = `${type}:${id}`
+    const isNew = await inVainUnless(message, () => reached(deps.claim(`webhook:${type}`, id, clock.time())))
+    if (!isNew && !inVain.delete(message)) throw notGenuine()
+    return message
+  }
+
+  async function inVainUnless<T>(message: string | null, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (thrown) {
+      if (message !== null && thrown instanceof GatewayError && thrown.code === 'dependency_unavailable')
+        inVain.set(message, true)
+      throw thrown
+    }
   }
 
   async function takeAlerts({ alerts }: AlertGroup): Promise<number> {
@@ -89,8 +106,8 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
   return async delivered => {
     const { type } = delivered
     try {
-      await admit(delivered)
-      const applied = await take(delivered)
+      const message = await admit(delivered)
+      const applied = await inVainUnless(message, () => take(delivered))
       journal.note({ type: 'webhook-received', webhook: type, ok: true })
       return applied
     } catch (thrown) {
