@@ -60,7 +60,8 @@ export function createFeed(options: FeedOptions): Feed {
       for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
         if (next[1] !== undefined) await options.refresh?.()
         const kept = await store.add(...next)
-        waiting.splice(waiting.indexOf(next), 1)
+        // Meanwhile it may have been forgotten for the latest ones.
+        if (waiting[0] === next) waiting.shift()
         for (const event of kept) journal.note({ type: 'event-kept', event })
         if (kept.length > 0) void look()
       }

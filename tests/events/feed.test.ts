@@ -83,3 +83,21 @@ test('nobody looks for the events of others while nobody follows', async () => {
   expect(looks).toBe(1)
   expect(clock.pending).toBe(0)
 })
+
+test('of more than can wait while the store is away the oldest are forgotten, also while one is being kept', async () => {
+  const memory = createMemoryEvents({ entriesMax: 2000, newId: createIds() })
+  const answers: (() => void)[] = []
+  const add: EventStore['add'] = async (...change) => {
+    if (answers.length === 0) await new Promise<void>(resolve => answers.push(resolve))
+    return memory.add(...change)
+  }
+  const { feed, kept } = feedOver({ ...memory, add })
+
+  for (let at = 0; at <= 1000; at++) feed.observe([seen(`${at}`, 'unhealthy')])
+  await settled()
+  answers[0]?.()
+  await settled(50)
+
+  expect(kept).toEqual(Array.from({ length: 1001 }, (_, at) => `${at}`))
+  feed.stop()
+})
