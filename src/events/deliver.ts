@@ -157,6 +157,8 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   function lose(line: Line): false {
     line.after = null
     line.waiting = []
+    line.attempts = 0
+    line.notBefore = 0
     return false
   }
 

@@ -197,6 +197,27 @@ describe('of several processes', () => {
   })
 })
 
+test('a process that delivers again after another one tries each event as often as ever', async () => {
+  const world = createWorld()
+  let paused = false
+  const claim: CursorStore['claim'] = (...all) => (paused ? Promise.resolve(null) : world.cursors.claim(...all))
+  const first = deliveryTo([HOOK], () => 500, { ...world, cursors: { ...world.cursors, claim } })
+  await first.keep('a')
+  await first.pass(20_000)
+  paused = true
+  const second = deliveryTo([HOOK], () => 204, world, 'two')
+  await second.pass(30_000)
+  await second.stop()
+  const before = first.results().length
+
+  paused = false
+  await first.keep('b')
+  await first.pass(200_000)
+
+  expect(second.results()).toEqual(['ok'])
+  expect(first.results().slice(before)).toEqual([...Array.from({ length: 7 }, () => 'retried' as const), 'lost'])
+})
+
 test('what could not be noted as delivered is not delivered again by the same process', async () => {
   const world = createWorld()
   let away = false
