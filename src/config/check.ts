@@ -30,6 +30,7 @@ export function checkReferences(tree: MapTree): Problem[] {
   checkClasses(tree, names, complain)
   checkKeys(tree, complain)
   checkTokens(tree, complain)
+  checkDeliveries(tree, complain)
   checkSettings(tree, complain)
   return problems
 }
@@ -189,6 +190,17 @@ function checkTokens(tree: MapTree, complain: Complain): void {
   const one = textOf(find(tree, at('issuer')))
   for (const issuer of one === null ? textsOf(find(tree, at('issuer'))) : [one])
     if (!/^https?:\/\/[^?#]+$/.test(issuer)) complain(at('issuer'), 'is no address: set auth.jwt.jwks_url too')
+}
+
+/** How far delivery has got is kept by address: a second entry would never get its turn. */
+function checkDeliveries(tree: MapTree, complain: Complain): void {
+  const seen = new Set<string>()
+  for (const [index, delivery] of itemsOf(find(tree, ['webhooks', 'deliver'])).entries()) {
+    const url = textAt(delivery, 'url')
+    if (url === null) continue
+    if (seen.has(url)) complain(['webhooks', 'deliver', index, 'url'], 'is delivered to already: name all its events once')
+    seen.add(url)
+  }
 }
 
 function checkSettings(tree: MapTree, complain: Complain): void {

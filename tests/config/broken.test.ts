@@ -248,6 +248,14 @@ const references: Broken[] = [
     'gateway.yaml:4:23  auth.keys.1.key: is the same key as another one',
   ],
   [
+    'webhooks: { deliver: [{ url: "http://a/hook", events: [server_registred] }] }',
+    'gateway.yaml:1:56  webhooks.deliver.0.events.0: expected one of server_registered, server_departed, health_status_changed, load_threshold_exceeded, failover_initiated, failover_completed, cluster_rebalanced, got "server_registred", did you mean "server_registered"?',
+  ],
+  [
+    'webhooks:\n  deliver:\n    - { url: "http://a/hook", events: [server_registered] }\n    - { url: "http://a/hook", events: [server_departed] }',
+    'gateway.yaml:4:14  webhooks.deliver.1.url: is delivered to already: name all its events once',
+  ],
+  [
     'auth:\n  keys: [{ name: a, key: k, budget: { per: week } }]',
     'gateway.yaml:2:29  auth.keys.0.budget.usd: is required',
     'gateway.yaml:2:44  auth.keys.0.budget.per: expected one of day, month, got "week"',

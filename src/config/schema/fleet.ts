@@ -1,6 +1,8 @@
 import { z } from 'zod'
+import { EVENT_TYPES } from '#core/events.ts'
 import {
   boolean,
+  choice,
   cidr,
   duration,
   fraction,
@@ -50,7 +52,7 @@ export const orchestration = z
 const delivery = z
   .strictObject({
     url: httpUrl().describe('Where events are sent.'),
-    events: z.array(text()).nullable().default(null).describe('Which events; null for all.'),
+    events: z.array(choice(EVENT_TYPES)).nullable().default(null).describe('Which events; null for all.'),
     secret: secret().nullable().default(null).describe('Signs what is sent.'),
     secret_file: text().nullable().default(null).describe('A file that holds the secret.'),
   })
