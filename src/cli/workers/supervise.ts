@@ -9,7 +9,7 @@ import { foldFamilies } from '#telemetry/merge.ts'
 import { type Options, type Settled, settle } from '../options.ts'
 import { CommandFailed, EXIT, fail } from '../output.ts'
 import { problemsOf, reasonOf, restartNote } from '../reload.ts'
-import { writeWhole } from '../sink.ts'
+import { createWholeWriter } from '../sink.ts'
 import { readTls, tlsFiles } from '../tls.ts'
 import { hireProcess } from './hire.ts'
 import type { Order, Ready, Reloaded, Report } from './messages.ts'
@@ -160,7 +160,7 @@ function stopOnSignal({ config }: Settled, workers: Workers, watcher: { close():
 function logOptions({ config }: Settled) {
   const { service, monitoring } = config
   return {
-    write: writeWhole,
+    write: createWholeWriter(),
     level: monitoring.log_level,
     service: service.name,
     pretty: process.stdout.isTTY === true,

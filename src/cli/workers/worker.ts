@@ -5,7 +5,7 @@ import { EXIT, fail } from '../output.ts'
 import { reloadRefused } from '../reload.ts'
 import { sayFirstKey, sayLater } from '../run.ts'
 import { type Serving, serve } from '../serve.ts'
-import { writeWhole } from '../sink.ts'
+import { createWholeWriter } from '../sink.ts'
 import type { Order, Reloaded, Report, Seat } from './messages.ts'
 
 type Start = Order & { readonly type: 'start' }
@@ -63,7 +63,7 @@ function createWorker() {
     }
     try {
       serving = await serve(at(settled, seat), {
-        write: writeWhole,
+        write: createWholeWriter(),
         reload,
         prepare: async gateway => {
           for (const each of news) hear(each)
