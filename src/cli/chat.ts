@@ -3,7 +3,6 @@ import { isObject, parseJson } from '#lib/json.ts'
 import { createSseParser } from '#lib/sse.ts'
 import { CommandFailed, EXIT, fail } from './output.ts'
 import { failRemote, findRemote, REMOTE_OPTIONS } from './remote.ts'
-import { write } from './sink.ts'
 
 const OPTIONS = {
   ...REMOTE_OPTIONS,
@@ -27,8 +26,8 @@ export async function chat(args: readonly string[]): Promise<number> {
     })
     const headers = { 'content-type': 'application/json' }
     const response = await remote.ask('/v1/chat/completions', { method: 'POST', headers, body })
-    const { text, usage } = await show(response, values.json ? () => {} : screen)
-    if (!values.json) write('\n')
+    const { text, usage } = await show(response, values.json ? async () => {} : screen)
+    if (!values.json) await screen('\n')
     else console.log(JSON.stringify({ text, usage, ...origin(response.headers) }))
     return EXIT.ok
   } catch (thrown) {
@@ -36,9 +35,11 @@ export async function chat(args: readonly string[]): Promise<number> {
   }
 }
 
-/** What a model writes must not steer the terminal of who reads it. */
-function screen(text: string): void {
-  write(process.stdout.isTTY ? text.replace(/(?![\n\t])\p{Cc}/gu, '') : text)
+/** What a model writes must not steer the terminal of who reads it; who reads slowly is waited for. */
+async function screen(text: string): Promise<void> {
+  const out = Bun.stdout.writer()
+  out.write(process.stdout.isTTY ? text.replace(/(?![\n\t])\p{Cc}/gu, '') : text)
+  await out.flush()
 }
 
 function standardInput(): Promise<string> {
@@ -48,7 +49,7 @@ function standardInput(): Promise<string> {
 /** Reads the events of an answer to their end.
  *
  * @throws CommandFailed when it breaks off. */
-async function show(response: Response, put: (text: string) => void) {
+async function show(response: Response, put: (text: string) => Promise<void>) {
   const events = createSseParser()
   const decoder = new TextDecoder()
   let text = ''
@@ -62,7 +63,7 @@ async function show(response: Response, put: (text: string) => void) {
       usage = chunk.usage ?? usage
       const content = contentOf(chunk.choices)
       text += content
-      put(content)
+      await put(content)
     }
   }
   throw new CommandFailed('the answer broke off: the connection to the gateway was lost', EXIT.failure)

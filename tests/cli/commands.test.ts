@@ -9,6 +9,7 @@ import { cut, hang, html, json, type Script, sse, startUpstream } from '#tests/s
 setDefaultTimeout(20_000)
 
 const KEY = 'sk-of-the-application'
+const CLI = new URL('../../src/cli/main.ts', import.meta.url).pathname
 const NOWHERE = 'http://127.0.0.1:9'
 
 /** Runs a command to its end. */
@@ -148,6 +149,23 @@ describe('chat', () => {
       request_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
     })
     expect(gateway.server.calls[0]?.json()).toMatchObject({ messages: [{ role: 'user', content: 'From a file' }] })
+  })
+
+  test('waits for a reader that takes its time', async () => {
+    const piece = { id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm' }
+    const said = (delta: object, finish_reason: string | null) =>
+      JSON.stringify({ ...piece, choices: [{ index: 0, delta, finish_reason }] })
+    const long = said({ content: 'a'.repeat(50_000) }, null)
+    await using gateway = await gatewayOf(sse([long, long, long, long, said({}, 'stop'), '[DONE]']))
+    const slowly = '"$@" | { sleep 2; wc -c; }'
+
+    await using child = await run(['chat', '-m', 'chat', 'Hi'], {
+      ...gateway,
+      program: ['sh', '-c', slowly, 'sh', process.execPath, CLI],
+    })
+    await child.exited
+
+    expect([child.out().trim(), child.err()]).toEqual(['200001', ''])
   })
 
   test('shows what came, and says that it broke off', async () => {
