@@ -198,7 +198,8 @@ function checkDeliveries(tree: MapTree, complain: Complain): void {
   for (const [index, delivery] of itemsOf(find(tree, ['webhooks', 'deliver'])).entries()) {
     const url = textAt(delivery, 'url')
     if (url === null) continue
-    if (seen.has(url)) complain(['webhooks', 'deliver', index, 'url'], 'is delivered to already: name all its events once')
+    if (seen.has(url))
+      complain(['webhooks', 'deliver', index, 'url'], 'is delivered to already: name all its events once')
     seen.add(url)
   }
 }

@@ -52,14 +52,17 @@ function setup() {
   return { away, applied, send }
 }
 
-test.each(['claim', 'change'] as const)('a message that the store could not take (%s) is taken when it comes again, once', async what => {
-  const { away, applied, send } = setup()
+test.each(['claim', 'change'] as const)(
+  'a message that the store could not take (%s) is taken when it comes again, once',
+  async what => {
+    const { away, applied, send } = setup()
 
-  away[what] = true
-  const before = [await send(), await send()]
-  away[what] = false
+    away[what] = true
+    const before = [await send(), await send()]
+    away[what] = false
 
-  expect(before).toEqual(['dependency_unavailable', 'dependency_unavailable'])
-  expect([await send(), await send()]).toEqual(['taken', 'invalid_signature'])
-  expect(applied).toEqual(['a'])
-})
+    expect(before).toEqual(['dependency_unavailable', 'dependency_unavailable'])
+    expect([await send(), await send()]).toEqual(['taken', 'invalid_signature'])
+    expect(applied).toEqual(['a'])
+  },
+)
