@@ -95,7 +95,6 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     config: () => current,
     board: createBoard(redis, database, databasePlace(config, env)),
   })
-  const settings = () => fleet.current().settings
   const calls = composeCalls({
     clock,
     random,
@@ -162,7 +161,6 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     },
     run: calls.run,
     passedHeaders: [...PASSED_HEADERS, 'via'],
-    caches: () => settings().cache !== null,
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
     process: { startedAt: clock.time(), workers: () => crew.size },

@@ -86,7 +86,8 @@ export function createLoadMonitor(options: LoadMonitorOptions): LoadMonitor {
 
   return {
     subscriber(fact) {
-      if (fact.type !== 'request-settled') return
+      // Who takes over an answer tells of the attempts too.
+      if (fact.type !== 'request-settled' || fact.record.passedOn) return
       for (const { server, result } of fact.record.attempts) {
         if (result === null || result === 'lost') continue
         let count = counts.get(server)

@@ -9,6 +9,7 @@ import type { Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { Writing } from '#core/writing.ts'
 import type { Answers } from './answers/answers.ts'
+import { notStored } from './answers/stored.ts'
 import { Departure, type DepartureDeps } from './departure.ts'
 import { openPermit, type Permit, type PermitDeps, userOf } from './limits/permit.ts'
 import { parseCall } from './parse.ts'
@@ -27,8 +28,8 @@ export interface ModelRequest {
   readonly wishes: Wishes
   /** The caller's headers that some dialect passes on. */
   readonly headers?: Call['headers']
-  /** What it wants of the cache; `null` while that is off. */
-  readonly cache: CacheWishes | null
+  /** What it wants of the cache. */
+  readonly cache: CacheWishes
   /** Called once when a streamed answer is over; a plain one is over when the pipeline returns. */
   readonly onStreamEnd: () => void
 }
@@ -101,7 +102,8 @@ function take(
   const { record, wishes, text, cache } = request
   const { cache: settings } = snapshot.settings
   const passenger = { record, wishes, permit, snapshot }
-  if (cache === null || settings === null) {
+  if (settings === null) {
+    if (cache.onlyStored) throw notStored()
     const departure = new Departure(deps, passenger, call)
     return call.stream ? departure.fly(null).join(own) : departure.alone(own)
   }

@@ -41,8 +41,6 @@ export interface Services {
   readonly run: (request: ModelRequest) => Promise<Answer>
   /** Names of the callers' headers that are passed on to model servers. */
   readonly passedHeaders: readonly string[]
-  /** Whether answers are stored and shared. */
-  readonly caches: () => boolean
   readonly fleet: () => FleetView
   readonly metrics: { render(): Promise<string>; readonly contentType: string }
   readonly process: ProcessView

@@ -344,3 +344,13 @@ test('a cache that is off says nothing', async () => {
   expect(response.headers.get('cache-status')).toBeNull()
   expect(server.calls).toHaveLength(2)
 })
+
+test('a cache that is off has no answer for who wants nothing but a stored one', async () => {
+  await using server = await startModelServer(openAiScript())
+  await using gateway = await startGateway(configOf([server]))
+  const response = await gateway.chat({}, { headers: { 'cache-control': 'only-if-cached' } })
+
+  expect(response.status).toBe(504)
+  expect((await response.json()).error.code).toBe('only_if_cached')
+  expect(server.calls).toHaveLength(0)
+})

@@ -59,6 +59,8 @@ test('a rate of errors is counted where the server reports none, and of too few 
     for (const result of results)
       record.attempts.push({ server: 'a', model: 'm', startedAt: 0, ms: 1, result, cause: null })
     monitor.subscriber({ type: 'request-settled', record })
+    // The same once more, of who has passed the answer on.
+    monitor.subscriber({ type: 'request-settled', record: { ...record, passedOn: true } })
   }
 
   settle(Array.from({ length: 19 }, () => 'upstream_error' as const))

@@ -61,6 +61,8 @@ describe('a preflight', () => {
   })
 })
 
+const OURS = /^x-(?!content-type)|^retry|^server-timing|^cache-status|^age$/
+
 describe('an answer to a page', () => {
   test('names the origin and the headers that the page may read', async () => {
     const edge = await edgeOf()
@@ -74,13 +76,20 @@ describe('an answer to a page', () => {
   })
 
   test('exposes every header of ours that it has', async () => {
-    const edge = await edgeOf({ gateway: { demo: true, headers: 'full' } })
+    const edge = await edgeOf({ gateway: { demo: true, headers: 'full' }, cache: { enabled: true } })
 
-    const { headers } = await edge.chat({ headers: { origin: PAGE } })
+    const answers = [
+      await edge.chat({ headers: { origin: PAGE } }),
+      // A stored one.
+      await edge.chat({ headers: { origin: PAGE } }),
+    ]
 
-    const exposed = headers.get('access-control-expose-headers')?.split(', ') ?? []
-    const own = [...headers.keys()].filter(name => /^x-(?!content-type)|^retry|^server-timing/.test(name))
-    expect(own.filter(name => !exposed.includes(name))).toEqual([])
+    for (const { headers } of answers) {
+      const exposed = headers.get('access-control-expose-headers')?.split(', ') ?? []
+      const own = [...headers.keys()].filter(name => OURS.test(name))
+      expect(own.filter(name => !exposed.includes(name))).toEqual([])
+    }
+    expect(answers[1]?.headers.get('cache-status')).toContain('hit')
   })
 
   test('of an admitted origin is readable also when it is an error', async () => {

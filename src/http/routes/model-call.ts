@@ -47,7 +47,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         scope,
         wishes,
         headers: passedOf(request.headers, services.passedHeaders),
-        cache: services.caches() ? cacheWishesOf(request.headers, keyed !== null) : null,
+        cache: cacheWishesOf(request.headers, keyed !== null),
         onStreamEnd: () => endStream(exchange, services),
       })
       tellServer(exchange, live, services.clock.now())
