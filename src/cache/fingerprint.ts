@@ -1,7 +1,7 @@
 import type { Endpoint } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import { sha256 } from '#lib/hash.ts'
-import type { JsonObject } from '#lib/json.ts'
+import { hasDoubles, type JsonObject } from '#lib/json.ts'
 import { canonical } from './canonical.ts'
 
 /** Fields that are known to leave the answer as it is, or to change only how it is sent. Everything else counts, also
@@ -39,7 +39,9 @@ export function fingerprint(question: Question): string | null {
   const vector = endpoint === 'embeddings'
   // An embedding is asked for by one of several inputs, so that the bytes of the whole say nothing of it.
   const asker = whoIsAsked(question)
-  const whole = vector || text.length <= CANONICAL_CHARACTERS_MAX ? canonical(body, NEUTRAL, asker) : null
+  // A server gets the bytes, and may read the one of two members of a name that parsing has left out.
+  const sorted = vector || (text.length <= CANONICAL_CHARACTERS_MAX && !hasDoubles(text, body))
+  const whole = sorted ? canonical(body, NEUTRAL, asker) : null
   if (whole === null) return vector ? null : `chat:${sha256(`${asker}raw ${text}`)}`
   return (vector ? 'embed:' : 'chat:') + sha256(whole)
 }

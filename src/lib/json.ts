@@ -59,6 +59,27 @@ export function textIsDeeperThan(text: string, limit: number): boolean {
   return false
 }
 
+/** Whether some object within a *valid* JSON text has a member twice. Parsers differ in which of them they read.
+ *
+ * @param value What the text parses to, of which only one is left. */
+export function hasDoubles(text: string, value: unknown): boolean {
+  let written = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) at = endOfString(text, at)
+    else if (code === 58) written++
+  }
+  return written > countMembers(value)
+}
+
+function countMembers(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  let count = 0
+  if (Array.isArray(value)) for (const item of value) count += countMembers(item)
+  else for (const key in value) count += 1 + countMembers((value as JsonObject)[key])
+  return count
+}
+
 /** No request of OpenAI's has half as many. */
 const MEMBERS_MAX = 64
 

@@ -124,6 +124,16 @@ describe('the form of a body', () => {
     expect(new Set(keys).size).toBe(3)
   })
 
+  test('of a body in which a member occurs twice the bytes count, for servers may read the first one', () => {
+    const texts = ['"content":"A","content":"B"', '"content":"C","content":"B"', '"content":"B"'].map(
+      content => `{"messages":[{"role":"user",${content}}]}`,
+    )
+    const keys = texts.map(text => fingerprint(question({ body: JSON.parse(text), text })))
+
+    expect(new Set(keys).size).toBe(texts.length)
+    expect(keys[2]).toBe(ofBody({ messages: [{ role: 'user', content: 'B' }] }))
+  })
+
   test('of a long body the bytes count', () => {
     const long = 'x'.repeat(256 * 1024)
     const body = { messages: [{ role: 'user', content: long }] }

@@ -308,6 +308,19 @@ describe('who may share', () => {
     expect(await statuses('tenant', ['web', 'app', 'limited', 'other'])).toEqual(['miss', 'hit', 'miss', 'miss'])
   })
 
+  test('nobody gets the answer to another reading of a body in which a member occurs twice', async () => {
+    // The server reads the first one.
+    const script = inTurn(openAiScript({ deltas: ['A'] }), openAiScript({ deltas: ['B'] }))
+    await using setup = await caching(script, { cache: { enabled: true, scope: 'tenant' }, auth: { keys } })
+    const body = '{"model":"chat","messages":[{"role":"user","content":"A","content":"B"}]}'
+
+    const doubled = await setup.gateway.chat({}, { ...as('web'), body })
+    const plain = await setup.gateway.chat({ messages: [{ role: 'user', content: 'B' }] }, as('app'))
+
+    expect((await doubled.json()).choices[0].message.content).toBe('A')
+    expect((await plain.json()).choices[0].message.content).toBe('B')
+  })
+
   test('a key may be kept out', async () => {
     expect(await statuses('tenant', ['private', 'private', 'web'])).toEqual(['bypass', 'bypass', 'miss'])
   })

@@ -129,6 +129,26 @@ describe('a batch of embeddings', () => {
     expect(vectors).toEqual(['a', 'bb', 'a'].map(vectorOf))
   })
 
+  test('with a member that occurs twice below the top is passed on as it is', async () => {
+    await using setup = await caching(() =>
+      json(200, {
+        object: 'list',
+        data: [{ object: 'embedding', index: 0, embedding: [1] }],
+        model: 'test-model',
+        usage: { prompt_tokens: 1, total_tokens: 1 },
+      }),
+    )
+    const { gateway, server } = setup
+    const send = (input: string) =>
+      fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body: `{"model":"chat","input":[${input}]}` })
+    await (await send('{"text":"a","text":"b"}')).text()
+
+    const after = await send('{"text":"b"}')
+
+    expect(after.headers.get('x-citadel-cache')).toBe('miss')
+    expect(server.calls).toHaveLength(2)
+  })
+
   test('of very many inputs is passed on as it is', async () => {
     await using setup = await caching()
     const { embed, server } = setup

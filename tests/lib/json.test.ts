@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { isDeeperThan, isObject, parseJson, patchMembers, textIsDeeperThan, topLevelMembers } from '#lib/json.ts'
+import {
+  hasDoubles,
+  isDeeperThan,
+  isObject,
+  parseJson,
+  patchMembers,
+  textIsDeeperThan,
+  topLevelMembers,
+} from '#lib/json.ts'
 
 /** Writes a value as JSON in some other way than the usual one: with white space wherever it is allowed. */
 function spaced(value: unknown, space: string): string {
@@ -156,6 +164,26 @@ describe('the members of an object', () => {
         expect(text.slice(c?.valueStart, c?.end)).toBe('1')
       }),
     )
+  })
+})
+
+describe('members that occur twice', () => {
+  test.each([
+    ['{"a":1,"b":{"a":1},"c":[{"a":1},{"a":1}]}', false],
+    ['{"a":"\\"a\\":1, \\"a\\":2","b":":::"}', false],
+    ['{"__proto__":{"a":1},"toString":1}', false],
+    ['[1, "a:b", null]', false],
+    ['{"a":1,"a":1}', true],
+    ['[{"a":{"b":1,"c":[],"b":1}}]', true],
+    ['{"a":{"b":1,"\\u0062":2}}', true],
+    ['{"a":{"__proto__":1,"__proto__":2}}', true],
+    ['{"a":{"b":1},"a":{"b":1,"c":2,"d":3}}', true],
+  ])('in %s: %p', (text, expected) => {
+    expect(hasDoubles(text, JSON.parse(text))).toBe(expected)
+  })
+
+  test('are in no text that was written of a value', () => {
+    fc.assert(fc.property(texts, ({ text }) => !hasDoubles(text, JSON.parse(text))))
   })
 })
 

@@ -6,7 +6,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
 import { countSaved } from '#core/record.ts'
 import { inputTokens, type Usage } from '#core/usage.ts'
-import type { JsonValue } from '#lib/json.ts'
+import { hasDoubles, type JsonValue } from '#lib/json.ts'
 import type { Whole } from '../flights/shared-log.ts'
 import { estimateUsage } from '../settle.ts'
 import { given } from './convert.ts'
@@ -50,7 +50,7 @@ export async function answerVectors(
 async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Question): Promise<Batch | null> {
   const { input: all, ...rest } = question.body
   const inputs = inputsOf(all)
-  if (inputs.length > INPUTS_MAX) return null
+  if (inputs.length > INPUTS_MAX || hasDoubles(question.text, question.body)) return null
   // What all of them have in common, which may be long, is read once.
   const common = fingerprint({ ...question, body: rest })
   if (common === null) return null
