@@ -66,6 +66,8 @@ export interface RequestRecord {
   prefilled: boolean
   /** What the cache did; `null` while it is off. */
   cache: CacheNote | null
+  /** Whether there was a stored answer that was older than the request allows. */
+  foundTooOld: boolean
   /** Whether somebody else who listens to the same answer pays for it, because this request left before its end. */
   passedOn: boolean
   /** The request that began the answer, where this one pays for it in its place. */
@@ -134,6 +136,7 @@ export function createRecord(start: {
     recovered: false,
     prefilled: false,
     cache: null,
+    foundTooOld: false,
     passedOn: false,
     heirOf: null,
     savedTokens: 0,

@@ -98,6 +98,34 @@ describe('the age of an answer', () => {
 
     expect(await status(edge, {}, { 'cache-control': 'max-age=0' })).toBe('bypass')
   })
+
+  test('is why a server was asked where the call wanted a younger one', async () => {
+    const edge = await caching()
+    const asked = async () => {
+      const response = await edge.chat({ headers: { 'cache-control': 'max-age=60' } })
+      await response.text()
+      return response.headers.get('cache-status')
+    }
+    const first = await asked()
+    await edge.pass(61_000)
+
+    expect(first).toBe('citadel; fwd=uri-miss')
+    expect(await asked()).toBe('citadel; fwd=request')
+    expect(await asked()).toStartWith('citadel; hit')
+  })
+})
+
+test('a call that is kept out of the cache was not kept out by a directive that says nothing of that', async () => {
+  const edge = await caching()
+  const why = async (control: string) => {
+    const body = { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }], store: true }
+    const headers = { 'cache-control': control }
+    const response = await edge.ask('/v1/chat/completions', { method: 'POST', headers, body })
+    await response.text()
+    return response.headers.get('cache-status')
+  }
+
+  expect([await why('max-age=60'), await why('no-store')]).toEqual(['citadel; fwd=bypass', 'citadel; fwd=request'])
 })
 
 test('the statistics of a tenant count its hits, and no tokens twice', async () => {

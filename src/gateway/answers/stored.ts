@@ -28,13 +28,20 @@ export function notStored(): GatewayError {
 }
 
 /** How old an answer is, if it will still do for a call: the one who gave it must still be asked, and the caller may
- * want a younger one.
+ * want a younger one, which is noted.
  *
  * @returns Milliseconds; `null` when it will not do. */
-export function usableAge({ snapshot, cache }: Asked, stored: CachedAnswer, clock: Pick<Clock, 'time'>): number | null {
+export function usableAge(
+  { snapshot, cache, record }: Asked,
+  stored: CachedAnswer,
+  clock: Pick<Clock, 'time'>,
+): number | null {
   const ageMs = Math.max(0, clock.time() - stored.storedAt)
   const known = snapshot.models.get(stored.model)?.targets.some(({ id }) => id === stored.target)
-  return known === true && ageMs <= cache.maxAgeMs ? ageMs : null
+  if (known !== true) return null
+  if (ageMs <= cache.maxAgeMs) return ageMs
+  record.foundTooOld = true
+  return null
 }
 
 /** Whether an answer is of a model that was asked for, rather than of a fallback. */

@@ -24,14 +24,17 @@ export function cacheWishesOf(headers: Headers, keyed: boolean): CacheWishes {
 }
 
 /** Says what the cache did, in our own header and in the standard one (RFC 9211). */
-export function tellCache({ headers, request }: Exchange, { status, ageMs, leftMs }: CacheNote): void {
+export function tellCache({ headers, request, record }: Exchange, { status, ageMs, leftMs }: CacheNote): void {
   headers['x-citadel-cache'] = status
   if (status === 'hit') {
     headers['cache-status'] = `citadel; hit; ttl=${Math.floor(leftMs / 1000)}`
     headers.age = String(Math.floor(ageMs / 1000))
   } else if (status === 'bypass') {
-    headers['cache-status'] = `citadel; fwd=${request.headers.has('cache-control') ? 'request' : 'bypass'}`
-  } else headers['cache-status'] = `citadel; fwd=uri-miss${status === 'coalesced' ? '; collapsed' : ''}`
+    headers['cache-status'] = `citadel; fwd=${cacheWishesOf(request.headers, false).read ? 'bypass' : 'request'}`
+  } else {
+    const why = record.foundTooOld ? 'request' : 'uri-miss'
+    headers['cache-status'] = `citadel; fwd=${why}${status === 'coalesced' ? '; collapsed' : ''}`
+  }
 }
 
 function toDirective(text: string): readonly [name: string, value: string] {
