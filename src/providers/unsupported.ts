@@ -79,6 +79,21 @@ export function refuseOlderForm({ role, function_call: given }: JsonObject, plac
   if (role === 'function' || isObject(given)) throw refuse(place, 'calls of functions in the older form', 'use tools')
 }
 
+/** The parts of a message's content: a text is one, and there may be none.
+ *
+ * @param place Where the content stands in the body.
+ * @throws GatewayError `invalid_request`. */
+export function partsOf(content: JsonValue, place: string): readonly JsonValue[] {
+  if (content === undefined || content === null) return []
+  if (typeof content === 'string') return [content]
+  if (isList(content)) return content
+  throw new GatewayError('invalid_request', `${place}: must be text or a list of parts.`, { param: place })
+}
+
+function isList(value: JsonValue): value is readonly JsonValue[] {
+  return Array.isArray(value)
+}
+
 /** The error for something that a dialect cannot do, with what to do instead. */
 export function refuse(param: string, what: string, instead: string): GatewayError {
   return new GatewayError('unsupported_parameter', `The server of this model does not take ${what}; ${instead}.`, {

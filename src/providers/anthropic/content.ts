@@ -1,4 +1,5 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { partsOf } from '../unsupported.ts'
 import { isBlank } from './answer.ts'
 import { malformed, refuse } from './unsupported.ts'
 
@@ -9,10 +10,7 @@ const OWN_BLOCKS: ReadonlySet<unknown> = new Set(['image', 'document', 'search_r
  *
  * @param place Where the content stands, for errors: `messages.0.content`. */
 export function toBlocks(content: JsonValue, place: string): readonly JsonObject[] {
-  if (typeof content === 'string') return toText(content)
-  if (content === undefined || content === null) return []
-  if (!Array.isArray(content)) throw malformed(place, 'must be text or a list of parts')
-  return content.flatMap((part, at) => toPart(part, `${place}.${at}`))
+  return partsOf(content, place).flatMap((part, at) => toPart(part, `${place}.${at}`))
 }
 
 function toPart(part: JsonValue, place: string): readonly JsonObject[] {

@@ -3,7 +3,7 @@ import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { toArguments } from '../ollama/messages.ts'
 import { isMadeToolCallId } from '../openai_compatible/tool-calls.ts'
-import { refuse, refuseOlderForm } from '../unsupported.ts'
+import { partsOf, refuse, refuseOlderForm } from '../unsupported.ts'
 import { toGeminiPart } from './media.ts'
 import { signatureOf } from './signature.ts'
 
@@ -66,10 +66,8 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
 
 function toParts(message: JsonObject, place: string, { marksCalls, baseUrl }: Options): JsonObject[] {
   refuseOlderForm(message, place)
-  const { content } = message
-  const given =
-    typeof content === 'string' ? (content === '' && message.role === 'assistant' ? [] : [content]) : content
-  const parts = (Array.isArray(given) ? given : []).map((part, at) =>
+  const content = message.content === '' && message.role === 'assistant' ? null : message.content
+  const parts = partsOf(content, `${place}.content`).map((part, at) =>
     toGeminiPart(part, `${place}.content.${at}`, baseUrl),
   )
   const signature = message.role === 'assistant' ? signatureOf(message) : undefined
@@ -121,14 +119,13 @@ function ownId(id: JsonValue): JsonValue {
 
 /** Gemini takes objects only, and reads `output` where an answer is none. */
 function toResponse(content: JsonValue, place: string): JsonObject {
-  const text = typeof content === 'string' ? content : textOf(content, place)
+  const text = textOf(content, place)
   const value = parseExactly(text)
   return isObject(value) ? value : { output: text }
 }
 
 function textOf(content: JsonValue, place: string): string {
-  const parts = Array.isArray(content) ? content : []
-  const texts = parts.map((part, at) => {
+  const texts = partsOf(content, place).map((part, at) => {
     const text = isObject(part) ? part.text : part
     if (typeof text !== 'string') throw refuse(`${place}.${at}`, 'results of tools other than text', 'send text')
     return text

@@ -1,7 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { refuse, refuseOlderForm } from '../unsupported.ts'
+import { partsOf, refuse, refuseOlderForm } from '../unsupported.ts'
 
 /** Translates the messages of a chat: text in one piece, images apart, arguments of tool calls as objects. */
 export function toOllamaMessages(messages: JsonValue): readonly JsonObject[] {
@@ -32,10 +32,9 @@ interface Content {
 }
 
 function toContent(content: JsonValue, path: string): Content {
-  if (typeof content === 'string') return { text: content, images: [] }
   const texts: string[] = []
   const images: string[] = []
-  for (const [at, part] of (Array.isArray(content) ? content : []).entries()) {
+  for (const [at, part] of partsOf(content, path).entries()) {
     const place = `${path}.${at}`
     if (typeof part === 'string') texts.push(part)
     else if (!isObject(part))
