@@ -177,9 +177,8 @@ function askForUsage({ body }: Call, service: Service, changes: Change[]): void 
   if (service.countsUnasked) {
     if (body.stream_options !== undefined) change(changes, 'stream_options', null)
   } else if (options === null) change(changes, 'stream_options', WITH_USAGE)
-  else if (options.include_usage !== true) {
-    change(changes, 'stream_options', JSON.stringify({ ...options, include_usage: true }))
-  }
+  // Written anew also where it asks already: it may hold an earlier `false` besides, which some servers read.
+  else change(changes, 'stream_options', JSON.stringify({ ...options, include_usage: true }))
 }
 
 /** Changes a chat to what a service takes. */

@@ -100,7 +100,11 @@ describe('the body', () => {
     ],
     [
       '{"model":"m","stream":true,"stream_options":{"include_usage" : true}}',
-      '{"model":"m","stream":true,"stream_options":{"include_usage" : true}}',
+      '{"model":"m","stream":true,"stream_options":{"include_usage":true}}',
+    ],
+    [
+      '{"model":"m","stream":true,"stream_options":{"include_usage":false,"include_usage":true}}',
+      '{"model":"m","stream":true,"stream_options":{"include_usage":true}}',
     ],
     ['{"model":"m","stream":false}', '{"model":"m","stream":false}'],
   ])('of a stream always asks for usage: %s', (source, expected) => {
