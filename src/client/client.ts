@@ -43,7 +43,7 @@ export interface Client {
  * for await (const chunk of await client.stream({ messages })) show(chunk.choices[0]?.delta.content ?? '') */
 export function createClient(defaults: ClientOptions): Client {
   const send = createSend(defaults)
-  const infos = new WeakMap<object, AnswerInfo>()
+  const infos = new WeakMap<object, AnswerInfo | undefined>()
 
   async function ask<T extends object>(outgoing: Outgoing, options: CallOptions = {}): Promise<T> {
     const { value, response, life } = await send(outgoing, options, readJson<T>)
@@ -68,7 +68,11 @@ export function createClient(defaults: ClientOptions): Client {
     complete: (body, options) => ask({ path: '/v1/completions', body }, options),
     streamCompletion: (body, options) => open('/v1/completions', body, options),
     embed: (body, options) => ask({ path: '/v1/embeddings', body }, options),
-    models: async options => (await ask<{ readonly data: readonly Model[] }>({ path: '/v1/models' }, options)).data,
+    models: async options => {
+      const list = await ask<{ readonly data: readonly Model[] }>({ path: '/v1/models' }, options)
+      infos.set(list.data, infos.get(list))
+      return list.data
+    },
     model: (id, options) => ask({ path: `/v1/models/${encodeURIComponent(id)}` }, options),
     request: (id, options) => ask({ path: `/v1/requests/${encodeURIComponent(id)}` }, options),
     info: answer => infos.get(answer) ?? null,

@@ -26,6 +26,8 @@ export function beginLifetime(outer: AbortSignal | undefined, ms: number): Lifet
   const restart = (left: number, what: string) => {
     clearTimeout(timer)
     endsAt = Date.now() + left
+    // Timers that are to wait for longer fire at once.
+    if (left >= 2 ** 31) return
     timer = setTimeout(() => {
       controller.abort(new CitadelError('client_timeout', `${what} within ${left} ms.`))
     }, left)

@@ -41,7 +41,8 @@ export const cases = {
   async models(at) {
     const client = clientOf(at)
     const models = await client.models()
-    return { ids: models.map(({ id }) => id), one: (await client.model('chat')).id }
+    const { requestID } = client.info(models) ?? {}
+    return { ids: models.map(({ id }) => id), one: (await client.model('chat')).id, requestID }
   },
 
   async request(at) {
@@ -61,6 +62,11 @@ export const cases = {
   failOnce: at => failure(() => clientOf(at, { maxRetries: 0 }).chat(body)),
   failStream: at => failure(() => clientOf(at).stream(body)),
   unknownModel: at => failure(() => clientOf(at).chat({ ...body, model: 'chatt' })),
+  async unbounded(at) {
+    const client = clientOf(at, { timeoutMs: Infinity, idleTimeoutMs: Infinity, maxRetries: 0 })
+    return failure(async () => [(await client.chat(body)).id, await textOf(await client.stream(body))])
+  },
+
   late: at => failure(() => clientOf(at, { timeoutMs: 150 }).chat(body)),
 
   async broken(at) {

@@ -64,6 +64,15 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       ])
     })
 
+    test('calls whose caller waits for as long as it takes', async () => {
+      await using gateway = await scripted(
+        headers => [pause(100), whole(headers)],
+        headers => [pause(100), sse(chatEvents('m'), { headers })],
+      )
+
+      expect(await run('unbounded', gateway)).toEqual({ answered: [expect.any(String), 'Hello there!'] })
+    })
+
     test('texts, whole and in pieces', async () => {
       const piece = (text: string, finish_reason: string | null) => ({
         id: 'c',
@@ -93,7 +102,7 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
     test('the models', async () => {
       await using gateway = await gatewayOf(openAiScript())
 
-      expect(await run('models', gateway)).toEqual({ ids: ['chat'], one: 'chat' })
+      expect(await run('models', gateway)).toEqual({ ids: ['chat'], one: 'chat', requestID: ID })
     })
 
     test('the story of a request', async () => {
