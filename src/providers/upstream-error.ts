@@ -35,7 +35,7 @@ const DATE = /^(?:[A-Za-z]{3,9},? +\d|[A-Za-z]{3} [A-Za-z]{3} +\d|\d{4}-\d{2}-\d
 /** Maps an upstream's HTTP status and error to the gateway's codes.
  *
  * The caller's own mistakes keep the server's words; what is the server's fault keeps only its class, and the words
- * go to the log. */
+ * are in the cause. */
 export function toUpstreamError(
   status: number,
   failure: UpstreamFailure,

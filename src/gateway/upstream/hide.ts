@@ -1,18 +1,32 @@
 import { GatewayError } from '#core/errors.ts'
 import type { Server } from '#core/servers.ts'
+import { isObject } from '#lib/json.ts'
 
 /** Shorter texts would blot out ordinary words. */
 const SECRET_MIN = 6
 const HIDDEN = '[key]'
 
-/** Takes what the gateway has sent to a server as its secrets out of the words of an error: servers like to quote the
- * key that they did not take. */
+/** Takes out of an error what is not to be told: of its words what the gateway has sent to the server as its secrets,
+ * because servers like to quote the key that they did not take; of its cause the words of the server, because they may
+ * quote the prompt, and causes go to the log. */
 export function hideSecrets(error: GatewayError, server: Server): GatewayError {
   const secrets = [...server.secrets, ...Object.values(server.headers)].filter(({ length }) => length >= SECRET_MIN)
   const hide = (text: string) => secrets.reduce((clean, secret) => clean.replaceAll(secret, HIDDEN), text)
   const message = hide(error.message)
   const param = error.param === null ? null : hide(error.param)
-  if (message === error.message && param === error.param) return error
-  const { code, details, attempts, retryAfterMs, retryable, unsent, headers, cause } = error
+  const cause = wordless(error.cause)
+  if (message === error.message && param === error.param && cause === error.cause) return error
+  const { code, details, attempts, retryAfterMs, retryable, unsent, headers } = error
   return new GatewayError(code, message, { param, details, attempts, retryAfterMs, retryable, unsent, headers, cause })
+}
+
+/** Names of failures are no sentences. */
+const NAME = /^[\w.:/-]{1,64}$/
+
+/** What names a failure: `{status, code, type}`, without those that nobody gave. */
+function wordless(cause: unknown): unknown {
+  if (!isObject(cause)) return cause
+  const { status, code, type } = cause
+  const isName = (given: unknown) => typeof given === 'number' || (typeof given === 'string' && NAME.test(given))
+  return Object.fromEntries(Object.entries({ status, code, type }).filter(([, given]) => isName(given)))
 }

@@ -8,8 +8,7 @@ import { invalidAnswer, retryAfterOf, toUpstreamError, type UpstreamFailure } fr
  * @param nowEpochMs Only read for a `Retry-After` that is a date. */
 export function fromErrorResponse(head: Head, body: string, nowEpochMs: number = Date.now()): GatewayError {
   const failure = readFailure(parseJson(body))
-  if (isWrongAddress(head.status, failure))
-    return invalidAnswer(`HTTP ${head.status}: no such path`, body.slice(0, 500))
+  if (isWrongAddress(head.status, failure)) return invalidAnswer(`HTTP ${head.status}: no such path`)
   return toUpstreamError(head.status, failure, retryAfterOf(head, nowEpochMs))
 }
 
