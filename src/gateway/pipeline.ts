@@ -11,6 +11,7 @@ import type { Writing } from '#core/writing.ts'
 import type { Answers } from './answers/answers.ts'
 import { notStored } from './answers/stored.ts'
 import { Departure, type DepartureDeps } from './departure.ts'
+import { abandonable } from './flights/flight.ts'
 import { openPermit, type Permit, type PermitDeps, userOf } from './limits/permit.ts'
 import { parseCall } from './parse.ts'
 import { patiently } from './patience.ts'
@@ -73,7 +74,7 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
     try {
       const snapshot = deps.snapshot()
       const entering = permit?.enter()
-      if (entering !== undefined) await entering
+      if (entering !== undefined) await abandonable(entering, own)
       const taken = take(deps, snapshot, { request, own, call, permit })
       const live = await (own !== scope && call.stream ? patiently(taken, wishes, { clock: deps.clock, own }) : taken)
       record.model = live.model.name

@@ -9,6 +9,7 @@ import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Model, Target } from '#core/servers.ts'
 import { TOKENS_MAX } from '#core/usage.ts'
+import { abandonable } from '../flights/flight.ts'
 import { allowedBy, answersTo, type Lengths } from '../limits/estimate.ts'
 import { estimateUsage } from '../settle.ts'
 
@@ -98,10 +99,20 @@ class CallPurse implements Purse {
       return this.place(places, candidates, scope)
     }
     if (!(verdict instanceof Promise)) return follow(verdict)
-    return verdict.then(follow, thrown => {
+    return abandonable(verdict, scope).then(follow, thrown => {
       slot.release()
+      if (scope.ended !== null) this.letGoLater(verdict)
       throw thrown
     })
+  }
+
+  private letGoLater(verdict: Promise<HoldVerdict>): void {
+    verdict.then(
+      ({ refused }) => {
+        if (refused === null) this.letGo()
+      },
+      () => {},
+    )
   }
 
   /** Nobody waits any more, and the row that would settle the hold may be written already: it ends now. */

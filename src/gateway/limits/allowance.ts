@@ -4,6 +4,7 @@ import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Model } from '#core/servers.ts'
 import { CallSlots, type SlotSource } from '../call-slots.ts'
+import { abandonable } from '../flights/flight.ts'
 import { limitRefusal } from './limits.ts'
 
 /** The limits that one call meets on its way to a server. */
@@ -156,7 +157,8 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     const tokens = this.deps.estimate(model, buckets)
     const hold: Hold = { model, buckets: own, tokens, owner: `${this.deps.owner}/${this.takes++}` }
     const verdict = limiter.take(buckets, tokens, hold.owner)
-    return verdict instanceof Promise ? this.followOnce(verdict, buckets, hold, scope) : this.follow(verdict, hold)
+    if (!(verdict instanceof Promise)) return this.follow(verdict, hold)
+    return abandonable(this.followOnce(verdict, buckets, hold, scope), scope)
   }
 
   private async followOnce(

@@ -8,7 +8,7 @@ import { openPurse } from '#gateway/ledger/purse.ts'
 import { createLengths } from '#gateway/limits/estimate.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import { call, model, target } from '#tests/support/calls.ts'
-import { fakeClock } from '#tests/support/clock.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
 import { recordOf } from '#tests/support/records.ts'
 
 const account: Account = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1_000_000, resetsAt: 1 }
@@ -106,6 +106,21 @@ describe('a purse', () => {
     expect(await taking.then(null, error => error.code)).toBe('client_closed_request')
     expect([opened, released]).toEqual([[], ['cheap']])
     expect(asked.map(({ nano }) => nano > 0)).toEqual([true, false])
+    expect(asked[1]).toMatchObject({ nano: 0, expiresAt: Date.UTC(2026, 0, 1) })
+  })
+
+  test('keeps nobody waiting for a ledger that is slow, and lets go of what it gives later', async () => {
+    const verdict = Promise.withResolvers<HoldVerdict>()
+    const { take, asked, opened, released, scope } = purseOf({}, [account], { own: () => verdict.promise })
+    const taking = Promise.resolve(take(candidateOf('cheap', 1))).then(null, error => error.code)
+    scope.cancel(new GatewayError('deadline_exceeded', 'Late.'))
+
+    expect(await Promise.race([taking, settled()])).toBe('deadline_exceeded')
+    expect([released, asked.length]).toEqual([['cheap'], 1])
+
+    verdict.resolve({ refused: null, used: [0] })
+    await settled()
+    expect([opened, released]).toEqual([[], ['cheap']])
     expect(asked[1]).toMatchObject({ nano: 0, expiresAt: Date.UTC(2026, 0, 1) })
   })
 

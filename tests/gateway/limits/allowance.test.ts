@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
-import type { GatewayError } from '#core/errors.ts'
+import { GatewayError } from '#core/errors.ts'
 import type { Bucket, Limiter } from '#core/limiter.ts'
 import { createScope } from '#core/scope.ts'
 import { createAllowance } from '#gateway/limits/allowance.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { bucket } from '#tests/contract/limiter.ts'
 import { model, slotFor, target } from '#tests/support/calls.ts'
-import { fakeClock } from '#tests/support/clock.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
 
 const A = candidate('a')
 const B = candidate('b')
@@ -25,11 +25,21 @@ const placesOf = (name: string): Bucket =>
 
 /** An allowance over real buckets; places are given at the candidate that `choose` picks. */
 function setup(
-  options: { readonly choose?: (candidates: readonly Candidate[]) => Candidate; readonly slow?: boolean } = {},
+  options: {
+    readonly choose?: (candidates: readonly Candidate[]) => Candidate
+    readonly slow?: boolean
+    /** Until when the store says nothing. */
+    readonly until?: Promise<void>
+  } = {},
 ) {
   const clock = fakeClock()
   const memory = createMemoryLimiter({ clock, entriesMax: 100 })
-  const limiter: Limiter = options.slow ? { ...memory, take: async (...asked) => memory.take(...asked) } : memory
+  const slowly: Limiter['take'] = async (...asked) => {
+    const verdict = memory.take(...asked)
+    await options.until
+    return verdict
+  }
+  const limiter: Limiter = options.slow ? { ...memory, take: slowly } : memory
   const denied: string[] = []
   const released: string[] = []
   const allowance = createAllowance({
@@ -136,6 +146,20 @@ describe('the allowance of a call', () => {
 
     expect(await take(A, B)).toBe('a')
     expect(released).toEqual(['b'])
+  })
+
+  test('keeps nobody waiting for a store that is slow, and gives back what it gives later', async () => {
+    const answer = Promise.withResolvers<void>()
+    const { allowance, take, left, isFree, scope, released } = setup({ slow: true, until: answer.promise })
+    const taking = take(A).catch((thrown: GatewayError) => thrown.code)
+    scope.cancel(new GatewayError('deadline_exceeded', 'Late.'))
+
+    expect(await Promise.race([taking, settled()])).toBe('deadline_exceeded')
+
+    allowance.settle(0)
+    answer.resolve()
+    await settled()
+    expect([left(TOKENS), left(tokensOf('a')), isFree('a'), released]).toEqual([1000, 1000, true, []])
   })
 
   test('what the store gives after the call is over goes back', async () => {

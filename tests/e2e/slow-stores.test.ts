@@ -1,0 +1,46 @@
+import { expect, test } from 'bun:test'
+import { delayedProxy } from '#tests/support/delayed-proxy.ts'
+import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
+import { openAiScript } from '#tests/support/openai-upstream.ts'
+import { startRedis } from '#tests/support/redis.ts'
+
+const LATE_MS = 2000
+/** What is taken before a call is read is no part of its time. */
+const NO_OTHERS = { per_client: { requests_per_minute: 0 } }
+
+test.each([
+  ['tokens', { ...NO_OTHERS, global: { requests_per_minute: 0, tokens_per_minute: 100_000 } }],
+  [
+    'the requests of a user',
+    { ...NO_OTHERS, global: { requests_per_minute: 0 }, per_user: { requests_per_minute: 100 } },
+  ],
+])(
+  'a caller waits no longer than he wants to while Redis counts %s',
+  async (_, limits) => {
+    await using redis = await startRedis()
+    await using proxy = delayedProxy(redis.port)
+    await using server = await startModelServer(openAiScript())
+    await using gateway = await startGateway({
+      ...configOf([server]),
+      limits,
+      redis: { url: `redis://127.0.0.1:${proxy.port}`, timeout: '5s' },
+    })
+    const codes: unknown[] = []
+    const took: number[] = []
+    expect((await gateway.chat({ user: 'ada' })).status).toBe(200)
+    proxy.delay(LATE_MS)
+
+    for (const stream of [false, true]) {
+      const startedAt = performance.now()
+      const init = { headers: { 'x-citadel-timeout-ms': '50' } }
+      const response = await gateway.chat({ user: 'ada', stream }, init)
+      codes.push(JSON.parse(await response.text()).error.code)
+      took.push(performance.now() - startedAt)
+    }
+
+    expect(codes).toEqual(['deadline_exceeded', 'deadline_exceeded'])
+    expect(Math.max(...took)).toBeLessThan(LATE_MS / 2)
+    expect(server.calls).toHaveLength(1)
+  },
+  20_000,
+)
