@@ -1,5 +1,5 @@
 import { Database, SQLiteError, type Statement } from 'bun:sqlite'
-import { mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { createInTurn } from '#lib/in-turn.ts'
 import type { Rows, Sql } from './sql.ts'
@@ -10,6 +10,8 @@ import { type Bound, createTemplate } from './sql-template.ts'
 const BUSY_WAIT_MS = [2, 5, 10, 20, 50] as const
 /** Keys stand in it, if only as hashes: nobody but its owner has to read it. */
 const FOLDER_MODE = 0o700
+/** SQLite makes the files beside it with the same. */
+const FILE_MODE = 0o600
 /** Statements that are kept compiled: more than the gateway has, but lists of every length are statements of their own. */
 const COMPILED_MAX = 64
 
@@ -18,6 +20,7 @@ const COMPILED_MAX = 64
  * One connection reads and one writes: a statement beside a transaction on the same connection would silently join it. */
 export async function openSqlite(file: string | null): Promise<Connections> {
   if (file !== null) mkdirSync(dirname(file), { recursive: true, mode: FOLDER_MODE })
+  if (file !== null) makeFile(file)
   const writer = connect(file ?? ':memory:', { create: true, readwrite: true })
   await prepare(writer.sql)
   const reader = file === null ? writer : connect(file, { readonly: true })
@@ -39,6 +42,15 @@ export async function openSqlite(file: string | null): Promise<Connections> {
         writer.close()
       })
     },
+  }
+}
+
+/** Makes a file that is missing. One that is there is not even opened: to close it again would end SQLite's locks. */
+function makeFile(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', FILE_MODE))
+  } catch {
+    // It is there, or else SQLite says what is wrong.
   }
 }
 

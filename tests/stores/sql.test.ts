@@ -1,7 +1,7 @@
 import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
-import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { existsSync, statSync } from 'node:fs'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { type DatabaseCall, type DatabasePlace, openSql } from '#stores/sql.ts'
@@ -38,6 +38,25 @@ describe('a SQLite file', () => {
       expect([before.length, made, existsSync(place.file)]).toEqual([0, false, true])
       expect([...rows]).toEqual([{ version: 7n }])
       await database.close()
+    }))
+
+  test('is for its owner alone, also in a folder that others may read; one that is there stays as it is', () =>
+    withFile(async place => {
+      await mkdir(dirname(place.file), { recursive: true })
+      await chmod(dirname(place.file), 0o755)
+      const modes = () => ['', '-wal', '-shm'].map(end => statSync(`${place.file}${end}`).mode & 0o777)
+      const database = openAt(place)
+      await database.write(sql => sql`UPDATE versions SET version = 7 WHERE subject = 'keys'`)
+      const made = modes()
+      await database.close()
+      await chmod(place.file, 0o640)
+
+      const again = openAt(place)
+      const rows = await again.read(sql => sql`SELECT version FROM versions WHERE subject = 'keys'`)
+
+      expect(made).toEqual([0o600, 0o600, 0o600])
+      expect([[...rows], modes()]).toEqual([[{ version: 7n }], [0o640, 0o640, 0o640]])
+      await again.close()
     }))
 
   test('that another process writes is waited for, and nothing else waits', () =>
