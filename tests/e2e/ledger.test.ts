@@ -193,13 +193,15 @@ describe('usage', () => {
       expect(second.headers.get('x-citadel-next')).toBeNull()
     }))
 
-  test.each(['by=hour', 'from=yesterday', 'to=2027-13-01', 'limit=0', 'format=xml', 'after=-1'])('refuses %s', query =>
-    withLedger(async gateway => {
-      const response = await fetch(`${gateway.url}/management/usage?${query}`, as(ADMIN))
+  test.each(['by=hour', 'from=yesterday', 'to=2027-13-01', 'from=2026-02-30', 'limit=0', 'format=xml', 'after=-1'])(
+    'refuses %s',
+    query =>
+      withLedger(async gateway => {
+        const response = await fetch(`${gateway.url}/management/usage?${query}`, as(ADMIN))
 
-      expect(response.status).toBe(400)
-      expect(await response.json()).toMatchObject({ error: { code: 'invalid_request', param: query.split('=')[0] } })
-    }),
+        expect(response.status).toBe(400)
+        expect(await response.json()).toMatchObject({ error: { code: 'invalid_request', param: query.split('=')[0] } })
+      }),
   )
 })
 
@@ -364,7 +366,9 @@ describe('the audit log', () => {
       expect(ofWeb.data.map(({ kind }) => kind)).toEqual(['authentication'])
       expect(later).toEqual({ data: [], next: null })
       expect(second.data[0]?.id).not.toBe(first.data[0]?.id)
-      expect((await fetch(`${gateway.url}/management/audit?kind=gossip`, as(ADMIN))).status).toBe(400)
+      for (const wrong of ['kind=gossip', 'from=2026-02-30', 'to=2026-04-31T12:00:00Z']) {
+        expect((await fetch(`${gateway.url}/management/audit?${wrong}`, as(ADMIN))).status).toBe(400)
+      }
     }))
 
   test('has prompts and answers only when they are asked for, without secrets', () =>

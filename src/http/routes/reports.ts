@@ -97,15 +97,21 @@ function groupsOf(c: GatewayContext): readonly UsageGroup[] {
 
 function day(c: GatewayContext, name: string): string | null {
   const written = queryParam(c, name)
-  if (written === null || (/^\d{4}-\d\d-\d\d$/.test(written) && !Number.isNaN(Date.parse(written)))) return written
+  if (written === null || (/^\d{4}-\d\d-\d\d$/.test(written) && isDay(written))) return written
   throw invalid(name, `${name} must be a day such as 2027-01-31.`)
+}
+
+/** Whether the calendar has a day: parsers take the 30th of February for the 2nd of March. */
+function isDay(written: string): boolean {
+  const time = Date.parse(written)
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(written)
 }
 
 function moment(c: GatewayContext, name: string): number | null {
   const written = queryParam(c, name)
   if (written === null) return null
   const time = /^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/.test(written) ? Date.parse(written) : Number.NaN
-  if (!Number.isNaN(time)) return time
+  if (!Number.isNaN(time) && isDay(written.slice(0, 10))) return time
   throw invalid(name, `${name} must be a day such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z.`)
 }
 
