@@ -86,7 +86,8 @@ if (command !== undefined && asksForHelp(args)) {
     status => {
       if (status !== 0) process.exitCode = status
     },
-    error => fail(error instanceof Error ? error.message : String(error), 1),
+    // What has begun may hold connections, with which the process would never end by itself.
+    error => process.exit(fail(error instanceof Error ? error.message : String(error), 1)),
   )
 } else if (name === 'help' || name === '--help' || name === '-h') {
   printHelp(COMMANDS)

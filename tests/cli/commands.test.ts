@@ -294,3 +294,23 @@ test('version is for people, and for programs', async () => {
   expect(JSON.parse(parsed.out)).toMatchObject({ version: VERSION, bun: Bun.version })
   expect(wrong.status).toBe(64)
 })
+
+test('a failure that nobody knows ends the command, also while connections are open', async () => {
+  await using server = await startModelServer(openAiScript())
+  const preload = `const { on } = process
+process.on = function (name, ...more) {
+  if (name === 'SIGHUP') throw new TypeError('the runtime is odd today')
+  return on.call(this, name, ...more)
+}`
+  const files = {
+    'odd.ts': preload,
+    'gateway.yaml': `gateway: { discover: false }\nservers: [{ id: a, kind: openai_compatible, base_url: "${server.url}/v1" }]\n`,
+  }
+  const program = [process.execPath, '--preload', './odd.ts', CLI]
+  await using child = await run(['start', '--port', '0', '-c', 'gateway.yaml'], { files, program })
+
+  await child.said(/the runtime is odd today/)
+  const status = await Promise.race([child.exited, Bun.sleep(5000).then(() => 'it goes on')])
+
+  expect(status).toBe(1)
+})
