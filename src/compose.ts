@@ -208,7 +208,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       network.reload(next)
       fleet.replace(declarationOf(next, env))
       orchestration.reload()
-      calls.forgetCredentials()
+      calls.reload()
       logged.reload(next)
       journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
     },

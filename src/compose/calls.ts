@@ -52,8 +52,9 @@ export interface Calls {
   readonly queueDepth: () => number
   readonly retriesLeft: () => number
   subscriber(fact: Fact): void
-  /** Credentials that were refused are tried again: others may be configured. */
-  forgetCredentials(): void
+  /** Another configuration holds: credentials that were refused are tried again, for others may be configured, and
+   * breakers that are switched off keep nothing away. */
+  reload(): void
 }
 
 /** Puts them together. */
@@ -105,6 +106,10 @@ export function composeCalls(parts: CallParts): Calls {
     queueDepth: queue.depth,
     retriesLeft: budget.remaining,
     subscriber: budget.subscriber,
-    forgetCredentials: credentials.forget,
+    reload() {
+      credentials.forget()
+      if (settings().breaker.enabled) return
+      for (const target of snapshot().targets.values()) breakers.committed(target)
+    },
   }
 }

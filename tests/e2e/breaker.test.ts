@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test'
+import { configFrom } from '#src/index.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
 import { chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
@@ -99,4 +100,29 @@ test('a key that is refused makes way for the next one', async () => {
 
   expect([first.status, first.headers.get('x-citadel-attempts')]).toEqual([200, '2'])
   expect([second.status, second.headers.get('x-citadel-attempts')]).toEqual([200, '1'])
+})
+
+test('breakers that a reload switches off keep no traffic away', async () => {
+  let broken = true
+  const sound = openAiScript()
+  await using primary = await startModelServer(request => {
+    if (broken) return failing
+    return typeof sound === 'function' ? sound(request) : sound
+  })
+  await using other = await startModelServer(openAiScript())
+  const config = (enabled: boolean) =>
+    configOf([primary, other], {
+      load_balancer: { algorithm: 'explicit', circuit_breaker_threshold: 1, circuit_breaker_enabled: enabled },
+    })
+  await using gateway = await startGateway(config(true), { clock: fakeClock() })
+  const ask = async () => (await gateway.chat()).headers.get('x-citadel-server')
+
+  const before = [await ask(), await ask()]
+  broken = false
+  const open = await ask()
+  gateway.gateway.reload(configFrom(config(false)))
+
+  expect([before, open, await ask()]).toEqual([['b', 'b'], 'b', 'a'])
+  const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+  expect(metrics).toMatch(/gateway_breaker_state\{server="a",model="test-model"\} 0/)
 })
