@@ -57,6 +57,9 @@ export interface EventStore {
   open(): Promise<readonly FleetEvent[]>
 }
 
+/** A claim that ends later than so many leases is of a clock that was wrong. */
+export const LEASES_MAX = 10
+
 /** Who delivers to a webhook, and how far it has got; shared by all processes. */
 export interface CursorStore {
   /** Makes `owner` the one that delivers, until a time, unless another one does now.

@@ -1,4 +1,4 @@
-import type { CursorStore } from '#core/events.ts'
+import { type CursorStore, LEASES_MAX } from '#core/events.ts'
 
 /** Creates a store in the memory of this process. */
 export function createMemoryCursors(): CursorStore {
@@ -6,7 +6,8 @@ export function createMemoryCursors(): CursorStore {
   return {
     async claim(webhook, owner, { now, until, first }) {
       const cursor = cursors.get(webhook) ?? { owner, after: first, until }
-      if (cursor.owner !== owner && cursor.until > now) return null
+      const latest = now + LEASES_MAX * (until - now)
+      if (cursor.owner !== owner && cursor.until > now && cursor.until <= latest) return null
       cursors.set(webhook, { ...cursor, owner, until })
       return cursor.after
     },

@@ -173,6 +173,17 @@ export function cursorsContract(name: string, open: Open<CursorStore>): void {
       expect(await store().claim('hook', 'b', lease(121))).toBe('seven')
     })
 
+    test('a claim that was made by a clock far ahead holds up nobody', async () => {
+      const [now, ahead] = [Date.UTC(2026, 0, 1), Date.UTC(2030, 0, 1)]
+      await store().claim('hook', 'a', lease(ahead))
+      await store().advance('hook', 'a', 'seven', ahead + 10)
+
+      const claims = [await store().claim('hook', 'b', lease(now)), await store().claim('hook', 'a', lease(now - 5))]
+
+      // Clocks that differ a little are right.
+      expect(claims).toEqual(['seven', null])
+    })
+
     test('who leaves is followed at once', async () => {
       await store().claim('hook', 'a', lease(100))
       await store().advance('hook', 'a', 'seven', 0)
