@@ -22,7 +22,8 @@ interface EventRow {
 const BEHIND_IDS = 'g'
 
 /** Creates a store in a database. Whoever keeps an event waits for the others, so that ids rise in the order in which
- * events become visible. Events are kept for thirty days.
+ * events become visible. Events are kept for thirty days, and the last one of each series for as long as it says how things
+ * stand.
  *
  * @param newId Makes a UUIDv7 of epoch milliseconds. */
 export function createSqlEvents(database: Database, newId: (time: number) => string): EventStore {
@@ -52,7 +53,7 @@ export function createSqlEvents(database: Database, newId: (time: number) => str
         if (consequence !== undefined)
           kept.push(...(await put(sql, consequence.from(await latest(sql, consequence.of)))))
         const [newest] = kept
-        if (newest !== undefined) await sql`DELETE FROM events WHERE at < ${newest.at - KEPT_MS}`
+        if (newest !== undefined) await removeOld(sql, newest.at - KEPT_MS)
         return kept
       })
     },
@@ -62,7 +63,7 @@ export function createSqlEvents(database: Database, newId: (time: number) => str
           INSERT INTO events (id, tenant, at, type, subject, source, source_id, payload)
           VALUES (${`${source}:${id}`}, ${DEFAULT_TENANT}, ${at}, ${CLAIM}, ${null}, ${source}, ${id}, '{}')
           ON CONFLICT (source, source_id) DO NOTHING RETURNING id`
-        await sql`DELETE FROM events WHERE at < ${at - KEPT_MS}`
+        await removeOld(sql, at - KEPT_MS)
         return kept.length > 0
       }),
     list: ({ after, limit }) =>
@@ -73,6 +74,16 @@ export function createSqlEvents(database: Database, newId: (time: number) => str
       }),
     open: () => database.read(sql => latest(sql, 'failover_initiated')),
   }
+}
+
+/** Removes what is older, except how things stand: the last event of each series, unless its server has left since. */
+async function removeOld(sql: Sql, before: number): Promise<void> {
+  await sql`
+    DELETE FROM events WHERE at < ${before} AND (type IN (${CLAIM}, 'load_threshold_exceeded')
+      OR EXISTS (SELECT 1 FROM events later WHERE later.source = events.source AND later.source_id > events.source_id)
+      OR EXISTS (
+        SELECT 1 FROM events gone WHERE gone.source = 'membership:' || events.subject
+          AND gone.type = 'server_departed' AND gone.id >= events.id))`
 }
 
 /** The last event of each series, where it is of this type, the oldest first. */

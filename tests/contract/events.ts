@@ -136,6 +136,21 @@ export function eventsContract(name: string, open: Open<EventStore>): void {
       expect([...alone, none].map(({ length }) => length)).toEqual([1, 0, 0])
     })
 
+    test('how things stand is known however long ago they changed', async () => {
+      const down = seen(START, { series: 'health:down' })
+      const later = START + 100 * 86_400_000
+      await store().add([down])
+      await store().add([failover(START, 'failover_initiated')])
+      await store().add([seen(later)])
+      await store().claim('webhook:a', 'one', later)
+
+      const open = await store().open()
+      const same = await store().add([{ ...down, event: { ...down.event, at: later } }])
+      const back = await store().add([seen(later + 1, { series: 'health:down', state: 'healthy' })])
+
+      expect([open.length, same.length, back.length]).toEqual([1, 0, 1])
+    })
+
     test('knows which failovers are under way', async () => {
       const counts: number[] = []
       for (const type of ['failover_initiated', 'failover_completed', 'failover_initiated'] as const) {

@@ -71,3 +71,25 @@ test('an event that changes nothing makes no database, one that does makes it', 
   expect(kept.map(({ length }) => length)).toEqual([0, 1])
   expect(made).toEqual([false, true])
 })
+
+test.each([
+  ['SQLite', sqlitePlaces],
+  ['Postgres', postgresPlaces],
+] as const)('nothing is kept for ever of a server that has left, in %s', async (_, open) => {
+  const places = await open()
+  const database = openAt(await places.place())
+  const events = createEvents(database)
+  const series = 'membership:a'
+  const departed = { type: 'server_departed', at: 2, server: 'a', data: {} } as const
+  const month = 31 * 86_400_000
+
+  await events.add([seen(1)])
+  await events.add([seen(2, { series, event: departed, state: 'departed', initially: 'registered' })])
+  await events.add([seen(month, { event: { ...seen(month).event, server: 'b' } })])
+  await events.add([seen(2 * month, { event: { ...seen(2 * month).event, server: 'c' } })])
+  const kept = (await events.list({ after: '', limit: 10 })).map(({ server }) => server)
+  await database.close()
+  await places.close()
+
+  expect(kept).toEqual(['b', 'c'])
+})
