@@ -79,6 +79,8 @@ export type Attempt = (attempt: {
   /** The credential to use; the server's first one when absent. */
   readonly secret?: string | null
   readonly delivered?: Delivered
+  /** Who counts what is asked for one call; nobody when absent. */
+  readonly again?: { takeOne(): boolean }
   /** Whether an answer of which a content filter has left nothing is refused, because another model may give one. */
   readonly wantsContent?: boolean
 }) => Promise<Live>

@@ -141,6 +141,13 @@ export class FailoverRun implements Run, Course<Trial> {
     return this.beside
   }
 
+  /** Counts one more that an attempt asks the same server; false when none is left. */
+  takeOne(): boolean {
+    if (this.made >= this.limit()) return false
+    this.made++
+    return true
+  }
+
   failed(trial: Trial, thrown: unknown): void {
     const failure = failTrial(this.deps, this.job, trial, thrown)
     if (this.job.plan.observed) observeFailure(this.deps, trial)
@@ -156,7 +163,7 @@ export class FailoverRun implements Run, Course<Trial> {
   private open(slot: Slot, apart: boolean): Trial | null {
     this.way.leave(slot.candidate)
     const wantsContent = this.deps.retry.afterFilter && this.mayAskAnother(slot.candidate)
-    const trial = openTrial(this.deps, this.job, { slot, number: this.made + 1, apart, wantsContent })
+    const trial = openTrial(this.deps, this.job, { slot, number: this.made + 1, apart, wantsContent, again: this })
     if (trial === null) return null
     this.made++
     if (this.job.plan.observed) observeStart(this.deps, trial)

@@ -1,4 +1,4 @@
-import type { Attempt, AttemptEntry, Plan, Slot, Trail } from '#core/attempt.ts'
+import type { Attempt, AttemptEntry, Plan, Trail } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
@@ -31,9 +31,11 @@ const LOST = new GatewayError('client_closed_request', 'Another server was quick
 export function openTrial(
   deps: FailoverDeps,
   job: Job,
-  at: { readonly slot: Slot; readonly number: number; readonly apart: boolean; readonly wantsContent: boolean },
+  at: Required<Pick<Parameters<Attempt>[0], 'slot' | 'number' | 'wantsContent' | 'again'>> & {
+    readonly apart: boolean
+  },
 ): Trial | null {
-  const { slot, number, wantsContent } = at
+  const { slot, number, wantsContent, again } = at
   const { candidate } = slot
   const isTrusted = candidate.doubted !== true
   const decides = isTrusted && deps.states.target(candidate.target).breaker.openUntil !== 0
@@ -49,6 +51,7 @@ export function openTrial(
     number,
     secret: deps.credentials.choose(candidate.target),
     wantsContent,
+    again,
     entry: job.trail.begin(candidate),
     decides,
   }

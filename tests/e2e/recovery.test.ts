@@ -182,11 +182,13 @@ describe('a model that continues what was begun', () => {
     chat: { targets: servers.map(server => ({ server, model: 'test-model' })), capabilities: { prefill: true } },
   })
 
-  async function run(script: Script) {
+  async function run(script: Script, max_attempts = 4) {
     const seen = gate()
     await using broken = await startModelServer(started(seen))
     await using next = await startModelServer(script)
-    await using gateway = await startGateway(configOf([broken, next], { models: models(['a', 'b']) }))
+    await using gateway = await startGateway(
+      configOf([broken, next], { models: models(['a', 'b']), retry: { max_attempts } }),
+    )
     const body = { max_tokens: 100, stream_options: { include_usage: true } }
     const text = await streamed(gateway, seen, body, 'another server')
     const line = await gateway.logged({ stream: true })
@@ -234,6 +236,15 @@ describe('a model that continues what was begun', () => {
     expect(contentOf(text)).toBe(head + tail)
     expect(calls.map(call => call.continue_final_message)).toEqual([true, undefined])
     expect(metrics).toContain('gateway_recoveries_total{how="restart"} 1')
+  })
+
+  test('is not asked again when no attempt is left', async () => {
+    const script: Script = request =>
+      isAsked(request) ? openAiError(400, 'continue_final_message is unknown', null) : rest([head + tail])
+    const { text, calls } = await run(script, 2)
+
+    expect(calls).toHaveLength(1)
+    expect(lastEvent(text)).toMatchObject({ error: { code: 'stream_interrupted', delivered_chars: head.length } })
   })
 })
 

@@ -74,8 +74,13 @@ describe('a continuation', () => {
 
 describe('an attempt', () => {
   /** What an attempt is given, over a target whose model continues or not. */
-  async function given(more: { readonly prefill?: boolean; readonly upstreamModel?: string; readonly fails?: Code }) {
-    const { prefill = true, upstreamModel = 'm', fails } = more
+  async function given(more: {
+    readonly prefill?: boolean
+    readonly upstreamModel?: string
+    readonly fails?: Code
+    readonly left?: boolean
+  }) {
+    const { prefill = true, upstreamModel = 'm', fails, left = true } = more
     const only = target('a')
     const capabilities = { context_length: null, tools: null, vision: null, prefill }
     const slot = slotFor({ target: only, model: model('m', [only], { capabilities }), reason: 'test' })
@@ -86,7 +91,9 @@ describe('an attempt', () => {
       return liveOf([])
     }
     const offer = { delivered: { text }, upstreamModel, taken: false }
-    const tried = withPrefill(attempt, offer)({ call: call(), slot, scope: createScope(fakeClock()), number: 2 })
+    const again = { takeOne: () => left }
+    const scope = createScope(fakeClock())
+    const tried = withPrefill(attempt, offer)({ call: call(), slot, scope, number: 2, again })
     const code = await tried.then(
       () => null,
       (error: GatewayError) => error.code,
@@ -104,6 +111,12 @@ describe('an attempt', () => {
 
   test('starts again when it is refused', async () => {
     expect(await given({ fails: 'invalid_request' })).toEqual({ seen: [text, undefined], code: null, taken: false })
+  })
+
+  test('fails when it is refused and was the last one', async () => {
+    const refused = await given({ fails: 'invalid_request', left: false })
+
+    expect(refused).toEqual({ seen: [text], code: 'invalid_request', taken: false })
   })
 
   test.each(['upstream_error', 'provider_rate_limited', 'upstream_timeout'] as const)('fails with %s', async code => {
