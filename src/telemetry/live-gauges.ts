@@ -61,7 +61,11 @@ export function createLiveGauges(now: Live, sessions: Sessions, sources: LiveSou
     createGauge('gateway_cache_bytes', 'About how much memory they take.', () => cacheSize().bytes),
     createGauge('redis_connections_active', 'Connections to Redis that stand.', redisConnections),
     createGauge('workers_active', 'Processes that answer.', workers),
-    createGauge('user_sessions_active', 'Callers of the last five minutes.', () => sessions.count(clock.now())),
+    createGauge(
+      'user_sessions_active',
+      'Callers of the last five minutes; one that several workers have answered counts once for each.',
+      () => sessions.count(clock.now()),
+    ),
     createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),
     createGauge('database_queries_total', 'Calls of the database.', () => now.databaseCalls, 'counter'),
     createGauge('gateway_log_lines_dropped_total', 'Log lines lost.', logLinesDropped, 'counter'),
