@@ -70,7 +70,7 @@ export function composeCalls(parts: CallParts): Calls {
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
   const planning = { clock, random, lineups }
-  const policies = { states, clock, journal, breakers, budget, credentials, hedges: createHedges(), random }
+  const policies = { states, clock, journal, breakers, budget, credentials, hedges: createHedges(states), random }
   const dialling = { providers: PROVIDERS, transportFor, clock, outcomes: breakers, hop: parts.hop }
   const run = createPipeline({
     clock,

@@ -9,7 +9,7 @@ import type { Fact, Journal } from '#core/journal.ts'
 import type { ProbeBoard } from '#core/probes.ts'
 import { createScope } from '#core/scope.ts'
 import type { ListedModel, Model, Server, Target } from '#core/servers.ts'
-import type { Health, States } from '#core/states.ts'
+import type { Health, StateMemory } from '#core/states.ts'
 import { BUILT_IN_KIND, PROVIDERS } from '#providers/index.ts'
 import { localPlaces } from '#providers/local.ts'
 import type { Transport } from '#providers/transport.ts'
@@ -35,7 +35,7 @@ const NAMED_ONLY: ReadonlySet<string> = new Set([DEMO.kind])
 export interface FleetDeps {
   readonly clock: Clock
   readonly random: () => number
-  readonly states: States
+  readonly states: StateMemory
   readonly journal: Journal
   readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
   readonly env: Environment

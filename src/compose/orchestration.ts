@@ -29,7 +29,7 @@ import { createSqlHolds } from '#stores/sql-holds.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
 import { addressOf } from './fleet-config.ts'
 import type { Ask } from './listing.ts'
-import { createServerOf, selfOf } from './registered.ts'
+import { createServersOf, selfOf } from './registered.ts'
 
 const EVENTS_MAX = 1000
 const REGROUP_MS = 500
@@ -99,7 +99,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
   const shared = parts.database !== null
   const stores = storesOf(parts)
   const owner = parts.newId(clock.time())
-  const toServer = createServerOf(config)
+  const toServers = createServersOf(config)
   let marked: ReadonlySet<string> = new Set()
   /** Who takes requests, as far as the registry says; `null` before the first look. */
   let group: string | null = null
@@ -112,7 +112,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
       doubt(states.server(id), isDoubted(records.get(id)), journal)
     }
     marked = now
-    fleet.enroll(all.flatMap(record => toServer(record) ?? []))
+    fleet.enroll(toServers(all))
     const grouped = JSON.stringify(all.map(record => [record.id, record.settings.weight, isDraining(record)]))
     // Late, so that the process that made the change has told of it.
     if (shared && group !== null && group !== grouped) clock.after(REGROUP_MS, observer.regrouped)

@@ -5,17 +5,29 @@ import { GATEWAY_ROLE } from '#gateway/upstream/hops.ts'
 import type { Registration } from '#wire/orchestration.ts'
 import { addressOf } from './fleet-config.ts'
 
-/** Makes servers of records; the same object for the same server, so that who watches it is not disturbed. */
-export function createServerOf(config: () => Config): (record: ServerRecord) => Server | null {
-  const made = new Map<string, { readonly config: Config; readonly key: string; readonly server: Server | null }>()
-  return record => {
-    if (record.origin !== 'registered') return null
+/** A server that was made of a record, and of what. */
+interface Made {
+  readonly config: Config
+  readonly key: string
+  readonly server: Server | null
+}
+
+/** Makes servers of all records that there are; the same object for the same server, so that who watches it is not
+ * disturbed. */
+export function createServersOf(config: () => Config): (records: readonly ServerRecord[]) => readonly Server[] {
+  let made = new Map<string, Made>()
+
+  function make(record: ServerRecord): Made {
     const key = JSON.stringify([record.kind, record.baseUrl, record.settings])
     const before = made.get(record.id)
-    if (before?.key === key && before.config === config()) return before.server
-    const server = serverOf(record, config())
-    made.set(record.id, { config: config(), key, server })
-    return server
+    if (before?.key === key && before.config === config()) return before
+    return { config: config(), key, server: serverOf(record, config()) }
+  }
+
+  return records => {
+    const registered = records.filter(({ origin }) => origin === 'registered')
+    made = new Map(registered.map(record => [record.id, make(record)]))
+    return [...made.values()].flatMap(({ server }) => server ?? [])
   }
 }
 

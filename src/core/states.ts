@@ -85,6 +85,12 @@ export interface States {
   server(id: string): ServerState
 }
 
+/** The same, and what lets go of them. */
+export interface StateMemory extends States {
+  /** Forgets servers that are none of these, with their targets, unless they still have calls or are marked. */
+  retain(servers: ReadonlySet<string>): void
+}
+
 /** Where a breaker stands: past its time, or once a probe has been good, one trial is let through. */
 export function breakerOf({ breaker, server }: TargetState, now: number): 'closed' | 'open' | 'half-open' {
   if (breaker.openUntil === 0) return 'closed'

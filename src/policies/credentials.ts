@@ -2,7 +2,7 @@ import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Target, TargetId } from '#core/servers.ts'
-import type { States } from '#core/states.ts'
+import type { States, TargetState } from '#core/states.ts'
 import { isLimited } from './rules.ts'
 
 /** How long a refused credential is out, and a target without any other, in milliseconds. */
@@ -32,7 +32,7 @@ export function createCredentials(deps: {
   const { states, clock, journal } = deps
   /** For each target its credentials that are out, and until when. */
   const out = new Map<TargetId, Map<string, number>>()
-  const refused = new Map<TargetId, Target>()
+  const refused = new Set<TargetState>()
 
   function isOut(target: Target, secret: string): boolean {
     return (out.get(target.id)?.get(secret) ?? 0) > clock.now()
@@ -43,8 +43,10 @@ export function createCredentials(deps: {
   }
 
   function allRefused(target: Target): void {
-    states.target(target).refusedUntil = clock.now() + ALL_OUT_MS
-    refused.set(target.id, target)
+    for (const state of refused) if (state.refusedUntil <= clock.now()) refused.delete(state)
+    const state = states.target(target)
+    state.refusedUntil = clock.now() + ALL_OUT_MS
+    refused.add(state)
     // When the target comes back, each of them gets another chance.
     out.delete(target.id)
   }
@@ -72,7 +74,7 @@ export function createCredentials(deps: {
       return rest > 0
     },
     forget() {
-      for (const target of refused.values()) states.target(target).refusedUntil = 0
+      for (const state of refused) state.refusedUntil = 0
       refused.clear()
       out.clear()
     },

@@ -1,5 +1,6 @@
 import type { Call } from '#core/call.ts'
 import type { HedgingSettings, Model, Target } from '#core/servers.ts'
+import type { States, TargetState } from '#core/states.ts'
 import { createRecent, type Recent } from '#lib/recent.ts'
 
 /** Answers of a target that its usual time is taken of, and how many of them are enough. */
@@ -23,11 +24,11 @@ export interface Hedges {
 }
 
 /** Creates the memory of hedging: how long each target usually takes, and how many calls were sent twice lately. */
-export function createHedges(): Hedges {
+export function createHedges(states: Pick<States, 'target'>): Hedges {
   const shares = new Map<string, Share>()
   // The first piece of a stream and a whole answer are not to be compared.
-  const streamed = new Map<string, Recent>()
-  const plain = new Map<string, Recent>()
+  const streamed = new WeakMap<TargetState, Recent>()
+  const plain = new WeakMap<TargetState, Recent>()
 
   function shareOf({ name }: Model): Share {
     const share = shares.get(name) ?? new Share()
@@ -42,14 +43,15 @@ export function createHedges(): Hedges {
       shareOf(model).next()
       // What a server stores it must not store twice.
       if (call.body.store === true) return null
-      return delayOf(hedging, (call.stream ? streamed : plain).get(target.id))
+      return delayOf(hedging, (call.stream ? streamed : plain).get(states.target(target)))
     },
     hasRoom: model => shareOf(model).hasRoom(model.hedging?.maxPercent ?? 0),
     count: model => shareOf(model).add(),
     observe(target, stream, ms) {
       const times = stream ? streamed : plain
-      const recent = times.get(target.id) ?? createRecent(SAMPLES)
-      times.set(target.id, recent)
+      const state = states.target(target)
+      const recent = times.get(state) ?? createRecent(SAMPLES)
+      times.set(state, recent)
       recent.add(ms)
     },
   }

@@ -4,7 +4,7 @@ import type { DeclaredModel } from '#core/declared.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Knowledge, ListedModel, Server } from '#core/servers.ts'
 import type { Settings, Snapshot } from '#core/snapshot.ts'
-import type { ServerState, States } from '#core/states.ts'
+import type { ServerState, StateMemory } from '#core/states.ts'
 import type { Discovery, Missing } from './discovery.ts'
 import type { HealthSettings, ProbeResult } from './health.ts'
 import { createListing } from './listing.ts'
@@ -29,7 +29,7 @@ export interface Declaration {
 export interface FleetOptions {
   readonly clock: Clock
   readonly random: () => number
-  readonly states: States
+  readonly states: StateMemory
   readonly journal: Journal
   readonly probe: (server: Server, signal: AbortSignal) => Promise<ProbeResult>
   readonly list: (server: Server) => Promise<readonly ListedModel[]>
@@ -134,6 +134,8 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   function watch(): Promise<void> {
     const all = servers()
     prober.watch(all, declaration.health)
+    // Servers that register under ever new names would fill the memory.
+    options.states.retain(new Set(all.map(({ id }) => id)))
     if (!running) return Promise.resolve()
     const open = new Set(undeclaredServers(all, declaration.models))
     const asked = all.filter(server => !watchedOnly.has(server.kind))

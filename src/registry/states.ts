@@ -1,8 +1,8 @@
 import type { TargetId } from '#core/servers.ts'
-import type { ServerState, States, TargetState } from '#core/states.ts'
+import type { ServerState, StateMemory, TargetState } from '#core/states.ts'
 
 /** Creates the memory of servers and targets; each has one object, whatever snapshot it is asked for. */
-export function createStates(): States {
+export function createStates(): StateMemory {
   const targets = new Map<TargetId, TargetState>()
   const servers = new Map<string, ServerState>()
 
@@ -24,6 +24,12 @@ export function createStates(): States {
         targets.set(target.id, state)
       }
       return state
+    },
+    retain(ids) {
+      for (const [id, { inFlight, draining, doubted }] of servers) {
+        if (!ids.has(id) && inFlight === 0 && !draining && !doubted) servers.delete(id)
+      }
+      for (const [id, { server: of }] of targets) if (servers.get(of.id) !== of) targets.delete(id)
     },
   }
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
-import { selfOf } from '#src/compose/registered.ts'
+import type { ServerRecord } from '#core/registry.ts'
+import { createServersOf, selfOf } from '#src/compose/registered.ts'
 import { configFrom } from '#src/index.ts'
 
 const OWN = { host: '0.0.0.0', port: 8443 }
@@ -19,4 +20,41 @@ test.each([
 
 test('a gateway that does not listen has nothing to say', () => {
   expect(selfOf(configFrom({}), null)).toBeNull()
+})
+
+const record: ServerRecord = {
+  id: 'a',
+  kind: 'openai_compatible',
+  baseUrl: 'http://192.0.2.1:8000',
+  origin: 'registered',
+  status: 'active',
+  settings: {
+    role: 'llm',
+    capabilities: [],
+    services: [],
+    models: null,
+    weight: 1,
+    max_concurrent: 0,
+    credential: null,
+    health_endpoint: null,
+    models_endpoint: null,
+    metrics_endpoint: null,
+  },
+  alerts: {},
+  load: null,
+  by: 'admin',
+  registeredAt: 1,
+  heartbeatAt: 1,
+}
+
+test('a server that registered itself is one object until it leaves', () => {
+  const config = configFrom({})
+  const serversOf = createServersOf(() => config)
+  const [first] = serversOf([record])
+  const [same] = serversOf([record])
+  serversOf([])
+  const [again] = serversOf([record])
+
+  expect([same === first, again === first]).toEqual([true, false])
+  expect(again).toEqual(first)
 })

@@ -17,6 +17,7 @@ function setUp(...secrets: readonly string[]) {
   const only = target('a', { server: server('a', { secrets }) })
   return {
     clock,
+    states,
     facts,
     credentials,
     choose: () => credentials.choose(only),
@@ -78,4 +79,24 @@ describe('the credentials of a server', () => {
 
     expect([choose(), refusedUntil()]).toEqual(['one', 0])
   })
+})
+
+test('what was refused long ago is not kept', async () => {
+  const { states, credentials, clock } = setUp()
+  const refused: WeakRef<object>[] = []
+  for (let n = 0; n < 100; n++) {
+    const gone = target(`s${n}`, { server: server(`s${n}`, { secrets: ['one'] }) })
+    refused.push(new WeakRef(gone))
+    credentials.rejected(gone, 'one', refusal)
+    clock.advance(30_000)
+  }
+  states.retain(new Set())
+
+  // What was just made is kept until the turn ends.
+  await Bun.sleep(0)
+  Bun.gc(true)
+  const kept = refused.filter(each => each.deref() !== undefined).length
+  credentials.forget()
+
+  expect(kept).toBeLessThan(20)
 })

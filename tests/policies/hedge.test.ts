@@ -42,7 +42,7 @@ function fleetOf(acts: Readonly<Record<string, Act | (() => Act)>>, options: Opt
       if (fact.type === 'hedged') hedges.push(fact.won)
     },
   ])
-  const deps: FailoverDeps = { ...policiesFor(states, clock, { ...options, journal }), hedges: createHedges() }
+  const deps: FailoverDeps = { ...policiesFor(states, clock, { ...options, journal }), hedges: createHedges(states) }
   const only = model('m', [], { hedging: options.hedging ?? null })
   const candidates = Object.keys(acts).map((id): Candidate => {
     const own = target(id, options.targets?.[id])
@@ -356,7 +356,7 @@ describe('the share of calls that are sent twice', () => {
   })
 
   test('is counted over the last thousand calls', () => {
-    const hedges = createHedges()
+    const hedges = createHedges(createStates())
     const own = model('m', [], { hedging: hedgedAfter(0, 1) })
     const made: boolean[] = []
     const pass = (calls: number, hedge: boolean) => {
@@ -377,7 +377,7 @@ describe('the share of calls that are sent twice', () => {
   })
 
   test('is each model’s own', () => {
-    const hedges = createHedges()
+    const hedges = createHedges(createStates())
     const [one, other] = ['one', 'other'].map(name => model(name, [], { hedging: hedgedAfter(0, 10) }))
     if (one === undefined || other === undefined) throw new Error('no model')
     for (let n = 0; n < 10; n++) hedges.delay(call(), one, target('a'))
@@ -416,13 +416,25 @@ describe('the usual time', () => {
   })
 
   test('of streams is not that of whole answers', () => {
-    const hedges = createHedges()
+    const hedges = createHedges(createStates())
     const own = model('m', [], { hedging: p95 })
     for (let n = 0; n < 20; n++) hedges.observe(target('a'), true, 50)
 
     expect(hedges.delay(call({ stream: true }), own, target('a'))).toBe(50)
     expect(hedges.delay(call({ stream: false }), own, target('a'))).toBeNull()
     expect(hedges.delay(call({ stream: true }), own, target('b'))).toBeNull()
+  })
+
+  test('is forgotten with its server', () => {
+    const states = createStates()
+    const hedges = createHedges(states)
+    const own = model('m', [], { hedging: p95 })
+    for (let n = 0; n < 20; n++) hedges.observe(target('a'), false, 50)
+    const before = hedges.delay(call({ stream: false }), own, target('a'))
+
+    states.retain(new Set())
+
+    expect([before, hedges.delay(call({ stream: false }), own, target('a'))]).toEqual([50, null])
   })
 })
 

@@ -21,12 +21,14 @@ async function send(observed: boolean, a: number | Error, loaded: readonly strin
   const state = states.target(first.target)
   state.server.loaded = loaded === null ? null : new Set(loaded)
   const seen: (string | null)[] = []
-  const run = failover({ ...policiesFor(states, clock, { journal }), hedges: createHedges() })(async ({ slot }) => {
-    seen.push(state.server.loading)
-    clock.advance(200)
-    if (slot.candidate === first && a instanceof Error) throw a
-    return liveOf([])
-  })
+  const run = failover({ ...policiesFor(states, clock, { journal }), hedges: createHedges(states) })(
+    async ({ slot }) => {
+      seen.push(state.server.loading)
+      clock.advance(200)
+      if (slot.candidate === first && a instanceof Error) throw a
+      return liveOf([])
+    },
+  )
   const trail = {
     begin: ({ target }: Candidate) => ({
       server: target.server.id,

@@ -60,11 +60,12 @@ function setup(more: Partial<Declaration> = {}) {
     listsHoldMs: 300_000,
     ...more,
   }
+  const states = createStates()
   const fleet = createFleet(
     {
       clock,
       random: () => 0,
-      states: createStates(),
+      states,
       journal: createJournal([fact => facts.push(fact)]),
       async probe({ id }) {
         probed.push(id)
@@ -77,7 +78,7 @@ function setup(more: Partial<Declaration> = {}) {
     },
     declaration,
   )
-  return { ...found, clock, facts, probed, fleet, declaration, names: () => [...fleet.current().models.keys()] }
+  return { ...found, clock, facts, probed, states, fleet, declaration, names: () => [...fleet.current().models.keys()] }
 }
 
 describe('the fleet', () => {
@@ -95,6 +96,16 @@ describe('the fleet', () => {
 
     expect(names()).toEqual(['a-model', 'b-model'])
     expect(facts.filter(fact => fact.type === 'fleet-changed')).toHaveLength(2)
+  })
+
+  test('keeps nothing of servers that have left', () => {
+    const { fleet, states } = setup({ servers: [server('a')] })
+    fleet.enroll([server('b', { origin: 'registration' })])
+    const [stays, leaves] = [states.server('a'), states.server('b')]
+
+    fleet.enroll([])
+
+    expect([states.server('a') === stays, states.server('b') === leaves]).toEqual([true, false])
   })
 
   test('probes every server, and asks only those that offer models', async () => {

@@ -14,4 +14,21 @@ describe('states', () => {
   test('begin unknown', () => {
     expect(createStates().server('a')).toMatchObject({ health: 'unknown', inFlight: 0, draining: false })
   })
+
+  test('are forgotten with their servers, but not while they are needed', () => {
+    const states = createStates()
+    const kept = ['there/m', 'busy/m', 'drained/m', 'doubted/m'].map(id => targetOf(id))
+    const before = kept.map(states.target)
+    const gone = states.target(targetOf('gone/m'))
+    states.server('busy').inFlight = 1
+    states.server('drained').draining = true
+    states.server('doubted').doubted = true
+
+    states.retain(new Set(['there']))
+
+    expect(kept.map(target => states.target(target) === before[kept.indexOf(target)])).toEqual(kept.map(() => true))
+    expect(states.target(targetOf('gone/m'))).not.toBe(gone)
+    expect(states.server('gone')).not.toBe(gone.server)
+    expect(states.target(targetOf('gone/m')).server).toBe(states.server('gone'))
+  })
 })

@@ -34,7 +34,7 @@ export function policiesFor(
     retry,
     maxAttempts: more.maxAttempts ?? usual.maxAttempts,
     budget: createRetryBudget(() => retry),
-    hedges: createHedges(),
+    hedges: createHedges(states),
     credentials: createCredentials({ states, clock, journal }),
     breakers: createBreakers({ states, clock, journal, random, settings: () => breaker }),
   }

@@ -1,6 +1,8 @@
 import type { Candidate } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
-import type { Target, TargetId } from '#core/servers.ts'
+import { isBounded } from '#core/places.ts'
+import type { Target } from '#core/servers.ts'
+import type { States, TargetState } from '#core/states.ts'
 import { countPlaces, FULL_RETRY_MS } from './slots.ts'
 
 /** The share of the newest call in the mean. */
@@ -27,20 +29,21 @@ interface Observed {
  *
  * Counting what comes free a second would go wrong after a quiet hour; how long calls hold their places, divided by
  * the places, is the pace of a full house whenever it was measured. */
-export function createPace(clock: Clock): Pace {
-  const targets = new Map<TargetId, Observed>()
+export function createPace(clock: Clock, states: Pick<States, 'target'>): Pace {
+  const targets = new WeakMap<TargetState, Observed>()
 
   return {
     taken(target) {
-      if (target.maxConcurrent === 0 && target.server.maxConcurrent === 0) return 0
+      if (!isBounded(target)) return 0
       const now = clock.now()
-      const observed = targets.get(target.id)
-      if (observed === undefined) targets.set(target.id, { heldMs: 0, lastAt: now })
+      const state = states.target(target)
+      const observed = targets.get(state)
+      if (observed === undefined) targets.set(state, { heldMs: 0, lastAt: now })
       else observed.lastAt = now
       return now
     },
     freed(target, takenAt) {
-      const observed = targets.get(target.id)
+      const observed = isBounded(target) ? targets.get(states.target(target)) : undefined
       if (observed === undefined) return
       const now = clock.now()
       const held = now - takenAt
@@ -48,7 +51,7 @@ export function createPace(clock: Clock): Pace {
       observed.lastAt = now
     },
     untilFree(candidates, ahead) {
-      const observed = candidates.flatMap(({ target }) => targets.get(target.id) ?? [])
+      const observed = candidates.flatMap(({ target }) => targets.get(states.target(target)) ?? [])
       const held = observed.map(({ heldMs }) => heldMs).filter(heldMs => heldMs > 0)
       const mean = held.reduce((sum, each) => sum + each, 0) / held.length
       const wait = held.length === 0 ? FULL_RETRY_MS : ((ahead + 1) * mean) / countPlaces(candidates)

@@ -57,7 +57,7 @@ class FairQueue implements SlotSource<Wait> {
   constructor(deps: QueueDeps) {
     this.deps = deps
     this.lookMs = deps.places == null ? LOOK_MS : SHARED_LOOK_MS
-    this.pace = createPace(deps.clock)
+    this.pace = createPace(deps.clock, deps.states)
     const watch = {
       taken: this.pace.taken,
       freed: (target: Target, takenAt: number) => {
