@@ -49,14 +49,20 @@ export function createSocketTransport(options: {
   const routes = new Map<string, Route>()
   let closed = false
 
+  /** Lets go of all addresses, and of the origins to which no connection is left. */
+  function forget(): void {
+    routes.clear()
+    for (const [key, { counts }] of pools) if (counts.open === 0) pools.delete(key)
+  }
+
   function routeOf(url: string): Route {
     const known = routes.get(url)
     if (known !== undefined) return known
+    if (routes.size >= PLACES_MAX) forget()
     const place = placeOf(url)
     const { key } = place.origin
     const pool = pools.get(key) ?? new Pool(place.origin, settings)
     pools.set(key, pool)
-    if (routes.size >= PLACES_MAX) routes.clear()
     const route = { place, pool }
     routes.set(url, route)
     return route

@@ -1,3 +1,4 @@
+import { heapStats } from 'bun:jsc'
 import { describe, expect, test } from 'bun:test'
 import { fakeClock } from '#tests/support/clock.ts'
 import { bytes, cut, gate, hang, head, inTurn, json, pause, reset, startUpstream } from '#tests/support/upstream.ts'
@@ -252,4 +253,20 @@ describe('close', () => {
     expect((await failureOf(line.send(post(upstream.url)))).code).toBe('upstream_error')
     expect(upstream.requests).toHaveLength(3)
   })
+})
+
+test('origins to which no connection is left are forgotten', async () => {
+  await using line = openLine()
+  // Each origin has one set of its connections.
+  const sets = () => heapStats().objectTypeCounts.Set ?? 0
+  const before = sets()
+  // Nobody listens there.
+  const urls = Array.from({ length: 2500 }, (_, n) => `http://127.1.${n >> 8}.${n & 255}:1/`)
+  for (const url of urls) await failureOf(line.send(post(url)))
+  // What the last turn held is let go in the next.
+  await Bun.sleep(0)
+  Bun.gc(true)
+
+  expect(sets() - before).toBeLessThan(1500)
+  expect(line.sockets.counts()).toEqual({ open: 0, idle: 0 })
 })
