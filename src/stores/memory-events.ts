@@ -27,13 +27,22 @@ export function createMemoryEvents(options: {
     return [kept]
   }
 
+  /** Lets go of all that led to the departure of a server. */
+  function forget(departure: FleetEvent): void {
+    for (const [series, { event }] of last) {
+      if (event.server === departure.server && event.id <= departure.id) last.delete(series)
+    }
+  }
+
   return {
     async add([first, ...others], consequence) {
       const kept = first === undefined ? [] : [...put(first)]
       if (first !== undefined && kept.length === 0) return []
       for (const each of others) kept.push(...put(each))
       if (consequence !== undefined) kept.push(...put(consequence.from(latest(consequence.of))))
-      events = [...events, ...kept].slice(-options.entriesMax)
+      const all = [...events, ...kept]
+      events = all.slice(-options.entriesMax)
+      for (const each of all.slice(0, -options.entriesMax)) if (each.type === 'server_departed') forget(each)
       return kept
     },
     claim: async (source, id) => isNew(`${source}:${id}`),

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
+import type { FleetEvent } from '#core/events.ts'
 import { createIds } from '#lib/id.ts'
 import { createMemoryCursors } from '#stores/memory-cursors.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
@@ -92,4 +93,20 @@ test.each([
   await places.close()
 
   expect(kept).toEqual(['b', 'c'])
+})
+
+test('in memory, what is known of a server that has left goes with its events', async () => {
+  const events = createMemoryEvents({ entriesMax: 10, newId })
+  const about = (server: string, type: FleetEvent['type'], state: string, initially: string) =>
+    seen(1, { series: `${type}:${server}`, state, initially, event: { type, at: 1, server, data: {} } })
+  const open: number[] = []
+
+  for (const server of ['left', 'there']) await events.add([about(server, 'failover_initiated', 'on', 'off')])
+  await events.add([about('left', 'server_departed', 'departed', 'registered')])
+  for (const count of [7, 3]) {
+    for (let n = 0; n < count; n++) await events.add([seen(2)])
+    open.push((await events.open()).length)
+  }
+
+  expect(open).toEqual([2, 1])
 })
