@@ -3,17 +3,22 @@ import { configFrom } from '#src/index.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
 import { chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
-import { cut, sse } from '#tests/support/upstream.ts'
+import { cut, type Script, sse } from '#tests/support/upstream.ts'
 
 const failing = openAiError(500, 'out of memory', null)
 
+/** A model server that answers well but for the time in which it is broken. */
+function failingWhile(isBroken: () => boolean): Script {
+  const sound = openAiScript()
+  return request => {
+    if (isBroken()) return failing
+    return typeof sound === 'function' ? sound(request) : sound
+  }
+}
+
 test('a server that flaps is left alone, and serves again within half a minute of each recovery', async () => {
   let broken = true
-  const sound = openAiScript()
-  await using primary = await startModelServer(request => {
-    if (broken) return failing
-    return typeof sound === 'function' ? sound(request) : sound
-  })
+  await using primary = await startModelServer(failingWhile(() => broken))
   await using other = await startModelServer(openAiScript())
   const clock = fakeClock()
   const config = configOf([primary, other], { load_balancer: { algorithm: 'explicit' } })
@@ -104,11 +109,7 @@ test('a key that is refused makes way for the next one', async () => {
 
 test('breakers that a reload switches off keep no traffic away', async () => {
   let broken = true
-  const sound = openAiScript()
-  await using primary = await startModelServer(request => {
-    if (broken) return failing
-    return typeof sound === 'function' ? sound(request) : sound
-  })
+  await using primary = await startModelServer(failingWhile(() => broken))
   await using other = await startModelServer(openAiScript())
   const config = (enabled: boolean) =>
     configOf([primary, other], {
