@@ -1,7 +1,7 @@
 import { type LoadResult, median } from './load-plan.ts'
 import { startRedis } from './redis.ts'
 import { figure, table } from './report.ts'
-import type { Run } from './run.ts'
+import { type Run, warmUp } from './run.ts'
 import { type Subject, startSubject, type Variant } from './subjects.ts'
 
 const CLIENTS = 32
@@ -27,14 +27,13 @@ export async function measureAccounts(run: Run): Promise<string> {
 }
 
 async function compare(run: Run, subjects: ReadonlyMap<string, Subject>): Promise<string> {
+  await warmUp(run, [...subjects.values()], { kind: 'plain' })
   run.progress('accounts')
-  await run.pace({ delayMs: 0, chunkMs: 1, chunks: 50 })
   const results = new Map<string, LoadResult[]>([...subjects.keys()].map(name => [name, []]))
-  for (let round = 0; round < (run.quick ? 3 : 8); round++) {
+  for (let round = 0; round < (run.quick ? 1 : 6); round++) {
     for (const [name, subject] of subjects) {
       const result = await run.generator.run(subject, { kind: 'plain', clients: CLIENTS, seconds: run.quick ? 0.5 : 1 })
-      // The first rounds are for the compiler.
-      if (round > 1) results.get(name)?.push(result)
+      results.get(name)?.push(result)
     }
   }
   const costs = [...results].map(

@@ -1,7 +1,7 @@
 import { type LoadResult, median } from './load-plan.ts'
 import { startRedis } from './redis.ts'
 import { figure, table } from './report.ts'
-import type { Run } from './run.ts'
+import { type Run, warmUp } from './run.ts'
 import { type Subject, startSubject } from './subjects.ts'
 
 /** What is compared: how the gateway is run, and whether all requests ask the same. */
@@ -42,6 +42,9 @@ export async function measureCache(run: Run): Promise<string> {
       cases.push({ name: 'near hit', subject: await add(shared), same: true })
       cases.push({ name: 'Redis hit', subject: await add({ ...shared, far: true }), same: true })
     }
+    for (const kind of ['plain', 'stream'] as const) {
+      for (const same of [false, true]) await warmUp(run, subjects, { kind, same })
+    }
     return await compare(run, cases)
   } finally {
     for (const subject of subjects) await subject.stop()
@@ -57,13 +60,12 @@ async function compare(run: Run, cases: readonly Case[]): Promise<string> {
     const title = `${kind}, ${clients}${pauseMs === 0 ? '' : `, ${pauseMs} ms apart`}`
     run.progress(`cache: ${title}`)
     const results = new Map<Case['name'], LoadResult[]>(cases.map(({ name }) => [name, []]))
-    for (let round = 0; round < (run.quick ? 2 : 7); round++) {
+    for (let round = 0; round < (run.quick ? 1 : 6); round++) {
       for (const { name, subject, same } of cases) {
         const seconds = run.quick ? 0.5 : 1
         const result = await run.generator.run(subject, { kind, clients, pauseMs, same, seconds, warmSeconds: 0.3 })
         failures += result.failures
-        // The first round is for the compiler.
-        if (round > 0) results.get(name)?.push(result)
+        results.get(name)?.push(result)
       }
     }
     rows.push(row(title, kind, results))

@@ -1,6 +1,6 @@
 import { type LoadResult, median } from './load-plan.ts'
 import { figure, ratio, table } from './report.ts'
-import { interleaved, type Row, type Run } from './run.ts'
+import { interleaved, type Row, type Run, warmUp } from './run.ts'
 import type { SubjectName } from './subjects.ts'
 
 interface Cell {
@@ -30,7 +30,7 @@ const chunks = 50
 /** Measures processor time per request and per streamed event, and latency, of each subject beside the others. */
 export async function measureCost(run: Run): Promise<string> {
   const measured: Measured[] = []
-  await warmUp(run)
+  for (const kind of ['plain', 'stream'] as const) await warmUp(run, run.subjects, { kind })
   for (const cell of cells) {
     run.progress(`${cell.kind}, ${cell.clients} at once`)
     await run.pace({ delayMs: 0, chunkMs: cell.chunkMs, chunks })
@@ -45,16 +45,6 @@ export async function measureCost(run: Run): Promise<string> {
     measured.push({ cell, results })
   }
   return [costTable(measured), latencyTable(measured), failureNote(measured)].join('\n')
-}
-
-/** Lets each subject compile its hot code before anything counts. */
-async function warmUp(run: Run): Promise<void> {
-  run.progress('warming up')
-  await run.pace({ delayMs: 0, chunkMs: 2, chunks })
-  const seconds = run.quick ? 0.4 : 4
-  for (const kind of ['plain', 'stream'] as const) {
-    await interleaved(run.subjects, 1, subject => run.generator.run(subject, { clients: 32, kind, seconds }))
-  }
 }
 
 function costTable(measured: readonly Measured[]): string {

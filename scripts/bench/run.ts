@@ -1,4 +1,4 @@
-import type { Generator } from './generator.ts'
+import type { Generator, LoadOptions } from './generator.ts'
 import type { Bench, Subject, SubjectName } from './subjects.ts'
 
 /** What a scenario works with. */
@@ -31,4 +31,17 @@ export async function interleaved<T>(
     for (const subject of subjects) results.get(subject.name)?.push(await measure(subject))
   }
   return results
+}
+
+type Warming = Pick<LoadOptions, 'kind' | 'same'>
+
+/** Lets subjects compile their hot code before anything counts: the runtime compiles a function for good only once it has
+ * run some ten thousand times, beside the work, and that takes a third of the processor time of the first seconds.
+ *
+ * @param load What they are going to do. Streams are short here, so that there are as many as other requests. */
+export async function warmUp(run: Run, subjects: readonly Subject[], load: Warming): Promise<void> {
+  run.progress(`warming up: ${load.kind}${load.same ? ', asking the same' : ''}`)
+  await run.pace({ delayMs: 0, chunkMs: 1, chunks: 2, groups: 1 })
+  const seconds = run.quick ? 1 : 12
+  await interleaved(subjects, 1, subject => run.generator.run(subject, { ...load, clients: 32, seconds }))
 }

@@ -7,7 +7,7 @@ import { type Stoppable, startSubject, startUpstream } from '../bench/subjects.t
 const CLIENTS = [32, 128] as const
 const ROUNDS = 5
 /** For each worker to compile its hot code. */
-const WARM_SECONDS = 4
+const WARM_SECONDS = 12
 
 /** Compares the processor time of a request at one worker and at two, with as many clients for each and with five limits;
  * round after round in turn, so that a busy moment of the machine meets both. */
