@@ -79,6 +79,11 @@ export class Departure implements Wait, Trail {
     return new SharedAnswer(this.start(scope), { scope, first, record: this.passenger.record, onOver })
   }
 
+  /** Told when work that others might join is over. */
+  over(): void {
+    this.passenger.permit?.end()
+  }
+
   private get deadline(): { readonly within: number | undefined; readonly code: 'deadline_exceeded' } {
     return { within: this.plan.candidates[0]?.target.timeouts.total, code: 'deadline_exceeded' }
   }

@@ -35,7 +35,7 @@ export interface Asked {
 }
 
 /** Prepares the work for a call. */
-export type Depart = (call: Call) => Pick<Departure, 'fly' | 'alone' | 'together'>
+export type Depart = (call: Call) => Pick<Departure, 'fly' | 'alone' | 'together' | 'over'>
 
 /** The work that is under way, by what it answers. */
 export interface Flights {
@@ -84,6 +84,7 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
       record.cache = cache.read ? MISS : BYPASS
       const onOver = (whole: Whole | null) => {
         if (shares && shared.get(name)?.work === work) shared.delete(name)
+        departure.over()
         if (whole !== null && cache.store) onWhole(whole)
       }
       const departure = depart(call)

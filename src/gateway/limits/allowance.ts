@@ -33,6 +33,9 @@ export interface Allowance {
   slots(places: Slots): Slots
   /** Gives back what was not used, once; takes more when more was used. */
   settle(tokensUsed: number): void
+  /** The work goes on at somebody else's cost: the caller gets everything back, what models gave stays taken until it is
+   * settled. */
+  passOn(): void
   /** How the limits stood when the call was let in; `null` before. */
   readonly verdict: Verdict | null
 }
@@ -59,6 +62,7 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
   private callerHold: Pick<Hold, 'tokens' | 'owner'> | null = null
   private modelHold: Hold | null = null
   private takes = 0
+  private passedOn = false
   private over = false
 
   constructor(deps: AllowanceDeps) {
@@ -77,12 +81,20 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
   settle(tokensUsed: number): void {
     if (this.over) return
     this.over = true
-    const { limiter, limits } = this.deps
-    if (this.callerHold !== null) {
-      const { tokens, owner } = this.callerHold
-      limiter.settle(limits.tokens, { requests: 0, tokens: tokensUsed - tokens }, owner)
-    }
+    if (!this.passedOn) this.settleCaller(tokensUsed)
     this.giveBack(tokensUsed)
+  }
+
+  passOn(): void {
+    if (this.over || this.passedOn) return
+    this.settleCaller(0)
+    this.passedOn = true
+  }
+
+  private settleCaller(tokensUsed: number): void {
+    if (this.callerHold === null) return
+    const { tokens, owner } = this.callerHold
+    this.deps.limiter.settle(this.deps.limits.tokens, { requests: 0, tokens: tokensUsed - tokens }, owner)
   }
 
   private giveBack(tokensUsed: number): void {
@@ -152,7 +164,7 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     if (this.modelHold?.model === model) return true
     const { limiter, limits } = this.deps
     const own = limits.model(model)
-    const withCaller = this.callerHold === null && limits.tokens.length > 0
+    const withCaller = this.callerHold === null && !this.passedOn && limits.tokens.length > 0
     const buckets = withCaller ? [...limits.tokens, ...own] : own
     const tokens = this.deps.estimate(model, buckets)
     const hold: Hold = { model, buckets: own, tokens, owner: `${this.deps.owner}/${this.takes++}` }
@@ -168,6 +180,8 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     scope: Scope,
   ): Promise<boolean> {
     const isIn = this.follow(await verdict, hold)
+    // The caller left while the store decided, and others wait.
+    if (isIn && this.passedOn && buckets !== hold.buckets) this.settleCaller(0)
     if (!this.over) return isIn
     // The call ended while the store decided: what it got it no longer needs.
     if (isIn) this.deps.limiter.settle(buckets, { requests: 0, tokens: -hold.tokens }, hold.owner)

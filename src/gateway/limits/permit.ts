@@ -34,8 +34,11 @@ export interface Permit {
   slots(places: Slots): Slots
   /** How the limits stood when the call was let in; `null` before. */
   verdict(): Verdict | null
-  /** Gives back what is not used any more and corrects what was; may be called once the record is complete. */
+  /** Gives back what is not used any more and corrects what was; may be called once the record is complete. What models
+   * gave to an answer that goes on at somebody else's cost stays taken. */
   settle(): void
+  /** Gives that back too: the work is over. */
+  end(): void
 }
 
 const NOTHING = { requests: 0, tokens: 0 }
@@ -112,11 +115,19 @@ class CallPermit implements Permit, AllowanceDeps {
   settle(): void {
     this.over = true
     this.leave()
+    if (this.record.passedOn) {
+      this.allowance.passOn()
+      return
+    }
     const { usage, model } = this.record
     const used = usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite + usage.output
     this.allowance.settle(used)
-    if (this.record.heirOf !== null && !this.record.passedOn) this.inherit(used)
+    if (this.record.heirOf !== null) this.inherit(used)
     if (this.counted && usage !== null && model !== null) this.deps.lengths.note(model, usage.output)
+  }
+
+  end(): void {
+    if (this.record.passedOn) this.allowance.settle(0)
   }
 
   /** Takes for another one's answer, for which nothing was taken before and whoever began it has got everything back. */

@@ -110,6 +110,32 @@ describe('the allowance of a call', () => {
     expect(denied).toEqual(['a model concurrency_limit_exceeded'])
   })
 
+  test.each([false, true])('goes on at somebody else’s cost (store in another process: %p)', async slow => {
+    const { allowance, take, left, isFree } = setup({ slow })
+    await take(A)
+
+    allowance.passOn()
+    const passed = [left(TOKENS), left(tokensOf('a')), isFree('a')]
+    const model = await take(B)
+    const then = [left(TOKENS), left(tokensOf('a')), left(tokensOf('b')), isFree('a'), isFree('b')]
+    allowance.settle(0)
+
+    expect(passed).toEqual([1000, 600, false])
+    expect([model, ...then]).toEqual(['b', 1000, 1000, 600, true, false])
+    expect([left(TOKENS), left(tokensOf('b')), isFree('b')]).toEqual([1000, 1000, true])
+  })
+
+  test('takes nothing of a caller who leaves to others what the store still decides', async () => {
+    const answer = Promise.withResolvers<void>()
+    const { allowance, take, left, isFree } = setup({ slow: true, until: answer.promise })
+    const taken = take(A)
+
+    allowance.passOn()
+    answer.resolve()
+
+    expect([await taken, left(TOKENS), left(tokensOf('a')), isFree('a')]).toEqual(['a', 1000, 600, false])
+  })
+
   test('asks for a limited model once only', async () => {
     const { memory, take, denied } = setup()
     memory.take([placesOf('a')], 0, 'somebody')

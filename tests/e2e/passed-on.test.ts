@@ -1,0 +1,66 @@
+import { describe, expect, test } from 'bun:test'
+import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
+import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
+import { rawClient } from '#tests/support/raw-client.ts'
+import { cut, gate, hang, inTurn, type Script, sse } from '#tests/support/upstream.ts'
+
+const stream = { stream: true }
+const [role = '', one = ''] = chatEvents('test-model')
+
+/** A raw client that streams the usual call. */
+function streaming(port: number) {
+  const body = JSON.stringify({ model: 'chat', messages: [{ role: 'user', content: 'Hi' }], stream: true })
+  return rawClient(
+    port,
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  )
+}
+
+/** Two servers, of which the first breaks off in the middle; who began the answer has left, and another one waits. */
+async function leftAlone(second: Script, more: Tree) {
+  const middle = gate()
+  const first = await startModelServer(inTurn(sse([role, one, middle, cut()]), sse([role, one, hang()])))
+  const spare = await startModelServer(second)
+  const gateway = await startGateway(configOf([first, spare], { cache: { enabled: true }, ...more }))
+  const leader = streaming(gateway.port)
+  await leader.until(text => text.includes('Hello'))
+  const follower = await gateway.chat(stream)
+  leader.socket.destroy()
+  await gateway.logged({ outcome: 'cancelled' })
+  return {
+    gateway,
+    middle,
+    follower,
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]()
+      await first[Symbol.asyncDispose]()
+      await spare[Symbol.asyncDispose]()
+    },
+  }
+}
+
+describe('an answer that goes on without who began it', () => {
+  const limits = { per_model: { chat: { concurrent_requests: 1 } } }
+
+  test('counts as under way for its model until it is over', async () => {
+    await using setup = await leftAlone(openAiScript(), { limits })
+    const { gateway, middle, follower } = setup
+
+    const meanwhile = await gateway.chat({ seed: 1, ...stream })
+    expect(meanwhile.status).toBe(429)
+    middle.open()
+
+    expect(await follower.text()).toContain('[DONE]')
+  })
+
+  test('counts no longer, also where it has gone on at another server', async () => {
+    await using setup = await leftAlone(openAiScript(), { limits })
+    const { gateway, middle, follower } = setup
+
+    middle.open()
+    await follower.text()
+    await gateway.logged({ outcome: 'recovered' })
+
+    expect((await gateway.chat({ seed: 2, ...stream })).status).toBe(200)
+  })
+})
