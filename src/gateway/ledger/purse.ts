@@ -76,7 +76,8 @@ class CallPurse implements Purse {
   /** Holds what the server of a place may cost. */
   private pay(places: Slots, candidates: readonly Candidate[], slot: Slot, scope: Scope): Slot | Promise<Slot> {
     const need = this.needOf(slot.candidate)
-    if (need <= this.held) return this.open(slot)
+    // Whoever pays in place of a caller who has left is charged when it is over.
+    if (need <= this.held || this.record.passedOn) return this.open(slot)
     const verdict = this.deps.hold({
       request: this.record.id,
       accounts: this.accounts,
@@ -88,6 +89,10 @@ class CallPurse implements Purse {
         slot.release()
         if (decided.refused === null) this.letGo()
         throw scope.ended
+      }
+      if (this.record.passedOn) {
+        if (decided.refused === null) this.letGo()
+        return this.open(slot)
       }
       if (decided.refused === null) {
         this.held = need
@@ -123,7 +128,8 @@ class CallPurse implements Purse {
   }
 
   private open(slot: Slot): Slot {
-    if (!this.isOpen) {
+    // The row of a caller who has left to others may be written already, and nobody would close it again.
+    if (!this.isOpen && !this.record.passedOn) {
       this.isOpen = true
       this.deps.opened(this.record, this.call, slot.candidate)
     }

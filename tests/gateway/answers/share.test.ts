@@ -30,6 +30,7 @@ function calling(id: string, stream: boolean, work: () => Promise<Live>) {
   const depart: Depart = () => ({
     fly: sharing => startFlight(work, createScope(clock), sharing),
     alone: work,
+    over() {},
     together: (first, onOver) => new SharedAnswer(work(), { scope: first.child(), first, record, onOver }),
   })
   return { asked, record, depart }

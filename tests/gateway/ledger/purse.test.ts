@@ -48,10 +48,11 @@ function purseOf(
     opened: (_: unknown, __: unknown, { target: { server } }: Candidate) => opened.push(server.id),
   }
   const called = call({ endpoint, body: { model: 'chat', messages: [], ...body } })
-  const slots = openPurse(deps, called, recordOf(), accounts).slots(places)
+  const record = recordOf()
+  const slots = openPurse(deps, called, record, accounts).slots(places)
   const used = async () => (await ledger.hold({ request: 'probe', accounts: [account], nano: 0, expiresAt: 0 })).used[0]
   const take = (...candidates: Candidate[]) => slots.take(candidates, scope)
-  return { take, slots, used, opened, released, ledger, asked, scope }
+  return { take, slots, used, opened, released, ledger, asked, scope, record }
 }
 
 describe('a purse', () => {
@@ -123,6 +124,31 @@ describe('a purse', () => {
     expect([opened, released]).toEqual([[], ['cheap']])
     expect(asked[1]).toMatchObject({ nano: 0, expiresAt: Date.UTC(2026, 0, 1) })
   })
+
+  test('asks for nothing, and opens nothing, once somebody else pays for the answer', async () => {
+    const { take, asked, opened, record } = purseOf()
+    record.passedOn = true
+
+    const slot = await take(candidateOf('dear', 50))
+
+    expect([slot.candidate.target.server.id, asked, opened]).toEqual(['dear', [], []])
+  })
+
+  test.each([null, account])(
+    'goes on, and lets go, when it hears too late that somebody else pays: %p',
+    async refused => {
+      const verdict = Promise.withResolvers<HoldVerdict>()
+      const { take, asked, opened, released, record } = purseOf({}, [account], { own: () => verdict.promise })
+      const taking = Promise.resolve(take(candidateOf('cheap', 1)))
+
+      record.passedOn = true
+      verdict.resolve({ refused, used: [0] })
+
+      expect((await taking).candidate.target.server.id).toBe('cheap')
+      expect([opened, released]).toEqual([[], []])
+      expect(asked.map(({ nano }) => nano > 0)).toEqual(refused === null ? [true, false] : [true])
+    },
+  )
 
   test('takes a server whose price nobody knows for nothing', async () => {
     const { take, used } = purseOf()
