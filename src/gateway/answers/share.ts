@@ -47,7 +47,7 @@ export interface Flights {
 
 /** Work that others may join: a stream, or a plain answer. */
 interface Leader {
-  readonly call: Call
+  readonly asked: Pick<Asked, 'call' | 'record'>
   readonly work: Pick<Flight, 'open' | 'join'>
 }
 
@@ -72,10 +72,10 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
         return leader.work.join(scope, record).then(
           live => {
             record.sparedPrice = live.target.price
-            return convert(live, leader.call, call)
+            return convert(live, leader.asked.call, call)
           },
           thrown => {
-            if (!isRefusalOf(leader.call, call, thrown)) throw thrown
+            if (!isRefusalOf(leader.asked, asked, thrown)) throw thrown
             record.heirOf = null
             return flights.take(asked, key, depart, onWhole)
           },
@@ -92,14 +92,14 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
       const work = call.stream
         ? departure.fly({ charactersMax: SHARED_CHARACTERS_MAX, now, onOver })
         : departure.together(scope, onOver)
-      if (shares) shared.set(name, { work, call })
+      if (shares) shared.set(name, { work, asked })
       return work instanceof SharedAnswer ? work.lead() : work.join(scope, record)
     },
   }
   return flights
 }
 
-/** What is refused for the sake of one caller's limits or money. */
+/** What is refused for the sake of the limits or the money of one caller, end user or address. */
 const REFUSALS: ReadonlySet<Code> = new Set([
   'rate_limit_exceeded',
   'token_limit_exceeded',
@@ -108,6 +108,8 @@ const REFUSALS: ReadonlySet<Code> = new Set([
 ])
 
 /** Whether somebody else was refused what this call may have. */
-function isRefusalOf(leader: Call, { caller }: Call, thrown: unknown): boolean {
-  return thrown instanceof GatewayError && REFUSALS.has(thrown.code) && leader.caller.id !== caller.id
+function isRefusalOf(leader: Leader['asked'], { call, record }: Leader['asked'], thrown: unknown): boolean {
+  if (!(thrown instanceof GatewayError && REFUSALS.has(thrown.code))) return false
+  const isSameCaller = leader.call.caller.id === call.caller.id && leader.record.address === record.address
+  return !isSameCaller || leader.record.user !== record.user
 }

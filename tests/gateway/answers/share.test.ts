@@ -17,9 +17,11 @@ const settings: CacheSettings = {
 }
 const clock = fakeClock()
 
-/** A call of the key with this id, and how it departs: what it asks of a server comes from `work`. */
-function calling(id: string, stream: boolean, work: () => Promise<Live>) {
-  const record = recordOf({ cache: null })
+/** A call of the key with this id (behind a space, of which of its end users), and how it departs: what it asks of a
+ * server comes from `work`. */
+function calling(named: string, stream: boolean, work: () => Promise<Live>, address = '10.0.0.1') {
+  const [id = '', user = null] = named.split(' ')
+  const record = recordOf({ cache: null, user, address })
   const scope = createScope(clock)
   const asked: Asked = {
     call: call({ caller: { ...anyone, id, role: 'caller' }, stream }),
@@ -39,7 +41,7 @@ function calling(id: string, stream: boolean, work: () => Promise<Live>) {
 const answer = () => Promise.resolve(liveOf([[frame('finish', 'all of it')]]))
 
 describe.each([false, true])('a call that waits for the answer to another one (streamed: %p)', stream => {
-  async function afterRefusal(code: Code, others: readonly string[]) {
+  async function afterRefusal(code: Code, others: readonly string[], address?: string) {
     const flights = createFlights(clock)
     const work = Promise.withResolvers<Live>()
     let departures = 0
@@ -48,7 +50,7 @@ describe.each([false, true])('a call that waits for the answer to another one (s
       return answer()
     }
     const leader = calling('poor', stream, () => work.promise)
-    const followers = others.map(id => calling(id, stream, depart))
+    const followers = others.map(id => calling(id, stream, depart, address))
     const all = [leader, ...followers].map(each =>
       flights
         .take(each.asked, 'chat:a', each.depart, () => {})
@@ -71,6 +73,11 @@ describe.each([false, true])('a call that waits for the answer to another one (s
       expect(cache).toEqual(['miss', 'coalesced', 'coalesced'])
     },
   )
+
+  test('is not refused for the sake of another end user or address of its key', async () => {
+    expect((await afterRefusal('token_limit_exceeded', ['poor anna'])).ends[1]).toBe('answered')
+    expect((await afterRefusal('token_limit_exceeded', ['poor'], '10.0.0.2')).ends[1]).toBe('answered')
+  })
 
   test('shares the refusal of its own key, and what a server says', async () => {
     expect((await afterRefusal('budget_exceeded', ['poor'])).ends).toEqual(['budget_exceeded', 'budget_exceeded'])
