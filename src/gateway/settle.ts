@@ -68,7 +68,9 @@ function endAttempts({ attempts }: RequestRecord, { code }: GatewayError, clock:
 }
 
 /** Takes over what is known of the answer by the request that began it. */
-function inherit(record: RequestRecord, { plan, attempts, recovered, prefilled, eventsSkipped }: RequestRecord): void {
+function inherit(record: RequestRecord, from: RequestRecord): void {
+  const { plan, attempts, recovered, prefilled, eventsSkipped } = from
+  record.model ??= from.model
   record.plan = plan
   record.attempts = attempts
   record.recovered = recovered

@@ -2,14 +2,15 @@ import { describe, expect, test } from 'bun:test'
 import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { rawClient } from '#tests/support/raw-client.ts'
+import { until } from '#tests/support/until.ts'
 import { cut, gate, hang, inTurn, type Script, sse } from '#tests/support/upstream.ts'
 
 const stream = { stream: true }
 const [role = '', one = ''] = chatEvents('test-model')
 
 /** A raw client that streams the usual call. */
-function streaming(port: number) {
-  const body = JSON.stringify({ model: 'chat', messages: [{ role: 'user', content: 'Hi' }], stream: true })
+function streaming(port: number, more: object = {}) {
+  const body = JSON.stringify({ model: 'chat', messages: [{ role: 'user', content: 'Hi' }], stream: true, ...more })
   return rawClient(
     port,
     `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
@@ -62,5 +63,25 @@ describe('an answer that goes on without who began it', () => {
     await gateway.logged({ outcome: 'recovered' })
 
     expect((await gateway.chat({ seed: 2, ...stream })).status).toBe(200)
+  })
+
+  test('is its model’s, and counted for its limits, also when all have left before it began', async () => {
+    await using server = await startModelServer(inTurn(sse([role, hang()]), openAiScript()))
+    const perModel = { limits: { per_model: { chat: { tokens_per_hour: 100 } } } }
+    await using gateway = await startGateway(configOf([server], { cache: { enabled: true }, ...perModel }))
+    const long = { max_tokens: 1, messages: [{ role: 'user', content: 'x'.repeat(200) }] }
+    const clients = [streaming(gateway.port, long)]
+    await server.called(1)
+    clients.push(streaming(gateway.port, long))
+    // Another question that reaches the server shows that the second one has had its turn.
+    await (await gateway.chat({ max_tokens: 1 })).text()
+
+    for (const client of clients) client.socket.destroy()
+    const left = () => gateway.lines.filter(line => line.outcome === 'cancelled')
+    await until('both have left', 5000, () => left().length === 2)
+    const again = await gateway.chat({ ...long, max_tokens: 30, seed: 1 })
+
+    expect(left().map(({ model, outcome }) => [model, outcome])).toEqual(Array(2).fill(['chat', 'cancelled']))
+    expect(again.status).toBe(429)
   })
 })
