@@ -1,5 +1,6 @@
 import type { AttemptEntry, Plan } from './attempt.ts'
 import type { CacheNote } from './cache.ts'
+import type { Call } from './call.ts'
 import type { Code, GatewayError } from './errors.ts'
 import { costOf } from './money.ts'
 import type { Price } from './servers.ts'
@@ -76,6 +77,8 @@ export interface RequestRecord {
   savedTokens: number
   /** What they would have cost, in billionths of a US dollar; `null` when that is not known. */
   savedNano: number | null
+  /** What servers are asked where that is less than the call itself, because a part of it was stored. */
+  asked: Call | null
   /** The price of the target whose answer was given without asking it; `null` when it is not known, or was asked. */
   sparedPrice: Price | null
   /** Milliseconds spent waiting for places at servers, over all attempts. */
@@ -141,6 +144,7 @@ export function createRecord(start: {
     heirOf: null,
     savedTokens: 0,
     savedNano: 0,
+    asked: null,
     sparedPrice: null,
     queueMs: 0,
     dialledAt: 0,

@@ -45,7 +45,8 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
     record.costNano = 0
     return
   }
-  for (const attempt of record.attempts) if (attempt.result === 'lost') attempt.usage = estimateUsage(call, 0)
+  const asked = record.asked ?? call
+  for (const attempt of record.attempts) if (attempt.result === 'lost') attempt.usage = estimateUsage(asked, 0)
   if (free !== null) {
     record.costNano = 0
     if (record.usage !== null) countSaved(record, record.sparedPrice, record.usage)
@@ -54,7 +55,7 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
   const said = Math.max(record.contentChars, record.saidChars)
   const dialled = (record.heirOf ?? record).dialledAt > 0
   const answered = error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && dialled)
-  if (record.usage === null && answered) record.usage = estimateUsage(call, said)
+  if (record.usage === null && answered) record.usage = estimateUsage(asked, said)
   chargeCall(record)
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
-import { gate, json, type RecordedRequest, type Script, type Steps } from '#tests/support/upstream.ts'
+import { gate, hang, json, type RecordedRequest, type Script, type Steps } from '#tests/support/upstream.ts'
 
 interface Answer {
   readonly data: readonly { readonly index: number; readonly embedding: readonly number[] | string }[]
@@ -118,6 +118,22 @@ describe('a batch of embeddings', () => {
     expect([part.saved_tokens, stored.saved_tokens]).toEqual([1000, 1001])
     expect(answers.slice(1).map(({ answer }) => answer.usage.prompt_tokens)).toEqual([1001, 1001])
     expect(stored.usage.estimated).toBe(true)
+  })
+
+  test('is paid for what was asked for, also by who leaves before it is answered', async () => {
+    const long = 'x'.repeat(3600)
+    await using setup = await caching(request => (request.index === 0 ? embedder(request) : hang()))
+    const { embed, gateway, server } = setup
+    await embed([long])
+    const leaving = new AbortController()
+    const body = JSON.stringify({ model: 'chat', input: [long, 'y'] })
+    const left = fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body, signal: leaving.signal })
+    await server.called(2)
+
+    leaving.abort()
+    await left.catch(() => {})
+
+    expect(await gateway.logged({ outcome: 'cancelled' })).toMatchObject({ tokens_in: 1 })
   })
 
   test('asks once for what it names twice', async () => {

@@ -38,6 +38,7 @@ export async function answerVectors(
   if (asked.cache.onlyStored) throw notStored()
   const isWhole = missing.size === keys.length
   const rest = isWhole ? asked : withInputs(asked, [...missing.values()])
+  if (!isWhole) asked.record.asked = rest.call
   const key = `${fingerprint({ ...question, body: rest.call.body })} batch`
   const live = await deps.flights.take(rest, key, depart, whole => keep(deps, rest, [...missing], whole))
   // A server is asked all the same, only for less.
