@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { readdir, rename, stat, unlink, utimes } from 'node:fs/promises'
+import { readdir, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { sha256 } from '#lib/hash.ts'
@@ -43,7 +43,7 @@ export async function adoptSpools(
   for (const owner of owners.sort()) {
     const left = files.filter(file => ownerOf(file) === owner).sort((a, b) => numberOf(a) - numberOf(b))
     if (!(await isLeft(folder, left, now))) continue
-    const claimed = await claim(left, { folder, name, now })
+    const claimed = await alone(join(folder, `${owner}.claim`), now, () => claim(left, { folder, name, now }))
     for (const path of claimed) {
       // Not by the runtime's lines, which end at signs that may stand in a row.
       const lines = createLineSplitter(Infinity)
@@ -86,6 +86,24 @@ function isAlive(pid: number): boolean {
     return true
   } catch (thrown) {
     return thrown instanceof Error && 'code' in thrown && thrown.code === 'EPERM'
+  }
+}
+
+/** Does what only one process at a time may do: of two who each took a part of the same files, one would miss how
+ * requests ended whose beginnings it has. */
+async function alone(lock: string, now: number, run: () => Promise<string[]>): Promise<readonly string[]> {
+  try {
+    await writeFile(lock, '', { flag: 'wx', mode: 0o600 })
+  } catch {
+    // Whoever made it may have died.
+    const made = await stat(lock).catch(() => null)
+    if (made !== null && made.mtimeMs < now - SILENT_MS) await unlink(lock).catch(() => {})
+    return []
+  }
+  try {
+    return await run()
+  } finally {
+    await unlink(lock)
   }
 }
 

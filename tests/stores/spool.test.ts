@@ -236,6 +236,37 @@ describe('what a dead process has left', () => {
       expect([others, await adopted(folder)]).toEqual([[], ['one', 'end']])
     }))
 
+  test('is taken over whole by one of several that come at once', () =>
+    inFolder(async folder => {
+      const files = Array.from({ length: 8 }, (_, at) => at + 1)
+      const dead = Array.from({ length: 10 }, (_, at) => `${host}.${NOBODY}.dead-${at}`)
+      for (const name of dead) {
+        for (const file of files) await appendFile(join(folder, `${name}.${file}.spool`), `${name} ${file}\n`)
+      }
+      const heirs = Array.from({ length: 4 }, (_, at) => adopted(folder, `${host}.${process.ppid}.heir-${at}`))
+
+      const taken = (await Promise.all(heirs)).flatMap(lines => lines.join('\n').split('\nend'))
+
+      const parts = taken.map(part => part.trim().split('\n')).filter(([first]) => first !== '')
+      const whole = dead.map(name => files.map(file => `${name} ${file}`))
+      expect(parts.sort(([a = ''], [b = '']) => (a < b ? -1 : 1))).toEqual(whole)
+      expect(readdirSync(folder)).toEqual([])
+    }))
+
+  test('is taken over also when who began to take it over has died', () =>
+    inFolder(async folder => {
+      const owner = join(folder, `${host}.${NOBODY}.old`)
+      await appendFile(`${owner}.1.spool`, 'one\n')
+      await appendFile(`${owner}.claim`, '')
+      const meanwhile = await adopted(folder)
+      const old = new Date(now - 600_000)
+      utimesSync(`${owner}.claim`, old, old)
+      const rounds = [await adopted(folder), await adopted(folder)]
+
+      expect([meanwhile, rounds.flat()]).toEqual([[], ['one', 'end']])
+      expect(readdirSync(folder)).toEqual([])
+    }))
+
   test('is taken over also from an earlier start with the same number', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${spoolName('earlier')}.1.spool`), 'one\n')
