@@ -36,7 +36,7 @@ interface Adoption {
  * the files are there the next time. */
 export async function adoptSpools(
   { folder, name, now }: Adoption,
-  take: { line(line: string): void; end(): void },
+  take: { line(line: string): void; end(): void | Promise<void> },
 ): Promise<void> {
   const files = (await readdir(folder).catch(() => [])).filter(file => file.endsWith('.spool'))
   const owners = [...new Set(files.map(ownerOf))].filter(owner => owner !== ownerOf(`${name}.0.spool`))
@@ -50,7 +50,7 @@ export async function adoptSpools(
       for await (const text of createReadStream(path, 'utf8')) for (const line of lines.push(text)) take.line(line)
       for (const line of lines.end()) take.line(line)
     }
-    if (claimed.length > 0) take.end()
+    if (claimed.length > 0) await take.end()
     await Promise.all(claimed.map(path => unlink(path)))
   }
 }

@@ -49,8 +49,9 @@ export interface Recorder {
   audit(row: AuditRow): boolean
   /** Takes over what another process has left: its lines, and that there are no more of them.
    *
-   * @throws Error when there is no room; what was taken may be told again, from the first line. */
-  readonly adopt: { line(line: string): void; end(): void }
+   * @throws Error when there is no room, or the disk did not take it; what was taken may be told again, from the first
+   * line. */
+  readonly adopt: { line(line: string): void; end(): Promise<void> }
   /** Rows that wait for the database, requests that are under way, and rows for which there was no room. */
   depth(): number
   open(): number
@@ -71,6 +72,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const spool = deps.spool?.({ read: rowOfLine, carry: () => [...open].map(([, line]) => line), onLost: lost }) ?? null
   let depth = 0
   let dropped = 0
+  /** Lines that the disk did not take since something was taken over. */
+  let failed = 0
   /** 0 = the store has taken the last rows. */
   let retryMs = 0
   let writing: Promise<void> | null = null
@@ -101,6 +104,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
 
   function lost(lines: readonly string[]): void {
     dropped += lines.length
+    failed += lines.length
     depth -= lines.filter(line => !line.startsWith('o')).length
   }
 
@@ -195,12 +199,17 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         inherit(line, row)
         if (line.startsWith('r')) left.delete(row.id)
       },
-      end() {
+      async end() {
         for (const opening of left.values()) {
           const row = toLostRow(opening)
           inherit(`r${JSON.stringify(row)}`, row)
         }
         left.clear()
+        // What was added in this turn is written by now.
+        await new Promise(resolve => setImmediate(resolve))
+        const isKept = failed === 0
+        failed = 0
+        if (!isKept) throw new Error('what another process has left was not taken by the disk')
       },
     },
     depth: () => depth,

@@ -1,17 +1,22 @@
 import { describe, expect, test } from 'bun:test'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Fact } from '#core/journal.ts'
 import type { LedgerBatch, LedgerRow } from '#core/ledger.ts'
-import { createRecorder, type KeptRow } from '#gateway/ledger/recorder.ts'
+import { createRecorder, type KeptRow, type RecorderDeps } from '#gateway/ledger/recorder.ts'
+import { createFileSpool } from '#stores/file-spool.ts'
 import { createMemorySpool } from '#stores/memory-spool.ts'
+import { adoptSpools, spoolName } from '#stores/spool-adoption.ts'
 import { call, model, target } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 import { attemptEntry, recordOf } from '#tests/support/records.ts'
+import { ownFolder } from '#tests/support/server-process.ts'
 
 const main = target('llm')
 const candidate = { target: main, model: model('chat', [main]), reason: 'target of chat' }
 
 /** A recorder before a store that can be away. */
-function recorderOf(linesMax = 1000) {
+function recorderOf(linesMax = 1000, spoolOf: RecorderDeps['spool'] = null) {
   const clock = fakeClock()
   const facts: Fact[] = []
   const written: LedgerBatch[] = []
@@ -33,13 +38,15 @@ function recorderOf(linesMax = 1000) {
     clock,
     journal: { note: fact => facts.push(fact) },
     store,
-    spool: () => ({
-      ...spool,
-      append(line, row) {
-        lines.push(line)
-        return spool.append(line, row)
-      },
-    }),
+    spool:
+      spoolOf ??
+      (() => ({
+        ...spool,
+        append(line, row) {
+          lines.push(line)
+          return spool.append(line, row)
+        },
+      })),
   })
   const end = (id: string, more = {}) =>
     recorder.subscriber({ type: 'request-settled', record: recordOf({ id, ...more }) })
@@ -132,7 +139,7 @@ describe('the recorder', () => {
     dead.end('settled')
     const heir = recorderOf()
     for (const line of dead.lines) heir.recorder.adopt.line(line)
-    heir.recorder.adopt.end()
+    await heir.recorder.adopt.end()
     await advance(heir, 100)
 
     expect(heir.rows().map(({ id, outcome }) => [id, outcome])).toEqual([
@@ -145,20 +152,47 @@ describe('the recorder', () => {
     const dead = recorderOf()
     for (const id of ['one', 'two', 'three']) dead.end(id)
     dead.recorder.opened(recordOf({ id: 'under way' }), call(), candidate)
-    const adopt = ({ recorder }: typeof dead) => {
+    const adopt = async ({ recorder }: typeof dead) => {
       for (const line of dead.lines) recorder.adopt.line(line)
-      recorder.adopt.end()
+      await recorder.adopt.end()
     }
     const [narrow, almost] = [recorderOf(2), recorderOf(3)]
-    for (const heir of [narrow, almost]) expect(() => adopt(heir)).toThrow('no room')
+    for (const heir of [narrow, almost]) await expect(adopt(heir)).rejects.toThrow('no room')
     await advance(narrow, 100)
-    expect(() => adopt(narrow)).toThrow('no room')
+    await expect(adopt(narrow)).rejects.toThrow('no room')
 
     expect([narrow.recorder.dropped(), almost.recorder.dropped()]).toEqual([0, 0])
     // What was left of the first time is no request of anybody else's.
-    narrow.recorder.adopt.end()
+    await narrow.recorder.adopt.end()
     await advance(narrow, 100)
     expect(narrow.rows().filter(({ outcome }) => outcome === 'lost')).toEqual([])
+  })
+
+  test('leaves where it is what its own disk does not take', async () => {
+    const [own, left] = [await ownFolder('citadel-own-'), await ownFolder('citadel-left-')]
+    const dead = recorderOf()
+    dead.end('one')
+    await writeFile(join(left.path, 'elsewhere.1.dead.1.spool'), `${dead.lines.join('\n')}\n`)
+    const sizes = { bytesMax: 1e6, fileBytesMax: 1e6, rememberedMax: 10 }
+    const heir = recorderOf(0, needs => createFileSpool({ folder: own.path, name: 'heir', ...needs, ...sizes }))
+    const adopt = () =>
+      adoptSpools({ folder: left.path, name: spoolName('heir'), now: Date.now() + 600_000 }, heir.recorder.adopt)
+
+    await own.remove()
+    const tried = await adopt().then(
+      () => 'taken',
+      ({ message }) => message,
+    )
+    const kept = await readdir(left.path)
+    await mkdir(own.path)
+    await adopt()
+    await advance(heir, 100)
+
+    expect(tried).toContain('not taken')
+    expect(kept).toHaveLength(1)
+    expect([await readdir(left.path), heir.rows().map(({ id }) => id)]).toEqual([[], ['one']])
+    await heir.recorder.close()
+    await Promise.all([own.remove(), left.remove()])
   })
 
   test('keeps a failed attempt as a row of its own', async () => {
