@@ -1,6 +1,6 @@
 import type { CachedAnswer } from '#core/cache.ts'
 import type { Call } from '#core/call.ts'
-import { contentText, type DataFrame } from '#core/frame.ts'
+import { type Chunk, contentText, type DataFrame } from '#core/frame.ts'
 import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import { assemble } from './assemble.ts'
@@ -31,23 +31,25 @@ export function storedText({ form, text }: CachedAnswer): string {
 /** Gives a stored answer again as one plain frame. */
 export function replayPlain(answer: CachedAnswer, call: Call, fresh: Fresh): DataFrame {
   const text = answer.form === 'plain' ? refilled(answer, fresh) : renamed(assembled(answer, call), answer, fresh)
-  return frameOf('finish', text, answer.usage)
+  return frameOf('finish', text, {}, answer.usage)
 }
 
-/** Gives a stored answer again as a stream, event by event as it came when it was one. */
+/** Gives a stored answer again as a stream, event by event as it came when it was one. Its frames say what is in them only
+ * where its pace was kept. */
 export function* replay(answer: CachedAnswer, call: Call, fresh: Fresh): Generator<Beat> {
   const { events, count } = answer.form === 'stream' ? { ...answer, events: answer.text } : streamOf(answer, call)
   let atMs = 0
   for (const [text, at] of pieces(events, answer.pace)) {
     const asked = call.wantsUsage ? withNullUsage(text) : text
     atMs = at
-    yield { frames: [frameOf('delta', renamed(asked, answer, fresh), null)], atMs }
+    const [chunk = {}] = answer.pace.length > 0 ? chunksIn(text) : []
+    yield { frames: [frameOf('delta', renamed(asked, answer, fresh), chunk, null)], atMs }
   }
-  yield { frames: [frameOf('usage', renamed(count, answer, fresh), answer.usage)], atMs }
+  yield { frames: [frameOf('usage', renamed(count, answer, fresh), {}, answer.usage)], atMs }
 }
 
-function frameOf(kind: DataFrame['kind'], text: string, usage: DataFrame['usage']): DataFrame {
-  return { kind, text, chunk: {}, usage }
+function frameOf(kind: DataFrame['kind'], text: string, chunk: Chunk, usage: DataFrame['usage']): DataFrame {
+  return { kind, text, chunk, usage }
 }
 
 /** Cuts events into those that leave together, each with its moment. */

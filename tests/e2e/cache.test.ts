@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { strictProblems } from '#tests/support/strict-chunks.ts'
-import { cut, inTurn, json, type Script, sse } from '#tests/support/upstream.ts'
+import { cut, inTurn, json, pause, type Script, sse } from '#tests/support/upstream.ts'
 
 const on: Tree = { cache: { enabled: true } }
 
@@ -73,6 +73,20 @@ describe('a stored answer', () => {
     expect(new Set(second.match(/"id":"[^"]*"/g)).size).toBe(1)
     expect(strictProblems(events(second))).toEqual([])
     expect(said(second)).toBe('Hello there!')
+  })
+
+  test('says how much of it was given where its pace takes longer than its caller waits', async () => {
+    const [role = '', one = '', ...rest] = chatEvents('test-model')
+    const script = sse([role, one, pause(2000), ...rest])
+    await using setup = await caching(script, { cache: { enabled: true, keep_pace: true } })
+    const { gateway } = setup
+    await (await gateway.chat({ stream: true })).text()
+
+    const hasty = await gateway.chat({ stream: true }, { headers: { 'x-citadel-timeout-ms': '100' } })
+    const text = await hasty.text()
+
+    expect([hasty.headers.get('x-citadel-cache'), said(text)]).toEqual(['hit', 'Hello'])
+    expect(text).toContain('"code":"deadline_exceeded","delivered_chars":5}')
   })
 
   test('of a stream serves a plain caller', async () => {

@@ -70,8 +70,11 @@ function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live 
   const target = snapshot.targets.get(stored.target)
   if (ageMs === null || model === undefined || target === undefined) return null
   record.cache = { status: 'hit', ageMs, leftMs: Math.max(0, stored.ttlMs - ageMs) }
-  record.contentChars = stored.characters
-  if (record.payload !== null) record.payload.answer = storedText(stored)
+  // At its pace it may be left in the middle: what was given of it is counted as it goes.
+  if (!call.stream || stored.pace.length === 0) {
+    record.contentChars = stored.characters
+    if (record.payload !== null) record.payload.answer = storedText(stored)
+  }
   record.sparedPrice = target.price
   return replayed(stored, { call, model, target, clock, scope, id: record.id })
 }
