@@ -22,7 +22,9 @@ export function tokenCount(value: unknown): number {
 /** The characters of a prompt and of the tools that models read with it, wherever the body of a call keeps them; what is
  * no text counts as none. */
 export function promptLength(body: { readonly [key: string]: unknown }): number {
-  return textLength(body.messages ?? body.prompt ?? body.input) + textLength(body.tools)
+  const prompt = textLength(body.messages ?? body.prompt ?? body.input)
+  // Tools have an older form.
+  return prompt + textLength(body.tools) + textLength(body.functions)
 }
 
 function textLength(value: unknown): number {

@@ -49,9 +49,10 @@ describe('the tokens that a call may need', () => {
   })
 
   test('are those of the tools too that a model reads with its prompt', () => {
-    const tools = [{ type: 'function', function: { name: 'look', description: 'y'.repeat(356) } }]
+    const look = { name: 'look', description: 'y'.repeat(356) }
 
-    expect(need({ max_tokens: 50, tools })).toBe(250)
+    expect(need({ max_tokens: 50, tools: [{ type: 'function', function: look }] })).toBe(250)
+    expect(need({ max_tokens: 50, functions: [look] })).toBe(250)
   })
 
   test('are those of its input for embeddings', () => {
