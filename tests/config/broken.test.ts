@@ -112,6 +112,10 @@ const values: Broken[] = [
   ['auth:\n  keys: [sk-live-1]', 'gateway.yaml:2:10  auth.keys.0: expected a map of keys'],
   ['auth:\n  mode: open', 'gateway.yaml:2:9  auth.mode: expected one of none, optional, required, auto, got "open"'],
   [
+    'auth:\n  keys: [{ name: a, key: k, expires: 2027-02-30 }]',
+    'gateway.yaml:2:38  auth.keys.0.expires: expected a date such as 2027-01-01 or 2027-01-01T12:00:00Z, got "2027-02-30"',
+  ],
+  [
     'auth:\n  keys: [{ name: a, key: k, expires: soon }]',
     'gateway.yaml:2:38  auth.keys.0.expires: expected a date such as 2027-01-01 or 2027-01-01T12:00:00Z, got "soon"',
   ],

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isDay } from '#lib/calendar.ts'
 import { refuseIdleBurst } from '#wire/keys.ts'
 import { perClass } from './gateway.ts'
 import { boolean, choice, duration, httpUrl, integer, modelName, number, secret, text } from './scalars.ts'
@@ -86,7 +87,7 @@ const instant = z.string().transform((value, context) => {
   const time = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(value)
     ? Date.parse(value)
     : Number.NaN
-  if (!Number.isNaN(time)) return time
+  if (!Number.isNaN(time) && isDay(value.slice(0, 10))) return time
   context.addIssue({ code: 'custom', message: 'expected a date such as 2027-01-01 or 2027-01-01T12:00:00Z' })
   return z.NEVER
 })

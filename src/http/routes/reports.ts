@@ -2,6 +2,7 @@ import { DEFAULT_TENANT, hasRole } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
 import { AUDIT_KINDS } from '#core/ledger.ts'
 import { type Naming, USAGE_GROUPS, type UsageGroup } from '#core/reports.ts'
+import { isDay } from '#lib/calendar.ts'
 import { writeCsv } from '#lib/csv.ts'
 import { usageLine } from '#wire/usage-report.ts'
 import type { GatewayContext, Handler } from '../exchange.ts'
@@ -99,12 +100,6 @@ function day(c: GatewayContext, name: string): string | null {
   const written = queryParam(c, name)
   if (written === null || (/^\d{4}-\d\d-\d\d$/.test(written) && isDay(written))) return written
   throw invalid(name, `${name} must be a day such as 2027-01-31.`)
-}
-
-/** Whether the calendar has a day: parsers take the 30th of February for the 2nd of March. */
-function isDay(written: string): boolean {
-  const time = Date.parse(written)
-  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(written)
 }
 
 function moment(c: GatewayContext, name: string): number | null {
