@@ -65,7 +65,8 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
     }
     const message = `${type}:${id}`
     const isNew = await inVainUnless(message, () => reached(deps.claim(`webhook:${type}`, id, clock.time())))
-    if (!isNew && !inVain.delete(message)) throw notGenuine()
+    const wasInVain = inVain.delete(message)
+    if (!isNew && !wasInVain) throw notGenuine()
     return message
   }
 

@@ -12,13 +12,14 @@ const SECRET = 'a secret of the sender'
 function setup() {
   const clock = fakeClock()
   const events = createMemoryEvents({ entriesMax: 10, newId: createIds() })
-  const away = { claim: false, change: false }
+  const away = { question: false, claim: false, change: false }
   const applied: string[] = []
   const receive = createReceiver({
     clock,
     journal: { note() {} },
     secrets: () => ({ server_status: SECRET }),
     async claim(...message) {
+      if (away.question) throw new Error('away')
       const isNew = await events.claim(...message)
       // It is written down, and the answer is lost.
       if (away.claim) throw new Error('away')
@@ -52,7 +53,7 @@ function setup() {
   return { away, applied, send }
 }
 
-test.each(['claim', 'change'] as const)(
+test.each(['question', 'claim', 'change'] as const)(
   'a message that the store could not take (%s) is taken when it comes again, once',
   async what => {
     const { away, applied, send } = setup()
