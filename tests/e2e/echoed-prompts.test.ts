@@ -19,6 +19,7 @@ const FAILURES: Readonly<Record<string, { readonly script: Script; readonly stre
   'HTTP 200 with an error': { script: json(200, { error }) },
   'an error instead of a stream': { script: json(200, { error }), stream: true },
   'an error in a stream': { script: sse([...chatEvents('m').slice(0, 2), { error }]), stream: true },
+  'a stream of no JSON': { script: sse(Array<string>(5).fill('gout is what it is')), stream: true },
 }
 
 test.each(Object.entries(FAILURES))('%s leaves no prompt in the log', async (_, { script, stream = false }) => {

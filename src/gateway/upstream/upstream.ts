@@ -79,7 +79,9 @@ export function readUpstream(options: {
       for (const frame of produced) keep(frame, frames)
     } catch (thrown) {
       options.onSkipped()
-      if (++skipped > SKIPPED_EVENTS_MAX) throw invalidAnswer('too many unreadable events', thrown)
+      if (++skipped <= SKIPPED_EVENTS_MAX) return
+      // The parser's words quote what is no JSON, which may be what the model said.
+      throw invalidAnswer('too many unreadable events', thrown instanceof SyntaxError ? undefined : thrown)
     }
   }
 
