@@ -180,8 +180,16 @@ class Team implements Workers {
   }
 
   private pass(from: Member, news: News): void {
-    if ('server' in news && this.news.size < NEWS_MAX) this.news.set(`${news.type} ${news.server}`, news)
+    if (news.type === 'server-probed' || news.type === 'server-read') this.remember(`${news.type} ${news.server}`, news)
     for (const member of this.members) if (member !== from) member.hired?.send({ type: 'news', news })
+  }
+
+  /** The latest of each server: of those that have left nothing more is told, and they are forgotten first. */
+  private remember(what: string, news: News): void {
+    this.news.delete(what)
+    this.news.set(what, news)
+    const [oldest] = this.news.keys()
+    if (this.news.size > NEWS_MAX && oldest !== undefined) this.news.delete(oldest)
   }
 
   private left(member: Member, how: string): void {

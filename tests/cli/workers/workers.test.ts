@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import type { News } from '#core/crew.ts'
 import { CommandFailed } from '#src/cli/output.ts'
 import type { Worker } from '#src/cli/workers/member.ts'
 import type { Order, Report } from '#src/cli/workers/messages.ts'
@@ -15,7 +16,7 @@ const READY: Report = {
 interface Process {
   readonly worker: Worker
   readonly leads: boolean
-  readonly news: number
+  readonly news: readonly News[]
   readonly orders: string[]
   killed: boolean
   report(report: Report): void
@@ -36,7 +37,7 @@ function setup({ size = 2, maxAgeMs = null as number | null } = {}) {
     hire(worker, { leads, news }, hears) {
       if (!system.hasProcesses) throw new Error('EAGAIN')
       const process: Process = {
-        ...{ worker, leads, news: news.length, orders: [], killed: false },
+        ...{ worker, leads, news, orders: [], killed: false },
         report: hears.report,
         async exit() {
           hears.exit('with status 1')
@@ -213,7 +214,30 @@ describe('a worker that dies', () => {
     clock.advance(100)
 
     expect(nth(1).orders).toEqual(['news server-probed', 'news server-probed', 'news server-probed', 'news lead'])
-    expect([nth(2).leads, nth(2).news]).toEqual([false, 2])
+    expect([nth(2).leads, nth(2).news.length]).toEqual([false, 2])
+  })
+
+  test('is followed by one that is told how servers are, not what was suspected once', async () => {
+    const { clock, nth } = await started()
+    nth(0).report({ type: 'news', news: { type: 'server-suspected', server: 'a' } })
+    await nth(0).exit()
+    clock.advance(100)
+
+    expect(nth(1).orders).toContain('news server-suspected')
+    expect(nth(2).news).toEqual([])
+  })
+
+  test('is followed by one that knows the latest, however many servers there have been', async () => {
+    const { clock, nth } = await started()
+    nth(0).report({ type: 'news', news: probed('a') })
+    for (let gone = 0; gone < 10_000; gone++) nth(0).report({ type: 'news', news: probed(`gone-${gone}`) })
+    const latest = probed('a', { failures: 3 })
+    nth(0).report({ type: 'news', news: latest })
+    await nth(0).exit()
+    clock.advance(100)
+
+    expect(nth(2).news).toHaveLength(10_000)
+    expect(nth(2).news.at(-1)).toEqual(latest)
   })
 
   test('leaves the lead to whoever serves next, where nobody does', async () => {
@@ -399,7 +423,7 @@ describe('a stop', () => {
   })
 })
 
-function probed(server: string) {
-  const state = { failures: 0, successes: 1, probedAt: 1, seenAt: 1, latencyMs: 1, reason: null }
+function probed(server: string, { failures = 0 } = {}) {
+  const state = { failures, successes: 1, probedAt: 1, seenAt: 1, latencyMs: 1, reason: null }
   return { type: 'server-probed', server, state: { ...state, health: 'healthy' } } as const
 }
