@@ -89,6 +89,8 @@ export class Connection {
       if (origin.secure) socket.upgradeTLS<Connection>({ data: this, tls: tlsFor(origin, trust), socket: HANDLERS })
       else takeOver(socket, this)
     } catch (thrown) {
+      // It is nobody's yet.
+      socket.close()
       this.lose(notConnected('unusable', thrown))
     }
   }

@@ -64,6 +64,18 @@ describe('through a proxy', () => {
     expect((await failureOf(line.send(post('https://llm.test/v1')))).code).toBe('upstream_invalid_response')
   })
 
+  test('a tunnel that cannot be secured, because a file has gone, is closed', async () => {
+    await using upstream = await startUpstream(json(200, 'ok'))
+    await using proxy = await startProxy()
+    const trust = trustOf({ ...NO_FILES, ca_file: '/nowhere/ca.pem' })
+    await using line = openLine({ proxy: proxyOf(proxy.url), trust })
+
+    const failure = await failureOf(line.send(post(`https://127.0.0.1:${upstream.port}/`)))
+
+    expect(storyOf(failure)).toMatchObject({ code: 'upstream_error', reason: 'unusable' })
+    await upstream.allClosed()
+  })
+
   test('a proxy that is not there is a connection refused', async () => {
     const proxy = await startProxy()
     await proxy[Symbol.asyncDispose]()
