@@ -1,5 +1,5 @@
 import type { Socket, SocketHandler } from 'bun'
-import { type GatewayError, toGatewayError } from '#core/errors.ts'
+import type { GatewayError } from '#core/errors.ts'
 import type { Dial } from './dial.ts'
 import { notConnected } from './errors.ts'
 import type { ResponseHead } from './head.ts'
@@ -89,7 +89,7 @@ export class Tunnel {
     try {
       this.parser.push(bytes, this)
     } catch (thrown) {
-      this.fail(toGatewayError(thrown))
+      this.fail(notConnected('proxy', thrown))
     }
   }
 

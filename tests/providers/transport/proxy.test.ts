@@ -61,7 +61,10 @@ describe('through a proxy', () => {
     await using proxy = await startProxy('SSH-2.0-OpenSSH_9.6\r\n')
     await using line = openLine({ proxy: proxyOf(proxy.url) })
 
-    expect((await failureOf(line.send(post('https://llm.test/v1')))).code).toBe('upstream_invalid_response')
+    const failure = await failureOf(line.send(post('https://llm.test/v1')))
+
+    expect(storyOf(failure)).toMatchObject({ code: 'upstream_error', reason: 'proxy' })
+    expect(failure.unsent).toBe(true)
   })
 
   test('a tunnel that cannot be secured, because a file has gone, is closed', async () => {
