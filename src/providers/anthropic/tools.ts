@@ -60,11 +60,12 @@ function toTool(tool: JsonValue, place: string, traits: Traits): JsonObject {
     throw refuse(place, 'custom tools', 'use function tools')
   }
   const { name, description, parameters, strict } = isObject(tool.function) ? tool.function : {}
-  const exact = strict === true && traits.structured ? toOutputSchema(parameters) : null
+  const schema = isObject(parameters) ? toInputSchema(parameters) : { type: 'object', properties: {} }
+  const exact = strict === true && traits.structured && isObject(parameters) ? toOutputSchema(schema) : null
   return {
     name,
     ...(typeof description === 'string' && { description }),
-    input_schema: exact ?? (isObject(parameters) ? toInputSchema(parameters) : { type: 'object', properties: {} }),
+    input_schema: exact ?? schema,
     ...(exact !== null && { strict: true }),
     ...(isObject(tool.cache_control) && { cache_control: tool.cache_control }),
   }

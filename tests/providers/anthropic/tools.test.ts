@@ -40,6 +40,10 @@ describe('tools', () => {
     const open = { type: 'object', properties: {}, additionalProperties: true }
 
     expect(sent({ tools: strict(schema) }).body.tools).toEqual([{ name: 'f', input_schema: exact, strict: true }])
+    expect(sent({ tools: strict({ properties: schema.properties, required: ['city'] }) }).body.tools).toEqual([
+      { name: 'f', input_schema: exact, strict: true },
+    ])
+    expect(sent({ tools: strict({}) }).body.tools).toEqual([{ name: 'f', input_schema: { type: 'object' } }])
     expect(sent({ tools: strict(open) }).body.tools).toEqual([{ name: 'f', input_schema: open }])
     expect(sent({ tools: strict(schema) }, 'claude-sonnet-4-0').body.tools).toEqual([
       { name: 'f', input_schema: schema },
