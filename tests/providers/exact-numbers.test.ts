@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test'
 import { GatewayError } from '#core/errors.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import type { Provider } from '#providers/provider.ts'
+import { replay, textsOf } from '#tests/providers/replay.ts'
 import { call, server, target } from '#tests/support/calls.ts'
 
 /** No number of JavaScript is this one. */
@@ -38,4 +39,17 @@ test('a tool call of a plain answer keeps its digits, as a streamed one does', (
   if (answer instanceof GatewayError) throw answer
   expect(JSON.parse(answer.text).choices[0].message.tool_calls[0].function.arguments).toBe(args)
   expect(answer.usage).toMatchObject({ input: 3, output: 2 })
+})
+
+test('a tool call that comes whole within a stream keeps its digits', () => {
+  const block = `{"type":"tool_use","id":"toolu_1","name":"f","input":${args}}`
+  const events = [
+    'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","model":"c","usage":{"input_tokens":3}}}',
+    `event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":${block}}`,
+    'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}',
+  ]
+
+  const { frames } = replay(providerOf('anthropic'), call({ stream: true }), `${events.join('\n\n')}\n\n`)
+
+  expect(textsOf(frames).join('')).toContain(JSON.stringify(args))
 })

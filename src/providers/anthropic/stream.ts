@@ -1,5 +1,6 @@
 import type { Call } from '#core/call.ts'
 import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
+import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
@@ -54,7 +55,7 @@ const READERS: ReadonlyMap<unknown, Reader> = new Map<unknown, Reader>([
  * @param created When the answer began, in Unix seconds. */
 export function createAnthropicStream(call: Call, created: number): StreamReducer<State> {
   function step(state: State, { data }: StreamEvent): Step {
-    const event: unknown = JSON.parse(data)
+    const event = parseExactly(data)
     if (!isObject(event)) throw new TypeError('an event that is no object')
     if (event.type === 'error') return fail(state, event)
     if (event.type === 'message_start') return start(state, event, created)
