@@ -44,3 +44,34 @@ test.each([
   },
   20_000,
 )
+
+test('a caller waits no longer than he wants to for a stored answer in a slow Redis, and no server is asked', async () => {
+  await using redis = await startRedis()
+  await using proxy = delayedProxy(redis.port)
+  await using server = await startModelServer(openAiScript())
+  await using gateway = await startGateway({
+    ...configOf([server]),
+    cache: { enabled: true },
+    limits: { enabled: false },
+    redis: { url: `redis://127.0.0.1:${proxy.port}`, timeout: '5s' },
+  })
+  const headers = { 'content-type': 'application/json', 'x-citadel-timeout-ms': '50' }
+  const codes: unknown[] = []
+  expect((await gateway.chat({ seed: 1 })).status).toBe(200)
+  proxy.delay(LATE_MS)
+  const startedAt = performance.now()
+
+  for (const [path, asked] of [
+    ['chat/completions', { messages: [{ role: 'user', content: 'Hi' }] }],
+    ['chat/completions', { messages: [{ role: 'user', content: 'Hi' }], stream: true }],
+    ['embeddings', { input: ['a', 'b'] }],
+  ] as const) {
+    const body = JSON.stringify({ model: 'chat', ...asked })
+    const response = await fetch(`${gateway.url}/v1/${path}`, { method: 'POST', headers, body })
+    codes.push(JSON.parse(await response.text()).error.code)
+  }
+
+  expect(codes).toEqual(Array(3).fill('deadline_exceeded'))
+  expect(performance.now() - startedAt).toBeLessThan(LATE_MS / 2)
+  expect(server.calls).toHaveLength(1)
+}, 20_000)

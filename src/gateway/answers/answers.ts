@@ -5,6 +5,7 @@ import { storedText } from '#cache/replay.ts'
 import type { Live } from '#core/attempt.ts'
 import type { CachedAnswer } from '#core/cache.ts'
 import { resolveModels } from '#routing/candidates.ts'
+import { abandonable } from '../flights/flight.ts'
 import type { Whole } from '../flights/shared-log.ts'
 import { replayed } from './replayed.ts'
 import { type Asked, createFlights, type Depart } from './share.ts'
@@ -60,7 +61,7 @@ function answer(deps: AnswersDeps, asked: Asked, question: Question, depart: Dep
   }
   // What is in memory is there at once, and so is the knowledge that it is not.
   const found = asked.cache.read ? deps.store.get(key) : null
-  return found instanceof Promise ? found.then(goOn) : goOn(found)
+  return found instanceof Promise ? abandonable(found, asked.scope).then(goOn) : goOn(found)
 }
 
 function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live | null {

@@ -7,6 +7,7 @@ import type { DataFrame, Frame } from '#core/frame.ts'
 import { countSaved } from '#core/record.ts'
 import { inputTokens, type Usage } from '#core/usage.ts'
 import { hasDoubles, type JsonValue } from '#lib/json.ts'
+import { abandonable } from '../flights/flight.ts'
 import type { Whole } from '../flights/shared-log.ts'
 import { estimateUsage } from '../settle.ts'
 import { given } from './convert.ts'
@@ -63,7 +64,7 @@ async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Que
   }
   const stored = new Map<string, CachedAnswer>()
   const missing = new Map<string, JsonValue>()
-  const found = asked.cache.read ? await Promise.all(keys.map(key => store.get(key))) : []
+  const found = asked.cache.read ? await abandonable(Promise.all(keys.map(key => store.get(key))), asked.scope) : []
   for (const [at, key] of keys.entries()) {
     const vector = found[at] ?? null
     if (vector !== null && usableAge(asked, vector, clock) !== null) stored.set(key, vector)
