@@ -54,6 +54,9 @@ interface Known {
  * name. */
 type Remembered = Map<string, Candidate>
 
+/** Stands for the choice among all models: none is called so. */
+const EVERY_MODEL = ''
+
 /** Creates the cache of lineups; the rotation of each model starts anew with a new snapshot.
  *
  * @param supports Targets on servers of other kinds are left out. */
@@ -61,13 +64,20 @@ export function createLineups(supports: Supports = () => true): Lineups {
   const bySnapshot = new WeakMap<Snapshot, Known>()
 
   // Prompts stay where they are also when the fleet changes.
-  const homes = new Map<string, Memory['homes']>()
+  const homes = new Map<string, Map<Endpoint, Memory['homes']>>()
 
   function homesOf(endpoint: Endpoint, model: Model | null): Memory['homes'] {
-    const key = `${endpoint} ${model?.name ?? ''}`
-    const known = homes.get(key) ?? new Map()
-    homes.set(key, known)
+    const name = model?.name ?? EVERY_MODEL
+    const ofModel = homes.get(name) ?? new Map<Endpoint, Memory['homes']>()
+    homes.set(name, ofModel)
+    const known = ofModel.get(endpoint) ?? new Map()
+    ofModel.set(endpoint, known)
     return known
+  }
+
+  /** Models that servers offer come and go, under ever new names. */
+  function forgetGone({ models }: Snapshot): void {
+    for (const name of homes.keys()) if (name !== EVERY_MODEL && !models.has(name)) homes.delete(name)
   }
 
   function knownOf(snapshot: Snapshot): Known {
@@ -75,6 +85,7 @@ export function createLineups(supports: Supports = () => true): Lineups {
     if (known === undefined) {
       known = { lineups: { chat: new Map(), completions: new Map(), embeddings: new Map() }, fallbacks: new Map() }
       bySnapshot.set(snapshot, known)
+      forgetGone(snapshot)
     }
     return known
   }
