@@ -3,7 +3,7 @@ import { configOf, startGateway, startModelServer, type Tree } from '#tests/supp
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { rawClient } from '#tests/support/raw-client.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
-import { gate, hang, inTurn, json, type Script, type Steps, sse } from '#tests/support/upstream.ts'
+import { cut, gate, hang, inTurn, json, type Script, type Steps, sse } from '#tests/support/upstream.ts'
 import { stats } from '#wire/stats.ts'
 import { usagePage } from '#wire/usage-report.ts'
 
@@ -129,6 +129,27 @@ describe('equal calls at the same time', () => {
     await gateway.logged({ outcome: 'ok' })
     expect(server.calls).toHaveLength(1)
     expect(statusOf(await gateway.chat(stream))).toBe('hit')
+  })
+
+  test('who began may leave before the answer breaks off: the others go on, and no place at the model stays taken', async () => {
+    const middle = gate()
+    await using broken = await startModelServer(sse([role, one, middle, cut()]))
+    await using sound = await startModelServer(openAiScript())
+    await using gateway = await startGateway({
+      ...configOf([broken, sound]),
+      cache: { enabled: true },
+      limits: { enabled: true, per_model: { chat: { concurrent_requests: 1 } } },
+    })
+    const leader = streaming(gateway.port)
+    await leader.until(text => text.includes('Hello'))
+    const follower = await gateway.chat(stream)
+
+    leader.socket.destroy()
+    await gateway.logged({ outcome: 'cancelled' })
+    middle.open()
+
+    expect(await follower.text()).toContain('[DONE]')
+    expect((await gateway.chat({ seed: 1 })).status).toBe(200)
   })
 
   describe('that cost money', () => {
