@@ -182,7 +182,8 @@ describe('usage', () => {
       )
       const url = `${gateway.url}/management/usage?tenant=*&by=tenant&limit=1`
 
-      const first = await fetch(url, { headers: { ...as(ADMIN).headers, accept: 'text/csv' } })
+      const page = 'http://localhost:5173'
+      const first = await fetch(url, { headers: { ...as(ADMIN).headers, accept: 'text/csv', origin: page } })
       const second = await fetch(`${url}&format=csv&after=${first.headers.get('x-citadel-next')}`, as(ADMIN))
       const lines = (await first.text()).split('\r\n')
 
@@ -191,6 +192,7 @@ describe('usage', () => {
       expect(lines[1]).toStartWith('lab,1,7,')
       expect(await second.text()).toContain('\r\nshop,1,7,')
       expect(second.headers.get('x-citadel-next')).toBeNull()
+      expect(first.headers.get('access-control-expose-headers')).toContain('x-citadel-next')
     }))
 
   test.each(['by=hour', 'from=yesterday', 'to=2027-13-01', 'from=2026-02-30', 'limit=0', 'format=xml', 'after=-1'])(
