@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
 import type { Environment } from '#config/env.ts'
-import { configFiles, type Loaded, loadConfig, loadEnvironment } from '#config/load.ts'
+import { configFiles, type Loaded, loadConfig, loadEnvironment, readText } from '#config/load.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
+import { EMPTIED, type ReadFile } from '#config/secrets.ts'
 import { composeProblems } from '#src/compose/fleet-config.ts'
 
 /** How commands are told which configuration is meant. */
@@ -42,15 +43,22 @@ export interface Settled extends Loaded {
   readonly env: Environment
   /** The files that configure the gateway, without those that hold secrets. */
   readonly configFiles: readonly string[]
+  /** The files that were not empty. */
+  readonly filled: readonly string[]
 }
 
 /** Loads the configuration that the command line, the environment and the working directory ask for.
  *
+ * @param before What they asked for before. A file that has become empty is being written, and the file that was there
+ * is being replaced: to take either for a configuration of nothing would take the keys from a gateway that serves.
  * @throws ConfigError with everything that is wrong. */
-export async function settle(options: Options): Promise<Settled> {
-  const env = await loadEnvironment(options.envFiles, process.env)
-  const files = configFiles(options.files, env)
-  const loaded = await loadConfig({ files, env, flags: { host: options.host, port: options.port } })
+export async function settle(options: Options, before?: Settled): Promise<Settled> {
+  const filled: string[] = []
+  const readFile = readNoting(filled, before?.filled ?? [])
+  const env = await loadEnvironment(options.envFiles, process.env, readFile)
+  const found = configFiles(options.files, env)
+  const files = found.length > 0 ? found : (before?.configFiles ?? [])
+  const loaded = await loadConfig({ files, env, flags: { host: options.host, port: options.port }, readFile })
   const { config } = loaded
   const empty = config.servers.length === 0 && Object.keys(config.models).length === 0
   const warnings = [
@@ -58,5 +66,15 @@ export async function settle(options: Options): Promise<Settled> {
     ...composeProblems(config).warnings,
     ...(empty ? providersFromEnv(env).warnings : []),
   ]
-  return { ...loaded, warnings, files: [...loaded.files, ...options.envFiles], env, configFiles: files }
+  return { ...loaded, warnings, files: [...loaded.files, ...options.envFiles], env, configFiles: files, filled }
+}
+
+/** Notes which files hold something; one that did before must. */
+function readNoting(filled: string[], before: readonly string[]): ReadFile {
+  return async path => {
+    const text = await readText(path)
+    if (text.trim() !== '') filled.push(path)
+    else if (before.includes(path)) throw Object.assign(new Error(`${path} is empty`), { code: EMPTIED })
+    return text
+  }
 }

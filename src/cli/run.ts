@@ -1,14 +1,14 @@
 import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
+import { createInTurn } from '#lib/in-turn.ts'
 import type { Gateway } from '#src/index.ts'
 import { banner, firstKeyLines, noFirstKeyLine, reportLines } from './banner.ts'
 import { drainOnSignal } from './drain.ts'
 import { type Options, type Settled, settle } from './options.ts'
 import { EXIT } from './output.ts'
-import { problemsOf, reasonOf, reloadRefused, restartNote } from './reload.ts'
+import { problemsOf, reasonOf, reloadRefused, restartNote, watchedFiles } from './reload.ts'
 import { type Serving, serve } from './serve.ts'
 import { write } from './sink.ts'
-import { tlsFiles } from './tls.ts'
 
 /** Serves in this process until it is told to stop.
  *
@@ -16,11 +16,33 @@ import { tlsFiles } from './tls.ts'
 export async function run(options: Options, settled: Settled): Promise<number> {
   let serving: Serving | null = null
   let stopReloading: () => void = () => {}
-  const reload = () => reloadOnce(options, settled, serving)
+  let latest = settled
+  const inTurn = createInTurn()
+
+  /** Reads the configuration again and hands it over; one that is wrong changes nothing. One at a time: else the older of
+   * two that were read could come last.
+   *
+   * @throws GatewayError `invalid_request` with everything that is wrong. */
+  async function reloadOnce() {
+    try {
+      const next = await settle(options, latest)
+      const restart = needsRestart(settled.config, next.config)
+      for (const warning of next.warnings) serving?.gateway.warn(warning)
+      serving?.take(next)
+      latest = next
+      for (const note of restartNote(restart)) serving?.gateway.warn(note)
+      return { warnings: next.warnings, restart }
+    } catch (thrown) {
+      serving?.gateway.reloadFailed(reasonOf(thrown))
+      throw reloadRefused(problemsOf(thrown), thrown)
+    }
+  }
+
+  const reload = () => inTurn(reloadOnce)
   serving = await serve(settled, { write, reload, before: () => stopReloading() })
   const readyMs = Math.round(performance.now())
   const { gateway, listener } = serving
-  stopReloading = reloadOnChange(settled, reload)
+  stopReloading = reloadOnChange(() => watchedFiles(latest), reload)
   // Before the first line: whoever reads it may send a signal at once.
   drainOnSignal(serving.drain, settled.config)
   const found = await gateway.found
@@ -46,27 +68,10 @@ export async function sayLater(gateway: Gateway): Promise<void> {
   for (const line of report === null ? [] : reportLines(report)) console.error(line)
 }
 
-/** Reads the configuration again and hands it over; one that is wrong changes nothing.
- *
- * @throws GatewayError `invalid_request` with everything that is wrong. */
-async function reloadOnce(options: Options, first: Settled, serving: Serving | null) {
-  try {
-    const next = await settle(options)
-    const restart = needsRestart(first.config, next.config)
-    for (const warning of next.warnings) serving?.gateway.warn(warning)
-    serving?.take(next)
-    for (const note of restartNote(restart)) serving?.gateway.warn(note)
-    return { warnings: next.warnings, restart }
-  } catch (thrown) {
-    serving?.gateway.reloadFailed(reasonOf(thrown))
-    throw reloadRefused(problemsOf(thrown), thrown)
-  }
-}
-
 /** Reloads when a file has changed or on SIGHUP; what went wrong is in the log. */
-function reloadOnChange(first: Settled, reload: () => Promise<unknown>): () => void {
+function reloadOnChange(files: () => readonly string[], reload: () => Promise<unknown>): () => void {
   const tryToReload = () => void reload().catch(() => {})
-  const watcher = watchFiles([...first.files, ...tlsFiles(first.config)], tryToReload)
+  const watcher = watchFiles(files, tryToReload)
   process.on('SIGHUP', tryToReload)
   return () => watcher.close()
 }

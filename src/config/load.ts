@@ -88,7 +88,8 @@ export async function loadEnvironment(
   return Object.assign({}, ...values, env)
 }
 
-const readText: ReadFile = path => readFileFromDisk(path, 'utf8')
+/** Reads a file of text. */
+export const readText: ReadFile = path => readFileFromDisk(path, 'utf8')
 
 async function readFiles(files: readonly string[], env: Environment, readFile: ReadFile) {
   const problems: Problem[] = []

@@ -4,6 +4,9 @@ import { find, type Leaf, type MapTree, problemAt, type Tree } from './tree.ts'
 
 export type ReadFile = (path: string) => Promise<string>
 
+/** The code of the error for a file that holds nothing any more. */
+export const EMPTIED = 'EMPTIED'
+
 /** Where a secret may be given by the file that holds it: the path of what has it, and its key. */
 const holders: readonly (readonly [readonly string[], string])[] = [
   [['service'], 'secret'],
@@ -59,6 +62,7 @@ export function readFailure(error: unknown): string {
   if (code === 'ENOENT') return 'does not exist'
   if (code === 'EACCES' || code === 'EPERM') return 'may not be read by this user'
   if (code === 'EISDIR') return 'is a directory'
+  if (code === EMPTIED) return 'is empty, and was not before'
   return 'cannot be read'
 }
 

@@ -1,86 +1,72 @@
-import { type FSWatcher, watch } from 'node:fs'
-import { basename, dirname, resolve } from 'node:path'
-
-interface WatchedDirectory {
-  close(): void
-}
+import { stat } from 'node:fs/promises'
 
 export interface WatchDependencies {
-  /** Tells of each change in a directory with the name of the file, or null when the system does not say. */
-  readonly watchDirectory: (path: string, onChange: (name: string | null) => void) => WatchedDirectory
+  /** What a file looks like now: another text after every change. */
+  readonly look: (path: string) => Promise<string>
   /** Calls back later, and gives what calls it off. */
   readonly schedule: (callback: () => void, ms: number) => () => void
-  readonly quietMs: number
 }
 
 export interface Watcher {
   close(): void
 }
 
+/** A change is told of at the second look that finds nothing new, so within a second. */
+const LOOK_EVERY_MS = 400
+
 const defaults: WatchDependencies = {
-  watchDirectory: watchDirectoryOnDisk,
+  look: lookOnDisk,
   schedule: (callback, ms) => {
     const timer = setTimeout(callback, ms)
     timer.unref()
     return () => clearTimeout(timer)
   },
-  // Editors and `kubectl` write, rename and touch in a burst.
-  quietMs: 200,
 }
 
-/** Tells once when any of the files has changed and a moment has passed.
+/** Tells once when any of the files has changed and a moment has passed without another change: editors and `kubectl`
+ * write, rename and touch in a burst.
  *
- * It watches directories, since a watch on a file is lost when an editor replaces the file by a new one. */
+ * It looks at the files: the system's notices do not tell of links that lead elsewhere, of a file that is mounted
+ * alone, of a directory that is made anew, or of another machine that writes over the network.
+ * @param files Which ones; asked at each look. */
 export function watchFiles(
-  files: readonly string[],
+  files: () => readonly string[],
   onChange: () => void,
   dependencies: Partial<WatchDependencies> = {},
 ): Watcher {
-  const { watchDirectory, schedule, quietMs } = { ...defaults, ...dependencies }
-  let callOff: (() => void) | null = null
-  const changed = () => {
-    callOff?.()
-    callOff = schedule(() => {
-      callOff = null
-      onChange()
-    }, quietMs)
+  const { look, schedule } = { ...defaults, ...dependencies }
+  let known: ReadonlyMap<string, string> | null = null
+  let isChanging = false
+  let isClosed = false
+  let callOff: () => void = () => {}
+
+  async function turn(): Promise<void> {
+    const paths = [...new Set(files())]
+    const looks = await Promise.all(paths.map(look))
+    if (isClosed) return
+    const seen = new Map(paths.map((path, index) => [path, looks[index] ?? '']))
+    // What was not watched before may have changed since it was read.
+    const before = known ?? seen
+    const hasChanged = paths.some(path => before.get(path) !== seen.get(path))
+    known = seen
+    if (isChanging && !hasChanged) onChange()
+    isChanging = hasChanged
+    callOff = schedule(() => void turn(), LOOK_EVERY_MS)
   }
-  const watchers = [...byDirectory(files)].map(([directory, names]) =>
-    watchDirectory(directory, name => {
-      if (name === null || names.has(name) || isMountedLink(name)) changed()
-    }),
-  )
+
+  void turn()
   return {
     close() {
-      callOff?.()
-      for (const watcher of watchers) watcher.close()
+      isClosed = true
+      callOff()
     },
   }
 }
 
-function byDirectory(files: readonly string[]): Map<string, Set<string>> {
-  const directories = new Map<string, Set<string>>()
-  for (const file of files) {
-    const path = resolve(file)
-    const names = directories.get(dirname(path)) ?? new Set()
-    directories.set(dirname(path), names.add(basename(path)))
-  }
-  return directories
-}
-
-// Kubernetes swaps the link `..data` and never touches the files that it shows.
-function isMountedLink(name: string): boolean {
-  return name === '..data'
-}
-
-function watchDirectoryOnDisk(path: string, onChange: (name: string | null) => void): WatchedDirectory {
-  let watcher: FSWatcher | null = null
-  try {
-    watcher = watch(path, { persistent: false }, (_event, name) => onChange(name))
-    // A directory that goes away ends its watch; the configuration in memory stays.
-    watcher.on('error', () => watcher?.close())
-  } catch {
-    return { close: () => undefined }
-  }
-  return watcher
+/** Links are followed. A file that cannot be looked at looks like the reason. */
+function lookOnDisk(path: string): Promise<string> {
+  return stat(path, { bigint: true }).then(
+    ({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join(' '),
+    (error: unknown) => String(error),
+  )
 }

@@ -1,122 +1,204 @@
 import { afterEach, expect, test } from 'bun:test'
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { type Watcher, watchFiles } from '#config/watch.ts'
 
 const open: { close(): void }[] = []
 afterEach(() => {
-  for (const each of open.splice(0)) each.close()
+  for (const each of open.splice(0).toReversed()) each.close()
 })
 
-function fakes() {
-  const directories = new Map<string, (name: string | null) => void>()
-  let pending: (() => void) | null = null
+/** A folder of files, and who watches it; each `look` is the next turn of the watch. */
+function watching(files: (folder: string) => readonly string[], prepare: (folder: string) => void = () => {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'citadel-watch-'))
+  open.push({ close: () => rmSync(folder, { recursive: true }) })
+  prepare(folder)
+  let next: (() => void) | null = null
+  let scheduled = Promise.withResolvers<void>()
+  let changes = 0
+  const watcher: Watcher = watchFiles(
+    () => files(folder),
+    () => changes++,
+    {
+      schedule(callback) {
+        next = callback
+        scheduled.resolve()
+        return () => {
+          next = null
+        }
+      },
+    },
+  )
+  open.push(watcher)
   return {
-    directories,
-    closed: [] as string[],
-    elapse() {
-      const callback = pending
-      pending = null
-      callback?.()
-    },
-    watchDirectory(path: string, onChange: (name: string | null) => void) {
-      directories.set(path, onChange)
-      return { close: () => void this.closed.push(path) }
-    },
-    schedule(callback: () => void) {
-      pending = callback
-      return () => {
-        pending = null
+    folder,
+    watcher,
+    changes: () => changes,
+    waits: () => next !== null,
+    /** The watch has looked so many times more. */
+    async look(times = 1) {
+      await scheduled.promise
+      for (let time = 0; time < times; time++) {
+        scheduled = Promise.withResolvers()
+        next?.()
+        await scheduled.promise
       }
-    },
-    touch(path: string, name: string | null) {
-      directories.get(resolve(path))?.(name)
     },
   }
 }
 
-function watching(files: string[]) {
-  const fake = fakes()
-  let changes = 0
-  const dependencies = { watchDirectory: fake.watchDirectory.bind(fake), schedule: fake.schedule.bind(fake) }
-  const watcher: Watcher = watchFiles(files, () => changes++, dependencies)
-  return { fake, watcher, changes: () => changes }
+const gatewayFile = (folder: string) => [join(folder, 'gateway.yaml')]
+const write = (folder: string, text: string, name = 'gateway.yaml') => writeFileSync(join(folder, name), text)
+
+/** Writes a link anew, in one step. */
+function link(folder: string, name: string, target: string): void {
+  symlinkSync(target, join(folder, `${name}.new`))
+  renameSync(join(folder, `${name}.new`), join(folder, name))
 }
 
-test('watches each directory once', () => {
-  const { fake } = watching(['/etc/a.yaml', '/etc/b.yaml', '/run/secret'])
+test('tells of nothing while nothing changes', async () => {
+  const { look, changes } = watching(gatewayFile, folder => write(folder, '# 1'))
 
-  expect([...fake.directories.keys()]).toEqual(['/etc', '/run'])
-})
-
-test('tells once of a burst of changes, after a quiet moment', () => {
-  const { fake, changes } = watching(['/etc/a.yaml', '/etc/b.yaml'])
-
-  for (const name of ['a.yaml', 'b.yaml', 'a.yaml']) fake.touch('/etc', name)
-  const before = changes()
-  fake.elapse()
-
-  expect([before, changes()]).toEqual([0, 1])
-})
-
-test('is not disturbed by other files', () => {
-  const { fake, changes } = watching(['/etc/a.yaml'])
-
-  fake.touch('/etc', '.a.yaml.swp')
-  fake.elapse()
+  await look(5)
 
   expect(changes()).toBe(0)
 })
 
-test.each(['..data', null])('takes %j as a change of any file', name => {
-  const { fake, changes } = watching(['/etc/a.yaml'])
+test('tells once of a burst of changes, when it is over', async () => {
+  const { folder, look, changes } = watching(gatewayFile, path => write(path, '# 1'))
+  await look()
 
-  fake.touch('/etc', name)
-  fake.elapse()
+  const told: number[] = []
+  for (const text of ['# 1 2', '# 1 2 3', '# 1 2 3 4']) {
+    write(folder, text)
+    await look()
+    told.push(changes())
+  }
+  await look(3)
+
+  expect([told, changes()]).toEqual([[0, 0, 0], 1])
+})
+
+const replacements: readonly (readonly [
+  how: string,
+  prepare: (folder: string) => void,
+  change: (f: string) => void,
+])[] = [
+  ['in place', f => write(f, '# 1'), f => write(f, '# 2 ')],
+  [
+    'with the same length and time',
+    f => {
+      write(f, '# 1')
+      utimesSync(join(f, 'gateway.yaml'), 1, 1)
+    },
+    f => {
+      write(f, '# 2')
+      utimesSync(join(f, 'gateway.yaml'), 1, 1)
+    },
+  ],
+  [
+    'by a new one',
+    f => write(f, '# 1'),
+    f => {
+      write(f, '# 2', 'next')
+      renameSync(join(f, 'next'), join(f, 'gateway.yaml'))
+    },
+  ],
+  [
+    'behind a link',
+    f => {
+      mkdirSync(join(f, 'far'))
+      write(join(f, 'far'), '# 1')
+      link(f, 'gateway.yaml', 'far/gateway.yaml')
+    },
+    f => write(join(f, 'far'), '# 2 '),
+  ],
+  [
+    'by a link that leads elsewhere',
+    f => {
+      for (const name of ['..1', '..2']) {
+        mkdirSync(join(f, name))
+        write(join(f, name), '# 1')
+      }
+      link(f, '..data', '..1')
+      link(f, 'gateway.yaml', '..data/gateway.yaml')
+    },
+    f => link(f, '..data', '..2'),
+  ],
+  ['by its end', f => write(f, '# 1'), f => rmSync(join(f, 'gateway.yaml'))],
+  ['by its beginning', () => {}, f => write(f, '# 1')],
+]
+
+test.each(replacements)('sees a file that is changed %s', async (_, prepare, change) => {
+  const { folder, look, changes } = watching(gatewayFile, prepare)
+  await look()
+
+  change(folder)
+  await look(3)
 
   expect(changes()).toBe(1)
 })
 
-test('tells of nothing after it was closed', () => {
-  const { fake, watcher, changes } = watching(['/etc/a.yaml'])
+test('sees a file in a directory that is made anew', async () => {
+  const { folder, look, changes } = watching(
+    path => [join(path, 'etc', 'gateway.yaml')],
+    path => {
+      mkdirSync(join(path, 'etc'))
+      write(join(path, 'etc'), '# 1')
+    },
+  )
+  await look()
 
-  fake.touch('/etc', 'a.yaml')
-  watcher.close()
-  fake.elapse()
+  rmSync(join(folder, 'etc'), { recursive: true })
+  await look(2)
+  const gone = changes()
+  mkdirSync(join(folder, 'etc'))
+  write(join(folder, 'etc'), '# 2')
+  await look(2)
 
-  expect(changes()).toBe(0)
-  expect(fake.closed).toEqual(['/etc'])
+  expect([gone, changes()]).toEqual([1, 2])
 })
 
-test('sees a file that an editor replaces, again and again', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'citadel-watch-'))
-  open.push({ close: () => rmSync(directory, { recursive: true }) })
-  const file = join(directory, 'gateway.yaml')
-  writeFileSync(file, '')
-  let changed = Promise.withResolvers<string>()
-  open.push(watchFiles([file], () => changed.resolve(readFileSync(file, 'utf8')), { quietMs: 1 }))
+test('watches what is named later too, and tells of it once, since it may have changed before', async () => {
+  let names = ['gateway.yaml']
+  const { folder, look, changes } = watching(
+    path => names.map(name => join(path, name)),
+    path => write(path, '# 1'),
+  )
+  write(folder, 'one', 'key')
+  await look()
 
-  for (const text of ['# 1', '# 2']) {
-    changed = Promise.withResolvers()
-    writeFileSync(`${file}.new`, text)
-    renameSync(`${file}.new`, file)
+  names = ['gateway.yaml', 'key']
+  await look(5)
+  const named = changes()
+  write(folder, 'another', 'key')
+  await look(5)
+  const written = changes()
+  names = ['gateway.yaml']
+  await look(5)
 
-    expect(await changed.promise).toBe(text)
-  }
+  expect([named, written, changes()]).toEqual([1, 2, 2])
 })
 
-test('goes on without a directory that does not exist', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'citadel-watch-'))
-  open.push({ close: () => rmSync(directory, { recursive: true }) })
-  const file = join(directory, 'gateway.yaml')
-  const changed = Promise.withResolvers<string>()
-  const files = ['/no/such/place/gateway.yaml', file]
-  const watcher = watchFiles(files, () => changed.resolve(readFileSync(file, 'utf8')), { quietMs: 1 })
+test('tells of nothing after it was closed', async () => {
+  const { folder, look, changes, watcher, waits } = watching(gatewayFile, path => write(path, '# 1'))
+  await look()
+  write(folder, '# 1 2')
+  await look()
 
-  writeFileSync(`${file}.new`, '# 1')
-  renameSync(`${file}.new`, file)
-
-  expect(await changed.promise).toBe('# 1')
   watcher.close()
+
+  expect([waits(), changes()]).toEqual([false, 0])
+})
+
+test('does not keep a process from ending', () => {
+  const script = `import { watchFiles } from '#config/watch.ts'; watchFiles(() => ['/etc/hostname'], () => {})`
+  const { status, signal } = spawnSync(process.execPath, ['--eval', script], {
+    cwd: join(import.meta.dir, '../..'),
+    timeout: 20_000,
+  })
+
+  expect([status, signal]).toEqual([0, null])
 })

@@ -1,6 +1,6 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 const SOURCES = [process.execPath, new URL('../../src/cli/main.ts', import.meta.url).pathname]
 
@@ -40,7 +40,10 @@ export async function run(
   { files = {}, env = {}, program = SOURCES, input }: ChildOptions = {},
 ): Promise<Child> {
   const folder = await mkdtemp(join(tmpdir(), 'citadel-cli-'))
-  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true })
+    await writeFile(join(folder, name), text)
+  }
   const child = Bun.spawn([...program, ...args], {
     cwd: folder,
     env: { PATH: process.env.PATH ?? '', HOME: folder, ...env },

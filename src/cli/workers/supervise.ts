@@ -1,6 +1,7 @@
 import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
 import type { Clock } from '#core/clock.ts'
+import { createInTurn } from '#lib/in-turn.ts'
 import { claimPort } from '#src/server.ts'
 import { openMetricFiles } from '#stores/metric-files.ts'
 import { createSharedFolder, openSharedMemory } from '#stores/shared.ts'
@@ -8,9 +9,9 @@ import { createLog } from '#telemetry/log.ts'
 import { foldFamilies } from '#telemetry/merge.ts'
 import { type Options, type Settled, settle } from '../options.ts'
 import { CommandFailed, EXIT, fail } from '../output.ts'
-import { problemsOf, reasonOf, restartNote } from '../reload.ts'
+import { problemsOf, reasonOf, restartNote, watchedFiles } from '../reload.ts'
 import { createWholeWriter } from '../sink.ts'
-import { readTls, tlsFiles } from '../tls.ts'
+import { readTls } from '../tls.ts'
 import { hireProcess } from './hire.ts'
 import type { Order, Ready, Reloaded, Report } from './messages.ts'
 import { createWorkers, type Workers } from './workers.ts'
@@ -85,7 +86,10 @@ export async function supervise(options: Options, settled: Settled, size: number
     if (report.type === 'reload') send({ type: 'reloaded', id: report.id, reloaded: await reload('never') })
   }
 
-  const watcher = watchFiles([...settled.files, ...tlsFiles(settled.config)], () => void reload('never'))
+  const watcher = watchFiles(
+    () => watchedFiles(configured.latest),
+    () => void reload('never'),
+  )
   process.on('SIGHUP', () => void reload('if-needed'))
   process.on('SIGUSR2', () => void reload('always'))
   stopOnSignal(settled, workers, watcher)
@@ -109,6 +113,7 @@ class Configured {
   started: Settled
   latest: Settled
   private readonly options: Options
+  private readonly inTurn = createInTurn()
 
   constructor(options: Options, first: Settled) {
     this.options = options
@@ -116,11 +121,15 @@ class Configured {
     this.latest = first
   }
 
-  /** Reads it again.
+  /** Reads it again; one at a time, or the older of two that were read could come last.
    *
    * @throws ConfigError, TlsUnusable */
-  async read() {
-    const next = await settle(this.options)
+  read() {
+    return this.inTurn(() => this.readNow())
+  }
+
+  private async readNow() {
+    const next = await settle(this.options, this.latest)
     const { tls } = next.config.service
     // Here, where whoever asked is told; the workers read the files themselves.
     if (tls !== null) readTls(tls)

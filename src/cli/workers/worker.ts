@@ -33,6 +33,7 @@ function createWorker() {
   let started = Promise.resolve()
   let drainDelayMs = 0
   let leads = false
+  let questions = 0
 
   function hear(news: Parameters<Hear>[0]): void {
     if (news.type === 'lead') leads = true
@@ -44,10 +45,11 @@ function createWorker() {
    * @throws GatewayError `invalid_request` where it is wrong. */
   async function reload() {
     const { promise, resolve } = Promise.withResolvers<Reloaded>()
-    const id = asked.size + 1
+    const id = ++questions
     asked.set(id, resolve)
     report({ type: 'reload', id })
     const reloaded = await promise
+    asked.delete(id)
     if (!reloaded.ok) throw reloadRefused(reloaded.details)
     return reloaded
   }
