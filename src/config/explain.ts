@@ -14,7 +14,13 @@ const names: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 }
 
-const secretKeys = new Set(['api_key', 'api_keys', 'key', 'keys', 'admin_keys', 'secret', 'secrets', 'signing_secret'])
+const secretKeys = new Set(
+  'api_key api_keys key keys admin_keys secret secrets signing_secret credentials proxy redis.url database.url'.split(
+    ' ',
+  ),
+)
+/** Maps of names to secrets. */
+const secretMaps = new Set(['secrets', 'credentials'])
 
 /** Words the complaints of the schema for people; given to the parse as its error map. */
 export function wordIssue(issue: z.core.$ZodRawIssue): string {
@@ -77,7 +83,7 @@ function found(node: Tree, path: Path): string {
   if (node.written !== undefined) return `, got what "${node.written.replaceAll(/:-[^}]*/g, ':-…')}" gave`
   if (typeof node.value !== 'string') return `, got ${node.value}`
   // An address with a password is a secret wherever it stands.
-  if (/:\/\/[^/]*@/.test(node.value)) return ', got an address with a user or password'
+  if (/:[^@]*@/.test(node.value)) return ', got an address with a user or password'
   return `, got "${node.value.length > 60 ? `${node.value.slice(0, 60)}…` : node.value}"`
 }
 
@@ -86,7 +92,9 @@ function isSecret(path: Path): boolean {
   const [parent = '', last = ''] = keys.slice(-2)
   const own = keys.length === 1 ? parent : last
   const header = keys[0] === 'servers' && (own === 'headers' || parent === 'headers')
-  return header || secretKeys.has(own) || (keys.length > 1 && parent === 'secrets')
+  return (
+    header || secretKeys.has(own) || secretKeys.has(`${parent}.${own}`) || (keys.length > 1 && secretMaps.has(parent))
+  )
 }
 
 function atLeast(issue: z.core.$ZodIssueTooSmall | z.core.$ZodRawIssue<z.core.$ZodIssueTooSmall>): string {
