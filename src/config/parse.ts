@@ -18,12 +18,14 @@ interface Reading {
   readonly file: string
   readonly env: Environment
   readonly problems: Problem[]
-  nodes: number
+  /** Aliases that are being read, one in the other, and the values that were read for aliases. */
+  aliases: number
+  copies: number
 }
 
 const charactersMax = 4_000_000
 // A short file of aliases to aliases can stand for billions of values.
-const nodesMax = 20_000
+const copiesMax = 20_000
 const depthMax = 40
 
 /** Reads one file of configuration into a tree with positions, variables put in.
@@ -33,13 +35,14 @@ export async function parseFile(text: string, file: string, env: Environment): P
   const start = { file, line: 1, column: 1 }
   const refuse = (message: string): Parsed => ({ tree: emptyMap(start), problems: [{ ...start, path: '', message }] })
   if (text.length > charactersMax) return refuse('is larger than 4 MB')
-  if (!/^[ \t]*[^#\s]/m.test(text)) return { tree: emptyMap(start), problems: [] }
+  // Everything but a comment, also behind a byte order mark.
+  if (!/^[^\S\r\n]*[^#\s]/m.test(text)) return { tree: emptyMap(start), problems: [] }
   const yaml = await import('yaml')
   const lines = new yaml.LineCounter()
   try {
     // Duplicate keys are found below, where the path to them is known.
     const document = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
-    return readDocument({ yaml, document, lines, file, env, problems: [], nodes: 0 }, text)
+    return readDocument({ yaml, document, lines, file, env, problems: [], aliases: 0, copies: 0 }, text)
   } catch (error) {
     // Thrown by the parser for a file of brackets, and below for a file of aliases.
     if (error instanceof RangeError) return refuse('is nested too deeply, or its aliases stand for too much')
@@ -63,13 +66,19 @@ function readDocument(reading: Reading, text: string): Parsed {
 }
 
 function readNode(reading: Reading, node: Node, keyAt: Origin | null, path: readonly string[]): Tree {
-  if (++reading.nodes > nodesMax || path.length > depthMax) throw new RangeError('too much')
+  if (reading.aliases > 0) reading.copies++
+  if (reading.copies > copiesMax || path.length > depthMax) throw new RangeError('too much')
   const { yaml } = reading
   const at = originOf(reading, node.range?.[0])
   const placed = { at, keyAt: keyAt ?? at }
   if (yaml.isAlias(node)) {
     const target = node.resolve(reading.document)
-    if (target) return readNode(reading, target, placed.keyAt, path)
+    if (target) {
+      reading.aliases++
+      const read = readNode(reading, target, placed.keyAt, path)
+      reading.aliases--
+      return read
+    }
     reading.problems.push({ ...at, path: path.join('.'), message: `no anchor is called "${node.source}"` })
     return { kind: 'leaf', ...placed, value: undefined }
   }

@@ -355,6 +355,31 @@ test('refuses a file of nothing but brackets', async () => {
   expect(said).toHaveLength(1)
 })
 
+test('reads a long file that is merely long', async () => {
+  const models = Array.from({ length: 6000 }, (_, i) => `  m${i}: { endpoint: "http://h${i}", aliases: [a${i}] }`)
+
+  const { config } = await loadText(`models:\n${models.join('\n')}`)
+
+  expect(Object.keys(config.models)).toHaveLength(6000)
+})
+
+test.each([
+  '\uFEFF{"service":{"port":9}}',
+  '\uFEFFservice: { port: 9 }',
+  '\uFEFFservice:\r\n  port: 9\r\n',
+  '\n \nservice: { port: 9 }',
+])('reads a file that begins with a byte order mark or nothing: %j', async text => {
+  const { config } = await loadText(text)
+
+  expect(config.service.port).toBe(9)
+})
+
+test('passes over no line that holds something', async () => {
+  expect(await complaints(loadText('\u00A0service: { port: 9 }'))).toEqual([
+    'gateway.yaml:1:1  \u00A0service: unknown key, did you mean "service"?',
+  ])
+})
+
 test('refuses a file larger than 4 MB', async () => {
   const said = await complaints(loadText(`service:\n  name: ${'x'.repeat(4_000_000)}`))
 
