@@ -25,9 +25,12 @@ export function serveMetrics(
     })
     return { stop: () => void server.stop(true) }
   } catch {
-    gateway.warn(
-      `monitoring.prometheus_port: port ${port} is in use, so the metrics are only at /metrics of the gateway`,
-    )
+    gateway.warn(metricsPortTaken(port))
     return null
   }
+}
+
+/** What an operator is told when another process has the port. */
+export function metricsPortTaken(port: number): string {
+  return `monitoring.prometheus_port: port ${port} is in use, so the metrics are only at /metrics of the gateway`
 }

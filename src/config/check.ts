@@ -204,6 +204,9 @@ function checkDeliveries(tree: MapTree, complain: Complain): void {
   }
 }
 
+/** Where the gateway listens when nothing is said. */
+const PORT = 8000
+
 function checkSettings(tree: MapTree, complain: Complain): void {
   const at = (path: string) => plainAt(tree, path.split('.'))
   const is = (path: string, value: string) => String(at(path)).toLowerCase() === value
@@ -217,6 +220,9 @@ function checkSettings(tree: MapTree, complain: Complain): void {
   const metrics = at('monitoring.metrics_endpoint') ?? '/metrics'
   if (metrics === (at('monitoring.health_check_endpoint') ?? '/health'))
     complain(['monitoring', 'metrics_endpoint'], 'is the same path as health_check_endpoint')
+  const port = at('monitoring.prometheus_port')
+  if (port != null && Number(port) === Number(at('service.port') ?? PORT))
+    complain(['monitoring', 'prometheus_port'], 'is the port of the gateway itself')
 }
 
 function checkEach(tree: MapTree, list: Path, check: (path: Path) => void): void {

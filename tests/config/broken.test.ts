@@ -313,6 +313,18 @@ const references: Broken[] = [
     'monitoring: { metrics_endpoint: /health }',
     'gateway.yaml:1:33  monitoring.metrics_endpoint: is the same path as health_check_endpoint',
   ],
+  [
+    'monitoring: { prometheus_port: 8000 }',
+    'gateway.yaml:1:32  monitoring.prometheus_port: is the port of the gateway itself',
+  ],
+  [
+    'service: { port: "9464" }\nmonitoring: { prometheus_port: 9464 }',
+    'gateway.yaml:2:32  monitoring.prometheus_port: is the port of the gateway itself',
+  ],
+  [
+    'monitoring: { prometheus_port: 0 }',
+    'gateway.yaml:1:32  monitoring.prometheus_port: expected a number of at least 1, got 0',
+  ],
 ]
 
 test.each(syntax)('says where a file is no YAML that can be used: %j', async (text, ...said) => {

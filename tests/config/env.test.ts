@@ -31,6 +31,7 @@ test('sets every key of the table', async () => {
     environment: 'staging',
     health_check_endpoint: '/up',
     metrics_endpoint: '/m',
+    prometheus_port: '8',
     'redis.url': 'redis://r',
     'database.url': 'postgres://d',
   }
@@ -55,7 +56,7 @@ test('sets every key of the table', async () => {
     model_routing_enabled: false,
     fallback: { enabled: false },
   })
-  expect(config.monitoring).toMatchObject({ prometheus_port: 7, metrics_endpoint: '/m', health_check_endpoint: '/up' })
+  expect(config.monitoring).toMatchObject({ prometheus_port: 8, metrics_endpoint: '/m', health_check_endpoint: '/up' })
   expect(config.cache).toMatchObject({ enabled: false, ttl: { chat: 7000 } })
   expect(config.performance).toMatchObject({ memory_limit_gb: 7, cpu_cores: 7, rate_limit_rps: 7 })
   expect(config.limits).toMatchObject({
@@ -142,6 +143,6 @@ test('names the variable that holds a wrong value', async () => {
     'environment  HEALTH_CHECK_INTERVAL: expected a duration such as 30s, got "often"',
     'environment  PHI_3_MINI_ENDPOINT: expected an address such as http://127.0.0.1:11434, got "grpc://h"',
     'environment  RATE_LIMIT_RPS: expected a number, got "abc"',
-    'environment  REDIS_URL: expected an address such as redis://127.0.0.1:6379, got an address with a user or password',
+    'environment  REDIS_URL: expected an address such as redis://127.0.0.1:6379',
   ])
 })

@@ -7,11 +7,11 @@ import type { ConfigInput } from '#config/schema.ts'
 const settings = fc.record(
   {
     service: fc.record(
-      { port: fc.integer({ min: 0, max: 65_535 }), max_body: fc.integer({ min: 0 }) },
+      { port: fc.integer({ min: 8000, max: 65_535 }), max_body: fc.integer({ min: 0 }) },
       { requiredKeys: [] },
     ),
     database: fc.record({ pool: fc.integer({ min: 1, max: 1000 }) }, { requiredKeys: [] }),
-    monitoring: fc.record({ prometheus_port: fc.option(fc.integer({ min: 0, max: 65_535 })) }, { requiredKeys: [] }),
+    monitoring: fc.record({ prometheus_port: fc.option(fc.integer({ min: 1, max: 7999 })) }, { requiredKeys: [] }),
     limits: fc.record({ enabled: fc.boolean() }, { requiredKeys: [] }),
   },
   { requiredKeys: [] },

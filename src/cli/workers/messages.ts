@@ -7,6 +7,8 @@ import type { Settled } from '../options.ts'
 export interface Seat {
   readonly host: string
   readonly port: number
+  /** The port of the metrics; `null` = none. */
+  readonly metricsPort: number | null
   /** How many workers there are meant to be. */
   readonly size: number
   /** Where what they share is, and the number of this one in it. */

@@ -7,6 +7,7 @@ import { openMetricFiles } from '#stores/metric-files.ts'
 import { createSharedFolder, openSharedMemory } from '#stores/shared.ts'
 import { createLog } from '#telemetry/log.ts'
 import { foldFamilies } from '#telemetry/merge.ts'
+import { metricsPortTaken } from '../metrics-port.ts'
 import { type Options, type Settled, settle } from '../options.ts'
 import { CommandFailed, EXIT, fail } from '../output.ts'
 import { problemsOf, reasonOf, restartNote, watchedFiles } from '../reload.ts'
@@ -37,6 +38,7 @@ export async function supervise(options: Options, settled: Settled, size: number
   const numbers = openMetricFiles(folder, 'supervisor')
   const log = createLog({ ...logOptions(settled), clock })
   const configured = new Configured(options, settled)
+  let metricsPort = freeMetricsPort(settled, null)
   const workers: Workers = createWorkers({
     size,
     clock,
@@ -44,7 +46,7 @@ export async function supervise(options: Options, settled: Settled, size: number
     maxAgeMs: () => configured.started.config.service.worker_max_age || null,
     hire({ place, name }, first, hears) {
       const hired = hireProcess(hears)
-      const seat = { host: service.host, port, size, folder, place, name }
+      const seat = { host: service.host, port, metricsPort, size, folder, place, name }
       hired.send({ type: 'start', seat, settled: configured.started, ...first })
       if (configured.latest !== configured.started) hired.send({ type: 'reload', settled: configured.latest })
       return hired
@@ -77,8 +79,22 @@ export async function supervise(options: Options, settled: Settled, size: number
     }
   }
 
+  /** The port on which workers serve the metrics: none where another process has it. Workers that share a port do not
+   * notice others who share theirs. */
+  function freeMetricsPort({ config }: Settled, held: number | null): number | null {
+    const wanted = config.monitoring.prometheus_port
+    if (wanted === null || wanted === held) return wanted
+    try {
+      return claimPort(service.host, wanted)
+    } catch {
+      log.warn(metricsPortTaken(wanted))
+      return null
+    }
+  }
+
   async function roll(): Promise<void> {
     configured.start()
+    metricsPort = freeMetricsPort(configured.started, metricsPort)
     if (await workers.roll()) log.info('every worker was replaced')
   }
 

@@ -118,10 +118,12 @@ function report(what: Report): void {
   if (process.connected) process.send?.(what)
 }
 
-/** The configuration with the place that all workers share: a changed one is for the next start. */
-function at(settled: Settled, { host, port }: Seat): Settled {
+/** The configuration with the places that all workers share: changed ones are for the next start. */
+function at(settled: Settled, { host, port, metricsPort }: Seat): Settled {
   const { config } = settled
-  return { ...settled, config: { ...config, service: { ...config.service, host, port } } }
+  const service = { ...config.service, host, port }
+  const monitoring = { ...config.monitoring, prometheus_port: metricsPort }
+  return { ...settled, config: { ...config, service, monitoring } }
 }
 
 /** Says when this worker has answered enough. */

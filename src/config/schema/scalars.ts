@@ -47,7 +47,7 @@ export function integerOrAuto(range: { min?: number; max?: number } = {}) {
   )
 }
 
-export const port = () => integer({ max: 65_535 })
+export const port = (min = 0) => integer({ min, max: 65_535 })
 export const fraction = () => number({ min: 0, max: 1 })
 export const percent = () => number({ min: 0, max: 100 })
 

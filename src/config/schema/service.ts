@@ -66,7 +66,7 @@ export const monitoring = z
     log_level: choice(levels, levelSynonyms).default('info').describe('The least important log line written.'),
     metrics_endpoint: path().default('/metrics').describe('The path of the Prometheus metrics.'),
     health_check_endpoint: path().default('/health').describe('The path of the health report.'),
-    prometheus_port: port().nullable().default(null).describe('A second port that serves only the metrics.'),
+    prometheus_port: port(1).nullable().default(null).describe('A second port that serves only the metrics.'),
     thresholds,
   })
   .prefault({})

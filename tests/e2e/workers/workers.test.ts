@@ -1,4 +1,5 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { freePorts } from '#tests/support/server-process.ts'
 import { gate } from '#tests/support/upstream.ts'
 import { run } from '../child.ts'
 import { call, heldServer, isWhole, metricsOf, openStreams, startWorkers, until, workersOf } from './crew.ts'
@@ -29,6 +30,22 @@ describe('several workers on one port', () => {
 
     expect(await second.exited).toBe(69)
     expect(second.err()).toContain(`port ${port} is already in use`)
+  })
+
+  test('leave the port of the metrics to the gateway that has it, and say so', async () => {
+    const [port = 0] = await freePorts(1)
+    const files = {
+      'gateway.yaml': `gateway: { discover: false, demo: true }\nservice: { workers: 2 }\nmonitoring: { prometheus_port: ${port} }\n`,
+    }
+    const args = ['start', '--config', 'gateway.yaml', '--port', '0']
+    await using first = await run(args, { files })
+    await first.said(/try /)
+    await using second = await run(args, { files })
+    await second.said(/try /)
+
+    expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200)
+    expect(first.out()).not.toContain('prometheus_port')
+    expect(second.out()).toContain(`monitoring.prometheus_port: port ${port} is in use`)
   })
 
   test('are as many as there are processors when that is asked for', async () => {
