@@ -1,6 +1,5 @@
-const CHARACTERS_MAX = 512
-/** The characters of a bearer token (RFC 6750 §2.1) and the few more that keys in use have. */
-const KEY = /^[\x21-\x2b\x2d-\x7e]+$/
+import { KEY, KEY_CHARACTERS_MAX } from '#wire/keys.ts'
+
 const BEARER = /^bearer(?: +|$)/i
 
 /** The headers that may carry a key, as they came; `null` = absent. */
@@ -26,7 +25,7 @@ export type Presented = { readonly key: string } | 'none' | 'malformed'
 export function readKey({ authorization, xApiKey, apiKey }: Credentials): Presented {
   let key: string | null = null
   if (authorization !== null && authorization !== '') {
-    if (!BEARER.test(authorization) || authorization.length > CHARACTERS_MAX + 'Bearer '.length) return 'malformed'
+    if (!BEARER.test(authorization) || authorization.length > KEY_CHARACTERS_MAX + 'Bearer '.length) return 'malformed'
     key = authorization.replace(BEARER, '').trim() || null
   }
   for (const header of [xApiKey, apiKey]) {
@@ -35,7 +34,7 @@ export function readKey({ authorization, xApiKey, apiKey }: Credentials): Presen
     key = header
   }
   if (key === null) return 'none'
-  return key.length <= CHARACTERS_MAX && KEY.test(key) ? { key } : 'malformed'
+  return key.length <= KEY_CHARACTERS_MAX && KEY.test(key) ? { key } : 'malformed'
 }
 
 const PLACEHOLDERS: ReadonlySet<string> = new Set(

@@ -1,5 +1,10 @@
 import { z } from 'zod'
 
+/** How long a key may be. */
+export const KEY_CHARACTERS_MAX = 512
+/** The characters of a bearer token (RFC 6750 §2.1) and the few more that keys in use have. */
+export const KEY = /^[\x21-\x2b\x2d-\x7e]+$/
+
 const NAME = /^[^\p{Cc}]{1,100}$/u
 const amount = z.int().min(0).max(1_000_000_000_000)
 

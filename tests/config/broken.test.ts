@@ -423,6 +423,38 @@ gateway: { default_model: caht }
   ])
 })
 
+test.each([
+  ['servers: [{ id: a, kind: openai, api_key: "${KEY}" }]', '1:43  servers.0.api_key'],
+  ['servers: [{ id: a, kind: openai, api_keys: [a, "${KEY}"] }]', '1:48  servers.0.api_keys.1'],
+  ['servers: [{ id: a, kind: openai, headers: { x-a: "${KEY}" } }]', '1:50  servers.0.headers.x-a'],
+  ['orchestration: { credentials: { a: "${KEY}" } }', '1:36  orchestration.credentials.a'],
+])('refuses a key that no header can carry: %s', async (text, place) => {
+  const said = await complaints(loadText(text, { env: { KEY: 'sk-canary\n' } }))
+
+  expect(said).toEqual([`gateway.yaml:${place}: holds a line end or another character that no header can carry`])
+})
+
+test('refuses what is no name of a header', async () => {
+  const said = await complaints(loadText('servers: [{ id: a, kind: openai, headers: { "x a": b } }]'))
+
+  expect(said).toEqual(['gateway.yaml:1:45  servers.0.headers.x a: expected the name of a header, such as x-tenant'])
+})
+
+test.each([
+  ['sk-canary\n', 'it holds blanks, line ends, commas or letters that no key has'],
+  ['sk canary', 'it holds blanks, line ends, commas or letters that no key has'],
+  ['schlüssel-canary', 'it holds blanks, line ends, commas or letters that no key has'],
+  [`canary${'x'.repeat(512)}`, 'it has more than 512 characters'],
+])('refuses a key that no client can send: %j', async (KEY, why) => {
+  const text = 'auth: { keys: [{ name: a, key: "${KEY}" }], admin_keys: ["${OTHER}"] }'
+  const said = await complaints(loadText(text, { env: { KEY, OTHER: `${KEY}2` } }))
+
+  expect(said).toEqual([
+    `gateway.yaml:1:32  auth.keys.0.key: no client can send it: ${why}`,
+    `gateway.yaml:1:58  auth.admin_keys.0: no client can send it: ${why}`,
+  ])
+})
+
 test('never shows a secret', async () => {
   const text = `
 servers:

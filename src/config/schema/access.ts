@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { isDay } from '#lib/calendar.ts'
 import { refuseIdleBurst } from '#wire/keys.ts'
 import { perClass } from './gateway.ts'
-import { boolean, choice, duration, httpUrl, integer, modelName, number, secret, text } from './scalars.ts'
+import { boolean, choice, duration, httpUrl, integer, modelName, number, ownKey, secret, text } from './scalars.ts'
 
 const rate = () => integer()
 
@@ -95,7 +95,7 @@ const instant = z.string().transform((value, context) => {
 const key = z
   .strictObject({
     name: text().describe('How logs and metrics call the caller.'),
-    key: secret().optional().describe('The key itself.'),
+    key: ownKey().optional().describe('The key itself.'),
     key_file: text().optional().describe('A file that holds the key.'),
     tenant: text().nullable().default(null).describe('Whom the caller belongs to.'),
     role: choice(['caller', 'viewer', 'operator', 'admin']).default('caller').describe('What it may do.'),
@@ -157,7 +157,7 @@ export const auth = z
   .strictObject({
     mode: choice(['none', 'optional', 'required', 'auto']).default('auto').describe('Whether callers need a key.'),
     keys: z.array(key).default([]).describe('Keys that are written here rather than made at run time.'),
-    admin_keys: z.array(secret()).default([]).describe('Keys that may do everything.'),
+    admin_keys: z.array(ownKey()).default([]).describe('Keys that may do everything.'),
     stale: duration().default(60_000).describe('How long a known key holds while the store is away.'),
     failures_per_minute: integer()
       .default(20)

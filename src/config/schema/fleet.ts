@@ -6,6 +6,7 @@ import {
   cidr,
   duration,
   fraction,
+  headerSecret,
   httpUrl,
   identifier,
   integer,
@@ -26,7 +27,7 @@ const load = z
   .prefault({})
 
 const gatewayAbove = z
-  .union([httpUrl(), z.strictObject({ url: httpUrl(), api_key: secret().nullable().default(null) })], {
+  .union([httpUrl(), z.strictObject({ url: httpUrl(), api_key: headerSecret().nullable().default(null) })], {
     error: 'expected an address, or { url, api_key }',
   })
   .transform(value => (typeof value === 'string' ? { url: value, api_key: null } : value))
@@ -41,7 +42,7 @@ export const orchestration = z
       .describe('Gateways that this one registers with: an address, or { url, api_key } where they ask for a key.'),
     advertise: httpUrl().nullable().default(null).describe('Where they reach this gateway; host and port when absent.'),
     credentials: z
-      .record(identifier(), secret())
+      .record(identifier(), headerSecret())
       .default({})
       .describe('Keys that registered servers ask for, by the name under which they register.'),
     load: load.describe('When a server counts as overloaded.'),

@@ -1,7 +1,19 @@
 import { z } from 'zod'
 import { modelClasses } from './gateway.ts'
 import { hedgingOverrides, timeoutOverrides } from './resilience.ts'
-import { boolean, choice, httpUrl, identifier, integer, modelName, number, proxyUrl, secret, text } from './scalars.ts'
+import {
+  boolean,
+  choice,
+  headerSecret,
+  headers,
+  httpUrl,
+  identifier,
+  integer,
+  modelName,
+  number,
+  proxyUrl,
+  text,
+} from './scalars.ts'
 
 /** The dialects, and `service` for what is only watched. */
 const knownKinds = [
@@ -31,10 +43,10 @@ export const server = z
     weight: number({ min: 0 }).default(1).describe('Its share of the load beside other servers.'),
     max_concurrent: integer().default(0).describe('Requests at once; 0 for no limit.'),
     timeouts: timeoutOverrides,
-    api_key: secret().nullable().default(null).describe('The key that the server asks for.'),
-    api_keys: z.array(secret()).default([]).describe('Several keys; the first one is used until rotation is built.'),
+    api_key: headerSecret().nullable().default(null).describe('The key that the server asks for.'),
+    api_keys: z.array(headerSecret()).default([]).describe('Several keys; one that is refused or limited makes way.'),
     api_key_file: text().nullable().default(null).describe('A file that holds the key.'),
-    headers: z.record(z.string(), secret()).default({}).describe('Headers sent with every request to the server.'),
+    headers: headers().default({}).describe('Headers sent with every request to the server.'),
     tls: tls.nullable().default(null).describe('How https to this address is secured, for all servers that have it.'),
     proxy: proxyUrl().nullable().default(null).describe('The proxy before this address, for all servers that have it.'),
   })

@@ -1,6 +1,8 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parseDuration, parseSize } from '#lib/duration.ts'
+import { FIELD_NAME, NOT_IN_FIELD } from '#lib/field.ts'
+import { KEY, KEY_CHARACTERS_MAX } from '#wire/keys.ts'
 
 // Every message that begins with "expected" is completed by the loader with what was found instead.
 
@@ -116,6 +118,20 @@ export const path = () => z.string().regex(/^\/[\w./-]*$/, 'expected a path such
 
 /** Accepts a key or password. It is text like any other; the name marks places whose value is never shown. */
 export const secret = () => z.string().min(1).meta({ 'x-secret': true })
+
+/** Accepts a key that clients can send. */
+export const ownKey = () =>
+  secret()
+    .max(KEY_CHARACTERS_MAX, `no client can send it: it has more than ${KEY_CHARACTERS_MAX} characters`)
+    .regex(KEY, 'no client can send it: it holds blanks, line ends, commas or letters that no key has')
+
+/** Accepts a secret that goes out in a header. */
+export const headerSecret = () =>
+  secret().refine(value => !NOT_IN_FIELD.test(value), 'holds a line end or another character that no header can carry')
+
+/** Accepts the headers that go with requests. */
+export const headers = () =>
+  z.record(z.string().regex(FIELD_NAME, 'expected the name of a header, such as x-tenant'), headerSecret())
 
 /** Accepts an http or https address. Credentials have their own keys, so that addresses can be logged. */
 export function httpUrl() {

@@ -1,3 +1,4 @@
+import { FIELD_NAME, NOT_IN_FIELD } from '#lib/field.ts'
 import type { Outgoing, Pieces } from '../provider.ts'
 import { connectionFailed } from './errors.ts'
 import type { Origin, Place } from './place.ts'
@@ -11,8 +12,6 @@ export interface Message {
 
 type Kind = 'sent' | 'host' | 'agent' | 'dropped' | 'bad'
 
-const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/i
-const NOT_TEXT = /[^\t\x20-\x7e\x80-\xff]/
 /** How a request is framed is said here alone, or two readers might disagree about where it ends. */
 const FRAMING = new Set(['connection', 'content-length', 'expect', 'keep-alive', 'te', 'trailer', 'upgrade'])
 FRAMING.add('transfer-encoding').add('proxy-connection')
@@ -91,7 +90,7 @@ function writeFields(headers: Outgoing['headers'], origin: Origin): string {
     const value = headers[name]
     if (value === undefined) continue
     const kind = kindOf(name)
-    if (kind === 'bad' || NOT_TEXT.test(value)) throw connectionFailed('unusable', new Error(`the header ${name}`))
+    if (kind === 'bad' || NOT_IN_FIELD.test(value)) throw connectionFailed('unusable', new Error(`the header ${name}`))
     if (kind === 'host') host = `host: ${value}\r\n`
     else if (kind === 'agent') agent = `user-agent: ${value}\r\n`
     else if (kind === 'sent') fields += `${name}: ${value}\r\n`
@@ -105,7 +104,7 @@ function kindOf(name: string): Kind {
   if (known !== undefined) return known
   const lower = name.toLowerCase()
   const own = lower === 'host' ? 'host' : lower === 'user-agent' ? 'agent' : 'sent'
-  const kind = !TOKEN.test(name) ? 'bad' : FRAMING.has(lower) ? 'dropped' : own
+  const kind = !FIELD_NAME.test(name) ? 'bad' : FRAMING.has(lower) ? 'dropped' : own
   if (kinds.size < NAMES_MAX) kinds.set(name, kind)
   return kind
 }
