@@ -198,11 +198,11 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     ...reportOnce(looked, clock, () => reportFleet(fleet, env)),
     metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
     reload(next, written = NO_ORIGINS) {
-      // Whom to admit follows from where the gateway listens, and that changes only with a restart.
+      // Where and how the gateway listens changes only with a restart, and with it whom to admit.
       current = next
       origins = written
       buckets = createBuckets(next.limits)
-      const service = { ...next.service, host: config.service.host }
+      const service = { ...next.service, host: config.service.host, keep_alive: config.service.keep_alive }
       edge = composeEdge({ ...next, service }, identity(next), buckets)
       pressed.reload(next)
       network.reload(next)

@@ -58,6 +58,23 @@ const values: Broken[] = [
     'gateway.yaml:2:10  timeouts.total: expected a duration such as 30s (24d at most), got "30d"',
   ],
   [
+    'audit:\n  retention: 5000d',
+    'gateway.yaml:2:14  audit.retention: expected a duration such as 30s (3653d at most), got "5000d"',
+  ],
+  [
+    'auth:\n  jwt: { leeway: 2m }',
+    'gateway.yaml:2:18  auth.jwt.leeway: expected a duration such as 30s (1m at most), got "2m"',
+  ],
+  [
+    'retry:\n  budget_min: 9007199254740993',
+    'gateway.yaml:2:15  retry.budget_min: expected a whole number of at most 9007199254740991, got 9007199254740992',
+  ],
+  ['redis:\n  url: redis:6379', 'gateway.yaml:2:8  redis.url: expected an address such as redis://127.0.0.1:6379'],
+  [
+    'database:\n  url: postgres:5432/citadel',
+    'gateway.yaml:2:8  database.url: expected an address such as sqlite: or postgres://host/database',
+  ],
+  [
     'monitoring:\n  log_level: loud',
     'gateway.yaml:2:14  monitoring.log_level: expected one of debug, info, warn, error, got "loud"',
   ],

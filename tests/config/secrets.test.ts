@@ -49,7 +49,5 @@ servers:
 test('never shows what a secret file holds', async () => {
   const said = await complaints(loadText('redis: { url_file: /run/redis }', { others: { '/run/redis': 'canary' } }))
 
-  expect(said).toEqual([
-    'gateway.yaml:1:20  redis.url: expected an address such as redis://127.0.0.1:6379',
-  ])
+  expect(said).toEqual(['gateway.yaml:1:20  redis.url: expected an address such as redis://127.0.0.1:6379'])
 })

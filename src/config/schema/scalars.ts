@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { parseDuration, parseSize } from '#lib/duration.ts'
+import { formatDuration, formatSize, parseDuration, parseSize } from '#lib/duration.ts'
 import { FIELD_NAME, NOT_IN_FIELD } from '#lib/field.ts'
 import { KEY, KEY_CHARACTERS_MAX } from '#wire/keys.ts'
 
@@ -31,13 +31,9 @@ export function number(range: { min?: number; max?: number; above?: number } = {
 
 /** Accepts a whole number, also written as text. */
 export function integer(range: { min?: number; max?: number } = {}) {
-  return z.preprocess(
-    toNumber,
-    z
-      .int()
-      .min(range.min ?? 0)
-      .max(range.max ?? Number.MAX_SAFE_INTEGER),
-  )
+  const { min = 0, max } = range
+  const inner = z.int().min(min)
+  return z.preprocess(toNumber, max === undefined ? inner : inner.max(max))
 }
 
 /** Accepts `auto` and a whole number. */
@@ -80,29 +76,28 @@ export function autoOrBoolean() {
 
 /** Accepts a duration and gives milliseconds. */
 export function duration(range: { min?: number; max?: number } = {}) {
-  return quantity('a duration such as 30s', 'ms', parseDuration, {
-    min: range.min ?? 0,
-    max: range.max ?? longestTimer,
-  })
+  const { min = 0, max = longestTimer } = range
+  return quantity('a duration such as 30s', 'ms', parseDuration, { min, max, most: formatDuration(max) })
 }
 
 /** Accepts a size and gives bytes. */
 export function size() {
-  return quantity('a size such as 10MB', 'bytes', parseSize, { min: 0, max: Number.MAX_SAFE_INTEGER })
+  const max = Number.MAX_SAFE_INTEGER
+  return quantity('a size such as 10MB', 'bytes', parseSize, { min: 0, max, most: formatSize(max) })
 }
 
 function quantity(
   what: string,
   unit: 'ms' | 'bytes',
   parse: (value: string | number) => number | null,
-  range: { min: number; max: number },
+  range: { readonly min: number; readonly max: number; readonly most: string },
 ) {
   const written = z.union([z.string(), z.number()], { error: `expected ${what}` })
   return written
     .transform((value, context) => {
       const amount = parse(value)
       if (amount !== null && amount >= range.min && amount <= range.max) return amount
-      const bound = amount === null ? '' : amount < range.min ? ' (more than 0)' : ' (24d at most)'
+      const bound = amount === null ? '' : amount < range.min ? ' (more than 0)' : ` (${range.most} at most)`
       context.addIssue({ code: 'custom', message: `expected ${what}${bound}` })
       return z.NEVER
     })
@@ -157,11 +152,11 @@ export function proxyUrl() {
     .refine(isReadable, UNREADABLE)
 }
 
-/** Accepts an address with one of the schemes; its value may hold a password and is never shown. */
+/** Accepts an address that begins with one of the schemes; its value may hold a password and is never shown. */
 export function urlOf(schemes: readonly string[], example: string) {
   return z
     .string()
-    .refine(value => schemes.includes(`${value.split(':')[0]}:`), `expected an address such as ${example}`)
+    .refine(value => schemes.some(scheme => value.startsWith(scheme)), `expected an address such as ${example}`)
     .refine(isReadable, UNREADABLE)
 }
 

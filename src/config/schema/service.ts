@@ -37,7 +37,9 @@ export const service = z
     secret_file: text().nullable().default(null).describe('A file that holds the secret.'),
     max_body: size().default(10_000_000).describe('The largest request body that is read.'),
     max_connections: integer({ min: 1 }).default(10_000).describe('Open client connections at once.'),
-    keep_alive: duration().default(65_000).describe('How long an idle client connection stays open.'),
+    keep_alive: duration()
+      .default(65_000)
+      .describe('How long an idle client connection stays open, 255s at most; 0 for ever.'),
     drain_delay: duration().default(5000).describe('Between "not ready" and refusing new requests at shutdown.'),
     drain_timeout: duration().default(600_000).describe('How long running requests may finish at shutdown.'),
     trusted_proxies: z.array(cidr()).default([]).describe('Address blocks whose X-Forwarded-For is believed.'),

@@ -35,7 +35,7 @@ export const cache = z
   .prefault({})
   .describe('Answers that are given again.')
 
-const redisUrl = () => urlOf(['redis:', 'rediss:'], 'redis://127.0.0.1:6379')
+const redisUrl = () => urlOf(['redis://', 'rediss://'], 'redis://127.0.0.1:6379')
 
 export const redis = z
   .strictObject({
@@ -56,7 +56,7 @@ export const redis = z
 
 export const database = z
   .strictObject({
-    url: urlOf(['sqlite:', 'postgres:', 'postgresql:'], 'sqlite: or postgres://host/database')
+    url: urlOf(['sqlite:', 'postgres://', 'postgresql://'], 'sqlite: or postgres://host/database')
       .default('sqlite:')
       .describe('sqlite: keeps one file in data_dir; sqlite://path; postgres://…'),
     url_file: text().nullable().default(null).describe('A file that holds the address.'),
@@ -69,7 +69,7 @@ export const database = z
 
 export const vectors = z
   .strictObject({
-    url: urlOf(['memory:', 'http:', 'https:'], 'memory: or http://qdrant:6333')
+    url: urlOf(['memory:', 'http://', 'https://'], 'memory: or http://qdrant:6333')
       .default('memory:')
       .describe('memory: or Qdrant.'),
     collection: identifier().default('citadel_embeddings').describe('The collection there.'),
