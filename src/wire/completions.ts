@@ -42,6 +42,8 @@ export const completionResponse = z
     model: z.string().describe('The name of the model at the server. `x-citadel-model` has the public name.'),
     system_fingerprint: z.string().nullish().describe('The version of the model server, from servers that tell.'),
     choices: z.array(choice).describe('Empty in the chunk of a stream that carries `usage`.'),
-    usage: usage.nullish(),
+    usage: usage
+      .nullish()
+      .describe('Of the whole answer; in a stream in the last chunk, when `include_usage` was asked for.'),
   })
   .meta({ id: 'Completion', description: 'A whole answer, or one piece of a streamed answer.' })

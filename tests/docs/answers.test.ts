@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { GatewayError, toErrorBody } from '#core/errors.ts'
 import { operations } from '#http/docs/operations.ts'
 import { createSseParser } from '#lib/sse.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
@@ -125,6 +126,15 @@ for (const [id, path] of Object.entries(CALLED)) {
       for (const answer of answers) expect(schemaOf(id, type).safeParse(answer).error).toBeUndefined()
     })
   }
+}
+
+for (const id of ['createChatCompletion', 'createCompletion']) {
+  test(`the error that ends a stream of ${id} is one of its events`, () => {
+    const { error } = toErrorBody(new GatewayError('stream_interrupted', 'The model server broke off.'))
+    const event = { error: { ...error, delivered_chars: 3 } }
+
+    expect(schemaOf(id, 'text/event-stream').safeParse(event).error).toBeUndefined()
+  })
 }
 
 function schemaOf(id: string, type: string, status = 200) {

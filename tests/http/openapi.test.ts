@@ -1,10 +1,14 @@
 import { describe, expect, test } from 'bun:test'
+import type { ConfigInput } from '#config/schema.ts'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
-import { ADMINISTERED, AS_ADMIN, edgeOf, idFor, signed } from './edge.ts'
+import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, idFor, signed } from './edge.ts'
 
 interface Described {
   readonly operationId: string
+  readonly responses: Readonly<
+    Record<string, { readonly description: string; readonly headers?: Readonly<Record<string, unknown>> }>
+  >
   readonly requestBody?: {
     readonly content: Readonly<Record<string, { readonly examples?: Readonly<Record<string, { value: unknown }>> }>>
   }
@@ -17,15 +21,16 @@ function written(path: string, id: string): string {
   return path.replace('{id}', id).replace('{type}', 'deploy')
 }
 
-async function documented() {
-  const edge = await edgeOf(ADMINISTERED, { clock: undefined })
+async function documented(more: ConfigInput = {}) {
+  const edge = await edgeOf({ ...ADMINISTERED, ...more }, { clock: undefined })
   const document = (await (await edge.ask('/openapi.json')).json()) as {
     readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>
+    readonly components: { readonly schemas: Readonly<Record<string, unknown>> }
   }
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, described]) => ({ method: method.toUpperCase(), path, ...described })),
   )
-  return { edge, operations }
+  return { edge, operations, schemas: document.components.schemas }
 }
 
 describe('the document that is served', () => {
@@ -73,4 +78,70 @@ describe('the document that is served', () => {
       expect((await response.text()).length, name).toBeGreaterThan(0)
     }
   })
+
+  test('has no schema that null has to fit and cannot', async () => {
+    const { schemas } = await documented()
+
+    const impossible = Object.entries(schemas).flatMap(([name, schema]) => bothNullAndNot(schema, name))
+
+    expect(impossible).toEqual([])
+  })
+
+  test('names the headers of the answers', async () => {
+    const { edge, operations } = await documented({
+      gateway: { demo: true, discover: false, headers: 'full' },
+      limits: { per_client: { tokens_per_minute: 1000 } },
+      cache: { enabled: true },
+    })
+    const { ask } = edge
+    const body = { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }] }
+    const answers = [
+      ['createChatCompletion', await ask('/v1/chat/completions', { method: 'POST', body })],
+      ['createChatCompletion', await ask('/v1/chat/completions', { method: 'POST', body: { ...body, stream: true } })],
+      [
+        'createEmbedding',
+        await ask('/v1/embeddings', { method: 'POST', body: { model: 'citadel-demo', input: 'Hi' } }),
+      ],
+      ['listModels', await ask('/v1/models')],
+      ['getHealth', await ask('/health')],
+    ] as const
+
+    for (const [id, { status, headers }] of answers) {
+      const described = operations.find(({ operationId }) => operationId === id)?.responses[status]?.headers ?? {}
+      const sent = [...headers.keys()].filter(name => /^(?:x-(?:citadel|ratelimit)-|cache-status)/.test(name))
+      expect(sent, id).not.toEqual([])
+      expect(Object.keys(described), id).toEqual(expect.arrayContaining(sent))
+    }
+  })
+
+  test('says what a change is refused for before anybody looks at it', async () => {
+    const { edge, operations } = await documented({ service: { max_body: '1kB' } })
+
+    for (const { method, path, responses } of operations.filter(({ method }) => method !== 'GET')) {
+      const asking = { method, headers: AS_ADMIN }
+      const large = await edge.ask(written(path, 'a'), {
+        ...asking,
+        headers: { ...AS_ADMIN, 'content-length': '2000' },
+        body: 'x'.repeat(2000),
+      })
+      const foreign = await edge.ask(written(path, 'a'), {
+        ...asking,
+        headers: { ...AS_ADMIN, origin: 'https://evil.example' },
+      })
+
+      for (const refused of [large, foreign]) {
+        const { code } = await errorOf(refused)
+        expect(responses[refused.status]?.description, `${method} ${path}`).toContain(`\`${code}\``)
+      }
+    }
+  })
 })
+
+/** The places of a schema where null is one of the types, beside a reference to something that is never null. */
+function bothNullAndNot(schema: unknown, place: string): string[] {
+  if (typeof schema !== 'object' || schema === null) return []
+  const parts = 'allOf' in schema && Array.isArray(schema.allOf) ? schema.allOf : []
+  const isImpossible = parts.some(part => '$ref' in part) && parts.some(part => part.type?.includes?.('null') === true)
+  const below = Object.entries(schema).flatMap(([name, part]) => bothNullAndNot(part, `${place}.${name}`))
+  return isImpossible ? [place, ...below] : below
+}

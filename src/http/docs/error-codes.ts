@@ -23,7 +23,7 @@ export const ERROR_MEANINGS: Readonly<Record<Code, string>> = {
   idempotency_conflict: 'A request with the same idempotency key is still running.',
   conflict: 'The change collides with the present state.',
   request_too_large: 'The body is larger than the gateway reads.',
-  unsupported_media_type: 'The body is not declared as JSON.',
+  unsupported_media_type: 'The `content-encoding` of the body is none of gzip, deflate and br.',
   idempotency_mismatch: 'The idempotency key was used with another body.',
   rate_limit_exceeded: 'Too many requests; `retry-after` says when to come back.',
   concurrency_limit_exceeded: 'Too many requests at the same time.',
@@ -67,15 +67,10 @@ export const ERROR_GROUPS = {
   ],
   /** A path whose requests are counted. */
   limits: ['rate_limit_exceeded', 'concurrency_limit_exceeded', 'token_limit_exceeded', 'dependency_unavailable'],
+  /** A method that changes something, or costs something. */
+  change: ['origin_not_allowed', 'request_too_large'],
   /** A body that is read. */
-  body: [
-    'invalid_json',
-    'invalid_request',
-    'origin_not_allowed',
-    'request_timeout',
-    'request_too_large',
-    'unsupported_media_type',
-  ],
+  body: ['invalid_json', 'invalid_request', 'request_timeout', 'unsupported_media_type'],
   /** A model call, on its way to a server. */
   model: [
     'idempotency_conflict',

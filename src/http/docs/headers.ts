@@ -5,6 +5,8 @@ type Reference = { readonly $ref: string }
 const text = (description: string, example: string) => ({ description, schema: { type: 'string' as const }, example })
 const count = (description: string, example: number) => ({ description, schema: { type: 'integer' as const }, example })
 
+const FULL = 'With every 429, and with `gateway.headers: full`.'
+
 /** Every response header of the gateway, by its name. */
 const HEADERS = {
   'x-request-id': text(
@@ -18,6 +20,7 @@ const HEADERS = {
     'The parameters that the server which answered has no place for; absent when there are none.',
     'seed, logit_bias',
   ),
+  'x-citadel-gateway': text('The version of the gateway: by this header a gateway knows another one.', '0.1.0'),
   'x-citadel-overhead-ms': text(
     'What the gateway itself has added, in milliseconds. With `gateway.headers: full`, where a server was asked.',
     '1.2',
@@ -45,10 +48,10 @@ const HEADERS = {
   'retry-after-ms': count('The same in milliseconds.', 1500),
   'x-ratelimit-limit-requests': count('The limit that is tightest now, in requests.', 100),
   'x-ratelimit-remaining-requests': count('How many requests it still admits.', 0),
-  'x-ratelimit-reset-requests': text('Until the limit is full again.', '1m30s'),
+  'x-ratelimit-reset-requests': text(`Until the limit is full again. ${FULL}`, '1m30s'),
   'x-ratelimit-limit-tokens': count('The limit that is tightest now, in tokens, where they are limited.', 100_000),
   'x-ratelimit-remaining-tokens': count('How many tokens it still admits.', 91_000),
-  'x-ratelimit-reset-tokens': text('Until the limit is full again.', '5s'),
+  'x-ratelimit-reset-tokens': text(`Until the limit is full again. ${FULL}`, '5s'),
   allow: text('The methods of this path.', 'GET, HEAD'),
 } as const
 

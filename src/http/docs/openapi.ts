@@ -79,7 +79,7 @@ function register(registry: Registry, id: string, routes: readonly DocumentedRou
     description: [operation.description, describeRole(route.role), alsoServedAt(routes)].filter(Boolean).join('\n\n'),
     security: securityOf(route.role),
     request: toRequest(operation),
-    responses: { ...answers(operation), ...errors(operation, route.role) },
+    responses: { ...answers(operation), ...errors(operation, route) },
     'x-codeSamples': operation.samples,
   })
 }
@@ -128,9 +128,10 @@ function toMedia({ type, schema, examples }: Content) {
 }
 
 /** The error responses of an operation; a status that has its own answer keeps it. */
-function errors(operation: Operation, role: string) {
+function errors(operation: Operation, { method, role }: DocumentedRoute) {
   const open = securityOf(role).length === 0
-  const groups = ['guard' as const, ...operation.passes.filter(group => !(open && group === 'caller'))]
+  const first = method.toLowerCase() === 'get' ? (['guard'] as const) : (['guard', 'change'] as const)
+  const groups = [...first, ...operation.passes.filter(group => !(open && group === 'caller'))]
   const codes: Code[] = [...groups.flatMap(group => [...ERROR_GROUPS[group]]), ...(operation.errors ?? [])]
   const failures = [...byStatus(codes)].filter(([status]) => operation.answers[status] === undefined)
   return Object.fromEntries(failures.map(([status, failed]) => [status, toFailure(status, failed)]))

@@ -1,4 +1,6 @@
+import { z } from '@hono/zod-openapi'
 import { chatChunk, chatRequest, chatResponse } from '#wire/chat.ts'
+import { errorBody } from '#wire/errors.ts'
 import type { Operation } from '../operation.ts'
 import { curlPost, node, python } from '../samples.ts'
 import { MODEL_CALL_ANSWER_HEADERS, modelCallHeaders } from './model-call.ts'
@@ -84,7 +86,7 @@ export const chatOperations = {
           },
           {
             type: 'text/event-stream',
-            schema: chatChunk,
+            schema: z.union([chatChunk, errorBody]),
             examples: { streamed: { summary: 'The events of a stream', value: events } },
           },
         ],

@@ -58,6 +58,11 @@ function json(description: string, schema: z.ZodType, summary: string, value: un
   return { description, content: [{ type: 'application/json', schema, examples: { example: { summary, value } } }] }
 }
 
+/** By this header a gateway is known, also where nothing else can be read. */
+function marked(answer: Answer): Answer {
+  return { ...answer, headers: ['x-citadel-gateway'] }
+}
+
 const exposition = [
   '# HELP http_requests_total Requests that were answered.',
   '# TYPE http_requests_total counter',
@@ -73,12 +78,14 @@ export const healthOperations = {
     description:
       'For people, dashboards and simple monitors. 200 while models can answer, also when some servers are away (`degraded`); 503 when none can. Also served at `/v1/health`.',
     answers: {
-      200: json('`healthy` or `degraded`.', healthReport, 'All is well', report),
-      503: json('`unhealthy`: no model can answer.', healthReport, 'No server answers', {
-        ...report,
-        status: 'unhealthy',
-        servers: { total: 1, healthy: 0 },
-      }),
+      200: marked(json('`healthy` or `degraded`.', healthReport, 'All is well', report)),
+      503: marked(
+        json('`unhealthy`: no model can answer.', healthReport, 'No server answers', {
+          ...report,
+          status: 'unhealthy',
+          servers: { total: 1, healthy: 0 },
+        }),
+      ),
     },
     passes: [],
     samples: [curlGet('/health')],

@@ -1,5 +1,7 @@
+import { z } from '@hono/zod-openapi'
 import { completionRequest, completionResponse } from '#wire/completions.ts'
 import { embeddingRequest, embeddingResponse } from '#wire/embeddings.ts'
+import { errorBody } from '#wire/errors.ts'
 import type { Operation } from '../operation.ts'
 import { curlPost, node, python } from '../samples.ts'
 import { MODEL_CALL_ANSWER_HEADERS, modelCallHeaders } from './model-call.ts'
@@ -59,7 +61,7 @@ export const inferenceOperations = {
           },
           {
             type: 'text/event-stream',
-            schema: completionResponse,
+            schema: z.union([completionResponse, errorBody]),
             examples: {
               streamed: {
                 summary: 'The events of a stream',

@@ -72,6 +72,8 @@ export const MODEL_CALL_ANSWER_HEADERS = [
   'idempotency-replayed',
   'x-ratelimit-limit-requests',
   'x-ratelimit-remaining-requests',
+  'x-ratelimit-reset-requests',
   'x-ratelimit-limit-tokens',
   'x-ratelimit-remaining-tokens',
+  'x-ratelimit-reset-tokens',
 ] as const

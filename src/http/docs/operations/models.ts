@@ -61,6 +61,7 @@ export const modelOperations = {
     answers: {
       200: {
         description: 'The models, by name.',
+        headers: ['x-citadel-gateway'],
         content: [
           {
             type: 'application/json',
