@@ -37,7 +37,9 @@ export interface Usage {
 export interface ToolCall {
   readonly id: string
   readonly type: string
-  readonly function: { readonly name: string; readonly arguments: string }
+  /** Where the type is `function`. */
+  readonly function?: { readonly name: string; readonly arguments: string }
+  readonly [field: string]: unknown
 }
 
 interface Head {
@@ -88,7 +90,7 @@ export interface ChatChunk extends Head {
 /** A continued text, or one piece of it. */
 export interface Completion extends Head {
   readonly object: 'text_completion'
-  readonly choices: readonly { readonly index: number; readonly text: string; readonly finish_reason: string | null }[]
+  readonly choices: readonly { readonly index: number; readonly text: string; readonly finish_reason?: string | null }[]
   readonly usage?: Usage | null
 }
 
@@ -101,7 +103,7 @@ export interface EmbeddingList {
     readonly embedding: readonly number[] | string
   }[]
   readonly model: string
-  readonly usage: Usage
+  readonly usage?: Usage
 }
 
 /** A model that the caller may use. */
