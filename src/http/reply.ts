@@ -18,9 +18,18 @@ export function text(exchange: Exchange, body: string, type: string, status = 20
   if (body.length > COMPRESS_CHARACTERS_MIN) {
     if (acceptsGzip(exchange.request)) return compressed(exchange, body, status)
     // Answers to anything else are not kept by shared caches.
-    if (exchange.request.method === 'GET') varyBy(exchange, 'Accept-Encoding')
+    if (READING.has(exchange.record.method)) varyBy(exchange, 'Accept-Encoding')
   }
-  return new Response(body, { status, headers })
+  return whole(exchange, body, status)
+}
+
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD'])
+
+/** HEAD gets no body, and is told how long the one of GET is. */
+function whole({ headers, record }: Exchange, body: string | Uint8Array, status: number): Response {
+  if (record.method !== 'HEAD') return new Response(body as string | Uint8Array<ArrayBuffer>, { status, headers })
+  headers['content-length'] = String(Buffer.byteLength(body))
+  return new Response(null, { status, headers })
 }
 
 /** Answers with a file, compressed like text when its type is text. */
@@ -34,7 +43,7 @@ export async function file(
   if (isText && found.body.byteLength > COMPRESS_CHARACTERS_MIN && acceptsGzip(exchange.request)) {
     return compressed(exchange, found.body, 200)
   }
-  return new Response(found.body as Uint8Array<ArrayBuffer>, { headers })
+  return whole(exchange, found.body, 200)
 }
 
 /** Answers with server-sent events: never compressed, never cached, never held back by a proxy. */
@@ -72,5 +81,5 @@ async function compressed(exchange: Exchange, body: string | Uint8Array, status:
   const { headers } = exchange
   headers['content-encoding'] = 'gzip'
   varyBy(exchange, 'Accept-Encoding')
-  return new Response(await compress(body), { status, headers })
+  return whole(exchange, await compress(body), status)
 }

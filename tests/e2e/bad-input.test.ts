@@ -277,6 +277,34 @@ describe('paths and methods', () => {
 
     expect([response.status, await response.text()]).toEqual([200, ''])
   })
+
+  for (const path of ['/livez', '/v1/models', '/docs', '/nowhere', '/v1/models/unknown']) {
+    for (const encoding of ['identity', 'gzip']) {
+      test(`HEAD ${path} (${encoding}) tells the length that GET has`, async () => {
+        const lengths = await Promise.all(
+          ['GET', 'HEAD'].map(async method => {
+            const { status, headers } = await fetch(gateway.url + path, {
+              method,
+              headers: { 'accept-encoding': encoding },
+              decompress: false,
+            })
+            return [status, headers.get('content-encoding'), headers.get('content-length')]
+          }),
+        )
+
+        expect(lengths[1]).toEqual(lengths[0] ?? [])
+        expect(Number(lengths[1]?.[2])).toBeGreaterThan(0)
+      })
+    }
+  }
+
+  test('HEAD of a stream that never ends holds nothing', async () => {
+    const response = await fetch(`${gateway.url}/orchestration/events`, { method: 'HEAD' })
+
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
+    const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+    expect(/^http_requests_in_flight (.*)$/m.exec(metrics)?.[1]).toBe('1')
+  })
 })
 
 describe('odd requests', () => {

@@ -8,7 +8,10 @@ import { edgeOf } from './edge.ts'
 async function answer(characters: number, accepts: string | null, vary?: string) {
   const request = new Request('http://localhost/', { headers: accepts === null ? {} : { 'accept-encoding': accepts } })
   const headers: Record<string, string> = vary === undefined ? {} : { vary }
-  return json({ request, headers } as unknown as Exchange, `"${'a'.repeat(characters - 2)}"`)
+  return json(
+    { request, headers, record: { method: request.method } } as unknown as Exchange,
+    `"${'a'.repeat(characters - 2)}"`,
+  )
 }
 
 describe('a JSON answer', () => {

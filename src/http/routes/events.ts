@@ -22,6 +22,8 @@ export function fleetEvents(services: Services): Handler {
     if (after !== null && !ID.test(after)) {
       throw new GatewayError('invalid_request', 'last-event-id must be the id of an event.', { param: 'last-event-id' })
     }
+    // Nobody would read what follows: it would go on for ever.
+    if (exchange.record.method === 'HEAD') return eventStream(exchange, '')
     const follower = createFollower(services)
     const missed = after === null ? NOTHING : await missedSince(after, services, follower.stop)
     bearSilence(exchange)
