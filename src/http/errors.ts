@@ -30,5 +30,9 @@ export function unknownPath(path: string): GatewayError {
       'There is no /v1/v1: the base URL of your client must end in /v1 once, not twice.',
     )
   }
-  return new GatewayError('not_found', `Nothing is served at ${path.slice(0, 200)}. The API is described at /docs.`)
+  return new GatewayError(
+    'not_found',
+    // Newer clients ask for other APIs first; nearly all of them can be told to use these.
+    `Nothing is served at ${path.slice(0, 200)}. Models answer at /v1/chat/completions, /v1/completions and /v1/embeddings; all paths are described at /docs.`,
+  )
 }

@@ -148,6 +148,18 @@ describe('a path that is none', () => {
     expect((await errorOf(response)).message).toContain('/v1 once')
   })
 
+  test.each(['/v1/responses', '/v1/messages', '/api/chat', '/v1/moderations'])(
+    '%s says where models answer instead',
+    async path => {
+      const edge = await edgeOf()
+
+      const { message } = await errorOf(await edge.ask(path, { method: 'POST', body: {} }))
+
+      for (const served of ['/v1/chat/completions', '/v1/completions', '/v1/embeddings'])
+        expect(String(message)).toContain(served)
+    },
+  )
+
   test('is shown back only in part', async () => {
     const edge = await edgeOf()
 
