@@ -34,7 +34,11 @@ const COMMON: readonly Check[] = [
 /** The fields that the gateway itself reads, and what they must be where they are given. */
 const CHECKS: Readonly<Record<Endpoint, readonly Check[]>> = {
   chat: [
-    required('messages', isMessages, `must be a non-empty array of at most ${MESSAGES_MAX} messages and parts`),
+    required(
+      'messages',
+      isMessages,
+      `must be a non-empty array of objects with a role, of at most ${MESSAGES_MAX} messages and parts`,
+    ),
     ...COMMON,
   ],
   completions: [required('prompt', isPrompt, 'must be a string, an array of strings or an array of tokens'), ...COMMON],

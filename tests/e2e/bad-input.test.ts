@@ -307,6 +307,16 @@ describe('paths and methods', () => {
   })
 })
 
+test.each([['a text'], [null], [{ content: 'Hi' }], [{ role: 1, content: 'Hi' }]])(
+  'a message that is %p is told to need a role',
+  async message => {
+    const { status, error } = await post(JSON.stringify(callBody({ messages: [message] })))
+
+    expect([status, error.param]).toEqual([400, 'messages'])
+    expect(error.message).toContain('objects with a role')
+  },
+)
+
 describe('odd requests', () => {
   test('headers without measure are refused', async () => {
     const client = rawClient(

@@ -97,6 +97,24 @@ describe.each([...PROVIDERS.values()].map(provider => [provider.name, provider] 
     }
   })
 
+  test.each([...provider.endpoints])(
+    'passes a parameter of %s that nobody knows on, or says that it does not',
+    endpoint => {
+      const name = 'invented_parameter'
+      const body = { model: 'm', ...BARE[endpoint], [name]: 1 }
+      const at = target('a', {
+        server: server('a', { kind: provider.name }),
+        upstreamModel: MODELS[provider.name] ?? 'm',
+      })
+
+      const { body: text, dropped = [] } = provider.encode(call({ endpoint, body }), at, null)
+
+      expect({ passed: name in JSON.parse(text?.join('') ?? ''), named: dropped.includes(name) }).toEqual(
+        dropped.length > 0 ? { passed: false, named: true } : { passed: true, named: false },
+      )
+    },
+  )
+
   const rows = [...provider.endpoints].flatMap(endpoint =>
     OPENAI_PARAMETERS[endpoint].map(name => [endpoint, name, provider.parameters[endpoint]?.[name]] as const),
   )

@@ -34,6 +34,7 @@ const OWN: Readonly<Record<Endpoint, Readonly<Record<string, Parameter>>>> = {
     keep_alive: { treatment: 'passed', note: "Ollama's own" },
     options: { treatment: 'passed', note: "Ollama's own; wins over the parameters" },
     think: { treatment: 'passed', note: "Ollama's own" },
+    format: { treatment: 'passed', note: "Ollama's own; `response_format` wins" },
     truncate: { treatment: 'passed', note: "Ollama's own" },
     shift: { treatment: 'passed', note: "Ollama's own" },
   },
@@ -44,6 +45,13 @@ const OWN: Readonly<Record<Endpoint, Readonly<Record<string, Parameter>>>> = {
     stream: PASSED,
     stream_options: COUNTED,
     suffix: PASSED,
+    response_format: { treatment: 'converted', note: '`format`: `json`, or the schema itself' },
+    reasoning_effort: { treatment: 'converted', note: '`think`: yes or no; low, medium, high for gpt-oss' },
+    think: { treatment: 'passed', note: "Ollama's own" },
+    format: { treatment: 'passed', note: "Ollama's own; `response_format` wins" },
+    images: { treatment: 'passed', note: "Ollama's own" },
+    truncate: { treatment: 'passed', note: "Ollama's own" },
+    shift: { treatment: 'passed', note: "Ollama's own" },
     keep_alive: { treatment: 'passed', note: "Ollama's own" },
     options: { treatment: 'passed', note: "Ollama's own; wins over the parameters" },
     raw: { treatment: 'passed', note: "Ollama's own" },
@@ -77,17 +85,22 @@ export const parameters: Parameters = {
   embeddings: tableOf('embeddings'),
 }
 
-/** The parameters of a body that have no place at Ollama. */
+const TABLES: Readonly<Record<Endpoint, ReadonlyMap<string, Parameter>>> = {
+  chat: new Map(Object.entries(parameters.chat ?? {})),
+  completions: new Map(Object.entries(parameters.completions ?? {})),
+  embeddings: new Map(Object.entries(parameters.embeddings ?? {})),
+}
+
+/** Fields that are no parameters: the server's name of the model stands for the first, the others are the gateway's. */
+const NO_PARAMETERS: ReadonlySet<string> = new Set(['model', 'fallbacks', 'cache'])
+
+/** The parameters of a body that have no place at Ollama, those that nobody knows of included. */
 export function droppedFrom(endpoint: Endpoint, body: Readonly<Record<string, unknown>>): readonly string[] {
-  return LEFT_OUT[endpoint].filter(name => body[name] !== undefined && body[name] !== null)
-}
-
-const LEFT_OUT: Readonly<Record<Endpoint, readonly string[]>> = {
-  chat: droppedIn('chat'),
-  completions: droppedIn('completions'),
-  embeddings: droppedIn('embeddings'),
-}
-
-function droppedIn(endpoint: Endpoint): readonly string[] {
-  return Object.entries(tableOf(endpoint)).flatMap(([name, { treatment }]) => (treatment === 'dropped' ? [name] : []))
+  const table = TABLES[endpoint]
+  const left: string[] = []
+  for (const name in body) {
+    if ((body[name] ?? null) === null || NO_PARAMETERS.has(name)) continue
+    if ((table.get(name)?.treatment ?? 'dropped') === 'dropped') left.push(name)
+  }
+  return left
 }
