@@ -17,6 +17,7 @@ export const cacheClearRequest = z
         'Only answers to the key of this name, or of this id when it was made at run time; to callers of this address when they have no key.',
       ),
   })
+  .prefault({})
   .meta({ id: 'CacheClearRequest', description: 'Which answers are meant; all of them when nothing is given.' })
 
 /** The answer of `POST /management/cache/clear`. */

@@ -10,6 +10,7 @@ interface Described {
     Record<string, { readonly description: string; readonly headers?: Readonly<Record<string, unknown>> }>
   >
   readonly requestBody?: {
+    readonly required?: boolean
     readonly content: Readonly<Record<string, { readonly examples?: Readonly<Record<string, { value: unknown }>> }>>
   }
 }
@@ -52,6 +53,19 @@ describe('the document that is served', () => {
       const { status } = await edge.ask(written(path, id), { method, headers })
 
       expect([200, 400], `${method} ${path}`).toContain(status)
+    }
+  })
+
+  test('asks for a body where there has to be one', async () => {
+    const { edge, operations } = await documented()
+
+    for (const { method, path, requestBody } of operations.filter(({ requestBody }) => requestBody !== undefined)) {
+      const headers = path.startsWith('/webhooks') ? signed('', { time: Date.now }) : AS_ADMIN
+      const { status } = await edge.ask(written(path, await idFor(edge, path)), { method, headers })
+
+      expect({ [`${method} ${path}`]: requestBody?.required === true }).toEqual({
+        [`${method} ${path}`]: status === 400,
+      })
     }
   })
 

@@ -104,7 +104,7 @@ function toRequest(operation: Operation) {
     ...(headers && { headers }),
     ...(body && {
       body: {
-        required: true,
+        required: !body.schema.safeParse(undefined).success,
         content: { 'application/json': { schema: body.schema, examples: { ...body.examples } } },
       },
     }),

@@ -13,7 +13,7 @@ import { callerOf } from '../tenant.ts'
 export function clearCache({ cache, clock, journal }: Services): Handler {
   return async c => {
     const text = await readBody(c.env, clock)
-    const selection = cacheClearRequest.safeParse(text.trim() === '' ? {} : parseJson(text))
+    const selection = cacheClearRequest.safeParse(text.trim() === '' ? {} : (parseJson(text) ?? null))
     if (!selection.success) {
       const details = selection.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }))
       throw new GatewayError('invalid_request', 'The body takes model, tenant and key, each a name.', { details })
