@@ -1,10 +1,11 @@
 /** What looks like a secret wherever it stands: keys of providers and of this gateway, bearer tokens, JSON Web Tokens,
  * passwords in addresses. */
-const SECRETS: readonly (readonly [pattern: RegExp, replacement: string])[] = [
-  [/\b(?:sk|ck|pk|rk|gw|whsec|xox[bp]|gh[pousr]|AIza)[-_][\w-]{12,}|\bAIza[\w-]{20,}/g, '[redacted]'],
-  [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, '$1 [redacted]'],
-  [/\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, '[redacted]'],
-  [/(\b[a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*):[^\s@/"\\]+@/gi, '$1:[redacted]@'],
+const SECRETS: readonly (readonly [pattern: RegExp, replacement: (all: string, part?: string) => string])[] = [
+  [/\b(?:sk|ck|pk|rk|gw|whsec|xox[bp]|gh[pousr]|AIza)[-_][\w-]{12,}|\bAIza[\w-]{20,}/g, () => '[redacted]'],
+  [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, (_, scheme) => `${scheme} [redacted]`],
+  // What is no token in the end is taken up too, so that nothing is looked through again from each of its parts.
+  [/\beyJ[\w-]{8,}(\.[\w-]{8,}\.[\w-]*)?/g, (all, rest) => (rest === undefined ? all : '[redacted]')],
+  [/((?<![a-z0-9+.-])[a-z0-9+.-]+:\/\/[^\s:/@"\\]*):[^\s@/"\\]+@/gi, (_, before) => `${before}:[redacted]@`],
 ]
 
 /** Takes out of a text what looks like a secret. */

@@ -75,7 +75,8 @@ function textOf(content: JsonValue): string {
   return content.map(part => (isObject(part) && typeof part.text === 'string' ? part.text : '')).join(' ')
 }
 
-/** A text in pieces that give it back when they are joined. */
+/** A text in pieces that give it back when they are joined; none of blanks alone. Looked for at the ends of words: at
+ * each blank it would take hours for a text of many. */
 function toWords(text: string): readonly string[] {
-  return text.match(/\s*\S+\s*$|\s*\S+/g) ?? []
+  return text.trim() === '' ? [] : text.split(/(?<=\S)(?=\s+\S)/)
 }

@@ -72,7 +72,8 @@ function toMedia(url: string, place: string): JsonObject {
   const [head, mimeType] = /^data:([^;,]+)(?:;[^;,]*)*;base64,/i.exec(url) ?? []
   if (head !== undefined) return { inlineData: { mimeType, data: url.slice(head.length) } }
   if (/^(?:https?|gs):\/\//i.test(url))
-    return { fileData: { fileUri: url, mimeType: typeOf(url.replace(/[?#].*$/, '')) } }
+    // With `s` the first match is the only one: where a line feed stops the dot, each `?` before it is tried, for hours.
+    return { fileData: { fileUri: url, mimeType: typeOf(url.replace(/[?#].*$/s, '')) } }
   throw invalid(place, 'must be a data: URL with a media type and base64, or an https address')
 }
 

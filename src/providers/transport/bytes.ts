@@ -17,6 +17,20 @@ function table(has: (code: number) => boolean): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, code) => (has(code) ? 1 : 0))
 }
 
+/** A header's value without the blanks around it. A pattern would go through each run of blanks again from each of them,
+ * which takes seconds for a long one. */
+export function withoutBlanks(value: string): string {
+  let from = 0
+  let to = value.length
+  while (from < to && isBlank(value.charCodeAt(from))) from++
+  while (to > from && isBlank(value.charCodeAt(to - 1))) to--
+  return value.slice(from, to)
+}
+
+export function isBlank(byte: number | undefined): boolean {
+  return byte === SPACE || byte === TAB
+}
+
 /** The value of a hexadecimal digit; -1 for another byte. */
 export function hexValue(byte: number): number {
   if (byte >= ZERO && byte <= NINE) return byte - ZERO

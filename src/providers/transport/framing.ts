@@ -1,5 +1,5 @@
 import { invalidAnswer } from '../upstream-error.ts'
-import { NINE, SPACE, TAB, ZERO } from './bytes.ts'
+import { isBlank, NINE, withoutBlanks, ZERO } from './bytes.ts'
 
 /** How the end of a body is known. */
 export type Ending = 'none' | 'length' | 'chunked' | 'close'
@@ -115,13 +115,6 @@ function isName(bytes: Buffer, at: number, name: Uint8Array): boolean {
   return true
 }
 
-function isBlank(byte: number | undefined): boolean {
-  return byte === SPACE || byte === TAB
-}
-
 function lowerValue(bytes: Buffer, colonAt: number, end: number): string {
-  return bytes
-    .toString('latin1', colonAt + 1, end)
-    .replace(/^[\t ]+|[\t ]+$/g, '')
-    .toLowerCase()
+  return withoutBlanks(bytes.toString('latin1', colonAt + 1, end)).toLowerCase()
 }

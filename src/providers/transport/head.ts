@@ -1,4 +1,5 @@
 import type { Head } from '../provider.ts'
+import { withoutBlanks } from './bytes.ts'
 
 /** The head of an answer; its headers are only looked for when somebody asks, for most are never asked for. */
 export class ResponseHead implements Head {
@@ -24,7 +25,7 @@ function valueIn(lines: string, name: string): string | null {
     const end = lines.indexOf('\r\n', at)
     const colon = lines.indexOf(':', at)
     if (colon - at === name.length && lines.slice(at, colon).toLowerCase() === name) {
-      const value = lines.slice(colon + 1, end).replace(/^[\t ]+|[\t ]+$/g, '')
+      const value = withoutBlanks(lines.slice(colon + 1, end))
       found = found === null ? value : `${found}, ${value}`
     }
     at = end + 2

@@ -86,6 +86,17 @@ describe('the demonstration model', () => {
     expect('text' in none && none.text).toContain('You sent no text.')
   })
 
+  test('is quick over a text of blanks', async () => {
+    const before = process.cpuUsage()
+    const answers = [' '.repeat(100_000), `a${' '.repeat(100_000)}b `, `${' '.repeat(100_000)}a`].map(async text => {
+      const answer = await send(saying(text))
+      return 'usage' in answer && answer.usage?.input
+    })
+
+    expect(await Promise.all(answers)).toEqual([0, 2, 1])
+    expect(process.cpuUsage(before).user).toBeLessThan(500_000)
+  })
+
   test('reads content in parts', async () => {
     const answer = await send({
       messages: [{ role: 'user', content: [{ type: 'text', text: 'parts' }, { type: 'image_url' }] }],

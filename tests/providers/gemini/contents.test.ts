@@ -39,6 +39,16 @@ test('instructions stand apart, wherever they were', () => {
   ])
 })
 
+test('an address is read in no long time whatever it is', () => {
+  const before = process.cpuUsage()
+  const url = `https://x.test/a.png${'?'.repeat(100_000)}\n`
+
+  expect(userParts([{ type: 'image_url', image_url: { url } }])).toEqual([
+    { fileData: { fileUri: url, mimeType: 'image/png' } },
+  ])
+  expect(process.cpuUsage(before).user).toBeLessThan(500_000)
+})
+
 test('instructions alone are what the user says, since there must be a content', () => {
   expect(convert([{ role: 'system', content: 'Write a poem.' }])).toEqual({
     contents: [{ role: 'user', parts: [{ text: 'Write a poem.' }] }],

@@ -73,6 +73,15 @@ describe('a head', () => {
     })
   })
 
+  test('is read in no long time whatever blanks it has', () => {
+    const value = `a${' '.repeat(60_000)}b`
+    const before = process.cpuUsage()
+
+    expect(read(`${OK}x-test: \t${value} \r\ncontent-length: 0\r\n\r\n`).header).toBe(value)
+    expect(read(`${OK}connection: ${value}\r\ncontent-length: 0\r\n\r\n`).ended).toBe(true)
+    expect(process.cpuUsage(before).user).toBeLessThan(500_000)
+  })
+
   test('joins headers of the same name', () => {
     expect(read(`${OK}x-test: a\r\nX-TEST: b\r\ncontent-length: 0\r\n\r\n`).header).toBe('a, b')
   })
