@@ -45,7 +45,7 @@ const SPOOL_LINES_MAX = 10_000
 export interface LedgerDeps {
   readonly clock: Clock
   readonly journal: Journal
-  /** Who hears what happens; the ledger adds itself when it begins. */
+  /** Who hears what happens; the ledger adds itself. */
   readonly subscribers: ((fact: Fact) => void)[]
   readonly env: Environment
   readonly newId: (time: number) => string
@@ -71,6 +71,7 @@ export interface Accounting {
 interface Running {
   readonly recorder: Recorder
   readonly desk: { readonly hold: LedgerStore['hold'] }
+  subscriber(fact: Fact): void
   close(): Promise<void>
 }
 
@@ -84,7 +85,9 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
     running ??= database === null ? runInMemory(deps, budgetUse) : runWith(database, deps, budgetUse)
     return running
   }
+  // Now, also where it begins later: behind it are those who empty records.
   deps.subscribers.push(fact => {
+    running?.subscriber(fact)
     if (running === null || fact.type !== 'request-settled') return
     const { model, usage } = fact.record
     if (model !== null && usage !== null) lengths.note(model, usage.output)
@@ -136,8 +139,8 @@ function accountsOf({ budgets }: Config, caller: Caller, time: number): readonly
 function runInMemory(deps: LedgerDeps, budgetUse: BudgetUse): Running {
   const { store, settled } = heldBy(deps, createMemoryLedger(deps.newId(deps.clock.time())))
   const recorder = createRecorder({ ...deps, store, spool: null, settled })
-  deps.subscribers.push(recorder.subscriber)
-  return { recorder, desk: { hold: budgetUse.watch(store.hold) }, close: recorder.close }
+  const { subscriber, close } = recorder
+  return { recorder, desk: { hold: budgetUse.watch(store.hold) }, subscriber, close }
 }
 
 /** A ledger whose money is held in Redis, where there is one. */
@@ -176,7 +179,6 @@ function runWith(database: Database, deps: LedgerDeps, budgetUse: BudgetUse): Ru
       if (local.holds() !== 0) void local.write({ requests: [row], audit: [] })
     },
   })
-  deps.subscribers.push(recorder.subscriber, audit.subscriber)
   const stopUpkeep = startUpkeep({
     clock,
     owner,
@@ -190,6 +192,10 @@ function runWith(database: Database, deps: LedgerDeps, budgetUse: BudgetUse): Ru
   return {
     recorder,
     desk: { hold: budgetUse.watch(createDesk({ clock, store, local }).hold) },
+    subscriber(fact) {
+      recorder.subscriber(fact)
+      audit.subscriber(fact)
+    },
     async close() {
       stopUpkeep()
       stopAdopting()

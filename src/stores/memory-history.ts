@@ -47,6 +47,9 @@ export function createMemoryHistory(options: { readonly entriesMax: number; read
  * callers. It is over, so that it is emptied itself: a copy of each would cost more than all the rest of its log. */
 function forgetStories(record: RequestRecord): void {
   record.callerRequestId = null
+  record.user = null
+  record.session = null
+  record.payload = null
   record.traceparent = null
   record.error = null
   for (const attempt of record.attempts) attempt.cause = null

@@ -413,6 +413,29 @@ test('a prompt and an answer are kept of stored answers too', () =>
     { audit: { payloads: true }, cache: { enabled: true } },
   ))
 
+test('what begins with the first key that has a budget writes down whom its calls name', async () => {
+  const folder = await ownFolder('citadel-late-')
+  try {
+    await using server = await startModelServer(openAiScript())
+    await using gateway = await startGateway(configOf([server], { auth: { admin_keys: [ADMIN] } }), {
+      env: { XDG_DATA_HOME: folder.path },
+    })
+    const body = JSON.stringify({ name: 'late', budget: { usd: 1, per: 'month' } })
+    const made = await fetch(`${gateway.url}/management/keys`, { method: 'POST', body, ...as(ADMIN) })
+    const { key } = await made.json()
+    await (await gateway.chat({ user: 'ann' }, as(key))).text()
+
+    const { data } = await until(
+      async () => namedPage.parse(await (await fetch(`${gateway.url}/management/users`, as(ADMIN))).json()),
+      page => page.data.length > 0,
+    )
+
+    expect(data).toMatchObject([{ id: 'ann', requests: 1 }])
+  } finally {
+    await folder.remove()
+  }
+})
+
 test('nothing is written down where nobody has said where', async () => {
   const folder = await ownFolder('citadel-quiet-')
   try {

@@ -13,6 +13,9 @@ describe('the history in memory', () => {
     const history = createMemoryHistory({ entriesMax: 2, bytesMax: WIDE })
     const record = named('a', {
       callerRequestId: 'mine',
+      user: 'long',
+      session: 'long',
+      payload: { prompt: 'long', answer: 'long' },
       error: new GatewayError('upstream_error', 'It failed.', { cause: 'http://10.1.2.3 said no' }),
       attempts: [attemptEntry('llm', { cause: 'http://10.1.2.3 said no' })],
     })
@@ -21,6 +24,7 @@ describe('the history in memory', () => {
     const found = history.find('a')
     expect(history.find('b')).toBeNull()
     expect(found).toMatchObject({ id: 'a', model: 'chat', callerRequestId: null, error: null })
+    expect(found).toMatchObject({ user: null, session: null, payload: null })
     expect(JSON.stringify(found)).not.toContain('10.1.2.3')
   })
 

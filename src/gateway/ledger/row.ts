@@ -179,7 +179,10 @@ function tokensOf({ input, cacheRead, cacheWrite, output, reasoning, estimated }
   }
 }
 
-/** A caller's text as every database takes it. */
+/** A caller's text as every database takes it. What is cut off a long one is copied: it would hold all of it in memory,
+ * which may be megabytes, for as long as its row waits. */
 function clean(text: string | null): string | null {
-  return text === null ? null : text.slice(0, TEXT_MAX).toWellFormed().replaceAll('\0', '�')
+  if (text === null) return null
+  const short = text.length > TEXT_MAX ? Buffer.from(text.slice(0, TEXT_MAX)).toString() : text
+  return short.toWellFormed().replaceAll('\0', '�')
 }
