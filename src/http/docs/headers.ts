@@ -13,7 +13,10 @@ const HEADERS = {
     'The id of this request, made by the gateway. Logs have it too: quote it when you ask for help.',
     '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f',
   ),
-  'x-citadel-model': text('The public name of the model that answered.', 'citadel-demo'),
+  'x-citadel-model': text(
+    'The public name of the model that answered; what of it is not ASCII is percent-encoded.',
+    'citadel-demo',
+  ),
   'x-citadel-server': text('The id of the server that answered.', 'gpu-1'),
   'x-citadel-attempts': count('How many attempts at servers this answer took.', 1),
   'x-citadel-dropped-parameters': text(

@@ -71,7 +71,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
 
 /** Who answered, at which attempt, and if asked to, how long it took. */
 function tellServer({ headers, record, edge }: Exchange, live: Live, now: number): void {
-  headers['x-citadel-model'] = live.model.name
+  headers['x-citadel-model'] = inHeader(live.model.name)
   headers['x-citadel-server'] = live.target.server.id
   headers['x-citadel-attempts'] = String(record.attempts.length)
   for (const { result, dropped } of record.attempts) {
@@ -82,6 +82,13 @@ function tellServer({ headers, record, edge }: Exchange, live: Live, now: number
   // Of a stream nobody knows it yet.
   if (record.costNano !== null && record.answeredAt > 0) headers['x-citadel-cost'] = formatUsd(record.costNano)
 }
+
+/** A name for a header, which takes no other characters; those that servers give to their models may have any. */
+function inHeader(name: string): string {
+  return ASCII.test(name) ? name : encodeURI(name.toWellFormed())
+}
+
+const ASCII = /^[\x20-\x7e]*$/
 
 /** Names for a header: some are the caller's own words, which may be no names at all. */
 function toList(names: readonly string[]): string {

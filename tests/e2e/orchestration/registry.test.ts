@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { startModelServer } from '#tests/support/gateway.ts'
-import { chatCompletion, chatEvents } from '#tests/support/openai-upstream.ts'
+import { chatCompletion, chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 import { gate, json, sse } from '#tests/support/upstream.ts'
 import { answeredBy, manage, register, registrationOf, startFleet, startMember, until } from './fleet.ts'
@@ -44,6 +44,25 @@ test('it joins a model that the configuration declares', async () => {
 
   const answers = new Set([await answeredBy(gateway.url), await answeredBy(gateway.url)])
   expect(answers).toEqual(new Set(['a', 'b']))
+})
+
+test.each([
+  ['模型-7b', '%E6%A8%A1%E5%9E%8B-7b'],
+  ['größe', 'gr%C3%B6%C3%9Fe'],
+  ['a\u2028b', 'a%E2%80%A8b'],
+  ['a\ud800', 'a%EF%BF%BD'],
+])('a model that a server calls %j is answered, its name in the header as %s', async (model, header) => {
+  await using member = await startModelServer(openAiScript())
+  await using gateway = await startFleet()
+  await register(gateway.url, 'b', member, { models: [model] })
+
+  const plain = await gateway.chat({ model })
+  const stream = await gateway.chat({ model, stream: true })
+
+  expect([plain.status, plain.headers.get('x-citadel-model')]).toEqual([200, header])
+  expect([stream.status, stream.headers.get('x-citadel-model')]).toEqual([200, header])
+  expect(await stream.text()).toEndWith('data: [DONE]\n\n')
+  expect((await plain.json()).choices).toHaveLength(1)
 })
 
 test('a server that is only watched is listed and probed, and never called', async () => {
