@@ -1,7 +1,8 @@
 /** Creates a timer queue with 10 ms resolution: one runtime timer serves every deadline of every request.
  *
  * Each request arms several clocks and almost none of them ever fires, so arming and cancelling are what must be
- * cheap. Delays over five seconds are rounded up to whole seconds, which keeps the number of buckets small.
+ * cheap. Delays over five seconds are rounded up to whole seconds, and those over an hour by a part in fifty, which keeps
+ * the number of buckets small: a bucket stays until its time, and callers choose times of their own.
  *
  * @param now Monotonic milliseconds.
  * @returns `after(ms, run)`, which answers with the function that takes the timer back. */
@@ -109,9 +110,15 @@ function runAlone(run: () => void): void {
   }
 }
 
+const HOUR_MS = 3_600_000
+/** What delays of one to two hours are rounded up to; twice as much for each doubling. */
+const HOUR_STEP_MS = 64_000
+
 function bucketOf(tick: number, ms: number, tickMs: number): number {
-  const coarse = 1000 / tickMs
-  return ms > 5000 ? Math.ceil(tick / coarse) * coarse : tick
+  if (ms <= 5000) return tick
+  const stepMs = ms < HOUR_MS ? 1000 : HOUR_STEP_MS * 2 ** Math.floor(Math.log2(ms / HOUR_MS))
+  const coarse = stepMs / tickMs
+  return Math.ceil(tick / coarse) * coarse
 }
 
 function dueKeys(buckets: ReadonlyMap<number, unknown>, last: number, current: number): number[] {

@@ -1,3 +1,4 @@
+import { fullGC, heapStats } from 'bun:jsc'
 import { expect, test } from 'bun:test'
 import { createWheel } from '#lib/wheel.ts'
 
@@ -56,4 +57,39 @@ test('a timer that is set up while another runs still runs', async () => {
   const value = await new Promise<string>(resolve => after(5, () => after(5, () => resolve('second'))))
 
   expect(value).toBe('second')
+})
+
+test('what is cancelled leaves nothing behind, however different the delays are', () => {
+  const after = createWheel()
+  const objects = () => {
+    fullGC()
+    return heapStats().objectTypeCounts.Object ?? 0
+  }
+  const cancelLast = after(60_000, () => {})
+  const before = objects()
+
+  for (let count = 1; count <= 50_000; count++) after(count * 1_234_567, () => {})()
+
+  expect(objects() - before).toBeLessThan(5000)
+  cancelLast()
+})
+
+test('runs a long deadline when it is due, and at most a fiftieth later', async () => {
+  const fewTicks = () => new Promise<void>(resolve => createWheel()(25, resolve))
+  for (const hours of [1, 1.9, 30, 1e9]) {
+    let now = 0
+    let ran = false
+    const after = createWheel(() => now)
+    const ms = hours * 3_600_000
+    after(ms, () => {
+      ran = true
+    })
+
+    now = ms - 1
+    await fewTicks()
+    expect(ran).toBe(false)
+    now = ms * 1.02
+    await fewTicks()
+    expect(ran).toBe(true)
+  }
 })
