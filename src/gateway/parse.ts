@@ -1,9 +1,12 @@
 import type { Call, Endpoint } from '#core/call.ts'
 import { type Detail, GatewayError } from '#core/errors.ts'
-import { isDeeperThan, isObject, type JsonObject, parseJson, textIsDeeperThan } from '#lib/json.ts'
+import { excessIn, isDeeperThan, isObject, type JsonObject, parseJson } from '#lib/json.ts'
 
 const DEPTH_MAX = 64
-/** Above this many characters a text is scanned before it is parsed: parsing deep nesting is what blocks. */
+/** Of all objects together. Those of ten thousand messages have fewer. */
+const MEMBERS_MAX = 100_000
+/** Above this many characters a text is scanned before it is parsed: parsing deep nesting, or many members, is what
+ * blocks. A shorter one cannot have too many. */
 const PARSE_FIRST_MAX = 256 * 1024
 /** No conversation of people or agents comes near; more only makes work. */
 const MESSAGES_MAX = 10_000
@@ -91,7 +94,11 @@ function problemsOf(endpoint: Endpoint, body: JsonObject): readonly Detail[] {
  *
  * @throws GatewayError `invalid_json` or `invalid_request`. */
 export function parseBody(text: string): JsonObject {
-  if (text.length > PARSE_FIRST_MAX && textIsDeeperThan(text, DEPTH_MAX)) throw tooDeep()
+  const excess = text.length > PARSE_FIRST_MAX ? excessIn(text, DEPTH_MAX, MEMBERS_MAX) : null
+  if (excess === 'depth') throw tooDeep()
+  if (excess === 'members') {
+    throw new GatewayError('invalid_request', `The request body has more than ${MEMBERS_MAX} members.`)
+  }
   const body = parseJson(text)
   if (body === undefined) throw new GatewayError('invalid_json', jsonProblem(text))
   if (!isObject(body)) throw new GatewayError('invalid_request', 'The request body must be a JSON object.')

@@ -42,21 +42,25 @@ export function isDeeperThan(value: unknown, limit: number): boolean {
 const QUOTE = 34
 const BACKSLASH = 92
 
-/** Whether a JSON text nests deeper than `limit`, found by scanning and without building anything.
+/** What a JSON text has too much of: levels, or members of all its objects together. Found by scanning and without
+ * building anything.
  *
- * Parsing deeply nested text is what costs: ten megabytes of brackets block the event loop for over a second. */
-export function textIsDeeperThan(text: string, limit: number): boolean {
+ * Parsing these is what costs: ten megabytes of brackets block the event loop for over a second, and of members with
+ * names of their own for three. */
+export function excessIn(text: string, depthMax: number, membersMax = Infinity): 'depth' | 'members' | null {
   let depth = 0
+  let members = 0
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
     if (code === QUOTE) {
       at = endOfString(text, at)
-      if (at < 0) return false
+      if (at < 0) return null
     } else if (code === 123 || code === 91) {
-      if (++depth > limit) return true
+      if (++depth > depthMax) return 'depth'
     } else if (code === 125 || code === 93) depth--
+    else if (code === 58 && ++members > membersMax) return 'members'
   }
-  return false
+  return null
 }
 
 /** Whether some object within a *valid* JSON text has a member twice. Parsers differ in which of them they read.

@@ -103,6 +103,20 @@ describe('nesting', () => {
   })
 })
 
+test('a body of countless members is refused quickly, wherever they stand', async () => {
+  await using large = await startGateway(configOf([server]))
+  const names = Array.from({ length: 600_000 }, (_, index) => `"k${index}":1`)
+  for (const body of [`{${names}}`, `{"model":"chat","x":{${names}}}`, `{"x":[${names.map(name => `{${name}}`)}]}`]) {
+    const before = process.cpuUsage()
+
+    const response = await fetch(large.url + CHAT, { method: 'POST', body })
+
+    expect(response.status).toBe(400)
+    expect((await response.json()).error.message).toBe('The request body has more than 100000 members.')
+    expect(process.cpuUsage(before).user).toBeLessThan(1_000_000)
+  }
+})
+
 test('every wrong field is named at once', async () => {
   const body = {
     model: 1,

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import {
+  excessIn,
   hasDoubles,
   isDeeperThan,
   isObject,
   parseJson,
   patchMembers,
-  textIsDeeperThan,
   topLevelMembers,
 } from '#lib/json.ts'
 
@@ -75,14 +75,14 @@ describe('depth', () => {
     ['{"a":"\\"[[[["}', 1, false],
     ['[[],[],[[]]]', 2, true],
   ] as const)('%s against %i', (text, limit, deeper) => {
-    expect(textIsDeeperThan(text, limit)).toBe(deeper)
+    expect(excessIn(text, limit)).toBe(deeper ? 'depth' : null)
     expect(isDeeperThan(JSON.parse(text), limit)).toBe(deeper)
   })
 
   test('is the same for a text and for its value', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 5 }), fc.nat(6), space, (value, limit, between) => {
-        expect(textIsDeeperThan(spaced(value, between), limit)).toBe(isDeeperThan(value, limit))
+        expect(excessIn(spaced(value, between), limit) === 'depth').toBe(isDeeperThan(value, limit))
       }),
     )
   })
@@ -90,12 +90,23 @@ describe('depth', () => {
   test('is found in ten megabytes of brackets without parsing them', () => {
     const before = process.cpuUsage()
 
-    expect(textIsDeeperThan('['.repeat(10_000_000), 64)).toBe(true)
+    expect(excessIn('['.repeat(10_000_000), 64)).toBe('depth')
     expect(process.cpuUsage(before).user).toBeLessThan(500_000)
   })
 
   test('of a text that ends inside a string is that of what stands before', () => {
-    expect(textIsDeeperThan('["abc', 1)).toBe(false)
+    expect(excessIn('["abc', 1)).toBeNull()
+  })
+})
+
+describe('the members of all objects', () => {
+  test.each([
+    ['{"a":1,"b":[{"c":2}]}', 3, null],
+    ['{"a":1,"b":[{"c":2}]}', 2, 'members'],
+    ['{"a":":::","b:":"\\":{"}', 2, null],
+    ['[1,2,3]', 0, null],
+  ] as const)('of %s against %i', (text, membersMax, excess) => {
+    expect(excessIn(text, 64, membersMax)).toBe(excess)
   })
 })
 
