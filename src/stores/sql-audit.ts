@@ -5,6 +5,8 @@ import { type RawRow, toAuditRow, toLedgerRow } from './sql-rows.ts'
 
 /** A lease that ends later than so many of them is of a clock that was wrong. */
 const LEASES_MAX = 10
+/** Rows that are removed in one transaction: nobody else writes to SQLite meanwhile, and no call may be late. */
+const TRIMMED_MAX = 500
 
 /** What one process does for all that share a database. */
 export function createSqlUpkeep(database: Database): UpkeepStore {
@@ -23,18 +25,53 @@ export function createSqlUpkeep(database: Database): UpkeepStore {
         const rows = await (before === undefined ? ends(sql) : endsBefore(sql, before))
         return rows.map(({ chain, seq, hash }) => ({ chain: String(chain), seq: Number(seq), hash: String(hash) }))
       }),
-    trim: (heads, before, month) =>
-      database.write(async sql => {
-        for (const { chain, seq } of heads) await sql`DELETE FROM audit WHERE chain = ${chain} AND seq <= ${seq}`
-        await sql`
-          DELETE FROM requests WHERE ended_at < ${before}
-            AND (batch IS NULL OR batch NOT IN (SELECT id FROM audit WHERE kind = 'batch'))`
+    async trim(heads, before, month) {
+      for (const head of heads) await trimChain(database, head)
+      await trimRequests(database, before)
+      await database.write(async sql => {
         await sql`DELETE FROM users WHERE last_seen < ${before}`
         await sql`DELETE FROM sessions WHERE last_seen < ${before}`
         // Days stand behind their months in the order of texts.
         await sql`DELETE FROM budgets WHERE period < ${month}`
-      }),
+      })
+    },
   }
+}
+
+/** Removes the rows of a chain up to one of them, the oldest first. */
+async function trimChain(database: Database, { chain, seq: last }: Head): Promise<void> {
+  const [row]: RawRow[] = await database.read(sql => sql`SELECT MIN(seq) AS first FROM audit WHERE chain = ${chain}`)
+  for (let seq = Number(row?.first ?? last) - 1; seq < last; ) {
+    seq = Math.min(last, seq + TRIMMED_MAX)
+    const upTo = seq
+    await database.write(sql => sql`DELETE FROM audit WHERE chain = ${chain} AND seq <= ${upTo}`)
+    await othersTurn()
+  }
+}
+
+/** Removes requests that are over since before a time and whose seals are gone. Their ids rise with the time at which
+ * they began, so that what is old stands in front. */
+async function trimRequests(database: Database, before: number): Promise<void> {
+  for (let last = ''; ; ) {
+    const after = last
+    const page: RawRow[] = await database.read(
+      sql => sql`SELECT id, ended_at FROM requests WHERE id > ${after} ORDER BY id LIMIT ${TRIMMED_MAX}`,
+    )
+    if (!page.some(({ ended_at }) => Number(ended_at) < before)) return
+    last = String(page.at(-1)?.id)
+    const upTo = last
+    await database.write(
+      sql => sql`
+        DELETE FROM requests WHERE id > ${after} AND id <= ${upTo} AND ended_at < ${before}
+          AND NOT EXISTS (SELECT id FROM audit WHERE audit.id = requests.batch)`,
+    )
+    await othersTurn()
+  }
+}
+
+/** A database in this process takes the time of everybody else. */
+function othersTurn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
 }
 
 /** The last row of each chain: from chain to chain by the index, for whoever looks every half minute at a log of

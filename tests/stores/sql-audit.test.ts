@@ -1,8 +1,10 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { toRow } from '#gateway/ledger/row.ts'
 import type { Database } from '#stores/sql.ts'
 import { createSqlUpkeep } from '#stores/sql-audit.ts'
 import { openAt } from '#tests/contract/database.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
+import { recordOf } from '#tests/support/records.ts'
 
 setDefaultTimeout(60_000)
 
@@ -35,10 +37,24 @@ test('one leads at a time, also after clocks were set right', async () => {
   ])
 })
 
+/** Adds requests that end at 1 to `rows`, each with the seal of that number of a chain. */
+function addRequests(database: Database, chain: string, rows: number): Promise<unknown> {
+  const row = { ...toRow(recordOf({}), 0, null) }
+  return database.write(async sql => {
+    for (let at = 1; at <= rows; at += 200) {
+      const batch = Array.from({ length: Math.min(200, rows + 1 - at) }, (_, index) => {
+        const n = at + index
+        return { ...row, id: `0${String(n).padStart(6, '0')}`, started_at: 0, ended_at: n, batch: `${chain}-${n}` }
+      })
+      await sql`INSERT INTO requests ${sql(batch)}`
+    }
+  })
+}
+
 describe.each([
   ['SQLite', sqlitePlaces],
   ['Postgres', postgresPlaces],
-] as const)('the heads of the chains in %s', (_, open) => {
+] as const)('the log in %s', (_, open) => {
   async function withDatabase(run: (database: Database) => Promise<void>): Promise<void> {
     const places = await open()
     const database = openAt(await places.place())
@@ -47,7 +63,54 @@ describe.each([
     await places.close()
   }
 
-  test('are the last rows of each, or those before a time', () =>
+  const count = async (database: Database, of: 'audit' | 'requests') => {
+    const rows: { n: bigint }[] = await database.read(sql => sql`SELECT COUNT(*) AS n FROM ${sql.unsafe(of)}`)
+    return Number(rows[0]?.n)
+  }
+
+  test('is trimmed in steps between which others have their turn', () =>
+    withDatabase(async database => {
+      await grow(database, 'old', 1200)
+      await addRequests(database, 'old', 1300)
+      let turns = 0
+      let waiting = setImmediate(function turn() {
+        turns++
+        waiting = setImmediate(turn)
+      })
+      const written: number[] = []
+      const watched: Database = {
+        ...database,
+        write: async run => {
+          const before = (await count(database, 'audit')) + (await count(database, 'requests'))
+          const result = await database.write(run)
+          written.push(before - (await count(database, 'audit')) - (await count(database, 'requests')))
+          return result
+        },
+      }
+
+      await createSqlUpkeep(watched).trim([{ chain: 'old', seq: 1100, hash: 'hash-1100' }], 1101, '')
+      clearImmediate(waiting)
+
+      // What is sealed still, or was over later, stays.
+      expect([await count(database, 'audit'), await count(database, 'requests')]).toEqual([100, 200])
+      expect(Math.max(...written)).toBeLessThanOrEqual(500)
+      expect(turns).toBeGreaterThanOrEqual(written.length - 1)
+    }))
+
+  test('is trimmed in time, however much of it stays', () =>
+    withDatabase(async database => {
+      // More than Postgres would keep in its memory.
+      const chain = 'kept'.repeat(100)
+      await grow(database, chain, 30_000)
+      await addRequests(database, chain, 4000)
+      await database.write(sql => sql.unsafe('ANALYZE'))
+
+      await createSqlUpkeep(database).trim([{ chain, seq: 2000, hash: '' }], 4001, '')
+
+      expect([await count(database, 'audit'), await count(database, 'requests')]).toEqual([28_000, 2000])
+    }))
+
+  test('has heads, the last rows of each chain, or those before a time', () =>
     withDatabase(async database => {
       const { heads } = createSqlUpkeep(database)
       const empty = [await heads(), await heads(5)]
@@ -66,7 +129,7 @@ describe.each([
       expect(told(await heads(1))).toEqual([])
     }))
 
-  test('are found without reading the log', () =>
+  test('has heads that are found without reading it', () =>
     withDatabase(async database => {
       const { heads } = createSqlUpkeep(database)
       await grow(database, 'a', 50_000)
