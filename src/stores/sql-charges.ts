@@ -37,16 +37,24 @@ async function takeHolds(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly
 async function addCosts(sql: Sql, rows: readonly LedgerRow[], sums: Sums): Promise<void> {
   const days = new Set(rows.map(({ day }) => day))
   const periods = [...new Set([...days].flatMap(day => [day, monthOf(day)]))]
-  const open: Account[] = await sql`SELECT account AS id, period FROM budgets WHERE period IN ${sql(periods)}`
+  const accounts = [...new Set(rows.flatMap(accountsOf))]
+  const open: Pick<Account, 'id' | 'period'>[] = await sql`
+    SELECT account AS id, period FROM budgets WHERE account IN ${sql(accounts)} AND period IN ${sql(periods)}`
   if (open.length === 0) return
   const known = new Set(open.map(({ id, period }) => `${period} ${id}`))
-  for (const { tenant, key_id, day, cost_nano } of rows) {
+  for (const row of rows) {
+    const { day, cost_nano } = row
     if (!cost_nano) continue
-    for (const account of [keyAccount(tenant, key_id), tenantAccount(tenant)]) {
+    for (const account of accountsOf(row)) {
       for (const period of [day, monthOf(day)])
         if (known.has(`${period} ${account}`)) sums.add(account, period, { spent: cost_nano })
     }
   }
+}
+
+/** Whose money a request may have spent. */
+function accountsOf({ tenant, key_id }: LedgerRow): readonly string[] {
+  return [keyAccount(tenant, key_id), tenantAccount(tenant)]
 }
 
 async function change(sql: Sql, sums: Sums): Promise<readonly Spent[]> {

@@ -35,11 +35,8 @@ export function createSqlLedger(database: Database): Ledger {
         const state = await lockLedger(sql)
         const spent: Spent[] = []
         for (const account of accounts) {
-          await open(sql, account)
           const { id, period } = account
-          const [row]: { spent: bigint }[] = await sql`
-            SELECT spent FROM budgets WHERE account = ${id} AND period = ${period}`
-          spent.push({ id, period, nano: Number(row?.spent ?? 0) })
+          spent.push({ id, period, nano: await open(sql, account) })
         }
         return balanceOf(state, spent)
       }),
@@ -90,6 +87,8 @@ class NotTaken extends Error {
   }
 }
 
+/** Requests that are read at once. */
+const PAGE = 20_000
 /** How often an account is asked that is different each time. */
 const TRIES_MAX = 5
 
@@ -137,19 +136,55 @@ async function takeFrom(sql: Sql, { request, nano, expiresAt }: Hold, account: A
   return Number(row.used)
 }
 
-/** Opens an account with what the ledger says is spent, unless it is open. */
-async function open(sql: Sql, { id, tenant, period }: Account): Promise<void> {
-  const key = id.startsWith('key:') ? id.slice(keyAccount(tenant, '').length) : null
-  const sums: { spent: bigint | string | null }[] =
-    key !== null
-      ? await sql`SELECT SUM(cost_nano) AS spent FROM requests
-          WHERE tenant = ${tenant} AND key_id = ${key} AND substr(day, 1, ${period.length}) = ${period}`
-      : await sql`SELECT SUM(cost_nano) AS spent FROM requests
-          WHERE tenant = ${tenant} AND substr(day, 1, ${period.length}) = ${period}`
+/** Opens an account with what the ledger says is spent, unless it is open.
+ *
+ * @returns What is spent of it. */
+async function open(sql: Sql, account: Account): Promise<number> {
+  const { id, tenant, period } = account
+  const [known]: { spent: bigint }[] = await sql`
+    SELECT spent FROM budgets WHERE account = ${id} AND period = ${period}`
+  if (known !== undefined) return Number(known.spent)
+  const spent = await (id.startsWith('key:') ? spentByKey(sql, account) : spentByTenant(sql, account))
   await sql`
     INSERT INTO budgets (account, tenant, period, spent, held)
-    VALUES (${id}, ${tenant}, ${period}, ${Number(sums[0]?.spent ?? 0)}, 0)
-    ON CONFLICT (account, period) DO NOTHING`
+    VALUES (${id}, ${tenant}, ${period}, ${spent}, 0)`
+  return spent
+}
+
+async function spentByKey(sql: Sql, { id, tenant, period }: Account): Promise<number> {
+  const key = id.slice(keyAccount(tenant, '').length)
+  const [first, last] = daysOf(period)
+  const [sum]: { spent: bigint | string | null }[] = await sql`
+    SELECT SUM(cost_nano) AS spent FROM requests
+    WHERE tenant = ${tenant} AND key_id = ${key} AND day >= ${first} AND day <= ${last}`
+  return Number(sum?.spent ?? 0)
+}
+
+/** Reads all requests since a period began, in pages between which others have their turn. */
+async function spentByTenant(sql: Sql, { tenant, period }: Account): Promise<number> {
+  const [first, last] = daysOf(period)
+  let spent = 0
+  let after: string | null = idAt(Date.parse(period))
+  while (after !== null) {
+    const [page]: { spent: bigint | string | null; last: string | null }[] = await sql`
+      SELECT MAX(id) AS last, SUM(CASE WHEN tenant = ${tenant} AND day >= ${first} AND day <= ${last} THEN cost_nano END) AS spent
+      FROM (SELECT id, tenant, day, cost_nano FROM requests WHERE id > ${after} ORDER BY id LIMIT ${PAGE}) AS page`
+    spent += Number(page?.spent ?? 0)
+    after = page?.last ?? null
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  return spent
+}
+
+/** The first and the last day of a period, as texts. */
+function daysOf(period: string): readonly [first: string, last: string] {
+  return /^\d+-\d+$/.test(period) ? [`${period}-01`, `${period}-31`] : [period, period]
+}
+
+/** Stands before the ids of all requests that began at a time, or later; epoch milliseconds. */
+function idAt(time: number): string {
+  const digits = time.toString(16).padStart(12, '0')
+  return `${digits.slice(0, 8)}-${digits.slice(8)}`
 }
 
 /** Holds off everybody else who writes rows or opens accounts, until the end of the transaction. */

@@ -1,6 +1,7 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Account, LedgerRow } from '#core/ledger.ts'
+import { createIds } from '#lib/id.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
@@ -53,6 +54,55 @@ test('an account that is opened late begins with what the ledger says', async ()
   })
 
   expect([used, day.used]).toEqual([[71], [81]])
+  await database.close()
+  await places.close()
+})
+
+test.each([
+  ['SQLite', sqlitePlaces],
+  ['Postgres', postgresPlaces],
+] as const)('an account of a tenant with many requests is opened once, and beside others, in %s', async (_, open) => {
+  const places = await open()
+  const database = openAt(await places.place())
+  const store = createSqlLedger(database)
+  const newId = createIds()
+  const [before, first, last] = [Date.UTC(2025, 11, 31), Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 31, 23)]
+  const row = (time: number, day: string, more: Partial<LedgerRow> = {}) => rowOf(newId(time), 1, { day, ...more })
+  const requests = [
+    ...Array.from({ length: 30_000 }, (_, n) => row(first + n, '2026-01-01')),
+    ...Array.from({ length: 30_000 }, (_, n) => row(last + n, '2026-01-31')),
+    ...[row(before, '2025-12-31'), row(first, '2026-01-01', { tenant: 'other' }), row(last + 86_400_000, '2026-02-01')],
+  ]
+  for (let at = 0; at < requests.length; at += 500) {
+    const rows = requests.slice(at, at + 500)
+    await database.write(sql => sql`INSERT INTO requests ${sql(rows)}`)
+  }
+  const [month, key] = [
+    { id: 'tenant:shop', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 },
+    { id: 'key:shop/web', tenant: 'shop', period: '2026-01-31', cap: 1000, resetsAt: 0 },
+  ]
+  let turns = 0
+  let waiting = setImmediate(function turn() {
+    turns++
+    waiting = setImmediate(turn)
+  })
+
+  const took: number[] = []
+  const ask = async () => {
+    const since = performance.now()
+    const { spent } = await store.balance([month, key])
+    took.push(performance.now() - since)
+    return spent.map(({ nano }) => nano)
+  }
+  const opened = await ask()
+  clearImmediate(waiting)
+  const again = [await ask(), await ask(), await ask()]
+  const [opening = 0, ...asking] = took
+
+  expect(opened).toEqual([60_000, 30_000])
+  expect(again).toEqual([opened, opened, opened])
+  expect(Math.min(...asking)).toBeLessThan(opening / 3)
+  expect(turns).toBeGreaterThan(2)
   await database.close()
   await places.close()
 })
