@@ -38,6 +38,7 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
   const held = new Set<string>()
   /** Accounts whose charges are known to be followed. */
   const followed = new Set<string>()
+  const opening = new Map<string, Promise<void>>()
   let name: string | null = null
   const pending = {
     spent: new Map<string, Followed['spent'][number]>(),
@@ -71,7 +72,15 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
     for (const each of [pending.spent, pending.over, pending.written]) each.clear()
   }
 
-  async function open(accounts: readonly Account[]): Promise<void> {
+  /** Asks the ledger once for all calls that wait for the same accounts: their questions would wait for each other. */
+  function open(accounts: readonly Account[]): Promise<void> {
+    const key = accounts.map(keyOf).join('\n')
+    const asking = opening.get(key) ?? openNow(accounts).finally(() => opening.delete(key))
+    opening.set(key, asking)
+    return asking
+  }
+
+  async function openNow(accounts: readonly Account[]): Promise<void> {
     learn(await ledger.balance(accounts))
     await tell()
     if (followed.size > PENDING_MAX) followed.clear()

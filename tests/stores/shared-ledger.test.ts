@@ -100,6 +100,36 @@ describe.each(REDIS_FORMS)('processes that hold money in %s', form => {
     await close()
   })
 
+  test('ask the ledger once each for a budget that is new to them', async () => {
+    const ledger = createMemoryLedger('asked')
+    let asked = 0
+    const watched: Ledger = {
+      ...ledger,
+      balance(accounts) {
+        asked++
+        return ledger.balance(accounts)
+      },
+    }
+    const processes = clients.map(redis => sharedBy(redis, watched))
+    const account: Account = { ...MONTH, period: '2026-07', cap: 1_000_000 }
+    const holdAll = (name: string) =>
+      Promise.all(
+        Array.from({ length: 100 }, (_, call) =>
+          processes[call % processes.length]?.hold({
+            ...{ request: `${name}${call}`, accounts: [account], nano: 1, expiresAt: 1e9 },
+          }),
+        ),
+      )
+
+    await holdAll('first')
+    const first = asked
+    await clients[0]?.use(client => client.del('{citadel}:money:account:key:shop/web 2026-07'))
+    await holdAll('forgotten')
+
+    expect(first).toBe(processes.length)
+    expect(asked).toBeLessThanOrEqual(2 * processes.length)
+  })
+
   test('share a budget though each has a ledger of its own', async () => {
     const account: Account = { ...MONTH, period: '2026-02' }
     const [here, there] = clients.map((redis, index) => sharedBy(redis, createMemoryLedger(`own-${index}`)))
