@@ -4,6 +4,9 @@ import type { Account, Hold, HoldVerdict, LedgerStore } from '#core/ledger.ts'
 /** The longest wait for the database before a call goes on without it, and how long it is then left alone. */
 const ANSWER_MS = 300
 const AWAY_MS = 2000
+/** The steps in which it is waited: at least as many as a hold has questions to the database. */
+const STEP_MS = 20
+const STEPS_MIN = 8
 
 /** Decides in the shared store, and alone while that is away. */
 export interface Desk {
@@ -43,9 +46,17 @@ export function createDesk(deps: {
   return { hold: hold => (clock.now() < awayUntil ? local.hold(hold) : ask(hold)) }
 }
 
+/** Waits for work, in steps: while this process is busy none of them ends before it has read once what has arrived, so that a
+ * database is not held to be slow because we are. */
 function within<T>(clock: Clock, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const disarm = clock.after(ANSWER_MS, () => reject(new Error('the database did not answer in time')))
+    const since = clock.now()
+    let steps = 0
+    let disarm = clock.after(STEP_MS, step)
+    function step(): void {
+      if (++steps < STEPS_MIN || clock.now() - since < ANSWER_MS) disarm = clock.after(STEP_MS, step)
+      else reject(new Error('the database did not answer in time'))
+    }
     work.then(
       value => {
         disarm()

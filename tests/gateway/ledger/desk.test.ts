@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test'
+import type { Clock } from '#core/clock.ts'
 import type { Account, Hold, HoldVerdict } from '#core/ledger.ts'
 import { createDesk } from '#gateway/ledger/desk.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
@@ -64,4 +65,42 @@ test('asks for each call again once the store answers', async () => {
   await hold(1)
 
   expect(state.asked).toBe(3)
+})
+
+test('does not take the store to be away because this process is busy', async () => {
+  const timers = new Map<() => void, number>()
+  let now = 0
+  const clock: Clock = {
+    now: () => now,
+    time: () => now,
+    after(ms, run) {
+      timers.set(run, now + ms)
+      return () => timers.delete(run)
+    },
+  }
+  /** A turn of an event loop that is late: what is due, each once, and then what has arrived. */
+  const turn = async () => {
+    now += 100
+    for (const [run, due] of [...timers]) {
+      if (due > now) continue
+      timers.delete(run)
+      run()
+    }
+    await settled(1)
+  }
+  const shared = createMemoryLedger()
+  const store = {
+    ...shared,
+    // It is asked six things, each of which is answered at once.
+    async hold(hold: Hold): Promise<HoldVerdict> {
+      for (let question = 0; question < 6; question++) await turn()
+      return shared.hold(hold)
+    },
+  }
+  const desk = createDesk({ clock, store, local: createMemoryLedger() })
+
+  await desk.hold({ request: 'a', accounts: [account], nano: 900, expiresAt: 1e9 })
+
+  expect(await shared.holds()).toBe(1)
+  expect((await desk.hold({ request: 'b', accounts: [account], nano: 900, expiresAt: 1e9 })).refused).toEqual(account)
 })
