@@ -193,6 +193,23 @@ describe('money that is held in a Redis', () => {
     expect(verdict).toEqual({ refused: MONTH, used: [700] })
   })
 
+  test('is not given back to an account that Redis has forgotten alone, and that began anew', async () => {
+    const store = await fresh()
+    await hold(store, 500, 'before')
+    await hold(store, 100, 'grows')
+
+    await redis.use(client => client.del('{citadel}:money:account:key:shop/web 2026-01'))
+    await hold(store, 200, 'after')
+    await hold(store, 50, 'grows')
+    const begun = await usedOf(store)
+    store.settled(rowOf('before', 70))
+    await store.write({ requests: [rowOf('before', 70)], audit: [] })
+    const written = await usedOf(store)
+    await store.write({ requests: [rowOf('after', 20), rowOf('grows', 5)], audit: [] })
+
+    expect([begun, written, await usedOf(store)]).toEqual([250, 320, 95])
+  })
+
   test('is decided by the ledger while Redis is away, and followed when it is back', async () => {
     const { ledger, close } = await openSqlLedger(sqlitePlaces)
     const store = await fresh(ledger)

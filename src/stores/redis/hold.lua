@@ -27,8 +27,13 @@ local answer = { refused }
 for at, sum in ipairs(used) do
   if refused == 0 then
     local account = ARGV[first + 2 * (at - 1)]
-    redis.call('HINCRBY', KEYS[1] .. 'account:' .. account, 'held', nano)
-    redis.call('HINCRBY', KEYS[1] .. 'hold:' .. request, account, nano)
+    local key, hold = KEYS[1] .. 'account:' .. account, KEYS[1] .. 'hold:' .. request
+    redis.call('HINCRBY', key, 'held', nano)
+    local since = redis.call('HGET', key, 'since')
+    -- What it held of an account that was forgotten since, it holds no more.
+    if since and redis.call('HGET', hold, 'since:' .. account) ~= since then redis.call('HDEL', hold, account) end
+    if since then redis.call('HSET', hold, 'since:' .. account, since) end
+    redis.call('HINCRBY', hold, account, nano)
     sum = sum + tonumber(nano)
   end
   answer[at + 1] = string.format('%.0f', sum)
