@@ -146,6 +146,23 @@ describe('Postgres', () => {
     expect((await new Response(child.stdout).text()).trim()).toBe(new URL(url).pathname.slice(1))
   }, 60_000)
 
+  test('keeps no statements prepared where its address says so, as poolers need it', async () => {
+    await using postgres = await startPostgres()
+    const url = await postgres.database()
+    const prepared = async (address: string) => {
+      const database = openSql({ place: { kind: 'postgres', url: address }, timeoutMs: 10_000, pool: 1 })
+      const rows: { n: bigint }[] = await database.write(async sql => {
+        await sql`UPDATE versions SET version = version + ${1} WHERE subject = ${'keys'}`
+        return sql`SELECT COUNT(*) AS n FROM pg_prepared_statements`
+      })
+      await database.close()
+      return Number(rows[0]?.n)
+    }
+
+    expect(await prepared(url)).toBeGreaterThan(0)
+    expect(await prepared(`${url}?prepare=false`)).toBe(0)
+  }, 60_000)
+
   test('that comes back after a power cut is used again', async () => {
     await using postgres = await startPostgres()
     const database = openAt({ kind: 'postgres', url: await postgres.database() })
