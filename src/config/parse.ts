@@ -144,18 +144,31 @@ const syntaxMessages: Readonly<Partial<Record<ErrorCode, string>>> = {
   BAD_INDENT: 'is indented unlike its neighbours',
   BAD_SCALAR_START: 'starts with a character that has a meaning of its own; write the value in quotes',
   BLOCK_AS_IMPLICIT_KEY: 'holds a second ": "; write the value in quotes or on lines of its own',
+  BLOCK_IN_FLOW: 'a comma is missing between two entries, or a closing bracket or brace',
   MISSING_CHAR: 'lacks a closing quote, bracket, comma or colon',
-  MULTILINE_IMPLICIT_KEY: 'a key lacks its ":", or a line is indented too little',
+  MULTILINE_IMPLICIT_KEY: 'a key lacks its ": ", with the space, or a line is indented too little',
   MULTIPLE_DOCS: 'holds more than one document; keep one',
   TAB_AS_INDENT: 'tabs cannot indent; use spaces',
   TAG_RESOLVE_FAILED: 'tags ("!") are not supported',
   UNEXPECTED_TOKEN: 'cannot stand here',
 }
 
+const TOO_FAR = 'the line below is indented too far: a key has a value or keys below it, not both'
+
+/** What the parser calls by one code, and people make for different reasons. */
+const closerMessages: readonly (readonly [ofParser: RegExp, said: string])[] = [
+  [/ and end with a /, 'a bracket or brace that was opened before is not closed'],
+  [/^Missing closing /, 'a quote that was opened before is not closed'],
+  [/^Sequence item without /, 'is indented unlike its neighbours'],
+]
+
 // The parser's own messages quote the file, and what they quote may be a secret.
-function syntaxProblem(reading: Reading, { code, pos }: YAMLError, text: string): Problem {
+function syntaxProblem(reading: Reading, { code, pos, message }: YAMLError, text: string): Problem {
   const before = text.slice(Math.max(0, pos[0] - 1), pos[0] + 1)
-  const said = syntaxMessages[code] ?? 'is not YAML'
+  const [, closer] = closerMessages.find(([ofParser]) => ofParser.test(message)) ?? []
+  const [line = ''] = text.slice(pos[0]).split('\n', 1)
+  const isBelow = code === 'BLOCK_AS_IMPLICIT_KEY' && !/:(\s|$)/.test(line)
+  const said = closer ?? (isBelow ? TOO_FAR : (syntaxMessages[code] ?? 'is not YAML'))
   const bareReference = before === '${' && code !== 'MULTIPLE_DOCS'
   return {
     ...originOf(reading, pos[0]),

@@ -8,7 +8,26 @@ type Broken = readonly [text: string, ...said: string[]]
 const syntax: Broken[] = [
   ['service:\n\tport: 1', 'gateway.yaml:2:1  tabs cannot indent; use spaces'],
   ['service:\n    port: 1\n  host: a', 'gateway.yaml:3:1  is indented unlike its neighbours'],
-  ['service: { port: 1\ngateway: {}', 'gateway.yaml:2:1  is indented unlike its neighbours'],
+  ['service: { port: 1\ngateway: {}', 'gateway.yaml:2:1  a bracket or brace that was opened before is not closed'],
+  ['servers: [\n', 'gateway.yaml:2:1  a bracket or brace that was opened before is not closed'],
+  ['servers:\n  - id: a\n   kind: demo', 'gateway.yaml:3:1  is indented unlike its neighbours'],
+  [
+    'servers:\n  - id: a\n      kind: demo',
+    'gateway.yaml:2:9  the line below is indented too far: a key has a value or keys below it, not both',
+  ],
+  [
+    'service:\n  host: a\n    port: 1',
+    'gateway.yaml:2:9  the line below is indented too far: a key has a value or keys below it, not both',
+  ],
+  ['service:\n  name: a: b', 'gateway.yaml:2:9  holds a second ": "; write the value in quotes or on lines of its own'],
+  [
+    'servers:\n  - { id: a kind: demo }',
+    'gateway.yaml:2:11  a comma is missing between two entries, or a closing bracket or brace',
+  ],
+  [
+    'service:\n  port:8000\n  host: a',
+    'gateway.yaml:2:3  a key lacks its ": ", with the space, or a line is indented too little',
+  ],
   [
     'gateway:\n  default_model: @x',
     'gateway.yaml:2:18  starts with a character that has a meaning of its own; write the value in quotes',
@@ -25,7 +44,7 @@ const syntax: Broken[] = [
     'service:\n  port: 1\n  host: a\n  port: 2',
     'gateway.yaml:4:3  service.port: is set twice; the first time is on line 2',
   ],
-  ['service:\n  name: "sk-secret', 'gateway.yaml:2:19  lacks a closing quote, bracket, comma or colon'],
+  ['service:\n  name: "sk-secret', 'gateway.yaml:2:19  a quote that was opened before is not closed'],
   [
     'a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]\ne: [*d, *d, *d, *d]',
     'gateway.yaml:1:1  is nested too deeply, or its aliases stand for too much',
