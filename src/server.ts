@@ -34,19 +34,24 @@ export class PortTaken extends Error {
 
 /** The address cannot be listened on at all. */
 export class CannotListen extends Error {
-  constructor(host: string, port: number, why: string, cause: unknown) {
-    super(`cannot listen on ${host}, port ${port}: ${why}. Set service.host or --host to an address of this machine`, {
-      cause,
-    })
+  constructor(host: string, port: number, thrown: unknown) {
+    const code = String((thrown as { code?: unknown }).code)
+    const [why, remedy] = REASONS[code] ?? [code, OTHER_HOST]
+    super(`cannot listen on ${host}, port ${port}: ${why}. ${remedy}`, { cause: thrown })
     this.name = 'CannotListen'
   }
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  EADDRNOTAVAIL: 'this machine does not have that address',
-  EINVAL: 'that is no address of this machine',
-  ENOTFOUND: 'no such host is known',
-  EACCES: 'this user may not use that port',
+const OTHER_HOST = 'Set service.host or --host to an address of this machine'
+
+const REASONS: Readonly<Record<string, readonly [why: string, remedy: string]>> = {
+  EADDRNOTAVAIL: ['this machine does not have that address', OTHER_HOST],
+  EINVAL: ['that is no address of this machine', OTHER_HOST],
+  ENOTFOUND: ['no such host is known', OTHER_HOST],
+  EACCES: [
+    'this user may not use that port',
+    'Set service.port or --port to one above 1023, behind a proxy if need be',
+  ],
 }
 
 /** What https is served with. */
@@ -124,7 +129,7 @@ function tlsOptions({ cert, key, ca }: Tls): Bun.TLSOptions {
 function toListenError(host: string, port: number, thrown: unknown): Error {
   const code = (thrown as { code?: unknown }).code
   if (code === 'EADDRINUSE') return new PortTaken(port, nextFreePort(host, port + 1))
-  return new CannotListen(host, port, REASONS[String(code)] ?? String(code), thrown)
+  return new CannotListen(host, port, thrown)
 }
 
 const INTERNAL = {

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { claimPort, listen, PortTaken } from '#src/server.ts'
+import { CannotListen, claimPort, listen, PortTaken } from '#src/server.ts'
 import { rawClient } from '#tests/support/raw-client.ts'
 
 const REQUEST = 'GET / HTTP/1.1\r\nhost: test\r\n\r\n'
@@ -37,4 +37,11 @@ test('a port is not claimed that others share', async () => {
   await server.kill()
   expect(claimPort('127.0.0.1', server.port)).toBe(server.port)
   expect(claimPort('127.0.0.1', 0)).toBeGreaterThan(0)
+})
+
+test.each([
+  ['EACCES', 'this user may not use that port. Set service.port or --port'],
+  ['EADDRNOTAVAIL', 'this machine does not have that address. Set service.host or --host'],
+])('what cannot be listened on for %s is told with what helps', (code, said) => {
+  expect(new CannotListen('127.0.0.1', 80, { code }).message).toContain(said)
 })
