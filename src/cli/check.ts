@@ -1,6 +1,6 @@
 import { ConfigError } from '#config/problems.ts'
 import { parseOptions, type Settled, settle } from './options.ts'
-import { EXIT, fail } from './output.ts'
+import { EXIT, fail, failUsage } from './output.ts'
 import { readTls, TlsUnusable } from './tls.ts'
 
 /** Checks a configuration as `start` would read it, and starts nothing. */
@@ -21,7 +21,7 @@ export async function check(args: readonly string[]): Promise<number> {
       return EXIT.config
     }
     if (thrown instanceof TlsUnusable) return fail(thrown.message, EXIT.config)
-    return fail(thrown instanceof Error ? thrown.message : String(thrown), EXIT.usage)
+    return failUsage(thrown)
   }
 }
 

@@ -4,7 +4,7 @@ import { ConfigError } from '#config/problems.ts'
 import { GatewayError } from '#core/errors.ts'
 import { migrateSql, migrationsOf } from '#stores/sql-client.ts'
 import { type Settled, settle } from './options.ts'
-import { EXIT, fail } from './output.ts'
+import { EXIT, fail, failUsage } from './output.ts'
 
 /** How the commands that work on the database are told which one. */
 export const DATABASE_OPTIONS = {
@@ -23,7 +23,7 @@ export function settleFor(values: {
 /** Says why a command on the database failed. */
 export function failDatabase(thrown: unknown): number {
   if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
-  if (thrown instanceof TypeError) return fail(`${thrown.message}. Try: citadel help`, EXIT.usage)
+  if (thrown instanceof TypeError) return failUsage(thrown)
   if (thrown instanceof GatewayError && thrown.code !== 'dependency_unavailable') {
     return fail(thrown.message, EXIT.failure)
   }

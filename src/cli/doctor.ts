@@ -12,7 +12,7 @@ import { checkMachine } from './doctor/machine.ts'
 import { checkServers } from './doctor/servers.ts'
 import { checkStores } from './doctor/stores.ts'
 import { CONFIG_OPTIONS, type Settled, settle } from './options.ts'
-import { EXIT, fail } from './output.ts'
+import { EXIT, fail, failUsage } from './output.ts'
 
 const OPTIONS = {
   ...CONFIG_OPTIONS,
@@ -43,7 +43,7 @@ export async function doctor(args: readonly string[]): Promise<number> {
     return status
   } catch (thrown) {
     if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
-    return fail(`${thrown instanceof Error ? thrown.message : thrown}. Try: citadel help`, EXIT.usage)
+    return failUsage(thrown)
   }
 }
 

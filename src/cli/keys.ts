@@ -3,8 +3,9 @@ import { DEFAULT_TENANT } from '#core/caller.ts'
 import { createJournal } from '#core/journal.ts'
 import type { KeyManagement, KeyWithSecret } from '#gateway/management/keys.ts'
 import { parseDuration } from '#lib/duration.ts'
-import { createIds } from '#lib/id.ts'
-import { composeDatabase, composeKeyManagement } from '#src/compose/state.ts'
+import { createWheel } from '#lib/wheel.ts'
+import { composeKeysCommand } from '#src/compose/keys-command.ts'
+import { composeDatabase } from '#src/compose/state.ts'
 import { type KeyView, keyCreation, tenantName } from '#wire/keys.ts'
 import { DATABASE_OPTIONS, failDatabase, settleFor } from './database.ts'
 import { EXIT, fail } from './output.ts'
@@ -63,9 +64,11 @@ export async function keys(args: readonly string[]): Promise<number> {
     const journal = createJournal([])
     const database = composeDatabase({ journal, env, config: () => config })
     if (database === null) return fail('there is no place for a database: set service.data_dir or HOME', EXIT.config)
-    const management = composeKeyManagement(database, { journal, newId: createIds(), clock: { time: Date.now } })
+    const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+    const { management, written } = composeKeysCommand(database, { config, clock })
     try {
       await command.run(management, id, values)
+      await written()
     } finally {
       await database.close()
     }
@@ -99,8 +102,22 @@ function wishedKey(values: Values) {
     },
   })
   if (parsed.success) return parsed.data
-  const [problem] = parsed.error.issues
-  throw new TypeError(`--${problem?.path.join('.').replaceAll('_', '-')}: ${problem?.message}`)
+  const path = parsed.error.issues[0]?.path ?? []
+  const field = String(path[0] === 'limits' ? path[1] : path[0])
+  const { flag, expected } = SPELLED[field] ?? {
+    flag: field.replaceAll('_', '-'),
+    expected: 'a whole number; 0 is no limit',
+  }
+  throw new TypeError(`--${flag}: expected ${expected}`)
+}
+
+/** How the fields of a key are written on the command line, where that is not their name and a number. */
+const SPELLED: Readonly<Record<string, { readonly flag: string; readonly expected: string }>> = {
+  name: { flag: 'name', expected: '1 to 100 characters' },
+  role: { flag: 'role', expected: 'caller, viewer, operator or admin' },
+  models: { flag: 'models', expected: 'names of models, with commas between them' },
+  expires_at: { flag: 'expires', expected: 'a day such as 2037-01-01, or a moment such as 2037-01-01T12:00:00Z' },
+  budget: { flag: 'budget', expected: 'US dollars and a period, such as 50/month or 5/day' },
 }
 
 function toNumber(text: string | undefined): number | undefined {

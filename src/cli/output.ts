@@ -37,6 +37,12 @@ export function fail(message: string, status: number): number {
   return status
 }
 
+/** Says what is wrong with a command line. The parser's advice on dashes helps nobody who has mistyped an option. */
+export function failUsage(thrown: unknown): number {
+  const [said] = (thrown instanceof Error ? thrown.message : String(thrown)).split('. To specify ')
+  return fail(`${said}. Try: citadel help`, EXIT.usage)
+}
+
 /** Whether somebody wants to know how a command is used. */
 export function asksForHelp(args: readonly string[]): boolean {
   const end = args.indexOf('--')

@@ -1,7 +1,7 @@
 import { ConfigError } from '#config/problems.ts'
 import { isObject, parseJson } from '#lib/json.ts'
 import { CONFIG_OPTIONS, settle } from './options.ts'
-import { CommandFailed, EXIT, fail } from './output.ts'
+import { CommandFailed, EXIT, fail, failUsage } from './output.ts'
 
 /** How commands are told which running gateway is meant. */
 export const REMOTE_OPTIONS = {
@@ -95,6 +95,6 @@ async function refused(response: Response): Promise<CommandFailed> {
 export function failRemote(thrown: unknown): number {
   if (thrown instanceof CommandFailed) return fail(thrown.message, thrown.status)
   if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
-  if (thrown instanceof TypeError) return fail(`${thrown.message}. Try: citadel help`, EXIT.usage)
+  if (thrown instanceof TypeError) return failUsage(thrown)
   throw thrown
 }

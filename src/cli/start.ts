@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { failureOf } from './failure.ts'
 import { type Options, parseOptions, settle } from './options.ts'
-import { EXIT, fail } from './output.ts'
+import { EXIT, fail, failUsage } from './output.ts'
 
 /** Settings of the runtime that would send secrets to the log or take the safety off TLS. */
 const REFUSED: Readonly<Record<string, RegExp>> = { BUN_CONFIG_VERBOSE_FETCH: /./, NODE_TLS_REJECT_UNAUTHORIZED: /^0$/ }
@@ -16,7 +16,7 @@ export async function start(args: readonly string[]): Promise<number> {
   try {
     options = parseOptions(args)
   } catch (thrown) {
-    return fail(`${thrown instanceof Error ? thrown.message : String(thrown)}. Try: citadel help`, EXIT.usage)
+    return failUsage(thrown)
   }
   try {
     const settled = await settle(options)

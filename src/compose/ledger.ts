@@ -36,6 +36,7 @@ import type { Database } from '#stores/sql.ts'
 import { createSqlUpkeep } from '#stores/sql-audit.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
 import type { LedgerNumbers } from '#telemetry/live-gauges.ts'
+import { keepsRows } from './state.ts'
 
 const SPOOL = { bytesMax: 256 * 1024 * 1024, fileBytesMax: 16 * 1024 * 1024, rememberedMax: 10_000 }
 /** Where there is no folder. */
@@ -92,7 +93,7 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
     const { model, usage } = fact.record
     if (model !== null && usage !== null) lengths.note(model, usage.output)
   })
-  if (database !== null && isAsked(config())) begin()
+  if (database !== null && keepsRows(config())) begin()
 
   return {
     purse(call, record) {
@@ -111,16 +112,6 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
     },
     close: async () => running?.close(),
   }
-}
-
-/** Whether the operator has said where state is to be kept, or that money counts. */
-function isAsked({ database, service, auth, budgets }: Config): boolean {
-  return (
-    database.url !== 'sqlite:' ||
-    service.data_dir !== null ||
-    auth.keys.some(({ budget }) => budget !== null) ||
-    Object.keys(budgets.per_tenant).length > 0
-  )
 }
 
 /** Whose money a caller spends at a time, in the order of their names. */

@@ -48,13 +48,15 @@ export function composeDatabase({ journal, env, config }: Omit<StateDeps, 'clock
   })
 }
 
-/** Puts together the management of keys alone, as the command line uses it beside gateways that run. */
-export function composeKeyManagement(
-  database: Database,
-  deps: Pick<StateDeps, 'journal' | 'newId'> & { readonly clock: Pick<Clock, 'time'> },
-): KeyManagement {
-  const store = createSqlKeys(database, deps.clock.time)
-  return createKeyManagement({ ...deps, store, changed: async () => {} })
+/** Whether rows of requests and the audit log are kept: when the operator has said where state is to be kept, or that
+ * money counts. */
+export function keepsRows({ database, service, auth, budgets }: Config): boolean {
+  return (
+    database.url !== 'sqlite:' ||
+    service.data_dir !== null ||
+    auth.keys.some(({ budget }) => budget !== null) ||
+    Object.keys(budgets.per_tenant).length > 0
+  )
 }
 
 /** Puts the keys together. A SQLite file that is not there yet is neither made nor waited for. */

@@ -108,6 +108,29 @@ describe('citadel keys', () => {
     expect(shown.out).toContain('revoked')
   })
 
+  test('tells the audit log what it changes, where one is kept', async () => {
+    await using folder = await disposable()
+    await using child = await start(
+      `${DEMO}service: { data_dir: ${folder.path} }\nauth: { mode: required, admin_keys: [sk-of-the-admin] }\n`,
+      {},
+    )
+    const config = ['--config', join(child.folder, 'gateway.yaml')]
+
+    await citadel(['keys', 'create', '--name', 'web', ...config], {})
+    const [{ id }] = JSON.parse((await citadel(['keys', 'list', '--json', ...config], {})).out)
+    await citadel(['keys', 'rotate', id, ...config], {})
+    await citadel(['keys', 'revoke', id, ...config], {})
+    const response = await fetch(`${child.url}/management/audit?kind=administration`, {
+      headers: { authorization: 'Bearer sk-of-the-admin' },
+    })
+    const { data } = await response.json()
+    const checked = await citadel(['audit', 'verify', ...config], {})
+
+    expect(data.map((row: { action: string }) => row.action)).toEqual(['key-revoked', 'key-rotated', 'key-created'])
+    expect(data[0]).toMatchObject({ actor: 'cli', subject: id, tenant: 'default', outcome: 'ok' })
+    expect([checked.status, checked.out]).toEqual([0, expect.stringContaining('the audit log is whole')])
+  })
+
   test('works on Postgres, where several gateways share the keys', async () => {
     await using postgres = await startPostgres()
     const env = { DATABASE_URL: await postgres.database() }
@@ -161,6 +184,9 @@ describe('citadel keys', () => {
     ['an unknown flag', ['list', '--all'], 64],
     ['no name', ['create'], 64],
     ['a role that is none', ['create', '--name', 'a', '--role', 'root'], 64],
+    ['a day that is none', ['create', '--name', 'a', '--expires', 'soon'], 64],
+    ['a budget that is none', ['create', '--name', 'a', '--budget', 'much'], 64],
+    ['a limit that is none', ['create', '--name', 'a', '--tokens-per-minute', 'few'], 64],
     ['an overlap that is none', ['rotate', 'x', '--overlap', 'soon'], 64],
     ['a tenant that cannot be one', ['list', '--tenant', 'a b'], 64],
     ['a key that is none', ['show', 'x'], 1],
@@ -171,6 +197,9 @@ describe('citadel keys', () => {
 
     expect([ended.status, ended.out]).toEqual([status, ''])
     expect(ended.err).toStartWith('citadel: ')
+    // In our words, and with the names of the flags.
+    expect(ended.err).not.toMatch(/Invalid|received|_at|limits\.|positional/)
+    if (args[0] === 'create') expect(ended.err).toContain(`${args.at(-2) ?? '--name'}: expected`)
   })
 })
 
