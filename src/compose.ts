@@ -34,7 +34,14 @@ import { composePressure } from './compose/pressure.ts'
 import { reportFleet, reportOnce } from './compose/report.ts'
 import { composeSettings } from './compose/settings.ts'
 import { composeDatabase, composeKeys } from './compose/state.ts'
-import { createBoard, createIdempotency, createLimiter, createSharing, openRedisOf } from './compose/stores.ts'
+import {
+  createBoard,
+  createIdempotency,
+  createLimiter,
+  createPlaces,
+  createSharing,
+  openRedisOf,
+} from './compose/stores.ts'
 import { composeSupport } from './compose/support.ts'
 import { openShared } from './compose/workers.ts'
 
@@ -95,6 +102,11 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     config: () => current,
     board: createBoard(redis, database, databasePlace(config, env)),
   })
+  const { places, close: closePlaces } = createPlaces(redis, shared.places, {
+    clock,
+    config: () => current,
+    onGranted: count => calls.granted(count),
+  })
   const calls = composeCalls({
     clock,
     random,
@@ -107,7 +119,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     answers,
     ledger,
     limitsOf: asking => buckets.ofCall(asking),
-    places: shared.places,
+    places,
     hop: `citadel-${newId(clock.time())}`,
   })
   const measured = composeMetrics({
@@ -237,6 +249,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       await orchestration.stop()
       network.close()
       await limiter.close()
+      await closePlaces()
       await ledger.close()
       await database?.close()
       idempotency.close()

@@ -50,6 +50,8 @@ export interface Calls {
   readonly run: ReturnType<typeof createPipeline>
   readonly rehearsal: ReturnType<typeof createRehearsal>
   readonly queueDepth: () => number
+  /** This process has got places at servers. */
+  granted(count: number): void
   readonly retriesLeft: () => number
   subscriber(fact: Fact): void
   /** Another configuration holds: credentials that were refused are tried again, for others may be configured, and
@@ -104,6 +106,7 @@ export function composeCalls(parts: CallParts): Calls {
     run,
     rehearsal,
     queueDepth: queue.depth,
+    granted: queue.granted,
     retriesLeft: budget.remaining,
     subscriber: budget.subscriber,
     reload() {

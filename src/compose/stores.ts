@@ -3,6 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Failures, Replays } from '#core/guards.ts'
 import type { IdempotencyStore } from '#core/idempotency.ts'
 import type { Limiter } from '#core/limiter.ts'
+import type { Places } from '#core/places.ts'
 import type { ProbeBoard } from '#core/probes.ts'
 import { type List, shareLists } from '#registry/shared-lists.ts'
 import { createMemoryFailures } from '#stores/memory-failures.ts'
@@ -14,6 +15,7 @@ import { createRedisFailures } from '#stores/redis-failures.ts'
 import { createRedisIdempotency } from '#stores/redis-idempotency.ts'
 import { createRedisLimiter } from '#stores/redis-limiter.ts'
 import { createRedisLists } from '#stores/redis-lists.ts'
+import { createRedisPlaces } from '#stores/redis-places.ts'
 import { createRedisProbes } from '#stores/redis-probes.ts'
 import { createRedisReplays } from '#stores/redis-replays.ts'
 import type { Database, DatabasePlace } from '#stores/sql.ts'
@@ -48,6 +50,22 @@ export function createLimiter(
     return createRedisLimiter({ redis, clock, entriesMax, processId: crypto.randomUUID(), settings })
   }
   return { ...(shared ?? createMemoryLimiter({ clock, entriesMax })), close: async () => {} }
+}
+
+/** Creates the places at servers: in Redis where there is one, else in what workers share; `null` where this process is
+ * alone.
+ *
+ * @param onGranted Told how many places this process has got. */
+export function createPlaces(
+  redis: Redis | null,
+  shared: Places | null,
+  deps: { readonly clock: Clock; readonly config: () => Config; readonly onGranted: (count: number) => void },
+): { readonly places: Places | null; close(): Promise<void> } {
+  if (redis === null) return { places: shared, close: async () => {} }
+  const { clock, config, onGranted } = deps
+  const processes = () => config().limits.processes
+  const places = createRedisPlaces({ redis, clock, processId: crypto.randomUUID(), processes, onGranted })
+  return { places, close: places.close }
 }
 
 /** Creates the store of idempotency keys: in the memory of this process, with Redis behind it where there is one. */

@@ -30,6 +30,7 @@ export function createSharedPlaces(memory: SharedMemory): Places {
   const hasPlace = (bounds: readonly Bound[]) => bounds.every(({ key, max }) => counts.of(key) < max)
 
   return {
+    answersIn: 0,
     has(target) {
       if (!isBounded(target)) return true
       memory.lock()

@@ -32,6 +32,8 @@ export interface Queue {
   slotsFor(wait: Wait): Slots
   /** How many wait. */
   depth(): number
+  /** Gives places that this process has got to those who wait. */
+  granted(count: number): void
 }
 
 /** Creates the queue.
@@ -41,7 +43,11 @@ export interface Queue {
  * those who can use it. */
 export function createQueue(deps: QueueDeps): Queue {
   const queue = new FairQueue(deps)
-  return { slotsFor: wait => queue.slotsFor(wait), depth: () => queue.depth() }
+  return {
+    slotsFor: wait => queue.slotsFor(wait),
+    depth: () => queue.depth(),
+    granted: count => queue.granted(count),
+  }
 }
 
 class FairQueue implements SlotSource<Wait> {
@@ -83,6 +89,10 @@ class FairQueue implements SlotSource<Wait> {
 
   depth(): number {
     return this.line.size
+  }
+
+  granted(count: number): void {
+    for (let left = count; left > 0 && this.line.size > 0 && this.serveOne(); left--);
   }
 
   /** Whether a place that came free is left to those who wait in other processes: of several in a row their share. */
@@ -142,7 +152,8 @@ class FairQueue implements SlotSource<Wait> {
 
   private async waitFor(candidates: readonly Candidate[], wait: Wait, scope: Scope): Promise<Slot> {
     const [first] = candidates
-    const longest = Math.max(0, ...candidates.map(({ target }) => target.timeouts.queue))
+    const patience = Math.max(0, ...candidates.map(({ target }) => target.timeouts.queue))
+    const longest = Math.max(patience, this.deps.places?.answersIn ?? 0)
     if (scope.ended !== null) throw scope.ended
     if (first === undefined || longest === 0) throw queueFull(this.pace.untilFree(candidates, this.line.size))
     const model = first.model.name
@@ -156,8 +167,9 @@ class FairQueue implements SlotSource<Wait> {
     this.line.add(waiter)
     this.deps.places?.waiting(this.line.size)
     this.lookIn(this.lookMs)
+    const late = patience > 0 ? queueTimeout : queueFull
     const disarm = clock.after(longest, () =>
-      this.leave(waiter, () => queueTimeout(this.pace.untilFree(candidates, this.line.size))),
+      this.leave(waiter, () => late(this.pace.untilFree(candidates, this.line.size))),
     )
     const stop = scope.onEnd(cause => this.leave(waiter, () => cause))
     try {

@@ -15,6 +15,7 @@ function setup() {
   const waits = [0, 0]
   let taken = 0
   const placesOf = (own: number): Places => ({
+    answersIn: 0,
     has: () => taken === 0,
     take: () => taken === 0 && taken++ === 0,
     free: () => void taken--,
@@ -86,6 +87,7 @@ test('who finds its place taken by another process in the moment of its turn goe
   let free = false
   let snatched = 0
   const places: Places = {
+    answersIn: 0,
     has: () => free,
     take: () => free && snatched-- <= 0,
     free() {},
@@ -118,4 +120,31 @@ test('who finds its place taken by another process in the moment of its turn goe
 
   expect(after).toEqual(['waiting', 1])
   expect(outcome.ended).toBe('served')
+})
+
+test('a call that may not wait hears of a place that others are asked for, and is refused when there is none', async () => {
+  const clock = fakeClock()
+  const hurried = target('a', { maxConcurrent: 1, timeouts: { ...timeouts, queue: 0 } })
+  let free = false
+  const places: Places = { answersIn: 100, has: () => free, take: () => free, free() {}, waiting: () => 0 }
+  const queue = createQueue({ states: createStates(), clock, available: () => true, places })
+  const only = model('m', [hurried])
+  const ask = () => {
+    const wait = { caller: 'a', priority: 'normal', waited() {} } as const
+    const taken = queue.slotsFor(wait).take([{ target: hurried, model: only, reason: '' }], createScope(clock))
+    return Promise.resolve(taken).then(
+      slot => slot,
+      ({ code }: { code: string }) => code,
+    )
+  }
+  const refused = ask()
+  await settled()
+  clock.advance(100)
+  const served = ask()
+  await settled()
+  free = true
+  queue.granted(1)
+
+  expect(await refused).toBe('queue_full')
+  expect(await served).toBeObject()
 })

@@ -1,0 +1,199 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+import { createScope } from '#core/scope.ts'
+import type { Target } from '#core/servers.ts'
+import { createQueue } from '#gateway/queue/queue.ts'
+import { createWheel } from '#lib/wheel.ts'
+import { createStates } from '#registry/states.ts'
+import { openRedis, type Redis } from '#stores/redis.ts'
+import { createRedisPlaces } from '#stores/redis-places.ts'
+import { model, server, target, timeouts } from '#tests/support/calls.ts'
+import { forgetAll, REDIS_FORMS, type RedisPlace, startRedis, startRedisAs } from '#tests/support/redis.ts'
+import { until } from '#tests/support/until.ts'
+
+const real = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const WITHIN_MS = 5000
+
+type Places = ReturnType<typeof createRedisPlaces>
+const opened: Places[] = []
+
+function placesOn(redis: Pick<Redis, 'use' | 'available'>, processes = 1, onGranted = (_: number) => {}): Places {
+  const places = createRedisPlaces({
+    ...{ redis, clock: real, processId: crypto.randomUUID() },
+    processes: () => processes,
+    onGranted,
+  })
+  opened.push(places)
+  return places
+}
+
+async function closeAll(): Promise<void> {
+  for (const places of opened.splice(0)) await places.close()
+}
+
+/** Takes as soon as there is a place. */
+async function take(places: Places, at: Target): Promise<void> {
+  await until('a place', WITHIN_MS, () => places.has(at) && places.take(at))
+}
+
+describe.each(REDIS_FORMS)('with %s', form => {
+  let place: RedisPlace
+  let redis: Redis
+
+  beforeAll(async () => {
+    place = await startRedisAs(form)
+    redis = openRedis({ urls: place.urls, timeoutMs: 5000, clock: real })
+  }, 60_000)
+
+  afterEach(async () => {
+    await closeAll()
+    await redis.use(forgetAll)
+  })
+
+  afterAll(async () => {
+    redis.close()
+    await place[Symbol.asyncDispose]()
+  })
+
+  test('processes that want more than there is never have more at once, and each gets its turn', async () => {
+    const three = target('a', { maxConcurrent: 3, timeouts: { ...timeouts, queue: WITHIN_MS } })
+    const candidates = [{ target: three, model: model('m', [three]), reason: '' }]
+    let now = 0
+    let most = 0
+    let served = [0, 0, 0, 0]
+    let first: readonly number[] = []
+    const processes = [0, 1, 2, 3].map(own => {
+      const places = placesOn(redis, 1, count => queue.granted(count))
+      const queue = createQueue({ states: createStates(), clock: real, available: () => true, places })
+      const wait = { caller: 'a', priority: 'normal', waited() {} } as const
+      return async () => {
+        const slot = await queue.slotsFor(wait).take(candidates, createScope(real))
+        most = Math.max(most, ++now)
+        await Bun.sleep(10)
+        now--
+        served = served.with(own, (served[own] ?? 0) + 1)
+        if (served.reduce((sum, each) => sum + each) === 80) first = served
+        slot.release()
+      }
+    })
+    await Promise.all(processes.flatMap(ask => Array.from({ length: 40 }, ask)))
+
+    expect(served).toEqual([40, 40, 40, 40])
+    expect(most).toBe(3)
+    expect(Math.min(...first)).toBeGreaterThan(5)
+  }, 30_000)
+
+  test('what a process has at hand is asked of nobody, and given up to one that waits', async () => {
+    const two = target('a', { maxConcurrent: 2 })
+    const [first, second] = [placesOn(redis), placesOn(redis)]
+    for (let at = 0; at < 2; at++) await take(first, two)
+    for (let at = 0; at < 2; at++) first.free(two)
+    const again = [first.take(two), first.take(two), first.take(two)]
+    for (let at = 0; at < 2; at++) first.free(two)
+    second.waiting(1)
+    const since = performance.now()
+    await take(second, two)
+
+    expect(again).toEqual([true, true, false])
+    expect(performance.now() - since).toBeLessThan(2000)
+  })
+
+  test('the places of a server are those of all its targets, over all processes', async () => {
+    const home = server('a', { maxConcurrent: 2 })
+    const [x, y] = ['x', 'y'].map(id => target('a', { id: `a/${id}`, server: home, maxConcurrent: 2 }))
+    if (x === undefined || y === undefined) throw new Error('there are two')
+    const [first, second] = [placesOn(redis), placesOn(redis)]
+    await take(first, x)
+    await take(second, y)
+    // Each asks, and is answered.
+    for (let at = 0; at < 10; at++) {
+      second.has(x)
+      first.has(y)
+      await Bun.sleep(10)
+    }
+    const full = [first.has(x), first.has(y), second.has(x), second.has(y)]
+    second.free(y)
+    second.waiting(0)
+    first.waiting(1)
+    await take(first, y)
+
+    expect(full).toEqual([false, false, false, false])
+  })
+
+  test('what one target has at hand is given up to another of the same server', async () => {
+    const home = server('a', { maxConcurrent: 1 })
+    const [x, y] = ['x', 'y'].map(id => target('a', { id: `a/${id}`, server: home }))
+    if (x === undefined || y === undefined) throw new Error('there are two')
+    const only = placesOn(redis)
+    await take(only, x)
+    only.free(x)
+
+    await take(only, y)
+  })
+
+  test('a process that ends gives back what it had', async () => {
+    const one = target('a', { maxConcurrent: 1 })
+    const [first, second] = [placesOn(redis), placesOn(redis)]
+    await take(first, one)
+    await first.close()
+
+    await take(second, one)
+  })
+
+  test('the places of a process that has died are free when its lease is over', async () => {
+    const one = target('a', { maxConcurrent: 1 })
+    let lives = true
+    const mortal: Pick<Redis, 'use' | 'available'> = {
+      available: () => redis.available(),
+      use: work => (lives ? redis.use(work) : Promise.reject(new Error('dead'))),
+    }
+    const [first, second] = [placesOn(mortal), placesOn(redis)]
+    await take(first, one)
+    lives = false
+    await redis.use(client => client.del('{citadel}:places:processes'))
+
+    await take(second, one)
+  })
+
+  test('who only asks and has nothing is told how many wait elsewhere', async () => {
+    const one = target('a', { maxConcurrent: 1 })
+    const [first, second] = [placesOn(redis), placesOn(redis)]
+    await take(first, one)
+    second.waiting(7)
+    second.has(one)
+
+    await until('the others to be heard', WITHIN_MS, () => first.waiting(0) === 7)
+    second.waiting(0)
+    await until('nobody to wait', WITHIN_MS, () => first.waiting(0) === 0)
+  })
+})
+
+test('while Redis is away each process has its share, and what is in use is known when it is back empty', async () => {
+  await using away = await startRedis()
+  const connections = [1, 2].map(() => openRedis({ urls: [away.url], timeoutMs: 300, clock: real }))
+  const [first, second] = connections.map(redis => placesOn(redis, 2))
+  if (first === undefined || second === undefined) throw new Error('there are two')
+  const four = target('a', { maxConcurrent: 4 })
+  await take(first, four)
+  await away.stop()
+  await until('the loss to be noticed', WITHIN_MS, () => {
+    second.has(four)
+    return connections.every(redis => !redis.available())
+  })
+  const alone = [first.take(four), first.take(four), second.take(four), second.take(four), second.take(four)]
+  await away.start()
+  await until('Redis to be back', WITHIN_MS, () => connections.every(redis => redis.available()))
+  const more: boolean[] = []
+  for (let at = 0; at < 20; at++) {
+    more.push(first.has(four), second.has(four))
+    await Bun.sleep(10)
+  }
+  first.free(four)
+  second.waiting(1)
+  await take(second, four)
+  await closeAll()
+  for (const redis of connections) redis.close()
+
+  // Two each: one was out already.
+  expect(alone).toEqual([true, false, true, true, false])
+  expect(more).not.toContain(true)
+}, 30_000)
