@@ -46,7 +46,7 @@ export interface Gateway {
   readonly fetch: GatewayFetch
   /** What the first look around found; resolves soon, whether or not everybody has answered. */
   readonly found: Promise<FleetReport>
-  /** The same once everybody has answered; `null` when `found` said it all. */
+  /** What is different once everybody has answered; `null` when `found` said it all. */
   readonly later: Promise<FleetReport | null>
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>
   readonly firstKey: Keys['firstKey']

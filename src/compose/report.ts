@@ -44,7 +44,7 @@ export function reportFleet(fleet: Fleet, env: Environment): FleetReport {
   return { lines: [...servers, ...missing, ...pending], firstModel: first?.name ?? null }
 }
 
-/** Reports soon, and once more when everybody has been heard who was late.
+/** Reports soon, and when everybody has been heard who was late, what is different then; `null` where nothing is.
  *
  * @param looked Resolves when the first look around is over. */
 export function reportOnce(
@@ -54,10 +54,17 @@ export function reportOnce(
 ): { readonly found: Promise<FleetReport>; readonly later: Promise<FleetReport | null> } {
   const soon = new Promise<'late'>(resolve => clock.after(LOOK_AROUND_MS, () => resolve('late')))
   const first = Promise.race([looked.then(() => 'whole' as const), soon])
+  const found = first.then(report)
   return {
-    found: first.then(report),
-    later: first.then(async how => (how === 'whole' ? null : looked.then(report))),
+    found,
+    later: first.then(async how => (how === 'whole' ? null : looked.then(async () => newsOf(await found, report())))),
   }
+}
+
+function newsOf(before: FleetReport, after: FleetReport): FleetReport | null {
+  const told = new Set(before.lines.map(({ text }) => text))
+  const lines = after.lines.filter(({ text }) => !told.has(text))
+  return lines.length === 0 ? null : { ...after, lines }
 }
 
 function modelList(models: readonly string[], reason: string | null): string {

@@ -66,7 +66,12 @@ export function openRedis(options: RedisOptions): Redis {
   let lostAt = -Infinity
   let silent = 0
   let stopWaiting: (() => void) | null = null
-  let opening: Promise<unknown> | null = connect(options).then(
+  /** What the connection itself has suffered last: the library fails calls without a word of it. */
+  let suffered: unknown = null
+  const onError = (error: unknown) => {
+    suffered = error
+  }
+  let opening: Promise<unknown> | null = connect(options, onError).then(
     made => {
       client = made
       if (closed) made.disconnect()
@@ -84,7 +89,7 @@ export function openRedis(options: RedisOptions): Redis {
     pause = clock.now() - lostAt > STEADY_MS ? PAUSE.first : Math.min(pause * 2, PAUSE.longest)
     lostAt = clock.now()
     silent = 0
-    onChange?.({ available, reason: reasonOf(thrown) })
+    onChange?.({ available, reason: reasonOf(isUntold(thrown) ? (suffered ?? thrown) : thrown) })
     tryLater()
   }
 
@@ -133,7 +138,7 @@ export function openRedis(options: RedisOptions): Redis {
 }
 
 /** The library is loaded here, so that who has no Redis does not pay for it. */
-async function connect({ urls, timeoutMs }: RedisOptions): Promise<RedisClient> {
+async function connect({ urls, timeoutMs }: RedisOptions, onError: (error: unknown) => void): Promise<RedisClient> {
   const { Cluster, Redis: Standalone } = await import('ioredis')
   const [url = ''] = urls
   const common = {
@@ -158,8 +163,8 @@ async function connect({ urls, timeoutMs }: RedisOptions): Promise<RedisClient> 
           redisOptions: { ...common, ...(url.startsWith('rediss:') && { tls: {} }) },
         })
       : new Standalone(url, { ...common, lazyConnect: true, retryStrategy: again })
-  // What a connection suffers is heard by the calls that it fails.
-  client.on('error', () => {})
+  // What a connection suffers fails its calls.
+  client.on('error', onError)
   await client.connect().catch(() => {})
   return client
 }
@@ -172,6 +177,11 @@ function countConnections(client: RedisClient): number {
 /** Whether Redis answered, if with an error, and works. */
 function isAnswer(thrown: unknown): boolean {
   return thrown instanceof Error && thrown.name === 'ReplyError' && !USELESS.test(thrown.message)
+}
+
+/** Whether a call was failed because there is no connection, and not why there is none. */
+function isUntold(thrown: unknown): boolean {
+  return thrown instanceof Error && /^(?:Stream isn't writeable|Connection is closed)/.test(thrown.message)
 }
 
 function reasonOf(thrown: unknown): string {

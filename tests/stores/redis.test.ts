@@ -57,6 +57,25 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 60_000)
 
+  test('that cannot be had says why', async () => {
+    await using server = await startRedis()
+    await server.command('CONFIG', 'SET', 'requirepass', 'of-somebody')
+    const [nobody = 0, other = 0] = await freePorts(2)
+    const nowhere = `redis://127.0.0.1:${nobody}`
+    const tell = async (...urls: string[]) => {
+      const { promise, resolve } = Promise.withResolvers<string>()
+      const redis = openRedis({ urls, timeoutMs: 3000, clock, onChange: ({ reason }) => resolve(reason) })
+      await ask(redis).catch(() => {})
+      const reason = await promise
+      redis.close()
+      return reason
+    }
+
+    expect(await tell(nowhere)).toContain('ECONNREFUSED')
+    expect(await tell(server.url.replace('//', '//:wrong@'))).toContain('WRONGPASS')
+    expect(await tell(nowhere, `redis://127.0.0.1:${other}`)).toContain('None of startup nodes')
+  }, 30_000)
+
   test('that cannot be had fails soon, then at once, until there is one', async () => {
     const [port = 0] = await freePorts(1)
     const failsAfterMs = async () => {
