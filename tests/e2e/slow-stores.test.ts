@@ -1,8 +1,9 @@
 import { expect, test } from 'bun:test'
 import { delayedProxy } from '#tests/support/delayed-proxy.ts'
-import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
+import { configOf, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
 import { openAiScript } from '#tests/support/openai-upstream.ts'
 import { startRedis } from '#tests/support/redis.ts'
+import { ownFolder } from '#tests/support/server-process.ts'
 
 const LATE_MS = 2000
 /** What is taken before a call is read is no part of its time. */
@@ -75,3 +76,48 @@ test('a caller waits no longer than he wants to for a stored answer in a slow Re
   expect(performance.now() - startedAt).toBeLessThan(LATE_MS / 2)
   expect(server.calls).toHaveLength(1)
 }, 20_000)
+
+test.each([
+  ['an answer', (gateway: TestGateway, init: RequestInit) => gateway.chat({ seed: 1 }, init)],
+  ['a stream', (gateway: TestGateway, init: RequestInit) => gateway.chat({ seed: 1, stream: true }, init)],
+  [
+    'vectors',
+    (gateway: TestGateway, init: RequestInit) =>
+      fetch(`${gateway.url}/v1/embeddings`, {
+        method: 'POST',
+        body: JSON.stringify({ model: 'chat', input: 'Hi' }),
+        ...init,
+      }),
+  ],
+])(
+  'a call whose caller has left while Redis looks for %s asks no server, and leaves nothing open',
+  async (_, send) => {
+    const folder = await ownFolder('citadel-slow-')
+    try {
+      await using redis = await startRedis()
+      await using proxy = delayedProxy(redis.port)
+      await using server = await startModelServer(openAiScript())
+      await using gateway = await startGateway({
+        ...configOf([server]),
+        service: { data_dir: folder.path },
+        cache: { enabled: true },
+        redis: { url: `redis://127.0.0.1:${proxy.port}`, timeout: '5s' },
+      })
+      expect((await gateway.chat()).status).toBe(200)
+      proxy.delay(300)
+
+      const response = await send(gateway, { headers: { 'x-citadel-timeout-ms': '50' } })
+      await gateway.logged({ code: 'deadline_exceeded' })
+      // What Redis was asked before this call it has answered before.
+      await (await gateway.chat({ seed: 2 })).text()
+      const { text } = await gateway.gateway.metrics()
+
+      expect(response.status).toBe(504)
+      expect(server.calls).toHaveLength(2)
+      expect(text.match(/^gateway_holds_open .*/m)?.[0]).toBe('gateway_holds_open 0')
+    } finally {
+      await folder.remove()
+    }
+  },
+  20_000,
+)

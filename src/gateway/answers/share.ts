@@ -63,6 +63,8 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
   const flights: Flights = {
     take(asked, key, depart, onWhole) {
       const { call, record, settings, cache, scope, wishes } = asked
+      // Whoever left while a store was asked, or another's answer waited for, asks no server.
+      if (scope.ended !== null) return Promise.reject(scope.ended)
       const usual = call.priority === 'normal' && wishes.maxAttempts === null
       const name = usual ? key : `${key} ${call.priority} ${wishes.maxAttempts ?? ''}`
       const shares = settings.coalesce && cache.share && cache.read
