@@ -21,8 +21,12 @@ export function watchRecovery(
       entry.cause = error.cause
       entry.usage = estimateUsage(call, characters)
     },
-    onRecovered(how) {
+    onRecovered(how, { target, model }) {
       record.recovered = true
+      // Its count is the answer's, and its price.
+      record.model = model.name
+      record.server = target.server.id
+      record.upstreamModel = target.upstreamModel
       if (how === 'prefill') record.prefilled = true
       deps.journal.note({ type: 'stream-recovered', how })
     },

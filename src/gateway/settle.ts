@@ -69,14 +69,17 @@ function endAttempts({ attempts }: RequestRecord, { code }: GatewayError, clock:
 }
 
 /** Takes over what is known of the answer by the request that began it. */
-function inherit(record: RequestRecord, from: RequestRecord): void {
-  const { plan, attempts, recovered, prefilled, eventsSkipped } = from
-  record.model ??= from.model
-  record.plan = plan
-  record.attempts = attempts
-  record.recovered = recovered
-  record.prefilled = prefilled
-  record.eventsSkipped = eventsSkipped
+function inherit(record: RequestRecord, began: RequestRecord): void {
+  record.plan = began.plan
+  record.attempts = began.attempts
+  record.recovered = began.recovered
+  record.prefilled = began.prefilled
+  record.eventsSkipped = began.eventsSkipped
+  record.model ??= began.model
+  if (!began.recovered) return
+  record.model = began.model
+  record.server = began.server
+  record.upstreamModel = began.upstreamModel
 }
 
 /** Says what the call costs: its answer the caller, and what was paid for besides the operator. */

@@ -13,7 +13,7 @@ export interface RecoveryWatch {
   /** A committed answer broke off, after so many characters of it. */
   onBroken(error: GatewayError, characters: number): void
   /** Another answer has repeated all that was delivered, or continues it, and goes on from there. */
-  onRecovered(how: 'restart' | 'prefill'): void
+  onRecovered(how: 'restart' | 'prefill', from: Pick<Live, 'target' | 'model'>): void
 }
 
 /** What is recovered. */
@@ -136,7 +136,7 @@ class RecoveredLive implements Live {
   private prove(): void {
     if (this.splice === null || !isCaughtUp(this.splice)) return
     this.proven = true
-    this.watch.onRecovered(this.how)
+    this.watch.onRecovered(this.how, this.live)
   }
 
   /** What could go on goes out before the error. */

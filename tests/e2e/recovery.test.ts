@@ -87,6 +87,30 @@ describe.each(breaks)('$name in the middle of a stream', ({ items }) => {
   })
 })
 
+test('the answer is that of the server which finished it: by name, tokens and price', async () => {
+  const seen = gate()
+  await using broken = await startModelServer(sse([role, one, seen, cut()]))
+  await using sound = await startModelServer(same)
+  const [cheap, dear] = [
+    { input: 1, output: 1 },
+    { input: 10, output: 10 },
+  ]
+  const targets = [
+    { server: 'a', model: 'test-model', price: cheap },
+    { server: 'b', model: 'test-model', price: dear },
+  ]
+  await using gateway = await startGateway(configOf([broken, sound], { models: { chat: { targets } } }))
+
+  await streamed(gateway, seen)
+  const line = await gateway.logged({ outcome: 'recovered' })
+  const report = await (await fetch(`${gateway.url}/v1/requests/${line.request_id}`)).json()
+  const { text } = await gateway.gateway.metrics()
+
+  expect(line).toMatchObject({ server: 'b', tokens_in: 7, tokens_out: 3 })
+  expect(report).toMatchObject({ server: 'b', cost_usd: 0.0001 })
+  expect(text).toContain('gateway_tokens_total{server="b",model="chat",type="output"} 3')
+})
+
 test('a stream that falls silent goes on from another server when the idle clock has run out', async () => {
   const clock = fakeClock()
   clock.advance(1)
