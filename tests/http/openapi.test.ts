@@ -44,6 +44,14 @@ describe('the document that is served', () => {
     )
   })
 
+  test('lets nothing be null that its own schema forbids', async () => {
+    const edge = await edgeOf(ADMINISTERED, { clock: undefined })
+    const { components } = await (await edge.ask('/openapi.json')).json()
+
+    // A reference beside "or null" is both at once, which nothing but an object can be.
+    expect(JSON.stringify(components)).not.toMatch(/"allOf":\[\{"\$ref":"[^"]*"\},\{"type":\["object","null"\]/)
+  })
+
   test('names only paths that are served with their method', async () => {
     const { edge, operations } = await documented()
 
