@@ -15,6 +15,7 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
   function tick(): void {
     timer = null
     const current = Math.floor(now() / tickMs)
+    if (current - last > 1) putOff(current - last)
     for (const due of dueKeys(buckets, last, current)) {
       const bucket = buckets.get(due)
       buckets.delete(due)
@@ -22,6 +23,31 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
     }
     last = current
     schedule()
+  }
+
+  /** The loop was blocked: what was armed since the last tick may have been armed only now. */
+  function putOff(ticks: number): void {
+    const known = [...buckets]
+    for (const [due, bucket] of known) {
+      for (let entry = bucket.next; entry !== bucket; ) {
+        const { next } = entry
+        if (entry.armedAt === last) {
+          entry.unlink()
+          entry.armedAt = PUT_OFF
+          put(entry, due + ticks)
+        }
+        entry = next
+      }
+    }
+  }
+
+  function put(entry: Entry, due: number): void {
+    let bucket = buckets.get(due)
+    if (bucket === undefined) {
+      bucket = new Entry(NOTHING, due)
+      buckets.set(due, bucket)
+    }
+    entry.linkBefore(bucket)
   }
 
   /** Runs what is in a bucket, in order; what one of them cancels does not run any more. */
@@ -51,16 +77,11 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
   }
 
   return function after(ms: number, run: () => void): () => void {
-    // While the wheel turns, its last tick tells the time well enough: what is counted from it comes a tick later.
+    // While the wheel turns, its last tick tells the time well enough: what is counted from it comes a tick later, and
+    // what was counted from one before a block of the loop is put off.
     if (timer === null) last = Math.floor(now() / tickMs)
-    const due = bucketOf(last + 1 + Math.ceil(ms / tickMs), ms, tickMs)
-    let bucket = buckets.get(due)
-    if (bucket === undefined) {
-      bucket = new Entry(NOTHING)
-      buckets.set(due, bucket)
-    }
-    const entry = new Entry(run)
-    entry.linkBefore(bucket)
+    const entry = new Entry(run, last)
+    put(entry, bucketOf(last + 1 + Math.ceil(ms / tickMs), ms, tickMs))
     armed++
     schedule()
     return () => cancel(entry)
@@ -68,16 +89,21 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
 }
 
 const NOTHING = () => {}
+/** What is no tick: the moment of what was put off. */
+const PUT_OFF = -1
 
 /** A timer between its neighbours. A bucket is a ring of them, closed by an entry that does nothing: arming and
  * cancelling touch three objects, and no table. */
 class Entry {
   readonly run: () => void
+  /** The last tick before it was armed. */
+  armedAt: number
   next: Entry = this
   private previous: Entry = this
 
-  constructor(run: () => void) {
+  constructor(run: () => void, armedAt: number) {
     this.run = run
+    this.armedAt = armedAt
   }
 
   get linked(): boolean {

@@ -37,6 +37,41 @@ test('runs no deadline early', async () => {
   expect(performance.now() - startedAt).toBeGreaterThanOrEqual(25)
 })
 
+test.each([50, 300])(
+  'runs none early that is set up behind a block of the loop, while the wheel turns: %p ms',
+  async ms => {
+    const after = createWheel()
+    const keep = after(60_000, () => {})
+    await new Promise<void>(resolve => after(5, resolve))
+
+    const until = performance.now() + 200
+    while (performance.now() < until);
+    const startedAt = performance.now()
+    await new Promise<void>(resolve => after(ms, resolve))
+
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(ms)
+    keep()
+  },
+)
+
+test('still takes back what was set up behind a block', async () => {
+  const ran: string[] = []
+  const after = createWheel()
+  await new Promise<void>(resolve => after(5, resolve))
+  const keep = after(1000, () => {})
+
+  const until = performance.now() + 100
+  while (performance.now() < until);
+  const [before, later] = [after(20, () => ran.push('at once')), after(20, () => ran.push('later'))]
+  before()
+  await new Promise<void>(resolve => setTimeout(resolve, 15))
+  later()
+  await new Promise<void>(resolve => after(200, resolve))
+
+  expect(ran).toEqual([])
+  keep()
+})
+
 test('catches up after the loop was blocked for longer than many ticks', async () => {
   const ran: number[] = []
   const after = createWheel()
