@@ -79,6 +79,17 @@ export function invalidAnswer(what: string, cause: unknown = what): GatewayError
   })
 }
 
+/** Whether a status means that there is no such path: a mistake in the configuration, not the caller's, that says nothing
+ * of a model. */
+export function isWrongAddress(status: number, { message }: UpstreamFailure): boolean {
+  return status === 405 || (status === 404 && /^(?:(?:page )?not found\W*)?$/i.test(message))
+}
+
+/** The error for an address that leads nowhere. */
+export function wrongAddress(status: number): GatewayError {
+  return invalidAnswer(`HTTP ${status}: no such path`)
+}
+
 const PAGE = /^\s*<(?:!doctype|html|\?xml)\b/i
 
 /** The error for an answer that is no JSON object. Its text stays out of the log, because it may be what the model said;

@@ -47,6 +47,14 @@ const MEANINGS = {
     rotates: true,
     limited: false,
   },
+  'wrong address': {
+    code: 'upstream_invalid_response',
+    retryable: true,
+    again: true,
+    breaks: true,
+    rotates: false,
+    limited: false,
+  },
   overloaded: { code: 'upstream_error', retryable: true, again: true, breaks: true, rotates: false, limited: false },
 } as const satisfies Readonly<Record<string, Meaning>>
 
@@ -87,6 +95,16 @@ const DOCUMENTED: readonly (readonly [string, number, unknown, keyof typeof MEAN
   ['openai', 503, { error: { message: 'The engine is currently overloaded' } }, 'overloaded'],
   ['openai_compatible', 403, { error: { message: 'requires moderation', code: 403 } }, 'content policy'],
   ['openai_compatible', 402, { error: { message: 'Insufficient credits', code: 402 } }, 'bad credential'],
+  ['openai_compatible', 405, { error: { message: 'Method Not Allowed' } }, 'wrong address'],
+  ['anthropic', 404, { type: 'error', error: { type: 'not_found_error', message: 'Not Found' } }, 'wrong address'],
+  ['anthropic', 404, { type: 'error', error: { type: 'not_found_error', message: 'model: opus' } }, 'unknown model'],
+  [
+    'anthropic',
+    405,
+    { type: 'error', error: { type: 'invalid_request_error', message: 'Method Not Allowed' } },
+    'wrong address',
+  ],
+  ['gemini', 405, { error: { code: 405, message: 'Method not allowed.' } }, 'wrong address'],
   ['deepseek', 401, { error: { message: 'Authentication Fails' } }, 'bad credential'],
   ['deepseek', 402, { error: { message: 'Insufficient Balance' } }, 'bad credential'],
   ['deepseek', 429, { error: { message: 'Rate Limit Reached' } }, 'rate limited'],

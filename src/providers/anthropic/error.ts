@@ -2,7 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 import { isObject, parseJson } from '#lib/json.ts'
 import { fromErrorResponse, readFailure } from '../openai_compatible/error.ts'
 import type { Head } from '../provider.ts'
-import { retryAfterOf, toUpstreamError, type UpstreamFailure } from '../upstream-error.ts'
+import { isWrongAddress, retryAfterOf, toUpstreamError, type UpstreamFailure, wrongAddress } from '../upstream-error.ts'
 
 /** The HTTP status of each type of error, for those that come under HTTP 200. */
 const STATUSES: ReadonlyMap<string | null, number> = new Map([
@@ -35,8 +35,10 @@ const LIMITS = ['requests', 'tokens', 'input-tokens', 'output-tokens'] as const
 export function fromAnthropicErrorResponse(head: Head, body: string, nowEpochMs: number = Date.now()): GatewayError {
   const value = parseJson(body)
   if (!isObject(value) || value.type !== 'error') return fromErrorResponse(head, body, nowEpochMs)
+  const failure = readFailure(value)
+  if (isWrongAddress(head.status, failure)) return wrongAddress(head.status)
   const wait = retryAfterOf(head, nowEpochMs) ?? resetOf(head, nowEpochMs)
-  return toError(head.status, readFailure(value), wait)
+  return toError(head.status, failure, wait)
 }
 
 /** Reads an error that came under HTTP 200: as the whole body, or as an event of a stream. */

@@ -1,8 +1,8 @@
 import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
-import { fromErrorResponse } from '../openai_compatible/error.ts'
+import { fromErrorResponse, readFailure } from '../openai_compatible/error.ts'
 import type { Head } from '../provider.ts'
-import { retryAfterOf, toUpstreamError, type UpstreamFailure } from '../upstream-error.ts'
+import { isWrongAddress, retryAfterOf, toUpstreamError, type UpstreamFailure, wrongAddress } from '../upstream-error.ts'
 
 /** What asks for longer means "not today". */
 const WAIT_MS_MAX = 86_400_000
@@ -19,6 +19,7 @@ export function geminiErrorIn(body: unknown): JsonObject | null {
 export function fromGeminiErrorResponse(head: Head, body: string, nowEpochMs: number = Date.now()): GatewayError {
   const error = geminiErrorIn(parseJson(body))
   if (error === null) return fromErrorResponse(head, body, nowEpochMs)
+  if (isWrongAddress(head.status, readFailure(error))) return wrongAddress(head.status)
   return toGatewayError(head.status, error, retryAfterOf(head, nowEpochMs))
 }
 

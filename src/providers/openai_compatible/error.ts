@@ -1,14 +1,14 @@
 import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import type { Head } from '../provider.ts'
-import { invalidAnswer, retryAfterOf, toUpstreamError, type UpstreamFailure } from '../upstream-error.ts'
+import { isWrongAddress, retryAfterOf, toUpstreamError, type UpstreamFailure, wrongAddress } from '../upstream-error.ts'
 
 /** Reads an answer outside 2xx, whatever its body is.
  *
  * @param nowEpochMs Only read for a `Retry-After` that is a date. */
 export function fromErrorResponse(head: Head, body: string, nowEpochMs: number = Date.now()): GatewayError {
   const failure = readFailure(parseJson(body))
-  if (isWrongAddress(head.status, failure)) return invalidAnswer(`HTTP ${head.status}: no such path`)
+  if (isWrongAddress(head.status, failure)) return wrongAddress(head.status)
   return toUpstreamError(head.status, failure, retryAfterOf(head, nowEpochMs))
 }
 
@@ -77,11 +77,6 @@ function problemOf(problem: unknown): string {
 function wordOf(value: unknown): string | null {
   if (typeof value === 'number') return String(value)
   return typeof value === 'string' && value !== '' ? value : null
-}
-
-/** An unknown path is a mistake in the configuration, not the caller's, and says nothing of a model. */
-function isWrongAddress(status: number, failure: UpstreamFailure): boolean {
-  return status === 405 || (status === 404 && /^(?:(?:page )?not found\W*)?$/i.test(failure.message))
 }
 
 const WORDS: readonly (readonly [RegExp, number])[] = [
