@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'bun:test'
-import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
+import {
+  configOf,
+  configWithFallback,
+  startGateway,
+  startModelServer,
+  type TestGateway,
+  type Tree,
+} from '#tests/support/gateway.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { rawClient } from '#tests/support/raw-client.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
@@ -279,6 +286,68 @@ describe('equal calls at the same time', () => {
       expect(line?.cost_usd).toBeGreaterThan(0)
       expect(line?.cost_usd).toBeLessThan(WHOLE_USD)
     })
+  })
+
+  describe('when who began leaves before a fallback model is asked, the others', () => {
+    const SPENT = { requests_per_minute: 1, concurrent_requests: 1 }
+
+    /** A call for which another one waits whose leader has left, just before its server fails. */
+    async function forsaken(run: (gateway: TestGateway, follower: Promise<Response>) => Promise<void>, more: Tree) {
+      const answer = gate()
+      await using broken = await startModelServer([answer, json(500, { error: { message: 'no' } })])
+      await using spare = await startModelServer(openAiScript())
+      await using gateway = await startGateway(
+        configWithFallback([broken, spare], { cache: { enabled: true }, retry: { max_attempts: 2 }, ...more }),
+      )
+      const leader = gateway.chat({}, { headers: { 'x-citadel-timeout-ms': '300' } })
+      await broken.called(1)
+      const follower = gateway.chat()
+      // Another question that is answered shows that the follower has had its turn.
+      await (await gateway.chat({ model: 'spare' })).text()
+      expect((await leader).status).toBe(504)
+      await gateway.logged({ code: 'deadline_exceeded' })
+      answer.open()
+      await run(gateway, follower)
+    }
+
+    test('are answered by it, and hold nothing of its limits behind their end', () =>
+      forsaken(
+        async (gateway, follower) => {
+          const { status } = await follower
+          const next = await gateway.chat({ model: 'spare', seed: 1 })
+
+          expect([status, next.status]).toEqual([200, 200])
+          expect(next.headers.get('x-ratelimit-remaining-requests')).toBe('57')
+        },
+        { limits: { per_model: { spare: { requests_per_minute: 60, concurrent_requests: 1 } } } },
+      ))
+
+    test('hear that nobody could answer when it is used up', () =>
+      forsaken(
+        async (_, follower) => {
+          const { error } = await (await follower).json()
+
+          expect(error.code).toBe('all_targets_failed')
+        },
+        { limits: { per_model: { spare: SPENT } } },
+      ))
+
+    test('leave nothing written down that is never settled, and no money set aside', () =>
+      forsaken(
+        async (gateway, follower) => {
+          const { status } = await follower
+          const { text } = await gateway.gateway.metrics()
+          // As much as everybody may spend together, but for what was spent.
+          const next = await gateway.chat({ model: 'spare', seed: 1, max_tokens: 100 })
+
+          expect([status, next.status]).toEqual([200, 200])
+          expect(text).toContain('gateway_holds_open 0')
+        },
+        {
+          limits: { enabled: false },
+          budgets: { per_tenant: { '*': { usd: 0.0002, per: 'day' } } },
+        },
+      ))
   })
 
   test('when the last one has left the server is let go', async () => {
