@@ -1,14 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import {
-  excessIn,
-  hasDoubles,
-  isDeeperThan,
-  isObject,
-  parseJson,
-  patchMembers,
-  topLevelMembers,
-} from '#lib/json.ts'
+import { excessIn, hasDoubles, isDeeperThan, isObject, parseJson, patchMembers, topLevelMembers } from '#lib/json.ts'
 
 /** Writes a value as JSON in some other way than the usual one: with white space wherever it is allowed. */
 function spaced(value: unknown, space: string): string {
