@@ -3,6 +3,7 @@ import { configFrom } from '#src/index.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
 import { chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
+import { until } from '#tests/support/until.ts'
 import { cut, type Script, sse } from '#tests/support/upstream.ts'
 
 const failing = openAiError(500, 'out of memory', null)
@@ -36,17 +37,13 @@ test('a server that flaps is left alone, and serves again within half a minute o
     expect(primary.calls.length - asked).toBe(5)
 
     broken = false
-    let waited = 0
-    while (waited < 31_000 && (await ask()) !== '200 a') {
-      clock.advance(500)
-      waited += 500
-      await Bun.sleep(2)
-    }
+    for (let waited = 0; waited < 30_000 && (await ask()) !== '200 a'; waited += 500) clock.advance(500)
 
-    expect(waited).toBeLessThanOrEqual(30_000)
+    // Half a minute is over for the gateway, and what it has asked the server by then is answered in real time.
+    await until('the first server serves', 5000, async () => (await ask()) === '200 a' || primary.calls.length)
     expect([await ask(), await ask()]).toEqual(['200 a', '200 a'])
   }
-})
+}, 20_000)
 
 test.each([
   [408, 5],
