@@ -84,4 +84,38 @@ describe('an answer that goes on without who began it', () => {
     expect(left().map(({ model, outcome }) => [model, outcome])).toEqual(Array(2).fill(['chat', 'cancelled']))
     expect(again.status).toBe(429)
   })
+
+  test.each([{}, stream])('counts no longer for who has left while others wait for it: %p', async form => {
+    const answer = gate()
+    const ready = openAiScript()
+    await using server = await startModelServer(async request => [
+      answer,
+      typeof ready === 'function' ? await ready(request) : ready,
+    ])
+    const limits = { enabled: true, per_client: { requests_per_minute: 0, concurrent_requests: 4 } }
+    await using gateway = await startGateway(configOf([server], { cache: { enabled: true }, limits }))
+    const leaving = [new AbortController(), new AbortController()]
+    const ask = (signal?: AbortSignal) => gateway.chat(form, { signal: signal ?? null }).catch(() => null)
+    const [first, second] = leaving.map(({ signal }) => signal)
+    void ask(first)
+    await server.called(1)
+    void ask(second)
+    const patient = ask()
+    // Another question that reaches the server shows that the others have had their turn.
+    const marker = gateway.chat({ seed: 1 })
+    await server.called(2)
+
+    const left = (count: number) => gateway.lines.filter(line => line.outcome === 'cancelled').length === count
+    leaving[0]?.abort()
+    await until('who began has left', 3000, () => left(1))
+    const third = ask()
+    leaving[1]?.abort()
+    await until('who came second has left', 3000, () => left(2))
+    const fourth = ask()
+    answer.open()
+
+    const statuses = (await Promise.all([patient, third, fourth, marker])).map(response => response?.status)
+    expect(statuses).toEqual([200, 200, 200, 200])
+    expect(server.calls).toHaveLength(2)
+  })
 })

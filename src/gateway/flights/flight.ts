@@ -172,8 +172,8 @@ export function startFlight(
         leave(subscriber)
       }
       try {
-        // A client that has left may be forgotten until the answer comes; one whose time is over wants to hear it.
-        const live = await (own.endsAt === Infinity ? source : abandonable(source, own))
+        // Where nobody else may listen, what a client that has left waits for ends with it.
+        const live = await (own.endsAt === Infinity && shared === null ? source : abandonable(source, own))
         if (own.ended !== null) throw own.ended
         const { target, model } = live
         if (shared === null) {

@@ -47,7 +47,7 @@ export class SharedAnswer {
   /** Waits as the first caller. */
   async lead(): Promise<Live> {
     if (this.first.endsAt < Infinity) return this.join(this.first, this.record)
-    const whole = await this.whole
+    const whole = await abandonable(this.whole, this.first)
     if (this.first.ended !== null) throw this.first.ended
     return whole
   }
@@ -61,8 +61,8 @@ export class SharedAnswer {
     if (record !== this.record) this.paying.join(record)
     const stop = own.onEnd(() => this.leave(record))
     try {
-      // A client that has left may be forgotten until the answer comes; one whose time is over wants to hear it.
-      const whole = await (own.endsAt === Infinity ? this.whole : abandonable(this.whole, own))
+      // Whoever leaves is let go at once: he may have a place that others want.
+      const whole = await abandonable(this.whole, own)
       if (own.ended !== null) throw own.ended
       return new WholeAnswer(whole, whole.frames)
     } catch (thrown) {
