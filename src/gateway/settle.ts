@@ -1,3 +1,4 @@
+import type { Candidate } from '#core/attempt.ts'
 import type { Said } from '#core/bypass.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
@@ -55,8 +56,20 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
   const said = Math.max(record.contentChars, record.saidChars)
   const dialled = (record.heirOf ?? record).dialledAt > 0
   const answered = error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && dialled)
-  if (record.usage === null && answered) record.usage = estimateUsage(asked, said)
+  if (record.usage === null && answered) {
+    record.usage = estimateUsage(asked, said)
+    if (record.server === null) nameLast(record)
+  }
   chargeCall(record)
+}
+
+/** What was used before anybody answered was used by who was asked last. */
+function nameLast(record: RequestRecord): void {
+  const last = record.attempts.at(-1)
+  if (last === undefined) return
+  record.server = last.server
+  record.upstreamModel = last.model
+  record.model = candidateAt(record, last.server, last.model)?.model.name ?? record.model
 }
 
 /** Whoever leaves does not wait for the attempts that were under way to say how they ended. */
@@ -84,10 +97,7 @@ function inherit(record: RequestRecord, began: RequestRecord): void {
 
 /** Says what the call costs: its answer the caller, and what was paid for besides the operator. */
 function chargeCall(record: RequestRecord): void {
-  const { usage, attempts } = record
-  const last = attempts.at(-1)
-  const server = record.server ?? last?.server
-  const upstreamModel = record.upstreamModel ?? last?.model
+  const { usage, attempts, server, upstreamModel } = record
   record.costNano = usage === null ? 0 : costOf(priceAt(record, server, upstreamModel), usage)
   for (const attempt of attempts) {
     if (attempt.usage === undefined) continue
@@ -96,11 +106,13 @@ function chargeCall(record: RequestRecord): void {
   }
 }
 
-function priceAt({ plan }: RequestRecord, server: string | undefined, upstreamModel: string | undefined): Price | null {
-  const candidate = plan?.candidates.find(
-    ({ target }) => target.server.id === server && target.upstreamModel === upstreamModel,
-  )
-  return candidate?.target.price ?? null
+function priceAt(record: RequestRecord, server: string | null, upstreamModel: string | null): Price | null {
+  return candidateAt(record, server, upstreamModel)?.target.price ?? null
+}
+
+function candidateAt({ plan }: RequestRecord, server: string | null, upstreamModel: string | null): Candidate | null {
+  const isAt = ({ target }: Candidate) => target.server.id === server && target.upstreamModel === upstreamModel
+  return plan?.candidates.find(isAt) ?? null
 }
 
 /** What a call has used when no server says so: the prompt, and so many characters of an answer. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { configWithFallback, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
-import { json, type Steps, sse } from '#tests/support/upstream.ts'
+import { hang, json, type Steps, sse } from '#tests/support/upstream.ts'
 
 const FILTERED = { deltas: [], finishReason: 'content_filter' }
 const refusal = openAiError(400, 'The response was filtered.', 'content_filter')
@@ -121,3 +121,17 @@ async function resultsOf(gateway: TestGateway, response: Response): Promise<read
   const report = await (await fetch(`${gateway.url}/v1/requests/${response.headers.get('x-request-id')}`)).json()
   return report.attempts.map((attempt: { readonly result: string }) => attempt.result)
 }
+
+test('a call that is left while a fallback model is asked is that model’s, and its server’s', async () => {
+  await using broken = await startModelServer(openAiError(500, 'broken', null))
+  await using spare = await startModelServer(hang())
+  await using gateway = await startGateway(configWithFallback([broken, spare]))
+  const leaving = new AbortController()
+  const left = gateway.chat({}, { signal: leaving.signal }).catch(() => null)
+  await spare.called(1)
+
+  leaving.abort()
+  await left
+
+  expect(await gateway.logged({ outcome: 'cancelled' })).toMatchObject({ model: 'spare', server: 'b', tokens_in: 1 })
+})
