@@ -177,6 +177,15 @@ describe('a retry', () => {
     expect([failing.error, failing.tried]).toEqual([tooLong, ['a 0', 'f 0']])
   })
 
+  test('of what is stored may go to a fallback model too: who has refused it has stored nothing', async () => {
+    const outcomes = { a: [fail('context_length_exceeded')], f: ['ok'] } as const
+    const options = { fallbacks: ['f'], lengths: [8000, 32_000], call: { body: { store: true } } }
+
+    const { error, tried } = await over(outcomes, options)
+
+    expect([error, tried]).toEqual([null, ['a 0', 'f 0']])
+  })
+
   test('of what a filter has refused goes to other models only, and only where that is configured', async () => {
     const refused = fail('content_policy_violation')
     const outcomes = { a: [refused], b: ['ok'], f: ['ok'] } as const
