@@ -89,6 +89,8 @@ export interface States {
 export interface StateMemory extends States {
   /** Forgets servers that are none of these, with their targets, unless they still have calls or are marked. */
   retain(servers: ReadonlySet<string>): void
+  /** Forgets what probes and calls have found out about a server and its targets: another one has its name. */
+  forget(server: string): void
 }
 
 /** Where a breaker stands: past its time, or once a probe has been good, one trial is let through. */

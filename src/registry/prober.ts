@@ -1,9 +1,10 @@
 import type { Server } from '#core/servers.ts'
-import type { ServerState } from '#core/states.ts'
+import type { StateMemory } from '#core/states.ts'
 import type { HealthSettings } from './health.ts'
 import { type ProbeOptions, type Rhythm, startRhythm } from './rhythm.ts'
 
 export interface ProberOptions extends ProbeOptions {
+  readonly states: StateMemory
   /** Whether this process probes; of several workers one does, and tells the others (default: it does). */
   readonly leads?: () => boolean
 }
@@ -52,7 +53,7 @@ export function createProber(options: ProberOptions): Prober {
       const same = JSON.stringify(settings) === JSON.stringify(next)
       const addresses = new Map(servers.map(({ id, baseUrl }) => [id, baseUrl]))
       // What is known of one that is gone, or of another address, says nothing of the one that has its name next.
-      for (const { id, baseUrl } of wanted) if (addresses.get(id) !== baseUrl) forget(options.states.server(id))
+      for (const { id, baseUrl } of wanted) if (addresses.get(id) !== baseUrl) options.states.forget(id)
       wanted = servers
       settings = next
       stopUnless(server => same && addresses.has(server.id))
@@ -71,17 +72,4 @@ export function createProber(options: ProberOptions): Prober {
       stopUnless(() => false)
     },
   }
-}
-
-function forget(state: ServerState): void {
-  Object.assign(state, {
-    health: 'unknown',
-    failures: 0,
-    successes: 0,
-    reason: null,
-    provedAt: -1,
-    others: 0,
-    loaded: null,
-    loading: null,
-  } satisfies Partial<ServerState>)
 }

@@ -31,28 +31,48 @@ export function createStates(): StateMemory {
       }
       for (const [id, { server: of }] of targets) if (servers.get(of.id) !== of) targets.delete(id)
     },
+    forget(id) {
+      const state = servers.get(id)
+      if (state === undefined) return
+      Object.assign(state, UNKNOWN)
+      for (const target of targets.values()) if (target.server === state) forgetTarget(target)
+    },
   }
+}
+
+/** What is known of a server before its first probe. */
+const UNKNOWN = {
+  health: 'unknown',
+  failures: 0,
+  successes: 0,
+  reason: null,
+  provedAt: -1,
+  others: 0,
+  loaded: null,
+  loading: null,
+} satisfies Partial<ServerState>
+
+const CLOSED = { failures: 0, openings: 0, openedAt: 0, openUntil: 0, closedAt: 0, trial: false }
+
+function forgetTarget(state: TargetState): void {
+  state.coolUntil = 0
+  state.refusedUntil = 0
+  Object.assign(state.breaker, CLOSED)
+  for (const average of [state.ewma.streamed, state.ewma.plain]) Object.assign(average, { ms: 0, at: 0 })
 }
 
 function newServerState(id: string): ServerState {
   return {
+    ...UNKNOWN,
     id,
-    health: 'unknown',
-    failures: 0,
-    successes: 0,
     probedAt: 0,
     seenAt: 0,
     latencyMs: 0,
-    reason: null,
     inFlight: 0,
     draining: false,
     doubted: false,
-    provedAt: -1,
     usedAt: 0,
     suspectedAt: 0,
-    others: 0,
-    loaded: null,
-    loading: null,
   }
 }
 
@@ -63,7 +83,7 @@ function newTargetState(id: TargetId, server: ServerState): TargetState {
     inFlight: 0,
     coolUntil: 0,
     refusedUntil: 0,
-    breaker: { failures: 0, openings: 0, openedAt: 0, openUntil: 0, closedAt: 0, trial: false },
+    breaker: { ...CLOSED },
     ewma: { streamed: { ms: 0, at: 0 }, plain: { ms: 0, at: 0 } },
   }
 }

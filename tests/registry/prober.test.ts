@@ -6,6 +6,7 @@ import { createProber } from '#registry/prober.ts'
 import { createStates } from '#registry/states.ts'
 import { server } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
+import { targetOf } from '#tests/support/fleet.ts'
 
 const settings: HealthSettings = {
   intervalMs: 30_000,
@@ -264,5 +265,23 @@ describe('probes', () => {
 
     expect([back, state.health]).toEqual(['unknown', 'unhealthy'])
     expect(facts.filter(({ type }) => type === 'health-changed')).toHaveLength(2)
+  })
+
+  test('at another address begin with a server of which nothing is known, whatever its calls came to before', async () => {
+    const { begin, states, prober } = setup(async () => good)
+    await begin()
+    const at = targetOf('a/m')
+    const state = states.target(at)
+    Object.assign(state, { coolUntil: 60_000, refusedUntil: 30_000, inFlight: 1 })
+    Object.assign(state.breaker, { failures: 5, openings: 3, openUntil: 300_000 })
+    const other = states.target(targetOf('b/m'))
+    other.coolUntil = 60_000
+
+    prober.watch([server('a', { baseUrl: 'http://elsewhere/v1' })], settings)
+
+    expect(states.target(at)).toBe(state)
+    expect(state).toMatchObject({ coolUntil: 0, refusedUntil: 0, inFlight: 1 })
+    expect(state.breaker).toMatchObject({ failures: 0, openings: 0, openUntil: 0 })
+    expect(other.coolUntil).toBe(60_000)
   })
 })
