@@ -74,6 +74,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   let origins = overrides.origins ?? NO_ORIGINS
   const stateDeps = { clock, journal, env, newId, config: () => current }
   const database = composeDatabase(stateDeps)
+  const place = databasePlace(config, env)
   const keys = composeKeys(database, stateDeps)
   const answers = composeCache(config, { clock, redis, crew })
   const cache = answers.store
@@ -100,7 +101,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     crew,
     share: createSharing(redis, clock, () => current.cache.ttl.models),
     config: () => current,
-    board: createBoard(redis, database, databasePlace(config, env)),
+    board: createBoard(redis, database, place),
   })
   const { places, close: closePlaces } = createPlaces(redis, shared.places, {
     clock,
@@ -194,7 +195,9 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     orchestration: orchestration.management,
     events: orchestration.feed,
     receive: orchestration.receive,
-    reports: createReportManagement(database === null ? null : createSqlReports(database)),
+    reports: createReportManagement(
+      database === null ? null : createSqlReports(database, { inProcess: place.kind === 'sqlite' }),
+    ),
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
     serving: () => phase !== 'draining',
     staying: () => phase === 'serving',

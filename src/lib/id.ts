@@ -48,3 +48,11 @@ export function createIds(fill: (bytes: Uint8Array) => void = bytes => crypto.ge
     return decoder.decode(text)
   }
 }
+
+/** Stands before all such ids of a time, and behind those of the times before it.
+ *
+ * @param time Whole epoch milliseconds. */
+export function firstIdAt(time: number): string {
+  const digits = time.toString(16).padStart(2 * TIME_BYTES, '0')
+  return `${digits.slice(0, DASHES[0])}-${digits.slice(DASHES[0])}`
+}

@@ -9,6 +9,7 @@ import {
   type LedgerRow,
   type Spent,
 } from '#core/ledger.ts'
+import { firstIdAt } from '#lib/id.ts'
 import type { Database, Sql } from './sql.ts'
 import { giveBack, type HoldRow, settle } from './sql-charges.ts'
 import { countNamed } from './sql-named.ts'
@@ -164,7 +165,7 @@ async function spentByKey(sql: Sql, { id, tenant, period }: Account): Promise<nu
 async function spentByTenant(sql: Sql, { tenant, period }: Account): Promise<number> {
   const [first, last] = daysOf(period)
   let spent = 0
-  let after: string | null = idAt(Date.parse(period))
+  let after: string | null = firstIdAt(Date.parse(period))
   while (after !== null) {
     const [page]: { spent: bigint | string | null; last: string | null }[] = await sql`
       SELECT MAX(id) AS last, SUM(CASE WHEN tenant = ${tenant} AND day >= ${first} AND day <= ${last} THEN cost_nano END) AS spent
@@ -179,12 +180,6 @@ async function spentByTenant(sql: Sql, { tenant, period }: Account): Promise<num
 /** The first and the last day of a period, as texts. */
 function daysOf(period: string): readonly [first: string, last: string] {
   return /^\d+-\d+$/.test(period) ? [`${period}-01`, `${period}-31`] : [period, period]
-}
-
-/** Stands before the ids of all requests that began at a time, or later; epoch milliseconds. */
-function idAt(time: number): string {
-  const digits = time.toString(16).padStart(12, '0')
-  return `${digits.slice(0, 8)}-${digits.slice(8)}`
 }
 
 /** Holds off everybody else who writes rows or opens accounts, until the end of the transaction. */

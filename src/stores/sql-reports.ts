@@ -1,4 +1,5 @@
 import type { Named, NamedQuery, Reports, UsageGroup, UsageQuery, UsageSum } from '#core/reports.ts'
+import { firstIdAt } from '#lib/id.ts'
 import type { Database, Sql } from './sql.ts'
 import { type RawRow, toAuditRow } from './sql-rows.ts'
 
@@ -15,10 +16,22 @@ const COLUMNS: Readonly<Record<UsageGroup, string>> = {
   session: 'session_id',
 }
 
-/** Tells what stands in a database. */
-export function createSqlReports(database: Database): Reports {
+/** Requests that are summed up at once in a database that takes the time of this process. */
+const PAGE = 5000
+const DAY_MS = 86_400_000
+
+/** Tells what stands in a database.
+ *
+ * @param options.inProcess Whether it takes the time of this process, as SQLite does: then it is asked little at a time. */
+export function createSqlReports(database: Database, options: { readonly inProcess: boolean }): Reports {
   return {
-    usage: query => database.read(sql => sum(sql, query), REPORT_MS),
+    usage: query =>
+      options.inProcess
+        ? sumInTurns(database, query)
+        : database.read(
+            sql => sum(sql, query, { from: sql`requests`, page: sql`LIMIT ${query.limit} OFFSET ${query.offset}` }),
+            REPORT_MS,
+          ),
     named: query => database.read(sql => named(sql, query), REPORT_MS),
     audit: ({ tenant, kind, actor, from, to, after, limit }) =>
       database.read(async sql => {
@@ -35,7 +48,100 @@ export function createSqlReports(database: Database): Reports {
   }
 }
 
-async function sum(sql: Sql, query: UsageQuery): Promise<readonly UsageSum[]> {
+/** Sums up little after little, between which others have their turn. */
+async function sumInTurns(database: Database, query: UsageQuery): Promise<readonly UsageSum[]> {
+  const sums = new Map<string, UsageSum>()
+  const { tenant, key } = query
+  const parts = tenant !== null && key !== null ? ofDays(database, query, tenant, key) : ofPages(database, query)
+  for await (const part of parts) {
+    for (const each of part) {
+      const name = JSON.stringify(each.groups)
+      const known = sums.get(name)
+      sums.set(name, known === undefined ? each : added(known, each))
+    }
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  return [...sums.values()].sort(byGroups).slice(query.offset, query.offset + query.limit)
+}
+
+/** The sums of each day of a key, which the index finds. */
+async function* ofDays(database: Database, query: UsageQuery, tenant: string, key: string) {
+  const days: RawRow[] = await database.read(
+    sql => sql`
+      SELECT DISTINCT day FROM requests
+      WHERE tenant = ${tenant} AND key_id = ${key} AND day >= ${query.from} AND day <= ${query.to}`,
+    REPORT_MS,
+  )
+  for (const row of days) {
+    const day = String(row.day)
+    yield database.read(
+      sql => sum(sql, { ...query, from: day, to: day }, { from: sql`requests`, page: sql`` }),
+      REPORT_MS,
+    )
+  }
+}
+
+/** The sums of each page of requests, in the order of their ids and so of days. */
+async function* ofPages(database: Database, query: UsageQuery) {
+  const end = firstIdAt(Date.parse(query.to) + DAY_MS)
+  for (let after: string | null = firstIdAt(Date.parse(query.from)); after !== null && after < end; ) {
+    const [first, last]: [string, string | null] = [after, await pageEnd(database, after)]
+    yield database.read(
+      sql =>
+        sum(sql, query, {
+          from: sql`(SELECT * FROM requests WHERE id > ${first} ORDER BY id LIMIT ${PAGE}) AS requests`,
+          page: sql``,
+        }),
+      REPORT_MS,
+    )
+    after = last
+  }
+}
+
+/** The last id of a page; `null` when it is the last page. */
+function pageEnd(database: Database, after: string): Promise<string | null> {
+  return database.read(async sql => {
+    const rows: RawRow[] = await sql`SELECT id FROM requests WHERE id > ${after} ORDER BY id LIMIT 1 OFFSET ${PAGE - 1}`
+    return rows[0] === undefined ? null : String(rows[0].id)
+  }, REPORT_MS)
+}
+
+function added(a: UsageSum, b: UsageSum): UsageSum {
+  return {
+    groups: a.groups,
+    requests: a.requests + b.requests,
+    input: a.input + b.input,
+    cacheRead: a.cacheRead + b.cacheRead,
+    cacheWrite: a.cacheWrite + b.cacheWrite,
+    output: a.output + b.output,
+    reasoning: a.reasoning + b.reasoning,
+    saved: a.saved + b.saved,
+    costNano: a.costNano + b.costNano,
+    extraNano: a.extraNano + b.extraNano,
+    savedNano: a.savedNano + b.savedNano,
+    estimated: a.estimated + b.estimated,
+    lost: a.lost + b.lost,
+    unpriced: a.unpriced + b.unpriced,
+  }
+}
+
+/** In the order in which SQLite sorts: what is not there comes first. */
+function byGroups(a: UsageSum, b: UsageSum): number {
+  for (const [index, one] of a.groups.entries()) {
+    const other = b.groups[index] ?? null
+    if (one === other) continue
+    if (one === null || other === null) return one === null ? -1 : 1
+    return one < other ? -1 : 1
+  }
+  return 0
+}
+
+/** @param source What is read, and which of the sums are told. */
+async function sum(
+  sql: Sql,
+  query: UsageQuery,
+  source: { readonly from: object; readonly page: object },
+): Promise<readonly UsageSum[]> {
   const columns = query.by.map(group => COLUMNS[group])
   const places = columns.map((_, index) => index + 1).join(', ')
   const picked = columns.map((column, index) => `${column} AS g${index}`).join(', ')
@@ -52,14 +158,13 @@ async function sum(sql: Sql, query: UsageQuery): Promise<readonly UsageSum[]> {
       SUM(CASE WHEN parent IS NULL THEN estimated ELSE 0 END) AS estimated,
       SUM(CASE WHEN outcome = 'lost' THEN 1 ELSE 0 END) AS lost,
       SUM(CASE WHEN parent IS NULL AND cost_nano IS NULL THEN 1 ELSE 0 END) AS unpriced
-    FROM requests
+    FROM ${source.from}
     WHERE day >= ${query.from} AND day <= ${query.to}
       ${query.tenant === null ? sql`` : sql`AND tenant = ${query.tenant}`}
       ${query.key === null ? sql`` : sql`AND key_id = ${query.key}`}
       ${query.model === null ? sql`` : sql`AND model = ${query.model}`}
       ${query.server === null ? sql`` : sql`AND server = ${query.server}`}
-    GROUP BY ${sql.unsafe(places)} ORDER BY ${sql.unsafe(places)}
-    LIMIT ${query.limit} OFFSET ${query.offset}`
+    GROUP BY ${sql.unsafe(places)} ORDER BY ${sql.unsafe(places)} ${source.page}`
   return rows.map(row => toSum(row, columns.length))
 }
 

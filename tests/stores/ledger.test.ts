@@ -113,7 +113,7 @@ test.each([
 ] as const)('users and sessions are counted once for each request, in %s', async (_, open) => {
   const places = await open()
   const database = openAt(await places.place())
-  const [store, reports] = [createSqlLedger(database), createSqlReports(database)]
+  const [store, reports] = [createSqlLedger(database), createSqlReports(database, { inProcess: false })]
   const long = 'ü'.repeat(2000)
   const tokens = {
     input_tokens: 5,

@@ -1,0 +1,70 @@
+import { expect, setDefaultTimeout, test } from 'bun:test'
+import type { LedgerRow } from '#core/ledger.ts'
+import type { UsageQuery } from '#core/reports.ts'
+import { createIds } from '#lib/id.ts'
+import { createSqlReports } from '#stores/sql-reports.ts'
+import { openAt } from '#tests/contract/database.ts'
+import { rowOf } from '#tests/contract/ledger.ts'
+import { sqlitePlaces } from '#tests/support/databases.ts'
+
+setDefaultTimeout(60_000)
+
+const DAY_MS = 86_400_000
+const FIRST = Date.UTC(2026, 0, 1)
+const ROWS = 30_000
+
+test('usage is summed up beside others, and comes to the same as at once', async () => {
+  const places = await sqlitePlaces()
+  const database = openAt(await places.place())
+  const newId = createIds()
+  const rows = Array.from({ length: ROWS }, (_, n): LedgerRow => {
+    const startedAt = FIRST + Math.floor((n * 4 * DAY_MS) / ROWS)
+    const id = newId(startedAt)
+    return rowOf(n % 10 === 9 ? `${id}.1` : id, n % 7 === 0 ? null : n, {
+      parent: n % 10 === 9 ? id : null,
+      tenant: n % 3 === 0 ? 'other' : 'shop',
+      key_id: `k${n % 5}`,
+      model: n % 11 === 0 ? null : `m${n % 4}`,
+      user_id: `u${n % 1000}`,
+      day: new Date(startedAt).toISOString().slice(0, 10),
+      input_tokens: n % 13,
+      output_tokens: n % 17,
+      outcome: n % 19 === 0 ? 'lost' : 'ok',
+      estimated: n % 19 === 0 ? 1 : 0,
+    })
+  })
+  for (let at = 0; at < ROWS; at += 500) {
+    const batch = rows.slice(at, at + 500)
+    await database.write(sql => sql`INSERT INTO requests ${sql(batch)}`)
+  }
+  const [beside, atOnce] = [
+    createSqlReports(database, { inProcess: true }),
+    createSqlReports(database, { inProcess: false }),
+  ]
+  const query: UsageQuery = {
+    ...{ tenant: null, by: ['day', 'model'], from: '2026-01-02', to: '2026-01-03', key: null, model: null },
+    ...{ server: null, offset: 0, limit: 1000 },
+  }
+  const queries: UsageQuery[] = [
+    query,
+    { ...query, tenant: 'shop', by: ['key', 'model'], from: '2025-12-01', to: '2026-02-01' },
+    { ...query, tenant: 'shop', key: 'k2', by: ['day', 'model'] },
+    { ...query, key: 'k2', by: ['tenant'] },
+    { ...query, tenant: 'shop', model: 'm1', by: ['user'], offset: 20, limit: 30 },
+    { ...query, from: '2027-01-01', to: '2027-01-31' },
+  ]
+
+  for (const each of queries) expect(await beside.usage(each)).toEqual(await atOnce.usage(each))
+
+  let turns = 0
+  let waiting = setImmediate(function turn() {
+    turns++
+    waiting = setImmediate(turn)
+  })
+  await beside.usage({ ...query, by: ['day'] })
+  clearImmediate(waiting)
+  // Half of the requests are of those days, and no more than 5,000 are read at once.
+  expect(turns).toBeGreaterThanOrEqual(3)
+  await database.close()
+  await places.close()
+})
