@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Environment } from '#config/env.ts'
-import { dataDir } from '#config/places.ts'
+import { databasePlace, dataDir } from '#config/places.ts'
 import type { Config } from '#config/schema.ts'
 import type { Call } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
@@ -149,7 +149,10 @@ function heldBy(
 
 function runWith(database: Database, deps: LedgerDeps, budgetUse: BudgetUse): Running {
   const { clock, config, newId } = deps
-  const { store, settled } = heldBy(deps, createSqlLedger(database))
+  const { store, settled } = heldBy(
+    deps,
+    createSqlLedger(database, databasePlace(config(), deps.env).kind === 'sqlite'),
+  )
   const local = createMemoryLedger()
   const folder = spoolFolder(deps)
   const owner = newId(clock.time())

@@ -14,10 +14,13 @@ import type { Database, Sql } from './sql.ts'
 import { giveBack, type HoldRow, settle } from './sql-charges.ts'
 import { countNamed } from './sql-named.ts'
 
-/** Keeps money and rows in a database. */
-export function createSqlLedger(database: Database): Ledger {
+/** Keeps money and rows in a database.
+ *
+ * @param inProcess Whether it takes the time of this process, as SQLite does: then it is asked little at a time. */
+export function createSqlLedger(database: Database, inProcess = false): Ledger {
+  const open = (sql: Sql, account: Account) => openAccount(sql, account, inProcess)
   return {
-    hold: hold => take(database, hold),
+    hold: hold => take(database, hold, open),
     async write(batch) {
       try {
         return await database.write(sql => keep(sql, batch))
@@ -93,7 +96,12 @@ const PAGE = 20_000
 /** How often an account is asked that is different each time. */
 const TRIES_MAX = 5
 
-async function take(database: Database, hold: Hold, tries = TRIES_MAX): Promise<HoldVerdict> {
+async function take(
+  database: Database,
+  hold: Hold,
+  open: (sql: Sql, account: Account) => Promise<unknown>,
+  tries = TRIES_MAX,
+): Promise<HoldVerdict> {
   const used: number[] = []
   try {
     await database.write(async sql => {
@@ -110,7 +118,7 @@ async function take(database: Database, hold: Hold, tries = TRIES_MAX): Promise<
         for (const account of hold.accounts) await open(sql, account)
       })
     }
-    return take(database, hold, tries - 1)
+    return take(database, hold, open, tries - 1)
   }
 }
 
@@ -140,29 +148,30 @@ async function takeFrom(sql: Sql, { request, nano, expiresAt }: Hold, account: A
 /** Opens an account with what the ledger says is spent, unless it is open.
  *
  * @returns What is spent of it. */
-async function open(sql: Sql, account: Account): Promise<number> {
+async function openAccount(sql: Sql, account: Account, inProcess: boolean): Promise<number> {
   const { id, tenant, period } = account
   const [known]: { spent: bigint }[] = await sql`
     SELECT spent FROM budgets WHERE account = ${id} AND period = ${period}`
   if (known !== undefined) return Number(known.spent)
-  const spent = await (id.startsWith('key:') ? spentByKey(sql, account) : spentByTenant(sql, account))
+  const inPages = inProcess && !id.startsWith('key:')
+  const spent = await (inPages ? spentInPages(sql, account) : spentAtOnce(sql, account))
   await sql`
     INSERT INTO budgets (account, tenant, period, spent, held)
     VALUES (${id}, ${tenant}, ${period}, ${spent}, 0)`
   return spent
 }
 
-async function spentByKey(sql: Sql, { id, tenant, period }: Account): Promise<number> {
-  const key = id.slice(keyAccount(tenant, '').length)
+async function spentAtOnce(sql: Sql, { id, tenant, period }: Account): Promise<number> {
+  const key = id.startsWith('key:') ? id.slice(keyAccount(tenant, '').length) : null
   const [first, last] = daysOf(period)
   const [sum]: { spent: bigint | string | null }[] = await sql`
     SELECT SUM(cost_nano) AS spent FROM requests
-    WHERE tenant = ${tenant} AND key_id = ${key} AND day >= ${first} AND day <= ${last}`
+    WHERE tenant = ${tenant} AND day >= ${first} AND day <= ${last} ${key === null ? sql`` : sql`AND key_id = ${key}`}`
   return Number(sum?.spent ?? 0)
 }
 
-/** Reads all requests since a period began, in pages between which others have their turn. */
-async function spentByTenant(sql: Sql, { tenant, period }: Account): Promise<number> {
+/** The same by all requests since the period began, in pages between which others have their turn. */
+async function spentInPages(sql: Sql, { tenant, period }: Account): Promise<number> {
   const [first, last] = daysOf(period)
   let spent = 0
   let after: string | null = firstIdAt(Date.parse(period))

@@ -59,12 +59,12 @@ test('an account that is opened late begins with what the ledger says', async ()
 })
 
 test.each([
-  ['SQLite', sqlitePlaces],
-  ['Postgres', postgresPlaces],
-] as const)('an account of a tenant with many requests is opened once, and beside others, in %s', async (_, open) => {
+  ['SQLite', sqlitePlaces, true],
+  ['Postgres', postgresPlaces, false],
+] as const)('an account of a tenant with many requests is opened once, in %s', async (_, open, inProcess) => {
   const places = await open()
   const database = openAt(await places.place())
-  const store = createSqlLedger(database)
+  const store = createSqlLedger(database, inProcess)
   const newId = createIds()
   const [before, first, last] = [Date.UTC(2025, 11, 31), Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 31, 23)]
   const row = (time: number, day: string, more: Partial<LedgerRow> = {}) => rowOf(newId(time), 1, { day, ...more })
@@ -102,6 +102,7 @@ test.each([
   expect(opened).toEqual([60_000, 30_000])
   expect(again).toEqual([opened, opened, opened])
   expect(Math.min(...asking)).toBeLessThan(opening / 3)
+  // Others have their turn between pages; Postgres does it elsewhere.
   expect(turns).toBeGreaterThan(2)
   await database.close()
   await places.close()
@@ -151,7 +152,7 @@ test('two processes that open an account at the same time both get what is there
   const places = await postgresPlaces()
   const place = await places.place()
   const databases = [openAt(place), openAt(place)]
-  const stores = databases.map(createSqlLedger)
+  const stores = databases.map(database => createSqlLedger(database))
   await Promise.all(stores.map(store => store.holds()))
 
   const refused: unknown[] = []
