@@ -101,7 +101,9 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
     if (!holds.available()) return ledger.hold(hold)
     try {
       const verdict = await take(hold)
-      if (verdict.refused === null) held.add(hold.request)
+      // What ends at once is let go of: no row settles it any more.
+      if (verdict.refused === null && hold.expiresAt > time()) held.add(hold.request)
+      else if (verdict.refused === null) held.delete(hold.request)
       return verdict
     } catch (thrown) {
       if (holds.available()) throw thrown

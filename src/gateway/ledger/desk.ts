@@ -27,8 +27,9 @@ export function createDesk(deps: {
   async function ask(hold: Hold): Promise<HoldVerdict> {
     // While it is away one call at a time finds out whether it is back.
     if (isAway) awayUntil = clock.now() + AWAY_MS
+    const asking = Promise.resolve(store.hold(hold))
     try {
-      const verdict = await within(clock, Promise.resolve(store.hold(hold)))
+      const verdict = await within(clock, asking)
       for (const [index, used] of verdict.used.entries()) {
         const account = hold.accounts[index]
         if (account !== undefined) local.follow(account, used)
@@ -39,12 +40,21 @@ export function createDesk(deps: {
     } catch {
       isAway = true
       awayUntil = clock.now() + AWAY_MS
+      asking.then(late => late.refused === null && letGo(hold)).catch(ignore)
       return local.hold(hold)
     }
   }
 
+  /** The call went on without it, and its row, which would settle it, may be written already. */
+  function letGo(hold: Hold) {
+    return store.hold({ ...hold, nano: 0, expiresAt: clock.time() })
+  }
+
   return { hold: hold => (clock.now() < awayUntil ? local.hold(hold) : ask(hold)) }
 }
+
+/** What cannot be given back ends by its time. */
+function ignore(): void {}
 
 /** Waits for work, in steps: while this process is busy none of them ends before it has read once what has arrived, so that a
  * database is not held to be slow because we are. */

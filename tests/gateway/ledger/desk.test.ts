@@ -67,6 +67,27 @@ test('asks for each call again once the store answers', async () => {
   expect(state.asked).toBe(3)
 })
 
+test('lets go of what the store holds for a call that went on without it', async () => {
+  const clock = fakeClock()
+  const shared = createMemoryLedger()
+  const answer = Promise.withResolvers<void>()
+  const store = {
+    ...shared,
+    async hold(hold: Hold): Promise<HoldVerdict> {
+      await answer.promise
+      return shared.hold(hold)
+    },
+  }
+  const desk = createDesk({ clock, store, local: createMemoryLedger() })
+  const call = desk.hold({ request: 'a', accounts: [account], nano: 900, expiresAt: clock.time() + 600_000 })
+  clock.advance(300)
+  await call
+  answer.resolve()
+  await settled()
+
+  expect([await shared.expire(clock.time()), await shared.holds()]).toEqual([1, 0])
+})
+
 test('does not take the store to be away because this process is busy', async () => {
   const timers = new Map<() => void, number>()
   let now = 0
