@@ -1,4 +1,4 @@
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import type { FleetEvent } from '#core/events.ts'
 import { createIds } from '#lib/id.ts'
@@ -15,6 +15,9 @@ import { openAt, type Places } from '#tests/contract/database.ts'
 import { cursorsContract, eventsContract, holdsContract, seen } from '#tests/contract/events.ts'
 import { serversContract } from '#tests/contract/servers.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
+
+// Servers have to be started.
+setDefaultTimeout(60_000)
 
 const newId = createIds()
 const createEvents = (database: Database) => createSqlEvents(database, newId)
