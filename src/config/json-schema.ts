@@ -10,7 +10,8 @@ type JsonSchema = z.core.JSONSchema.BaseSchema
 export function configJsonSchema(): JsonSchema {
   const schema = z.toJSONSchema(configSchema, {
     io: 'input',
-    override: ({ jsonSchema }) => allowReferences(jsonSchema),
+    // The names of keys are read as they are written.
+    override: ({ jsonSchema, path }) => path.at(-1) !== 'propertyNames' && allowReferences(jsonSchema),
   })
   describeDefaults(schema, configSchema.parse({}), '')
   return { $schema: schema.$schema, title: 'Citadel Gateway configuration', ...schema }
@@ -19,7 +20,7 @@ export function configJsonSchema(): JsonSchema {
 // In a file, what a variable gives is not known yet.
 function allowReferences(schema: JsonSchema): void {
   const { type } = schema
-  const isWord = Array.isArray(schema.enum)
+  const isWord = Array.isArray(schema.enum) || schema.pattern !== undefined
   if (type !== 'number' && type !== 'integer' && type !== 'boolean' && !isWord) return
   const { description, default: preset, ...value } = schema
   for (const key of Object.keys(schema)) Reflect.deleteProperty(schema, key)

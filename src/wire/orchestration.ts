@@ -3,7 +3,7 @@ import { processHealth } from './health.ts'
 
 const name = z
   .string()
-  .regex(/^[a-z0-9][\w.-]{0,63}$/i, 'expected 1 to 64 letters, digits, dots, dashes or underscores')
+  .regex(/^[a-zA-Z0-9][\w.-]{0,63}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores')
 const names = z.array(z.string().min(1).max(200)).max(1000)
 const path = z
   .string()

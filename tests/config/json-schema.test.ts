@@ -43,6 +43,30 @@ test('lets a reference to a variable stand for a number, a word and a truth', ()
     expect(at(path).anyOf).toContainEqual(reference)
 })
 
+/** Whether an editor takes a text for this value. */
+function takes(node: unknown, text: string): boolean {
+  const { pattern, anyOf = [] } = Object(node) as JsonSchema
+  if (typeof pattern === 'string') return new RegExp(pattern, 'u').test(text)
+  return anyOf.some(each => takes(each, text))
+}
+
+const NAMED = [
+  ['the id of a server', Object(at('servers').items).properties.id, 'GPU-1'],
+  ['the default model', at('gateway.default_model'), 'Qwen/Qwen3-8B'],
+  ['a path', at('monitoring.metrics_endpoint'), '/Metrics'],
+  ['an origin', at('cors.origins').items, 'HTTPS://App.Example.com'],
+] as const
+
+test.each(NAMED)('takes for %s what the gateway takes, and a reference', (_, node, text) => {
+  expect([text, `\${NAME:-x}`, 'a b'].map(each => takes(node, each))).toEqual([true, true, false])
+})
+
+test('takes names of models in any letters, and no reference in their place', () => {
+  const names = at('models').propertyNames
+
+  expect(['Qwen/Qwen3-8B', 'qwen', `\${NAME}`].map(each => takes(names, each))).toEqual([true, true, false])
+})
+
 test('can be sent as JSON', () => {
   const sent: unknown = JSON.parse(JSON.stringify(schema))
 

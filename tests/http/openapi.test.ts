@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import type { ConfigInput } from '#config/schema.ts'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
-import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, idFor, signed } from './edge.ts'
+import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, idFor, SERVER, signed } from './edge.ts'
 
 interface Described {
   readonly operationId: string
@@ -62,6 +62,26 @@ describe('the document that is served', () => {
 
       expect([200, 400], `${method} ${path}`).toContain(status)
     }
+  })
+
+  test('has patterns that the names fit which the gateway takes', async () => {
+    const { edge, operations } = await documented()
+    const patternOf = (id: string, ...path: readonly string[]) => {
+      const { schema } = Object(operations.find(({ operationId }) => operationId === id)?.requestBody?.content)[
+        'application/json'
+      ]
+      return path.reduce((node, name) => Object(node).properties[name], schema).pattern ?? ''
+    }
+    const server = { ...SERVER.server_info, id: 'GPU-1' }
+
+    const [made, registered] = await Promise.all([
+      edge.ask('/management/keys', { method: 'POST', headers: AS_ADMIN, body: { name: 'Web shop' } }),
+      edge.ask('/orchestration/servers/register', { method: 'POST', headers: AS_ADMIN, body: { server_info: server } }),
+    ])
+
+    expect([made.status, registered.status]).toEqual([201, 200])
+    expect('Web shop').toMatch(new RegExp(patternOf('createKey', 'name'), 'u'))
+    expect('GPU-1').toMatch(new RegExp(patternOf('registerServer', 'server_info', 'id'), 'u'))
   })
 
   test('asks for a body where there has to be one', async () => {

@@ -105,10 +105,11 @@ function quantity(
 }
 
 export const text = () => z.string().min(1)
+// Patterns have no flags: a JSON Schema has no place for them.
 export const identifier = () =>
-  z.string().regex(/^[a-z0-9][\w.-]{0,63}$/i, 'expected a name of letters, digits, dots, dashes and underscores')
+  z.string().regex(/^[a-zA-Z0-9][\w.-]{0,63}$/, 'expected a name of letters, digits, dots, dashes and underscores')
 export const modelName = () =>
-  z.string().regex(/^[a-z0-9][\w.:/@+-]{0,127}$/i, 'expected a model name of letters, digits and . _ - : / @ +')
+  z.string().regex(/^[a-zA-Z0-9][\w.:/@+-]{0,127}$/, 'expected a model name of letters, digits and . _ - : / @ +')
 export const path = () => z.string().regex(/^\/[\w./-]*$/, 'expected a path such as /metrics')
 
 /** Accepts a key or password. It is text like any other; the name marks places whose value is never shown. */
