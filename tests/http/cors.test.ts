@@ -82,6 +82,7 @@ describe('an answer to a page', () => {
       await edge.chat({ headers: { origin: PAGE } }),
       // A stored one.
       await edge.chat({ headers: { origin: PAGE } }),
+      await edge.ask('/v1/models', { headers: { origin: PAGE } }),
     ]
 
     for (const { headers } of answers) {

@@ -148,6 +148,7 @@ export const reportOperations = {
     answers: {
       200: {
         description: 'A page of sums; `next` is null on the last one.',
+        headers: ['x-citadel-next'],
         content: [
           {
             type: 'application/json',
