@@ -39,6 +39,8 @@ export function hasContent(delta: JsonObject): boolean {
     isFilled(delta.reasoning) ||
     isFilled(delta.tool_calls) ||
     isFilled(delta.refusal) ||
+    // What a model draws, as OpenRouter and other gateways give it.
+    isFilled(delta.images) ||
     isObject(delta.audio) ||
     isObject(delta.function_call)
   )

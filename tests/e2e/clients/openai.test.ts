@@ -4,7 +4,7 @@ import { zodResponseFormat } from 'openai/helpers/zod'
 import { z } from 'zod'
 import { configOf, type ModelServer, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
 import { chatCompletion, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
-import { gate, hang, json, type Script, sse } from '#tests/support/upstream.ts'
+import { gate, hang, json, pause, type Script, sse } from '#tests/support/upstream.ts'
 import { all, delta, each, streamOf } from './streams.ts'
 
 const messages = [{ role: 'user' as const, content: 'Hi' }]
@@ -135,6 +135,18 @@ test('reasoning comes in its own field', async () => {
 
   expect(deltas.map(each => each.reasoning_content ?? '').join('')).toBe('Hm.')
   expect(deltas.map(each => each.content ?? '').join('')).toBe('Yes.')
+})
+
+test('a picture that the model draws comes whole in a stream', async () => {
+  const url = `data:image/png;base64,${'iVBORw0KGgo='.repeat(50_000)}`
+  const images = [{ type: 'image_url', image_url: { url } }]
+  const [role = '', drawn = '', ...end] = streamOf([delta({ content: '', images })])
+  await using at = await clientOf(sse([role, drawn, pause(100), ...end]))
+
+  const chunks = await all(await at.client.chat.completions.create({ model: 'chat', messages, stream: true }))
+
+  expect<unknown>(chunks.flatMap(chunk => Object(chunk.choices[0]?.delta).images ?? [])).toEqual(images)
+  expect(at.server.calls).toHaveLength(1)
 })
 
 test('fields that the gateway does not know reach the server', async () => {
