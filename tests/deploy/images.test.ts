@@ -161,13 +161,19 @@ describe('the files that compose mounts', () => {
   })
 
   test.each([
-    ['prometheus.yml', { 'gateway:9464': 'localhost:8000', 'alertmanager:9093': 'localhost:9093' }],
+    ['datasource.yml', 'config/grafana/provisioning/datasources/citadel.yaml', { 'prometheus:9090': 'localhost:9090' }],
+    [
+      'prometheus.yml',
+      'config/prometheus/prometheus.yml',
+      { 'gateway:9464': 'localhost:8000', 'alertmanager:9093': 'localhost:9093' },
+    ],
     [
       'alertmanager.yml',
+      'config/prometheus/alertmanager.yml',
       { 'gateway:8000': 'localhost:8000', '/run/secrets/alertmanager': '/etc/prometheus/citadel-webhook.secret' },
     ],
-  ])("and %s is the project's own but for the names", async (name, names) => {
-    const own = await Bun.file(join(ROOT, 'config/prometheus', name)).text()
+  ])("and %s is the project's own but for the names", async (name, path, names) => {
+    const own = await Bun.file(join(ROOT, path)).text()
     const renamed = Object.entries(names).reduce((text, [from, to]) => text.replace(from, to), read(`docker/${name}`))
 
     expect(parse(renamed)).toEqual(parse(own))

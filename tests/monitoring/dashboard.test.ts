@@ -141,6 +141,9 @@ describe('the dashboard', () => {
     const read = (path: string) => parse(readFileSync(join(GRAFANA, 'provisioning', path), 'utf8'))
 
     expect(read('dashboards/citadel.yaml').providers[0].options.path).toBe('/var/lib/grafana/dashboards')
-    expect(read('datasources/citadel.yaml').datasources[0]).toMatchObject({ type: 'prometheus', isDefault: true })
+    // Where the guide has put Prometheus; a variable would be one that nobody has set.
+    expect(read('datasources/citadel.yaml').datasources[0]).toMatchObject({
+      ...{ type: 'prometheus', isDefault: true, url: 'http://localhost:9090' },
+    })
   })
 })
