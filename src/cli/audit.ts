@@ -3,7 +3,7 @@ import { createJournal } from '#core/journal.ts'
 import { verifyAudit } from '#events/verify.ts'
 import { composeDatabase } from '#src/compose/state.ts'
 import { createSqlAuditSource } from '#stores/sql-audit.ts'
-import { DATABASE_OPTIONS, failDatabase, settleFor } from './database.ts'
+import { DATABASE_OPTIONS, failDatabase, mustBeThere, settleFor } from './database.ts'
 import { EXIT, fail } from './output.ts'
 
 const USAGE = 'citadel audit verify [--config FILE]... [--env-file FILE]...'
@@ -14,6 +14,7 @@ export async function audit(args: readonly string[]): Promise<number> {
     const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: DATABASE_OPTIONS })
     if (positionals.length !== 1 || positionals[0] !== 'verify') return fail(USAGE, EXIT.usage)
     const { config, env } = await settleFor(values)
+    mustBeThere({ config, env })
     const database = composeDatabase({ journal: createJournal([]), env, config: () => config })
     if (database === null) return fail('there is no place for a database: set service.data_dir or HOME', EXIT.config)
     try {

@@ -3,8 +3,9 @@ import { databasePlace } from '#config/places.ts'
 import { ConfigError } from '#config/problems.ts'
 import { GatewayError } from '#core/errors.ts'
 import { migrateSql, migrationsOf } from '#stores/sql-client.ts'
+import { sqliteIsMissing } from '#stores/sql-place.ts'
 import { type Settled, settle } from './options.ts'
-import { EXIT, fail, failUsage } from './output.ts'
+import { CommandFailed, EXIT, fail, failUsage } from './output.ts'
 
 /** How the commands that work on the database are told which one. */
 export const DATABASE_OPTIONS = {
@@ -20,9 +21,22 @@ export function settleFor(values: {
   return settle({ files: values.config ?? [], envFiles: values['env-file'] ?? [], host: undefined, port: undefined })
 }
 
+/** Complains when the file of SQLite that a command is to work on was never made: the gateway's is elsewhere.
+ *
+ * @throws CommandFailed */
+export function mustBeThere({ config, env }: Pick<Settled, 'config' | 'env'>): void {
+  const place = databasePlace(config, env)
+  if (!sqliteIsMissing(place) || place.kind !== 'sqlite') return
+  throw new CommandFailed(
+    `there is no database at ${place.file}. Give the gateway's --config, and run as its user or set service.data_dir`,
+    EXIT.unavailable,
+  )
+}
+
 /** Says why a command on the database failed. */
 export function failDatabase(thrown: unknown): number {
   if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
+  if (thrown instanceof CommandFailed) return fail(thrown.message, thrown.status)
   if (thrown instanceof TypeError) return failUsage(thrown)
   if (thrown instanceof GatewayError && thrown.code !== 'dependency_unavailable') {
     return fail(thrown.message, EXIT.failure)

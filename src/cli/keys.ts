@@ -7,7 +7,7 @@ import { createWheel } from '#lib/wheel.ts'
 import { composeKeysCommand } from '#src/compose/keys-command.ts'
 import { composeDatabase } from '#src/compose/state.ts'
 import { type KeyView, keyCreation, tenantName } from '#wire/keys.ts'
-import { DATABASE_OPTIONS, failDatabase, settleFor } from './database.ts'
+import { DATABASE_OPTIONS, failDatabase, mustBeThere, settleFor } from './database.ts'
 import { EXIT, fail } from './output.ts'
 
 const OPTIONS = {
@@ -61,6 +61,9 @@ export async function keys(args: readonly string[]): Promise<number> {
     const tenant = tenantName.safeParse(values.tenant)
     if (!tenant.success) return fail(`--tenant: ${tenant.error.issues[0]?.message}`, EXIT.usage)
     const { config, env } = await settleFor(values)
+    // What is mistyped is told before anything is looked for.
+    overlapOf(values)
+    if (name !== 'create') mustBeThere({ config, env })
     const journal = createJournal([])
     const database = composeDatabase({ journal, env, config: () => config })
     if (database === null) return fail('there is no place for a database: set service.data_dir or HOME', EXIT.config)

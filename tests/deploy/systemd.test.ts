@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import { readdirSync } from 'node:fs'
-import { appendFile, chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { environmentTable } from '#config/env.ts'
 import { parseEnvFile } from '#config/env-file.ts'
 import { readGuides } from '#http/docs/guides.ts'
 import { EXIT } from '#src/cli/output.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
-import { DEPLOY, read, sayingAll, stopSeconds } from './files.ts'
+import { DEPLOY, ROOT, read, sayingAll, stopSeconds } from './files.ts'
 
 const UNIT = 'systemd/citadel.service'
 /** From 0, nothing is left to take away, to 10. */
@@ -76,7 +76,7 @@ test('the guide puts each file where it says it belongs', () => {
   const guide = readGuides().find(({ slug }) => slug === 'deploy')?.markdown ?? ''
   const installed = [...guide.matchAll(/^install -D -m \d+ (citadel\S*|secrets\.env) (\S+)/gm)]
   const headed = readdirSync(join(DEPLOY, 'systemd')).map(file => {
-    const [, path = ''] = /^# (\/etc\/\S+?):?(?:,|\s)/.exec(read(`systemd/${file}`)) ?? []
+    const [, path = ''] = /^# (\/(?:etc|usr)\/\S+?):?(?:,|\s)/m.exec(read(`systemd/${file}`)) ?? []
     return [file, path]
   })
 
@@ -98,6 +98,38 @@ describe('the environment files', () => {
     for (const file of ['systemd/citadel.env', 'systemd/secrets.env']) expect(parseEnvFile(read(file))).toEqual({})
     expect(Object.keys(uncommented('systemd/secrets.env'))).toContain('DATABASE_URL')
     expect(valuesOf('LoadCredential')).toEqual(['secrets.env:/etc/citadel/secrets.env'])
+  })
+})
+
+describe('the command', () => {
+  test('works on the database of the service, with its configuration and secrets, as its user', async () => {
+    const folder = await ownFolder('citadel-command-')
+    const state = join(folder.path, 'state')
+    const isRoot = process.getuid?.() === 0
+    await mkdir(state)
+    await chmod(folder.path, 0o755)
+    if (isRoot) await sayingAll('chown', 'nobody', state)
+    await writeFile(join(folder.path, 'gateway.yaml'), `auth: { admin_keys: ["\${ADMIN_KEY}", "\${OTHER_KEY}"] }\n`)
+    await writeFile(join(folder.path, 'secrets.env'), '# kept\nADMIN_KEY="one of $two"\n', { mode: 0o600 })
+    await writeFile(join(folder.path, 'citadel.env'), 'OTHER_KEY=of-another')
+    const script = read('systemd/citadel')
+      .replaceAll('/etc/citadel', folder.path)
+      .replaceAll('/var/lib/citadel', state)
+      .replaceAll('/usr/local/bin/bun', process.execPath)
+      .replaceAll('/opt/citadel/', ROOT)
+      .replace('--reuid=citadel --regid=citadel', '--reuid=nobody --regid=nogroup')
+    const citadel = (...words: string[]) => sayingAll('sh', '-c', script, 'citadel', ...words)
+
+    const none = await citadel('keys', 'list').catch(String)
+    await citadel('keys', 'create', '--name', 'me', '--role', 'admin')
+    const listed = await citadel('keys', 'list')
+    const { uid } = await stat(join(state, 'citadel.db'))
+    const owner = (await stat(state)).uid
+    await folder.remove()
+
+    expect(none).toContain(`there is no database at ${join(state, 'citadel.db')}`)
+    expect(listed).toMatch(/active +admin .* me\n$/)
+    expect(uid).toBe(owner)
   })
 })
 

@@ -98,6 +98,7 @@ describe('citadel keys', () => {
     const revoked = await citadel(['keys', 'revoke', list[0].id], env)
     const revokedMs = await msUntil(async () => !(await works(next)))
     const shown = await citadel(['keys', 'show', list[0].id], env)
+    const unknown = await citadel(['keys', 'show', 'x'], env)
 
     console.info(`keys: made ${heardMs} ms, rotated ${rotatedMs} ms, revoked ${revokedMs} ms`)
     expect(Math.max(heardMs, rotatedMs, revokedMs)).toBeLessThan(5000)
@@ -105,6 +106,7 @@ describe('citadel keys', () => {
     expect(list).toMatchObject([{ name: 'web', role: 'viewer', created_by: 'cli', budget: { usd: 5, per: 'day' } }])
     expect(before).toBe(true)
     expect([revoked.status, shown.out]).toEqual([0, revoked.out])
+    expect([unknown.status, unknown.err]).toEqual([1, 'citadel: There is no key with this id.'])
     expect(shown.out).toContain('revoked')
   })
 
@@ -189,7 +191,8 @@ describe('citadel keys', () => {
     ['a limit that is none', ['create', '--name', 'a', '--tokens-per-minute', 'few'], 64],
     ['an overlap that is none', ['rotate', 'x', '--overlap', 'soon'], 64],
     ['a tenant that cannot be one', ['list', '--tenant', 'a b'], 64],
-    ['a key that is none', ['show', 'x'], 1],
+    ['a key where there is no database', ['show', 'x'], 69],
+    ['a list where there is no database', ['list'], 69],
     ['a configuration that is none', ['list', '--config', 'none.yaml'], 78],
   ])('says what is wrong with %s', async (_, args, status) => {
     await using folder = await disposable()
