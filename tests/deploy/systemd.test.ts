@@ -116,7 +116,7 @@ describe('the command', () => {
       .replaceAll('/etc/citadel', folder.path)
       .replaceAll('/var/lib/citadel', state)
       .replaceAll('/usr/local/bin/bun', process.execPath)
-      .replaceAll('/opt/citadel/', ROOT)
+      .replaceAll('/opt/citadel', ROOT)
       .replace('--reuid=citadel --regid=citadel', '--reuid=nobody --regid=nogroup')
     const citadel = (...words: string[]) => sayingAll('sh', '-c', script, 'citadel', ...words)
 
