@@ -136,6 +136,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
       asking = false
       wasAway = true
       refusedAt = clock.now()
+      others = { ...others, waiting: 0 }
       for (const holding of holdings.values()) holding.leased = 0
     }
     for (const holding of holdings.values()) if (holding.lacking > 0) lack(holding, holding.lacking)

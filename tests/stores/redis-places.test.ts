@@ -174,11 +174,14 @@ test('while Redis is away each process has its share, and what is in use is know
   if (first === undefined || second === undefined) throw new Error('there are two')
   const four = target('a', { maxConcurrent: 4 })
   await take(first, four)
+  second.waiting(3)
+  await until('the others to be heard', WITHIN_MS, () => first.waiting(0) === 3)
   await away.stop()
   await until('the loss to be noticed', WITHIN_MS, () => {
     second.has(four)
     return connections.every(redis => !redis.available())
   })
+  const waiting = first.waiting(0)
   const alone = [first.take(four), first.take(four), second.take(four), second.take(four), second.take(four)]
   await away.start()
   await until('Redis to be back', WITHIN_MS, () => connections.every(redis => redis.available()))
@@ -193,6 +196,7 @@ test('while Redis is away each process has its share, and what is in use is know
   await closeAll()
   for (const redis of connections) redis.close()
 
+  expect(waiting).toBe(0)
   // Two each: one was out already.
   expect(alone).toEqual([true, false, true, true, false])
   expect(more).not.toContain(true)
