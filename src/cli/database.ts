@@ -21,14 +21,20 @@ export function settleFor(values: {
   return settle({ files: values.config ?? [], envFiles: values['env-file'] ?? [], host: undefined, port: undefined })
 }
 
-/** Complains when the file of SQLite that a command is to work on was never made: the gateway's is elsewhere.
+/** The file of SQLite that nobody has made yet; `null` where there is one, or no file is needed. */
+export function missingFile({ config, env }: Pick<Settled, 'config' | 'env'>): string | null {
+  const place = databasePlace(config, env)
+  return place.kind === 'sqlite' && sqliteIsMissing(place) ? place.file : null
+}
+
+/** Complains when there is no database to work on: the gateway's is elsewhere.
  *
  * @throws CommandFailed */
-export function mustBeThere({ config, env }: Pick<Settled, 'config' | 'env'>): void {
-  const place = databasePlace(config, env)
-  if (!sqliteIsMissing(place) || place.kind !== 'sqlite') return
+export function mustBeThere(settled: Pick<Settled, 'config' | 'env'>): void {
+  const file = missingFile(settled)
+  if (file === null) return
   throw new CommandFailed(
-    `there is no database at ${place.file}. Give the gateway's --config, and run as its user or set service.data_dir`,
+    `there is no database at ${file}. Give the gateway's --config, and run as its user or set service.data_dir`,
     EXIT.unavailable,
   )
 }

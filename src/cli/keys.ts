@@ -7,7 +7,7 @@ import { createWheel } from '#lib/wheel.ts'
 import { composeKeysCommand } from '#src/compose/keys-command.ts'
 import { composeDatabase } from '#src/compose/state.ts'
 import { type KeyView, keyCreation, tenantName } from '#wire/keys.ts'
-import { DATABASE_OPTIONS, failDatabase, mustBeThere, settleFor } from './database.ts'
+import { DATABASE_OPTIONS, failDatabase, missingFile, mustBeThere, settleFor } from './database.ts'
 import { EXIT, fail } from './output.ts'
 
 const OPTIONS = {
@@ -63,6 +63,7 @@ export async function keys(args: readonly string[]): Promise<number> {
     const { config, env } = await settleFor(values)
     // What is mistyped is told before anything is looked for.
     overlapOf(values)
+    const missing = missingFile({ config, env })
     if (name !== 'create') mustBeThere({ config, env })
     const journal = createJournal([])
     const database = composeDatabase({ journal, env, config: () => config })
@@ -72,6 +73,7 @@ export async function keys(args: readonly string[]): Promise<number> {
     try {
       await command.run(management, id, values)
       await written()
+      if (missing !== null) console.error(`${missing} is new: no gateway has kept anything there yet.`)
     } finally {
       await database.close()
     }

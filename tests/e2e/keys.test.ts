@@ -86,6 +86,7 @@ describe('citadel keys', () => {
     await using folder = await disposable()
     const env = { XDG_DATA_HOME: folder.path }
     await using child = await start(`${DEMO}auth: { mode: required, admin_keys: [sk-of-the-admin] }\n`, env)
+    const existed = existsSync(join(folder.path, 'citadel', 'citadel.db'))
     const made = await citadel(['keys', 'create', '--name', 'web', '--role', 'viewer', '--budget', '5/day'], env)
     const works = async (key: string) => (await statusWith(child.url, '/v1/models', key)) === 200
 
@@ -103,6 +104,7 @@ describe('citadel keys', () => {
     console.info(`keys: made ${heardMs} ms, rotated ${rotatedMs} ms, revoked ${revokedMs} ms`)
     expect(Math.max(heardMs, rotatedMs, revokedMs)).toBeLessThan(5000)
     expect(made.err).toContain('web')
+    expect(made.err.includes('is new')).toBe(!existed)
     expect(list).toMatchObject([{ name: 'web', role: 'viewer', created_by: 'cli', budget: { usd: 5, per: 'day' } }])
     expect(before).toBe(true)
     expect([revoked.status, shown.out]).toEqual([0, revoked.out])
