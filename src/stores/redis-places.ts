@@ -24,10 +24,12 @@ const HEAR_MS = 250
 const RENEW_MS = 10_000
 /** How soon a process asks again that did not get what it lacks. */
 const LACK_MS = 20
-/** How long places are kept that nobody needs, for the next calls. */
+/** Places are kept for the next calls, as many as were in use at once in this stretch of time and the one before. */
 const KEEP_MS = 10_000
+/** How long a process that lacked a place is heard: its calls may go elsewhere rather than wait. */
+const HEARD_MS = 2 * HEAR_MS
 /** How long a call that may not wait waits to hear of a place. */
-const ANSWER_MS = 100
+const ANSWER_MS = HEARD_MS
 
 /** The places of this process at one target. */
 interface Holding {
@@ -37,7 +39,10 @@ interface Holding {
   leased: number
   /** Calls that found none since Redis was asked. */
   lacking: number
-  usedAt: number
+  /** When this stretch began, and the most that were in use at once in it and in the one before. */
+  since: number
+  most: number
+  mostBefore: number
 }
 
 interface Asked {
@@ -57,6 +62,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
   let told = 0
   let asking = false
   let refusedAt = -Infinity
+  let lackedAt = -Infinity
   /** Redis was away and may have forgotten all: the others have to say what they use before anybody wants more. */
   let wasAway = false
   let again: { readonly at: number; readonly disarm: () => void } | null = null
@@ -65,7 +71,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
   function holdingOf(target: Target): Holding {
     let holding = holdings.get(target.id)
     if (holding === undefined) {
-      holding = { target, used: 0, leased: 0, lacking: 0, usedAt: clock.now() }
+      holding = { target, used: 0, leased: 0, lacking: 0, since: clock.now(), most: 0, mostBefore: 0 }
       holdings.set(target.id, holding)
     }
     holding.target = target
@@ -101,10 +107,20 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
   }
 
   /** How many places this process wants at a target: those that calls need, and what is at hand where nobody lacks it. */
-  function wantedOf({ target, used, leased, lacking, usedAt: last }: Holding, short: ReadonlySet<string>): number {
-    const keeps = others.waiting === 0 && !short.has(target.server.id) && clock.now() - last < KEEP_MS
-    return Math.max(used + lacking, keeps ? leased : 0)
+  function wantedOf(holding: Holding, short: ReadonlySet<string>): number {
+    const now = clock.now()
+    if (now - holding.since >= KEEP_MS) {
+      holding.mostBefore = holding.most
+      holding.most = holding.used
+      holding.since = now
+    }
+    const { target, used, leased, lacking, most, mostBefore } = holding
+    const keeps = others.waiting === 0 && !short.has(target.server.id)
+    return Math.max(used + lacking, keeps ? Math.min(leased, Math.max(most, mostBefore)) : 0)
   }
+
+  /** How many calls the others are told to wait here. */
+  const waitingHere = () => Math.max(own, clock.now() - lackedAt < HEARD_MS ? 1 : 0)
 
   async function ask(): Promise<void> {
     again?.disarm()
@@ -113,7 +129,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     const short = new Set<string>()
     for (const { lacking, target } of holdings.values()) if (lacking > 0) short.add(target.server.id)
     const asked: Asked[] = []
-    const values: (string | number)[] = ['', LEASE_MS, processId, own]
+    const values: (string | number)[] = ['', LEASE_MS, processId, waitingHere()]
     for (const holding of holdings.values()) {
       const { target, used } = holding
       const { server, id, maxConcurrent } = target
@@ -124,7 +140,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
       holding.leased = Math.min(holding.leased, wanted)
       holding.lacking = 0
     }
-    told = own
+    told = waitingHere()
     try {
       const answer = await redis.use(client => placesScript(client, PREFIX, values))
       asking = false
@@ -140,11 +156,11 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
       for (const holding of holdings.values()) holding.leased = 0
     }
     for (const holding of holdings.values()) if (holding.lacking > 0) lack(holding, holding.lacking)
-    askIn(isToldWrong() ? LACK_MS : holdings.size > 0 ? HEAR_MS : RENEW_MS)
+    askIn(isToldWrong() ? LACK_MS : holdings.size > 0 || told > 0 ? HEAR_MS : RENEW_MS)
   }
 
   /** Whether the others think that calls wait here, and none does; or the other way round. */
-  const isToldWrong = () => own > 0 !== told > 0
+  const isToldWrong = () => waitingHere() > 0 !== told > 0
 
   function follow(asked: readonly Asked[], answer: unknown): void {
     const [living = 1, waiting = 0, ...leased] = Array.isArray(answer) ? answer.map(Number) : []
@@ -152,7 +168,10 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     let granted = 0
     for (const [index, { holding, wanted }] of asked.entries()) {
       const has = leased[index] ?? 0
-      if (has < wanted) refusedAt = clock.now()
+      if (has < wanted) {
+        refusedAt = clock.now()
+        lackedAt = refusedAt
+      }
       granted += Math.max(0, has - Math.max(holding.leased, holding.used))
       holding.leased = has
       if (waiting > 0 && has > holding.used) askIn(0)
@@ -177,14 +196,13 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
         return false
       }
       holding.used++
-      holding.usedAt = clock.now()
+      holding.most = Math.max(holding.most, holding.used)
       return true
     },
     free(target) {
       const holding = holdings.get(target.id)
       if (holding === undefined) return
       holding.used--
-      holding.usedAt = clock.now()
       if (others.waiting > 0) askIn(0)
     },
     waiting(count) {

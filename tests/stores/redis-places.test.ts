@@ -97,6 +97,25 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(performance.now() - since).toBeLessThan(2000)
   })
 
+  test('one whose calls go elsewhere rather than wait gets its part of what lies idle', async () => {
+    const four = target('a', { maxConcurrent: 4 })
+    const [first, second] = [placesOn(redis), placesOn(redis)]
+    for (let at = 0; at < 4; at++) await take(first, four)
+    for (let at = 0; at < 3; at++) first.free(four)
+    // One call after the other, so that there is always something under way.
+    let busy = true
+    const work = (async () => {
+      while (busy) {
+        await Bun.sleep(20)
+        first.free(four)
+        await take(first, four)
+      }
+    })()
+    await until('a place', WITHIN_MS, () => second.take(four))
+    busy = false
+    await work
+  })
+
   test('the places of a server are those of all its targets, over all processes', async () => {
     const home = server('a', { maxConcurrent: 2 })
     const [x, y] = ['x', 'y'].map(id => target('a', { id: `a/${id}`, server: home, maxConcurrent: 2 }))
