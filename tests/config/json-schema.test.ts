@@ -24,6 +24,7 @@ test('gives the defaults as they are written in a file', () => {
   expect(at('cache.ttl.models').default).toBe('5m')
   expect(at('limits.global.burst').default).toBe(100)
   expect(at('monitoring.log_level').default).toBe('info')
+  expect(at('monitoring.thresholds.response_time').default).toEqual(['1s', '5s'])
 })
 
 test('describes every key of every section', () => {

@@ -170,3 +170,13 @@ test('completes a configuration that is written in code, and checks it', async (
   const broken = async () => configFrom({ gateway: { headers: 'long' } })
   expect(await complaints(broken())).toEqual(['config  gateway.headers: expected one of short, full, got "long"'])
 })
+
+test.each([
+  [1.5, 2],
+  ['1.5', 2],
+  [' 5 ', 5],
+  ['5ms', 5],
+  [' P95 ', 'p95'],
+])('reads %j after which a hedge goes out the same in quotes and without', (after, meant) => {
+  expect(configFrom({ hedging: { after } }).hedging.after as unknown).toBe(meant)
+})

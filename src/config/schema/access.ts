@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { isDay } from '#lib/calendar.ts'
 import { refuseIdleBurst } from '#wire/keys.ts'
 import { perClass } from './gateway.ts'
+import { INSTANT, looksLike } from './patterns.ts'
 import { boolean, choice, duration, httpUrl, integer, modelName, number, ownKey, secret, text } from './scalars.ts'
 
 const rate = () => integer()
@@ -83,10 +84,9 @@ export const budgets = z
   .prefault({})
   .describe('How much money may be spent.')
 
-const instant = z.string().transform((value, context) => {
-  const time = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(value)
-    ? Date.parse(value)
-    : Number.NaN
+const moment = z.string().meta(looksLike(INSTANT))
+const instant = moment.transform((value, context) => {
+  const time = INSTANT.test(value) ? Date.parse(value) : Number.NaN
   if (!Number.isNaN(time) && isDay(value.slice(0, 10))) return time
   context.addIssue({ code: 'custom', message: 'expected a date such as 2027-01-01 or 2027-01-01T12:00:00Z' })
   return z.NEVER

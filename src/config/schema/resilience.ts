@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseDuration } from '#lib/duration.ts'
+import { AFTER, looksLike } from './patterns.ts'
 import { boolean, duration, integer, percent } from './scalars.ts'
 
 const clock = () => duration({ min: 1 })
@@ -54,13 +55,15 @@ export const streams = z
   .prefault({})
   .describe('How answers are streamed.')
 
+const EXPECTED_AFTER = 'expected p95, or milliseconds, or a duration such as 200ms'
+
 const after = () =>
   z
-    .union([z.number(), z.string()], { error: 'expected p95, or milliseconds, or a duration such as 200ms' })
+    .union([z.number().meta({ minimum: 0 }), z.string().meta(looksLike(AFTER))], { error: EXPECTED_AFTER })
     .transform((value, context) => {
       const hedgeAfter = toHedgeAfter(value)
       if (hedgeAfter !== null) return hedgeAfter
-      context.addIssue({ code: 'custom', message: 'expected p95, or milliseconds, or a duration such as 200ms' })
+      context.addIssue({ code: 'custom', message: EXPECTED_AFTER })
       return z.NEVER
     })
 
@@ -81,7 +84,8 @@ export const hedgingOverrides = z
 // A bare number counts milliseconds here, unlike elsewhere: hedges are set in fractions of a second.
 function toHedgeAfter(value: number | string): `p${number}` | number | null {
   if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? Math.round(value) : null
-  const percentile = /^p(\d{1,2})$/i.exec(value)
+  const text = value.trim()
+  const percentile = /^p(\d{1,2})$/i.exec(text)
   if (percentile) return Number(percentile[1]) > 0 ? `p${Number(percentile[1])}` : null
-  return /^\d+$/.test(value) ? Number(value) : parseDuration(value)
+  return /^\d+(\.\d+)?$/.test(text) ? Math.round(Number(text)) : parseDuration(text)
 }

@@ -3,6 +3,18 @@ import { z } from 'zod'
 import { formatDuration, formatSize, parseDuration, parseSize } from '#lib/duration.ts'
 import { FIELD_NAME, NOT_IN_FIELD } from '#lib/field.ts'
 import { KEY, KEY_CHARACTERS_MAX } from '#wire/keys.ts'
+import {
+  alsoText,
+  anyCase,
+  beginning,
+  CIDR,
+  DURATION,
+  HTTP_URL,
+  looksLike,
+  NUMBER,
+  PROXY_URL,
+  SIZE,
+} from './patterns.ts'
 
 // Every message that begins with "expected" is completed by the loader with what was found instead.
 
@@ -26,23 +38,25 @@ export function number(range: { min?: number; max?: number; above?: number } = {
   if (range.above !== undefined) inner = inner.gt(range.above)
   if (range.min !== undefined) inner = inner.min(range.min)
   if (range.max !== undefined) inner = inner.max(range.max)
-  return z.preprocess(toNumber, inner)
+  return z.preprocess(toNumber, inner).meta(alsoText(NUMBER))
 }
 
 /** Accepts a whole number, also written as text. */
 export function integer(range: { min?: number; max?: number } = {}) {
   const { min = 0, max } = range
   const inner = z.int().min(min)
-  return z.preprocess(toNumber, max === undefined ? inner : inner.max(max))
+  return z.preprocess(toNumber, max === undefined ? inner : inner.max(max)).meta(alsoText(NUMBER))
 }
 
 /** Accepts `auto` and a whole number. */
 export function integerOrAuto(range: { min?: number; max?: number } = {}) {
   const isAuto = (value: unknown) => typeof value === 'string' && value.toLowerCase() === 'auto'
-  return z.preprocess(
-    (value: number | string) => (isAuto(value) ? 'auto' : value),
-    z.union([integer(range), z.literal('auto')], { error: 'expected auto or a whole number' }),
-  )
+  return z
+    .preprocess(
+      (value: number | string) => (isAuto(value) ? 'auto' : value),
+      z.union([integer(range), z.literal('auto')], { error: 'expected auto or a whole number' }),
+    )
+    .meta(alsoText(anyCase(['auto'])))
 }
 
 export const port = (min = 0) => integer({ min, max: 65_535 })
@@ -51,7 +65,9 @@ export const percent = () => number({ min: 0, max: 100 })
 
 /** Accepts true and false, and the words for them that YAML 1.2 reads as text. */
 export function boolean() {
-  return z.preprocess((value: boolean | string) => toBoolean(value), z.boolean())
+  return z
+    .preprocess((value: boolean | string) => toBoolean(value), z.boolean())
+    .meta(alsoText(anyCase(Object.keys(truths))))
 }
 
 /** Accepts one of the words in any case; `synonyms` are words of other programs for the same thing. */
@@ -64,40 +80,51 @@ export function choice<const T extends readonly string[]>(
     const word = value.toLowerCase()
     return Object.hasOwn(synonyms, word) ? synonyms[word] : word
   }
-  return z.preprocess(normalise, z.enum(words))
+  return z.preprocess(normalise, z.enum(words)).meta(alsoText(anyCase([...words, ...Object.keys(synonyms)])))
 }
 
 /** Accepts `auto`, true and false. */
 export function autoOrBoolean() {
   const normalise = (value: boolean | string) =>
     typeof value === 'string' && value.toLowerCase() === 'auto' ? 'auto' : toBoolean(value)
-  return z.preprocess(normalise, z.union([z.boolean(), z.literal('auto')], { error: 'expected auto, true or false' }))
+  return z
+    .preprocess(normalise, z.union([z.boolean(), z.literal('auto')], { error: 'expected auto, true or false' }))
+    .meta(alsoText(anyCase(['auto', ...Object.keys(truths)])))
 }
 
 /** Accepts a duration and gives milliseconds. */
 export function duration(range: { min?: number; max?: number } = {}) {
   const { min = 0, max = longestTimer } = range
-  return quantity('a duration such as 30s', 'ms', parseDuration, { min, max, most: formatDuration(max) })
+  const written = { pattern: DURATION, max: max / 1000, most: formatDuration(max) }
+  return quantity('a duration such as 30s', 'ms', { parse: parseDuration, min, max, written })
 }
 
 /** Accepts a size and gives bytes. */
 export function size() {
   const max = Number.MAX_SAFE_INTEGER
-  return quantity('a size such as 10MB', 'bytes', parseSize, { min: 0, max, most: formatSize(max) })
+  const written = { pattern: SIZE, max, most: formatSize(max) }
+  return quantity('a size such as 10MB', 'bytes', { parse: parseSize, min: 0, max, written })
 }
 
 function quantity(
   what: string,
   unit: 'ms' | 'bytes',
-  parse: (value: string | number) => number | null,
-  range: { readonly min: number; readonly max: number; readonly most: string },
+  range: {
+    readonly parse: (value: string | number) => number | null
+    readonly min: number
+    readonly max: number
+    /** How it looks in a file: as text, the greatest bare number, the greatest as people write it. */
+    readonly written: { readonly pattern: RegExp; readonly max: number; readonly most: string }
+  },
 ) {
-  const written = z.union([z.string(), z.number()], { error: `expected ${what}` })
-  return written
+  const { parse, min, max, written } = range
+  const number = z.number().meta({ ...(min > 0 ? { exclusiveMinimum: 0 } : { minimum: 0 }), maximum: written.max })
+  return z
+    .union([z.string().meta(looksLike(written.pattern)), number], { error: `expected ${what}` })
     .transform((value, context) => {
       const amount = parse(value)
-      if (amount !== null && amount >= range.min && amount <= range.max) return amount
-      const bound = amount === null ? '' : amount < range.min ? ' (more than 0)' : ` (${range.most} at most)`
+      if (amount !== null && amount >= min && amount <= max) return amount
+      const bound = amount === null ? '' : amount < min ? ' (more than 0)' : ` (${written.most} at most)`
       context.addIssue({ code: 'custom', message: `expected ${what}${bound}` })
       return z.NEVER
     })
@@ -105,11 +132,10 @@ function quantity(
 }
 
 export const text = () => z.string().min(1)
-// Patterns have no flags: a JSON Schema has no place for them.
 export const identifier = () =>
-  z.string().regex(/^[a-zA-Z0-9][\w.-]{0,63}$/, 'expected a name of letters, digits, dots, dashes and underscores')
+  z.string().regex(/^[A-Za-z0-9][\w.-]{0,63}$/, 'expected a name of letters, digits, dots, dashes and underscores')
 export const modelName = () =>
-  z.string().regex(/^[a-zA-Z0-9][\w.:/@+-]{0,127}$/, 'expected a model name of letters, digits and . _ - : / @ +')
+  z.string().regex(/^[A-Za-z0-9][\w.:/@+-]{0,127}$/, 'expected a model name of letters, digits and . _ - : / @ +')
 export const path = () => z.string().regex(/^\/[\w./-]*$/, 'expected a path such as /metrics')
 
 /** Accepts a key or password. It is text like any other; the name marks places whose value is never shown. */
@@ -131,7 +157,7 @@ export const headers = () =>
 
 /** Accepts an http or https address. Credentials have their own keys, so that addresses can be logged. */
 export function httpUrl() {
-  return z.string().superRefine((value, context) => {
+  const plain = z.string().superRefine((value, context) => {
     const url = URL.parse(value)
     const complain = (message: string) => context.addIssue({ code: 'custom', message })
     if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '')
@@ -139,6 +165,7 @@ export function httpUrl() {
     else if (url.username !== '' || url.password !== '') complain('must not hold a user or password; use api_key')
     else if (url.search !== '' || url.hash !== '') complain('must not hold a query or fragment')
   })
+  return plain.meta(looksLike(HTTP_URL))
 }
 
 /** Accepts `http://user:password@host:port`; it may hold a password and is never shown. */
@@ -151,6 +178,7 @@ export function proxyUrl() {
       )
     }, 'expected a proxy such as http://user:password@proxy:3128')
     .refine(isReadable, UNREADABLE)
+    .meta(looksLike(PROXY_URL))
 }
 
 /** Accepts an address that begins with one of the schemes; its value may hold a password and is never shown. */
@@ -159,6 +187,7 @@ export function urlOf(schemes: readonly string[], example: string) {
     .string()
     .refine(value => schemes.some(scheme => value.startsWith(scheme)), `expected an address such as ${example}`)
     .refine(isReadable, UNREADABLE)
+    .meta(looksLike(beginning(schemes)))
 }
 
 const UNREADABLE = 'cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23'
@@ -179,7 +208,7 @@ function isReadable(value: string): boolean {
 
 /** Accepts an address block such as `10.0.0.0/8`; a single address is a block of one. */
 export function cidr() {
-  return z.string().refine(isAddressBlock, 'expected an address or block such as 10.0.0.0/8')
+  return z.string().refine(isAddressBlock, 'expected an address or block such as 10.0.0.0/8').meta(looksLike(CIDR))
 }
 
 function isAddressBlock(value: string): boolean {
@@ -190,8 +219,7 @@ function isAddressBlock(value: string): boolean {
 }
 
 function toNumber(value: number | string): unknown {
-  if (typeof value !== 'string' || !/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(value)) return value
-  return Number(value)
+  return typeof value === 'string' && NUMBER.test(value) ? Number(value) : value
 }
 
 function toBoolean(value: boolean | string): unknown {

@@ -74,7 +74,7 @@ export const monitoring = z
   .prefault({})
   .describe('What can be watched, and where.')
 
-const origin = /^(\*|[hH][tT][tT][pP][sS]?:\/\/(\*\.)?[a-zA-Z0-9.[\]:-]+?(:(\d{1,5}|\*))?)$/
+const origin = /^(\*|[hH][tT][tT][pP][sS]?:\/\/(\*\.)?[A-Za-z0-9.[\]:-]+?(:(\d{1,5}|\*))?)$/
 
 export const cors = z
   .strictObject({
