@@ -24,8 +24,7 @@ export function banner(options: {
   const address = LOCAL.has(settled.config.service.host)
     ? `${new URL(listener.url).protocol}//localhost:${listener.port}`
     : listener.url
-  const from =
-    settled.configFiles.length > 0 ? settled.configFiles.join(', ') : 'no configuration file: looked around instead'
+  const from = settled.configFiles.length > 0 ? settled.configFiles.join(', ') : withoutFile(settled)
   const lines = [
     `citadel-gateway ${VERSION} listens on ${listener.url}  (ready in ${options.readyMs} ms, Bun ${Bun.version})`,
     row('config', from),
@@ -44,6 +43,12 @@ export function banner(options: {
     row('try', `curl -N ${address}/v1/chat/completions ${authMode === 'required' ? KEY : ''}-d '${tryBody(found)}'`),
   ]
   return lines.join('\n')
+}
+
+/** What stands in place of a configuration file. */
+function withoutFile({ config }: Settled): string {
+  const isEmpty = config.servers.length === 0 && Object.keys(config.models).length === 0
+  return `no configuration file: ${isEmpty ? 'looked around instead' : 'what the variables of the environment say'}`
 }
 
 /** One line for each thing that was found or not. */

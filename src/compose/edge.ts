@@ -50,20 +50,26 @@ export function secretsOf(config: Config): string[] {
     ...config.auth.admin_keys,
     config.auth.jwt.secret ?? '',
     ...config.servers.flatMap(server => [...server.api_keys, ...Object.values(server.headers)]),
-    ...config.servers.flatMap(({ proxy }) => passwordOf(proxy ?? '')),
+    ...config.servers.flatMap(({ proxy }) => passwordsOf(proxy ?? '')),
     ...Object.values(config.webhooks.secrets),
     ...config.webhooks.deliver.map(target => target.secret ?? ''),
     ...Object.values(config.orchestration.credentials),
     ...config.orchestration.register_with.map(({ api_key }) => api_key ?? ''),
     config.service.secret ?? '',
-    ...[...(config.redis.url ?? []), config.database.url, config.vectors.url].flatMap(passwordOf),
+    ...[...(config.redis.url ?? []), config.database.url, config.vectors.url].flatMap(passwordsOf),
   ].filter(secret => secret !== '')
 }
 
-/** The password in an address, as it is written and as it is meant. */
-function passwordOf(url: string): string[] {
-  const password = URL.parse(url)?.password ?? ''
-  return [password, decodeURIComponent(password)]
+const SECRET_PARAMETER = /^[^=]*(?:pass|secret|token|key)[^=]*=(.+)$/i
+
+/** The passwords in an address, before the host and in the query, each as it is written and as it is meant. */
+function passwordsOf(address: string): string[] {
+  const { password = '', search = '' } = URL.parse(address) ?? {}
+  const inQuery = search
+    .slice(1)
+    .split('&')
+    .map(parameter => SECRET_PARAMETER.exec(parameter)?.[1] ?? '')
+  return [password, ...inQuery].flatMap(written => [written, decodeURIComponent(written)])
 }
 
 /** Whether an address is one that only this machine can reach. */

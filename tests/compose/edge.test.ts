@@ -7,7 +7,8 @@ test('every secret slot of a configuration is kept out of the log', () => {
     auth: { keys: [{ name: 'a', key: 'canary-key' }], admin_keys: ['canary-admin'] },
     servers: [{ id: 's', kind: 'ollama', api_keys: ['canary-server'], headers: { 'x-secret': 'canary-header' } }],
     service: { secret: 'canary-secret' },
-    database: { url: 'postgres://citadel:canary%2Fpassword@db/citadel' },
+    database: { url: 'postgres://citadel:canary%2Fpassword@db/citadel?sslmode=disable&password=canary%26query' },
+    redis: { url: 'redis://cache:1?password=canary-redis' },
   })
 
   expect(secretsOf(config).toSorted()).toEqual(
@@ -19,6 +20,10 @@ test('every secret slot of a configuration is kept out of the log', () => {
       'canary-secret',
       'canary%2Fpassword',
       'canary/password',
+      'canary%26query',
+      'canary&query',
+      'canary-redis',
+      'canary-redis',
     ].toSorted(),
   )
 })

@@ -526,6 +526,13 @@ describe('with nothing configured', () => {
     expect(text).toEndWith('data: [DONE]\n\n')
   })
 
+  test('models of the environment are said to be from there', async () => {
+    await using upstream = await startUpstream(openAiScript())
+    await using child = await start(null, { PHI_3_MINI_ENDPOINT: upstream.url })
+
+    expect(child.err()).toContain('no configuration file: what the variables of the environment say')
+  })
+
   test('the demonstration answers when nothing was found', async () => {
     await using child = await start(null)
 
