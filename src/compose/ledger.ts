@@ -77,7 +77,7 @@ interface Running {
 }
 
 /** Puts the ledger together. It begins at once where a place for state is configured or somebody has a budget, else with
- * the first call of a key that has one; until then it costs nothing. */
+ * the first call of a key that has one, or whose prompt is to be kept; until then it costs nothing. */
 export function composeLedger(database: Database | null, deps: LedgerDeps): Accounting {
   const { config, lengths } = deps
   const budgetUse = createBudgetUse(deps.clock)
@@ -103,7 +103,11 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
       const { clock, journal } = deps
       return openPurse({ clock, journal, lengths, hold: desk.hold, opened: recorder.opened }, call, record, accounts)
     },
-    payloads: () => running !== null && config().audit.enabled && config().audit.payloads,
+    payloads() {
+      const { enabled, payloads } = config().audit
+      if (enabled && payloads) begin()
+      return enabled && payloads
+    },
     numbers: {
       open: () => running?.recorder.open() ?? 0,
       depth: () => running?.recorder.depth() ?? 0,

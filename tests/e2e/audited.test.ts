@@ -7,6 +7,7 @@ import { signWebhook } from '#lib/standard-webhooks.ts'
 import { startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
 import { openAiScript } from '#tests/support/openai-upstream.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
+import { until } from '#tests/support/until.ts'
 import { auditPage } from '#wire/audit.ts'
 
 setDefaultTimeout(30_000)
@@ -188,3 +189,29 @@ test('so has each one that was refused or went wrong, and an address that has to
     })
     expect(text).toContain('gateway_rate_limited_total{scope="failures"} ')
   }))
+
+test('prompts and answers that are to be kept are kept, also where only a reload has said so', async () => {
+  await using cleanup = new AsyncDisposableStack()
+  const folder = await ownFolder('citadel-audited-')
+  cleanup.defer(folder.remove)
+  const configured = (payloads: boolean): ConfigInput => ({
+    auth: { mode: 'none', admin_keys: [ADMIN] },
+    gateway: { discover: false, demo: true },
+    audit: { payloads },
+  })
+  await using gateway = await startGateway({ ...configured(false) }, { env: { HOME: folder.path } })
+  const payloads = async () => {
+    const headers = { authorization: `Bearer ${ADMIN}` }
+    const answer = await fetch(`${gateway.url}/management/audit?tenant=*&kind=payload`, { headers })
+    return JSON.stringify(auditPage.parse(await answer.json()))
+  }
+  const ask = (prompt: string) =>
+    gateway.chat({ model: 'citadel-demo', messages: [{ role: 'user', content: prompt }] }).then(answer => answer.text())
+
+  await ask('canary-one')
+  gateway.gateway.reload(configFrom(configured(true)))
+  await ask('canary-two')
+  await until('the prompt is kept', 10_000, async () => (await payloads()).includes('canary-two'))
+
+  expect(await payloads()).not.toContain('canary-one')
+})
