@@ -1,6 +1,7 @@
 import { adminName } from '#core/caller.ts'
 import { closest, didYouMean } from '#lib/closest.ts'
 import { checkLines } from './check-lines.ts'
+import { checkPages, checkSettings } from './check-settings.ts'
 import type { Problem } from './problems.ts'
 import { entriesOf, itemsOf, plainAt, textAt, textOf, textsOf } from './read-tree.ts'
 import { type Complain, find, type MapTree, type Path, problemAt, type Tree } from './tree.ts'
@@ -32,6 +33,7 @@ export function checkReferences(tree: MapTree): Problem[] {
   checkTokens(tree, complain)
   checkDeliveries(tree, complain)
   checkSettings(tree, complain)
+  checkPages(tree, complain)
   return problems
 }
 
@@ -74,8 +76,13 @@ function checkModel(name: string, model: Tree, names: Names, complain: Complain)
     ] as const)
       if (find(model, [key])) complain([...at, key], `belongs to an endpoint; set ${instead} of the targets`, 'key')
   }
+  const seen = new Set<string>()
   for (const [index, target] of targets.entries()) {
     const server = textAt(target, 'server')
+    const upstream = `${server} ${textAt(target, 'model') ?? name}`
+    if (server !== null && seen.has(upstream))
+      complain([...at, 'targets', index], 'is a target of this model already: name it once, with one weight')
+    seen.add(upstream)
     if (server !== null && !names.servers.has(server))
       complain(
         [...at, 'targets', index, 'server'],
@@ -202,27 +209,6 @@ function checkDeliveries(tree: MapTree, complain: Complain): void {
       complain(['webhooks', 'deliver', index, 'url'], 'is delivered to already: name all its events once')
     seen.add(url)
   }
-}
-
-/** Where the gateway listens when nothing is said. */
-const PORT = 8000
-
-function checkSettings(tree: MapTree, complain: Complain): void {
-  const at = (path: string) => plainAt(tree, path.split('.'))
-  const is = (path: string, value: string) => String(at(path)).toLowerCase() === value
-  const routing = ['gateway', 'model_routing_enabled']
-  if (is('gateway.model_routing_enabled', 'false') && at('gateway.default_model') == null)
-    complain(routing, 'false needs gateway.default_model, which then answers everything')
-  if (is('cors.credentials', 'true') && textsOf(find(tree, ['cors', 'origins'])).includes('*'))
-    complain(['cors', 'credentials'], 'cannot be allowed for every origin ("*")')
-  if (is('cache.semantic.enabled', 'true') && at('cache.semantic.model') == null)
-    complain(['cache', 'semantic', 'model'], 'is required while cache.semantic is enabled')
-  const metrics = at('monitoring.metrics_endpoint') ?? '/metrics'
-  if (metrics === (at('monitoring.health_check_endpoint') ?? '/health'))
-    complain(['monitoring', 'metrics_endpoint'], 'is the same path as health_check_endpoint')
-  const port = at('monitoring.prometheus_port')
-  if (port != null && Number(port) === Number(at('service.port') ?? PORT))
-    complain(['monitoring', 'prometheus_port'], 'is the port of the gateway itself')
 }
 
 function checkEach(tree: MapTree, list: Path, check: (path: Path) => void): void {

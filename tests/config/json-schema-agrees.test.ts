@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: references to variables are what these files hold
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Ajv from 'ajv/dist/2020.js'
@@ -10,6 +10,8 @@ import { configJsonSchema } from '#config/json-schema.ts'
 import { configSchema } from '#config/schema.ts'
 import { complaints, loadText } from '#tests/support/config-texts.ts'
 import { sharedDir } from '#tests/support/shared.ts'
+
+setDefaultTimeout(60_000)
 
 type Schema = ReturnType<typeof configJsonSchema>
 type Step = string | number
@@ -122,7 +124,7 @@ test('the published schema and the gateway say the same of any value anywhere', 
       if (said.length === 0) expect(isTaken).toBe(true)
       else if (!isUnsaid) expect(isTaken).toBe(false)
     }),
-    { numRuns: 4000 },
+    { numRuns: 2000 },
   )
 })
 
@@ -139,7 +141,7 @@ test('the published schema refuses no text and no number that the gateway takes'
       const config = configOf(at(name), value)
       if (saidOf(config).length === 0) expect(editorTakes(config)).toBe(true)
     }),
-    { numRuns: 4000 },
+    { numRuns: 2000 },
   )
 })
 

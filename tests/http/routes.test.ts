@@ -214,12 +214,9 @@ test('the health page and the metrics are also where the operator wants them', a
   for (const path of ['/health', '/metrics', '/status/up/']) expect((await edge.ask(path)).status).toBe(200)
 })
 
-test.each(['/', '/health', '/v1/models', '/livez', '/docs'])(
-  'a health page at %s, where something else stands, takes nothing away',
-  async path => {
-    const edge = await edgeOf({ monitoring: { health_check_endpoint: path } })
+test.each(['/health', '/health/', '/v1/health'])('a health page at %s is where it is anyway', async path => {
+  const edge = await edgeOf({ monitoring: { health_check_endpoint: path } })
 
-    expect((await edge.ask('/health')).status).toBe(200)
-    expect((await edge.ask('/v1/models')).status).toBe(200)
-  },
-)
+  expect((await edge.ask('/health')).status).toBe(200)
+  expect((await edge.ask('/v1/models')).status).toBe(200)
+})
