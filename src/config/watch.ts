@@ -12,7 +12,7 @@ export interface Watcher {
 }
 
 /** A change is told of at the second look that finds nothing new, so within a second. */
-const LOOK_EVERY_MS = 400
+const LOOK_EVERY_MS = 300
 
 const defaults: WatchDependencies = {
   look: lookOnDisk,
