@@ -20,6 +20,7 @@ import { createFailures } from '#telemetry/failures.ts'
 import { createStats } from '#telemetry/stats.ts'
 import { composeCache } from './compose/cache.ts'
 import { composeCalls } from './compose/calls.ts'
+import { shareCooldowns } from './compose/cooldowns.ts'
 import { composeEdge } from './compose/edge.ts'
 import { composeFleet, declarationOf } from './compose/fleet.ts'
 import type { Gateway, Overrides } from './compose/gateway.ts'
@@ -102,6 +103,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     share: createSharing(redis, clock, () => current.cache.ttl.models),
     config: () => current,
     board: createBoard(redis, database, place),
+  })
+  const stopCooldowns = shareCooldowns({
+    ...{ clock, crew, redis, states, snapshot: fleet.current },
+    listen: subscriber => subscribers.push(subscriber),
   })
   const { places, close: closePlaces } = createPlaces(redis, shared.places, {
     clock,
@@ -253,6 +258,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       network.close()
       await limiter.close()
       await closePlaces()
+      stopCooldowns()
       await ledger.close()
       await database?.close()
       idempotency.close()

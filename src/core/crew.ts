@@ -1,4 +1,5 @@
 import type { CacheSelection } from './cache.ts'
+import type { TargetId } from './servers.ts'
 import type { Reading, ServerState } from './states.ts'
 
 /** What probes know of a server. */
@@ -12,6 +13,7 @@ export type News =
   | { readonly type: 'server-probed'; readonly server: string; readonly state: ProbedState }
   | { readonly type: 'server-read'; readonly server: string; readonly reading: Reading }
   | { readonly type: 'server-suspected'; readonly server: string }
+  | { readonly type: 'target-limited'; readonly target: TargetId; readonly ms: number }
   | { readonly type: 'cache-cleared'; readonly selection: CacheSelection }
 
 /** The workers of one gateway, as one of them sees them. */

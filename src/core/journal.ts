@@ -1,6 +1,7 @@
 import type { Code } from './errors.ts'
 import type { FleetEvent } from './events.ts'
 import type { RequestRecord } from './record.ts'
+import type { TargetId } from './servers.ts'
 import type { Health } from './states.ts'
 
 /** Something that happened and that somebody may want to count, log or pass on. */
@@ -33,6 +34,8 @@ export type Fact =
       readonly reason: Code
       readonly ms: number
     }
+  /** A target limits its callers, and is left alone for so many milliseconds. */
+  | { readonly type: 'target-limited'; readonly target: TargetId; readonly ms: number }
   | { readonly type: 'breaker-closed'; readonly server: string; readonly model: string }
   | { readonly type: 'credential-refused'; readonly server: string; readonly model: string; readonly left: number }
   | { readonly type: 'config-reloaded'; readonly ok: boolean; readonly message: string }

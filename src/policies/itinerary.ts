@@ -1,6 +1,7 @@
 import type { Candidate } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
+import type { Journal } from '#core/journal.ts'
 import type { Scope } from '#core/scope.ts'
 import type { RetrySettings } from '#core/snapshot.ts'
 import { breakerAdmits, type States } from '#core/states.ts'
@@ -29,6 +30,7 @@ interface Repeat {
 interface ItineraryDeps {
   readonly states: States
   readonly clock: Clock
+  readonly journal: Journal
   readonly random: () => number
   readonly retry: RetrySettings
 }
@@ -108,13 +110,19 @@ export class Itinerary {
       this.rotated = candidate
       return
     }
-    cool(this.state(candidate), error, this.deps.clock.now(), this.deps.retry)
+    this.cool(candidate, error)
     if (!ruleFor(error.code).again) return
     const failures = (before?.failures ?? 0) + 1
     const at = this.againAt(candidate, error, failures)
     if (at === null) return
     this.repeats ??= []
     this.repeats.push({ candidate, at, failures })
+  }
+
+  private cool(candidate: Candidate, error: GatewayError): void {
+    const { clock, retry, journal } = this.deps
+    const ms = cool(this.state(candidate), error, clock.now(), retry)
+    if (ms !== null) journal.note({ type: 'target-limited', target: candidate.target.id, ms })
   }
 
   /** Goes on only with fallback models that take a longer prompt than this one; whether there are any. */

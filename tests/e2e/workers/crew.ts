@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
+import type { Crew } from '#core/crew.ts'
 import { parseExposition } from '#tests/support/exposition.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { type Gate, gate, sse, startUpstream } from '#tests/support/upstream.ts'
@@ -106,4 +107,21 @@ export async function metricsOf(url: string): Promise<ReadonlyMap<string, number
 /** Whether a stream came to its end as it should. */
 export function isWhole({ status, text, whole }: Asked): boolean {
   return status === 200 && whole && text.endsWith('data: [DONE]\n\n')
+}
+
+type Hear = Parameters<Crew['listen']>[0]
+
+/** Two workers that tell each other what they find; the first one probes for both. */
+export function crewOfTwo(): readonly [Crew, Crew] {
+  const hearers: readonly [Hear[], Hear[]] = [[], []]
+  const member = (own: Hear[], others: Hear[], leads: boolean): Crew => ({
+    size: 2,
+    leads: () => leads,
+    tell: news => {
+      for (const hear of others) hear(news)
+    },
+    listen: hear => own.push(hear),
+  })
+  const [first, second] = hearers
+  return [member(first, second, true), member(second, first, false)]
 }

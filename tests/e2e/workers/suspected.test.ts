@@ -1,26 +1,8 @@
 import { expect, test } from 'bun:test'
-import type { Crew } from '#core/crew.ts'
 import { createSharedFolder } from '#stores/shared.ts'
 import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
 import { openAiError } from '#tests/support/openai-upstream.ts'
-import { until } from './crew.ts'
-
-type Hear = Parameters<Crew['listen']>[0]
-
-/** Two workers that tell each other what they find; the first one probes for both. */
-function crewOfTwo(): readonly [Crew, Crew] {
-  const hearers: readonly [Hear[], Hear[]] = [[], []]
-  const member = (own: Hear[], others: Hear[], leads: boolean): Crew => ({
-    size: 2,
-    leads: () => leads,
-    tell: news => {
-      for (const hear of others) hear(news)
-    },
-    listen: hear => own.push(hear),
-  })
-  const [first, second] = hearers
-  return [member(first, second, true), member(second, first, false)]
-}
+import { crewOfTwo, until } from './crew.ts'
 
 test('calls that fail in one worker bring the probe of another one forward', async () => {
   const { folder, remove } = createSharedFolder()
