@@ -61,14 +61,15 @@ export function createActive(clock: Pick<Clock, 'now' | 'after'>): Active {
   }
 }
 
-/** Keeps a connection open however long nothing is sent on it. */
+/** Keeps a connection open however long nothing is sent on it, until its request is over. */
 export function bearSilence(exchange: Exchange): void {
   if (exchange.patient) return
   exchange.patient = true
   exchange.connection.idle(0)
 }
 
-/** Makes a connection that has borne a silence an ordinary one again. */
+/** Makes a connection that has borne a silence an ordinary one again. Not before the answer: while that is waited for, the
+ * runtime takes no connection for idle that was never told how long it may be. */
 export function bearNoSilence(exchange: Exchange): void {
   if (!exchange.patient) return
   exchange.patient = false

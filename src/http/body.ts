@@ -1,9 +1,11 @@
+import type { Duplex } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
+import { bearSilence } from './active.ts'
 import type { Exchange } from './exchange.ts'
 
-const DECODERS: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
+const DECODERS: Readonly<Record<string, () => Duplex>> = {
   gzip: createGunzip,
   'x-gzip': createGunzip,
   deflate: createInflate,
@@ -21,6 +23,8 @@ export function readBody(exchange: Exchange, clock: Clock): Promise<string> {
   const declared = request.headers.get('content-length')
   // A plain body of known size needs no counting: the runtime reads exactly that many bytes.
   const reading = encoding === null && declared !== null ? request.text() : count(exchange, encoding)
+  // The server takes a connection for idle whose body takes longer, also while it comes.
+  if (edge.keepAliveSeconds * 1000 < edge.bodyTimeoutMs) bearSilence(exchange)
   return new Promise((resolve, reject) => {
     const disarm = clock.after(edge.bodyTimeoutMs, () => reject(late()))
     reading.then(
@@ -87,11 +91,16 @@ async function* decoded(body: ReadableStream<Uint8Array>, encoding: string | nul
       if (!decoder.write(bytes)) await new Promise(resolve => decoder.once('drain', resolve))
     decoder.end()
   }
-  const feeding = feed().catch(error => decoder.emit('error', error))
+  let cut: unknown = null
+  const feeding = feed().catch(thrown => {
+    cut = thrown
+    decoder.destroy(thrown)
+  })
   try {
-    yield* decoder as unknown as AsyncIterable<Uint8Array>
+    yield* decoder
     await feeding
   } catch (thrown) {
+    if (thrown === cut) throw thrown
     throw new GatewayError('invalid_request', 'The compressed body could not be read.', { cause: thrown })
   }
 }

@@ -92,7 +92,11 @@ for (const { when, stream, script, read } of phases) {
   })
 }
 
-for (const framing of ['content-length: 100\r\n\r\n{', 'transfer-encoding: chunked\r\n\r\n1\r\n{\r\n']) {
+for (const framing of [
+  'content-length: 100\r\n\r\n{',
+  'transfer-encoding: chunked\r\n\r\n1\r\n{\r\n',
+  'content-encoding: gzip\r\ncontent-length: 100\r\n\r\n\u001f',
+]) {
   test(`a caller that leaves while it sends its body (${framing.split(':')[0]}) reaches no server`, async () => {
     await using server = await startModelServer(openAiScript())
     await using gateway = await startGateway(oneAtATime([server]))

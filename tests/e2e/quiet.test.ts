@@ -111,6 +111,32 @@ for (const name of ['a plain answer that is slow', 'a stream that is slow']) {
   )
 }
 
+for (const [framing, piece, last] of [
+  ['content-length: 24', ' ', ''],
+  ['transfer-encoding: chunked', '1\r\n \r\n', '0\r\n\r\n'],
+] as const) {
+  test.concurrent(
+    `a body that comes for longer than an idle connection is kept is read, and then that one is closed (${framing})`,
+    async () => {
+      const lines = 'POST /webhooks/none HTTP/1.1\r\nhost: localhost'
+      const client = rawClient(hasty.port, `${lines}\r\n${framing}\r\n\r\n`)
+      for (let sent = 0; sent < 24; sent++) {
+        await Bun.sleep(500)
+        client.socket.write(piece)
+      }
+      client.socket.write(last)
+      const text = await Promise.race([client.until(isOver), client.ended])
+      const idleSince = performance.now()
+
+      await client.ended
+
+      expect(text).toContain('invalid_signature')
+      expect(performance.now() - idleSince).toBeWithin(3000, 15_000)
+    },
+    LIMIT_MS,
+  )
+}
+
 function ask(at: TestGateway, content: string): RawClient {
   const body = JSON.stringify(
     callBody({ messages: [{ role: 'user', content }], stream: content.startsWith('a stream') }),

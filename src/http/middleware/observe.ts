@@ -1,7 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Correction, Limiter } from '#core/limiter.ts'
-import type { Active } from '../active.ts'
+import { type Active, bearNoSilence } from '../active.ts'
 import type { Exchange } from '../exchange.ts'
 
 export interface Observers {
@@ -21,10 +21,11 @@ export function opened(exchange: Exchange, { journal, active }: Observers): void
 }
 
 /** Notes that a request is over: its answer is written, and when it streams, its last event too. Its leases
- * are given back. */
+ * are given back, and its connection is one like any other. */
 export function settled(exchange: Exchange, { journal, active, clock, limiter }: Observers): void {
   exchange.record.endedAt = clock.now()
   exchange.scope.close()
+  bearNoSilence(exchange)
   exchange.connection.done()
   active.remove(exchange)
   if (exchange.held !== null) limiter.settle(exchange.held, NOTHING, exchange.record.id)

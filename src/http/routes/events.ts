@@ -1,7 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 import { type FleetEvent, firstIdAt } from '#core/events.ts'
 import { databaseAway } from '#gateway/management/reached.ts'
-import { bearNoSilence, bearSilence } from '../active.ts'
+import { bearSilence } from '../active.ts'
 import type { Exchange, Handler } from '../exchange.ts'
 import { settled } from '../middleware/observe.ts'
 import { queryParam } from '../query.ts'
@@ -119,7 +119,6 @@ function createFollower({ events, clock, serving }: Services) {
 }
 
 function end(exchange: Exchange, services: Services): void {
-  bearNoSilence(exchange)
   exchange.streaming = false
   if (exchange.record.status !== 0) settled(exchange, services)
 }

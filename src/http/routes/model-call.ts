@@ -8,7 +8,7 @@ import type { RequestRecord } from '#core/record.ts'
 import type { ModelRequest } from '#gateway/pipeline.ts'
 import { priorityOf, type Wishes } from '#gateway/wishes.ts'
 import { parseTraceparent } from '#lib/traceparent.ts'
-import { bearNoSilence, bearSilence } from '../active.ts'
+import { bearSilence } from '../active.ts'
 import { readBody } from '../body.ts'
 import type { Exchange, Handler } from '../exchange.ts'
 import { cacheWishesOf, tellCache } from '../middleware/cache.ts'
@@ -54,7 +54,6 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
       if (record.cache !== null) tellCache(exchange, record.cache)
       if (limits !== null) tellLimits(exchange, limits)
       if (typeof body === 'string') {
-        bearNoSilence(exchange)
         keyed?.keep(body)
         return json(exchange, body)
       }
@@ -63,7 +62,6 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
       return eventStream(exchange, keyed?.record(body) ?? body)
     } catch (thrown) {
       keyed?.release()
-      bearNoSilence(exchange)
       throw thrown
     }
   }
@@ -110,7 +108,6 @@ function tellTimes(headers: Record<string, string>, record: RequestRecord, now: 
 }
 
 function endStream(exchange: Exchange, services: Services): void {
-  bearNoSilence(exchange)
   const handedOver = exchange.streaming && exchange.record.status !== 0
   exchange.streaming = false
   if (handedOver) settled(exchange, services)
