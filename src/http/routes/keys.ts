@@ -2,7 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 import { keyCreation, keyPatch, keyRotation } from '#wire/keys.ts'
 import type { GatewayContext, Handler } from '../exchange.ts'
 import { bodyOf } from '../parsed-body.ts'
-import { queryParam } from '../query.ts'
+import { idParam, queryParam } from '../query.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { actorOf, tenantOf } from '../tenant.ts'
@@ -25,14 +25,14 @@ export function createKey(services: Services): Handler {
 
 /** `GET /management/keys/{id}`. */
 export function showKey({ keys }: Services): Handler {
-  return async c => answer(c, await keys.show(tenantOf(c), idOf(c)))
+  return async c => answer(c, await keys.show(tenantOf(c), idParam(c)))
 }
 
 /** `PATCH /management/keys/{id}`: changes what the body names. */
 export function updateKey(services: Services): Handler {
   return async c => {
     const actor = actorOf(c)
-    return answer(c, await services.keys.update(actor, idOf(c), await bodyOf(c, services, keyPatch)))
+    return answer(c, await services.keys.update(actor, idParam(c), await bodyOf(c, services, keyPatch)))
   }
 }
 
@@ -41,22 +41,18 @@ export function rotateKey(services: Services): Handler {
   return async c => {
     const actor = actorOf(c)
     const { overlap_seconds } = await bodyOf(c, services, keyRotation)
-    return answer(c, await services.keys.rotate(actor, idOf(c), overlap_seconds * 1000))
+    return answer(c, await services.keys.rotate(actor, idParam(c), overlap_seconds * 1000))
   }
 }
 
 /** `DELETE /management/keys/{id}`: ends it for good. */
 export function revokeKey({ keys }: Services): Handler {
-  return async c => answer(c, await keys.revoke(actorOf(c), idOf(c)))
+  return async c => answer(c, await keys.revoke(actorOf(c), idParam(c)))
 }
 
 function answer(c: GatewayContext, body: unknown, status = 200): Response | Promise<Response> {
   c.env.headers['cache-control'] = 'no-store'
   return json(c.env, body, status)
-}
-
-function idOf(c: GatewayContext): string {
-  return c.req.param('id') ?? ''
 }
 
 function pageOf(c: GatewayContext): { readonly after: string | null; readonly limit: number } {

@@ -1,6 +1,7 @@
 import { heartbeat, registration } from '#wire/orchestration.ts'
-import type { GatewayContext, Handler } from '../exchange.ts'
+import type { Handler } from '../exchange.ts'
 import { bodyOf } from '../parsed-body.ts'
+import { idParam } from '../query.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { callerOf } from '../tenant.ts'
@@ -12,7 +13,7 @@ export function listServers({ orchestration }: Services): Handler {
 
 /** `GET /orchestration/servers/{id}/health`. */
 export function serverHealth({ orchestration }: Services): Handler {
-  return c => json(c.env, orchestration.show(idOf(c)))
+  return c => json(c.env, orchestration.show(idParam(c)))
 }
 
 /** `POST /orchestration/servers/register`: a new server, or what has changed about one. */
@@ -27,21 +28,21 @@ export function registerServer(services: Services): Handler {
 export function beatServer(services: Services): Handler {
   return async c => {
     const { load_metrics } = await bodyOf(c, services, heartbeat)
-    return json(c.env, await services.orchestration.beat(idOf(c), load_metrics))
+    return json(c.env, await services.orchestration.beat(idParam(c), load_metrics))
   }
 }
 
 /** `DELETE /orchestration/servers/{id}`. */
 export function removeServer({ orchestration }: Services): Handler {
   return async c => {
-    await orchestration.remove(callerOf(c).id, idOf(c))
-    return json(c.env, { server_id: idOf(c), removed: true })
+    await orchestration.remove(callerOf(c).id, idParam(c))
+    return json(c.env, { server_id: idParam(c), removed: true })
   }
 }
 
 /** `POST /orchestration/failover/{id}` and `/orchestration/recover/{id}`. */
 export function markServer({ orchestration }: Services, status: 'active' | 'draining'): Handler {
-  return async c => json(c.env, await orchestration.mark(callerOf(c).id, idOf(c), status))
+  return async c => json(c.env, await orchestration.mark(callerOf(c).id, idParam(c), status))
 }
 
 /** `GET /health/enterprise`: the fleet as a whole, and this process. */
@@ -50,8 +51,4 @@ export function enterpriseHealth({ orchestration, health, process }: Services): 
     const parts = await health.parts()
     return json(c.env, { ...orchestration.health(), ...parts, workers: process.workers() })
   }
-}
-
-function idOf(c: GatewayContext): string {
-  return c.req.param('id') ?? ''
 }
