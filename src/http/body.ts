@@ -17,7 +17,7 @@ const DECODERS: Readonly<Record<string, () => Duplex>> = {
  * @throws GatewayError `request_too_large` (the same for a declared, chunked or compressed body), `request_timeout`,
  * `unsupported_media_type` for an unknown encoding. */
 export function readBody(exchange: Exchange, clock: Clock): Promise<string> {
-  const { request, edge, text } = exchange
+  const { request, edge, scope, text } = exchange
   if (text !== null) return Promise.resolve(text)
   const encoding = request.headers.get('content-encoding')
   const declared = request.headers.get('content-length')
@@ -27,13 +27,19 @@ export function readBody(exchange: Exchange, clock: Clock): Promise<string> {
   if (edge.keepAliveSeconds * 1000 < edge.bodyTimeoutMs) bearSilence(exchange)
   return new Promise((resolve, reject) => {
     const disarm = clock.after(edge.bodyTimeoutMs, () => reject(late()))
+    // A gateway that ends does not wait for what may never come.
+    const forgetScope = scope.onEnd(reject)
+    const over = () => {
+      disarm()
+      forgetScope()
+    }
     reading.then(
       text => {
-        disarm()
+        over()
         resolve(text)
       },
       thrown => {
-        disarm()
+        over()
         reject(thrown instanceof GatewayError ? thrown : brokenOff(thrown))
       },
     )

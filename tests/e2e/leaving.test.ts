@@ -11,6 +11,7 @@ import {
 } from '#tests/support/gateway.ts'
 import { chatCompletion, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { type RawClient, rawClient } from '#tests/support/raw-client.ts'
+import { eventLoopTurn } from '#tests/support/socket-reads.ts'
 import { bytes, chunk, type Gate, gate, hang, head, inTurn, type Steps, sse } from '#tests/support/upstream.ts'
 
 /** How soon the upstream must be closed after its caller has left, in milliseconds. */
@@ -109,6 +110,24 @@ for (const framing of [
     expect(server.calls).toHaveLength(1)
   })
 }
+
+test('a caller that still sends its body when the gateway ends is told', async () => {
+  await using server = await startModelServer(openAiScript())
+  await using gateway = await startGateway(configOf([server]))
+  const client = rawClient(
+    gateway.port,
+    'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{',
+  )
+  const isIn = async () => (await gateway.gateway.metrics()).text.includes('http_requests_in_flight 1')
+  while (!(await isIn())) await eventLoopTurn()
+
+  gateway.gateway.abort()
+  const text = await Promise.race([client.until(all => all.includes('"code"')), client.ended])
+
+  expect(text).toStartWith('HTTP/1.1 503 ')
+  expect(text).toContain('"server_shutting_down"')
+  await gateway.gateway.idle()
+})
 
 for (const stream of [false, true]) {
   async function secondClosedAfter(): Promise<number> {
