@@ -77,6 +77,10 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       if (entering !== undefined) await abandonable(entering, own)
       const taken = take(deps, snapshot, { request, own, call, permit })
       const live = await (own !== scope && call.stream ? patiently(taken, wishes, { clock: deps.clock, own }) : taken)
+      if (own.ended !== null) {
+        live.close()
+        throw own.ended
+      }
       record.model = live.model.name
       record.server = live.target.server.id
       record.upstreamModel = live.target.upstreamModel

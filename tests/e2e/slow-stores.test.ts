@@ -4,10 +4,18 @@ import { configOf, startGateway, startModelServer, type TestGateway } from '#tes
 import { openAiScript } from '#tests/support/openai-upstream.ts'
 import { startRedis } from '#tests/support/redis.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
+import { until } from '#tests/support/until.ts'
 
 const LATE_MS = 2000
 /** What is taken before a call is read is no part of its time. */
 const NO_OTHERS = { per_client: { requests_per_minute: 0 } }
+
+function gaugeOf({ text }: { readonly text: string }, name: string): string | undefined {
+  return text
+    .split('\n')
+    .find(line => line.startsWith(`${name} `))
+    ?.slice(name.length + 1)
+}
 
 test.each([
   ['tokens', { ...NO_OTHERS, global: { requests_per_minute: 0, tokens_per_minute: 100_000 } }],
@@ -110,14 +118,47 @@ test.each([
       await gateway.logged({ code: 'deadline_exceeded' })
       // What Redis was asked before this call it has answered before.
       await (await gateway.chat({ seed: 2 })).text()
-      const { text } = await gateway.gateway.metrics()
 
       expect(response.status).toBe(504)
       expect(server.calls).toHaveLength(2)
-      expect(text.match(/^gateway_holds_open .*/m)?.[0]).toBe('gateway_holds_open 0')
+      expect(gaugeOf(await gateway.gateway.metrics(), 'gateway_holds_open')).toBe('0')
     } finally {
       await folder.remove()
     }
+  },
+  20_000,
+)
+
+test.each([false, true])(
+  'a caller who has left while Redis looked for the answer that is there is over (stream: %p)',
+  async stream => {
+    await using redis = await startRedis()
+    await using proxy = delayedProxy(redis.port)
+    await using server = await startModelServer(openAiScript())
+    const config = (port: number) => ({
+      ...configOf([server]),
+      cache: { enabled: true },
+      redis: { url: `redis://127.0.0.1:${port}`, timeout: '5s' },
+    })
+    await using near = await startGateway(config(redis.port))
+    await using far = await startGateway(config(proxy.port))
+    await (await near.chat({ seed: 1 })).text()
+    await (await far.chat({ seed: 2 })).text()
+    proxy.delay(300)
+
+    const leaving = new AbortController()
+    const left = far.chat({ seed: 1, stream }, { signal: leaving.signal }).catch(() => null)
+    await until(
+      'the call is there',
+      5000,
+      async () => gaugeOf(await far.gateway.metrics(), 'http_requests_in_flight') === '1',
+    )
+    leaving.abort()
+    await left
+    const line = await far.logged({ code: 'client_closed_request' })
+
+    expect(line).toMatchObject({ outcome: 'cancelled' })
+    expect(gaugeOf(await far.gateway.metrics(), 'gateway_streams_active')).toBe('0')
   },
   20_000,
 )
