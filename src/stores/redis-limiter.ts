@@ -85,7 +85,8 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
 
   function known(buckets: readonly Bucket[], tokens: number): Verdict | null {
     const now = clock.now()
-    const debts = shadow.debts(buckets)
+    const told = shadow.debts(buckets)
+    const debts = [...told]
     for (let at = 0; at < buckets.length; at++) {
       const bucket = buckets[at]
       if (bucket === undefined || bucket.unit === 'requests') continue
@@ -93,7 +94,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
       if (bucket.unit === 'concurrent' && isBelieved) debts[at] = bucket.limit
       if (bucket.unit === 'tokens' && !isBelieved) debts[at] = 0
     }
-    return refusalOf(buckets, debts, tokens)
+    return refusalOf(buckets, debts, tokens, told)
   }
 
   function ask(buckets: readonly Bucket[], tokens: number, owner: string): Promise<Verdict> {

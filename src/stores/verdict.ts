@@ -14,8 +14,14 @@ function waitFor(bucket: Bucket, debt: number, cost: number): number {
 
 /** The refusal that a take would meet; `null` when every bucket gives.
  *
- * @param debts Of each bucket as it is now. */
-export function refusalOf(buckets: readonly Bucket[], debts: readonly number[], tokens: number): Verdict | null {
+ * @param debts Of each bucket as it is now.
+ * @param told What is said of them, where that is not what decides. */
+export function refusalOf(
+  buckets: readonly Bucket[],
+  debts: readonly number[],
+  tokens: number,
+  told: readonly number[] = debts,
+): Verdict | null {
   let refused: Bucket | null = null
   let longest = ROUNDING_MS
   for (let at = 0; at < buckets.length; at++) {
@@ -27,7 +33,7 @@ export function refusalOf(buckets: readonly Bucket[], debts: readonly number[], 
       longest = wait
     }
   }
-  return refused && judge(buckets, debts, refused, longest)
+  return refused && judge(buckets, told, refused, longest)
 }
 
 /** Writes the verdict of a take that passed.

@@ -56,6 +56,17 @@ describe.each(REDIS_FORMS)('with %s', form => {
 
   limiterContract('the limiter', create, 10)
 
+  test('a refusal that needs no asking tells how the tokens stand, too', async () => {
+    const limiter = await create(fakeClock())
+    const both = [bucket({ limit: 60, burst: 1 }), bucket({ key: 'tokens', unit: 'tokens', limit: 100 })]
+    await ask(limiter, both, 30)
+
+    const { refused, tokens } = await ask(limiter, both, 30)
+
+    expect(refused?.unit).toBe('requests')
+    expect(tokens).toEqual({ limit: 100, remaining: 70, resetMs: 18_000 })
+  })
+
   test('four processes admit together what one may, by the clock of Redis', async () => {
     await create(fakeClock())
     const four = Array.from({ length: 4 }, () => limiterOf(redis, real, { time: undefined }))
