@@ -3,17 +3,39 @@ import { readFileSync } from 'node:fs'
 /** The system tells its own time in steps of this many milliseconds. */
 const STEP_MS = 10
 
+/** Steps that are waited for until one was seen at once. */
+const STEPS_MAX = 10
+/** What is seen within this many milliseconds was seen at once. */
+const AT_ONCE_MS = 1
+
 /** Creates a monotonic clock that tells the same time in every process of this machine, in milliseconds: each counts from
- * its own start, and the system says when that was. It waits, for one step at most, until the system's time changes. */
-export function createMachineTime(): () => number {
-  const before = uptime()
-  const deadline = performance.now() + 2 * STEP_MS
-  let now = before
-  while (now === before && performance.now() < deadline) now = uptime()
-  const offset = now - performance.now()
-  return () => performance.now() + offset
+ * its own start, and the system says when that was. It waits for a step of the system's time, and for another one when
+ * this process was kept waiting between the two looks: what it missed it would be behind for ever.
+ *
+ * @param now Monotonic milliseconds of this process.
+ * @param uptime Those of the system, in steps. */
+export function createMachineTime(now: () => number = () => performance.now(), uptime = systemUptime): () => number {
+  let [offset, missed] = [uptime() - now(), Infinity]
+  for (let step = 0; step < STEPS_MAX && missed > AT_ONCE_MS; step++) {
+    const seen = nextStep(now, uptime)
+    if (seen.missed < missed) ({ offset, missed } = seen)
+  }
+  return () => now() + offset
 }
 
-function uptime(): number {
+/** Waits until the system's time changes, and not for longer than two steps. */
+function nextStep(now: () => number, uptime: () => number): { readonly offset: number; readonly missed: number } {
+  const begun = now()
+  const before = uptime()
+  for (let asked = begun; ; ) {
+    const told = uptime()
+    const answered = now()
+    if (told !== before) return { offset: told - answered, missed: answered - asked }
+    if (answered - begun > 2 * STEP_MS) return { offset: told - answered, missed: Infinity }
+    asked = answered
+  }
+}
+
+function systemUptime(): number {
   return Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]) * 1000
 }
