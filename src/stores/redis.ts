@@ -202,21 +202,15 @@ interface Answer<T> {
  * @throws TimedOut when there is none after `ms`. */
 function answerOf<T>(work: Promise<T>, clock: Clock, ms: number): Promise<Answer<T>> {
   return new Promise((resolve, reject) => {
-    const since = clock.now()
     let slow = false
     let over = false
     let disarm = () => {}
-    // Timers that were set while this process was busy are early by that time.
-    const runAt = (due: number, waitMs: number, run: () => void) => {
-      disarm = clock.after(waitMs, () => {
-        const leftMs = since + due - clock.now()
-        if (leftMs > 0) runAt(due, leftMs, run)
-        else afterReading(run)
-      })
+    const runIn = (waitMs: number, run: () => void) => {
+      disarm = clock.after(waitMs, () => afterReading(run))
     }
-    runAt(ms / 2, ms / 2, () => {
+    runIn(ms / 2, () => {
       slow = true
-      if (!over) runAt(ms, ms / 2, () => reject(new TimedOut(`no answer within ${ms} ms`)))
+      if (!over) runIn(ms / 2, () => reject(new TimedOut(`no answer within ${ms} ms`)))
     })
     const settle = (run: () => void) => {
       over = true
