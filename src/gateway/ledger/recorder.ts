@@ -5,6 +5,7 @@ import type { Fact, Journal } from '#core/journal.ts'
 import type { AuditRow, LedgerRow, LedgerStore, Spool } from '#core/ledger.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { PassingMap } from '#lib/passing.ts'
+import { batchOf, type KeptRow, parseLine, rowOfLine } from './lines.ts'
 import { type Opening, toAttemptRows, toLostRow, toOpening, toRow } from './row.ts'
 
 /** Rows that are written at once, and how long the first of them waits for others, in milliseconds. */
@@ -15,9 +16,6 @@ const RETRY_MIN_MS = 250
 const RETRY_MAX_MS = 5000
 /** How long the end of the process waits for the store, in milliseconds. */
 const CLOSE_MS = 2000
-
-/** A row that is kept: of a request, or of the audit log. */
-export type KeptRow = LedgerRow | AuditRow
 
 /** What a spool asks of the recorder. */
 export interface SpoolNeeds {
@@ -61,8 +59,7 @@ export interface Recorder {
   close(): Promise<void>
 }
 
-/** Lines begin with what they are: `o`, a request that goes out, with what its row is made of when nothing more is heard
- * of it; `r`, a row of a request; `a`, one of the audit log. */
+/** Creates the recorder. Each row waits in the spool, as a line, until the store has it. */
 export function createRecorder(deps: RecorderDeps): Recorder {
   const { clock, journal, store, sealing = null } = deps
   /** The opening lines of requests that are under way. */
@@ -190,11 +187,11 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     adopt: {
       line(line) {
         if (line.startsWith('o')) {
-          const opening = parse<Opening>(line)
+          const opening = parseLine<Opening>(line)
           if (opening !== null) left.set(opening.id, opening)
           return
         }
-        const row = parse<KeptRow>(line)
+        const row = parseLine<KeptRow>(line)
         if (row === null) return
         inherit(line, row)
         if (line.startsWith('r')) left.delete(row.id)
@@ -236,27 +233,4 @@ export function createRecorder(deps: RecorderDeps): Recorder {
 /** Whether a request is one that is kept: a model call of somebody who is known. */
 function isKept({ purpose, caller }: RequestRecord): boolean {
   return purpose === 'call' && caller !== null
-}
-
-function batchOf(rows: readonly KeptRow[]): { requests: LedgerRow[]; audit: AuditRow[] } {
-  const batch: { requests: LedgerRow[]; audit: AuditRow[] } = { requests: [], audit: [] }
-  for (const row of rows) {
-    if ('chain' in row) batch.audit.push(row)
-    else batch.requests.push(row)
-  }
-  return batch
-}
-
-/** The row that a line says. Those of requests that go out are for the heirs of this process only. */
-function rowOfLine(line: string): KeptRow | null {
-  return line.startsWith('o') ? null : parse<KeptRow>(line)
-}
-
-/** What a line says; `null` for half a line, which was the last one before the power failed. */
-function parse<Said>(line: string): Said | null {
-  try {
-    return JSON.parse(line.slice(1))
-  } catch {
-    return null
-  }
 }
