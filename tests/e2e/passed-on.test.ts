@@ -6,7 +6,7 @@ import { until } from '#tests/support/until.ts'
 import { cut, gate, hang, inTurn, type Script, sse } from '#tests/support/upstream.ts'
 
 const stream = { stream: true }
-const [role = '', one = ''] = chatEvents('test-model')
+const [role = '', one = '', two = ''] = chatEvents('test-model')
 
 /** A raw client that streams the usual call. */
 function streaming(port: number, more: object = {}) {
@@ -63,6 +63,24 @@ describe('an answer that goes on without who began it', () => {
     await gateway.logged({ outcome: 'recovered' })
 
     expect((await gateway.chat({ seed: 2, ...stream })).status).toBe(200)
+  })
+
+  test('nobody goes on with one that breaks off: who began it pays, and its model is free again', async () => {
+    const middle = gate()
+    await using first = await startModelServer(inTurn(sse([role, one, middle, cut()]), openAiScript()))
+    await using other = await startModelServer(inTurn(sse([role, two]), openAiScript()))
+    await using gateway = await startGateway(configOf([first, other], { cache: { enabled: true }, limits }))
+    const readers = [await gateway.chat(stream), await gateway.chat(stream)]
+    middle.open()
+    for (const reader of readers) expect(await reader.text()).toContain('stream_interrupted')
+
+    const broken = () => gateway.lines.filter(({ outcome }) => outcome === 'interrupted')
+    await until('both are over', 5000, () => broken().length === 2)
+    expect(broken().map(({ attempts, tokens_in }) => [attempts, tokens_in])).toEqual([
+      [2, 1],
+      [0, undefined],
+    ])
+    expect((await gateway.chat({ seed: 1, ...stream })).status).toBe(200)
   })
 
   test('is its model’s, and counted for its limits, also when all have left before it began', async () => {

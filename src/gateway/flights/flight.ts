@@ -90,7 +90,7 @@ export function startFlight(
       const frames = await live.next()
       if (shared === null) log.push(frames)
       else shared.add(frames)
-      if (frames.length === 0) finish(live)
+      if (frames.length === 0 || shared?.ended) finish(live)
     } catch (thrown) {
       if (shared !== null) fail(thrown)
       throw thrown

@@ -30,7 +30,8 @@ export class SharedLog {
   private readonly moments: number[] = []
   private room: number
   private forgotten = 0
-  private ended = false
+  /** Whether nothing more comes that anybody reads: the end, or an error. */
+  ended = false
   private broken: unknown = null
   private bytes: WeakMap<readonly Frame[], Uint8Array> | null = null
 
