@@ -50,7 +50,8 @@ export function shareCooldowns(deps: {
   return () => shared?.close()
 }
 
-/** Nodes may call one server differently, and one with other keys is not limited by what these have used up. */
-function nameOf({ server: { kind, baseUrl, secrets }, upstreamModel }: Target): string {
-  return sha256(JSON.stringify([kind, baseUrl, secrets, upstreamModel]))
+/** Nodes may call one server differently, and one with other keys, or in the name of another organisation, is not limited
+ * by what these have used up. */
+function nameOf({ server: { kind, baseUrl, secrets, headers }, upstreamModel }: Target): string {
+  return sha256(JSON.stringify([kind, baseUrl, secrets, headers, upstreamModel]))
 }

@@ -32,7 +32,7 @@ test('a server that limits one worker is left alone by the other at once', async
   remove()
 }, 20_000)
 
-test('with Redis the other nodes leave it alone too, but for one that has another key', async () => {
+test('with Redis the other nodes leave it alone too, but for those that have another key or organisation', async () => {
   await using redis = await startRedis()
   await using limited = await startModelServer(LIMITED)
   await using open = await startModelServer(openAiScript())
@@ -45,7 +45,9 @@ test('with Redis the other nodes leave it alone too, but for one that has anothe
   const [first, second] = config.servers as { readonly id: string }[]
   await using one = await startGateway(config)
   await using two = await startGateway(config)
-  await using other = await startGateway({ ...config, servers: [{ ...first, api_key: 'sk-another' }, second] })
+  const as = (caller: object) => startGateway({ ...config, servers: [{ ...first, ...caller }, second] })
+  await using other = await as({ api_key: 'sk-another' })
+  await using elsewhere = await as({ headers: { 'openai-organization': 'org-another' } })
 
   await askedAt(one)
   const before = limited.calls.length
@@ -61,4 +63,6 @@ test('with Redis the other nodes leave it alone too, but for one that has anothe
   expect(limited.calls).toHaveLength(before)
   await askedAt(other)
   expect(limited.calls).toHaveLength(before + 1)
+  await askedAt(elsewhere)
+  expect(limited.calls).toHaveLength(before + 2)
 }, 30_000)
