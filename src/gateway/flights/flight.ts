@@ -174,7 +174,6 @@ export function startFlight(
       try {
         // Where nobody else may listen, what a client that has left waits for ends with it.
         const live = await (own.endsAt === Infinity && shared === null ? source : abandonable(source, own))
-        if (own.ended !== null) throw own.ended
         const { target, model } = live
         if (shared === null) {
           const alone = { target, model, next: () => next(subscriber, live, own), close }

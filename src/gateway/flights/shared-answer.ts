@@ -45,11 +45,9 @@ export class SharedAnswer {
   }
 
   /** Waits as the first caller. */
-  async lead(): Promise<Live> {
+  lead(): Promise<Live> {
     if (this.first.endsAt < Infinity) return this.join(this.first, this.record)
-    const whole = await abandonable(this.whole, this.first)
-    if (this.first.ended !== null) throw this.first.ended
-    return whole
+    return abandonable(this.whole, this.first)
   }
 
   /** Waits beside others.
@@ -63,10 +61,7 @@ export class SharedAnswer {
     try {
       // Whoever leaves is let go at once: he may have a place that others want.
       const whole = await abandonable(this.whole, own)
-      if (own.ended !== null) throw own.ended
       return new WholeAnswer(whole, whole.frames)
-    } catch (thrown) {
-      throw own.ended ?? thrown
     } finally {
       stop()
     }
