@@ -74,6 +74,17 @@ describe('a batch of embeddings', () => {
     expect(all.vectors).toEqual(['four-four', 'one', 'two!', 'three'].map(vectorOf))
   })
 
+  test('needs of the limits what is missing, and nothing for what is stored', async () => {
+    const limits = { enabled: true, per_client: { requests_per_minute: 0, tokens_per_hour: 1000 } }
+    await using setup = await caching(embedder, { limits })
+    const { embed, server } = setup
+    const long = 'x'.repeat(900)
+    await embed(long)
+
+    expect((await embed([long, 'two!'])).vectors).toEqual([long, 'two!'].map(vectorOf))
+    expect(server.calls).toHaveLength(2)
+  })
+
   test('counts all its tokens for the caller, and only the new ones as used', async () => {
     await using setup = await caching()
     const { embed, gateway } = setup

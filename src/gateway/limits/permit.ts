@@ -75,7 +75,7 @@ class CallPermit implements Permit, AllowanceDeps {
   estimate(model: Model, buckets: readonly Bucket[]): number {
     if (!buckets.some(({ unit }) => unit === 'tokens')) return 0
     this.counted = true
-    return estimateNeed(this.call, model, this.deps.lengths, buckets)
+    return estimateNeed(this.record.asked ?? this.call, model, this.deps.lengths, buckets)
   }
 
   onDenied(model: Model, bucket: Bucket, { code }: GatewayError): void {
