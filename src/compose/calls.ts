@@ -54,8 +54,8 @@ export interface Calls {
   granted(count: number): void
   readonly retriesLeft: () => number
   subscriber(fact: Fact): void
-  /** Another configuration holds: credentials that were refused are tried again, for others may be configured, and
-   * breakers that are switched off keep nothing away. */
+  /** Another configuration holds: credentials that were refused or limited are tried again, for others may be
+   * configured, and breakers that are switched off keep nothing away. */
   reload(): void
 }
 
@@ -111,8 +111,11 @@ export function composeCalls(parts: CallParts): Calls {
     subscriber: budget.subscriber,
     reload() {
       credentials.forget()
-      if (settings().breaker.enabled) return
-      for (const target of snapshot().targets.values()) breakers.committed(target)
+      const { enabled } = settings().breaker
+      for (const target of snapshot().targets.values()) {
+        states.target(target).coolUntil = 0
+        if (!enabled) breakers.committed(target)
+      }
     },
   }
 }

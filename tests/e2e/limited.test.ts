@@ -1,9 +1,12 @@
 import { expect, test } from 'bun:test'
+import { configFrom } from '#config/load.ts'
+import type { ConfigInput } from '#config/schema.ts'
 import { createSharedFolder } from '#stores/shared.ts'
 import { configOf, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
 import { openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { startRedis } from '#tests/support/redis.ts'
 import { until } from '#tests/support/until.ts'
+import { inTurn } from '#tests/support/upstream.ts'
 import { crewOfTwo } from './workers/crew.ts'
 
 const ADMIN_KEY = 'gw_admin_limited_0123456789'
@@ -66,3 +69,17 @@ test('with Redis the other nodes leave it alone too, but for those that have ano
   await askedAt(elsewhere)
   expect(limited.calls).toHaveLength(before + 2)
 }, 30_000)
+
+test('another key that a reload brings is not limited by what the one before has used up', async () => {
+  await using server = await startModelServer(inTurn(LIMITED, openAiScript()))
+  const config = configOf([server])
+  const [first] = config.servers as { readonly id: string }[]
+  await using gateway = await startGateway(config)
+
+  const before = await gateway.chat()
+  const servers = [{ ...first, api_key: 'sk-another' }]
+  const own = { limits: { enabled: false }, gateway: { discover: false, demo: false } }
+  gateway.gateway.reload(configFrom({ ...config, ...own, servers } as ConfigInput))
+
+  expect([before.status, (await gateway.chat()).status]).toEqual([429, 200])
+})
