@@ -63,7 +63,8 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
   let asking = false
   let refusedAt = -Infinity
   let lackedAt = -Infinity
-  /** Redis was away and may have forgotten all: the others have to say what they use before anybody wants more. */
+  /** Redis was away and may have forgotten all, or was never told what was taken meanwhile: the others have to say what
+   * they use before anybody wants more. */
   let wasAway = false
   let again: { readonly at: number; readonly disarm: () => void } | null = null
   let closed = false
@@ -126,6 +127,8 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     again?.disarm()
     again = null
     asking = true
+    const tells = wasAway
+    wasAway = false
     const short = new Set<string>()
     for (const { lacking, target } of holdings.values()) if (lacking > 0) short.add(target.server.id)
     const asked: Asked[] = []
@@ -133,7 +136,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     for (const holding of holdings.values()) {
       const { target, used } = holding
       const { server, id, maxConcurrent } = target
-      const wanted = wasAway ? used : wantedOf(holding, short)
+      const wanted = tells ? used : wantedOf(holding, short)
       asked.push({ holding, wanted })
       values.push(id, maxConcurrent, server.id, server.maxConcurrent, used, wanted)
       // What is given back is nobody's meanwhile.
@@ -145,8 +148,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
       const answer = await redis.use(client => placesScript(client, PREFIX, values))
       asking = false
       follow(asked, answer)
-      if (wasAway) refusedAt = clock.now() + HEAR_MS
-      wasAway = false
+      if (tells) refusedAt = clock.now() + HEAR_MS
     } catch {
       // Each process has its share. What was leased may be somebody else's when Redis is back.
       asking = false
@@ -197,6 +199,10 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
       }
       holding.used++
       holding.most = Math.max(holding.most, holding.used)
+      if (!redis.available()) {
+        wasAway = true
+        askIn(HEAR_MS)
+      }
       return true
     },
     free(target) {

@@ -173,6 +173,29 @@ describe.each(REDIS_FORMS)('with %s', form => {
     await take(second, one)
   })
 
+  test('what was taken while Redis was away is told when it is back, by who had asked for nothing, too', async () => {
+    const four = target('a', { maxConcurrent: 4 })
+    let away = true
+    const lost: Pick<Redis, 'use' | 'available'> = {
+      available: () => !away && redis.available(),
+      use: work => (away ? Promise.reject(new Error('away')) : redis.use(work)),
+    }
+    const [first, second] = [placesOn(lost, 2), placesOn(lost, 2)]
+    const alone = [first.take(four), first.take(four), second.take(four), second.take(four)]
+    second.free(four)
+    away = false
+    await take(second, four)
+    // Asks again and again, until well after the first has spoken.
+    const more: boolean[] = []
+    for (let at = 0; at < 60; at++) {
+      more.push(second.take(four))
+      await Bun.sleep(10)
+    }
+
+    expect(alone).toEqual([true, true, true, true])
+    expect(more).not.toContain(true)
+  })
+
   test('who only asks and has nothing is told how many wait elsewhere', async () => {
     const one = target('a', { maxConcurrent: 1 })
     const [first, second] = [placesOn(redis), placesOn(redis)]
