@@ -59,6 +59,8 @@ class FairQueue implements SlotSource<Wait> {
   private stopLooking: (() => void) | null = null
   /** The part of a place that is owed to those who wait in other processes. */
   private owed = 0
+  /** Places that were left to them since the last look. */
+  private left = 0
 
   constructor(deps: QueueDeps) {
     this.deps = deps
@@ -92,7 +94,15 @@ class FairQueue implements SlotSource<Wait> {
   }
 
   granted(count: number): void {
-    for (let left = count; left > 0 && this.line.size > 0 && this.serveOne(); left--);
+    // The one that is too many asks for the next.
+    this.serve(count + 1)
+  }
+
+  /** Gives up to so many free places to those who wait; whether there was one. */
+  private serve(count: number): boolean {
+    let served = 0
+    while (served < count && this.line.size > 0 && this.serveOne()) served++
+    return served > 0
   }
 
   /** Whether a place that came free is left to those who wait in other processes: of several in a row their share. */
@@ -103,7 +113,8 @@ class FairQueue implements SlotSource<Wait> {
     this.owed += others / (own + others)
     if (this.owed < 1) return false
     this.owed--
-    // Not before the others have looked.
+    // They may wait for other targets: what none of them took is found when all have looked, and no later.
+    if (this.left++ > 0) return true
     this.stopLooking?.()
     this.stopLooking = null
     this.lookIn(2 * this.lookMs)
@@ -138,7 +149,8 @@ class FairQueue implements SlotSource<Wait> {
   private lookIn(ms: number): void {
     this.stopLooking ??= this.deps.clock.after(ms, () => {
       this.stopLooking = null
-      const served = this.serveOne()
+      const served = this.serve(Math.max(1, this.left))
+      this.left = 0
       if (this.line.size > 0) this.lookIn(served ? NEXT_MS : this.lookMs)
     })
   }
@@ -148,6 +160,7 @@ class FairQueue implements SlotSource<Wait> {
     if (this.line.size > 0) return
     this.stopLooking?.()
     this.stopLooking = null
+    this.left = 0
   }
 
   private async waitFor(candidates: readonly Candidate[], wait: Wait, scope: Scope): Promise<Slot> {

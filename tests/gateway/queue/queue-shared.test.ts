@@ -82,6 +82,29 @@ test('those who wait in two processes get the places in the measure in which the
   for (const each of served) expect(each).toBeGreaterThan(10)
 })
 
+test('many who wait elsewhere for other targets hold nobody up', async () => {
+  const clock = fakeClock()
+  const places: Places = { answersIn: 0, has: () => true, take: () => true, free() {}, waiting: () => 1000 }
+  const queue = createQueue({ states: createStates(), clock, available: () => true, places })
+  const many = target('a', { maxConcurrent: 50, timeouts: { ...timeouts, queue: 60_000 } })
+  const candidates: Candidate[] = [{ target: many, model: model('m', [many]), reason: '' }]
+  let served = 0
+  for (let at = 0; at < 200; at++) {
+    const wait = { caller: 'a', priority: 'normal', waited() {} } as const
+    void Promise.resolve(queue.slotsFor(wait).take(candidates, createScope(clock))).then(slot => {
+      served++
+      clock.after(20 + (at % 20), slot.release.bind(slot))
+    })
+  }
+  while (served < 200) {
+    clock.advance(1)
+    await settled()
+  }
+
+  // Four turns of 40 ms at most, and what is left to the others for 20 ms each time.
+  expect(clock.now()).toBeLessThan(300)
+})
+
 test('who finds its place taken by another process in the moment of its turn goes on waiting', async () => {
   const clock = fakeClock()
   let free = false
