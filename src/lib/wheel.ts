@@ -11,40 +11,37 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
   let armed = 0
   let timer: ReturnType<typeof setTimeout> | null = null
   let last = Math.floor(now() / tickMs)
+  /** What was armed since the last tick. */
+  const fresh = new Entry(NOTHING, 0)
 
   function tick(): void {
-    timer = null
     const current = Math.floor(now() / tickMs)
-    if (current - last > 1) putOff(current - last)
-    for (const due of dueKeys(buckets, last, current)) {
+    sortFresh(current - last > 1 ? current - last : 0)
+    const keys = dueKeys(buckets, last, current)
+    last = current
+    for (const due of keys) {
       const bucket = buckets.get(due)
       buckets.delete(due)
       if (bucket !== undefined) runAll(bucket)
     }
-    last = current
+    timer = null
     schedule()
   }
 
-  /** The loop was blocked: what was armed since the last tick may have been armed only now. */
-  function putOff(ticks: number): void {
-    const known = [...buckets]
-    for (const [due, bucket] of known) {
-      for (let entry = bucket.next; entry !== bucket; ) {
-        const { next } = entry
-        if (entry.armedAt === last) {
-          entry.unlink()
-          entry.armedAt = PUT_OFF
-          put(entry, due + ticks)
-        }
-        entry = next
-      }
+  /** Gives what was armed since the last tick its buckets. Behind a block of the loop each may have been armed only now:
+   * they are put off by the ticks that were missed. */
+  function sortFresh(missed: number): void {
+    while (fresh.next !== fresh) {
+      const entry = fresh.next
+      entry.unlink()
+      put(entry, bucketOf(last + 1 + missed + Math.ceil(entry.ms / tickMs), entry.ms, tickMs))
     }
   }
 
   function put(entry: Entry, due: number): void {
     let bucket = buckets.get(due)
     if (bucket === undefined) {
-      bucket = new Entry(NOTHING, due)
+      bucket = new Entry(NOTHING, 0)
       buckets.set(due, bucket)
     }
     entry.linkBefore(bucket)
@@ -77,11 +74,10 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
   }
 
   return function after(ms: number, run: () => void): () => void {
-    // While the wheel turns, its last tick tells the time well enough: what is counted from it comes a tick later, and
-    // what was counted from one before a block of the loop is put off.
+    // While the wheel turns, its last tick tells the time well enough: what is counted from it comes a tick later.
     if (timer === null) last = Math.floor(now() / tickMs)
-    const entry = new Entry(run, last)
-    put(entry, bucketOf(last + 1 + Math.ceil(ms / tickMs), ms, tickMs))
+    const entry = new Entry(run, ms)
+    entry.linkBefore(fresh)
     armed++
     schedule()
     return () => cancel(entry)
@@ -89,21 +85,18 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
 }
 
 const NOTHING = () => {}
-/** What is no tick: the moment of what was put off. */
-const PUT_OFF = -1
 
 /** A timer between its neighbours. A bucket is a ring of them, closed by an entry that does nothing: arming and
  * cancelling touch three objects, and no table. */
 class Entry {
   readonly run: () => void
-  /** The last tick before it was armed. */
-  armedAt: number
+  readonly ms: number
   next: Entry = this
   private previous: Entry = this
 
-  constructor(run: () => void, armedAt: number) {
+  constructor(run: () => void, ms: number) {
     this.run = run
-    this.armedAt = armedAt
+    this.ms = ms
   }
 
   get linked(): boolean {

@@ -54,6 +54,34 @@ test.each([50, 300])(
   },
 )
 
+test('runs none early that another one sets up behind a block', async () => {
+  let now = 0
+  let waited: number | null = null
+  const after = createWheel(() => now)
+  const block = () => {
+    now += 100
+  }
+  const keep = after(10, () => {
+    block()
+    after(60_000, () => {})
+  })
+  after(10, () => {
+    block()
+    const startedAt = now
+    after(50, () => {
+      waited = now - startedAt
+    })
+  })
+
+  for (let tick = 0; tick < 20 && waited === null; tick++) {
+    now += 10
+    await new Promise<void>(resolve => setTimeout(resolve, 15))
+  }
+
+  expect(waited).toBeGreaterThanOrEqual(50)
+  keep()
+})
+
 test('still takes back what was set up behind a block', async () => {
   const ran: string[] = []
   const after = createWheel()
