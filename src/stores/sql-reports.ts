@@ -89,7 +89,10 @@ async function* ofPages(database: Database, query: UsageQuery) {
     yield database.read(
       sql =>
         sum(sql, query, {
-          from: sql`(SELECT * FROM requests WHERE id > ${first} ORDER BY id LIMIT ${PAGE}) AS requests`,
+          // Up to an id and not to a number, since rows come and go meanwhile. With an order and a limit, which forbid
+          // SQLite to look for the tenant first and then through all that it has.
+          from: sql`(SELECT * FROM requests WHERE id > ${first} ${last === null ? sql`` : sql`AND id <= ${last}`}
+            ORDER BY id LIMIT ${Number.MAX_SAFE_INTEGER}) AS requests`,
           page: sql``,
         }),
       REPORT_MS,

@@ -2,6 +2,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test'
 import type { LedgerRow } from '#core/ledger.ts'
 import type { UsageQuery } from '#core/reports.ts'
 import { createIds } from '#lib/id.ts'
+import type { Database } from '#stores/sql.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
 import { openAt } from '#tests/contract/database.ts'
 import { rowOf } from '#tests/contract/ledger.ts'
@@ -65,6 +66,45 @@ test('usage is summed up beside others, and comes to the same as at once', async
   clearImmediate(waiting)
   // Half of the requests are of those days, and no more than 5,000 are read at once.
   expect(turns).toBeGreaterThanOrEqual(3)
+  await database.close()
+  await places.close()
+})
+
+test.each([
+  ['comes', 'INSERT'],
+  ['goes', 'DELETE'],
+])('while usage is summed up and a request %s, no other one counts twice or never', async (_, change) => {
+  const places = await sqlitePlaces()
+  const database = openAt(await places.place())
+  const newId = createIds()
+  const day = new Date(FIRST).toISOString().slice(0, 10)
+  const rows = Array.from(
+    { length: 12_000 },
+    (_each, n): LedgerRow => rowOf(newId(FIRST + n), 1, { tenant: 'shop', model: 'm', day, started_at: FIRST + n }),
+  )
+  for (let at = 0; at < rows.length; at += 500) {
+    const batch = rows.slice(at, at + 500)
+    await database.write(sql => sql`INSERT INTO requests ${sql(batch)}`)
+  }
+  let reads = 0
+  const busy: Database = {
+    ...database,
+    async read(run, ms) {
+      // Before the second of the two questions about the first page.
+      if (++reads === 2) {
+        const early = [rowOf(newId(FIRST), 1, { tenant: 'shop', model: 'm', day, started_at: FIRST })]
+        if (change === 'INSERT') await database.write(sql => sql`INSERT INTO requests ${sql(early)}`)
+        else await database.write(sql => sql`DELETE FROM requests WHERE id = ${rows[0]?.id ?? ''}`)
+      }
+      return database.read(run, ms)
+    },
+  }
+
+  const [sum] = await createSqlReports(busy, { inProcess: true }).usage({
+    ...{ tenant: null, by: ['model'], from: day, to: day, key: null, model: null, server: null, offset: 0, limit: 10 },
+  })
+
+  expect(sum?.requests).toBe(rows.length + (change === 'INSERT' ? 1 : -1))
   await database.close()
   await places.close()
 })
