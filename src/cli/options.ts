@@ -51,10 +51,15 @@ export interface Settled extends Loaded {
  *
  * @param before What they asked for before. A file that has become empty is being written, and the file that was there
  * is being replaced: to take either for a configuration of nothing would take the keys from a gateway that serves.
+ * @param wanted Told of each file that is to be read, also of one that is not there.
  * @throws ConfigError with everything that is wrong. */
-export async function settle(options: Options, before?: Settled): Promise<Settled> {
+export async function settle(
+  options: Options,
+  before?: Settled,
+  wanted: (file: string) => void = () => {},
+): Promise<Settled> {
   const filled: string[] = []
-  const readFile = readNoting(filled, before?.filled ?? [])
+  const readFile = readNoting({ filled, wanted, before: before?.filled ?? [] })
   const env = await loadEnvironment(options.envFiles, process.env, readFile)
   const found = configFiles(options.files, env)
   const files = found.length > 0 ? found : (before?.configFiles ?? [])
@@ -70,8 +75,17 @@ export async function settle(options: Options, before?: Settled): Promise<Settle
 }
 
 /** Notes which files hold something; one that did before must. */
-function readNoting(filled: string[], before: readonly string[]): ReadFile {
+function readNoting({
+  filled,
+  wanted,
+  before,
+}: {
+  readonly filled: string[]
+  readonly wanted: (file: string) => void
+  readonly before: readonly string[]
+}): ReadFile {
   return async path => {
+    wanted(path)
     const text = await readText(path)
     if (text.trim() !== '') filled.push(path)
     else if (before.includes(path)) throw Object.assign(new Error(`${path} is empty`), { code: EMPTIED })

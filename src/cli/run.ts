@@ -17,6 +17,8 @@ export async function run(options: Options, settled: Settled): Promise<number> {
   let serving: Serving | null = null
   let stopReloading: () => void = () => {}
   let latest = settled
+  /** The files of the last reload: what it did not find may come. */
+  let wanted: readonly string[] = []
   const inTurn = createInTurn()
 
   /** Reads the configuration again and hands it over; one that is wrong changes nothing. One at a time: else the older of
@@ -24,8 +26,10 @@ export async function run(options: Options, settled: Settled): Promise<number> {
    *
    * @throws GatewayError `invalid_request` with everything that is wrong. */
   async function reloadOnce() {
+    const asked: string[] = []
     try {
-      const next = await settle(options, latest)
+      const next = await settle(options, latest, file => asked.push(file))
+      asked.push(...watchedFiles(next))
       const restart = needsRestart(settled.config, next.config)
       for (const warning of next.warnings) serving?.gateway.warn(warning)
       serving?.take(next)
@@ -35,6 +39,8 @@ export async function run(options: Options, settled: Settled): Promise<number> {
     } catch (thrown) {
       serving?.gateway.reloadFailed(reasonOf(thrown))
       throw reloadRefused(problemsOf(thrown), thrown)
+    } finally {
+      wanted = asked
     }
   }
 
@@ -42,7 +48,7 @@ export async function run(options: Options, settled: Settled): Promise<number> {
   serving = await serve(settled, { write, reload, before: () => stopReloading() })
   const readyMs = Math.round(performance.now())
   const { gateway, listener } = serving
-  stopReloading = reloadOnChange(() => watchedFiles(latest), reload)
+  stopReloading = reloadOnChange(() => [...watchedFiles(latest), ...wanted], reload)
   // Before the first line: whoever reads it may send a signal at once.
   drainOnSignal(serving.drain, settled.config)
   const found = await gateway.found

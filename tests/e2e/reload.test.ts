@@ -58,6 +58,16 @@ describe.each([1, 2])('with %i workers', workers => {
     expect(await modelsStatus(child.url, 'sk-one')).toBe(401)
   })
 
+  test('the file of a secret that was missing at a reload is taken over when it comes', async () => {
+    await using child = await start(named('first', '', workers))
+
+    await write(child, named('second', '  keys: [{ name: web, key_file: key }]\n', workers))
+    await child.said(/key does not exist/, 'out')
+    await writeFile(join(child.folder, 'key'), 'sk-one')
+
+    await until('the key is good', WITHIN_MS, async () => (await modelsStatus(child.url, 'sk-one')) === 200)
+  })
+
   test('of two that overlap the one that was asked for last holds', async () => {
     await using child = await start(named('first', '', workers))
     const pipe = join(child.folder, 'pipe')
@@ -95,6 +105,24 @@ test('the file that nobody had to name changes nothing when it goes', async () =
   expect(answer.status).toBe(400)
   expect(answer.text).toContain('config/gateway.yaml  does not exist')
   expect(await modelsStatus(url)).toBe(401)
+})
+
+test('certificates that were missing at a reload are taken over when they come', async () => {
+  await using certificates = await makeCertificates()
+  const { cert, key } = await certificates.issue('gateway')
+  const copy = join(dirname(cert), 'copy.pem')
+  const config = (name: string, file: string) =>
+    named(name).replace('workers: 1', `workers: 1, tls: { cert_file: ${file}, key_file: ${key} }`)
+  await using child = await start(config('first', cert))
+  const ca = await readFile(certificates.ca, 'utf8')
+  const name = async () =>
+    ((await (await fetch(`${child.url}/health`, { tls: { ca } })).json()) as { gateway: string }).gateway
+
+  await write(child, config('second', copy))
+  await child.said(/copy\.pem/, 'out')
+  await copyFile(cert, copy)
+
+  await until('the certificate is there', WITHIN_MS, async () => (await name()) === 'second')
 })
 
 test('who asked for the reload is told which certificates cannot be used', async () => {

@@ -103,7 +103,7 @@ export async function supervise(options: Options, settled: Settled, size: number
   }
 
   const watcher = watchFiles(
-    () => watchedFiles(configured.latest),
+    () => [...watchedFiles(configured.latest), ...configured.wanted],
     () => void reload('never'),
   )
   process.on('SIGHUP', () => void reload('if-needed'))
@@ -128,6 +128,8 @@ class Configured {
   /** What a worker cannot take over while it runs is as it was when all of them were started. */
   started: Settled
   latest: Settled
+  /** The files of the last reading: what it did not find may come. */
+  wanted: readonly string[] = []
   private readonly options: Options
   private readonly inTurn = createInTurn()
 
@@ -145,12 +147,18 @@ class Configured {
   }
 
   private async readNow() {
-    const next = await settle(this.options, this.latest)
-    const { tls } = next.config.service
-    // Here, where whoever asked is told; the workers read the files themselves.
-    if (tls !== null) readTls(tls)
-    this.latest = next
-    return { warnings: next.warnings, restart: needsRestart(this.started.config, next.config) }
+    const asked: string[] = []
+    try {
+      const next = await settle(this.options, this.latest, file => asked.push(file))
+      asked.push(...watchedFiles(next))
+      const { tls } = next.config.service
+      // Here, where whoever asked is told; the workers read the files themselves.
+      if (tls !== null) readTls(tls)
+      this.latest = next
+      return { warnings: next.warnings, restart: needsRestart(this.started.config, next.config) }
+    } finally {
+      this.wanted = asked
+    }
   }
 
   /** Workers start with the latest from now on. */
