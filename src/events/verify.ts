@@ -42,6 +42,7 @@ export async function verifyAudit(source: AuditSource): Promise<Findings> {
     for (const request of page) seals.take(request)
     last = page.at(-1)?.id ?? last
   }
+  await readLater(source, check)
   check.finish()
   await seals.finish(async ({ chain, seq, id }) => (await source.rows({ chain, seq: seq - 1 }, 1))[0]?.id === id)
   return {
@@ -53,6 +54,18 @@ export async function verifyAudit(source: AuditSource): Promise<Findings> {
   }
 }
 
+/** Reads what was added to chains behind those of their rows that were read: it may say what was removed meanwhile. */
+async function readLater(source: AuditSource, check: Check): Promise<void> {
+  for (const { chain, seq } of await source.heads()) {
+    for (let last: Pick<Head, 'chain' | 'seq'> = check.heads.get(chain) ?? { chain, seq: 0 }; last.seq < seq; ) {
+      const rows = await source.rows(last, Math.min(PAGE, seq - last.seq))
+      const own = rows.filter(row => row.chain === chain)
+      for (const row of own) check.takeLater(row)
+      last = own.at(-1) ?? { chain, seq }
+    }
+  }
+}
+
 class Check {
   rows = 0
   last: Head | null = null
@@ -61,8 +74,9 @@ class Check {
   readonly seals = new Seals(problem => this.report(problem))
   /** Where chains ended before they were read. */
   private readonly ends: ReadonlyMap<string, number>
-  /** Chains whose first rows are not there any more. */
-  private readonly begins = new Map<string, { readonly seq: number; readonly prev: string }>()
+  /** Rows before which some are not there any more: the first ones of their chain, or some that were read before. */
+  private readonly gaps: { readonly row: Pick<AuditRow, 'chain' | 'seq' | 'prev'>; readonly missing: number | null }[] =
+    []
   private readonly promised: Head[] = []
   /** What was removed because its time was over: the last such row of each chain. */
   private readonly trimmed = new Map<string, Head>()
@@ -83,7 +97,7 @@ class Check {
     if (hashOf(row) !== hash) this.report(`${at} was changed`)
     if (before === undefined) this.begin(row)
     else {
-      if (seq !== before.seq + 1) this.report(`${seq - before.seq - 1} rows before ${at} are missing`)
+      if (seq !== before.seq + 1) this.gap(row, seq - before.seq - 1)
       else if (row.prev !== before.hash) this.report(`${at} does not follow the row before`)
     }
     this.last = { chain, seq, hash }
@@ -92,9 +106,18 @@ class Check {
     else if (row.kind === 'batch') this.seals.add(row)
   }
 
-  private begin({ chain, seq, prev }: AuditRow): void {
-    if (seq > 1) this.begins.set(chain, { seq, prev })
-    else if (prev !== GENESIS) this.report(`row 1 of chain ${chain} is not the first one`)
+  /** Takes a row that was written after its chain was read. */
+  takeLater(row: AuditRow): void {
+    if (row.kind === 'checkpoint' && row.action === 'trimmed' && hashOf(row) === row.hash) this.checkpoint(row)
+  }
+
+  private begin(row: AuditRow): void {
+    if (row.seq > 1) this.gap(row, null)
+    else if (row.prev !== GENESIS) this.report(`row 1 of chain ${row.chain} is not the first one`)
+  }
+
+  private gap({ chain, seq, prev }: AuditRow, missing: number | null): void {
+    this.gaps.push({ row: { chain, seq, prev }, missing })
   }
 
   private checkpoint({ chain, seq, detail, action }: AuditRow): void {
@@ -107,17 +130,17 @@ class Check {
   }
 
   finish(): void {
-    for (const [chain, { seq, prev }] of this.begins) {
+    for (const { row, missing } of this.gaps) {
+      const { chain, seq, prev } = row
       const trimmed = this.trimmed.get(chain)
       // What is to be removed goes in steps, and may still be there.
       const isTrimmed =
         trimmed !== undefined && (trimmed.seq >= seq || (trimmed.seq === seq - 1 && trimmed.hash === prev))
-      if (!isTrimmed) this.report(`rows before row ${seq} of chain ${chain} are missing`)
+      if (!isTrimmed) this.report(`${missing ?? ''} rows before row ${seq} of chain ${chain} are missing`.trimStart())
     }
     for (const { chain, seq } of this.promised) {
-      const head = this.heads.get(chain)
-      if ((head?.seq ?? this.trimmed.get(chain)?.seq ?? 0) < seq)
-        this.report(`rows up to ${seq} of chain ${chain} are missing`)
+      const last = Math.max(this.heads.get(chain)?.seq ?? 0, this.trimmed.get(chain)?.seq ?? 0)
+      if (last < seq) this.report(`rows up to ${seq} of chain ${chain} are missing`)
     }
   }
 }

@@ -266,6 +266,49 @@ describe('a check of the audit log', () => {
       expect([told, found.problems]).toEqual([true, []])
     }))
 
+  test.each([
+    ['begins', '', 6, 'd-chain'],
+    ['is read', 'a-chain 3', 6, 'd-chain'],
+    ['is read, as a chain says that was read before', 'a-chain 3', 6, '0-chain'],
+    ['is read, all of it', 'a-chain 3', 9, 'd-chain'],
+  ])('accepts what is removed while a chain %s', (_, when, upTo, leader) =>
+    withDatabase(async ({ database }) => {
+      const source = createSqlAuditSource(database)
+      const note = leaderOf(leader, database)
+      await note('heads', [await headAt(database, 9)])
+      const head = await headAt(database, upTo)
+      let trimmed = false
+      const found = await verifyAudit({
+        ...source,
+        async rows(after) {
+          if (!trimmed && when === (after === null ? '' : `${after.chain} ${after.seq}`)) {
+            trimmed = true
+            await note('trimmed', [head])
+            await createSqlUpkeep(database).trim([head], 0, '')
+          }
+          return source.rows(after, 1)
+        },
+      })
+
+      expect([trimmed, found.problems]).toEqual([true, []])
+    }),
+  )
+
+  test('finds rows that are removed while it looks and of which no chain says so', () =>
+    withDatabase(async ({ database }) => {
+      const source = createSqlAuditSource(database)
+      const head = await headAt(database, 6)
+      const found = await verifyAudit({
+        ...source,
+        async rows(after) {
+          if (after?.seq === 3) await createSqlUpkeep(database).trim([head], 0, '')
+          return source.rows(after, 1)
+        },
+      })
+
+      expect(found.problems).toEqual(['3 rows before row 7 of chain a-chain are missing'])
+    }))
+
   test('accepts rows that were removed because their time was over, and says so in the log', () =>
     withDatabase(async ({ check, database }) => {
       const clock = fakeClock(at + 1000)
