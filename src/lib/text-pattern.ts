@@ -1,4 +1,5 @@
 const QUOTE = 34
+const COLON = 58
 const BACKSLASH = 92
 const ASCII_END = 128
 const FIRST_VISIBLE = 32
@@ -21,10 +22,12 @@ export function partsAround(json: string, names: readonly string[]): readonly st
 }
 
 function placeOf(json: string, name: string): readonly [start: number, end: number] | null {
-  const key = `"${name}":`
+  const key = `"${name}"`
   const at = json.indexOf(key)
+  // Twice: also where white space stands before the colon, or where it is no name at all.
   if (at < 0 || json.includes(key, at + 1)) return null
   let start = at + key.length
+  if (json.charCodeAt(start++) !== COLON) return null
   while (json.charCodeAt(start) === FIRST_VISIBLE) start++
   if (json.charCodeAt(start++) !== QUOTE) return null
   for (let end = start; end < json.length; end++) {

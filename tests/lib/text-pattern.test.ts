@@ -75,6 +75,8 @@ test('stops where it is told to', () => {
 test.each([
   ['a name that is not there', '{"other":"a"}'],
   ['a name that is there twice', '{"content":"a","b":{"content":"c"}}'],
+  ['a name that is there twice, once before a blank', '{"content":"a","b":{"content" :"c"}}'],
+  ['a name that was there before a tab already', '{"content"\t:"a","content":"c"}'],
   ['a member that is no text', '{"content":["a"]}'],
   ['an escape beside it', '{"content":"a","c\\u006fntent":"b"}'],
   ['a text without end', '{"content":"a'],

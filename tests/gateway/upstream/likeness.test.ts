@@ -208,6 +208,15 @@ describe('events that are alike', () => {
     expect(await compare(events.join(''), endsOf(events))).toBe(0)
   })
 
+  test('are read where the name of their text occurs twice, however it is written', async () => {
+    for (const colon of [':', ' :', '\t:']) {
+      const twice = words(5).map(event => event.replace('"},', `","content"${colon}"the last one counts"},`))
+      const events = [BEGIN, ...twice, END]
+
+      expect(await compare(events.join(''), endsOf(events))).toBe(0)
+    }
+  })
+
   test('are read behind half an event', async () => {
     const body = [BEGIN, ...words(20), END].join('')
     for (let at = 1; at < 400; at += 7) await compare(body, [BEGIN.length, BEGIN.length + at, BEGIN.length + at + 190])
