@@ -67,9 +67,12 @@ export function isContent(frame: DataFrame): boolean {
 export function contentLength(chunk: Chunk): number {
   let length = 0
   for (const choice of chunk.choices ?? []) {
-    length += choice.text?.length ?? 0
     const part = choice.delta ?? choice.message
-    if (part === undefined || part === null) continue
+    // Together says what a delta says beside it once more, as the text of a completion.
+    if (part === undefined || part === null) {
+      length += textLength(choice.text)
+      continue
+    }
     length += textLength(part.content)
     length += textLength(part.reasoning_content ?? part.reasoning) + textLength(part.refusal)
     for (const tool of part.tool_calls ?? []) length += textLength(tool.function?.arguments)
@@ -81,9 +84,9 @@ export function contentLength(chunk: Chunk): number {
 export function contentText(chunk: Chunk): string {
   let text = ''
   for (const choice of chunk.choices ?? []) {
-    text += choice.text ?? ''
-    const content = (choice.delta ?? choice.message)?.content
-    if (typeof content === 'string') text += content
+    const part = choice.delta ?? choice.message
+    const said: unknown = part === undefined || part === null ? choice.text : part.content
+    if (typeof said === 'string') text += said
   }
   return text
 }

@@ -14,7 +14,7 @@ const PADDED: readonly string[] = [PADDING]
 export function sayingOf({ kind, chunk }: DataFrame): Saying | null {
   const [choice] = chunk.choices ?? []
   if (kind !== 'delta' || !isObject(choice) || !isObject(choice.delta) || typeof choice.index !== 'number') return null
-  if (!isEmpty(choice.logprobs) || !isEmpty(choice.reasoning_content)) return null
+  if (!isEmpty(choice.logprobs) || !isEmpty(choice.reasoning_content) || !isEmpty(choice.text)) return null
   let field: TextField | null = null
   for (const [name, value] of Object.entries(choice.delta)) {
     if (name === 'role' || isEmpty(value)) continue
