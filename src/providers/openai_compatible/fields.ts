@@ -1,7 +1,11 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
-/** Fields of a message or delta that are absent at OpenAI where other servers send null. */
-const NEVER_NULL = ['tool_calls', 'function_call', 'annotations'] as const
+/** Fields of a message or delta that are absent at OpenAI where other servers send null, or what else is none of it. */
+const SHAPES = [
+  ['tool_calls', Array.isArray],
+  ['function_call', isObject],
+  ['annotations', Array.isArray],
+] as const
 
 /** Whether a delta can go on as it came, as nearly all do; asked of every chunk. */
 export function isUsualDelta({ content, role, tool_calls: calls, reasoning, reasoning_content }: JsonObject): boolean {
@@ -11,8 +15,8 @@ export function isUsualDelta({ content, role, tool_calls: calls, reasoning, reas
   return !reasoning || isText(reasoning_content)
 }
 
-/** Makes good what the fields of a message or delta may not be: a list as content, null for a list, thinking in a field
- * of another name.
+/** Makes good what the fields of a message or delta may not be: a list as content, null or a number for a list, thinking
+ * in a field of another name.
  *
  * @returns The same object when nothing had to change. */
 export function fitFields(part: JsonObject): JsonObject {
@@ -22,12 +26,13 @@ export function fitFields(part: JsonObject): JsonObject {
   if (isText(part.reasoning) && !isText(part.reasoning_content)) {
     fitted = { ...fitted, reasoning_content: part.reasoning }
   }
-  for (const name of NEVER_NULL) {
-    if (fitted[name] !== null) continue
+  for (const [name, hasShape] of SHAPES) {
+    if (fitted[name] === undefined || hasShape(fitted[name])) continue
     const { [name]: _, ...rest } = fitted
     fitted = rest
   }
-  return fitted
+  const calls = fitted.tool_calls
+  return Array.isArray(calls) && !calls.every(isObject) ? { ...fitted, tool_calls: calls.filter(isObject) } : fitted
 }
 
 /** Takes apart the list that Mistral's thinking models send for content. */

@@ -29,7 +29,7 @@ export function fitToolCall(
   const isUsable = isText(call.id) && !NOT_UNIQUE.test(call.id) && !taken.includes(call.id)
   const id = isUsable ? call.id : toolCallId(seed, index)
   const type = isText(call.type) ? call.type : 'function'
-  const functionPart = type === 'function' ? fitFunction(call.function) : call.function
+  const functionPart = type === 'function' || isObject(call.function) ? fitFunction(call.function) : call.function
   if (id === call.id && type === call.type && functionPart === call.function) return call
   return { ...call, id, type, function: functionPart }
 }
@@ -100,17 +100,23 @@ function fitContinuation(call: JsonObject, known: OpenToolCall): JsonObject {
   const part = isObject(call.function) ? call.function : undefined
   const repeatsName = part !== undefined && 'name' in part && (!isText(part.name) || part.name === known.name)
   const repeatsId = 'id' in call && call.id !== undefined
-  if (!repeatsName && !repeatsId && call.index === known.index) return call
+  const isWhole = part?.arguments === undefined || typeof part.arguments === 'string'
+  if (!repeatsName && !repeatsId && isWhole && call.index === known.index) return call
   const fitted = { ...call, index: known.index, id: undefined }
-  return repeatsName ? { ...fitted, function: { ...part, name: undefined } } : fitted
+  if (!repeatsName && isWhole) return fitted
+  const name = repeatsName ? undefined : part?.name
+  return { ...fitted, function: { ...part, name, ...(!isWhole && { arguments: textOf(part?.arguments) }) } }
 }
 
 function fitFunction(value: JsonValue): JsonValue {
   if (!isObject(value)) return { name: '', arguments: '' }
   if (typeof value.arguments === 'string' && typeof value.name === 'string') return value
-  const given = value.arguments
-  const text = typeof given === 'string' ? given : given === undefined || given === null ? '' : JSON.stringify(given)
-  return { ...value, name: value.name ?? '', arguments: text }
+  return { ...value, name: typeof value.name === 'string' ? value.name : '', arguments: textOf(value.arguments) }
+}
+
+function textOf(given: JsonValue): string {
+  if (given === undefined || given === null) return ''
+  return typeof given === 'string' ? given : JSON.stringify(given)
 }
 
 function nameOf(call: JsonObject): string | null {

@@ -38,6 +38,13 @@ describe('what a strict client would stumble over is mended:', () => {
     ['no role', { ...choice, message: { content: 'Hi' } }, { message }],
     ['no content', { ...choice, message: { role: 'assistant' } }, { message: { role: 'assistant', content: null } }],
     ['null for a list', { ...choice, message: { ...message, tool_calls: null, annotations: null } }, { message }],
+    ['a number for a list', { ...choice, message: { ...message, tool_calls: 0, annotations: 1 } }, { message }],
+    ['an object for a list', { ...choice, message: { ...message, tool_calls: { a: 1 } } }, { message }],
+    [
+      'null among tool calls',
+      { ...choice, message: { ...message, tool_calls: [null, call1] }, finish_reason: 'tool_calls' },
+      { message: { ...message, tool_calls: [call1] } },
+    ],
     [
       'content in parts, thinking among them',
       {

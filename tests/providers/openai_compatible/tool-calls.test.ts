@@ -153,6 +153,48 @@ describe('what is repeated', () => {
   })
 })
 
+describe('what is no call, or no part of one, is left out:', () => {
+  test.each<[string, unknown, Json]>([
+    ['a number', 0, {}],
+    ['an object', { a: 1 }, {}],
+    ['a list of null', [null], { tool_calls: [] }],
+    ['a list of texts', ['a'], { tool_calls: [] }],
+  ])('%s for the list', (_, tool_calls, left) => {
+    const { frames } = replay(openaiCompatible, call(), [role, event({ tool_calls }), event({}, 'stop')].join(''))
+
+    expect(strictProblems(textsOf(frames))).toEqual([])
+    expect(dataFrames(frames).map(({ kind }) => kind)).toEqual(['start', 'start', 'finish'])
+    expect(JSON.parse(textsOf(frames)[1]?.slice(6) ?? '').choices[0].delta).toEqual(left)
+  })
+
+  test('null among calls', () => {
+    const body = [role, event({ tool_calls: [null, opening] }), event({ tool_calls: [more, null] }), finish].join('')
+
+    const texts = textsOf(replay(openaiCompatible, call(), body).frames)
+
+    expect(texts).toEqual([role, event({ tool_calls: [opening] }), event({ tool_calls: [more] }), finish])
+  })
+
+  test.each([
+    [null, ''],
+    [{ a: 1 }, '{"a":1}'],
+  ])('%j for the arguments of a later piece', (given, text) => {
+    const piece = { index: 0, function: { arguments: given } }
+    const { problems, calls } = run([opening], given === null ? [piece, more] : [piece])
+
+    expect(problems).toEqual([])
+    expect(calls[1]).toEqual({ index: 0, function: { arguments: text } })
+  })
+
+  test.each([null, 5])('%j for the name', name => {
+    for (const type of ['function', 'another']) {
+      const { calls } = run([{ ...opening, type, function: { name, arguments: '' } }])
+
+      expect(calls).toEqual([{ ...opening, type, function: { name: '', arguments: '' } }])
+    }
+  })
+})
+
 test('custom tools pass untouched', () => {
   const custom = { index: 0, id: 'a', type: 'custom', custom: { name: 'f', input: 'x' } }
 
