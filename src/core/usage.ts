@@ -28,13 +28,23 @@ export function promptLength(body: { readonly [key: string]: unknown }): number 
 }
 
 function textLength(value: unknown): number {
-  if (typeof value === 'string') return value.startsWith('data:') ? 0 : value.length
+  if (typeof value === 'string') return value.length
   if (typeof value === 'number') return 4
   if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + textLength(item), 0)
   if (typeof value !== 'object' || value === null) return 0
   let length = 0
-  for (const [key, item] of Object.entries(value)) if (key !== 'role' && key !== 'type') length += textLength(item)
+  for (const [key, item] of Object.entries(value)) {
+    const isText = key !== 'role' && key !== 'type' && !(MEDIA.has(key) && isInline(item))
+    if (isText) length += textLength(item)
+  }
   return length
+}
+
+/** Where pictures and files stand. Elsewhere what begins like one is a text. */
+const MEDIA: ReadonlySet<string> = new Set(['url', 'image_url', 'file_data'])
+
+function isInline(value: unknown): boolean {
+  return typeof value === 'string' && value.startsWith('data:')
 }
 
 /** Characters a token has on average; used only where no server counts. */

@@ -1,0 +1,24 @@
+import { describe, expect, test } from 'bun:test'
+import { promptLength } from '#core/usage.ts'
+
+const said = 'data: twenty-five letters'
+
+describe('the length of a prompt', () => {
+  test.each<[string, object]>([
+    ['a message', { messages: [{ role: 'user', content: said }] }],
+    ['a part of a message', { messages: [{ role: 'user', content: [{ type: 'text', text: said }] }] }],
+    ['a call of a tool', { messages: [{ role: 'assistant', tool_calls: [{ function: { arguments: said } }] }] }],
+    ['a prompt', { prompt: said }],
+    ['one of several inputs', { input: [said] }],
+  ])('counts %s that begins like an address of data', (_, body) => {
+    expect(promptLength({ ...body })).toBe(said.length)
+  })
+
+  test.each<[string, object]>([
+    ['a picture', { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }],
+    ['a picture without an object around it', { type: 'image_url', image_url: 'data:image/png;base64,AAAA' }],
+    ['a file', { type: 'file', file: { file_data: 'data:application/pdf;base64,AAAA' } }],
+  ])('does not count %s', (_, part) => {
+    expect(promptLength({ messages: [{ role: 'user', content: [part, { type: 'text', text: 'abc' }] }] })).toBe(3)
+  })
+})
