@@ -22,8 +22,10 @@ const LEASE_MS = 30_000
 /** How often the others are heard: while this process has places, and while it has none. */
 const HEAR_MS = 250
 const RENEW_MS = 10_000
-/** How soon a process asks again that did not get what it lacks. */
+/** How soon a process asks again that did not get what it lacks: one without any place, and one whose own calls give
+ * places back to it. */
 const LACK_MS = 20
+const LACK_MORE_MS = 2 * LACK_MS
 /** Places are kept for the next calls, as many as were in use at once in this stretch of time and the one before. */
 const KEEP_MS = 10_000
 /** How long a process that lacked a place is heard: its calls may go elsewhere rather than wait. */
@@ -60,6 +62,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
   let others = { processes: 1, waiting: 0 }
   let own = 0
   let told = 0
+  let inUse = 0
   let asking = false
   let refusedAt = -Infinity
   let lackedAt = -Infinity
@@ -104,18 +107,21 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
 
   function lack(holding: Holding, count: number): void {
     holding.lacking = count
-    askIn(Math.max(0, refusedAt + LACK_MS - clock.now()))
+    askIn(Math.max(0, wantsAt() - clock.now()))
   }
 
+  /** When more may be wanted again than was refused. */
+  const wantsAt = () => refusedAt + (inUse > 0 ? LACK_MORE_MS : LACK_MS)
+
   /** How many places this process wants at a target: those that calls need, and what is at hand where nobody lacks it. */
-  function wantedOf(holding: Holding, short: ReadonlySet<string>): number {
+  function wantedOf(holding: Holding, lacking: number, short: ReadonlySet<string>): number {
     const now = clock.now()
     if (now - holding.since >= KEEP_MS) {
       holding.mostBefore = holding.most
       holding.most = holding.used
       holding.since = now
     }
-    const { target, used, leased, lacking, most, mostBefore } = holding
+    const { target, used, leased, most, mostBefore } = holding
     const keeps = others.waiting === 0 && !short.has(target.server.id)
     return Math.max(used + lacking, keeps ? Math.min(leased, Math.max(most, mostBefore)) : 0)
   }
@@ -130,18 +136,21 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     const tells = wasAway
     wasAway = false
     const short = new Set<string>()
-    for (const { lacking, target } of holdings.values()) if (lacking > 0) short.add(target.server.id)
+    const mayWant = clock.now() >= wantsAt()
+    for (const { lacking, target } of holdings.values()) if (mayWant && lacking > 0) short.add(target.server.id)
     const asked: Asked[] = []
     const values: (string | number)[] = ['', LEASE_MS, processId, waitingHere()]
     for (const holding of holdings.values()) {
       const { target, used } = holding
       const { server, id, maxConcurrent } = target
-      const wanted = tells ? used : wantedOf(holding, short)
+      const wanted = tells ? used : wantedOf(holding, mayWant ? holding.lacking : 0, short)
       asked.push({ holding, wanted })
       values.push(id, maxConcurrent, server.id, server.maxConcurrent, used, wanted)
+      // What is given up to others is not taken back before they have asked.
+      if (mayWant && others.waiting > 0 && holding.leased > wanted) refusedAt = clock.now()
       // What is given back is nobody's meanwhile.
       holding.leased = Math.min(holding.leased, wanted)
-      holding.lacking = 0
+      if (mayWant) holding.lacking = 0
     }
     told = waitingHere()
     try {
@@ -198,6 +207,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
         return false
       }
       holding.used++
+      inUse++
       holding.most = Math.max(holding.most, holding.used)
       if (!redis.available()) {
         wasAway = true
@@ -209,6 +219,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
       const holding = holdings.get(target.id)
       if (holding === undefined) return
       holding.used--
+      inUse--
       if (others.waiting > 0) askIn(0)
     },
     waiting(count) {

@@ -97,6 +97,30 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(performance.now() - since).toBeLessThan(2000)
   })
 
+  test('where few wait, each gets its turn like one where many wait', async () => {
+    const five = target('a', { maxConcurrent: 5, timeouts: { ...timeouts, queue: 6 * WITHIN_MS } })
+    const candidates = [{ target: five, model: model('m', [five]), reason: '' }]
+    const served = [0, 0]
+    const sum = () => served.reduce((all, each) => all + each)
+    const processes = [0, 1].map(own => {
+      const places = placesOn(redis, 1, count => queue.granted(count))
+      const queue = createQueue({ states: createStates(), clock: real, available: () => true, places })
+      const wait = { caller: 'a', priority: 'normal', waited() {} } as const
+      return async () => {
+        while (sum() < 400) {
+          const slot = await queue.slotsFor(wait).take(candidates, createScope(real))
+          if (sum() < 400) served[own] = (served[own] ?? 0) + 1
+          await Bun.sleep(15 + (sum() % 10))
+          slot.release()
+        }
+      }
+    })
+    await Promise.all([90, 20].flatMap((count, own) => Array.from({ length: count }, () => processes[own]?.())))
+
+    // Its part is 73.
+    expect(served[1]).toBeGreaterThan(20)
+  }, 30_000)
+
   test('one whose calls go elsewhere rather than wait gets its part of what lies idle', async () => {
     const four = target('a', { maxConcurrent: 4 })
     const [first, second] = [placesOn(redis), placesOn(redis)]
