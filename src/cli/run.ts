@@ -1,12 +1,12 @@
 import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
-import { createInTurn } from '#lib/in-turn.ts'
 import type { Gateway } from '#src/index.ts'
 import { banner, firstKeyLines, noFirstKeyLine, reportLines } from './banner.ts'
+import { createConfigured } from './configured.ts'
 import { drainOnSignal } from './drain.ts'
-import { type Options, type Settled, settle } from './options.ts'
+import type { Options, Settled } from './options.ts'
 import { EXIT } from './output.ts'
-import { problemsOf, reasonOf, reloadRefused, restartNote, watchedFiles } from './reload.ts'
+import { problemsOf, reasonOf, reloadRefused, restartNote } from './reload.ts'
 import { type Serving, serve } from './serve.ts'
 import { write } from './sink.ts'
 
@@ -16,39 +16,30 @@ import { write } from './sink.ts'
 export async function run(options: Options, settled: Settled): Promise<number> {
   let serving: Serving | null = null
   let stopReloading: () => void = () => {}
-  let latest = settled
-  /** The files of the last reload: what it did not find may come. */
-  let wanted: readonly string[] = []
-  const inTurn = createInTurn()
+  const configured = createConfigured(options, settled)
 
-  /** Reads the configuration again and hands it over; one that is wrong changes nothing. One at a time: else the older of
-   * two that were read could come last.
+  /** Reads the configuration again and hands it over; one that is wrong changes nothing.
    *
    * @throws GatewayError `invalid_request` with everything that is wrong. */
-  async function reloadOnce() {
-    const asked: string[] = []
+  async function reload() {
     try {
-      const next = await settle(options, latest, file => asked.push(file))
-      asked.push(...watchedFiles(next))
-      const restart = needsRestart(settled.config, next.config)
-      for (const warning of next.warnings) serving?.gateway.warn(warning)
-      serving?.take(next)
-      latest = next
+      const { warnings, config } = await configured.read(next => {
+        for (const warning of next.warnings) serving?.gateway.warn(warning)
+        serving?.take(next)
+      })
+      const restart = needsRestart(settled.config, config)
       for (const note of restartNote(restart)) serving?.gateway.warn(note)
-      return { warnings: next.warnings, restart }
+      return { warnings, restart }
     } catch (thrown) {
       serving?.gateway.reloadFailed(reasonOf(thrown))
       throw reloadRefused(problemsOf(thrown), thrown)
-    } finally {
-      wanted = asked
     }
   }
 
-  const reload = () => inTurn(reloadOnce)
   serving = await serve(settled, { write, reload, before: () => stopReloading() })
   const readyMs = Math.round(performance.now())
   const { gateway, listener } = serving
-  stopReloading = reloadOnChange(() => [...watchedFiles(latest), ...wanted], reload)
+  stopReloading = reloadOnChange(configured.files, reload)
   // Before the first line: whoever reads it may send a signal at once.
   drainOnSignal(serving.drain, settled.config)
   const found = await gateway.found

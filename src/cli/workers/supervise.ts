@@ -1,16 +1,16 @@
 import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
 import type { Clock } from '#core/clock.ts'
-import { createInTurn } from '#lib/in-turn.ts'
 import { claimPort } from '#src/server.ts'
 import { openMetricFiles } from '#stores/metric-files.ts'
 import { createSharedFolder, openSharedMemory } from '#stores/shared.ts'
 import { createLog } from '#telemetry/log.ts'
 import { foldFamilies } from '#telemetry/merge.ts'
+import { createConfigured } from '../configured.ts'
 import { metricsPortTaken } from '../metrics-port.ts'
-import { type Options, type Settled, settle } from '../options.ts'
+import type { Options, Settled } from '../options.ts'
 import { CommandFailed, EXIT, fail } from '../output.ts'
-import { problemsOf, reasonOf, restartNote, watchedFiles } from '../reload.ts'
+import { problemsOf, reasonOf, restartNote } from '../reload.ts'
 import { createWholeWriter } from '../sink.ts'
 import { readTls } from '../tls.ts'
 import { hireProcess } from './hire.ts'
@@ -37,18 +37,21 @@ export async function supervise(options: Options, settled: Settled, size: number
   const memory = openSharedMemory(folder, OWN_PLACE)
   const numbers = openMetricFiles(folder, 'supervisor')
   const log = createLog({ ...logOptions(settled), clock })
-  const configured = new Configured(options, settled)
+  const configured = createConfigured(options, settled)
+  /** What a worker cannot take over while it runs is as it was when all of them were started. */
+  let started = settled
   let metricsPort = freeMetricsPort(settled, null)
   const workers: Workers = createWorkers({
     size,
     clock,
     random: Math.random,
-    maxAgeMs: () => configured.started.config.service.worker_max_age || null,
+    maxAgeMs: () => started.config.service.worker_max_age || null,
     hire({ place, name }, first, hears) {
       const hired = hireProcess(hears)
       const seat = { host: service.host, port, metricsPort, size, folder, place, name }
-      hired.send({ type: 'start', seat, settled: configured.started, ...first })
-      if (configured.latest !== configured.started) hired.send({ type: 'reload', settled: configured.latest })
+      hired.send({ type: 'start', seat, settled: started, ...first })
+      const latest = configured.latest()
+      if (latest !== started) hired.send({ type: 'reload', settled: latest })
       return hired
     },
     ended({ place, name }) {
@@ -64,11 +67,13 @@ export async function supervise(options: Options, settled: Settled, size: number
    * @param rolls Whether others take the place of the workers for what these do not take over: always, or if need be. */
   async function reload(rolls: 'never' | 'if-needed' | 'always'): Promise<Reloaded> {
     try {
-      const { warnings, restart } = await configured.read()
+      const { warnings, config } = await configured.read(checkTls)
+      const restart = needsRestart(started.config, config)
       for (const warning of warnings) log.warn(warning)
-      const { monitoring, service } = configured.latest.config
+      const latest = configured.latest()
+      const { monitoring, service } = latest.config
       log.configure({ level: monitoring.log_level, service: service.name, redact: [] })
-      workers.tell({ type: 'reload', settled: configured.latest })
+      workers.tell({ type: 'reload', settled: latest })
       const rolled = rolls === 'always' || (rolls === 'if-needed' && restart.some(key => !FIXED.has(key)))
       for (const note of restartNote(rolled ? restart.filter(key => FIXED.has(key)) : restart)) log.warn(note)
       if (rolled) await roll()
@@ -93,8 +98,8 @@ export async function supervise(options: Options, settled: Settled, size: number
   }
 
   async function roll(): Promise<void> {
-    configured.start()
-    metricsPort = freeMetricsPort(configured.started, metricsPort)
+    started = configured.latest()
+    metricsPort = freeMetricsPort(started, metricsPort)
     if (await workers.roll()) log.info('every worker was replaced')
   }
 
@@ -102,10 +107,7 @@ export async function supervise(options: Options, settled: Settled, size: number
     if (report.type === 'reload') send({ type: 'reloaded', id: report.id, reloaded: await reload('never') })
   }
 
-  const watcher = watchFiles(
-    () => [...watchedFiles(configured.latest), ...configured.wanted],
-    () => void reload('never'),
-  )
+  const watcher = watchFiles(configured.files, () => void reload('never'))
   process.on('SIGHUP', () => void reload('if-needed'))
   process.on('SIGUSR2', () => void reload('always'))
   stopOnSignal(settled, workers, watcher)
@@ -123,48 +125,11 @@ export async function supervise(options: Options, settled: Settled, size: number
   process.exit(process.exitCode ?? EXIT.ok)
 }
 
-/** The configuration as it is now, and as workers start with it. */
-class Configured {
-  /** What a worker cannot take over while it runs is as it was when all of them were started. */
-  started: Settled
-  latest: Settled
-  /** The files of the last reading: what it did not find may come. */
-  wanted: readonly string[] = []
-  private readonly options: Options
-  private readonly inTurn = createInTurn()
-
-  constructor(options: Options, first: Settled) {
-    this.options = options
-    this.started = first
-    this.latest = first
-  }
-
-  /** Reads it again; one at a time, or the older of two that were read could come last.
-   *
-   * @throws ConfigError, TlsUnusable */
-  read() {
-    return this.inTurn(() => this.readNow())
-  }
-
-  private async readNow() {
-    const asked: string[] = []
-    try {
-      const next = await settle(this.options, this.latest, file => asked.push(file))
-      asked.push(...watchedFiles(next))
-      const { tls } = next.config.service
-      // Here, where whoever asked is told; the workers read the files themselves.
-      if (tls !== null) readTls(tls)
-      this.latest = next
-      return { warnings: next.warnings, restart: needsRestart(this.started.config, next.config) }
-    } finally {
-      this.wanted = asked
-    }
-  }
-
-  /** Workers start with the latest from now on. */
-  start(): void {
-    this.started = this.latest
-  }
+/** Here, where whoever asked for a reload is told; the workers read the files themselves.
+ *
+ * @throws TlsUnusable */
+function checkTls({ config }: Settled): void {
+  if (config.service.tls !== null) readTls(config.service.tls)
 }
 
 async function greet(
