@@ -143,3 +143,24 @@ class Few<T> {
 function deadline(code: Code): GatewayError {
   return new GatewayError(code, DEADLINE_MESSAGES[code] ?? 'The time allowed for this step is over.')
 }
+
+/** Waits for the work, but no longer than a scope lives. */
+export function abandonable<T>(work: Promise<T>, scope: Scope): Promise<T> {
+  if (scope.ended !== null) {
+    work.catch(() => {})
+    return Promise.reject(scope.ended)
+  }
+  return new Promise((resolve, reject) => {
+    const stop = scope.onEnd(reject)
+    work.then(
+      value => {
+        stop()
+        resolve(value)
+      },
+      error => {
+        stop()
+        reject(error)
+      },
+    )
+  })
+}

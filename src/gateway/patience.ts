@@ -1,8 +1,7 @@
 import type { Live } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
-import type { Scope } from '#core/scope.ts'
-import { abandonable } from './flights/flight.ts'
+import { abandonable, type Scope } from '#core/scope.ts'
 import { QuietWatch } from './upstream/quiet.ts'
 import type { Wishes } from './wishes.ts'
 

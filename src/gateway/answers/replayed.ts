@@ -3,9 +3,8 @@ import type { Live } from '#core/attempt.ts'
 import type { CachedAnswer } from '#core/cache.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
-import type { Scope } from '#core/scope.ts'
+import { abandonable, type Scope } from '#core/scope.ts'
 import type { Model, Target } from '#core/servers.ts'
-import { abandonable } from '../flights/flight.ts'
 
 /** What the replay of an answer is made of, beside the answer. */
 export interface Replaying {

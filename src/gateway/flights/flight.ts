@@ -2,7 +2,7 @@ import type { Live } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
-import type { Scope } from '#core/scope.ts'
+import { abandonable, type Scope } from '#core/scope.ts'
 import { Payers } from './payers.ts'
 import { SharedLog, type Sharing } from './shared-log.ts'
 
@@ -191,24 +191,3 @@ export function startFlight(
 }
 
 function ignore(): void {}
-
-/** Waits for the work, but no longer than the subscriber's own scope lives. */
-export function abandonable<T>(work: Promise<T>, scope: Scope): Promise<T> {
-  if (scope.ended !== null) {
-    work.catch(ignore)
-    return Promise.reject(scope.ended)
-  }
-  return new Promise((resolve, reject) => {
-    const stop = scope.onEnd(reject)
-    work.then(
-      value => {
-        stop()
-        resolve(value)
-      },
-      error => {
-        stop()
-        reject(error)
-      },
-    )
-  })
-}

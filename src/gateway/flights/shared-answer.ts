@@ -1,8 +1,8 @@
 import type { Live } from '#core/attempt.ts'
 import type { Frame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
-import type { Scope } from '#core/scope.ts'
-import { abandonable, NOBODY_LEFT } from './flight.ts'
+import { abandonable, type Scope } from '#core/scope.ts'
+import { NOBODY_LEFT } from './flight.ts'
 import { Payers } from './payers.ts'
 import type { Whole } from './shared-log.ts'
 

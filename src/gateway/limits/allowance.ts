@@ -1,10 +1,9 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
-import type { Scope } from '#core/scope.ts'
+import { abandonable, type Scope } from '#core/scope.ts'
 import type { Model } from '#core/servers.ts'
 import { CallSlots, type SlotSource } from '../call-slots.ts'
-import { abandonable } from '../flights/flight.ts'
 import { limitRefusal } from './limits.ts'
 
 /** The limits that one call meets on its way to a server. */
