@@ -191,10 +191,12 @@ function daysOf(period: string): readonly [first: string, last: string] {
   return /^\d+-\d+$/.test(period) ? [`${period}-01`, `${period}-31`] : [period, period]
 }
 
-/** Holds off everybody else who writes rows or opens accounts, until the end of the transaction. */
+/** Holds off everybody else who writes rows or opens accounts, until the end of the transaction. Versions are times, each
+ * behind the one before: a database that comes back from a backup goes on behind all that was heard of it. */
 async function lockLedger(sql: Sql): Promise<LedgerState> {
+  const now = Date.now()
   const [row]: LedgerState[] = await sql`
-    UPDATE versions SET version = version + 1 WHERE subject = 'ledger'
+    UPDATE versions SET version = CASE WHEN version >= ${now} THEN version + 1 ELSE ${now} END WHERE subject = 'ledger'
     RETURNING version, (SELECT version FROM versions WHERE subject = ${IDENTITY}) AS identity`
   return row ?? { version: 0n, identity: null }
 }

@@ -1,10 +1,14 @@
+import { Database } from 'bun:sqlite'
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Account, Ledger } from '#core/ledger.ts'
 import { createWheel } from '#lib/wheel.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import { openRedis, type Redis } from '#stores/redis.ts'
 import { createRedisHolds } from '#stores/redis-holds.ts'
 import { createSharedLedger, type SharedLedger } from '#stores/shared-ledger.ts'
+import type { DatabasePlace } from '#stores/sql.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
 import { openAt } from '#tests/contract/database.ts'
 import { ledgerContract, rowOf } from '#tests/contract/ledger.ts'
@@ -254,6 +258,43 @@ describe('money that is held in a Redis', () => {
     await next.close()
   })
 })
+
+test('money that is held in Redis follows a ledger that was restored from a backup, which says again what it said then', async () => {
+  const [place, places] = [await startRedisAs('Redis'), await sqlitePlaces()]
+  const redis = connect(place.urls)
+  const [lost, restored] = [await places.place(), await places.place()]
+  const database = openAt(lost)
+  const store = sharedBy(redis, createSqlLedger(database))
+  const used = async (of: SharedLedger, request: string) =>
+    (await of.hold({ request, accounts: [MONTH], nano: 0, expiresAt: 1e9 })).used[0]
+  const charge = (of: SharedLedger, id: string, nano: number) => of.write({ requests: [rowOf(id, nano)], audit: [] })
+  await used(store, 'open')
+  await charge(store, 'kept', 100)
+  await backUp(lost, restored)
+  for (const id of ['a', 'b', 'c']) await charge(store, id, 200)
+  const before = await used(store, 'before')
+  await database.close()
+
+  const again = openAt(restored)
+  const next = sharedBy(redis, createSqlLedger(again))
+  const begun = await used(next, 'after')
+  await charge(next, 'new', 50)
+
+  expect([before, begun, await used(next, 'charged')]).toEqual([700, 100, 150])
+  await again.close()
+  redis.close()
+  await Promise.all([places.close(), place[Symbol.asyncDispose]()])
+})
+
+/** Copies a SQLite file as the guide says. */
+async function backUp(from: DatabasePlace, to: DatabasePlace): Promise<void> {
+  if (from.kind !== 'sqlite' || to.kind !== 'sqlite' || from.file === null || to.file === null)
+    throw new Error('no file')
+  await mkdir(dirname(to.file), { recursive: true })
+  const file = new Database(from.file)
+  file.run('VACUUM INTO ?', [to.file])
+  file.close()
+}
 
 async function until(good: () => Promise<boolean>): Promise<void> {
   const endsAt = performance.now() + 10_000
