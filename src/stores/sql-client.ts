@@ -54,8 +54,7 @@ export function createSqlClient(options: SqlOptions): Database {
     try {
       return await run(each)
     } catch (thrown) {
-      // The next call makes the tables again.
-      if (each.isEmptied(thrown)) abandon(used)
+      if (each.isOver(thrown)) abandon(used)
       throw thrown
     }
   }

@@ -7,8 +7,9 @@ export interface Connections {
   /** Holds off every other migration until the end of a transaction. */
   lock(sql: Sql): Promise<void>
   hasTable(sql: Sql, name: string): Promise<boolean>
-  /** Whether an error says that the tables are gone: somebody has emptied the database. */
-  isEmptied(thrown: unknown): boolean
+  /** Whether an error says that others have to be opened: the tables are gone, because somebody has emptied the
+   * database, or it takes no changes any more, because its address leads elsewhere now. */
+  isOver(thrown: unknown): boolean
   close(): Promise<void>
 }
 

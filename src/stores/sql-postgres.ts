@@ -5,6 +5,8 @@ import type { Connections } from './sql-connections.ts'
 const MIGRATION_LOCK = 6_311_846_271
 
 const UNDEFINED_TABLE = '42P01'
+/** What a primary says that has become a replica. */
+const READ_ONLY = '25006'
 
 /** Opens a pool of connections to Postgres.
  *
@@ -31,7 +33,8 @@ export async function openPostgres(
         await reader`SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ${name}`
       return rows.length > 0
     },
-    isEmptied: thrown => thrown instanceof SQL.PostgresError && thrown.errno === UNDEFINED_TABLE,
+    isOver: thrown =>
+      thrown instanceof SQL.PostgresError && (thrown.errno === UNDEFINED_TABLE || thrown.errno === READ_ONLY),
     close: () => sql.close({ timeout: 0 }),
   }
 }

@@ -35,7 +35,7 @@ export async function openSqlite(file: string | null): Promise<Connections> {
     async hasTable(sql, name) {
       return (await sql`SELECT name FROM sqlite_master WHERE type = 'table' AND name = ${name}`).length > 0
     },
-    isEmptied: thrown => thrown instanceof SQLiteError && thrown.message.startsWith('no such table'),
+    isOver: thrown => thrown instanceof SQLiteError && thrown.message.startsWith('no such table'),
     async close() {
       await inTurn(async () => {
         reader.close()

@@ -4,12 +4,14 @@ import { existsSync, statSync } from 'node:fs'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
+import { SQL } from 'bun'
 import { type DatabaseCall, type DatabasePlace, openSql } from '#stores/sql.ts'
 import { migrateSql, migrationsOf } from '#stores/sql-client.ts'
 import { readMigrations } from '#stores/sql-migrations.ts'
 import { databaseContract, openAt } from '#tests/contract/database.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
 import { startPostgres } from '#tests/support/postgres.ts'
+import { startTcpProxy } from '#tests/support/tcp-proxy.ts'
 
 databaseContract('a SQLite file', sqlitePlaces)
 databaseContract('Postgres', postgresPlaces)
@@ -161,6 +163,33 @@ describe('Postgres', () => {
 
     expect(await prepared(url)).toBeGreaterThan(0)
     expect(await prepared(`${url}?prepare=false`)).toBe(0)
+  }, 60_000)
+
+  test('that takes no changes any more is left for the one to which its address leads by then', async () => {
+    await using first = await startPostgres()
+    await using next = await startPostgres()
+    const [url, other] = [await first.database(), await next.database()]
+    await using proxy = await startTcpProxy(Number(new URL(url).port))
+    const database = openAt({ kind: 'postgres', url: url.replace(/:\d+\//, `:${proxy.port}/`) })
+    const write = () => database.write(sql => sql`UPDATE versions SET version = version + 1 RETURNING version`)
+    await write()
+
+    proxy.turnTo(Number(new URL(other).port))
+    const administrator = new SQL({ url, max: 1 })
+    await administrator.unsafe('ALTER SYSTEM SET default_transaction_read_only = on')
+    await administrator.unsafe('SELECT pg_reload_conf()')
+    await administrator.close()
+    let refusal: unknown = null
+    for (const until = performance.now() + 10_000; refusal === null && performance.now() < until; ) {
+      refusal = await write().then(
+        () => null,
+        thrown => thrown,
+      )
+    }
+
+    expect(String(refusal)).toContain('read-only transaction')
+    expect(await write()).toContainEqual({ version: 1n })
+    await database.close()
   }, 60_000)
 
   test('that comes back after a power cut is used again', async () => {

@@ -8,6 +8,8 @@ export interface TcpProxy {
   readonly port: number
   /** Changes what is done; `down` also cuts what is open. */
   set(mode: ProxyMode): void
+  /** Leads connections that are made from now on to another port. */
+  turnTo(port: number): void
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -16,13 +18,14 @@ export interface TcpProxy {
  * @param slowMs How late it is when it is slow. */
 export async function startTcpProxy(target: number, slowMs = 300): Promise<TcpProxy> {
   let mode: ProxyMode = 'pass'
+  let to = target
   const open = new Set<Socket>()
   const server = createServer(client => {
     if (mode === 'down') {
       client.destroy()
       return
     }
-    const upstream = createConnection(target, '127.0.0.1')
+    const upstream = createConnection(to, '127.0.0.1')
     for (const [from, to] of [
       [client, upstream],
       [upstream, client],
@@ -51,6 +54,9 @@ export async function startTcpProxy(target: number, slowMs = 300): Promise<TcpPr
     set(next) {
       mode = next
       if (mode === 'down') cut()
+    },
+    turnTo(port) {
+      to = port
     },
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>(resolve => server.close(() => resolve()))
