@@ -1,5 +1,4 @@
-import { closeSync, fdatasync, ftruncateSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { closeSync, fdatasync, fstat, ftruncateSync, mkdirSync, openSync, read, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Spool } from '#core/ledger.ts'
@@ -9,6 +8,8 @@ const READ_BYTES = 256 * 1024
 /** How long what was written may be missing from the disk when the power fails, in milliseconds. */
 const SYNC_MS = 200
 const sync = promisify(fdatasync)
+const statusOf = promisify(fstat)
+const readAt = promisify(read)
 
 /** How a spool is kept. */
 export interface FileSpoolOptions<T> {
@@ -26,12 +27,13 @@ export interface FileSpoolOptions<T> {
   readonly read: (line: string) => T | null
   /** Lines that every file has to have at its beginning. */
   readonly carry: () => readonly string[]
-  /** Told of lines that the disk did not take. */
-  readonly onLost: (lines: readonly string[]) => void
+  /** Told of lines that the disk did not take; what they say may be remembered all the same. */
+  readonly onLost: (lines: readonly string[], isRemembered: boolean) => void
 }
 
 interface Segment<T> {
   readonly path: string
+  /** Also to read by: whoever takes this process for dead takes its files away. -1 = there is none. */
   readonly fd: number
   /** Bytes. */
   written: number
@@ -39,7 +41,8 @@ interface Segment<T> {
   known: number
   /** What is remembered of its lines, without what was dropped. */
   waiting: T[]
-  reader: FileHandle | null
+  /** Whether the file was removed, so that nobody will find what is added to it. */
+  isGone: boolean
 }
 
 /** Keeps lines in files. Those that say nothing to this process, but to its heirs, are written before the event loop
@@ -61,17 +64,17 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
 
   function begin(): Segment<T> {
     const path = join(options.folder, `${options.name}.${++made}.spool`)
-    const segment: Segment<T> = {
-      path,
-      fd: openSync(path, 'a', 0o600),
-      written: 0,
-      known: 0,
-      waiting: [],
-      reader: null,
+    const fd = openSync(path, 'a+', 0o600)
+    const segment: Segment<T> = { path, fd, written: 0, known: 0, waiting: [], isGone: false }
+    try {
+      const carried = options.carry()
+      if (carried.length > 0) segment.known = write(segment, carried)
+    } catch (thrown) {
+      closeSync(fd)
+      rmSync(path, { force: true })
+      throw thrown
     }
     segments.push(segment)
-    const carried = options.carry()
-    if (carried.length > 0) segment.known = write(segment, carried)
     return segment
   }
 
@@ -92,8 +95,13 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
 
   function flushed(): void {
     syncing = null
-    // A file that is removed meanwhile needs no place on the disk.
-    for (const { fd } of segments) sync(fd).catch(() => {})
+    // A file that is done with meanwhile needs no place on the disk.
+    for (const segment of segments) settle(segment).catch(() => {})
+  }
+
+  async function settle(segment: Segment<T>): Promise<void> {
+    await sync(segment.fd)
+    segment.isGone = (await statusOf(segment.fd)).nlink === 0
   }
 
   function flush(): void {
@@ -105,14 +113,25 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
     said = []
     try {
       const last = segments.at(-1)
-      const segment = last === undefined || last.written >= options.fileBytesMax ? begin() : last
+      const isFull = last === undefined || last.written >= options.fileBytesMax || last.isGone
+      const segment = isFull ? begin() : last
       const isKnown = segment.known === segment.written && remembered < options.rememberedMax
       const end = write(segment, added)
       if (isKnown) remember(segment, sayings, end)
     } catch {
-      // A full disk must not end the process.
-      options.onLost(added)
+      // A full disk must not end the process, nor lose what the store would take.
+      const last = segments.at(-1) ?? fileless()
+      const isRemembered = last.known === last.written && remembered < options.rememberedMax
+      if (isRemembered) remember(last, sayings, last.known)
+      options.onLost(added, isRemembered)
     }
+  }
+
+  /** Keeps what no file took before there was one. */
+  function fileless(): Segment<T> {
+    const segment: Segment<T> = { path: '', fd: -1, written: 0, known: 0, waiting: [], isGone: true }
+    segments.push(segment)
+    return segment
   }
 
   function remember(segment: Segment<T>, sayings: readonly T[], end: number): void {
@@ -143,9 +162,9 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
   async function remove(segment: Segment<T>): Promise<void> {
     segments.splice(segments.indexOf(segment), 1)
     bytes -= segment.written
+    if (segment.fd === -1) return
     closeSync(segment.fd)
-    await segment.reader?.close()
-    unlinkSync(segment.path)
+    rmSync(segment.path, { force: true })
   }
 
   return {
@@ -181,11 +200,10 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
       if (syncing !== null) clearTimeout(syncing)
       const carried = options.carry().length > 0
       for (const segment of [...segments]) {
-        if (isDone(segment) && !carried) await remove(segment)
+        if (segment.fd === -1 || (isDone(segment) && !carried)) await remove(segment)
         else {
           await sync(segment.fd)
           closeSync(segment.fd)
-          await segment.reader?.close()
         }
       }
     },
@@ -201,11 +219,10 @@ function isDone<T>({ waiting, known, written }: Segment<T>): boolean {
  *
  * @returns The lines without their last end, and where they end in the file. */
 async function readLines<T>(segment: Segment<T>): Promise<{ readonly text: string; readonly end: number }> {
-  segment.reader ??= await open(segment.path, 'r')
   const rest = segment.written - segment.known
   for (let size = Math.min(READ_BYTES, rest); ; size = Math.min(size * 2, rest)) {
     const buffer = Buffer.allocUnsafe(size)
-    const { bytesRead } = await segment.reader.read(buffer, 0, size, segment.known)
+    const { bytesRead } = await readAt(segment.fd, buffer, 0, size, segment.known)
     const end = buffer.subarray(0, bytesRead).lastIndexOf(NEWLINE)
     if (end >= 0) return { text: buffer.toString('utf8', 0, end), end: segment.known + end + 1 }
     // A line may be longer than what was read; behind the last end of a line there is nothing.

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { readdirSync, statSync, utimesSync } from 'node:fs'
-import { appendFile, rename } from 'node:fs/promises'
+import { appendFile, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -120,21 +120,72 @@ describe('a spool in files', () => {
     }),
   )
 
-  test('tells what the disk did not take, and goes on', () =>
-    inFolder(async folder => {
-      const lost: string[] = []
-      const spool = spoolIn(folder, { fileBytesMax: 1, onLost: lines => lost.push(...lines) })
-      add(spool, 'one')
-      await settled(1)
-      await rename(folder, `${folder}-away`)
-      add(spool, 'two')
-      await settled(1)
-      await rename(`${folder}-away`, folder)
-      add(spool, 'three')
+  test.each([
+    [1000, ['one', 'two', 'three'], true],
+    [0, ['one', 'three'], false],
+  ])(
+    'tells what the disk did not take, keeps it where it is remembered, and goes on (%d remembered)',
+    (rememberedMax, kept, isRemembered) =>
+      inFolder(async folder => {
+        const lost: unknown[] = []
+        const spool = spoolIn(folder, {
+          rememberedMax,
+          fileBytesMax: 1,
+          carry: () => ['-open'],
+          onLost: (lines, isRemembered) => lost.push([...lines, isRemembered]),
+        })
+        add(spool, 'one')
+        await settled(1)
+        await rename(folder, `${folder}-away`)
+        add(spool, 'two')
+        await settled(1)
+        await rename(`${folder}-away`, folder)
+        add(spool, 'three')
 
-      expect([await readAll(spool), lost]).toEqual([['one', 'three'], ['two']])
-      await spool.close()
-    }))
+        expect([await readAll(spool), lost]).toEqual([kept, [['two', isRemembered]]])
+        await spool.close()
+      }),
+  )
+
+  test('keeps in memory what it can where nothing can be written', async () => {
+    const spool = spoolIn('/proc/self', { rememberedMax: 2 })
+    add(spool, 'one')
+    await settled(1)
+    add(spool, 'two', 'three')
+    await settled(1)
+    add(spool, 'four')
+    const read = await readAll(spool)
+    add(spool, 'five')
+
+    expect([read, await readAll(spool)]).toEqual([['one', 'two', 'three'], ['five']])
+    await spool.close()
+  })
+
+  test.each([1000, 0])(
+    'goes on when somebody has taken its files for those of a dead process (%d remembered)',
+    rememberedMax =>
+      inFolder(async folder => {
+        const spool = spoolIn(folder, { rememberedMax, carry: () => ['-open'] })
+        add(spool, 'one', 'two')
+        await settled(1)
+        const [file = ''] = readdirSync(folder)
+        await rm(join(folder, file))
+        add(spool, 'three')
+
+        const until = performance.now() + 5000
+        while (readdirSync(folder).length === 0 && performance.now() < until) {
+          await Bun.sleep(5)
+          spool.append('-', null)
+        }
+        add(spool, 'four')
+
+        expect(readdirSync(folder)).not.toContain(file)
+        expect(await Bun.file(join(folder, readdirSync(folder)[0] ?? '')).text()).toStartWith('-open\n')
+        expect(await readAll(spool)).toEqual(['one', 'two', 'three', 'four'])
+        expect(await spool.peek(1)).toEqual([])
+        await spool.close()
+      }),
+  )
 
   test('writes what is for its heirs before the event loop turns, and the rest by the end of the turn', () =>
     inFolder(async folder => {

@@ -23,8 +23,8 @@ export interface SpoolNeeds {
   readonly read: (line: string) => KeptRow | null
   /** The opening lines of the requests that are under way. */
   readonly carry: () => readonly string[]
-  /** Told of lines that were taken and could not be kept. */
-  readonly onLost: (lines: readonly string[]) => void
+  /** Told of lines that were taken and could not be written down; what they say may be remembered all the same. */
+  readonly onLost: (lines: readonly string[], isRemembered: boolean) => void
 }
 
 export interface RecorderDeps {
@@ -99,9 +99,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     throw new Error('there is no room for what another process has left')
   }
 
-  function lost(lines: readonly string[]): void {
-    dropped += lines.length
+  function lost(lines: readonly string[], isRemembered: boolean): void {
     failed += lines.length
+    if (isRemembered) return
+    dropped += lines.length
     depth -= lines.filter(line => !line.startsWith('o')).length
   }
 

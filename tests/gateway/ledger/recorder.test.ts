@@ -196,6 +196,29 @@ describe('the recorder', () => {
     await Promise.all([own.remove(), left.remove()])
   })
 
+  test('writes what its disk does not take to a store that is well', async () => {
+    const fixture = recorderOf(0, needs =>
+      createFileSpool<KeptRow>({
+        ...{ folder: '/proc/self', name: 'nowhere', bytesMax: 1e6, fileBytesMax: 1e6, rememberedMax: 2, ...needs },
+      }),
+    )
+    fixture.end('one')
+    await advance(fixture, 100)
+    fixture.state.isAway = true
+    fixture.end('two')
+    await advance(fixture, 100)
+    for (const id of ['three', 'four']) {
+      fixture.end(id)
+      await settled(1)
+    }
+    const [depth, dropped] = [fixture.recorder.depth(), fixture.recorder.dropped()]
+    fixture.state.isAway = false
+    await advance(fixture, 5000)
+
+    expect([depth, dropped, fixture.recorder.depth()]).toEqual([2, 1, 0])
+    expect(fixture.rows().map(({ id }) => id)).toEqual(['one', 'two', 'three'])
+  })
+
   test('keeps a failed attempt as a row of its own', async () => {
     const tools = recorderOf()
     tools.end('one', { attempts: [attemptEntry('other', { result: 'upstream_timeout' }), attemptEntry('llm')] })
