@@ -10,10 +10,14 @@ export function createSqlClient(options: SqlOptions): Database {
   const { place, timeoutMs } = options
   let opened: Opened | null = null
   let empty: Opened | null = null
+  let wasThere = false
 
   function connections(operation: 'read' | 'write'): Opened {
     if (opened !== null) return opened
-    if (operation === 'read' && sqliteIsMissing(place)) {
+    const isMissing = sqliteIsMissing(place)
+    // An empty one in its place would have no keys, and where nobody has one nobody is asked for it.
+    if (isMissing && wasThere) throw new Error('the file of the database was removed; a restart makes a new one')
+    if (isMissing && operation === 'read') {
       empty ??= openUp(openSqlite(null))
       return empty
     }
@@ -51,6 +55,7 @@ export function createSqlClient(options: SqlOptions): Database {
 
   async function attempt<T>(used: Opened, run: (each: Connections) => Promise<T>): Promise<T> {
     const each = await used.ready
+    if (used === opened) wasThere = true
     try {
       return await run(each)
     } catch (thrown) {

@@ -1,5 +1,5 @@
 import { Database, SQLiteError, type Statement } from 'bun:sqlite'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { createInTurn } from '#lib/in-turn.ts'
 import type { Rows, Sql } from './sql.ts'
@@ -25,17 +25,31 @@ export async function openSqlite(file: string | null): Promise<Connections> {
   await prepare(writer.sql)
   const reader = file === null ? writer : connect(file, { readonly: true })
   const inTurn = createInTurn()
+  const opened = identityOf(file)
+
+  /** @throws Replaced rather than to write where nobody will ever look again. */
+  function stillThere(): void {
+    if (identityOf(file) !== opened) throw new Replaced(`${file} was removed or replaced`)
+  }
 
   return {
-    // In memory there is one connection, so reads must wait for the writes that are under way.
-    read: (run, late) => (file === null ? inTurn(() => run(writer.sql)) : unlessBusy(() => run(reader.sql), late)),
-    write: (run, late) => inTurn(() => unlessBusy(() => transact(writer.sql, run), late)),
+    async read(run, late) {
+      stillThere()
+      // In memory there is one connection, so reads must wait for the writes that are under way.
+      return file === null ? inTurn(() => run(writer.sql)) : unlessBusy(() => run(reader.sql), late)
+    },
+    write: (run, late) =>
+      inTurn(() => {
+        stillThere()
+        return unlessBusy(() => transact(writer.sql, run), late)
+      }),
     // A writing transaction of SQLite is the lock.
     lock: async () => {},
     async hasTable(sql, name) {
       return (await sql`SELECT name FROM sqlite_master WHERE type = 'table' AND name = ${name}`).length > 0
     },
-    isOver: thrown => thrown instanceof SQLiteError && thrown.message.startsWith('no such table'),
+    isOver: thrown =>
+      thrown instanceof Replaced || (thrown instanceof SQLiteError && thrown.message.startsWith('no such table')),
     async close() {
       await inTurn(async () => {
         reader.close()
@@ -43,6 +57,15 @@ export async function openSqlite(file: string | null): Promise<Connections> {
       })
     },
   }
+}
+
+/** The file is not the one that was opened. */
+class Replaced extends Error {}
+
+/** What tells a file from another one at its place; null where there is none. */
+function identityOf(file: string | null): string | null {
+  const found = file === null ? undefined : statSync(file, { throwIfNoEntry: false })
+  return found === undefined ? null : `${found.dev} ${found.ino}`
 }
 
 /** Makes a file that is missing. One that is there is not even opened: to close it again would end SQLite's locks. */

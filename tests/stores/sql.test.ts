@@ -1,7 +1,7 @@
 import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import { existsSync, statSync } from 'node:fs'
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { SQL } from 'bun'
@@ -110,6 +110,43 @@ describe('a SQLite file', () => {
         ['read', false],
         ['read', true],
       ])
+      await database.close()
+    }))
+
+  test('that is removed is away, and is neither empty nor made anew; one that is put in its place is used', () =>
+    withFile(async place => {
+      const database = openAt(place)
+      const read = () => database.read(async sql => [...(await sql`SELECT version FROM versions`)])
+      const write = () => database.write(sql => sql`UPDATE versions SET version = 7`)
+      await write()
+      await rename(dirname(place.file), `${dirname(place.file)}-away`)
+      const ends = await Promise.allSettled([read(), write(), read(), write()])
+      const isMade = existsSync(place.file)
+
+      await migrateSql({ place, timeoutMs: 1000, pool: 1 })
+      await database.read(async () => {}).catch(() => {})
+
+      expect(ends.map(({ status }) => status)).toEqual(Array(4).fill('rejected'))
+      expect(isMade).toBe(false)
+      expect(await read()).toContainEqual({ version: 0n })
+      await database.close()
+    }))
+
+  test('in the place of which another one is put is left for that', () =>
+    withFile(async place => {
+      const other = { ...place, file: `${place.file}.other` }
+      const [database, changed] = [openAt(place), openAt(other)]
+      await database.write(sql => sql`UPDATE versions SET version = 7`)
+      await changed.write(sql => sql`UPDATE versions SET version = 9`)
+      await changed.close()
+
+      for (const end of ['', '-wal', '-shm']) await rm(`${place.file}${end}`)
+      await rename(other.file, place.file)
+      await expect(database.write(sql => sql`UPDATE versions SET version = 8`)).rejects.toThrow('replaced')
+
+      expect(await database.read(async sql => [...(await sql`SELECT version FROM versions`)])).toContainEqual({
+        version: 9n,
+      })
       await database.close()
     }))
 })
