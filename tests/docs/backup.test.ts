@@ -1,4 +1,6 @@
+import { Database } from 'bun:sqlite'
 import { expect, test } from 'bun:test'
+import { statSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SQL } from 'bun'
@@ -49,6 +51,31 @@ test(
 
     expect(keys).toContain('"before"')
     expect(keys).not.toContain('"after"')
+  },
+  RESTORE_MS,
+)
+
+test(
+  'SQLite is copied again the next day, for its owner alone, and a copy of nothing replaces none',
+  async () => {
+    await using machine = await makeMachine()
+    const [data, copy] = [join(machine.folder, 'lib'), join(machine.folder, 'backups/citadel.db')]
+    await writeFile(join(machine.folder, 'etc/gateway.yaml'), `service: { data_dir: ${data} }\n`)
+    const keys = () => {
+      const file = new Database(copy, { readonly: true })
+      const names = file.query<{ name: string }, []>('SELECT name FROM keys ORDER BY name').all()
+      file.close()
+      return names.map(({ name }) => name)
+    }
+
+    const first = await machine.run([`citadel keys create ${CONFIG} --name one`, backUpFile])
+    await writeFile(`${copy}.new`, 'the copy of a night without power')
+    const second = await machine.run([`citadel keys create ${CONFIG} --name two`, backUpFile])
+    await rm(join(data, 'citadel.db'))
+    const third = await machine.run([backUpFile])
+
+    expect([first, second, third].map(({ status }) => status === 0)).toEqual([true, true, false])
+    expect([keys(), statSync(copy).mode & 0o777]).toEqual([['one', 'two'], 0o600])
   },
   RESTORE_MS,
 )
