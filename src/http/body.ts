@@ -57,11 +57,10 @@ function brokenOff(cause: unknown): GatewayError {
   return new GatewayError('client_closed_request', 'The client closed the request.', { cause })
 }
 
-/** The error for a body over the limit, however it came; the connection is not kept, since the rest is not read. */
+/** The error for a body over the limit, however it came. The connection stays open: who still sends would otherwise find
+ * it cut before he has read this. The runtime throws away the rest. */
 export function tooLarge(bytesMax: number): GatewayError {
-  return new GatewayError('request_too_large', `The request body is larger than ${bytesMax} bytes.`, {
-    headers: { connection: 'close' },
-  })
+  return new GatewayError('request_too_large', `The request body is larger than ${bytesMax} bytes.`)
 }
 
 async function count(exchange: Exchange, encoding: string | null): Promise<string> {

@@ -187,6 +187,23 @@ describe('a body over the limit', () => {
 
     expect(await client.until(text => text.includes('request_too_large'))).toStartWith('HTTP/1.1 413 ')
   })
+
+  for (const [framing, whole] of [
+    ['that says its length', `content-length: ${big.length}\r\n\r\n${big}`],
+    ['in chunks', `transfer-encoding: chunked\r\n\r\n${big.length.toString(16)}\r\n${big}\r\n0\r\n\r\n`],
+  ] as const) {
+    test(`${framing} may be sent to its end after the refusal, and its connection is used again`, async () => {
+      const request = `POST ${CHAT} HTTP/1.1\r\nhost: localhost\r\n${whole}`
+      const client = rawClient(gateway.port, request.slice(0, -5))
+      await client.until(text => text.includes('request_too_large'))
+
+      client.socket.write(request.slice(-5) + rawRequest('/livez', '', 'GET').replace('test', 'localhost'))
+
+      expect(await Promise.race([client.ended, client.until(text => text.includes('{"status":"ok"}'))])).toContain(
+        '200',
+      )
+    })
+  }
 })
 
 for (const [encoding, body] of [
