@@ -6,7 +6,7 @@ import { createSqlAuditSource } from '#stores/sql-audit.ts'
 import { DATABASE_OPTIONS, failDatabase, mustBeThere, settleFor } from './database.ts'
 import { EXIT, fail } from './output.ts'
 
-const USAGE = 'citadel audit verify [--config FILE]... [--env-file FILE]...'
+const USAGE = 'usage: citadel audit verify [--config FILE]... [--env-file FILE]...'
 
 /** Checks the audit log: whether a row was changed, removed or put elsewhere. */
 export async function audit(args: readonly string[]): Promise<number> {

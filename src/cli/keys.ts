@@ -28,7 +28,8 @@ const OPTIONS = {
 } as const
 
 const PAGE = 200
-const USAGE = 'what shall be done with which key? Try: citadel keys --help'
+const SEE = 'Try: citadel keys --help'
+const USAGE = `what shall be done with which key? ${SEE}`
 
 type Values = ReturnType<typeof parse>['values']
 
@@ -37,27 +38,39 @@ type Command = (keys: KeyManagement, id: string, values: Values) => Promise<unkn
 
 const actor = ({ tenant }: Values) => ({ by: 'cli', tenant })
 
-const COMMANDS: Readonly<Record<string, { readonly takesId: boolean; readonly run: Command }>> = {
+/** What every one of them can be told. */
+const EVERYWHERE: readonly string[] = [...Object.keys(DATABASE_OPTIONS), 'tenant', 'json']
+const OF_ROTATE = ['overlap']
+const OF_CREATE = Object.keys(OPTIONS).filter(name => !EVERYWHERE.includes(name) && !OF_ROTATE.includes(name))
+
+const COMMANDS: Readonly<
+  Record<string, { readonly takesId: boolean; readonly takes: readonly string[]; readonly run: Command }>
+> = {
   create: {
     takesId: false,
+    takes: OF_CREATE,
     run: (keys, _, values) => keys.create(actor(values), wishedKey(values)).then(show(values)),
   },
-  list: { takesId: false, run: listAll },
-  show: { takesId: true, run: (keys, id, values) => keys.show(values.tenant, id).then(show(values)) },
+  list: { takesId: false, takes: [], run: listAll },
+  show: { takesId: true, takes: [], run: (keys, id, values) => keys.show(values.tenant, id).then(show(values)) },
   rotate: {
     takesId: true,
+    takes: OF_ROTATE,
     run: (keys, id, values) => keys.rotate(actor(values), id, overlapOf(values)).then(show(values)),
   },
-  revoke: { takesId: true, run: (keys, id, values) => keys.revoke(actor(values), id).then(show(values)) },
+  revoke: { takesId: true, takes: [], run: (keys, id, values) => keys.revoke(actor(values), id).then(show(values)) },
 }
 
 /** Makes, lists and ends keys in the database; gateways that run hear of it within seconds. */
 export async function keys(args: readonly string[]): Promise<number> {
   try {
-    const { values, positionals } = parse(args)
+    const { values, positionals, tokens } = parse(args)
     const [name = '', id = '', ...rest] = positionals
     const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
     if (command === undefined || rest.length > 0 || command.takesId !== (id !== '')) return fail(USAGE, EXIT.usage)
+    const given = tokens.flatMap(token => (token.kind === 'option' ? token.name : []))
+    const idle = given.find(option => !EVERYWHERE.includes(option) && !command.takes.includes(option))
+    if (idle !== undefined) return fail(`keys ${name} does not take --${idle}. ${SEE}`, EXIT.usage)
     const tenant = tenantName.safeParse(values.tenant)
     if (!tenant.success) return fail(`--tenant: ${tenant.error.issues[0]?.message}`, EXIT.usage)
     const { config, env } = await settleFor(values)
@@ -84,20 +97,20 @@ export async function keys(args: readonly string[]): Promise<number> {
 }
 
 function parse(args: readonly string[]) {
-  return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
+  return parseArgs({ args: [...args], allowPositionals: true, tokens: true, options: OPTIONS })
 }
 
 /** Reads the flags as the body of `POST /management/keys`.
  *
  * @throws TypeError for what is no key. */
 function wishedKey(values: Values) {
-  const [usd, per] = values.budget?.split('/') ?? []
+  const [usd, per] = values.budget?.split(/\/(.*)/) ?? []
   const parsed = keyCreation.safeParse({
     name: values.name,
     role: values.role,
-    models: values.models?.split(','),
+    models: values.models?.split(',').map(name => name.trim()),
     expires_at: values.expires === undefined ? undefined : toInstant(values.expires),
-    budget: usd === undefined ? undefined : { usd: Number(usd), per },
+    budget: usd === undefined ? undefined : { usd: toNumber(usd), per },
     cache: !values['no-cache'],
     signing: values.signing,
     limits: {
@@ -118,15 +131,17 @@ function wishedKey(values: Values) {
 
 /** How the fields of a key are written on the command line, where that is not their name and a number. */
 const SPELLED: Readonly<Record<string, { readonly flag: string; readonly expected: string }>> = {
-  name: { flag: 'name', expected: '1 to 100 characters' },
+  name: { flag: 'name', expected: '1 to 100 characters, none of them a control character' },
   role: { flag: 'role', expected: 'caller, viewer, operator or admin' },
   models: { flag: 'models', expected: 'names of models, with commas between them' },
   expires_at: { flag: 'expires', expected: 'a day such as 2037-01-01, or a moment such as 2037-01-01T12:00:00Z' },
   budget: { flag: 'budget', expected: 'US dollars and a period, such as 50/month or 5/day' },
 }
 
+/** What a variable of the shell left empty is no number: 0 would be no limit at all. */
 function toNumber(text: string | undefined): number | undefined {
-  return text === undefined ? undefined : Number(text)
+  if (text === undefined) return undefined
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN
 }
 
 /** A day begins at midnight UTC, as in the configuration. */

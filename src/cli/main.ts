@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
-import { asksForHelp, type Command, fail, printCommand, printHelp } from './output.ts'
+import { didYouMean } from '#lib/closest.ts'
+import { asksForHelp, type Command, EXIT, fail, printCommand, printHelp } from './output.ts'
 
 /** Every command, loaded only when it is called: a start must not pay for the others. */
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -76,7 +77,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
 }
 
-const [name = 'help', ...args] = process.argv.slice(2)
+const [first = 'help', ...rest] = process.argv.slice(2)
+// `citadel help keys` means `citadel keys --help`.
+const [name, args] = first === 'help' && rest[0] !== undefined ? [rest[0], ['--help']] : [first, rest]
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
 if (command !== undefined && asksForHelp(args)) {
   printCommand(name, command)
@@ -94,5 +97,5 @@ if (command !== undefined && asksForHelp(args)) {
 } else if (name === '--version' || name === '-v') {
   void import('./info.ts').then(({ version }) => version([]))
 } else {
-  fail(`unknown command "${name}". Try: citadel help`, 64)
+  fail(`unknown command "${name}"${didYouMean(name, Object.keys(COMMANDS)) || '.'} Try: citadel help`, EXIT.usage)
 }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { Environment } from '#config/env.ts'
 import { configFiles, type Loaded, loadConfig, loadEnvironment, readText } from '#config/load.ts'
+import { ConfigError } from '#config/problems.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
 import { EMPTIED, type ReadFile } from '#config/secrets.ts'
 import { composeProblems } from '#src/compose/fleet-config.ts'
@@ -47,6 +48,8 @@ export interface Settled extends Loaded {
   readonly filled: readonly string[]
 }
 
+const FLAG = { file: 'flag', line: 0, column: 0 }
+
 /** Loads the configuration that the command line, the environment and the working directory ask for.
  *
  * @param before What they asked for before. A file that has become empty is being written, and the file that was there
@@ -58,6 +61,13 @@ export async function settle(
   before?: Settled,
   wanted: (file: string) => void = () => {},
 ): Promise<Settled> {
+  for (const [flag, files] of [
+    ['--config', options.files],
+    ['--env-file', options.envFiles],
+  ] as const) {
+    // What a variable of the shell has left empty.
+    if (files.includes('')) throw new ConfigError([{ ...FLAG, path: flag, message: 'names no file' }])
+  }
   const filled: string[] = []
   const readFile = readNoting({ filled, wanted, before: before?.filled ?? [] })
   const env = await loadEnvironment(options.envFiles, process.env, readFile)

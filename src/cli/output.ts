@@ -39,7 +39,9 @@ export function fail(message: string, status: number): number {
 
 /** Says what is wrong with a command line. The parser's advice on dashes helps nobody who has mistyped an option. */
 export function failUsage(thrown: unknown): number {
-  const [said] = (thrown instanceof Error ? thrown.message : String(thrown)).split('. To specify ')
+  const [said] = (thrown instanceof Error ? thrown.message : String(thrown)).split(
+    /\.\s+(?:To specify|Did you forget) /,
+  )
   return fail(`${said}. Try: citadel help`, EXIT.usage)
 }
 

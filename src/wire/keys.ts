@@ -36,7 +36,7 @@ const kept = Object.fromEntries(LIMITS.map(name => [name, ownAmount.optional()])
 const name = z
   .string()
   // No pattern: a JSON Schema has no place for the flag that this one needs.
-  .refine(value => NAME.test(value), 'expected 1 to 100 characters')
+  .refine(value => NAME.test(value), 'expected 1 to 100 characters, none of them a control character')
   .describe('How people call the key: 1 to 100 characters, none of them a control character.')
 const role = z.enum(['caller', 'viewer', 'operator', 'admin'])
 const models = z.array(z.string().min(1).max(200)).max(1000).nullable()

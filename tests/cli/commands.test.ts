@@ -241,6 +241,12 @@ describe('--help', () => {
     expect(await command(args)).toMatchObject({ status: 0, out: expect.stringContaining(expected), err: '' })
   })
 
+  test('of a command is also what help says of it', async () => {
+    const [help, option] = [await command(['help', 'keys']), await command(['keys', '--help'])]
+
+    expect(help).toEqual(option)
+  })
+
   test('behind -- is a word of the prompt', async () => {
     const { status, err } = await command(['chat', '--url', NOWHERE, '--', '--help'])
 
@@ -280,6 +286,43 @@ describe('completion', () => {
       out: '',
       err: expect.stringMatching(/bash\|zsh\|fish/),
     })
+  })
+})
+
+describe('a command line that is wrong', () => {
+  test.each([
+    [['chekc'], 64, 'citadel: unknown command "chekc", did you mean "check"? Try: citadel help\n'],
+    [['frobnicate'], 64, 'citadel: unknown command "frobnicate". Try: citadel help\n'],
+    [['check', '--config='], 78, 'flag  --config: names no file\n1 problem; nothing was started.\n'],
+    [['check', '--env-file', ''], 78, 'flag  --env-file: names no file\n1 problem; nothing was started.\n'],
+    [['audit'], 64, 'citadel: usage: citadel audit verify [--config FILE]... [--env-file FILE]...\n'],
+  ])('such as %j is told what it should be', async (args, status, err) => {
+    expect(await command(args)).toEqual({ status, out: '', err })
+  })
+
+  test.each([
+    [['--requests-per-minute', ''], '--requests-per-minute: expected a whole number'],
+    [['--tokens-per-minute', ' '], '--tokens-per-minute: expected a whole number'],
+    [['--concurrent-requests', '0x10'], '--concurrent-requests: expected a whole number'],
+    [['--budget', ''], '--budget: expected US dollars'],
+    [['--budget', '/month'], '--budget: expected US dollars'],
+    [['--budget', '5/day/week'], '--budget: expected US dollars'],
+    [['--models', ''], '--models: expected names'],
+    [['--models', 'chat, '], '--models: expected names'],
+    [['--name', 'two\nlines'], '--name: expected 1 to 100 characters, none of them a control character'],
+    [['--overlap', '1h'], 'keys create does not take --overlap'],
+    [['--requests-per-minute', '-5'], "'--requests-per-minute' argument is ambiguous. Try: citadel help"],
+  ])('makes no key with %j', async (args, said) => {
+    const { status, out, err } = await command(['keys', 'create', '--name', 'web', ...args])
+
+    expect([status, out]).toEqual([64, ''])
+    expect(err).toContain(said)
+  })
+
+  test('of a key that is rotated changes nothing else, and says so', async () => {
+    const { status, err } = await command(['keys', 'rotate', 'ID', '--expires', '2037-01-01'])
+
+    expect([status, err]).toEqual([64, 'citadel: keys rotate does not take --expires. Try: citadel keys --help\n'])
   })
 })
 

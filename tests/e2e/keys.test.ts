@@ -87,7 +87,10 @@ describe('citadel keys', () => {
     const env = { XDG_DATA_HOME: folder.path }
     await using child = await start(`${DEMO}auth: { mode: required, admin_keys: [sk-of-the-admin] }\n`, env)
     const existed = existsSync(join(folder.path, 'citadel', 'citadel.db'))
-    const made = await citadel(['keys', 'create', '--name', 'web', '--role', 'viewer', '--budget', '5/day'], env)
+    const made = await citadel(
+      ['keys', 'create', '--name', 'web', '--role', 'viewer', '--budget', '5/day', '--models', 'a, b'],
+      env,
+    )
     const works = async (key: string) => (await statusWith(child.url, '/v1/models', key)) === 200
 
     const heardMs = await msUntil(() => works(made.out))
@@ -105,7 +108,9 @@ describe('citadel keys', () => {
     expect(Math.max(heardMs, rotatedMs, revokedMs)).toBeLessThan(5000)
     expect(made.err).toContain('web')
     expect(made.err.includes('is new')).toBe(!existed)
-    expect(list).toMatchObject([{ name: 'web', role: 'viewer', created_by: 'cli', budget: { usd: 5, per: 'day' } }])
+    expect(list).toMatchObject([
+      { name: 'web', role: 'viewer', created_by: 'cli', budget: { usd: 5, per: 'day' }, models: ['a', 'b'] },
+    ])
     expect(before).toBe(true)
     expect([revoked.status, shown.out]).toEqual([0, revoked.out])
     expect([unknown.status, unknown.err]).toEqual([1, 'citadel: There is no key with this id.'])
