@@ -16,7 +16,10 @@ export function parseEnvFile(text: string, file = 'environment file'): Record<st
     const match = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/.exec(line)
     const value = match ? unquote(match[2] ?? '') : null
     if (match?.[1] !== undefined && value !== null) values[match[1]] = value
-    else problems.push({ file, line: index + 1, column: 1, path: '', message: 'expected NAME=value' })
+    else {
+      const message = match ? 'a quote is not closed, or something stands behind it' : 'expected NAME=value'
+      problems.push({ file, line: index + 1, column: 1, path: '', message })
+    }
   }
   if (problems.length > 0) throw new ConfigError(problems)
   return values

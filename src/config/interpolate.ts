@@ -9,9 +9,11 @@ export interface Interpolated {
 type Environment = Readonly<Record<string, string | undefined>>
 
 const reference = /\$(?:\$|\{([^}]*)\})/g
+/** As a shell writes it: taken as it stands, the name would be the key that callers send. */
+const bareReference = /(?:^|[\s:/@])\$[A-Z_][A-Z0-9_]*(?=$|[\s:/@])/
 const expression = /^([A-Za-z_]\w*)(?::([-?])([\s\S]*))?$/
 
-/** Replaces `${VAR}`, `${VAR:-default}` and `${VAR:?message}`; `$$` stands for one `$`.
+/** Replaces `${VAR}`, `${VAR:-default}` and `${VAR:?message}`; `$$` stands for one `$`, and `$VAR` is a mistake.
  *
  * An empty variable counts as absent for `:-` and `:?`, as in a shell. Values are not looked into again. */
 export function interpolate(text: string, env: Environment): Interpolated {
@@ -24,6 +26,7 @@ export function interpolate(text: string, env: Environment): Interpolated {
     if ('error' in result) errors.push(result.error)
     return 'error' in result ? '' : result.value
   })
+  if (bareReference.test(text)) errors.push(`a variable is written with braces: \${VAR}; write "$$" for a dollar sign`)
   if (/\$\{[^}]*$/.test(text)) errors.push('a reference has no closing "}"; write "$$" for a dollar sign')
   return { value, fromEnvironment, errors }
 }

@@ -80,7 +80,7 @@ function readNode(reading: Reading, node: Node, keyAt: Origin | null, path: read
       return read
     }
     reading.problems.push({ ...at, path: path.join('.'), message: `no anchor is called "${node.source}"` })
-    return { kind: 'leaf', ...placed, value: undefined }
+    return { kind: 'leaf', ...placed, value: undefined, written: `*${node.source}` }
   }
   if (yaml.isMap(node)) return { kind: 'map', ...placed, entries: readEntries(reading, node.items, path) }
   if (yaml.isSeq(node)) {
@@ -158,7 +158,7 @@ const TOO_FAR = 'the line below is indented too far: a key has a value or keys b
 /** What the parser calls by one code, and people make for different reasons. */
 const closerMessages: readonly (readonly [ofParser: RegExp, said: string])[] = [
   [/ and end with a /, 'a bracket or brace that was opened before is not closed'],
-  [/^Missing closing /, 'a quote that was opened before is not closed'],
+  [/^Missing closing /, 'the quote that opens here is not closed'],
   [/^Sequence item without /, 'is indented unlike its neighbours'],
 ]
 
@@ -170,9 +170,21 @@ function syntaxProblem(reading: Reading, { code, pos, message }: YAMLError, text
   const isBelow = code === 'BLOCK_AS_IMPLICIT_KEY' && !/:(\s|$)/.test(line)
   const said = closer ?? (isBelow ? TOO_FAR : (syntaxMessages[code] ?? 'is not YAML'))
   const bareReference = before === '${' && code !== 'MULTIPLE_DOCS'
+  const at = code === 'MISSING_CHAR' ? (openQuote(reading, pos[0]) ?? pos[0]) : pos[0]
   return {
-    ...originOf(reading, pos[0]),
+    ...originOf(reading, at),
     path: '',
     message: bareReference ? `a variable between brackets or braces needs quotes, such as "\${VAR}"` : said,
   }
+}
+
+/** Where the text in quotes begins that has no end; the parser only tells of the end of the file. */
+function openQuote({ yaml, document }: Reading, end: number): number | null {
+  let start: number | null = null
+  yaml.visit(document, {
+    Scalar(_, { range, type }) {
+      if (type?.startsWith('QUOTE_') && range && range[0] <= end && end <= range[1]) start = range[0]
+    },
+  })
+  return start
 }

@@ -27,12 +27,13 @@ function distance(wanted: string, candidate: string): number | null {
   const longer = Math.max(wanted.length, candidate.length)
   // In names of one or two letters every other name would be near.
   const allowed = Math.floor(longer / 3)
-  const edits = Math.abs(wanted.length - candidate.length) > allowed ? null : editDistance(wanted, candidate)
-  if (edits !== null && edits <= allowed) return edits
-  // "mixtral" means "mixtral-8x7b", although it takes many edits.
+  if (wanted === candidate) return 0
+  // "mixtral" means "mixtral-8x7b", although it takes many edits; only what is one slip away comes before that.
   const shorter = Math.min(wanted.length, candidate.length)
   const contained = shorter >= 3 && (candidate.includes(wanted) || wanted.includes(candidate))
-  return contained ? allowed + 1 + (longer - shorter) / lengthMax : null
+  if (contained) return 1 + (longer - shorter) / lengthMax
+  const edits = longer - shorter > allowed ? null : editDistance(wanted, candidate)
+  return edits !== null && edits <= allowed ? edits : null
 }
 
 /** Counts insertions, deletions, replacements and swaps of neighbours that turn one text into the other. */

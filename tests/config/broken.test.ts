@@ -46,7 +46,11 @@ const syntax: Broken[] = [
     'service:\n  port: 1\n  host: a\n  port: 2',
     'gateway.yaml:4:3  service.port: is set twice; the first time is on line 2',
   ],
-  ['service:\n  name: "sk-secret', 'gateway.yaml:2:19  a quote that was opened before is not closed'],
+  ['service:\n  name: "sk-secret', 'gateway.yaml:2:9  the quote that opens here is not closed'],
+  [
+    'service:\n  name: "a"\n  host: \'b\n  port: 1\nmodels:\n',
+    'gateway.yaml:3:9  the quote that opens here is not closed',
+  ],
   [
     'a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]\ne: [*d, *d, *d, *d]',
     'gateway.yaml:1:1  is nested too deeply, or its aliases stand for too much',
@@ -55,6 +59,15 @@ const syntax: Broken[] = [
   [
     'service:\n  name: ${na me}',
     'gateway.yaml:2:9  service.name: cannot read a reference; write ${VAR}, ${VAR:-default} or ${VAR:?message}',
+  ],
+  [
+    'auth:\n  admin_keys: ["$ADMIN_KEY"]',
+    'gateway.yaml:2:16  auth.admin_keys.0: a variable is written with braces: ${VAR}; write "$$" for a dollar sign',
+  ],
+  [
+    'servers:\n  - id: *x\n    kind: demo',
+    'gateway.yaml:2:9  servers.0.id: no anchor is called "x"',
+    'gateway.yaml:2:9  servers.0.id: is required; "*x" gave nothing',
   ],
   [
     'service:\n  name: ${NAME',

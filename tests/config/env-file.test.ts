@@ -33,7 +33,7 @@ test('names every line that is none, and never shows it', async () => {
 
   expect(await complaints(parse())).toEqual([
     'site.env:2:1  expected NAME=value',
-    'site.env:3:1  expected NAME=value',
+    'site.env:3:1  a quote is not closed, or something stands behind it',
     'site.env:4:1  expected NAME=value',
   ])
 })

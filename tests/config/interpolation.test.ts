@@ -17,6 +17,9 @@ test.each([
   ['$${NAME}', '${NAME}'],
   ['$$$${NAME}', '$${NAME}'],
   ['pa$word $5', 'pa$word $5'],
+  ['$$NAME', '$NAME'],
+  ['pa$NAME', 'pa$NAME'],
+  ['^[a-z]+$', '^[a-z]+$'],
   ['${TRICKY}', '${NAME} $NAME: ['],
 ])('replaces %j by %j', (text, value) => {
   expect(interpolate(text, env)).toMatchObject({ value, errors: [] })
@@ -26,6 +29,9 @@ test.each([
   ['${ABSENT}', 'the variable ABSENT is not set; write ${ABSENT:-} if it may be absent'],
   ['${EMPTY:?must name the site}', 'EMPTY: must name the site'],
   ['${ABSENT:?}', 'the variable ABSENT is not set'],
+  ['$NAME', 'a variable is written with braces: ${VAR}; write "$$" for a dollar sign'],
+  ['Bearer $NAME', 'a variable is written with braces: ${VAR}; write "$$" for a dollar sign'],
+  ['redis://:$NAME@cache:6379', 'a variable is written with braces: ${VAR}; write "$$" for a dollar sign'],
   ['${NAME', 'a reference has no closing "}"; write "$$" for a dollar sign'],
   ['${1NAME}', 'cannot read a reference; write ${VAR}, ${VAR:-default} or ${VAR:?message}'],
   ['${NAME:-${OTHER}}', 'cannot read a reference; write ${VAR}, ${VAR:-default} or ${VAR:?message}'],

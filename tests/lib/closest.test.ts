@@ -16,6 +16,13 @@ test('finds a long name by a part of it', () => {
   expect(closest('mixtral', models)).toEqual(['mixtral-8x7b'])
 })
 
+test('prefers a name that holds the wanted one, or is held by it, to one that is a few slips away', () => {
+  expect(closest('requests_per_min', ['requests_per_day', 'requests_per_hour', 'requests_per_minute'], 1)).toEqual([
+    'requests_per_minute',
+  ])
+  expect(closest('api_keys', ['mode', 'keys', 'admin_keys'], 1)).toEqual(['keys'])
+})
+
 test('ignores case', () => {
   expect(closest('Hermes-2', models, 1)).toEqual(['hermes-2'])
 })
