@@ -2,13 +2,14 @@ import type { Attempt, Live, Outcomes, Slot } from '#core/attempt.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
-import type { Frame } from '#core/frame.ts'
+import type { DataFrame, Frame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Server, Target } from '#core/servers.ts'
 import type { Provider } from '#providers/provider.ts'
 import type { Incoming, Transport } from '#providers/transport.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
+import { isExcessive } from './excess.ts'
 import { hideSecrets } from './hide.ts'
 import { GATEWAY_ROLE, viaNext } from './hops.ts'
 import { readUpstream } from './upstream.ts'
@@ -19,6 +20,13 @@ const ANSWER_BYTES_MAX: Readonly<Record<Endpoint, number>> = {
   chat: 16 * 1024 * 1024,
   completions: 16 * 1024 * 1024,
   embeddings: 128 * 1024 * 1024,
+}
+/** Of all objects of a plain answer together: the log probabilities of a long one have half a million, vectors almost none.
+ * Many more block the event loop for seconds while they are parsed. */
+const MEMBERS_MAX: Readonly<Record<Endpoint, number>> = {
+  chat: 1_000_000,
+  completions: 1_000_000,
+  embeddings: 100_000,
 }
 /** The largest error that is read. */
 const ERROR_BYTES_MAX = 64 * 1024
@@ -64,16 +72,16 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
     if (head.status < 200 || head.status > 299) {
       const text = await incoming.text(ERROR_BYTES_MAX).catch(() => '')
       incoming.close()
-      throw hideSecrets(provider.decodeError(head, text), target.server)
+      throw hideSecrets(provider.decodeError(head, isExcessive(text) ? '' : text), target.server)
     }
     if (!call.stream) {
-      const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX[call.endpoint]))
+      const answer = decodeWhole(provider, call, await incoming.text(ANSWER_BYTES_MAX[call.endpoint]))
       if (answer instanceof GatewayError) throw hideSecrets(answer, target.server)
       return new WholeAnswer(answer, slot)
     }
     const type = (head.header('content-type') ?? '').toLowerCase()
     if (provider.framing === 'sse' && type.startsWith('application/json')) {
-      const answer = provider.decode(call, await incoming.text(ANSWER_BYTES_MAX[call.endpoint]))
+      const answer = decodeWhole(provider, call, await incoming.text(ANSWER_BYTES_MAX[call.endpoint]))
       throw answer instanceof GatewayError
         ? hideSecrets(answer, target.server)
         : invalidAnswer('a plain answer to a stream')
@@ -83,6 +91,16 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       throw invalidAnswer(`content-type ${type}`)
     }
     return openStream({ deps, record, provider, incoming }, call, slot, scope)
+  }
+}
+
+/** Reads a whole answer. One that the dialect fails over is the server's fault, as an event of a stream is. */
+function decodeWhole(provider: Provider, call: Call, text: string): DataFrame | GatewayError {
+  if (isExcessive(text, MEMBERS_MAX[call.endpoint])) return invalidAnswer('an answer with too many levels or members')
+  try {
+    return provider.decode(call, text)
+  } catch (thrown) {
+    return invalidAnswer(`an answer that ends in a ${thrown instanceof Error ? thrown.name : 'failure'}`)
   }
 }
 

@@ -9,6 +9,7 @@ import type { Provider, StreamEvent } from '#providers/provider.ts'
 import type { Incoming } from '#providers/transport.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
 import { Completion } from './completion.ts'
+import { isExcessive } from './excess.ts'
 import { hideSecrets } from './hide.ts'
 import { Likenesses } from './likeness.ts'
 import { AFTER_FINISH_MS, QuietWatch } from './quiet.ts'
@@ -72,6 +73,7 @@ export function readUpstream(options: {
   function apply(event: StreamEvent, frames: Frame[]): void {
     if (event.data === '[DONE]') completion.done()
     try {
+      if (isExcessive(event.data)) throw new RangeError('an event with too many levels')
       const [next, produced] = reducer.step(state, event)
       if (next !== state) likenesses?.forget()
       else if (likenesses !== null) learn(likenesses, event, produced)

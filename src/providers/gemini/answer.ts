@@ -1,7 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 import { sha256 } from '#lib/hash.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { fitToolCall } from '../openai_compatible/tool-calls.ts'
+import { checkToolCalls, fitToolCall } from '../openai_compatible/tool-calls.ts'
 import { withSignature } from './signature.ts'
 
 /** What a content, or the piece of one that a chunk brings, says in OpenAI's words. */
@@ -43,7 +43,8 @@ export function toHead(answer: JsonObject, object: string, model: JsonValue, tex
 /** Reads the parts of a content.
  *
  * @param before The ids of the calls that the answer had before these.
- * @param seed What ids are made from where the server gives none, or the same twice. */
+ * @param seed What ids are made from where the server gives none, or the same twice.
+ * @throws TypeError for more calls than any answer has. */
 export function fromGeminiContent(content: JsonValue, before: readonly string[], seed: string): Said {
   const parts = isObject(content) && Array.isArray(content.parts) ? content.parts.filter(isObject) : []
   const calls: JsonObject[] = []
@@ -53,6 +54,7 @@ export function fromGeminiContent(content: JsonValue, before: readonly string[],
   let signature: JsonObject | null = null
   for (const part of parts) {
     if (isObject(part.functionCall)) {
+      checkToolCalls(ids.length + 1)
       const call = fromFunctionCall(part, part.functionCall, ids, seed)
       ids.push(String(call.id))
       calls.push(call)

@@ -2,6 +2,7 @@ import type { Call } from '#core/call.ts'
 import type { Chunk, Frame } from '#core/frame.ts'
 import { isObject } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
+import { CHOICES_MAX, checkChoice } from '../openai_compatible/choices.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
 import { type Head, isBlocked, toHead } from './answer.ts'
 import { type CandidateState, readCandidate, toBlocked, toFinish } from './candidate.ts'
@@ -45,6 +46,7 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
     for (const [at, candidate] of list.entries()) {
       if (!isObject(candidate)) continue
       const index = typeof candidate.index === 'number' ? candidate.index : at
+      checkChoice(index, CHOICES_MAX)
       const before = candidates.get(index)
       if (before?.finished) continue
       const [read, produced] = readCandidate(candidate, index, before, head)

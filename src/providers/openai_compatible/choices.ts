@@ -29,6 +29,17 @@ interface Options {
   readonly tail: boolean
   /** What ids are made from where the server gives none. */
   readonly seed: string
+  /** How many choices the answer may have. */
+  readonly choicesMax: number
+}
+
+/** The most choices that a caller may ask for with one prompt. */
+export const CHOICES_MAX = 128
+
+/** @throws TypeError for a choice that nobody can have asked for. */
+export function checkChoice(index: number, choicesMax: number): void {
+  if (!Number.isInteger(index) || index < 0 || index >= choicesMax)
+    throw new TypeError('a choice that nobody asked for')
 }
 
 /** Whether a delta carries something a reader would see. */
@@ -46,7 +57,10 @@ export function hasContent(delta: JsonObject): boolean {
   )
 }
 
-/** Fits the choices of one chunk: a role in the first of each choice, one finish, complete tool calls. */
+/** Fits the choices of one chunk: a role in the first of each choice, one finish, complete tool calls.
+ *
+ * @throws TypeError for a choice that nobody can have asked for, and for too many tool calls: something is remembered of
+ * each, and looked through at each. */
 export function fitChoices(list: readonly JsonValue[], choices: Choices, options: Options): FittedChoices {
   let now = choices
   let finishes = false
@@ -55,6 +69,7 @@ export function fitChoices(list: readonly JsonValue[], choices: Choices, options
   for (const [position, choice] of list.entries()) {
     if (!isObject(choice)) continue
     const index = typeof choice.index === 'number' ? choice.index : position
+    checkChoice(index, options.choicesMax)
     const before = now.get(index)
     const part = options.chat ? fitDelta(choice, index, before, options.seed) : fitText(choice)
     if (before?.finished && !part.filled && (options.tail || isFilled(choice.finish_reason))) continue

@@ -3,8 +3,9 @@ import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
-import { type Choices, type FittedChoices, fitChoices, hasContent } from './choices.ts'
+import { CHOICES_MAX, type Choices, type FittedChoices, fitChoices, hasContent } from './choices.ts'
 import { type Count, countOf, toUsageFrame, withoutNullUsage, withoutUsage } from './count.ts'
+import { inputsOf } from './embedding.ts'
 import { errorIn, fromErrorBody } from './error.ts'
 import { isUsualDelta } from './fields.ts'
 import { fitHead, isUsualHead, seedOf } from './head.ts'
@@ -27,6 +28,7 @@ interface Asked {
   readonly chat: boolean
   readonly object: 'chat.completion.chunk' | 'text_completion'
   readonly wantsUsage: boolean
+  readonly choicesMax: number
 }
 
 type Step = readonly [State, readonly Frame[]]
@@ -36,7 +38,12 @@ const EMPTY: State = { choices: new Map(), head: null, preface: null, count: nul
 /** Creates the reducer of one stream. A chunk's own text goes on wherever it obeys the rules of a strict client. */
 export function createStream(call: Call): StreamReducer<State> {
   const chat = call.endpoint === 'chat'
-  const asked: Asked = { chat, object: chat ? 'chat.completion.chunk' : 'text_completion', wantsUsage: call.wantsUsage }
+  const asked: Asked = {
+    chat,
+    object: chat ? 'chat.completion.chunk' : 'text_completion',
+    wantsUsage: call.wantsUsage,
+    choicesMax: CHOICES_MAX * inputsOf(call.body.prompt),
+  }
   return {
     start: () => EMPTY,
     step: (state, event) => step(asked, state, event),
@@ -90,7 +97,9 @@ function fit(asked: Asked, state: State, given: JsonObject, text: string | null)
   // Clients look into the first choice without asking whether there is one.
   if (list.length === 0 && count === null) return [withPreface(state, given), []]
   const chunk = fitHead({ ...state.preface, ...given }, asked.object, state.head)
-  const fitted = fitChoices(list, state.choices, { chat: asked.chat, tail: count !== null, seed: seedOf(given) })
+  const { choicesMax } = asked
+  const options = { chat: asked.chat, tail: count !== null, seed: seedOf(given), choicesMax }
+  const fitted = fitChoices(list, state.choices, options)
   const next: State = {
     ...state,
     choices: fitted.choices,

@@ -14,6 +14,14 @@ interface OpenToolCall {
 /** The tool calls of one choice that have begun, by the index that the server gave them. */
 export type OpenToolCalls = ReadonlyMap<number, OpenToolCall>
 
+/** More than any answer has. Each one is compared with those before it. */
+const TOOL_CALLS_MAX = 1000
+
+/** @throws TypeError for more tool calls than any answer has. */
+export function checkToolCalls(count: number): void {
+  if (count > TOOL_CALLS_MAX) throw new TypeError('too many tool calls')
+}
+
 /** Ids like TGI's `0` come again in the next answer, where they would mean another call. */
 const NOT_UNIQUE = /^\d{0,3}$/
 
@@ -34,8 +42,11 @@ export function fitToolCall(
   return { ...call, id, type, function: functionPart }
 }
 
-/** Completes the tool calls of a whole answer; the same list when nothing had to change. */
+/** Completes the tool calls of a whole answer; the same list when nothing had to change.
+ *
+ * @throws TypeError for too many. */
 export function fitToolCalls(calls: readonly JsonValue[], seed: string): readonly JsonValue[] {
+  checkToolCalls(calls.length)
   const ids: JsonValue[] = []
   const fitted = calls.map((call, index) => {
     if (!isObject(call)) return call
@@ -53,7 +64,8 @@ export function fitToolCalls(calls: readonly JsonValue[], seed: string): readonl
  * OpenAI's own library falls into.
  *
  * @param seed What ids are made from where the server gives none.
- * @returns The calls and what is open now; the same objects when nothing changed. */
+ * @returns The calls and what is open now; the same objects when nothing changed.
+ * @throws TypeError for too many. */
 export function fitToolCallDeltas(
   calls: readonly JsonValue[],
   open: OpenToolCalls,
@@ -66,6 +78,7 @@ export function fitToolCallDeltas(
     const known = now.get(place)
     const opened = known !== undefined && known !== open.get(place)
     if (known !== undefined && !isAnother(call, known, opened)) return fitContinuation(call, known)
+    checkToolCalls(now.size + 1)
     const index = nextIndex(now)
     const taken = [...now.values()].map(({ id }) => id)
     const whole = fitToolCall(call, index, seed, taken)

@@ -1,0 +1,14 @@
+import { excessIn } from '#lib/json.ts'
+
+/** Far more than any answer has. What nests some ten thousand levels deep can be read, but not written: the runtime takes
+ * a second to find that out. */
+const DEPTH_MAX = 1000
+/** A shorter text cannot have so many levels, or members, that they cost anything. */
+const SCANNED_MIN = 32 * 1024
+
+/** Whether a JSON text of a server would block the event loop.
+ *
+ * @param membersMax How many members its objects may have together. */
+export function isExcessive(text: string, membersMax?: number): boolean {
+  return text.length > SCANNED_MIN && excessIn(text, DEPTH_MAX, membersMax) !== null
+}
