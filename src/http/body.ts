@@ -12,10 +12,13 @@ const DECODERS: Readonly<Record<string, () => Duplex>> = {
   br: createBrotliDecompress,
 }
 
+/** More than any client makes of the largest body. The runtime makes an object of each, however small it is. */
+const PIECES_MAX = 100_000
+
 /** Reads the body of a request once, as text, within the size and time that the edge allows.
  *
- * @throws GatewayError `request_too_large` (the same for a declared, chunked or compressed body), `request_timeout`,
- * `unsupported_media_type` for an unknown encoding. */
+ * @throws GatewayError `request_too_large` (the same for a declared, chunked or compressed body), `invalid_request` for
+ * one in too many pieces, `request_timeout`, `unsupported_media_type` for an unknown encoding. */
 export function readBody(exchange: Exchange, clock: Clock): Promise<string> {
   const { request, edge, scope, text } = exchange
   if (text !== null) return Promise.resolve(text)
@@ -63,13 +66,19 @@ export function tooLarge(bytesMax: number): GatewayError {
   return new GatewayError('request_too_large', `The request body is larger than ${bytesMax} bytes.`)
 }
 
+function tooManyPieces(): GatewayError {
+  return new GatewayError('invalid_request', `The request body came in more than ${PIECES_MAX} pieces.`, {
+    headers: { connection: 'close' },
+  })
+}
+
 async function count(exchange: Exchange, encoding: string | null): Promise<string> {
   const { request, edge } = exchange
   if (request.body === null) return ''
   const decoder = new TextDecoder()
   let total = 0
   let text = ''
-  for await (const bytes of decoded(request.body, encoding)) {
+  for await (const bytes of decoded(bounded(request.body, edge.bodyBytesMax), encoding)) {
     total += bytes.byteLength
     if (total > edge.bodyBytesMax) throw tooLarge(edge.bodyBytesMax)
     text += decoder.decode(bytes, { stream: true })
@@ -77,7 +86,19 @@ async function count(exchange: Exchange, encoding: string | null): Promise<strin
   return text + decoder.decode()
 }
 
-async function* decoded(body: ReadableStream<Uint8Array>, encoding: string | null): AsyncIterable<Uint8Array> {
+/** The body as it comes. Compressed, it may be endless and yet become nothing. */
+async function* bounded(body: AsyncIterable<Uint8Array>, bytesMax: number): AsyncGenerator<Uint8Array> {
+  let pieces = 0
+  let total = 0
+  for await (const bytes of body) {
+    total += bytes.byteLength
+    if (total > bytesMax) throw tooLarge(bytesMax)
+    if (++pieces > PIECES_MAX) throw tooManyPieces()
+    yield bytes
+  }
+}
+
+async function* decoded(body: AsyncIterable<Uint8Array>, encoding: string | null): AsyncIterable<Uint8Array> {
   if (encoding === null || encoding === 'identity') {
     yield* body
     return

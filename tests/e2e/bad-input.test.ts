@@ -163,6 +163,7 @@ describe('a body over the limit', () => {
     'packed with gzip': () => post(gzipSync(big), { 'content-encoding': 'gzip' }),
     'packed with gzip, in chunks': () => post(inChunks(gzipSync(big)), { 'content-encoding': 'gzip' }),
     'packed with deflate': () => post(deflateSync(big), { 'content-encoding': 'deflate' }),
+    'that unpacks to nothing, in chunks': () => post(inChunks(nothingIn(BODY_MAX)), { 'content-encoding': 'gzip' }),
     'that unpacks to 200 MB': () => post(gzipSync(Buffer.alloc(200_000_000, ' ')), { 'content-encoding': 'gzip' }),
   }
   for (const [name, send] of Object.entries(bodies)) {
@@ -178,6 +179,18 @@ describe('a body over the limit', () => {
       })
     })
   }
+
+  test('in more pieces than anybody sends is refused', async () => {
+    await using roomy = await startGateway(configOf([server]))
+    const line = `POST ${CHAT} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n`
+    const client = rawClient(roomy.port, `${line}${'1\r\n \r\n'.repeat(500_000)}0\r\n\r\n`)
+
+    const text = await client.until(given => given.endsWith('}}'))
+
+    expect(text).toStartWith('HTTP/1.1 400 ')
+    expect(text).toContain('in more than 100000 pieces')
+    expect(['end', 'close', 'ECONNRESET', 'EPIPE']).toContain(await client.ended)
+  })
 
   test('is refused before it is sent', async () => {
     const client = rawClient(
@@ -455,4 +468,12 @@ function inChunks(body: string | Uint8Array): ReadableStream<Uint8Array> {
       if (at >= bytes.length) controller.close()
     },
   })
+}
+
+/** At least so many bytes of gzip that hold nothing: empty blocks (RFC 1951 §3.2.4). */
+function nothingIn(bytes: number): Buffer {
+  const block = Buffer.from([0, 0, 0, 0xff, 0xff])
+  const last = Buffer.from([1, 0, 0, 0xff, 0xff])
+  const blocks = Array.from({ length: Math.ceil(bytes / block.length) }, () => block)
+  return Buffer.concat([gzipSync('').subarray(0, 10), ...blocks, last, Buffer.alloc(8)])
 }
