@@ -34,11 +34,13 @@ function textLength(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0
   let length = 0
   for (const [key, item] of Object.entries(value)) {
-    const isText = key !== 'role' && key !== 'type' && !(MEDIA.has(key) && isInline(item))
-    if (isText) length += textLength(item)
+    if (!NO_TEXTS.has(key) && !(MEDIA.has(key) && isInline(item))) length += textLength(item)
   }
   return length
 }
+
+/** What says how to read a part, and sound, which stands in Base64 and nothing else. */
+const NO_TEXTS: ReadonlySet<string> = new Set(['role', 'type', 'input_audio'])
 
 /** Where pictures and files stand. Elsewhere what begins like one is a text. */
 const MEDIA: ReadonlySet<string> = new Set(['url', 'image_url', 'file_data'])

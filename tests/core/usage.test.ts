@@ -17,6 +17,7 @@ describe('the length of a prompt', () => {
   test.each<[string, object]>([
     ['a picture', { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }],
     ['a picture without an object around it', { type: 'image_url', image_url: 'data:image/png;base64,AAAA' }],
+    ['a recording', { type: 'input_audio', input_audio: { data: 'A'.repeat(4000), format: 'wav' } }],
     ['a file', { type: 'file', file: { file_data: 'data:application/pdf;base64,AAAA' } }],
   ])('does not count %s', (_, part) => {
     expect(promptLength({ messages: [{ role: 'user', content: [part, { type: 'text', text: 'abc' }] }] })).toBe(3)
