@@ -10,6 +10,7 @@ import {
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { rawClient } from '#tests/support/raw-client.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
+import { until } from '#tests/support/until.ts'
 import { cut, gate, hang, inTurn, json, type Script, type Steps, sse } from '#tests/support/upstream.ts'
 import { stats } from '#wire/stats.ts'
 import { usagePage } from '#wire/usage-report.ts'
@@ -380,6 +381,27 @@ describe('equal calls at the same time', () => {
     expect((await gateway.chat()).status).toBe(200)
     await (await marker).text()
     expect(server.calls).toHaveLength(3)
+  })
+
+  test('are all counted with their model when nobody could answer', async () => {
+    const answer = gate()
+    await using setup = await caching([answer, json(400, { error: { message: 'no', type: 'invalid_request_error' } })])
+    const { gateway, server } = setup
+    const calls = [gateway.chat(), gateway.chat()]
+    await server.called(1)
+    await answer.reached
+    // Another question that reaches the server shows that the second one has had its turn.
+    const other = gateway.chat({ seed: 1 })
+    await server.called(2)
+    answer.open()
+    await Promise.all([...calls, other])
+
+    const failed = () => gateway.lines.filter(({ status }) => status === 400)
+    await until('all are over', 3000, () => failed().length === 3)
+    const { text } = await gateway.gateway.metrics()
+
+    expect(failed().map(({ model }) => model)).toEqual(['chat', 'chat', 'chat'])
+    expect(text).toContain('gateway_coalesced_total 1')
   })
 
   test('a stream that breaks off breaks off for all, and is not stored', async () => {

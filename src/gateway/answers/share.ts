@@ -71,6 +71,8 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
       const leader = shares ? shared.get(name) : null
       if (leader?.work.open) {
         record.cache = COALESCED
+        // Where nobody answers, nothing else says it.
+        record.model = leader.asked.record.model
         return leader.work.join(scope, record).then(
           live => {
             record.sparedPrice = live.target.price
