@@ -1,4 +1,4 @@
-import type { Candidate } from '#core/attempt.ts'
+import type { AttemptEntry, Candidate } from '#core/attempt.ts'
 import type { Said } from '#core/bypass.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
@@ -95,12 +95,16 @@ function inherit(record: RequestRecord, began: RequestRecord): void {
   record.upstreamModel = began.upstreamModel
 }
 
-/** Says what the call costs: its answer the caller, and what was paid for besides the operator. */
+/** Says what the call costs: its answer the caller, and what was paid for besides the operator. An answer that broke off
+ * for good is the caller's, too. */
 function chargeCall(record: RequestRecord): void {
-  const { usage, attempts, server, upstreamModel } = record
+  const { usage, attempts, server, upstreamModel, error } = record
+  const isAnswer = ({ server: at, model, result }: AttemptEntry) =>
+    at === server && model === upstreamModel && result !== 'lost'
+  const broken = error === null || usage === null ? undefined : attempts.findLast(isAnswer)
   record.costNano = usage === null ? 0 : costOf(priceAt(record, server, upstreamModel), usage)
   for (const attempt of attempts) {
-    if (attempt.usage === undefined) continue
+    if (attempt.usage === undefined || attempt === broken) continue
     const cost = costOf(priceAt(record, attempt.server, attempt.model), attempt.usage)
     record.extraNano = cost === null || record.extraNano === null ? null : record.extraNano + cost
   }

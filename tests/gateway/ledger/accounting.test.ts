@@ -244,4 +244,27 @@ describe('however a call ends, its row says what it came to', () => {
     expect(row.extra_cost_nano).toBe(costOf(price, spent))
     expect(row.cost_nano).toBe(record.usage === null ? 0 : costOf(price, record.usage))
   })
+
+  test('what the caller pays for a broken answer is not paid by the operator, too', () => {
+    const [said, again] = [estimateUsage(call(), 100), estimateUsage(call(), 40)]
+    const spare = target('spare', { price })
+    const candidates = [candidate, { ...candidate, target: spare }]
+    const record = recordOf({
+      plan: { ...plan, candidates },
+      usage: null,
+      upstreamModel: 'm',
+      contentFrames: 3,
+      contentChars: 100,
+      attempts: [
+        attemptEntry('llm', { result: 'upstream_error', usage: said }),
+        attemptEntry('spare', { result: 'stream_interrupted', usage: again }),
+      ],
+    })
+    settleCall(record, call(), broken, fakeClock())
+
+    const row = toRow(record, 51, null)
+
+    expect(row.cost_nano).toBe(costOf(price, said))
+    expect(row.extra_cost_nano).toBe(costOf(price, again))
+  })
 })
