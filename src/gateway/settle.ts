@@ -114,9 +114,15 @@ function priceAt(record: RequestRecord, server: string | null, upstreamModel: st
   return candidateAt(record, server, upstreamModel)?.target.price ?? null
 }
 
-function candidateAt({ plan }: RequestRecord, server: string | null, upstreamModel: string | null): Candidate | null {
+/** Where an attempt was made; several models may have the same target, each at its own price. */
+function candidateAt(
+  { plan, model }: RequestRecord,
+  server: string | null,
+  upstreamModel: string | null,
+): Candidate | null {
   const isAt = ({ target }: Candidate) => target.server.id === server && target.upstreamModel === upstreamModel
-  return plan?.candidates.find(isAt) ?? null
+  const isOwn = (candidate: Candidate) => candidate.model.name === model && isAt(candidate)
+  return plan?.candidates.find(isOwn) ?? plan?.candidates.find(isAt) ?? null
 }
 
 /** What a call has used when no server says so: the prompt, and so many characters of an answer. */

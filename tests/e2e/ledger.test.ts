@@ -110,6 +110,27 @@ describe('what a call costs', () => {
       },
     ))
 
+  test('is saved at the price of the model that was asked, also where another one has the same target', () =>
+    withLedger(
+      async gateway => {
+        for (let at = 0; at < 2; at++) await (await gateway.chat({ model: 'cheap' }, as(SHOP))).text()
+        const hit = await gateway.chat({ model: 'cheap' }, as(SHOP))
+
+        const report = await (
+          await fetch(`${gateway.url}/v1/requests/${hit.headers.get('x-request-id')}`, as(SHOP))
+        ).json()
+
+        expect(report).toMatchObject({ model: 'cheap', cache: 'hit', saved_usd: COST_USD })
+      },
+      {
+        cache: { enabled: true },
+        models: {
+          dear: { targets: [{ server: 'a', model: 'test-model', price: { input: 10, output: 20 } }] },
+          cheap: { targets: [{ server: 'a', model: 'test-model', price: { input: 1, output: 2 } }] },
+        },
+      },
+    ))
+
   test('is unknown where the price is, and is counted as such', () =>
     withLedger(
       async gateway => {

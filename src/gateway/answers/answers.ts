@@ -9,7 +9,7 @@ import { resolveModels } from '#routing/candidates.ts'
 import type { Whole } from '../flights/shared-log.ts'
 import { replayed } from './replayed.ts'
 import { type Asked, createFlights, type Depart } from './share.ts'
-import { type AnswersDeps, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
+import { type AnswersDeps, giverOf, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
 import { answerVectors } from './vectors.ts'
 
 /** Gives the answer to a call: the stored one, the one that is under way, or a new one, which it stores. */
@@ -67,17 +67,16 @@ function answer(deps: AnswersDeps, asked: Asked, question: Question, depart: Dep
 function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live | null {
   const { call, record, scope, snapshot } = asked
   const ageMs = usableAge(asked, stored, clock)
-  const model = snapshot.models.get(stored.model)
-  const target = snapshot.targets.get(stored.target)
-  if (ageMs === null || model === undefined || target === undefined) return null
+  const giver = giverOf(stored, snapshot)
+  if (ageMs === null || giver === null) return null
   record.cache = { status: 'hit', ageMs, leftMs: Math.max(0, stored.ttlMs - ageMs) }
   // At its pace it may be left in the middle: what was given of it is counted as it goes.
   if (!call.stream || stored.pace.length === 0) {
     record.contentChars = stored.characters
     if (record.payload !== null) record.payload.answer = storedText(stored)
   }
-  record.sparedPrice = target.price
-  return replayed(stored, { call, model, target, clock, scope, id: record.id })
+  record.sparedPrice = giver.target.price
+  return replayed(stored, { call, ...giver, clock, scope, id: record.id })
 }
 
 /** Stores a whole answer: not one of a model that stood in for another, and not one that a server was given the

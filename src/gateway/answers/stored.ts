@@ -3,6 +3,7 @@ import type { Live } from '#core/attempt.ts'
 import type { CachedAnswer, CacheStore } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
+import type { Snapshot } from '#core/snapshot.ts'
 import type { Whole } from '../flights/shared-log.ts'
 import type { Asked, Depart, Flights } from './share.ts'
 
@@ -37,11 +38,21 @@ export function usableAge(
   clock: Pick<Clock, 'time'>,
 ): number | null {
   const ageMs = Math.max(0, clock.time() - stored.storedAt)
-  const known = snapshot.models.get(stored.model)?.targets.some(({ id }) => id === stored.target)
-  if (known !== true) return null
+  if (giverOf(stored, snapshot) === null) return null
   if (ageMs <= cache.maxAgeMs) return ageMs
   record.foundTooOld = true
   return null
+}
+
+/** The model and the target that gave an answer; `null` when they are not there, or belong together no more. */
+export function giverOf(
+  stored: Pick<CachedAnswer, 'model' | 'target'>,
+  { models }: Pick<Snapshot, 'models'>,
+): Pick<Live, 'model' | 'target'> | null {
+  const model = models.get(stored.model)
+  // Another model may have the same target, with a price of its own.
+  const target = model?.targets.find(({ id }) => id === stored.target)
+  return model === undefined || target === undefined ? null : { model, target }
 }
 
 /** Whether an answer is of a model that was asked for, rather than of a fallback. */

@@ -12,7 +12,7 @@ import type { Whole } from '../flights/shared-log.ts'
 import { estimateUsage } from '../settle.ts'
 import { given } from './convert.ts'
 import type { Asked, Depart } from './share.ts'
-import { type AnswersDeps, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
+import { type AnswersDeps, giverOf, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
 
 /** As many inputs as OpenAI takes. To look each of more of them up would keep everybody else waiting, here and at Redis. */
 const INPUTS_MAX = 2048
@@ -82,11 +82,11 @@ function withInputs(asked: Asked, inputs: readonly JsonValue[]): Asked {
 function give({ clock }: AnswersDeps, { record, snapshot }: Asked, { keys, stored }: Batch): Live {
   const vectors = keys.flatMap(key => stored.get(key) ?? [])
   const [first] = vectors
-  const model = snapshot.models.get(first?.model ?? '')
-  const target = snapshot.targets.get(first?.target ?? '')
-  if (model === undefined || target === undefined) {
+  const giver = first === undefined ? null : giverOf(first, snapshot)
+  if (giver === null) {
     throw new GatewayError('internal_error', 'A stored vector belongs to no model.')
   }
+  const { model, target } = giver
   const now = clock.time()
   const ageMs = Math.max(0, ...vectors.map(({ storedAt }) => now - storedAt))
   const leftMs = Math.max(0, Math.min(...vectors.map(({ storedAt, ttlMs }) => storedAt + ttlMs - now)))

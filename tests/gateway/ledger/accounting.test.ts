@@ -267,4 +267,13 @@ describe('however a call ends, its row says what it came to', () => {
     expect(row.cost_nano).toBe(costOf(price, said))
     expect(row.extra_cost_nano).toBe(costOf(price, again))
   })
+
+  test('a target that belongs to several models costs what it costs for the one that answered', () => {
+    const cheap = target('llm', { price: { ...price, output: 1 } })
+    const other = { ...candidate, target: cheap, model: model('cheap', [cheap]) }
+    const record = recordOf({ plan: { ...plan, candidates: [candidate, other] }, model: 'cheap', upstreamModel: 'm' })
+    settleCall(record, call(), null, fakeClock())
+
+    expect(record.costNano).toBe(record.usage === null ? 0 : costOf(cheap.price, record.usage))
+  })
 })
