@@ -268,6 +268,21 @@ describe('further scopes', () => {
     ])
   })
 
+  test('what a user has left is told where it is less than what is left to all', async () => {
+    const edge = await limited({
+      ...{ global: { requests_per_minute: 10 }, per_user: { requests_per_minute: 4 } },
+      per_model: { large: { requests_per_minute: 3 }, small: { requests_per_minute: 20 } },
+    })
+    const told = async (model: string, user: object) => {
+      const { headers } = await edge.chat({ body: question(model, user) })
+      return ['limit', 'remaining'].map(name => headers.get(`x-ratelimit-${name}-requests`))
+    }
+
+    expect(await told('small', {})).toEqual(['10', '9'])
+    expect(await told('small', { user: 'u1' })).toEqual(['4', '3'])
+    expect(await told('large', { user: 'u1' })).toEqual(['3', '2'])
+  })
+
   test('a user’s requests at once are given back', async () => {
     const edge = await limited({ per_user: { concurrent_requests: 1 } })
     const stream = await opened(edge, question('small', { user: 'u1' }))

@@ -21,6 +21,13 @@ export function limitRefusal(verdict: Verdict, refused: Bucket, tokens = 0): Gat
   })
 }
 
+/** Of two decisions in one: how the tighter limits of requests stand, and those of tokens, which only one of them takes. */
+export function tighter(a: Verdict | null, b: Verdict | null): Verdict | null {
+  if (a === null || b === null) return a ?? b
+  const isTighter = b.requests !== null && b.requests.remaining < (a.requests?.remaining ?? Infinity)
+  return isTighter ? { ...a, requests: b.requests } : a
+}
+
 type Headers = Record<string, string>
 
 /** Puts into headers how the tightest limits stand.

@@ -8,7 +8,7 @@ import type { RequestRecord } from '#core/record.ts'
 import type { Model } from '#core/servers.ts'
 import { type Allowance, type AllowanceDeps, type CallLimits, createAllowance } from './allowance.ts'
 import { estimateNeed, type Lengths } from './estimate.ts'
-import { limitRefusal } from './limits.ts'
+import { limitRefusal, tighter } from './limits.ts'
 
 export interface PermitDeps {
   readonly limiter: Limiter
@@ -59,6 +59,7 @@ class CallPermit implements Permit, AllowanceDeps {
   private readonly record: RequestRecord
   private readonly allowance: Allowance
   private entered = false
+  private userVerdict: Verdict | null = null
   private over = false
   private counted = false
 
@@ -96,6 +97,7 @@ class CallPermit implements Permit, AllowanceDeps {
       throw limitRefusal(verdict, verdict.refused)
     }
     this.entered = true
+    this.userVerdict = verdict
     if (this.over) this.leave()
   }
 
@@ -109,7 +111,7 @@ class CallPermit implements Permit, AllowanceDeps {
   }
 
   verdict(): Verdict | null {
-    return this.allowance.verdict
+    return tighter(this.allowance.verdict, this.userVerdict)
   }
 
   settle(): void {
