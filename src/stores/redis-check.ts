@@ -4,6 +4,9 @@ export interface RedisFound {
   readonly ms: number
 }
 
+/** Limits are decided by scripts: a Redis that runs none is of no use. */
+const WRITE = "return redis.call('SET', KEYS[1], '1', 'PX', 1000)"
+
 /** Looks at a Redis once: connects, signs in, writes, reads its version, and leaves.
  *
  * @throws Error with what Redis, or the connection to it, says. */
@@ -16,25 +19,25 @@ export async function checkRedis(options: {
   const client = new Redis(options.urls[0] ?? '', {
     lazyConnect: true,
     connectTimeout: options.timeoutMs,
+    disableClientInfo: true,
     commandTimeout: options.timeoutMs,
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
   })
-  let first: Error | null = null
-  // `connect()` says only that the connection is closed; why it is comes by this way.
-  client.on('error', error => {
-    first ??= error
-  })
+  const suffered: Error[] = []
+  // `connect()` says only that the connection is closed; why it is comes by this way. So does what Redis refuses of it.
+  client.on('error', error => suffered.push(error))
   try {
     await client.connect()
+    if (suffered[0] !== undefined) throw suffered[0]
     const askedAt = performance.now()
-    if (options.urls.length === 1) await client.set('{citadel}:doctor', '1', 'PX', 1000)
+    if (options.urls.length === 1) await client.eval(WRITE, 1, '{citadel}:doctor')
     else await client.ping()
     const ms = performance.now() - askedAt
     const info = await client.info('server')
     return { version: /redis_version:(\S+)/.exec(info)?.[1] ?? 'unknown', ms }
   } catch (thrown) {
-    throw first ?? thrown
+    throw suffered[0] ?? thrown
   } finally {
     client.disconnect()
   }

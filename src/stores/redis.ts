@@ -1,14 +1,9 @@
-import type { Cluster, Redis as Standalone } from 'ioredis'
 import type { Clock } from '#core/clock.ts'
+import { connectRedis, countConnections, type RedisClient, type RedisPlace } from './redis-connect.ts'
 
-/** The commands of either kind of Redis. */
-export type RedisClient = Standalone | Cluster
+export type { RedisClient } from './redis-connect.ts'
 
-export interface RedisOptions {
-  /** One address, or the nodes of a cluster. */
-  readonly urls: readonly string[]
-  /** How long an answer may take, in milliseconds. */
-  readonly timeoutMs: number
+export interface RedisOptions extends RedisPlace {
   readonly clock: Clock
   /** Told when Redis is lost and when it is back. */
   readonly onChange?: (change: { readonly available: boolean; readonly reason: string }) => void
@@ -36,21 +31,26 @@ export class RedisAway extends Error {
   }
 }
 
-/** What Redis says when it is there but of no use: full, read-only, loading, or a cluster with a hole. */
+/** What Redis says when it is there but of no use: full, read-only, loading, or a cluster with a hole. Up to Redis 6.2 an
+ * error within a script stands behind the script's name. */
 const USELESS =
-  /^(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOPERM|NOREPLICAS|OOM|READONLY|TRYAGAIN|WRONGPASS)\b/
+  /^(?:ERR Error running script .*: -)?(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOPERM|NOREPLICAS|OOM|READONLY|TRYAGAIN|WRONGPASS)\b/
+/** What it says when it does not let this user, or anybody, do what the stores do. */
+const FORBIDDEN = /^ERR (?:unknown command|(?:Error running script .*: )?The user executing the script can't)/
+/** What a node of a cluster says to whom takes it for all of Redis. */
+const ELSEWHERE = /^MOVED\b/
+/** What the library says where it has no connection. */
+const UNTOLD =
+  /^(?:Stream isn't writeable|Connection is closed|Cluster isn't ready|Failed to refresh slots|None of startup nodes)/
 /** The pause before Redis is tried again: the first, and the longest, in milliseconds. */
 const PAUSE = { first: 50, longest: 1000 }
 /** Redis must stay this long before the next loss counts as a new one, in milliseconds. */
 const STEADY_MS = 10_000
 /** After so many trials without an answer the connection is thought dead and made anew. */
 const SILENT_TRIALS_MAX = 3
-/** Written by each trial: a Redis that only reads is of no use to a limiter. Lives with the limits, on their node. */
+/** Each trial writes, by a script: a Redis that only reads is of no use to a limiter. Lives with the limits, on their node. */
 const TRIAL_KEY = '{citadel}:trial'
-
-/** Commands of one turn of the event loop are written together; scripts, and look-ups of several keys, say by themselves
- * all that a turn has to say. */
-const PIPELINING = { enableAutoPipelining: true, autoPipeliningIgnoredCommands: ['eval', 'evalsha', 'mget'] }
+const TRIAL = "return redis.call('SET', KEYS[1], '1', 'PX', 1000)"
 
 /** Opens a connection to Redis, in the background.
  *
@@ -69,9 +69,9 @@ export function openRedis(options: RedisOptions): Redis {
   /** What the connection itself has suffered last: the library fails calls without a word of it. */
   let suffered: unknown = null
   const onError = (error: unknown) => {
-    suffered = error
+    if (!isUntold(error)) suffered = error
   }
-  let opening: Promise<unknown> | null = connect(options, onError).then(
+  let opening: Promise<unknown> | null = connectRedis(options, onError).then(
     made => {
       client = made
       if (closed) made.disconnect()
@@ -100,9 +100,10 @@ export function openRedis(options: RedisOptions): Redis {
   async function tryNow(): Promise<void> {
     try {
       if (client === null) throw new Error('not connected yet')
-      const { slow } = await answerOf(client.set(TRIAL_KEY, '1', 'PX', 1000), clock, timeoutMs)
+      const { slow } = await answerOf(client.eval(TRIAL, 1, TRIAL_KEY), clock, timeoutMs)
       if (slow) throw new Error('slow')
       available = true
+      suffered = null
       lostAt = clock.now()
       onChange?.({ available, reason: 'it answers again' })
     } catch (thrown) {
@@ -122,7 +123,7 @@ export function openRedis(options: RedisOptions): Redis {
         if (slow) lose(new Error(`an answer took ${Math.round(clock.now() - since)} ms`))
         return answer
       } catch (thrown) {
-        if (isAnswer(thrown)) throw thrown
+        if (isAnswer(thrown, client)) throw thrown
         lose(thrown)
         throw new RedisAway(thrown)
       }
@@ -137,51 +138,16 @@ export function openRedis(options: RedisOptions): Redis {
   }
 }
 
-/** The library is loaded here, so that who has no Redis does not pay for it. */
-async function connect({ urls, timeoutMs }: RedisOptions, onError: (error: unknown) => void): Promise<RedisClient> {
-  const { Cluster, Redis: Standalone } = await import('ioredis')
-  const [url = ''] = urls
-  const common = {
-    // Calls have a deadline of their own; this one is for what the library asks by itself, and knows no busy process.
-    commandTimeout: 10 * timeoutMs,
-    connectTimeout: 2000,
-    ...PIPELINING,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 1,
-    autoResendUnfulfilledCommands: false,
-    reconnectOnError: ({ message }: Error) => message.startsWith('READONLY'),
-  }
-  const again = (times: number) => Math.min(50 * 2 ** Math.min(times, 10), PAUSE.longest)
-  const client =
-    urls.length > 1
-      ? new Cluster([...urls], {
-          clusterRetryStrategy: again,
-          ...PIPELINING,
-          enableOfflineQueue: false,
-          lazyConnect: true,
-          slotsRefreshTimeout: 2000,
-          redisOptions: { ...common, ...(url.startsWith('rediss:') && { tls: {} }) },
-        })
-      : new Standalone(url, { ...common, lazyConnect: true, retryStrategy: again })
-  // What a connection suffers fails its calls.
-  client.on('error', onError)
-  await client.connect().catch(() => {})
-  return client
-}
-
-function countConnections(client: RedisClient): number {
-  if (!('nodes' in client)) return client.status === 'ready' ? 1 : 0
-  return client.nodes('all').filter(node => node.status === 'ready').length
-}
-
 /** Whether Redis answered, if with an error, and works. */
-function isAnswer(thrown: unknown): boolean {
-  return thrown instanceof Error && thrown.name === 'ReplyError' && !USELESS.test(thrown.message)
+function isAnswer(thrown: unknown, client: RedisClient): boolean {
+  if (!(thrown instanceof Error) || thrown.name !== 'ReplyError') return false
+  const { message } = thrown
+  return !USELESS.test(message) && !FORBIDDEN.test(message) && ('nodes' in client || !ELSEWHERE.test(message))
 }
 
 /** Whether a call was failed because there is no connection, and not why there is none. */
 function isUntold(thrown: unknown): boolean {
-  return thrown instanceof Error && /^(?:Stream isn't writeable|Connection is closed)/.test(thrown.message)
+  return thrown instanceof Error && UNTOLD.test(thrown.message)
 }
 
 function reasonOf(thrown: unknown): string {

@@ -178,6 +178,12 @@ const values: Broken[] = [
     'cors:\n  origins: [example.com]',
     'gateway.yaml:2:13  cors.origins.0: expected an origin such as https://app.example.com or http://localhost:*, got "example.com"',
   ],
+  // The client takes database 0 for either.
+  [
+    'redis:\n  url: redis://h/citadel',
+    'gateway.yaml:2:8  redis.url: expected the number of a database, such as redis://127.0.0.1:6379/1',
+  ],
+  ['redis:\n  url: ["redis://h/1", "redis://i/1"]', 'gateway.yaml:2:8  redis.url: a cluster has database 0 alone'],
   ['redis:\n  url: http://x', 'gateway.yaml:2:8  redis.url: expected an address such as redis://127.0.0.1:6379'],
   [
     'database:\n  url: mysql://root:pw@x',

@@ -8,8 +8,9 @@ export interface Certificates {
   readonly ca: string
   /** Makes a certificate for this machine under a name; gives its files.
    *
-   * @param days How long it is good (default 1); -1 for one that was good until yesterday. */
-  issue(name: string, days?: number): Promise<{ readonly cert: string; readonly key: string }>
+   * @param days How long it is good (default 1); -1 for one that was good until yesterday.
+   * @param hosts What it is for (default `localhost` and 127.0.0.1). */
+  issue(name: string, days?: number, hosts?: string): Promise<{ readonly cert: string; readonly key: string }>
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -23,9 +24,9 @@ export async function makeCertificates(): Promise<Certificates> {
   await openssl(['req', '-x509', ...CURVE, '-days', '2', '-subj', '/CN=authority', ...authority])
   return {
     ca: file('ca.pem'),
-    async issue(name, days = 1) {
+    async issue(name, days = 1, hosts = 'DNS:localhost,IP:127.0.0.1') {
       const [request, cert, key] = [file(`${name}.csr`), file(`${name}.pem`), file(`${name}.key`)]
-      const names = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
+      const names = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=${hosts}`]
       await openssl(['req', ...CURVE, ...names, '-keyout', key, '-out', request])
       const signed = ['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-copy_extensions', 'copyall']
       await openssl(['x509', '-req', '-in', request, ...signed, '-days', `${days}`, '-out', cert])

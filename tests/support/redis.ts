@@ -33,15 +33,16 @@ export async function startRedis(options: readonly string[] = []): Promise<Redis
   return redis
 }
 
-/** Starts three nodes and joins them; resolves when each one serves the whole cluster. */
-export async function startRedisCluster(): Promise<RedisCluster> {
-  const ports = await freePorts(2 * NODES)
+/** Starts three nodes and joins them; resolves when each one serves the whole cluster.
+ *
+ * @param options More options of the command line of each, which has a port to spare. */
+export async function startRedisCluster(options = (_spare: number): readonly string[] => []): Promise<RedisCluster> {
+  const ports = await freePorts(3 * NODES)
   const nodes = await Promise.all(
-    ports
-      .slice(0, NODES)
-      .map((port, index) =>
-        prepareRedis(port, ['--cluster-enabled', 'yes', '--cluster-port', `${ports[NODES + index]}`]),
-      ),
+    ports.slice(0, NODES).map((port, index) => {
+      const [bus, spare = 0] = [ports[NODES + index], ports[2 * NODES + index]]
+      return prepareRedis(port, ['--cluster-enabled', 'yes', '--cluster-port', `${bus}`, ...options(spare)])
+    }),
   )
   await Promise.all(nodes.map(node => node.start()))
   // Each third of the slots, and each node told of the first; `redis-cli --cluster create` would wait in whole seconds.

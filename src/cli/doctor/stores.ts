@@ -10,7 +10,12 @@ type Remedies = readonly (readonly [pattern: RegExp, remedy: string])[]
 
 const REDIS: Remedies = [
   [/WRONGPASS|NOAUTH|invalid password/i, 'Put the right password into redis.url: redis://:PASSWORD@host:6379.'],
-  [/NOPERM/, 'Give the user of redis.url the rights for reading, writing and scripts: ACL SETUSER … ~* +@all.'],
+  [
+    /NOPERM|executing the script can't/,
+    'Give the user of redis.url its rights: the guide "Databases" has the rule (ACL SETUSER …).',
+  ],
+  [/unknown command/, 'That Redis runs no scripts, of which the limits are made: allow EVAL and EVALSHA.'],
+  [/DB index|SELECT/, 'Redis has no database of that number: put another one at the end of redis.url, or none.'],
   [/OOM|maxmemory/, 'Redis is full: raise maxmemory, or set maxmemory-policy to volatile-lru.'],
   [/READONLY/, 'That is a replica: put the address of the primary into redis.url.'],
   [/MISCONF/, 'Redis cannot save to its disk: make room there, or set stop-writes-on-bgsave-error no.'],

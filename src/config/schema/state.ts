@@ -35,12 +35,29 @@ export const cache = z
   .prefault({})
   .describe('Answers that are given again.')
 
-const redisUrl = () => urlOf(['redis://', 'rediss://'], 'redis://127.0.0.1:6379')
+/** The number of the database in an address of Redis; empty where it names none. */
+const databaseOf = (url: string) => URL.parse(url)?.pathname.slice(1) ?? ''
+
+const redisUrl = () =>
+  urlOf(['redis://', 'rediss://'], 'redis://127.0.0.1:6379').refine(
+    // With an `@` it cannot be read at all.
+    value => /^\d*$|@/.test(databaseOf(value)),
+    'expected the number of a database, such as redis://127.0.0.1:6379/1',
+  )
+
+const redisCluster = () =>
+  z
+    .array(redisUrl())
+    .min(1)
+    .refine(
+      urls => urls.length === 1 || !urls.some(url => Number(databaseOf(url)) > 0),
+      'a cluster has database 0 alone',
+    )
 
 export const redis = z
   .strictObject({
     url: z
-      .union([redisUrl(), z.array(redisUrl()).min(1)], {
+      .union([redisUrl(), redisCluster()], {
         error: 'expected an address such as redis://127.0.0.1:6379, or a list',
       })
       .transform(value => (typeof value === 'string' ? [value] : value))
