@@ -11,8 +11,6 @@ import type { Redis, RedisClient } from './redis.ts'
 const CLEARS = 'cache:clears'
 const CLEARS_MAX = 1000
 const POLL_MS = 5000
-/** How much the clocks of nodes may differ. */
-const SKEW_MS = 10_000
 /** Only names that answers have: others may keep something of their own under `chat:`. */
 const HASH = '[0-9a-f]'.repeat(64)
 const PATTERNS = [`chat:${HASH}`, `embed:${HASH}`] as const
@@ -132,8 +130,8 @@ async function selected(
 
 /** Asks every few seconds what is to be forgotten: a subscription would miss what was said while it was broken. */
 function watchClears({ redis, clock, onClear }: RedisCacheOptions): () => void {
-  // Ids are times: what was said long before this process began has nothing to do with it.
-  let last = `${clock.time() - SKEW_MS}-0`
+  // What was said before this process began costs it next to nothing. Ids are times, but of the clock of Redis.
+  let last = '0'
   let stop = clock.after(POLL_MS, () => void poll())
   let stopped = false
 

@@ -64,6 +64,23 @@ describe('in one Redis', () => {
     two.close()
   })
 
+  test.each([
+    ['ahead', 5],
+    ['behind', -5],
+  ])('what others were asked to forget is heard by a node whose clock is %s', async (_, minutes) => {
+    const clock = fakeClock(Date.now() + minutes * 60_000)
+    const heard = Promise.withResolvers<string>()
+    const listen = ({ tenant }: CacheSelection) => tenant === `told-${minutes}` && heard.resolve(tenant)
+    const [one, two] = [cacheAt([server.url], fakeClock(Date.now())), cacheAt([server.url], clock, listen)]
+    await one.store.clear({ tenant: `told-${minutes}` })
+    clock.advance(5000)
+    setTimeout(heard.resolve, 2000, 'nothing was heard')
+
+    expect(await heard.promise).toBe(`told-${minutes}`)
+    one.close()
+    two.close()
+  })
+
   test('what is no answer is not forgotten with them', async () => {
     const cache = cacheAt([server.url], fakeClock(Date.now()))
     await server.command('SET', 'chat:room:42', 'of another program')
