@@ -155,6 +155,7 @@ function toSettings(config: Config): Settings {
     },
     hedging: toHedging(config.hedging),
     heartbeatMs: config.streams.heartbeat,
+    earlyHeadersMs: config.streams.early_headers,
     fullHeaders: gateway.headers === 'full',
     bodyBytesMax: config.service.max_body,
     cache: toCacheSettings(config),

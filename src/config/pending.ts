@@ -10,7 +10,6 @@ const pending: readonly Pending[] = [
   ['service.max_connections', 'the count of connections'],
   ['service.secret', 'signed tokens'],
   ['service.secret_file', 'signed tokens'],
-  ['streams.early_headers', 'early headers'],
   ['cache.semantic', 'the semantic cache'],
   ['vectors.*', 'the vector store'],
 ]

@@ -42,6 +42,8 @@ export interface Settings {
   /** Of models that are not declared; `null` = off. */
   readonly hedging: HedgingSettings | null
   readonly heartbeatMs: number
+  /** How long a stream may have no content until it is answered with its headers alone; `null` = for ever. */
+  readonly earlyHeadersMs: number | null
   readonly fullHeaders: boolean
   readonly bodyBytesMax: number
   /** `null` while answers are not stored. */

@@ -2,7 +2,8 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Writer } from '#core/writing.ts'
 
-const PING = ': ping\n\n'
+/** A comment that keeps a connection open. */
+export const PING = ': ping\n\n'
 /** How long a client may take nothing of what is ready for it, in milliseconds. Nothing else ends such a stream: its
  * connection stands, and no server is waited for. */
 const STALLED_MS = 60_000

@@ -11,10 +11,11 @@ import type { Writing } from '#core/writing.ts'
 import type { Answers } from './answers/answers.ts'
 import { notStored } from './answers/stored.ts'
 import { Departure, type DepartureDeps } from './departure.ts'
+import { isLate, Promised } from './early.ts'
 import { openPermit, type Permit, type PermitDeps, userOf } from './limits/permit.ts'
 import { parseCall } from './parse.ts'
 import { patiently } from './patience.ts'
-import { renderPlain, renderStream } from './render.ts'
+import { renderPlain, renderStream, type Source } from './render.ts'
 import { settleCall } from './settle.ts'
 import { hasClock, priorityOf, type Wishes } from './wishes.ts'
 
@@ -37,8 +38,9 @@ export interface ModelRequest {
 /** An answer for the edge to send. */
 export interface Answer {
   readonly body: string | Writing
-  readonly live: Live
-  /** How the limits stand that the call met after it was read; `null` where there are none. */
+  /** Who answers; `null` of a stream that begins before anybody is known to. */
+  readonly live: Live | null
+  /** How the limits stand that the call met after it was read; `null` where there are none, or none are known yet. */
   readonly limits: Verdict | null
 }
 
@@ -72,19 +74,16 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
     const account = new Account(deps, request, { call, own, permit })
     try {
       const snapshot = deps.snapshot()
-      const entering = permit?.enter()
-      if (entering !== undefined) await abandonable(entering, own)
-      const taken = take(deps, snapshot, { request, own, call, permit })
-      const live = await (own !== scope && call.stream ? patiently(taken, wishes, { clock: deps.clock, own }) : taken)
-      if (own.ended !== null) {
-        live.close()
-        throw own.ended
+      const { heartbeatMs, earlyHeadersMs } = snapshot.settings
+      const coming = enter(deps, snapshot, account)
+      if (call.stream && earlyHeadersMs !== null && (await isLate(coming, earlyHeadersMs, deps.clock))) {
+        const answer = coming.then(live => arrived(live, account))
+        const body = stream(deps, { live: new Promised(answer, own), account, heartbeatMs, early: true })
+        return { live: null, body, limits: null }
       }
-      record.model = live.model.name
-      record.server = live.target.server.id
-      record.upstreamModel = live.target.upstreamModel
+      const live = arrived(await coming, account)
       const body = call.stream
-        ? stream(deps, { live, account, heartbeatMs: snapshot.settings.heartbeatMs })
+        ? stream(deps, { live, account, heartbeatMs, early: false })
         : await renderPlain(live, record, deps.clock)
       if (!call.stream) account.settle(null)
       return { live, body, limits: permit === null ? null : permit.verdict() }
@@ -96,13 +95,37 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
   }
 }
 
+/** Lets a call in, and promises its committed answer.
+ *
+ * @throws GatewayError what refuses it at once. */
+function enter(deps: PipelineDeps, snapshot: Snapshot, account: Account): Promise<Live> {
+  const entering = account.permit?.enter()
+  if (entering === undefined) return waitFor(deps, snapshot, account)
+  return abandonable(entering, account.own).then(() => waitFor(deps, snapshot, account))
+}
+
+/** Waits as long as the caller wants to. */
+function waitFor(deps: PipelineDeps, snapshot: Snapshot, account: Account): Promise<Live> {
+  const { request, own, call } = account
+  const taken = take(deps, snapshot, account)
+  return own !== request.scope && call.stream ? patiently(taken, request.wishes, { clock: deps.clock, own }) : taken
+}
+
+/** Writes down who answers a call, if anybody still waits for it. */
+function arrived(live: Live, { own, request: { record } }: Account): Live {
+  if (own.ended !== null) {
+    live.close()
+    throw own.ended
+  }
+  record.model = live.model.name
+  record.server = live.target.server.id
+  record.upstreamModel = live.target.upstreamModel
+  return live
+}
+
 /** The committed answer of a call: one that is there or under way, where the cache is on, or a new one. */
-function take(
-  deps: PipelineDeps,
-  snapshot: Snapshot,
-  of: { readonly request: ModelRequest; readonly own: Scope; readonly call: Call; readonly permit: Permit | null },
-): Promise<Live> {
-  const { request, own, call, permit } = of
+function take(deps: PipelineDeps, snapshot: Snapshot, account: Account): Promise<Live> {
+  const { request, own, call, permit } = account
   const { record, wishes, text, cache } = request
   const { cache: settings } = snapshot.settings
   const passenger = { record, wishes, permit, snapshot }
@@ -117,8 +140,9 @@ function take(
 
 function stream(
   deps: PipelineDeps,
-  { live, account, heartbeatMs }: { readonly live: Live; readonly account: Account; readonly heartbeatMs: number },
+  of: { readonly live: Source; readonly account: Account; readonly heartbeatMs: number; readonly early: boolean },
 ): Writing {
+  const { live, account, heartbeatMs, early } = of
   const { request, call, own } = account
   deps.journal.note({ type: 'stream-opened' })
   const onEnd = (error: GatewayError | null) => {
@@ -126,7 +150,7 @@ function stream(
     account.settle(error)
     request.onStreamEnd()
   }
-  return renderStream(live, call, { clock: deps.clock, record: request.record, scope: own, heartbeatMs, onEnd })
+  return renderStream(live, call, { clock: deps.clock, record: request.record, scope: own, heartbeatMs, early, onEnd })
 }
 
 /** What is still to be written down of a call: once, however it ends. */
@@ -135,7 +159,7 @@ class Account {
   readonly call: Call
   /** The request's scope, with the time that its caller allows. */
   readonly own: Scope
-  private readonly permit: Permit | null
+  readonly permit: Permit | null
   private readonly deps: Pick<PipelineDeps, 'clock'>
   private settled = false
 

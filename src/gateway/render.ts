@@ -8,7 +8,7 @@ import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Writing } from '#core/writing.ts'
 import { writeSse } from '#lib/sse.ts'
-import { createOutlet } from './outlet.ts'
+import { createOutlet, PING } from './outlet.ts'
 import { countFrame, countSaid } from './settle.ts'
 
 const DONE = writeSse('[DONE]')
@@ -21,9 +21,14 @@ export interface RenderDeps {
   /** The request's own: its end is the end of the rendering. */
   readonly scope: Scope
   readonly heartbeatMs: number
+  /** Whether the answer is not there yet: a comment then goes out at once, and with it the headers. */
+  readonly early: boolean
   /** Called exactly once, when the answer is over: with the error, if it was not whole. */
   readonly onEnd: (error: GatewayError | null) => void
 }
+
+/** What is read of an answer, whoever gives it. */
+export type Source = Omit<Live, 'target' | 'model'>
 
 /** Takes the one frame of a plain answer.
  *
@@ -44,7 +49,7 @@ export async function renderPlain(live: Live, record: RequestRecord, clock: Cloc
  *
  * Whole events only; `: ping` after a silence; `[DONE]` exactly when the answer was whole; otherwise the error as the
  * last event, so that a cut stream never looks complete. A client that stops reading is cut off after a minute. */
-export function renderStream(live: Live, call: Call, deps: RenderDeps): Writing {
+export function renderStream(live: Source, call: Call, deps: RenderDeps): Writing {
   const { clock, record } = deps
   let ended = false
 
@@ -122,7 +127,8 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Writing 
       const { before, error } = thrown
       if (!outlet.ready) await outlet.room()
       if (ended) return false
-      const told = toStreamError(error)
+      // Before anything was said it is no interruption, but what the answer would have been.
+      const told = record.contentFrames === 0 ? error : toStreamError(error)
       outlet.end(before + writeSse(errorEvent(told, record.contentChars)), () => end(told))
     }
     return !ended
@@ -134,6 +140,7 @@ export function renderStream(live: Live, call: Call, deps: RenderDeps): Writing 
       if (ended) return
       try {
         outlet.open(to)
+        if (deps.early) outlet.put(PING, clock.now())
         while (await writeNext()) if (!outlet.ready) await outlet.room()
       } catch (thrown) {
         // Nobody can be written to any more.

@@ -21,7 +21,7 @@ describe('a key that works says nothing', () => {
     'gateway: { headers: full, fallback: { order: [a], content_filter: true }, intelligent_routing: true, default_model: a }',
     'gateway: { classes: { lightweight: { prefer: [] } } }',
     'retry: { max_attempts: 2 }',
-    'streams: { heartbeat: 5s }',
+    'streams: { heartbeat: 5s, early_headers: 30s }',
     'hedging: { enabled: true, after: 200ms, max_percent: 10 }',
     'models: { a: { endpoint: "http://a", hedging: { enabled: true, after: 0 } } }',
     'limits: { global: { requests_per_minute: 5, burst: 2 }, per_client: { requests_per_minute: 5, burst: 2 } }',

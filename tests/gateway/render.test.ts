@@ -19,7 +19,8 @@ test('a client that has left before its stream is handed over is written nothing
     close: () => void closed++,
   }
   const onEnd = (error: GatewayError | null) => void errors.push(error?.code)
-  const stream = renderStream(live, call(), { clock, record: recordOf({}), scope, heartbeatMs: 15_000, onEnd })
+  const of = { clock, record: recordOf({}), scope, heartbeatMs: 15_000 }
+  const stream = renderStream(live, call(), { ...of, early: true, onEnd })
 
   scope.cancel(new GatewayError('client_closed_request', 'The client closed the request.'))
   await stream.write({ write: piece => written.push(piece), flush: () => 0, end: () => written.push('end') })

@@ -24,6 +24,7 @@ export const settings: Settings = {
   breaker: { enabled: true, threshold: 5, openMs: 60_000 },
   hedging: null,
   heartbeatMs: 15_000,
+  earlyHeadersMs: null,
   fullHeaders: false,
   bodyBytesMax: 10_000_000,
   cache: null,

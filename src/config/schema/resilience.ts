@@ -50,7 +50,12 @@ export const recovery = z
 export const streams = z
   .strictObject({
     heartbeat: duration().default(15_000).describe('Silence after which a comment keeps the connection open.'),
-    early_headers: duration().nullable().default(null).describe('Answer 200 after this wait, before the first token.'),
+    early_headers: duration()
+      .nullable()
+      .default(null)
+      .describe(
+        'Answer a stream with 200 and comments after so long without content; an error is then its last event. null: never.',
+      ),
   })
   .prefault({})
   .describe('How answers are streamed.')

@@ -38,6 +38,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
       services.journal.note({ type: 'answer-replayed' })
       return replay(exchange, keyed.answer)
     }
+    let early = false
     try {
       const { live, body, limits } = await services.run({
         endpoint,
@@ -48,10 +49,13 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         wishes,
         headers: passedOf(request.headers, services.passedHeaders),
         cache: cacheWishesOf(request.headers, keyed !== null),
-        onStreamEnd: () => endStream(exchange, services),
+        onStreamEnd: () => endStream(exchange, services, early),
       })
-      tellServer(exchange, live, services.clock.now())
-      if (record.cache !== null) tellCache(exchange, record.cache)
+      early = live === null
+      if (live !== null) {
+        tellServer(exchange, live, services.clock.now())
+        if (record.cache !== null) tellCache(exchange, record.cache)
+      }
       if (limits !== null) tellLimits(exchange, limits)
       if (typeof body === 'string') {
         keyed?.keep(body)
@@ -107,10 +111,15 @@ function tellTimes(headers: Record<string, string>, record: RequestRecord, now: 
   headers['server-timing'] = `gateway;dur=${own.toFixed(1)}, upstream;dur=${upstream.toFixed(1)}`
 }
 
-function endStream(exchange: Exchange, services: Services): void {
-  const handedOver = exchange.streaming && exchange.record.status !== 0
+/** @param early Whether it began before there was an answer. One that never came is told of with its own status, which
+ * is no longer the one that was sent. */
+function endStream(exchange: Exchange, services: Services, early: boolean): void {
+  const { record } = exchange
+  const handedOver = exchange.streaming && record.status !== 0
   exchange.streaming = false
-  if (handedOver) settled(exchange, services)
+  if (!handedOver) return
+  if (early && record.error !== null && record.contentFrames === 0) record.status = record.error.status
+  settled(exchange, services)
 }
 
 /** The headers that are passed on; most requests have none. */

@@ -307,6 +307,36 @@ describe('each failure is thrown as the class of its status', () => {
   })
 })
 
+test('a stream that begins before its answer gives that when it comes', async () => {
+  const first = gate()
+  await using at = await clientOf(sse([first, ...streamOf([delta({ content: 'One' })])]), EARLY)
+
+  const stream = await at.client.chat.completions.create({ model: 'chat', messages, stream: true })
+  first.open()
+  const chunks = await all(stream)
+
+  expect(chunks.map(chunk => chunk.choices[0]?.delta.content ?? '').join('')).toBe('One')
+})
+
+for (const [name, steps, code] of [
+  ['nothing', openAiError(500, 'oh', null), 'all_targets_failed'],
+  ['a refusal', openAiError(400, 'no', 'invalid_value'), 'invalid_request'],
+] as const) {
+  test(`a stream that begins before its answer and gets ${name} raises an error, with retries left too`, async () => {
+    const first = gate()
+    await using at = await clientOf([first, steps], { ...EARLY, retry: { max_attempts: 1 } })
+    const client = new OpenAI({ baseURL: at.client.baseURL, apiKey: 'x', maxRetries: 2 })
+
+    const stream = await client.chat.completions.create({ model: 'chat', messages, stream: true })
+    first.open()
+    const failure = await all(stream).catch(error => error)
+
+    expect(failure).toBeInstanceOf(OpenAI.APIError)
+    expect(failure).toMatchObject({ code })
+    expect(at.server.calls).toHaveLength(1)
+  })
+}
+
 test('what the gateway has tried in vain the client does not try again', async () => {
   await using at = await clientOf(openAiError(500, 'oh', null))
   const client = new OpenAI({ baseURL: at.client.baseURL, apiKey: 'x' })
@@ -335,6 +365,8 @@ for (const stream of [false, true]) {
     expect(await at.logged({ outcome: 'cancelled' })).toMatchObject({ stream })
   })
 }
+
+const EARLY = { streams: { early_headers: '20ms' } }
 
 async function clientOf(script: Script, more: Tree = {}) {
   const server = await startModelServer(script)

@@ -62,7 +62,7 @@ export const chatOperations = {
     summary: 'Answer a conversation',
     description: [
       'Continues a conversation with a model. The gateway chooses a server of the model, and another one when that fails before the answer begins.',
-      'With `stream: true` in the body the answer comes as server-sent events, whatever the `accept` header says. A stream that ends well ends with `data: [DONE]`. When it breaks off, its last event is `data: {"error": …}` and there is no `[DONE]`.',
+      'With `stream: true` in the body the answer comes as server-sent events, whatever the `accept` header says. A stream that ends well ends with `data: [DONE]`. When it breaks off, its last event is `data: {"error": …}` and there is no `[DONE]`. With `streams.early_headers` it may begin, with comments, before a model answers: the headers that name the model and its server are then absent, and any error may come as that event.',
       'Fields that are not documented here are passed on to the model server unchanged.',
     ].join('\n\n'),
     body: {
