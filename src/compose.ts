@@ -130,6 +130,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   })
   const measured = composeMetrics({
     clock,
+    environment: () => current.service.environment,
     snapshot: fleet.current,
     states,
     calls,

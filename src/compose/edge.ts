@@ -18,6 +18,7 @@ export function composeEdge(config: Config, identity: Identity, buckets: Buckets
   const origins = cors.origins.map(toOriginPattern)
   return {
     serviceName: service.name,
+    environment: service.environment,
     version: VERSION,
     loopbackOnly: isLoopback(service.host),
     originAllowed: origin => origins.some(pattern => pattern.test(origin)),

@@ -21,6 +21,7 @@ export function composeLog(config: Config, clock: Clock, overrides: Pick<Overrid
     clock,
     level: config.monitoring.log_level,
     service: config.service.name,
+    environment: config.service.environment,
     redact: secretsOf(config),
     pretty: overrides.pretty,
   })
@@ -30,7 +31,8 @@ export function composeLog(config: Config, clock: Clock, overrides: Pick<Overrid
     reload(next) {
       const secrets = secretsOf(next)
       redact = createRedactor(secrets)
-      log.configure({ level: next.monitoring.log_level, service: next.service.name, redact: secrets })
+      const { name: service, environment } = next.service
+      log.configure({ level: next.monitoring.log_level, service, environment, redact: secrets })
     },
   }
 }

@@ -18,6 +18,7 @@ const PUBLISH_MS = 1000
 /** Whose numbers the metrics tell. */
 export interface MetricParts {
   readonly clock: Clock
+  readonly environment: () => string | null
   readonly snapshot: () => Snapshot
   readonly states: States
   readonly calls: Pick<Calls, 'queueDepth' | 'retriesLeft'>
@@ -39,6 +40,7 @@ export function composeMetrics(parts: MetricParts): { readonly metrics: Metrics;
   const metrics = createMetrics({
     clock,
     version: VERSION,
+    environment: parts.environment,
     snapshot,
     states: parts.states,
     isOllama: server => snapshot().servers.get(server)?.kind === OLLAMA_KIND,

@@ -6,7 +6,6 @@ export type Pending = readonly [key: string, waitsFor: string]
 /** Keys that are read and checked but do nothing yet, and what they wait for. `*` stands for any name or number.
  * Whoever builds a feature deletes its line. */
 const pending: readonly Pending[] = [
-  ['service.environment', 'traces'],
   ['service.max_connections', 'the count of connections'],
   ['service.secret', 'signed tokens'],
   ['service.secret_file', 'signed tokens'],

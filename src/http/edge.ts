@@ -18,6 +18,8 @@ export interface SignedParts {
 /** What the edge reads of the configuration: made anew at each reload, never changed. */
 export interface Edge {
   readonly serviceName: string
+  /** The installation; `null` where it has no name. */
+  readonly environment: string | null
   readonly version: string
   /** Only names of this machine are accepted as `Host`: a page that points its own name here must not get in. */
   readonly loopbackOnly: boolean

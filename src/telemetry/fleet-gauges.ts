@@ -8,6 +8,8 @@ import { createGauge, type Metric } from './series.ts'
 export interface FleetSources {
   readonly clock: Clock
   readonly version: string
+  /** The installation, if it has a name. */
+  readonly environment?: () => string | null
   readonly snapshot: () => Snapshot
   readonly states: States
   /** Retries that may still begin now. */
@@ -19,7 +21,10 @@ const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const
 /** Creates the gauges of servers, targets and models. */
 export function createFleetGauges(sources: FleetSources): readonly Metric[] {
   const { clock, snapshot, states, version, retriesLeft = () => 0 } = sources
-  const build = { version, bun: process.versions.bun ?? 'none' }
+  const build = () => {
+    const environment = sources.environment?.() ?? null
+    return { version, bun: process.versions.bun ?? 'none', ...(environment !== null && { environment }) }
+  }
   const ids = () => [...snapshot().servers.keys()]
   return [
     createGauge('gateway_inflight', 'Attempts in flight at a server.', () =>
@@ -44,6 +49,6 @@ export function createFleetGauges(sources: FleetSources): readonly Metric[] {
       })),
     ),
     createGauge('gateway_retry_budget_remaining', 'Retries that may begin now.', retriesLeft),
-    createGauge('gateway_build_info', 'The version that runs.', () => [{ labels: build, value: 1 }]),
+    createGauge('gateway_build_info', 'The version that runs.', () => [{ labels: build(), value: 1 }]),
   ]
 }

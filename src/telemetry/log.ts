@@ -16,6 +16,8 @@ export interface LogOptions {
   readonly clock: Clock
   readonly level: LogLevel
   readonly service: string
+  /** The installation; on no line when absent. */
+  readonly environment?: string | null
   /** Texts that never appear. */
   readonly redact?: readonly string[]
   /** Lines for people instead of JSON, each written at once. */
@@ -32,7 +34,7 @@ export interface Log {
   /** Writes one line for each request, and one for each event that an operator wants to know of. */
   subscriber(fact: Fact): void
   /** Changes what the configuration says of it, after that was read again. */
-  configure(settings: { readonly level: LogLevel; readonly service: string; readonly redact: readonly string[] }): void
+  configure(settings: Pick<LogOptions, 'level' | 'service' | 'environment' | 'redact'>): void
   flush(): void
   close(): void
   /** Lines that could not be written. */
@@ -51,7 +53,7 @@ export function createLog(options: LogOptions): Log {
   let writing = createWriting(redact)
   const field = (text: string) => quote(redact(text))
 
-  let head = createHead(stamp, options.service)
+  let head = createHead(stamp, options)
 
   function event(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (RANK[level] < least) return
@@ -83,8 +85,8 @@ export function createLog(options: LogOptions): Log {
     subscriber: fact => tell(fact, event, request),
     configure(settings) {
       least = RANK[settings.level]
-      redact = createRedactor(settings.redact)
-      head = createHead(stamp, settings.service)
+      redact = createRedactor(settings.redact ?? [])
+      head = createHead(stamp, settings)
       writing = createWriting(redact)
     },
     flush: sink.flush,
@@ -202,8 +204,11 @@ function createStamp(clock: Clock): () => string {
 }
 
 /** The fields that every line begins with. Lines come many at a time, so the last beginning will often do again. */
-function createHead(stamp: () => string, service: string): (level: LogLevel) => string {
-  const name = quote(service)
+function createHead(
+  stamp: () => string,
+  { service, environment = null }: Pick<LogOptions, 'service' | 'environment'>,
+): (level: LogLevel) => string {
+  const name = quote(service) + (environment === null ? '' : `,"environment":${quote(environment)}`)
   let [time, level, head] = ['', '', '']
   return current => {
     const now = stamp()

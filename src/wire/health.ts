@@ -7,6 +7,7 @@ const overallHealth = z
 const report = {
   status: overallHealth,
   gateway: z.string().meta({ description: 'The name of this gateway.', examples: ['citadel-gateway'] }),
+  environment: z.string().optional().describe('The installation, such as production; absent where it has no name.'),
   version: z.string().describe('Its version.'),
   uptime: z.number().describe('Seconds since it started.'),
   timestamp: z.iso.datetime().describe('When this was written.'),

@@ -11,6 +11,7 @@ test('a worker whose numbers cannot be read for once writes them down the next t
   let hasDescriptors = true
   composeMetrics({
     clock,
+    environment: () => null,
     snapshot: () => snapshotOf([]),
     states: createStates(),
     calls: { queueDepth: () => 0, retriesLeft: () => 0 },

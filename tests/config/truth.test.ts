@@ -15,6 +15,7 @@ async function warningOf(text: string): Promise<string | null> {
 describe('a key that works says nothing', () => {
   test.each([
     'service: { trusted_proxies: [10.0.0.0/8], keep_alive: 5s, drain_delay: 1s, drain_timeout: 1s, max_body: 1MB }',
+    'service: { environment: production }',
     'service: { tls: { cert_file: a.pem, key_file: a.key, ca_file: b.pem } }',
     'auth: { jwt: { issuer: "https://a", audience: x, roles: { a: admin }, tenant_claim: t }, failures_per_minute: 5 }',
     'auth: { keys: [{ name: a, key: k, signing_secret: s }] }',

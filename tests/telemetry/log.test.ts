@@ -223,12 +223,12 @@ describe('secrets', () => {
   test('can change while the log is in use', () => {
     const { log, text } = setup()
     log.warn('before')
-    log.configure({ level: 'warn', service: 'renamed', redact: [secret] })
+    log.configure({ level: 'warn', service: 'renamed', environment: 'stage "2"', redact: [secret] })
     log.info('not written')
     log.warn(secret)
 
     expect(text()).toContain('"service":"citadel-gateway","message":"before"')
-    expect(text()).toContain('"service":"renamed","message":"[redacted]"')
+    expect(text()).toContain(String.raw`"service":"renamed","environment":"stage \"2\"","message":"[redacted]"`)
     expect(text()).not.toContain('not written')
   })
 })

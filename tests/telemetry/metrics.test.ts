@@ -76,6 +76,13 @@ describe('the exposition', () => {
 
     expect(samples.get(`gateway_build_info{version="1.2.3",bun="${process.versions.bun}"}`)).toBe(1)
   })
+
+  test('names the installation where it has a name', async () => {
+    const samples = await setup({ environment: () => 'production' }).read()
+    const labels = `version="1.2.3",bun="${process.versions.bun}",environment="production"`
+
+    expect(samples.get(`gateway_build_info{${labels}}`)).toBe(1)
+  })
 })
 
 describe('a request', () => {

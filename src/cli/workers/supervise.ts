@@ -36,7 +36,8 @@ export async function supervise(options: Options, settled: Settled, size: number
   const { folder, remove } = createSharedFolder()
   const memory = openSharedMemory(folder, OWN_PLACE)
   const numbers = openMetricFiles(folder, 'supervisor')
-  const log = createLog({ ...logOptions(settled), clock })
+  const pretty = process.stdout.isTTY === true
+  const log = createLog({ ...namedIn(settled), write: createWholeWriter(), pretty, clock })
   const configured = createConfigured(options, settled)
   /** What a worker cannot take over while it runs is as it was when all of them were started. */
   let started = settled
@@ -71,8 +72,7 @@ export async function supervise(options: Options, settled: Settled, size: number
       const restart = needsRestart(started.config, config)
       for (const warning of warnings) log.warn(warning)
       const latest = configured.latest()
-      const { monitoring, service } = latest.config
-      log.configure({ level: monitoring.log_level, service: service.name, redact: [] })
+      log.configure(namedIn(latest))
       workers.tell({ type: 'reload', settled: latest })
       const rolled = rolls === 'always' || (rolls === 'if-needed' && restart.some(key => !FIXED.has(key)))
       for (const note of restartNote(rolled ? restart.filter(key => FIXED.has(key)) : restart)) log.warn(note)
@@ -155,14 +155,9 @@ function stopOnSignal({ config }: Settled, workers: Workers, watcher: { close():
   process.on('SIGINT', () => stop(0))
 }
 
-function logOptions({ config }: Settled) {
-  const { service, monitoring } = config
-  return {
-    write: createWholeWriter(),
-    level: monitoring.log_level,
-    service: service.name,
-    pretty: process.stdout.isTTY === true,
-  }
+/** What a configuration says of the log. */
+function namedIn({ config: { service, monitoring } }: Settled) {
+  return { level: monitoring.log_level, service: service.name, environment: service.environment }
 }
 
 const clock: Clock = {

@@ -23,7 +23,10 @@ const tls = z.strictObject({
 export const service = z
   .strictObject({
     name: text().default('citadel-gateway').describe('How the gateway calls itself in /health and in its logs.'),
-    environment: text().nullable().default(null).describe('The installation, such as production, for logs and traces.'),
+    environment: text()
+      .nullable()
+      .default(null)
+      .describe('The installation, such as production, in /health, log lines and gateway_build_info.'),
     host: text().default('127.0.0.1').describe('The address to listen on; 0.0.0.0 for all.'),
     port: port().default(8000).describe('The port to listen on; 0 for any free one.'),
     workers: integerOrAuto({ min: 1, max: 256 })

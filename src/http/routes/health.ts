@@ -80,11 +80,12 @@ export function mark(exchange: Exchange): void {
 
 function summary(services: Services) {
   const fleet = services.fleet()
-  const { serviceName, version } = services.edge()
+  const { serviceName, environment, version } = services.edge()
   const now = services.clock.time()
   return {
     status: fleetStatus(fleet),
     gateway: serviceName,
+    ...(environment !== null && { environment }),
     version,
     uptime: Math.floor((now - services.process.startedAt) / 1000),
     timestamp: new Date(now).toISOString(),
