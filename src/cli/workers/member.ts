@@ -16,6 +16,8 @@ export interface Worker {
 /** A worker in its life, from its start to its end. */
 export interface Member extends Worker {
   state: 'starting' | 'serving' | 'leaving'
+  /** Resolves when it serves, or has ended before. */
+  readonly started: Promise<unknown>
   /** Deaths in a row in this seat before it. */
   readonly failures: number
   servesSince: number

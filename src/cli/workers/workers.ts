@@ -97,6 +97,8 @@ class Team implements Workers {
   roll(): Promise<boolean> {
     return this.inTurn(async () => {
       for (const member of [...this.members]) {
+        // One that is just being started was given what held when it was.
+        await member.started
         if (member.state === 'serving' && !(await this.replace(member))) return false
       }
       return true
@@ -126,13 +128,14 @@ class Team implements Workers {
     const { clock } = this.options
     const place = this.freePlace()
     const name = `${process.pid}-${++this.made}`
+    const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<Team['hire']>>>()
     const member: Member = {
       ...{ place, name, failures, state: 'starting', servesSince: clock.now(), replaced: false, hired: null },
+      started: promise,
       disarm: clock.after(START_MS, () => member.hired?.kill()),
     }
     this.leader ??= member
     this.members.add(member)
-    const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<Team['hire']>>>()
     let failure: CommandFailed | null = null
     const patient = [...this.members].some(({ state }) => state === 'serving')
     const first = { leads: this.leader === member, patient, news: [...this.news.values()] }

@@ -341,6 +341,38 @@ describe('replacing all', () => {
     expect(processes).toHaveLength(3)
   })
 
+  test('waits for one that is just being started, which may know old settings', async () => {
+    const { workers, clock, nth } = await started()
+    await nth(1).exit()
+    clock.advance(100)
+    const rolled = workers.roll()
+    await settled()
+    nth(3).report(READY)
+    await settled()
+    nth(2).report(READY)
+    await settled()
+    nth(4).report(READY)
+
+    expect(await rolled).toBe(true)
+    expect(nth(2).orders).toContain('leave')
+    expect(nth(4).orders).not.toContain('leave')
+  })
+
+  test('goes on where one that is just being started does not come to serve', async () => {
+    const { workers, clock, processes, nth } = await started()
+    await nth(1).exit()
+    clock.advance(100)
+    const rolled = workers.roll()
+    await settled()
+    nth(3).report(READY)
+    await settled()
+    await nth(2).exit()
+
+    expect(await rolled).toBe(true)
+    clock.advance(200)
+    expect(processes).toHaveLength(5)
+  })
+
   test('starts nobody for one that has left', async () => {
     const { clock, workers, processes, nth } = await started({ size: 1 })
     const rolled = workers.roll()
