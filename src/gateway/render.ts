@@ -114,24 +114,22 @@ export function renderStream(live: Source, call: Call, deps: RenderDeps): Writin
   }
   live.bypass?.(pass)
 
-  /** @returns Whether something is still to come. */
-  async function writeNext(): Promise<boolean> {
+  async function writeNext(): Promise<void> {
     try {
       const piece = await read()
       if (!outlet.ready) await outlet.room()
-      if (ended) return false
+      if (ended) return
       if (piece !== null) outlet.put(piece, clock.now())
       else outlet.end(DONE, () => end(null))
     } catch (thrown) {
       if (!(thrown instanceof InBand)) throw thrown
       const { before, error } = thrown
       if (!outlet.ready) await outlet.room()
-      if (ended) return false
+      if (ended) return
       // Before anything was said it is no interruption, but what the answer would have been.
       const told = record.contentFrames === 0 ? error : toStreamError(error)
       outlet.end(before + writeSse(errorEvent(told, record.contentChars)), () => end(told))
     }
-    return !ended
   }
 
   return {
@@ -141,7 +139,10 @@ export function renderStream(live: Source, call: Call, deps: RenderDeps): Writin
       try {
         outlet.open(to)
         if (deps.early) outlet.put(PING, clock.now())
-        while (await writeNext()) if (!outlet.ready) await outlet.room()
+        while (!ended) {
+          await writeNext()
+          if (!outlet.ready) await outlet.room()
+        }
       } catch (thrown) {
         // Nobody can be written to any more.
         end(toGatewayError(thrown))

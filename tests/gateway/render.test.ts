@@ -3,8 +3,8 @@ import type { Live } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import { createScope } from '#core/scope.ts'
 import { renderStream } from '#gateway/render.ts'
-import { call, model, target } from '#tests/support/calls.ts'
-import { fakeClock } from '#tests/support/clock.ts'
+import { call, frame, liveOf, model, target } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
 import { recordOf } from '#tests/support/records.ts'
 
 test('a client that has left before its stream is handed over is written nothing, and leaves no timer', async () => {
@@ -27,4 +27,21 @@ test('a client that has left before its stream is handed over is written nothing
   clock.advance(120_000)
 
   expect([errors, closed, written, clock.pending]).toEqual([['client_closed_request'], 1, [], 0])
+})
+
+test('nothing is counted any more once a client that has stopped reading is given up', async () => {
+  const clock = fakeClock()
+  const record = recordOf({})
+  const settledWith: number[] = []
+  const stream = renderStream(liveOf([[frame('delta', 'one')], [frame('delta', 'two')]]), call(), {
+    ...{ clock, record, scope: createScope(clock), heartbeatMs: 0, early: false },
+    onEnd: () => void settledWith.push(record.contentFrames),
+  })
+
+  const writing = stream.write({ write: () => new Promise(() => {}), flush: () => 0, end: () => 0 })
+  await settled()
+  clock.advance(60_000)
+
+  await expect(writing).rejects.toMatchObject({ code: 'client_closed_request' })
+  expect([...settledWith, record.contentFrames]).toEqual([1, 1])
 })
