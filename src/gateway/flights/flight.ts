@@ -125,19 +125,21 @@ export function startFlight(
     live: Live,
     own: Scope,
   ): Promise<readonly Frame[]> {
-    let frames = from.at(subscriber.taken)
-    while (frames === null) {
+    while (true) {
+      // Others pay from then on, also for what is here already.
+      if (own.ended !== null) throw own.ended
+      const frames = from.at(subscriber.taken)
+      if (frames !== null) {
+        if (frames.length > 0) subscriber.taken++
+        return frames
+      }
       pulling ??= pull(live)
       try {
         await (own.endsAt === Infinity ? pulling : abandonable(pulling, own))
       } catch (thrown) {
         throw own.ended ?? thrown
       }
-      if (own.ended !== null) throw own.ended
-      frames = from.at(subscriber.taken)
     }
-    if (frames.length > 0) subscriber.taken++
-    return frames
   }
 
   /** Forgets what every subscriber has taken. */

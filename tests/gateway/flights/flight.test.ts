@@ -154,6 +154,22 @@ describe('a flight that is shared', () => {
     })
   })
 
+  test('gives nothing more to whose time is over, though it is there: somebody else pays for it', async () => {
+    const { flight: work } = shared(frames.map(each => [each]))
+    const payer = recordOf({ usage: null })
+    const own = createScope(clock, { within: 10 })
+    const hasty = await work.join(own, payer)
+    const patient = await work.join(createScope(clock), recordOf({ usage: null }))
+    await hasty.next()
+    await patient.next()
+    await patient.next()
+    clock.advance(10)
+
+    expect(await hasty.next().catch((error: GatewayError) => error.code)).toBe('deadline_exceeded')
+    expect(payer.passedOn).toBe(true)
+    expect(await drain(patient)).toEqual(frames.slice(2))
+  })
+
   test('hands one failure to all, also to who hears of it later', async () => {
     const broken = new GatewayError('upstream_error', 'broken')
     const { flight: work, told } = shared([[big(0)], [big(1)]], 100_000, broken)
