@@ -30,8 +30,10 @@ export interface Allowance {
   /** Places for this call: candidates whose model is limited are left out, and when none is left, the refusal with the
    * shortest wait is the answer. */
   slots(places: Slots): Slots
-  /** Gives back what was not used, once; takes more when more was used. */
-  settle(tokensUsed: number): void
+  /** Gives back what was not used, once; takes more when more was used.
+   *
+   * @param answered The model that used it, where that is known; else the one whose limits were taken last. */
+  settle(tokensUsed: number, answered?: Model): void
   /** The work goes on at somebody else's cost: the caller gets everything back, what models gave stays taken until it is
    * settled. */
   passOn(): void
@@ -77,11 +79,15 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     return places.tryTake(candidates.filter(({ model }) => model === this.modelHold?.model))
   }
 
-  settle(tokensUsed: number): void {
+  settle(tokensUsed: number, answered?: Model): void {
     if (this.over) return
     this.over = true
     if (!this.passedOn) this.settleCaller(tokensUsed)
-    this.giveBack(tokensUsed)
+    const { limiter, limits, owner } = this.deps
+    // An answer that broke off may have asked another model for a place since.
+    const isOther = answered !== undefined && this.modelHold !== null && this.modelHold.model !== answered
+    this.giveBack(isOther ? 0 : tokensUsed)
+    if (isOther) limiter.settle(limits.model(answered), { requests: 0, tokens: tokensUsed }, owner)
   }
 
   passOn(): void {

@@ -121,10 +121,11 @@ class CallPermit implements Permit, AllowanceDeps {
       this.allowance.passOn()
       return
     }
-    const { usage, model } = this.record
+    const { usage, model, plan, heirOf } = this.record
     const used = usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite + usage.output
-    this.allowance.settle(used)
-    if (this.record.heirOf !== null) this.inherit(used)
+    const answered = plan?.candidates.find(candidate => candidate.model.name === model)?.model
+    this.allowance.settle(used, answered)
+    if (heirOf !== null) this.inherit(used, answered)
     if (this.counted && usage !== null && model !== null) this.deps.lengths.note(model, usage.output)
   }
 
@@ -133,10 +134,8 @@ class CallPermit implements Permit, AllowanceDeps {
   }
 
   /** Takes for another one's answer, for which nothing was taken before and whoever began it has got everything back. */
-  private inherit(tokens: number): void {
-    const { plan, model } = this.record
-    const answered = plan?.candidates.find(candidate => candidate.model.name === model)
-    const own = answered === undefined ? [] : this.limits.model(answered.model)
+  private inherit(tokens: number, answered: Model | undefined): void {
+    const own = answered === undefined ? [] : this.limits.model(answered)
     this.limiter.settle([...this.limits.tokens, ...own], { requests: 0, tokens }, this.owner)
   }
 }

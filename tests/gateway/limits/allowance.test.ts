@@ -84,6 +84,17 @@ describe('the allowance of a call', () => {
     expect([left(TOKENS), left(tokensOf('a')), isFree('a')]).toEqual([850, 850, true])
   })
 
+  test('is counted for the model that answered, not for one that was asked for a place since', async () => {
+    const { allowance, take, left, isFree } = setup()
+
+    await take(A)
+    await take(B)
+    allowance.settle(150, A.model)
+
+    expect([left(TOKENS), left(tokensOf('a')), left(tokensOf('b'))]).toEqual([850, 850, 1000])
+    expect([isFree('a'), isFree('b')]).toEqual([true, true])
+  })
+
   test('needs no promise where the limiter needs none', () => {
     const { slots, scope } = setup()
 
