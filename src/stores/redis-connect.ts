@@ -47,9 +47,11 @@ export async function connectRedis(place: RedisPlace, onError: (error: unknown) 
       ? new Cluster([...urls], {
           clusterRetryStrategy: again,
           ...PIPELINING,
-          enableOfflineQueue: false,
           lazyConnect: true,
           slotsRefreshTimeout: 2000,
+          // A node that is gone fails its calls at once, and nothing is sent twice: what was not answered may be done.
+          retryDelayOnFailover: 0,
+          retryDelayOnClusterDown: 0,
           // A name stays a name: certificates are for names.
           dnsLookup: (name, found) => found(null, name),
           redisOptions: { ...common, ...forAllNodes(url) },

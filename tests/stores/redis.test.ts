@@ -95,6 +95,25 @@ describe('a connection to Redis', () => {
     expect((await outcomeOf(child)).output.trim()).toBe('50')
   }, 60_000)
 
+  test('to a cluster that has lost a node keeps nobody waiting for it', async () => {
+    await using cluster = await startRedisCluster()
+    const redis = open(...cluster.urls)
+    // Of the third node; the limits, and the trial, are at the second one.
+    const read = () => redis.use(client => client.get('a'))
+    await read()
+    await cluster.nodes[2]?.kill()
+
+    const failsAfterMs = async () => {
+      await until(redis.available)
+      const since = performance.now()
+      await expect(read()).rejects.toBeInstanceOf(RedisAway)
+      return performance.now() - since
+    }
+
+    expect(await fastest(TIMEOUT_MS / 3, failsAfterMs)).toBeLessThan(TIMEOUT_MS / 3)
+    redis.close()
+  }, 60_000)
+
   test('is none where Redis has not the database that is asked for', async () => {
     await using server = await startRedis()
     const reasons: string[] = []
