@@ -140,7 +140,7 @@ function watchClears({ redis, clock, onClear }: RedisCacheOptions): () => void {
     for (const [id, [, told = '']] of entries) {
       last = id
       // What cannot be understood is not ours.
-      const selection = cacheClearRequest.safeParse(parseJson(told))
+      const selection = cacheClearRequest.safeParse(parseJson(told) ?? null)
       if (selection.success) onClear(selection.data)
     }
     if (!stopped) stop = clock.after(POLL_MS, () => void poll())
