@@ -11,7 +11,7 @@ const RENEW_MS = 10_000
 
 const claimScript = sentScript('claim')
 const keepScript = sentScript('keep')
-const ownScript = sentScript('own')
+const freeScript = sentScript('free')
 
 export interface RedisIdempotencyOptions {
   readonly redis: Pick<Redis, 'use' | 'available'>
@@ -44,14 +44,17 @@ export function createRedisIdempotency(options: RedisIdempotencyOptions): Idempo
     return there
   }
 
-  async function ask({ key, fingerprint, owner }: KeyedRequest): Promise<Claim> {
-    const name = nameOf(key)
+  function claimThere({ key, fingerprint, owner }: KeyedRequest, before: boolean): Promise<unknown> {
+    const values = [fingerprint, owner, CLAIM_MS, Math.floor(clock.time()), before ? 1 : 0]
+    return redis.use(client => claimScript(client, nameOf(key), values))
+  }
+
+  async function ask(request: KeyedRequest): Promise<Claim> {
     try {
-      const kind = await redis.use(client =>
-        claimScript(client, name, [fingerprint, owner, CLAIM_MS, Math.floor(clock.time())]),
-      )
+      const kind = await claimThere(request, false)
       if (kind === 'running' || kind === 'mismatch') return { kind }
-      const bytes = kind === 'stored' ? await redis.use(client => client.hgetBuffer(name, 'answer')) : null
+      const bytes =
+        kind === 'stored' ? await redis.use(client => client.hgetBuffer(nameOf(request.key), 'answer')) : null
       const answer = bytes === null ? null : await readStored(bytes)
       return answer === null ? CLAIMED : { kind: 'stored', answer }
     } catch {
@@ -78,13 +81,14 @@ export function createRedisIdempotency(options: RedisIdempotencyOptions): Idempo
     await redis.use(client => keepScript(client, nameOf(key), values)).catch(ignore)
   }
 
-  function own({ key, owner }: KeyedRequest, ...command: readonly (string | number)[]): void {
-    redis.use(client => ownScript(client, nameOf(key), [owner, ...command])).catch(ignore)
+  function free({ key, owner }: KeyedRequest): void {
+    redis.use(client => freeScript(client, nameOf(key), [owner])).catch(ignore)
   }
 
   function renew(): void {
     stopRenewal = held.size === 0 ? null : clock.after(RENEW_MS, renew)
-    for (const request of held.values()) own(request, 'PEXPIRE', CLAIM_MS)
+    // Claimed anew, since Redis may have forgotten it, or was away when it was claimed.
+    for (const request of held.values()) claimThere(request, true).catch(ignore)
   }
 
   return {
@@ -100,13 +104,13 @@ export function createRedisIdempotency(options: RedisIdempotencyOptions): Idempo
       near.keep(key, owner, answer)
       const request = letGo(key, owner)
       if (request === null) return
-      if (Buffer.byteLength(answer.body) > answerBytesMax) own(request, 'UNLINK')
+      if (Buffer.byteLength(answer.body) > answerBytesMax) free(request)
       else void store(request, answer)
     },
     release(key, owner) {
       near.release(key, owner)
       const request = letGo(key, owner)
-      if (request !== null) own(request, 'UNLINK')
+      if (request !== null) free(request)
     },
     close: () => stopRenewal?.(),
   }

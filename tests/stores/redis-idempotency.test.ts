@@ -106,6 +106,24 @@ describe('in one Redis', () => {
     expect((await processAt(redis, clock).claim(keyed({ key: 'running', owner: 'second' }))).kind).toBe('claimed')
   })
 
+  test('a claim that Redis has forgotten, or never heard of, is told again', async () => {
+    const clock = fakeClock(Date.now())
+    const one = processAt(redis, clock)
+    await server.command('FLUSHALL')
+    await one.claim(keyed({ key: 'forgotten' }))
+    await server.command('FLUSHALL')
+    clock.advance(10_000)
+    const known = async () => (await server.command('KEYS', 'idempotency:*')).includes('idempotency:')
+    for (const end = performance.now() + 5000; !(await known()); ) {
+      if (performance.now() > end) throw new Error('the claim was not told again')
+    }
+
+    expect(await processAt(redis, clock).claim(keyed({ key: 'forgotten', owner: 'second' }))).toEqual({
+      kind: 'running',
+    })
+    one.close()
+  })
+
   test('what somebody else has written there is no answer', async () => {
     const clock = fakeClock(Date.now())
     const one = processAt(redis, clock)
