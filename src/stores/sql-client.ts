@@ -132,6 +132,21 @@ export async function mayMakeTables(options: SqlOptions): Promise<boolean> {
   }
 }
 
+/** Changes nothing in a database that is up to date, as one who may.
+ *
+ * @throws Error when nothing can be changed there. */
+export async function tryToWrite(options: SqlOptions): Promise<void> {
+  const connections = await connect(options.place, options)
+  try {
+    await connections.write(
+      sql => sql`UPDATE versions SET version = version WHERE subject = ''`,
+      () => false,
+    )
+  } finally {
+    await connections.close()
+  }
+}
+
 /** Waits for work no longer than a caller has time for, and gives up on it for good after the longest time.
  *
  * @throws Error when it was late. */

@@ -4,6 +4,8 @@ import type { Sql } from './sql.ts'
 export interface Connections {
   read<T>(run: (sql: Sql) => Promise<T>, late: Late): Promise<T>
   write<T>(run: (sql: Sql) => Promise<T>, late: Late): Promise<T>
+  /** @throws Error when it is a database that does not take every text. */
+  check(sql: Sql): Promise<void>
   /** Holds off every other migration until the end of a transaction. */
   lock(sql: Sql): Promise<void>
   hasTable(sql: Sql, name: string): Promise<boolean>

@@ -33,7 +33,10 @@ export async function migrate(
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<readonly number[]> {
   // Looked at first, so that a database which is up to date needs no right to be changed.
-  const pending = await connections.read(sql => pendingOf(connections, sql, migrations), NEVER)
+  const pending = await connections.read(async sql => {
+    await connections.check(sql)
+    return pendingOf(connections, sql, migrations)
+  }, NEVER)
   if (pending.length === 0) return []
   return connections.write(async sql => {
     await connections.lock(sql)
@@ -52,7 +55,10 @@ export async function migrationStates(
   connections: Connections,
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<readonly MigrationState[]> {
-  const applied = await connections.read(sql => appliedOf(connections, sql), NEVER)
+  const applied = await connections.read(async sql => {
+    await connections.check(sql)
+    return appliedOf(connections, sql)
+  }, NEVER)
   const versions = new Set([...migrations.map(({ version }) => version), ...applied.keys()])
   return [...versions].sort((a, b) => a - b).map(version => ({ version, appliedAt: applied.get(version) ?? null }))
 }

@@ -4,6 +4,9 @@ import type { Connections } from './sql-connections.ts'
 /** Any number, the same for every process: whoever has it may migrate. */
 const MIGRATION_LOCK = 6_311_846_271
 
+/** Those that take every text: one row that a database never takes would hold up all behind it. */
+const ENCODINGS: ReadonlySet<string> = new Set(['UTF8', 'SQL_ASCII'])
+
 const UNDEFINED_TABLE = '42P01'
 /** What a primary says that has become a replica. */
 const READ_ONLY = '25006'
@@ -25,6 +28,11 @@ export async function openPostgres(
   return {
     read: run => run(sql),
     write: run => sql.begin(transaction => run(transaction)),
+    async check(reader) {
+      const rows: { server_encoding: string }[] = await reader`SHOW server_encoding`
+      const encoding = rows[0]?.server_encoding ?? ''
+      if (!ENCODINGS.has(encoding)) throw new Error(`the encoding of the database is ${encoding}, and has to be UTF8`)
+    },
     async lock(transaction) {
       await transaction`SELECT pg_advisory_xact_lock(${MIGRATION_LOCK})`
     },

@@ -43,6 +43,7 @@ export async function openSqlite(file: string | null): Promise<Connections> {
         stillThere()
         return unlessBusy(() => transact(writer.sql, run), late)
       }),
+    check: async () => {},
     // A writing transaction of SQLite is the lock.
     lock: async () => {},
     async hasTable(sql, name) {

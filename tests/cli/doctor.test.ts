@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { chown, readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { SQL } from 'bun'
+import { migrateSql } from '#stores/sql-client.ts'
 import { run, start } from '#tests/e2e/child.ts'
 import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
 import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
@@ -474,15 +477,31 @@ describe('Redis', () => {
 describe('the database', () => {
   let postgres: Postgres
   let good: string
+  let made: string
+  let certificates: Certificates
   beforeAll(async () => {
     postgres = await startPostgres('right-password')
     good = await postgres.database()
     const sql = new SQL({ url: good, max: 1 })
     await sql.unsafe(`CREATE ROLE crowded LOGIN PASSWORD 'right-password' CONNECTION LIMIT 0`)
     await sql.unsafe(`CREATE ROLE reader LOGIN PASSWORD 'right-password'`)
+    await sql.unsafe(`CREATE ROLE late LOGIN PASSWORD 'right-password'`)
+    await sql.unsafe(`ALTER ROLE late SET default_transaction_read_only = on`)
+    await sql.unsafe(`CREATE ROLE encrypted LOGIN PASSWORD 'right-password'`)
+    await sql.unsafe(`CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0`)
     await sql.close()
+    made = await postgres.database()
+    await migrateSql({ place: { kind: 'postgres', url: made }, pool: 1, timeoutMs: 10_000 })
+    const tables = new SQL({ url: made, max: 1 })
+    await tables.unsafe('GRANT SELECT ON migrations TO late; GRANT UPDATE, SELECT ON versions TO late')
+    await tables.close()
+    certificates = await makeCertificates()
+    await speakTls(good, await certificates.issue('postgres'))
   })
-  afterAll(() => postgres[Symbol.asyncDispose]())
+  afterAll(async () => {
+    await postgres[Symbol.asyncDispose]()
+    await certificates[Symbol.asyncDispose]()
+  })
 
   const withDatabase = (url: string) =>
     examine(`database: { url: "${url}" }\n`).then(({ report }) =>
@@ -493,11 +512,39 @@ describe('the database', () => {
     expect(await withDatabase(good)).toMatchObject({ status: 'ok', detail: expect.stringMatching(/^Postgres: empty/) })
   })
 
+  test('that is up to date and takes writes is fine, also by TLS', async () => {
+    expect(await withDatabase(`${made}?sslmode=verify-full&sslrootcert=${certificates.ca}`)).toMatchObject({
+      status: 'ok',
+      detail: 'Postgres: up to date, and takes writes',
+    })
+  })
+
   test.each([
     ['a wrong password', () => good.replace('right', 'wrong'), /password authentication failed/, /password/],
     ['a name that does not exist', () => good.replace(/\w+$/, 'nothing'), /does not exist/, /createdb/],
     ['no right to make tables', () => good.replace('citadel:', 'reader:'), /permission denied/, /GRANT CREATE/],
     ['no connection left', () => good.replace('citadel:', 'crowded:'), /too many connections/, /max_connections/],
+    [
+      'no right to its tables',
+      () => made.replace('citadel:', 'reader:'),
+      /permission denied for table/,
+      /GRANT SELECT/,
+    ],
+    ['a replica', () => made.replace('citadel:', 'late:'), /read-only transaction/, /primary/],
+    [
+      'texts that it cannot hold',
+      () => good.replace(/\w+$/, 'latin'),
+      /LATIN1/,
+      /CREATE DATABASE NAME ENCODING 'UTF8'/,
+    ],
+    ['no TLS where it is wanted', () => good.replace('citadel:', 'encrypted:'), /no encryption/, /sslmode=verify-full/],
+    ['a certificate of nobody that is known', () => `${good}?sslmode=verify-full`, /certificate/, /sslrootcert=/],
+    [
+      'a certificate for another name',
+      () => `${good.replace('127.0.0.1', '[::ffff:127.0.0.1]')}?sslmode=verify-full&sslrootcert=${certificates.ca}`,
+      /altnames/,
+      /host name/,
+    ],
     ['nobody there', () => 'postgres://a:b@127.0.0.1:9/c', /REFUSED|connect/i, /start Postgres/],
   ])('with %s', async (_, url, detail, remedy) => {
     const found = await withDatabase(url())
@@ -519,6 +566,24 @@ describe('the database', () => {
     })
   })
 })
+
+/** Has a Postgres take TLS, and from one of its users nothing else. */
+async function speakTls(url: string, certificate: { readonly cert: string; readonly key: string }): Promise<void> {
+  const sql = new SQL({ url, max: 1 })
+  const rows: { folder: string }[] = await sql`SELECT current_setting('data_directory') AS folder`
+  const folder = rows[0]?.folder ?? ''
+  const { uid, gid } = await stat(folder)
+  const files = { 'server.crt': certificate.cert, 'server.key': certificate.key }
+  for (const [name, from] of Object.entries(files)) {
+    await writeFile(join(folder, name), await readFile(from), { mode: 0o600 })
+    await chown(join(folder, name), uid, gid)
+  }
+  const access = join(folder, 'pg_hba.conf')
+  await writeFile(access, `hostnossl all encrypted all reject\n${await readFile(access, 'utf8')}`)
+  await sql.unsafe('ALTER SYSTEM SET ssl = on')
+  await sql.unsafe('SELECT pg_reload_conf()')
+  await sql.close()
+}
 
 describe('the machine', () => {
   test('whose port is taken by another program', async () => {

@@ -229,6 +229,29 @@ describe('Postgres', () => {
     await database.close()
   }, 60_000)
 
+  test('that does not take every text is refused before anything is made in it', async () => {
+    await using postgres = await startPostgres()
+    const url = await postgres.database()
+    const sql = new SQL({ url, max: 1 })
+    await sql.unsafe(`CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0`)
+    await sql.unsafe(`CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0`)
+    const kept = async (name: string) => {
+      const database = openAt({ kind: 'postgres', url: url.replace(/\w+$/, name) })
+      try {
+        const rows: { owner: string }[] = await database.write(
+          sql => sql`INSERT INTO leases (subject, owner, until) VALUES ('a', '日本', 1) RETURNING owner`,
+        )
+        return rows[0]?.owner
+      } finally {
+        await database.close()
+      }
+    }
+
+    await expect(kept('latin')).rejects.toThrow('the encoding of the database is LATIN1, and has to be UTF8')
+    expect([await kept('ascii'), await kept('test_1')]).toEqual(['日本', '日本'])
+    await sql.close()
+  }, 60_000)
+
   test('that comes back after a power cut is used again', async () => {
     await using postgres = await startPostgres()
     const database = openAt({ kind: 'postgres', url: await postgres.database() })

@@ -1,7 +1,7 @@
 import { databasePlace } from '#config/places.ts'
 import type { Config } from '#config/schema.ts'
 import { checkRedis } from '#stores/redis-check.ts'
-import { mayMakeTables, migrationsOf } from '#stores/sql-client.ts'
+import { mayMakeTables, migrationsOf, tryToWrite } from '#stores/sql-client.ts'
 import type { Settled } from '../options.ts'
 import { about, type Finding, messageOf } from './finding.ts'
 
@@ -35,6 +35,23 @@ const DATABASE: Remedies = [
   [
     /too many (?:clients|connections)|remaining connection slots|53300/i,
     'Postgres has no connection left: raise max_connections, or lower database.pool.',
+  ],
+  [/read-only transaction/i, 'That is a replica: put the address of the primary into database.url.'],
+  [/the encoding of the database/, "Create it anew: CREATE DATABASE NAME ENCODING 'UTF8' TEMPLATE template0."],
+  [
+    /no encryption|TLS required|requires? (?:SSL|TLS)/i,
+    'That server wants TLS: add ?sslmode=verify-full to database.url.',
+  ],
+  [/pg_hba\.conf entry/, 'Postgres takes nobody from here: add a line to its pg_hba.conf.'],
+  [/TLS_NOT_AVAILABLE/, 'That server speaks no TLS: switch it on there, or write ?sslmode=disable.'],
+  [/altnames|ALTNAME/, 'Put a host name into database.url that stands in the certificate of the server.'],
+  [
+    /certificate|caFile|SELF_SIGNED|UNABLE_TO_/i,
+    'Name the authority that has signed it: ?sslmode=verify-full&sslrootcert=/etc/citadel/ca.pem; renew what has expired.',
+  ],
+  [
+    /permission denied for (?:table|relation)/i,
+    'Give the user of database.url its rights: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public.',
   ],
   [
     /permission denied|42501/i,
@@ -87,7 +104,10 @@ async function database({ config, env }: Settled, timeoutMs: number): Promise<Fi
     const options = { place, pool: 1, timeoutMs: Math.min(timeoutMs, config.database.timeout) }
     const states = await migrationsOf(options)
     const pending = states.filter(({ appliedAt }) => appliedAt === null).length
-    if (pending === 0) return ok(`${name}: up to date`)
+    if (pending === 0) {
+      await tryToWrite(options)
+      return ok(`${name}: up to date, and takes writes`)
+    }
     if (!(await mayMakeTables(options))) {
       return failed(
         `${name}: permission denied: tables are missing, and its user may not make them`,
