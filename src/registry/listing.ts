@@ -30,8 +30,8 @@ export interface Listing {
 /** How soon a server is asked again that never answered, and one that changed or failed. */
 const EAGER_MS = 5000
 const USUAL_MS = 30_000
-/** A name that is longer, or has control characters, is no model's. */
-const NAME = /^[^\p{Cc}]{1,256}$/u
+/** A name that is longer, or has control characters or halves of characters, is no model's. */
+const NAME = /^[^\p{Cc}\p{Cs}]{1,256}$/u
 
 /** Creates the listing. A list that stays the same is asked for less and less often, from 30 seconds on. */
 export function createListing(options: ListingOptions): Listing {

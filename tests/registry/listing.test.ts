@@ -148,7 +148,7 @@ describe('the listing', () => {
   })
 
   test('leaves out repetitions and names that no model has', async () => {
-    const { listing, ids } = setup(async () => listed('m', 'm', '', 'x\ny', 'z'.repeat(257), 'ok'))
+    const { listing, ids } = setup(async () => listed('m', 'm', '', 'x\ny', 'z'.repeat(257), 'half\ud800', 'ok'))
 
     await listing.watch([server('a')])
 
