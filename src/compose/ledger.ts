@@ -187,7 +187,7 @@ function runWith(database: Database, deps: LedgerDeps, budgetUse: BudgetUse): Ru
     checkpoint: (action, heads) => chain.add(audit.checkpoint(action, { heads })),
     flush: recorder.flush,
   })
-  const stopAdopting = folder === null ? () => {} : adoptNowAndThen(folder, name, recorder, clock)
+  const stopAdopting = folder === null ? () => {} : adoptNowAndThen(folder, name, recorder, deps)
   return {
     recorder,
     desk: { hold: budgetUse.watch(createDesk({ clock, store, local }).hold) },
@@ -221,7 +221,12 @@ function openSpool(folder: string | null, name: string, needs: SpoolNeeds, journ
 }
 
 /** Takes over what dead processes have left, and says that this one lives. */
-function adoptNowAndThen(folder: string, name: string, recorder: Recorder, clock: Clock): () => void {
+function adoptNowAndThen(
+  folder: string,
+  name: string,
+  recorder: Recorder,
+  { clock, journal }: Pick<LedgerDeps, 'clock' | 'journal'>,
+): () => void {
   let stopped = false
   let disarm: () => void = () => {}
   async function round(): Promise<void> {
@@ -233,7 +238,10 @@ function adoptNowAndThen(folder: string, name: string, recorder: Recorder, clock
     if (!stopped) disarm = clock.after(TOUCH_MS, run)
   }
   // What cannot be read now is there the next time.
-  const run = () => void round().then(again, again)
+  const run = () =>
+    void round()
+      .catch(thrown => journal.note({ type: 'rows-delayed', reason: String(thrown), waiting: recorder.depth() }))
+      .then(again)
   run()
   return () => {
     stopped = true

@@ -18,7 +18,7 @@ export function spoolName(chain: string): string {
 
 /** Says that the files of this process are its own. */
 export async function touchSpool(folder: string, name: string, now: number): Promise<void> {
-  const mine = (await readdir(folder)).filter(file => file.startsWith(`${name}.`))
+  const mine = (await readdir(folder).catch(() => [])).filter(file => file.startsWith(`${name}.`))
   const time = new Date(now)
   await Promise.all(mine.map(file => utimes(join(folder, file), time, time).catch(() => {})))
 }
@@ -32,27 +32,38 @@ interface Adoption {
 
 /** Takes over what processes that have ended have left behind, one process after the other.
  *
- * @param take Told every line in its order; `end` when those of one process are over. What it throws stops the work;
- * the files are there the next time. */
+ * @param take Told every line in its order, between `begin` and `end` those of one process. What it throws, and what
+ * cannot be read, is there the next time, and keeps nobody from the others.
+ * @throws Error of the first process that was not taken over. */
 export async function adoptSpools(
   { folder, name, now }: Adoption,
-  take: { line(line: string): void; end(): void | Promise<void> },
+  take: { begin(): void; line(line: string): void; end(): void | Promise<void> },
 ): Promise<void> {
+  const failures: unknown[] = []
   const files = (await readdir(folder).catch(() => [])).filter(file => file.endsWith('.spool'))
   const owners = [...new Set(files.map(ownerOf))].filter(owner => owner !== ownerOf(`${name}.0.spool`))
   for (const owner of owners.sort()) {
     const left = files.filter(file => ownerOf(file) === owner).sort((a, b) => numberOf(a) - numberOf(b))
     if (!(await isLeft(folder, left, now))) continue
     const claimed = await alone(join(folder, `${owner}.claim`), now, () => claim(left, { folder, name, now }))
-    for (const path of claimed) {
-      // Not by the runtime's lines, which end at signs that may stand in a row.
-      const lines = createLineSplitter(Infinity)
-      for await (const text of createReadStream(path, 'utf8')) for (const line of lines.push(text)) take.line(line)
-      for (const line of lines.end()) take.line(line)
+    if (claimed.length === 0) continue
+    try {
+      take.begin()
+      for (const path of claimed) await readLines(path, take.line)
+      await take.end()
+      await Promise.all(claimed.map(path => unlink(path)))
+    } catch (thrown) {
+      failures.push(thrown)
     }
-    if (claimed.length > 0) await take.end()
-    await Promise.all(claimed.map(path => unlink(path)))
   }
+  if (failures.length > 0) throw failures[0]
+}
+
+/** Reads a file line by line; not by the runtime's lines, which end at signs that may stand in a row. */
+async function readLines(path: string, take: (line: string) => void): Promise<void> {
+  const lines = createLineSplitter(Infinity)
+  for await (const text of createReadStream(path, 'utf8')) for (const line of lines.push(text)) take(line)
+  for (const line of lines.end()) take(line)
 }
 
 /** `host.pid.chain` of `host.pid.chain.number.spool`, and of what was claimed and not finished. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { readdirSync, statSync, utimesSync } from 'node:fs'
-import { appendFile, rename, rm } from 'node:fs/promises'
+import { appendFile, mkdir, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -224,7 +224,7 @@ describe('what a dead process has left', () => {
   async function adopted(folder: string, name = spoolName('mine')): Promise<string[]> {
     const taken: string[] = []
     const end = () => void taken.push('end')
-    await adoptSpools({ folder, name, now }, { line: line => void taken.push(line), end })
+    await adoptSpools({ folder, name, now }, { begin() {}, line: line => void taken.push(line), end })
     return taken
   }
 
@@ -233,7 +233,7 @@ describe('what a dead process has left', () => {
     const line = () => {
       throw new Error('no room')
     }
-    return adoptSpools({ folder, name, now }, { line, end() {} }).then(
+    return adoptSpools({ folder, name, now }, { begin() {}, line, end() {} }).then(
       () => null,
       ({ message }) => message,
     )
@@ -285,6 +285,23 @@ describe('what a dead process has left', () => {
 
       expect(claimed).toStartWith(`${host}.${process.ppid}.first`)
       expect([others, await adopted(folder)]).toEqual([[], ['one', 'end']])
+    }))
+
+  test('that cannot be read keeps nobody from what others have left, and is told', () =>
+    inFolder(async folder => {
+      await mkdir(join(folder, `${host}.${NOBODY}.a.1.spool`))
+      await appendFile(join(folder, `${host}.${NOBODY}.b.1.spool`), 'one\n')
+      const told: string[] = []
+      const take = {
+        begin: () => void told.push('begin'),
+        line: (line: string) => void told.push(line),
+        end: () => void told.push('end'),
+      }
+
+      await expect(adoptSpools({ folder, name: spoolName('mine'), now }, take)).rejects.toThrow('EISDIR')
+
+      expect(told).toEqual(['begin', 'begin', 'one', 'end'])
+      expect(readdirSync(folder)).toHaveLength(1)
     }))
 
   test('is taken over whole by one of several that come at once', () =>

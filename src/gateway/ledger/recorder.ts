@@ -49,7 +49,7 @@ export interface Recorder {
    *
    * @throws Error when there is no room, or the disk did not take it; what was taken may be told again, from the first
    * line. */
-  readonly adopt: { line(line: string): void; end(): Promise<void> }
+  readonly adopt: { begin(): void; line(line: string): void; end(): Promise<void> }
   /** Rows that wait for the database, requests that are under way, and rows for which there was no room. */
   depth(): number
   open(): number
@@ -95,7 +95,6 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   /** Takes over a row that stays where it was when there is no room for it here. */
   function inherit(line: string, row: KeptRow): void {
     if (spool === null || put(spool, line, row)) return
-    left.clear()
     throw new Error('there is no room for what another process has left')
   }
 
@@ -186,6 +185,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     },
     audit: row => append(`a${JSON.stringify(row)}`, row),
     adopt: {
+      begin: () => left.clear(),
       line(line) {
         if (line.startsWith('o')) {
           const opening = parseLine<Opening>(line)

@@ -154,6 +154,7 @@ describe('the recorder', () => {
     for (const id of ['one', 'two', 'three']) dead.end(id)
     dead.recorder.opened(recordOf({ id: 'under way' }), call(), candidate)
     const adopt = async ({ recorder }: typeof dead) => {
+      recorder.adopt.begin()
       for (const line of dead.lines) recorder.adopt.line(line)
       await recorder.adopt.end()
     }
@@ -164,6 +165,7 @@ describe('the recorder', () => {
 
     expect([narrow.recorder.dropped(), almost.recorder.dropped()]).toEqual([0, 0])
     // What was left of the first time is no request of anybody else's.
+    narrow.recorder.adopt.begin()
     await narrow.recorder.adopt.end()
     await advance(narrow, 100)
     expect(narrow.rows().filter(({ outcome }) => outcome === 'lost')).toEqual([])
