@@ -140,7 +140,7 @@ for (const id of ['createChatCompletion', 'createCompletion']) {
 function schemaOf(id: string, type: string, status = 200) {
   const content = operations.get(id)?.answers[status]?.content.find(each => each.type === type)
   if (content === undefined) throw new Error(`${id} documents no ${type}`)
-  return content.schema
+  return content.events ?? content.schema
 }
 
 function chunksOf(text: string): unknown[] {

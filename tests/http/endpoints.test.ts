@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { operations } from '#http/docs/operations.ts'
+import { createSseParser } from '#lib/sse.ts'
 import { ADMINISTERED, AS_ADMIN, type Edge, edgeOf, idFor, signed } from './edge.ts'
 
 /** The paths on which an organisation's applications, monitors and servers rely, each with its operation. */
@@ -109,11 +110,14 @@ describe('every answer in the document', () => {
   test('has examples, and they are what its schema says', () => {
     for (const [id, { answers }] of operations) {
       for (const { content } of Object.values(answers)) {
-        for (const { schema, examples, type } of content) {
+        for (const { schema, events, examples } of content) {
           expect(Object.keys(examples).length, id).toBeGreaterThan(0)
           for (const { value } of Object.values(examples)) {
-            if (type === 'text/event-stream') continue
             expect(schema.safeParse(value).error, id).toBeUndefined()
+            if (events === undefined) continue
+            const data = createSseParser().push(String(value))
+            expect(data.pop(), id).toMatchObject({ data: '[DONE]' })
+            for (const event of data) expect(events.safeParse(JSON.parse(event.data)).error, id).toBeUndefined()
           }
         }
       }

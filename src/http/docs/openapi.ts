@@ -21,6 +21,8 @@ export type OpenapiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>
 
 const METHODS = { get: 'get', post: 'post', put: 'put', patch: 'patch', delete: 'delete' } as const
 
+const EVENT_STREAM = 'text/event-stream'
+
 const TAGS = [
   { name: 'Inference', description: 'Calls that a model answers.' },
   { name: 'Models', description: 'What the gateway offers, and where it is answered.' },
@@ -34,8 +36,8 @@ const TAGS = [
 const DESCRIPTION = [
   'One OpenAI-compatible address in front of many model servers.',
   '**Addresses.** Give clients `/v1` at the end of the base URL. Model calls and lists are also served without `/v1`, and every path with and without a slash at its end. There are no redirects.',
-  '**Keys.** A key may come as `authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`. With authentication off, which is the default until a key is configured, none is needed and what is sent is ignored.',
-  '**Errors.** Every error has the same body, and `x-request-id` on every answer names the request in the logs.',
+  '**Keys.** A key may come as `authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`. With authentication off, which is the default until a key is configured, none is needed and what is sent is ignored. A key that has to sign its requests needs `x-citadel-timestamp` and `x-citadel-signature` beside it, as the guide Security tells.',
+  '**Errors.** Every error has the same body, and `x-request-id` on every answer names the request in the logs; one that a caller sends stands beside it there.',
 ].join('\n\n')
 
 /** Builds the OpenAPI 3.1 document of the routes.
@@ -57,12 +59,29 @@ export function buildOpenapi(
     documented.set(route.operation, [...(documented.get(route.operation) ?? []), route])
   }
   for (const [id, all] of documented) register(registry, id, all)
-  return collector.getOpenAPI31Document({
+  const document = collector.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'Citadel Gateway API', version: info.version, description: DESCRIPTION },
     servers: [{ url: info.serverUrl }],
     tags: TAGS,
   })
+  describeStreams(document)
+  return document
+}
+
+/** A stream as a whole is a text. What its events hold stands beside that, in the words of JSON Schema. */
+function describeStreams({ paths = {} }: OpenapiDocument): void {
+  for (const { post } of Object.values(paths)) {
+    const stream: { schema?: object } | undefined = post?.responses?.[200]?.content?.[EVENT_STREAM]
+    if (stream?.schema === undefined) continue
+    stream.schema = {
+      type: 'string',
+      description:
+        'Server-sent events. `contentSchema` is what the `data` of each event is, but of the last one: `[DONE]`.',
+      contentMediaType: EVENT_STREAM,
+      contentSchema: stream.schema,
+    }
+  }
 }
 
 function register(registry: Registry, id: string, routes: readonly DocumentedRoute[]): void {
@@ -123,8 +142,8 @@ function toAnswer(answer: Answer) {
   }
 }
 
-function toMedia({ type, schema, examples }: Content) {
-  return [type, { schema, examples: { ...examples } }] as const
+function toMedia({ type, schema, events, examples }: Content) {
+  return [type, { schema: events ?? schema, examples: { ...examples } }] as const
 }
 
 /** The error responses of an operation; a status that has its own answer keeps it. */

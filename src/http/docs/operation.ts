@@ -13,6 +13,8 @@ interface Example {
 export interface Content {
   readonly type: string
   readonly schema: z.ZodType
+  /** What the data of each event is, where the answer is a stream of such. */
+  readonly events?: z.ZodType
   readonly examples: Readonly<Record<string, Example>>
 }
 

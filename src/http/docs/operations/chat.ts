@@ -86,7 +86,8 @@ export const chatOperations = {
           },
           {
             type: 'text/event-stream',
-            schema: z.union([chatChunk, errorBody]),
+            schema: z.string(),
+            events: z.union([chatChunk, errorBody]),
             examples: { streamed: { summary: 'The events of a stream', value: events } },
           },
         ],

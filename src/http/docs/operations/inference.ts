@@ -61,7 +61,8 @@ export const inferenceOperations = {
           },
           {
             type: 'text/event-stream',
-            schema: z.union([completionResponse, errorBody]),
+            schema: z.string(),
+            events: z.union([completionResponse, errorBody]),
             examples: {
               streamed: {
                 summary: 'The events of a stream',
