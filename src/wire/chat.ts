@@ -15,14 +15,43 @@ export const chatRequest = z
     tools: z.array(tool).optional().describe('What the model may ask to call.'),
     tool_choice: toolChoice.optional(),
     parallel_tool_calls: z.boolean().optional().describe('Whether one answer may ask for several calls.'),
+    functions: z
+      .array(z.looseObject({ name: z.string() }))
+      .nullish()
+      .meta({ description: 'The older form of `tools`.', deprecated: true }),
+    function_call: z
+      .union([z.enum(['none', 'auto']), z.looseObject({ name: z.string() })])
+      .nullish()
+      .meta({ description: 'The older form of `tool_choice`.', deprecated: true }),
     response_format: responseFormat.optional(),
     reasoning_effort: z
       .string()
       .nullish()
       .meta({ description: 'How much the model thinks.', examples: ['none', 'minimal', 'low', 'medium', 'high'] }),
+    verbosity: z
+      .string()
+      .nullish()
+      .meta({ description: 'How long the answer is.', examples: ['low', 'medium', 'high'] }),
+    modalities: z
+      .array(z.string())
+      .nullish()
+      .meta({ description: 'What the answer may consist of.', examples: [['text'], ['text', 'audio']] }),
+    audio: z.looseObject({}).nullish().describe('The voice and the format of an answer that is heard.'),
+    prediction: z.looseObject({}).nullish().describe('Text that much of the answer will repeat, to be quicker.'),
+    web_search_options: z.looseObject({}).nullish().describe('Lets the model look things up, where it can.'),
     logprobs: z.boolean().nullish().describe('Whether the answer tells how likely each token was.'),
     top_logprobs: z.int().min(0).max(20).nullish().describe('For each token this many alternatives.'),
     metadata: z.record(z.string(), z.string()).nullish().describe('Up to 16 pairs, passed on to the model server.'),
+    safety_identifier: z
+      .string()
+      .nullish()
+      .describe('The newer name of `user`: where both are given, limits and reports go by this one.'),
+    store: z
+      .boolean()
+      .nullish()
+      .describe('Whether the provider keeps the answer. With `true` it is never shared, nor asked for twice.'),
+    service_tier: z.string().nullish().describe('How soon the provider answers, and at which price.'),
+    prompt_cache_key: z.string().nullish().describe('Tells the prompt cache of the provider what belongs together.'),
   })
   .meta({
     id: 'ChatCompletionRequest',

@@ -1,11 +1,33 @@
 import { describe, expect, test } from 'bun:test'
+import Ajv from 'ajv/dist/2020'
 import type { ConfigInput } from '#config/schema.ts'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
+import { OPENAI_PARAMETERS } from '#providers/parameters.ts'
 import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, idFor, SERVER, signed } from './edge.ts'
+
+interface Parameter {
+  readonly in: string
+  readonly name: string
+  readonly schema: {
+    readonly enum?: readonly unknown[]
+    readonly type?: string
+    readonly minimum?: number
+    readonly maximum?: number
+    readonly format?: string
+    readonly pattern?: string
+    readonly anyOf?: readonly unknown[]
+  }
+}
+
+interface Samples {
+  readonly good: readonly unknown[]
+  readonly bad: readonly unknown[]
+}
 
 interface Described {
   readonly operationId: string
+  readonly parameters?: readonly Parameter[]
   readonly responses: Readonly<
     Record<string, { readonly description: string; readonly headers?: Readonly<Record<string, unknown>> }>
   >
@@ -31,7 +53,7 @@ async function documented(more: ConfigInput = {}) {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, described]) => ({ method: method.toUpperCase(), path, ...described })),
   )
-  return { edge, operations, schemas: document.components.schemas }
+  return { edge, operations, document, schemas: document.components.schemas }
 }
 
 describe('the document that is served', () => {
@@ -82,6 +104,54 @@ describe('the document that is served', () => {
     expect([made.status, registered.status]).toEqual([201, 200])
     expect('Web shop').toMatch(new RegExp(patternOf('createKey', 'name'), 'u'))
     expect('GPU-1').toMatch(new RegExp(patternOf('registerServer', 'server_info', 'id'), 'u'))
+  })
+
+  test('has examples that fit their schemas', async () => {
+    const { document } = await documented()
+    const ajv = new Ajv({ strict: false, validateFormats: false }).addSchema({ ...document, $id: 'document' })
+
+    const examples = examplesIn(document, '')
+
+    expect(examples.length).toBeGreaterThan(500)
+    for (const { place, value } of examples) {
+      const fits = ajv.getSchema(`document#${place}`)
+      expect({ place, fits: fits?.(value), problems: fits?.errors }).toEqual({ place, fits: true, problems: null })
+    }
+  })
+
+  test('describes every parameter of the support matrix', async () => {
+    const { operations, schemas } = await documented()
+    const ids = [
+      ['chat', 'createChatCompletion'],
+      ['completions', 'createCompletion'],
+      ['embeddings', 'createEmbedding'],
+    ] as const
+
+    for (const [endpoint, id] of ids) {
+      const described = operations.find(({ operationId }) => operationId === id)?.requestBody?.content
+      const { $ref } = Object(described?.['application/json']).schema
+      const { properties } = Object(schemas[$ref.split('/').at(-1)])
+      expect(Object.keys(properties)).toEqual(expect.arrayContaining([...OPENAI_PARAMETERS[endpoint]]))
+    }
+  })
+
+  test('has queries that admit what is taken, and nothing else', async () => {
+    const { edge, operations } = await documented()
+    const cases = operations.flatMap(({ path, method, parameters = [] }) =>
+      parameters.filter(each => each.in === 'query').map(parameter => ({ path, method, ...parameter })),
+    )
+
+    const asked = cases.flatMap(({ path, method, name, schema }) => {
+      const { good, bad } = method === 'GET' ? samplesOf(schema) : NOTHING
+      const toCase = (status: number) => (value: unknown) => ({ url: `${path}?${name}=${value}`, status })
+      return [...good.map(toCase(200)), ...bad.map(toCase(400))]
+    })
+
+    expect(asked.length).toBeGreaterThan(30)
+    for (const { url, status } of asked) {
+      const answer = await edge.ask(url, { headers: AS_ADMIN })
+      expect({ [url]: answer.status }).toEqual({ [url]: status })
+    }
   })
 
   test('asks for a body where there has to be one', async () => {
@@ -178,6 +248,30 @@ describe('the document that is served', () => {
     }
   })
 })
+
+/** Values that the schema of a parameter admits, and values that it does not. */
+function samplesOf({ enum: names, type, minimum, maximum, format, pattern, anyOf = [] }: Parameter['schema']): Samples {
+  if (names !== undefined) return { good: names, bad: ['other', ''] }
+  if (type === 'integer') return { good: [minimum, maximum], bad: [Number(minimum) - 1, Number(maximum) + 1, 'all'] }
+  if (format === 'date') return { good: ['2026-11-01'], bad: ['2026-11-31', '2026-11-01T09:00:00Z'] }
+  if (anyOf.length > 0) return { good: ['2026-11-01', '2026-11-01T09:00:00%2B02:00'], bad: ['2026-11-31', 'soon'] }
+  return pattern === undefined ? NOTHING : { good: ['day', 'model,user'], bad: ['month', 'day,'] }
+}
+
+const NOTHING: Samples = { good: [], bad: [] }
+
+/** The examples of a document, and the places of the schemas that they have to fit. */
+function examplesIn(part: unknown, place: string): { readonly place: string; readonly value: unknown }[] {
+  if (typeof part !== 'object' || part === null) return []
+  const { schema, examples, example } = part as Readonly<Record<string, unknown>>
+  const values = Array.isArray(examples) ? examples : Object.values(Object(examples)).map(each => Object(each).value)
+  const own = schema === undefined ? [] : [...values, ...(example === undefined ? [] : [example])]
+  const below = Object.entries(part).filter(([name]) => name !== 'examples' && name !== 'example')
+  return [
+    ...own.map(value => ({ place: Object(schema).$ref?.slice(1) ?? `${place}/schema`, value })),
+    ...below.flatMap(([name, each]) => examplesIn(each, `${place}/${encodeURIComponent(name.replaceAll('/', '~1'))}`)),
+  ]
+}
 
 /** The places of a schema where null is one of the types, beside a reference to something that is never null. */
 function bothNullAndNot(schema: unknown, place: string): string[] {

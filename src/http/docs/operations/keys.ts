@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi'
 import { keyCreation, keyList, keyPatch, keyRotation, keyView, keyWithSecret } from '#wire/keys.ts'
 import type { Answer, Operation } from '../operation.ts'
 import type { CodeSample } from '../samples.ts'
-import { AUTH, BASE, tenant } from './management.ts'
+import { AUTH, BASE, pageSize, tenant } from './management.ts'
 
 const ID = '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f'
 const SECRET = 'ck_3q2-7wAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBk'
@@ -80,7 +80,7 @@ export const keyOperations = {
     summary: 'List keys',
     description: `The keys that were made at run time, the oldest first; those of the configuration are not among them. ${ONE_TENANT}`,
     query: query.extend({
-      limit: z.string().optional().describe('How many at once, 1 to 200; 50 when absent.'),
+      limit: pageSize(200, 50),
       after: z.string().optional().describe('`next` of the page before.'),
     }),
     answers: {

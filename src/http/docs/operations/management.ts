@@ -4,5 +4,10 @@ import { z } from '@hono/zod-openapi'
 export const BASE = 'http://localhost:8000/management'
 export const AUTH = '-H "authorization: Bearer $CITADEL_ADMIN_KEY"'
 
+/** How many entries of a list are asked for at once. */
+export function pageSize(most: number, usual: number) {
+  return z.int().min(1).max(most).optional().describe(`How many at once; ${usual} when absent.`)
+}
+
 /** The query in which administrators of the tenant `default` name another tenant. */
 export const tenant = z.string().optional().describe('The tenant, for administrators of the tenant `default`.')

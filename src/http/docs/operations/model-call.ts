@@ -54,6 +54,7 @@ export const modelCallHeaders = z.object({
     .describe(
       'Makes the call safe to repeat: the same key with the same body gets the stored answer for 24 hours. Visible ASCII characters.',
     ),
+  'anthropic-beta': z.string().optional().describe('Passed on to servers of the kind `anthropic`, and to no others.'),
   traceparent: z.string().optional().describe('A W3C trace context; it is passed on to the model server.'),
 })
 

@@ -1,10 +1,12 @@
 import { z } from '@hono/zod-openapi'
+import { AUDIT_KINDS } from '#core/ledger.ts'
+import { USAGE_GROUPS } from '#core/reports.ts'
 import { writeCsv } from '#lib/csv.ts'
 import { auditPage } from '#wire/audit.ts'
 import { stats } from '#wire/stats.ts'
 import { namedPage, usagePage } from '#wire/usage-report.ts'
 import type { Operation } from '../operation.ts'
-import { AUTH, BASE, tenant } from './management.ts'
+import { AUTH, BASE, pageSize, tenant } from './management.ts'
 
 const ID = '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f'
 
@@ -45,6 +47,9 @@ const entry = {
 }
 
 const query = z.object({ tenant })
+const group = `(?:${USAGE_GROUPS.join('|')})`
+const groups = z.string().regex(new RegExp(`^${group}(?:,${group})*$`))
+const moment = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
 const tenants = z.string().optional().describe('The tenant, or * for all, for administrators of the tenant `default`.')
 
 /** What is said of a list of those whom requests name. */
@@ -66,7 +71,7 @@ function named(path: 'users' | 'sessions', summary: string, whom: string): Opera
     query: z.object({
       tenant: tenants,
       key: z.string().optional().describe('Only those of this key.'),
-      limit: z.string().optional().describe('How many at once, 1 to 10000; 1000 when absent.'),
+      limit: pageSize(10_000, 1000),
       after: z.string().optional().describe('`next` of the page before.'),
     }),
     answers: {
@@ -132,17 +137,14 @@ export const reportOperations = {
       "Sums of the rows that are kept of every model call, by any of day, key, tenant, model, server, user and session; of this month unless `from` and `to` say otherwise. As CSV with `Accept: text/csv` or `?format=csv`, where the header `x-citadel-next` takes the place of `next`. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
     query: z.object({
       tenant: tenants,
-      by: z
-        .string()
-        .optional()
-        .describe('Groups, separated by commas: day, key, tenant, model, server, user, session.'),
-      from: z.string().optional().describe('The first day, as 2027-01-31.'),
-      to: z.string().optional().describe('The last day.'),
+      by: groups.optional().describe('One or more of these, separated by commas; `day` when absent.'),
+      from: z.iso.date().optional().describe('The first day; that of this month when absent.'),
+      to: z.iso.date().optional().describe('The last day; today when absent.'),
       key: z.string().optional().describe('Only this key.'),
       model: z.string().optional().describe('Only this model.'),
       server: z.string().optional().describe('Only this server.'),
-      format: z.string().optional().describe('json or csv.'),
-      limit: z.string().optional().describe('How many lines at once, 1 to 10000; 1000 when absent.'),
+      format: z.enum(['json', 'csv']).optional().describe('What the answer is written in; by `accept` when absent.'),
+      limit: pageSize(10_000, 1000),
       after: z.string().optional().describe('`next` of the page before.'),
     }),
     answers: {
@@ -176,11 +178,11 @@ export const reportOperations = {
       "Rows of the audit log, the latest first: authentication, limits, errors, health and administration, and the seals and checkpoints that keep it whole. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
     query: z.object({
       tenant: tenants,
-      kind: z.string().optional().describe('Only this kind.'),
+      kind: z.enum(AUDIT_KINDS).optional().describe('Only this kind.'),
       actor: z.string().optional().describe('Only what this key did.'),
-      from: z.string().optional().describe('From this day or moment on.'),
-      to: z.string().optional().describe('Before this day or moment.'),
-      limit: z.string().optional().describe('How many at once, 1 to 1000; 100 when absent.'),
+      from: moment.optional().describe('From this day or moment on.'),
+      to: moment.optional().describe('Before this day or moment.'),
+      limit: pageSize(1000, 100),
       after: z.string().optional().describe('`next` of the page before.'),
     }),
     answers: {
