@@ -7,7 +7,7 @@ export const completionRequest = z
   .looseObject({
     ...routing,
     prompt: z
-      .union([z.string(), z.array(z.string()), z.array(z.int()), z.array(z.array(z.int()))])
+      .union([z.string(), z.array(z.string()).min(1), z.array(z.int()).min(1), z.array(z.array(z.int()).min(1)).min(1)])
       .describe('A text, several texts, or the same as token ids.'),
     ...sampling,
     max_tokens: z.int().min(0).nullish().describe('The longest answer in tokens; many servers stop at 16 without it.'),

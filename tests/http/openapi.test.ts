@@ -154,6 +154,22 @@ describe('the document that is served', () => {
     }
   })
 
+  test('admits no call without anything to answer, as the gateway does', async () => {
+    const { edge, document } = await documented()
+    const ajv = new Ajv({ strict: false, validateFormats: false }).addSchema({ ...document, $id: 'document' })
+    const calls = [
+      ['/v1/chat/completions', 'ChatCompletionRequest', { messages: [] }],
+      ['/v1/completions', 'CompletionRequest', { prompt: [] }],
+      ['/v1/embeddings', 'EmbeddingRequest', { input: [] }],
+    ] as const
+
+    for (const [path, name, body] of calls) {
+      const admits = ajv.getSchema(`document#/components/schemas/${name}`)
+      const { status } = await edge.ask(path, { method: 'POST', body: { ...body, model: 'citadel-demo' } })
+      expect({ path, admits: admits?.(body), status }).toEqual({ path, admits: false, status: 400 })
+    }
+  })
+
   test('asks for a body where there has to be one', async () => {
     const { edge, operations } = await documented()
 
