@@ -1,6 +1,6 @@
 import { ConfigError } from '#config/problems.ts'
 import { parseOptions, type Settled, settle } from './options.ts'
-import { EXIT, fail, failUsage } from './output.ts'
+import { EXIT, fail, failUsage, say } from './output.ts'
 import { readTls, TlsUnusable } from './tls.ts'
 
 /** Checks a configuration as `start` would read it, and starts nothing. */
@@ -8,7 +8,7 @@ export async function check(args: readonly string[]): Promise<number> {
   try {
     const settled = await settle(parseOptions(args))
     if (settled.config.service.tls !== null) readTls(settled.config.service.tls)
-    for (const warning of settled.warnings) console.error(`warning  ${warning}`)
+    for (const warning of settled.warnings) say(`warning  ${warning}`)
     console.log(summary(settled))
     return EXIT.ok
   } catch (thrown) {

@@ -8,7 +8,7 @@ import { composeKeysCommand } from '#src/compose/keys-command.ts'
 import { composeDatabase } from '#src/compose/state.ts'
 import { type KeyView, keyCreation, tenantName } from '#wire/keys.ts'
 import { DATABASE_OPTIONS, failDatabase, missingFile, mustBeThere, settleFor } from './database.ts'
-import { EXIT, fail } from './output.ts'
+import { EXIT, fail, say } from './output.ts'
 
 const OPTIONS = {
   ...DATABASE_OPTIONS,
@@ -86,7 +86,7 @@ export async function keys(args: readonly string[]): Promise<number> {
     try {
       await command.run(management, id, values)
       await written()
-      if (missing !== null) console.error(`${missing} is new: no gateway has kept anything there yet.`)
+      if (missing !== null) say(`${missing} is new: no gateway has kept anything there yet.`)
     } finally {
       await database.close()
     }
@@ -172,9 +172,9 @@ function show({ json }: Values): (key: KeyView | KeyWithSecret) => void {
   return key => {
     if (json) return console.log(JSON.stringify(key, null, 2))
     if (!('key' in key)) return console.log(line(key))
-    console.error(`${line(key)}\nThe key is shown only now:`)
+    say(`${line(key)}\nThe key is shown only now:`)
     console.log(key.key)
-    if (key.signing_secret !== null) console.error(`and what its requests must be signed with: ${key.signing_secret}`)
+    if (key.signing_secret !== null) say(`and what its requests must be signed with: ${key.signing_secret}`)
   }
 }
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { modelList } from '#wire/models.ts'
-import { CommandFailed, EXIT } from './output.ts'
+import { CommandFailed, EXIT, say } from './output.ts'
 import { failRemote, findRemote, REMOTE_OPTIONS } from './remote.ts'
 
 /** Lists the models that a running gateway offers to the key. */
@@ -12,7 +12,7 @@ export async function models(args: readonly string[]): Promise<number> {
     if (!list.success) throw new CommandFailed(`what answers at ${remote.url} is no gateway`, EXIT.failure)
     const { data } = list.data
     if (values.json) console.log(JSON.stringify(data, null, 2))
-    else if (data.length === 0) console.error('citadel: no model is offered. See what is wrong with: citadel doctor')
+    else if (data.length === 0) say('citadel: no model is offered. See what is wrong with: citadel doctor')
     else {
       console.log(
         table([

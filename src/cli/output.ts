@@ -30,6 +30,11 @@ export class CommandFailed extends Error {
   }
 }
 
+/** Says something on standard error that is no failure: what the runtime writes there as an error is red on a terminal. */
+export function say(text: string): void {
+  console.warn(text)
+}
+
 /** Says on standard error what went wrong, and sets the exit status. */
 export function fail(message: string, status: number): number {
   console.error(`citadel: ${message}`)

@@ -5,7 +5,7 @@ import { banner, firstKeyLines, noFirstKeyLine, reportLines } from './banner.ts'
 import { createConfigured } from './configured.ts'
 import { drainOnSignal } from './drain.ts'
 import type { Options, Settled } from './options.ts'
-import { EXIT } from './output.ts'
+import { EXIT, say } from './output.ts'
 import { problemsOf, reasonOf, reloadRefused, restartNote } from './reload.ts'
 import { type Serving, serve } from './serve.ts'
 import { write } from './sink.ts'
@@ -43,7 +43,7 @@ export async function run(options: Options, settled: Settled): Promise<number> {
   // Before the first line: whoever reads it may send a signal at once.
   drainOnSignal(serving.drain, settled.config)
   const found = await gateway.found
-  console.error(banner({ listener, readyMs, found, settled, authMode: gateway.authMode() }))
+  say(banner({ listener, readyMs, found, settled, authMode: gateway.authMode() }))
   void sayFirstKey(gateway)
   void sayLater(gateway)
   return EXIT.ok
@@ -53,16 +53,16 @@ export async function run(options: Options, settled: Settled): Promise<number> {
 export async function sayFirstKey(gateway: Gateway): Promise<void> {
   try {
     const first = await gateway.firstKey()
-    if (first !== null) console.error(firstKeyLines(first.key))
+    if (first !== null) say(firstKeyLines(first.key))
   } catch {
-    console.error(noFirstKeyLine())
+    say(noFirstKeyLine())
   }
 }
 
 /** Prints what the first look around found late. */
 export async function sayLater(gateway: Gateway): Promise<void> {
   const report = await gateway.later
-  for (const line of report === null ? [] : reportLines(report)) console.error(line)
+  for (const line of report === null ? [] : reportLines(report)) say(line)
 }
 
 /** Reloads when a file has changed or on SIGHUP; what went wrong is in the log. */

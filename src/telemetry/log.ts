@@ -184,7 +184,7 @@ function prettyEvent(
   fields: LogFields,
   redact: (text: string) => string,
 ): string {
-  const rest = Object.entries(fields).map(([name, value]) => `${name}=${value}`)
+  const rest = Object.entries(fields).flatMap(([name, value]) => (value === null ? [] : `${name}=${value}`))
   const parts = [time.slice(11, 19), level.toUpperCase(), message, ...rest]
   return parts.map(part => printable(redact(part))).join('  ')
 }

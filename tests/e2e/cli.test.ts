@@ -118,6 +118,16 @@ describe('start', () => {
     for (const line of child.out().trim().split('\n')) expect(JSON.parse(line)).toHaveProperty('level')
   })
 
+  test('is no error, and is not coloured as one', async () => {
+    await using one = await start(DEMO, { FORCE_COLOR: '1' })
+    await using two = await start(`${DEMO}service: { workers: 2 }\n`, { FORCE_COLOR: '1' })
+
+    for (const child of [one, two]) {
+      await child.said(/This key opens \/management/)
+      expect(child.err()).not.toContain('\u001b')
+    }
+  })
+
   test('warns where everybody can reach it and no key is needed', async () => {
     await using open = await start(`${DEMO}service: { host: 0.0.0.0 }\n`)
     await using closed = await start(`${DEMO}service: { host: 0.0.0.0 }\nauth: { admin_keys: [sk-of-the-admin] }\n`)

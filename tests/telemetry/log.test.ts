@@ -356,7 +356,7 @@ describe('lines for people', () => {
   test('are short, and there at once', () => {
     const { settle, log, writes } = setup({ pretty: true })
     settle()
-    log.warn('something', { server: 'a' })
+    log.warn('something', { server: 'a', reason: null })
 
     expect(writes).toEqual([
       '00:00:00  POST  /v1/chat/completions  200  51 ms  chat → llm  12+34 tokens\n',

@@ -9,7 +9,7 @@ import { foldFamilies } from '#telemetry/merge.ts'
 import { createConfigured } from '../configured.ts'
 import { metricsPortTaken } from '../metrics-port.ts'
 import type { Options, Settled } from '../options.ts'
-import { CommandFailed, EXIT, fail } from '../output.ts'
+import { CommandFailed, EXIT, fail, say } from '../output.ts'
 import { problemsOf, reasonOf, restartNote } from '../reload.ts'
 import { createWholeWriter } from '../sink.ts'
 import { readTls } from '../tls.ts'
@@ -138,7 +138,7 @@ async function greet(
 ): Promise<void> {
   const readyMs = Math.round(performance.now())
   const { banner } = await import('../banner.ts')
-  console.error(banner({ listener: { url, port }, workers: size, readyMs, found, settled, authMode }))
+  say(banner({ listener: { url, port }, workers: size, readyMs, found, settled, authMode }))
   workers.tell({ type: 'greet' }, 'leader')
 }
 
