@@ -8,6 +8,7 @@ import type { Options, Settled } from './options.ts'
 import { EXIT, say } from './output.ts'
 import { problemsOf, reasonOf, reloadRefused, restartNote } from './reload.ts'
 import { type Serving, serve } from './serve.ts'
+import { ignore } from './signals.ts'
 import { write } from './sink.ts'
 
 /** Serves in this process until it is told to stop.
@@ -65,10 +66,12 @@ export async function sayLater(gateway: Gateway): Promise<void> {
   for (const line of report === null ? [] : reportLines(report)) say(line)
 }
 
-/** Reloads when a file has changed or on SIGHUP; what went wrong is in the log. */
+/** Reloads when a file has changed or on a signal; what went wrong is in the log. */
 function reloadOnChange(files: () => readonly string[], reload: () => Promise<unknown>): () => void {
   const tryToReload = () => void reload().catch(() => {})
   const watcher = watchFiles(files, tryToReload)
-  process.on('SIGHUP', tryToReload)
+  // The second one is for several workers, and must not end one that serves alone.
+  for (const signal of ['SIGHUP', 'SIGUSR2'] as const) process.on(signal, tryToReload)
+  ignore('SIGUSR1')
   return () => watcher.close()
 }

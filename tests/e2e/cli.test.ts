@@ -361,6 +361,19 @@ describe('reload', () => {
     expect(await modelsOf(child.url)).toEqual(['citadel-demo'])
   })
 
+  test.each(['', 'service: { workers: 2 }\n'])(
+    'on SIGUSR2 too, and SIGUSR1 does nothing: neither ends a gateway (%j)',
+    async more => {
+      await using child = await start(`${DEMO}${more}`)
+
+      child.kill('SIGUSR1')
+      child.kill('SIGUSR2')
+
+      await reloaded(child)
+      expect(await modelsOf(child.url)).toEqual(['citadel-demo'])
+    },
+  )
+
   test('by the management, which says what is wrong', async () => {
     await using child = await start(`${DEMO}auth: { mode: none, admin_keys: [sk-of-an-admin] }\n`)
     const ask = async () => {

@@ -11,6 +11,7 @@ import { metricsPortTaken } from '../metrics-port.ts'
 import type { Options, Settled } from '../options.ts'
 import { CommandFailed, EXIT, fail, say } from '../output.ts'
 import { problemsOf, reasonOf, restartNote } from '../reload.ts'
+import { ignore } from '../signals.ts'
 import { createWholeWriter } from '../sink.ts'
 import { readTls } from '../tls.ts'
 import { hireProcess } from './hire.ts'
@@ -110,6 +111,7 @@ export async function supervise(options: Options, settled: Settled, size: number
   const watcher = watchFiles(configured.files, () => void reload('never'))
   process.on('SIGHUP', () => void reload('if-needed'))
   process.on('SIGUSR2', () => void reload('always'))
+  ignore('SIGUSR1')
   stopOnSignal(settled, workers, watcher)
   try {
     const [ready] = await workers.start()

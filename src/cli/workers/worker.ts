@@ -5,6 +5,7 @@ import { EXIT, fail } from '../output.ts'
 import { reloadRefused } from '../reload.ts'
 import { sayFirstKey, sayLater } from '../run.ts'
 import { type Serving, serve } from '../serve.ts'
+import { ignore } from '../signals.ts'
 import { createWholeWriter } from '../sink.ts'
 import type { Order, Reloaded, Report, Seat } from './messages.ts'
 
@@ -22,7 +23,7 @@ export async function work(): Promise<number> {
   process.on('disconnect', () => worker.take({ type: 'stop', delayMs: 0 }))
   process.on('SIGTERM', () => worker.take({ type: 'stop', delayMs: worker.drainDelayMs() }))
   // A terminal sends these to every process that was started in it; the supervisor says what they mean.
-  for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {})
+  ignore('SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2')
   return EXIT.ok
 }
 
