@@ -11,13 +11,22 @@ const HIDDEN = '[key]'
  * quote the prompt, and causes go to the log. */
 export function hideSecrets(error: GatewayError, server: Server): GatewayError {
   const secrets = [...server.secrets, ...Object.values(server.headers)].filter(({ length }) => length >= SECRET_MIN)
-  const hide = (text: string) => secrets.reduce((clean, secret) => clean.replaceAll(secret, HIDDEN), text)
+  const hide = (text: string) =>
+    secrets.reduce((clean, secret) => withoutBegun(clean.replaceAll(secret, HIDDEN), secret), text)
   const message = hide(error.message)
   const param = error.param === null ? null : hide(error.param)
   const cause = wordless(error.cause)
   if (message === error.message && param === error.param && cause === error.cause) return error
   const { code, details, attempts, retryAfterMs, retryable, unsent, headers } = error
   return new GatewayError(code, message, { param, details, attempts, retryAfterMs, retryable, unsent, headers, cause })
+}
+
+/** A text that was cut may end within a secret. */
+function withoutBegun(text: string, secret: string): string {
+  for (let length = secret.length - 1; length >= SECRET_MIN; length--) {
+    if (text.endsWith(secret.slice(0, length))) return text.slice(0, -length) + HIDDEN
+  }
+  return text
 }
 
 /** Names of failures are no sentences. */
