@@ -46,6 +46,8 @@ export function createTranscript(): OpenTranscript {
   const choices = new Map<number, Memory>()
   let head: ChunkHead | null = null
   let characters = 0
+  /** Of the tokens, which may come without the text that they make. */
+  let tokenCharacters = 0
   let comparable = true
   /** What was said last in one place, not put down there yet. */
   let saying: Pick<Said, 'choice' | 'field'> | null = null
@@ -74,7 +76,7 @@ export function createTranscript(): OpenTranscript {
 
   /** What cannot be compared need not be kept. */
   function bound(): void {
-    if (characters > CHARACTERS_MAX) comparable = false
+    if (characters > CHARACTERS_MAX || tokenCharacters > CHARACTERS_MAX) comparable = false
     if (!comparable) choices.clear()
   }
 
@@ -84,7 +86,10 @@ export function createTranscript(): OpenTranscript {
       append(memory, channel, text)
       if (text === '' && channel.endsWith(' name')) comparable = false
     }
-    for (const token of tokensOf(choice)) memory.tokens.push(token)
+    for (const token of tokensOf(choice)) {
+      memory.tokens.push(token)
+      tokenCharacters += Math.max(1, token.length)
+    }
     if (choice.finish_reason) memory.finished = true
     if (isOpaque(choice)) comparable = false
   }
