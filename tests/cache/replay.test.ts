@@ -192,6 +192,26 @@ describe('a stream and a plain answer', () => {
     )
   })
 
+  // What comes anew with each chunk must not be copied with each chunk: these took minutes.
+  test.each<[string, (at: number) => JsonObject]>([
+    ['the chunk', at => ({ [`x${at}`]: at, choices: [{ index: 0, delta: { content: 'a' } }] })],
+    ['its choice', at => ({ choices: [{ index: 0, [`x${at}`]: at, delta: { content: 'a' } }] })],
+    ['its delta', at => ({ choices: [{ index: 0, delta: { [`x${at}`]: at, content: 'a' } }] })],
+    ['an object in it', at => ({ choices: [{ index: 0, delta: { audio: { [`x${at}`]: at } } }] })],
+  ])('chunks that each name something new in %s are put together in time', (_, chunk) => {
+    const begun = performance.now()
+    const text = JSON.stringify(
+      assemble(
+        Array.from({ length: 20_000 }, (_, at) => chunk(at)),
+        'chat',
+      ),
+    )
+
+    expect(text).toContain('"x0":0')
+    expect(text).toContain('"x19999":19999')
+    expect(performance.now() - begun).toBeLessThan(5000)
+  })
+
   test('the recorded chunks of a server make its plain answer', () => {
     const chunks = chatEvents('test-model', {}, true).filter(isObject)
 

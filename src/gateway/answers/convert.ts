@@ -6,9 +6,13 @@ import type { Call } from '#core/call.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
 import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
+import { invalidAnswer } from '#providers/upstream-error.ts'
 
 /** What of a call decides the form of its answer. */
 type Form = Pick<Call, 'stream' | 'wantsUsage'>
+
+/** The longest stream that becomes a plain answer, in characters: as much as is read of a plain one. */
+const CHARACTERS_MAX = 16 * 1024 * 1024
 
 /** Gives an answer that somebody else asked for in the form that this call asks for. */
 export function convert(live: Live, from: Form, call: Call): Live {
@@ -25,14 +29,17 @@ export function given(live: Live, next: Live['next']): Live {
   return { target: live.target, model: live.model, next, close: () => live.close() }
 }
 
-/** Reads a stream to its end and gives it as one frame; an error inside it is all that is given. */
+/** Reads a stream to its end and gives it as one frame; an error inside it is all that is given, or that it does not end. */
 function toPlain(live: Live, { endpoint }: Call): Live['next'] {
   return async () => {
     const chunks: JsonObject[] = []
     let last: DataFrame | null = null
+    let characters = 0
     for (let frames = await live.next(); frames.length > 0; frames = await live.next()) {
       for (const frame of frames) {
         if (frame.kind === 'error') return [frame]
+        characters += frame.text.length
+        if (characters > CHARACTERS_MAX) return [{ kind: 'error', error: invalidAnswer('a stream without end') }]
         if (isObject(frame.chunk)) chunks.push(frame.chunk)
         if (last === null || frame.usage !== null) last = frame
       }
