@@ -32,7 +32,7 @@ const buckets = createBuckets({
 })
 const caller: Caller = { ...ANONYMOUS, id: 'web', role: 'caller' }
 const plan = planFor('a')
-const permits = { limiter, journal: { note() {} }, lengths: createLengths(), limitsOf: buckets.ofCall }
+const permits = { clock, limiter, journal: { note() {} }, lengths: createLengths(), limitsOf: buckets.ofCall }
 const record = createRecord({ id: 'id', startedAt: 0, startedNow: 0, method: 'POST', path: '/', address })
 const one = call({ caller })
 const scope = createScope(clock)

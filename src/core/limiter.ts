@@ -40,7 +40,8 @@ export interface Standing {
 export interface Verdict {
   /** The bucket that refused, of several the one to wait for longest; `null` when all gave. */
   readonly refused: Bucket | null
-  /** Until the same would pass; 0 when it did, `Infinity` when it never will. */
+  /** Until the same would pass, or pass once more when it did; 0 = at once, `Infinity` when it never will. What waits for
+   * the end of other requests counts only where it refused. */
   readonly retryAfterMs: number
   /** `null` where no bucket counts them. */
   readonly requests: Standing | null

@@ -50,6 +50,8 @@ export interface RequestRecord {
   /** Who could answer, and why; `null` before it is known. */
   plan: Plan | null
   attempts: AttemptEntry[]
+  /** Monotonic milliseconds from which the next such request passes the limits that this one has passed; 0 = at once. */
+  nextAt: number
   /** Models that were passed over because a limit refused them; `null` when none was. */
   skipped: readonly Skip[] | null
   usage: Usage | null
@@ -129,6 +131,7 @@ export function createRecord(start: {
     stream: false,
     plan: null,
     attempts: [],
+    nextAt: 0,
     skipped: null,
     usage: null,
     costNano: null,

@@ -27,7 +27,7 @@ export function createApp(services: Services): GatewayFetch {
     ...everyRequest,
     authenticate(route.access),
     signature(clock),
-    ...(route.limited ? [rateLimit(limiter, journal)] : []),
+    ...(route.limited ? [rateLimit(limiter, journal, clock)] : []),
   ]
 
   const app = new Hono<Env>()

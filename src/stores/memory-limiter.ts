@@ -66,7 +66,7 @@ export function createMemoryLimiter(options: MemoryLimiterOptions): MemoryLimite
         debts[at] = cell.fullAt - now
       }
       leases.add(buckets, owner)
-      return admission(buckets, debts)
+      return admission(buckets, debts, tokens)
     },
     settle(buckets, { requests, tokens }: Correction, owner) {
       leases.remove(buckets, owner)

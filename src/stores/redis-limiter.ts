@@ -130,9 +130,9 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     }
     if (refused === 0) leases.add(buckets, owner)
     const by = buckets[refused - 1]
-    if (by === undefined) return admission(buckets, debts)
+    if (by === undefined) return admission(buckets, debts, tokens)
     if (by.unit !== 'requests') believe(by)
-    return refusalOf(buckets, debts, tokens) ?? admission(buckets, debts)
+    return refusalOf(buckets, debts, tokens) ?? admission(buckets, debts, tokens)
   }
 
   function believe({ key }: Bucket): void {
@@ -174,7 +174,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
 
   return {
     take(buckets, tokens, owner) {
-      if (buckets.length === 0) return admission(buckets, [])
+      if (buckets.length === 0) return admission(buckets, [], 0)
       if (!redis.available()) return decideAlone(buckets, tokens, owner)
       payBack()
       return known(buckets, tokens) ?? ask(buckets, tokens, owner)

@@ -87,7 +87,7 @@ export function createSharedLimiter(memory: SharedMemory, clock: Pick<Clock, 'no
 
   return {
     take(buckets, tokens, owner) {
-      if (buckets.length === 0) return admission(buckets, [])
+      if (buckets.length === 0) return admission(buckets, [], 0)
       const now = clock.now()
       memory.lock()
       try {
@@ -98,7 +98,7 @@ export function createSharedLimiter(memory: SharedMemory, clock: Pick<Clock, 'no
       } finally {
         memory.unlock()
       }
-      return admission(buckets, debts)
+      return admission(buckets, debts, tokens)
     },
     settle(buckets, correction, owner) {
       if (!buckets.some(({ unit }) => unit === 'concurrent' || correction[unit] !== 0)) return

@@ -39,8 +39,15 @@ export function refusalOf(
 /** Writes the verdict of a take that passed.
  *
  * @param debts Of each bucket as it is now, after the take. */
-export function admission(buckets: readonly Bucket[], debts: readonly number[]): Verdict {
-  return judge(buckets, debts, null, 0)
+export function admission(buckets: readonly Bucket[], debts: readonly number[], tokens: number): Verdict {
+  let longest = 0
+  for (let at = 0; at < buckets.length; at++) {
+    const bucket = buckets[at]
+    if (bucket === undefined || bucket.unit === 'concurrent') continue
+    const wait = waitFor(bucket, debts[at] ?? 0, costOf(bucket, tokens))
+    if (wait > longest) longest = wait
+  }
+  return judge(buckets, debts, null, longest)
 }
 
 /** Writes the verdict of a decision: of each unit the bucket with the least left, of equals the slower one, before all
@@ -48,7 +55,7 @@ export function admission(buckets: readonly Bucket[], debts: readonly number[]):
 function judge(buckets: readonly Bucket[], debts: readonly number[], refused: Bucket | null, wait: number): Verdict {
   return {
     refused,
-    retryAfterMs: refused === null ? 0 : Math.ceil(wait - ROUNDING_MS),
+    retryAfterMs: wait > ROUNDING_MS ? Math.ceil(wait - ROUNDING_MS) : 0,
     requests: tightest('requests', buckets, debts, refused),
     tokens: tightest('tokens', buckets, debts, refused),
   }

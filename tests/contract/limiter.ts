@@ -72,11 +72,12 @@ function requestPromises(setup: Setup): void {
     const verdicts = []
     for (let time = 0; time < 4; time++) verdicts.push(await ask(limiter, [one]))
 
+    // Of the third the next one has to wait already.
     const standing = (remaining: number, resetMs: number) => ({ limit: 60, remaining, resetMs })
     expect(verdicts).toEqual([
       { refused: null, retryAfterMs: 0, requests: standing(2, 1000), tokens: null },
       { refused: null, retryAfterMs: 0, requests: standing(1, 2000), tokens: null },
-      { refused: null, retryAfterMs: 0, requests: standing(0, 3000), tokens: null },
+      { refused: null, retryAfterMs: 1000, requests: standing(0, 3000), tokens: null },
       { refused: one, retryAfterMs: 1000, requests: standing(0, 3000), tokens: null },
     ])
   })

@@ -249,6 +249,31 @@ describe('the limits of a class', () => {
   })
 })
 
+describe('what was let in by one limit and is refused by another one', () => {
+  const slow = { requests_per_minute: 6, burst: 2 }
+
+  test.each<[string, ConfigInput['limits']]>([
+    ['tokens', { per_client: { ...slow, tokens_per_minute: 6000 } }],
+    ['its model', { per_client: slow, per_model: { small: { requests_per_minute: 12, burst: 1 } } }],
+    ['its end user', { per_client: slow, per_user: { requests_per_minute: 12, burst: 1 } }],
+  ])('is told when both let it pass: %s', async (_, limits) => {
+    const edge = await limited(limits)
+    const stream = await opened(edge, question('small', { max_tokens: 5499, user: 'u1' }))
+    const ask = () => edge.chat({ body: question('small', { max_tokens: 999, user: 'u1' }) })
+
+    const refused = await ask()
+    const since = edge.clock.now()
+    await edge.pass(9999 - since)
+    const early = await ask()
+    await edge.pass(10_000 - edge.clock.now())
+    const due = await ask()
+
+    expect([refused.status, refused.headers.get('retry-after-ms')]).toEqual([429, String(10_000 - since)])
+    expect([early.status, due.status]).toEqual([429, 200])
+    await stream.body?.cancel()
+  })
+})
+
 describe('further scopes', () => {
   test('a tenant’s keys share its limit', async () => {
     const edge = await limited({ per_tenant: { shop: { requests_per_minute: 2 } } }, { auth: { keys } })

@@ -21,6 +21,8 @@ export interface AllowanceDeps {
   readonly owner: string
   /** How many tokens the call may need at most from a model, as far as can be told. */
   estimate(model: Model, buckets: readonly Bucket[]): number
+  /** For how long the limits that have let it in refuse another one, in milliseconds. */
+  waitMs(): number
   /** Told of each model that the call may not have. */
   onDenied(model: Model, bucket: Bucket, error: GatewayError): void
 }
@@ -196,7 +198,7 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
   private follow(verdict: Verdict, hold: Hold): boolean {
     if (this.over) return verdict.refused === null
     if (verdict.refused !== null) {
-      const error = limitRefusal(verdict, verdict.refused, hold.tokens)
+      const error = limitRefusal(verdict, verdict.refused, { tokens: hold.tokens, waitMs: this.deps.waitMs() })
       this.denied = (this.denied ?? new Map()).set(hold.model, error)
       this.deps.onDenied(hold.model, verdict.refused, error)
       return false

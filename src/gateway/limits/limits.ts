@@ -1,5 +1,6 @@
 import { type Code, GatewayError } from '#core/errors.ts'
 import type { Bucket, Verdict } from '#core/limiter.ts'
+import type { RequestRecord } from '#core/record.ts'
 
 const CODES: Readonly<Record<Bucket['unit'], Code>> = {
   requests: 'rate_limit_exceeded',
@@ -8,11 +9,20 @@ const CODES: Readonly<Record<Bucket['unit'], Code>> = {
 }
 const PERIODS: Readonly<Record<number, string>> = { 60000: 'minute', 3600000: 'hour', 86400000: 'day' }
 
+/** Notes when the next such request passes the limits that let this one in: what refuses it later tells no sooner time. */
+export function noteNext(record: RequestRecord, { retryAfterMs }: Verdict, now: number): void {
+  if (retryAfterMs > 0) record.nextAt = Math.max(record.nextAt, now + retryAfterMs)
+}
+
 /** The error for a request that a bucket refused, with all that its caller may know.
  *
- * @param tokens What it would have taken. */
-export function limitRefusal(verdict: Verdict, refused: Bucket, tokens = 0): GatewayError {
-  const { retryAfterMs } = verdict
+ * @param asked What it would have taken, and for how long other limits will refuse it. */
+export function limitRefusal(
+  verdict: Verdict,
+  refused: Bucket,
+  { tokens, waitMs }: { readonly tokens: number; readonly waitMs: number } = NOTHING,
+): GatewayError {
+  const retryAfterMs = Math.max(verdict.retryAfterMs, Math.ceil(waitMs))
   const never = retryAfterMs === Infinity
   return new GatewayError(CODES[refused.unit], messageOf(refused, retryAfterMs, tokens), {
     retryAfterMs: never ? null : retryAfterMs,
@@ -27,6 +37,8 @@ export function tighter(a: Verdict | null, b: Verdict | null): Verdict | null {
   const isTighter = b.requests !== null && b.requests.remaining < (a.requests?.remaining ?? Infinity)
   return isTighter ? { ...a, requests: b.requests } : a
 }
+
+const NOTHING = { tokens: 0, waitMs: 0 }
 
 type Headers = Record<string, string>
 

@@ -1,6 +1,7 @@
 import type { Slots } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
+import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
@@ -8,9 +9,10 @@ import type { RequestRecord } from '#core/record.ts'
 import type { Model } from '#core/servers.ts'
 import { type Allowance, type AllowanceDeps, type CallLimits, createAllowance } from './allowance.ts'
 import { estimateNeed, type Lengths } from './estimate.ts'
-import { limitRefusal, tighter } from './limits.ts'
+import { limitRefusal, noteNext, tighter } from './limits.ts'
 
 export interface PermitDeps {
+  readonly clock: Clock
   readonly limiter: Limiter
   readonly journal: Journal
   readonly lengths: Lengths
@@ -79,6 +81,10 @@ class CallPermit implements Permit, AllowanceDeps {
     return estimateNeed(this.record.asked ?? this.call, model, this.deps.lengths, buckets)
   }
 
+  waitMs(): number {
+    return this.record.nextAt === 0 ? 0 : this.record.nextAt - this.deps.clock.now()
+  }
+
   onDenied(model: Model, bucket: Bucket, { code }: GatewayError): void {
     this.deps.journal.note({ type: 'limit-hit', scope: bucket.scope })
     this.record.skipped = [...(this.record.skipped ?? []), { model: model.name, code }]
@@ -94,10 +100,11 @@ class CallPermit implements Permit, AllowanceDeps {
   private follow(verdict: Verdict): void {
     if (verdict.refused !== null) {
       this.deps.journal.note({ type: 'limit-hit', scope: verdict.refused.scope })
-      throw limitRefusal(verdict, verdict.refused)
+      throw limitRefusal(verdict, verdict.refused, { tokens: 0, waitMs: this.waitMs() })
     }
     this.entered = true
     this.userVerdict = verdict
+    noteNext(this.record, verdict, this.deps.clock.now())
     if (this.over) this.leave()
   }
 

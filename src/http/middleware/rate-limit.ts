@@ -1,6 +1,7 @@
+import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
-import { limitRefusal, putLimits } from '#gateway/limits/limits.ts'
+import { limitRefusal, noteNext, putLimits } from '#gateway/limits/limits.ts'
 import type { Exchange, Middleware } from '../exchange.ts'
 
 /** Takes one from each bucket of the caller, and a lease of each that counts what is under way, and says what is left.
@@ -8,13 +9,14 @@ import type { Exchange, Middleware } from '../exchange.ts'
  *
  * @throws GatewayError `rate_limit_exceeded` or `concurrency_limit_exceeded`, with the exact time after which the next
  * request passes. */
-export function rateLimit(limiter: Limiter, journal: Journal): Middleware {
+export function rateLimit(limiter: Limiter, journal: Journal, clock: Pick<Clock, 'now'>): Middleware {
   function follow(exchange: Exchange, buckets: readonly Bucket[], verdict: Verdict): void {
     if (verdict.refused !== null) {
       journal.note({ type: 'limit-hit', scope: verdict.refused.scope })
       throw limitRefusal(verdict, verdict.refused)
     }
     exchange.held = buckets
+    noteNext(exchange.record, verdict, clock.now())
     tellLimits(exchange, verdict)
   }
 

@@ -47,6 +47,7 @@ function setup(
     limits: { tokens: [TOKENS], model: ({ name }) => [tokensOf(name), placesOf(name)] },
     owner: 'call',
     estimate: () => 400,
+    waitMs: () => 0,
     onDenied: ({ name }, { scope }, { code }) => denied.push(`${name} ${scope} ${code}`),
   })
   const slotAt = (chosen: Candidate): Slot => ({
