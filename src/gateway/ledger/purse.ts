@@ -77,11 +77,12 @@ class CallPurse implements Purse {
     const need = this.needOf(slot.candidate)
     // Whoever pays in place of a caller who has left is charged when it is over.
     if (need <= this.held || this.record.passedOn) return this.open(slot)
+    const { clock } = this.deps
     const verdict = this.deps.hold({
       request: this.record.id,
       accounts: this.accounts,
       nano: need - Math.max(0, this.held),
-      expiresAt: this.deps.clock.time() + slot.candidate.target.timeouts.total + EXPIRY_GRACE_MS,
+      expiresAt: Math.ceil(clock.time() + scope.endsAt - clock.now() + EXPIRY_GRACE_MS),
     })
     const follow = (decided: HoldVerdict) => {
       if (scope.ended !== null) {

@@ -11,6 +11,9 @@ import { call, model, target } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 import { recordOf } from '#tests/support/records.ts'
 
+/** How long the call may take; each server would give it less. */
+const WITHIN_MS = 3_600_000
+
 const account: Account = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1_000_000, resetsAt: 1 }
 
 /** A candidate of which one token of the answer costs so many millionths of a dollar. */
@@ -26,7 +29,7 @@ function purseOf(
 ) {
   const clock = fakeClock()
   const ledger = createMemoryLedger()
-  const scope = createScope(clock)
+  const scope = createScope(clock, { within: WITHIN_MS })
   const opened: string[] = []
   const asked: Hold[] = []
   const released: string[] = []
@@ -67,6 +70,14 @@ describe('a purse', () => {
     expect([first, second, await used()]).toEqual([100_000, 500_000, 500_000])
     // Only what goes out first is written down.
     expect(opened).toEqual(['cheap'])
+  })
+
+  test('holds it for as long as the call may take, whichever server it has come to', async () => {
+    const { take, asked } = purseOf()
+    await take(candidateOf('cheap', 1))
+    await take(candidateOf('dear', 5))
+
+    for (const { expiresAt } of asked) expect(expiresAt).toBeGreaterThan(Date.UTC(2026, 0, 1) + WITHIN_MS)
   })
 
   test('asks for no more than a ledger can count, whatever a call allows its answer', async () => {
