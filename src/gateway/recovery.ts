@@ -27,6 +27,8 @@ export function watchRecovery(
       record.model = model.name
       record.server = target.server.id
       record.upstreamModel = target.upstreamModel
+      // What the one that broke off had counted so far is no count of the answer.
+      record.usage = null
       if (how === 'prefill') record.prefilled = true
       deps.journal.note({ type: 'stream-recovered', how })
     },

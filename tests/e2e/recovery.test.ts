@@ -111,6 +111,19 @@ test('the answer is that of the server which finished it: by name, tokens and pr
   expect(text).toContain('gateway_tokens_total{server="b",model="chat",type="output"} 3')
 })
 
+test('what the server that broke off had counted so far is no count of the answer', async () => {
+  const counting = { ...(one as object), usage: { prompt_tokens: 700, completion_tokens: 1, total_tokens: 701 } }
+  await using broken = await startModelServer(sse([role, counting, cut()]))
+  await using next = await startModelServer(sse(chatEvents('test-model', { deltas })))
+  await using gateway = await startGateway(configOf([broken, next], { load_balancer: { algorithm: 'explicit' } }))
+
+  await (await gateway.chat({ stream: true })).text()
+
+  expect(await gateway.logged({ outcome: 'recovered' })).toMatchObject({
+    ...{ server: 'b', tokens_in: 1, tokens_out: 4, estimated: true },
+  })
+})
+
 test('a stream that falls silent goes on from another server when the idle clock has run out', async () => {
   const clock = fakeClock()
   clock.advance(1)
