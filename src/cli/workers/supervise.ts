@@ -22,8 +22,6 @@ import { createWorkers, type Workers } from './workers.ts'
 const OWN_PLACE = 1
 /** What not even other workers take over. */
 const FIXED: ReadonlySet<string> = new Set(['service.host', 'service.port', 'service.workers'])
-/** How much longer than they may take workers are waited for at the end, in milliseconds. */
-const GRACE_MS = 30_000
 
 /** Starts several workers on one port and sees to them until it is told to stop: it answers no request itself.
  *
@@ -48,6 +46,10 @@ export async function supervise(options: Options, settled: Settled, size: number
     clock,
     random: Math.random,
     maxAgeMs: () => started.config.service.worker_max_age || null,
+    drain() {
+      const { drain_delay, drain_timeout } = started.config.service
+      return { delayMs: drain_delay, timeoutMs: drain_timeout }
+    },
     hire({ place, name }, first, hears) {
       const hired = hireProcess(hears)
       const seat = { host: service.host, port, metricsPort, size, folder, place, name }
@@ -146,13 +148,11 @@ async function greet(
 
 /** Stops on SIGTERM or SIGINT. A second signal skips the waiting. */
 function stopOnSignal({ config }: Settled, workers: Workers, watcher: { close(): void }): void {
-  const { drain_delay, drain_timeout } = config.service
   const stop = (delayMs: number) => {
     watcher.close()
     workers.stop(delayMs)
-    setTimeout(() => workers.kill(), delayMs + drain_timeout + GRACE_MS)
   }
-  process.on('SIGTERM', () => stop(drain_delay))
+  process.on('SIGTERM', () => stop(config.service.drain_delay))
   // Whoever presses Ctrl-C has no load balancer in front.
   process.on('SIGINT', () => stop(0))
 }

@@ -15,6 +15,10 @@ const HEALTHY_MS = 60_000
 /** How long a worker may take to start. */
 const START_MS = 60_000
 const AGE_SPREAD = 0.1
+/** How much longer than it may take a worker is waited for at its end. */
+const GRACE_MS = 30_000
+/** The longest wait that a timer can count; a longer one would be over at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1
 /** What is remembered of what workers have told, for those that come later. */
 const NEWS_MAX = 10_000
 
@@ -24,6 +28,8 @@ export interface WorkersOptions {
   readonly random: () => number
   /** How long a worker serves before another takes its place, in milliseconds; `null` = for ever. */
   readonly maxAgeMs: () => number | null
+  /** How long a worker that ends goes on serving, and then finishes what is under way. */
+  readonly drain: () => { readonly delayMs: number; readonly timeoutMs: number }
   /** Starts the process of a worker, and gives it its first order. */
   readonly hire: (
     worker: Worker,
@@ -51,10 +57,8 @@ export interface Workers {
   roll(): Promise<boolean>
   /** Sends to all, or only to the one that leads. */
   tell(order: Order, whom?: 'all' | 'leader'): void
-  /** Stops all; a second time they hurry. */
+  /** Stops all; a second time they hurry. Those that do not come to their end are ended. */
   stop(delayMs: number): void
-  /** Ends all at once. */
-  kill(): void
   /** Resolves when all have ended after `stop`. */
   readonly ended: Promise<void>
 }
@@ -115,10 +119,11 @@ class Team implements Workers {
     this.stopping = true
     for (const cancel of this.cancels) cancel()
     this.tell(hurry ? { type: 'hurry' } : { type: 'stop', delayMs })
+    this.after((hurry ? 0 : delayMs + this.options.drain().timeoutMs) + GRACE_MS, () => this.kill())
     if (this.members.size === 0) this.allEnded()
   }
 
-  kill(): void {
+  private kill(): void {
     this.stopping = true
     for (const { hired } of this.members) hired?.kill()
   }
@@ -173,7 +178,7 @@ class Team implements Workers {
     if (age === null) return
     // Not all at once: they were started together.
     const after = age * (1 + AGE_SPREAD * (2 * random() - 1))
-    member.disarm = clock.after(after, () => void this.renew(member))
+    member.disarm = this.after(after, () => void this.renew(member))
   }
 
   private heard(member: Member, report: Report): void {
@@ -251,7 +256,14 @@ class Team implements Workers {
     old.disarm()
     if (this.leader === old) this.elect()
     old.hired?.send({ type: 'leave' })
+    const { delayMs, timeoutMs } = this.options.drain()
+    // One that hangs would never come to its end. It may have begun anew to wait for its last connections.
+    old.disarm = this.after(delayMs + 2 * timeoutMs + GRACE_MS, () => old.hired?.kill())
     return true
+  }
+
+  private after(ms: number, run: () => void): () => void {
+    return this.options.clock.after(Math.min(ms, TIMER_MS_MAX), run)
   }
 
   private elect(): void {

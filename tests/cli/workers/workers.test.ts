@@ -23,17 +23,25 @@ interface Process {
   exit(): Promise<void>
 }
 
-function setup({ size = 2, maxAgeMs = null as number | null } = {}) {
+function setup({ size = 2, maxAgeMs = null as number | null, random = 0.5 } = {}) {
   const clock = fakeClock()
   const processes: Process[] = []
   const ended: string[] = []
   const warnings: string[] = []
+  const waits: number[] = []
   const system = { hasProcesses: true }
   const workers = createWorkers({
     size,
-    clock,
-    random: () => 0.5,
+    clock: {
+      now: clock.now,
+      after(ms, run) {
+        waits.push(ms)
+        return clock.after(ms, run)
+      },
+    },
+    random: () => random,
     maxAgeMs: () => maxAgeMs,
+    drain: () => ({ delayMs: 5000, timeoutMs: 600_000 }),
     hire(worker, { leads, news }, hears) {
       if (!system.hasProcesses) throw new Error('EAGAIN')
       const process: Process = {
@@ -65,7 +73,7 @@ function setup({ size = 2, maxAgeMs = null as number | null } = {}) {
     if (found === undefined) throw new Error(`only ${processes.length} were started`)
     return found
   }
-  return { clock, workers, system, processes, ended, warnings, nth }
+  return { clock, waits, workers, system, processes, ended, warnings, nth }
 }
 
 async function started(options?: Parameters<typeof setup>[0]) {
@@ -373,6 +381,19 @@ describe('replacing all', () => {
     expect(processes).toHaveLength(5)
   })
 
+  test('ends one that has left and does not come to its end', async () => {
+    const { clock, workers, nth } = await started({ size: 1 })
+    const rolled = workers.roll()
+    await settled()
+    nth(1).report(READY)
+    await rolled
+    clock.advance(5000 + 2 * 600_000)
+    const before = nth(0).killed
+    clock.advance(30_000)
+
+    expect([before, nth(0).killed, nth(1).killed]).toEqual([false, true, false])
+  })
+
   test('starts nobody for one that has left', async () => {
     const { clock, workers, processes, nth } = await started({ size: 1 })
     const rolled = workers.roll()
@@ -399,6 +420,18 @@ describe('a worker that is to serve for so long', () => {
 
     expect([before, processes.length]).toEqual([1, 2])
     expect(nth(0).orders).toEqual(['leave'])
+  })
+
+  test('is replaced no sooner, however long that is', async () => {
+    const days = 86_400_000
+    const { clock, waits, processes } = await started({ size: 1, maxAgeMs: 24 * days, random: 0.99 })
+    // More a timer cannot count: it would run at once.
+    const longest = 2 ** 31 - 1
+
+    expect(Math.max(...waits)).toBeLessThanOrEqual(longest)
+    clock.advance(24 * days)
+    await settled()
+    expect(processes).toHaveLength(1)
   })
 
   test('is replaced later when another one could not start', async () => {
@@ -442,6 +475,29 @@ describe('a stop', () => {
     expect([between, over]).toEqual([false, true])
     expect(nth(1).orders).toEqual(['stop', 'hurry'])
     expect(processes).toHaveLength(2)
+  })
+
+  test('ends by force those that do not come to their end', async () => {
+    const { clock, workers, processes } = await started()
+    workers.stop(5000)
+    clock.advance(605_000)
+    const before = processes.map(({ killed }) => killed)
+    clock.advance(30_000)
+
+    expect(before).toEqual([false, false])
+    expect(processes.map(({ killed }) => killed)).toEqual([true, true])
+  })
+
+  test('ends those that hang soon after a second one', async () => {
+    const { clock, workers, processes } = await started()
+    workers.stop(5000)
+    workers.stop(5000)
+    clock.advance(29_999)
+    const before = processes.map(({ killed }) => killed)
+    clock.advance(1)
+
+    expect(before).toEqual([false, false])
+    expect(processes.map(({ killed }) => killed)).toEqual([true, true])
   })
 
   test('starts nobody any more', async () => {
