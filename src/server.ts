@@ -3,7 +3,8 @@ import type { Connection } from '#http/exchange.ts'
 
 /** The listening server, as little of it as the rest needs. */
 export interface Listener {
-  /** Shows other certificates to connections that come from now on; those that are open go on as they are.
+  /** Shows other certificates to connections that come from now on; those that are open go on as they are. Nothing is done
+   * where none come any more.
    *
    * @throws CannotListen when the port is lost in the blink in which it is closed. */
   renew(tls: Tls): void
@@ -105,18 +106,26 @@ export function listen(options: {
   const port = server.port ?? options.port
   // Servers that take nothing new, but still have answers to finish.
   const leaving = new Set<typeof server>()
+  let closed = false
   return {
     url: `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
     renew(next) {
+      if (closed) return
       // The runtime cannot give other certificates to a server that listens.
       const old = server
       leaving.add(old)
       void old.stop().then(() => leaving.delete(old))
       server = open(port, next)
     },
-    deafen: async () => (await import('./deafen.ts')).closeListeningSocket(port),
-    stop: async () => void (await Promise.all([...leaving, server].map(each => each.stop()))),
+    async deafen() {
+      closed = true
+      ;(await import('./deafen.ts')).closeListeningSocket(port)
+    },
+    async stop() {
+      closed = true
+      await Promise.all([...leaving, server].map(each => each.stop()))
+    },
     kill: async () => void (await Promise.all([...leaving, server].map(each => each.stop(true)))),
   }
 }

@@ -123,3 +123,23 @@ test('an answer that is under way when the certificate changes goes on to its en
   expect(await stream.text()).toBe('before after')
   await stopped
 })
+
+test('a server that takes nothing new stays so when its certificate changes', async () => {
+  await using certificates = await makeCertificates()
+  const [first, second] = await Promise.all([certificates.issue('first'), certificates.issue('second')])
+  const from = ({ cert, key }: typeof first) => ({
+    cert: readFileSync(cert, 'utf8'),
+    key: readFileSync(key, 'utf8'),
+    ca: null,
+  })
+  for (const way of ['deafen', 'stop'] as const) {
+    const handle = async () => new Response('ok')
+    const listener = listen({ host: '127.0.0.1', port: 0, keepAliveSeconds: 10, tls: from(first), handle })
+
+    await listener[way]()
+    listener.renew(from(second))
+
+    expect(await visit(listener.port, certificates)).toBe('ECONNREFUSED')
+    await listener.kill()
+  }
+})
