@@ -1,6 +1,7 @@
 import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
 import type { Clock } from '#core/clock.ts'
+import { createInTurn } from '#lib/in-turn.ts'
 import { claimPort } from '#src/server.ts'
 import { openMetricFiles } from '#stores/metric-files.ts'
 import { createSharedFolder, openSharedMemory } from '#stores/shared.ts'
@@ -38,6 +39,7 @@ export async function supervise(options: Options, settled: Settled, size: number
   const pretty = process.stdout.isTTY === true
   const log = createLog({ ...namedIn(settled), write: createWholeWriter(), pretty, clock })
   const configured = createConfigured(options, settled)
+  const inTurn = createInTurn()
   /** What a worker cannot take over while it runs is as it was when all of them were started. */
   let started = settled
   let metricsPort = freeMetricsPort(settled, null)
@@ -100,10 +102,15 @@ export async function supervise(options: Options, settled: Settled, size: number
     }
   }
 
-  async function roll(): Promise<void> {
-    started = configured.latest()
-    metricsPort = freeMetricsPort(started, metricsPort)
-    if (await workers.roll()) log.info('every worker was replaced')
+  /** Where not all are replaced, what held before is what the next reload has to change. */
+  function roll(): Promise<void> {
+    return inTurn(async () => {
+      const before = started
+      started = configured.latest()
+      metricsPort = freeMetricsPort(started, metricsPort)
+      if (await workers.roll()) log.info('every worker was replaced')
+      else started = before
+    })
   }
 
   async function answer(report: Report, send: (order: Order) => void): Promise<void> {

@@ -114,6 +114,20 @@ describe('the configuration', () => {
       await allSay(gateway.url, '/management/config', text => text.includes('"30s"') || text.includes('30000')),
     ).toBe(true)
   })
+
+  test('that could not replace the workers does so when it is asked for again', async () => {
+    await using gateway = await start(withModel('before'))
+    const workers = workersOf(gateway)
+    await writeFile(join(gateway.folder, 'gateway.yaml'), withModel('after', ', keep_alive: 30s'))
+    gateway.kill('SIGHUP')
+    await until('another one is started', () => workersOf(gateway).length > workers.length)
+    for (const pid of workersOf(gateway)) if (!workers.includes(pid)) process.kill(pid, 'SIGKILL')
+    await gateway.said(/a worker was not replaced/, 'out')
+    gateway.kill('SIGHUP')
+    await gateway.said(/every worker was replaced/, 'out')
+
+    await until('the old ones have ended', () => !workersOf(gateway).some(pid => workers.includes(pid)))
+  })
 })
 
 test('what one worker is told to forget of the cache all forget', async () => {
