@@ -55,7 +55,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   // Time and chance.
   const clock = overrides.clock ?? { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
   const random = overrides.random ?? Math.random
-  const env = overrides.env ?? {}
+  let env = overrides.env ?? {}
 
   // What is remembered, and who hears what happens.
   const subscribers: ((fact: Fact) => void)[] = []
@@ -218,10 +218,11 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     fetch,
     ...reportOnce(looked, clock, () => reportFleet(fleet, env)),
     metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
-    reload(next, written = NO_ORIGINS) {
+    reload(next, written = NO_ORIGINS, variables = env) {
       // Where and how the gateway listens changes only with a restart, and with it whom to admit.
       current = next
       origins = written
+      env = variables
       buckets = createBuckets(next.limits)
       const service = { ...next.service, host: config.service.host, keep_alive: config.service.keep_alive }
       edge = composeEdge({ ...next, service }, identity(next), buckets)

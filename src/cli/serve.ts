@@ -67,7 +67,7 @@ export async function serve(
     drain: createDrain({ gateway, listener, config, before: stopMetrics }),
     take(next) {
       renewTls(next.config)
-      gateway.reload(next.config, next.origins)
+      gateway.reload(next.config, next.origins, next.env)
     },
   }
 }

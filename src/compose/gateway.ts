@@ -52,8 +52,10 @@ export interface Gateway {
   readonly firstKey: Keys['firstKey']
   /** Whether callers need a key now. */
   authMode(): AuthMode
-  /** Takes a new configuration; requests under way keep the one they started with. */
-  reload(config: Config, origins?: Origins): void
+  /** Takes a new configuration; requests under way keep the one they started with.
+   *
+   * @param env What is in the environment now (default: what was). */
+  reload(config: Config, origins?: Origins, env?: Environment): void
   reloadFailed(message: string): void
   warn(message: string): void
   fail(message: string, thrown: unknown): void

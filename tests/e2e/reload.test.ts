@@ -3,7 +3,10 @@ import { spawnSync } from 'node:child_process'
 import { copyFile, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { makeCertificates } from '#tests/support/certificates.ts'
+import { openAiScript } from '#tests/support/openai-upstream.ts'
+import { ownFolder } from '#tests/support/server-process.ts'
 import { until } from '#tests/support/until.ts'
+import { startUpstream } from '#tests/support/upstream.ts'
 import { run, type Started, start } from './child.ts'
 
 setDefaultTimeout(30_000)
@@ -43,6 +46,30 @@ describe.each([1, 2])('with %i workers', workers => {
     expect(answer.status).toBe(400)
     expect(answer.text).toContain('gateway.yaml  is empty, and was not before')
     expect(open).toBe(401)
+  })
+
+  test('a key of a provider that changes in an environment file is taken over', async () => {
+    await using server = await startUpstream(openAiScript())
+    const folder = await ownFolder('citadel-env-')
+    await using end = new AsyncDisposableStack()
+    end.defer(folder.remove)
+    const file = join(folder.path, 'keys.env')
+    const keys = (key: string) => writeFile(file, `OPENAI_API_KEY=${key}\nOPENAI_BASE_URL=${server.url}/v1\n`)
+    await keys('sk-one')
+    const config = `gateway: { discover: false, demo: false }\nservice: { workers: ${workers} }\n`
+    await using child = await start(config, {}, ['--env-file', file])
+    const keyOfCall = async () => {
+      const body = JSON.stringify({ model: 'test-model', messages: [{ role: 'user', content: 'Hi' }] })
+      const answer = await fetch(`${child.url}/v1/chat/completions`, { method: 'POST', body, keepalive: false })
+      await answer.text()
+      return server.requests.findLast(({ method }) => method === 'POST')?.headers.authorization
+    }
+
+    await until('the server is asked', WITHIN_MS, async () => (await keyOfCall()) === 'Bearer sk-one')
+    await keys('sk-two')
+    await child.said(/configuration reloaded/, 'out')
+
+    await until('the other key is used', WITHIN_MS, async () => (await keyOfCall()) === 'Bearer sk-two')
   })
 
   test('the file of a secret that a reload has brought is watched', async () => {
