@@ -21,6 +21,9 @@ export type Topology = (typeof TOPOLOGIES)[number]
 /** Longer than any rest that a server is given. */
 const RESTED_MS = 61_000
 const CONNECT_MS = 2500
+/** How soon a silence goes on that has ended nothing: on a busy machine the gateway may not have read by then what came
+ * before it, and what it waits for begins only with that. */
+const GOES_ON_MS = 2000
 const CALM = { lagMs: 0, memory: 0 }
 /** Clocks of the server that breaks; those of the sound one are the usual ones, and never run out. */
 const IMPATIENT = { connect: '2s', first_byte: '5s', first_token: '6s', idle: '5s' }
@@ -62,7 +65,8 @@ export async function play(fault: Fault, cell: Cell, topology: Topology): Promis
   const clock = fakeClock()
   clock.advance(1)
   const seen = gate()
-  const passTime = () => void settled().then(() => clock.advance(fault.silence ?? CONNECT_MS))
+  const pass = () => clock.advance(fault.silence ?? CONNECT_MS)
+  const passTime = () => void settled().then(pass)
   let mended = fault.play === undefined
   await using sound = await startModelServer(soundAnswer)
   const script = fault.play?.({ cell, seen, stall: stallAt(passTime), elsewhere: sound.url }) ?? []
@@ -76,6 +80,8 @@ export async function play(fault: Fault, cell: Cell, topology: Topology): Promis
   await using _ = closing(gateway, [broken, sound])
   if (fault.warm) await ask(gateway, cell)
 
+  const stands = () => !mended && broken.calls.some(({ closedAt }) => closedAt === null)
+  using _silence = fault.silence === undefined ? null : goingOn(stands, pass)
   const beat = fault.waits ? setInterval(() => clock.advance(250), 2) : undefined
   const answer = await ask(gateway, cell, seen)
   clearInterval(beat)
@@ -96,6 +102,14 @@ export async function play(fault: Fault, cell: Cell, topology: Topology): Promis
   const hopeless = place !== null && late === null
   const next = await ask(gateway, cell, seen, hopeless ? 'spare' : 'chat')
   expect([next.status, next.headers.get('x-citadel-server')]).toEqual([200, hopeless ? 'b' : 'a'])
+}
+
+/** Lets more time pass as long as something is the case. */
+function goingOn(isSo: () => boolean, pass: () => void): Disposable {
+  const beat = setInterval(() => {
+    if (isSo()) pass()
+  }, GOES_ON_MS)
+  return { [Symbol.dispose]: () => clearInterval(beat) }
 }
 
 /** Steps that stop for good, and let time pass. */
