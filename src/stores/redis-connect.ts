@@ -18,8 +18,8 @@ const PAUSE_MAX_MS = 1000
 const READONLY = /^(?:ERR Error running script .*: -)?READONLY\b/
 
 /** Commands of one turn of the event loop are written together; scripts, and look-ups of several keys, say by themselves
- * all that a turn has to say. */
-const PIPELINING = { enableAutoPipelining: true, autoPipeliningIgnoredCommands: ['eval', 'evalsha', 'mget'] }
+ * all that a turn has to say. What announces a command, where a slot is being moved, must not come behind it. */
+const PIPELINING = { enableAutoPipelining: true, autoPipeliningIgnoredCommands: ['eval', 'evalsha', 'mget', 'asking'] }
 
 /** Connects to a Redis, or to a cluster, and again whenever the connection is lost. The library is loaded here, so that
  * who has no Redis does not pay for it.

@@ -114,6 +114,25 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 60_000)
 
+  test('goes where a slot is being moved', async () => {
+    await using cluster = await startRedisCluster()
+    const redis = open(...cluster.urls)
+    const write = () => redis.use(client => client.eval("return redis.call('SET', KEYS[1], 1)", 1, 'a'))
+    const [, to, from] = cluster.nodes
+    const idOf = async (node: typeof to) => JSON.parse((await node?.command('CLUSTER', 'MYID')) ?? '')
+    const slot = (await from?.command('CLUSTER', 'KEYSLOT', 'a'))?.replace(/\D/g, '') ?? ''
+    await redis.use(client => client.ping())
+
+    await to?.command('CLUSTER', 'SETSLOT', slot, 'IMPORTING', await idOf(from))
+    await from?.command('CLUSTER', 'SETSLOT', slot, 'MIGRATING', await idOf(to))
+
+    const written = await Promise.allSettled(Array.from({ length: 50 }, write))
+
+    expect(written.filter(({ status }) => status === 'fulfilled')).toHaveLength(50)
+    expect(await to?.command('CLUSTER', 'COUNTKEYSINSLOT', slot)).toBe('(integer) 1')
+    redis.close()
+  }, 60_000)
+
   test('is none where Redis has not the database that is asked for', async () => {
     await using server = await startRedis()
     const reasons: string[] = []
