@@ -77,6 +77,20 @@ function forAllNodes(url: string): RedisOptions {
   }
 }
 
+/** Lives with the limits, on their node. */
+const TRIAL_KEY = '{citadel}:trial'
+/** It writes, and by a script: a Redis that only reads is of no use to a limiter. */
+const TRIAL = "return redis.call('SET', KEYS[1], '1', 'PX', 1000)"
+
+/** Finds out whether Redis works; of a cluster, whether all of it does. Without a connection nothing is asked: what a
+ * cluster is asked meanwhile would wait for it, however long that takes. */
+export async function tryOut(client: RedisClient): Promise<unknown> {
+  if (client.status !== 'ready') throw new Error('not connected')
+  const writing = client.eval(TRIAL, 1, TRIAL_KEY)
+  if (!('nodes' in client)) return writing
+  return Promise.all([writing, ...client.nodes('master').map(node => node.ping())])
+}
+
 /** How many connections stand. */
 export function countConnections(client: RedisClient): number {
   if (!('nodes' in client)) return client.status === 'ready' ? 1 : 0

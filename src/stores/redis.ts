@@ -1,5 +1,5 @@
 import type { Clock } from '#core/clock.ts'
-import { connectRedis, countConnections, type RedisClient, type RedisPlace } from './redis-connect.ts'
+import { connectRedis, countConnections, type RedisClient, type RedisPlace, tryOut } from './redis-connect.ts'
 
 export type { RedisClient } from './redis-connect.ts'
 
@@ -48,10 +48,6 @@ const PAUSE = { first: 50, longest: 1000 }
 const STEADY_MS = 10_000
 /** After so many trials without an answer the connection is thought dead and made anew. */
 const SILENT_TRIALS_MAX = 3
-/** Each trial writes, by a script: a Redis that only reads is of no use to a limiter. Lives with the limits, on their node. */
-const TRIAL_KEY = '{citadel}:trial'
-const TRIAL = "return redis.call('SET', KEYS[1], '1', 'PX', 1000)"
-
 /** Opens a connection to Redis, in the background.
  *
  * The first call that is not answered in time, or takes more than half of the time, takes Redis out of use; from then
@@ -100,7 +96,7 @@ export function openRedis(options: RedisOptions): Redis {
   async function tryNow(): Promise<void> {
     try {
       if (client === null) throw new Error('not connected yet')
-      const { slow } = await answerOf(client.eval(TRIAL, 1, TRIAL_KEY), clock, timeoutMs)
+      const { slow } = await answerOf(tryOut(client), clock, timeoutMs)
       if (slow) throw new Error('slow')
       available = true
       suffered = null

@@ -114,6 +114,33 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 60_000)
 
+  test('to a cluster with a node that is silent is left alone until all of it speaks', async () => {
+    await using cluster = await startRedisCluster()
+    const [, limits, silent] = cluster.nodes
+    const changes: boolean[] = []
+    const redis = openRedis({
+      ...{ urls: cluster.urls, timeoutMs: TIMEOUT_MS, clock },
+      onChange: ({ available }) => changes.push(available),
+    })
+    const read = () => redis.use(client => client.get('a'))
+    const trials = async () =>
+      Number(/cmdstat_eval:calls=(\d+)/.exec((await limits?.command('INFO', 'commandstats')) ?? '')?.[1] ?? 0)
+    await read()
+
+    silent?.pause()
+    await expect(read()).rejects.toBeInstanceOf(RedisAway)
+    for (const end = performance.now() + 10_000; (await trials()) < 2; ) {
+      if (performance.now() > end) throw new Error('it was not tried again')
+    }
+    const during = [...changes]
+    silent?.resume()
+    await until(redis.available)
+
+    expect(during).toEqual([false])
+    expect(await read()).toBe(null)
+    redis.close()
+  }, 60_000)
+
   test('goes where a slot is being moved', async () => {
     await using cluster = await startRedisCluster()
     const redis = open(...cluster.urls)
