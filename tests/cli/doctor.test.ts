@@ -530,6 +530,7 @@ describe('the database', () => {
       /permission denied for table/,
       /GRANT SELECT/,
     ],
+    ['a parameter that nobody knows', () => `${good}?pgbouncer=true`, /"pgbouncer"/, /behind the \?/],
     ['a replica', () => made.replace('citadel:', 'late:'), /read-only transaction/, /primary/],
     [
       'texts that it cannot hold',
