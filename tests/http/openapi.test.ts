@@ -142,7 +142,7 @@ describe('the document that is served', () => {
     )
 
     const asked = cases.flatMap(({ path, method, name, schema }) => {
-      const { good, bad } = method === 'GET' ? samplesOf(schema) : NOTHING
+      const { good, bad } = method === 'GET' && !path.includes('{') ? samplesOf(name, schema) : NOTHING
       const toCase = (status: number) => (value: unknown) => ({ url: `${path}?${name}=${value}`, status })
       return [...good.map(toCase(200)), ...bad.map(toCase(400))]
     })
@@ -151,6 +151,18 @@ describe('the document that is served', () => {
     for (const { url, status } of asked) {
       const answer = await edge.ask(url, { headers: AS_ADMIN })
       expect({ [url]: answer.status }).toEqual({ [url]: status })
+    }
+  })
+
+  test('says so where a query is refused', async () => {
+    const { edge, operations } = await documented()
+
+    for (const { path, method, parameters = [], responses } of operations) {
+      if (!parameters.some(({ name }) => name === 'tenant')) continue
+      const url = `${written(path, await idFor(edge, path))}?tenant=a/b`
+      const { code } = await errorOf(await edge.ask(url, { method, headers: AS_ADMIN, body: {} }))
+
+      expect(responses[400]?.description, `${method} ${path}`).toContain(`\`${code}\``)
     }
   })
 
@@ -266,7 +278,9 @@ describe('the document that is served', () => {
 })
 
 /** Values that the schema of a parameter admits, and values that it does not. */
-function samplesOf({ enum: names, type, minimum, maximum, format, pattern, anyOf = [] }: Parameter['schema']): Samples {
+function samplesOf(parameter: string, schema: Parameter['schema']): Samples {
+  const { enum: names, type, minimum, maximum, format, pattern, anyOf = [] } = schema
+  if (parameter === 'tenant') return { good: ['default', ...(anyOf.length > 0 ? ['*'] : [])], bad: ['a/b', ''] }
   if (names !== undefined) return { good: names, bad: ['other', ''] }
   if (type === 'integer') return { good: [minimum, maximum], bad: [Number(minimum) - 1, Number(maximum) + 1, 'all'] }
   if (format === 'date') return { good: ['2026-11-01'], bad: ['2026-11-31', '2026-11-01T09:00:00Z'] }

@@ -116,7 +116,7 @@ export const keyOperations = {
     description: `What a key may do, and whether it is still good. ${ONE_TENANT}`,
     answers: { 200: one('The key, without its secret.', keyView, key) },
     passes: ['caller'],
-    errors: ['not_found', 'dependency_unavailable'],
+    errors: ['invalid_request', 'not_found', 'dependency_unavailable'],
     samples: [withKey(`curl "${BASE}/keys/$ID" ${AUTH}`)],
   },
   updateKey: {
@@ -169,7 +169,7 @@ export const keyOperations = {
       }),
     },
     passes: ['caller'],
-    errors: ['not_found', 'dependency_unavailable'],
+    errors: ['invalid_request', 'not_found', 'dependency_unavailable'],
     samples: [withKey(`curl -X DELETE "${BASE}/keys/$ID" ${AUTH}`)],
   },
 } as const satisfies Record<string, Operation>

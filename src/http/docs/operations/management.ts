@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi'
+import { tenantName } from '#wire/keys.ts'
 
 /** Where the management is in the programs of the reference, and how they say who asks. */
 export const BASE = 'http://localhost:8000/management'
@@ -10,4 +11,10 @@ export function pageSize(most: number, usual: number) {
 }
 
 /** The query in which administrators of the tenant `default` name another tenant. */
-export const tenant = z.string().optional().describe('The tenant, for administrators of the tenant `default`.')
+export const tenant = tenantName.optional().describe('The tenant, for administrators of the tenant `default`.')
+
+/** The same where all tenants may be asked about at once. */
+export const tenants = z
+  .union([tenantName, z.literal('*')])
+  .optional()
+  .describe('The tenant, or `*` for all, for administrators of the tenant `default`.')

@@ -6,7 +6,7 @@ import { auditPage } from '#wire/audit.ts'
 import { stats } from '#wire/stats.ts'
 import { namedPage, usagePage } from '#wire/usage-report.ts'
 import type { Operation } from '../operation.ts'
-import { AUTH, BASE, pageSize, tenant } from './management.ts'
+import { AUTH, BASE, pageSize, tenant, tenants } from './management.ts'
 
 const ID = '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f'
 
@@ -50,7 +50,6 @@ const query = z.object({ tenant })
 const group = `(?:${USAGE_GROUPS.join('|')})`
 const groups = z.string().regex(new RegExp(`^${group}(?:,${group})*$`))
 const moment = z.union([z.iso.date(), z.iso.datetime({ offset: true })])
-const tenants = z.string().optional().describe('The tenant, or * for all, for administrators of the tenant `default`.')
 
 /** What is said of a list of those whom requests name. */
 function named(path: 'users' | 'sessions', summary: string, whom: string): Operation {
@@ -128,6 +127,7 @@ export const reportOperations = {
       },
     },
     passes: ['caller'],
+    errors: ['invalid_request'],
     samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/stats ${AUTH}` }],
   },
   getUsage: {
