@@ -61,7 +61,7 @@ function brokenOff(cause: unknown): GatewayError {
 }
 
 /** The error for a body over the limit, however it came. The connection stays open: who still sends would otherwise find
- * it cut before he has read this. The runtime throws away the rest. */
+ * it cut before he has read this. The runtime throws away the rest, for as long as a connection may be idle. */
 export function tooLarge(bytesMax: number): GatewayError {
   return new GatewayError('request_too_large', `The request body is larger than ${bytesMax} bytes.`)
 }
