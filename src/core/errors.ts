@@ -93,6 +93,8 @@ export interface GatewayErrorOptions {
   readonly retryable?: boolean
   /** Whether the request is known not to have reached a server. */
   readonly unsent?: boolean
+  /** The public name of the model that nobody can answer for now. */
+  readonly model?: string | null
   /** `false` asks SDKs not to multiply what the gateway already tried. */
   readonly shouldRetry?: boolean
   /** More response headers, such as `allow`. */
@@ -110,6 +112,7 @@ export class GatewayError extends Error {
   readonly retryAfterMs: number | null
   readonly retryable: boolean
   readonly unsent: boolean
+  readonly model: string | null
   readonly shouldRetry: boolean | null
   readonly headers: Readonly<Record<string, string>>
 
@@ -123,6 +126,7 @@ export class GatewayError extends Error {
     this.retryAfterMs = options.retryAfterMs ?? null
     this.retryable = options.retryable ?? ERRORS[code].retryable
     this.unsent = options.unsent ?? false
+    this.model = options.model ?? null
     this.shouldRetry = options.shouldRetry ?? null
     this.headers = options.headers ?? {}
   }

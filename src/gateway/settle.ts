@@ -35,6 +35,8 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
   else {
     record.code = error.code
     record.error = error
+    // Without a plan nothing else names the model, and the call would not count as one.
+    record.model ??= error.model
     if (error.code === 'client_closed_request') record.outcome = 'cancelled'
     else
       record.outcome =

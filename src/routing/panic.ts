@@ -37,7 +37,7 @@ export function noneAvailable(
   }
   const doubted = panic(candidates, moment)
   if (doubted.length > 0) return byLoad(doubted, moment.states)
-  throw refusal(candidates, moment)
+  throw refusal(candidates, models[0]?.name ?? null, moment)
 }
 
 /** The candidates to try in spite of their health; none while enough are healthy. */
@@ -70,7 +70,7 @@ function isOpen(state: TargetState, now: number): boolean {
 }
 
 /** Why nobody answers, with the soonest time at which that can change. */
-function refusal(candidates: readonly Candidate[], { states, now }: Moment): GatewayError {
+function refusal(candidates: readonly Candidate[], model: string | null, { states, now }: Moment): GatewayError {
   let limited = Infinity
   let down = Infinity
   let refused = 0
@@ -83,15 +83,18 @@ function refusal(candidates: readonly Candidate[], { states, now }: Moment): Gat
   }
   if (limited < Infinity) {
     return new GatewayError('provider_rate_limited', 'Every model server limits its requests; try again later.', {
+      model,
       retryAfterMs: Math.ceil(limited),
     })
   }
   if (refused > 0 && down === Infinity) {
     return new GatewayError('upstream_auth_failed', 'The model servers refused the credentials of the gateway.', {
+      model,
       shouldRetry: false,
     })
   }
   return new GatewayError('no_healthy_upstream', 'No server of this model is up; try again shortly.', {
+    model,
     retryAfterMs: Math.ceil(Math.min(down, PROBE_MS)),
   })
 }

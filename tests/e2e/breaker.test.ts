@@ -124,3 +124,46 @@ test('breakers that a reload switches off keep no traffic away', async () => {
   const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
   expect(metrics).toMatch(/gateway_breaker_state\{server="a",model="test-model"\} 0/)
 })
+
+test.each([
+  ['every server fails', 500, 'no_healthy_upstream', '503'],
+  ['every server limits its callers', 429, 'provider_rate_limited', '429'],
+  ['every server refuses the credentials', 401, 'upstream_auth_failed', '502'],
+])(
+  'a call that nobody is asked for, because %s, still counts as one of its model',
+  async (_, status, code, counted) => {
+    await using only = await startModelServer(openAiError(status, 'no', null))
+    await using gateway = await startGateway(configOf([only]))
+    const calls = async () => {
+      const text = await (await fetch(`${gateway.url}/metrics`)).text()
+      return new RegExp(
+        `^gateway_requests_total\\{model="chat",server="none",status="${counted}",stream="false"\\} (\\d+)`,
+        'm',
+      ).exec(text)?.[1]
+    }
+    const ask = async () => {
+      const response = await gateway.chat()
+      return {
+        id: response.headers.get('x-request-id'),
+        code: (await response.json()).error.code,
+        asked: only.calls.length,
+      }
+    }
+    let last = await ask()
+    for (let before = -1; before !== last.asked; ) {
+      before = last.asked
+      last = await ask()
+    }
+    const first = Number(await calls())
+
+    const { id, code: said } = await ask()
+
+    expect(said).toBe(code)
+    expect(Number(await calls())).toBe(first + 1)
+    expect(await (await fetch(`${gateway.url}/v1/requests/${id}`)).json()).toMatchObject({
+      model: 'chat',
+      server: null,
+      code,
+    })
+  },
+)
