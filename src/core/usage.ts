@@ -19,13 +19,20 @@ export function tokenCount(value: unknown): number {
   return typeof value === 'number' && value > 0 && value <= TOKENS_MAX ? Math.round(value) : 0
 }
 
+/** Where a body keeps what a model reads. All of it counts, also what an endpoint has no use for: whoever adds an empty
+ * list of messages to a prompt must not have it counted instead. Tools have an older form. */
+const READ = ['messages', 'prompt', 'suffix', 'input', 'tools', 'functions'] as const
+
 /** The characters of a prompt and of the tools that models read with it, wherever the body of a call keeps them; what is
  * no text counts as none. */
 export function promptLength(body: { readonly [key: string]: unknown }): number {
-  const prompt = textLength(body.messages ?? body.prompt ?? body.input)
-  // Tools have an older form.
-  return prompt + textLength(body.tools) + textLength(body.functions)
+  let length = 0
+  for (const name of READ) length += textLength(body[name])
+  return length
 }
+
+/** No role, and no name of a type, is longer: what is, is a prompt. */
+const WORD_MAX = 32
 
 function textLength(value: unknown): number {
   if (typeof value === 'string') return value.length
@@ -34,19 +41,26 @@ function textLength(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0
   let length = 0
   for (const [key, item] of Object.entries(value)) {
-    if (!NO_TEXTS.has(key) && !(MEDIA.has(key) && isInline(item))) length += textLength(item)
+    const isWord = (key === 'role' || key === 'type') && typeof item === 'string' && item.length <= WORD_MAX
+    if (!isWord && !isMedium(key, item)) length += textLength(item)
   }
   return length
 }
 
-/** What says how to read a part, and sound, which stands in Base64 and nothing else. */
-const NO_TEXTS: ReadonlySet<string> = new Set(['role', 'type', 'input_audio'])
-
 /** Where pictures and files stand. Elsewhere what begins like one is a text. */
 const MEDIA: ReadonlySet<string> = new Set(['url', 'image_url', 'file_data'])
+const BASE64 = /^[\w+/=-]*$/
 
-function isInline(value: unknown): boolean {
-  return typeof value === 'string' && value.startsWith('data:')
+/** Whether a member is a picture, a file or a recording, of which no character is read. */
+function isMedium(key: string, value: unknown): boolean {
+  if (key === 'input_audio') return isSound(value)
+  return MEDIA.has(key) && typeof value === 'string' && value.startsWith('data:')
+}
+
+function isSound(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || !('data' in value)) return false
+  const { data, ...rest } = value
+  return typeof data === 'string' && BASE64.test(data) && textLength(rest) <= WORD_MAX
 }
 
 /** Characters a token has on average; used only where no server counts. */

@@ -22,4 +22,20 @@ describe('the length of a prompt', () => {
   ])('does not count %s', (_, part) => {
     expect(promptLength({ messages: [{ role: 'user', content: [part, { type: 'text', text: 'abc' }] }] })).toBe(3)
   })
+
+  test.each<[string, object]>([
+    ['messages beside a prompt', { prompt: said, messages: [] }],
+    ['messages beside inputs', { input: [said], messages: [{ role: 'user', content: '' }] }],
+    ['a prompt beside inputs', { input: [said], prompt: '' }],
+    ['what follows a prompt', { prompt: '', suffix: said }],
+    ['a parameter of a tool that is called type', { tools: [{ parameters: { type: { description: said } } }] }],
+    ['a recording that is a prompt', { messages: [{ role: 'user', content: [{ input_audio: { data: said } }] }] }],
+    [
+      'a recording with a prompt',
+      { messages: [{ role: 'user', content: [{ input_audio: { data: '', format: said.padEnd(40) } }] }] },
+    ],
+    ['a role that is a prompt', { messages: [{ role: 'user'.padEnd(40) + said, content: '' }] }],
+  ])('is not made nothing by %s', (_, body) => {
+    expect(promptLength({ ...body })).toBeGreaterThanOrEqual(said.length)
+  })
 })

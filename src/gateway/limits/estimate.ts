@@ -51,9 +51,11 @@ export function estimateNeed(call: Call, model: Model, lengths: Lengths, buckets
   return Math.max(input, Math.min(most, input + answers * lengths.usual(model.name)))
 }
 
-/** The tokens that a call allows each of its answers to have; `null` where it does not say. */
+/** The tokens that a call allows each of its answers to have; `null` where it does not say. Of two words for it the
+ * larger counts: servers differ in which of them they know. */
 export function allowedBy({ body }: Pick<Call, 'body'>): number | null {
-  return positive(body.max_completion_tokens) ?? positive(body.max_tokens)
+  const [newer, older] = [positive(body.max_completion_tokens), positive(body.max_tokens)]
+  return newer === null || older === null ? (newer ?? older) : Math.max(newer, older)
 }
 
 /** How many answers a call has written: `n` to each of its prompts, or as many as the best of them is chosen from. */

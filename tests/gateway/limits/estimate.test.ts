@@ -13,7 +13,10 @@ describe('the tokens that a call may need', () => {
 
   test('are those of its prompt and all that it allows its answers', () => {
     expect(need({ max_tokens: 50 })).toBe(150)
-    expect(need({ max_completion_tokens: 20, max_tokens: 50 })).toBe(120)
+    expect(need({ max_completion_tokens: 20 })).toBe(120)
+    // Some servers know only one of them.
+    expect(need({ max_completion_tokens: 20, max_tokens: 50 })).toBe(150)
+    expect(need({ max_completion_tokens: 50, max_tokens: 20 })).toBe(150)
     expect(need({ max_tokens: 50, n: 3 })).toBe(250)
   })
 
