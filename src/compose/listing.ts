@@ -5,6 +5,9 @@ import type { Catalog, ModelDetails, Outgoing, Provider } from '#providers/provi
 const LIST_TIMEOUT_MS = 10_000
 /** A list that never ends must not be read for ever. */
 const LIST_PAGES_MAX = 20
+/** How many models of one server count; ten times as many as anybody lists. Each one is in the metrics and in what
+ * everybody may ask for, and a quarter of a million fits into one answer. */
+const LISTED_MAX = 5000
 /** How many models of one server are asked about, and how many at once. */
 const DETAILED_MAX = 200
 const AT_ONCE = 4
@@ -55,9 +58,9 @@ export function createLister(
   async function listed(server: Server, catalog: Catalog, secret: string | null): Promise<readonly ListedModel[]> {
     const models: ListedModel[] = []
     let question: Outgoing | null = catalog.list(server, secret)
-    for (let page = 0; question !== null && page < LIST_PAGES_MAX; page++) {
+    for (let page = 0; question !== null && page < LIST_PAGES_MAX && models.length < LISTED_MAX; page++) {
       const text = await body(question)
-      models.push(...catalog.decodeList(text))
+      models.push(...catalog.decodeList(text).slice(0, LISTED_MAX - models.length))
       question = catalog.next?.(server, secret, text) ?? null
     }
     return models

@@ -55,3 +55,17 @@ test('without a list there is nothing', async () => {
   await expect(lister({}).list(at)).rejects.toThrow('HTTP 404')
   expect(await lister({}).list(server('x', { kind: 'nothing' }))).toEqual([])
 })
+
+test('of a list without measure only the first models count, and no further page is asked for', async () => {
+  const page = {
+    models: Array.from({ length: 3000 }, (_, index) => ({
+      name: `models/m${index}`,
+      supportedGenerationMethods: ['generateContent'],
+    })),
+    nextPageToken: 'more',
+  }
+  const { asked, list } = lister({ '/models': page })
+
+  expect(await list(server('g', { kind: 'gemini', baseUrl: 'http://g.test' }))).toHaveLength(5000)
+  expect(asked).toEqual(['/models', '/models'])
+})
