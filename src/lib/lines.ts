@@ -1,13 +1,25 @@
+/** Pieces of one line that are put together at once: each that is not costs some memory. */
+const PIECES_MAX = 256
+
 /** Creates a splitter of newline-delimited text: any split of the text, blank lines left out.
  *
  * @param charactersMax The longest line; a longer one throws a `RangeError`. */
 export function createLineSplitter(charactersMax = 1024 * 1024): { push(text: string): string[]; end(): string[] } {
   let rest = ''
+  let pieces = 0
   return {
     push(text) {
+      // A long line that comes in small pieces is not looked through at each of them.
+      if (rest !== '' && pieces < PIECES_MAX && !text.includes('\n')) {
+        rest += text
+        pieces++
+        if (rest.length > charactersMax) throw tooLong(charactersMax)
+        return []
+      }
+      pieces = 0
       const lines = (rest + text).split('\n')
       rest = lines.pop() ?? ''
-      if (rest.length > charactersMax) throw new RangeError(`a line is longer than ${charactersMax} characters`)
+      if (rest.length > charactersMax) throw tooLong(charactersMax)
       return lines.filter(line => line.trim() !== '')
     },
     end() {
@@ -16,4 +28,8 @@ export function createLineSplitter(charactersMax = 1024 * 1024): { push(text: st
       return last.trim() === '' ? [] : [last]
     },
   }
+}
+
+function tooLong(charactersMax: number): RangeError {
+  return new RangeError(`a line is longer than ${charactersMax} characters`)
 }

@@ -8,6 +8,9 @@ export interface SseEvent {
 
 /** The longest event that is accepted, in characters: a server that never ends a line must not fill the memory. */
 const EVENT_CHARACTERS_MAX = 1024 * 1024
+/** Pieces within one line that are put together at once: to look for its end anew at each would cost a long line that
+ * comes byte by byte a minute, and each that is not put together yet costs some memory. */
+const PIECES_MAX = 256
 
 export class SseOverflow extends Error {
   constructor() {
@@ -38,6 +41,9 @@ export function createSseParser(): SseParser {
   let data: string[] = []
   let bare = false
   let size = 0
+  let pieces = 0
+  /** Whether the rest ends with a CR, which may be an end by itself. */
+  let returned = false
 
   function line(text: string, events: SseEvent[]): void {
     if (text === '') {
@@ -60,6 +66,13 @@ export function createSseParser(): SseParser {
 
   function push(text: string): SseEvent[] {
     const events: SseEvent[] = []
+    if (rest !== '' && !returned && pieces < PIECES_MAX && !text.includes('\n') && !text.includes('\r')) {
+      rest += text
+      pieces++
+      bound()
+      return events
+    }
+    pieces = 0
     let all = rest === '' ? text : rest + text
     if (first && all !== '') {
       first = false
@@ -74,8 +87,13 @@ export function createSseParser(): SseParser {
       from = end + (all.charCodeAt(end) === 13 && all.charCodeAt(end + 1) === 10 ? 2 : 1)
     }
     rest = from === 0 ? all : all.slice(from)
-    if (rest.length + size > EVENT_CHARACTERS_MAX) throw new SseOverflow()
+    returned = hasReturn && rest.endsWith('\r')
+    bound()
     return events
+  }
+
+  function bound(): void {
+    if (rest.length + size > EVENT_CHARACTERS_MAX) throw new SseOverflow()
   }
 
   function end(): SseEvent[] {

@@ -63,3 +63,16 @@ test('takes any number of lines within the bound', () => {
 
   expect(splitter.push('01234567\n'.repeat(100))).toHaveLength(100)
 })
+
+test('a long line that comes byte by byte is not looked through at each of them', () => {
+  const splitter = createLineSplitter()
+  const lines = splitter.push(`${'x'.repeat(900_000)}`)
+
+  const begun = performance.now()
+  for (let at = 0; at < 20_000; at++) lines.push(...splitter.push('y'))
+  const took = performance.now() - begun
+  lines.push(...splitter.push('\n\n'))
+
+  expect(lines.map(line => line.length)).toEqual([920_000])
+  expect(took).toBeLessThan(1000)
+})

@@ -152,3 +152,16 @@ describe('a server that never ends an event', () => {
     expect(events).toBe(3000)
   })
 })
+
+test('a long line that comes byte by byte is not looked through at each of them', () => {
+  const parser = createSseParser()
+  const read = parser.push(`data: ${'x'.repeat(900_000)}`)
+
+  const begun = performance.now()
+  for (let at = 0; at < 20_000; at++) read.push(...parser.push('y'))
+  const took = performance.now() - begun
+  read.push(...parser.push('\n\n'))
+
+  expect(read.map(({ data }) => data.length)).toEqual([920_000])
+  expect(took).toBeLessThan(1000)
+})
