@@ -3,6 +3,7 @@ import type { GatewayError } from '#core/errors.ts'
 import type { Incoming } from '../transport.ts'
 import { invalidAnswer } from '../upstream-error.ts'
 import { fellSilent } from './errors.ts'
+import { Gathered } from './gather.ts'
 
 const FIRST_OF_MARK = 0xef
 
@@ -20,8 +21,7 @@ export interface Watch {
  * @throws GatewayError `upstream_invalid_response` past the limit, `upstream_idle_timeout` after a silence. */
 export async function collect(source: Pick<Incoming, 'read' | 'close'>, watch: Watch): Promise<string> {
   const { bytesMax, clock, idleMs } = watch
-  const pieces: Uint8Array[] = []
-  let total = 0
+  const gathered = new Gathered()
   let heardAt = clock.now()
   let disarm = arm(idleMs)
 
@@ -36,11 +36,10 @@ export async function collect(source: Pick<Incoming, 'read' | 'close'>, watch: W
   try {
     for (let piece = await source.read(); piece !== null; piece = await source.read()) {
       heardAt = clock.now()
-      total += piece.length
-      if (total > bytesMax) throw invalidAnswer(`body over ${bytesMax} bytes`)
-      pieces.push(piece)
+      gathered.add(piece)
+      if (gathered.total > bytesMax) throw invalidAnswer(`body over ${bytesMax} bytes`)
     }
-    return textOf(Buffer.concat(pieces, total))
+    return textOf(gathered.whole())
   } catch (thrown) {
     source.close()
     throw thrown
