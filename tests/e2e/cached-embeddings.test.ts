@@ -156,6 +156,20 @@ describe('a batch of embeddings', () => {
     expect(vectors).toEqual(['a', 'bb', 'a'].map(vectorOf))
   })
 
+  test('counts once what it names twice, stored or not', async () => {
+    await using setup = await caching()
+    const { embed, gateway } = setup
+    const twice = ['one', 'one', 'three']
+
+    const answers = [await embed(twice), await embed(twice), await embed([...twice, 'new'])]
+    const reports = await Promise.all(
+      answers.map(async ({ id }) => (await fetch(`${gateway.url}/v1/requests/${id}`)).json()),
+    )
+
+    expect(answers.map(({ answer }) => answer.usage.prompt_tokens)).toEqual([8, 8, 11])
+    expect(reports.map(({ saved_tokens }) => saved_tokens)).toEqual([0, 8, 8])
+  })
+
   test('with a member that occurs twice below the top is passed on as it is', async () => {
     await using setup = await caching(() =>
       json(200, {

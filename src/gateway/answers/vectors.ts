@@ -92,7 +92,7 @@ function give({ clock }: AnswersDeps, { record, snapshot }: Asked, { keys, store
   const leftMs = Math.max(0, Math.min(...vectors.map(({ storedAt, ttlMs }) => storedAt + ttlMs - now)))
   record.cache = { status: 'hit', ageMs, leftMs }
   record.sparedPrice = target.price
-  const tokens = vectors.reduce((sum, { usage }) => sum + inputTokens(usage), 0)
+  const tokens = tokensOf(stored)
   const text = writeVectors(
     vectors.map(each => each.text),
     target.upstreamModel,
@@ -121,9 +121,15 @@ function complete(frame: Frame, rest: Asked, { keys, stored, missing }: Batch, {
   }
   const byKey = new Map([...missing.keys()].map((key, at) => [key, fresh[at] ?? '']))
   const vectors = keys.map(key => stored.get(key)?.text ?? byKey.get(key) ?? '')
-  const before = keys.reduce((sum, key) => sum + inputTokens(stored.get(key)?.usage ?? null), 0)
   const usage = usageOf(frame, rest)
-  return { ...frame, usage, text: writeVectors(vectors, target.upstreamModel, before + inputTokens(usage)) }
+  return { ...frame, usage, text: writeVectors(vectors, target.upstreamModel, tokensOf(stored) + inputTokens(usage)) }
+}
+
+/** The tokens of what is stored, each input once: so often a server would have read it. */
+function tokensOf(stored: Batch['stored']): number {
+  let tokens = 0
+  for (const { usage } of stored.values()) tokens += inputTokens(usage)
+  return tokens
 }
 
 function keep(
