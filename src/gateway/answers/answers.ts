@@ -70,6 +70,7 @@ function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live 
   const giver = giverOf(stored, snapshot)
   if (ageMs === null || giver === null) return null
   record.cache = { status: 'hit', ageMs, leftMs: Math.max(0, stored.ttlMs - ageMs) }
+  record.model = stored.model
   // At its pace it may be left in the middle: what was given of it is counted as it goes.
   if (!call.stream || stored.pace.length === 0) {
     record.contentChars = stored.characters

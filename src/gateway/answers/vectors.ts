@@ -91,6 +91,7 @@ function give({ clock }: AnswersDeps, { record, snapshot }: Asked, { keys, store
   const ageMs = Math.max(0, ...vectors.map(({ storedAt }) => now - storedAt))
   const leftMs = Math.max(0, Math.min(...vectors.map(({ storedAt, ttlMs }) => storedAt + ttlMs - now)))
   record.cache = { status: 'hit', ageMs, leftMs }
+  record.model = model.name
   record.sparedPrice = target.price
   const tokens = tokensOf(stored)
   const text = writeVectors(
