@@ -12,7 +12,7 @@ import {
 import { type Nginx, startNginx } from '#tests/support/nginx.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { freePorts } from '#tests/support/server-process.ts'
-import { gate, hang, type Script, sse } from '#tests/support/upstream.ts'
+import { gate, hang, pause, type Script, sse } from '#tests/support/upstream.ts'
 import { triedBlocks } from './tried.ts'
 
 setDefaultTimeout(30_000)
@@ -148,4 +148,23 @@ test('a gateway that is gone is not noticed, and no call is sent twice', async (
 
   expect(new Set(statuses)).toEqual(new Set([200]))
   expect(server.calls.length - before).toBe(20)
+})
+
+test('a proxy that cuts what is silent lets through what begins early', async () => {
+  script = () => [pause(3000), sse(chatEvents('m'))]
+  const early = { streams: { early_headers: '300ms', heartbeat: '300ms' } }
+  await using at = await startGateway(configOf([server], early))
+  const [through = 0, past = 0] = await freePorts(2)
+  const site = (port: number, to: number) =>
+    `server { listen 127.0.0.1:${port}; location / { proxy_pass http://127.0.0.1:${to}; proxy_set_header Host localhost; proxy_read_timeout 1s; } }`
+  const silent = gateways[0]?.port ?? 0
+  await using _ = await startNginx(`${site(through, at.port)}\n${site(past, silent)}`, through)
+  const body = JSON.stringify({ model: 'chat', stream: true, messages: [{ role: 'user', content: 'Hi' }] })
+  const ask = (port: number) => fetch(`http://127.0.0.1:${port}/v1/chat/completions`, { method: 'POST', body })
+
+  const [begun, cutOff] = await Promise.all([ask(through), ask(past)])
+
+  expect([begun.status, cutOff.status]).toEqual([200, 504])
+  expect(await begun.text()).toMatch(/^(?:: ping\n\n){2,}data: .*data: \[DONE\]\n\n$/s)
+  script = openAiScript()
 })
