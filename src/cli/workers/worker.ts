@@ -89,7 +89,7 @@ function createWorker() {
       started = start(order)
     },
     reload: ({ settled }) => void started.then(() => serving?.take(settled)),
-    'reload-failed': ({ message }) => serving?.gateway.reloadFailed(message),
+    'reload-failed': ({ message }) => void started.then(() => serving?.gateway.reloadFailed(message)),
     reloaded: ({ id, reloaded }) => asked.get(id)?.(reloaded),
     news: ({ news }) => hear(news),
     greet() {

@@ -76,6 +76,8 @@ class Team implements Workers {
   private readonly cancels = new Set<() => void>()
   private readonly allEnded: () => void
   private leader: Member | null = null
+  /** What the one that leads was told of the last reload, if that failed: whoever leads next tells it on. */
+  private failed: Order | null = null
   private stopping = false
   private made = 0
   private readonly inTurn = createInTurn()
@@ -110,6 +112,8 @@ class Team implements Workers {
   }
 
   tell(order: Order, whom: 'all' | 'leader' = 'all'): void {
+    if (order.type === 'reload-failed') this.failed = order
+    else if (order.type === 'reload') this.failed = null
     if (whom === 'leader') this.leader?.hired?.send(order)
     else for (const { hired } of this.members) hired?.send(order)
   }
@@ -159,6 +163,7 @@ class Team implements Workers {
     }
     try {
       member.hired = this.options.hire(member, first, hears)
+      if (first.leads && this.failed !== null) member.hired.send(this.failed)
     } catch (thrown) {
       // The system has no process to give, or the program is being replaced on the disk: both pass.
       failure = new CommandFailed(`no process could be started for it: ${thrown}`, EXIT.failure)
@@ -269,6 +274,7 @@ class Team implements Workers {
   private elect(): void {
     this.leader = [...this.members].find(({ state }) => state === 'serving') ?? null
     this.leader?.hired?.send({ type: 'news', news: { type: 'lead' } })
+    if (this.failed !== null) this.leader?.hired?.send(this.failed)
   }
 
   /** The supervisor itself has the first one. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import type { News } from '#core/crew.ts'
+import type { Settled } from '#src/cli/options.ts'
 import { CommandFailed } from '#src/cli/output.ts'
 import type { Worker } from '#src/cli/workers/member.ts'
 import type { Order, Report } from '#src/cli/workers/messages.ts'
@@ -12,6 +13,9 @@ const READY: Report = {
   found: { lines: [], firstModel: null },
   authMode: 'none',
 }
+
+/** What it says is of no matter here. */
+const SETTLED = {} as Settled
 
 interface Process {
   readonly worker: Worker
@@ -246,6 +250,24 @@ describe('a worker that dies', () => {
 
     expect(nth(2).news).toHaveLength(10_000)
     expect(nth(2).news.at(-1)).toEqual(latest)
+  })
+
+  test('hands on that the last reload failed, until one does not', async () => {
+    const { workers, clock, nth } = await started()
+    workers.tell({ type: 'reload-failed', message: 'wrong' }, 'leader')
+    await nth(0).exit()
+    const heir = [...nth(1).orders]
+    await nth(1).exit()
+    clock.advance(100)
+    const [next, other] = [nth(2), nth(3)]
+    workers.tell({ type: 'reload', settled: SETTLED })
+    await next.exit()
+    other.report(READY)
+
+    expect(nth(0).orders).toEqual(['reload-failed'])
+    expect(heir).toEqual(['news lead', 'reload-failed'])
+    expect(next.orders).toEqual(['reload-failed', 'reload'])
+    expect(other.orders).toEqual(['reload', 'news lead'])
   })
 
   test('leaves the lead to whoever serves next, where nobody does', async () => {
