@@ -43,15 +43,16 @@ export async function supervise(options: Options, settled: Settled, size: number
   /** What a worker cannot take over while it runs is as it was when all of them were started. */
   let started = settled
   let metricsPort = freeMetricsPort(settled, null)
+  const drain = () => {
+    const { drain_delay, drain_timeout } = started.config.service
+    return { delayMs: drain_delay, timeoutMs: drain_timeout }
+  }
   const workers: Workers = createWorkers({
     size,
     clock,
     random: Math.random,
     maxAgeMs: () => started.config.service.worker_max_age || null,
-    drain() {
-      const { drain_delay, drain_timeout } = started.config.service
-      return { delayMs: drain_delay, timeoutMs: drain_timeout }
-    },
+    drain,
     hire({ place, name }, first, hears) {
       const hired = hireProcess(hears)
       const seat = { host: service.host, port, metricsPort, size, folder, place, name }
@@ -121,7 +122,7 @@ export async function supervise(options: Options, settled: Settled, size: number
   process.on('SIGHUP', () => void reload('if-needed'))
   process.on('SIGUSR2', () => void reload('always'))
   ignore('SIGUSR1')
-  stopOnSignal(settled, workers, watcher)
+  stopOnSignal(workers, watcher, () => drain().delayMs)
   try {
     const [ready] = await workers.start()
     if (ready !== undefined) await greet(ready, { settled, port, size, workers })
@@ -154,12 +155,12 @@ async function greet(
 }
 
 /** Stops on SIGTERM or SIGINT. A second signal skips the waiting. */
-function stopOnSignal({ config }: Settled, workers: Workers, watcher: { close(): void }): void {
-  const stop = (delayMs: number) => {
+function stopOnSignal(workers: Workers, watcher: { close(): void }, delayMs: () => number): void {
+  const stop = (waitMs: number) => {
     watcher.close()
-    workers.stop(delayMs)
+    workers.stop(waitMs)
   }
-  process.on('SIGTERM', () => stop(config.service.drain_delay))
+  process.on('SIGTERM', () => stop(delayMs()))
   // Whoever presses Ctrl-C has no load balancer in front.
   process.on('SIGINT', () => stop(0))
 }

@@ -115,6 +115,19 @@ describe('the configuration', () => {
     ).toBe(true)
   })
 
+  test('takes over how long a stop waits, too', async () => {
+    const text = withModel('before').replace('drain_delay: 300ms', 'drain_delay: 50s')
+    await using gateway = await start(text)
+    await writeFile(join(gateway.folder, 'gateway.yaml'), text.replace('50s', '10ms'))
+    gateway.kill('SIGHUP')
+    await gateway.said(/every worker was replaced/, 'out')
+    const stoppedAt = performance.now()
+    gateway.kill('SIGTERM')
+
+    expect(await gateway.exited).toBe(0)
+    expect(performance.now() - stoppedAt).toBeLessThan(25_000)
+  })
+
   test('that could not replace the workers does so when it is asked for again', async () => {
     await using gateway = await start(withModel('before'))
     const workers = workersOf(gateway)
