@@ -5,6 +5,7 @@ import { startModelServer } from '#tests/support/gateway.ts'
 import { gate } from '#tests/support/upstream.ts'
 import { CALLERS, type CallerFault, CLOSED_WITHIN_MS } from './callers.ts'
 import { CELLS, type Cell, soundAnswer } from './cells.ts'
+import { OWN_KEY } from './fault.ts'
 import { ask, closing, expectNothingLeft, lineOf, startBetween, TOPOLOGIES, type Topology } from './runner.ts'
 
 setDefaultTimeout(20_000)
@@ -30,10 +31,13 @@ async function play(fault: CallerFault, cell: Cell, topology: Topology): Promise
   const held = gate()
   const busy = fault.busy === true
   const start = (first: CallerFault['play']) =>
-    startModelServer(request => {
-      if (request.index > 0) return soundAnswer(request)
-      return first === undefined ? [busy ? held : [], soundAnswer(request)] : first(cell)
-    })
+    startModelServer(
+      request => {
+        if (request.index > 0) return soundAnswer(request)
+        return first === undefined ? [busy ? held : [], soundAnswer(request)] : first(cell)
+      },
+      { key: OWN_KEY },
+    )
   await using server = await start(fault.play)
   await using other = await start(undefined)
   const servers = topology === 'one server' ? [server] : [server, other]

@@ -1,10 +1,13 @@
 import type { Code } from '#core/errors.ts'
-import { SERVER_KEY, type Tree } from '#tests/support/gateway.ts'
+import type { Tree } from '#tests/support/gateway.ts'
 import { type Gate, head, type Script, type Step } from '#tests/support/upstream.ts'
 import type { Cell } from './cells.ts'
 
+/** What the gateways of this run ask with, and nobody else. */
+export const OWN_KEY = `sk-server-${crypto.randomUUID()}`
+
 /** What a server says that should never be heard outside: an address and a key of the inside. */
-export const STORY = `backend http://10.1.2.3:8000 refused ${SERVER_KEY}`
+export const STORY = `backend http://10.1.2.3:8000 refused ${OWN_KEY}`
 
 /** What the caller reads. */
 export type Told =

@@ -3,7 +3,8 @@ import { CELLS } from './cells.ts'
 import { play, TOPOLOGIES } from './runner.ts'
 import { SERVERS } from './table.ts'
 
-setDefaultTimeout(20_000)
+// The cells of a moment share one loop, and an answer that comes byte by byte takes a turn of it for each byte.
+setDefaultTimeout(60_000)
 
 // A rejection that nobody hears fails the run by itself: the runner sees to that.
 for (const fault of SERVERS) {

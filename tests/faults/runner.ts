@@ -4,7 +4,6 @@ import { parseExposition } from '#tests/support/exposition.ts'
 import {
   type LogLine,
   type ModelServer,
-  SERVER_KEY,
   startGateway,
   startModelServer,
   type TestGateway,
@@ -12,7 +11,7 @@ import {
 } from '#tests/support/gateway.ts'
 import { type Gate, gate, type RecordedRequest, type Script, type Steps } from '#tests/support/upstream.ts'
 import { type Cell, soundAnswer, TEXT } from './cells.ts'
-import type { Fault, Told } from './fault.ts'
+import { type Fault, OWN_KEY, type Told } from './fault.ts'
 
 /** Who else could answer. */
 export const TOPOLOGIES = ['one server', 'two servers', 'a fallback model'] as const
@@ -38,7 +37,7 @@ export function startBetween(
   clock: FakeClock,
 ): Promise<TestGateway> {
   const server = (id: string, base_url: string, more: Tree = {}) => ({
-    ...{ id, base_url, kind: 'openai_compatible', api_key: SERVER_KEY, max_concurrent: 1 },
+    ...{ id, base_url, kind: 'openai_compatible', api_key: OWN_KEY, max_concurrent: 1 },
     ...more,
   })
   const on = (...ids: string[]) => ids.map(id => ({ server: id, model: 'test-model' }))
@@ -68,10 +67,13 @@ export async function play(fault: Fault, cell: Cell, topology: Topology): Promis
   const pass = () => clock.advance(fault.silence ?? CONNECT_MS)
   const passTime = () => void settled().then(pass)
   let mended = fault.play === undefined
-  await using sound = await startModelServer(soundAnswer)
+  await using sound = await startModelServer(soundAnswer, { key: OWN_KEY })
   const script = fault.play?.({ cell, seen, stall: stallAt(passTime), elsewhere: sound.url }) ?? []
   const start = (port = 0) =>
-    startModelServer(request => (mended ? soundAnswer(request) : stepsOf(script, request)), { port })
+    startModelServer(request => (mended ? soundAnswer(request) : stepsOf(script, request)), {
+      port,
+      key: OWN_KEY,
+    })
   await using place = (await fault.place?.(passTime)) ?? null
   await using broken = await start()
   const urls = { a: place?.url ?? broken.url, b: sound.url }
@@ -215,7 +217,7 @@ function expectAnswer({ status, headers, text }: Answer, cell: Cell, { told, ...
 function expectSecrets({ headers, text }: Answer, urls: readonly string[]): void {
   const told = `${JSON.stringify([...headers])}${text}`
   const ports = urls.map(url => new URL(url).port).filter(port => port !== '')
-  for (const secret of [SERVER_KEY, '127.0.0.1', '10.1.2.3', 'nobody', ...ports.map(port => `:${port}`)]) {
+  for (const secret of [OWN_KEY, '127.0.0.1', '10.1.2.3', 'nobody', ...ports.map(port => `:${port}`)]) {
     expect(told).not.toContain(secret)
   }
 }

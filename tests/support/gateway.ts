@@ -3,6 +3,7 @@ import type { Config, ConfigInput } from '#config/schema.ts'
 import { createGateway, type Gateway, type Overrides } from '#src/index.ts'
 import { listen } from '#src/server.ts'
 import {
+  cut,
   json,
   type RecordedRequest,
   type Script,
@@ -79,11 +80,19 @@ export interface ModelServer extends Upstream {
   called(n: number): Promise<RecordedRequest>
 }
 
-/** Starts a scripted model server; in its script `request.index` counts model calls. */
-export async function startModelServer(script: Script, options: UpstreamOptions = {}): Promise<ModelServer> {
+/** Starts a scripted model server; in its script `request.index` counts model calls.
+ *
+ * @param options.key Hangs up on whoever has another one: the gateways of other processes go on asking at the port of a
+ * server that is gone, which may have become this one's. */
+export async function startModelServer(
+  script: Script,
+  options: UpstreamOptions & { readonly key?: string } = {},
+): Promise<ModelServer> {
+  const { key } = options
   const calls: RecordedRequest[] = []
   const waiting = new Set<() => void>()
   const upstream = await startUpstream(request => {
+    if (key !== undefined && request.headers.authorization !== `Bearer ${key}`) return cut()
     if (request.method === 'GET') return json(200, { status: 'ok' })
     const call: RecordedRequest = Object.create(request, { index: { value: calls.length } })
     calls.push(call)
