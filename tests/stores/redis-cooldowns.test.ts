@@ -1,9 +1,12 @@
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { createWheel } from '#lib/wheel.ts'
 import { openRedis } from '#stores/redis.ts'
 import { createRedisCooldowns } from '#stores/redis-cooldowns.ts'
 import { startRedis, startRedisCluster } from '#tests/support/redis.ts'
 import { until } from '#tests/support/until.ts'
+
+// Three nodes take seconds to join where a machine has others to serve.
+setDefaultTimeout(60_000)
 
 const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
 
