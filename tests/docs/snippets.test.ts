@@ -10,7 +10,7 @@ const KINDS = [
   'yaml tried',
 ]
 /** Guides whose tried blocks are run by a test of their own. */
-const TRIED = ['backup.md', 'newcomers-hour.md', 'proxy.md']
+const TRIED = ['backup.md', 'databases.md', 'newcomers-hour.md', 'proxy.md']
 const SNIPPET_MS = 30_000
 /** An error as the whole answer, or as an event of a stream. */
 const ERROR_ANSWER = /^(?:data: )?\{"error":/m
