@@ -29,7 +29,6 @@ export async function startPostgres(password: string | null = null): Promise<Pos
   const user = process.getuid?.() === 0 ? await packageUser() : undefined
   const folder = await ownFolder('citadel-postgres-', user)
   const data = join(folder.path, 'data')
-  const [port = 0] = await freePorts(1)
   const secret = join(folder.path, 'password')
   await writeFile(secret, password ?? 'none')
   const access = ['-A', password === null ? 'trust' : 'scram-sha-256', '--pwfile', secret]
@@ -37,6 +36,8 @@ export async function startPostgres(password: string | null = null): Promise<Pos
     [join(bin, 'initdb'), '-D', data, '-U', SUPERUSER, ...access, '-E', 'UTF8', '--locale=C', '--no-sync'],
     user,
   )
+  // Not before what takes seconds, in which somebody else may take it.
+  const [port = 0] = await freePorts(1)
   const login = password === null ? SUPERUSER : `${SUPERUSER}:${password}`
   const address = (name: string) => `postgres://${login}@127.0.0.1:${port}/${name}`
   const server = serverProcess({
