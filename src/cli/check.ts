@@ -1,6 +1,6 @@
 import { ConfigError } from '#config/problems.ts'
 import { parseOptions, type Settled, settle } from './options.ts'
-import { EXIT, fail, failUsage, say } from './output.ts'
+import { counted, EXIT, fail, failUsage, say } from './output.ts'
 import { readTls, TlsUnusable } from './tls.ts'
 
 /** Checks a configuration as `start` would read it, and starts nothing. */
@@ -14,9 +14,7 @@ export async function check(args: readonly string[]): Promise<number> {
   } catch (thrown) {
     if (thrown instanceof ConfigError) {
       console.error(thrown.format())
-      console.error(
-        `${thrown.problems.length} ${thrown.problems.length === 1 ? 'problem' : 'problems'}; nothing was started.`,
-      )
+      console.error(`${counted(thrown.problems.length, 'problem')}; nothing was started.`)
       process.exitCode = EXIT.config
       return EXIT.config
     }
@@ -28,5 +26,5 @@ export async function check(args: readonly string[]): Promise<number> {
 function summary({ config, configFiles }: Settled): string {
   const models = Object.keys(config.models).length
   const from = configFiles.length > 0 ? configFiles.join(', ') : 'no file: the defaults'
-  return `ok  ${from}: ${config.servers.length} servers, ${models} models, ${config.auth.keys.length} keys, ${config.service.host}:${config.service.port}`
+  return `ok  ${from}: ${counted(config.servers.length, 'server')}, ${counted(models, 'model')}, ${counted(config.auth.keys.length, 'key')}, ${config.service.host}:${config.service.port}`
 }

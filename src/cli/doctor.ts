@@ -12,7 +12,7 @@ import { checkMachine } from './doctor/machine.ts'
 import { checkServers } from './doctor/servers.ts'
 import { checkStores } from './doctor/stores.ts'
 import { CONFIG_OPTIONS, type Settled, settle } from './options.ts'
-import { EXIT, fail, failUsage } from './output.ts'
+import { counted, EXIT, fail, failUsage } from './output.ts'
 
 const OPTIONS = {
   ...CONFIG_OPTIONS,
@@ -51,7 +51,7 @@ async function examine(
   settled: Settled,
   options: { readonly timeoutMs: number; readonly calls: boolean },
 ): Promise<readonly Finding[]> {
-  const examiner = composeExaminer()
+  const examiner = composeExaminer(settled.config)
   const { servers, models } = declarationOf(settled.config, settled.env)
   const real = servers.filter(({ origin }) => origin !== 'built-in')
   try {
@@ -84,5 +84,5 @@ function textOf(findings: readonly Finding[]): string {
     ...(remedy === null ? [] : [`         → ${remedy}`]),
   ])
   const { failed, warnings } = reportOf(findings)
-  return [...lines, `${failed} failed, ${warnings} warnings`].join('\n')
+  return [...lines, `${failed} failed, ${counted(warnings, 'warning')}`].join('\n')
 }

@@ -35,6 +35,11 @@ export function say(text: string): void {
   console.warn(text)
 }
 
+/** How many there are, in words: `1 model`, `2 models`. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
 /** Says on standard error what went wrong, and sets the exit status. */
 export function fail(message: string, status: number): number {
   console.error(`citadel: ${message}`)

@@ -1,3 +1,4 @@
+import type { Config } from '#config/schema.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -11,6 +12,7 @@ import { createWheel } from '#lib/wheel.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import type { Outgoing } from '#providers/provider.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
+import { composeLines } from './lines.ts'
 import { createLister } from './listing.ts'
 
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024
@@ -54,19 +56,21 @@ export interface Asked {
   readonly timeoutMs: number
 }
 
-/** Builds what the doctor examines servers with. */
-export function composeExaminer(): Examiner {
+/** Builds what the doctor examines the servers of a configuration with, each by the way that it asks for. */
+export function composeExaminer(config: Config): Examiner {
   const clock: Clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
-  const transport = createSocketTransport({ clock })
+  const usual = createSocketTransport({ clock })
+  const lines = composeLines(clock, config)
+  const transportTo = (url: string) => lines.to(url) ?? usual
   const record = createRecord({ id: 'doctor', startedAt: 0, startedNow: 0, method: 'POST', path: '', address: '' })
-  const dial = createDial({ providers: PROVIDERS, transportFor: () => transport, clock }, record)
+  const dial = createDial({ providers: PROVIDERS, transportFor: ({ baseUrl }) => transportTo(baseUrl), clock }, record)
 
   async function ask(outgoing: Outgoing, timeoutMs: number): Promise<Reply> {
     const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
     const askedAt = clock.now()
     try {
       const clocks = { connect: timeoutMs, first_byte: timeoutMs, idle: timeoutMs }
-      const incoming = await transport(outgoing, scope, clocks)
+      const incoming = await transportTo(outgoing.url)(outgoing, scope, clocks)
       const { status, header } = incoming.head
       const body = await incoming.text(ANSWER_BYTES_MAX)
       incoming.close()
@@ -100,7 +104,10 @@ export function composeExaminer(): Examiner {
       }
       return { firstMs, ms: clock.now() - askedAt, frames, ...read(frames) }
     },
-    close: () => transport.close(),
+    close() {
+      usual.close()
+      lines.close()
+    },
   }
 }
 

@@ -355,11 +355,11 @@ describe('a server', () => {
     })
     afterAll(() => certificates[Symbol.asyncDispose]())
 
-    async function behindTls(days: number) {
+    async function behindTls(days: number, more: Readonly<Record<string, unknown>> = {}) {
       const files = await certificates.issue(`server${days}`, days)
       const server = Bun.serve({
         port: 0,
-        tls: { cert: Bun.file(files.cert), key: Bun.file(files.key) },
+        tls: { cert: Bun.file(files.cert), key: Bun.file(files.key), ...more },
         fetch: () => Response.json({ object: 'list', data: [{ id: 'good', object: 'model' }] }),
       })
       return { url: `https://localhost:${server.port}`, [Symbol.asyncDispose]: () => server.stop(true) }
@@ -369,6 +369,9 @@ describe('a server', () => {
       await using server = await behindTls(1)
 
       const unknown = await examine(oneServer(server.url), { more: ['--no-calls'] })
+      const named = await examine(oneServer(server.url, `, tls: { ca_file: ${certificates.ca} }`), {
+        more: ['--no-calls'],
+      })
       const known = await examine(oneServer(server.url), {
         more: ['--no-calls'],
         env: { NODE_EXTRA_CA_CERTS: certificates.ca },
@@ -381,7 +384,22 @@ describe('a server', () => {
           remedy: expect.stringMatching(/NODE_EXTRA_CA_CERTS/),
         },
       ])
-      expect(known.worst).toEqual([])
+      expect([known.worst, named.worst]).toEqual([[], []])
+    })
+
+    test('that wants to see a certificate, by which it is known to the gateway', async () => {
+      const { cert, key } = await certificates.issue('gateway.example')
+      const mutual = { ca: Bun.file(certificates.ca), requestCert: true, rejectUnauthorized: true }
+      await using server = await behindTls(1, mutual)
+      const examined = (own: string) =>
+        examine(oneServer(server.url, `, tls: { ca_file: ${certificates.ca}${own} }`), { more: ['--no-calls'] })
+
+      const [without, shown] = [await examined(''), await examined(`, cert_file: ${cert}, key_file: ${key}`)]
+
+      expect(without.worst).toMatchObject([
+        { check: 'server', detail: expect.stringMatching(/wants to see/), remedy: expect.stringMatching(/cert_file/) },
+      ])
+      expect(shown.worst).toEqual([])
     })
 
     test('whose certificate has expired', async () => {
@@ -399,11 +417,18 @@ describe('a server', () => {
     })
 
     test('that is in truth http', async () => {
-      await using server = await serverWith()
+      await using server = Bun.serve({ port: 0, fetch: () => new Response() })
 
-      const { worst } = await examine(oneServer(server.url.replace('http:', 'https:')))
+      const { worst } = await examine(oneServer(`https://localhost:${server.port}`))
 
-      expect(worst).toMatchObject([{ check: 'server', status: 'failed' }])
+      expect(worst).toMatchObject([
+        {
+          check: 'server',
+          status: 'failed',
+          detail: expect.stringMatching(/does not speak https/),
+          remedy: expect.stringMatching(/http:/),
+        },
+      ])
     })
 
     test('of the gateway itself, expired', async () => {

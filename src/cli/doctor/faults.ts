@@ -7,6 +7,12 @@ export interface Fault {
   readonly remedy: string
 }
 
+const UNKNOWN_AUTHORITY: Fault = {
+  detail: 'its certificate is of an authority that is not known here',
+  remedy:
+    'Name the authority: tls: { ca_file: /path/of/the/authority.pem } of the server, or NODE_EXTRA_CA_CERTS for all of them.',
+}
+
 /** The ways in which a connection fails, and TLS by the code that the runtime gives. */
 const CONNECTION: Readonly<Record<string, Fault>> = {
   refused: { detail: 'nothing listens at its address', remedy: 'Start the server, or correct base_url.' },
@@ -28,11 +34,31 @@ const CONNECTION: Readonly<Record<string, Fault>> = {
     detail: 'its certificate is for another name',
     remedy: 'Use the name of the certificate in base_url, or give the server a certificate for this one.',
   },
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_AUTHORITY,
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
   tls: {
-    detail: 'its certificate is of an authority that is not known here',
-    remedy: 'Start the gateway with NODE_EXTRA_CA_CERTS=/path/of/the/authority.pem.',
+    detail: 'the encrypted connection fails',
+    remedy: 'Look into its log, and at the versions of TLS that it speaks.',
   },
 }
+
+/** What the runtime has no code of its own for, by what it says. */
+const SAID: readonly (readonly [said: RegExp, fault: Fault])[] = [
+  [
+    /WRONG_VERSION_NUMBER|HTTP_REQUEST/,
+    { detail: 'it does not speak https', remedy: 'Write http:// in base_url, or let the server speak https.' },
+  ],
+  [
+    /CERTIFICATE_REQUIRED/,
+    {
+      detail: 'it wants to see a certificate of the gateway',
+      remedy: 'Give the server tls: { cert_file, key_file } in the configuration.',
+    },
+  ],
+]
 
 /** The codes of the gateway, where the failure is not the connection's. */
 const CODES: Readonly<Record<string, Fault>> = {
@@ -70,6 +96,7 @@ export function faultOf(error: GatewayError): Fault {
   const cause = isObject(error.cause) ? error.cause : {}
   const { reason, code, status, message } = cause
   const known =
+    (typeof message === 'string' ? SAID.find(([said]) => said.test(message))?.[1] : undefined) ??
     (typeof code === 'string' ? CONNECTION[code] : undefined) ??
     (typeof reason === 'string' ? CONNECTION[reason] : undefined) ??
     (error.cause === 'connect timeout' ? CONNECTION.unreachable : undefined) ??

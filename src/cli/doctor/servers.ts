@@ -3,6 +3,7 @@ import { toGatewayError } from '#core/errors.ts'
 import type { ListedModel, Server } from '#core/servers.ts'
 import { closest } from '#lib/closest.ts'
 import { dialectOf, type Examiner, notAnAnswer, type Reply } from '#src/compose/doctor.ts'
+import { counted } from '../output.ts'
 import { faultOf } from './faults.ts'
 import { about, type Finding } from './finding.ts'
 import { checkModel } from './models.ts'
@@ -52,7 +53,7 @@ async function checkServer(server: Server, asked: ServersAsked): Promise<readonl
           `${server.baseUrl}: it answers, but lists no models (HTTP ${reply.status})`,
           'Name its models in `models`; lists are not needed for those.',
         )
-      : ok(`${server.baseUrl}: it answers in ${Math.ceil(reply.ms)} ms and lists ${listed.length} models`),
+      : ok(`${server.baseUrl}: it answers in ${Math.ceil(reply.ms)} ms and lists ${counted(listed.length, 'model')}`),
     ...clockOf(server, reply),
     ...(listed === null ? [] : wanted.flatMap(name => missing(server, name, listed))),
   ]
