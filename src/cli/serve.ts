@@ -41,7 +41,11 @@ export async function serve(
     env: settled.env,
     pretty: process.stdout.isTTY === true,
     origins: settled.origins,
-    own: () => (listener === null && !shared ? null : { host: service.host, port: listener?.port ?? service.port }),
+    own() {
+      const port = listener?.port ?? service.port
+      // Which one the system gives is known once it listens.
+      return port === 0 ? null : { host: service.host, port }
+    },
   })
   // One stray rejection must not end every stream that is open.
   process.on('unhandledRejection', reason => gateway.fail('unhandled rejection', reason))

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { VERSION } from '#src/version.ts'
 import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
+import { freePorts } from '#tests/support/server-process.ts'
 import { type Gate, gate, json, sse, startUpstream } from '#tests/support/upstream.ts'
 import { run, type Started, start } from './child.ts'
 
@@ -116,6 +117,14 @@ describe('start', () => {
     await child.said(/"path":"\/v1\/models"/, 'out')
 
     for (const line of child.out().trim().split('\n')) expect(JSON.parse(line)).toHaveProperty('level')
+  })
+
+  test('does not say that nothing listens where it listens itself', async () => {
+    const [port] = await freePorts(1)
+    const text = 'gateway: { discover: true, demo: true }\n'
+    await using child = await start(text, { OLLAMA_HOST: `127.0.0.1:${port}` }, ['--port', `${port}`])
+
+    expect(child.err()).toContain(`Ollama: 127.0.0.1:${port} is where this gateway listens`)
   })
 
   test('is no error, and is not coloured as one', async () => {
