@@ -56,6 +56,24 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
   )
 
   test(
+    'the dialog for a key begins with its first field',
+    async () => {
+      const { page, complaints } = await open('/docs/reference')
+      await page.click('.authorize')
+      await page.waitForSelector('.auth-container input')
+      const state = await page.evaluate(`({
+        focused: [...document.querySelectorAll('.auth-container input')].indexOf(document.activeElement),
+        scrolled: document.querySelector('.modal-ux-content').scrollTop,
+      })`)
+      await page.close()
+
+      expect(complaints).toEqual([])
+      expect(state).toEqual({ focused: 0, scrolled: 0 })
+    },
+    PAGE_MS,
+  )
+
+  test(
     'the search leads to a section',
     async () => {
       const { page, complaints } = await open('/docs')

@@ -4,6 +4,8 @@ type Rule = readonly [style: string, pattern: string]
 
 const STRING: Rule = ['s', `"(?:\\\\.|[^"\\\\\\n])*"|'(?:\\\\.|[^'\\\\\\n])*'`]
 const NUMBER: Rule = ['n', '\\b\\d[\\d_]*(?:\\.\\d+)?(?:ms|s|m|h|d|kB|MB|GB)?\\b']
+/** Not the figures in a name, an address or a version. */
+const WHOLE_NUMBER: Rule = ['n', '(?<=[\\s[{(])\\d[\\d_]*(?:\\.\\d+)?(?:ms|s|m|h|d|kB|MB|GB)?(?=$|[\\s,\\]})])']
 const HASH_COMMENT: Rule = ['c', '(?<=^|\\s)#[^\\n]*']
 
 const words = (list: string): Rule => ['k', `\\b(?:${list.replaceAll(' ', '|')})\\b`]
@@ -24,7 +26,13 @@ const LANGUAGES: Readonly<Record<string, readonly Rule[]>> = {
   ts: JS,
   javascript: JS,
   json: [['p', '"(?:\\\\.|[^"\\\\])*"(?=\\s*:)'], STRING, words('true false null'), NUMBER],
-  yaml: [HASH_COMMENT, ['p', '(?<=^|[\\s{,-])[\\w.:/-]*\\w(?=:(?:\\s|$))'], STRING, words('true false null'), NUMBER],
+  yaml: [
+    HASH_COMMENT,
+    ['p', '(?<=^|[\\s{,-])[\\w.:/-]*\\w(?=:(?:\\s|$))'],
+    STRING,
+    words('true false null'),
+    WHOLE_NUMBER,
+  ],
   bash: [
     HASH_COMMENT,
     STRING,

@@ -6,6 +6,13 @@ function plugin() {
     wrapComponents: {
       // Its own highlighter writes colours onto the elements, where no style sheet reaches them.
       SyntaxHighlighter: (_, system) => props => highlighted(String(props.children), system.React),
+      // Each field of the dialog takes the focus, so that the last one has it and the first is scrolled out of sight.
+      authorizationPopup:
+        (Original, { React }) =>
+        props => {
+          React.useEffect(() => document.querySelector('.auth-container input')?.focus(), [])
+          return React.createElement(Original, props)
+        },
       response: (Original, system) => props => {
         const schema = props.response.getIn(['content', 'application/json', 'schema'])
         const isError = schema?.getIn(['properties', 'error', 'properties', 'message']) !== undefined
