@@ -361,6 +361,20 @@ test.each([['a text'], [null], [{ content: 'Hi' }], [{ role: 1, content: 'Hi' }]
   },
 )
 
+test.each([
+  ['of a kind that nobody has set up', 'another', ''],
+  ['without a signature', 'server_status', ''],
+  ['with a wrong password', 'alertmanager', 'authorization: Bearer wrong\r\n'],
+])('a webhook %s is refused before its body is read', async (_, kind, header) => {
+  const secrets = { server_status: 'canary-of-the-monitor', alertmanager: 'canary-of-alertmanager' }
+  await using receiving = await startGateway(configOf([server], { webhooks: { secrets } }))
+  const line = `POST /webhooks/${kind} HTTP/1.1\r\nhost: localhost\r\n${header}content-length: 50000\r\n\r\n`
+  const client = rawClient(receiving.port, line)
+
+  expect(await client.until(text => text.includes('invalid_signature'))).toStartWith('HTTP/1.1 401 ')
+  client.socket.destroy()
+})
+
 describe('odd requests', () => {
   test('headers without measure are refused', async () => {
     const client = rawClient(

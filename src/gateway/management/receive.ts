@@ -22,11 +22,19 @@ export interface ReceiverDeps {
   readonly orchestration: Pick<Orchestration, 'alert' | 'report'>
 }
 
-/** A message as it came; `body` is signed as it is. */
+/** A message as it comes. */
 export interface Delivered {
   readonly type: string
   readonly headers: Pick<Headers, 'get'>
-  readonly body: string
+  /** Reads the body, which is signed as it is. */
+  readonly body: () => Promise<string>
+}
+
+/** A message that is genuine. */
+interface Genuine {
+  /** What it is remembered by; `null` where it need not be. */
+  readonly message: string | null
+  readonly text: string
 }
 
 /** Takes webhooks.
@@ -47,27 +55,28 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
   // Genuine messages that came to nothing because the store was away. Their sender is told so, and sends them again.
   const inVain = new LRUCache<string, true>({ max: IN_VAIN_MAX })
 
-  async function admit({ type, headers, body }: Delivered): Promise<string | null> {
+  /** Reads the body only of what may be genuine: who has no secret costs nothing. */
+  async function admit({ type, headers, body }: Delivered): Promise<Genuine> {
     const all = deps.secrets()
     const secret = Object.hasOwn(all, type) ? all[type] : undefined
     if (secret === undefined) throw notGenuine()
     const credential = headers.get('authorization')
     if (type === ALERTMANAGER && credential !== null) {
       if (!hasCredential(credential, secret)) throw notGenuine()
-      return null
+      return { message: null, text: await body() }
     }
     const [id, at, signature] = ['id', 'timestamp', 'signature'].map(name => headers.get(`webhook-${name}`) ?? '')
     const seconds = /^\d{1,12}$/.test(at ?? '') ? Number(at) : Number.NaN
     const now = clock.time() / 1000
     const recent = Math.abs(now - seconds) <= TOLERANCE_SECONDS
-    if (!recent || id === undefined || !ID.test(id) || !isSignedBy(secret, { id, seconds, body }, signature ?? '')) {
-      throw notGenuine()
-    }
+    if (!recent || id === undefined || !ID.test(id) || !signature) throw notGenuine()
+    const text = await body()
+    if (!isSignedBy(secret, { id, seconds, body: text }, signature)) throw notGenuine()
     const message = `${type}:${id}`
     const isNew = await inVainUnless(message, () => reached(deps.claim(`webhook:${type}`, id, clock.time())))
     const wasInVain = inVain.delete(message)
     if (!isNew && !wasInVain) throw notGenuine()
-    return message
+    return { message, text }
   }
 
   async function inVainUnless<T>(message: string | null, work: () => Promise<T>): Promise<T> {
@@ -99,16 +108,16 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
     return changed || reported ? 1 : 0
   }
 
-  async function take({ type, body }: Delivered): Promise<number> {
-    if (type === ALERTMANAGER) return takeAlerts(parsed(body, alertGroup))
-    return type === 'server_status' ? takeStatus(parsed(body, statusReport)) : 0
+  async function take(type: string, text: string): Promise<number> {
+    if (type === ALERTMANAGER) return takeAlerts(parsed(text, alertGroup))
+    return type === 'server_status' ? takeStatus(parsed(text, statusReport)) : 0
   }
 
   return async delivered => {
     const { type } = delivered
     try {
-      const message = await admit(delivered)
-      const applied = await inVainUnless(message, () => take(delivered))
+      const { message, text } = await admit(delivered)
+      const applied = await inVainUnless(message, () => take(type, text))
       journal.note({ type: 'webhook-received', webhook: type, ok: true })
       return applied
     } catch (thrown) {

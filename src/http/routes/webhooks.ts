@@ -8,8 +8,8 @@ import type { Services } from '../services.ts'
  * @param type The kind; the word in the path when absent. */
 export function webhook(services: Services, type?: string): Handler {
   return async c => {
-    const body = await readBody(c.env, services.clock)
     const { headers } = c.env.request
+    const body = () => readBody(c.env, services.clock)
     const applied = await services.receive({ type: type ?? c.req.param('type') ?? '', headers, body })
     return json(c.env, { received: true, applied })
   }

@@ -38,7 +38,7 @@ function setup() {
   const seconds = Math.floor(clock.time() / 1000)
   const message: Delivered = {
     type: 'server_status',
-    body,
+    body: async () => body,
     headers: new Headers({
       'webhook-id': 'm1',
       'webhook-timestamp': String(seconds),
