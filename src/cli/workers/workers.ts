@@ -3,6 +3,8 @@ import type { News } from '#core/crew.ts'
 import { createInTurn } from '#lib/in-turn.ts'
 import type { Log } from '#telemetry/log.ts'
 import { CommandFailed, EXIT } from '../output.ts'
+import { createLatest } from './latest.ts'
+import { createLead } from './lead.ts'
 import type { Hired, Member, Worker } from './member.ts'
 import type { Order, Ready, Report } from './messages.ts'
 
@@ -19,8 +21,6 @@ const AGE_SPREAD = 0.1
 const GRACE_MS = 30_000
 /** The longest wait that a timer can count; a longer one would be over at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1
-/** What is remembered of what workers have told, for those that come later. */
-const NEWS_MAX = 10_000
 
 export interface WorkersOptions {
   readonly size: number
@@ -72,12 +72,10 @@ class Team implements Workers {
   readonly ended: Promise<void>
   private readonly options: WorkersOptions
   private readonly members = new Set<Member>()
-  private readonly news = new Map<string, News>()
+  private readonly lead = createLead(this.members)
+  private readonly latest = createLatest()
   private readonly cancels = new Set<() => void>()
   private readonly allEnded: () => void
-  private leader: Member | null = null
-  /** What the one that leads was told of the last reload, if that failed: whoever leads next tells it on. */
-  private failed: Order | null = null
   private stopping = false
   private made = 0
   private readonly inTurn = createInTurn()
@@ -112,9 +110,8 @@ class Team implements Workers {
   }
 
   tell(order: Order, whom: 'all' | 'leader' = 'all'): void {
-    if (order.type === 'reload-failed') this.failed = order
-    else if (order.type === 'reload') this.failed = null
-    if (whom === 'leader') this.leader?.hired?.send(order)
+    this.lead.note(order)
+    if (whom === 'leader') this.lead.tell(order)
     else for (const { hired } of this.members) hired?.send(order)
   }
 
@@ -143,11 +140,10 @@ class Team implements Workers {
       started: promise,
       disarm: clock.after(START_MS, () => member.hired?.kill()),
     }
-    this.leader ??= member
     this.members.add(member)
     let failure: CommandFailed | null = null
     const patient = [...this.members].some(({ state }) => state === 'serving')
-    const first = { leads: this.leader === member, patient, news: [...this.news.values()] }
+    const first = { leads: this.lead.isTakenBy(member), patient, news: this.latest.all() }
     const hears = {
       report: (report: Report) => {
         if (report.type === 'ready') {
@@ -163,7 +159,7 @@ class Team implements Workers {
     }
     try {
       member.hired = this.options.hire(member, first, hears)
-      if (first.leads && this.failed !== null) member.hired.send(this.failed)
+      this.lead.instruct(member)
     } catch (thrown) {
       // The system has no process to give, or the program is being replaced on the disk: both pass.
       failure = new CommandFailed(`no process could be started for it: ${thrown}`, EXIT.failure)
@@ -175,7 +171,7 @@ class Team implements Workers {
   private serves(member: Member): void {
     const { clock, random, maxAgeMs, log } = this.options
     if (member.state === 'starting') member.state = 'serving'
-    if (this.leader === null) this.elect()
+    this.lead.fill()
     log.info('a worker serves', { worker: member.hired?.pid ?? 0 })
     member.servesSince = clock.now()
     member.disarm()
@@ -193,16 +189,8 @@ class Team implements Workers {
   }
 
   private pass(from: Member, news: News): void {
-    if (news.type === 'server-probed' || news.type === 'server-read') this.remember(`${news.type} ${news.server}`, news)
+    this.latest.note(news)
     for (const member of this.members) if (member !== from) member.hired?.send({ type: 'news', news })
-  }
-
-  /** The latest of each server: of those that have left nothing more is told, and they are forgotten first. */
-  private remember(what: string, news: News): void {
-    this.news.delete(what)
-    this.news.set(what, news)
-    const [oldest] = this.news.keys()
-    if (this.news.size > NEWS_MAX && oldest !== undefined) this.news.delete(oldest)
   }
 
   private left(member: Member, how: string): void {
@@ -214,7 +202,7 @@ class Team implements Workers {
       if (this.members.size === 0) this.allEnded()
       return
     }
-    if (this.leader === member) this.elect()
+    this.lead.pass(member)
     if (member.state !== 'serving') return
     log.warn('a worker ended; another one is started', { worker: member.hired?.pid ?? 0, how })
     if (member.replaced) return
@@ -259,7 +247,7 @@ class Team implements Workers {
     }
     old.state = 'leaving'
     old.disarm()
-    if (this.leader === old) this.elect()
+    this.lead.pass(old)
     old.hired?.send({ type: 'leave' })
     const { delayMs, timeoutMs } = this.options.drain()
     // One that hangs would never come to its end. It may have begun anew to wait for its last connections.
@@ -269,12 +257,6 @@ class Team implements Workers {
 
   private after(ms: number, run: () => void): () => void {
     return this.options.clock.after(Math.min(ms, TIMER_MS_MAX), run)
-  }
-
-  private elect(): void {
-    this.leader = [...this.members].find(({ state }) => state === 'serving') ?? null
-    this.leader?.hired?.send({ type: 'news', news: { type: 'lead' } })
-    if (this.failed !== null) this.leader?.hired?.send(this.failed)
   }
 
   /** The supervisor itself has the first one. */
