@@ -1,7 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 
-/** How long an upstream may stay open after its last choice has finished, in milliseconds. */
+/** How long an upstream is waited for in all after its last choice has finished, in milliseconds. */
 export const AFTER_FINISH_MS = 1000
 
 /** Watches the silence of one stream with one timer for all its reads. Before the first content the first-token clock
@@ -15,6 +15,9 @@ export class QuietWatch {
   private readonly close: () => void
   private limitMs: number
   private waitingSince = 0
+  private finished = false
+  /** How long it was waited for since the finish. */
+  private waitedMs = 0
   private disarm: (() => void) | null = null
 
   /** @param close Ends the stream that has fallen silent. */
@@ -27,22 +30,24 @@ export class QuietWatch {
   /** A read begins. */
   wait(): void {
     this.waitingSince = this.clock.now()
-    if (this.begun && this.disarm === null) this.arm(this.limitMs)
+    if (this.begun && this.disarm === null) this.arm(this.limitMs - this.waitedMs)
   }
 
   /** Something came for which the read goes on. */
   heard(at: number): void {
-    this.waitingSince = at
+    if (!this.finished) this.waitingSince = at
   }
 
   /** It is over. */
   rest(): void {
+    if (this.finished) this.waitedMs += this.waiting()
     this.waitingSince = 0
   }
 
-  /** From now on only a short silence is borne: the answer is there. */
+  /** From now on it is waited for a little only, whatever it still says: the answer is there. */
   shorten(): void {
-    if (this.limitMs === AFTER_FINISH_MS) return
+    if (this.finished) return
+    this.finished = true
     this.limitMs = Math.min(this.limitMs, AFTER_FINISH_MS)
     this.disarm?.()
     this.arm(this.limitMs)
@@ -52,9 +57,16 @@ export class QuietWatch {
     this.disarm?.()
   }
 
+  private waiting(): number {
+    return this.waitingSince === 0 ? 0 : this.clock.now() - this.waitingSince
+  }
+
   private arm(ms: number): void {
     this.disarm = this.clock.after(ms, () => {
-      const waited = this.waitingSince === 0 ? 0 : this.clock.now() - this.waitingSince
+      this.disarm = null
+      // The next read arms it again.
+      if (this.waitingSince === 0) return
+      const waited = this.waitedMs + this.waiting()
       if (waited < this.limitMs) return this.arm(this.limitMs - waited)
       this.fired = new GatewayError(
         'upstream_idle_timeout',
