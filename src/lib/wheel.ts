@@ -2,7 +2,8 @@
  *
  * Each request arms several clocks and almost none of them ever fires, so arming and cancelling are what must be
  * cheap. Delays over five seconds are rounded up to whole seconds, and those over an hour by a part in fifty, which keeps
- * the number of buckets small: a bucket stays until its time, and callers choose times of their own.
+ * the number of buckets small: a bucket stays until its time, and callers choose times of their own. Once nobody
+ * arms anything it sleeps until the next deadline: to turn a hundred times a second is what a process at rest would do most.
  *
  * @param now Monotonic milliseconds.
  * @returns `after(ms, run)`, which answers with the function that takes the timer back. */
@@ -13,9 +14,15 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
   let last = Math.floor(now() / tickMs)
   /** What was armed since the last tick. */
   const fresh = new Entry(NOTHING, 0)
+  /** Ticks in a row before which nothing was armed. */
+  let quiet = 0
+  /** The tick until which it sleeps; 0 = it turns. */
+  let sleepsUntil = 0
 
   function tick(): void {
     const current = Math.floor(now() / tickMs)
+    quiet = fresh.next === fresh ? quiet + 1 : 0
+    sleepsUntil = 0
     sortFresh(current - last > 1 ? current - last : 0)
     const keys = dueKeys(buckets, last, current)
     last = current
@@ -69,13 +76,25 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
       buckets.clear()
       return
     }
-    timer = setTimeout(tick, tickMs)
+    if (quiet >= QUIET_TICKS) sleepsUntil = nextDue(buckets, last)
+    timer = setTimeout(tick, sleepsUntil === 0 ? tickMs : (sleepsUntil - last) * tickMs)
     timer.unref?.()
+  }
+
+  /** Lets it turn again. */
+  function wake(): void {
+    clearTimeout(timer ?? undefined)
+    timer = null
+    quiet = 0
+    // Behind a block of the loop, what became due meanwhile is still to run.
+    last = Math.min(Math.floor(now() / tickMs), sleepsUntil - 1)
+    sleepsUntil = 0
   }
 
   return function after(ms: number, run: () => void): () => void {
     // While the wheel turns, its last tick tells the time well enough: what is counted from it comes a tick later.
     if (timer === null) last = Math.floor(now() / tickMs)
+    else if (sleepsUntil !== 0) wake()
     const entry = new Entry(run, ms)
     entry.linkBefore(fresh)
     armed++
@@ -85,6 +104,10 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
 }
 
 const NOTHING = () => {}
+/** Under load something is armed in each tick: to wake the wheel for it would cost more than to let it turn. */
+const QUIET_TICKS = 3
+/** However long nothing is due: what is armed behind a block of the loop is put off by the ticks that were slept through. */
+const SLEEP_TICKS_MAX = 100
 
 /** A timer between its neighbours. A bucket is a ring of them, closed by an entry that does nothing: arming and
  * cancelling touch three objects, and no table. */
@@ -138,6 +161,13 @@ function bucketOf(tick: number, ms: number, tickMs: number): number {
   const stepMs = ms < HOUR_MS ? 1000 : HOUR_STEP_MS * 2 ** Math.floor(Math.log2(ms / HOUR_MS))
   const coarse = stepMs / tickMs
   return Math.ceil(tick / coarse) * coarse
+}
+
+/** The tick in which the next bucket is due, or the last one that it may sleep to. */
+function nextDue(buckets: ReadonlyMap<number, unknown>, last: number): number {
+  let next = last + SLEEP_TICKS_MAX
+  for (const due of buckets.keys()) next = Math.min(next, due)
+  return Math.max(next, last + 1)
 }
 
 function dueKeys(buckets: ReadonlyMap<number, unknown>, last: number, current: number): number[] {

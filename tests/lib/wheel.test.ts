@@ -1,5 +1,5 @@
 import { fullGC, heapStats } from 'bun:jsc'
-import { expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { createWheel } from '#lib/wheel.ts'
 
 test('runs what is due, in the order of the deadlines, and nothing twice', async () => {
@@ -82,6 +82,57 @@ test('runs none early that another one sets up behind a block', async () => {
   keep()
 })
 
+describe('at rest', () => {
+  /** After so long it sleeps, in milliseconds. */
+  const RESTED_MS = 100
+  const rest = () => new Promise<void>(resolve => createWheel()(RESTED_MS, resolve))
+
+  test('it looks at the time only when something is due', async () => {
+    let looks = 0
+    const after = createWheel(() => {
+      looks++
+      return performance.now()
+    })
+    const keep = after(60_000, () => {})
+    await rest()
+    const before = looks
+
+    await new Promise<void>(resolve => createWheel()(500, resolve))
+
+    expect(looks - before).toBeLessThan(5)
+    keep()
+  })
+
+  test('it wakes for what is armed, and for what was due while the loop was blocked', async () => {
+    const after = createWheel()
+    const ran: string[] = []
+    const startedAt = performance.now()
+    const elder = new Promise<void>(resolve => after(2 * RESTED_MS, () => resolve(void ran.push('elder'))))
+    await rest()
+
+    while (performance.now() < startedAt + 3 * RESTED_MS);
+    const armedAt = performance.now()
+    const younger = new Promise<number>(resolve => after(30, () => resolve(performance.now())))
+
+    expect((await younger) - armedAt).toBeGreaterThanOrEqual(30)
+    await elder
+    expect(ran).toEqual(['elder'])
+  })
+
+  test('a deadline that is armed then is not missed by more than a few ticks', async () => {
+    const after = createWheel()
+    const keep = after(60_000, () => {})
+    await rest()
+
+    const armedAt = performance.now()
+    const lateBy = await new Promise<number>(resolve => after(20, () => resolve(performance.now() - armedAt - 20)))
+
+    expect(lateBy).toBeGreaterThanOrEqual(0)
+    expect(lateBy).toBeLessThan(500)
+    keep()
+  })
+})
+
 test('still takes back what was set up behind a block', async () => {
   const ran: string[] = []
   const after = createWheel()
@@ -148,13 +199,15 @@ test('runs a long deadline when it is due, and at most a fiftieth later', async 
       ran = true
     })
 
-    // It goes on turning, so that what comes is no block of the loop behind which it may have been armed.
+    // It turns, so that what comes is no block of the loop behind which it may have been armed; what is armed wakes it.
     now = 10
     await fewTicks()
     now = ms - 1
+    after(1, () => {})
     await fewTicks()
     expect(ran).toBe(false)
     now = ms * 1.02
+    after(1, () => {})
     await fewTicks()
     expect(ran).toBe(true)
   }
