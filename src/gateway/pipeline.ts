@@ -76,7 +76,9 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       const snapshot = deps.snapshot()
       const { heartbeatMs, earlyHeadersMs } = snapshot.settings
       const coming = enter(deps, snapshot, account)
-      if (call.stream && earlyHeadersMs !== null && (await isLate(coming, earlyHeadersMs, deps.clock))) {
+      const isEarly = call.stream && earlyHeadersMs !== null && (await isLate(coming, earlyHeadersMs, deps.clock))
+      // Who has left in the same moment is told nothing.
+      if (isEarly && own.ended === null) {
         const answer = coming.then(live => arrived(live, account))
         const body = stream(deps, { live: new Promised(answer, own), account, heartbeatMs, early: true })
         return { live: null, body, limits: null }

@@ -2,6 +2,7 @@ import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { type FakeClock, fakeClock, settled } from '#tests/support/clock.ts'
+import { connectionFrom } from '#tests/support/connection.ts'
 import { parseExposition } from '#tests/support/exposition.ts'
 import { fastest } from '#tests/support/fastest.ts'
 import {
@@ -377,6 +378,25 @@ describe('a caller that leaves behind early headers', () => {
 
     expect(at.server.calls).toHaveLength(1)
     expect(await at.logged({ outcome: 'cancelled' })).toMatchObject({ status: 499 })
+  })
+
+  test('in the moment in which it would begin leaves nothing behind either', async () => {
+    const first = gate()
+    await using at = await early(sse([first, ...EVENTS]))
+    const leaves: (() => void)[] = []
+    const connection = { ...connectionFrom('127.0.0.1'), onLeave: (left: () => void) => void leaves.push(left) }
+    const body = JSON.stringify(callBody({ stream: true }))
+    const answer = at.gateway.gateway.fetch(
+      new Request(`${at.gateway.url}/v1/chat/completions`, { method: 'POST', body }),
+      connection,
+    )
+    await first.reached
+    for (const leave of leaves) leave()
+    at.clock.advance(WAIT_MS)
+
+    expect((await answer).status).toBe(499)
+    expect(await at.logged({ outcome: 'cancelled' })).toMatchObject({ status: 499, code: 'client_closed_request' })
+    expect([await at.metric('gateway_streams_active'), await at.metric('http_requests_in_flight')]).toEqual([0, 0])
   })
 
   test('lets another one go on that waits for the same', async () => {
