@@ -152,7 +152,9 @@ function stream(
     account.settle(error)
     request.onStreamEnd()
   }
-  return renderStream(live, call, { clock: deps.clock, record: request.record, scope: own, heartbeatMs, early, onEnd })
+  // What begins early waits beside those who join an answer later than that: they have to have left before it is settled.
+  const scope = early ? own.child() : own
+  return renderStream(live, call, { clock: deps.clock, record: request.record, scope, heartbeatMs, early, onEnd })
 }
 
 /** What is still to be written down of a call: once, however it ends. */
