@@ -33,12 +33,15 @@ export interface RegistrationsOptions {
 }
 
 const LOOK_EVERY_MS = 2000
+/** After a longer time without a good look, signs of life may have been in vain. */
+const GAP_MAX_MS = 10_000
 
 /** Creates the view of the registry. While the store is away, what was known last goes on. */
 export function createRegistrations(options: RegistrationsOptions): Registrations {
   const { store, clock } = options
-  // After a long stop of the gateway, servers get the time to be heard of again.
-  const openedAt = clock.time()
+  // After a long stop of the gateway or of the store, servers get the time to be heard of again.
+  let openedAt = clock.time()
+  let wellAt = openedAt
   let records: ReadonlyMap<string, ServerRecord> = new Map()
   let seen = ''
   /** Looks that have begun, and the latest of them that was answered. */
@@ -62,6 +65,7 @@ export function createRegistrations(options: RegistrationsOptions): Registration
 
   async function removeSilent(): Promise<void> {
     const at = clock.time()
+    if (at - wellAt > GAP_MAX_MS) openedAt = at
     const silentSince = at - options.silenceMs()
     for (const record of records.values()) {
       if (record.origin !== 'registered' || Math.max(record.heartbeatAt, openedAt) > silentSince) continue
@@ -70,6 +74,7 @@ export function createRegistrations(options: RegistrationsOptions): Registration
       await look()
       options.onDeparted(record)
     }
+    wellAt = at
   }
 
   async function turn(): Promise<void> {
