@@ -17,6 +17,8 @@ export interface ShareProbesOptions {
 
 /** Below one, so that nobody counts the same answer twice and the one that asked asks again. */
 const FRESH = 0.8
+/** What is told of a later time than this from now is of a clock that was wrong, and would hold until then. */
+const AHEAD_MAX_MS = 10_000
 
 /** Lets of all processes one probe a server that is well: what it was answered holds for the others until their next
  * turn. Bad news is not shared: each finds out for itself, so that one process with a broken network takes no server from
@@ -25,7 +27,7 @@ export function shareProbes(probe: Probe, { clock, states, board, intervalMs }: 
   async function known(key: string, since: number): Promise<ProbeResult | null> {
     try {
       const found = await board.since(key, since)
-      if (found === null) return null
+      if (found === null || found.at > clock.time() + AHEAD_MAX_MS) return null
       return { ok: true, latencyMs: found.latencyMs, reason: null, agoMs: Math.max(0, clock.time() - found.at) }
     } catch {
       return null

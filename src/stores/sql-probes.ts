@@ -15,8 +15,7 @@ export function createSqlProbes(database: Database): ProbeBoard {
       database.write(async sql => {
         await sql`
           INSERT INTO probes (server, at, latency_ms) VALUES (${server}, ${Math.floor(at)}, ${latencyMs})
-          ON CONFLICT (server) DO UPDATE SET at = excluded.at, latency_ms = excluded.latency_ms
-          WHERE probes.at < excluded.at`
+          ON CONFLICT (server) DO UPDATE SET at = excluded.at, latency_ms = excluded.latency_ms`
       }),
   }
 }

@@ -23,6 +23,13 @@ export function probesContract(
       expect(await board.since('a', 2000.5)).toBeNull()
     })
 
+    test('keeps what was told last, also by a clock that was set back', async () => {
+      await board.post('b', { at: 9000, latencyMs: 1 }, 60_000)
+      await board.post('b', { at: 3000, latencyMs: 2 }, 60_000)
+
+      expect(await board.since('b', 1)).toEqual({ at: 3000, latencyMs: 2 })
+    })
+
     test('knows nothing of other servers', async () => {
       expect(await board.since('another', 0)).toBeNull()
     })

@@ -113,3 +113,17 @@ test('while the store is away everybody asks', async () => {
 
   expect(all.map(({ asked }) => asked)).toEqual([1, 1])
 })
+
+test('an answer from the future is of a clock that was wrong, and holds for nobody', async () => {
+  const { clock, all } = processes(2)
+  const [first, second] = all
+  clock.jump(3_600_000)
+  await first?.probe()
+  await settled()
+  clock.jump(-3_600_000)
+  await second?.probe()
+  clock.advance(INTERVAL_MS)
+  await second?.probe()
+
+  expect([first?.asked, second?.asked]).toEqual([1, 2])
+})

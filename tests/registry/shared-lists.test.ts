@@ -53,6 +53,16 @@ describe('lists that are shared', () => {
     expect(await two(server('a')).catch(String)).toBe('Error: it does not answer')
   })
 
+  test('from the future are of a clock that was wrong, and are asked for again', async () => {
+    const { clock, asked, one, two } = processes()
+    clock.jump(3_600_000)
+    await one(server('a'))
+    clock.jump(-3_600_000)
+    await two(server('a'))
+
+    expect(asked).toEqual(['one a', 'two a'])
+  })
+
   test('are nothing to a server at another address, of another kind or with another key', async () => {
     const { asked, one, two } = processes()
     await one(server('a'))
