@@ -123,7 +123,11 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     const now = clock.time()
     const after = await cursors.claim(line.name, owner, { now, until: now + LEASE_MS, first: line.first })
     if (after === null) return lose(line)
-    line.after ??= after
+    if (line.after === null || line.after < after) {
+      // Others have delivered since.
+      lose(line)
+      line.after = after
+    }
     // It could not be noted when it was done.
     if (line.after !== after) await cursors.advance(line.name, owner, line.after, now + LEASE_MS)
     return true

@@ -218,6 +218,34 @@ test('a process that delivers again after another one tries each event as often 
   expect(first.results().slice(before)).toEqual([...Array.from({ length: 7 }, () => 'retried' as const), 'lost'])
 })
 
+test('a process that stood still goes on behind what others have delivered meanwhile', async () => {
+  const world = createWorld()
+  const frozen: (() => void)[] = []
+  let stands = false
+  const stopping = {
+    ...world.clock,
+    after: (ms: number, run: () => void) => world.clock.after(ms, () => (stands ? frozen.push(run) : run())),
+  }
+  const endpoints = [{ url: 'https://a.test/', events: null, secret: null }]
+  const first = deliveryTo(endpoints, () => 200, { ...world, clock: stopping })
+  await first.keep('s1')
+  await settled()
+  stands = true
+  const second = deliveryTo(endpoints, () => 200, world, 'two')
+  await second.pass(20_000)
+  await second.keep('s2')
+  await second.keep('s3')
+  await second.pass(2000)
+  await second.stop()
+
+  stands = false
+  for (const run of frozen) run()
+  await first.pass(10_000)
+
+  expect(first.servers()).toEqual(['s1', 's2', 's3'])
+  await first.stop()
+})
+
 test('what could not be noted as delivered is not delivered again by the same process', async () => {
   const world = createWorld()
   let away = false
