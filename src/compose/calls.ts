@@ -3,7 +3,7 @@ import type { Fact, Journal } from '#core/journal.ts'
 import type { Limiter } from '#core/limiter.ts'
 import type { Places } from '#core/places.ts'
 import type { RequestRecord } from '#core/record.ts'
-import type { Server } from '#core/servers.ts'
+import type { Server, Target } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { States } from '#core/states.ts'
 import { createAnswers } from '#gateway/answers/answers.ts'
@@ -65,7 +65,8 @@ export function composeCalls(parts: CallParts): Calls {
   const settings = () => snapshot().settings
   const available: Parameters<typeof createQueue>[0]['available'] = target =>
     isAvailable(states.target(target), clock.now())
-  const queue = createQueue({ states, clock, available, places: parts.places })
+  const newest = (target: Target) => snapshot().targets.get(target.id) ?? target
+  const queue = createQueue({ states, clock, available, places: parts.places, newest })
   const budget = createRetryBudget(() => settings().retry)
   const breakers = createBreakers({ states, clock, journal, random, settings: () => settings().breaker })
   const credentials = createCredentials({ states, clock, journal })

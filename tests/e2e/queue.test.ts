@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test'
+import { configFrom } from '#src/index.ts'
 import { configOf, type ModelServer, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
 import { gate, json } from '#tests/support/upstream.ts'
 
@@ -122,4 +123,48 @@ test('a priority that does not exist is refused', async () => {
   const refused = await gateway.chat({}, { headers: { 'x-citadel-priority': 'highest' } })
 
   expect([refused.status, (await refused.json()).error.param]).toEqual([400, 'x-citadel-priority'])
+})
+
+/** The same server with so many places, as a reload takes it. */
+function places(server: ModelServer, count: number): Tree {
+  const { servers, ...rest } = narrow(server)
+  return { ...rest, servers: (servers as readonly object[]).map(each => ({ ...each, max_concurrent: count })) }
+}
+
+test('who waits is let in when a reload brings places', async () => {
+  await using slow = await startSlowServer(3)
+  await using gateway = await startGateway(places(slow.server, 1))
+
+  const running = gateway.chat()
+  await slow.server.called(1)
+  const waiting = [gateway.chat(), gateway.chat()]
+  await untilDepth(gateway, 2)
+  gateway.gateway.reload(configFrom({ limits: { enabled: false }, ...places(slow.server, 3) }))
+  await slow.server.called(3)
+  for (const index of [0, 1, 2]) slow.open(index)
+  const answers = await Promise.all([running, ...waiting])
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200])
+})
+
+test('who waits keeps to the fewer places that a reload leaves', async () => {
+  await using slow = await startSlowServer(3)
+  await using gateway = await startGateway(places(slow.server, 2))
+
+  const first = gateway.chat()
+  await slow.server.called(1)
+  const second = gateway.chat()
+  await slow.server.called(2)
+  const waiting = gateway.chat()
+  await untilDepth(gateway, 1)
+  gateway.gateway.reload(configFrom({ limits: { enabled: false }, ...places(slow.server, 1) }))
+  slow.open(0)
+  await first
+  const depth = await depthOf(gateway)
+  slow.open(1)
+  slow.open(2)
+  const answers = await Promise.all([second, waiting])
+
+  expect(depth).toBe('1')
+  expect(answers.map(({ status }) => status)).toEqual([200, 200])
 })

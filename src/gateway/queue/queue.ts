@@ -73,7 +73,7 @@ class FairQueue implements SlotSource<Wait> {
         if (this.line.size > 0 && !this.yields()) this.serveOne()
       },
     }
-    this.slots = createSlots(deps.states, watch, deps.places)
+    this.slots = createSlots(deps.states, watch, deps.places, deps.newest)
   }
 
   slotsFor(wait: Wait): Slots {

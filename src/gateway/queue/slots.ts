@@ -17,15 +17,17 @@ export interface SlotWatch {
 /** Creates the places: a target takes no more calls at once than `max_concurrent` of it and of its server say. Where
  * none is free, the call is refused at once; the queue is what waits.
  *
- * @param places Where other processes call the same targets; `null` = this one is alone. */
+ * @param places Where other processes call the same targets; `null` = this one is alone.
+ * @param newest A target as it is configured now: the call may be older. */
 export function createSlots(
   states: States,
   watch: SlotWatch | null = null,
   places: Pick<Places, 'take' | 'free'> | null = null,
+  newest: (target: Target) => Target = target => target,
 ): Slots {
   function tryTake(candidates: readonly Candidate[]): Slot | null {
     for (const candidate of candidates) {
-      const { target } = candidate
+      const target = isBounded(candidate.target) ? newest(candidate.target) : candidate.target
       if (!hasPlace(states, target)) continue
       const shared = places !== null && isBounded(target) ? places : null
       if (shared !== null && !shared.take(target)) continue

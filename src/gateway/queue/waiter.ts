@@ -16,6 +16,8 @@ export interface QueueDeps {
   readonly available: (target: Target) => boolean
   /** Where other processes call the same targets. */
   readonly places?: Places | null
+  /** A target as it is configured now: who waits may do so since it had another bound (default: as it was). */
+  readonly newest?: (target: Target) => Target
 }
 
 /** A call that stands in the queue. */
@@ -30,12 +32,12 @@ export interface Waiter extends Waiting {
   readonly reject: (error: GatewayError) => void
 }
 
-type Surroundings = Pick<QueueDeps, 'states' | 'available' | 'places'>
+type Surroundings = Pick<QueueDeps, 'states' | 'available' | 'places' | 'newest'>
 
 /** Whether somebody in the queue could have a place at one of its candidates now. */
 export function isUsable({ doubted }: Waiter, candidate: Candidate, surroundings: Surroundings): boolean {
-  const { states, available, places } = surroundings
-  const { target } = candidate
+  const { states, available, places, newest } = surroundings
+  const target = newest?.(candidate.target) ?? candidate.target
   return hasPlace(states, target) && (places?.has(target) ?? true) && (doubted.has(candidate) || available(target))
 }
 
