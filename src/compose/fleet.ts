@@ -6,6 +6,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Crew, ProbedState } from '#core/crew.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Fact, Journal } from '#core/journal.ts'
+import type { LocalPlace } from '#core/local-place.ts'
 import type { ProbeBoard } from '#core/probes.ts'
 import { createScope } from '#core/scope.ts'
 import type { ListedModel, Model, Server, Target } from '#core/servers.ts'
@@ -78,7 +79,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
       if (marker !== null) headers['x-citadel-gateway'] = marker
       return { status: answer.status, headers, body: answer.body }
     },
-    toServer: place => required(place.id, place.kind, place.baseUrl, config, 'discovery'),
+    toServer: createFinder(deps.config),
   })
   const { crew, states } = deps
   const engines = createEngines({
@@ -159,6 +160,21 @@ export function declarationOf(config: Config, env: Environment): Declaration {
       slowMs: config.monitoring.thresholds.response_time[0],
       criticalMs: config.monitoring.thresholds.response_time[1],
     },
+  }
+}
+
+/** Makes servers of places; the same ones as long as the configuration is the same. */
+function createFinder(config: () => Config): (place: LocalPlace) => Server {
+  let of = config()
+  let made = new Map<string, Server>()
+  return ({ id, kind, baseUrl }) => {
+    if (of !== config()) {
+      of = config()
+      made = new Map()
+    }
+    const server = made.get(id) ?? required(id, kind, baseUrl, of, 'discovery')
+    made.set(id, server)
+    return server
   }
 }
 

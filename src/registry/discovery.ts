@@ -17,7 +17,8 @@ export interface DiscoveryOptions {
   readonly own: () => { readonly host: string; readonly port: number } | null
   /** Fetches a URL; `null` when nobody answers there. */
   readonly get: (url: string, timeoutMs: number) => Promise<FoundAnswer | null>
-  /** Makes a server of a place, with the clocks and the form of address that its kind wants. */
+  /** Makes a server of a place, with the clocks and the form of address that its kind wants; the same object for the same
+   * server, so that who watches it is not disturbed. */
   readonly toServer: (place: LocalPlace) => Server
 }
 
@@ -36,7 +37,7 @@ export interface Discovered {
 /** Looks for model servers on this machine. */
 export interface Discovery {
   look(): Promise<Discovered>
-  /** What the last look found. */
+  /** What the last look found, as it is configured now. */
   current(): Discovered
   /** Looks now and every 30 seconds; `onChange` hears when servers have come or gone.
    *
@@ -45,7 +46,6 @@ export interface Discovery {
   stop(): void
 }
 
-const NOTHING: Discovered = { found: [], missing: [] }
 const TIMEOUT_MS = 1500
 const AGAIN_MS = 30_000
 /** Looks in a row that a server must be missing from: a busy one may fail to answer once. */
@@ -54,9 +54,9 @@ const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]'
 
 /** Creates the discovery. It never finds this gateway, nor another one like it. */
 export function createDiscovery(options: DiscoveryOptions): Discovery {
-  const servers = new Map<string, Server>()
+  const places = new Map<string, LocalPlace>()
   const missed = new Map<string, number>()
-  let last = NOTHING
+  let missing: readonly Missing[] = []
   let running: object | null = null
   let disarm = () => {}
 
@@ -64,51 +64,51 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     const results = await Promise.all(
       options.places.map(async place => ({ place, why: await inspect(place, options) })),
     )
-    const missing: Missing[] = []
+    const absent: Missing[] = []
     for (const { place, why } of results) {
       if (why === null) {
         missed.delete(place.id)
-        // The same object for the same server, so that who watches it is not disturbed.
-        if (!servers.has(place.id)) servers.set(place.id, options.toServer(place))
+        places.set(place.id, place)
         continue
       }
-      missing.push({ name: place.name, address: addressOf(place), why })
+      absent.push({ name: place.name, address: addressOf(place), why })
       const times = (missed.get(place.id) ?? 0) + 1
       missed.set(place.id, times)
-      if (times >= MISSED_MAX) servers.delete(place.id)
+      if (times >= MISSED_MAX) places.delete(place.id)
     }
-    last = { found: [...servers.values()], missing }
-    return last
+    missing = absent
+    return current()
+  }
+
+  function current(): Discovered {
+    return { found: [...places.values()].map(options.toServer), missing }
   }
 
   async function turn(run: object, onChange: (discovered: Discovered) => void): Promise<void> {
-    const before = idsOf(last)
+    const before = [...places.keys()].join()
     const discovered = await look()
     if (running !== run) return
-    if (idsOf(discovered) !== before) onChange(discovered)
+    if ([...places.keys()].join() !== before) onChange(discovered)
     disarm = options.clock.after(AGAIN_MS, () => void turn(run, onChange))
   }
 
   function stop(): void {
     running = null
     disarm()
+    places.clear()
+    missing = []
   }
 
   return {
     look,
     stop,
-    current: () => last,
+    current,
     start(onChange) {
       stop()
       running = {}
-      last = NOTHING
       return turn(running, onChange)
     },
   }
-}
-
-function idsOf(discovered: Discovered): string {
-  return discovered.found.map(server => server.id).join()
 }
 
 /** Why a place has no server to use; `null` when it has one. */

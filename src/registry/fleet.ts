@@ -160,10 +160,8 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
     replace(next) {
       const turnedOn = next.discover && !declaration.discover
       declaration = next
-      if (!next.discover) {
-        discovery.stop()
-        found = []
-      }
+      if (!next.discover) discovery.stop()
+      found = next.discover ? discovery.current().found : []
       rebuild('the configuration was replaced')
       void watch()
       if (running && turnedOn) void discover()

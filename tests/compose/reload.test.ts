@@ -1,6 +1,9 @@
 import { expect, test } from 'bun:test'
 import { configFrom, createGateway } from '#src/index.ts'
 import { connectionFrom } from '#tests/support/connection.ts'
+import { startGateway } from '#tests/support/gateway.ts'
+import { ollamaTags } from '#tests/support/ollama-upstream.ts'
+import { gate, json, startUpstream } from '#tests/support/upstream.ts'
 
 const configured = (keepAlive: string) =>
   configFrom({
@@ -30,4 +33,18 @@ test('how long connections are kept waits for the next start, also behind a stre
 
   expect(before).toEqual([0, 5])
   expect(after).toEqual([0, 5])
+})
+
+test('a server that was found keeps to the timeouts of the new configuration', async () => {
+  await using ollama = await startUpstream(({ path }) =>
+    path === '/api/chat' ? [gate()] : json(200, ollamaTags('phi3')),
+  )
+  const found = { gateway: { discover: true, demo: false }, database: { url: 'sqlite::memory:' } }
+  await using gateway = await startGateway(found, { env: { OLLAMA_HOST: ollama.url } })
+  await gateway.gateway.found
+
+  gateway.gateway.reload(configFrom({ ...found, timeouts: { first_byte: '50ms' }, retry: { max_attempts: 1 } }))
+  const answer = await gateway.chat({ model: 'phi3' })
+
+  expect(answer.status).toBe(504)
 })

@@ -15,6 +15,9 @@ function setup(answers: Readonly<Record<string, FoundAnswer>>, own: { host: stri
   const clock = fakeClock()
   const network = new Map(Object.entries(answers))
   const asked: string[] = []
+  const made = new Map(
+    localPlaces().map(({ id, kind, baseUrl }) => [id, server(id, { kind, baseUrl, origin: 'discovery' })]),
+  )
   const discovery = createDiscovery({
     clock,
     places: localPlaces(),
@@ -23,7 +26,7 @@ function setup(answers: Readonly<Record<string, FoundAnswer>>, own: { host: stri
       asked.push(url)
       return network.get(url.replace('http://127.0.0.1', '')) ?? null
     },
-    toServer: place => server(place.id, { kind: place.kind, baseUrl: place.baseUrl, origin: 'discovery' }),
+    toServer: ({ id }) => made.get(id) ?? server('none'),
   })
   async function look() {
     const { found, missing } = await discovery.look()
