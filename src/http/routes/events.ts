@@ -2,6 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 import { type FleetEvent, firstIdAt } from '#core/events.ts'
 import { databaseAway } from '#gateway/management/reached.ts'
 import { bearSilence } from '../active.ts'
+import type { Edge } from '../edge.ts'
 import type { Exchange, Handler } from '../exchange.ts'
 import { settled } from '../middleware/observe.ts'
 import { queryParam } from '../query.ts'
@@ -63,21 +64,23 @@ async function missedSince(after: string, { events }: Services, stop: () => void
 }
 
 /** Follows from now on; what comes before there is a stream to write to is kept for it. */
-function createFollower({ events, clock, serving }: Services) {
+function createFollower({ events, clock, serving, edge }: Services) {
   const early: FleetEvent[] = []
   let take = (event: FleetEvent): void => void early.push(event)
   const stop = events.follow(event => take(event))
 
   function stream(
     { after, missed, whole }: Missed & { readonly after: string },
-    { scope }: Exchange,
+    exchange: Exchange,
     ended: () => void,
   ): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder()
     let sent = after
+    let over = false
     let disarm = () => {}
     let forgetScope = () => {}
     const finish = () => {
+      over = true
       take = () => {}
       stop()
       disarm()
@@ -88,6 +91,7 @@ function createFollower({ events, clock, serving }: Services) {
       start(controller) {
         const write = (text: string) => controller.enqueue(encoder.encode(text))
         const close = () => {
+          if (over) return
           finish()
           controller.close()
         }
@@ -96,6 +100,7 @@ function createFollower({ events, clock, serving }: Services) {
           if (!serving()) return close()
           write(': ping\n\n')
           disarm = clock.after(HEARTBEAT_MS, beat)
+          void mayStay(exchange, edge()).then(may => may || close())
         }
         take = event => {
           if (event.id <= sent) return
@@ -109,13 +114,22 @@ function createFollower({ events, clock, serving }: Services) {
         if (!whole) return close()
         for (const event of early) take(event)
         disarm = clock.after(HEARTBEAT_MS, beat)
-        forgetScope = scope.onEnd(close)
+        forgetScope = exchange.scope.onEnd(close)
       },
       cancel: finish,
     })
   }
 
   return { stop, stream }
+}
+
+/** Whether who follows could still begin to: keys are revoked, expire and are taken out of the configuration, and this
+ * stream has no end of its own. Who shows a key that was good is not guessing, from whatever address; and who cannot be
+ * told from a stranger for the moment stays. */
+async function mayStay({ request }: Exchange, edge: Edge): Promise<boolean> {
+  const found = await edge.identify(request.headers, '', 'observer')
+  const refusal = found instanceof GatewayError ? found : edge.authorize(found, 'observer')
+  return refusal === null || (refusal.status !== 401 && refusal.status !== 403)
 }
 
 function end(exchange: Exchange, services: Services): void {
