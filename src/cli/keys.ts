@@ -6,7 +6,7 @@ import { parseDuration } from '#lib/duration.ts'
 import { createWheel } from '#lib/wheel.ts'
 import { composeKeysCommand } from '#src/compose/keys-command.ts'
 import { composeDatabase } from '#src/compose/state.ts'
-import { type KeyView, keyCreation, tenantName } from '#wire/keys.ts'
+import { type KeyView, keyCreation, OVERLAP_SECONDS_MAX, tenantName } from '#wire/keys.ts'
 import { DATABASE_OPTIONS, failDatabase, missingFile, mustBeThere, settleFor } from './database.ts'
 import { EXIT, fail, say } from './output.ts'
 
@@ -151,8 +151,8 @@ function toInstant(text: string): string {
 
 function overlapOf({ overlap }: Values): number {
   const ms = parseDuration(overlap)
-  if (ms === null) throw new TypeError('--overlap: expected a duration such as 1h or 1d')
-  return ms
+  if (ms !== null && ms <= OVERLAP_SECONDS_MAX * 1000) return ms
+  throw new TypeError('--overlap: expected a duration such as 1h or 1d, 30d at most')
 }
 
 async function listAll(keys: KeyManagement, _: string, values: Values): Promise<void> {

@@ -122,7 +122,8 @@ export const keyPatch = z
   .describe('Changes to a key.')
 export type KeyPatch = z.infer<typeof keyPatch>
 
-const OVERLAP_SECONDS_MAX = 30 * 86_400
+/** How long two secrets of a key may be good beside each other. */
+export const OVERLAP_SECONDS_MAX = 30 * 86_400
 
 /** The body that rotates a key. */
 export const keyRotation = z

@@ -197,6 +197,7 @@ describe('citadel keys', () => {
     ['a budget that is none', ['create', '--name', 'a', '--budget', 'much'], 64],
     ['a limit that is none', ['create', '--name', 'a', '--tokens-per-minute', 'few'], 64],
     ['an overlap that is none', ['rotate', 'x', '--overlap', 'soon'], 64],
+    ['an overlap without end', ['rotate', 'x', '--overlap', '31d'], 64],
     ['a tenant that cannot be one', ['list', '--tenant', 'a b'], 64],
     ['a key where there is no database', ['show', 'x'], 69],
     ['a list where there is no database', ['list'], 69],
