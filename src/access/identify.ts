@@ -46,9 +46,14 @@ export function createIdentify(deps: {
   }
 
   function resolved(credentials: Credentials, token: string | null, before: Caller | null, need: Need) {
-    if (tokens === null || token === null) return keyring.resolve(credentials)
     if (before !== null) return ofMode(before, need, keyring.mode())
-    return tokens.resolve(token).then(caller => ofMode(caller, need, keyring.mode()))
+    if (tokens === null || token === null || keyring.knows(credentials)) return keyring.resolve(credentials)
+    return tokens.resolve(token).then(async caller => {
+      // A key may have dots, too.
+      const key = caller instanceof GatewayError ? await keyring.resolve(credentials) : null
+      const isKey = key !== null && !(key instanceof GatewayError) && key.role !== 'anonymous'
+      return isKey ? key : ofMode(caller, need, keyring.mode())
+    })
   }
 }
 

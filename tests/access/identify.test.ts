@@ -8,6 +8,7 @@ import { GatewayError } from '#core/errors.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 
 const TOKEN = { authorization: 'Bearer aa.bb.cc', xApiKey: null, apiKey: null }
+const DOTTED = { authorization: 'Bearer team.web.2024', xApiKey: null, apiKey: null }
 const KEY = { authorization: 'Bearer sk-of-somebody', xApiKey: null, apiKey: null }
 
 function callerWith(role: Role): Caller {
@@ -23,8 +24,10 @@ async function ask(options: {
   readonly waitMs?: number
   readonly credentials?: typeof TOKEN
 }): Promise<Caller | string> {
+  const usual = { tenant: null, role: 'caller' as const, models: null, expires: null }
   const keys = [
-    { name: 'a', key: 'sk-of-somebody', tenant: null, role: 'caller' as const, models: null, expires: null },
+    { ...usual, name: 'a', key: 'sk-of-somebody' },
+    { ...usual, name: 'b', key: 'team.web.2024', role: 'viewer' as const },
   ]
   const keyring = createKeyring({
     keys: keys.map(key => ({ ...key, limits: { requests_per_minute: 0 } })),
@@ -72,6 +75,16 @@ describe('a token', () => {
 
     expect(await ask({ mode: 'required', known, waitMs: 1 })).toBe(known)
     expect(await ask({ mode: 'required', verdict: known, waitMs: 1 })).toBe('rate_limit_exceeded')
+  })
+})
+
+describe('a key that looks like a token', () => {
+  test.each<AuthMode>(['required', 'optional', 'none'])('is taken beside tokens in mode %s', async mode => {
+    expect(await ask({ mode, credentials: DOTTED })).toMatchObject({ id: 'b' })
+  })
+
+  test('waits where it is new', async () => {
+    expect(await ask({ mode: 'required', credentials: DOTTED, waitMs: 1 })).toBe('rate_limit_exceeded')
   })
 })
 
