@@ -17,19 +17,18 @@ export interface KeySet {
    *
    * @throws GatewayError `dependency_unavailable` when nobody can tell, because the issuer cannot be read. */
   find(kid: string | null): Promise<JSONWebKeySet>
-  /** Whether what was found is still to be trusted; has the keys read again behind the scenes when they are old. */
-  holds(): boolean
+  /** Whether keys that were found are still the issuer's and to be trusted; has them read again behind the scenes when
+   * they are old. */
+  holds(found: JSONWebKeySet | null): boolean
 }
 
 /** Creates the keys of one issuer.
  *
  * @param options.load Reads them; anything it throws is a failure of the issuer.
- * @param options.onChange Called when other keys were read than before.
  * @param options.onFailure Called for the first failure in a row. */
 export function createKeySet(options: {
   readonly load: () => Promise<JSONWebKeySet>
   readonly clock: Pick<Clock, 'now'>
-  readonly onChange: () => void
   readonly onFailure: (thrown: unknown) => void
 }): KeySet {
   const { clock } = options
@@ -51,10 +50,7 @@ export function createKeySet(options: {
   async function read(): Promise<void> {
     try {
       const next = await options.load()
-      if (JSON.stringify(next) !== JSON.stringify(keys)) {
-        keys = next
-        options.onChange()
-      }
+      if (JSON.stringify(next) !== JSON.stringify(keys)) keys = next
       readAt = clock.now()
       failure = null
     } catch (thrown) {
@@ -79,9 +75,9 @@ export function createKeySet(options: {
       if (keys === null || !knows) throw unavailable(failure?.thrown)
       return keys
     },
-    holds() {
+    holds(found) {
       if (age() > FRESH_MS) void refresh()
-      return usable()
+      return found === keys && usable()
     },
   }
 }

@@ -56,14 +56,14 @@ export function createTokens(
   },
 ): Tokens {
   const { clock } = deps
-  const good = new LRUCache<string, { readonly caller: Caller; readonly keys: KeySet | null }>({ max: KNOWN_MAX })
+  const good = new LRUCache<string, { readonly caller: Caller; readonly by: Proof }>({ max: KNOWN_MAX })
   const algorithms = new Set(settings.algorithms)
-  const publicKey = createPublicKeys()
+  const publicKeys = createPublicKeys()
   const keySets = new Map(
     settings.issuer.map(issuer => {
       const load = () => readKeys(issuer, settings.jwks_url, deps.fetchText)
       const onFailure = (thrown: unknown) => deps.onFailure(issuer, thrown)
-      return [issuer, createKeySet({ load, clock, onChange: () => good.clear(), onFailure })] as const
+      return [issuer, createKeySet({ load, clock, onFailure })] as const
     }),
   )
 
@@ -72,9 +72,8 @@ export function createTokens(
     const hash = sha256(token)
     const entry = good.get(hash)
     if (entry === undefined) return null
-    const { caller, keys } = entry
-    if (caller.expiresAt !== null && clock.time() < caller.expiresAt && keys?.holds() !== false) return caller
-    return null
+    const { caller, by } = entry
+    return caller.expiresAt !== null && clock.time() < caller.expiresAt && by.holds() ? caller : null
   }
 
   async function resolve(token: string): Promise<Caller | GatewayError> {
@@ -83,10 +82,10 @@ export function createTokens(
     // Nothing is asked of anybody for what could not be good anyway.
     if (header === null || keys === undefined || typeof header.alg !== 'string' || !algorithms.has(header.alg))
       return refused()
-    const shared = header.alg.startsWith('HS')
+    const by = header.alg.startsWith('HS') ? sharedSecret(settings.secret) : publicKeys(keys)
     try {
-      const caller = await verify(token, shared ? secretKey(settings.secret) : publicKey(keys), settings, clock.time())
-      good.set(sha256(token), { caller, keys: shared ? null : keys })
+      const caller = await verify(token, by.key, settings, clock.time())
+      good.set(sha256(token), { caller, by })
       return caller
     } catch (thrown) {
       return thrown instanceof GatewayError ? thrown : refused(thrown)
@@ -110,22 +109,39 @@ async function verify(token: string, key: JWTVerifyGetKey, settings: TokenSettin
   return callerOf(payload, settings, leeway)
 }
 
+/** What one token is checked with. */
+interface Proof {
+  readonly key: JWTVerifyGetKey
+  /** Whether it would still be checked with the same. */
+  holds(): boolean
+}
+
 /** Finds keys by their id among those of an issuer; what a token itself says of keys (`jwk`, `jku`, `x5u`) counts for
  * nothing. Keys are imported once for each reading. */
-function createPublicKeys(): (keys: KeySet) => JWTVerifyGetKey {
+function createPublicKeys(): (keys: KeySet) => Proof {
   const imported = new WeakMap<JSONWebKeySet, JWTVerifyGetKey>()
-  return keys => async (header, token) => {
-    const set = await keys.find(typeof header.kid === 'string' ? header.kid : null)
-    const find = imported.get(set) ?? (await import('jose')).createLocalJWKSet(set)
-    imported.set(set, find)
-    return find(header, token)
+  return keys => {
+    let found: JSONWebKeySet | null = null
+    return {
+      async key(header, token) {
+        const set = await keys.find(typeof header.kid === 'string' ? header.kid : null)
+        found = set
+        const find = imported.get(set) ?? (await import('jose')).createLocalJWKSet(set)
+        imported.set(set, find)
+        return find(header, token)
+      },
+      holds: () => keys.holds(found),
+    }
   }
 }
 
-function secretKey(secret: string | null): JWTVerifyGetKey {
-  return () => {
-    if (secret === null) throw new Error('no secret is configured')
-    return new TextEncoder().encode(secret)
+function sharedSecret(secret: string | null): Proof {
+  return {
+    key() {
+      if (secret === null) throw new Error('no secret is configured')
+      return new TextEncoder().encode(secret)
+    },
+    holds: () => true,
   }
 }
 
