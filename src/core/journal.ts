@@ -80,6 +80,8 @@ export type Fact =
       readonly tenant: string
       /** The id of the key that did it. */
       readonly by: string
+      /** What was so `before` and what is so `after`, where something that is kept was changed. */
+      readonly detail?: object
     }
 
 /** Where the parts report what happened; they never report to each other. */

@@ -16,8 +16,8 @@ export function ofFact(fact: Fact): Told | null {
   const action = fact.type
   switch (fact.type) {
     case 'administered': {
-      const { tenant, by: actor, subject } = fact
-      return { kind: 'administration', action: fact.action, outcome: 'ok', tenant, actor, subject }
+      const { tenant, by: actor, subject, detail } = fact
+      return { kind: 'administration', action: fact.action, outcome: 'ok', tenant, actor, subject, detail }
     }
     case 'config-reloaded': {
       const detail = { message: fact.message.slice(0, TEXT_MAX) }

@@ -4,7 +4,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import type { KeyChange, KeyStore, KeyUpdate, StoredKey } from '#core/keys.ts'
 import { sha256 } from '#lib/hash.ts'
-import type { KeyCreation, KeyPatch, KeyView } from '#wire/keys.ts'
+import { type KeyCreation, type KeyPatch, type KeyView, keyPatch } from '#wire/keys.ts'
 import { reached } from './reached.ts'
 
 /** There can be only one key of the first start, however many processes start at once. */
@@ -55,11 +55,21 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
     { by }: KeyActor,
     action: 'key-created' | 'key-updated' | 'key-rotated' | 'key-revoked',
     wanted: KeyChange,
+    detail: (key: StoredKey) => object = () => ({}),
   ): Promise<StoredKey> {
     const key = await reached(store.change(wanted))
     if (key === null) throw noSuchKey()
+    // Another call may have revoked it since it was looked at.
+    if (key.revokedAt !== null && wanted.kind !== 'revoke') throw alreadyRevoked()
     await deps.changed()
-    deps.journal.note({ type: 'administered', action, subject: key.id, tenant: key.tenant, by })
+    deps.journal.note({
+      type: 'administered',
+      action,
+      subject: key.id,
+      tenant: key.tenant,
+      by,
+      detail: detail(key),
+    })
     return key
   }
 
@@ -67,7 +77,7 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
   async function mustBeGood(tenant: string, id: string): Promise<StoredKey> {
     const key = await reached(store.find({ tenant, id }))
     if (key === null) throw noSuchKey()
-    if (key.revokedAt !== null) throw new GatewayError('conflict', 'This key is revoked; make a new one.')
+    if (key.revokedAt !== null) throw alreadyRevoked()
     return key
   }
 
@@ -92,7 +102,8 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
         previousUntil: null,
         revokedAt: null,
       }
-      const made = await change(actor, 'key-created', { kind: 'create', key, hash: sha256(secret) })
+      const wanted = { kind: 'create', key, hash: sha256(secret) } as const
+      const made = await change(actor, 'key-created', wanted, created => ({ after: partsOf(created, CREATED) }))
       return { ...toView(made, at), key: secret, signing_secret: signed.secret }
     },
     async list(tenant, { after, limit }) {
@@ -110,16 +121,17 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
       return toView(key, clock.time())
     },
     async update(actor, id, patch) {
-      await mustBeGood(actor.tenant, id)
+      const before = await mustBeGood(actor.tenant, id)
       const wanted = { kind: 'update', tenant: actor.tenant, id, patch: toUpdate(patch) } as const
-      return toView(await change(actor, 'key-updated', wanted), clock.time())
+      const changes = (after: StoredKey) => ({ before: partsOf(before, patch), after: partsOf(after, patch) })
+      return toView(await change(actor, 'key-updated', wanted, changes), clock.time())
     },
     async rotate(actor, id, overlapMs) {
-      const { settings } = await mustBeGood(actor.tenant, id)
+      const before = await mustBeGood(actor.tenant, id)
       const { secret, prefix } = makeSecret()
-      const signed = settings.signing === null ? UNSIGNED : signedBy(secret)
+      const signed = before.settings.signing === null ? UNSIGNED : signedBy(secret)
       const at = clock.time()
-      const key = await change(actor, 'key-rotated', {
+      const wanted = {
         kind: 'rotate',
         tenant: actor.tenant,
         id,
@@ -128,7 +140,11 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
         signing: signed.sealed,
         at,
         previousUntil: at + overlapMs,
-      })
+      } as const
+      const key = await change(actor, 'key-rotated', wanted, after => ({
+        before: partsOf(before, ROTATED),
+        after: partsOf(after, ROTATED),
+      }))
       return { ...toView(key, at), key: secret, signing_secret: signed.secret }
     },
     async revoke(actor, id) {
@@ -184,8 +200,20 @@ function toView(key: StoredKey, now: number): KeyView {
   }
 }
 
+const CREATED = { ...keyPatch.shape, prefix: true, signing: true }
+const ROTATED = { prefix: true, previous_until: true }
+
+/** Of a key as it is shown the parts that an object names. */
+function partsOf(key: StoredKey, names: object): object {
+  return Object.fromEntries(Object.entries(toView(key, 0)).filter(([name]) => Object.hasOwn(names, name)))
+}
+
 function toInstant(ms: number): string {
   return new Date(ms).toISOString()
+}
+
+function alreadyRevoked(): GatewayError {
+  return new GatewayError('conflict', 'This key is revoked; make a new one.')
 }
 
 /** One answer for a key that never was and for one of somebody else. */
