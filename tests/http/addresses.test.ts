@@ -50,3 +50,8 @@ test.each<[string, Readonly<Record<string, string>>, string]>([
 test('a trusted proxy is known as an IPv4 address within IPv6 too', async () => {
   expect(await clientOf('::ffff:10.1.1.1', { 'x-forwarded-for': '198.51.100.1' })).toBe('198.51.100.1')
 })
+
+test('an IPv4 address within IPv6 is the IPv4 address, whatever headers come with it', async () => {
+  expect(await clientOf(`::ffff:${STRANGER}`, {})).toBe(STRANGER)
+  expect(await clientOf(`::ffff:${STRANGER}`, { 'x-forwarded-for': '127.0.0.1' })).toBe(STRANGER)
+})

@@ -17,9 +17,11 @@ export function admit(): Middleware {
   let knownFor: Edge | null = null
 
   return function admit(c, next) {
-    const { request, edge, record, connection } = c.env
+    const { request, edge, record } = c.env
     const forwarded = request.headers.get('x-forwarded-for')
-    if (forwarded !== null) record.address = edge.clientAddress(connection.address, forwarded)
+    // Who listens to both families hears of IPv4 clients as `::ffff:1.2.3.4`.
+    if (forwarded !== null || record.address.startsWith('::f'))
+      record.address = edge.clientAddress(record.address, forwarded)
     if (!edge.admits(record.address)) {
       throw new GatewayError('client_not_allowed', 'Clients of this address may not use the gateway.')
     }
