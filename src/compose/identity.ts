@@ -1,5 +1,6 @@
 import { authorize } from '#access/authorize.ts'
 import { credentialsOf } from '#access/credential.ts'
+import { tooManyFailures } from '#access/failures.ts'
 import { createIdentify } from '#access/identify.ts'
 import { fetchText } from '#access/issuer.ts'
 import { createKeyring } from '#access/keys.ts'
@@ -7,14 +8,16 @@ import { checkSignature } from '#access/signatures.ts'
 import type { StoredKeys } from '#access/stored-keys.ts'
 import { createTokens, type TokenSettings, type Tokens } from '#access/tokens.ts'
 import type { Config } from '#config/schema.ts'
+import type { Caller } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Edge } from '#http/edge.ts'
+import { clientNetwork } from '#lib/net.ts'
 import type { Redis } from '#stores/redis.ts'
 import { createGuards } from './stores.ts'
 
 /** What the edge asks about callers. */
-export type Identity = Pick<Edge, 'identify' | 'authMode' | 'authorize' | 'refused' | 'checkSignature'>
+export type Identity = Pick<Edge, 'identify' | 'authMode' | 'authorize' | 'refused' | 'maySign' | 'checkSignature'>
 
 /** Builds what knows callers. What it has counted and seen outlives a change of the configuration.
  *
@@ -49,11 +52,26 @@ export function composeIdentity(deps: {
       identify: (headers, address, access) => identify(credentialsOf(headers), address, access),
       authMode: keyring.mode,
       authorize: (caller, access) => authorize(caller, access, keyring.mode()),
-      refused: failures.note,
+      refused(address, caller) {
+        failures.note(address)
+        if (caller !== null) failures.note(signer(address, caller))
+      },
+      async maySign(address, caller) {
+        const waitMs = await failures.waitMs(signer(address, caller))
+        if (waitMs <= 0) return null
+        onThrottled()
+        return tooManyFailures(waitMs)
+      },
       checkSignature: (caller, request) =>
         checkSignature(request, { owner: caller.id, secret: keyring.signingSecret(caller) }, { replays, clock }),
     }
   }
+}
+
+/** What wrong signatures are counted by besides: the key is good, so that the count of its address does not hold it up,
+ * and others behind that address must not. */
+function signer(address: string, { id }: Caller): string {
+  return address === '' ? '' : `${clientNetwork(address)} ${id}`
 }
 
 /** Makes a thing of its settings, and gives the same one as long as they stay the same. */

@@ -67,6 +67,29 @@ describe('a key with a signing secret', () => {
     expect((await edge.chat({ headers: { authorization: 'Bearer sk-of-another' } })).status).toBe(200)
   })
 
+  test('waits after so many wrong signatures of an address, and only there', async () => {
+    const edge = await edgeOf({ auth: { ...auth, failures_per_minute: 3 } })
+    const wrong = { 'x-citadel-signature': `v1=${'0'.repeat(64)}` }
+    const statuses: number[] = []
+    for (let n = 0; n < 5; n++) statuses.push((await signedCall(edge, { headers: wrong })).status)
+    const elsewhere = await signedCall(edge, { from: '203.0.113.8' })
+    const waiting = await signedCall(edge)
+    await edge.pass(20_000)
+
+    expect(statuses).toEqual([401, 401, 401, 429, 429])
+    expect([elsewhere.status, waiting.status, waiting.headers.get('retry-after')]).toEqual([200, 429, '20'])
+    expect((await signedCall(edge)).status).toBe(200)
+  })
+
+  test('does not wait because of wrong keys from its address', async () => {
+    const edge = await edgeOf({ auth: { ...auth, failures_per_minute: 3 } })
+    await signedCall(edge)
+    for (let n = 0; n < 5; n++) await edge.chat({ headers: { authorization: `Bearer sk-guess-${n}` } })
+    edge.clock.advance(1)
+
+    expect((await signedCall(edge)).status).toBe(200)
+  })
+
   test('has its limits, and its body has those of every body', async () => {
     const edge = await edgeOf({ auth, service: { max_body: 10 } })
 

@@ -32,7 +32,8 @@ function admit(
 }
 
 /** Counts a credential that was refused against the address that sent it. */
-export function noted({ edge, record }: Exchange, refusal: GatewayError): GatewayError {
-  if (refusal.code === 'invalid_api_key' || refusal.code === 'invalid_signature') edge.refused(record.address)
+export function noted({ edge, record, caller }: Exchange, refusal: GatewayError): GatewayError {
+  if (refusal.code === 'invalid_api_key') edge.refused(record.address, null)
+  if (refusal.code === 'invalid_signature') edge.refused(record.address, caller)
   return refusal
 }

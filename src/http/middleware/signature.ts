@@ -12,8 +12,10 @@ export function signature(clock: Clock): Middleware {
 }
 
 async function check(exchange: Exchange, clock: Clock): Promise<void> {
-  const { request, edge, caller } = exchange
+  const { request, edge, caller, record } = exchange
   if (caller === null) return
+  const wait = await edge.maySign(record.address, caller)
+  if (wait !== null) throw wait
   const { headers, method, url } = request
   exchange.text = await readBody(exchange, clock)
   const refusal = await edge.checkSignature(caller, {
