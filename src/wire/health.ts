@@ -17,7 +17,7 @@ const report = {
 
 const serverCounts = z.object({
   total: z.int().describe('Servers that are configured or were found.'),
-  healthy: z.int().describe('Those that can take requests.'),
+  healthy: z.int().describe('Those that the last probes found well, and not slow.'),
 })
 
 /** The answer of `GET /health`. */

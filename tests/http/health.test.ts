@@ -5,7 +5,7 @@ import { VERSION } from '#src/version.ts'
 import { detailedHealthReport, healthReport, liveness, readiness } from '#wire/health.ts'
 import { modelEntry, modelList, modelsStatus, providerList } from '#wire/models.ts'
 import { gatewayCard } from '#wire/service.ts'
-import { type Edge, edgeOf } from './edge.ts'
+import { ADMINISTERED, AS_ADMIN, type Edge, edgeOf } from './edge.ts'
 
 /** Two servers, of which the first answers and the second does not. */
 const config = {
@@ -268,4 +268,38 @@ test.each([
     expected,
     expected,
   ])
+})
+
+describe('while servers answer their probes and no model does, the pages agree:', () => {
+  const gateway = { demo: false, discover: false }
+  const answering = { id: 'first', kind: 'openai_compatible', base_url: 'http://first.test' } as const
+  const watched = { id: 'watched', kind: 'service', base_url: 'http://watched.test' } as const
+  const silent = { id: 'second', kind: 'openai_compatible', base_url: 'http://second.test' } as const
+  const models = { chat: { targets: [{ server: 'first' }] } }
+  const lost = { chat: { targets: [{ server: 'second' }] } }
+
+  test.each([
+    ['what is only watched is no model server', { gateway, servers: [watched, silent], models: lost }, false],
+    ['a server without models', { gateway, servers: [answering] }, false],
+    ['a server that is drained', { gateway, servers: [answering], models, auth: ADMINISTERED.auth }, true],
+  ])('%s', async (_, input, drained) => {
+    const edge = await edgeOf(input as unknown as Parameters<typeof edgeOf>[0], {
+      transport: network(new Set(['first.test', 'watched.test'])),
+    })
+    await edge.pass(12_000)
+    if (drained) await edge.ask('/orchestration/failover/first', { method: 'POST', headers: AS_ADMIN })
+
+    const [plain, detailed, enterprise, ready] = [
+      await read(edge, '/health'),
+      await read(edge, '/health/detailed'),
+      await read(edge, '/health/enterprise'),
+      await read(edge, '/readyz'),
+    ]
+
+    expect([plain.status, plain.body.status, detailed.status, detailed.body.status]).toEqual([
+      ...[503, 'unhealthy'],
+      ...[503, 'unhealthy'],
+    ])
+    expect([enterprise.body.cluster_status, ready.body.status]).toEqual(['unhealthy', 'not_ready'])
+  })
 })

@@ -79,14 +79,14 @@ export function listProviders(view: FleetView) {
   return [...kinds].map(([id, servers]) => ({ id, object: 'provider' as const, servers }))
 }
 
-/** How the fleet is as a whole: the demo neither makes a gateway healthy nor ill unless it is all there is. */
-export function fleetStatus({ snapshot, states }: FleetView): FleetStatus {
-  const servers = [...snapshot.servers.values()].filter(server => server.origin !== 'built-in')
-  if (servers.length === 0) return snapshot.servers.size > 0 ? 'healthy' : 'unhealthy'
-  const usable = servers.filter(server => isUsable(states.server(server.id))).length
-  if (usable === 0) return 'unhealthy'
-  const fine = servers.every(
-    server => isUsable(states.server(server.id)) && states.server(server.id).health !== 'degraded',
+/** How the fleet is as a whole: `unhealthy` when no model answers, whatever else does. The demo neither makes a gateway
+ * healthy nor ill unless it is all there is. */
+export function fleetStatus(view: FleetView): FleetStatus {
+  if (!canServe(view)) return 'unhealthy'
+  const { snapshot, states } = view
+  const fine = [...snapshot.servers.values()].every(
+    ({ id, origin }) =>
+      origin === 'built-in' || (isUsable(states.server(id)) && states.server(id).health !== 'degraded'),
   )
   return fine ? 'healthy' : 'degraded'
 }

@@ -12,7 +12,7 @@ import type { Server } from '#core/servers.ts'
 import type { ServerState } from '#core/states.ts'
 import type { Registrations } from '#registry/registrations.ts'
 import type { LoadMetrics, Registration, ServerView } from '#wire/orchestration.ts'
-import { type FleetView, modelsByServer } from './fleet.ts'
+import { type FleetView, fleetStatus, modelsByServer } from './fleet.ts'
 import { levelOf, type Threshold, worstOf } from './health.ts'
 import { reached } from './reached.ts'
 
@@ -163,15 +163,13 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
       return changed !== null
     },
     health() {
-      const all = list()
-      const servers = all.flatMap(server => (server.origin === 'built-in' ? [] : [judged(server)]))
+      const servers = list().flatMap(server => (server.origin === 'built-in' ? [] : [judged(server)]))
       const count = (status: ServerView['health_status']) =>
         servers.filter(({ health_status }) => health_status === status).length
       const [healthy, unhealthy] = [count('healthy'), count('unhealthy')]
-      // As in `/health`, the demonstration alone makes a gateway that is well.
-      const none = all.length === 0 || (servers.length > 0 && unhealthy === servers.length)
+      const level = healthy === servers.length ? 'healthy' : unhealthy === servers.length ? 'unhealthy' : 'degraded'
       return {
-        cluster_status: none ? 'unhealthy' : healthy === servers.length ? 'healthy' : 'degraded',
+        cluster_status: worstOf([fleetStatus(deps.fleet()), level]),
         total_servers: servers.length,
         healthy_servers: healthy,
         degraded_servers: count('degraded'),
