@@ -123,6 +123,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     store: stores.servers,
     clock,
     silenceMs: () => config().orchestration.heartbeat_timeout,
+    isTakenOver: id => config().servers.some(server => server.id === id),
     onChange: take,
     onDeparted: ({ id }) => journal.note({ type: 'server-departed', server: id, reason: 'silent', by: null }),
   })

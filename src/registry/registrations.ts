@@ -26,6 +26,8 @@ export interface RegistrationsOptions {
   readonly clock: Clock
   /** How long a server may give no sign of life, in milliseconds. */
   readonly silenceMs: () => number
+  /** Whether the configuration has taken over the id: its server owes no signs of life, and keeps what was said of it. */
+  readonly isTakenOver: (id: string) => boolean
   /** Told whenever what is known has changed. */
   readonly onChange: (records: ReadonlyMap<string, ServerRecord>) => void
   /** Told of a server that has fallen silent and is removed: in one of all processes. */
@@ -68,7 +70,8 @@ export function createRegistrations(options: RegistrationsOptions): Registration
     if (at - wellAt > GAP_MAX_MS) openedAt = at
     const silentSince = at - options.silenceMs()
     for (const record of records.values()) {
-      if (record.origin !== 'registered' || Math.max(record.heartbeatAt, openedAt) > silentSince) continue
+      if (record.origin !== 'registered' || options.isTakenOver(record.id)) continue
+      if (Math.max(record.heartbeatAt, openedAt) > silentSince) continue
       const changed = await store.change({ kind: 'remove', id: record.id, at, silentSince })
       if (changed === null) continue
       await look()

@@ -20,7 +20,14 @@ test('an older look that is answered late does not undo what was seen since', as
   }
   const told: boolean[] = []
   const onChange = (records: ReadonlyMap<string, ServerRecord>) => told.push(isDraining(records.get('a')))
-  const registrations = createRegistrations({ store, clock, silenceMs: () => 90_000, onChange, onDeparted() {} })
+  const registrations = createRegistrations({
+    store,
+    clock,
+    silenceMs: () => 90_000,
+    isTakenOver: () => false,
+    onChange,
+    onDeparted() {},
+  })
 
   const started = registrations.start()
   await settled()
@@ -47,6 +54,7 @@ async function registryOfOne() {
     store,
     clock,
     silenceMs: () => 90_000,
+    isTakenOver: () => false,
     onChange() {},
     onDeparted: ({ id }) => departed.push(id),
   })

@@ -61,7 +61,7 @@ export interface Orchestration {
   mark(by: string, id: string, status: 'active' | 'draining'): Promise<Failover>
   /** What an alert says of a server; `null` = it is resolved.
    *
-   * @returns Whether that changed anything; never for a server that is not there. */
+   * @returns Whether that changed anything; none begins for a server that is not there. */
   alert(id: string, alert: string, effect: AlertEffect | null): Promise<boolean>
   /** The health of the whole fleet. */
   health(): object
@@ -147,7 +147,9 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
     },
     report,
     async remove(by, id) {
-      const changed = await change({ kind: 'remove', id, at: clock.time() })
+      const known = deps.fleet().snapshot.servers.get(id)
+      const takenOver = known !== undefined && known.origin !== 'registration'
+      const changed = takenOver ? null : await change({ kind: 'remove', id, at: clock.time() })
       if (changed === null) throw noSuchServer()
       journal.note({ type: 'server-departed', server: id, reason: 'removed', by })
     },
@@ -157,7 +159,8 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
       return { server_id: id, status, in_flight: deps.fleet().states.server(id).inFlight }
     },
     async alert(id, alert, effect) {
-      if (!deps.fleet().snapshot.servers.has(id)) return false
+      // One that is resolved is over, also while the configuration leaves its server out.
+      if (effect !== null && !deps.fleet().snapshot.servers.has(id)) return false
       const changed = await change({ kind: 'alert', id, alert, effect, at: clock.time() })
       tellDrain(id, alert, changed)
       return changed !== null
