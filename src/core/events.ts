@@ -30,6 +30,13 @@ export interface Observation {
   /** What it has changed to, and what it was if nothing was ever recorded. */
   readonly state: string
   readonly initially: string
+  /** How far apart its events are at least, in milliseconds (default 0). */
+  readonly apartMs?: number
+}
+
+/** Whether an event comes too soon behind the last one of its series. */
+export function comesTooSoon({ event, apartMs = 0 }: Observation, lastAt: number): boolean {
+  return Math.abs(event.at - lastAt) < apartMs
 }
 
 /** What follows from changes, such as the shares of the load from the health of all servers. */

@@ -78,8 +78,8 @@ export function createLoadMonitor(options: LoadMonitorOptions): LoadMonitor {
   }
 
   function tell(server: string, metric: keyof LoadThresholds, value: number, threshold: number): void {
-    const minute = String(Math.floor(clock.time() / MINUTE_MS))
-    const change = { series: `load:${server}:${metric}`, state: minute, initially: '' }
+    const series = `load:${server}:${metric}`
+    const change = { series, state: String(clock.time()), initially: '', apartMs: MINUTE_MS }
     const event = { type: 'load_threshold_exceeded', server, data: { metric, value, threshold } } as const
     options.observe([{ ...change, event }])
   }

@@ -1,4 +1,4 @@
-import type { EventStore, EventType, FleetEvent, Observation } from '#core/events.ts'
+import { comesTooSoon, type EventStore, type EventType, type FleetEvent, type Observation } from '#core/events.ts'
 import { createSeen } from '#lib/seen.ts'
 
 const CLAIMS_MAX = 100_000
@@ -19,8 +19,11 @@ export function createMemoryEvents(options: {
   const latest = (type: EventType) =>
     [...last.values()].flatMap(({ event }) => (event.type === type ? [event] : [])).sort(byId)
 
-  function put({ event, series, state, initially }: Observation): readonly FleetEvent[] {
-    if ((last.get(series)?.state ?? initially) === state) return []
+  function put(observation: Observation): readonly FleetEvent[] {
+    const { event, series, state, initially } = observation
+    const before = last.get(series)
+    if ((before?.state ?? initially) === state) return []
+    if (before !== undefined && comesTooSoon(observation, before.event.at)) return []
     lastTime = Math.max(lastTime + 1, Math.floor(event.at))
     const kept = { ...event, id: options.newId(lastTime) }
     last.set(series, { state, event: kept })

@@ -1,5 +1,12 @@
 import { DEFAULT_TENANT } from '#core/caller.ts'
-import { EVENT_TYPES, type EventStore, type EventType, type FleetEvent, type Observation } from '#core/events.ts'
+import {
+  comesTooSoon,
+  EVENT_TYPES,
+  type EventStore,
+  type EventType,
+  type FleetEvent,
+  type Observation,
+} from '#core/events.ts'
 import { isObject, parseJson } from '#lib/json.ts'
 import type { Database, Sql } from './sql.ts'
 
@@ -105,8 +112,9 @@ async function nextTime(sql: Sql, now: number): Promise<number> {
   return Number(row?.version ?? now)
 }
 
-function isNew(last: EventRow | undefined, { state, initially }: Observation): boolean {
-  return (last === undefined ? initially : contentOf(last).state) !== state
+function isNew(last: EventRow | undefined, observation: Observation): boolean {
+  if (last === undefined) return observation.initially !== observation.state
+  return contentOf(last).state !== observation.state && !comesTooSoon(observation, Number(last.at))
 }
 
 /** The last change of a series. */

@@ -51,6 +51,17 @@ export function eventsContract(name: string, open: Open<EventStore>): void {
       expect(await store().list({ after: listed[0]?.id ?? '', limit: 1 })).toEqual(listed.slice(1, 2))
     })
 
+    test('of a series whose events keep apart, none follows another too soon', async () => {
+      const load = (at: number) => seen(at, { series: 'load:a:cpu', state: String(at), initially: '', apartMs: 60_000 })
+
+      const kept: number[] = []
+      for (const at of [START, START + 59_999, START + 60_000, START + 60_001, START - 86_400_000])
+        for (const event of await store().add([load(at)])) kept.push(event.at - START)
+
+      // A clock that was set back keeps nobody silent.
+      expect(kept).toEqual([0, 60_000, -86_400_000])
+    })
+
     test('ids rise in the order of keeping, whatever the clock of the process says', async () => {
       const times = [START + 500, START, START + 500, START + 1_000]
 

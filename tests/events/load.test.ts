@@ -1,8 +1,11 @@
 import { expect, test } from 'bun:test'
+import type { FleetEvent } from '#core/events.ts'
 import { createRecord } from '#core/record.ts'
 import type { Seen } from '#events/feed.ts'
 import { createLoadMonitor } from '#events/load.ts'
-import { fakeClock } from '#tests/support/clock.ts'
+import { createIds } from '#lib/id.ts'
+import { createMemoryEvents } from '#stores/memory-events.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
 import type { LoadMetrics } from '#wire/orchestration.ts'
 
 const THRESHOLDS = { response_time: 3000, cpu: 85, memory: 90, error_rate: 0.05, queue: 50 }
@@ -49,6 +52,31 @@ test('it is told once while it lasts, and again when it comes back', () => {
 
   expect(told.map(({ state: minute }) => minute)).toHaveLength(2)
   expect(new Set(told.map(({ state: minute }) => minute)).size).toBe(2)
+})
+
+test('whoever sees it within a minute, it is one event', async () => {
+  // Just before a minute begins, so that another process sees it in the next one.
+  const clock = fakeClock(Date.UTC(2026, 0, 1, 0, 0, 52))
+  const store = createMemoryEvents({ entriesMax: 100, newId: createIds() })
+  const kept: FleetEvent[] = []
+  const start = () =>
+    createLoadMonitor({
+      clock,
+      thresholds: () => THRESHOLDS,
+      loads: () => [{ server: 'a', load: { cpu_percent: 99 } }],
+      observe: seen => {
+        for (const each of seen)
+          void store.add([{ ...each, event: { ...each.event, at: clock.time() } }]).then(more => kept.push(...more))
+      },
+    })
+
+  start()
+  clock.advance(4000)
+  start()
+  clock.advance(6000)
+  await settled()
+
+  expect(kept).toHaveLength(1)
 })
 
 test('a rate of errors is counted where the server reports none, and of too few says nothing', () => {
