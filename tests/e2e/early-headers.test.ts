@@ -377,7 +377,7 @@ describe('a caller that leaves behind early headers', () => {
     await busy.until(isOver)
 
     expect(at.server.calls).toHaveLength(1)
-    expect(await at.logged({ outcome: 'cancelled' })).toMatchObject({ status: 499 })
+    expect(await at.logged({ outcome: 'cancelled' })).toMatchObject({ status: 499, queue_ms: WAIT_MS })
   })
 
   test('in the moment in which it would begin leaves nothing behind either', async () => {

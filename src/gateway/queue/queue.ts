@@ -22,7 +22,7 @@ const SHARED_LOOK_MS = 10
 
 /** For whom a place is wanted. */
 export interface Wait extends Waiting {
-  /** Told once for each wait, however it ended. */
+  /** Told once for each wait as it ends, however it does. */
   waited(ms: number): void
 }
 
@@ -176,7 +176,19 @@ class FairQueue implements SlotSource<Wait> {
     const { promise, resolve, reject } = Promise.withResolvers<Slot>()
     const doubted = new Set(candidates.filter(({ target }) => !available(target)))
     const { caller, priority } = wait
-    const waiter: Waiter = { caller, priority, candidates, doubted, scope, model, resolve, reject }
+    // Told in the same turn: who leaves is written down before he would hear of it.
+    const ended = () => wait.waited(clock.now() - since)
+    const waiter: Waiter = {
+      ...{ caller, priority, candidates, doubted, scope, model },
+      resolve(slot) {
+        ended()
+        resolve(slot)
+      },
+      reject(error) {
+        ended()
+        reject(error)
+      },
+    }
     this.line.add(waiter)
     this.deps.places?.waiting(this.line.size)
     this.lookIn(this.lookMs)
@@ -193,7 +205,6 @@ class FairQueue implements SlotSource<Wait> {
     } finally {
       disarm()
       stop()
-      wait.waited(clock.now() - since)
     }
   }
 
