@@ -45,8 +45,8 @@ export function createClient(defaults: ClientOptions): Client {
   const send = createSend(defaults)
   const infos = new WeakMap<object, AnswerInfo | undefined>()
 
-  async function ask<T extends object>(outgoing: Outgoing, options: CallOptions = {}): Promise<T> {
-    const { value, response, life } = await send(outgoing, options, readJson<T>)
+  async function ask<T extends object>(outgoing: Outgoing, options: CallOptions = {}, read = readJson<T>): Promise<T> {
+    const { value, response, life } = await send(outgoing, options, read)
     life.end()
     infos.set(value, infoOf(response.headers))
     return value
@@ -63,18 +63,18 @@ export function createClient(defaults: ClientOptions): Client {
   }
 
   return {
-    chat: (body, options) => ask({ path: '/v1/chat/completions', body }, options),
-    stream: (body, options) => open('/v1/chat/completions', body, options),
-    complete: (body, options) => ask({ path: '/v1/completions', body }, options),
-    streamCompletion: (body, options) => open('/v1/completions', body, options),
-    embed: (body, options) => ask({ path: '/v1/embeddings', body }, options),
+    chat: (body, options) => ask({ path: '/chat/completions', body }, options),
+    stream: (body, options) => open('/chat/completions', body, options),
+    complete: (body, options) => ask({ path: '/completions', body }, options),
+    streamCompletion: (body, options) => open('/completions', body, options),
+    embed: (body, options) => ask({ path: '/embeddings', body }, options),
     models: async options => {
-      const list = await ask<{ readonly data: readonly Model[] }>({ path: '/v1/models' }, options)
+      const list = await ask({ path: '/models' }, options, readList<Model>)
       infos.set(list.data, infos.get(list))
       return list.data
     },
-    model: (id, options) => ask({ path: `/v1/models/${encodeURIComponent(id)}` }, options),
-    request: (id, options) => ask({ path: `/v1/requests/${encodeURIComponent(id)}` }, options),
+    model: (id, options) => ask({ path: `/models/${encodeURIComponent(id)}` }, options),
+    request: (id, options) => ask({ path: `/requests/${encodeURIComponent(id)}` }, options),
     info: answer => infos.get(answer) ?? null,
   }
 }
@@ -93,6 +93,12 @@ async function readJson<T extends object>(response: Response): Promise<T> {
   return value
 }
 
+async function readList<T>(response: Response): Promise<{ readonly data: readonly T[] }> {
+  const list = await readJson<{ readonly data: readonly T[] }>(response)
+  if (!Array.isArray(list.data)) throw errorOf(response)
+  return list
+}
+
 async function isEventStream(response: Response): Promise<void> {
   if (response.headers.get('content-type')?.startsWith('text/event-stream')) return
   await response.body?.cancel()
@@ -100,12 +106,13 @@ async function isEventStream(response: Response): Promise<void> {
 }
 
 function infoOf(headers: Headers): AnswerInfo {
+  const own = (name: string) => headers.get(`x-citadel-${name}`)
   return {
     requestID: headers.get('x-request-id'),
-    model: headers.get('x-citadel-model'),
-    server: headers.get('x-citadel-server'),
-    attempts: Number(headers.get('x-citadel-attempts')),
-    cache: headers.get('x-citadel-cache'),
+    model: own('model'),
+    server: own('server'),
+    attempts: Number(own('attempts')),
+    cache: own('cache'),
     replayed: headers.get('idempotency-replayed') === 'true',
   }
 }

@@ -130,8 +130,8 @@ export function errorFrom(body: unknown, message: string, options: CitadelErrorO
       ...options,
       type: text(error.type),
       param: text(error.param),
-      details: Array.isArray(error.details) ? error.details : [],
-      attempts: Array.isArray(error.attempts) ? error.attempts : [],
+      details: listOf(error.details),
+      attempts: listOf(error.attempts),
       deliveredChars: typeof error.delivered_chars === 'number' ? error.delivered_chars : null,
     },
   )
@@ -141,6 +141,11 @@ export function errorFrom(body: unknown, message: string, options: CitadelErrorO
 export function errorOf({ status, headers }: Response, body: unknown = null): CitadelError {
   const what = headers.get('content-type') ?? 'no content type'
   return errorFrom(body, `The answer (HTTP ${status}, ${what}) is not from the gateway.`, { status, headers })
+}
+
+/** Gives a list, an empty one for any other value. */
+export function listOf(value: unknown) {
+  return Array.isArray(value) ? value : []
 }
 
 /** Tells an object from any other value. */
@@ -154,10 +159,11 @@ function isGatewayCode(value: unknown): value is GatewayCode {
 
 /** `retry-after-ms` is exact; `retry-after` comes in seconds or as a date (RFC 9110 §10.2.3). */
 function retryAfterOf(headers: Headers): number | null {
-  const exact = Number(headers.get('retry-after-ms') ?? Number.NaN)
-  if (exact >= 0) return exact
-  const value = headers.get('retry-after')
-  if (value === null) return null
-  const ms = /^\s*\d+\s*$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
-  return Number.isNaN(ms) ? null : Math.max(0, ms)
+  const exact = headers.get('retry-after-ms') || 'none'
+  const value = headers.get('retry-after') || 'none'
+  if (Number(exact) >= 0) return Number(exact)
+  if (Number(value) >= 0) return Number(value) * 1000
+  // Each form of a date begins with a day of the week; runtimes read one into nearly any text.
+  const date = /^[a-z]/i.test(value) && Date.parse(value)
+  return date ? Math.max(0, date - Date.now()) : null
 }

@@ -35,6 +35,7 @@ export interface CallOptions {
 
 /** What is sent; a body makes it a POST. */
 export interface Outgoing {
+  /** Behind `/v1`. */
   readonly path: string
   readonly body?: object
 }
@@ -63,7 +64,7 @@ const BACKOFF_MS_MAX = 8000
 
 /** Creates the one place that talks to the gateway. */
 export function createSend(defaults: ClientOptions): Send {
-  const base = defaults.baseUrl.replace(/\/+$/, '').replace(/\/v1$/, '')
+  const base = defaults.baseUrl.replace(/(\/v1)?\/*$/, '/v1')
   const dial = defaults.fetch ?? ((url, init) => fetch(url, init))
 
   return async (outgoing, options, read) => {
@@ -97,8 +98,8 @@ function requestOf({ body }: Outgoing, defaults: ClientOptions, options: CallOpt
   // The same name in other letters is the same header: it replaces ours, instead of being sent beside it.
   const headers = new Headers({ accept: 'application/json' })
   if (defaults.apiKey) headers.set('authorization', `Bearer ${defaults.apiKey}`)
-  for (const [name, value] of Object.entries({ ...defaults.headers })) headers.set(name, value)
-  for (const [name, value] of Object.entries({ ...options.headers })) headers.set(name, value)
+  for (const own of [defaults.headers, options.headers])
+    for (const [name, value] of Object.entries({ ...own })) headers.set(name, value)
   if (body === undefined) return { headers, redirect: 'error' }
   headers.set('content-type', 'application/json')
   const { idempotencyKey = headers.get('idempotency-key') ?? newKey() } = options

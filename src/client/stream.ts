@@ -1,4 +1,4 @@
-import { CitadelError, errorFrom, isRecord } from './errors.ts'
+import { CitadelError, errorFrom, isRecord, listOf } from './errors.ts'
 import type { Lifetime } from './lifetime.ts'
 
 /** A streamed answer. It can be read once.
@@ -69,7 +69,11 @@ async function* eventsOf(response: Response, life: Lifetime, idleMs: number): As
       const { done, value } = await reader.read()
       life.pause()
       if (done) return
-      const lines = (rest + decoder.decode(value, { stream: true })).split(/\r?\n/)
+      const text = decoder.decode(value, { stream: true })
+      rest += text
+      // A long event comes in many pieces: what came before is not looked through for each.
+      if (!text.includes('\n')) continue
+      const lines = rest.split(/\r?\n/)
       rest = lines.pop() ?? ''
       for (const line of lines) if (line.startsWith('data:')) yield line.slice(5).trim()
     }
@@ -95,8 +99,8 @@ function chunkOf<T extends object>(data: string, headers: Headers): T {
 /** The characters of all choices in a chunk of a chat or of a completion. */
 function charsOf(chunk: object): number {
   let chars = 0
-  if (!('choices' in chunk && Array.isArray(chunk.choices))) return chars
-  for (const { delta, text } of chunk.choices) chars += (delta?.content ?? text ?? '').length
+  for (const { delta, text } of 'choices' in chunk ? listOf(chunk.choices) : [])
+    chars += (delta?.content ?? text ?? '').length
   return chars
 }
 

@@ -61,6 +61,7 @@ export const cases = {
   fail: at => failure(() => clientOf(at).chat(body)),
   failOnce: at => failure(() => clientOf(at, { maxRetries: 0 }).chat(body)),
   failStream: at => failure(() => clientOf(at).stream(body)),
+  failModels: at => failure(() => clientOf(at).models()),
   unknownModel: at => failure(() => clientOf(at).chat({ ...body, model: 'chatt' })),
   async unbounded(at) {
     const client = clientOf(at, { timeoutMs: Infinity, idleTimeoutMs: Infinity, maxRetries: 0 })

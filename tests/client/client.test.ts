@@ -208,6 +208,22 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       expect(retryAfterMs).toBeWithin(3_590_000, 3_600_001)
     })
 
+    test.each([
+      [{ 'retry-after': '120.5' }, 120_500],
+      [{ 'retry-after': '120', 'retry-after-ms': '' }, 120_000],
+    ])('a wait of %o', async (headers, ms) => {
+      await using gateway = await scripted(refused(503, 'overloaded', headers))
+
+      expect(await run('fail', gateway)).toMatchObject({ retryAfterMs: ms })
+      expect(gateway.keys).toHaveLength(1)
+    })
+
+    test.each(['-1', '1, 2', 'soon'])('a wait that is none: %s', async value => {
+      await using gateway = await scripted(refused(503, 'overloaded', { 'retry-after': value }))
+
+      expect(await run('failOnce', gateway)).toMatchObject({ retryAfterMs: null })
+    })
+
     test('attempts end', async () => {
       await using gateway = await scripted(refused(503, 'overloaded', { 'retry-after-ms': '1' }))
 
@@ -241,6 +257,12 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       await using gateway = await scripted(headers => json(200, 'null', headers))
 
       expect(await run('fail', gateway)).toMatchObject({ code: 'unexpected_answer', status: 200 })
+    })
+
+    test('JSON that is no list of models', async () => {
+      await using gateway = await scripted(headers => json(200, { status: 'ok' }, headers))
+
+      expect(await run('failModels', gateway)).toMatchObject({ code: 'unexpected_answer', status: 200 })
     })
 
     test('something else at the address', async () => {

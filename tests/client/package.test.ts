@@ -108,6 +108,28 @@ test('is what the package exports to Bun, too', async () => {
   ])
 })
 
+test('reads a long event that comes in small pieces in the time that it takes to come', async () => {
+  const piece = new TextEncoder().encode('x'.repeat(1024))
+  let left = 16_384
+  const body = new ReadableStream<Uint8Array>({
+    start: controller => controller.enqueue(new TextEncoder().encode('data: "')),
+    pull(controller) {
+      if (left-- > 0) return controller.enqueue(piece)
+      controller.enqueue(new TextEncoder().encode('"\n\ndata: [DONE]\n\n'))
+      controller.close()
+    },
+  })
+  const answer = new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+  const client = createClient({ baseUrl: 'http://gateway', fetch: async () => answer })
+  const startedAt = performance.now()
+
+  const failed = await Array.fromAsync(await client.stream({ messages: [] })).catch(Object)
+
+  // A text is no chunk; looked through again for each piece, it took half a minute to find that out.
+  expect(failed.code).toBe('unexpected_answer')
+  expect(performance.now() - startedAt).toBeLessThan(5000)
+})
+
 test('does for code of the openai package what that package does', async () => {
   await using gateway = await gatewayOf(openAiScript())
   const ways: readonly (OpenAI | OpenAIShape)[] = [
