@@ -228,9 +228,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       edge = composeEdge({ ...next, service }, identity(next), buckets)
       pressed.reload(next)
       network.reload(next)
+      const before = fleet.current()
       fleet.replace(declarationOf(next, env))
       orchestration.reload()
-      calls.reload()
+      calls.reload(before)
       logged.reload(next)
       journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
     },

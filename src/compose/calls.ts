@@ -54,9 +54,11 @@ export interface Calls {
   granted(count: number): void
   readonly retriesLeft: () => number
   subscriber(fact: Fact): void
-  /** Another configuration holds: credentials that were refused or limited are tried again, for others may be
-   * configured, and breakers that are switched off keep nothing away. */
-  reload(): void
+  /** Another configuration holds: credentials that were refused are tried again, targets that limited others too, and
+   * breakers that are switched off keep nothing away.
+   *
+   * @param before What held until now. */
+  reload(before: Snapshot): void
 }
 
 /** Puts them together. */
@@ -110,13 +112,18 @@ export function composeCalls(parts: CallParts): Calls {
     granted: queue.granted,
     retriesLeft: budget.remaining,
     subscriber: budget.subscriber,
-    reload() {
+    reload(before) {
       credentials.forget()
       const { enabled } = settings().breaker
       for (const target of snapshot().targets.values()) {
-        states.target(target).coolUntil = 0
+        if (signOf(before.targets.get(target.id)) !== signOf(target)) states.target(target).coolUntil = 0
         if (!enabled) breakers.committed(target)
       }
     },
   }
+}
+
+/** By what a server knows who calls it. */
+function signOf(target: Target | undefined): string {
+  return JSON.stringify([target?.server.secrets, target?.server.headers])
 }

@@ -83,3 +83,16 @@ test('another key that a reload brings is not limited by what the one before has
 
   expect([before.status, (await gateway.chat()).status]).toEqual([429, 200])
 })
+
+test('a reload that has nothing to do with it leaves alone who limits its callers', async () => {
+  await using server = await startModelServer(inTurn(LIMITED, openAiScript()))
+  const config = configOf([server])
+  await using gateway = await startGateway(config)
+
+  const before = await gateway.chat()
+  const other = { limits: { enabled: false }, gateway: { discover: false, demo: false, headers: 'full' } }
+  gateway.gateway.reload(configFrom({ ...config, ...other } as ConfigInput))
+
+  expect([before.status, (await gateway.chat()).status]).toEqual([429, 429])
+  expect(server.calls).toHaveLength(1)
+})
