@@ -76,7 +76,8 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
       buckets.clear()
       return
     }
-    if (quiet >= QUIET_TICKS) sleepsUntil = nextDue(buckets, last)
+    // What has no bucket yet was armed by what is due, or behind the last one.
+    if (quiet >= QUIET_TICKS && fresh.next === fresh) sleepsUntil = nextDue(buckets, last)
     timer = setTimeout(tick, sleepsUntil === 0 ? tickMs : (sleepsUntil - last) * tickMs)
     timer.unref?.()
   }

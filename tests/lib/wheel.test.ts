@@ -131,6 +131,26 @@ describe('at rest', () => {
     expect(lateBy).toBeLessThan(500)
     keep()
   })
+
+  for (const [name, arm] of [
+    ['by what it has woken for', (run: () => void) => run()],
+    ['behind the last one', (run: () => void) => setTimeout(run)],
+  ] as const) {
+    test(`nor is one that is armed ${name}`, async () => {
+      const after = createWheel()
+      let armedAt = 0
+
+      const lateBy = await new Promise<number>(resolve => {
+        const armNext = () => {
+          armedAt = performance.now()
+          after(20, () => resolve(performance.now() - armedAt - 20))
+        }
+        after(RESTED_MS, () => arm(armNext))
+      })
+
+      expect(lateBy).toBeLessThan(500)
+    })
+  }
 })
 
 test('still takes back what was set up behind a block', async () => {
