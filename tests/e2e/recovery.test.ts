@@ -124,6 +124,24 @@ test('what the server that broke off had counted so far is no count of the answe
   })
 })
 
+test('nor is it where several share that answer', async () => {
+  const counting = { ...(one as object), usage: { prompt_tokens: 700, completion_tokens: 1, total_tokens: 701 } }
+  const middle = gate()
+  await using broken = await startModelServer(sse([role, counting, middle, cut()]))
+  await using next = await startModelServer(sse(chatEvents('test-model', { deltas })))
+  const more = { load_balancer: { algorithm: 'explicit' }, cache: { enabled: true } }
+  await using gateway = await startGateway(configOf([broken, next], more))
+
+  const readers = [await gateway.chat({ stream: true }), await gateway.chat({ stream: true })]
+  middle.open()
+  for (const reader of readers) await reader.text()
+
+  expect(await gateway.logged({ outcome: 'recovered' })).toMatchObject({
+    ...{ server: 'b', tokens_in: 1, tokens_out: 4, estimated: true },
+  })
+  expect(await gateway.logged({ outcome: 'coalesced' })).not.toHaveProperty('tokens_in')
+})
+
 test('a stream that falls silent goes on from another server when the idle clock has run out', async () => {
   const clock = fakeClock()
   clock.advance(1)

@@ -84,12 +84,22 @@ export function startFlight(
     live.close()
   }
 
+  /** Another server goes on: what the one that broke off had counted so far is no count of the answer. */
+  function forgetCounts(from: SharedLog): void {
+    from.usage = null
+    for (const { record } of subscribers) if (record !== null) record.usage = null
+  }
+
   /** Takes the next batch from the source for everybody. */
   async function pull(live: Live): Promise<void> {
     try {
+      const from = shared === null ? null : live.target
       const frames = await live.next()
       if (shared === null) log.push(frames)
-      else shared.add(frames)
+      else {
+        if (live.target !== from && frames.at(-1)?.kind !== 'error') forgetCounts(shared)
+        shared.add(frames)
+      }
       if (frames.length === 0 || shared?.ended) finish(live)
     } catch (thrown) {
       if (shared !== null) fail(thrown)

@@ -2,6 +2,7 @@ import type { Live } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import { contentLength, type Frame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
+import type { Usage } from '#core/usage.ts'
 
 /** How a flight is shared by several who ask the same. */
 export interface Sharing {
@@ -32,6 +33,8 @@ export class SharedLog {
   private forgotten = 0
   /** Whether nothing more comes that anybody reads: the end, or an error. */
   ended = false
+  /** What the server has counted last. */
+  usage: Usage | null = null
   private broken: unknown = null
   private bytes: WeakMap<readonly Frame[], Uint8Array> | null = null
 
@@ -65,6 +68,7 @@ export class SharedLog {
     for (const frame of frames) {
       if (now !== undefined) this.moments.push(now())
       if (frame.kind === 'error') this.end(null)
+      else this.usage = frame.usage ?? this.usage
     }
   }
 
@@ -92,11 +96,8 @@ export class SharedLog {
   /** Tells whoever pays of all that was said: others may have read more of it. */
   charge(record: RequestRecord): void {
     let characters = 0
-    for (const frame of framesOf(this.pieces)) {
-      if (frame.kind === 'error') continue
-      characters += contentLength(frame.chunk)
-      record.usage = frame.usage ?? record.usage
-    }
+    for (const frame of framesOf(this.pieces)) if (frame.kind !== 'error') characters += contentLength(frame.chunk)
+    record.usage = this.usage
     record.saidChars = characters
   }
 
