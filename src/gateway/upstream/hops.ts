@@ -2,7 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 
 /** What a server registers as when it is a gateway itself. */
 export const GATEWAY_ROLE = 'gateway'
-/** Gateways that a request may come through before a model server answers it. */
+/** How often a request may go on from one gateway to the next. */
 const HOPS_MAX = 3
 const ENTRY = /\b1\.1 (citadel-[\w-]+)/g
 
