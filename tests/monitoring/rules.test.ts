@@ -57,6 +57,12 @@ describe('promtool', () => {
   })
 })
 
+test('no alert that the gateway was told of ends while it is held back: it would mark its server for ever', () => {
+  const { inhibit_rules } = parse(readFileSync(join(FILES, 'alertmanager.yml'), 'utf8'))
+
+  expect(inhibit_rules).toBeUndefined()
+})
+
 test('amtool finds nothing wrong with the routes', async () => {
   const file = join(FILES, 'alertmanager.yml')
   const routeOf = async (...labels: string[]) =>
