@@ -54,8 +54,9 @@ export function createFailovers(options: FailoversOptions): Failovers {
     }
     await letGo(server)
     const ms = now - startedAt
-    if (ms < settleMs || (await holds.held(server, now))) return
-    options.observe([completed(server, 'drained', ms)])
+    // A clock that was set back says nothing of how long ago it was.
+    if (Math.abs(ms) < settleMs || (await holds.held(server, now))) return
+    options.observe([completed(server, 'drained', Math.max(0, ms))])
   }
 
   async function letGo(server: string): Promise<void> {
@@ -101,7 +102,7 @@ export function createFailovers(options: FailoversOptions): Failovers {
     },
     since(server) {
       const startedAt = open.get(server)
-      return startedAt === undefined ? null : clock.time() - startedAt
+      return startedAt === undefined ? null : Math.max(0, clock.time() - startedAt)
     },
     stop() {
       stopped = true

@@ -105,3 +105,16 @@ test('one process alone completes it at once', async () => {
   expect(endOf(await completed())).toEqual({ outcome: 'drained', ms: 3250 })
   expect(clock.pending).toBe(0)
 })
+
+test.each([true, false])('a clock that is set back holds up no end of a failover (shared: %p)', async shared => {
+  const { all, clock, pass, completed } = processes(1, shared)
+  const [first] = all
+  if (first !== undefined) first.inFlight = 1
+  first?.feed.observe([INITIATED])
+  await pass(2000)
+  clock.jump(-3_600_000)
+  if (first !== undefined) first.inFlight = 0
+  await pass(15_000)
+
+  expect(endOf(await completed())).toEqual({ outcome: 'drained', ms: 0 })
+})
