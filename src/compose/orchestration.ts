@@ -109,7 +109,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     const now = new Set(all.filter(record => isDraining(record) || isDoubted(record)).map(({ id }) => id))
     for (const id of new Set([...marked, ...now])) {
       states.server(id).draining = isDraining(records.get(id))
-      doubt(states.server(id), isDoubted(records.get(id)), journal)
+      doubt(states.server(id), isDoubted(records.get(id)), journal, config().monitoring.thresholds.response_time[0])
     }
     marked = now
     fleet.enroll(toServers(all))

@@ -94,13 +94,15 @@ export function hearProbe(
   if (to !== from) journal.note({ type: 'health-changed', server, from, to, reason, heard: true })
 }
 
-/** Takes what somebody else says of a server; probes go on to say whether it lives. */
-export function doubt(state: ServerState, doubted: boolean, journal: Journal): void {
+/** Takes what somebody else says of a server; probes go on to say whether it lives.
+ *
+ * @param slowMs Above it the last probe alone makes the server degraded. */
+export function doubt(state: ServerState, doubted: boolean, journal: Journal, slowMs: number): void {
   if (state.doubted === doubted) return
   state.doubted = doubted
   const { health: from, id: server } = state
-  const to = doubted ? 'degraded' : 'healthy'
-  if (from !== (doubted ? 'healthy' : 'degraded')) return
+  const to = doubted || state.latencyMs > slowMs ? 'degraded' : 'healthy'
+  if (from === to || (from !== 'healthy' && from !== 'degraded')) return
   state.health = to
   journal.note({ type: 'health-changed', server, from, to, reason: doubted ? 'an alert says so' : null })
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import type { ProbedState } from '#core/crew.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
-import { hearProbe } from '#registry/health.ts'
+import { doubt, hearProbe, recordProbe } from '#registry/health.ts'
 import { createProber } from '#registry/prober.ts'
 import { createStates } from '#registry/states.ts'
 import { server } from '#tests/support/calls.ts'
@@ -90,4 +90,21 @@ test('who leads from now on begins to probe', async () => {
   await pass(3000)
 
   expect(probes.following).toBeGreaterThanOrEqual(3)
+})
+
+test('a slow server is no better because an alert about it is over', () => {
+  const clock = fakeClock()
+  const state = createStates().server('a')
+  const told: string[] = []
+  const journal = { note: (fact: Fact) => void (fact.type === 'health-changed' && told.push(fact.to)) }
+  recordProbe(state, { ok: true, latencyMs: 1500, reason: null }, { clock, journal, settings, proves: true })
+  doubt(state, true, journal, settings.slowMs)
+  doubt(state, false, journal, settings.slowMs)
+  expect(state.health).toBe('degraded')
+
+  recordProbe(state, { ok: true, latencyMs: 10, reason: null }, { clock, journal, settings, proves: true })
+  doubt(state, true, journal, settings.slowMs)
+  doubt(state, false, journal, settings.slowMs)
+
+  expect(told).toEqual(['degraded', 'healthy', 'degraded', 'healthy'])
 })
