@@ -46,10 +46,10 @@ const budget = z
   .nullable()
 const instant = z.iso.datetime({ offset: true }).nullable()
 
-/** The name of a tenant. */
+/** The name of a tenant: what may have a budget, so that those of tokens can be asked about, which are often addresses. */
 export const tenantName = z
   .string()
-  .regex(/^[\w.-]{1,100}$/, 'a tenant must be 1 to 100 letters, digits, dots, dashes or underscores')
+  .regex(/^[\w.:@-]{1,128}$/, 'a tenant must be 1 to 128 letters, digits, or of . : @ - _')
 
 /** Complains about a burst beside no limit of requests: it would look like a limit, and be none. */
 export function refuseIdleBurst(

@@ -347,7 +347,7 @@ describe('a key of another tenant', () => {
   test('is never named by a tenant that cannot be one', async () => {
     const edge = await edgeOf(ADMINISTERED)
 
-    for (const tenant of ['', "'; DROP TABLE keys; --", 'a b', 'x'.repeat(101)]) {
+    for (const tenant of ['', "'; DROP TABLE keys; --", 'a b', '*', 'x'.repeat(129)]) {
       const response = await edge.ask(`/management/keys?tenant=${encodeURIComponent(tenant)}`, { headers: AS_ADMIN })
       expect(response.status).toBe(400)
     }

@@ -84,6 +84,17 @@ function mayUse(role: Role, access: (typeof routes)[number]['access']): boolean 
   return needed === 'signed' || needed === 'anyone' || hasRole(role, needed)
 }
 
+test('a tenant is asked about by any name that may have a budget', async () => {
+  const name = 'user@acme.example:eu'
+  const budgets = { per_tenant: { [name]: { usd: 1 } } }
+  const edge = await edgeOf({ auth: { mode: 'required', admin_keys: [ADMIN_KEY] }, budgets })
+
+  const stats = await edge.ask(`/management/stats?tenant=${name}`, { headers: bearer(ADMIN_KEY) })
+
+  expect(await stats.json()).toMatchObject({ tenant: name })
+  expect((await makeKey(edge, {}, `?tenant=${name}`)).key).toStartWith('ck_')
+})
+
 test('every route says what it reaches', () => {
   expect([...new Set(routes.map(nameOf))].toSorted()).toEqual(Object.keys(REACH).toSorted())
 })
