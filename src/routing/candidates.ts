@@ -84,16 +84,27 @@ export function eligibleModels(snapshot: Snapshot, endpoint: Endpoint): readonly
 function byName(name: string, caller: Caller, snapshot: Snapshot): Resolution {
   const found = findModel(name, snapshot)
   if (found === null) throw notFound(name, caller, snapshot)
+  const allowed = allowedOf(found, name, caller, snapshot)
+  if (allowed === null) throw notAllowed(name)
+  return allowed
+}
+
+/** What a caller may call by a name; `null` when there is no such model, or it is not the caller's to use. */
+export function findAllowed(name: string, caller: Caller, snapshot: Snapshot): Resolution | null {
+  const found = findModel(name, snapshot)
+  return found === null ? null : allowedOf(found, name, caller, snapshot)
+}
+
+function allowedOf(found: Resolution, name: string, caller: Caller, snapshot: Snapshot): Resolution | null {
   const [model] = found.models
   if (model !== undefined && (mayCall(caller, model) || mayUse(caller, name))) return found
+  if (found.target === null) return null
   // The same target may stand behind another model that the key may use.
-  if (found.target !== null) {
-    for (const other of snapshot.models.values()) {
-      const target = other.targets.find(each => each.id === name)
-      if (target !== undefined && mayCall(caller, other)) return { models: [other], target }
-    }
+  for (const other of snapshot.models.values()) {
+    const target = other.targets.find(each => each.id === name)
+    if (target !== undefined && mayCall(caller, other)) return { models: [other], target }
   }
-  throw notAllowed(name)
+  return null
 }
 
 function byDefault({ caller, endpoint }: Wanted, snapshot: Snapshot): Resolution {

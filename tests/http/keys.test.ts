@@ -255,6 +255,25 @@ test('the answers to a key without a cache are stored for nobody', async () => {
   expect(await twice(kept)).toEqual(['bypass', 'bypass'])
 })
 
+test('what a key may call by the name of a server it may look at by that name', async () => {
+  const target = { server: 'a', model: 'up' }
+  const edge = await edgeOf({
+    auth: { mode: 'required', admin_keys: [ADMIN_KEY] },
+    servers: [{ id: 'a', kind: 'openai_compatible', base_url: 'http://127.0.0.1:9' }],
+    models: { chat: { targets: [target] }, other: { targets: [target] } },
+  })
+  const statuses = async (models: readonly string[]) => {
+    const { key } = await makeKey(edge, { models })
+    const ask = async (name: string) => (await edge.ask(`/v1/models/${name}`, { headers: bearer(key) })).status
+    return [await ask('a/up'), await ask('chat'), await ask('other')]
+  }
+
+  expect(await statuses(['a/up'])).toEqual([200, 404, 404])
+  expect(await statuses(['chat'])).toEqual([200, 200, 404])
+  expect(await statuses(['other'])).toEqual([200, 404, 200])
+  expect(await statuses(['citadel-demo'])).toEqual([404, 404, 404])
+})
+
 describe('what is told of a key', () => {
   test('is in the log, without the key', async () => {
     const { edge, ask } = await setup()

@@ -2,7 +2,7 @@ import type { Caller } from '#core/caller.ts'
 import type { Model, Target } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { ServerState, States } from '#core/states.ts'
-import { mayCall } from '#routing/candidates.ts'
+import { findAllowed, mayCall } from '#routing/candidates.ts'
 
 /** What the health pages are made of. */
 export interface FleetView {
@@ -37,8 +37,8 @@ export function listModels(snapshot: Snapshot, caller: Caller) {
 
 /** The one model that a caller may know under a name, an alias or `server/model`; `null` when there is none. */
 export function findModel(snapshot: Snapshot, caller: Caller, name: string) {
-  const model = snapshot.models.get(name) ?? snapshot.models.get(snapshot.names.get(name) ?? '')
-  return model !== undefined && mayCall(caller, model) ? { ...toModelEntry(model), id: name } : null
+  const [model] = findAllowed(name, caller, snapshot)?.models ?? []
+  return model === undefined ? null : { ...toModelEntry(model), id: name }
 }
 
 /** Every server with what the probes know of it. */
