@@ -51,20 +51,24 @@ export const tenantName = z
   .string()
   .regex(/^[\w.:@-]{1,128}$/, 'a tenant must be 1 to 128 letters, digits, or of . : @ - _')
 
-/** Complains about a burst beside no limit of requests: it would look like a limit, and be none. */
-export function refuseIdleBurst(
-  limits: {
-    readonly requests_per_minute?: number | null | undefined
-    readonly requests_per_hour?: number | null | undefined
-    readonly requests_per_day?: number | null | undefined
-    readonly burst?: number | null | undefined
-  },
-  context: z.RefinementCtx,
-): void {
-  const { requests_per_minute, requests_per_hour, requests_per_day, burst } = limits
-  if (burst == null || requests_per_minute !== 0 || requests_per_hour || requests_per_day) return
-  const message = 'has no effect without requests_per_minute, requests_per_hour or requests_per_day'
-  context.addIssue({ code: 'custom', path: ['burst'], message })
+interface WithBurst {
+  readonly requests_per_minute?: number | null | undefined
+  readonly requests_per_hour?: number | null | undefined
+  readonly requests_per_day?: number | null | undefined
+  readonly burst?: number | null | undefined
+}
+
+/** What is said of a burst beside no limit of requests: it would look like a limit, and be none. */
+export const IDLE_BURST = 'has no effect without requests_per_minute, requests_per_hour or requests_per_day'
+
+/** Whether there is a burst, and no limit of requests that it could belong to. */
+export function hasIdleBurst({ requests_per_minute, requests_per_hour, requests_per_day, burst }: WithBurst): boolean {
+  return burst != null && requests_per_minute === 0 && !requests_per_hour && !requests_per_day
+}
+
+/** Complains about such a burst. */
+export function refuseIdleBurst(limits: WithBurst, context: z.RefinementCtx): void {
+  if (hasIdleBurst(limits)) context.addIssue({ code: 'custom', path: ['burst'], message: IDLE_BURST })
 }
 
 /** What a key is allowed besides its role; a limit of null is what holds for every client, 0 is no limit. Also the

@@ -4,7 +4,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import type { KeyChange, KeyStore, KeyUpdate, StoredKey } from '#core/keys.ts'
 import { sha256 } from '#lib/hash.ts'
-import { type KeyCreation, type KeyPatch, type KeyView, keyPatch } from '#wire/keys.ts'
+import { hasIdleBurst, IDLE_BURST, type KeyCreation, type KeyPatch, type KeyView, keyPatch } from '#wire/keys.ts'
 import { reached } from './reached.ts'
 
 /** There can be only one key of the first start, however many processes start at once. */
@@ -122,6 +122,7 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
     },
     async update(actor, id, patch) {
       const before = await mustBeGood(actor.tenant, id)
+      if (patch.limits !== undefined && hasIdleBurst({ ...before.settings.limits, ...patch.limits })) throw idleBurst()
       const wanted = { kind: 'update', tenant: actor.tenant, id, patch: toUpdate(patch) } as const
       const changes = (after: StoredKey) => ({ before: partsOf(before, patch), after: partsOf(after, patch) })
       return toView(await change(actor, 'key-updated', wanted, changes), clock.time())
@@ -210,6 +211,10 @@ function partsOf(key: StoredKey, names: object): object {
 
 function toInstant(ms: number): string {
   return new Date(ms).toISOString()
+}
+
+function idleBurst(): GatewayError {
+  return new GatewayError('invalid_request', `limits.burst: ${IDLE_BURST}.`, { param: 'limits.burst' })
 }
 
 function alreadyRevoked(): GatewayError {

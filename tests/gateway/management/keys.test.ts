@@ -69,3 +69,16 @@ test.each(['rotate', 'update'] as const)('a key that is revoked meanwhile is not
   expect(ends).toMatchObject([{ reason: { code: 'conflict' } }, { value: { status: 'revoked' } }])
   expect(facts.map(fact => (fact.type === 'administered' ? fact.action : null))).toEqual(['key-created', 'key-revoked'])
 })
+
+test.each([
+  [{ requests_per_minute: 0 }, { burst: 5 }],
+  [{ requests_per_minute: 60, burst: 5 }, { requests_per_minute: 0 }],
+])('a key with the limits %j is not given %j, which would leave a burst of nothing', async (limits, patch) => {
+  const { management, make } = setup()
+  const { id } = await make({ limits })
+
+  const changed = management.update(ACTOR, id, { limits: patch })
+
+  await expect(changed).rejects.toMatchObject({ code: 'invalid_request', param: 'limits.burst' })
+  expect((await management.show('default', id)).limits).toMatchObject(limits)
+})
