@@ -5,7 +5,7 @@ import type { Config } from '#config/schema.ts'
 import { GatewayError } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
 import { createLengths } from '#gateway/limits/estimate.ts'
-import { isExhausted, overloadOf, refusalOf } from '#gateway/limits/overload.ts'
+import { bodyRefusalOf, isExhausted, overloadOf, refusalOf } from '#gateway/limits/overload.ts'
 import { rememberRequests } from '#gateway/management/explain.ts'
 import { createReportManagement } from '#gateway/management/reports.ts'
 import { createActive } from '#http/active.ts'
@@ -176,6 +176,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     edge: () => edge,
     load: {
       refusal: priority => refusalOf(overloadOf(pressure()), priority),
+      bodyRefusal: () => bodyRefusalOf(overloadOf(pressure())),
       exhausted: () => isExhausted(pressure()),
     },
     run: calls.run,

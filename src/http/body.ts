@@ -14,12 +14,19 @@ const DECODERS: Readonly<Record<string, () => Duplex>> = {
 
 /** More than any client makes of the largest body. The runtime makes an object of each, however small it is. */
 const PIECES_MAX = 100_000
+/** How often it is asked whether a body that takes its time may still come, in milliseconds. */
+const LOOK_MS = 1000
 
 /** Reads the body of a request once, as text, within the size and time that the edge allows.
  *
+ * @param refusal Why no more of it is to be held; `null` while it may come.
  * @throws GatewayError `request_too_large` (the same for a declared, chunked or compressed body), `invalid_request` for
  * one in too many pieces, `request_timeout`, `unsupported_media_type` for an unknown encoding. */
-export function readBody(exchange: Exchange, clock: Clock): Promise<string> {
+export function readBody(
+  exchange: Exchange,
+  clock: Clock,
+  refusal: () => GatewayError | null = () => null,
+): Promise<string> {
   const { request, edge, scope, text } = exchange
   if (text !== null) return Promise.resolve(text)
   const encoding = request.headers.get('content-encoding')
@@ -29,7 +36,14 @@ export function readBody(exchange: Exchange, clock: Clock): Promise<string> {
   // The server takes a connection for idle whose body takes longer, also while it comes.
   if (edge.keepAliveSeconds * 1000 < edge.bodyTimeoutMs) bearSilence(exchange)
   return new Promise((resolve, reject) => {
-    const disarm = clock.after(edge.bodyTimeoutMs, () => reject(late()))
+    const endsAt = clock.now() + edge.bodyTimeoutMs
+    let disarm = clock.after(Math.min(LOOK_MS, edge.bodyTimeoutMs), look)
+    function look(): void {
+      const left = endsAt - clock.now()
+      const refused = left > 0 ? refusal() : late()
+      if (refused === null) disarm = clock.after(Math.min(LOOK_MS, left), look)
+      else reject(refused)
+    }
     // A gateway that ends does not wait for what may never come.
     const forgetScope = scope.onEnd(reject)
     const over = () => {

@@ -36,8 +36,12 @@ export interface Services {
   readonly newId: (time: number) => string
   /** The edge's settings now; a request takes one and keeps it. */
   readonly edge: () => Edge
-  /** Whether the process has room for a new call, and for requests at all. */
-  readonly load: { refusal(priority: Priority): GatewayError | null; exhausted(): boolean }
+  /** Whether the process has room for a new call, for more of a body that is not whole yet, and for requests at all. */
+  readonly load: {
+    refusal(priority: Priority): GatewayError | null
+    bodyRefusal(): GatewayError | null
+    exhausted(): boolean
+  }
   readonly run: (request: ModelRequest) => Promise<Answer>
   /** Names of the callers' headers that are passed on to model servers. */
   readonly passedHeaders: readonly string[]

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'bun:test'
+import { settled } from '#tests/support/clock.ts'
+import { connectionFrom } from '#tests/support/connection.ts'
 import { edgeOf, errorOf } from './edge.ts'
 
 describe('an overloaded gateway', () => {
@@ -20,6 +22,23 @@ describe('an overloaded gateway', () => {
     pressure.memory = 0.5
     pressure.lagMs = 250
     expect([(await chat(low)).status, (await usual()).status]).toEqual([503, 200])
+  })
+
+  test('does not wait for the rest of a body that it let in when there was room', async () => {
+    const pressure = { lagMs: 0, memory: 0.5 }
+    const { gateway, clock } = await edgeOf({}, { pressure: () => pressure })
+    const body = new ReadableStream<Uint8Array>({ start: controller => controller.enqueue(new Uint8Array(1000)) })
+    const request = new Request('http://localhost/v1/chat/completions', { method: 'POST', body })
+
+    const answer = gateway.fetch(request, connectionFrom('127.0.0.1'))
+    await settled()
+    clock.advance(2000)
+    pressure.memory = 0.93
+    clock.advance(1000)
+    const refused = await answer
+
+    expect([refused.status, (await errorOf(refused)).code]).toEqual([503, 'overloaded'])
+    expect([refused.headers.get('retry-after'), refused.headers.get('connection')]).toEqual(['5', 'close'])
   })
 
   test('stays ready until memory is all but gone, and answers what is no model call', async () => {

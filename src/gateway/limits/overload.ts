@@ -30,9 +30,19 @@ export function overloadOf({ lagMs, memory }: Pressure): Overload {
 /** Why a new call is refused; `null` when it is not. What is under way goes on in any case. */
 export function refusalOf(overload: Overload, priority: Priority): GatewayError | null {
   if (overload === 'none' || (overload === 'low' && priority !== 'low')) return null
-  const which = overload === 'all' ? 'new calls' : 'calls of low priority'
+  return overloaded(overload === 'all' ? 'new calls' : 'calls of low priority')
+}
+
+/** Why no more is read of a call that is not whole yet; `null` while it is. Bodies that come slowly were let in when there
+ * was room, and would go on to fill the memory. */
+export function bodyRefusalOf(overload: Overload): GatewayError | null {
+  return overload === 'all' ? overloaded('new calls', { connection: 'close' }) : null
+}
+
+function overloaded(which: string, headers: Readonly<Record<string, string>> = {}): GatewayError {
   return new GatewayError('overloaded', `The gateway is overloaded and takes no ${which} now; try again shortly.`, {
     retryAfterMs: RETRY_MS,
+    headers,
   })
 }
 
