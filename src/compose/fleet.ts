@@ -2,43 +2,36 @@ import { toServer } from '#config/declare.ts'
 import type { Environment } from '#config/env.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
 import { type Config, parseServer } from '#config/schema.ts'
-import type { Clock } from '#core/clock.ts'
 import type { Crew, ProbedState } from '#core/crew.ts'
-import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import type { LocalPlace } from '#core/local-place.ts'
 import type { ProbeBoard } from '#core/probes.ts'
-import { createScope } from '#core/scope.ts'
-import type { ListedModel, Model, Server, Target } from '#core/servers.ts'
+import type { Model, Server, Target } from '#core/servers.ts'
 import type { Health, StateMemory } from '#core/states.ts'
-import { BUILT_IN_KIND, PROVIDERS } from '#providers/index.ts'
+import { BUILT_IN_KIND } from '#providers/index.ts'
 import { localPlaces } from '#providers/local.ts'
-import type { Transport } from '#providers/transport.ts'
 import { createDiscovery } from '#registry/discovery.ts'
-import { createEngines, type Source, takeReading } from '#registry/engines.ts'
+import { createEngines, takeReading } from '#registry/engines.ts'
 import { createFleet, type Declaration, type Fleet } from '#registry/fleet.ts'
-import { hearProbe, type ProbeResult } from '#registry/health.ts'
+import { hearProbe } from '#registry/health.ts'
 import { shareProbes } from '#registry/share-probes.ts'
 import type { List } from '#registry/shared-lists.ts'
 import { configuredStrategy } from '#routing/strategies/index.ts'
+import { type AskDeps, createAsk, listOf, load, probe, sourcesOf } from './asking.ts'
 import { addressOf, composeProblems } from './fleet-config.ts'
 import { composeKnowledge } from './knowledge.ts'
 import { type Ask, createLister } from './listing.ts'
 
-const REPORT_TIMEOUT_MS = 10_000
-const ANSWER_BYTES_MAX = 4 * 1024 * 1024
 const DEMO = { id: BUILT_IN_KIND, kind: BUILT_IN_KIND } as const
 /** Kinds that are only watched, and those whose models answer only when they are named. */
 const WATCHED_ONLY: ReadonlySet<string> = new Set(['service'])
 const NAMED_ONLY: ReadonlySet<string> = new Set([DEMO.kind])
 
 /** What the fleet is composed of. */
-export interface FleetDeps {
-  readonly clock: Clock
+export interface FleetDeps extends AskDeps {
   readonly random: () => number
   readonly states: StateMemory
   readonly journal: Journal
-  readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
   readonly env: Environment
   /** The configuration as it is now. */
   readonly config: () => Config
@@ -182,90 +175,4 @@ function required(id: string, kind: string, baseUrl: string | null, config: Conf
   const server = toServer(parseServer({ id, kind, base_url: null }), config, () => addressOf(kind, baseUrl), origin)
   if (server === null) throw new Error(`a server of kind ${kind} needs an address`)
   return server
-}
-
-/** One small question to a server, bounded in time and size. */
-function createAsk({ clock, transportFor }: FleetDeps, origin: Server['origin']): Ask {
-  return async (outgoing, timeoutMs, signal) => {
-    const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
-    const stop = () => scope.cancel(new GatewayError('upstream_timeout', 'The model server did not answer in time.'))
-    signal?.addEventListener('abort', stop, { once: true })
-    try {
-      const incoming = await transportFor({ baseUrl: outgoing.url, origin })(outgoing, scope, {
-        connect: timeoutMs,
-        first_byte: timeoutMs,
-        idle: timeoutMs,
-      })
-      const body = await incoming.text(ANSWER_BYTES_MAX)
-      incoming.close()
-      return { status: incoming.head.status, header: incoming.head.header, body }
-    } finally {
-      scope.close()
-      signal?.removeEventListener('abort', stop)
-    }
-  }
-}
-
-async function probe(server: Server, signal: AbortSignal, clock: Clock, ask: Ask): Promise<ProbeResult> {
-  const startedAt = clock.now()
-  const result = (ok: boolean, reason: string | null): ProbeResult => ({
-    ok,
-    latencyMs: clock.now() - startedAt,
-    reason,
-  })
-  const provider = PROVIDERS.get(server.kind)
-  const own = server.own?.healthUrl ?? null
-  const plain = { method: 'GET' as const, url: own ?? server.baseUrl, headers: server.headers, body: null }
-  const questions = own !== null ? [plain] : (provider?.catalog.probes(server) ?? [plain])
-  try {
-    for (const question of questions) {
-      const { status } = await ask(question, server.timeouts.first_byte, signal)
-      if (status === 404 && question !== questions.at(-1)) continue
-      if (status >= 200 && status < 400) return result(true, null)
-      if (status === 401 || status === 403) return result(false, 'it refuses the credentials')
-      return result(false, `it answers HTTP ${status}`)
-    }
-    return result(false, 'it knows none of the paths that are probed')
-  } catch (thrown) {
-    return result(false, reasonOf(toGatewayError(thrown)))
-  }
-}
-
-/** What a registered server offers: as it said, else as it lists. */
-async function listOf(
-  server: Server,
-  list: (server: Server) => Promise<readonly ListedModel[]>,
-): Promise<readonly ListedModel[]> {
-  const said = server.own?.models ?? null
-  if (said === null) return list(server)
-  return said.map(id => ({ id, contextLength: null, created: 0, ownedBy: null, embedding: false }))
-}
-
-/** The places where a server of this kind may tell what it is busy with. */
-function sourcesOf({ kind }: Server, ask: Ask): readonly Source[] {
-  const reports = PROVIDERS.get(kind)?.catalog.reports ?? []
-  return reports.map(report => async server => {
-    const { status, body } = await ask(report.ask(server, server.secrets[0] ?? null), REPORT_TIMEOUT_MS)
-    return status === 200 ? report.decode(body) : null
-  })
-}
-
-/** Lets a server load a model; `null` when its kind does not do so on demand. */
-function load({ server, upstreamModel, timeouts }: Target, model: Model, ask: Ask): Promise<void> | null {
-  const outgoing = PROVIDERS.get(server.kind)?.catalog.load?.(
-    server,
-    server.secrets[0] ?? null,
-    upstreamModel,
-    model.class === 'embedding',
-  )
-  if (outgoing === undefined) return null
-  return ask(outgoing, timeouts.total).then(({ status }) => {
-    if (status !== 200) throw new Error(`the server answers HTTP ${status}`)
-  })
-}
-
-function reasonOf(error: GatewayError): string {
-  if (error.code === 'upstream_timeout') return 'it does not answer in time'
-  if (error.code === 'upstream_tls_error') return 'its TLS certificate is not trusted'
-  return error.code === 'upstream_error' ? 'it cannot be reached' : 'its answer could not be read'
 }
