@@ -30,8 +30,7 @@ export function storedText({ form, text }: CachedAnswer): string {
 
 /** Gives a stored answer again as one plain frame. */
 export function replayPlain(answer: CachedAnswer, call: Call, fresh: Fresh): DataFrame {
-  const text = answer.form === 'plain' ? refilled(answer, fresh) : renamed(assembled(answer, call), answer, fresh)
-  return frameOf('finish', text, {}, answer.usage)
+  return frameOf('finish', refilled(answer, call, fresh), {}, answer.usage)
 }
 
 /** Gives a stored answer again as a stream, event by event as it came when it was one. Its frames say what is in them only
@@ -90,14 +89,16 @@ function renamed(text: string, { id, created }: CachedAnswer, fresh: Fresh): str
   return created === 0 ? named : apart(named, 'created', String(created)).join(createdMember(fresh))
 }
 
-/** The text between the old ids, each piece cut where the old times stood. */
+/** Of a plain answer the text between the old ids, each piece cut where the old times stood. What a stream becomes is less
+ * than its events, so that the answer is hardly larger for it. */
 const gaps = new WeakMap<CachedAnswer, readonly (readonly string[])[]>()
 
-/** The text of a plain answer with a new id and time: it is given again and again, and searched once. */
-function refilled(answer: CachedAnswer, fresh: Fresh): string {
+/** The text of a plain answer with a new id and time: it is given again and again, and made and searched once. */
+function refilled(answer: CachedAnswer, call: Call, fresh: Fresh): string {
   let known = gaps.get(answer)
   if (known === undefined) {
-    const { text, id, created } = answer
+    const { id, created } = answer
+    const text = answer.form === 'stream' ? assembled(answer, call) : answer.text
     const between = id === '' ? [text] : apart(text, 'id', JSON.stringify(id))
     known = between.map(piece => (created === 0 ? [piece] : apart(piece, 'created', String(created))))
     gaps.set(answer, known)

@@ -95,6 +95,31 @@ describe('the id and time of a replay', () => {
     }
   })
 
+  test('are new in each plain answer that a stored stream becomes, which is put together once', () => {
+    const events = ['One', ' two'].map(content =>
+      writeSse(
+        JSON.stringify({ id: 'chatcmpl-1', created: 1_700_000_000, choices: [{ index: 0, delta: { content } }] }),
+      ),
+    )
+    let reads = 0
+    const stored = {
+      ...answerOf('', clock, { form: 'stream', count: '' }),
+      get text() {
+        reads++
+        return events.join('')
+      },
+    }
+    const asked = call({ stream: false })
+    const said = (of: typeof fresh) => {
+      const { id, created, choices } = JSON.parse(replayPlain(stored, asked, of).text)
+      return [id, created, choices[0].message.content]
+    }
+
+    expect(said(fresh)).toEqual([fresh.id, fresh.created, 'One two'])
+    expect(said({ id: 'chatcmpl-other', created: 1_900_000_000 })).toEqual(['chatcmpl-other', 1_900_000_000, 'One two'])
+    expect(reads).toBe(1)
+  })
+
   test('are as the caller asked for: `usage` only beside a count', () => {
     const text = writeSse('{"choices":[{"delta":{"content":"\\"usage\\":null}"}}]}')
 
