@@ -260,12 +260,7 @@ describe('where nothing can be given in the end', () => {
     const first = gate()
     await using at = await early(sse([ROLE, ONE, first, ...EVENTS.slice(2)]), { servers: [{ max_concurrent: 1 }] })
 
-    const busy = at.stream()
-    await busy.until(text => text.includes('Hello'))
-    const client = at.stream()
-    await until('it waits', 5000, async () => (await at.metric('gateway_queue_depth')) === 1)
-    at.clock.advance(WAIT_MS)
-    await client.until(text => text.includes(PING))
+    const { busy, client } = await queued(at)
     at.clock.advance(10_000)
     const text = await client.until(isOver)
     first.open()
@@ -365,12 +360,7 @@ describe('a caller that leaves behind early headers', () => {
     const first = gate()
     await using at = await early(sse([ROLE, ONE, first, ...EVENTS.slice(2)]), { servers: [{ max_concurrent: 1 }] })
 
-    const busy = at.stream()
-    await busy.until(text => text.includes('Hello'))
-    const client = at.stream()
-    await until('it waits', 5000, async () => (await at.metric('gateway_queue_depth')) === 1)
-    at.clock.advance(WAIT_MS)
-    await client.until(text => text.includes(PING))
+    const { busy, client } = await queued(at)
     client.socket.destroy()
     await until('it is gone', 5000, async () => (await at.metric('gateway_queue_depth')) === 0)
     first.open()
@@ -514,6 +504,17 @@ interface Early extends AsyncDisposable {
   metric(name: string): Promise<number | undefined>
   /** Resolves with the first line that has all of these values; time passes meanwhile, with which lines are written. */
   logged(values: LogLine): Promise<LogLine>
+}
+
+/** A call that has begun early while another one has the only place. */
+async function queued(at: Awaited<ReturnType<typeof early>>): Promise<{ busy: RawClient; client: RawClient }> {
+  const busy = at.stream()
+  await busy.until(text => text.includes('Hello'))
+  const client = at.stream()
+  await until('it waits', 5000, async () => (await at.metric('gateway_queue_depth')) === 1)
+  at.clock.advance(WAIT_MS)
+  await client.until(text => text.includes(PING))
+  return { busy, client }
 }
 
 async function early(

@@ -499,22 +499,13 @@ describe('a stop', () => {
     expect(processes).toHaveLength(2)
   })
 
-  test('ends by force those that do not come to their end', async () => {
+  test.each([
+    ['those that do not come to their end', 1, 635_000],
+    ['those that hang soon after a second one', 2, 30_000],
+  ])('ends by force %s', async (_, stops, afterMs) => {
     const { clock, workers, processes } = await started()
-    workers.stop(5000)
-    clock.advance(605_000)
-    const before = processes.map(({ killed }) => killed)
-    clock.advance(30_000)
-
-    expect(before).toEqual([false, false])
-    expect(processes.map(({ killed }) => killed)).toEqual([true, true])
-  })
-
-  test('ends those that hang soon after a second one', async () => {
-    const { clock, workers, processes } = await started()
-    workers.stop(5000)
-    workers.stop(5000)
-    clock.advance(29_999)
+    for (let n = 0; n < stops; n++) workers.stop(5000)
+    clock.advance(afterMs - 1)
     const before = processes.map(({ killed }) => killed)
     clock.advance(1)
 
