@@ -1,9 +1,9 @@
 import type { Clock } from '#core/clock.ts'
-import type { GatewayError } from '#core/errors.ts'
+import { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Target, TargetId } from '#core/servers.ts'
 import type { States, TargetState } from '#core/states.ts'
-import { isLimited } from './rules.ts'
+import { isLimited, ruleFor } from './rules.ts'
 
 /** How long a refused credential is out, and a target without any other, in milliseconds. */
 const OUT_MS = 600_000
@@ -17,10 +17,17 @@ export interface Credentials {
   choose(target: Target): string | null
   /** Puts a credential out that was refused or limited; others of the same server stay in.
    *
-   * @returns Whether another one may be tried at once. */
-  rejected(target: Target, secret: string | null, error: GatewayError): boolean
+   * @returns `null` when another one may be tried at once; else what that comes to for the target: while some of them
+   * are only limited, the limit that ends first. */
+  rejected(target: Target, secret: string | null, error: GatewayError): GatewayError | null
   /** Forgets everything: after a reload any credential may be another one. */
   forget(): void
+}
+
+/** A credential that is out, and why. */
+interface Out {
+  readonly until: number
+  readonly error: GatewayError
 }
 
 /** Creates the rotation. What is out is remembered by target, for a key may be refused for one model only. */
@@ -30,16 +37,27 @@ export function createCredentials(deps: {
   readonly journal: Journal
 }): Credentials {
   const { states, clock, journal } = deps
-  /** For each target its credentials that are out, and until when. */
-  const out = new Map<TargetId, Map<string, number>>()
+  /** For each target its credentials that are out. */
+  const out = new Map<TargetId, Map<string, Out>>()
   const refused = new Set<TargetState>()
 
   function isOut(target: Target, secret: string): boolean {
-    return (out.get(target.id)?.get(secret) ?? 0) > clock.now()
+    return (out.get(target.id)?.get(secret)?.until ?? 0) > clock.now()
   }
 
   function left(target: Target): number {
     return target.server.secrets.filter(secret => !isOut(target, secret)).length
+  }
+
+  /** The limit that ends first, of a credential that comes back by itself where there is one; `null` when none is limited. */
+  function limitOf(target: Target): GatewayError | null {
+    const now = clock.now()
+    const [first] = [...(out.get(target.id)?.values() ?? [])]
+      .filter(({ until, error }) => until > now && isLimited(error))
+      .sort((one, other) => Number(comesBack(other)) - Number(comesBack(one)) || one.until - other.until)
+    if (first === undefined) return null
+    const { code, message, cause } = first.error
+    return new GatewayError(code, message, { cause, retryAfterMs: first.until - now })
   }
 
   function allRefused(target: Target): void {
@@ -59,19 +77,21 @@ export function createCredentials(deps: {
       return secrets.find(secret => !isOut(target, secret)) ?? first
     },
     rejected(target, secret, error) {
+      const { server, upstreamModel } = target
       const limited = isLimited(error)
-      if (secret !== null && target.server.secrets.length > 1) {
-        const of = out.get(target.id) ?? new Map<string, number>()
+      const several = secret !== null && server.secrets.length > 1
+      if (several) {
+        const of = out.get(target.id) ?? new Map<string, Out>()
         out.set(target.id, of)
-        of.set(secret, clock.now() + (limited ? (error.retryAfterMs ?? LIMITED_MS) : OUT_MS))
+        of.set(secret, { until: clock.now() + (limited ? (error.retryAfterMs ?? LIMITED_MS) : OUT_MS), error })
       }
-      const rest = secret === null || target.server.secrets.length < 2 ? 0 : left(target)
+      const rest = several ? left(target) : 0
+      const limit = rest === 0 ? limitOf(target) : null
       if (!limited) {
-        if (rest === 0) allRefused(target)
-        const { server, upstreamModel } = target
+        if (rest === 0 && limit === null) allRefused(target)
         journal.note({ type: 'credential-refused', server: server.id, model: upstreamModel, left: rest })
       }
-      return rest > 0
+      return rest > 0 ? null : (limit ?? error)
     },
     forget() {
       for (const state of refused) state.refusedUntil = 0
@@ -79,4 +99,9 @@ export function createCredentials(deps: {
       out.clear()
     },
   }
+}
+
+/** Whether waiting is enough; money does not come by itself. */
+function comesBack({ error }: Out): boolean {
+  return ruleFor(error.code).again
 }

@@ -9,6 +9,9 @@ export interface Failure {
   readonly candidate: Candidate
   readonly error: GatewayError
   readonly ms: number
+  /** How long its target asks to wait, with whichever credential may be used again first; absent or `null` where nobody
+   * said. */
+  readonly waitMs?: number | null
 }
 
 /** What a caller is told when nothing is left to try. */
@@ -53,7 +56,7 @@ export function exhausted(failures: readonly Failure[]): GatewayError {
 
 /** Of each target counts what it said last. */
 function smallestWait(failures: readonly Failure[]): number {
-  const waits = new Map(failures.map(({ candidate, error }) => [candidate.target.id, error.retryAfterMs ?? RETRY_MS]))
+  const waits = new Map(failures.map(({ candidate, waitMs }) => [candidate.target.id, waitMs ?? RETRY_MS]))
   return Math.min(...waits.values())
 }
 

@@ -102,11 +102,11 @@ export class Itinerary {
 
   /** Decides whether a target that failed is tried again.
    *
-   * @param hasCredential Whether another one may do better at once. */
-  failed(candidate: Candidate, error: GatewayError, hasCredential: boolean): void {
+   * @param error What that comes to; `null` when another credential may do better at once. */
+  failed(candidate: Candidate, error: GatewayError | null): void {
     const before = this.repeats?.find(repeat => repeat.candidate === candidate)
     this.repeats = this.repeats?.filter(repeat => repeat !== before) ?? null
-    if (hasCredential) {
+    if (error === null) {
       this.rotated = candidate
       return
     }

@@ -190,9 +190,10 @@ export class FailoverRun implements Run, Course<Trial> {
       return
     }
     if (!error.retryable) throw this.refusal ?? error
-    this.failures.push(failure)
-    const hasCredential = ruleFor(error.code).rotates && this.deps.credentials.rejected(candidate.target, secret, error)
-    this.way.failed(candidate, error, hasCredential)
+    const rotates = ruleFor(error.code).rotates
+    const outcome = rotates ? this.deps.credentials.rejected(candidate.target, secret, error) : error
+    this.failures.push({ ...failure, waitMs: outcome?.retryAfterMs ?? null })
+    this.way.failed(candidate, outcome)
     // What a server stores it must not store twice.
     if (call.body.store === true && !error.unsent) throw this.over()
   }

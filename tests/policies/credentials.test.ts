@@ -34,7 +34,7 @@ describe('the credentials of a server', () => {
   test('a refused one makes way for the next at once, for ten minutes', () => {
     const { choose, reject, clock, facts } = setUp('one', 'two')
 
-    expect(reject('one')).toBe(true)
+    expect(reject('one')).toBeNull()
 
     expect(choose()).toBe('two')
     expect(facts).toEqual([{ type: 'credential-refused', server: 'a', model: 'm', left: 1 }])
@@ -45,7 +45,7 @@ describe('the credentials of a server', () => {
   test('a limited one rests for as long as the server says', () => {
     const { choose, reject, clock, facts } = setUp('one', 'two')
 
-    expect(reject('one', limit(5000))).toBe(true)
+    expect(reject('one', limit(5000))).toBeNull()
 
     expect(choose()).toBe('two')
     expect(facts).toEqual([])
@@ -56,7 +56,7 @@ describe('the credentials of a server', () => {
   test('when all are out, the target is out for half a minute, and then each gets another chance', () => {
     const { choose, reject, clock, refusedUntil } = setUp('one', 'two')
 
-    expect([reject('one'), reject('two')]).toEqual([true, false])
+    expect([reject('one'), reject('two')]).toEqual([null, refusal])
 
     expect(refusedUntil()).toBe(30_000)
     clock.advance(30_000)
@@ -65,8 +65,25 @@ describe('the credentials of a server', () => {
 
   test('a single one that is limited says nothing against the target', () => {
     const { reject, refusedUntil } = setUp('one')
+    const limited = limit(null)
 
-    expect([reject('one', limit(null)), refusedUntil()]).toEqual([false, 0])
+    expect([reject('one', limited), refusedUntil()]).toEqual([limited, 0])
+  })
+
+  test.each([
+    { what: 'refused', error: refusal },
+    { what: 'limited for longer', error: limit(30_000) },
+    { what: 'without money', error: new GatewayError('insufficient_quota', 'pay') },
+  ])('one that is limited for a moment is waited for, although another one is $what', ({ error }) => {
+    const { choose, reject, clock, refusedUntil } = setUp('one', 'two')
+    reject('one', limit(1500))
+    clock.advance(500)
+
+    const outcome = reject('two', error)
+
+    expect([outcome?.code, outcome?.retryAfterMs, refusedUntil()]).toEqual(['provider_rate_limited', 1000, 0])
+    clock.advance(1000)
+    expect(choose()).toBe('one')
   })
 
   test('everything is forgotten with a reload', () => {

@@ -156,6 +156,21 @@ describe('a retry', () => {
     expect(tried).toEqual(['keys:one 0', 'keys:two 0'])
   })
 
+  test('waits for the key of a server that is limited for a moment, although its other one is refused', async () => {
+    const limit = [limited(500), 'upstream_auth_failed', 'ok'] as const
+    const { error, tried, states } = await over({ keys: limit, f: ['ok'] }, { fallbacks: ['f'] })
+
+    expect(error).toBeNull()
+    expect(tried).toEqual(['keys:one 0', 'keys:two 0', 'keys:one 500'])
+    expect(states.target(target('keys')).refusedUntil).toBe(0)
+  })
+
+  test('tells who has to wait when the first key of a server may be used again', async () => {
+    const { error } = await over({ keys: [limited(10_000), limited(40_000)] })
+
+    expect([error?.code, error?.retryAfterMs]).toEqual(['provider_rate_limited', 10_000])
+  })
+
   test('is not made of what is stored when a server may have it', async () => {
     const body = { store: true }
     const sent = await over({ a: [fail('upstream_error')], b: ['ok'] }, { call: { body } })
