@@ -3,7 +3,7 @@ import type { Endpoint } from '#core/call.ts'
 import type { Model, Target } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { type Limits, limitsOf } from './abilities.ts'
-import { eligibleModels, findModel, suits } from './candidates.ts'
+import { eligibleModels, findModel, type Resolution, suits } from './candidates.ts'
 import { configuredStrategy } from './strategies/index.ts'
 import type { Memory } from './strategies/strategy.ts'
 
@@ -35,8 +35,8 @@ export interface Lineups {
 
 /** What decides which models may follow those of a call. */
 interface FallbackQuery {
-  /** The fallbacks that the call itself names. */
-  readonly own: readonly string[]
+  /** The fallbacks that the call itself names, and its caller may use. */
+  readonly own: readonly Resolution[]
   readonly models: readonly Model[]
   readonly endpoint: Endpoint
   readonly snapshot: Snapshot
@@ -215,8 +215,7 @@ function fallbackGroups(
     return candidate
   }
 
-  function add(name: string, reason: string, certain: boolean): Model | null {
-    const found = findModel(name, snapshot)
+  function add(found: Resolution | null, reason: string, certain: boolean): Model | null {
     const model = found?.models[0]
     if (found === null || model === undefined || seen.has(model) || !suits(model, endpoint, certain)) return null
     seen.add(model)
@@ -233,16 +232,16 @@ function fallbackGroups(
   }
 
   const { fallbackEnabled, fallbackOrder } = snapshot.settings
-  for (const name of own) add(name, 'fallback named by the call', false)
+  for (const found of own) add(found, 'fallback named by the call', false)
   if (follow && fallbackEnabled) {
     const queue = [...models]
     for (const from of queue) {
       for (const name of from.fallbacks) {
-        const model = add(name, `fallback of ${from.name}`, false)
+        const model = add(findModel(name, snapshot), `fallback of ${from.name}`, false)
         if (model !== null) queue.push(model)
       }
     }
-    for (const name of fallbackOrder) add(name, 'in gateway.fallback.order', true)
+    for (const name of fallbackOrder) add(findModel(name, snapshot), 'in gateway.fallback.order', true)
   }
   return groups
 }

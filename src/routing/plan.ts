@@ -6,7 +6,7 @@ import type { Model } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { breakerAdmits, type States, type TargetState } from '#core/states.ts'
 import { ANY_LIMITS, needsOf, separate } from './abilities.ts'
-import { mayCall, type Resolution, resolveModels } from './candidates.ts'
+import { findAllowed, mayCall, type Resolution, resolveModels } from './candidates.ts'
 import { type Lineup, type Lineups, turnsOf } from './lineup.ts'
 import { noneAvailable } from './panic.ts'
 import { explicit } from './strategies/explicit.ts'
@@ -181,9 +181,12 @@ function fallbacksFor(
   },
 ): readonly Candidates[] {
   const { models, free: follow } = from
-  const own = call.fallbacks
+  const own = call.fallbacks.flatMap(name => findAllowed(name, call.caller, snapshot) ?? [])
   let groups = follow ? from.lineup.fallbacks : []
   if (own.length > 0) groups = from.lineups.fallbacks({ own, models, endpoint: call.endpoint, snapshot, follow })
   if (groups.length === 0 || call.caller.models === null) return groups
-  return groups.filter(([candidate]) => candidate !== undefined && mayCall(call.caller, candidate.model))
+  // A key may have the right to one target of a model.
+  const named = own.flatMap(found => found.models)
+  const mayHave = ({ model }: Candidate) => named.includes(model) || mayCall(call.caller, model)
+  return groups.filter(([candidate]) => candidate !== undefined && mayHave(candidate))
 }

@@ -249,6 +249,15 @@ describe('fallbacks', () => {
     expect(order({ caller, fallbacks: ['last'] })).toEqual(['a/m', 'c/m'])
   })
 
+  test('may be targets that the key may use, as they may be called', () => {
+    const pair = model('pair', [targetOf('x/m'), targetOf('y/m')])
+    const { order } = planner(snapshotOf([...fleet, pair], settings))
+    const caller = { ...anyone, models: new Set(['chat', 'y/m']) }
+
+    expect(order({ caller, model: 'y/m' })).toEqual(['y/m'])
+    expect(order({ caller, fallbacks: ['x/m', 'pair', 'y/m'] })).toEqual(['a/m', 'y/m'])
+  })
+
   test('are only those of the call when they are turned off', () => {
     const { order } = planner(snapshotOf(fleet, { ...settings, fallbackEnabled: false }))
 
