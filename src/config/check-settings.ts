@@ -1,4 +1,4 @@
-import { plainAt, textOf, textsOf } from './read-tree.ts'
+import { isSaid, plainAt, textOf, textsOf } from './read-tree.ts'
 import { type Complain, find, type MapTree } from './tree.ts'
 
 /** Where the gateway listens when nothing is said. */
@@ -30,13 +30,13 @@ export function checkPages(tree: MapTree, complain: Complain): void {
 /** Checks what single settings say of each other. */
 export function checkSettings(tree: MapTree, complain: Complain): void {
   const at = (path: string) => plainAt(tree, path.split('.'))
-  const is = (path: string, value: string) => String(at(path)).toLowerCase() === value
+  const is = (path: string, truth: boolean) => isSaid(tree, path.split('.'), truth)
   const routing = ['gateway', 'model_routing_enabled']
-  if (is('gateway.model_routing_enabled', 'false') && at('gateway.default_model') == null)
+  if (is('gateway.model_routing_enabled', false) && at('gateway.default_model') == null)
     complain(routing, 'false needs gateway.default_model, which then answers everything')
-  if (is('cors.credentials', 'true') && textsOf(find(tree, ['cors', 'origins'])).includes('*'))
+  if (is('cors.credentials', true) && textsOf(find(tree, ['cors', 'origins'])).includes('*'))
     complain(['cors', 'credentials'], 'cannot be allowed for every origin ("*")')
-  if (is('cache.semantic.enabled', 'true') && at('cache.semantic.model') == null)
+  if (is('cache.semantic.enabled', true) && at('cache.semantic.model') == null)
     complain(['cache', 'semantic', 'model'], 'is required while cache.semantic is enabled')
   const port = at('monitoring.prometheus_port')
   if (port != null && Number(port) === Number(at('service.port') ?? PORT))

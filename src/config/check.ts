@@ -3,7 +3,7 @@ import { closest, didYouMean } from '#lib/closest.ts'
 import { checkLines } from './check-lines.ts'
 import { checkPages, checkSettings } from './check-settings.ts'
 import type { Problem } from './problems.ts'
-import { entriesOf, itemsOf, plainAt, textAt, textOf, textsOf } from './read-tree.ts'
+import { entriesOf, isSaid, itemsOf, plainAt, textAt, textOf, textsOf } from './read-tree.ts'
 import { type Complain, find, type MapTree, type Path, problemAt, type Tree } from './tree.ts'
 
 /** The names that references may use, as far as they can be told before the schema has spoken. */
@@ -45,7 +45,7 @@ function collectNames(tree: MapTree): Names {
     servers: new Set([...servers, ...short].filter(id => id !== null)),
     models: new Set(models.map(([name]) => name)),
     aliases: new Set(models.flatMap(([, model]) => textsOf(find(model, ['aliases'])))),
-    open: models.length === 0 || String(plainAt(tree, ['gateway', 'discover'])).toLowerCase() === 'true',
+    open: models.length === 0 || isSaid(tree, ['gateway', 'discover'], true),
   }
 }
 

@@ -1,3 +1,4 @@
+import { toBoolean } from './schema/scalars.ts'
 import { find, type ListTree, type Path, type Tree } from './tree.ts'
 
 /** The entries of a map; none of anything else. */
@@ -31,4 +32,9 @@ export function textOf(tree: Tree | undefined): string | null {
 export function plainAt(tree: Tree, path: Path): unknown {
   const node = find(tree, path)
   return node?.kind === 'leaf' ? node.value : node
+}
+
+/** Whether what stands at a path says so, in any of the words for it; what is not written says neither. */
+export function isSaid(tree: Tree, path: Path, truth: boolean): boolean {
+  return toBoolean(plainAt(tree, path)) === truth
 }

@@ -363,6 +363,14 @@ const references: Broken[] = [
     'gateway.yaml:1:10  cache.semantic.model: is required while cache.semantic is enabled',
   ],
   [
+    'cors: { origins: ["*"], credentials: "Yes" }',
+    'gateway.yaml:1:38  cors.credentials: cannot be allowed for every origin ("*")',
+  ],
+  [
+    'gateway: { model_routing_enabled: off }',
+    'gateway.yaml:1:35  gateway.model_routing_enabled: false needs gateway.default_model, which then answers everything',
+  ],
+  [
     'gateway: { model_routing_enabled: false }',
     'gateway.yaml:1:35  gateway.model_routing_enabled: false needs gateway.default_model, which then answers everything',
   ],

@@ -222,7 +222,8 @@ function toNumber(value: number | string): unknown {
   return typeof value === 'string' && NUMBER.test(value) ? Number(value) : value
 }
 
-function toBoolean(value: boolean | string): unknown {
+/** Reads a word for true or false; anything else stays what it is. */
+export function toBoolean(value: unknown): unknown {
   if (typeof value !== 'string') return value
   const word = value.toLowerCase()
   return Object.hasOwn(truths, word) ? truths[word] : value
