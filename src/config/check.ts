@@ -45,8 +45,19 @@ function collectNames(tree: MapTree): Names {
     servers: new Set([...servers, ...short].filter(id => id !== null)),
     models: new Set(models.map(([name]) => name)),
     aliases: new Set(models.flatMap(([, model]) => textsOf(find(model, ['aliases'])))),
-    open: models.length === 0 || isSaid(tree, ['gateway', 'discover'], true),
+    open: models.length === 0 || someListTheirs(tree, models),
   }
+}
+
+/** Whether there are servers that offer what they list: found ones, the demo, and those that no model is declared on. */
+function someListTheirs(tree: MapTree, models: readonly (readonly [string, Tree])[]): boolean {
+  if (['discover', 'demo'].some(key => isSaid(tree, ['gateway', key], true))) return true
+  const declared = new Set(
+    models.flatMap(([, model]) => itemsOf(find(model, ['targets'])).map(target => textAt(target, 'server'))),
+  )
+  return itemsOf(find(tree, ['servers'])).some(
+    server => !declared.has(textAt(server, 'id')) && textAt(server, 'kind')?.toLowerCase() !== 'service',
+  )
 }
 
 function checkServers(tree: MapTree, complain: Complain): void {

@@ -367,6 +367,10 @@ const references: Broken[] = [
     'gateway.yaml:1:38  cors.credentials: cannot be allowed for every origin ("*")',
   ],
   [
+    'gateway: { default_model: b }\nservers: [{ id: s, kind: ollama }, { id: w, kind: Service, base_url: "http://w" }]\nmodels: { a: { targets: [{ server: s }] } }',
+    'gateway.yaml:1:27  gateway.default_model: no model is called "b"',
+  ],
+  [
     'gateway: { model_routing_enabled: off }',
     'gateway.yaml:1:35  gateway.model_routing_enabled: false needs gateway.default_model, which then answers everything',
   ],

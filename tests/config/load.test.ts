@@ -137,6 +137,8 @@ test('accepts a model that only a server knows when it is named with its server'
 test.each([
   'gateway: { default_model: llama3 }\nservers: [{ id: local, kind: ollama }]',
   'gateway: { default_model: llama3, discover: true }\nmodels: { a: { endpoint: "http://a" } }',
+  'gateway: { default_model: llama3, demo: true }\nmodels: { a: { endpoint: "http://a" } }',
+  'gateway: { default_model: llama3 }\nservers: [{ id: local, kind: ollama }]\nmodels: { a: { endpoint: "http://a" } }',
   'gateway: { default_model: llama3, discover: yes }\nmodels: { a: { endpoint: "http://a" } }',
 ])('accepts a default model that may be found later in %j', async text => {
   expect((await loadText(text)).config.gateway.default_model).toBe('llama3')
