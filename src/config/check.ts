@@ -141,6 +141,7 @@ function checkModelReferences(tree: MapTree, names: Names, complain: Complain): 
   check(['gateway', 'default_model'])
   check(['cache', 'semantic', 'model'])
   checkEach(tree, ['gateway', 'fallback', 'order'], check)
+  checkEach(tree, ['load_balancer', 'preload'], check)
   for (const [name] of entriesOf(find(tree, ['models'])))
     checkEach(tree, ['models', name, 'fallbacks'], path => check(path, name))
   for (const index of itemsOf(find(tree, ['auth', 'keys'])).keys())

@@ -301,6 +301,10 @@ const references: Broken[] = [
   ],
   ['auth:\n  keys:\n    - { name: a }', 'gateway.yaml:3:7  auth.keys.0.key: needs key or key_file'],
   [
+    'load_balancer: { preload: [mixtrl] }\nmodels:\n  mixtral: { endpoint: "http://a" }',
+    'gateway.yaml:1:28  load_balancer.preload.0: no model is called "mixtrl", did you mean "mixtral"?',
+  ],
+  [
     'auth:\n  keys:\n    - { name: a, key: k }\n    - { name: a, key: k }',
     'gateway.yaml:4:15  auth.keys.1.name: "a" is already the name of other callers',
     'gateway.yaml:4:23  auth.keys.1.key: is the same key as another one',
