@@ -23,16 +23,18 @@ export function createMachineTime(now: () => number = () => performance.now(), u
   return () => now() + offset
 }
 
-/** Waits until the system's time changes, and not for longer than two steps. */
+/** Waits until the system's time changes, and not for longer than two steps. It changed between the last look and this
+ * one, wherever this process was stopped in either of them: what a look tells may be old when it is told. */
 function nextStep(now: () => number, uptime: () => number): { readonly offset: number; readonly missed: number } {
   const begun = now()
   const before = uptime()
-  for (let asked = begun; ; ) {
+  for (let last = begun; ; ) {
+    const asked = now()
     const told = uptime()
     const answered = now()
-    if (told !== before) return { offset: told - answered, missed: answered - asked }
+    if (told !== before) return { offset: told - answered, missed: answered - last }
     if (answered - begun > 2 * STEP_MS) return { offset: told - answered, missed: Infinity }
-    asked = answered
+    last = asked
   }
 }
 

@@ -28,6 +28,8 @@ test.each([
   ['a quiet machine', {}],
   // The time changes behind the 140th look.
   ...Array.from({ length: 8 }, (_, at) => [`a stop at look ${136 + at}`, stopAt(136 + at, 136 + at, 300)] as const),
+  // Shorter than a step: what is told is old by then, and the next look is a quick one.
+  ...Array.from({ length: 8 }, (_, at) => [`a short stop at look ${136 + at}`, stopAt(136 + at, 136 + at, 6)] as const),
   ['a stop wherever it looks first', stopAt(1, 12, 40)],
 ])('tells the time of the machine after a start on %s', (_, stops) => {
   const { now, uptime, truth } = machine(stops)
