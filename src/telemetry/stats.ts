@@ -1,7 +1,7 @@
 import type { Fact } from '#core/journal.ts'
 import { freeOutcome, type Outcome, type RequestRecord } from '#core/record.ts'
 
-/** What the requests of one tenant came to since the process started. */
+/** What the model calls of one tenant came to since the process started. */
 export interface TenantStats {
   readonly requests: Readonly<Record<'total' | Outcome, number>>
   readonly tokens: Readonly<Record<'input' | 'cache_read' | 'cache_write' | 'output' | 'reasoning', number>>
@@ -49,7 +49,9 @@ export function createStats(): Stats {
 
   return {
     subscriber(fact) {
-      if (fact.type === 'request-settled' && fact.record.tenant !== null) count(fact.record, fact.record.tenant)
+      if (fact.type !== 'request-settled') return
+      const { record } = fact
+      if (record.purpose === 'call' && record.tenant !== null) count(record, record.tenant)
     },
     of(tenant) {
       const { savedNano, ...sums } = tenants.get(tenant) ?? nothing()

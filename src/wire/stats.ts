@@ -2,10 +2,10 @@ import { z } from 'zod'
 
 const count = () => z.int().min(0)
 
-/** What a tenant's requests came to since this process started. */
+/** What a tenant's model calls came to since this process started. */
 export const stats = z
   .object({
-    tenant: z.string().describe('Whose requests are counted.'),
+    tenant: z.string().describe('Whose model calls are counted.'),
     since: z.iso.datetime().describe('When this process started to count.'),
     uptime_seconds: z.number().describe('How long that is ago.'),
     requests: z

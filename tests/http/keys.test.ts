@@ -374,12 +374,13 @@ describe('a key of another tenant', () => {
 })
 
 describe('the statistics', () => {
-  test('count the requests and tokens of one tenant', async () => {
+  test('count the calls and tokens of one tenant', async () => {
     const { edge, keys } = await tenants()
     const closed = await edgeOf({ auth: { mode: 'required', admin_keys: [ADMIN_KEY] } })
     const shop = await makeKey(closed, { role: 'viewer' }, '?tenant=shop')
     await closed.chat({ headers: bearer(shop.key) })
     await closed.chat({ headers: bearer(shop.key), body: { model: 'nothing', messages: [] } })
+    await closed.ask('/metrics', { headers: bearer(shop.key) })
 
     const stats = await (await closed.ask('/management/stats', { headers: bearer(shop.key) })).json()
     const foreign = await edge.ask('/management/stats?tenant=bank', { headers: bearer(keys.get('viewer') ?? '') })

@@ -90,7 +90,7 @@ export const reportOperations = {
   getStats: {
     tag: 'Management',
     summary: 'See what a tenant used',
-    description: 'Requests by how they ended, and tokens by class, since this process started.',
+    description: 'Model calls by how they ended, and tokens by class, since this process started.',
     query,
     answers: {
       200: {
