@@ -7,11 +7,11 @@ import { formatUsd } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { overheadMs } from '#telemetry/request-metrics.ts'
 
-/** Creates the listener that remembers requests: those of callers that are known, so that a flood of strangers or of
- * probes pushes nobody's out. */
+/** Creates the listener that remembers model calls: those of callers that are known, so that a flood of strangers, or
+ * servers that say every few seconds that they live, push nobody's out. */
 export function rememberRequests(history: Pick<History, 'keep'>): (fact: Fact) => void {
   return fact => {
-    if (fact.type !== 'request-settled' || fact.record.method !== 'POST') return
+    if (fact.type !== 'request-settled' || fact.record.purpose !== 'call') return
     if (fact.record.caller !== null) history.keep(fact.record)
   }
 }
