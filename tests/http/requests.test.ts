@@ -70,6 +70,7 @@ describe('what happened to a request', () => {
     const { report } = await reportOf(edge, idOf(refused))
 
     expect(report).toMatchObject({ outcome: 'denied', status: 400, code: 'invalid_request', model: null, usage: null })
+    expect(report.cost_usd).toBe(0)
   })
 
   test('is also served without /v1, and not kept by caches', async () => {

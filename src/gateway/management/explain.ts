@@ -69,10 +69,16 @@ export function explainRequest(record: RequestRecord, running: boolean, clock: C
     cache: record.cache?.status ?? null,
     saved_tokens: record.savedTokens,
     saved_usd: record.savedNano === null ? null : Number(formatUsd(record.savedNano)),
-    cost_usd: record.costNano === null ? null : Number(formatUsd(record.costNano)),
+    cost_usd: costOf(record, running),
     content_chars: record.contentChars,
     events_skipped: record.eventsSkipped,
   }
+}
+
+/** What is over and has used nothing costs nothing, also where nobody came as far as to count. */
+function costOf({ costNano, usage }: RequestRecord, running: boolean): number | null {
+  if (costNano !== null) return Number(formatUsd(costNano))
+  return running || usage !== null ? null : 0
 }
 
 function toReport({ target, model, reason }: Candidate) {
