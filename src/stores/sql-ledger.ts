@@ -83,11 +83,14 @@ type Reason = 'short' | 'closed' | 'changed'
 class NotTaken extends Error {
   readonly account: Account
   readonly reason: Reason
+  /** How much of it is used, where that is known. */
+  readonly used: readonly number[]
 
-  constructor(account: Account, reason: Reason) {
+  constructor(account: Account, reason: Reason, ...used: readonly number[]) {
     super(`the account is ${reason}`)
     this.account = account
     this.reason = reason
+    this.used = used
   }
 }
 
@@ -110,7 +113,8 @@ async function take(
     return { refused: null, used }
   } catch (thrown) {
     if (!(thrown instanceof NotTaken)) throw thrown
-    if (thrown.reason === 'short' || tries === 1) return { refused: thrown.account, used }
+    const undone = used.map(nano => nano - hold.nano)
+    if (thrown.reason === 'short' || tries === 1) return { refused: thrown.account, used: [...undone, ...thrown.used] }
     if (thrown.reason === 'closed') {
       // In a transaction of its own, because it waits for whoever writes rows, who waits for the accounts.
       await database.write(async sql => {
@@ -135,7 +139,9 @@ async function takeFrom(sql: Sql, { request, nano, expiresAt }: Hold, account: A
   if (row === undefined) {
     const [now]: { used: bigint }[] = await sql`
       SELECT spent + held AS used FROM budgets WHERE account = ${id} AND period = ${period}`
-    throw new NotTaken(account, now === undefined ? 'closed' : Number(now.used) + nano > cap ? 'short' : 'changed')
+    if (now === undefined) throw new NotTaken(account, 'closed')
+    const used = Number(now.used)
+    throw new NotTaken(account, used + nano > cap ? 'short' : 'changed', used)
   }
   await sql`
     INSERT INTO holds (request, account, tenant, period, nano, expires_at)

@@ -62,6 +62,17 @@ export function ledgerContract(
       expect(await used(poor)).toBe(0)
     })
 
+    test('says how much is used of the account that refuses, and of those before it', async () => {
+      const [rich, poor, last] = [account(1000), account(100), account(1000)]
+      await store.hold(holdOf('rich', [rich], 70))
+      await store.hold(holdOf('poor', [poor], 90))
+
+      const verdict = await store.hold(holdOf('both', [rich, poor, last], 50))
+
+      expect(verdict.refused?.id).toBe(poor.id)
+      expect(verdict.used.slice(0, 2)).toEqual([70, 90])
+    })
+
     test('settles a hold with what its row costs, once, however often the row is written', async () => {
       const one = account(1000)
       await store.hold(holdOf('settled', [one], 900))
