@@ -109,6 +109,44 @@ describe('a spool in files', () => {
       { numRuns: 50 },
     ))
 
+  test('remembers no more than it may, and reads the rest from its files', () =>
+    inFolder(async folder => {
+      const lines = Array.from({ length: 9 }, (_, line) => `line ${line}`)
+      const readAgain: string[] = []
+      const read = (line: string) => {
+        readAgain.push(line)
+        return line
+      }
+      const spool = spoolIn(folder, { rememberedMax: 2, read })
+      for (const line of lines) {
+        add(spool, line)
+        await settled(1)
+      }
+
+      expect([await readAll(spool), readAgain]).toEqual([lines, lines.slice(2)])
+      await spool.close()
+    }))
+
+  test('takes no more onto the disk than it may, and more again once some was read', () =>
+    inFolder(async folder => {
+      const spool = spoolIn(folder, { bytesMax: 2000, fileBytesMax: 500 })
+      const fill = async () => {
+        let taken = 0
+        while (spool.append('x'.repeat(99), 'said') && taken < 100) {
+          taken++
+          await settled(1)
+        }
+        return taken
+      }
+      const first = await fill()
+      const read = await readAll(spool)
+
+      expect([first, read.length]).toEqual([20, 20])
+      // What the last file has had stays in it until there is another one.
+      expect(await fill()).toBe(15)
+      await spool.close()
+    }))
+
   test.each([1000, 0])('reads a line that is longer than one reading (%d remembered)', rememberedMax =>
     inFolder(async folder => {
       const spool = spoolIn(folder, { bytesMax: 1e7, fileBytesMax: 1e7, rememberedMax })
@@ -196,9 +234,14 @@ describe('a spool in files', () => {
       await Promise.resolve()
       const soon = statSync(join(folder, 'here.1.a.1.spool')).size
       add(spool, 'two')
+      spool.append('-open', null)
+      await Promise.resolve()
+      const again = statSync(join(folder, 'here.1.a.1.spool')).size
+      add(spool, 'three')
       await settled(1)
 
-      expect([soon, await written()]).toEqual(['one\n-open\n'.length, 'one\n-open\ntwo\n'])
+      expect([soon, again]).toEqual(['one\n-open\n'.length, 'one\n-open\ntwo\n-open\n'.length])
+      expect(await written()).toBe('one\n-open\ntwo\n-open\nthree\n')
       await spool.close()
     }))
 
@@ -270,6 +313,16 @@ describe('what a dead process has left', () => {
 
       expect(tries).toEqual(Array(10).fill('no room'))
       expect(await adopted(folder)).toEqual(['one', 'two', 'end'])
+    }))
+
+  test('stays there until all of it is safe elsewhere', () =>
+    inFolder(async folder => {
+      await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\n')
+      const end = () => settled(1).then(() => Promise.reject(new Error('not taken by the disk')))
+      const adopting = adoptSpools({ folder, name: spoolName('mine'), now }, { begin() {}, line() {}, end })
+
+      await expect(adopting).rejects.toThrow('not taken by the disk')
+      expect(await adopted(folder)).toEqual(['one', 'end'])
     }))
 
   test('is not taken from whoever is taking it over', () =>
@@ -357,14 +410,19 @@ describe('what a dead process has left', () => {
 
   test('is taken over from elsewhere once nobody has touched it for long', () =>
     inFolder(async folder => {
-      const file = join(folder, `elsewhere.${NOBODY}.b.1.spool`)
-      await appendFile(file, 'one\n')
+      const fileOf = (number: number) => join(folder, `elsewhere.${NOBODY}.b.${number}.spool`)
+      const [file, next] = [fileOf(1), fileOf(2)]
       const old = new Date(now - 600_000)
+      await appendFile(file, 'one\n')
       utimesSync(file, old, old)
       await touchSpool(folder, `elsewhere.${NOBODY}.b`, now)
       const touched = await adopted(folder)
       utimesSync(file, old, old)
+      // It has begun another one meanwhile.
+      await appendFile(next, 'two\n')
+      const begun = await adopted(folder)
+      utimesSync(next, old, old)
 
-      expect([touched, await adopted(folder)]).toEqual([[], ['one', 'end']])
+      expect([touched, begun, await adopted(folder)]).toEqual([[], [], ['one', 'two', 'end']])
     }))
 })
