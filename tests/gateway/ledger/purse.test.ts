@@ -55,29 +55,36 @@ function purseOf(
   const slots = openPurse(deps, called, record, accounts).slots(places)
   const used = async () => (await ledger.hold({ request: 'probe', accounts: [account], nano: 0, expiresAt: 0 })).used[0]
   const take = (...candidates: Candidate[]) => slots.take(candidates, scope)
-  return { take, slots, used, opened, released, ledger, asked, scope, record }
+  return { clock, take, slots, used, opened, released, ledger, asked, scope, record }
 }
 
 describe('a purse', () => {
   test('holds what the answer may cost at most, and more for a dearer server', async () => {
-    const { take, used, opened } = purseOf()
+    const { take, used, asked, opened } = purseOf()
     await take(candidateOf('cheap', 1))
     const first = await used()
     await take(candidateOf('dear', 5))
     const second = await used()
     await take(candidateOf('cheap', 1))
+    await take(candidateOf('as dear', 5))
 
     expect([first, second, await used()]).toEqual([100_000, 500_000, 500_000])
+    // The ledger is asked for nothing that is held already.
+    expect(asked.map(({ nano }) => nano)).toEqual([100_000, 400_000])
     // Only what goes out first is written down.
     expect(opened).toEqual(['cheap'])
   })
 
   test('holds it for as long as the call may take, whichever server it has come to', async () => {
-    const { take, asked } = purseOf()
+    const { clock, take, asked } = purseOf()
     await take(candidateOf('cheap', 1))
+    clock.advance(WITHIN_MS / 2)
     await take(candidateOf('dear', 5))
 
-    for (const { expiresAt } of asked) expect(expiresAt).toBeGreaterThan(Date.UTC(2026, 0, 1) + WITHIN_MS)
+    const late = asked.map(({ expiresAt }) => expiresAt - Date.UTC(2026, 0, 1) - WITHIN_MS)
+    expect(late).toEqual([expect.any(Number), late[0] ?? 0])
+    // Long enough for its row to be written, and not so long that what a dead process held is missed.
+    expect(late[0]).toBeWithin(1000, 60_000)
   })
 
   test('asks for no more than a ledger can count, whatever a call allows its answer', async () => {
@@ -174,6 +181,7 @@ describe('a purse', () => {
 
     expect(slots.tryTake([candidateOf('dear', 3)])).toBeNull()
     expect(slots.tryTake([candidateOf('cheap', 1)])).not.toBeNull()
+    expect(slots.tryTake([candidateOf('as dear', 2)])).not.toBeNull()
   })
 
   test('counts every answer that is asked for', async () => {
