@@ -1,5 +1,5 @@
 import type { CachedAnswer } from '#core/cache.ts'
-import type { Call } from '#core/call.ts'
+import { type Call, choicesAsked } from '#core/call.ts'
 import { type Chunk, contentLength, type DataFrame, type Frame } from '#core/frame.ts'
 import type { Usage } from '#core/usage.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
@@ -70,11 +70,11 @@ class Ends {
   }
 
   /** Whether as many choices as were asked for began, and each of them ended well. */
-  areWhole({ n }: JsonObject): boolean {
+  areWhole(body: JsonObject): boolean {
     if (this.begun && !isWhole(this.first)) return false
     const others = this.others === null ? NOBODY : [...this.others.values()]
     const count = others.length + (this.begun ? 1 : 0)
-    return others.every(isWhole) && count >= (typeof n === 'number' ? n : 1)
+    return others.every(isWhole) && count >= choicesAsked(body)
   }
 }
 

@@ -25,3 +25,10 @@ export interface Call {
   /** Headers of the caller that some dialect passes on, by their names in lower case; absent when there are none. */
   readonly headers?: Readonly<Record<string, string>>
 }
+
+/** How many choices a call is to be answered with: `n` to each of its prompts, a list of numbers being one prompt, in
+ * tokens. */
+export function choicesAsked({ n, prompt }: JsonObject): number {
+  const prompts = Array.isArray(prompt) && typeof prompt[0] !== 'number' ? prompt.length : 1
+  return (typeof n === 'number' && n > 1 ? n : 1) * Math.max(1, prompts)
+}

@@ -1,4 +1,5 @@
 import type { Attempt, Live, Policy } from '#core/attempt.ts'
+import { choicesAsked } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { contentLength, type Frame, isContent } from '#core/frame.ts'
@@ -19,7 +20,7 @@ export function commitGate(clock: Clock): Policy {
   const gated = async (next: Attempt, attempt: Given): Promise<Live> => {
     const { call, scope, slot } = attempt
     // Of several choices the filter may have taken one only.
-    const wantsContent = attempt.wantsContent === true && (call.body.n ?? 1) === 1
+    const wantsContent = attempt.wantsContent === true && choicesAsked(call.body) === 1
     const disarm = clock.after(slot.candidate.target.timeouts.first_token, () =>
       scope.cancel(new GatewayError('upstream_timeout', 'The model server did not begin its answer in time.')),
     )

@@ -3,13 +3,14 @@ import type { Attempt, Live } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { DataFrame } from '#core/frame.ts'
 import { createScope } from '#core/scope.ts'
+import type { JsonObject } from '#lib/json.ts'
 import { commitGate } from '#policies/commit.ts'
 import { call, drain, frame, liveOf, planFor, slotFor } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 
 function attemptWith(
   live: Promise<Live>,
-  more: { readonly stream?: boolean; readonly wantsContent?: boolean; readonly n?: number } = {},
+  more: { readonly stream?: boolean; readonly wantsContent?: boolean; readonly body?: JsonObject } = {},
 ) {
   const clock = fakeClock()
   const scope = createScope(clock)
@@ -17,7 +18,7 @@ function attemptWith(
   if (candidate === undefined) throw new Error('no candidate')
   const next: Attempt = () => live
   const run = commitGate(clock)(next)({
-    call: call({ stream: more.stream ?? true, body: { n: more.n ?? 1 } }),
+    call: call({ stream: more.stream ?? true, body: more.body ?? {} }),
     slot: slotFor(candidate),
     scope,
     number: 1,
@@ -109,7 +110,14 @@ describe('the commit gate', () => {
       { why: 'nobody wants another', frames: [filtered('')] },
       { why: 'it has content', frames: [filtered('Hi')], wantsContent: true },
       { why: 'content came before', frames: [frame('delta', 'Hi'), filtered('')], stream: true, wantsContent: true },
-      { why: 'another choice may go on', frames: [filtered('')], stream: true, wantsContent: true, n: 2 },
+      { why: 'another choice may go on', frames: [filtered('')], stream: true, wantsContent: true, body: { n: 2 } },
+      {
+        why: 'another prompt may be answered',
+        frames: [filtered('')],
+        stream: true,
+        wantsContent: true,
+        body: { prompt: ['a', 'b'] },
+      },
       { why: 'it has simply ended', frames: [finish], wantsContent: true },
     ])('lets it through when $why', async ({ frames, stream, ...more }) => {
       for (const streamed of stream === undefined ? [true, false] : [stream]) {

@@ -1,3 +1,4 @@
+import { choicesAsked } from '#core/call.ts'
 import type { DataFrame } from '#core/frame.ts'
 import type { JsonObject } from '#lib/json.ts'
 
@@ -10,7 +11,7 @@ export class Completion {
   private counted = false
 
   constructor(body: JsonObject) {
-    this.expected = expectedChoices(body)
+    this.expected = choicesAsked(body)
   }
 
   see(frame: DataFrame): void {
@@ -44,10 +45,4 @@ export class Completion {
   get last(): boolean {
     return this.said || (this.counted && this.closed.size >= this.expected)
   }
-}
-
-function expectedChoices(body: JsonObject): number {
-  const n = typeof body.n === 'number' && body.n > 1 ? body.n : 1
-  const prompts = Array.isArray(body.prompt) && typeof body.prompt[0] !== 'number' ? body.prompt.length : 1
-  return n * Math.max(1, prompts)
 }
