@@ -124,6 +124,22 @@ describe('a circuit breaker', () => {
     expect(lasted).toEqual([60_000, 120_000, 180_000, 240_000, 300_000, 300_000, 300_000])
   })
 
+  test('that its trial has closed counts from nothing, and opens for longer when that is soon', () => {
+    const { fail, clock, admit, commit, position, openFor } = setUp()
+    fail('upstream_error', 5)
+    clock.advance(60_000)
+    admit()
+    commit()
+    clock.advance(300_000)
+
+    fail('upstream_error', 4)
+    expect(position()).toBe('closed')
+    fail()
+    expect(openFor()).toBe(120_000)
+    clock.advance(120_000)
+    expect([admit(), admit()]).toEqual([true, false])
+  })
+
   test('forgets its earlier openings after five good minutes', () => {
     const { fail, clock, admit, commit, openFor } = setUp()
     fail('upstream_error', 5)
