@@ -185,10 +185,12 @@ function askForUsage({ body }: Call, service: Service, changes: Change[]): void 
 function fitTo(service: Service, { body }: Call, changes: Change[]): void {
   for (const from in service.renamed) {
     const to = service.renamed[from]
-    if (body[from] === undefined || to === undefined) continue
+    const value = body[from]
+    if (value === undefined || to === undefined) continue
     change(changes, from, null)
-    // Of both limits the newer one counts.
-    if (body[to] === undefined || from === 'max_completion_tokens') change(changes, to, JSON.stringify(body[from]))
+    // Of both limits the newer one counts, if it says anything: many clients send null for what is not set.
+    const counts = from === 'max_completion_tokens' || (body[to] ?? null) === null
+    if (value !== null && counts) change(changes, to, JSON.stringify(value))
   }
   for (const name of service.dropped) if (body[name] !== undefined) change(changes, name, null)
   const messages = toMessages(body.messages, service)

@@ -20,6 +20,7 @@ describe("a model server of one's own", () => {
     [{ max_completion_tokens: 5 }, { max_tokens: 5 }],
     [{ max_tokens: 7 }, { max_tokens: 7 }],
     [{ max_tokens: 7, max_completion_tokens: 5 }, { max_tokens: 5 }],
+    [{ max_tokens: 7, max_completion_tokens: null }, { max_tokens: 7 }],
   ])('gets the limit by its older name: %j', (given, expected) => {
     const { body } = sent(LOCAL, given)
 
@@ -54,6 +55,9 @@ describe('OpenAI', () => {
     })
     expect(sent('https://api.openai.com/v1', { max_tokens: 7, max_completion_tokens: 5 }).body).toMatchObject({
       max_completion_tokens: 5,
+    })
+    expect(sent('https://api.openai.com/v1', { max_tokens: 7, max_completion_tokens: null }).body).toMatchObject({
+      max_completion_tokens: 7,
     })
   })
 
