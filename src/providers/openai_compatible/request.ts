@@ -2,17 +2,9 @@ import type { Delivered } from '#core/attempt.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Server, Target } from '#core/servers.ts'
 import { estimateTokens } from '#core/usage.ts'
-import {
-  type Change,
-  isObject,
-  type JsonObject,
-  type JsonValue,
-  type Member,
-  nameToJson,
-  patchMembers,
-  topLevelMembers,
-} from '#lib/json.ts'
+import { type Change, isObject, type Member, nameToJson, patchMembers, topLevelMembers } from '#lib/json.ts'
 import type { Outgoing, Pieces } from '../provider.ts'
+import { toMessages } from './messages.ts'
 import { type Service, serviceOf } from './services.ts'
 
 const PATHS: Readonly<Record<Endpoint, string>> = {
@@ -195,37 +187,4 @@ function fitTo(service: Service, { body }: Call, changes: Change[]): void {
   for (const name of service.dropped) if (body[name] !== undefined) change(changes, name, null)
   const messages = toMessages(body.messages, service)
   if (messages !== body.messages) change(changes, 'messages', JSON.stringify(messages))
-}
-
-/** The messages in the roles and with the fields that a service knows; the same list when nothing has to change. */
-function toMessages(messages: JsonValue, service: Service): JsonValue {
-  if (!Array.isArray(messages) || !messages.some(message => isForeign(message, service))) return messages
-  return messages.map(message => {
-    if (!isObject(message) || !isForeign(message, service)) return message
-    const fields = Object.fromEntries(service.messageFields.map(name => [name, undefined]))
-    return {
-      ...message,
-      ...fields,
-      ...(message.role === 'developer' && !service.developer && { role: 'system' }),
-      ...(hasSignature(message) && { tool_calls: message.tool_calls.map(withoutSignature) }),
-    }
-  })
-}
-
-/** Whether a service would refuse a message, or not understand it. */
-function isForeign(message: JsonValue, { developer, messageFields }: Service): boolean {
-  if (!isObject(message)) return false
-  if (!developer && message.role === 'developer') return true
-  if (messageFields.length === 0) return false
-  return messageFields.some(name => message[name] !== undefined) || hasSignature(message)
-}
-
-/** Whether a message has tool calls with the signatures that only Gemini knows. */
-function hasSignature(message: JsonObject): message is JsonObject & { readonly tool_calls: readonly JsonValue[] } {
-  const calls = message.tool_calls
-  return Array.isArray(calls) && calls.some(call => isObject(call) && call.extra_content !== undefined)
-}
-
-function withoutSignature(call: JsonValue): JsonValue {
-  return isObject(call) ? { ...call, extra_content: undefined } : call
 }

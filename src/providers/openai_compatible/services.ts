@@ -14,6 +14,8 @@ export interface Service {
   readonly developer: boolean
   /** Fields of a message that it refuses. */
   readonly messageFields: readonly string[]
+  /** Whether it takes only its own ids of tool calls, nine letters and digits; others become such. */
+  readonly shortCallIds: boolean
   /** Whether a stream counts tokens without being asked, and refuses to be asked. */
   readonly countsUnasked: boolean
   /** Carries the credential. */
@@ -30,6 +32,7 @@ export const USUAL: Service = {
   dropped: [],
   developer: false,
   messageFields: [],
+  shortCallIds: false,
   countsUnasked: false,
   keyHeader: 'authorization',
   note: 'vLLM, llama.cpp, LM Studio, TGI and every address that is not named here.',
@@ -66,8 +69,9 @@ export const SERVICES: readonly Service[] = [
     renamed: { ...USUAL.renamed, seed: 'random_seed' },
     dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity', 'prompt_cache_key'],
     messageFields: [...STRANGE, 'reasoning', 'refusal', 'annotations', 'audio'],
+    shortCallIds: true,
     countsUnasked: true,
-    note: 'Refuses every field that it does not know.',
+    note: 'Refuses every field that it does not know, and ids of tool calls other than its own, which are made short.',
   },
   {
     ...USUAL,

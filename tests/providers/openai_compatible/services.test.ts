@@ -112,6 +112,22 @@ describe('Mistral', () => {
     expect(dropped).toEqual(['user', 'store'])
   })
 
+  test('gets ids of tool calls of nine letters and digits, the same for a call and its result', () => {
+    const made = (id: string) => ({ id, type: 'function', function: { name: 'f', arguments: '{}' } })
+    const result = (id: string) => ({ role: 'tool', tool_call_id: id, content: 'x' })
+    const ids = ['call_4pmS7M9mTEgRc3wp', 'call_4pmS7M9mTEgRc3wq', 'toolu_01', 'D681PevKs']
+    const messages = [{ role: 'assistant', content: null, tool_calls: ids.map(made) }, ...ids.map(result)]
+
+    const [answer, ...results] = sent(MISTRAL, { messages }).body.messages
+
+    const taken = answer.tool_calls.map((each: { readonly id: string }) => each.id)
+    expect(new Set(taken).size).toBe(4)
+    for (const id of taken) expect(id).toMatch(/^[a-zA-Z0-9]{9}$/)
+    expect(taken[3]).toBe('D681PevKs')
+    expect(answer.tool_calls).toEqual(taken.map(made))
+    expect(results).toEqual(taken.map(result))
+  })
+
   test('is not asked to count a stream, which it does by itself', () => {
     const { body } = sent(MISTRAL, { stream: true, stream_options: { include_usage: true } }, { stream: true })
 
@@ -135,7 +151,7 @@ test.each(['https://api.mistral.ai/v1', 'https://api.groq.com/openai/v1'])(
   'what other models wrote into an answer does not go to %s',
   address => {
     const google = { google: { thought_signature: 's' } }
-    const made = { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }
+    const made = { id: 'abcdefgh1', type: 'function', function: { name: 'f', arguments: '{}' } }
     const messages = [
       { role: 'user', name: 'bob', content: 'Hi' },
       {
@@ -146,7 +162,7 @@ test.each(['https://api.mistral.ai/v1', 'https://api.groq.com/openai/v1'])(
         extra_content: google,
         tool_calls: [{ ...made, extra_content: google }, made],
       },
-      { role: 'tool', tool_call_id: 'a', content: 'x' },
+      { role: 'tool', tool_call_id: 'abcdefgh1', content: 'x' },
     ]
 
     expect(sent(address, { messages }).body.messages).toEqual([

@@ -1,0 +1,57 @@
+import { sha256 } from '#lib/hash.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import type { Service } from './services.ts'
+
+/** The messages in the roles and with the fields that a service knows; the same list when nothing has to change. */
+export function toMessages(messages: JsonValue, service: Service): JsonValue {
+  if (!Array.isArray(messages) || !messages.some(message => isForeign(message, service))) return messages
+  return messages.map(message => {
+    if (!isObject(message) || !isForeign(message, service)) return message
+    const { tool_calls: calls, tool_call_id: answered } = message
+    const fields = Object.fromEntries(service.messageFields.map(name => [name, undefined]))
+    return {
+      ...message,
+      ...fields,
+      ...(message.role === 'developer' && !service.developer && { role: 'system' }),
+      ...(Array.isArray(calls) && { tool_calls: calls.map(call => toCall(call, service)) }),
+      ...(service.shortCallIds && isLongId(answered) && { tool_call_id: toShortId(answered) }),
+    }
+  })
+}
+
+/** Whether a service would refuse a message, or not understand it. */
+function isForeign(message: JsonValue, { developer, messageFields, shortCallIds }: Service): boolean {
+  if (!isObject(message)) return false
+  if (!developer && message.role === 'developer') return true
+  if (messageFields.length === 0) return false
+  if (messageFields.some(name => message[name] !== undefined)) return true
+  const calls = Array.isArray(message.tool_calls) ? message.tool_calls.filter(isObject) : []
+  if (calls.some(hasSignature)) return true
+  return shortCallIds && (isLongId(message.tool_call_id) || calls.some(({ id }) => isLongId(id)))
+}
+
+function toCall(call: JsonValue, { messageFields, shortCallIds }: Service): JsonValue {
+  if (!isObject(call) || messageFields.length === 0) return call
+  return {
+    ...call,
+    ...(shortCallIds && isLongId(call.id) && { id: toShortId(call.id) }),
+    ...(hasSignature(call) && { extra_content: undefined }),
+  }
+}
+
+/** Whether a tool call has a signature that only Gemini knows. */
+function hasSignature({ extra_content: extra }: JsonObject): boolean {
+  return extra !== undefined
+}
+
+const SHORT_ID = /^[a-zA-Z0-9]{9}$/
+
+/** Whether an id is one of another server's. */
+function isLongId(id: JsonValue): id is string {
+  return typeof id === 'string' && !SHORT_ID.test(id)
+}
+
+/** The same for a call and for its result, in each request of a conversation. */
+function toShortId(id: string): string {
+  return sha256(id).slice(0, 9)
+}
