@@ -67,7 +67,7 @@ export const SERVICES: readonly Service[] = [
     host: /(?:^|\.)mistral\.ai$/,
     // It answers 422 to every field that it does not know (`extra_forbidden`).
     renamed: { ...USUAL.renamed, seed: 'random_seed' },
-    dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity', 'prompt_cache_key'],
+    dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity'],
     messageFields: [...STRANGE, 'reasoning', 'refusal', 'annotations', 'audio'],
     shortCallIds: true,
     countsUnasked: true,

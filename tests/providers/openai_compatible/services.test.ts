@@ -112,6 +112,10 @@ describe('Mistral', () => {
     expect(dropped).toEqual(['user', 'store'])
   })
 
+  test('gets the key of its prompt cache', () => {
+    expect(sent(MISTRAL, { prompt_cache_key: 'k' })).toMatchObject({ body: { prompt_cache_key: 'k' }, dropped: [] })
+  })
+
   test('gets ids of tool calls of nine letters and digits, the same for a call and its result', () => {
     const made = (id: string) => ({ id, type: 'function', function: { name: 'f', arguments: '{}' } })
     const result = (id: string) => ({ role: 'tool', tool_call_id: id, content: 'x' })
