@@ -83,6 +83,15 @@ export const SERVICES: readonly Service[] = [
     note: 'Refuses `name` in messages, and fields that it does not know.',
   },
   {
+    ...USUAL,
+    name: 'Cerebras',
+    host: /^api\.cerebras\.ai$/,
+    renamed: {},
+    // It answers 400 to these, also to the one that the gateway adds to its own answers.
+    messageFields: ['reasoning_content', 'reasoning_details', 'extra_content'],
+    note: 'Refuses `reasoning_content` in messages; `reasoning`, its own word, goes back as it came.',
+  },
+  {
     ...UNTOUCHED,
     name: 'OpenRouter and other gateways',
     host: /(?:^|\.)(?:openrouter\.ai|ai-gateway\.vercel\.sh|models\.github\.ai|gateway\.ai\.cloudflare\.com)$/,

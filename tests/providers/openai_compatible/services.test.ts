@@ -145,6 +145,15 @@ test('Groq gets messages without names', () => {
   expect(body.messages).toEqual([{ role: 'user', content: 'Hi' }])
 })
 
+test('Cerebras gets thoughts in its own word only', () => {
+  const messages = [{ role: 'assistant', name: 'bob', content: 'Hi', reasoning: 'Hm', reasoning_content: 'Hm' }]
+
+  const { body } = sent('https://api.cerebras.ai/v1', { messages, max_completion_tokens: 5 })
+
+  expect(body.messages).toEqual([{ role: 'assistant', name: 'bob', content: 'Hi', reasoning: 'Hm' }])
+  expect(body.max_completion_tokens).toBe(5)
+})
+
 test('every service is known by a name of its own', () => {
   expect(new Set(SERVICES.map(({ name }) => name)).size).toBe(SERVICES.length)
   expect(serviceOf(server('a', { baseUrl: 'https://eu.api.mistral.ai/v1' })).name).toBe('Mistral')
