@@ -6,11 +6,14 @@ export interface SseEvent {
   readonly data: string
 }
 
-/** The longest event that is accepted, in characters: a server that never ends a line must not fill the memory. */
-const EVENT_CHARACTERS_MAX = 1024 * 1024
-/** Pieces within one line that are put together at once: to look for its end anew at each would cost a long line that
- * comes byte by byte a minute, and each that is not put together yet costs some memory. */
-const PIECES_MAX = 256
+/** The longest event that is accepted, in characters: a server that never ends a line must not fill the memory. A picture
+ * comes whole in one event, of some millions. */
+const EVENT_CHARACTERS_MAX = 16 * 1024 * 1024
+/** Pieces within one line that are put together at once, and characters of the line for which there may be one more: to
+ * look for its end anew at each would cost a long line that comes byte by byte minutes, and each that is not put together
+ * yet costs some memory. */
+const PIECES_MIN = 256
+const CHARACTERS_A_PIECE = 1024
 
 export class SseOverflow extends Error {
   constructor() {
@@ -66,7 +69,8 @@ export function createSseParser(): SseParser {
 
   function push(text: string): SseEvent[] {
     const events: SseEvent[] = []
-    if (rest !== '' && !returned && pieces < PIECES_MAX && !text.includes('\n') && !text.includes('\r')) {
+    const room = Math.max(PIECES_MIN, rest.length / CHARACTERS_A_PIECE)
+    if (rest !== '' && !returned && pieces < room && !text.includes('\n') && !text.includes('\r')) {
       rest += text
       pieces++
       bound()
