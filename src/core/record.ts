@@ -9,7 +9,7 @@ import { inputTokens, type Usage } from './usage.ts'
 /** How a request ended, for accounting. */
 export type Outcome = 'ok' | 'recovered' | 'hit' | 'coalesced' | 'denied' | 'cancelled' | 'failed' | 'interrupted'
 
-/** A model that could have answered, and the code of the limit that refused it. */
+/** A model that could have answered, and the code of what refused it. */
 interface Skip {
   readonly model: string
   readonly code: Code
@@ -52,7 +52,7 @@ export interface RequestRecord {
   attempts: AttemptEntry[]
   /** Monotonic milliseconds from which the next such request passes the limits that this one has passed; 0 = at once. */
   nextAt: number
-  /** Models that were passed over because a limit refused them; `null` when none was. */
+  /** Models that were passed over because a limit, a budget or the caller's rights refused them; `null` when none was. */
   skipped: readonly Skip[] | null
   usage: Usage | null
   /** What the caller is charged, in billionths of a US dollar; `null` while it is not known, or never will be. */
@@ -159,6 +159,16 @@ export function createRecord(start: {
     saidChars: 0,
     eventsSkipped: 0,
   }
+}
+
+/** Of all models that one call may be refused. */
+const SKIPS_MAX = 20
+
+/** Writes down that a model was passed over. */
+export function noteSkip(record: Pick<RequestRecord, 'skipped'>, model: string, code: Code): void {
+  const { skipped } = record
+  if (skipped === null) record.skipped = [{ model, code }]
+  else if (skipped.length < SKIPS_MAX) record.skipped = [...skipped, { model, code }]
 }
 
 /** How a call ends that asked no server for its own sake, so that its usage was counted when a server said it; `null`

@@ -3,11 +3,12 @@ import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Priority } from '#core/priority.ts'
-import type { RequestRecord } from '#core/record.ts'
+import { noteSkip, type RequestRecord } from '#core/record.ts'
 import { createScope, type Scope } from '#core/scope.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { type PrefillOffer, withPrefill } from '#policies/prefill.ts'
 import { recover } from '#policies/recover.ts'
+import { findAllowed, findModel } from '#routing/candidates.ts'
 import { type Flight, startFlight } from './flights/flight.ts'
 import { SharedAnswer } from './flights/shared-answer.ts'
 import type { Sharing, Whole } from './flights/shared-log.ts'
@@ -57,6 +58,7 @@ export class Departure implements Wait, Trail {
     this.call = call
     this.plan = deps.plan(call, snapshot, wishes)
     record.plan = this.plan
+    if (call.fallbacks.length > 0) noteRefused(record, call, snapshot)
     record.model = this.plan.model.name
   }
 
@@ -126,5 +128,13 @@ export class Departure implements Wait, Trail {
     }
     this.passenger.record.attempts.push(entry)
     return entry
+  }
+}
+
+/** Writes down which of the fallbacks that a call names are none, or not its caller's. */
+function noteRefused(record: RequestRecord, { caller, fallbacks }: Call, snapshot: Snapshot): void {
+  for (const name of fallbacks) {
+    if (findAllowed(name, caller, snapshot) !== null) continue
+    noteSkip(record, name, findModel(name, snapshot) === null ? 'model_not_found' : 'model_not_allowed')
   }
 }

@@ -13,10 +13,10 @@ const candidate = z
 
 const skipped = z
   .object({
-    model: z.string().describe('The public name of the model.'),
+    model: z.string().describe('The public name of the model, or what the call named as a fallback.'),
     code: z.string().meta({ description: 'The code of the refusal.', examples: ['rate_limit_exceeded'] }),
   })
-  .meta({ id: 'RequestSkip', description: 'A model that a limit refused, so that another one was asked.' })
+  .meta({ id: 'RequestSkip', description: 'A model that was refused, so that another one was asked.' })
 
 const attempt = z
   .object({
@@ -74,7 +74,9 @@ export const requestReport = z
     strategy: z.string().nullable().describe('How the order of the candidates was chosen.'),
     candidates: z.array(candidate).describe('The servers that could answer.'),
     excluded: z.array(candidate).describe('Servers of the model that cannot do what was asked, and why.'),
-    skipped: z.array(skipped).describe('Models that a limit refused before any server was asked.'),
+    skipped: z
+      .array(skipped)
+      .describe('Models that a limit, a budget or the rights of the key refused before a server of theirs was asked.'),
     attempts: z.array(attempt).describe('What was tried, in order.'),
     timings,
     usage: usage.nullable().describe('The tokens, each counted in one class only; null when nothing was answered.'),

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'bun:test'
-import { configWithFallback, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
+import {
+  configOf,
+  configWithFallback,
+  startGateway,
+  startModelServer,
+  type TestGateway,
+} from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { hang, json, type Steps, sse } from '#tests/support/upstream.ts'
 
@@ -134,4 +140,29 @@ test('a call that is left while a fallback model is asked is that model’s, and
   await left
 
   expect(await gateway.logged({ outcome: 'cancelled' })).toMatchObject({ model: 'spare', server: 'b', tokens_in: 1 })
+})
+
+test('fallbacks that are not the key’s, or no models, are passed over, and the call is told why', async () => {
+  const key = 'sk-web-0123456789abcdef'
+  const init = { headers: { authorization: `Bearer ${key}` } }
+  await using broken = await startModelServer(openAiError(500, 'broken', null))
+  await using sound = await startModelServer(openAiScript())
+  await using gateway = await startGateway({
+    ...configOf([broken, sound]),
+    models: {
+      chat: { targets: [{ server: 'a', model: 'test-model' }] },
+      secret: { targets: [{ server: 'b', model: 'secret-model' }] },
+      spare: { targets: [{ server: 'b', model: 'spare-model' }] },
+    },
+    auth: { mode: 'required', keys: [{ name: 'web', key, models: ['chat', 'spare'] }] },
+  })
+
+  const response = await gateway.chat({ fallbacks: ['secret', 'none', 'spare'] }, init)
+
+  expect([response.status, response.headers.get('x-citadel-model')]).toEqual([200, 'spare'])
+  const report = await fetch(`${gateway.url}/v1/requests/${response.headers.get('x-request-id')}`, init)
+  expect((await report.json()).skipped).toEqual([
+    { model: 'secret', code: 'model_not_allowed' },
+    { model: 'none', code: 'model_not_found' },
+  ])
 })

@@ -5,7 +5,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Account, Hold, HoldVerdict } from '#core/ledger.ts'
 import { costOf } from '#core/money.ts'
-import type { RequestRecord } from '#core/record.ts'
+import { noteSkip, type RequestRecord } from '#core/record.ts'
 import { abandonable, type Scope } from '#core/scope.ts'
 import type { Model, Target } from '#core/servers.ts'
 import { TOKENS_MAX } from '#core/usage.ts'
@@ -100,7 +100,7 @@ class CallPurse implements Purse {
       }
       slot.release()
       this.refused = decided.refused
-      this.denied.add(slot.candidate.target)
+      this.deny(slot.candidate)
       return this.place(places, candidates, scope)
     }
     if (!(verdict instanceof Promise)) return follow(verdict)
@@ -109,6 +109,11 @@ class CallPurse implements Purse {
       if (scope.ended !== null) this.letGoLater(verdict)
       throw thrown
     })
+  }
+
+  private deny({ target, model }: Candidate): void {
+    this.denied.add(target)
+    noteSkip(this.record, model.name, 'budget_exceeded')
   }
 
   private letGoLater(verdict: Promise<HoldVerdict>): void {

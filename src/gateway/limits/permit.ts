@@ -5,7 +5,7 @@ import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
-import type { RequestRecord } from '#core/record.ts'
+import { noteSkip, type RequestRecord } from '#core/record.ts'
 import type { Model } from '#core/servers.ts'
 import { type Allowance, type AllowanceDeps, type CallLimits, createAllowance } from './allowance.ts'
 import { estimateNeed, type Lengths } from './estimate.ts'
@@ -87,7 +87,7 @@ class CallPermit implements Permit, AllowanceDeps {
 
   onDenied(model: Model, bucket: Bucket, { code }: GatewayError): void {
     this.deps.journal.note({ type: 'limit-hit', scope: bucket.scope })
-    this.record.skipped = [...(this.record.skipped ?? []), { model: model.name, code }]
+    noteSkip(this.record, model.name, code)
   }
 
   enter(): void | Promise<void> {

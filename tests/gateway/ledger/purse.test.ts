@@ -98,11 +98,12 @@ describe('a purse', () => {
   })
 
   test('passes over what it cannot pay, and gives its place back', async () => {
-    const { take, released } = purseOf()
+    const { take, released, record } = purseOf()
 
     const slot = await take(candidateOf('dear', 50), candidateOf('cheap', 1))
 
     expect([slot.candidate.target.server.id, released]).toEqual(['cheap', ['dear']])
+    expect(record.skipped).toEqual([{ model: 'chat', code: 'budget_exceeded' }])
   })
 
   test('says that the budget is spent when nothing can be paid', () => {
