@@ -1,6 +1,6 @@
 import type { Bypass } from './bypass.ts'
 import type { Call } from './call.ts'
-import type { Code } from './errors.ts'
+import type { Code, GatewayError } from './errors.ts'
 import type { Frame } from './frame.ts'
 import type { Scope } from './scope.ts'
 import type { Model, Target } from './servers.ts'
@@ -79,8 +79,8 @@ export type Attempt = (attempt: {
   /** The credential to use; the server's first one when absent. */
   readonly secret?: string | null
   readonly delivered?: Delivered
-  /** Who counts what is asked for one call; nobody when absent. */
-  readonly again?: { takeOne(): boolean }
+  /** Who counts what is asked for one call, and writes down that it was refused once; nobody when absent. */
+  readonly again?: { takeOne(refusal: GatewayError): boolean }
   /** Whether an answer of which a content filter has left nothing is refused, because another model may give one. */
   readonly wantsContent?: boolean
 }) => Promise<Live>

@@ -29,7 +29,7 @@ export function withPrefill(attempt: Attempt, offer: PrefillOffer): Attempt {
     } catch (thrown) {
       const error = toGatewayError(thrown)
       const isRefusal = error.status < 500 && !error.retryable && given.scope.ended === null
-      if (!isRefusal || given.again?.takeOne() === false) throw thrown
+      if (!isRefusal || given.again?.takeOne(error) === false) throw thrown
       return attempt(given)
     }
   }

@@ -6,7 +6,7 @@ import { Itinerary, type Step } from './itinerary.ts'
 import { observeAnswer, observeFailure, observeStart } from './observe.ts'
 import { type Course, race } from './race.ts'
 import { ruleFor } from './rules.ts'
-import { commitTrial, failTrial, type Job, loseTrial, openTrial, type Trial } from './trial.ts'
+import { commitTrial, failTrial, type Job, loseTrial, openTrial, renewTrial, type Trial } from './trial.ts'
 import { pause } from './wait.ts'
 
 /** The attempts of one call; a class, because one is made for each call. */
@@ -17,6 +17,7 @@ export class FailoverRun implements Run, Course<Trial> {
   private readonly failures: Failure[] = []
   private made = 0
   private committed: Candidate | null = null
+  private last: Trial | null = null
   /** The attempt that was made beside the first one. */
   private beside: Trial | null = null
   /** What the caller is told when another model does not take the prompt either. */
@@ -141,10 +142,11 @@ export class FailoverRun implements Run, Course<Trial> {
     return this.beside
   }
 
-  /** Counts one more that an attempt asks the same server; false when none is left. */
-  takeOne(): boolean {
-    if (this.made >= this.limit()) return false
+  /** Counts one more that the last attempt asks the same server, which has refused it; false when none is left. */
+  takeOne(refusal: GatewayError): boolean {
+    if (this.last === null || this.made >= this.limit()) return false
     this.made++
+    renewTrial(this.deps, this.job, this.last, refusal)
     return true
   }
 
@@ -166,6 +168,7 @@ export class FailoverRun implements Run, Course<Trial> {
     const trial = openTrial(this.deps, this.job, { slot, number: this.made + 1, apart, wantsContent, again: this })
     if (trial === null) return null
     this.made++
+    this.last = trial
     if (this.job.plan.observed) observeStart(this.deps, trial)
     this.noteFallback(slot.candidate)
     return trial

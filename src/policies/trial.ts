@@ -17,7 +17,8 @@ export interface Job {
 /** An attempt that is being made: what it is given, and its record. */
 export type Trial = Parameters<Attempt>[0] & {
   readonly secret: string | null
-  readonly entry: AttemptEntry
+  /** Another one once the same server is asked again. */
+  entry: AttemptEntry
   /** Whether a half-open breaker waits for it. */
   readonly decides: boolean
 }
@@ -75,6 +76,15 @@ export function failTrial(deps: FailoverDeps, job: Job, trial: Trial, thrown: un
   entry.result = error.code
   entry.cause = error.cause
   return { candidate: trial.slot.candidate, error, ms: entry.ms }
+}
+
+/** The server has refused what it was asked, and is asked for something else at the same place. */
+export function renewTrial({ clock }: FailoverDeps, { trail }: Job, trial: Trial, refusal: GatewayError): void {
+  const { entry, slot } = trial
+  entry.result = refusal.code
+  entry.ms = clock.now() - entry.startedAt
+  entry.cause = refusal.cause
+  trial.entry = trail.begin(slot.candidate)
 }
 
 /** Another attempt gave the answer first: stops this one at once, which is neither a failure nor a success. */

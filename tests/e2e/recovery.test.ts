@@ -286,11 +286,15 @@ describe('a model that continues what was begun', () => {
   test('starts again when the server refuses', async () => {
     const script: Script = request =>
       isAsked(request) ? openAiError(400, 'continue_final_message is unknown', null) : rest([head + tail])
-    const { text, calls, metrics } = await run(script)
+    const { text, line, calls, metrics } = await run(script)
 
     expect(contentOf(text)).toBe(head + tail)
     expect(calls.map(call => call.continue_final_message)).toEqual([true, undefined])
     expect(metrics).toContain('gateway_recoveries_total{how="restart"} 1')
+    expect([line.attempts, line.attempt_list]).toMatchObject([
+      3,
+      [{ server: 'a' }, { server: 'b', result: 'invalid_request' }, { server: 'b', result: 'ok' }],
+    ])
   })
 
   test('is not asked again when no attempt is left', async () => {
