@@ -30,6 +30,10 @@ function setup(
     readonly slow?: boolean
     /** Until when the store says nothing. */
     readonly until?: Promise<void>
+    /** Whether a place has to be waited for. */
+    readonly waits?: boolean
+    /** The model for which the store fails. */
+    readonly fails?: string
   } = {},
 ) {
   const clock = fakeClock()
@@ -39,7 +43,11 @@ function setup(
     await options.until
     return verdict
   }
-  const limiter: Limiter = options.slow ? { ...memory, take: slowly } : memory
+  const failing: Limiter['take'] = (buckets, ...asked) => {
+    if (buckets.some(({ key }) => key === `places:${options.fails}`)) return Promise.reject(new Error('away'))
+    return memory.take(buckets, ...asked)
+  }
+  const limiter: Limiter = { ...memory, take: options.slow ? slowly : failing }
   const denied: string[] = []
   const released: string[] = []
   const allowance = createAllowance({
@@ -56,7 +64,8 @@ function setup(
   })
   const choose = options.choose ?? (([first]) => first ?? A)
   const places: Slots = {
-    take: candidates => slotAt(choose(candidates)),
+    take: candidates =>
+      options.waits ? settled(1).then(() => slotAt(choose(candidates))) : slotAt(choose(candidates)),
     tryTake: ([first]) => (first === undefined ? null : slotAt(first)),
   }
   const slots = allowance.slots(places)
@@ -123,18 +132,20 @@ describe('the allowance of a call', () => {
   })
 
   test.each([false, true])('goes on at somebody else’s cost (store in another process: %p)', async slow => {
-    const { allowance, take, left, isFree } = setup({ slow })
+    const { allowance, memory, take, left, isFree } = setup({ slow })
+    memory.take([TOKENS], 100, 'somebody')
     await take(A)
 
+    allowance.passOn()
     allowance.passOn()
     const passed = [left(TOKENS), left(tokensOf('a')), isFree('a')]
     const model = await take(B)
     const then = [left(TOKENS), left(tokensOf('a')), left(tokensOf('b')), isFree('a'), isFree('b')]
     allowance.settle(0)
 
-    expect(passed).toEqual([1000, 600, false])
-    expect([model, ...then]).toEqual(['b', 1000, 1000, 600, true, false])
-    expect([left(TOKENS), left(tokensOf('b')), isFree('b')]).toEqual([1000, 1000, true])
+    expect(passed).toEqual([900, 600, false])
+    expect([model, ...then]).toEqual(['b', 900, 1000, 600, true, false])
+    expect([left(TOKENS), left(tokensOf('b')), isFree('b')]).toEqual([900, 1000, true])
   })
 
   test('takes nothing of a caller who leaves to others what the store still decides', async () => {
@@ -169,8 +180,13 @@ describe('the allowance of a call', () => {
     expect(left(TOKENS)).toBe(1000)
   })
 
-  test.each([false, true])('follows a place at another model than the first (slow: %p)', async slow => {
-    const { allowance, take, isFree, left } = setup({ choose: ([first, second]) => second ?? first ?? A, slow })
+  test.each([
+    [false, false],
+    [true, false],
+    [false, true],
+    [true, true],
+  ])('follows a place at another model than the first (slow: %p, waits: %p)', async (slow, waits) => {
+    const { allowance, take, isFree, left } = setup({ choose: ([first, second]) => second ?? first ?? A, slow, waits })
 
     expect(await take(A, B)).toBe('b')
     expect([isFree('a'), isFree('b'), left(TOKENS)]).toEqual([true, false, 600])
@@ -178,8 +194,8 @@ describe('the allowance of a call', () => {
     expect(left(TOKENS)).toBe(1000)
   })
 
-  test('gives a place back whose model turns out to be limited', async () => {
-    const { memory, take, released } = setup({ choose: ([first, second]) => second ?? first ?? A })
+  test.each([false, true])('gives a place back whose model turns out to be limited (slow: %p)', async slow => {
+    const { memory, take, released } = setup({ choose: ([first, second]) => second ?? first ?? A, slow })
     memory.take([placesOf('b')], 0, 'somebody')
 
     expect(await take(A, B)).toBe('a')
@@ -208,6 +224,24 @@ describe('the allowance of a call', () => {
 
     await expect(late).rejects.toThrow()
     expect([left(TOKENS), left(tokensOf('a')), isFree('a')]).toEqual([1000, 1000, true])
+  })
+
+  test('gives back nothing that the store refuses after the call is over', async () => {
+    const { allowance, memory, take, left } = setup({ slow: true })
+    memory.take([TOKENS], 700, 'somebody')
+
+    const late = take(A)
+    allowance.settle(0)
+
+    await expect(late).rejects.toThrow()
+    expect(left(TOKENS)).toBe(300)
+  })
+
+  test('gives a place back when the store fails that is asked for its model', async () => {
+    const { memory, slots, scope, released } = setup({ choose: ([first, second]) => second ?? first ?? A, fails: 'b' })
+
+    await expect(Promise.resolve(slots.take([A, B], scope))).rejects.toThrow('away')
+    expect([released, memory.take([placesOf('b')], 0, 'next').refused]).toEqual([['b'], null])
   })
 
   test('takes a place at once only at the model that it has', async () => {
