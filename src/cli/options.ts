@@ -4,7 +4,6 @@ import { configFiles, type Loaded, loadConfig, loadEnvironment, readText } from 
 import { ConfigError } from '#config/problems.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
 import { EMPTIED, type ReadFile } from '#config/secrets.ts'
-import { composeProblems } from '#src/compose/fleet-config.ts'
 
 /** How commands are told which configuration is meant. */
 export const CONFIG_OPTIONS = {
@@ -76,11 +75,7 @@ export async function settle(
   const loaded = await loadConfig({ files, env, flags: { host: options.host, port: options.port }, readFile })
   const { config } = loaded
   const empty = config.servers.length === 0 && Object.keys(config.models).length === 0
-  const warnings = [
-    ...loaded.warnings,
-    ...composeProblems(config).warnings,
-    ...(empty ? providersFromEnv(env).warnings : []),
-  ]
+  const warnings = [...loaded.warnings, ...(empty ? providersFromEnv(env).warnings : [])]
   return { ...loaded, warnings, files: [...loaded.files, ...options.envFiles], env, configFiles: files, filled }
 }
 

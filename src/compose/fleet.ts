@@ -1,4 +1,4 @@
-import { toServer } from '#config/declare.ts'
+import { declare, toServer } from '#config/declare.ts'
 import type { Environment } from '#config/env.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
 import { type Config, parseServer } from '#config/schema.ts'
@@ -17,14 +17,13 @@ import { hearProbe } from '#registry/health.ts'
 import { shareProbes } from '#registry/share-probes.ts'
 import type { List } from '#registry/shared-lists.ts'
 import { configuredStrategy } from '#routing/strategies/index.ts'
+import { addressOf, WATCHED_ONLY } from './address.ts'
 import { type AskDeps, createAsk, listOf, load, probe, sourcesOf } from './asking.ts'
-import { addressOf, composeProblems } from './fleet-config.ts'
 import { composeKnowledge } from './knowledge.ts'
 import { type Ask, createLister } from './listing.ts'
 
 const DEMO = { id: BUILT_IN_KIND, kind: BUILT_IN_KIND } as const
-/** Kinds that are only watched, and those whose models answer only when they are named. */
-const WATCHED_ONLY: ReadonlySet<string> = new Set(['service'])
+/** Kinds whose models answer only when they are named. */
 const NAMED_ONLY: ReadonlySet<string> = new Set([DEMO.kind])
 
 /** What the fleet is composed of. */
@@ -87,7 +86,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
   const options = {
     ...deps,
     discovery,
-    watchedOnly: WATCHED_ONLY,
+    watchedOnly: new Set([WATCHED_ONLY]),
     namedOnly: NAMED_ONLY,
     knowledge: composeKnowledge(),
     probe: async (server: Server, signal: AbortSignal) => {
@@ -129,7 +128,7 @@ function isUp(health: Health): boolean {
 
 /** What the configuration says of the fleet; where it says nothing, what the environment and the demo add. */
 export function declarationOf(config: Config, env: Environment): Declaration {
-  const { declaration } = composeProblems(config)
+  const declared = declare(config, addressOf)
   const empty = config.servers.length === 0 && Object.keys(config.models).length === 0
   const { discover, demo } = config.gateway
   const found = empty
@@ -139,9 +138,9 @@ export function declarationOf(config: Config, env: Environment): Declaration {
   const demos = wantsDemo ? [required(DEMO.id, DEMO.kind, null, config, 'built-in')] : []
   const balancer = config.load_balancer
   return {
-    settings: declaration.settings,
-    servers: [...declaration.servers, ...found, ...demos],
-    models: declaration.models,
+    settings: declared.settings,
+    servers: [...declared.servers, ...found, ...demos],
+    models: declared.models,
     listsHoldMs: config.cache.ttl.models,
     preload: balancer.preload,
     discover: discover === true || (discover === 'auto' && empty),

@@ -27,14 +27,13 @@ import { createSqlCursors } from '#stores/sql-cursors.ts'
 import { createSqlEvents } from '#stores/sql-events.ts'
 import { createSqlHolds } from '#stores/sql-holds.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
-import { addressOf } from './fleet-config.ts'
+import { addressOf, WATCHED_ONLY } from './address.ts'
 import type { Ask } from './listing.ts'
 import { createServersOf, selfOf } from './registered.ts'
 
 const EVENTS_MAX = 1000
 const REGROUP_MS = 500
 const POST_TIMEOUT_MS = 10_000
-const WATCHED_ONLY = 'service'
 
 /** What the orchestration is composed of. */
 export interface OrchestrationParts {

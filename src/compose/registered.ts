@@ -3,7 +3,7 @@ import type { ServerRecord } from '#core/registry.ts'
 import type { Server } from '#core/servers.ts'
 import { GATEWAY_ROLE } from '#gateway/upstream/hops.ts'
 import type { Registration } from '#wire/orchestration.ts'
-import { addressOf } from './fleet-config.ts'
+import { addressOf } from './address.ts'
 
 /** A server that was made of a record, and of what. */
 interface Made {

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'bun:test'
+import { declare } from '#config/declare.ts'
 import { needsRestart } from '#config/reload.ts'
 import { algorithms } from '#config/schema/gateway.ts'
 import { PROVIDERS } from '#providers/index.ts'
-import { composeProblems } from '#src/compose/fleet-config.ts'
+import { STRATEGIES } from '#routing/strategies/index.ts'
+import { addressOf } from '#src/compose/address.ts'
 import { configFrom } from '#src/index.ts'
 import { complaints, loadText } from '#tests/support/config-texts.ts'
 
@@ -57,7 +59,7 @@ describe('the algorithm of the load balancer', () => {
   test.each([...algorithms, 'Round_Robin'])('%s is built', async algorithm => {
     const { config } = await loadText(`load_balancer: { algorithm: ${algorithm} }`)
 
-    expect(composeProblems(config).warnings).toEqual([])
+    expect([...STRATEGIES.keys()]).toContain(config.load_balancer.algorithm)
   })
 
   test('that nobody knows is an error that names the nearest', async () => {
@@ -77,14 +79,11 @@ describe('the algorithm of the load balancer', () => {
 
 describe('the kind of a server', () => {
   test('that may be named is built', () => {
-    const { declaration, warnings } = composeProblems(
-      configFrom({
-        servers: [...PROVIDERS.keys()].map(kind => ({ id: kind, kind, base_url: 'http://a.test' })) as never,
-      }),
-    )
+    const config = configFrom({
+      servers: [...PROVIDERS.keys()].map(kind => ({ id: kind, kind, base_url: 'http://a.test' })) as never,
+    })
 
-    expect(declaration.servers.map(server => server.id)).toEqual([...PROVIDERS.keys()])
-    expect(warnings).toEqual([])
+    expect(declare(config, addressOf).servers.map(server => server.id)).toEqual([...PROVIDERS.keys()])
   })
 
   test('that nobody knows is an error that names the nearest', async () => {
@@ -106,9 +105,9 @@ test.each([
 })
 
 test('the display name of a model is what lists show', () => {
-  const { declaration } = composeProblems(
-    configFrom({ models: { a: { endpoint: 'http://a', display_name: 'The A' }, b: { endpoint: 'http://b' } } }),
-  )
+  const config = configFrom({
+    models: { a: { endpoint: 'http://a', display_name: 'The A' }, b: { endpoint: 'http://b' } },
+  })
 
-  expect(declaration.models.map(model => model.displayName)).toEqual(['The A', null])
+  expect(declare(config, addressOf).models.map(model => model.displayName)).toEqual(['The A', null])
 })
