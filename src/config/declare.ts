@@ -156,8 +156,6 @@ function toSettings(config: Config): Settings {
     hedging: toHedging(config.hedging),
     heartbeatMs: config.streams.heartbeat,
     earlyHeadersMs: config.streams.early_headers,
-    fullHeaders: gateway.headers === 'full',
-    bodyBytesMax: config.service.max_body,
     cache: toCacheSettings(config),
     preferredServers: Object.fromEntries(preferred),
   }

@@ -44,8 +44,6 @@ export interface Settings {
   readonly heartbeatMs: number
   /** How long a stream may have no content until it is answered with its headers alone; `null` = for ever. */
   readonly earlyHeadersMs: number | null
-  readonly fullHeaders: boolean
-  readonly bodyBytesMax: number
   /** `null` while answers are not stored. */
   readonly cache: CacheSettings | null
   /** For each class the ids of the servers that are preferred, best first. */

@@ -25,8 +25,6 @@ export const settings: Settings = {
   hedging: null,
   heartbeatMs: 15_000,
   earlyHeadersMs: null,
-  fullHeaders: false,
-  bodyBytesMax: 10_000_000,
   cache: null,
   preferredServers: {},
 }
