@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
@@ -19,11 +19,37 @@ export function readTls(files: {
       key: readFileSync(files.key_file, 'utf8'),
       ca: files.ca_file === null ? null : readFileSync(files.ca_file, 'utf8'),
     }
-    createSecureContext({ cert: tls.cert, key: tls.key })
-    if (tls.ca !== null) new X509Certificate(tls.ca)
+    check(files, tls)
     return tls
   } catch (thrown) {
     throw new TlsUnusable(files, thrown)
+  }
+}
+
+/** Says of each file what is wrong with it: the library of the runtime has only numbers for that, and takes an empty file
+ * for one that was not named.
+ *
+ * @throws Error with the reason. */
+function check(files: { readonly cert_file: string; readonly key_file: string }, { cert, key, ca }: Tls): void {
+  const first = parsed(() => new X509Certificate(cert), `${files.cert_file} holds no certificate in PEM`)
+  const own = parsed(
+    () => createPrivateKey(key),
+    key.includes('ENCRYPTED')
+      ? `${files.key_file} is encrypted: \`openssl pkey -in FILE -out OTHER\` writes it without its passphrase`
+      : `${files.key_file} holds no key in PEM`,
+  )
+  if (!first.checkPrivateKey(own)) {
+    throw new Error(`${files.key_file} is the key of another certificate than the first in ${files.cert_file}`)
+  }
+  if (ca !== null) parsed(() => new X509Certificate(ca), 'ca_file holds no certificate in PEM')
+  createSecureContext({ cert, key, ...(ca !== null && { ca }) })
+}
+
+function parsed<T>(parse: () => T, complaint: string): T {
+  try {
+    return parse()
+  } catch (thrown) {
+    throw new Error(complaint, { cause: thrown })
   }
 }
 

@@ -1,8 +1,8 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
-import { copyFile } from 'node:fs/promises'
+import { copyFile, writeFile } from 'node:fs/promises'
 import { type ConnectionOptions, connect } from 'node:tls'
-import { listen } from '#src/server.ts'
+import { listen, type Tls } from '#src/server.ts'
 import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
 import { run, start } from './child.ts'
 
@@ -27,6 +27,12 @@ async function visit(port: number, certificates: Certificates, more: ConnectionO
   socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
   socket.on('close', () => resolve('closed'))
   return promise
+}
+
+/** A new certificate and its key, as a server takes them. */
+async function pairOf(certificates: Certificates, name: string): Promise<Tls> {
+  const { cert, key } = await certificates.issue(name)
+  return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8'), ca: null }
 }
 
 /** A gateway whose certificate stands in files that a test may change; `tls` adds to their configuration. */
@@ -71,8 +77,12 @@ test.each([1, 2])(
     await using _ = child
     const second = await certificates.issue('second')
 
+    await writeFile(files.cert, '')
+    await child.said(/configuration not reloaded.*service\.tls.*holds no certificate/, 'out')
+    expect(await visit(port, certificates)).toBe('first 200')
+
     await copyFile(second.cert, files.cert)
-    await child.said(/configuration not reloaded.*service\.tls/, 'out')
+    await child.said(/configuration not reloaded.*service\.tls.*another certificate/, 'out')
     expect(await visit(port, certificates)).toBe('first 200')
 
     await copyFile(second.key, files.key)
@@ -93,19 +103,14 @@ test.each(['start', 'check'])('files that cannot be used are told by %s, with th
 
 test('an answer that is under way when the certificate changes goes on to its end', async () => {
   await using certificates = await makeCertificates()
-  const tlsOf = ({ cert, key }: { readonly cert: string; readonly key: string }) => ({
-    cert: readFileSync(cert, 'utf8'),
-    key: readFileSync(key, 'utf8'),
-    ca: null,
-  })
-  const [first, second] = await Promise.all([certificates.issue('first'), certificates.issue('second')])
+  const [first, second] = await Promise.all([pairOf(certificates, 'first'), pairOf(certificates, 'second')])
   const body = new TransformStream<string, string>()
   const writer = body.writable.getWriter()
   const listener = listen({
     host: '127.0.0.1',
     port: 0,
     keepAliveSeconds: 10,
-    tls: tlsOf(first),
+    tls: first,
     handle: async request =>
       new Response(request.url.endsWith('/stream') ? body.readable.pipeThrough(new TextEncoderStream()) : 'ok'),
   })
@@ -113,7 +118,7 @@ test('an answer that is under way when the certificate changes goes on to its en
   void writer.write('before ')
   const stream = await fetch(`${listener.url}/stream`, { tls })
 
-  listener.renew(tlsOf(second))
+  listener.renew(second)
   const visited = await visit(listener.port, certificates)
   const stopped = listener.stop()
   await writer.write('after')
@@ -126,18 +131,13 @@ test('an answer that is under way when the certificate changes goes on to its en
 
 test('a server that takes nothing new stays so when its certificate changes', async () => {
   await using certificates = await makeCertificates()
-  const [first, second] = await Promise.all([certificates.issue('first'), certificates.issue('second')])
-  const from = ({ cert, key }: typeof first) => ({
-    cert: readFileSync(cert, 'utf8'),
-    key: readFileSync(key, 'utf8'),
-    ca: null,
-  })
+  const [first, second] = await Promise.all([pairOf(certificates, 'first'), pairOf(certificates, 'second')])
   for (const way of ['deafen', 'stop'] as const) {
     const handle = async () => new Response('ok')
-    const listener = listen({ host: '127.0.0.1', port: 0, keepAliveSeconds: 10, tls: from(first), handle })
+    const listener = listen({ host: '127.0.0.1', port: 0, keepAliveSeconds: 10, tls: first, handle })
 
     await listener[way]()
-    listener.renew(from(second))
+    listener.renew(second)
 
     expect(await visit(listener.port, certificates)).toBe('ECONNREFUSED')
     await listener.kill()
