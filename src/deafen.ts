@@ -11,16 +11,21 @@ const ADDRESS_BYTES = 128
 /** Closes the socket of this process that listens on a port, and nothing else.
  *
  * The runtime's own way closes idle connections with it, to which a client may just be sending. So another file, which
- * never has anything to say, is put in the socket's place: that closes the socket, and the runtime need not know. */
-export function closeListeningSocket(port: number): void {
+ * never has anything to say, is put in the socket's place: that closes the socket, and the runtime need not know.
+ *
+ * @returns Whether there was one, and a way to close it. */
+export function closeListeningSocket(port: number): boolean {
   const system = loadSystem()
-  if (system === null) return
+  if (system === null) return false
+  let closed = false
   for (const descriptor of descriptors()) {
     if (!system.listens(descriptor) || system.port(descriptor) !== port) continue
     const silent = openSync('/dev/null', 'r')
     system.replace(descriptor, silent)
     closeSync(silent)
+    closed = true
   }
+  return closed
 }
 
 /** The few calls of the system that the runtime does not offer; `null` where there is no such library. */

@@ -1,12 +1,13 @@
-import type { Server } from 'bun'
 import type { Connection } from '#http/exchange.ts'
+import { closeListeningSocket } from './deafen.ts'
+import { IDLE_SECONDS_MAX, SocketConnection } from './socket-connection.ts'
 
 /** The listening server, as little of it as the rest needs. */
 export interface Listener {
-  /** Shows other certificates to connections that come from now on; those that are open go on as they are. Nothing is done
-   * where none come any more.
+  /** Shows other certificates to connections that come from now on; those that are open go on as they are, until their
+   * next answer or until they have been idle for long enough. Nothing is done where none come any more.
    *
-   * @throws CannotListen when the port is lost in the blink in which it is closed. */
+   * @throws CannotListen when they, or the port, are not to be had; then those of before are shown on. */
   renew(tls: Tls): void
   readonly url: string
   readonly port: number
@@ -63,8 +64,8 @@ export interface Tls {
   readonly ca: string | null
 }
 
-/** The longest idle time that the runtime knows, in seconds. */
-const IDLE_SECONDS_MAX = 255
+/** The runtime looks for idle connections every few seconds only. */
+const RETIRED_MORE_MS = 10_000
 
 /** Listens on an address and hands each request to `handle`.
  *
@@ -80,6 +81,7 @@ export function listen(options: {
   readonly handle: (request: Request, connection: Connection) => Promise<Response>
 }): Listener {
   const { host, handle, shared = false } = options
+  const idleSeconds = Math.min(IDLE_SECONDS_MAX, Math.ceil(options.keepAliveSeconds))
   const serve = (port: number, tls: Tls | null) =>
     Bun.serve({
       hostname: host,
@@ -88,11 +90,11 @@ export function listen(options: {
       ...(tls !== null && { tls: tlsOptions(tls) }),
       // Its error page would show source code to callers.
       development: false,
-      idleTimeout: Math.min(IDLE_SECONDS_MAX, Math.ceil(options.keepAliveSeconds)),
+      idleTimeout: idleSeconds,
       // The edge has a limit of its own, and answers in its own words; the runtime's refusal has none.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       fetch: (request, server) => handle(request, new SocketConnection(request, server)),
-      error: () => Response.json({ error: INTERNAL }, { status: 500 }),
+      error: failed,
     })
   const open = (port: number, tls: Tls | null) => {
     try {
@@ -101,26 +103,45 @@ export function listen(options: {
       throw toListenError(host, port, thrown)
     }
   }
-  const tls = options.tls ?? null
+  let tls = options.tls ?? null
   let server = open(options.port, tls)
   const port = server.port ?? options.port
   // Servers that take nothing new, but still have answers to finish.
   const leaving = new Set<typeof server>()
   let closed = false
+
+  /** Lets a server take nothing new. To stop it closes idle connections, to which a client may just be sending: that is done
+   * once each has either been told to close, or was idle for so long that it is gone. */
+  function retire(old: typeof server): void {
+    leaving.add(old)
+    const stop = () => void old.stop().then(() => leaving.delete(old))
+    if (closeListeningSocket(port)) {
+      old.reload({
+        fetch: async (request, self) => closing(await handle(request, new SocketConnection(request, self))),
+        error: failed,
+      })
+      setTimeout(stop, idleSeconds * 1000 + RETIRED_MORE_MS).unref()
+    } else stop()
+  }
+
   return {
     url: `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     port,
     renew(next) {
       if (closed) return
       // The runtime cannot give other certificates to a server that listens.
-      const old = server
-      leaving.add(old)
-      void old.stop().then(() => leaving.delete(old))
-      server = open(port, next)
+      retire(server)
+      try {
+        server = open(port, next)
+        tls = next
+      } catch (thrown) {
+        server = open(port, tls)
+        throw thrown
+      }
     },
     async deafen() {
       closed = true
-      ;(await import('./deafen.ts')).closeListeningSocket(port)
+      closeListeningSocket(port)
     },
     async stop() {
       closed = true
@@ -128,6 +149,12 @@ export function listen(options: {
     },
     kill: async () => void (await Promise.all([...leaving, server].map(each => each.stop(true)))),
   }
+}
+
+/** Says that the connection ends with this answer. */
+function closing(response: Response): Response {
+  response.headers.set('connection', 'close')
+  return response
 }
 
 function tlsOptions({ cert, key, ca }: Tls): Bun.TLSOptions {
@@ -148,70 +175,8 @@ const INTERNAL = {
   code: 'internal_error',
 }
 
-class SocketConnection implements Connection {
-  /** Let go of when it is done: the connection itself is looked at once more. */
-  private request: Request | null
-  private readonly server: Server<undefined>
-  private leave: (() => void) | null = null
-
-  constructor(request: Request, server: Server<undefined>) {
-    this.request = request
-    this.server = server
-  }
-
-  get address(): string {
-    return this.request === null ? '' : (this.server.requestIP(this.request)?.address ?? '')
-  }
-
-  idle(seconds: number): void {
-    if (this.request === null) return
-    this.server.timeout(this.request, Math.min(IDLE_SECONDS_MAX, Math.ceil(seconds)))
-  }
-
-  onLeave(leave: () => void): void {
-    this.leave = leave
-    watchSoon(this)
-  }
-
-  done(): void {
-    this.leave = null
-    this.request = null
-  }
-
-  /** Looks whether the client is there, and from now on hears when it leaves. */
-  watch(): void {
-    if (this.leave === null || this.request === null) return
-    const { signal } = this.request
-    if (signal.aborted) this.leave()
-    else signal.addEventListener('abort', () => this.leave?.(), { once: true })
-  }
-}
-
-/** The signal of a request costs as much as a tenth of a short request's whole way, so that only those get one that
- * take longer than this, in milliseconds; twice as long at most. Who left before is seen then. */
-const WATCH_MS = 10
-
-const watchSoon = createWatch()
-
-function createWatch(): (connection: SocketConnection) => void {
-  let young: SocketConnection[] = []
-  let old: SocketConnection[] = []
-  let armed = false
-
-  function look(): void {
-    for (const connection of old) connection.watch()
-    old = young
-    young = []
-    armed = old.length > 0
-    if (armed) setTimeout(look, WATCH_MS)
-  }
-
-  return connection => {
-    young.push(connection)
-    if (armed) return
-    armed = true
-    setTimeout(look, WATCH_MS)
-  }
+function failed(): Response {
+  return Response.json({ error: INTERNAL }, { status: 500 })
 }
 
 /** Finds out whether a port is free, and which one where any will do: processes that share it would not notice that others

@@ -4,6 +4,7 @@ import { copyFile, writeFile } from 'node:fs/promises'
 import { type ConnectionOptions, connect } from 'node:tls'
 import { listen, type Tls } from '#src/server.ts'
 import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
+import { rawClient } from '#tests/support/raw-client.ts'
 import { run, start } from './child.ts'
 
 setDefaultTimeout(20_000)
@@ -127,6 +128,38 @@ test('an answer that is under way when the certificate changes goes on to its en
   expect(visited).toBe('second 200')
   expect(await stream.text()).toBe('before after')
   await stopped
+})
+
+test('a client that is connected when the certificate changes is answered, and told to connect anew', async () => {
+  await using certificates = await makeCertificates()
+  const [first, second] = await Promise.all([pairOf(certificates, 'first'), pairOf(certificates, 'second')])
+  const handle = async () => new Response('ok')
+  const listener = listen({ host: '127.0.0.1', port: 0, keepAliveSeconds: 10, tls: first, handle })
+  const request = 'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n'
+  const client = rawClient(listener.port, request, { ca: readFileSync(certificates.ca), servername: 'localhost' })
+
+  const before = await client.until(text => text.endsWith('ok'))
+  listener.renew(second)
+  client.socket.write(request)
+  const ended = await client.ended
+  const after = client.text().slice(before.length)
+
+  expect(before).not.toMatch(/^connection: close/im)
+  expect(after).toMatch(/^HTTP\/1.1 200 .*\r\nconnection: close\r\n.*ok$/is)
+  expect(ended).toBe('end')
+  expect(await visit(listener.port, certificates)).toBe('second 200')
+  await listener.kill()
+})
+
+test('certificates that the runtime does not take leave those of before', async () => {
+  await using certificates = await makeCertificates()
+  const first = await pairOf(certificates, 'first')
+  const handle = async () => new Response('ok')
+  const listener = listen({ host: '127.0.0.1', port: 0, keepAliveSeconds: 10, tls: first, handle })
+
+  expect(() => listener.renew({ ...first, cert: '' })).toThrow('cannot listen')
+  expect(await visit(listener.port, certificates)).toBe('first 200')
+  await listener.kill()
 })
 
 test('a server that takes nothing new stays so when its certificate changes', async () => {

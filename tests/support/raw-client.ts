@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { type ConnectionOptions, connect as connectSecurely } from 'node:tls'
 
 /** A client that shows each read and how the connection ended. */
 export interface RawClient {
@@ -12,12 +13,16 @@ export interface RawClient {
   readonly ended: Promise<string>
 }
 
-/** Sends raw bytes to a port on loopback and records what comes back, read by read. */
-export function rawClient(port: number, request: string | Uint8Array): RawClient {
+/** Sends raw bytes to a port on loopback and records what comes back, read by read.
+ *
+ * @param tls How https is spoken; plain http when absent. */
+export function rawClient(port: number, request: string | Uint8Array, tls?: ConnectionOptions): RawClient {
   const ended = Promise.withResolvers<string>()
   const reads: Uint8Array[] = []
   const looks = new Set<() => void>()
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => socket.write(request))
+  const address = { port, host: '127.0.0.1', noDelay: true }
+  const ask = () => void socket.write(request)
+  const socket = tls === undefined ? connect(address, ask) : connectSecurely({ ...address, ...tls }, ask)
   const text = () => Buffer.concat(reads).toString('latin1')
   socket.on('data', data => {
     reads.push(typeof data === 'string' ? Buffer.from(data) : new Uint8Array(data))
