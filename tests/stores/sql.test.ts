@@ -283,7 +283,10 @@ describe('migrations', () => {
       expect(after.every(({ appliedAt }) => appliedAt !== null && Date.now() - appliedAt < 60_000)).toBe(true)
     }))
 
-  test('take away an index also where it is gone already', () =>
+  test.each([
+    ['take away an index also where it is gone already', 'DROP INDEX requests_by_parent'],
+    ['make a table that an earlier form of a step had not', 'DROP TABLE probes'],
+  ])('%s', (_, before) =>
     withFile(async place => {
       await mkdir(dirname(place.file), { recursive: true })
       const file = new Database(place.file, { create: true })
@@ -292,11 +295,13 @@ describe('migrations', () => {
         file.run(statements)
         file.run('INSERT INTO migrations VALUES (?, 0)', [version])
       }
-      file.run('DROP INDEX requests_by_parent')
-      file.close()
+      file.run(before)
 
       expect(await migrateSql({ place, timeoutMs: 1000, pool: 1 })).toContain(4)
-    }))
+      expect(file.query('SELECT * FROM probes').all()).toEqual([])
+      file.close()
+    }),
+  )
 
   test('are numbered without a gap and use only types that every database has', () => {
     const migrations = readMigrations()
