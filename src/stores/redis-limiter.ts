@@ -65,6 +65,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   const believed = new Map<string, number>()
   let processes = 1
   const alone = createAlone({
+    clock,
     shadow,
     processes: () => Math.max(processes, settings().processes),
     entriesMax: options.entriesMax,

@@ -287,6 +287,36 @@ describe('while Redis is away', () => {
     expect((await ask(one, [rate])).requests?.remaining).toBe(60 - 24)
   })
 
+  test('what has come back since is not charged', async () => {
+    const [one] = processes(1)
+    const [rate, tokens] = [bucket({ limit: 60 }), bucket({ key: 'tokens', unit: 'tokens', limit: 6000 })]
+    if (one === undefined) throw new Error('no limiter')
+    away = true
+    for (let second = 0; second < 300; second++) {
+      expect(passed(await ask(one, [rate, tokens], 100, `${second}`))).toBe(true)
+      clock.advance(1000)
+    }
+
+    away = false
+    const verdict = await ask(one, [rate, tokens])
+
+    expect(verdict).toMatchObject({ refused: null, requests: { remaining: 59 }, tokens: { remaining: 6000 } })
+  })
+
+  test('what was used before comes back once', async () => {
+    const [one] = processes(1)
+    const rate = bucket({ limit: 60 })
+    if (one === undefined) throw new Error('no limiter')
+    await admitted([one], 60, rate)
+    away = true
+    clock.advance(30_000)
+    const alone = await admitted([one], 60, rate)
+
+    away = false
+
+    expect([alone, await admitted([one], 60, rate)]).toEqual([30, 0])
+  })
+
   test('everything is refused where the operator wants it so', async () => {
     const [one] = processes(1, { storeDown: 'closed' })
     away = true
