@@ -23,12 +23,19 @@ export interface Plan {
   readonly model: Model
   readonly strategy: string
   readonly candidates: readonly Candidate[]
+  /** Targets that were out when the call came, in the same order: it may last until they are back. Absent when none was. */
+  readonly later?: readonly Candidate[]
   /** Targets that cannot do what the call asks, with the reason; absent when none is known to be so. */
   readonly excluded?: readonly Candidate[]
   /** Whether the strategy learns from how the attempts go. */
   readonly observed?: boolean
   /** Whether the first candidate has the model in memory while another one would have to load it. */
   readonly sparesLoad?: boolean
+}
+
+/** The first candidate of a plan for which this holds, also among those that were out when the call came. */
+export function findCandidate({ candidates, later }: Plan, holds: (candidate: Candidate) => boolean): Candidate | null {
+  return candidates.find(holds) ?? later?.find(holds) ?? null
 }
 
 /** A place at a target; `release` may be called more than once. */

@@ -104,3 +104,16 @@ export function breakerAdmits(state: TargetState, now: number): boolean {
   if (state.breaker.openUntil === 0) return true
   return !state.breaker.trial && breakerOf(state, now) === 'half-open'
 }
+
+/** Whether a target may be tried now: its server answers and is not drained, its breaker lets a call through, no limit
+ * of its own keeps it out, and it takes one of the credentials. */
+export function isAvailable(state: TargetState, now: number): boolean {
+  const { health, draining } = state.server
+  return (
+    health !== 'unhealthy' &&
+    !draining &&
+    state.coolUntil <= now &&
+    state.refusedUntil <= now &&
+    breakerAdmits(state, now)
+  )
+}

@@ -1,4 +1,4 @@
-import type { AttemptEntry, Candidate } from '#core/attempt.ts'
+import { type AttemptEntry, type Candidate, findCandidate } from '#core/attempt.ts'
 import type { Said } from '#core/bypass.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
@@ -124,7 +124,7 @@ function candidateAt(
 ): Candidate | null {
   const isAt = ({ target }: Candidate) => target.server.id === server && target.upstreamModel === upstreamModel
   const isOwn = (candidate: Candidate) => candidate.model.name === model && isAt(candidate)
-  return plan?.candidates.find(isOwn) ?? plan?.candidates.find(isAt) ?? null
+  return plan === null ? null : (findCandidate(plan, isOwn) ?? findCandidate(plan, isAt))
 }
 
 /** What a call has used when no server says so: the prompt, and so many characters of an answer. */

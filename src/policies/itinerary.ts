@@ -1,10 +1,10 @@
-import type { Candidate } from '#core/attempt.ts'
+import type { Candidate, Plan } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Scope } from '#core/scope.ts'
 import type { RetrySettings } from '#core/snapshot.ts'
-import { breakerAdmits, type States } from '#core/states.ts'
+import { breakerAdmits, isAvailable, type States } from '#core/states.ts'
 import { cool } from './cooldown.ts'
 import { ruleFor } from './rules.ts'
 import { backoff } from './wait.ts'
@@ -41,12 +41,15 @@ export class Itinerary {
   private readonly deps: ItineraryDeps
   private readonly scope: Scope
   private untried: readonly Candidate[]
+  /** Those of them that were out when they were last looked at. */
+  private later: readonly Candidate[]
   private repeats: Repeat[] | null = null
   private rotated: Candidate | null = null
 
-  constructor(deps: ItineraryDeps, candidates: readonly Candidate[], scope: Scope) {
+  constructor(deps: ItineraryDeps, { candidates, later = [] }: Pick<Plan, 'candidates' | 'later'>, scope: Scope) {
     this.deps = deps
     this.untried = candidates
+    this.later = later
     this.scope = scope
   }
 
@@ -57,12 +60,21 @@ export class Itinerary {
     const { rotated } = this
     this.rotated = null
     if (rotated !== null) return { candidates: [rotated], at: 0, free: true }
-    this.untried = this.untried.filter(candidate => this.isOpen(candidate))
+    this.look()
     const [fresh] = this.untried
     const repeat = fresh === undefined || fresh.fallback === true ? this.soonest(fresh === undefined, left) : null
     if (repeat !== null) return { candidates: [repeat.candidate], at: repeat.at, free: false }
     if (fresh === undefined) return null
     return { candidates: this.untried, at: 0, free: this.isWell(fresh) }
+  }
+
+  /** Sorts what was not tried yet into what may be tried now and what is out: an answer may take longer than that. */
+  private look(): void {
+    const now = this.deps.clock.now()
+    const back = this.later.filter(candidate => isAvailable(this.state(candidate), now))
+    const open = [...this.untried.filter(candidate => this.isOpen(candidate)), ...back]
+    this.later = [...this.later, ...this.untried].filter(candidate => !open.includes(candidate))
+    this.untried = [...open.filter(({ fallback }) => !fallback), ...open.filter(({ fallback }) => fallback)]
   }
 
   /** Where the next attempt goes when the retry budget is used up: to targets that answer well. */
@@ -97,6 +109,7 @@ export class Itinerary {
   /** Never tries a target again. */
   exclude({ target }: Candidate): void {
     this.untried = this.untried.filter(other => other.target.id !== target.id)
+    this.later = this.later.filter(other => other.target.id !== target.id)
     this.repeats = this.repeats?.filter(({ candidate }) => candidate.target.id !== target.id) ?? null
   }
 
@@ -147,6 +160,7 @@ export class Itinerary {
     this.repeats = null
     this.rotated = null
     this.untried = this.untried.filter(fits)
+    this.later = this.later.filter(fits)
     return this.untried.length > 0
   }
 

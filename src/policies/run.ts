@@ -26,7 +26,7 @@ export class FailoverRun implements Run, Course<Trial> {
   constructor(deps: FailoverDeps, job: Job) {
     this.deps = deps
     this.job = job
-    this.way = new Itinerary(deps, job.plan.candidates, job.scope)
+    this.way = new Itinerary(deps, job.plan, job.scope)
   }
 
   async next(): Promise<Live> {

@@ -4,7 +4,7 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Model } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
-import { breakerAdmits, type States, type TargetState } from '#core/states.ts'
+import { isAvailable, type States } from '#core/states.ts'
 import { ANY_LIMITS, needsOf, separate } from './abilities.ts'
 import { findAllowed, mayCall, type Resolution, resolveModels } from './candidates.ts'
 import { type Lineup, type Lineups, turnsOf } from './lineup.ts'
@@ -32,19 +32,6 @@ export interface PlanWishes {
 
 const NO_WISHES: PlanWishes = { server: null, strategy: null }
 type Candidates = readonly Candidate[]
-
-/** Whether a target may be tried now: its server answers and is not drained, its breaker lets a call through, no limit
- * of its own keeps it out, and it takes one of the credentials. */
-export function isAvailable(state: TargetState, now: number): boolean {
-  const { health, draining } = state.server
-  return (
-    health !== 'unhealthy' &&
-    !draining &&
-    state.coolUntil <= now &&
-    state.refusedUntil <= now &&
-    breakerAdmits(state, now)
-  )
-}
 
 /** Puts the targets that may answer a call into the order in which they are tried: those of its model as the strategy
  * wants it, preferred servers first, then those of fallback models.
@@ -95,6 +82,7 @@ export function plan(
   let candidates: Candidates = []
   for (const tier of tiers) candidates = append(candidates, tier, context)
   for (const group of fallbacks) candidates = append(candidates, group, context)
+  const later = othersOf([...tiers, ...fallbacks], candidates)
   if (candidates.length === 0) {
     candidates = noneAvailable([...tiers, ...fallbacks].flat(), resolution.models, { states, now })
   }
@@ -105,6 +93,7 @@ export function plan(
     candidates,
     observed: strategy.observes === true,
     sparesLoad: context.sparesLoad,
+    ...(later !== null && { later }),
   }
   return excluded.length === 0 ? planned : { ...planned, excluded }
 }
@@ -112,6 +101,14 @@ export function plan(
 /** The groups with what is kept of each; empty ones fall away. */
 function filled(groups: readonly Candidates[], keeps: (candidate: Candidate) => boolean): readonly Candidates[] {
   return groups.map(group => group.filter(keeps)).filter(group => group.length > 0)
+}
+
+/** What of the groups is not among the candidates, because it is out now; `null` when nothing is, or all is. */
+function othersOf(groups: readonly Candidates[], candidates: Candidates): Candidates | null {
+  let count = 0
+  for (const group of groups) count += group.length
+  if (candidates.length === 0 || candidates.length === count) return null
+  return groups.flat().filter(({ target }) => !candidates.some(candidate => candidate.target === target))
 }
 
 /** The strategy that a call asks for, or the configured one. */

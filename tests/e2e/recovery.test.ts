@@ -10,6 +10,7 @@ import {
   cut,
   gate,
   hang,
+  inTurn,
   type RecordedRequest,
   reset,
   type Script,
@@ -140,6 +141,25 @@ test('nor is it where several share that answer', async () => {
     ...{ server: 'b', tokens_in: 1, tokens_out: 4, estimated: true },
   })
   expect(await gateway.logged({ outcome: 'coalesced' })).not.toHaveProperty('tokens_in')
+})
+
+test('goes on from a server that was out when the stream began and is back', async () => {
+  const clock = fakeClock()
+  clock.advance(1)
+  const seen = gate()
+  await using broken = await startModelServer(sse([role, one, seen, cut()]))
+  await using limited = await startModelServer(inTurn(openAiError(429, 'wait', null, { 'retry-after': '10' }), same))
+  await using gateway = await startGateway(configOf([broken, limited]), { clock })
+  const first = await gateway.chat({}, { headers: { 'x-citadel-server': 'b' } })
+
+  const client = stream(gateway.port)
+  await client.until(text => text.includes('One'))
+  clock.advance(11_000)
+  seen.open()
+  const text = await client.until(isOver)
+
+  expect(first.status).toBe(429)
+  expect([contentOf(text), limited.calls.length]).toEqual(['One two three', 2])
 })
 
 test('a stream that falls silent goes on from another server when the idle clock has run out', async () => {

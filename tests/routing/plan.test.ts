@@ -249,6 +249,19 @@ describe('fallbacks', () => {
     expect(order({ caller, fallbacks: ['last'] })).toEqual(['a/m', 'c/m'])
   })
 
+  test('and targets that are out are kept for later, in the same order', () => {
+    const pair = model('pair', [targetOf('x/m'), targetOf('y/m')], { fallbacks: ['second'] })
+    const { planned, health } = planner(snapshotOf([...fleet, pair], { fallbackEnabled: true }))
+    const whole = planned({ model: 'pair' })
+
+    health({ y: 'unhealthy', b: 'unhealthy' })
+    const { candidates, later } = planned({ model: 'pair' })
+
+    expect(whole.later).toBeUndefined()
+    expect(candidates.map(({ target }) => target.id)).toEqual(['x/m', 'c/m', 'a/m'])
+    expect(later?.map(({ target }) => target.id)).toEqual(['y/m', 'b/m'])
+  })
+
   test('may be targets that the key may use, as they may be called', () => {
     const pair = model('pair', [targetOf('x/m'), targetOf('y/m')])
     const { order } = planner(snapshotOf([...fleet, pair], settings))

@@ -1,5 +1,5 @@
 import type { Fingerprints } from '#cache/fingerprints.ts'
-import type { Live } from '#core/attempt.ts'
+import { type Candidate, findCandidate, type Live } from '#core/attempt.ts'
 import type { CachedAnswer, CacheStore } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -57,8 +57,9 @@ export function giverOf(
 
 /** Whether an answer is of a model that was asked for, rather than of a fallback. */
 export function isOwn({ record }: Asked, { model, target }: Pick<Whole, 'model' | 'target'>): boolean {
-  const candidate = record.plan?.candidates.find(each => each.model.name === model.name && each.target.id === target.id)
-  return candidate !== undefined && candidate.fallback !== true
+  const isGiver = (each: Candidate) => each.model.name === model.name && each.target.id === target.id
+  const candidate = record.plan === null ? null : findCandidate(record.plan, isGiver)
+  return candidate !== null && candidate.fallback !== true
 }
 
 /** Who gave an answer and whose it is. */

@@ -1,4 +1,4 @@
-import type { Slots } from '#core/attempt.ts'
+import { findCandidate, type Slots } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
@@ -130,9 +130,9 @@ class CallPermit implements Permit, AllowanceDeps {
     }
     const { usage, model, plan, heirOf } = this.record
     const used = usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite + usage.output
-    const answered = plan?.candidates.find(candidate => candidate.model.name === model)?.model
-    this.allowance.settle(used, answered)
-    if (heirOf !== null) this.inherit(used, answered)
+    const answered = plan === null ? null : findCandidate(plan, candidate => candidate.model.name === model)
+    this.allowance.settle(used, answered?.model)
+    if (heirOf !== null) this.inherit(used, answered?.model)
     if (this.counted && usage !== null && model !== null) this.deps.lengths.note(model, usage.output)
   }
 
