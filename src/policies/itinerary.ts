@@ -175,7 +175,8 @@ export class Itinerary {
   private isOpen(candidate: Candidate): boolean {
     const state = this.state(candidate)
     const now = this.deps.clock.now()
-    return state.coolUntil <= now && state.refusedUntil <= now && (candidate.doubted || breakerAdmits(state, now))
+    if (state.server.draining || state.coolUntil > now || state.refusedUntil > now) return false
+    return candidate.doubted || breakerAdmits(state, now)
   }
 
   /** The target that may be tried again first. While fallback models are left, each target gets a second try only, and
@@ -186,7 +187,8 @@ export class Itinerary {
     let found: Repeat | null = null
     for (const repeat of this.repeats) {
       if (!onlyRepeats && (repeat.failures > 1 || repeat.candidate.fallback)) continue
-      if (!repeat.candidate.doubted && !breakerAdmits(this.state(repeat.candidate), now)) continue
+      const state = this.state(repeat.candidate)
+      if (state.server.draining || (!repeat.candidate.doubted && !breakerAdmits(state, now))) continue
       if (found === null || repeat.at < found.at) found = repeat
     }
     return found

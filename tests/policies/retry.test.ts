@@ -37,6 +37,8 @@ interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
   readonly lengths?: readonly number[]
   /** Servers at which other calls have failed lately. */
   readonly failing?: readonly string[]
+  /** Servers that were drained since the call was planned. */
+  readonly drained?: readonly string[]
   readonly call?: Partial<Call>
   readonly within?: number
 }
@@ -45,7 +47,8 @@ interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
 async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, options: Options = {}) {
   const clock = fakeClock()
   const states = createStates()
-  const { fallbacks = [], failing = [] } = options
+  const { fallbacks = [], failing = [], drained = [] } = options
+  for (const id of drained) states.server(id).draining = true
   for (const id of failing) states.target(target(id)).breaker.failures = 1
   const tried: string[] = []
   const wants: boolean[] = []
@@ -141,6 +144,14 @@ describe('a retry', () => {
     expect([fallback.error, fallback.tried]).toEqual([null, ['a 0', 'f 0']])
     expect([alone.error?.code, alone.tried]).toEqual(['all_targets_failed', ['a 0']])
     expect([failing.error, failing.tried]).toEqual([null, ['a 0', 'c 0']])
+  })
+
+  test('goes to no server that was drained meanwhile', async () => {
+    const { error, tried } = await over({ a: ['upstream_timeout'], b: ['ok'], c: ['ok'] }, { drained: ['b'] })
+
+    const alone = await over({ a: ['upstream_error', 'ok'] }, { drained: ['a'] })
+
+    expect([error, tried, alone.tried]).toEqual([null, ['a 0', 'c 0'], ['a 0']])
   })
 
   test('does not wait past the deadline', async () => {
