@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Caller } from '#core/caller.ts'
 import type { Bucket, LimitSet } from '#core/limiter.ts'
-import type { Model } from '#core/servers.ts'
+import type { Model, Target } from '#core/servers.ts'
 import { sha256 } from '#lib/hash.ts'
 import { clientNetwork } from '#lib/net.ts'
 
@@ -27,7 +27,9 @@ interface Asking {
 }
 
 /** What of a model decides on its limits, which may be written for any of its names. */
-type LimitedModel = Pick<Model, 'name' | 'aliases' | 'class'>
+interface LimitedModel extends Pick<Model, 'name' | 'aliases' | 'class'> {
+  readonly targets: readonly Pick<Target, 'id'>[]
+}
 
 /** What a call takes from after it was read, beside what its caller took from. */
 export interface CallBuckets {
@@ -105,8 +107,10 @@ export function createBuckets(limits: Limits): Buckets {
 
 /** The buckets of a model: everybody's, by whichever of its names they are written for, and the caller's own by class. */
 function ofModel({ per_model, per_class }: Limits, who: string, model: LimitedModel): readonly Bucket[] {
-  const name = [model.name, ...model.aliases].find(each => Object.hasOwn(per_model, each))
-  const ofAll = name === undefined ? [] : bucketsOf('model', `model:${name}`, per_model[name] ?? {})
+  const names = [model.name, ...model.aliases, ...model.targets.map(({ id }) => id)]
+  const ofAll = names.flatMap(name =>
+    Object.hasOwn(per_model, name) ? bucketsOf('model', `model:${name}`, per_model[name] ?? {}) : [],
+  )
   const ofClass = model.class === null ? undefined : per_class[model.class]
   return ofClass === undefined ? ofAll : [...ofAll, ...bucketsOf('class', `class:${who}:${model.name}`, ofClass)]
 }

@@ -11,6 +11,8 @@ interface Names {
   readonly servers: ReadonlySet<string>
   readonly models: ReadonlySet<string>
   readonly aliases: ReadonlySet<string>
+  /** Those that offer what is declared on them, and not what they list. */
+  readonly declared: ReadonlySet<string>
   /** Whether models that are named nowhere may still exist, because servers tell of them at run time. */
   readonly open: boolean
 }
@@ -41,22 +43,22 @@ function collectNames(tree: MapTree): Names {
   const models = entriesOf(find(tree, ['models']))
   const servers = itemsOf(find(tree, ['servers'])).map(server => textAt(server, 'id'))
   const short = models.filter(([, model]) => find(model, ['endpoint'])).map(([name]) => name)
+  const targets = models.flatMap(([, model]) => itemsOf(find(model, ['targets'])))
+  const declared = new Set([...short, ...targets.map(target => textAt(target, 'server'))].filter(id => id !== null))
   return {
+    declared,
     servers: new Set([...servers, ...short].filter(id => id !== null)),
     models: new Set(models.map(([name]) => name)),
     aliases: new Set(models.flatMap(([, model]) => textsOf(find(model, ['aliases'])))),
-    open: models.length === 0 || someListTheirs(tree, models),
+    open: models.length === 0 || someListTheirs(tree, declared),
   }
 }
 
 /** Whether there are servers that offer what they list: found ones, the demo, and those that no model is declared on. */
-function someListTheirs(tree: MapTree, models: readonly (readonly [string, Tree])[]): boolean {
+function someListTheirs(tree: MapTree, declared: ReadonlySet<string>): boolean {
   if (['discover', 'demo'].some(key => isSaid(tree, ['gateway', key], true))) return true
-  const declared = new Set(
-    models.flatMap(([, model]) => itemsOf(find(model, ['targets'])).map(target => textAt(target, 'server'))),
-  )
   return itemsOf(find(tree, ['servers'])).some(
-    server => !declared.has(textAt(server, 'id')) && textAt(server, 'kind')?.toLowerCase() !== 'service',
+    server => !declared.has(textAt(server, 'id') ?? '') && textAt(server, 'kind')?.toLowerCase() !== 'service',
   )
 }
 
@@ -146,8 +148,12 @@ function checkModelReferences(tree: MapTree, names: Names, complain: Complain): 
     checkEach(tree, ['models', name, 'fallbacks'], path => check(path, name))
   for (const index of itemsOf(find(tree, ['auth', 'keys'])).keys())
     checkEach(tree, ['auth', 'keys', index, 'models'], check)
-  for (const [name] of entriesOf(find(tree, ['limits', 'per_model'])))
-    if (!isModel(name, names)) complain(['limits', 'per_model', name], noModel(name, names), 'key')
+  for (const [name] of entriesOf(find(tree, ['limits', 'per_model']))) {
+    const complainHere = (message: string) => complain(['limits', 'per_model', name], message, 'key')
+    if (!isModel(name, names)) complainHere(noModel(name, names))
+    else if (isTarget(name, names))
+      complainHere('is limited by the public name of its model: limits hold over all targets')
+  }
 }
 
 function isModel(name: string, { models, aliases, servers, open }: Names): boolean {
@@ -155,6 +161,11 @@ function isModel(name: string, { models, aliases, servers, open }: Names): boole
   if (name === 'auto') return false
   const slash = name.indexOf('/')
   return open || (slash > 0 && servers.has(name.slice(0, slash)))
+}
+
+/** Whether it names a declared target, which has no limits of its own. */
+function isTarget(name: string, { models, aliases, declared }: Names): boolean {
+  return !models.has(name) && !aliases.has(name) && declared.has(name.slice(0, Math.max(0, name.indexOf('/'))))
 }
 
 function noModel(name: string, { models, aliases }: Names): string {

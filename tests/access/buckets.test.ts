@@ -15,7 +15,7 @@ const limits: Limits = {
   per_class: {},
 }
 const web: Caller = { ...ANONYMOUS, id: 'web', role: 'caller', limits: { requests_per_minute: 600 } }
-const chat = { name: 'chat', aliases: ['gpt-4o'], class: 'heavyweight' as const }
+const chat = { name: 'chat', aliases: ['gpt-4o'], class: 'heavyweight' as const, targets: [{ id: 's1/chat' }] }
 const keysOf = (buckets: readonly { readonly key: string }[] | undefined) => buckets?.map(({ key }) => key)
 const perMinute = (key: string, scope: string, limit: number, burst = limit) => ({
   key: `${key}:requests/minute`,
@@ -122,7 +122,16 @@ describe('the buckets of a request', () => {
       'class:key:web:chat:concurrent',
     ])
     expect(keysOf(stranger?.model({ ...chat, aliases: [] }))).toEqual([`class:client:${ADDRESS}:chat:concurrent`])
-    expect(call?.model({ name: 'small', aliases: [], class: 'lightweight' })).toEqual([])
+    expect(call?.model({ name: 'small', aliases: [], class: 'lightweight', targets: [] })).toEqual([])
+  })
+
+  test('of a model are those of all of its names', () => {
+    const one = { requests_per_minute: 1 }
+    const { ofCall } = createBuckets({ ...limits, per_model: { 's1/chat': one, chat: one } })
+
+    const buckets = ofCall({ caller: web, address: ADDRESS, user: null })?.model(chat)
+
+    expect(keysOf(buckets)).toEqual(['model:chat:requests/minute', 'model:s1/chat:requests/minute'])
   })
 
   test('are the same objects each time', () => {

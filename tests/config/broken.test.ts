@@ -301,6 +301,10 @@ const references: Broken[] = [
   ],
   ['auth:\n  keys:\n    - { name: a }', 'gateway.yaml:3:7  auth.keys.0.key: needs key or key_file'],
   [
+    'limits: { per_model: { s/llama: { requests_per_minute: 1 }, t/phi3: { requests_per_minute: 1 } } }\nservers: [{ id: s, kind: ollama }, { id: t, kind: ollama }]\nmodels: { a: { targets: [{ server: s, model: llama }] } }',
+    'gateway.yaml:1:24  limits.per_model.s/llama: is limited by the public name of its model: limits hold over all targets',
+  ],
+  [
     'load_balancer: { preload: [mixtrl] }\nmodels:\n  mixtral: { endpoint: "http://a" }',
     'gateway.yaml:1:28  load_balancer.preload.0: no model is called "mixtrl", did you mean "mixtral"?',
   ],
