@@ -44,7 +44,7 @@ export async function loadConfig({ files, env, flags = {}, readFile = readText }
   const environment = readEnvironment(env, written.tree)
   const fromFlags = treeOfFlags(flags)
   const explicit = layers(written.tree, environment.tree, fromFlags)
-  const effective = layers(withPerformance(written.tree), withPerformance(environment.tree), fromFlags)
+  const effective = layers(withPerformance(written.tree), withPerformance(environment.tree, written.tree), fromFlags)
   const { tree, problems, files: secretFiles } = await readSecrets(resolvePaths(effective), readFile)
   const config = validate(tree, [...written.problems, ...problems])
   return {

@@ -4,8 +4,10 @@ import { emptyMap, find, type Leaf, type MapTree, merge, place } from './tree.ts
 
 /** Lays what the `performance` section means under the explicit keys of the same layer.
  *
- * `rate_limit_rps` sets one limit over all callers, and none for each, unless those limits are explicit. */
-export function withPerformance(layer: MapTree): MapTree {
+ * `rate_limit_rps` sets one limit over all callers, and none for each, unless those limits are explicit.
+ *
+ * @param under The layers below: what they say of each caller holds on, for nothing here replaces it. */
+export function withPerformance(layer: MapTree, under: MapTree = emptyMap()): MapTree {
   let meaning = emptyMap(layer.at)
   const put = (path: string, from: Leaf, value: Leaf['value'] = from.value) => {
     meaning = place(meaning, path.split('.'), { ...from, value })
@@ -26,7 +28,8 @@ export function withPerformance(layer: MapTree): MapTree {
       put('limits.global.requests_per_minute', perSecond, Math.ceil(60 * Number(perSecond.value)))
       put('limits.global.burst', perSecond, Math.ceil(4 * Number(perSecond.value)))
     }
-    put('limits.per_client.requests_per_minute', perSecond, 0)
+    const each = ['limits', 'per_client', 'requests_per_minute']
+    if (!find(under, each)) put(each.join('.'), perSecond, 0)
   }
   const merged = merge(meaning, layer)
   return merged.kind === 'map' ? merged : layer

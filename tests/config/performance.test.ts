@@ -38,6 +38,12 @@ test('lets the environment win over explicit limits of a file', async () => {
   expect(limits.global).toMatchObject({ requests_per_minute: 60, burst: 4 })
 })
 
+test('leaves the limit of each caller in a file where the environment limits all callers', async () => {
+  const limits = await limitsOf('limits: { per_client: { requests_per_minute: 5 } }', { RATE_LIMIT_RPS: '1' })
+
+  expect(limits).toMatchObject({ global: { requests_per_minute: 60 }, per_client: { requests_per_minute: 5 } })
+})
+
 test('never turns a request timeout into a limit for whole answers', async () => {
   const { config } = await loadText('performance: { request_timeout_seconds: 30 }\ntimeouts: { idle: 5s }')
 
