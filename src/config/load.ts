@@ -10,7 +10,7 @@ import { pendingWarnings } from './pending.ts'
 import { withPerformance } from './performance.ts'
 import { ConfigError, type Problem } from './problems.ts'
 import { type Config, type ConfigInput, configSchema } from './schema.ts'
-import { type ReadFile, readFailure, readSecrets, resolvePaths } from './secrets.ts'
+import { type ReadFile, readFailure, readSecrets, resolvePaths, withoutReplaced } from './secrets.ts'
 import { emptyMap, leafOf, type MapTree, merge, place, toPlain, treeOf } from './tree.ts'
 
 interface Flags {
@@ -121,7 +121,7 @@ function fileProblem(file: string, message: string): Problem {
 
 function layers(...trees: MapTree[]): MapTree {
   return trees.reduce((under, over) => {
-    const merged = merge(under, over)
+    const merged = merge(withoutReplaced(under, over), over)
     return merged.kind === 'map' ? merged : under
   })
 }

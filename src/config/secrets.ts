@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join } from 'node:path'
 import type { Problem } from './problems.ts'
-import { find, type Leaf, type MapTree, problemAt, type Tree } from './tree.ts'
+import { find, type Leaf, leafOf, type MapTree, place, problemAt, type Tree } from './tree.ts'
 
 export type ReadFile = (path: string) => Promise<string>
 
@@ -38,8 +38,7 @@ export async function readSecrets(tree: MapTree, readFile: ReadFile): Promise<Fi
   let filled: Tree = tree
   for (const { path, key, from } of holders.flatMap(([pattern, key]) => secretsUnder(tree, pattern, key))) {
     const fileKey = [...path, `${key}_file`]
-    const other = find(tree, [...path, key])
-    if (other?.kind !== 'leaf' ? other : other.value != null) {
+    if (isGiven(tree, [...path, key])) {
       problems.push(problemAt(tree, fileKey, `give ${key} or ${key}_file, not both`, 'key'))
       continue
     }
@@ -54,6 +53,21 @@ export async function readSecrets(tree: MapTree, readFile: ReadFile): Promise<Fi
     else filled = replace(filled, [...path, key], { ...from, value: secret, written: file })
   }
   return { tree: filled.kind === 'map' ? filled : tree, problems, files }
+}
+
+/** Takes out of a layer what the one over it gives in the other form: a secret as such, or the file that holds it. */
+export function withoutReplaced(under: MapTree, over: MapTree): MapTree {
+  return holders.reduce((tree, [path, key]) => {
+    const forms = [key, `${key}_file`].map(form => [...path, form])
+    const [other, ...both] = forms.filter(form => !isGiven(over, form))
+    if (other === undefined || both.length > 0 || !isGiven(tree, other)) return tree
+    return place(tree, other, leafOf(undefined, over.at))
+  }, under)
+}
+
+function isGiven(tree: MapTree, path: readonly string[]): boolean {
+  const node = find(tree, path)
+  return node?.kind === 'leaf' ? node.value != null : node !== undefined
 }
 
 /** Says why a file could not be read. */

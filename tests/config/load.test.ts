@@ -47,6 +47,19 @@ test('lets later files win key by key and replace lists', async () => {
   expect(config.service).toMatchObject({ name: 'base', port: 2, trusted_proxies: ['::1'] })
 })
 
+test('lets a later value win over an earlier file that holds one, and the other way round', async () => {
+  const redis = async (...texts: string[]) => {
+    const files = Object.fromEntries(texts.map((text, index) => [`${index}.yaml`, text]))
+    return (await loadTexts(files, { others: { far: 'redis://far' } })).config.redis.url
+  }
+  const env = { DATABASE_URL: 'postgres://near/d' }
+
+  expect(await redis('redis: { url_file: far }', 'redis: { url: "redis://near" }')).toEqual(['redis://near'])
+  expect(await redis('redis: { url: "redis://near" }', 'redis: { url_file: far }')).toEqual(['redis://far'])
+  expect(await redis('redis: { url_file: far }', 'redis: { timeout: 1s }')).toEqual(['redis://far'])
+  expect((await loadText('database: { url_file: gone }', { env })).config.database.url).toBe(env.DATABASE_URL)
+})
+
 test('keeps a section that a later file leaves empty', async () => {
   const { config } = await loadTexts({
     'base.yaml': 'service: { name: base }\ngateway: { fallback: { enabled: false } }',
