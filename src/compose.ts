@@ -1,6 +1,7 @@
 import { createBuckets } from '#access/buckets.ts'
 import type { Origins } from '#config/origins.ts'
 import { databasePlace } from '#config/places.ts'
+import { untilRestart } from '#config/reload.ts'
 import type { Config } from '#config/schema.ts'
 import { GatewayError } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
@@ -219,14 +220,14 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     fetch,
     ...reportOnce(looked, clock, () => reportFleet(fleet, env)),
     metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
-    reload(next, written = NO_ORIGINS, variables = env) {
-      // Where and how the gateway listens changes only with a restart, and with it whom to admit.
+    reload(wanted, written = NO_ORIGINS, variables = env) {
+      // Also what is asked for later, such as where the gateway listens, is as it was set up.
+      const next = untilRestart(config, wanted)
       current = next
       origins = written
       env = variables
       buckets = createBuckets(next.limits)
-      const service = { ...next.service, host: config.service.host, keep_alive: config.service.keep_alive }
-      edge = composeEdge({ ...next, service }, identity(next), buckets)
+      edge = composeEdge(next, identity(next), buckets)
       pressed.reload(next)
       network.reload(next)
       const before = fleet.current()

@@ -23,12 +23,27 @@ export const settledAtStart = [
 
 /** Names the changed keys that take effect only at the next start. */
 export function needsRestart(before: Config, after: Config): string[] {
-  // Other certificates are taken over; between http and https the port would have to change its mind.
-  const switched = (before.service.tls === null) !== (after.service.tls === null)
   return [
     ...settledAtStart.flatMap(path => changedUnder(path, valueAt(before, path), valueAt(after, path))),
-    ...(switched ? ['service.tls'] : []),
+    ...(isSwitched(before, after) ? ['service.tls'] : []),
   ]
+}
+
+/** A new configuration as it holds until the next start: what is set up once stays as it was, for everybody who asks. */
+export function untilRestart(started: Config, next: Config): Config {
+  const paths = isSwitched(started, next) ? [...settledAtStart, 'service.tls'] : settledAtStart
+  return paths.reduce((config, path) => withValue(config, path, valueAt(started, path)), next)
+}
+
+/** Other certificates are taken over; between http and https the port would have to change its mind. */
+function isSwitched(before: Config, after: Config): boolean {
+  return (before.service.tls === null) !== (after.service.tls === null)
+}
+
+function withValue(config: Config, path: string, value: unknown): Config {
+  const [section = '', key] = path.split('.')
+  const before = valueAt(config, section)
+  return { ...config, [section]: key !== undefined && isRecord(before) ? { ...before, [key]: value } : value }
 }
 
 function changedUnder(path: string, before: unknown, after: unknown): string[] {

@@ -48,3 +48,15 @@ test('a server that was found keeps to the timeouts of the new configuration', a
 
   expect(answer.status).toBe(504)
 })
+
+test('what waits for the next start is shown as it holds', async () => {
+  const input = { auth: { admin_keys: ['admin-key'] }, database: { url: 'sqlite::memory:' } }
+  await using gateway = await startGateway(input)
+
+  gateway.gateway.reload(configFrom({ ...input, service: { port: 1234, name: 'other' }, redis: { timeout: '1s' } }))
+  const headers = { authorization: 'Bearer admin-key' }
+  const answer = await (await fetch(`${gateway.url}/management/config?limit=500`, { headers })).json()
+  const value = (key: string) => answer.data.find((entry: { key: string }) => entry.key === key)?.value
+
+  expect([value('service.port'), value('service.name'), value('redis.timeout')]).toEqual([8000, 'other', 300])
+})

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { configFrom } from '#config/load.ts'
-import { needsRestart } from '#config/reload.ts'
+import { needsRestart, untilRestart } from '#config/reload.ts'
 import type { ConfigInput } from '#config/schema.ts'
 
 const settings = fc.record(
@@ -45,6 +45,25 @@ test('names the changed keys that wait for the next start', () => {
     'monitoring.prometheus_port',
     'service.tls',
   ])
+})
+
+test('keeps what waits for the next start, and takes the rest', () => {
+  const before = configFrom({ service: { port: 1, name: 'old' }, redis: { url: 'redis://old' } })
+  const tls = { cert_file: 'c', key_file: 'k' }
+  const after = configFrom({ service: { port: 2, name: 'new', tls }, cache: { max_memory: '1MB', enabled: true } })
+
+  const held = untilRestart(before, after)
+
+  expect(held.service).toMatchObject({ port: 1, name: 'new', tls: null })
+  expect(held.redis).toEqual(before.redis)
+  expect(held.cache).toMatchObject({ max_memory: 512_000_000, enabled: true })
+  expect(needsRestart(before, held)).toEqual([])
+})
+
+test('takes other certificates over', () => {
+  const served = (name: string) => configFrom({ service: { tls: { cert_file: name, key_file: 'k' } } })
+
+  expect(untilRestart(served('a'), served('b')).service.tls?.cert_file).toBe('b')
 })
 
 test('lets everything else change while running', () => {
