@@ -2,7 +2,8 @@ import { ConfigError, type Problem } from './problems.ts'
 
 /** Reads the lines `NAME=value` of an environment file, with comments, quotes and `export`.
  *
- * Double quotes understand `\n`, `\"` and `\\`; nothing is expanded, as in systemd and Docker.
+ * Double quotes understand `\n` and what a shell does, `\"`, `\\`, `\$` and a backtick; nothing is expanded, as in
+ * systemd and Docker.
  * @param file How problems call the file.
  * @throws ConfigError when a line is none of these; it names the line and never shows it. */
 export function parseEnvFile(text: string, file = 'environment file'): Record<string, string> {
@@ -29,7 +30,7 @@ function unquote(written: string): string | null {
   const single = /^'([^']*)'\s*(#.*)?$/.exec(written)
   if (single) return single[1] ?? ''
   const double = /^"((?:[^"\\]|\\.)*)"\s*(#.*)?$/.exec(written)
-  if (double) return (double[1] ?? '').replaceAll(/\\(.)/g, (_, next: string) => (next === 'n' ? '\n' : next))
+  if (double) return (double[1] ?? '').replaceAll(/\\([n"\\$`])/g, (_, next: string) => (next === 'n' ? '\n' : next))
   if (/^['"]/.test(written)) return null
   return written.replace(/(^|\s)#.*$/, '').trimEnd()
 }

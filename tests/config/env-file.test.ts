@@ -24,6 +24,10 @@ F=http://host/#fragment\r
   })
 })
 
+test('leaves a backslash in double quotes that begins no escape', () => {
+  expect(parseEnvFile('A="DOMAIN\\user"\nB="^\\d+\\$"')).toEqual({ A: 'DOMAIN\\user', B: '^\\d+$' })
+})
+
 test('lets the last of two lines with one name win', () => {
   expect(parseEnvFile('A=1\nA=2')).toEqual({ A: '2' })
 })
