@@ -327,6 +327,10 @@ const references: Broken[] = [
     'gateway.yaml:2:44  auth.keys.0.budget.per: expected one of day, month, got "week"',
   ],
   [
+    'budgets: { per_tenant: { shop: { usd: 9999999999 } } }',
+    'gateway.yaml:1:39  budgets.per_tenant.shop.usd: expected a number of at most 1000000000, got 9999999999',
+  ],
+  [
     'auth:\n  admin_keys: [k1, k2]\n  keys: [{ name: admin-2, key: k3 }, { name: admin-3, key: k4 }, { name: anonymous, key: k5 }]',
     'gateway.yaml:3:18  auth.keys.0.name: "admin-2" is already the name of other callers',
     'gateway.yaml:3:74  auth.keys.2.name: "anonymous" is already the name of other callers',

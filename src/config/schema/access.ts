@@ -69,8 +69,9 @@ export const limits = z
   .prefault({})
   .describe('How much may be asked.')
 
+// As for keys that are made at run time; 64 bits hold no more than nine of these in billionths of a dollar.
 const budget = z.strictObject({
-  usd: number({ min: 0 }).describe('How much may be spent.'),
+  usd: number({ min: 0, max: 1_000_000_000 }).describe('How much may be spent.'),
   per: choice(['day', 'month']).default('month').describe('In which time.'),
 })
 
