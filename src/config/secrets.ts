@@ -105,7 +105,9 @@ export function resolvePaths(tree: MapTree): MapTree {
   const files = holders.flatMap(holder => ['cert_file', 'key_file', 'ca_file'].map(key => [...holder, key]))
   return files.reduce<MapTree>((whole, path) => {
     const leaf = find(whole, path)
-    if (leaf?.kind !== 'leaf' || typeof leaf.value !== 'string' || isAbsolute(leaf.value)) return whole
+    // An empty one would become the folder of the configuration.
+    if (leaf?.kind !== 'leaf' || typeof leaf.value !== 'string' || leaf.value === '' || isAbsolute(leaf.value))
+      return whole
     const resolved = replace(whole, path, { ...leaf, value: join(dirname(leaf.at.file), leaf.value) })
     return resolved.kind === 'map' ? resolved : whole
   }, tree)

@@ -225,6 +225,11 @@ const values: Broken[] = [
     'service: { secret: a, secret_file: b }',
     'gateway.yaml:1:23  service.secret_file: give secret or secret_file, not both',
   ],
+  [
+    'service: { tls: { cert_file: "", key_file: k } }\nservers: [{ id: a, kind: openai, tls: { ca_file: "" } }]',
+    'gateway.yaml:1:30  service.tls.cert_file: must not be empty',
+    'gateway.yaml:2:50  servers.0.tls.ca_file: must not be empty',
+  ],
   ['service:\n  secret_file: missing.txt', 'gateway.yaml:2:16  service.secret_file: missing.txt does not exist'],
 ]
 
