@@ -62,9 +62,17 @@ test('asks for each call again once the store answers', async () => {
   clock.advance(2000)
   await hold(1)
   await settled()
-  await hold(1)
+  await Promise.all([hold(1), hold(1)])
 
-  expect(state.asked).toBe(3)
+  expect(state.asked).toBe(4)
+})
+
+test('asks for each call from the first one on, also while another is asked for', async () => {
+  const { state, hold } = deskOf()
+
+  const verdicts = await Promise.all([hold(600), hold(600)])
+
+  expect([state.asked, verdicts.map(({ refused }) => refused === null)]).toEqual([2, [true, false]])
 })
 
 test('lets go of what the store holds for a call that went on without it', async () => {
@@ -79,7 +87,7 @@ test('lets go of what the store holds for a call that went on without it', async
     },
   }
   const desk = createDesk({ clock, store, local: createMemoryLedger() })
-  const call = desk.hold({ request: 'a', accounts: [account], nano: 900, expiresAt: clock.time() + 600_000 })
+  const call = desk.hold({ request: 'a', accounts: [account], nano: 1000, expiresAt: clock.time() + 600_000 })
   clock.advance(300)
   await call
   answer.resolve()

@@ -113,6 +113,21 @@ describe('the recorder', () => {
     expect(tools.facts[0]).toMatchObject({ type: 'rows-delayed', waiting: 1 })
   })
 
+  test('asks a store that is away less and less often, and hurries again with a batch once it is back', async () => {
+    const tools = recorderOf()
+    tools.state.isAway = true
+    tools.end('one')
+    for (let second = 0; second < 60; second++) await advance(tools, 1000)
+    const asked = tools.state.calls
+    tools.state.isAway = false
+    await advance(tools, 5000)
+    for (let request = 0; request < 200; request++) tools.end(`r${request}`)
+    await advance(tools, 0)
+
+    expect(asked).toBeWithin(10, 20)
+    expect(tools.rows()).toHaveLength(201)
+  })
+
   test('counts what finds no room', () => {
     const { recorder, end } = recorderOf(2)
     for (const id of ['one', 'two', 'three']) end(id)
@@ -242,6 +257,16 @@ describe('the recorder', () => {
       ['one', 5, 7],
       ['one.1', 0, 0],
     ])
+  })
+
+  test('writes what waits when the process ends', async () => {
+    const tools = recorderOf()
+    for (let request = 0; request < 201; request++) tools.end(`r${request}`)
+
+    await tools.recorder.close()
+
+    expect(tools.rows()).toHaveLength(201)
+    expect(tools.recorder.depth()).toBe(0)
   })
 
   test('does not wait for ever for its store when the process ends', async () => {
