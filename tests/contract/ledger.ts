@@ -62,6 +62,21 @@ export function ledgerContract(
       expect(await used(poor)).toBe(0)
     })
 
+    test('holds for a request in each of its accounts, and gives back to each', async () => {
+      const own = account(1000)
+      const tenant = { ...account(2000), id: `tenant:shop-${made}` }
+      await store.hold(holdOf('in both', [own, tenant], 300))
+      await store.hold(holdOf('in one', [tenant], 50))
+      const held = [await used(own), await used(tenant)]
+
+      await write(rowOf('in both', null, { key_id: own.key }))
+
+      expect([held, [await used(own), await used(tenant)]]).toEqual([
+        [300, 350],
+        [0, 50],
+      ])
+    })
+
     test('says how much is used of the account that refuses, and of those before it', async () => {
       const [rich, poor, last] = [account(1000), account(100), account(1000)]
       await store.hold(holdOf('rich', [rich], 70))
