@@ -18,6 +18,7 @@ describe('the tokens that a call may need', () => {
     expect(need({ max_completion_tokens: 20, max_tokens: 50 })).toBe(150)
     expect(need({ max_completion_tokens: 50, max_tokens: 20 })).toBe(150)
     expect(need({ max_tokens: 50, n: 3 })).toBe(250)
+    expect(need({ max_tokens: 1 })).toBe(101)
   })
 
   test('are as many as usual where it does not say, or says nothing that counts', () => {
@@ -68,6 +69,7 @@ describe('the tokens that a call may need', () => {
 describe('the usual length', () => {
   test('comes near to what most answers have', () => {
     const lengths = createLengths()
+    lengths.note('chat', 5000)
     for (let answer = 0; answer < 500; answer++) lengths.note('chat', 100 + (answer % 5) * 10)
 
     expect(lengths.usual('chat')).toBeGreaterThan(120)
