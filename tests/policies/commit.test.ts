@@ -65,10 +65,22 @@ describe('the commit gate', () => {
     await expect(run).rejects.toMatchObject({ code: 'upstream_invalid_response' })
   })
 
-  test('65 events without content are too many', async () => {
-    const { run } = attemptWith(Promise.resolve(liveOf(Array.from({ length: 65 }, () => [frame('start')]))))
+  test.each([
+    { what: '65 events', held: Array.from({ length: 65 }, () => frame('start')) },
+    { what: 'more than 256 kB', held: [{ ...frame('start'), text: 'x'.repeat(256 * 1024 + 1) }] },
+  ])('$what without content are too many, whatever comes behind them', async ({ held }) => {
+    const live = liveOf([...held.map(each => [each]), [frame('delta', 'Hi')]])
+    const { run } = attemptWith(Promise.resolve(live))
 
     await expect(run).rejects.toMatchObject({ code: 'upstream_invalid_response' })
+    expect(live.closed()).toBe(1)
+  })
+
+  test('64 events and 256 kB before the first content are not', async () => {
+    const held = Array.from({ length: 64 }, () => ({ ...frame('start'), text: 'x'.repeat(4096) }))
+    const { run } = attemptWith(Promise.resolve(liveOf([...held.map(each => [each]), [frame('delta', 'Hi')]])))
+
+    expect(await drain(await run)).toHaveLength(65)
   })
 
   test('a first token that does not come ends the attempt by its own clock', async () => {

@@ -20,7 +20,7 @@ const limited = (retryAfterMs: number | null) => fail('provider_rate_limited', {
 function planOf(
   primaries: readonly string[],
   fallbacks: readonly string[] = [],
-  lengths: readonly number[] = [],
+  lengths: readonly (number | undefined)[] = [],
 ): Plan {
   const of = (name: string, ids: readonly string[], length: number | undefined): Candidate[] => {
     const targets = ids.map(id => target(id, { server: server(id, { secrets: id === 'keys' ? ['one', 'two'] : [] }) }))
@@ -34,11 +34,13 @@ function planOf(
 
 interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
   readonly fallbacks?: readonly string[]
-  readonly lengths?: readonly number[]
+  readonly lengths?: readonly (number | undefined)[]
   /** Servers at which other calls have failed lately. */
   readonly failing?: readonly string[]
   /** Servers that were drained since the call was planned. */
   readonly drained?: readonly string[]
+  /** For how long servers are left alone because of other calls, in milliseconds. */
+  readonly resting?: Readonly<Record<string, number>>
   readonly call?: Partial<Call>
   readonly within?: number
 }
@@ -50,6 +52,7 @@ async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, opti
   const { fallbacks = [], failing = [], drained = [] } = options
   for (const id of drained) states.server(id).draining = true
   for (const id of failing) states.target(target(id)).breaker.failures = 1
+  for (const [id, ms] of Object.entries(options.resting ?? {})) states.target(target(id)).coolUntil = ms
   const tried: string[] = []
   const wants: boolean[] = []
   const attempt: Attempt = async ({ slot, secret, wantsContent = false }) => {
@@ -161,10 +164,40 @@ describe('a retry', () => {
   })
 
   test('uses the next key of the same server at once', async () => {
-    const { error, tried } = await over({ keys: ['upstream_auth_failed', 'ok'], b: ['ok'] })
+    for (const refused of ['upstream_auth_failed', limited(2000)] as const) {
+      const { error, tried, states } = await over({ keys: [refused, 'ok'], b: ['ok'] })
 
-    expect(error).toBeNull()
-    expect(tried).toEqual(['keys:one 0', 'keys:two 0'])
+      expect(error).toBeNull()
+      expect(tried).toEqual(['keys:one 0', 'keys:two 0'])
+      // Others may go on with the key that is left.
+      expect(states.target(target('keys')).coolUntil).toBe(0)
+    }
+  })
+
+  test('goes to other servers when the next key is no better', async () => {
+    const { tried } = await over({ keys: ['upstream_auth_failed', 'upstream_error'], b: ['ok'] })
+
+    expect(tried).toEqual(['keys:one 0', 'keys:two 0', 'b 0'])
+  })
+
+  test('leaves out what is to be left alone because of other calls, and waits for it where nothing else is', async () => {
+    const passed = await over({ a: ['upstream_error'], b: ['ok'], c: ['ok'] }, { resting: { b: 10_000 } })
+    const waited = await over({ a: ['upstream_error', 'ok'] }, { resting: { a: 1000 } })
+    const breaker = { threshold: 1 }
+    const open = await over({ a: ['upstream_error', 'ok'] }, { breaker })
+
+    expect([passed.error, passed.tried]).toEqual([null, ['a 0', 'c 0']])
+    expect([waited.error, waited.tried]).toEqual([null, ['a 0', 'a 1000']])
+    expect([open.error?.code, open.tried]).toEqual(['all_targets_failed', ['a 0']])
+  })
+
+  test('goes to each server once more at most while fallback models are left', async () => {
+    const more = { maxAttempts: 6, random: () => 0.5 }
+    const once = await over({ a: ['upstream_error'], f: ['ok'] }, { ...more, fallbacks: ['f'] })
+    const next = await over({ a: ['upstream_tls_error'], f: ['upstream_error'], g: ['ok'] }, { fallbacks: ['f', 'g'] })
+
+    expect(once.tried).toEqual(['a 0', 'a 50', 'f 50'])
+    expect(next.tried).toEqual(['a 0', 'f 0', 'g 0'])
   })
 
   test('waits for the key of a server that is limited for a moment, although its other one is refused', async () => {
@@ -197,10 +230,18 @@ describe('a retry', () => {
     const larger = await over({ a: [tooLong], b: ['ok'], f: ['ok'] }, { ...options, lengths: [8000, 32_000] })
     const smaller = await over({ a: [tooLong], f: ['ok'] }, { ...options, lengths: [8000, 4000] })
     const failing = await over({ a: [tooLong], f: ['upstream_tls_error'] }, { ...options, lengths: [8000, 32_000] })
+    const equal = await over({ a: [tooLong], f: ['ok'] }, { ...options, lengths: [8000, 8000] })
+    const unknown = await over({ a: [tooLong], f: ['ok'] }, { ...options, lengths: [undefined, 32_000] })
+    const tiresome = await over(
+      { a: ['upstream_error', 'ok'], b: [tooLong], f: ['ok'] },
+      { ...options, lengths: [8000, 32_000] },
+    )
 
     expect([larger.error, larger.tried]).toEqual([null, ['a 0', 'f 0']])
     expect([smaller.error, smaller.tried]).toEqual([tooLong, ['a 0']])
     expect([failing.error, failing.tried]).toEqual([tooLong, ['a 0', 'f 0']])
+    for (const { error, tried } of [equal, unknown]) expect([error, tried]).toEqual([tooLong, ['a 0']])
+    expect([tiresome.error, tiresome.tried]).toEqual([null, ['a 0', 'b 0', 'f 0']])
   })
 
   test('of what is stored may go to a fallback model too: who has refused it has stored nothing', async () => {
@@ -254,12 +295,17 @@ describe('a retry', () => {
   })
 
   test('after a commit leaves out the target that broke off', async () => {
-    const { run, tried } = await over({ a: ['ok'], b: ['ok'] }, { retry: { keepOne: true }, call: { stream: true } })
+    const keepOne = { retry: { keepOne: true }, call: { stream: true } }
+    const { run, tried } = await over({ a: ['ok'], b: ['ok'] }, keepOne)
+    const again = await over({ a: ['upstream_error', 'ok'] }, keepOne)
 
     await run.next()
 
-    expect(tried).toEqual(['a 0', 'b 0'])
-    await expect(run.next()).rejects.toBeInstanceOf(GatewayError)
+    for (const each of [run, again.run]) await expect(each.next()).rejects.toBeInstanceOf(GatewayError)
+    expect([tried, again.tried]).toEqual([
+      ['a 0', 'b 0'],
+      ['a 0', 'a 0'],
+    ])
   })
 
   test('ends with its scope, in the middle of a wait', async () => {
@@ -277,6 +323,38 @@ describe('a retry', () => {
 
     await expect(run).rejects.toMatchObject({ code: 'client_closed_request' })
     expect([deps.budget.remaining(), clock.pending]).toEqual([3, 0])
+  })
+})
+
+describe('when nothing is left, a caller is told', () => {
+  test('the shortest wait of all servers, of each what it said last', async () => {
+    const { error } = await over({ a: [limited(70_000)], b: [limited(2000), limited(90_000)], c: [limited(80_000)] })
+
+    expect(error).toMatchObject({ code: 'provider_rate_limited', retryAfterMs: 70_000, shouldRetry: null })
+    expect(error?.attempts.map(({ server }) => server)).toEqual(['a', 'b', 'c', 'b'])
+  })
+
+  test('to wait for a second where a server that limits its callers says nothing', async () => {
+    expect((await over({ a: [limited(null)] }, { maxAttempts: 1 })).error?.retryAfterMs).toBe(1000)
+  })
+
+  test('that its quota is used up where every server says so', async () => {
+    const used = await over({ a: ['insufficient_quota'], b: ['insufficient_quota'] })
+    const mixed = await over({ a: ['insufficient_quota'], b: [limited(90_000)] })
+
+    expect([used.error?.code, mixed.error?.code]).toEqual(['insufficient_quota', 'provider_rate_limited'])
+  })
+
+  test('what each server did, and how often', async () => {
+    const { error } = await over({ a: ['upstream_error'], b: ['upstream_timeout'] })
+
+    expect(error?.message).toBe('No model server could answer: a (upstream_error) 3 times, b (upstream_timeout).')
+  })
+
+  test('of a bad answer only where one server alone gave it', async () => {
+    const several = await over({ a: ['upstream_tls_error'], b: ['upstream_tls_error'] })
+
+    expect([several.error?.code, several.error?.retryAfterMs]).toEqual(['all_targets_failed', 1000])
   })
 })
 
