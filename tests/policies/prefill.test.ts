@@ -33,6 +33,7 @@ describe('an answer can be gone on from', () => {
     ['a second choice came', [call(), transcriptOf(frame('delta', text), deltaOf({ content: 'x' }, 1))]],
     ['it finished', [call(), transcriptOf(frame('delta', text), frame('finish'))]],
     ['several choices were asked for', [withBody({ n: 2 }), transcriptOf(frame('delta', text))]],
+    ['log probabilities were asked for', [withBody({ logprobs: true }), transcriptOf(frame('delta', text))]],
     ['its form was prescribed', [withBody({ response_format: {} }), transcriptOf(frame('delta', text))]],
     ['the caller began it', [withBody({ messages: [{ role: 'assistant' }] }), transcriptOf(frame('delta', text))]],
     ['it is no chat', [call({ endpoint: 'completions' }), transcriptOf(frame('delta', text))]],
@@ -79,14 +80,16 @@ describe('an attempt', () => {
     readonly upstreamModel?: string
     readonly fails?: Code
     readonly left?: boolean
+    readonly ends?: boolean
   }) {
-    const { prefill = true, upstreamModel = 'm', fails, left = true } = more
+    const { prefill = true, upstreamModel = 'm', fails, left = true, ends = false } = more
     const only = target('a')
     const capabilities = { context_length: null, tools: null, vision: null, prefill }
     const slot = slotFor({ target: only, model: model('m', [only], { capabilities }), reason: 'test' })
     const seen: unknown[] = []
     const attempt: Attempt = async ({ delivered }) => {
       seen.push(delivered?.text)
+      if (ends) scope.cancel(new GatewayError('client_closed_request', 'gone'))
       if (delivered !== undefined && fails !== undefined) throw new GatewayError(fails, fails)
       return liveOf([])
     }
@@ -117,6 +120,10 @@ describe('an attempt', () => {
     const refused = await given({ fails: 'invalid_request', left: false })
 
     expect(refused).toEqual({ seen: [text], code: 'invalid_request', taken: false })
+  })
+
+  test('asks nobody again for who has left', async () => {
+    expect(await given({ fails: 'client_closed_request', ends: true })).toMatchObject({ seen: [text] })
   })
 
   test.each(['upstream_error', 'provider_rate_limited', 'upstream_timeout'] as const)('fails with %s', async code => {

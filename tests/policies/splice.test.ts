@@ -240,11 +240,27 @@ describe('a transcript', () => {
     { content: [{ type: 'text', text: 'a' }] },
     { reasoning_details: [{ type: 'encrypted' }] },
     { tool_calls: [{ index: 0, id: 'a', type: 'custom', custom: { name: 'f' } }] },
+    { tool_calls: [{ index: 0, id: 'a', type: 'custom', function: { name: 'f' } }] },
+    {
+      tool_calls: [
+        { index: 0, function: { name: 'f' } },
+        { index: 1, function: { name: 'f' }, extra_content: { a: 1 } },
+      ],
+    },
   ]
   test.each(opaque)('cannot be compared with %o in it', delta => {
     const chunk = { choices: [{ index: 0, delta, finish_reason: null }] }
 
     expect(transcriptOf([{ kind: 'delta', text: '', chunk, usage: null }]).comparable).toBe(false)
+  })
+
+  test('can be compared with a tool call of which some members say nothing', () => {
+    const tool_calls = [{ index: 0, id: 'a', type: null, function: { name: 'f' }, extra_content: null }]
+    const chunk = {
+      choices: [{ index: 0, delta: { tool_calls }, finish_reason: null }],
+    } as unknown as DataFrame['chunk']
+
+    expect(transcriptOf([{ kind: 'delta', text: '', chunk, usage: null }]).comparable).toBe(true)
   })
 
   test('is given up when it grows past 256 kB', () => {
