@@ -41,6 +41,8 @@ interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
   readonly drained?: readonly string[]
   /** For how long servers are left alone because of other calls, in milliseconds. */
   readonly resting?: Readonly<Record<string, number>>
+  /** Servers with a half-open breaker whose trial is under way. */
+  readonly onTrial?: readonly string[]
   readonly call?: Partial<Call>
   readonly within?: number
 }
@@ -53,6 +55,8 @@ async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, opti
   for (const id of drained) states.server(id).draining = true
   for (const id of failing) states.target(target(id)).breaker.failures = 1
   for (const [id, ms] of Object.entries(options.resting ?? {})) states.target(target(id)).coolUntil = ms
+  for (const id of options.onTrial ?? [])
+    Object.assign(states.target(target(id)).breaker, { openUntil: -1, trial: true })
   const tried: string[] = []
   const wants: boolean[] = []
   const attempt: Attempt = async ({ slot, secret, wantsContent = false }) => {
@@ -292,6 +296,30 @@ describe('a retry', () => {
     expect(spent.tried).toHaveLength(3)
     expect([error?.code ?? null, tried]).toEqual(['all_targets_failed', ['a 0', 'b 0', 'a 0']])
     await expect(run.next()).rejects.toMatchObject({ code: 'all_targets_failed' })
+  })
+
+  test('has the one that was kept back for going on, and none is kept back of a single one', async () => {
+    const keepOne = { retry: { keepOne: true }, call: { stream: true } }
+    const { run, tried } = await over(
+      { a: ['upstream_error'], b: ['upstream_error'], c: ['ok'], d: ['ok'], e: ['ok'] },
+      keepOne,
+    )
+    const single = await over({ a: ['ok'] }, { ...keepOne, maxAttempts: 1 })
+
+    await run.next()
+
+    expect(tried).toEqual(['a 0', 'b 0', 'c 0', 'd 0'])
+    await expect(run.next()).rejects.toBeInstanceOf(GatewayError)
+    expect([single.error, single.tried]).toEqual([null, ['a 0']])
+  })
+
+  test('passes a target over of which another call has taken the one trial, and gives its place back', async () => {
+    const passed = await over({ a: ['ok'], b: ['ok'] }, { onTrial: ['a'] })
+    const alone = await over({ a: ['ok'] }, { onTrial: ['a'] })
+
+    expect([passed.error, passed.tried, passed.states.server('a').inFlight]).toEqual([null, ['b 0'], 0])
+    expect([alone.error?.code, alone.tried, alone.states.server('a').inFlight]).toEqual(['no_healthy_upstream', [], 0])
+    expect(alone.error?.retryAfterMs).toBe(1000)
   })
 
   test('after a commit leaves out the target that broke off', async () => {
