@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Live, Run } from '#core/attempt.ts'
+import type { Bypass, Said } from '#core/bypass.ts'
 import { type Code, GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
 import { createScope } from '#core/scope.ts'
@@ -16,6 +17,15 @@ import { atomsOf, framesOf, heard, streamOf } from './runs.ts'
 const cut = (code: Code = 'upstream_error') => new GatewayError(code, `a server said ${code}`)
 const errorFrame = (code: Code): Frame => ({ kind: 'error', error: cut(code) })
 const [start, finish] = [frame('start'), frame('finish')]
+/** Events that a server's bytes say without anybody parsing them. */
+const saidOf = (text: string): Said => ({
+  bytes: Buffer.from(text),
+  events: 1,
+  choice: 0,
+  field: 'content',
+  text,
+  at: 0,
+})
 const words = (...texts: readonly string[]) => texts.map(text => frame('delta', text))
 
 /** Runs a recovery over these answers, one attempt each; what is behind the last one fails. */
@@ -86,6 +96,33 @@ describe('a recovery', () => {
     expect(asked()).toBe(2)
   })
 
+  test('goes on behind what went past the frames too, and compares everything from then on', async () => {
+    const passing = (live: Live) => {
+      let to: Bypass = () => false
+      const bypass = (given: Bypass) => {
+        to = given
+      }
+      return { ...live, bypass, say: (text: string) => to(saidOf(text)) }
+    }
+    const [first, second] = [
+      passing(liveOf([[start, ...words('One')]], cut())),
+      passing(liveOf([[start, ...words('One two three four', ' five')], [finish]])),
+    ]
+    const { live } = await over(first, second)
+    let passed = ''
+    live.bypass?.(({ text }) => {
+      passed += text
+      return text !== ' no'
+    })
+
+    await live.next()
+    expect([' two', ' no', ' three'].map(first.say)).toEqual([true, false, true])
+    const rest = await read(live)
+
+    expect([passed, rest.content, rest.error]).toEqual([' two no three', ' four five', null])
+    for (const each of [first, second]) expect(each.say(' more')).toBe(false)
+  })
+
   test('survives several breaks, also while it catches up', async () => {
     const { live, told } = await over(
       liveOf([[start, ...words('One', ' two')]], cut()),
@@ -140,6 +177,17 @@ describe('a recovery', () => {
 
     expect((await read(live)).error?.code).toBe('deadline_exceeded')
     expect(asked()).toBe(1)
+  })
+
+  test('lets go of whoever answers when nobody reads any more', async () => {
+    const [first, second] = [liveOf([[start, ...words('One')]], cut()), liveOf([[start, ...words('One', ' two')]])]
+    const { live } = await over(first, second)
+    await live.next()
+    await live.next()
+
+    live.close()
+
+    expect([first.closed(), second.closed()]).toEqual([1, 1])
   })
 
   test('closes an answer that comes when nobody waits for it any more', async () => {
