@@ -106,6 +106,12 @@ describe('failover', () => {
     expect([states.server('a').inFlight, states.server('b').inFlight]).toEqual([0, 0])
   })
 
+  test('to another target of the same model is no fallback', async () => {
+    const { facts } = await over({ a: 'upstream_error', b: 'ok' })
+
+    expect(facts.filter(({ type }) => type === 'fallback-taken')).toEqual([])
+  })
+
   test('says when another model takes over', async () => {
     const clock = fakeClock()
     const states = createStates()

@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'bun:test'
+import type { Chunk, DataFrame } from '#core/frame.ts'
+import { writeSse } from '#lib/sse.ts'
+import { createSplice, isWhole, stepSplice } from '#policies/splice.ts'
+import { createTranscript } from '#policies/transcript.ts'
+
+interface Said {
+  readonly delta: object
+  readonly tokens?: readonly string[]
+  readonly end?: string
+}
+
+function frameOf({ delta, tokens, end = '' }: Said): DataFrame {
+  const logprobs = tokens === undefined ? null : { content: tokens.map(token => ({ token })), refusal: null }
+  const choice = { index: 0, delta, logprobs, finish_reason: end === '' ? null : end }
+  const chunk: Chunk = { id: 'again', choices: [choice] }
+  return { kind: end === '' ? 'delta' : 'finish', chunk, text: writeSse(JSON.stringify(chunk)), usage: null }
+}
+
+/** What of one more chunk goes to a caller who has been given these. */
+function rest(delivered: readonly Said[], again: Said) {
+  const transcript = createTranscript()
+  for (const each of delivered) transcript.note(frameOf(each))
+  const result = stepSplice(createSplice(transcript), frameOf(again))
+  if (result === 'differs') return result
+  const [frame] = result[1]
+  const [choice] = frame?.chunk.choices ?? []
+  const { delta, finish_reason: end } = choice ?? {}
+  return { delta: delta && JSON.parse(JSON.stringify(delta)), end, kind: frame?.kind, whole: isWhole(result[0]) }
+}
+
+const content = (text: string) => ({ content: text })
+const tool = (index: number, name: string, text: string) => ({ index, function: { name, arguments: text } })
+
+describe('a chunk of a stream that starts again', () => {
+  test('goes on with its end alone when its text was delivered', () => {
+    const finished = rest([{ delta: content('One') }], { delta: content('One'), end: 'stop' })
+
+    expect(finished).toEqual({ delta: {}, end: 'stop', kind: 'finish', whole: true })
+  })
+
+  test('brings its end together with what is new', () => {
+    const finished = rest([{ delta: content('One') }], { delta: content('One more'), end: 'length' })
+
+    expect(finished).toEqual({ delta: content(' more'), end: 'length', kind: 'finish', whole: true })
+  })
+
+  test('does not go on while it only repeats', () => {
+    expect(rest([{ delta: content('One two') }], { delta: content('One') })).toMatchObject({ kind: undefined })
+    expect(rest([{ delta: content('One') }], { delta: content('One') })).toMatchObject({ kind: undefined })
+  })
+
+  test('does not go on when all of it was delivered, its end too', () => {
+    const delivered = [{ delta: content('One') }, { delta: {}, end: 'stop' }]
+
+    expect(rest(delivered, { delta: content('One'), end: 'stop' })).toMatchObject({ kind: undefined, whole: true })
+    expect(rest(delivered, { delta: content('One') })).toMatchObject({ kind: undefined, whole: false })
+  })
+
+  test('brings another tool call together with the rest of one', () => {
+    const delivered = [{ delta: { tool_calls: [tool(0, 'f', '{"a"')] } }]
+    const both = { tool_calls: [tool(0, 'f', '{"a":1}'), tool(1, 'g', '{}')] }
+
+    expect(rest(delivered, { delta: both })).toMatchObject({
+      delta: { tool_calls: [{ index: 0, function: { arguments: ':1}' } }, tool(1, 'g', '{}')] },
+    })
+  })
+
+  test.each([
+    {
+      why: 'ends too soon',
+      delivered: [{ delta: content('One two') }],
+      again: { delta: content('One'), end: 'stop' },
+    },
+    {
+      why: 'says something else before all was repeated',
+      delivered: [{ delta: { reasoning_content: 'Let me think' } }],
+      again: { delta: { reasoning_content: 'Let me', content: 'Hi' } },
+    },
+    {
+      why: 'begins a tool call before all was repeated',
+      delivered: [{ delta: content('One two') }],
+      again: { delta: { ...content('One'), tool_calls: [tool(0, 'f', '')] } },
+    },
+    {
+      why: 'carries what cannot be compared',
+      delivered: [{ delta: content('One two') }],
+      again: { delta: { ...content('One'), audio: { data: 'AA' } } },
+    },
+    {
+      why: 'is made of other tokens',
+      delivered: [{ delta: content('Hello'), tokens: ['Hel', 'lo'] }],
+      again: { delta: content('Hello'), tokens: ['He', 'llo'] },
+    },
+  ])('differs when it $why', ({ delivered, again }) => {
+    expect(rest(delivered, again)).toBe('differs')
+  })
+})
