@@ -70,6 +70,28 @@ describe('a flight', () => {
     await expect(failing.join(createScope(clock))).rejects.toBe(error)
   })
 
+  const sharing = { charactersMax: 100_000, onOver: () => {} }
+  test.each([
+    ['is whole', null, undefined],
+    ['is whole, also when it is shared', sharing, undefined],
+    ['has broken off for all who share it', sharing, new GatewayError('upstream_error', 'broken')],
+  ])('lets go of its source once when the answer %s, though its reader is still there', async (_, shared, end) => {
+    const live = liveOf([frames], end)
+    const time = fakeClock()
+    const scope = createScope(time, { within: 60_000 })
+    const own = createScope(clock)
+    const joined = await startFlight(async () => live, scope, shared).join(own)
+
+    await drain(joined).catch(() => {})
+    await settled()
+    expect([live.closed(), time.pending]).toEqual([1, 0])
+    joined.close()
+    own.cancel(left)
+    await settled()
+
+    expect([live.closed(), scope.ended]).toEqual([1, null])
+  })
+
   test('a subscriber whose own clock runs out leaves, the flight goes on for the others', async () => {
     const own = fakeClock()
     const { flight: shared, scope } = flight()
@@ -178,6 +200,26 @@ describe('a flight that is shared', () => {
 
     expect(ends).toEqual([broken, broken])
     expect(told).toEqual([null])
+  })
+
+  test('that nobody could answer is over for all at once, and charges nobody who waited', async () => {
+    const error = new GatewayError('all_targets_failed', 'none')
+    const told: (Whole | null)[] = []
+    const pending = Promise.withResolvers<never>()
+    const sharing = { charactersMax: 100_000, onOver: (whole: Whole | null) => void told.push(whole) }
+    const work = startFlight(() => pending.promise, createScope(clock), sharing)
+    const records = [recordOf({ usage: null }), recordOf({ usage: null })]
+    const joined = records.map(record => work.join(createScope(clock), record).catch(thrown => thrown))
+    expect(work.open).toBe(true)
+
+    pending.reject(error)
+
+    expect(await Promise.all(joined)).toEqual([error, error])
+    expect([work.open, told]).toEqual([false, [null]])
+    expect(records.map(({ passedOn, heirOf }) => [passedOn, heirOf])).toEqual([
+      [false, null],
+      [false, null],
+    ])
   })
 
   test('loses a reader that is too far behind, and goes on for the others', async () => {
