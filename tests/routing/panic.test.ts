@@ -79,6 +79,12 @@ describe('when no target is available', () => {
     ).toBe('no_healthy_upstream')
   })
 
+  test('more than one call is risked while a breaker is closed', () => {
+    const states = [busy(1, open(9000)), busy(1, down), busy(2, down), down]
+
+    expect(decide(states, 8).chosen).toEqual(['s3', 's0', 's1'])
+  })
+
   test('what is drained, limited or refused is never tried', () => {
     const more = (set: (state: TargetState) => void) => (state: TargetState) => {
       down(state)
@@ -99,6 +105,15 @@ describe('when no target is available', () => {
     })
   })
 
+  test('nothing is promised of a server that is drained', () => {
+    const leaving = (state: TargetState) => {
+      cooling(300)(state)
+      draining(state)
+    }
+
+    expect(decide([leaving, open(3000)]).error).toMatchObject({ code: 'no_healthy_upstream', retryAfterMs: 3000 })
+  })
+
   test('a trial that is under way is waited for, not asked after at once', () => {
     const tried = (ms: number) => (state: TargetState) => {
       open(ms)(state)
@@ -112,5 +127,6 @@ describe('when no target is available', () => {
 
   test('servers that refuse every key are told as such', () => {
     expect(decide([refused, refused]).error).toMatchObject({ code: 'upstream_auth_failed', shouldRetry: false })
+    expect(decide([refused, open(3000)]).error).toMatchObject({ code: 'no_healthy_upstream', retryAfterMs: 3000 })
   })
 })

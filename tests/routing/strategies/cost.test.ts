@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
+import type { Call } from '#core/call.ts'
 import type { Price } from '#core/servers.ts'
 import { createStates } from '#registry/states.ts'
 import { createLineups } from '#routing/lineup.ts'
@@ -101,3 +102,33 @@ describe('cost', () => {
 function never(): never {
   throw new Error('there is a candidate')
 }
+
+describe('what a call would cost', () => {
+  const at = (price: Price | null, input: number, output: number) =>
+    priceOf(candidatesAt([price])[0] ?? never(), input, output)
+  const unknown = Number.MAX_VALUE
+
+  test.each([
+    ['tokens of both kinds, by the million', { input: 2, output: 8, request: 0 }, 500_000, 250_000, 3],
+    ['what is taken for each request too', { input: 2, output: 8, request: 0.5 }, 500_000, 0, 1.5],
+    ['nothing for what is free', { input: 0, output: 0, request: 0 }, 1000, 1000, 0],
+    ['no output where there is none', { input: 2, output: null, request: 0 }, 1_000_000, 0, 2],
+    ['no input where there is none', { input: null, output: 8, request: 0 }, 0, 1_000_000, 8],
+    ['more than anything where its input has no price', { input: null, output: 8, request: 0.1 }, 10, 10, unknown],
+    ['more than anything where its output has no price', { input: 2, output: null, request: 0.1 }, 10, 10, unknown],
+    ['more than anything where nothing has a price', { input: null, output: null, request: 0 }, 10, 10, unknown],
+    ['more than anything where no price is known', null, 0, 0, unknown],
+  ] as const)('is %s', (_, price, input, output, usd) => {
+    expect(at(price, input, output)).toBe(usd)
+  })
+
+  test('is estimated by the bound that the call names, and vectors have no answer to pay', () => {
+    const tokens = (body: object, endpoint: Call['endpoint'] = 'chat') =>
+      answerTokens(prompted('Hi', { endpoint, body: body as Call['body'] }))
+
+    expect([{ max_tokens: 7 }, { max_completion_tokens: 9, max_tokens: 7 }, {}].map(body => tokens(body))).toEqual([
+      7, 9, 500,
+    ])
+    expect(tokens({ max_tokens: 7 }, 'embeddings')).toBe(0)
+  })
+})
