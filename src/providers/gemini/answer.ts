@@ -9,6 +9,8 @@ export interface Said {
   readonly text: string
   readonly thoughts: string
   readonly calls: readonly JsonObject[]
+  /** What the model drew, in the form that OpenRouter gave it. */
+  readonly images: readonly JsonObject[]
   /** What carries the signature of what was said or thought; that of a call stands with the call. */
   readonly signature: JsonObject | null
 }
@@ -21,6 +23,11 @@ export interface Head {
   readonly model: JsonValue
   /** The same as JSON, without the brace that closes it. */
   readonly text: string
+}
+
+/** Whether nothing of the answer itself was said. */
+export function isSilent({ text, calls, images }: Said): boolean {
+  return text === '' && calls.length === 0 && images.length === 0
 }
 
 /** Makes the head of an answer.
@@ -48,6 +55,7 @@ export function toHead(answer: JsonObject, object: string, model: JsonValue, tex
 export function fromGeminiContent(content: JsonValue, before: readonly string[], seed: string): Said {
   const parts = isObject(content) && Array.isArray(content.parts) ? content.parts.filter(isObject) : []
   const calls: JsonObject[] = []
+  const images: JsonObject[] = []
   const ids = [...before]
   let text = ''
   let thoughts = ''
@@ -60,12 +68,21 @@ export function fromGeminiContent(content: JsonValue, before: readonly string[],
       calls.push(call)
       continue
     }
+    if (isObject(part.inlineData) && part.thought !== true) {
+      images.push(fromInlineData(part.inlineData, part.thoughtSignature))
+      continue
+    }
     if (part.thoughtSignature) signature = withSignature(part.thoughtSignature)
     if (typeof part.text !== 'string') continue
     if (part.thought === true) thoughts += part.text
     else text += part.text
   }
-  return { text, thoughts, calls, signature }
+  return { text, thoughts, calls, images, signature }
+}
+
+/** Each picture has a signature of its own, without which Gemini does not go on from it. */
+function fromInlineData({ mimeType, data }: JsonObject, signature: JsonValue): JsonObject {
+  return { type: 'image_url', image_url: { url: `data:${mimeType};base64,${data}` }, ...withSignature(signature) }
 }
 
 function fromFunctionCall(part: JsonObject, given: JsonObject, ids: readonly string[], seed: string): JsonObject {

@@ -7,6 +7,7 @@ import {
   fromGeminiFinishReason,
   fromGeminiLogprobs,
   type Head,
+  isSilent,
   type Said,
 } from './answer.ts'
 
@@ -39,15 +40,16 @@ export function readCandidate(
   const delta = toDelta(said)
   const frames = before === undefined ? [toStart(head, index)] : []
   if (delta !== null) {
-    const kind = said.text === '' && said.thoughts === '' && said.calls.length === 0 ? 'start' : 'delta'
+    const kind = isSilent(said) && said.thoughts === '' ? 'start' : 'delta'
     const logprobs = fromGeminiLogprobs(candidate)
     frames.push(toFrame(kind, head, { index, delta, logprobs, finish_reason: null }))
   }
   return [now, frames]
 }
 
-function toState(known: CandidateState, { text, calls }: Said, reason: JsonValue): CandidateState {
-  const spoken = known.spoken || text !== '' || calls.length > 0
+function toState(known: CandidateState, said: Said, reason: JsonValue): CandidateState {
+  const { calls } = said
+  const spoken = known.spoken || !isSilent(said)
   if (spoken === known.spoken && calls.length === 0 && typeof reason !== 'string') return known
   return {
     ids: [...known.ids, ...calls.map(call => String(call.id))],
@@ -58,14 +60,14 @@ function toState(known: CandidateState, { text, calls }: Said, reason: JsonValue
 }
 
 /** `null` for an event that says nothing, as the last one often does. */
-function toDelta({ text, thoughts, calls, signature }: Said): JsonObject | null {
+function toDelta({ text, thoughts, calls, images, signature }: Said): JsonObject | null {
   const delta: Record<string, JsonValue> = {}
   if (thoughts !== '') delta.reasoning_content = thoughts
   if (text !== '') delta.content = text
   if (calls.length > 0) delta.tool_calls = calls
+  if (images.length > 0) delta.images = images
   if (signature !== null) Object.assign(delta, signature)
-  else if (thoughts === '' && text === '' && calls.length === 0) return null
-  return delta
+  return Object.keys(delta).length > 0 ? delta : null
 }
 
 function toStart(head: Head, index: number): DataFrame {

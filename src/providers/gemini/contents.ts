@@ -72,6 +72,10 @@ function toParts(message: JsonObject, place: string, { marksCalls, baseUrl }: Op
   )
   const signature = message.role === 'assistant' ? signatureOf(message) : undefined
   if (signature !== undefined) parts.push({ ...(parts.pop() ?? { text: '' }), thoughtSignature: signature })
+  const images = Array.isArray(message.images) ? message.images.filter(isObject) : []
+  for (const [at, image] of images.entries()) {
+    parts.push({ ...toGeminiPart(image, `${place}.images.${at}`, baseUrl), thoughtSignature: signatureOf(image) })
+  }
   const calls = callsOf(message).map((call, at) => toCall(call, `${place}.tool_calls.${at}`, marksCalls))
   const [first, ...others] = calls
   if (first === undefined) return parts

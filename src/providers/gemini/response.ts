@@ -9,6 +9,7 @@ import {
   fromGeminiFinishReason,
   fromGeminiLogprobs,
   isBlocked,
+  isSilent,
   toHead,
 } from './answer.ts'
 import { fromGeminiEmbeddings } from './embedding.ts'
@@ -57,19 +58,21 @@ function choicesOf(all: readonly Read[]): readonly JsonObject[] {
 
 function toChoice(candidate: JsonObject, at: number, seed: string): Read {
   const index = typeof candidate.index === 'number' ? candidate.index : at
-  const { text, thoughts, calls, signature } = fromGeminiContent(candidate.content, [], `${seed}:${index}`)
+  const said = fromGeminiContent(candidate.content, [], `${seed}:${index}`)
+  const { text, thoughts, calls, images, signature } = said
   const reason = String(candidate.finishReason)
   const finish_reason = fromGeminiFinishReason(reason, calls.length > 0)
-  const isSilent = text === '' && (calls.length > 0 || finish_reason === 'content_filter')
+  const isEmpty = text === '' && (calls.length > 0 || finish_reason === 'content_filter')
   const message = {
     role: 'assistant',
-    content: isSilent ? null : text,
+    content: isEmpty ? null : text,
     refusal: null,
     ...(thoughts !== '' && { reasoning_content: thoughts }),
     // A call's index belongs to streams only.
     ...(calls.length > 0 && { tool_calls: calls.map(({ index: _, ...call }) => call) }),
+    ...(images.length > 0 && { images }),
     ...signature,
   }
   const choice = { index, message, logprobs: fromGeminiLogprobs(candidate), finish_reason }
-  return { choice, failure: text === '' && calls.length === 0 ? failureOf(reason) : null }
+  return { choice, failure: isSilent(said) ? failureOf(reason) : null }
 }

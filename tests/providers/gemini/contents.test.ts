@@ -55,6 +55,19 @@ test('instructions alone are what the user says, since there must be a content',
   })
 })
 
+test('what the model drew goes back to it', () => {
+  const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }
+
+  const { contents } = convert([
+    { role: 'user', content: 'Draw.' },
+    { role: 'assistant', content: 'Here:', images: [{ ...image, ...signed('s') }, image] },
+    { role: 'user', content: 'Bluer.' },
+  ])
+
+  const inlineData = { mimeType: 'image/png', data: 'AAAA' }
+  expect(contents[1].parts).toEqual([{ text: 'Here:' }, { inlineData, thoughtSignature: 's' }, { inlineData }])
+})
+
 test('a message of the assistant that says nothing is left out', () => {
   const { contents } = convert([
     { role: 'user', content: 'Hi' },

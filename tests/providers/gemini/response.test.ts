@@ -54,6 +54,27 @@ test('text, thoughts, calls and signatures find their places', () => {
   })
 })
 
+test('what the model draws stands beside what it says', () => {
+  const drawn = [
+    { text: 'Here:' },
+    { inlineData: { mimeType: 'image/png', data: 'Tm8=' }, thought: true },
+    { inlineData: { mimeType: 'image/png', data: 'AAAA' }, thoughtSignature: 's' },
+  ]
+
+  const [first] = completion([says(drawn)]).choices
+  const [second] = completion([says(drawn.slice(2), { finishReason: 'OTHER' })]).choices
+
+  const images = [
+    {
+      type: 'image_url',
+      image_url: { url: 'data:image/png;base64,AAAA' },
+      extra_content: { google: { thought_signature: 's' } },
+    },
+  ]
+  expect(first?.message).toEqual({ role: 'assistant', content: 'Here:', refusal: null, images })
+  expect(second?.message).toEqual({ role: 'assistant', content: '', refusal: null, images })
+})
+
 test('several candidates are several choices, numbered where the server does not', () => {
   const { choices } = completion([
     says([{ text: 'a' }]),

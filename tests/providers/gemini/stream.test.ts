@@ -56,6 +56,16 @@ test('a chat becomes chunks as OpenAI sends them', () => {
   })
 })
 
+test('what the model draws is content', () => {
+  const drawn = { inlineData: { mimeType: 'image/png', data: 'AAAA' } }
+  const events = [says([drawn]), says([], { finishReason: 'OTHER' })]
+
+  expect(run(events).frames.map(({ kind }) => kind)).toEqual(['start', 'delta', 'finish', 'usage'])
+  expect(choicesOf(events)[1]?.delta).toEqual({
+    images: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }],
+  })
+})
+
 test('nothing that follows a whole answer is told', () => {
   const { frames } = run([text('a', { finishReason: 'STOP' }), text('b', { finishReason: 'STOP' })])
 
