@@ -93,6 +93,8 @@ const NEUTRAL: ReadonlyMap<string, (value: JsonValue) => boolean> = new Map([
   ['service_tier', isDefault('auto', 'default')],
   ['verbosity', isDefault('medium')],
   ['function_call', isDefault('auto', 'none')],
+  // Empty options ask for a search, too.
+  ['web_search_options', isDefault(false)],
   ['modalities', (value: JsonValue) => Array.isArray(value) && value.every(kind => kind === 'text')],
 ])
 

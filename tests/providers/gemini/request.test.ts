@@ -238,6 +238,7 @@ describe('a parameter that Gemini does not have', () => {
     ['logit_bias', { 5: 1 }],
     ['audio', { voice: 'alloy', format: 'wav' }],
     ['modalities', ['text', 'audio']],
+    ['web_search_options', {}],
     ['functions', [{ name: 'f' }]],
     ['function_call', { name: 'f' }],
     ['web_search_options', { search_context_size: 'low' }],
