@@ -57,6 +57,12 @@ export function toOllamaTools(body: JsonObject): JsonValue {
   return tools.filter(tool => names.has(nameOf(tool)))
 }
 
+/** Whether a tool has to be called, which Ollama cannot be told. */
+export function isForced({ tool_choice: choice }: JsonObject): boolean {
+  if (!isObject(choice)) return choice === 'required'
+  return isObject(choice.allowed_tools) ? choice.allowed_tools.mode === 'required' : true
+}
+
 function nameOf(tool: JsonValue): JsonValue {
   return isObject(tool) && isObject(tool.function) ? tool.function.name : undefined
 }

@@ -28,7 +28,10 @@ const OWN: Readonly<Record<Endpoint, Readonly<Record<string, Parameter>>>> = {
     logprobs: PASSED,
     top_logprobs: PASSED,
     tools: { treatment: 'passed', note: 'no custom tools; use function tools' },
-    tool_choice: { treatment: 'converted', note: 'tools that are not admitted are left out; `required` is not forced' },
+    tool_choice: {
+      treatment: 'converted',
+      note: 'tools that are not admitted are left out; a call cannot be forced, and is told as dropped',
+    },
     response_format: { treatment: 'converted', note: '`format`: `json`, or the schema itself' },
     reasoning_effort: { treatment: 'converted', note: '`think`: yes or no; low, medium, high for gpt-oss' },
     keep_alive: { treatment: 'passed', note: "Ollama's own" },

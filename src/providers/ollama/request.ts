@@ -5,7 +5,7 @@ import { toPostHeaders } from '../openai_compatible/request.ts'
 import type { Outgoing } from '../provider.ts'
 import { refuse, refuseUnsupported } from '../unsupported.ts'
 import { toOllamaMessages } from './messages.ts'
-import { toOllamaFormat, toOllamaOptions, toOllamaThink, toOllamaTools } from './options.ts'
+import { isForced, toOllamaFormat, toOllamaOptions, toOllamaThink, toOllamaTools } from './options.ts'
 import { droppedFrom } from './parameters.ts'
 import { UNSUPPORTED } from './unsupported.ts'
 
@@ -23,12 +23,13 @@ const OWN_FIELDS = ['keep_alive', 'truncate', 'shift', 'raw', 'system', 'templat
  * @throws GatewayError `unsupported_parameter` for what Ollama cannot do. */
 export function toOllamaRequest(call: Call, target: Target, secret: string | null): Outgoing {
   refuseUnsupported(call, UNSUPPORTED[call.endpoint])
+  const dropped = droppedFrom(call.endpoint, call.body)
   return {
     method: 'POST',
     url: target.server.baseUrl + PATHS[call.endpoint],
     headers: toPostHeaders(call, target.server, secret, 'application/x-ndjson'),
     body: [JSON.stringify(toOllamaBody(call, target.upstreamModel))],
-    dropped: droppedFrom(call.endpoint, call.body),
+    dropped: call.endpoint === 'chat' && isForced(call.body) ? [...dropped, 'tool_choice'] : dropped,
   }
 }
 

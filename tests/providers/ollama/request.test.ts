@@ -168,6 +168,19 @@ describe('tools', () => {
     expect(sent?.map((each: ReturnType<typeof tool>) => each.function.name)).toEqual(names)
   })
 
+  test.each<[unknown, readonly string[]]>([
+    ['auto', []],
+    ['none', []],
+    [{ type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [named] } }, []],
+    ['required', ['tool_choice']],
+    [named, ['tool_choice']],
+    [{ type: 'allowed_tools', allowed_tools: { mode: 'required', tools: [named] } }, ['tool_choice']],
+  ])('that must be called are told not to be, which Ollama cannot promise: %j', (choice, dropped) => {
+    const body = { messages: hi, tools, tool_choice: choice as string }
+
+    expect(ollama.encode(call({ body }), at, null).dropped).toEqual(dropped)
+  })
+
   test('are left out when the list is empty', () => {
     expect(bodyOf({ messages: hi, tools: [] })).not.toHaveProperty('tools')
   })
