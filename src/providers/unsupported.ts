@@ -71,12 +71,21 @@ export function refuseUnsupported(call: Call, rules: readonly Unsupported[]): vo
   }
 }
 
-/** Refuses a message with the older form of a tool call, or of its result.
+/** Refuses a message of which a part would be left out: the older form of a tool call, or of its result, and what an
+ * answer of another server may hold beside its text.
  *
  * @param place Where it stands in the body.
+ * @param draws Whether the dialect takes pictures back.
  * @throws GatewayError `unsupported_parameter`. */
-export function refuseOlderForm({ role, function_call: given }: JsonObject, place: string): void {
+export function refuseUntakable(message: JsonObject, place: string, draws = false): void {
+  const { role, function_call: given, audio, images, tool_calls: calls } = message
   if (role === 'function' || isObject(given)) throw refuse(place, 'calls of functions in the older form', 'use tools')
+  if (role !== 'assistant') return
+  if (isObject(audio)) throw refuse(`${place}.audio`, 'answers that were spoken', 'send their text')
+  if (!draws && isFilledArray(images))
+    throw refuse(`${place}.images`, 'pictures in answers', 'send them in a message of the user')
+  const custom = Array.isArray(calls) ? calls.findIndex(call => isObject(call) && call.type === 'custom') : -1
+  if (custom >= 0) throw refuse(`${place}.tool_calls.${custom}`, 'calls of custom tools', 'use function tools')
 }
 
 /** The parts of a message's content: a text is one, and there may be none.

@@ -26,3 +26,27 @@ test('the result of one is refused by ollama too', () => {
     expect.objectContaining({ code: 'unsupported_parameter', param: 'messages.0' }),
   )
 })
+
+const calledFreely = { tool_calls: [{ id: 'c', type: 'custom', custom: { name: 'f', input: 'x' } }] }
+
+test.each([
+  ['anthropic', 'messages.1.tool_calls.0', calledFreely],
+  ['ollama', 'messages.1.tool_calls.0', calledFreely],
+  ['gemini', 'messages.1.tool_calls.0', calledFreely],
+  ['anthropic', 'messages.1.audio', { audio: { id: 'audio_1' } }],
+  ['ollama', 'messages.1.audio', { audio: { id: 'audio_1' } }],
+  ['gemini', 'messages.1.audio', { audio: { id: 'audio_1' } }],
+  ['anthropic', 'messages.1.images', { images: [{ type: 'image_url' }] }],
+  ['ollama', 'messages.1.images', { images: [{ type: 'image_url' }] }],
+])('what %s cannot take back of an earlier answer is refused: %s', (kind, param, answer) => {
+  const messages = [
+    { role: 'user', content: 'Hi' },
+    { role: 'assistant', content: null, ...answer },
+    { role: 'user', content: 'Well?' },
+  ]
+  const at = target('a', { server: server('a', { kind }) })
+
+  expect(() => PROVIDERS.get(kind)?.encode(call({ body: { model: 'm', messages } }), at, null)).toThrow(
+    expect.objectContaining({ code: 'unsupported_parameter', param }),
+  )
+})

@@ -1,6 +1,6 @@
 import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { refuseOlderForm } from '../unsupported.ts'
+import { refuseUntakable } from '../unsupported.ts'
 import { toBlocks } from './content.ts'
 import { isThought, toThinkingBlocks } from './reasoning.ts'
 import { malformed } from './unsupported.ts'
@@ -79,7 +79,7 @@ function toToolResult(message: JsonObject, place: string): JsonObject {
 }
 
 function toAnswerBlocks(message: JsonObject, place: string, thinks: boolean): readonly JsonObject[] {
-  refuseOlderForm(message, place)
+  refuseUntakable(message, place)
   const calls = Array.isArray(message.tool_calls) ? message.tool_calls.filter(isObject) : []
   const text = toBlocks(message.content, `${place}.content`)
   const said = text.length > 0 ? text : toBlocks(message.refusal, `${place}.refusal`)

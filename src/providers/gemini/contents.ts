@@ -3,7 +3,7 @@ import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { toArguments } from '../ollama/messages.ts'
 import { isMadeToolCallId } from '../openai_compatible/tool-calls.ts'
-import { partsOf, refuse, refuseOlderForm } from '../unsupported.ts'
+import { partsOf, refuse, refuseUntakable } from '../unsupported.ts'
 import { toGeminiPart } from './media.ts'
 import { signatureOf } from './signature.ts'
 
@@ -65,7 +65,7 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
 }
 
 function toParts(message: JsonObject, place: string, { marksCalls, baseUrl }: Options): JsonObject[] {
-  refuseOlderForm(message, place)
+  refuseUntakable(message, place, true)
   const content = message.content === '' && message.role === 'assistant' ? null : message.content
   const parts = partsOf(content, `${place}.content`).map((part, at) =>
     toGeminiPart(part, `${place}.content.${at}`, baseUrl),

@@ -1,14 +1,14 @@
 import { GatewayError } from '#core/errors.ts'
 import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { partsOf, refuse, refuseOlderForm } from '../unsupported.ts'
+import { partsOf, refuse, refuseUntakable } from '../unsupported.ts'
 
 /** Translates the messages of a chat: text in one piece, images apart, arguments of tool calls as objects. */
 export function toOllamaMessages(messages: JsonValue): readonly JsonObject[] {
   const list = Array.isArray(messages) ? messages.filter(isObject) : []
   const names = new Map<JsonValue, JsonValue>()
   return list.map((message, at) => {
-    refuseOlderForm(message, `messages.${at}`)
+    refuseUntakable(message, `messages.${at}`)
     const calls = Array.isArray(message.tool_calls) ? message.tool_calls.filter(isObject) : []
     for (const call of calls) if (isObject(call.function)) names.set(call.id, call.function.name)
     const { text, images } = toContent(message.content, `messages.${at}.content`)
