@@ -45,6 +45,11 @@ export function hasRole(role: Role, needed: Role): boolean {
   return RANK[role] >= RANK[needed]
 }
 
+/** Whether a caller looks after the whole installation: then the other tenants are its own to see and to change, too. */
+export function isInstallationAdmin({ role, tenant }: Pick<Caller, 'role' | 'tenant'>): boolean {
+  return tenant === DEFAULT_TENANT && hasRole(role, 'admin')
+}
+
 /** Whether a caller may use a model, by its public name. */
 export function mayUse(caller: Caller, model: string): boolean {
   return caller.models === null || caller.models.has(model)

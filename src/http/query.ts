@@ -1,9 +1,20 @@
+import { GatewayError } from '#core/errors.ts'
 import type { GatewayContext } from './exchange.ts'
 
 /** Reads one value of the query, the first where a name stands in it twice; `null` when it is absent. */
 export function queryParam(c: GatewayContext, name: string): string | null {
   const value = URL.parse(c.env.request.url)?.searchParams.get(name) ?? null
   return value === null ? null : askable(value)
+}
+
+/** Reads how much a page is to hold.
+ *
+ * @throws GatewayError `invalid_request` for what is no number from 1 to `most`. */
+export function limitParam(c: GatewayContext, { usual, most }: { readonly usual: number; readonly most: number }) {
+  const written = queryParam(c, 'limit')
+  const limit = written === null ? usual : Number(written)
+  if (Number.isInteger(limit) && limit >= 1 && limit <= most) return limit
+  throw new GatewayError('invalid_request', `limit must be an integer from 1 to ${most}.`, { param: 'limit' })
 }
 
 /** Reads the id in a path. */

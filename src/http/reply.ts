@@ -11,6 +11,12 @@ export function json(exchange: Exchange, body: unknown, status = 200): Response 
   return text(exchange, typeof body === 'string' ? body : JSON.stringify(body), 'application/json', status)
 }
 
+/** Answers with JSON that no cache may keep. */
+export function privateJson(exchange: Exchange, body: unknown, status = 200): Response | Promise<Response> {
+  exchange.headers['cache-control'] = 'no-store'
+  return json(exchange, body, status)
+}
+
 /** Answers with text of any type, compressed when it is worth it and the client accepts that. */
 export function text(exchange: Exchange, body: string, type: string, status = 200): Response | Promise<Response> {
   const { headers } = exchange

@@ -1,4 +1,4 @@
-import { type Caller, DEFAULT_TENANT, hasRole } from '#core/caller.ts'
+import { type Caller, isInstallationAdmin } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
 import { tenantName } from '#wire/keys.ts'
 import type { GatewayContext } from './exchange.ts'
@@ -12,7 +12,7 @@ export function tenantOf(c: GatewayContext): string {
   const caller = callerOf(c)
   const named = queryParam(c, 'tenant')
   if (named === null || named === caller.tenant) return caller.tenant
-  if (!hasRole(caller.role, 'admin') || caller.tenant !== DEFAULT_TENANT) {
+  if (!isInstallationAdmin(caller)) {
     throw new GatewayError('permission_denied', 'This key may act only for its own tenant.', { param: 'tenant' })
   }
   const checked = tenantName.safeParse(named)

@@ -1,4 +1,4 @@
-import { type Caller, DEFAULT_TENANT, hasRole } from '#core/caller.ts'
+import { type Caller, isInstallationAdmin } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
 import { parseJson } from '#lib/json.ts'
 import { cacheClearRequest } from '#wire/cache.ts'
@@ -18,18 +18,24 @@ export function clearCache({ cache, clock, journal }: Services): Handler {
       const details = selection.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }))
       throw new GatewayError('invalid_request', 'The body takes model, tenant and key, each a name.', { details })
     }
-    const tenant = tenantFor(c.env.caller, selection.data.tenant)
+    const caller = callerOf(c)
+    const tenant = tenantFor(caller, selection.data.tenant)
     const cleared = await cache.clear({ ...selection.data, tenant })
-    const { id: by, tenant: own } = callerOf(c)
     const subject = JSON.stringify({ ...selection.data, tenant })
-    journal.note({ type: 'administered', action: 'cache-cleared', subject, tenant: tenant ?? own, by })
+    journal.note({
+      type: 'administered',
+      action: 'cache-cleared',
+      subject,
+      tenant: tenant ?? caller.tenant,
+      by: caller.id,
+    })
     return json(c.env, { object: 'cache.cleared', cleared })
   }
 }
 
 /** Whose answers may be forgotten; `undefined` for everybody's. */
-function tenantFor(caller: Caller | null, named: string | undefined): string | undefined {
-  if (caller !== null && caller.tenant === DEFAULT_TENANT && hasRole(caller.role, 'admin')) return named
-  if (caller !== null && (named === undefined || named === caller.tenant)) return caller.tenant
+function tenantFor(caller: Caller, named: string | undefined): string | undefined {
+  if (isInstallationAdmin(caller)) return named
+  if (named === undefined || named === caller.tenant) return caller.tenant
   throw new GatewayError('permission_denied', 'This key may act only for its own tenant.', { param: 'tenant' })
 }

@@ -1,22 +1,22 @@
 import { listModelStatus } from '#gateway/management/fleet.ts'
-import type { GatewayContext, Handler } from '../exchange.ts'
-import { json } from '../reply.ts'
+import type { Exchange, Handler } from '../exchange.ts'
+import { json, privateJson } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { callerOf } from '../tenant.ts'
 
 /** `GET /management/models/list`: every model and how its targets are. */
 export function managementModels({ fleet }: Services): Handler {
-  return c => whole(c, listModelStatus(fleet()))
+  return c => whole(c.env, listModelStatus(fleet()))
 }
 
 /** `GET /management/servers/status`: every server. */
 export function managementServers({ orchestration }: Services): Handler {
-  return c => whole(c, orchestration.list())
+  return c => whole(c.env, orchestration.list())
 }
 
 /** `GET /management/config`: what holds, and where it was written. */
 export function managementConfig({ settings }: Services): Handler {
-  return c => whole(c, settings.show(callerOf(c).tenant))
+  return c => whole(c.env, settings.show(callerOf(c).tenant))
 }
 
 /** `POST /management/config/reload`: reads the files again; one that is wrong changes nothing. */
@@ -31,7 +31,6 @@ export function reloadConfig({ settings, journal }: Services): Handler {
 }
 
 /** A list that always comes as one page. */
-function whole(c: GatewayContext, data: unknown): Response | Promise<Response> {
-  c.env.headers['cache-control'] = 'no-store'
-  return json(c.env, { data, next: null })
+function whole(exchange: Exchange, data: unknown): Response | Promise<Response> {
+  return privateJson(exchange, { data, next: null })
 }

@@ -17,13 +17,14 @@ import { settled } from '../middleware/observe.ts'
 import { tellLimits } from '../middleware/rate-limit.ts'
 import { eventStream, json } from '../reply.ts'
 import type { Services } from '../services.ts'
+import { callerOf } from '../tenant.ts'
 
 /** Creates the handler of an endpoint that calls a model: all the edge does is read, hand over and write. */
 export function modelCall(endpoint: Endpoint, services: Services): Handler {
   return async c => {
     const exchange = c.env
-    const { record, scope, request, caller } = exchange
-    if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
+    const { record, scope, request } = exchange
+    const caller = callerOf(c)
     const traceparent = request.headers.get('traceparent')
     if (traceparent !== null) record.traceparent = parseTraceparent(traceparent)
     record.session = request.headers.get('x-citadel-session')

@@ -1,9 +1,10 @@
 import { GatewayError } from '#core/errors.ts'
 import { findModel, listModels } from '#gateway/management/fleet.ts'
 import { closest } from '#lib/closest.ts'
-import type { GatewayContext, Handler } from '../exchange.ts'
+import type { Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
+import { callerOf } from '../tenant.ts'
 import { mark } from './health.ts'
 
 /** `GET /v1/models`: what the caller may use. */
@@ -31,15 +32,7 @@ export function model(services: Services): Handler {
     throw new GatewayError(
       'model_not_found',
       `The model "${id.slice(0, 200)}" does not exist or is not yours to use.${hint}`,
-      {
-        param: 'model',
-      },
+      { param: 'model' },
     )
   }
-}
-
-function callerOf(c: GatewayContext) {
-  const { caller } = c.env
-  if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
-  return caller
 }

@@ -1,4 +1,4 @@
-import { DEFAULT_TENANT, hasRole } from '#core/caller.ts'
+import { isInstallationAdmin } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
 import { AUDIT_KINDS } from '#core/ledger.ts'
 import { type Naming, USAGE_GROUPS, type UsageGroup } from '#core/reports.ts'
@@ -6,10 +6,10 @@ import { isDay } from '#lib/calendar.ts'
 import { writeCsv } from '#lib/csv.ts'
 import { usageLine } from '#wire/usage-report.ts'
 import type { GatewayContext, Handler } from '../exchange.ts'
-import { queryParam } from '../query.ts'
-import { json, text } from '../reply.ts'
+import { limitParam, queryParam } from '../query.ts'
+import { privateJson, text } from '../reply.ts'
 import type { Services } from '../services.ts'
-import { tenantOf } from '../tenant.ts'
+import { callerOf, tenantOf } from '../tenant.ts'
 
 const USAGE_PAGE = { usual: 1000, most: 10_000 }
 const AUDIT_PAGE = { usual: 100, most: 1000 }
@@ -29,10 +29,10 @@ export function managementUsage({ reports, clock }: Services): Handler {
       model: queryParam(c, 'model'),
       server: queryParam(c, 'server'),
       after: queryParam(c, 'after'),
-      limit: limitOf(c, USAGE_PAGE),
+      limit: limitParam(c, USAGE_PAGE),
     })
+    if (!wantsCsv(c)) return privateJson(c.env, page)
     c.env.headers['cache-control'] = 'no-store'
-    if (!wantsCsv(c)) return json(c.env, page)
     const columns = Object.keys(usageLine.shape).filter(name => !isGroup(name) || by.some(group => group === name))
     if (page.next !== null) c.env.headers['x-citadel-next'] = page.next
     return text(c.env, writeCsv(columns, page.data), 'text/csv; charset=utf-8')
@@ -47,10 +47,9 @@ export function managementNamed({ reports }: Services, of: Naming): Handler {
       tenant: tenantsOf(c),
       key: queryParam(c, 'key'),
       after: queryParam(c, 'after'),
-      limit: limitOf(c, USAGE_PAGE),
+      limit: limitParam(c, USAGE_PAGE),
     })
-    c.env.headers['cache-control'] = 'no-store'
-    return json(c.env, page)
+    return privateJson(c.env, page)
   }
 }
 
@@ -67,19 +66,16 @@ export function managementAudit({ reports, clock }: Services): Handler {
       from: moment(c, 'from') ?? 0,
       to: moment(c, 'to') ?? clock.time() + DAY_MS,
       after: queryParam(c, 'after'),
-      limit: limitOf(c, AUDIT_PAGE),
+      limit: limitParam(c, AUDIT_PAGE),
     })
-    c.env.headers['cache-control'] = 'no-store'
-    return json(c.env, page)
+    return privateJson(c.env, page)
   }
 }
 
 /** The one tenant that is asked about; `null` = all of them, for who looks after the whole installation. */
 function tenantsOf(c: GatewayContext): string | null {
-  const everybody = queryParam(c, 'tenant') === '*'
-  const { caller } = c.env
-  if (!everybody) return tenantOf(c)
-  if (caller?.tenant === DEFAULT_TENANT && hasRole(caller.role, 'admin')) return null
+  if (queryParam(c, 'tenant') !== '*') return tenantOf(c)
+  if (isInstallationAdmin(callerOf(c))) return null
   throw new GatewayError('permission_denied', 'This key may look only at its own tenant.', { param: 'tenant' })
 }
 
@@ -108,13 +104,6 @@ function moment(c: GatewayContext, name: string): number | null {
   const time = /^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/.test(written) ? Date.parse(written) : Number.NaN
   if (!Number.isNaN(time) && isDay(written.slice(0, 10))) return time
   throw invalid(name, `${name} must be a day such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z.`)
-}
-
-function limitOf(c: GatewayContext, { usual, most }: { readonly usual: number; readonly most: number }): number {
-  const written = queryParam(c, 'limit')
-  const limit = written === null ? usual : Number(written)
-  if (Number.isInteger(limit) && limit >= 1 && limit <= most) return limit
-  throw invalid('limit', `limit must be an integer from 1 to ${most}.`)
 }
 
 function wantsCsv(c: GatewayContext): boolean {

@@ -1,15 +1,15 @@
-import { GatewayError } from '#core/errors.ts'
 import { explainRequest, workload } from '#wire/routing.ts'
 import type { Handler } from '../exchange.ts'
 import { bodyOf } from '../parsed-body.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
+import { callerOf } from '../tenant.ts'
 
 /** `POST /management/route/explain`: where a request would go, and why. */
 export function explainRoute(services: Services): Handler {
   return async c => {
     const asked = await bodyOf(c, services, explainRequest)
-    return json(c.env, services.rehearsal.explain(callerOf(c.env.caller), asked))
+    return json(c.env, services.rehearsal.explain(callerOf(c), asked))
   }
 }
 
@@ -17,11 +17,6 @@ export function explainRoute(services: Services): Handler {
 export function distributeWorkload(services: Services): Handler {
   return async c => {
     const described = await bodyOf(c, services, workload)
-    return json(c.env, await services.rehearsal.distribute(callerOf(c.env.caller), described))
+    return json(c.env, await services.rehearsal.distribute(callerOf(c), described))
   }
-}
-
-function callerOf<T>(caller: T | null): T {
-  if (caller === null) throw new GatewayError('internal_error', 'The route has no caller.')
-  return caller
 }

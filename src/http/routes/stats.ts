@@ -1,5 +1,5 @@
 import type { Handler } from '../exchange.ts'
-import { json } from '../reply.ts'
+import { privateJson } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { tenantOf } from '../tenant.ts'
 
@@ -7,8 +7,7 @@ import { tenantOf } from '../tenant.ts'
 export function managementStats({ stats, process, clock }: Services): Handler {
   return c => {
     const tenant = tenantOf(c)
-    c.env.headers['cache-control'] = 'no-store'
-    return json(c.env, {
+    return privateJson(c.env, {
       tenant,
       since: new Date(process.startedAt).toISOString(),
       uptime_seconds: Math.max(0, Math.round(clock.time() - process.startedAt) / 1000),
