@@ -3,7 +3,8 @@ import { gzip } from 'node:zlib'
 import type { Writer, Writing } from '#core/writing.ts'
 import type { Exchange } from './exchange.ts'
 
-const COMPRESS_CHARACTERS_MIN = 1024
+/** What is shorter, in characters or bytes, is not worth it. */
+const COMPRESS_MIN = 1024
 const compress = promisify(gzip)
 
 /** Answers with JSON; `body` is a value, or text that is JSON already. */
@@ -19,9 +20,12 @@ export function privateJson(exchange: Exchange, body: unknown, status = 200): Re
 
 /** Answers with text of any type, compressed when it is worth it and the client accepts that. */
 export function text(exchange: Exchange, body: string, type: string, status = 200): Response | Promise<Response> {
-  const { headers } = exchange
-  headers['content-type'] = type
-  if (body.length > COMPRESS_CHARACTERS_MIN) {
+  exchange.headers['content-type'] = type
+  return compressible(exchange, body, status)
+}
+
+function compressible(exchange: Exchange, body: string | Uint8Array, status: number): Response | Promise<Response> {
+  if (body.length > COMPRESS_MIN) {
     if (acceptsGzip(exchange.request)) return compressed(exchange, body, status)
     // Answers to anything else are not kept by shared caches.
     if (READING.has(exchange.record.method)) varyBy(exchange, 'Accept-Encoding')
@@ -39,17 +43,14 @@ function whole({ headers, record }: Exchange, body: string | Uint8Array, status:
 }
 
 /** Answers with a file, compressed like text when its type is text. */
-export async function file(
+export function file(
   exchange: Exchange,
-  found: { readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array },
-): Promise<Response> {
+  found: { readonly headers: Readonly<Record<string, string>>; readonly body: string | Uint8Array },
+): Response | Promise<Response> {
   const { headers } = exchange
   Object.assign(headers, found.headers)
   const isText = /^(?:text\/|application\/(?:json|javascript)|image\/svg)/.test(headers['content-type'] ?? '')
-  if (isText && found.body.byteLength > COMPRESS_CHARACTERS_MIN && acceptsGzip(exchange.request)) {
-    return compressed(exchange, found.body, 200)
-  }
-  return whole(exchange, found.body, 200)
+  return isText ? compressible(exchange, found.body, 200) : whole(exchange, found.body, 200)
 }
 
 /** Answers with server-sent events: never compressed, never cached, never held back by a proxy. */

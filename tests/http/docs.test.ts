@@ -11,7 +11,7 @@ const routes = createRoutes({ extraPaths: { health: '/health', metrics: '/metric
 const table: DocumentedRoute[] = routes.flatMap(({ method, path, access, operation }) =>
   operation === null ? [] : [{ method, path, role: access, operation }],
 )
-const document = buildOpenapi(table, { version: '1.2.3', serverUrl: '/' })
+const document = buildOpenapi(table, { version: '1.2.3' })
 const docs = createDocs({ version: '1.2.3', support: composeSupport() })
 
 interface DocumentedResponse {
@@ -105,9 +105,9 @@ describe('the API document', () => {
   })
 
   test('refuses a route that is not described', () => {
-    const route = { method: 'GET', path: '/new', role: 'anyone', operation: 'getNew' }
+    const route = { method: 'GET', path: '/new', role: 'anyone', operation: 'getNew' } as const
 
-    expect(() => buildOpenapi([route], { version: '1', serverUrl: '/' })).toThrow('getNew')
+    expect(() => buildOpenapi([route], { version: '1' })).toThrow('getNew')
   })
 })
 
@@ -116,8 +116,7 @@ describe('the documentation site', () => {
     for (const slug of ['', ...docs.slugs]) {
       const page = await docs.page(slug)
 
-      expect(page?.status, slug).toBe(200)
-      expect(page?.headers['content-type']).toBe('text/html; charset=utf-8')
+      expect(page?.headers['content-type'], slug).toBe('text/html; charset=utf-8')
       expect(page?.headers['content-security-policy']).toContain(
         "default-src 'none'; script-src 'self'; style-src 'self'",
       )

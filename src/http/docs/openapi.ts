@@ -1,6 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { type Code, ERRORS } from '#core/errors.ts'
 import { errorBody } from '#wire/errors.ts'
+import type { Access } from '../edge.ts'
 import { byStatus, ERROR_GROUPS, ERROR_MEANINGS } from './error-codes.ts'
 import { errorHeaders, headerReferences, registerHeaders } from './headers.ts'
 import type { Answer, Content, Operation } from './operation.ts'
@@ -13,7 +14,7 @@ export interface DocumentedRoute {
   readonly method: string
   /** In the router's style: `/v1/models/:id`. */
   readonly path: string
-  readonly role: string
+  readonly role: Access
   readonly operation: string
 }
 
@@ -46,7 +47,7 @@ const DESCRIPTION = [
  * @throws Error when a route names an operation that is not described. */
 export function buildOpenapi(
   routes: readonly DocumentedRoute[],
-  info: { readonly version: string; readonly serverUrl: string },
+  { version }: { readonly version: string },
 ): OpenapiDocument {
   // Never served: only its collection of schemas and its generator are used.
   const collector = new OpenAPIHono()
@@ -61,8 +62,8 @@ export function buildOpenapi(
   for (const [id, all] of documented) register(registry, id, all)
   const document = collector.getOpenAPI31Document({
     openapi: '3.1.0',
-    info: { title: 'Citadel Gateway API', version: info.version, description: DESCRIPTION },
-    servers: [{ url: info.serverUrl }],
+    info: { title: 'Citadel Gateway API', version, description: DESCRIPTION },
+    servers: [{ url: '/' }],
     tags: TAGS,
   })
   describeStreams(document)

@@ -4,25 +4,18 @@ import { escapeHtml } from './html.ts'
 import { type Entry, layout, pager } from './layout.ts'
 import { type SupportMatrix, supportMarkdown } from './support.ts'
 
-/** A page, ready to be sent. */
-interface DocsPage {
-  readonly status: number
+/** A page, or a file that one loads, ready to be sent. */
+interface DocsFile<Body> {
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string
-}
-
-/** A file that a page loads, ready to be sent. */
-interface DocsFile {
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array
+  readonly body: Body
 }
 
 /** The documentation site. */
 export interface Docs {
   /** Gives a page by its address below `/docs`: a guide, `reference`, or the first guide for an empty one. */
-  page(slug: string): Promise<DocsPage | null>
+  page(slug: string): Promise<DocsFile<string> | null>
   /** Gives a file by its name below `/docs/assets`. */
-  asset(name: string): Promise<DocsFile | null>
+  asset(name: string): Promise<DocsFile<Uint8Array> | null>
   /** The addresses of all pages below `/docs`. */
   readonly slugs: readonly string[]
 }
@@ -75,7 +68,7 @@ export function createDocs({ version, support }: { readonly version: string; rea
   return {
     async page(slug) {
       const body = await html(slug)
-      return body === null ? null : { status: 200, headers: PAGE_HEADERS, body }
+      return body === null ? null : { headers: PAGE_HEADERS, body }
     },
     async asset(name) {
       if (name === SEARCH_INDEX) return toFile('application/json', await searchIndex(guides()))
@@ -149,6 +142,6 @@ function toEntry(guide: Guide): Entry {
   return { path: `/docs/${guide.slug}`, title: guide.title }
 }
 
-function toFile(type: string, body: Uint8Array): DocsFile {
+function toFile(type: string, body: Uint8Array): DocsFile<Uint8Array> {
   return { headers: { 'content-type': type, 'cache-control': 'public, max-age=3600' }, body }
 }

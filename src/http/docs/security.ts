@@ -1,3 +1,4 @@
+import type { Access } from '../edge.ts'
 import type { Registry } from './registry.ts'
 
 type Requirement = Record<string, string[]>
@@ -21,15 +22,15 @@ export function registerSecurity(registry: Registry): void {
 }
 
 /** Which keys a role needs: none, one unless authentication is off, or always one. */
-export function securityOf(role: string): Requirement[] {
-  if (role === 'anyone' || role === 'anonymous' || role === 'signed') return []
+export function securityOf(role: Access): Requirement[] {
+  if (role === 'anyone' || role === 'signed') return []
   const optional = role === 'caller' || role === 'observer'
   return optional ? [...KEYED, {}] : [...KEYED]
 }
 
 /** Says in words who may call an operation. */
-export function describeRole(role: string): string {
-  if (role === 'anyone' || role === 'anonymous') return 'Open to anyone; no key is read.'
+export function describeRole(role: Access): string {
+  if (role === 'anyone') return 'Open to anyone; no key is read.'
   if (role === 'signed') return 'Needs the secret in `webhooks.secrets` for its kind; no key is read.'
   if (role === 'caller') return 'Needs a key unless authentication is off.'
   if (role === 'observer') return 'Needs a key with the role viewer or more unless authentication is off.'

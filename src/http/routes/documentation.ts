@@ -1,10 +1,9 @@
 import { GatewayError } from '#core/errors.ts'
-import type { Exchange, Handler } from '../exchange.ts'
-import { file, json, text, varyBy } from '../reply.ts'
+import type { Docs } from '../docs/page.ts'
+import type { Handler } from '../exchange.ts'
+import { file, json, varyBy } from '../reply.ts'
 import type { Route } from '../routes.ts'
 import type { Services } from '../services.ts'
-
-type Docs = ReturnType<typeof import('../docs/page.ts')['createDocs']>
 
 /** `GET /openapi.json`: made from the table of routes that serves, on first use. */
 export function openapiDocument(routes: () => readonly Route[], services: Services): Handler {
@@ -14,7 +13,7 @@ export function openapiDocument(routes: () => readonly Route[], services: Servic
     const documented = routes().flatMap(({ operation, method, path, access }) =>
       operation === null ? [] : [{ method, path, role: access, operation }],
     )
-    return JSON.stringify(buildOpenapi(documented, { version: services.edge().version, serverUrl: '/' }))
+    return JSON.stringify(buildOpenapi(documented, { version: services.edge().version }))
   }
   return async c => {
     document ??= build()
@@ -43,7 +42,6 @@ export function docsPage(services: Services): Handler {
       : await (await docs()).page(name)
     if (found === null)
       throw new GatewayError('not_found', `There is no page of the documentation at /docs/${name.slice(0, 100)}.`)
-    if ('status' in found) return html(c.env, found)
     return file(c.env, found)
   }
 }
@@ -55,7 +53,7 @@ export function root(services: Services): Handler {
     varyBy(c.env, 'Accept')
     if (c.env.request.headers.get('accept')?.includes('text/html')) {
       const page = await (await docs()).page('')
-      if (page !== null) return html(c.env, page)
+      if (page !== null) return file(c.env, page)
     }
     const { serviceName, version } = services.edge()
     return json(c.env, {
@@ -67,14 +65,6 @@ export function root(services: Services): Handler {
       health: '/health',
     })
   }
-}
-
-function html(
-  exchange: Exchange,
-  page: { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string },
-): Response | Promise<Response> {
-  Object.assign(exchange.headers, page.headers)
-  return text(exchange, page.body, page.headers['content-type'] ?? 'text/html; charset=utf-8', page.status)
 }
 
 function lazyDocs(services: Services): () => Promise<Docs> {
