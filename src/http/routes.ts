@@ -40,178 +40,93 @@ export interface Route {
   readonly quiet?: boolean
 }
 
+const ANYONE = { method: 'GET', access: 'anyone' } as const
+const CALLER = { method: 'GET', access: 'caller' } as const
+const OBSERVER = { method: 'GET', access: 'observer' } as const
+const VIEWER = { method: 'GET', access: 'viewer' } as const
+const OPERATOR = { method: 'POST', access: 'operator' } as const
+
 /** Everything that the gateway serves. Data-plane paths are also served without `/v1`, every path also with a slash
  * at its end. */
 export function createRoutes(services: Services): readonly Route[] {
   const { extraPaths } = services
   const table: Route[] = [
-    {
-      method: 'POST',
-      path: '/v1/chat/completions',
-      access: 'caller',
-      operation: 'createChatCompletion',
-      handler: modelCall('chat', services),
-      limited: true,
-    },
-    {
-      method: 'POST',
-      path: '/v1/completions',
-      access: 'caller',
-      operation: 'createCompletion',
-      handler: modelCall('completions', services),
-      limited: true,
-    },
-    {
-      method: 'POST',
-      path: '/v1/embeddings',
-      access: 'caller',
-      operation: 'createEmbedding',
-      handler: modelCall('embeddings', services),
-      limited: true,
-    },
-    { method: 'GET', path: '/v1/models', access: 'caller', operation: 'listModels', handler: models(services) },
-    {
-      method: 'GET',
-      path: '/v1/models/:id{.+}',
-      access: 'caller',
-      operation: 'retrieveModel',
-      handler: model(services),
-    },
-    {
-      method: 'GET',
-      path: '/v1/requests/:id',
-      access: 'caller',
-      operation: 'getRequest',
-      handler: requestReport(services),
-    },
-    {
-      method: 'GET',
-      path: '/v1/providers',
-      access: 'observer',
-      operation: 'listProviders',
-      handler: providers(services),
-    },
-    {
-      method: 'GET',
-      path: '/models/status',
-      access: 'observer',
-      operation: 'getModelsStatus',
-      handler: modelsStatus(services),
-    },
-    { method: 'GET', path: '/health', access: 'anyone', operation: 'getHealth', handler: health(services) },
-    { method: 'GET', path: '/v1/health', access: 'anyone', operation: 'getHealth', handler: health(services) },
-    {
-      method: 'GET',
-      path: '/health/detailed',
-      access: 'observer',
-      operation: 'getHealthDetailed',
-      handler: healthDetailed(services),
-    },
-    {
-      method: 'GET',
-      path: '/health/enterprise',
-      access: 'observer',
-      operation: 'getEnterpriseHealth',
-      handler: enterpriseHealth(services),
-    },
-    { method: 'GET', path: '/livez', access: 'anyone', operation: 'getLiveness', handler: livez() },
-    { method: 'GET', path: '/readyz', access: 'anyone', operation: 'getReadiness', handler: readyz(services) },
-    {
-      method: 'POST',
-      path: '/management/cache/clear',
-      access: 'operator',
-      operation: 'clearCache',
-      handler: clearCache(services),
-    },
-    { method: 'GET', path: '/metrics', access: 'observer', operation: 'getMetrics', handler: metricsText(services) },
-    { method: 'GET', path: '/v1/metrics', access: 'observer', operation: 'getMetrics', handler: metricsText(services) },
-    {
-      method: 'GET',
-      path: '/management/stats',
-      access: 'viewer',
-      operation: 'getStats',
-      handler: managementStats(services),
-    },
+    ...modelRoutes(services),
+    ...healthRoutes(services),
+    { ...OPERATOR, path: '/management/cache/clear', operation: 'clearCache', handler: clearCache(services) },
+    { ...OBSERVER, path: '/metrics', operation: 'getMetrics', handler: metricsText(services) },
+    { ...OBSERVER, path: '/v1/metrics', operation: 'getMetrics', handler: metricsText(services) },
+    { ...VIEWER, path: '/management/stats', operation: 'getStats', handler: managementStats(services) },
     ...settingsRoutes(services),
     ...reportRoutes(services),
     ...keyRoutes(services),
     ...orchestrationRoutes(services),
     ...webhookRoutes(services),
-    {
-      method: 'POST',
-      path: '/management/route/explain',
-      access: 'operator',
-      quiet: true,
-      operation: 'explainRoute',
-      handler: explainRoute(services),
-    },
-    {
-      method: 'POST',
-      path: '/orchestration/workload/distribute',
-      access: 'operator',
-      quiet: true,
-      operation: 'distributeWorkload',
-      handler: distributeWorkload(services),
-    },
-    {
-      method: 'GET',
-      path: '/openapi.json',
-      access: 'anyone',
-      operation: 'getOpenapi',
-      handler: openapiDocument(() => table, services),
-    },
-    {
-      method: 'GET',
-      path: '/schema.json',
-      access: 'anyone',
-      operation: 'getConfigSchema',
-      handler: schemaDocument(services),
-    },
-    { method: 'GET', path: '/docs', access: 'anyone', operation: 'getDocs', handler: docsPage(services) },
-    { method: 'GET', path: '/docs/:page{.+}', access: 'anyone', operation: null, handler: docsPage(services) },
-    { method: 'GET', path: '/', access: 'anyone', operation: 'getRoot', handler: root(services) },
+    ...rehearsalRoutes(services),
+    { ...ANYONE, path: '/openapi.json', operation: 'getOpenapi', handler: openapiDocument(() => table, services) },
+    { ...ANYONE, path: '/schema.json', operation: 'getConfigSchema', handler: schemaDocument(services) },
+    { ...ANYONE, path: '/docs', operation: 'getDocs', handler: docsPage(services) },
+    { ...ANYONE, path: '/docs/:page{.+}', operation: null, handler: docsPage(services) },
+    { ...ANYONE, path: '/', operation: 'getRoot', handler: root(services) },
   ]
   const taken = new Set(table.map(route => route.path))
-  const extra: Route[] = []
-  if (!taken.has(extraPaths.health))
-    extra.push({ method: 'GET', path: extraPaths.health, access: 'anyone', operation: null, handler: health(services) })
-  if (!taken.has(extraPaths.metrics))
-    extra.push({
-      method: 'GET',
-      path: extraPaths.metrics,
-      access: 'observer',
-      operation: null,
-      handler: metricsText(services),
-    })
-  return [...table, ...extra]
+  const extra: Route[] = [
+    { ...ANYONE, path: extraPaths.health, operation: null, handler: health(services) },
+    { ...OBSERVER, path: extraPaths.metrics, operation: null, handler: metricsText(services) },
+  ]
+  return [...table, ...extra.filter(({ path }) => !taken.has(path))]
+}
+
+function modelRoutes(services: Services): readonly Route[] {
+  const call = { method: 'POST', access: 'caller', limited: true } as const
+  const [chat, completions] = [modelCall('chat', services), modelCall('completions', services)]
+  return [
+    { ...call, path: '/v1/chat/completions', operation: 'createChatCompletion', handler: chat },
+    { ...call, path: '/v1/completions', operation: 'createCompletion', handler: completions },
+    { ...call, path: '/v1/embeddings', operation: 'createEmbedding', handler: modelCall('embeddings', services) },
+    { ...CALLER, path: '/v1/models', operation: 'listModels', handler: models(services) },
+    { ...CALLER, path: '/v1/models/:id{.+}', operation: 'retrieveModel', handler: model(services) },
+    { ...CALLER, path: '/v1/requests/:id', operation: 'getRequest', handler: requestReport(services) },
+    { ...OBSERVER, path: '/v1/providers', operation: 'listProviders', handler: providers(services) },
+    { ...OBSERVER, path: '/models/status', operation: 'getModelsStatus', handler: modelsStatus(services) },
+  ]
+}
+
+function healthRoutes(services: Services): readonly Route[] {
+  const enterprise = enterpriseHealth(services)
+  return [
+    { ...ANYONE, path: '/health', operation: 'getHealth', handler: health(services) },
+    { ...ANYONE, path: '/v1/health', operation: 'getHealth', handler: health(services) },
+    { ...OBSERVER, path: '/health/detailed', operation: 'getHealthDetailed', handler: healthDetailed(services) },
+    { ...OBSERVER, path: '/health/enterprise', operation: 'getEnterpriseHealth', handler: enterprise },
+    { ...ANYONE, path: '/livez', operation: 'getLiveness', handler: livez() },
+    { ...ANYONE, path: '/readyz', operation: 'getReadiness', handler: readyz(services) },
+  ]
+}
+
+/** What would happen, and nothing does. */
+function rehearsalRoutes(services: Services): readonly Route[] {
+  const asked = { ...OPERATOR, quiet: true } as const
+  const [explain, distribute] = [explainRoute(services), distributeWorkload(services)]
+  return [
+    { ...asked, path: '/management/route/explain', operation: 'explainRoute', handler: explain },
+    { ...asked, path: '/orchestration/workload/distribute', operation: 'distributeWorkload', handler: distribute },
+  ]
 }
 
 function orchestrationRoutes(services: Services): readonly Route[] {
   const servers = '/orchestration/servers'
-  const operator = { method: 'POST', access: 'operator' } as const
-  const observer = { method: 'GET', access: 'observer' } as const
+  const [beat, remove] = [beatServer(services), removeServer(services)]
   const [drain, recover] = [markServer(services, 'draining'), markServer(services, 'active')]
   return [
-    { ...observer, path: `${servers}/list`, operation: 'listServers', handler: listServers(services) },
-    { ...observer, path: `${servers}/:id/health`, operation: 'getServerHealth', handler: serverHealth(services) },
-    { ...observer, path: '/orchestration/events', operation: 'followEvents', handler: fleetEvents(services) },
-    { ...operator, path: `${servers}/register`, operation: 'registerServer', handler: registerServer(services) },
-    {
-      ...operator,
-      path: `${servers}/:id/heartbeat`,
-      operation: 'beatServer',
-      handler: beatServer(services),
-      quiet: true,
-    },
-    {
-      ...operator,
-      method: 'DELETE',
-      path: `${servers}/:id`,
-      operation: 'removeServer',
-      handler: removeServer(services),
-    },
-    { ...operator, path: '/orchestration/failover/:id', operation: 'drainServer', handler: drain },
-    { ...operator, path: '/orchestration/recover/:id', operation: 'recoverServer', handler: recover },
+    { ...OBSERVER, path: `${servers}/list`, operation: 'listServers', handler: listServers(services) },
+    { ...OBSERVER, path: `${servers}/:id/health`, operation: 'getServerHealth', handler: serverHealth(services) },
+    { ...OBSERVER, path: '/orchestration/events', operation: 'followEvents', handler: fleetEvents(services) },
+    { ...OPERATOR, path: `${servers}/register`, operation: 'registerServer', handler: registerServer(services) },
+    { ...OPERATOR, path: `${servers}/:id/heartbeat`, operation: 'beatServer', handler: beat, quiet: true },
+    { ...OPERATOR, method: 'DELETE', path: `${servers}/:id`, operation: 'removeServer', handler: remove },
+    { ...OPERATOR, path: '/orchestration/failover/:id', operation: 'drainServer', handler: drain },
+    { ...OPERATOR, path: '/orchestration/recover/:id', operation: 'recoverServer', handler: recover },
   ]
 }
 
@@ -226,29 +141,23 @@ function webhookRoutes(services: Services): readonly Route[] {
 }
 
 function settingsRoutes(services: Services): readonly Route[] {
-  const [viewer, base] = [{ method: 'GET', access: 'viewer' } as const, '/management']
+  const base = '/management'
   return [
-    { ...viewer, path: `${base}/models/list`, operation: 'listManagedModels', handler: managementModels(services) },
-    { ...viewer, path: `${base}/servers/status`, operation: 'getServersStatus', handler: managementServers(services) },
-    { ...viewer, path: `${base}/config`, operation: 'getConfig', handler: managementConfig(services) },
-    {
-      method: 'POST',
-      path: `${base}/config/reload`,
-      access: 'operator',
-      operation: 'reloadConfig',
-      handler: reloadConfig(services),
-    },
+    { ...VIEWER, path: `${base}/models/list`, operation: 'listManagedModels', handler: managementModels(services) },
+    { ...VIEWER, path: `${base}/servers/status`, operation: 'getServersStatus', handler: managementServers(services) },
+    { ...VIEWER, path: `${base}/config`, operation: 'getConfig', handler: managementConfig(services) },
+    { ...OPERATOR, path: `${base}/config/reload`, operation: 'reloadConfig', handler: reloadConfig(services) },
   ]
 }
 
 function reportRoutes(services: Services): readonly Route[] {
-  const [viewer, base] = [{ method: 'GET', access: 'viewer' } as const, '/management']
+  const base = '/management'
   const named = (of: 'users' | 'sessions') => managementNamed(services, of)
   return [
-    { ...viewer, path: `${base}/usage`, operation: 'getUsage', handler: managementUsage(services) },
-    { ...viewer, path: `${base}/users`, operation: 'listUsers', handler: named('users') },
-    { ...viewer, path: `${base}/sessions`, operation: 'listSessions', handler: named('sessions') },
-    { ...viewer, path: `${base}/audit`, operation: 'getAudit', handler: managementAudit(services) },
+    { ...VIEWER, path: `${base}/usage`, operation: 'getUsage', handler: managementUsage(services) },
+    { ...VIEWER, path: `${base}/users`, operation: 'listUsers', handler: named('users') },
+    { ...VIEWER, path: `${base}/sessions`, operation: 'listSessions', handler: named('sessions') },
+    { ...VIEWER, path: `${base}/audit`, operation: 'getAudit', handler: managementAudit(services) },
   ]
 }
 
