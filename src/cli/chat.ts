@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
 import { isObject, parseJson } from '#lib/json.ts'
 import { createSseParser } from '#lib/sse.ts'
+import { failCommand } from './failure.ts'
 import { CommandFailed, EXIT, fail } from './output.ts'
-import { failRemote, findRemote, REMOTE_OPTIONS } from './remote.ts'
+import { findRemote, REMOTE_OPTIONS } from './remote.ts'
 
 const OPTIONS = {
   ...REMOTE_OPTIONS,
@@ -31,7 +32,7 @@ export async function chat(args: readonly string[]): Promise<number> {
     else console.log(JSON.stringify({ text, usage, ...origin(response.headers) }))
     return EXIT.ok
   } catch (thrown) {
-    return failRemote(thrown)
+    return failCommand(thrown)
   }
 }
 

@@ -4,9 +4,9 @@ import { showConfig } from '#gateway/management/show-config.ts'
 import { redactPatterns } from '#lib/redact.ts'
 import { secretsOf } from '#src/compose/edge.ts'
 import { createRedactor } from '#telemetry/quote.ts'
-import { CONFIG_OPTIONS, settle } from './options.ts'
+import { failCommand } from './failure.ts'
+import { CONFIG_OPTIONS, optionsOf, settle } from './options.ts'
 import { EXIT, fail } from './output.ts'
-import { failRemote } from './remote.ts'
 
 const USAGE = 'usage: citadel config show [--resolved] [--json] [--config FILE]... | citadel config schema'
 
@@ -36,12 +36,7 @@ async function show(args: readonly string[]): Promise<number> {
       json: { type: 'boolean', default: false },
     } as const
     const { values } = parseArgs({ args: [...args], options })
-    const { config, origins } = await settle({
-      files: values.config ?? [],
-      envFiles: values['env-file'] ?? [],
-      host: values.host,
-      port: values.port,
-    })
+    const { config, origins } = await settle(optionsOf(values))
     const secrets = secretsOf(config)
     const withoutSecrets = createRedactor(secrets)
     const redact = (text: string) => redactPatterns(withoutSecrets(text))
@@ -51,6 +46,6 @@ async function show(args: readonly string[]): Promise<number> {
     else for (const { key, value, origin } of shown) console.log(`${key}: ${JSON.stringify(value)}  # ${origin}`)
     return EXIT.ok
   } catch (thrown) {
-    return failRemote(thrown)
+    return failCommand(thrown)
   }
 }

@@ -1,25 +1,13 @@
-import { parseArgs } from 'node:util'
 import { databasePlace } from '#config/places.ts'
 import { ConfigError } from '#config/problems.ts'
 import { GatewayError } from '#core/errors.ts'
-import { migrateSql, migrationsOf } from '#stores/sql-client.ts'
+import { createJournal } from '#core/journal.ts'
+import { composeDatabase } from '#src/compose/state.ts'
+import type { Database } from '#stores/sql.ts'
 import { sqliteIsMissing } from '#stores/sql-place.ts'
-import { type Settled, settle } from './options.ts'
-import { CommandFailed, EXIT, fail, failUsage } from './output.ts'
-
-/** How the commands that work on the database are told which one. */
-export const DATABASE_OPTIONS = {
-  config: { type: 'string', short: 'c', multiple: true },
-  'env-file': { type: 'string', multiple: true },
-} as const
-
-/** Loads the configuration that names the database. */
-export function settleFor(values: {
-  readonly config?: readonly string[]
-  readonly 'env-file'?: readonly string[]
-}): Promise<Settled> {
-  return settle({ files: values.config ?? [], envFiles: values['env-file'] ?? [], host: undefined, port: undefined })
-}
+import { failCommand } from './failure.ts'
+import type { Settled } from './options.ts'
+import { CommandFailed, EXIT, fail } from './output.ts'
 
 /** The file of SQLite that nobody has made yet; `null` where there is one, or no file is needed. */
 export function missingFile({ config, env }: Pick<Settled, 'config' | 'env'>): string | null {
@@ -39,11 +27,27 @@ export function mustBeThere(settled: Pick<Settled, 'config' | 'env'>): void {
   )
 }
 
+/** Works on the database of a configuration, and lets go of it.
+ *
+ * @returns The exit status, of `work` where there is a place for a database. */
+export async function withDatabase(
+  { config, env }: Pick<Settled, 'config' | 'env'>,
+  work: (database: Database) => Promise<number>,
+): Promise<number> {
+  const database = composeDatabase({ journal: createJournal([]), env, config: () => config })
+  if (database === null) return fail('there is no place for a database: set service.data_dir or HOME', EXIT.config)
+  try {
+    return await work(database)
+  } finally {
+    await database.close()
+  }
+}
+
 /** Says why a command on the database failed. */
 export function failDatabase(thrown: unknown): number {
-  if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
-  if (thrown instanceof CommandFailed) return fail(thrown.message, thrown.status)
-  if (thrown instanceof TypeError) return failUsage(thrown)
+  if (thrown instanceof ConfigError || thrown instanceof CommandFailed || thrown instanceof TypeError) {
+    return failCommand(thrown)
+  }
   if (thrown instanceof GatewayError && thrown.code !== 'dependency_unavailable') {
     return fail(thrown.message, EXIT.failure)
   }
@@ -52,33 +56,4 @@ export function failDatabase(thrown: unknown): number {
     `the database cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
     EXIT.unavailable,
   )
-}
-
-/** Brings the database up to date, or says whether it is. */
-export async function migrate(args: readonly string[]): Promise<number> {
-  try {
-    const options = { ...DATABASE_OPTIONS, status: { type: 'boolean' } } as const
-    const { values } = parseArgs({ args: [...args], options })
-    const { config, env } = await settleFor(values)
-    const { timeout, pool } = config.database
-    const sql = { place: databasePlace(config, env), timeoutMs: timeout, pool }
-    if (values.status !== true) {
-      const applied = await migrateSql(sql)
-      console.log(
-        applied.length === 0 ? 'up to date' : applied.map(version => `${number(version)}  applied`).join('\n'),
-      )
-      return EXIT.ok
-    }
-    const states = await migrationsOf(sql)
-    for (const { version, appliedAt } of states) {
-      console.log(`${number(version)}  ${appliedAt === null ? 'pending' : new Date(appliedAt).toISOString()}`)
-    }
-    return states.some(({ appliedAt }) => appliedAt === null) ? EXIT.failure : EXIT.ok
-  } catch (thrown) {
-    return failDatabase(thrown)
-  }
-}
-
-function number(version: number): string {
-  return String(version).padStart(3, '0')
 }

@@ -1,5 +1,4 @@
 import { parseArgs } from 'node:util'
-import { ConfigError } from '#config/problems.ts'
 import { parseDuration } from '#lib/duration.ts'
 import { redactPatterns } from '#lib/redact.ts'
 import { composeExaminer } from '#src/compose/doctor.ts'
@@ -11,8 +10,9 @@ import { about, type Finding, type Status } from './doctor/finding.ts'
 import { checkMachine } from './doctor/machine.ts'
 import { checkServers } from './doctor/servers.ts'
 import { checkStores } from './doctor/stores.ts'
-import { CONFIG_OPTIONS, type Settled, settle } from './options.ts'
-import { counted, EXIT, fail, failUsage } from './output.ts'
+import { failCommand } from './failure.ts'
+import { CONFIG_OPTIONS, optionsOf, type Settled, settle } from './options.ts'
+import { counted, EXIT, fail } from './output.ts'
 
 const OPTIONS = {
   ...CONFIG_OPTIONS,
@@ -28,12 +28,7 @@ export async function doctor(args: readonly string[]): Promise<number> {
     const timeoutMs = parseDuration(values.timeout)
     if (timeoutMs === null)
       return fail('--timeout takes a duration, such as 10s. Try: citadel doctor --timeout 10s', EXIT.usage)
-    const settled = await settle({
-      files: values.config ?? [],
-      envFiles: values['env-file'] ?? [],
-      host: values.host,
-      port: values.port,
-    })
+    const settled = await settle(optionsOf(values))
     const findings = await examine(settled, { timeoutMs, calls: values.calls })
     const withoutSecrets = createRedactor(secretsOf(settled.config))
     const report = values.json ? JSON.stringify(reportOf(findings), null, 2) : textOf(findings)
@@ -42,8 +37,7 @@ export async function doctor(args: readonly string[]): Promise<number> {
     process.exitCode = status
     return status
   } catch (thrown) {
-    if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
-    return failUsage(thrown)
+    return failCommand(thrown)
   }
 }
 

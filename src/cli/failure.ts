@@ -1,9 +1,9 @@
 import { ConfigError } from '#config/problems.ts'
 import { CannotListen, PortTaken } from '#src/server.ts'
-import { EXIT } from './output.ts'
+import { CommandFailed, EXIT, fail, failUsage } from './output.ts'
 import { TlsUnusable } from './tls.ts'
 
-/** What an operator can do about a failed start, and the exit status; `null` where nothing is known. */
+/** What an operator can do about a failure, and the exit status; `null` where nothing is known. */
 export function failureOf(thrown: unknown): { readonly message: string; readonly status: number } | null {
   if (thrown instanceof ConfigError)
     return { message: `the configuration is wrong:\n${thrown.format()}`, status: EXIT.config }
@@ -11,6 +11,17 @@ export function failureOf(thrown: unknown): { readonly message: string; readonly
   if (thrown instanceof TlsUnusable) return { message: thrown.message, status: EXIT.config }
   if (thrown instanceof CannotListen) return { message: thrown.message, status: EXIT.unavailable }
   return null
+}
+
+/** Says why a command failed.
+ *
+ * @throws what is no failure that a command knows. */
+export function failCommand(thrown: unknown): number {
+  if (thrown instanceof CommandFailed) return fail(thrown.message, thrown.status)
+  if (thrown instanceof TypeError) return failUsage(thrown)
+  const failure = failureOf(thrown)
+  if (failure === null) throw thrown
+  return fail(failure.message, failure.status)
 }
 
 function portAdvice({ port, nextFree }: PortTaken): string {

@@ -1,17 +1,16 @@
 import { parseArgs } from 'node:util'
 import { DEFAULT_TENANT } from '#core/caller.ts'
-import { createJournal } from '#core/journal.ts'
 import type { KeyManagement, KeyWithSecret } from '#gateway/management/keys.ts'
 import { parseDuration } from '#lib/duration.ts'
 import { createWheel } from '#lib/wheel.ts'
 import { composeKeysCommand } from '#src/compose/keys-command.ts'
-import { composeDatabase } from '#src/compose/state.ts'
 import { type KeyView, keyCreation, OVERLAP_SECONDS_MAX, tenantName } from '#wire/keys.ts'
-import { DATABASE_OPTIONS, failDatabase, missingFile, mustBeThere, settleFor } from './database.ts'
+import { failDatabase, missingFile, mustBeThere, withDatabase } from './database.ts'
+import { FILE_OPTIONS, optionsOf, settle } from './options.ts'
 import { EXIT, fail, say } from './output.ts'
 
 const OPTIONS = {
-  ...DATABASE_OPTIONS,
+  ...FILE_OPTIONS,
   tenant: { type: 'string', default: DEFAULT_TENANT },
   json: { type: 'boolean', default: false },
   name: { type: 'string' },
@@ -39,7 +38,7 @@ type Command = (keys: KeyManagement, id: string, values: Values) => Promise<unkn
 const actor = ({ tenant }: Values) => ({ by: 'cli', tenant })
 
 /** What every one of them can be told. */
-const EVERYWHERE: readonly string[] = [...Object.keys(DATABASE_OPTIONS), 'tenant', 'json']
+const EVERYWHERE: readonly string[] = [...Object.keys(FILE_OPTIONS), 'tenant', 'json']
 const OF_ROTATE = ['overlap']
 const OF_CREATE = Object.keys(OPTIONS).filter(name => !EVERYWHERE.includes(name) && !OF_ROTATE.includes(name))
 
@@ -73,24 +72,19 @@ export async function keys(args: readonly string[]): Promise<number> {
     if (idle !== undefined) return fail(`keys ${name} does not take --${idle}. ${SEE}`, EXIT.usage)
     const tenant = tenantName.safeParse(values.tenant)
     if (!tenant.success) return fail(`--tenant: ${tenant.error.issues[0]?.message}`, EXIT.usage)
-    const { config, env } = await settleFor(values)
+    const settled = await settle(optionsOf(values))
     // What is mistyped is told before anything is looked for.
     overlapOf(values)
-    const missing = missingFile({ config, env })
-    if (name !== 'create') mustBeThere({ config, env })
-    const journal = createJournal([])
-    const database = composeDatabase({ journal, env, config: () => config })
-    if (database === null) return fail('there is no place for a database: set service.data_dir or HOME', EXIT.config)
+    const missing = missingFile(settled)
+    if (name !== 'create') mustBeThere(settled)
     const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
-    const { management, written } = composeKeysCommand(database, { config, clock })
-    try {
+    return await withDatabase(settled, async database => {
+      const { management, written } = composeKeysCommand(database, { config: settled.config, clock })
       await command.run(management, id, values)
       await written()
       if (missing !== null) say(`${missing} is new: no gateway has kept anything there yet.`)
-    } finally {
-      await database.close()
-    }
-    return EXIT.ok
+      return EXIT.ok
+    })
   } catch (thrown) {
     return failDatabase(thrown)
   }

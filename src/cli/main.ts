@@ -58,7 +58,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   migrate: {
     about: 'bring the database up to date, or say whether it is',
     usage: ['[--status]'],
-    run: async args => (await import('./database.ts')).migrate(args),
+    run: async args => (await import('./migrate.ts')).migrate(args),
   },
   worker: {
     about: 'one of several processes on a port; `start` starts it',
@@ -73,7 +73,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   version: {
     about: 'print the version',
     usage: ['[--json]'],
-    run: async args => (await import('./info.ts')).version(args),
+    run: async args => (await import('./version.ts')).version(args),
   },
 }
 
@@ -95,7 +95,7 @@ if (command !== undefined && asksForHelp(args)) {
 } else if (name === 'help' || name === '--help' || name === '-h') {
   printHelp(COMMANDS)
 } else if (name === '--version' || name === '-v') {
-  void import('./info.ts').then(({ version }) => version([]))
+  void import('./version.ts').then(({ version }) => version([]))
 } else {
   fail(`unknown command "${name}"${didYouMean(name, Object.keys(COMMANDS)) || '.'} Try: citadel help`, EXIT.usage)
 }

@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
 import { modelList } from '#wire/models.ts'
+import { failCommand } from './failure.ts'
 import { CommandFailed, EXIT, say } from './output.ts'
-import { failRemote, findRemote, REMOTE_OPTIONS } from './remote.ts'
+import { findRemote, REMOTE_OPTIONS } from './remote.ts'
 
 /** Lists the models that a running gateway offers to the key. */
 export async function models(args: readonly string[]): Promise<number> {
@@ -23,7 +24,7 @@ export async function models(args: readonly string[]): Promise<number> {
     }
     return EXIT.ok
   } catch (thrown) {
-    return failRemote(thrown)
+    return failCommand(thrown)
   }
 }
 

@@ -5,10 +5,15 @@ import { ConfigError } from '#config/problems.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
 import { EMPTIED, type ReadFile } from '#config/secrets.ts'
 
-/** How commands are told which configuration is meant. */
-export const CONFIG_OPTIONS = {
+/** How commands are told which files configure the gateway. */
+export const FILE_OPTIONS = {
   config: { type: 'string', short: 'c', multiple: true },
   'env-file': { type: 'string', multiple: true },
+} as const
+
+/** How commands are told which configuration is meant. */
+export const CONFIG_OPTIONS = {
+  ...FILE_OPTIONS,
   host: { type: 'string' },
   port: { type: 'string', short: 'p' },
 } as const
@@ -21,6 +26,19 @@ export interface Options {
   readonly port: string | undefined
 }
 
+/** What was said of it. */
+export interface ConfigValues {
+  readonly config?: readonly string[]
+  readonly 'env-file'?: readonly string[]
+  readonly host?: string
+  readonly port?: string
+}
+
+/** The configuration that is meant by what was said. */
+export function optionsOf({ config = [], 'env-file': envFiles = [], host, port }: ConfigValues): Options {
+  return { files: config, envFiles, host, port }
+}
+
 /** Reads the command line.
  *
  * @throws TypeError for an unknown option. */
@@ -30,12 +48,8 @@ export function parseOptions(args: readonly string[]): Options {
     allowPositionals: true,
     options: CONFIG_OPTIONS,
   })
-  return {
-    files: [...(values.config ?? []), ...positionals],
-    envFiles: values['env-file'] ?? [],
-    host: values.host,
-    port: values.port,
-  }
+  const options = optionsOf(values)
+  return { ...options, files: [...options.files, ...positionals] }
 }
 
 /** The configuration that a command line asks for. */

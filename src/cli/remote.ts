@@ -1,7 +1,6 @@
-import { ConfigError } from '#config/problems.ts'
 import { isObject, parseJson } from '#lib/json.ts'
-import { CONFIG_OPTIONS, settle } from './options.ts'
-import { CommandFailed, EXIT, fail, failUsage } from './output.ts'
+import { CONFIG_OPTIONS, type ConfigValues, optionsOf, settle } from './options.ts'
+import { CommandFailed, EXIT } from './output.ts'
 
 /** How commands are told which running gateway is meant. */
 export const REMOTE_OPTIONS = {
@@ -12,13 +11,9 @@ export const REMOTE_OPTIONS = {
 } as const
 
 /** What was said of it. */
-export interface RemoteValues {
+export interface RemoteValues extends ConfigValues {
   readonly url?: string
   readonly key?: string
-  readonly config?: readonly string[]
-  readonly 'env-file'?: readonly string[]
-  readonly host?: string
-  readonly port?: string
 }
 
 /** A running gateway. */
@@ -65,12 +60,7 @@ async function ownAddress(values: RemoteValues): Promise<{ readonly url: string;
       throw new CommandFailed(`${named} is no address: --url http://host:port`, EXIT.usage)
     return { url: named, local: false }
   }
-  const { config } = await settle({
-    files: values.config ?? [],
-    envFiles: values['env-file'] ?? [],
-    host: values.host,
-    port: values.port,
-  })
+  const { config } = await settle(optionsOf(values))
   const { host, port, tls } = config.service
   const own = OWN[host] ?? host
   const name = own.includes(':') ? `[${own}]` : own
@@ -89,12 +79,4 @@ async function refused(response: Response): Promise<CommandFailed> {
   const advice = response.status === 401 ? ' Give a key: --key, or CITADEL_API_KEY.' : ''
   const id = response.headers.get('x-request-id')
   return new CommandFailed(`${said}${advice}${id === null ? '' : ` (request ${id})`}`, EXIT.failure)
-}
-
-/** Says why a command that asks a gateway failed. */
-export function failRemote(thrown: unknown): number {
-  if (thrown instanceof CommandFailed) return fail(thrown.message, thrown.status)
-  if (thrown instanceof ConfigError) return fail(`the configuration is wrong:\n${thrown.format()}`, EXIT.config)
-  if (thrown instanceof TypeError) return failUsage(thrown)
-  throw thrown
 }

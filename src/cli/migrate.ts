@@ -1,0 +1,35 @@
+import { parseArgs } from 'node:util'
+import { databasePlace } from '#config/places.ts'
+import { migrateSql, migrationsOf } from '#stores/sql-client.ts'
+import { failDatabase } from './database.ts'
+import { FILE_OPTIONS, optionsOf, settle } from './options.ts'
+import { EXIT } from './output.ts'
+
+/** Brings the database up to date, or says whether it is. */
+export async function migrate(args: readonly string[]): Promise<number> {
+  try {
+    const options = { ...FILE_OPTIONS, status: { type: 'boolean' } } as const
+    const { values } = parseArgs({ args: [...args], options })
+    const { config, env } = await settle(optionsOf(values))
+    const { timeout, pool } = config.database
+    const sql = { place: databasePlace(config, env), timeoutMs: timeout, pool }
+    if (values.status !== true) {
+      const applied = await migrateSql(sql)
+      console.log(
+        applied.length === 0 ? 'up to date' : applied.map(version => `${number(version)}  applied`).join('\n'),
+      )
+      return EXIT.ok
+    }
+    const states = await migrationsOf(sql)
+    for (const { version, appliedAt } of states) {
+      console.log(`${number(version)}  ${appliedAt === null ? 'pending' : new Date(appliedAt).toISOString()}`)
+    }
+    return states.some(({ appliedAt }) => appliedAt === null) ? EXIT.failure : EXIT.ok
+  } catch (thrown) {
+    return failDatabase(thrown)
+  }
+}
+
+function number(version: number): string {
+  return String(version).padStart(3, '0')
+}
