@@ -8,6 +8,7 @@ import type { ServerState, States, TargetState } from '#core/states.ts'
 import type { Explanation } from '#routing/explain.ts'
 import type { PlanWishes } from '#routing/plan.ts'
 import type { ExplainRequest, Workload } from '#wire/routing.ts'
+import { toReport } from './management/explain.ts'
 import { parseCall } from './parse.ts'
 import { hasPlace } from './queue/slots.ts'
 
@@ -171,16 +172,12 @@ function report({ plan, measure, candidates, excluded, refusal }: Explanation, s
     measure,
     candidates: candidates.map(({ candidate, score }) => ({
       id: candidate.target.id,
-      ...named(candidate),
+      ...toReport(candidate),
       score,
       status: states.server(candidate.target.server.id).health,
       in_flight: states.target(candidate.target).inFlight,
     })),
-    excluded: excluded.map(named),
+    excluded: excluded.map(toReport),
     refusal: refusal && { status: ERRORS[refusal.code].status, code: refusal.code, message: refusal.message },
   }
-}
-
-function named({ target, model, reason }: Candidate) {
-  return { server: target.server.id, model: model.name, upstream_model: target.upstreamModel, reason }
 }

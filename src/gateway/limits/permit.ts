@@ -7,6 +7,7 @@ import type { Journal } from '#core/journal.ts'
 import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
 import { noteSkip, type RequestRecord } from '#core/record.ts'
 import type { Model } from '#core/servers.ts'
+import { inputTokens } from '#core/usage.ts'
 import { type Allowance, type AllowanceDeps, type CallLimits, createAllowance } from './allowance.ts'
 import { estimateNeed, type Lengths } from './estimate.ts'
 import { limitRefusal, noteNext, tighter } from './limits.ts'
@@ -129,7 +130,7 @@ class CallPermit implements Permit, AllowanceDeps {
       return
     }
     const { usage, model, plan, heirOf } = this.record
-    const used = usage === null ? 0 : usage.input + usage.cacheRead + usage.cacheWrite + usage.output
+    const used = usage === null ? 0 : inputTokens(usage) + usage.output
     const answered = plan === null ? null : findCandidate(plan, candidate => candidate.model.name === model)
     this.allowance.settle(used, answered?.model)
     if (heirOf !== null) this.inherit(used, answered?.model)

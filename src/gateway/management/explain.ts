@@ -81,7 +81,8 @@ function costOf({ costNano, usage }: RequestRecord, running: boolean): number | 
   return running || usage !== null ? null : 0
 }
 
-function toReport({ target, model, reason }: Candidate) {
+/** A candidate as people are told of it. */
+export function toReport({ target, model, reason }: Candidate) {
   return { server: target.server.id, model: model.name, upstream_model: target.upstreamModel, reason }
 }
 

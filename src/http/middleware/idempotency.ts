@@ -2,6 +2,7 @@ import type { Endpoint } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
 import { type IdempotencyStore, STORED_CHARACTERS_MAX, type StoredAnswer } from '#core/idempotency.ts'
 import type { Writer, Writing } from '#core/writing.ts'
+import { PING } from '#gateway/outlet.ts'
 import { sha256 } from '#lib/hash.ts'
 import type { Exchange } from '../exchange.ts'
 import { eventStream, json } from '../reply.ts'
@@ -11,7 +12,6 @@ const HEADER = 'idempotency-key'
 const KEY = /^[\x21-\x7e]{1,255}$/
 const RUNNING_RETRY_MS = 1000
 const DONE = 'data: [DONE]\n\n'
-const PING = ': ping\n\n'
 
 /** What a request that came with an idempotency key does with its answer. */
 export interface Keyed {

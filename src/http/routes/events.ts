@@ -1,6 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 import { type FleetEvent, firstIdAt } from '#core/events.ts'
 import { databaseAway } from '#gateway/management/reached.ts'
+import { PING } from '#gateway/outlet.ts'
 import { bearSilence } from '../active.ts'
 import type { Edge } from '../edge.ts'
 import type { Exchange, Handler } from '../exchange.ts'
@@ -98,7 +99,7 @@ function createFollower({ events, clock, serving, edge }: Services) {
         const beat = () => {
           // A gateway that stops waits for every request, and this one would never end by itself.
           if (!serving()) return close()
-          write(': ping\n\n')
+          write(PING)
           disarm = clock.after(HEARTBEAT_MS, beat)
           void mayStay(exchange, edge()).then(may => may || close())
         }
