@@ -519,6 +519,7 @@ describe('the database', () => {
     await migrateSql({ place: { kind: 'postgres', url: made }, pool: 1, timeoutMs: 10_000 })
     const tables = new SQL({ url: made, max: 1 })
     await tables.unsafe('GRANT SELECT ON migrations TO late; GRANT UPDATE, SELECT ON versions TO late')
+    await tables.unsafe(POOLED)
     await tables.close()
     certificates = await makeCertificates()
     await speakTls(good, await certificates.issue('postgres'))
@@ -548,6 +549,7 @@ describe('the database', () => {
     ['a wrong password', () => good.replace('right', 'wrong'), /password authentication failed/, /password/],
     ['a name that does not exist', () => good.replace(/\w+$/, 'nothing'), /does not exist/, /createdb/],
     ['no right to make tables', () => good.replace('citadel:', 'reader:'), /permission denied/, /GRANT CREATE/],
+    ['a pooler before it', () => made.replace('citadel:', 'pooled:'), /prepared statement/, /prepare=false/],
     ['no connection left', () => good.replace('citadel:', 'crowded:'), /too many connections/, /max_connections/],
     [
       'no right to its tables',
@@ -592,6 +594,16 @@ describe('the database', () => {
     })
   })
 })
+
+/** A user who reads what one is told whose statements a pooler takes to connections of others. */
+const POOLED = `
+  CREATE FUNCTION mixed_up() RETURNS boolean LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'prepared statement "P0" already exists' USING ERRCODE = '42P05'; END $$;
+  CREATE ROLE pooled LOGIN PASSWORD 'right-password';
+  GRANT SELECT ON migrations TO pooled;
+  ALTER TABLE migrations ENABLE ROW LEVEL SECURITY;
+  CREATE POLICY others ON migrations TO late USING (true);
+  CREATE POLICY mixed ON migrations TO pooled USING (mixed_up())`
 
 /** Has a Postgres take TLS, and from one of its users nothing else. */
 async function speakTls(url: string, certificate: { readonly cert: string; readonly key: string }): Promise<void> {

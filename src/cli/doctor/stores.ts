@@ -36,6 +36,7 @@ const DATABASE: Remedies = [
     /too many (?:clients|connections)|remaining connection slots|53300/i,
     'Postgres has no connection left: raise max_connections, or lower database.pool.',
   ],
+  [/prepared statement/, 'That is a pooler, such as PgBouncer: add ?prepare=false to database.url.'],
   [/unrecognized configuration parameter|'sslmode'/, 'Correct what stands behind the ? of database.url.'],
   [/read-only transaction/i, 'That is a replica: put the address of the primary into database.url.'],
   [/the encoding of the database/, "Create it anew: CREATE DATABASE NAME ENCODING 'UTF8' TEMPLATE template0."],
