@@ -79,7 +79,7 @@ export async function keys(args: readonly string[]): Promise<number> {
     if (name !== 'create') mustBeThere(settled)
     const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
     return await withDatabase(settled, async database => {
-      const { management, written } = composeKeysCommand(database, { config: settled.config, clock })
+      const { management, written } = composeKeysCommand(database, { ...settled, clock })
       await command.run(management, id, values)
       await written()
       if (missing !== null) say(`${missing} is new: no gateway has kept anything there yet.`)

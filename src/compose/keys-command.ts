@@ -1,3 +1,4 @@
+import type { Environment } from '#config/env.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import { createJournal } from '#core/journal.ts'
@@ -18,13 +19,13 @@ import { keepsRows } from './state.ts'
  * @returns `written` resolves when the audit log, where one is kept, has what was changed. */
 export function composeKeysCommand(
   database: Database,
-  deps: { readonly config: Config; readonly clock: Clock },
+  deps: { readonly config: Config; readonly env: Environment; readonly clock: Clock },
 ): { readonly management: KeyManagement; written(): Promise<void> } {
-  const { config, clock } = deps
+  const { config, env, clock } = deps
   const newId = createIds()
   const rows: AuditRow[] = []
   const chain = createChain(newId(clock.time()), { newId, keep: row => rows.push(row) > 0 })
-  const enabled = () => keepsRows(config) && config.audit.enabled
+  const enabled = () => keepsRows(config, env) && config.audit.enabled
   const audit = createAudit({ clock, chain, newId, enabled, redact: createRedactor(secretsOf(config)) })
   const store = createSqlKeys(database, clock.time)
   const journal = createJournal([audit.subscriber])

@@ -94,7 +94,7 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
     const { model, usage } = fact.record
     if (model !== null && usage !== null) lengths.note(model, usage.output)
   })
-  if (database !== null && keepsRows(config())) begin()
+  if (database !== null && keepsRows(config(), deps.env)) begin()
 
   return {
     purse(call, record) {

@@ -48,12 +48,13 @@ export function composeDatabase({ journal, env, config }: Omit<StateDeps, 'clock
   })
 }
 
-/** Whether rows of requests and the audit log are kept: when the operator has said where state is to be kept, or that
- * money counts. */
-export function keepsRows({ database, service, auth, budgets }: Config): boolean {
+/** Whether rows of requests and the audit log are kept: when the operator, or who runs the service, has said where state is
+ * to be kept, or that money counts. */
+export function keepsRows({ database, service, auth, budgets }: Config, env: Environment): boolean {
   return (
     database.url !== 'sqlite:' ||
     service.data_dir !== null ||
+    Boolean(env.STATE_DIRECTORY) ||
     auth.keys.some(({ budget }) => budget !== null) ||
     Object.keys(budgets.per_tenant).length > 0
   )

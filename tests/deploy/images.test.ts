@@ -70,7 +70,7 @@ describe('the image', () => {
     await using gateway = Object.assign(
       serverProcess({
         command: [at('bun'), ...words.slice(1).map(word => word.replace(/^\/app/, at('app'))), '--port', `${port}`],
-        env: { ...env, XDG_DATA_HOME: data.path },
+        env: { ...env, STATE_DIRECTORY: data.path },
         stopSignal: 'SIGINT',
         ready: () =>
           fetch(`http://127.0.0.1:${port}/readyz`).then(

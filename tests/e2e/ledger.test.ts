@@ -457,6 +457,26 @@ test('what begins with the first key that has a budget writes down whom its call
   }
 })
 
+test('what runs as a service writes down what it does in the folder that the service has', async () => {
+  const folder = await ownFolder('citadel-service-')
+  try {
+    await using server = await startModelServer(openAiScript())
+    await using gateway = await startGateway(configOf([server], { auth: { admin_keys: [ADMIN] } }), {
+      env: { STATE_DIRECTORY: folder.path },
+    })
+    await (await gateway.chat({ user: 'ann' }, as(ADMIN))).text()
+
+    const { data } = await until(
+      async () => namedPage.parse(await (await fetch(`${gateway.url}/management/users`, as(ADMIN))).json()),
+      page => page.data.length > 0,
+    )
+
+    expect(data).toMatchObject([{ id: 'ann', requests: 1 }])
+  } finally {
+    await folder.remove()
+  }
+})
+
 test('nothing is written down where nobody has said where', async () => {
   const folder = await ownFolder('citadel-quiet-')
   try {
