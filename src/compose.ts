@@ -3,6 +3,7 @@ import type { Origins } from '#config/origins.ts'
 import { databasePlace } from '#config/places.ts'
 import { untilRestart } from '#config/reload.ts'
 import type { Config } from '#config/schema.ts'
+import { systemClock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
 import { createLengths } from '#gateway/limits/estimate.ts'
@@ -12,7 +13,6 @@ import { createReportManagement } from '#gateway/management/reports.ts'
 import { createActive } from '#http/active.ts'
 import { createApp } from '#http/app.ts'
 import { createIds } from '#lib/id.ts'
-import { createWheel } from '#lib/wheel.ts'
 import { PASSED_HEADERS } from '#providers/index.ts'
 import { createStates } from '#registry/states.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
@@ -54,7 +54,7 @@ const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 /** Builds a gateway, by hand, from top to bottom. */
 export function compose(config: Config, overrides: Overrides): Gateway {
   // Time and chance.
-  const clock = overrides.clock ?? { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+  const clock = overrides.clock ?? systemClock()
   const random = overrides.random ?? Math.random
   let env = overrides.env ?? {}
 

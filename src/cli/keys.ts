@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { DEFAULT_TENANT } from '#core/caller.ts'
+import { systemClock } from '#core/clock.ts'
 import type { KeyManagement, KeyWithSecret } from '#gateway/management/keys.ts'
 import { parseDuration } from '#lib/duration.ts'
-import { createWheel } from '#lib/wheel.ts'
 import { composeKeysCommand } from '#src/compose/keys-command.ts'
 import { type KeyView, keyCreation, OVERLAP_SECONDS_MAX, tenantName } from '#wire/keys.ts'
 import { failDatabase, missingFile, mustBeThere, withDatabase } from './database.ts'
@@ -77,7 +77,7 @@ export async function keys(args: readonly string[]): Promise<number> {
     overlapOf(values)
     const missing = missingFile(settled)
     if (name !== 'create') mustBeThere(settled)
-    const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+    const clock = systemClock()
     return await withDatabase(settled, async database => {
       const { management, written } = composeKeysCommand(database, { ...settled, clock })
       await command.run(management, id, values)

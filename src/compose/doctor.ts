@@ -1,6 +1,6 @@
 import type { Config } from '#config/schema.ts'
 import type { Call, Endpoint } from '#core/call.ts'
-import type { Clock } from '#core/clock.ts'
+import { systemClock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { type Frame, isContent, type ToolCallPart } from '#core/frame.ts'
 import { createRecord } from '#core/record.ts'
@@ -8,7 +8,6 @@ import { createScope } from '#core/scope.ts'
 import type { ListedModel, Model, Server, Target } from '#core/servers.ts'
 import { createDial } from '#gateway/upstream/dial.ts'
 import type { JsonObject } from '#lib/json.ts'
-import { createWheel } from '#lib/wheel.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import type { Outgoing } from '#providers/provider.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
@@ -58,7 +57,7 @@ export interface Asked {
 
 /** Builds what the doctor examines the servers of a configuration with, each by the way that it asks for. */
 export function composeExaminer(config: Config): Examiner {
-  const clock: Clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+  const clock = systemClock()
   const usual = createSocketTransport({ clock })
   const lines = composeLines(clock, config)
   const transportTo = (url: string) => lines.to(url) ?? usual
