@@ -60,6 +60,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
 
   // What is remembered, and who hears what happens.
   const subscribers: ((fact: Fact) => void)[] = []
+  const listen = (...more: readonly ((fact: Fact) => void)[]) => void subscribers.push(...more)
   const journal = createJournal(subscribers)
   const states = createStates()
   let current = config
@@ -83,12 +84,12 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const lengths = createLengths()
   const logged = composeLog(config, clock, overrides)
   const { log, redact } = logged
-  const ledger = composeLedger(database, { ...stateDeps, redis, subscribers, lengths, redact })
+  const ledger = composeLedger(database, { ...stateDeps, redis, listen, lengths, redact })
   const pressed = composePressure(config, crew.size)
   const pressure = overrides.pressure ?? pressed.read
 
   // The fleet.
-  const network = composeNetwork(clock, { first: config, current: () => current, overrides })
+  const network = composeNetwork(clock, () => current, overrides)
   const { transportFor, guard } = network
   const own = overrides.own ?? (() => null)
   const { fleet, ask } = composeFleet(config, {
@@ -96,7 +97,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     random,
     states,
     journal,
-    listen: subscriber => subscribers.push(subscriber),
+    listen,
     transportFor,
     env,
     own,
@@ -107,7 +108,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   })
   const stopCooldowns = shareCooldowns({
     ...{ clock, crew, redis, states, snapshot: fleet.current },
-    listen: subscriber => subscribers.push(subscriber),
+    listen,
   })
   const { places, close: closePlaces } = createPlaces(redis, shared.places, {
     clock,
@@ -158,8 +159,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     warn: log.warn,
     crew,
   })
-  subscribers.push(metrics.subscriber, log.subscriber, calls.subscriber, rememberRequests(history), stats.subscriber)
-  subscribers.push(failures.subscriber, orchestration.subscriber)
+  listen(metrics.subscriber, log.subscriber, calls.subscriber, rememberRequests(history), stats.subscriber)
+  listen(failures.subscriber, orchestration.subscriber)
 
   // The edge.
   const active = createActive(clock)

@@ -47,8 +47,8 @@ const SPOOL_LINES_MAX = 10_000
 export interface LedgerDeps {
   readonly clock: Clock
   readonly journal: Journal
-  /** Who hears what happens; the ledger adds itself. */
-  readonly subscribers: ((fact: Fact) => void)[]
+  /** Hears what happens. */
+  readonly listen: (subscriber: (fact: Fact) => void) => void
   readonly env: Environment
   readonly newId: (time: number) => string
   readonly config: () => Config
@@ -72,7 +72,7 @@ export interface Accounting {
 /** What runs once something has to be written down. */
 interface Running {
   readonly recorder: Recorder
-  readonly desk: { readonly hold: LedgerStore['hold'] }
+  readonly hold: LedgerStore['hold']
   subscriber(fact: Fact): void
   close(): Promise<void>
 }
@@ -88,7 +88,7 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
     return running
   }
   // Now, also where it begins later: behind it are those who empty records.
-  deps.subscribers.push(fact => {
+  deps.listen(fact => {
     running?.subscriber(fact)
     if (running === null || fact.type !== 'request-settled') return
     const { model, usage } = fact.record
@@ -100,9 +100,9 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
     purse(call, record) {
       const accounts = accountsOf(config(), call.caller, record.startedAt)
       if (running === null && accounts.length === 0) return null
-      const { recorder, desk } = begin()
+      const { recorder, hold } = begin()
       const { clock, journal } = deps
-      return openPurse({ clock, journal, lengths, hold: desk.hold, opened: recorder.opened }, call, record, accounts)
+      return openPurse({ clock, journal, lengths, hold, opened: recorder.opened }, call, record, accounts)
     },
     payloads() {
       const { enabled, payloads } = config().audit
@@ -136,17 +136,17 @@ function runInMemory(deps: LedgerDeps, budgetUse: BudgetUse): Running {
   const { store, settled } = heldBy(deps, createMemoryLedger(deps.newId(deps.clock.time())))
   const recorder = createRecorder({ ...deps, store, spool: null, settled })
   const { subscriber, close } = recorder
-  return { recorder, desk: { hold: budgetUse.watch(store.hold) }, subscriber, close }
+  return { recorder, hold: budgetUse.watch(store.hold), subscriber, close }
 }
 
 /** A ledger whose money is held in Redis, where there is one. */
 function heldBy(
-  { redis, clock, subscribers }: LedgerDeps,
+  { redis, clock, listen }: LedgerDeps,
   ledger: Ledger,
 ): { readonly store: LedgerStore; readonly settled?: (row: LedgerRow) => void } {
   if (redis === null) return { store: ledger }
   const store = createSharedLedger({ holds: createRedisHolds(redis), ledger, time: clock.time })
-  subscribers.push(fact => {
+  listen(fact => {
     if (fact.type === 'dependency-changed' && fact.dependency === 'redis' && !fact.available) store.lost()
   })
   return { store, settled: store.settled }
@@ -190,7 +190,7 @@ function runWith(database: Database, deps: LedgerDeps, budgetUse: BudgetUse): Ru
   const stopAdopting = folder === null ? () => {} : adoptNowAndThen(folder, name, recorder, deps)
   return {
     recorder,
-    desk: { hold: budgetUse.watch(createDesk({ clock, store, local }).hold) },
+    hold: budgetUse.watch(createDesk({ clock, store, local }).hold),
     subscriber(fact) {
       recorder.subscriber(fact)
       audit.subscriber(fact)

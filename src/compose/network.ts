@@ -22,18 +22,14 @@ export interface Network {
 /** Builds them: what has registered itself is looked at before it is dialled. */
 export function composeNetwork(
   clock: Clock,
-  from: {
-    readonly first: Config
-    readonly current: () => Config
-    readonly overrides: Pick<Overrides, 'transport' | 'lookup'>
-  },
+  config: () => Config,
+  overrides: Pick<Overrides, 'transport' | 'lookup'>,
 ): Network {
-  const { first, current, overrides } = from
   const sockets = createSocketTransport({ clock })
-  const lines = composeLines(clock, first)
+  const lines = composeLines(clock, config())
   const usual = overrides.transport ?? sockets
   const demo = createDemoTransport({ clock })
-  const guard = composeGuard(current, overrides.lookup)
+  const guard = composeGuard(config, overrides.lookup)
   const guarded = createSocketTransport({ clock, guard })
   const strange = overrides.transport ?? guarded
   return {
