@@ -11,18 +11,12 @@ import type { JsonObject } from '#lib/json.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import type { Outgoing } from '#providers/provider.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
+import { createAsk } from './asking.ts'
 import { composeLines } from './lines.ts'
-import { createLister } from './listing.ts'
+import { type Ask, createLister } from './listing.ts'
 
-const ANSWER_BYTES_MAX = 16 * 1024 * 1024
-
-/** A plain answer of a server. */
-export interface Reply {
-  readonly status: number
-  header(name: string): string | null
-  readonly body: string
-  readonly ms: number
-}
+/** A plain answer of a server, and how long it took. */
+export type Reply = Awaited<ReturnType<Ask>> & { readonly ms: number }
 
 /** What a model call gave. */
 export interface Trial {
@@ -62,21 +56,14 @@ export function composeExaminer(config: Config): Examiner {
   const lines = composeLines(clock, config)
   const transportTo = (url: string) => lines.to(url) ?? usual
   const record = createRecord({ id: 'doctor', startedAt: 0, startedNow: 0, method: 'POST', path: '', address: '' })
-  const dial = createDial({ providers: PROVIDERS, transportFor: ({ baseUrl }) => transportTo(baseUrl), clock }, record)
+  const asking = { clock, transportFor: ({ baseUrl }: Pick<Server, 'baseUrl'>) => transportTo(baseUrl) }
+  const dial = createDial({ providers: PROVIDERS, ...asking }, record)
+  const question = createAsk(asking, 'configuration')
 
   async function ask(outgoing: Outgoing, timeoutMs: number): Promise<Reply> {
-    const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
     const askedAt = clock.now()
-    try {
-      const clocks = { connect: timeoutMs, first_byte: timeoutMs, idle: timeoutMs }
-      const incoming = await transportTo(outgoing.url)(outgoing, scope, clocks)
-      const { status, header } = incoming.head
-      const body = await incoming.text(ANSWER_BYTES_MAX)
-      incoming.close()
-      return { status, header, body, ms: clock.now() - askedAt }
-    } finally {
-      scope.close()
-    }
+    const reply = await question(outgoing, timeoutMs)
+    return { ...reply, ms: clock.now() - askedAt }
   }
 
   return {
