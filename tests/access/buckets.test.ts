@@ -50,6 +50,26 @@ describe('the buckets of a request', () => {
     ])
   })
 
+  test('have the usual burst with the usual limit only', () => {
+    const bursty = createBuckets({ ...limits, per_client: { requests_per_minute: 60, burst: 7 } })
+    const burstOf = (own: Caller['limits']) => bursty.ofCaller({ ...web, limits: own }, ADDRESS)[1]?.burst
+
+    expect([burstOf(null), burstOf({ requests_per_day: 500 }), burstOf({ requests_per_minute: 600 })]).toEqual([
+      7, 7, 600,
+    ])
+  })
+
+  test('limit also to one at once', () => {
+    const one = { requests_per_minute: 1, tokens_per_minute: 1, concurrent_requests: 1 }
+    const buckets = createBuckets({ ...limits, per_client: one })
+    const caller = { ...web, limits: null }
+    const tokens = buckets.ofCall({ caller, address: ADDRESS, user: null })?.tokens
+
+    expect([...buckets.ofCaller(caller, ADDRESS).slice(1), ...(tokens ?? [])].map(({ limit }) => limit)).toEqual([
+      1, 1, 1,
+    ])
+  })
+
   test('are none of its own for a key whose limit is 0', () => {
     const buckets = createBuckets(limits).ofCaller({ ...web, limits: { requests_per_minute: 0 } }, ADDRESS)
 

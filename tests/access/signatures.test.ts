@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createHash, createHmac } from 'node:crypto'
 import { checkSignature, type SignedRequest } from '#access/signatures.ts'
+import type { Replays } from '#core/guards.ts'
 import { createMemoryReplays } from '#stores/memory-replays.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 
@@ -35,6 +36,16 @@ describe('a signature', () => {
 
     expect([await check(request), await check(request)]).toEqual(['ok', 'invalid_signature'])
     expect(await check(signed(clock.time() + 1))).toBe('ok')
+  })
+
+  test('lets its request in once also where a store has to be asked', async () => {
+    const clock = fakeClock()
+    const near = createMemoryReplays(clock)
+    const replays: Replays = { ...near, take: async (...signature) => near.take(...signature) }
+    const request = signed(clock.time())
+    const check = async () => (await checkSignature(request, BY, { replays, clock }))?.code ?? 'ok'
+
+    expect([await check(), await check()]).toEqual(['ok', 'invalid_signature'])
   })
 
   test.each<[string, Partial<SignedRequest>]>([
