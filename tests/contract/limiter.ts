@@ -147,6 +147,31 @@ function requestPromises(setup: Setup): void {
     expect(await ask(limiter, [long, short])).toMatchObject({ refused: long, retryAfterMs: 10_000 })
   })
 
+  test('tells of the bucket that refused, though another one takes longer to be full', async () => {
+    const { limiter } = await setup()
+    const long = bucket({ scope: 'key', limit: 6, burst: 1 })
+    const full = bucket({ scope: 'global', burst: 20 })
+    for (let time = 0; time < 19; time++) await ask(limiter, [full])
+    await ask(limiter, [long, full])
+
+    for (const both of [
+      [long, full],
+      [full, long],
+    ])
+      expect((await ask(limiter, both)).requests).toEqual({ limit: 6, remaining: 0, resetMs: 10_000 })
+  })
+
+  test('of two that let the last one in tells the longer wait for the next', async () => {
+    const { limiter } = await setup()
+    const pair = (name: string) => [
+      bucket({ key: `short ${name}`, limit: 600, burst: 1 }),
+      bucket({ key: `long ${name}`, limit: 6, burst: 1 }),
+    ]
+
+    expect(await ask(limiter, pair('a'))).toMatchObject({ refused: null, retryAfterMs: 10_000 })
+    expect(await ask(limiter, pair('b').reverse())).toMatchObject({ refused: null, retryAfterMs: 10_000 })
+  })
+
   test('knows a bucket by its key, not by its object', async () => {
     const { limiter } = await setup()
     await ask(limiter, [bucket({ burst: 1 })])

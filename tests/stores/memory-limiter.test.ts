@@ -46,6 +46,16 @@ describe('the memory of the limiter', () => {
     expect(admitted).toBe(100)
   })
 
+  test('remembers all of a decision over buckets that are new to it', () => {
+    const clock = fakeClock()
+    const limiter = createMemoryLimiter({ clock, entriesMax: 2 })
+    for (const key of ['old', 'older']) passes(limiter, bucket({ key, limit: 1 }))
+    const [quick, slow] = [bucket({ key: 'quick', limit: 600, burst: 1 }), bucket({ key: 'slow', burst: 1 })]
+    passes(limiter, quick, slow)
+
+    expect([passes(limiter, quick), passes(limiter, slow)]).toEqual([false, false])
+  })
+
   test('is not filled by requests that are refused', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 4 })
