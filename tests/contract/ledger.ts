@@ -54,10 +54,11 @@ export function ledgerContract(
 
     test('takes from all accounts or from none', async () => {
       const [rich, poor] = [account(1000), account(50)]
+      const before = await store.holds()
 
-      const verdict = await store.hold(holdOf('both', [rich, poor], 100))
+      const verdict = await store.hold(holdOf('refused by one', [rich, poor], 100))
 
-      expect(verdict.refused?.id).toBe(poor.id)
+      expect([verdict.refused?.id, await store.holds()]).toEqual([poor.id, before])
       expect(await used(rich)).toBe(0)
       expect(await used(poor)).toBe(0)
     })
@@ -65,12 +66,13 @@ export function ledgerContract(
     test('holds for a request in each of its accounts, and gives back to each', async () => {
       const own = account(1000)
       const tenant = { ...account(2000), id: `tenant:shop-${made}` }
-      await store.hold(holdOf('in both', [own, tenant], 300))
-      await store.hold(holdOf('in one', [tenant], 50))
+      const both = await store.hold(holdOf('in both', [own, tenant], 300))
+      const one = await store.hold(holdOf('in one', [tenant], 50))
       const held = [await used(own), await used(tenant)]
 
       await write(rowOf('in both', null, { key_id: own.key }))
 
+      expect([both.used, one.used]).toEqual([[300, 300], [350]])
       expect([held, [await used(own), await used(tenant)]]).toEqual([
         [300, 350],
         [0, 50],

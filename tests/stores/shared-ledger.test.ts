@@ -197,6 +197,23 @@ describe('money that is held in a Redis', () => {
     expect(verdict).toEqual({ refused: MONTH, used: [700] })
   })
 
+  test('is counted anew by every ledger that charges it when Redis has forgotten it', async () => {
+    const [here, there] = [await fresh(), await fresh()]
+    for (const [store, request] of [
+      [here, 'here'],
+      [there, 'there'],
+    ] as const) {
+      await hold(store, 400, request)
+      await store.write({ requests: [rowOf(request, 400)], audit: [] })
+    }
+
+    await redis.use(forgetAll)
+    await hold(there, 1)
+    const verdict = await hold(here, 300)
+
+    expect(verdict).toEqual({ refused: MONTH, used: [801] })
+  })
+
   test('is not given back to an account that Redis has forgotten alone, and that began anew', async () => {
     const store = await fresh()
     await hold(store, 500, 'before')
