@@ -219,6 +219,30 @@ describe('however a call ends, its row says what it came to', () => {
     expect(Object.keys(attempts[0] ?? {})).toEqual(Object.keys(row))
   })
 
+  test('the day that its request came, and when it began, was answered and was over', () => {
+    const midnight = Date.UTC(2026, 0, 2)
+    const attempts = [attemptEntry('a', { result: 'upstream_error', startedAt: 1010, ms: 20.4 }), attemptEntry('llm')]
+    const more = { startedNow: 1000, firstTokenAt: 1040, stream: true, attempts }
+    const rows = [midnight - 0.6, midnight + 0.4].map(startedAt => {
+      const record = recordOf({ ...more, startedAt })
+      const row = toRow(record, startedAt + 51, null)
+      return [row, ...toAttemptRows(row, record)]
+    })
+
+    const told = rows.flat().map(({ day, started_at, ended_at }) => [day, started_at - midnight, ended_at - midnight])
+    expect(told).toEqual([
+      ['2026-01-01', -1, 50],
+      ['2026-01-01', 9, 29],
+      ['2026-01-02', 0, 51],
+      ['2026-01-02', 10, 30],
+    ])
+    expect(rows[0]?.[0]).toMatchObject({ first_token_ms: 40, stream: 1, recovered: 0, attempts: 2 })
+    expect(JSON.parse(rows[0]?.[0]?.attempt_list ?? '')).toEqual([
+      { server: 'a', model: 'm', ms: 20, result: 'upstream_error' },
+      { server: 'llm', model: 'm', ms: 20, result: 'ok' },
+    ])
+  })
+
   test('a stored answer that its caller did not wait for was used by nobody', () => {
     const record = recordOf({ cache: { status: 'hit', ageMs: 0, leftMs: 1000 }, attempts: [] })
     settleCall(record, call(), new GatewayError('client_closed_request', 'gone'), fakeClock())
