@@ -137,7 +137,7 @@ describe('across tenants', () => {
       { name: 'bank', key: OTHER, tenant: 'bank' },
       { name: 'bank-admin', key: 'sk-of-the-bank-admin', tenant: 'bank', role: 'admin' },
       { name: 'dashboard', key: VIEWER, role: 'viewer' },
-    { name: 'fleet', key: OPERATOR, role: 'operator' },
+      { name: 'fleet', key: OPERATOR, role: 'operator' },
     ],
   }
 
