@@ -138,9 +138,9 @@ export const BEFORE: readonly Fault[] = [
   },
   {
     id: 'F13',
-    name: 'sends an event of 3 MB',
+    name: 'sends an event of 17 MB',
     calls: 'stream',
-    play: () => sse('x'.repeat(3_000_000)),
+    play: () => sse('x'.repeat(17_000_000)),
     ...UNREADABLE,
   },
   {

@@ -88,9 +88,9 @@ export const DURING: readonly Fault[] = [
   },
   {
     id: 'F13',
-    name: 'sends an event of 3 MB in the middle of the answer',
+    name: 'sends an event of 17 MB in the middle of the answer',
     calls: 'stream',
-    play: broken('x'.repeat(3_000_000)),
+    play: broken('x'.repeat(17_000_000)),
     alone: CUT,
   },
   {
