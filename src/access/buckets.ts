@@ -107,8 +107,9 @@ export function createBuckets(limits: Limits): Buckets {
 
 /** The buckets of a model: everybody's, by whichever of its names they are written for, and the caller's own by class. */
 function ofModel({ per_model, per_class }: Limits, who: string, model: LimitedModel): readonly Bucket[] {
-  const names = [model.name, ...model.aliases, ...model.targets.map(({ id }) => id)]
-  const ofAll = names.flatMap(name =>
+  // A model may be called as its only target is.
+  const names = new Set([model.name, ...model.aliases, ...model.targets.map(({ id }) => id)])
+  const ofAll = [...names].flatMap(name =>
     Object.hasOwn(per_model, name) ? bucketsOf('model', `model:${name}`, per_model[name] ?? {}) : [],
   )
   const ofClass = model.class === null ? undefined : per_class[model.class]

@@ -154,6 +154,15 @@ describe('the buckets of a request', () => {
     expect(keysOf(buckets)).toEqual(['model:chat:requests/minute', 'model:s1/chat:requests/minute'])
   })
 
+  test('of a model whose names are alike are taken from once', () => {
+    const { ofCall } = createBuckets({ ...limits, per_model: { 's1/chat': { requests_per_minute: 1 } } })
+    const model = { ...chat, name: 's1/chat', aliases: ['s1/chat'] }
+
+    const buckets = ofCall({ caller: web, address: ADDRESS, user: null })?.model(model)
+
+    expect(keysOf(buckets)).toEqual(['model:s1/chat:requests/minute'])
+  })
+
   test('are the same objects each time', () => {
     const { ofCaller } = createBuckets(limits)
 
