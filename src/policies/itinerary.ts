@@ -161,6 +161,7 @@ export class Itinerary {
     this.rotated = null
     this.untried = this.untried.filter(fits)
     this.later = this.later.filter(fits)
+    this.look()
     return this.untried.length > 0
   }
 

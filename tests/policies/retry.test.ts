@@ -41,6 +41,8 @@ interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
   readonly drained?: readonly string[]
   /** For how long servers are left alone because of other calls, in milliseconds. */
   readonly resting?: Readonly<Record<string, number>>
+  /** Servers that were out when the call was planned. */
+  readonly later?: readonly string[]
   /** Servers with a half-open breaker whose trial is under way. */
   readonly onTrial?: readonly string[]
   readonly call?: Partial<Call>
@@ -51,7 +53,7 @@ interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
 async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, options: Options = {}) {
   const clock = fakeClock()
   const states = createStates()
-  const { fallbacks = [], failing = [], drained = [] } = options
+  const { fallbacks = [], failing = [], drained = [], later = [] } = options
   for (const id of drained) states.server(id).draining = true
   for (const id of failing) states.target(target(id)).breaker.failures = 1
   for (const [id, ms] of Object.entries(options.resting ?? {})) states.target(target(id)).coolUntil = ms
@@ -72,11 +74,17 @@ async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, opti
   const deps = policiesFor(states, clock, options)
   const scope = createScope(clock, { within: options.within ?? 60_000 })
   const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
-  const plan = planOf(
+  const whole = planOf(
     Object.keys(outcomes).filter(id => !fallbacks.includes(id)),
     fallbacks,
     options.lengths,
   )
+  const wasOut = ({ target: { server } }: Candidate) => later.includes(server.id)
+  const plan = {
+    ...whole,
+    candidates: whole.candidates.filter(each => !wasOut(each)),
+    later: whole.candidates.filter(wasOut),
+  }
   const run = failover(deps)(attempt)(call({ stream: false, ...options.call }), plan, scope, trail)
   let done = false
   const result = run
@@ -246,6 +254,16 @@ describe('a retry', () => {
     expect([failing.error, failing.tried]).toEqual([tooLong, ['a 0', 'f 0']])
     for (const { error, tried } of [equal, unknown]) expect([error, tried]).toEqual([tooLong, ['a 0']])
     expect([tiresome.error, tiresome.tried]).toEqual([null, ['a 0', 'b 0', 'f 0']])
+  })
+
+  test('of a prompt that is too long goes to a larger model that was out when the call came, once it is back', async () => {
+    const tooLong = fail('context_length_exceeded')
+    const options = { fallbacks: ['f'], later: ['f'], lengths: [8000, 32_000] }
+    const back = await over({ a: [limited(50), tooLong], f: ['ok'] }, { ...options, resting: { f: 40 } })
+    const out = await over({ a: [limited(50), tooLong], f: ['ok'] }, { ...options, resting: { f: 60 } })
+
+    expect([back.error, back.tried]).toEqual([null, ['a 0', 'a 50', 'f 50']])
+    expect([out.error, out.tried]).toEqual([tooLong, ['a 0', 'a 50']])
   })
 
   test('of what is stored may go to a fallback model too: who has refused it has stored nothing', async () => {
