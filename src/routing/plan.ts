@@ -82,7 +82,7 @@ export function plan(
   let candidates: Candidates = []
   for (const tier of tiers) candidates = append(candidates, tier, context)
   for (const group of fallbacks) candidates = append(candidates, group, context)
-  const later = othersOf([...tiers, ...fallbacks], candidates)
+  const later = candidates.length === 0 ? null : outOf(tiers, fallbacks, candidates.length, context)
   if (candidates.length === 0) {
     candidates = noneAvailable([...tiers, ...fallbacks].flat(), resolution.models, { states, now })
   }
@@ -103,12 +103,18 @@ function filled(groups: readonly Candidates[], keeps: (candidate: Candidate) => 
   return groups.map(group => group.filter(keeps)).filter(group => group.length > 0)
 }
 
-/** What of the groups is not among the candidates, because it is out now; `null` when nothing is, or all is. */
-function othersOf(groups: readonly Candidates[], candidates: Candidates): Candidates | null {
+/** The targets that are out now; `null` when as many are available as there are. */
+function outOf(
+  tiers: readonly Candidates[],
+  fallbacks: readonly Candidates[],
+  available: number,
+  { states, now }: Moment,
+): Candidates | null {
   let count = 0
-  for (const group of groups) count += group.length
-  if (candidates.length === 0 || candidates.length === count) return null
-  return groups.flat().filter(({ target }) => !candidates.some(candidate => candidate.target === target))
+  for (const tier of tiers) count += tier.length
+  for (const group of fallbacks) count += group.length
+  if (available === count) return null
+  return [...tiers, ...fallbacks].flat().filter(({ target }) => !isAvailable(states.target(target), now))
 }
 
 /** The strategy that a call asks for, or the configured one. */
