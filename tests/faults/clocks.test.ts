@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 import { configOf, startGateway, startModelServer } from '#tests/support/gateway.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
-import { gate, hang, type Steps, sse } from '#tests/support/upstream.ts'
+import { gate, hang, head, type Steps, sse } from '#tests/support/upstream.ts'
 
 const [role = '', ...rest] = chatEvents('test-model', { deltas: ['late'] })
 
@@ -76,3 +76,27 @@ test('a first token that is slower than first_token comes from another server, w
   expect(text).not.toContain('late')
   expect([slow.calls.length, sound.calls.length]).toEqual([1, 1])
 })
+
+test.each([false, true])(
+  'an error whose words do not come is what its status says after 3 s, and its connection is closed (stream: %p)',
+  async stream => {
+    const words = gate()
+    const script = [head(503, { 'content-type': 'application/json', 'content-length': '100' }), words]
+    await using stage = await between(script, { idle: '60s', first_token: '60s' })
+    const { clock, slow, sound, gateway } = stage
+    const asked = gateway.chat({ stream })
+    const call = await slow.called(1)
+    await words.reached
+    await settled()
+
+    clock.advance(2999)
+    await settled()
+    expect(sound.calls).toHaveLength(0)
+    clock.advance(1)
+    const response = await asked
+
+    expect(await response.text()).toContain('prompt')
+    expect([response.status, response.headers.get('x-citadel-attempts')]).toEqual([200, '2'])
+    expect((await call.closed) > 0 && call.closedBy).toBe('client')
+  },
+)

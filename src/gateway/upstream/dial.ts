@@ -31,6 +31,9 @@ const MEMBERS_MAX: Readonly<Record<Endpoint, number>> = {
 /** The largest error that is read. */
 const ERROR_BYTES_MAX = 64 * 1024
 
+/** How long the words of an error are waited for: its status says already what is to be done. */
+const ERROR_MS = 3000
+
 /** What a dialled attempt needs from outside. */
 export interface DialDeps {
   readonly providers: ReadonlyMap<string, Provider>
@@ -70,8 +73,7 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
     const incoming = await deps.transportFor(target.server)(outgoing, scope, target.timeouts)
     const { head } = incoming
     if (head.status < 200 || head.status > 299) {
-      const text = await incoming.text(ERROR_BYTES_MAX).catch(() => '')
-      incoming.close()
+      const text = await wordsOf(incoming, deps.clock)
       throw hideSecrets(provider.decodeError(head, isExcessive(text) ? '' : text), target.server)
     }
     if (!call.stream) {
@@ -91,6 +93,19 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       throw invalidAnswer(`content-type ${type}`)
     }
     return openStream({ deps, record, provider, incoming }, call, slot, scope)
+  }
+}
+
+/** Reads what is said of an error; nothing where it is too long, breaks off or takes too long. */
+async function wordsOf(incoming: Incoming, clock: Clock): Promise<string> {
+  const disarm = clock.after(ERROR_MS, () => incoming.close())
+  try {
+    return await incoming.text(ERROR_BYTES_MAX)
+  } catch {
+    return ''
+  } finally {
+    disarm()
+    incoming.close()
   }
 }
 
