@@ -146,3 +146,24 @@ test('names the variable that holds a wrong value', async () => {
     'environment  REDIS_URL: expected an address such as redis://127.0.0.1:6379',
   ])
 })
+
+test.each([
+  'redis://a:6379,redis://b:6379',
+  'redis://:canary@a:6379, rediss://:canary@b',
+  'redis://me:canary@a:6379,b:6379/0',
+  'redis://a,redis://b',
+])('says how several nodes of Redis are written: %s', async REDIS_URL => {
+  expect(await complaints(load({ REDIS_URL }))).toEqual([
+    'environment  REDIS_URL: holds more than one address; the nodes of a cluster are a list in the file, ["redis://a:6379", "redis://b:6379"]',
+  ])
+})
+
+test('tells several databases from one that cannot be read, and a comma in a password from both', async () => {
+  const several = 'postgres://me:canary@a:5432,b:5432/db'
+
+  expect(await complaints(load({ DATABASE_URL: several }))).toEqual([
+    'environment  DATABASE_URL: holds more than one address',
+  ])
+  for (const url of ['postgres://me:a,b@h/d,b?options=x,y', 'sqlite://a,b.db', 'sqlite:///a,b'])
+    expect(await load({ DATABASE_URL: url })).toMatchObject({ config: { database: { url } } })
+})

@@ -181,16 +181,25 @@ export function proxyUrl() {
     .meta(looksLike(PROXY_URL))
 }
 
-/** Accepts an address that begins with one of the schemes; its value may hold a password and is never shown. */
-export function urlOf(schemes: readonly string[], example: string) {
+/** Accepts an address that begins with one of the schemes; its value may hold a password and is never shown.
+ *
+ * @param several What is said of several with commas between them. */
+export function urlOf(schemes: readonly string[], example: string, several = 'holds more than one address') {
   return z
     .string()
     .refine(value => schemes.some(scheme => value.startsWith(scheme)), `expected an address such as ${example}`)
-    .refine(isReadable, UNREADABLE)
+    .refine(value => !holdsSeveral(value), several)
+    .refine(value => holdsSeveral(value) || isReadable(value), UNREADABLE)
     .meta(looksLike(beginning(schemes)))
 }
 
+/** A comma behind the password, or a whole address behind a comma. A file may have them in its name. */
+const SEVERAL = /^(?!sqlite:)\w+:\/\/([^/?#]*,[^/?#@]*([/?#]|$)|.*,\s*\w+:\/\/)/
+
 const UNREADABLE = 'cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23'
+
+/** Whether a text is more than one address, with commas between them. */
+export const holdsSeveral = (value: string) => SEVERAL.test(value)
 
 /** Whether it is certain which part of an address is a password: what nobody knows to be a secret would be shown. */
 function isReadable(value: string): boolean {

@@ -1,5 +1,17 @@
 import { z } from 'zod'
-import { boolean, choice, duration, fraction, identifier, integer, modelName, size, text, urlOf } from './scalars.ts'
+import {
+  boolean,
+  choice,
+  duration,
+  fraction,
+  holdsSeveral,
+  identifier,
+  integer,
+  modelName,
+  size,
+  text,
+  urlOf,
+} from './scalars.ts'
 
 const tenYears = 3653 * 86_400_000
 
@@ -38,10 +50,13 @@ export const cache = z
 /** The number of the database in an address of Redis; empty where it names none. */
 const databaseOf = (url: string) => URL.parse(url)?.pathname.slice(1) ?? ''
 
+const SEVERAL_NODES =
+  'holds more than one address; the nodes of a cluster are a list in the file, ["redis://a:6379", "redis://b:6379"]'
+
 const redisUrl = () =>
-  urlOf(['redis://', 'rediss://'], 'redis://127.0.0.1:6379').refine(
+  urlOf(['redis://', 'rediss://'], 'redis://127.0.0.1:6379', SEVERAL_NODES).refine(
     // With an `@` it cannot be read at all.
-    value => /^\d*$|@/.test(databaseOf(value)),
+    value => holdsSeveral(value) || /^\d*$|@/.test(databaseOf(value)),
     'expected the number of a database, such as redis://127.0.0.1:6379/1',
   )
 
