@@ -132,12 +132,17 @@ test('joins one key and several keys of a server', async () => {
   ])
 })
 
-test('gives a burst that is no larger than a small limit', async () => {
-  const bursts = ['', 'limits: { global: { requests_per_minute: 10 } }', 'limits: { global: { burst: 7 } }'].map(
-    async text => (await loadText(text)).config.limits.global.burst,
-  )
+test.each([
+  ['{}', 1000, 100],
+  ['{ burst: 7 }', 1000, 7],
+  ['{ requests_per_hour: 50 }', 1000, 100],
+  ['{ requests_per_minute: 10 }', 10, null],
+  ['{ requests_per_minute: 6000 }', 6000, null],
+  ['{ requests_per_minute: 0, requests_per_hour: 500 }', 0, null],
+])('a limit over all callers brings its own burst: %s', async (written, requests_per_minute, burst) => {
+  const { global } = (await loadText(`limits: { global: ${written} }`)).config.limits
 
-  expect(await Promise.all(bursts)).toEqual([100, 10, 7])
+  expect(global).toMatchObject({ requests_per_minute, burst })
 })
 
 test('accepts a model that only a server knows when it is named with its server', async () => {

@@ -18,7 +18,7 @@ test('lets explicit limits of a file win', async () => {
 
   expect(limits).toMatchObject({
     enabled: false,
-    global: { requests_per_minute: 10, burst: 10 },
+    global: { requests_per_minute: 10, burst: null },
     per_client: { requests_per_minute: 5 },
   })
 })

@@ -40,11 +40,15 @@ const ownLimits = z
   })
   .superRefine(refuseIdleBurst)
 
-// A small limit with a larger burst would admit more in its first minute than the operator wrote.
+// The usual burst belongs to the usual limit: who writes another one has the burst of that.
 const globalLimits = z
-  .strictObject({ ...limitKeys, requests_per_minute: rate().default(1000).describe('0: no limit.') })
+  .strictObject({ ...limitKeys, requests_per_minute: rate().optional().describe('1000 when absent; 0: no limit.') })
   .prefault({})
-  .transform(set => ({ ...set, burst: set.burst ?? Math.min(100, set.requests_per_minute) }))
+  .transform(({ requests_per_minute, burst, ...others }) => ({
+    ...others,
+    requests_per_minute: requests_per_minute ?? 1000,
+    burst: burst ?? (requests_per_minute === undefined ? 100 : null),
+  }))
 
 const clientLimits = z
   .strictObject({ ...limitKeys, requests_per_minute: rate().default(100).describe('0: no limit.') })
@@ -53,7 +57,7 @@ const clientLimits = z
 export const limits = z
   .strictObject({
     enabled: boolean().default(true).describe('false admits everything.'),
-    global: globalLimits.describe('Over all callers; burst is 100 unless the limit is smaller.'),
+    global: globalLimits.describe('Over all callers; the usual 1000 a minute have a burst of 100.'),
     per_client: clientLimits.describe('For each caller.'),
     per_tenant: z
       .record(text(), limitSet)
