@@ -1,6 +1,6 @@
 import { type Caller, hasRole } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
-import { type AuthMode, missing, refused, UNDECIDED, UNRECOGNISED, unavailable } from './keys.ts'
+import { type AuthMode, CALLS_ONLY, missing, refused, UNDECIDED, UNRECOGNISED, unavailable } from './keys.ts'
 
 /** Who may use a route; an observer is anybody where no key is needed, else a viewer. */
 export type Need = 'anyone' | 'caller' | 'observer' | 'viewer' | 'operator' | 'admin'
@@ -16,6 +16,6 @@ export function authorize(caller: Caller, need: Need, mode: AuthMode): GatewayEr
   if (hasRole(caller.role, role)) return null
   if (caller === UNRECOGNISED) return refused()
   if (caller === UNDECIDED) return unavailable()
-  if (caller.role === 'anonymous') return missing()
+  if (caller.role === 'anonymous' && caller !== CALLS_ONLY) return missing()
   return new GatewayError('permission_denied', `This needs a key with the role ${role}.`)
 }

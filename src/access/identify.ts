@@ -4,7 +4,7 @@ import type { Failures } from '#core/guards.ts'
 import { authorize, type Need } from './authorize.ts'
 import type { Credentials } from './credential.ts'
 import { tooManyFailures } from './failures.ts'
-import { ANONYMOUS, type AuthMode, type Keyring, UNRECOGNISED } from './keys.ts'
+import { ANONYMOUS, type AuthMode, admit, type Keyring, UNRECOGNISED } from './keys.ts'
 import { readToken, type Tokens } from './tokens.ts'
 
 /** Who sends a request; promised where a token has to be checked first. */
@@ -68,7 +68,6 @@ function isOpen(need: Need, mode: AuthMode): boolean {
 
 /** Where no credential is needed, a bad one is ignored, and a good one counts only for what it allows beyond calls. */
 function ofMode(caller: Caller | GatewayError, need: Need, mode: AuthMode): Caller | GatewayError {
-  if (mode !== 'none') return caller
   if (caller instanceof GatewayError) return isOpen(need, mode) ? UNRECOGNISED : caller
-  return caller.role === 'caller' ? ANONYMOUS : caller
+  return admit(caller, mode)
 }

@@ -79,6 +79,9 @@ export const UNRECOGNISED: Caller = { ...ANONYMOUS }
 /** Somebody whose key could not be looked up where none is needed; as anonymous as anybody. */
 export const UNDECIDED: Caller = { ...ANONYMOUS }
 
+/** Somebody whose key is good, but allows nothing beyond the calls that need none; as anonymous as anybody. */
+export const CALLS_ONLY: Caller = { ...ANONYMOUS }
+
 /** Creates the keyring. Keys are kept as hashes and looked up by hash, so that no comparison tells by its time how
  * much of a key was right. */
 export function createKeyring(options: KeyringOptions): Keyring {
@@ -195,8 +198,8 @@ function declaredCallers(
 }
 
 /** Where keys do not count, only what they allow beyond calling models does. */
-function admit(caller: Caller, mode: AuthMode): Caller {
-  return mode === 'none' && caller.role === 'caller' ? ANONYMOUS : caller
+export function admit(caller: Caller, mode: AuthMode): Caller {
+  return mode === 'none' && caller.role === 'caller' ? CALLS_ONLY : caller
 }
 
 /** The error for who sends no credential where one is needed. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { authorize, type Need } from '#access/authorize.ts'
-import { ANONYMOUS, type AuthMode, UNRECOGNISED } from '#access/keys.ts'
+import { ANONYMOUS, type AuthMode, CALLS_ONLY, UNRECOGNISED } from '#access/keys.ts'
 import type { Caller, Role } from '#core/caller.ts'
 
 const needs: readonly Need[] = ['anyone', 'caller', 'observer', 'viewer', 'operator', 'admin']
@@ -21,6 +21,7 @@ describe('who may use which route', () => {
     ['anybody where no key is needed', ANONYMOUS, 'none', `ok ok ok ${missing} ${missing} ${missing}`],
     ['anybody where a key is optional', ANONYMOUS, 'optional', `ok ok ${missing} ${missing} ${missing} ${missing}`],
     ['anybody where a key is required', ANONYMOUS, 'required', `ok ${Array(5).fill(missing).join(' ')}`],
+    ['a caller where no key is needed', CALLS_ONLY, 'none', `ok ok ok ${denied} ${denied} ${denied}`],
     ['a caller', withRole('caller'), 'required', `ok ok ${Array(4).fill(denied).join(' ')}`],
     ['a viewer', withRole('viewer'), 'required', `ok ok ok ok ${denied} ${denied}`],
     ['an operator', withRole('operator'), 'required', `ok ok ok ok ok ${denied}`],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Need } from '#access/authorize.ts'
 import { createIdentify } from '#access/identify.ts'
-import { ANONYMOUS, type AuthMode, createKeyring, refused, UNRECOGNISED } from '#access/keys.ts'
+import { ANONYMOUS, type AuthMode, CALLS_ONLY, createKeyring, refused, UNRECOGNISED } from '#access/keys.ts'
 import type { Tokens } from '#access/tokens.ts'
 import type { Caller, Role } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -65,9 +65,9 @@ describe('a token', () => {
   test('counts in mode none only for what it allows beyond calls', async () => {
     const viewer = callerWith('viewer')
 
-    expect(await ask({ mode: 'none', verdict: callerWith('caller') })).toBe(ANONYMOUS)
+    expect(await ask({ mode: 'none', verdict: callerWith('caller') })).toBe(CALLS_ONLY)
     expect(await ask({ mode: 'none', verdict: viewer })).toBe(viewer)
-    expect(await ask({ mode: 'none', known: callerWith('caller') })).toBe(ANONYMOUS)
+    expect(await ask({ mode: 'none', known: callerWith('caller') })).toBe(CALLS_ONLY)
   })
 
   test('that is known does not wait, one that is new does', async () => {
@@ -89,7 +89,7 @@ describe('a key that looks like a token', () => {
 })
 
 test('whoever waits is not held up where no credential is needed', async () => {
-  expect(await ask({ mode: 'none', credentials: KEY, waitMs: 1 })).toBe(ANONYMOUS)
+  expect(await ask({ mode: 'none', credentials: KEY, waitMs: 1 })).toBe(CALLS_ONLY)
   expect(await ask({ mode: 'none', need: 'operator', credentials: KEY, waitMs: 1 })).toBe('rate_limit_exceeded')
   expect(await ask({ mode: 'required', credentials: KEY, waitMs: 1 })).toBe('rate_limit_exceeded')
   expect(await ask({ mode: 'required', credentials: KEY })).toMatchObject({ id: 'a' })

@@ -59,8 +59,7 @@ function expected(access: string, role: Role | null, mode: Mode, { method, path 
   if (role === null) return 401
   const needed: string = access === 'observer' ? 'viewer' : access
   if (ROLES.slice(ROLES.indexOf(role) + 1).every(each => each !== needed)) return open
-  // Where nobody needs a key, one that only calls models is ignored.
-  return mode === 'none' && role === 'caller' ? 401 : 403
+  return 403
 }
 
 const everybody = [null, ...ROLES]
