@@ -15,8 +15,8 @@ export interface UsageQuery {
   readonly key: string | null
   readonly model: string | null
   readonly server: string | null
-  /** How many sums are passed over. */
-  readonly offset: number
+  /** The groups of the sum behind which the page begins. */
+  readonly after: UsageSum['groups'] | null
   readonly limit: number
 }
 
@@ -47,7 +47,8 @@ export interface NamedQuery {
   readonly of: Naming
   readonly tenant: string | null
   readonly key: string | null
-  readonly offset: number
+  /** The one behind whom the page begins. */
+  readonly after: Pick<Named, 'lastSeen' | 'tenant' | 'key' | 'id'> | null
   readonly limit: number
 }
 
@@ -77,7 +78,7 @@ export interface AuditQuery {
 
 /** Tells what was written down. */
 export interface Reports {
-  /** Sums in the order of their groups.
+  /** Sums in the order of their groups; what is not there comes first.
    *
    * @throws Error when the store is away. */
   usage(query: UsageQuery): Promise<readonly UsageSum[]>

@@ -29,7 +29,8 @@ export function createSqlReports(database: Database, options: { readonly inProce
       options.inProcess
         ? sumInTurns(database, query)
         : database.read(
-            sql => sum(sql, query, { from: sql`requests`, page: sql`LIMIT ${query.limit} OFFSET ${query.offset}` }),
+            sql =>
+              sum(sql, query, { from: sql`requests`, behind: behind(sql, query), page: sql`LIMIT ${query.limit}` }),
             REPORT_MS,
           ),
     named: query => database.read(sql => named(sql, query), REPORT_MS),
@@ -61,7 +62,9 @@ async function sumInTurns(database: Database, query: UsageQuery): Promise<readon
     }
     await new Promise(resolve => setImmediate(resolve))
   }
-  return [...sums.values()].sort(byGroups).slice(query.offset, query.offset + query.limit)
+  const { after } = query
+  const all = [...sums.values()].sort((a, b) => order(a.groups, b.groups))
+  return all.filter(({ groups }) => after === null || order(groups, after) > 0).slice(0, query.limit)
 }
 
 /** The sums of each day of a key, which the index finds. */
@@ -75,7 +78,7 @@ async function* ofDays(database: Database, query: UsageQuery, tenant: string, ke
   for (const row of days) {
     const day = String(row.day)
     yield database.read(
-      sql => sum(sql, { ...query, from: day, to: day }, { from: sql`requests`, page: sql`` }),
+      sql => sum(sql, { ...query, from: day, to: day }, { from: sql`requests`, behind: sql``, page: sql`` }),
       REPORT_MS,
     )
   }
@@ -93,6 +96,7 @@ async function* ofPages(database: Database, query: UsageQuery) {
           // SQLite to look for the tenant first and then through all that it has.
           from: sql`(SELECT * FROM requests WHERE id > ${first} ${last === null ? sql`` : sql`AND id <= ${last}`}
             ORDER BY id LIMIT ${Number.MAX_SAFE_INTEGER}) AS requests`,
+          behind: sql``,
           page: sql``,
         }),
       REPORT_MS,
@@ -128,10 +132,10 @@ function added(a: UsageSum, b: UsageSum): UsageSum {
   }
 }
 
-/** In the order in which SQLite sorts: what is not there comes first. */
-function byGroups(a: UsageSum, b: UsageSum): number {
-  for (const [index, one] of a.groups.entries()) {
-    const other = b.groups[index] ?? null
+/** What is not there comes first. */
+function order(a: UsageSum['groups'], b: UsageSum['groups']): number {
+  for (const [index, one] of a.entries()) {
+    const other = b[index] ?? null
     if (one === other) continue
     if (one === null || other === null) return one === null ? -1 : 1
     return one < other ? -1 : 1
@@ -139,14 +143,28 @@ function byGroups(a: UsageSum, b: UsageSum): number {
   return 0
 }
 
+/** The condition for all that stands behind the end of the page before, compared as the database orders it. */
+function behind(sql: Sql, { by, after }: UsageQuery): object {
+  if (after === null) return sql``
+  let condition: object = sql`1 = 0`
+  for (const [index, group] of [...by.entries()].reverse()) {
+    const [column, last] = [sql.unsafe(COLUMNS[group]), after[index] ?? null]
+    condition =
+      last === null
+        ? sql`(${column} IS NOT NULL OR ${condition})`
+        : sql`(${column} > ${last} OR (${column} = ${last} AND ${condition}))`
+  }
+  return sql`AND ${condition}`
+}
+
 /** @param source What is read, and which of the sums are told. */
 async function sum(
   sql: Sql,
   query: UsageQuery,
-  source: { readonly from: object; readonly page: object },
+  source: { readonly from: object; readonly behind: object; readonly page: object },
 ): Promise<readonly UsageSum[]> {
   const columns = query.by.map(group => COLUMNS[group])
-  const places = columns.map((_, index) => index + 1).join(', ')
+  const places = columns.map((_, index) => index + 1)
   const picked = columns.map((column, index) => `${column} AS g${index}`).join(', ')
   // Names of columns come from the table above; values never stand in this text.
   const rows: RawRow[] = await sql`
@@ -167,17 +185,25 @@ async function sum(
       ${query.key === null ? sql`` : sql`AND key_id = ${query.key}`}
       ${query.model === null ? sql`` : sql`AND model = ${query.model}`}
       ${query.server === null ? sql`` : sql`AND server = ${query.server}`}
-    GROUP BY ${sql.unsafe(places)} ORDER BY ${sql.unsafe(places)} ${source.page}`
+      ${source.behind}
+    GROUP BY ${sql.unsafe(places.join(', '))}
+    ORDER BY ${sql.unsafe(places.map(place => `${place} NULLS FIRST`).join(', '))} ${source.page}`
   return rows.map(row => toSum(row, columns.length))
 }
 
-async function named(sql: Sql, { of, tenant, key, offset, limit }: NamedQuery): Promise<readonly Named[]> {
+async function named(sql: Sql, { of, tenant, key, after, limit }: NamedQuery): Promise<readonly Named[]> {
   const rows: RawRow[] = await sql`
     SELECT tenant, key_id, id, first_seen, last_seen, requests, tokens FROM ${of === 'users' ? sql`users` : sql`sessions`}
     WHERE 1 = 1
       ${tenant === null ? sql`` : sql`AND tenant = ${tenant}`}
       ${key === null ? sql`` : sql`AND key_id = ${key}`}
-    ORDER BY last_seen DESC, tenant, key_id, id LIMIT ${limit} OFFSET ${offset}`
+      ${
+        after === null
+          ? sql``
+          : sql`AND (last_seen < ${after.lastSeen} OR (last_seen = ${after.lastSeen}
+              AND (tenant, key_id, id) > (${after.tenant}, ${after.key}, ${after.id})))`
+      }
+    ORDER BY last_seen DESC, tenant, key_id, id LIMIT ${limit}`
   return rows.map(row => ({
     tenant: String(row.tenant),
     key: String(row.key_id),

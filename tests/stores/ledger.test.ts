@@ -130,9 +130,10 @@ test.each([
   await store.write({ requests: [row('a', 100), row('b', 200), row('d', 400, { key_id: 'other' })], audit: [] })
   await store.write({ requests: [row('e', 500, { user_id: long, session_id: long })], audit: [] })
 
-  const query = { tenant: 'shop', key: null, offset: 0, limit: 10 }
+  const query = { tenant: 'shop', key: null, after: null, limit: 10 }
+  const talkedLast = { tenant: 'shop', key: 'web', id: long.slice(0, 256), lastSeen: 500 }
   const users = await reports.named({ ...query, of: 'users' })
-  const sessions = await reports.named({ ...query, of: 'sessions', offset: 1 })
+  const sessions = await reports.named({ ...query, of: 'sessions', after: talkedLast })
   const elsewhere = await reports.named({ ...query, of: 'users', tenant: 'lab' })
 
   const ann = { tenant: 'shop', id: 'ann' }

@@ -44,14 +44,14 @@ test('usage is summed up beside others, and comes to the same as at once', async
   ]
   const query: UsageQuery = {
     ...{ tenant: null, by: ['day', 'model'], from: '2026-01-02', to: '2026-01-03', key: null, model: null },
-    ...{ server: null, offset: 0, limit: 1000 },
+    ...{ server: null, after: null, limit: 1000 },
   }
   const queries: UsageQuery[] = [
     query,
     { ...query, tenant: 'shop', by: ['key', 'model'], from: '2025-12-01', to: '2026-02-01' },
     { ...query, tenant: 'shop', key: 'k2', by: ['day', 'model'] },
     { ...query, key: 'k2', by: ['tenant'] },
-    { ...query, tenant: 'shop', model: 'm1', by: ['user'], offset: 20, limit: 30 },
+    { ...query, tenant: 'shop', model: 'm1', by: ['user'], after: ['u42'], limit: 30 },
     { ...query, from: '2027-01-01', to: '2027-01-31' },
   ]
 
@@ -101,7 +101,17 @@ test.each([
   }
 
   const [sum] = await createSqlReports(busy, { inProcess: true }).usage({
-    ...{ tenant: null, by: ['model'], from: day, to: day, key: null, model: null, server: null, offset: 0, limit: 10 },
+    ...{
+      tenant: null,
+      by: ['model'],
+      from: day,
+      to: day,
+      key: null,
+      model: null,
+      server: null,
+      after: null,
+      limit: 10,
+    },
   })
 
   expect(sum?.requests).toBe(rows.length + (change === 'INSERT' ? 1 : -1))

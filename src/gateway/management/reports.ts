@@ -1,8 +1,8 @@
-import { GatewayError } from '#core/errors.ts'
 import type { AuditRow } from '#core/ledger.ts'
-import type { AuditQuery, Named, NamedQuery, Reports, UsageQuery, UsageSum } from '#core/reports.ts'
+import type { AuditQuery, Named, NamedQuery, Reports, UsageGroup, UsageQuery, UsageSum } from '#core/reports.ts'
 import type { AuditEntryView } from '#wire/audit.ts'
 import type { NamedLine, UsageLine } from '#wire/usage-report.ts'
+import { badCursor, readCursor, writeCursor } from './cursor.ts'
 import { reached } from './reached.ts'
 
 const NANO_PER_USD = 1e9
@@ -13,11 +13,14 @@ interface Page<T> {
   readonly next: string | null
 }
 
+/** A query, with the `next` of the page before. */
+type Asked<Query> = Omit<Query, 'after'> & { readonly after: string | null }
+
 /** What the management asks about usage and audit. */
 export interface ReportManagement {
-  usage(query: Omit<UsageQuery, 'offset'> & { readonly after: string | null }): Promise<Page<UsageLine>>
-  named(query: Omit<NamedQuery, 'offset'> & { readonly after: string | null }): Promise<Page<NamedLine>>
-  audit(query: Omit<AuditQuery, 'after'> & { readonly after: string | null }): Promise<Page<AuditEntryView>>
+  usage(query: Asked<UsageQuery>): Promise<Page<UsageLine>>
+  named(query: Asked<NamedQuery>): Promise<Page<NamedLine>>
+  audit(query: Asked<AuditQuery>): Promise<Page<AuditEntryView>>
 }
 
 /** Creates it.
@@ -25,24 +28,28 @@ export interface ReportManagement {
  * @param reports `null` where there is no database: nothing was written down. */
 export function createReportManagement(reports: Reports | null): ReportManagement {
   return {
-    async usage({ after, ...query }) {
-      const offset = readOffset(after)
+    async usage({ after: cursor, ...query }) {
+      const { by, limit } = query
+      const place = cursor === null ? null : readCursor(cursor, by)
       if (reports === null) return { data: [], next: null }
-      const sums = await reached(reports.usage({ ...query, offset, limit: query.limit + 1 }))
-      return pageOf(
-        sums.map(sum => toLine(query, sum)),
-        offset,
-        query.limit,
-      )
+      const after = place === null ? null : by.map(group => place[group])
+      const sums = await reached(reports.usage({ ...query, after, limit: limit + 1 }))
+      return pageOf(sums, limit, {
+        line: sum => ({ ...groupsOf(by, sum), ...toLine(sum) }),
+        place: sum => groupsOf(by, sum),
+      })
     },
-    async named({ after, ...query }) {
-      const offset = readOffset(after)
+    async named({ after: cursor, ...query }) {
+      const after = cursor === null ? null : readNamed(cursor)
       if (reports === null) return { data: [], next: null }
-      const all = await reached(reports.named({ ...query, offset, limit: query.limit + 1 }))
-      return pageOf(all.map(toNamedLine), offset, query.limit)
+      const all = await reached(reports.named({ ...query, after, limit: query.limit + 1 }))
+      return pageOf(all, query.limit, {
+        line: toNamedLine,
+        place: ({ lastSeen, tenant, key, id }) => ({ seen: String(lastSeen), tenant, key, id }),
+      })
     },
     async audit({ after, ...query }) {
-      const cursor = after === null ? null : readCursor(after)
+      const cursor = after === null ? null : readMoment(after)
       if (reports === null) return { data: [], next: null }
       const rows = await reached(reports.audit({ ...query, after: cursor, limit: query.limit + 1 }))
       const page = rows.slice(0, query.limit)
@@ -56,14 +63,27 @@ export function createReportManagement(reports: Reports | null): ReportManagemen
 }
 
 /** A page of what was asked for with one more. */
-function pageOf<T>(found: readonly T[], offset: number, limit: number): Page<T> {
-  return { data: found.slice(0, limit), next: found.length > limit ? String(offset + limit) : null }
+function pageOf<Row, Line>(
+  found: readonly Row[],
+  limit: number,
+  as: { readonly line: (row: Row) => Line; readonly place: (row: Row) => Parameters<typeof writeCursor>[0] },
+): Page<Line> {
+  const page = found.slice(0, limit)
+  const last = page.at(-1)
+  return {
+    data: page.map(as.line),
+    next: found.length > limit && last !== undefined ? writeCursor(as.place(last)) : null,
+  }
 }
 
-function readOffset(after: string | null): number {
-  const offset = after === null ? 0 : Number(after)
-  if (!Number.isSafeInteger(offset) || offset < 0) throw badCursor()
-  return offset
+function groupsOf(by: readonly UsageGroup[], { groups }: UsageSum): Record<string, string | null> {
+  return Object.fromEntries(by.map((group, index) => [group, groups[index] ?? null]))
+}
+
+function readNamed(cursor: string): NamedQuery['after'] {
+  const { seen, tenant, key, id } = readCursor(cursor, ['seen', 'tenant', 'key', 'id'])
+  if (seen === null || !/^\d{1,16}$/.test(seen) || tenant === null || key === null || id === null) throw badCursor()
+  return { lastSeen: Number(seen), tenant, key, id }
 }
 
 function toNamedLine({ id, key, tenant, firstSeen, lastSeen, requests, tokens }: Named): NamedLine {
@@ -71,10 +91,8 @@ function toNamedLine({ id, key, tenant, firstSeen, lastSeen, requests, tokens }:
   return { id, key, tenant, first_seen, last_seen, requests, tokens }
 }
 
-function toLine({ by }: Pick<UsageQuery, 'by'>, sum: UsageSum): UsageLine {
-  const groups = Object.fromEntries(by.map((group, index) => [group, sum.groups[index] ?? null]))
+function toLine(sum: UsageSum): UsageLine {
   return {
-    ...groups,
     requests: sum.requests,
     input_tokens: sum.input,
     cache_read_tokens: sum.cacheRead,
@@ -95,12 +113,8 @@ function toEntry({ prev: _, at, detail, ...row }: AuditRow): AuditEntryView {
   return { ...row, object: 'audit', at: new Date(at).toISOString(), detail: JSON.parse(detail) }
 }
 
-function readCursor(text: string): { readonly at: number; readonly id: string } {
+function readMoment(text: string): { readonly at: number; readonly id: string } {
   const [, at, id] = /^(\d{1,16})\.([\w-]{1,64})$/.exec(text) ?? []
   if (at === undefined || id === undefined) throw badCursor()
   return { at: Number(at), id }
-}
-
-function badCursor(): GatewayError {
-  return new GatewayError('invalid_request', 'after must be the `next` of another page.', { param: 'after' })
 }

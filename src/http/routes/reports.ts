@@ -28,7 +28,7 @@ export function managementUsage({ reports, clock }: Services): Handler {
       key: queryParam(c, 'key'),
       model: queryParam(c, 'model'),
       server: queryParam(c, 'server'),
-      after: queryParam(c, 'after'),
+      after: queryParam(c, 'after') || null,
       limit: limitParam(c, USAGE_PAGE),
     })
     if (!wantsCsv(c)) return privateJson(c.env, page)
@@ -46,7 +46,7 @@ export function managementNamed({ reports }: Services, of: Naming): Handler {
       of,
       tenant: tenantsOf(c),
       key: queryParam(c, 'key'),
-      after: queryParam(c, 'after'),
+      after: queryParam(c, 'after') || null,
       limit: limitParam(c, USAGE_PAGE),
     })
     return privateJson(c.env, page)
@@ -65,7 +65,7 @@ export function managementAudit({ reports, clock }: Services): Handler {
       actor: queryParam(c, 'actor'),
       from: moment(c, 'from') ?? 0,
       to: moment(c, 'to') ?? clock.time() + DAY_MS,
-      after: queryParam(c, 'after'),
+      after: queryParam(c, 'after') || null,
       limit: limitParam(c, AUDIT_PAGE),
     })
     return privateJson(c.env, page)

@@ -66,7 +66,7 @@ function named(path: 'users' | 'sessions', summary: string, whom: string): Opera
   return {
     tag: 'Management',
     summary,
-    description: `${whom}, within the key that sent them; those that were seen last first. They are those of the caller's tenant; administrators of the tenant \`default\` may name another one, or \`*\` for all. They are forgotten when nobody has named them for \`audit.retention\`.`,
+    description: `${whom}, within the key that sent them; those that were seen last first. Who is seen again while pages are read stands at the head of the list, and on no page that is still to come. They are those of the caller's tenant; administrators of the tenant \`default\` may name another one, or \`*\` for all. They are forgotten when nobody has named them for \`audit.retention\`.`,
     query: z.object({
       tenant: tenants,
       key: z.string().optional().describe('Only those of this key.'),

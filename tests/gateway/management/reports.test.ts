@@ -1,0 +1,90 @@
+import { expect, setDefaultTimeout, test } from 'bun:test'
+import { createReportManagement, type ReportManagement } from '#gateway/management/reports.ts'
+import { createSqlLedger } from '#stores/sql-ledger.ts'
+import { createSqlReports } from '#stores/sql-reports.ts'
+import { openAt } from '#tests/contract/database.ts'
+import { rowOf } from '#tests/contract/ledger.ts'
+import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
+
+setDefaultTimeout(60_000)
+
+// What databases put in different orders: what is not there, letters of either case, signs, and characters whose order
+// in UTF-8 is not that of UTF-16.
+const NAMES = [null, 'b', 'A', 'a', 'B', '-a', 'ä', '～', '𝒳', '_', 'a b']
+
+interface Page<Line> {
+  readonly data: readonly Line[]
+  readonly next: string | null
+}
+
+/** All lines, read page by page, while something is done after each. */
+async function walk<Line>(
+  page: (after: string | null) => Promise<Page<Line>>,
+  meanwhile: (read: number) => unknown,
+): Promise<Line[]> {
+  const lines: Line[] = []
+  for (let after: string | null = null; ; ) {
+    const { data, next }: Page<Line> = await page(after)
+    lines.push(...data)
+    if (next === null) return lines
+    await meanwhile(lines.length)
+    after = next
+  }
+}
+
+const usageQuery = {
+  ...{ tenant: null, by: ['model', 'user'] as const, from: '2026-01-01', to: '2026-12-31' },
+  ...{ key: null, model: null, server: null, limit: 3 },
+}
+
+test.each([
+  ['SQLite, in turns', sqlitePlaces, true],
+  ['SQLite, at once', sqlitePlaces, false],
+  ['Postgres', postgresPlaces, false],
+] as const)('a page goes on behind the last row of the one before, in %s', async (_, open, inProcess) => {
+  const places = await open()
+  const database = openAt(await places.place())
+  const ledger = createSqlLedger(database)
+  const reports = createReportManagement(createSqlReports(database, { inProcess }))
+  const row = (id: string, more: Parameters<typeof rowOf>[2]) =>
+    rowOf(id, 1, { day: '2026-01-31', started_at: 1000, session_id: null, ...more })
+  const rows = NAMES.flatMap((model, m) => NAMES.map((user_id, u) => row(`r${m}-${u}`, { model, user_id })))
+  await ledger.write({ requests: rows, audit: [] })
+
+  const sums = await walk(
+    after => reports.usage({ ...usageQuery, after }),
+    read => ledger.write({ requests: [row(`n${read}`, { model: null, user_id: ` ${read}` })], audit: [] }),
+  )
+  const users = await walk(
+    after => reports.named({ of: 'users', tenant: null, key: 'web', limit: 2, after }),
+    read => ledger.write({ requests: [row(`s${read}`, { user_id: `new ${read}`, started_at: 2000 })], audit: [] }),
+  )
+
+  const told = sums.map(({ model, user }) => JSON.stringify([model, user]))
+  expect(new Set(told).size).toBe(told.length)
+  for (const { model, user_id } of rows) expect(told).toContain(JSON.stringify([model, user_id]))
+  const ids = users.map(({ id }) => id)
+  expect(new Set(ids).size).toBe(ids.length)
+  for (const name of NAMES) if (name !== null) expect(ids).toContain(name)
+  await database.close()
+  await places.close()
+})
+
+test('what no page ended with is refused', async () => {
+  const reports: ReportManagement = createReportManagement(null)
+  const cursors = [
+    '1',
+    'x',
+    '',
+    btoa('{"model":"m"}'),
+    btoa('{"model":"m","user":1}'),
+    btoa('{"user":"u","model":"m"}'),
+  ]
+  const nul = btoa('{"model":"m","user":"\\u0000"}')
+
+  for (const after of [...cursors, nul]) {
+    expect(reports.usage({ ...usageQuery, after })).rejects.toMatchObject({ code: 'invalid_request', param: 'after' })
+    const users = reports.named({ of: 'users', tenant: null, key: null, limit: 1, after })
+    expect(users).rejects.toMatchObject({ code: 'invalid_request', param: 'after' })
+  }
+})
