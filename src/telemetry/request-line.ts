@@ -1,5 +1,5 @@
 import type { AttemptEntry } from '#core/attempt.ts'
-import type { RequestRecord } from '#core/record.ts'
+import { freeOutcome, type RequestRecord } from '#core/record.ts'
 import { createNames, printable, quote } from './quote.ts'
 import { overheadMs } from './request-metrics.ts'
 
@@ -73,6 +73,9 @@ export function requestLine(head: string, record: RequestRecord, { redact, name,
   if (usage !== null) {
     const input = usage.input + usage.cacheRead + usage.cacheWrite
     line += `,"tokens_in":${input},"tokens_out":${usage.output},"estimated":${usage.estimated}`
+    // Who leaves early is `cancelled`, whoever pays.
+    const free = freeOutcome(record)
+    if (free !== null) line += `,"cache":"${free}"`
   }
   if (record.firstTokenAt > 0 && record.stream)
     line += `,"first_token_ms":${ms(record.firstTokenAt - record.startedNow)}`

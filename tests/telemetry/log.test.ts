@@ -119,6 +119,24 @@ describe('the line of a request', () => {
     expect(one).toMatchObject({ attempt_list: [{ result: 'upstream_timeout' }], level: 'error' })
   })
 
+  test('says whose tokens others pay for, however the request ended', () => {
+    const { settle, lines } = setup()
+    const [hit, shared] = (['hit', 'coalesced'] as const).map(status => ({ status, ageMs: 0, leftMs: 0 }))
+    settle({ cache: hit, outcome: 'hit' })
+    settle({ cache: shared, outcome: 'cancelled', status: 499, code: 'client_closed_request' })
+    settle({ cache: shared, outcome: 'ok', heirOf: recordOf({}) })
+    settle({ cache: { status: 'miss', ageMs: 0, leftMs: 0 } })
+
+    const told = lines().map(line => [line.outcome, line.tokens_in, line.cache])
+
+    expect(told).toEqual([
+      ['hit', 12, 'hit'],
+      ['cancelled', 12, 'coalesced'],
+      ['ok', 12, undefined],
+      ['ok', 12, undefined],
+    ])
+  })
+
   test('has the path without the query', () => {
     const { settle, lines } = setup()
     settle({ path: '/v1/chat/completions?key=sk-secret' })
