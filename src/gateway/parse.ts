@@ -13,6 +13,8 @@ const MESSAGES_MAX = 10_000
 /** As many as OpenAI takes. */
 const METADATA_MAX = 16
 const NAME_CHARACTERS_MAX = 256
+/** Each is looked for among all models; more could never be tried. */
+const FALLBACKS_MAX = 100
 
 const COMMON: readonly Check[] = [
   optional('model', isName, `must be a string of at most ${NAME_CHARACTERS_MAX} characters`),
@@ -31,7 +33,7 @@ const COMMON: readonly Check[] = [
   optional('metadata', isMetadata, `must be an object with at most ${METADATA_MAX} pairs`),
   optional('encoding_format', value => value === 'float' || value === 'base64', 'must be "float" or "base64"'),
   optional('cache', value => typeof value === 'boolean', 'must be true or false'),
-  optional('fallbacks', isNames, 'must be an array of model names'),
+  optional('fallbacks', isNames, `must be an array of at most ${FALLBACKS_MAX} model names`),
 ]
 
 /** The fields that the gateway itself reads, and what they must be where they are given. */
@@ -137,7 +139,7 @@ function isNumber(value: unknown): boolean {
 }
 
 function isNames(value: unknown): boolean {
-  return isList(value) && value.every(isName)
+  return Array.isArray(value) && value.length <= FALLBACKS_MAX && value.every(isName)
 }
 
 function isName(value: unknown): boolean {

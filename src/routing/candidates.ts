@@ -101,8 +101,8 @@ function allowedOf(found: Resolution, name: string, caller: Caller, snapshot: Sn
   if (found.target === null) return null
   // The same target may stand behind another model that the key may use.
   for (const other of snapshot.models.values()) {
-    const target = other.targets.find(each => each.id === name)
-    if (target !== undefined && mayCall(caller, other)) return { models: [other], target }
+    const target = mayCall(caller, other) ? targetOf(other, name) : null
+    if (target !== null) return { models: [other], target }
   }
   return null
 }

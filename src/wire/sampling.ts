@@ -12,6 +12,7 @@ export const routing = {
     ),
   fallbacks: z
     .array(z.string().min(1))
+    .max(100)
     .optional()
     .describe('Models to try in this order when the asked one fails. Read by the gateway and not passed on.'),
   cache: z

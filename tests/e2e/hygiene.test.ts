@@ -128,6 +128,8 @@ describe('counts and lengths', () => {
     ['17 pairs of metadata', { metadata: Object.fromEntries(Array.from({ length: 17 }, (_, n) => [n, 'x'])) }, 400],
     ['metadata that is a list', { metadata: ['x'] }, 400],
     ['a very long name of a model', { model: 'm'.repeat(257) }, 400],
+    ['100 fallbacks', { fallbacks: Array.from({ length: 100 }, () => 'nobody') }, 200],
+    ['one fallback more', { fallbacks: Array.from({ length: 101 }, () => 'nobody') }, 400],
     ['a very long name of a fallback', { fallbacks: ['m'.repeat(257)] }, 400],
   ])('%s', async (_, body, status) => {
     expect((await gateway.chat(body)).status).toBe(status)
