@@ -112,12 +112,6 @@ describe('failover', () => {
     expect(facts.filter(({ type }) => type === 'fallback-taken')).toEqual([])
   })
 
-  test('to another target of the same model is no fallback', async () => {
-    const { facts } = await over({ a: 'upstream_error', b: 'ok' })
-
-    expect(facts.filter(({ type }) => type === 'fallback-taken')).toEqual([])
-  })
-
   test('says when another model takes over', async () => {
     const clock = fakeClock()
     const states = createStates()
