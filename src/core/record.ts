@@ -164,11 +164,11 @@ export function createRecord(start: {
 /** Of all models that one call may be refused. */
 const SKIPS_MAX = 20
 
-/** Writes down that a model was passed over. */
+/** Writes down that a model was passed over, once for each reason: several of its servers may be too dear. */
 export function noteSkip(record: Pick<RequestRecord, 'skipped'>, model: string, code: Code): void {
-  const { skipped } = record
-  if (skipped === null) record.skipped = [{ model, code }]
-  else if (skipped.length < SKIPS_MAX) record.skipped = [...skipped, { model, code }]
+  const skipped = record.skipped ?? []
+  if (skipped.length >= SKIPS_MAX || skipped.some(skip => skip.model === model && skip.code === code)) return
+  record.skipped = [...skipped, { model, code }]
 }
 
 /** How a call ends that asked no server for its own sake, so that its usage was counted when a server said it; `null`

@@ -1,10 +1,11 @@
 import type { History } from '#core/history.ts'
 import type { RequestRecord } from '#core/record.ts'
 
-/** About what a record, an attempt and a candidate take, in bytes. */
+/** About what a record, an attempt, a candidate and a model that was passed over take, in bytes. */
 const RECORD_BYTES = 1024
 const ATTEMPT_BYTES = 256
 const CANDIDATE_BYTES = 64
+const SKIP_BYTES = 64
 
 /** Creates a history in the memory of this process: a ring in which a new request takes the place of the oldest.
  *
@@ -55,6 +56,13 @@ function forgetStories(record: RequestRecord): void {
   for (const attempt of record.attempts) attempt.cause = null
 }
 
-function bytesOf({ attempts, plan }: RequestRecord): number {
-  return RECORD_BYTES + attempts.length * ATTEMPT_BYTES + (plan?.candidates.length ?? 0) * CANDIDATE_BYTES
+function bytesOf({ attempts, plan, skipped }: RequestRecord): number {
+  let bytes = RECORD_BYTES + attempts.length * ATTEMPT_BYTES
+  if (plan !== null) {
+    const { candidates, later, excluded } = plan
+    bytes += (candidates.length + (later?.length ?? 0) + (excluded?.length ?? 0)) * CANDIDATE_BYTES
+  }
+  // Of fallbacks the names are the caller's, also of such that are none.
+  if (skipped !== null) for (const { model } of skipped) bytes += SKIP_BYTES + model.length
+  return bytes
 }

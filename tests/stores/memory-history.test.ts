@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
+import type { Plan } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
+import { model, target } from '#tests/support/calls.ts'
 import { attemptEntry, recordOf } from '#tests/support/records.ts'
 
 const WIDE = 1024 * 1024 * 1024
@@ -47,5 +49,21 @@ describe('the history in memory', () => {
 
     const kept = Array.from({ length: 100 }, (_, at) => history.find(`r${at}`)).filter(found => found !== null)
     expect(kept.map(({ id }) => id)).toEqual(['r98', 'r99'])
+  })
+
+  test('counts what was out and what was passed over, too', () => {
+    const [asked, out] = [target('a'), target('b')]
+    const chat = model('chat', [asked, out])
+    const candidate = { target: asked, model: chat, reason: '' }
+    const later = Array.from({ length: 100 }, () => ({ ...candidate, target: out }))
+    const plan: Plan = { model: chat, strategy: 'random', candidates: [candidate], later }
+    const skipped = Array.from({ length: 20 }, () => ({ model: 'x'.repeat(256), code: 'model_not_found' as const }))
+    const keptOf = (more: Partial<RequestRecord>) => {
+      const history = createMemoryHistory({ entriesMax: 1000, bytesMax: 20_000 })
+      for (let at = 0; at < 10; at++) history.keep(named(`r${at}`, more))
+      return Array.from({ length: 10 }, (_, at) => history.find(`r${at}`)).filter(found => found !== null).length
+    }
+
+    expect([keptOf({}), keptOf({ plan }), keptOf({ skipped })]).toEqual([10, 2, 2])
   })
 })

@@ -106,6 +106,15 @@ describe('a purse', () => {
     expect(record.skipped).toEqual([{ model: 'chat', code: 'budget_exceeded' }])
   })
 
+  test('tells once of a model of which several servers are too dear', async () => {
+    const { take, released, record } = purseOf()
+
+    await take(candidateOf('dear', 50), candidateOf('as dear', 50), candidateOf('cheap', 1))
+
+    expect(released).toEqual(['dear', 'as dear'])
+    expect(record.skipped).toEqual([{ model: 'chat', code: 'budget_exceeded' }])
+  })
+
   test('says that the budget is spent when nothing can be paid', () => {
     const { take } = purseOf()
 
