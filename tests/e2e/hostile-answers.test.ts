@@ -41,6 +41,10 @@ const streams: [string, (object | string)[]][] = [
   ['a choice below the first', [chunk([said(-1)])]],
   ['half a choice', [chunk([said(0.5)])]],
   ['events with more levels than can be written', [DEEP_CHUNK]],
+  [
+    'events with more members than can be read in time',
+    [{ ...chunk([said(0)]), x: Object.fromEntries(range(200_001).map(at => [`k${at}`, 0])) }],
+  ],
 ]
 
 test.each(streams)('a stream of %s is not read, and another server answers', async (_, events) => {

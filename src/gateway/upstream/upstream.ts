@@ -17,6 +17,9 @@ import { createSplitter } from './splitter.ts'
 
 /** Events of one stream that may be unreadable before the stream counts as garbage. */
 const SKIPPED_EVENTS_MAX = 3
+/** Of all objects of an event together: as many as a million characters can hold. An event may be longer for the sake of a
+ * picture, which is one text; millions of members would block the event loop for a second. */
+const EVENT_MEMBERS_MAX = 200_000
 const LF = 10
 
 /** An upstream stream, read as frames. */
@@ -73,7 +76,7 @@ export function readUpstream(options: {
   function apply(event: StreamEvent, frames: Frame[]): void {
     if (event.data === '[DONE]') completion.done()
     try {
-      if (isExcessive(event.data)) throw new RangeError('an event with too many levels')
+      if (isExcessive(event.data, EVENT_MEMBERS_MAX)) throw new RangeError('an event with too many levels or members')
       const [next, produced] = reducer.step(state, event)
       if (next !== state) likenesses?.forget()
       else if (likenesses !== null) learn(likenesses, event, produced)
