@@ -61,7 +61,6 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
   const [list, listMember] = [createLister(ask), createLister(askMember)]
   const discovery = createDiscovery({
     clock: deps.clock,
-    places: localPlaces(providersFromEnv(deps.env).ollama),
     own: deps.own,
     get: async (url, timeoutMs) => {
       const question = { method: 'GET' as const, url, headers: { accept: 'application/json' }, body: null }
@@ -131,9 +130,8 @@ export function declarationOf(config: Config, env: Environment): Declaration {
   const declared = declare(config, addressOf)
   const empty = config.servers.length === 0 && Object.keys(config.models).length === 0
   const { discover, demo } = config.gateway
-  const found = empty
-    ? providersFromEnv(env).found.flatMap(server => toServer(server, config, addressOf, 'environment') ?? [])
-    : []
+  const { found: providers, ollama } = providersFromEnv(env)
+  const found = empty ? providers.flatMap(server => toServer(server, config, addressOf, 'environment') ?? []) : []
   const wantsDemo = demo === true || (demo === 'auto' && empty)
   const demos = wantsDemo ? [required(DEMO.id, DEMO.kind, null, config, 'built-in')] : []
   const balancer = config.load_balancer
@@ -143,7 +141,7 @@ export function declarationOf(config: Config, env: Environment): Declaration {
     models: declared.models,
     listsHoldMs: config.cache.ttl.models,
     preload: balancer.preload,
-    discover: discover === true || (discover === 'auto' && empty),
+    places: discover === true || (discover === 'auto' && empty) ? localPlaces(ollama) : [],
     health: {
       intervalMs: balancer.health_check_interval,
       timeoutMs: balancer.health_check_timeout,

@@ -12,7 +12,6 @@ export interface FoundAnswer {
 
 export interface DiscoveryOptions {
   readonly clock: Clock
-  readonly places: readonly LocalPlace[]
   /** Where this gateway itself listens, as `host:port`; `null` while it does not. */
   readonly own: () => { readonly host: string; readonly port: number } | null
   /** Fetches a URL; `null` when nobody answers there. */
@@ -36,13 +35,13 @@ export interface Discovered {
 
 /** Looks for model servers on this machine. */
 export interface Discovery {
-  look(): Promise<Discovered>
   /** What the last look found, as it is configured now. */
   current(): Discovered
-  /** Looks now and every 30 seconds; `onChange` hears when servers have come or gone.
+  /** Looks now and every 30 seconds; `onChange` hears when servers have come or gone. What was found elsewhere is
+   * forgotten at once.
    *
    * @returns Resolves after the first look. */
-  start(onChange: (discovered: Discovered) => void): Promise<void>
+  start(places: readonly LocalPlace[], onChange: (discovered: Discovered) => void): Promise<void>
   stop(): void
 }
 
@@ -52,18 +51,24 @@ const AGAIN_MS = 30_000
 const MISSED_MAX = 2
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost', '[::1]', '::1', '0.0.0.0', '::', '[::]'])
 
+/** Looking in some places, until it is stopped or looks in others. */
+interface Run {
+  readonly places: readonly LocalPlace[]
+  readonly onChange: (discovered: Discovered) => void
+}
+
 /** Creates the discovery. It never finds this gateway, nor another one like it. */
 export function createDiscovery(options: DiscoveryOptions): Discovery {
   const places = new Map<string, LocalPlace>()
   const missed = new Map<string, number>()
   let missing: readonly Missing[] = []
-  let running: object | null = null
+  let running: Run | null = null
   let disarm = () => {}
 
-  async function look(): Promise<Discovered> {
-    const results = await Promise.all(
-      options.places.map(async place => ({ place, why: await inspect(place, options) })),
-    )
+  async function turn(run: Run): Promise<void> {
+    const before = [...places.keys()].join()
+    const results = await Promise.all(run.places.map(async place => ({ place, why: await inspect(place, options) })))
+    if (running !== run) return
     const absent: Missing[] = []
     for (const { place, why } of results) {
       if (why === null) {
@@ -77,19 +82,12 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       if (times >= MISSED_MAX) places.delete(place.id)
     }
     missing = absent
-    return current()
+    if ([...places.keys()].join() !== before) run.onChange(current())
+    disarm = options.clock.after(AGAIN_MS, () => void turn(run))
   }
 
   function current(): Discovered {
     return { found: [...places.values()].map(options.toServer), missing }
-  }
-
-  async function turn(run: object, onChange: (discovered: Discovered) => void): Promise<void> {
-    const before = [...places.keys()].join()
-    const discovered = await look()
-    if (running !== run) return
-    if ([...places.keys()].join() !== before) onChange(discovered)
-    disarm = options.clock.after(AGAIN_MS, () => void turn(run, onChange))
   }
 
   function stop(): void {
@@ -100,13 +98,15 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   }
 
   return {
-    look,
     stop,
     current,
-    start(onChange) {
-      stop()
-      running = {}
-      return turn(running, onChange)
+    start(wanted, onChange) {
+      disarm()
+      const addresses = new Set(wanted.map(({ baseUrl }) => baseUrl))
+      for (const { id, baseUrl } of places.values()) if (!addresses.has(baseUrl)) places.delete(id)
+      missed.clear()
+      running = { places: wanted, onChange }
+      return turn(running)
     },
   }
 }

@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Clock } from '#core/clock.ts'
 import type { Crew, ProbedState } from '#core/crew.ts'
 import type { DeclaredModel } from '#core/declared.ts'
 import type { Journal } from '#core/journal.ts'
+import type { LocalPlace } from '#core/local-place.ts'
 import type { Knowledge, ListedModel, Server } from '#core/servers.ts'
 import type { Settings, Snapshot } from '#core/snapshot.ts'
 import type { ServerState, StateMemory } from '#core/states.ts'
@@ -18,8 +20,8 @@ export interface Declaration {
   readonly health: HealthSettings
   readonly servers: readonly Server[]
   readonly models: readonly DeclaredModel[]
-  /** Whether servers on this machine are looked for. */
-  readonly discover: boolean
+  /** Where servers on this machine are looked for; empty where they are not. */
+  readonly places: readonly LocalPlace[]
   /** How long a server's list of models holds at most, in milliseconds. */
   readonly listsHoldMs: number
   /** Models that servers load before they are asked for. */
@@ -95,6 +97,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   let enrolled: readonly Server[] = []
   let version = 0
   let running = false
+  const looks = () => declaration.places.length > 0
   const servers = () => allServers(declaration, enrolled, found)
   let snapshot = build()
 
@@ -147,7 +150,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
 
   async function discover(): Promise<void> {
     let listed = Promise.resolve()
-    await discovery.start(discovered => {
+    await discovery.start(declaration.places, discovered => {
       found = discovered.found
       rebuild(found.length === 0 ? 'no local server is left' : `found ${found.map(server => server.id).join(', ')}`)
       listed = watch()
@@ -158,13 +161,13 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   return {
     current: () => snapshot,
     replace(next) {
-      const turnedOn = next.discover && !declaration.discover
+      const elsewhere = !isDeepStrictEqual(next.places, declaration.places)
       declaration = next
-      if (!next.discover) discovery.stop()
-      found = next.discover ? discovery.current().found : []
+      if (!looks()) discovery.stop()
+      else if (running && elsewhere) void discover()
+      found = discovery.current().found
       rebuild('the configuration was replaced')
       void watch()
-      if (running && turnedOn) void discover()
     },
     enroll(next) {
       if (next.length === enrolled.length && next.every((server, index) => server === enrolled[index])) return
@@ -175,7 +178,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
     async start() {
       running = true
       prober.start()
-      await Promise.all([watch(), declaration.discover ? discover() : null])
+      await Promise.all([watch(), looks() ? discover() : null])
       if (leads()) void preload.begin(declaration.preload, snapshot)
     },
     lead: prober.lead,
@@ -196,8 +199,8 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
         state: options.states.server(server.id),
         models: modelsOn(server, snapshot),
       })),
-      missing: declaration.discover ? discovery.current().missing : [],
-      discovering: declaration.discover,
+      missing: looks() ? discovery.current().missing : [],
+      discovering: looks(),
     }),
   }
 }

@@ -3,10 +3,11 @@ import { spawnSync } from 'node:child_process'
 import { copyFile, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { makeCertificates } from '#tests/support/certificates.ts'
+import { ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { openAiScript } from '#tests/support/openai-upstream.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 import { until } from '#tests/support/until.ts'
-import { startUpstream } from '#tests/support/upstream.ts'
+import { json, startUpstream } from '#tests/support/upstream.ts'
 import { run, type Started, start } from './child.ts'
 
 setDefaultTimeout(30_000)
@@ -70,6 +71,27 @@ describe.each([1, 2])('with %i workers', workers => {
     await child.said(/configuration reloaded/, 'out')
 
     await until('the other key is used', WITHIN_MS, async () => (await keyOfCall()) === 'Bearer sk-two')
+  })
+
+  test('where Ollama is looked for is taken over from an environment file', async () => {
+    await using first = await startUpstream(json(200, ollamaTags('of-the-first')))
+    await using second = await startUpstream(json(200, ollamaTags('of-the-second')))
+    await using end = new AsyncDisposableStack()
+    const folder = await ownFolder('citadel-env-')
+    end.defer(folder.remove)
+    const file = join(folder.path, 'ollama.env')
+    const tell = (port: number) => writeFile(file, `OLLAMA_HOST=127.0.0.1:${port}\n`)
+    await tell(first.port)
+    const config = `gateway: { discover: true, demo: false }\nservice: { workers: ${workers} }\n`
+    await using child = await start(config, {}, ['--env-file', file])
+    const models = async () => (await fetch(`${child.url}/v1/models`, { keepalive: false })).text()
+
+    await until('the first is found', WITHIN_MS, async () => (await models()).includes('of-the-first'))
+    await tell(second.port)
+    await child.said(/configuration reloaded/, 'out')
+
+    await until('the second is found', WITHIN_MS, async () => (await models()).includes('of-the-second'))
+    expect(await models()).not.toContain('of-the-first')
   })
 
   test('the file of a secret that a reload has brought is watched', async () => {

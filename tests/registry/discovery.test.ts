@@ -20,7 +20,6 @@ function setup(answers: Readonly<Record<string, FoundAnswer>>, own: { host: stri
   )
   const discovery = createDiscovery({
     clock,
-    places: localPlaces(),
     own: () => own,
     async get(url) {
       asked.push(url)
@@ -29,7 +28,8 @@ function setup(answers: Readonly<Record<string, FoundAnswer>>, own: { host: stri
     toServer: ({ id }) => made.get(id) ?? server('none'),
   })
   async function look() {
-    const { found, missing } = await discovery.look()
+    await discovery.start(localPlaces(), () => {})
+    const { found, missing } = discovery.current()
     return { found: found.map(each => `${each.id} ${each.kind} ${each.baseUrl}`), missing }
   }
   async function why(name: string) {
@@ -94,7 +94,7 @@ describe('discovery', () => {
   test('looks again every 30 seconds and tells who has come', async () => {
     const { discovery, network, clock } = setup({})
     const heard: Discovered[] = []
-    await discovery.start(discovered => heard.push(discovered))
+    await discovery.start(localPlaces(), discovered => heard.push(discovered))
     network.set(':11434/api/tags', answer(tags))
     clock.advance(30_000)
     await settled()
@@ -106,7 +106,7 @@ describe('discovery', () => {
   test('tells who has gone when they are missing twice, and keeps the others as they are', async () => {
     const { discovery, network, clock } = setup({ ':11434/api/tags': answer(tags), ':8080/v1/models': answer(list) })
     const heard: Discovered[] = []
-    await discovery.start(discovered => heard.push(discovered))
+    await discovery.start(localPlaces(), discovered => heard.push(discovered))
     network.delete(':8080/v1/models')
     clock.advance(30_000)
     await settled()
@@ -119,9 +119,24 @@ describe('discovery', () => {
     expect(heard[1]?.found[0]).toBe(heard[0]?.found[0] ?? server('none'))
   })
 
+  test('looks elsewhere at once when it is told to, and keeps what it found where it still looks', async () => {
+    const { discovery, network, clock } = setup({ ':11434/api/tags': answer(tags), ':1234/v1/models': answer(list) })
+    await discovery.start(localPlaces(), () => {})
+    const before = discovery.current().found.map(each => each.id)
+    const heard: Discovered[] = []
+    network.set(':7/api/tags', answer(tags))
+    const looked = discovery.start(localPlaces('http://127.0.0.1:7'), discovered => heard.push(discovered))
+    const meanwhile = discovery.current().found.map(each => each.id)
+    await looked
+
+    expect([before, meanwhile]).toEqual([['ollama', 'lm-studio'], ['lm-studio']])
+    expect(heard.map(({ found }) => found.map(each => each.id))).toEqual([['lm-studio', 'ollama']])
+    expect(clock.pending).toBe(1)
+  })
+
   test('stops when it is stopped', async () => {
     const { discovery, clock, asked } = setup({})
-    await discovery.start(() => {})
+    await discovery.start(localPlaces(), () => {})
     const before = asked.length
     discovery.stop()
     clock.advance(90_000)
@@ -134,12 +149,13 @@ describe('discovery', () => {
     const clock = fakeClock()
     const discovery = createDiscovery({
       clock,
-      places: localPlaces('http://10.0.0.5:80'),
       own: () => null,
       get: () => Promise.reject(new Error('no network')),
       toServer: place => server(place.id),
     })
 
-    expect((await discovery.look()).missing[0]?.why).toBe('nothing listens on 10.0.0.5:80')
+    await discovery.start(localPlaces('http://10.0.0.5:80'), () => {})
+
+    expect(discovery.current().missing[0]?.why).toBe('nothing listens on 10.0.0.5:80')
   })
 })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createJournal, type Fact } from '#core/journal.ts'
 import type { ListedModel, Server } from '#core/servers.ts'
+import { localPlaces } from '#providers/local.ts'
 import type { Discovered, Discovery } from '#registry/discovery.ts'
 import { createFleet, type Declaration } from '#registry/fleet.ts'
 import { createStates } from '#registry/states.ts'
@@ -27,15 +28,15 @@ function fakeDiscovery() {
   let last: Discovered = { found: [], missing: [{ name: 'X', address: 'x:1', why: 'nothing listens on x:1' }] }
   let started = 0
   const discovery: Discovery = {
-    look: async () => last,
     current: () => last,
-    async start(onChange) {
+    async start(_, onChange) {
       started++
       tell = onChange
       if (last.found.length > 0) tell(last)
     },
     stop() {
       tell = () => {}
+      last = { found: [], missing: last.missing }
     },
   }
   function find(...found: readonly Server[]): void {
@@ -55,7 +56,7 @@ function setup(more: Partial<Declaration> = {}) {
     health,
     servers: [],
     models: [],
-    discover: false,
+    places: [],
     preload: [],
     listsHoldMs: 300_000,
     ...more,
@@ -118,7 +119,7 @@ describe('the fleet', () => {
   })
 
   test('takes in servers that are found, and lets them go again', async () => {
-    const { fleet, names, find } = setup({ discover: true })
+    const { fleet, names, find } = setup({ places: localPlaces() })
     await fleet.start()
     find(server('local', { origin: 'discovery' }))
     await settled()
@@ -129,7 +130,7 @@ describe('the fleet', () => {
   })
 
   test('has the models of servers that are found at once when it has started', async () => {
-    const { fleet, names, find } = setup({ discover: true })
+    const { fleet, names, find } = setup({ places: localPlaces() })
     find(server('local'))
 
     await fleet.start()
@@ -139,7 +140,7 @@ describe('the fleet', () => {
 
   test('does not find a second time what is declared', async () => {
     const { fleet, find } = setup({
-      discover: true,
+      places: localPlaces(),
       servers: [server('mine', { baseUrl: 'http://localhost:11434/v1' })],
     })
     await fleet.start()
@@ -174,17 +175,17 @@ describe('the fleet', () => {
     const { fleet, declaration, find, started, names } = setup({})
     await fleet.start()
     const before = started()
-    fleet.replace({ ...declaration, discover: true })
+    fleet.replace({ ...declaration, places: localPlaces() })
     find(server('local'))
     await settled()
     const there = names()
-    fleet.replace({ ...declaration, discover: false })
+    fleet.replace({ ...declaration, places: [] })
 
     expect([before, started(), there, names()]).toEqual([0, 1, ['local-model'], []])
   })
 
   test('tells of its servers, and of the places where none is', async () => {
-    const { fleet } = setup({ servers: [server('a')], discover: true })
+    const { fleet } = setup({ servers: [server('a')], places: localPlaces() })
     await fleet.start()
 
     const status = fleet.status()
