@@ -138,8 +138,9 @@ function bucketsOf(scope: string, name: string, limits: LimitSet): readonly Buck
   for (const [period, periodMs] of PERIODS) {
     const limit = limits[`requests_per_${period}`] ?? 0
     if (limit <= 0) continue
-    const key = `${name}:requests/${period}`
-    buckets.push({ key, scope, unit: 'requests', limit, periodMs, burst: Math.max(1, burst ?? limit) })
+    const full = Math.max(1, burst ?? limit)
+    const key = `${name}:requests/${period}${full === limit ? '' : `~${spanOf(full, limit, periodMs)}`}`
+    buckets.push({ key, scope, unit: 'requests', limit, periodMs, burst: full })
     burst = null
   }
   for (const [period, periodMs] of PERIODS) {
@@ -152,6 +153,12 @@ function bucketsOf(scope: string, name: string, limits: LimitSet): readonly Buck
   if (limit > 0)
     buckets.push({ key: `${name}:concurrent`, scope, unit: 'concurrent', limit, periodMs: 0, burst: limit })
   return buckets
+}
+
+/** How long it takes to fill, in milliseconds. Stores keep how far a bucket is from that: after a reload one that fills in
+ * six seconds would have to make good what one that fills in a minute owes, and let nobody in meanwhile. */
+function spanOf(burst: number, limit: number, periodMs: number): number {
+  return Math.round((burst / limit) * periodMs)
 }
 
 function isLimited(limits: LimitSet): boolean {

@@ -18,7 +18,7 @@ const web: Caller = { ...ANONYMOUS, id: 'web', role: 'caller', limits: { request
 const chat = { name: 'chat', aliases: ['gpt-4o'], class: 'heavyweight' as const, targets: [{ id: 's1/chat' }] }
 const keysOf = (buckets: readonly { readonly key: string }[] | undefined) => buckets?.map(({ key }) => key)
 const perMinute = (key: string, scope: string, limit: number, burst = limit) => ({
-  key: `${key}:requests/minute`,
+  key: `${key}:requests/minute${burst === limit ? '' : `~${(burst / limit) * 60_000}`}`,
   scope,
   unit: 'requests',
   limit,
@@ -73,7 +73,16 @@ describe('the buckets of a request', () => {
   test('are none of its own for a key whose limit is 0', () => {
     const buckets = createBuckets(limits).ofCaller({ ...web, limits: { requests_per_minute: 0 } }, ADDRESS)
 
-    expect(keysOf(buckets)).toEqual(['global:requests/minute'])
+    expect(keysOf(buckets)).toEqual(['global:requests/minute~6000'])
+  })
+
+  test('are the same ones under another limit, unless they fill in another time', () => {
+    const keyOf = (requests_per_minute: number, burst: number | null) =>
+      createBuckets({ ...limits, global: { requests_per_minute, burst } }).ofCaller(ANONYMOUS, ADDRESS)[0]?.key
+    const [plain, bursty] = ['global:requests/minute', 'global:requests/minute~6000']
+
+    expect([keyOf(10, null), keyOf(60, 60), keyOf(600, null)]).toEqual([plain, plain, plain])
+    expect([keyOf(100, 10), keyOf(1000, 100)]).toEqual([bursty, bursty])
   })
 
   test('are the global one and its address’s without a key', () => {

@@ -60,3 +60,19 @@ test('what waits for the next start is shown as it holds', async () => {
 
   expect([value('service.port'), value('service.name'), value('redis.timeout')]).toEqual([8000, 'other', 300])
 })
+
+test('who was held back by a small limit is let in as soon as another one holds', async () => {
+  const input = { gateway: { discover: false, demo: true }, database: { url: 'sqlite::memory:' } }
+  await using gateway = await startGateway(input)
+  const braked = configFrom({ ...input, limits: { global: { requests_per_minute: 1 } } })
+  const statuses: number[] = []
+  const ask = async () => statuses.push((await gateway.chat({ model: 'citadel-demo' })).status)
+
+  gateway.gateway.reload(braked)
+  await ask()
+  await ask()
+  gateway.gateway.reload(configFrom(input))
+  await ask()
+
+  expect(statuses).toEqual([200, 429, 200])
+})
