@@ -48,6 +48,8 @@ export interface DataFrame {
   readonly text: string
   readonly chunk: Chunk
   readonly usage: Usage | null
+  /** What the server has counted until here, where it says so before the end: the prompt, and perhaps some output. */
+  readonly soFar?: Usage
 }
 
 /** The server said inside the stream that it failed. */

@@ -55,6 +55,8 @@ export interface RequestRecord {
   /** Models that were passed over because a limit, a budget or the caller's rights refused them; `null` when none was. */
   skipped: readonly Skip[] | null
   usage: Usage | null
+  /** What the server had counted of an answer that is not whole; `null` when it has not said. */
+  soFar: Usage | null
   /** What the caller is charged, in billionths of a US dollar; `null` while it is not known, or never will be. */
   costNano: number | null
   /** What answering cost the operator besides, such as attempts that were paid for and not used. */
@@ -134,6 +136,7 @@ export function createRecord(start: {
     nextAt: 0,
     skipped: null,
     usage: null,
+    soFar: null,
     costNano: null,
     extraNano: 0,
     user: null,

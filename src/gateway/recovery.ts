@@ -3,7 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { RecoveryWatch } from '#policies/recover.ts'
-import { estimateUsage } from './settle.ts'
+import { estimateUsage, usageSoFar } from './settle.ts'
 
 /** Writes into the record what becomes of an answer that breaks off: the attempt that had committed failed after all,
  * and what it used is the operator's cost. */
@@ -12,6 +12,7 @@ export function watchRecovery(
   record: RequestRecord,
   call: Call,
 ): RecoveryWatch {
+  let again = false
   return {
     onBroken(error, characters) {
       const entry = record.attempts.findLast(({ result }) => result === 'ok')
@@ -19,7 +20,9 @@ export function watchRecovery(
       entry.result = error.code
       entry.ms = deps.clock.now() - entry.startedAt
       entry.cause = error.cause
-      entry.usage = estimateUsage(call, characters)
+      // Only the first to break off has been heard by who counts: another's beginning was compared and left out.
+      entry.usage = again ? estimateUsage(call, characters) : usageSoFar(record, call, characters)
+      again = true
     },
     onRecovered(how, { target, model }) {
       record.recovered = true
@@ -29,6 +32,7 @@ export function watchRecovery(
       record.upstreamModel = target.upstreamModel
       // What the one that broke off had counted so far is no count of the answer.
       record.usage = null
+      record.soFar = null
       if (how === 'prefill') record.prefilled = true
       deps.journal.note({ type: 'stream-recovered', how })
     },

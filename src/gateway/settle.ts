@@ -12,6 +12,7 @@ import { estimateTokens, promptLength, type Usage } from '#core/usage.ts'
 /** Writes into the record what one frame of the answer says. */
 export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock): void {
   if (frame.usage !== null) record.usage = frame.usage
+  if (frame.soFar !== undefined) record.soFar = frame.soFar
   if (frame.kind === 'usage' || frame.kind === 'start') return
   if (record.firstTokenAt === 0) record.firstTokenAt = clock.now()
   record.contentFrames++
@@ -59,7 +60,7 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
   const dialled = (record.heirOf ?? record).dialledAt > 0
   const answered = error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && dialled)
   if (record.usage === null && answered) {
-    record.usage = estimateUsage(asked, said)
+    record.usage = usageSoFar(record, asked, said)
     if (record.server === null) nameLast(record)
   }
   chargeCall(record)
@@ -125,6 +126,13 @@ function candidateAt(
   const isAt = ({ target }: Candidate) => target.server.id === server && target.upstreamModel === upstreamModel
   const isOwn = (candidate: Candidate) => candidate.model.name === model && isAt(candidate)
   return plan === null ? null : (findCandidate(plan, isOwn) ?? findCandidate(plan, isAt))
+}
+
+/** What an answer has used that is not whole: as its server counted the prompt, which it may have found in its cache, and
+ * as much of the answer as it counted or was said. */
+export function usageSoFar({ soFar }: Pick<RequestRecord, 'soFar'>, call: Call, characters: number): Usage {
+  const estimate = estimateUsage(call, characters)
+  return soFar === null ? estimate : { ...soFar, output: Math.max(soFar.output, estimate.output), estimated: true }
 }
 
 /** What a call has used when no server says so: the prompt, and so many characters of an answer. */

@@ -11,7 +11,8 @@ import { playRecorded, type RecordedCase, recordedCase } from '#tests/support/re
 import { sharedDir } from '#tests/support/shared.ts'
 import { seededSplits } from '#tests/support/splits.ts'
 import { strictProblems } from '#tests/support/strict-chunks.ts'
-import { inTurn, json, reset, type Script, type StreamItem, sse, startUpstream } from '#tests/support/upstream.ts'
+import { hang, inTurn, json, reset, type Script, type StreamItem, sse, startUpstream } from '#tests/support/upstream.ts'
+import { requestReport } from '#wire/requests.ts'
 
 const named = (cases: readonly RecordedCase[]) => cases.map(each => [each.name, each] as const)
 const messages = [{ role: 'user' as const, content: 'Hi' }]
@@ -222,6 +223,74 @@ describe('an answer that breaks off', () => {
 
     expect(text).toBe(`${first} intervals.`)
     expect(asked.map(({ messages }) => messages.at(-1)?.role)).toEqual(['user'])
+  })
+})
+
+describe('an answer that does not come to its end', () => {
+  const counted = {
+    input_tokens: 40,
+    cache_creation_input_tokens: 300,
+    cache_read_input_tokens: 2000,
+    output_tokens: 1,
+  }
+  const message = { id: 'msg_1', model: 'claude', usage: counted }
+  const [, ...content] = said('It was a dark and stormy night.')
+  const cut = [{ type: 'message_start', message }, ...content]
+  // 31 characters were said.
+  const used = { input: 40, cache_read: 2000, cache_write: 300, output: 9, reasoning: 0, estimated: true }
+
+  /** What is told of a request once it is over. */
+  async function reported(gateway: Awaited<ReturnType<typeof gatewayBefore>>['gateway']) {
+    const line = await gateway.logged({ message: 'request' })
+    const report = await (await fetch(`${gateway.url}/v1/requests/${line.request_id}`)).json()
+    return { line, report: requestReport.parse(report) }
+  }
+
+  test('is charged as its server has counted the prompt', async () => {
+    await using api = await startModelServer(sse([...cut, reset()] as StreamItem[]))
+    const price = { input: 1, cache_read: 0.1, cache_write: 1.25, output: 5 }
+    const at = await gatewayBefore([api], {
+      models: { chat: { targets: [{ server: 'claude-0', model: 'm', price }] } },
+    })
+    await using gateway = at.gateway
+
+    const response = await gateway.chat({ stream: true })
+    await response.text()
+    const { line, report } = await reported(gateway)
+
+    expect(report).toMatchObject({ outcome: 'interrupted', usage: used })
+    expect(report.cost_usd).toBeCloseTo((40 + 2000 * 0.1 + 300 * 1.25 + 9 * 5) / 1e6, 12)
+    expect(line).toMatchObject({ tokens_in: 2340, tokens_out: 9, estimated: true })
+  })
+
+  test.each([false, true])('is so where its caller leaves (while answers are shared: %p)', async enabled => {
+    await using api = await startModelServer(sse([...cut, hang()] as StreamItem[]))
+    const at = await gatewayBefore([api], { cache: { enabled } })
+    await using gateway = at.gateway
+
+    const response = await gateway.chat({ stream: true })
+    const reader = response.body?.getReader()
+    let read = ''
+    while (!read.includes('night')) read += new TextDecoder().decode((await reader?.read())?.value)
+    await reader?.cancel()
+
+    expect((await reported(gateway)).report).toMatchObject({ outcome: 'cancelled', usage: used })
+  })
+
+  test('leaves the count to the server that goes on', async () => {
+    await using one = await startModelServer(sse([...cut, reset()] as StreamItem[]))
+    await using two = await startModelServer(sse([...said('It was a dark and stormy night. The end.'), ...end]))
+    const at = await gatewayBefore([one, two], {}, 'claude-opus-4-6')
+    await using gateway = at.gateway
+
+    const response = await gateway.chat({ stream: true })
+    await response.text()
+    const { report } = await reported(gateway)
+
+    expect(report).toMatchObject({
+      outcome: 'recovered',
+      usage: { input: 40, cache_read: 0, output: 9, estimated: false },
+    })
   })
 })
 

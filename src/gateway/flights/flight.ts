@@ -87,7 +87,12 @@ export function startFlight(
   /** Another server goes on: what the one that broke off had counted so far is no count of the answer. */
   function forgetCounts(from: SharedLog): void {
     from.usage = null
-    for (const { record } of subscribers) if (record !== null) record.usage = null
+    from.soFar = null
+    for (const { record } of subscribers) {
+      if (record === null) continue
+      record.usage = null
+      record.soFar = null
+    }
   }
 
   /** Takes the next batch from the source for everybody. */

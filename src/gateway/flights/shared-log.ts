@@ -33,8 +33,9 @@ export class SharedLog {
   private forgotten = 0
   /** Whether nothing more comes that anybody reads: the end, or an error. */
   ended = false
-  /** What the server has counted last. */
+  /** What the server has counted last, of the whole and until now. */
   usage: Usage | null = null
+  soFar: Usage | null = null
   private broken: unknown = null
   private bytes: WeakMap<readonly Frame[], Uint8Array> | null = null
 
@@ -68,7 +69,10 @@ export class SharedLog {
     for (const frame of frames) {
       if (now !== undefined) this.moments.push(now())
       if (frame.kind === 'error') this.end(null)
-      else this.usage = frame.usage ?? this.usage
+      else {
+        this.usage = frame.usage ?? this.usage
+        this.soFar = frame.soFar ?? this.soFar
+      }
     }
   }
 
@@ -98,6 +102,7 @@ export class SharedLog {
     let characters = 0
     for (const frame of framesOf(this.pieces)) if (frame.kind !== 'error') characters += contentLength(frame.chunk)
     record.usage = this.usage
+    record.soFar = this.soFar
     record.saidChars = characters
   }
 

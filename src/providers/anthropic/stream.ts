@@ -78,7 +78,7 @@ function start(state: State, { message }: JsonObject, created: number): Step {
   if (!isObject(message) || state.head !== null) throw new TypeError('message_start without a message, or a second one')
   const head = toHead(message, 'chat.completion.chunk', created)
   const usage = isObject(message.usage) ? message.usage : {}
-  return [{ ...state, head, usage }, [toFrame('start', head, { role: 'assistant', content: '' })]]
+  return [{ ...state, head, usage }, [withCount(toFrame('start', head, { role: 'assistant', content: '' }), usage)]]
 }
 
 function startBlock(state: State, { content_block: given }: JsonObject, call: Call): Step {
@@ -135,8 +135,14 @@ function finish(before: State, reason: string, details: JsonValue): Step {
   const refusal = toRefusal(reason, details)
   if (refusal !== null) frames.push(toFrame('delta', state.head, { refusal }))
   if (state.details.length > 0) frames.push(toFrame('delta', state.head, { reasoning_details: state.details }))
-  frames.push(toFrame('finish', state.head, {}, fromStopReason(reason, state.toolCalls > 0)))
+  frames.push(withCount(toFrame('finish', state.head, {}, fromStopReason(reason, state.toolCalls > 0)), state.usage))
   return [{ ...state, finished: true }, frames]
+}
+
+/** The prompt is counted where the message starts: an answer that is cut has no other count. */
+function withCount(frame: DataFrame, given: JsonObject): DataFrame {
+  const found = fromAnthropicUsage(given)
+  return found === null ? frame : { ...frame, soFar: found.usage }
 }
 
 /** The count may grow until the message has stopped. */

@@ -58,7 +58,7 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
     }
     const now = { head, candidates, count, done: false }
     const isOver = candidates !== state.candidates && finishedIn(candidates) >= expected
-    return isOver ? settle(now, frames) : [now, frames]
+    return isOver ? settle(now, frames) : [now, withCount(frames, counted)]
   }
 
   /** Tells of the candidates that ended without a count. One that never ended was cut. */
@@ -75,6 +75,13 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
   }
 
   return { start: () => EMPTY, step, end }
+}
+
+/** Each event counts what there is until then: an answer that is cut has no other count. */
+function withCount(frames: readonly Frame[], counted: GeminiCount | null): readonly Frame[] {
+  const last = frames.at(-1)
+  if (counted === null || last === undefined || last.kind === 'error') return frames
+  return [...frames.slice(0, -1), { ...last, soFar: counted.usage }]
 }
 
 /** Ends the stream, with the count behind everything else. */

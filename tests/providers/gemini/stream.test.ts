@@ -56,6 +56,21 @@ test('a chat becomes chunks as OpenAI sends them', () => {
   })
 })
 
+test('what is counted until an event goes along with it, for answers that are cut', () => {
+  const progress = { promptTokenCount: 10, cachedContentTokenCount: 8, candidatesTokenCount: 1, thoughtsTokenCount: 20 }
+  const events = [text('Hel'), says([{ text: 'lo' }], {}, { usageMetadata: progress }), says([{ text: '!' }], {}, {})]
+
+  const counted = dataFrames(run(events).frames).map(({ soFar }) => soFar)
+
+  const none = { cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: false }
+  expect(counted).toEqual([
+    undefined,
+    { ...none, input: 10, output: 4 },
+    { ...none, input: 2, cacheRead: 8, output: 21, reasoning: 20 },
+    undefined,
+  ])
+})
+
 test('what the model draws is content', () => {
   const drawn = { inlineData: { mimeType: 'image/png', data: 'AAAA' } }
   const events = [says([drawn]), says([], { finishReason: 'OTHER' })]
