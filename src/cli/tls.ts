@@ -64,16 +64,17 @@ export class TlsUnusable extends Error {
 
 /** Takes over certificates that have changed, once they are known to be good.
  *
- * @returns To be called with each new configuration; throws TlsUnusable when its files cannot be used. */
-export function tlsRenewal(first: Config, listener: Listener): (next: Config) => void {
+ * @returns To be called with each new configuration; throws TlsUnusable when its files cannot be used, and CannotListen when
+ * the port could not be opened with them: that is tried again the next time. */
+export function tlsRenewal(first: Config, listener: Pick<Listener, 'renew'>): (next: Config) => void {
   let current = first.service.tls === null ? null : readTls(first.service.tls)
   return ({ service: { tls } }) => {
     // Between http and https only a restart changes.
     if (current === null || tls === null) return
     const next = readTls(tls)
     if (isDeepStrictEqual(next, current)) return
-    current = next
     listener.renew(next)
+    current = next
   }
 }
 

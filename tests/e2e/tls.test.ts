@@ -2,6 +2,8 @@ import { expect, setDefaultTimeout, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { copyFile, writeFile } from 'node:fs/promises'
 import { type ConnectionOptions, connect } from 'node:tls'
+import { configSchema } from '#config/schema.ts'
+import { tlsRenewal } from '#src/cli/tls.ts'
 import { listen, type Tls } from '#src/server.ts'
 import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
 import { rawClient } from '#tests/support/raw-client.ts'
@@ -160,6 +162,30 @@ test('certificates that the runtime does not take leave those of before', async 
   expect(() => listener.renew({ ...first, cert: '' })).toThrow('cannot listen')
   expect(await visit(listener.port, certificates)).toBe('first 200')
   await listener.kill()
+})
+
+test('certificates that could not be taken are tried again at the next reload', async () => {
+  await using certificates = await makeCertificates()
+  const [first, second] = await Promise.all([certificates.issue('first'), certificates.issue('second')])
+  const files = { cert_file: `${certificates.ca}.server`, key_file: `${certificates.ca}.server-key`, ca_file: null }
+  const put = ({ cert, key }: typeof first) =>
+    Promise.all([copyFile(cert, files.cert_file), copyFile(key, files.key_file)])
+  await put(first)
+  const config = configSchema.parse({ service: { tls: files } })
+  const asked: Tls[] = []
+  const renew = tlsRenewal(config, {
+    renew(tls) {
+      asked.push(tls)
+      if (asked.length === 1) throw new Error('the port is lost')
+    },
+  })
+
+  await put(second)
+  expect(() => renew(config)).toThrow('the port is lost')
+  renew(config)
+  renew(config)
+
+  expect(asked.map(({ cert }) => cert)).toEqual(Array(2).fill(readFileSync(second.cert, 'utf8')))
 })
 
 test('a server that takes nothing new stays so when its certificate changes', async () => {
