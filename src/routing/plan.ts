@@ -93,9 +93,9 @@ export function plan(
     candidates,
     observed: strategy.observes === true,
     sparesLoad: context.sparesLoad,
-    ...(later !== null && { later }),
   }
-  return excluded.length === 0 ? planned : { ...planned, excluded }
+  if (later === null && excluded.length === 0) return planned
+  return { ...planned, ...(later !== null && { later }), ...(excluded.length > 0 && { excluded }) }
 }
 
 /** The groups with what is kept of each; empty ones fall away. */
