@@ -75,7 +75,9 @@ export function composeCalls(parts: CallParts): Calls {
   const gate = commitGate(clock)
   const lineups = createLineups((kind, endpoint) => PROVIDERS.get(kind)?.endpoints.has(endpoint) ?? false)
   const planning = { clock, random, lineups }
-  const policies = { states, clock, journal, breakers, budget, credentials, hedges: createHedges(states), random }
+  const isOffered = ({ id }: Target) => snapshot().targets.has(id)
+  const hedges = createHedges(states)
+  const policies = { states, isOffered, clock, journal, breakers, budget, credentials, hedges, random }
   const dialling = { providers: PROVIDERS, transportFor, clock, outcomes: breakers, hop: parts.hop }
   const run = createPipeline({
     clock,

@@ -1,6 +1,7 @@
 import type { Slots } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
+import type { Target } from '#core/servers.ts'
 import type { RetrySettings } from '#core/snapshot.ts'
 import type { States } from '#core/states.ts'
 import type { Breakers } from './breaker.ts'
@@ -12,6 +13,8 @@ import type { Hedges } from './hedge.ts'
 export interface FailoverDeps {
   readonly slots: Slots
   readonly states: States
+  /** Whether a target is still one of the fleet: the call may be older than that. */
+  readonly isOffered: (target: Target) => boolean
   readonly clock: Clock
   readonly journal: Journal
   readonly breakers: Breakers

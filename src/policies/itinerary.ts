@@ -1,11 +1,9 @@
 import type { Candidate, Plan } from '#core/attempt.ts'
-import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
-import type { Journal } from '#core/journal.ts'
 import type { Scope } from '#core/scope.ts'
-import type { RetrySettings } from '#core/snapshot.ts'
-import { breakerAdmits, isAvailable, type States } from '#core/states.ts'
+import { breakerAdmits, isAvailable } from '#core/states.ts'
 import { cool } from './cooldown.ts'
+import type { FailoverDeps } from './deps.ts'
 import { ruleFor } from './rules.ts'
 import { backoff } from './wait.ts'
 
@@ -27,13 +25,7 @@ interface Repeat {
   readonly failures: number
 }
 
-interface ItineraryDeps {
-  readonly states: States
-  readonly clock: Clock
-  readonly journal: Journal
-  readonly random: () => number
-  readonly retry: RetrySettings
-}
+type ItineraryDeps = Pick<FailoverDeps, 'states' | 'isOffered' | 'clock' | 'journal' | 'random' | 'retry'>
 
 /** The way of one call through its candidates: other targets of the same model at once, then the same target again
  * after a wait, then fallback models, then whatever may be tried again. A class, because one is made for each call. */
@@ -71,7 +63,7 @@ export class Itinerary {
   /** Sorts what was not tried yet into what may be tried now and what is out: an answer may take longer than that. */
   private look(): void {
     const now = this.deps.clock.now()
-    const back = this.later.filter(candidate => isAvailable(this.state(candidate), now))
+    const back = this.later.filter(candidate => this.isKept(candidate) && isAvailable(this.state(candidate), now))
     const open = [...this.untried.filter(candidate => this.isOpen(candidate)), ...back]
     this.later = [...this.later, ...this.untried].filter(candidate => !open.includes(candidate))
     this.untried = [...open.filter(({ fallback }) => !fallback), ...open.filter(({ fallback }) => fallback)]
@@ -173,10 +165,15 @@ export class Itinerary {
     return this.state(candidate).breaker.failures === 0
   }
 
+  /** Whether nobody has taken its server out since the call was planned: one that is removed is forgotten with its drain. */
+  private isKept(candidate: Candidate): boolean {
+    return this.deps.isOffered(candidate.target) && !this.state(candidate).server.draining
+  }
+
   private isOpen(candidate: Candidate): boolean {
     const state = this.state(candidate)
     const now = this.deps.clock.now()
-    if (state.server.draining || state.coolUntil > now || state.refusedUntil > now) return false
+    if (!this.isKept(candidate) || state.coolUntil > now || state.refusedUntil > now) return false
     return candidate.doubted || breakerAdmits(state, now)
   }
 
@@ -188,8 +185,8 @@ export class Itinerary {
     let found: Repeat | null = null
     for (const repeat of this.repeats) {
       if (!onlyRepeats && (repeat.failures > 1 || repeat.candidate.fallback)) continue
-      const state = this.state(repeat.candidate)
-      if (state.server.draining || (!repeat.candidate.doubted && !breakerAdmits(state, now))) continue
+      const { candidate } = repeat
+      if (!this.isKept(candidate) || (!candidate.doubted && !breakerAdmits(this.state(candidate), now))) continue
       if (found === null || repeat.at < found.at) found = repeat
     }
     return found

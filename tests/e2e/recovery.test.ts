@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { configFrom } from '#config/load.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { fastest } from '#tests/support/fastest.ts'
 import { callBody, configOf, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
@@ -160,6 +161,22 @@ test('goes on from a server that was out when the stream began and is back', asy
 
   expect(first.status).toBe(429)
   expect([contentOf(text), limited.calls.length]).toEqual(['One two three', 2])
+})
+
+test('goes on from no server that is configured no more', async () => {
+  const seen = gate()
+  await using broken = await startModelServer(sse([role, one, seen, cut()]))
+  await using removed = await startModelServer(same)
+  await using gateway = await startGateway(configOf([broken, removed]))
+
+  const client = stream(gateway.port)
+  await client.until(text => text.includes('One'))
+  gateway.gateway.reload(configFrom(configOf([broken], { limits: { enabled: false } })))
+  seen.open()
+  const text = await client.until(isOver)
+
+  expect(text).toContain('"error"')
+  expect(removed.calls).toHaveLength(0)
 })
 
 test('a stream that falls silent goes on from another server when the idle clock has run out', async () => {

@@ -28,6 +28,7 @@ export function policiesFor(
   return {
     slots: createSlots(states),
     states,
+    isOffered: () => true,
     clock,
     journal,
     random,
