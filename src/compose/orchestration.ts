@@ -157,7 +157,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
   // Where no database says which worker was the first to see an event, one delivers for all.
   const endpoints = () => (shared || crew.leads() ? config().webhooks.deliver : [])
   const delivery = createDelivery({ ...parts, ...stores, owner, endpoints, post })
-  const stopEnlisting = startEnlisting({
+  const enlisting = startEnlisting({
     clock,
     post,
     gateways: () => (crew.leads() ? config().orchestration.register_with : []),
@@ -204,13 +204,14 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     reload() {
       take(registrations.current())
       delivery.start()
+      enlisting.again()
     },
     stop() {
       registrations.stop()
       feed.stop()
       failovers.stop()
       monitor.stop()
-      stopEnlisting()
+      enlisting.stop()
       return delivery.stop()
     },
   }

@@ -24,15 +24,20 @@ export interface EnlistOptions {
 const AGAIN_MS = 30_000
 const EAGER_MS = 5000
 
+/** Registers this gateway with others until it is stopped. */
+interface Enlisting {
+  /** Registers at once: there may be others to register with, or something else to say. */
+  again(): void
+  stop(): void
+}
+
 /** Registers this gateway with others, and again every 30 seconds, which is its sign of life; one that did not take
- * the registration is asked again after five.
- *
- * @returns What ends it. */
-export function startEnlisting(options: EnlistOptions): () => void {
+ * the registration is asked again after five. */
+export function startEnlisting(options: EnlistOptions): Enlisting {
   const { clock } = options
   const problems = new Map<string, string | null>()
-  let stopped = false
-  let disarm = clock.after(0, () => void turn())
+  let run = 0
+  let disarm = clock.after(0, () => void turn(0))
 
   async function enlist({ url, api_key }: GatewayAbove, body: string): Promise<string | null> {
     const headers = {
@@ -47,7 +52,7 @@ export function startEnlisting(options: EnlistOptions): () => void {
     }
   }
 
-  async function turn(): Promise<void> {
+  async function turn(own: number): Promise<void> {
     const gateways = options.gateways()
     const self = gateways.length === 0 ? null : options.self()
     let well = gateways.length === 0 || self !== null
@@ -57,11 +62,18 @@ export function startEnlisting(options: EnlistOptions): () => void {
       problems.set(gateway.url, problem)
       well &&= problem === null
     }
-    if (!stopped) disarm = clock.after(well ? AGAIN_MS : EAGER_MS, () => void turn())
+    if (own === run) disarm = clock.after(well ? AGAIN_MS : EAGER_MS, () => void turn(own))
   }
 
-  return () => {
-    stopped = true
-    disarm()
+  return {
+    again() {
+      disarm()
+      const own = ++run
+      disarm = clock.after(0, () => void turn(own))
+    },
+    stop() {
+      run++
+      disarm()
+    },
   }
 }

@@ -76,3 +76,18 @@ test('who was held back by a small limit is let in as soon as another one holds'
 
   expect(statuses).toEqual([200, 429, 200])
 })
+
+test('a gateway that a reload names hears of this one at once', async () => {
+  await using first = await startUpstream(json(201, {}))
+  await using second = await startUpstream(json(201, {}))
+  const inputOf = (...register_with: readonly string[]) => ({
+    database: { url: 'sqlite::memory:' },
+    orchestration: { register_with: [...register_with], advertise: 'http://gateway.test:8000' },
+  })
+  await using gateway = await startGateway(inputOf(first.url))
+  await first.received(1)
+
+  gateway.gateway.reload(configFrom(inputOf(first.url, second.url)))
+
+  expect(await second.received(1)).toMatchObject({ method: 'POST', path: '/orchestration/servers/register' })
+})
