@@ -71,6 +71,8 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
   function forget(): void {
     epoch++
     found.clear()
+    // What they answer may be older than the change: whoever comes from now on asks anew.
+    lookups.clear()
   }
 
   async function refresh(): Promise<void> {
@@ -110,7 +112,7 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
       tell(false, thrown)
       throw unavailable(thrown)
     } finally {
-      lookups.delete(hash)
+      if (asked === epoch) lookups.delete(hash)
     }
   }
 

@@ -37,6 +37,10 @@ function fragileStore() {
       gate = promise
       return resolve
     },
+    /** Makes it answer at once again, but for what it was asked before. */
+    hasten() {
+      gate = null
+    },
     store: {
       ...store,
       async state() {
@@ -230,6 +234,24 @@ describe('a change by another process', () => {
     await refreshed
 
     expect(await early).toBe('web')
+    expect(await ask(secret)).toBe('invalid_api_key')
+  })
+
+  test('that overtakes an answer leaves it to nobody who comes after', async () => {
+    const { make, ask, store, stored, hold, hasten } = await setup()
+    const { secret, of } = await make()
+    await stored.refresh()
+    const release = hold()
+    const early = ask(secret)
+    await settled()
+    hasten()
+    await store.change({ kind: 'revoke', ...of, at: 1 })
+    await stored.refresh()
+    const late = ask(secret)
+    await settled()
+    release()
+
+    expect([await early, await late]).toEqual(['web', 'invalid_api_key'])
     expect(await ask(secret)).toBe('invalid_api_key')
   })
 })
