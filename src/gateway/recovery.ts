@@ -12,7 +12,8 @@ export function watchRecovery(
   record: RequestRecord,
   call: Call,
 ): RecoveryWatch {
-  let again = false
+  /** Whether what the server counts is heard: until it has caught up, another's frames are compared and left out. */
+  let isHeard = true
   return {
     onBroken(error, characters) {
       const entry = record.attempts.findLast(({ result }) => result === 'ok')
@@ -20,11 +21,11 @@ export function watchRecovery(
       entry.result = error.code
       entry.ms = deps.clock.now() - entry.startedAt
       entry.cause = error.cause
-      // Only the first to break off has been heard by who counts: another's beginning was compared and left out.
-      entry.usage = again ? estimateUsage(call, characters) : usageSoFar(record, call, characters)
-      again = true
+      entry.usage = isHeard ? usageSoFar(record, call, characters) : estimateUsage(call, characters)
+      isHeard = false
     },
     onRecovered(how, { target, model }) {
+      isHeard = true
       record.recovered = true
       // Its count is the answer's, and its price.
       record.model = model.name

@@ -4,6 +4,7 @@ import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
 import type { Scope } from '#core/scope.ts'
+import type { Usage } from '#core/usage.ts'
 import { holdContinuation, type PrefillOffer, toPrefill, withDelivered } from './prefill.ts'
 import { createContinuation, createSplice, isCaughtUp, isWhole, type Splice, stepSplice } from './splice.ts'
 import { createTranscript } from './transcript.ts'
@@ -48,6 +49,8 @@ class RecoveredLive implements Live {
   /** The break that is to be recovered from, and the first of them all. */
   private broken: GatewayError | null = null
   private first: GatewayError | null = null
+  /** What the server which answers now has counted in frames that were left out. */
+  private soFar: Usage | null = null
   private closed = false
   private readonly onFrames = (frames: readonly Frame[]) => {
     const passed = frames.length === 0 ? frames : this.pass(frames)
@@ -120,6 +123,8 @@ class RecoveredLive implements Live {
       }
       if (this.splice === null || passed === null) this.transcript.note(frame)
       else {
+        // A prompt with the beginning of the answer in it is counted otherwise.
+        if (frame.soFar !== undefined && this.given === 0) this.soFar = frame.soFar
         const result = stepSplice(this.splice, this.given > 0 ? withDelivered(frame, this.given) : frame)
         if (result === 'differs') return this.differ(passed)
         this.splice = result[0]
@@ -130,7 +135,16 @@ class RecoveredLive implements Live {
       }
     }
     if (!this.proven) this.prove()
-    return passed ?? frames
+    return passed === null ? frames : this.counted(passed)
+  }
+
+  /** Lets what was counted go along with the first frame that goes out. */
+  private counted(passed: readonly Frame[]): readonly Frame[] {
+    const last = passed.at(-1)
+    if (this.soFar === null || last === undefined || last.kind === 'error') return passed
+    const frame = { ...last, soFar: this.soFar }
+    this.soFar = null
+    return [...passed.slice(0, -1), frame]
   }
 
   private prove(): void {
@@ -189,6 +203,7 @@ class RecoveredLive implements Live {
     this.given = held.continues && delivered !== null ? delivered.text.length : 0
     this.splice = held.continues ? createContinuation(transcript) : createSplice(transcript)
     this.proven = false
+    this.soFar = null
   }
 }
 

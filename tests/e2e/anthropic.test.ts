@@ -277,6 +277,25 @@ describe('an answer that does not come to its end', () => {
     expect((await reported(gateway)).report).toMatchObject({ outcome: 'cancelled', usage: used })
   })
 
+  test.each([false, true])('is so by the server that went on (while answers are shared: %p)', async enabled => {
+    await using one = await startModelServer(sse([...cut, reset()] as StreamItem[]))
+    await using two = await startModelServer(
+      sse([...said('It was a dark and stormy night. The end.'), hang()] as StreamItem[]),
+    )
+    const at = await gatewayBefore([one, two], { cache: { enabled } }, 'claude-opus-4-6')
+    await using gateway = at.gateway
+
+    const response = await gateway.chat({ stream: true })
+    const reader = response.body?.getReader()
+    let read = ''
+    while (!read.includes('end')) read += new TextDecoder().decode((await reader?.read())?.value)
+    await reader?.cancel()
+
+    // 40 characters were said.
+    const usage = { input: 40, cache_read: 0, output: 12, estimated: true }
+    expect((await reported(gateway)).report).toMatchObject({ outcome: 'cancelled', usage })
+  })
+
   test('leaves the count to the server that goes on', async () => {
     await using one = await startModelServer(sse([...cut, reset()] as StreamItem[]))
     await using two = await startModelServer(sse([...said('It was a dark and stormy night. The end.'), ...end]))

@@ -17,11 +17,14 @@ test('what broke off cost as its server has counted until then; what was only co
   watch.onBroken(error, 72)
   record.attempts.push(attemptEntry('c'))
   watch.onRecovered('restart', { target: target('c'), model: model('chat', [target('c')]) })
+  const between = record.soFar
+  record.soFar = { ...soFar, input: 50 }
+  watch.onBroken(error, 108)
 
+  expect(between).toBeNull()
   expect(record.attempts.map(({ usage }) => usage)).toEqual([
     { ...soFar, output: 10, estimated: true },
     estimateUsage(call(), 72),
-    undefined,
+    { ...soFar, input: 50, output: 30, estimated: true },
   ])
-  expect(record.soFar).toBeNull()
 })
