@@ -4,7 +4,7 @@ import type { Failures } from '#core/guards.ts'
 import { authorize, type Need } from './authorize.ts'
 import type { Credentials } from './credential.ts'
 import { tooManyFailures } from './failures.ts'
-import { ANONYMOUS, type AuthMode, admit, type Keyring, UNRECOGNISED } from './keys.ts'
+import { ANONYMOUS, type AuthMode, admit, CALLS_ONLY, type Keyring, UNRECOGNISED } from './keys.ts'
 import { readToken, type Tokens } from './tokens.ts'
 
 /** Who sends a request; promised where a token has to be checked first. */
@@ -51,7 +51,7 @@ export function createIdentify(deps: {
     return tokens.resolve(token).then(async caller => {
       // A key may have dots, too.
       const key = caller instanceof GatewayError ? await keyring.resolve(credentials) : null
-      const isKey = key !== null && !(key instanceof GatewayError) && key.role !== 'anonymous'
+      const isKey = key !== null && !(key instanceof GatewayError) && (key === CALLS_ONLY || key.role !== 'anonymous')
       return isKey ? key : ofMode(caller, need, keyring.mode())
     })
   }

@@ -9,6 +9,7 @@ import { fakeClock } from '#tests/support/clock.ts'
 
 const TOKEN = { authorization: 'Bearer aa.bb.cc', xApiKey: null, apiKey: null }
 const DOTTED = { authorization: 'Bearer team.web.2024', xApiKey: null, apiKey: null }
+const DOTTED_CALLER = { authorization: 'Bearer team.app.2024', xApiKey: null, apiKey: null }
 const KEY = { authorization: 'Bearer sk-of-somebody', xApiKey: null, apiKey: null }
 
 function callerWith(role: Role): Caller {
@@ -28,6 +29,7 @@ async function ask(options: {
   const keys = [
     { ...usual, name: 'a', key: 'sk-of-somebody' },
     { ...usual, name: 'b', key: 'team.web.2024', role: 'viewer' as const },
+    { ...usual, name: 'c', key: 'team.app.2024' },
   ]
   const keyring = createKeyring({
     keys: keys.map(key => ({ ...key, limits: { requests_per_minute: 0 } })),
@@ -81,6 +83,10 @@ describe('a token', () => {
 describe('a key that looks like a token', () => {
   test.each<AuthMode>(['required', 'optional', 'none'])('is taken beside tokens in mode %s', async mode => {
     expect(await ask({ mode, credentials: DOTTED })).toMatchObject({ id: 'b' })
+  })
+
+  test('is told from one that is wrong where it allows too little', async () => {
+    expect(await ask({ mode: 'none', need: 'operator', credentials: DOTTED_CALLER })).toBe(CALLS_ONLY)
   })
 
   test('waits where it is new', async () => {
