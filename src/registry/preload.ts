@@ -1,5 +1,5 @@
 import type { Journal } from '#core/journal.ts'
-import type { Model, Target } from '#core/servers.ts'
+import type { Model, Server, Target } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 
 export interface PreloadOptions {
@@ -16,7 +16,8 @@ export interface Preload {
    *
    * @param names Public names or aliases. */
   begin(names: readonly string[], snapshot: Snapshot): Promise<void>
-  /** The same after a change of the fleet; what still has no server is not told of again.
+  /** The same after a change of the fleet; what still has no server is not told of again, and what its server has
+   * taken along is loaded on another one.
    *
    * @param lost A server that came back, and with it nothing of what it was given. */
   again(names: readonly string[], snapshot: Snapshot, lost: string | null): Promise<void>
@@ -24,10 +25,10 @@ export interface Preload {
 
 /** Creates it; it remembers which server was given which model. */
 export function createPreload({ journal, load }: PreloadOptions): Preload {
-  const given = new Map<string, string>()
+  const given = new Map<string, Server>()
 
   function count(server: string): number {
-    return [...given.values()].filter(id => id === server).length
+    return [...given.values()].filter(({ id }) => id === server).length
   }
 
   async function place(model: Model): Promise<string> {
@@ -35,7 +36,7 @@ export function createPreload({ journal, load }: PreloadOptions): Preload {
       const loading = load(target, model)
       if (loading === null) continue
       const { id } = target.server
-      given.set(model.name, id)
+      given.set(model.name, target.server)
       try {
         await loading
         return `${model.name} was loaded on ${id}`
@@ -61,7 +62,9 @@ export function createPreload({ journal, load }: PreloadOptions): Preload {
   return {
     begin: (names, snapshot) => placeAll(names, snapshot, false),
     again(names, snapshot, lost) {
-      for (const [name, server] of given) if (server === lost) given.delete(name)
+      for (const [name, { id, baseUrl }] of given) {
+        if (id === lost || snapshot.servers.get(id)?.baseUrl !== baseUrl) given.delete(name)
+      }
       return placeAll(names, snapshot, true)
     },
   }

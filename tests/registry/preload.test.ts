@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { createJournal, type Fact } from '#core/journal.ts'
 import { createPreload } from '#registry/preload.ts'
-import { model } from '#tests/support/calls.ts'
+import { model, server } from '#tests/support/calls.ts'
 import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
 
 const on = (name: string, ...servers: readonly string[]) =>
@@ -75,4 +75,16 @@ test('a model whose server joins later is loaded then, and only that is told', a
 
   expect(asked).toEqual(['a/x'])
   expect(told).toEqual(['x was loaded on a'])
+})
+
+test('what a server was given that is gone, or is another machine by now, is loaded again', async () => {
+  const moved = server('a', { baseUrl: 'http://elsewhere.test' })
+  const elsewhere = snapshotOf([model('x', [targetOf('a/x', { server: moved })]), on('y', 'b')])
+  const { begin, again, asked } = preloadOf(async () => {})
+  await begin(['x', 'y'], FLEET)
+
+  await again(['x', 'y'], elsewhere, null)
+  await again(['x', 'y'], snapshotOf([on('x', 'b'), on('y', 'b')]), null)
+
+  expect(asked).toEqual(['a/x', 'b/y', 'a/x', 'b/x'])
 })
