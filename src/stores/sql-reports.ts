@@ -114,22 +114,7 @@ function pageEnd(database: Database, after: string): Promise<string | null> {
 }
 
 function added(a: UsageSum, b: UsageSum): UsageSum {
-  return {
-    groups: a.groups,
-    requests: a.requests + b.requests,
-    input: a.input + b.input,
-    cacheRead: a.cacheRead + b.cacheRead,
-    cacheWrite: a.cacheWrite + b.cacheWrite,
-    output: a.output + b.output,
-    reasoning: a.reasoning + b.reasoning,
-    saved: a.saved + b.saved,
-    costNano: a.costNano + b.costNano,
-    extraNano: a.extraNano + b.extraNano,
-    savedNano: a.savedNano + b.savedNano,
-    estimated: a.estimated + b.estimated,
-    lost: a.lost + b.lost,
-    unpriced: a.unpriced + b.unpriced,
-  }
+  return { groups: a.groups, ...amounts(name => a[name] + b[name]) }
 }
 
 /** What is not there comes first. */
@@ -171,11 +156,12 @@ async function sum(
     SELECT ${sql.unsafe(picked)},
       SUM(CASE WHEN parent IS NULL THEN 1 ELSE 0 END) AS requests,
       SUM(CASE WHEN parent IS NULL THEN input_tokens ELSE 0 END) AS input,
-      SUM(CASE WHEN parent IS NULL THEN cache_read_tokens ELSE 0 END) AS cache_read,
-      SUM(CASE WHEN parent IS NULL THEN cache_write_tokens ELSE 0 END) AS cache_write,
+      SUM(CASE WHEN parent IS NULL THEN cache_read_tokens ELSE 0 END) AS "cacheRead",
+      SUM(CASE WHEN parent IS NULL THEN cache_write_tokens ELSE 0 END) AS "cacheWrite",
       SUM(CASE WHEN parent IS NULL THEN output_tokens ELSE 0 END) AS output,
       SUM(CASE WHEN parent IS NULL THEN reasoning_tokens ELSE 0 END) AS reasoning,
-      SUM(saved_tokens) AS saved, SUM(cost_nano) AS cost, SUM(extra_cost_nano) AS extra, SUM(saved_nano) AS saved_cost,
+      SUM(saved_tokens) AS saved, SUM(cost_nano) AS "costNano", SUM(extra_cost_nano) AS "extraNano",
+      SUM(saved_nano) AS "savedNano",
       SUM(CASE WHEN parent IS NULL THEN estimated ELSE 0 END) AS estimated,
       SUM(CASE WHEN outcome = 'lost' THEN 1 ELSE 0 END) AS lost,
       SUM(CASE WHEN parent IS NULL AND cost_nano IS NULL THEN 1 ELSE 0 END) AS unpriced
@@ -216,24 +202,31 @@ async function named(sql: Sql, { of, tenant, key, after, limit }: NamedQuery): P
 }
 
 function toSum(row: RawRow, groups: number): UsageSum {
-  const number = (name: string) => Number(row[name] ?? 0)
   return {
     groups: Array.from({ length: groups }, (_, index) => {
       const value = row[`g${index}`]
       return value == null ? null : String(value)
     }),
-    requests: number('requests'),
-    input: number('input'),
-    cacheRead: number('cache_read'),
-    cacheWrite: number('cache_write'),
-    output: number('output'),
-    reasoning: number('reasoning'),
-    saved: number('saved'),
-    costNano: number('cost'),
-    extraNano: number('extra'),
-    savedNano: number('saved_cost'),
-    estimated: number('estimated'),
-    lost: number('lost'),
-    unpriced: number('unpriced'),
+    ...amounts(name => Number(row[name] ?? 0)),
+  }
+}
+
+type Amounts = Omit<UsageSum, 'groups'>
+
+function amounts(of: (name: keyof Amounts) => number): Amounts {
+  return {
+    requests: of('requests'),
+    input: of('input'),
+    cacheRead: of('cacheRead'),
+    cacheWrite: of('cacheWrite'),
+    output: of('output'),
+    reasoning: of('reasoning'),
+    saved: of('saved'),
+    costNano: of('costNano'),
+    extraNano: of('extraNano'),
+    savedNano: of('savedNano'),
+    estimated: of('estimated'),
+    lost: of('lost'),
+    unpriced: of('unpriced'),
   }
 }
