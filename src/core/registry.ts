@@ -67,7 +67,8 @@ export interface ServerChanged {
   readonly after: ServerRecord | null
 }
 
-const NOTHING_SAID: ServerSettings = {
+/** The settings of a server that has said nothing of itself. */
+export const NOTHING_SAID: ServerSettings = {
   role: null,
   capabilities: [],
   services: [],

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import type { ServerRecord } from '#core/registry.ts'
+import { NOTHING_SAID, type ServerRecord } from '#core/registry.ts'
 import { createServersOf, selfOf } from '#src/compose/registered.ts'
 import { configFrom } from '#src/index.ts'
 
@@ -28,18 +28,7 @@ const record: ServerRecord = {
   baseUrl: 'http://192.0.2.1:8000',
   origin: 'registered',
   status: 'active',
-  settings: {
-    role: 'llm',
-    capabilities: [],
-    services: [],
-    models: null,
-    weight: 1,
-    max_concurrent: 0,
-    credential: null,
-    health_endpoint: null,
-    models_endpoint: null,
-    metrics_endpoint: null,
-  },
+  settings: { ...NOTHING_SAID, role: 'llm' },
   alerts: {},
   load: null,
   by: 'admin',
