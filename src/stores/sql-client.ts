@@ -1,5 +1,5 @@
 import type { Database, DatabasePlace, SqlOptions } from './sql.ts'
-import type { Connections, Late } from './sql-connections.ts'
+import { type Connections, type Late, NEVER } from './sql-connections.ts'
 import { type MigrationState, migrate, migrationStates } from './sql-migrations.ts'
 import { sqliteIsMissing } from './sql-place.ts'
 import { openPostgres } from './sql-postgres.ts'
@@ -99,49 +99,41 @@ function connect(place: DatabasePlace, { pool, timeoutMs }: SqlOptions): Promise
  *
  * @returns The versions that were applied. */
 export async function migrateSql(options: SqlOptions): Promise<readonly number[]> {
-  const connections = await connect(options.place, options)
-  try {
-    return await migrate(connections)
-  } finally {
-    await connections.close()
-  }
+  return once(connect(options.place, options), migrate)
 }
 
 /** Says which steps of the schema a database has; makes nothing. */
 export async function migrationsOf(options: SqlOptions): Promise<readonly MigrationState[]> {
-  const connections = await (sqliteIsMissing(options.place) ? openSqlite(null) : connect(options.place, options))
-  try {
-    return await migrationStates(connections)
-  } finally {
-    await connections.close()
-  }
+  const opening = sqliteIsMissing(options.place) ? openSqlite(null) : connect(options.place, options)
+  return once(opening, migrationStates)
 }
 
 /** Whether the user of a database may make tables in it; makes nothing. */
 export async function mayMakeTables(options: SqlOptions): Promise<boolean> {
   if (options.place.kind === 'sqlite') return true
-  const connections = await connect(options.place, options)
-  try {
+  return once(connect(options.place, options), async connections => {
     const rows: { may: boolean }[] = await connections.read(
       sql => sql`SELECT has_schema_privilege(current_schema(), 'CREATE') AS may`,
-      () => false,
+      NEVER,
     )
     return rows[0]?.may === true
-  } finally {
-    await connections.close()
-  }
+  })
 }
 
 /** Changes nothing in a database that is up to date, as one who may.
  *
  * @throws Error when nothing can be changed there. */
 export async function tryToWrite(options: SqlOptions): Promise<void> {
-  const connections = await connect(options.place, options)
+  await once(connect(options.place, options), connections =>
+    connections.write(sql => sql`UPDATE versions SET version = version WHERE subject = ''`, NEVER),
+  )
+}
+
+/** Does one thing with connections of its own. */
+async function once<T>(opening: Promise<Connections>, run: (connections: Connections) => Promise<T>): Promise<T> {
+  const connections = await opening
   try {
-    await connections.write(
-      sql => sql`UPDATE versions SET version = version WHERE subject = ''`,
-      () => false,
-    )
+    return await run(connections)
   } finally {
     await connections.close()
   }

@@ -17,3 +17,6 @@ export interface Connections {
 
 /** Whether the time of a call is over, so that it must not begin any more. */
 export type Late = () => boolean
+
+/** Of what may take as long as it takes. */
+export const NEVER: Late = () => false

@@ -1,9 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Sql } from './sql.ts'
-import type { Connections } from './sql-connections.ts'
+import { type Connections, NEVER } from './sql-connections.ts'
 
 const FOLDER = new URL('./sql/', import.meta.url)
-const NEVER = () => false
 
 /** One step of the schema. Steps only add, so that processes of two versions can share a database. */
 export interface Migration {

@@ -3,7 +3,7 @@ import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { createInTurn } from '#lib/in-turn.ts'
 import type { Rows, Sql } from './sql.ts'
-import type { Connections, Late } from './sql-connections.ts'
+import { type Connections, type Late, NEVER } from './sql-connections.ts'
 import { type Bound, createTemplate } from './sql-template.ts'
 
 /** How long to wait for another process that writes; the runtime's own waiting would stop everything else here. */
@@ -126,10 +126,7 @@ async function transact<T>(sql: Sql, run: (sql: Sql) => Promise<T>): Promise<T> 
 
 async function prepare(sql: Sql): Promise<void> {
   await sql`PRAGMA busy_timeout = 0`
-  await unlessBusy(
-    () => sql`PRAGMA journal_mode = WAL`,
-    () => false,
-  )
+  await unlessBusy(() => sql`PRAGMA journal_mode = WAL`, NEVER)
   await sql`PRAGMA synchronous = NORMAL`
 }
 
