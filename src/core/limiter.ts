@@ -74,6 +74,11 @@ export function intervalOf({ periodMs, limit }: Bucket): number {
   return periodMs / limit
 }
 
+/** How many more than were taken were used of what a bucket counts. */
+export function changeOf({ unit }: Bucket, correction: Correction): number {
+  return unit === 'concurrent' ? 0 : correction[unit]
+}
+
 /** What a take costs a bucket. */
 export function costOf({ unit }: Bucket, tokens: number): number {
   return unit === 'tokens' ? tokens : 1

@@ -1,5 +1,5 @@
 import type { Clock } from '#core/clock.ts'
-import { type Bucket, type Correction, costOf, intervalOf, type Limiter, type Verdict } from '#core/limiter.ts'
+import { type Bucket, changeOf, costOf, intervalOf, type Limiter, type Verdict } from '#core/limiter.ts'
 import { type Cell, createCells } from './cells.ts'
 import { createLeases, type Leases } from './leases.ts'
 import { admission, refusalOf } from './verdict.ts'
@@ -58,8 +58,7 @@ export function createMemoryLimiter(options: MemoryLimiterOptions): MemoryLimite
       if (refused !== null) return refused
       for (let at = 0; at < buckets.length; at++) {
         const bucket = buckets[at]
-        if (bucket === undefined) continue
-        if (bucket.unit === 'concurrent') continue
+        if (bucket === undefined || bucket.unit === 'concurrent') continue
         const cell = found[at] ?? cells.add(bucket.key, now, found)
         found[at] = cell
         cell.fullAt = Math.max(cell.fullAt, now) + costOf(bucket, tokens) * intervalOf(bucket)
@@ -68,11 +67,11 @@ export function createMemoryLimiter(options: MemoryLimiterOptions): MemoryLimite
       leases.add(buckets, owner)
       return admission(buckets, debts, tokens)
     },
-    settle(buckets, { requests, tokens }: Correction, owner) {
+    settle(buckets, correction, owner) {
       leases.remove(buckets, owner)
-      if (requests === 0 && tokens === 0) return
+      if (correction.requests === 0 && correction.tokens === 0) return
       for (const bucket of buckets) {
-        const change = bucket.unit === 'concurrent' ? 0 : bucket.unit === 'tokens' ? tokens : requests
+        const change = changeOf(bucket, correction)
         if (change !== 0) settleCell(bucket, change, clock.now())
       }
     },

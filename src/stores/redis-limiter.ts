@@ -1,6 +1,6 @@
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
-import type { Bucket, Correction, Limiter, Verdict } from '#core/limiter.ts'
+import { type Bucket, type Correction, changeOf, type Limiter, type Verdict } from '#core/limiter.ts'
 import { createAlone } from './alone.ts'
 import { createLeases } from './leases.ts'
 import { createMemoryLimiter } from './memory-limiter.ts'
@@ -207,8 +207,3 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
 }
 
 function ignore(): void {}
-
-/** How many more than were taken were used of what a bucket counts. */
-function changeOf({ unit }: Bucket, correction: Correction): number {
-  return unit === 'concurrent' ? 0 : correction[unit]
-}

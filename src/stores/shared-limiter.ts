@@ -1,5 +1,13 @@
 import type { Clock } from '#core/clock.ts'
-import { type Bucket, type Correction, costOf, intervalOf, type Limiter, type Verdict } from '#core/limiter.ts'
+import {
+  type Bucket,
+  type Correction,
+  changeOf,
+  costOf,
+  intervalOf,
+  type Limiter,
+  type Verdict,
+} from '#core/limiter.ts'
 import { createLeases } from './leases.ts'
 import type { SharedMemory } from './shared.ts'
 import type { SharedKey } from './shared-table.ts'
@@ -58,8 +66,7 @@ export function createSharedLimiter(memory: SharedMemory, clock: Pick<Clock, 'no
   function takeAll(buckets: readonly Bucket[], tokens: number, owner: string, now: number): void {
     for (let at = 0; at < buckets.length; at++) {
       const bucket = buckets[at]
-      if (bucket === undefined) continue
-      if (bucket.unit === 'concurrent') continue
+      if (bucket === undefined || bucket.unit === 'concurrent') continue
       const known = found[at] ?? -1
       const cell = known < 0 ? open(bucket, now) : known
       found[at] = cell
@@ -80,7 +87,7 @@ export function createSharedLimiter(memory: SharedMemory, clock: Pick<Clock, 'no
   function settleAll(buckets: readonly Bucket[], correction: Correction, owner: string, now: number): void {
     for (const bucket of leases.remove(buckets, owner)) if (bucket.unit === 'concurrent') counts.remove(keyOf(bucket))
     for (const bucket of buckets) {
-      const change = bucket.unit === 'concurrent' ? 0 : correction[bucket.unit]
+      const change = changeOf(bucket, correction)
       if (change !== 0) settleCell(bucket, change, now)
     }
   }
