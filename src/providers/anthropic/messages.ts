@@ -1,5 +1,5 @@
-import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { toArguments } from '../openai_compatible/tool-calls.ts'
 import { refuseUntakable } from '../unsupported.ts'
 import { toBlocks } from './content.ts'
 import { isThought, toThinkingBlocks } from './reasoning.ts'
@@ -93,15 +93,7 @@ function toAnswerBlocks(message: JsonObject, place: string, thinks: boolean): re
 
 function toToolUse(call: JsonObject): JsonObject {
   const { name, arguments: given } = isObject(call.function) ? call.function : {}
-  return { type: 'tool_use', id: toToolId(call.id), name, input: toInput(given) }
-}
-
-/** The API takes objects only. Models also write arguments that are none, and the history has to hold them. */
-function toInput(given: JsonValue): JsonObject {
-  if (isObject(given)) return given
-  if (typeof given !== 'string' || given.trim() === '') return {}
-  const value = parseExactly(given)
-  return isObject(value) ? value : { arguments: given }
+  return { type: 'tool_use', id: toToolId(call.id), name, input: toArguments(given) }
 }
 
 /** Ids of other servers may hold characters that the API refuses, such as `functions.weather:0`. */

@@ -1,6 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
-import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { toArguments } from '../openai_compatible/tool-calls.ts'
 import { partsOf, refuse, refuseUntakable } from '../unsupported.ts'
 
 /** Translates the messages of a chat: text in one piece, images apart, arguments of tool calls as objects. */
@@ -59,12 +59,4 @@ function toImage(value: JsonValue, place: string): string {
 function toOllamaToolCall(call: JsonObject): JsonObject {
   const { name, arguments: given } = isObject(call.function) ? call.function : {}
   return { id: call.id, function: { name, arguments: toArguments(given) } }
-}
-
-/** The arguments of a call as an object, for servers that take nothing else. Models also write arguments that are none, and the history has to hold them. */
-export function toArguments(given: JsonValue): JsonObject {
-  if (isObject(given)) return given
-  if (typeof given !== 'string' || given.trim() === '') return {}
-  const value = parseExactly(given)
-  return isObject(value) ? value : { arguments: given }
 }

@@ -1,3 +1,4 @@
+import { parseExactly } from '#lib/exact-json.ts'
 import { sha256 } from '#lib/hash.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
@@ -149,4 +150,13 @@ function toolCallId(seed: string, index: number): string {
 /** Whether the gateway made the id of a tool call, so that it means nothing to the server. */
 export function isMadeToolCallId(id: unknown): boolean {
   return typeof id === 'string' && /^call_[0-9a-f]{24}$/.test(id)
+}
+
+/** The arguments of a call as an object, for servers that take nothing else. Models also write arguments that are none,
+ * and the history has to hold them. */
+export function toArguments(given: JsonValue): JsonObject {
+  if (isObject(given)) return given
+  if (typeof given !== 'string' || given.trim() === '') return {}
+  const value = parseExactly(given)
+  return isObject(value) ? value : { arguments: given }
 }
