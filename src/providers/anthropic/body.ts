@@ -1,6 +1,7 @@
 import type { Delivered } from '#core/attempt.ts'
 import { estimateTokens } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { refuse } from '../unsupported.ts'
 import { type Conversation, type Turn, toConversation } from './messages.ts'
 import { type Traits, traitsOf } from './models.ts'
 import { toOutput } from './output.ts'
@@ -8,7 +9,7 @@ import { treatmentOf } from './parameters.ts'
 import { type Fields, toSampling, toStops } from './sampling.ts'
 import { isResumable, type Thinking, toThinking, wantsThinking } from './thinking.ts'
 import { isForced, toTools } from './tools.ts'
-import { refuse, refuseUnsupported } from './unsupported.ts'
+import { refuseUnsupported } from './unsupported.ts'
 
 /** The longest answer of a model that nothing is known of. */
 const OUTPUT_MAX = 4096

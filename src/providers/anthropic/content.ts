@@ -1,7 +1,7 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { partsOf } from '../unsupported.ts'
+import { partsOf, refuse } from '../unsupported.ts'
 import { isBlank } from './answer.ts'
-import { malformed, refuse } from './unsupported.ts'
+import { malformed } from './unsupported.ts'
 
 /** Blocks of Anthropic's own that callers may send as they are. */
 const OWN_BLOCKS: ReadonlySet<unknown> = new Set(['image', 'document', 'search_result', 'container_upload'])

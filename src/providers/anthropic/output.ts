@@ -1,9 +1,9 @@
 import type { Call } from '#core/call.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
+import { refuse } from '../unsupported.ts'
 import type { Traits } from './models.ts'
 import { toOutputSchema } from './schema.ts'
 import { type Tools, toInputSchema } from './tools.ts'
-import { refuse } from './unsupported.ts'
 
 /** The tool that stands for an answer in JSON; what the model calls it with is the answer. */
 export const ANSWER_TOOL = 'json_answer'

@@ -1,7 +1,8 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { refuse } from '../unsupported.ts'
 import type { Traits } from './models.ts'
 import { toOutputSchema } from './schema.ts'
-import { malformed, refuse } from './unsupported.ts'
+import { malformed } from './unsupported.ts'
 
 /** What the model may call, and whether it must. */
 export interface Tools {

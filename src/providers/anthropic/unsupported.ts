@@ -1,5 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { isFilledArray, isMoreThanOne, refuse } from '../unsupported.ts'
 
 interface Rule {
   readonly param: string
@@ -7,14 +8,8 @@ interface Rule {
   readonly instead: string
 }
 
-const isFilled = (value: JsonValue) => Array.isArray(value) && value.length > 0
-
 const RULES: readonly Rule[] = [
-  {
-    param: 'n',
-    refused: value => typeof value === 'number' && value > 1,
-    instead: 'send the request several times',
-  },
+  { param: 'n', refused: isMoreThanOne, instead: 'send the request several times' },
   { param: 'logprobs', refused: value => value === true, instead: 'leave it out' },
   {
     param: 'logit_bias',
@@ -27,7 +22,7 @@ const RULES: readonly Rule[] = [
     instead: 'ask for text',
   },
   { param: 'audio', refused: isObject, instead: 'ask for text' },
-  { param: 'functions', refused: isFilled, instead: 'use tools' },
+  { param: 'functions', refused: isFilledArray, instead: 'use tools' },
   {
     param: 'web_search_options',
     refused: isObject,
@@ -40,13 +35,6 @@ const RULES: readonly Rule[] = [
  * @throws GatewayError `unsupported_parameter`. */
 export function refuseUnsupported(body: JsonObject): void {
   for (const { param, refused, instead } of RULES) if (refused(body[param])) throw refuse(param, param, instead)
-}
-
-/** The error for something that the dialect cannot say, with what to do instead. */
-export function refuse(param: string, what: string, instead: string): GatewayError {
-  return new GatewayError('unsupported_parameter', `The server of this model does not take ${what}; ${instead}.`, {
-    param,
-  })
 }
 
 /** The error for something that is not what OpenAI's format says. */
