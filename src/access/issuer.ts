@@ -1,4 +1,5 @@
 import type { JSONWebKeySet } from 'jose'
+import { isObject } from '#lib/json.ts'
 
 const TIMEOUT_MS = 5_000
 const BYTES_MAX = 512 * 1024
@@ -17,7 +18,7 @@ export async function readKeys(issuer: string, jwksUrl: string | null, fetchText
 async function discover(issuer: string, fetchText: FetchText): Promise<string> {
   const address = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
   const document: unknown = JSON.parse(await fetchText(address))
-  if (!isRecord(document) || document.issuer !== issuer)
+  if (!isObject(document) || document.issuer !== issuer)
     throw new Error(`${address} does not describe the issuer ${issuer}`)
   const { jwks_uri: uri } = document
   const url = typeof uri === 'string' ? URL.parse(uri) : null
@@ -30,8 +31,8 @@ async function discover(issuer: string, fetchText: FetchText): Promise<string> {
 /** Only public keys: a secret that an issuer shows to everybody signs nothing. */
 function toKeySet(text: string): JSONWebKeySet {
   const document: unknown = JSON.parse(text)
-  const keys = isRecord(document) && Array.isArray(document.keys) ? document.keys : []
-  const usable = keys.filter(isRecord).filter(key => typeof key.kty === 'string' && key.kty !== 'oct' && !('d' in key))
+  const keys = isObject(document) && Array.isArray(document.keys) ? document.keys : []
+  const usable = keys.filter(isObject).filter(key => typeof key.kty === 'string' && key.kty !== 'oct' && !('d' in key))
   if (usable.length === 0) throw new Error('the key set holds no public key')
   return { keys: usable.map(key => ({ ...key, kty: String(key.kty) })) }
 }
@@ -58,8 +59,4 @@ export async function fetchText(url: string): Promise<string> {
     text += decoder.decode(part, { stream: true })
   }
   return text + decoder.decode()
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { formatDuration, formatSize } from '#lib/duration.ts'
+import { isObject } from '#lib/json.ts'
 import { configSchema } from './schema.ts'
 
 type JsonSchema = z.core.JSONSchema.BaseSchema
@@ -54,7 +55,7 @@ function describeDefaults(schema: JsonSchema, preset: unknown, name: string): vo
     return
   }
   for (const [key, inner] of properties)
-    if (typeof inner === 'object') describeDefaults(inner, isRecord(preset) ? preset[key] : undefined, key)
+    if (typeof inner === 'object') describeDefaults(inner, isObject(preset) ? preset[key] : undefined, key)
 }
 
 function written(schema: JsonSchema, preset: unknown): unknown {
@@ -67,8 +68,4 @@ function written(schema: JsonSchema, preset: unknown): unknown {
 function writtenItem({ prefixItems, items }: JsonSchema, preset: unknown, index: number): unknown {
   const schema = prefixItems?.[index] ?? items
   return isSchema(schema) ? written(schema, preset) : preset
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { isObject } from '#lib/json.ts'
 import type { Config } from './schema.ts'
 
 /** What is set up once, when the process starts. A whole section or one key. */
@@ -43,20 +44,16 @@ function isSwitched(before: Config, after: Config): boolean {
 function withValue(config: Config, path: string, value: unknown): Config {
   const [section = '', key] = path.split('.')
   const before = valueAt(config, section)
-  return { ...config, [section]: key !== undefined && isRecord(before) ? { ...before, [key]: value } : value }
+  return { ...config, [section]: key !== undefined && isObject(before) ? { ...before, [key]: value } : value }
 }
 
 function changedUnder(path: string, before: unknown, after: unknown): string[] {
   if (isDeepStrictEqual(before, after)) return []
-  if (path.includes('.') || !isRecord(before) || !isRecord(after)) return [path]
+  if (path.includes('.') || !isObject(before) || !isObject(after)) return [path]
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])]
   return keys.filter(key => !isDeepStrictEqual(before[key], after[key])).map(key => `${path}.${key}`)
 }
 
 function valueAt(config: Config, path: string): unknown {
-  return path.split('.').reduce<unknown>((value, key) => (isRecord(value) ? value[key] : undefined), config)
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return path.split('.').reduce<unknown>((value, key) => (isObject(value) ? value[key] : undefined), config)
 }
