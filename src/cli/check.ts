@@ -13,7 +13,7 @@ export async function check(args: readonly string[]): Promise<number> {
     return EXIT.ok
   } catch (thrown) {
     if (thrown instanceof ConfigError) {
-      console.error(thrown.format())
+      console.error(thrown.message)
       console.error(`${counted(thrown.problems.length, 'problem')}; nothing was started.`)
       process.exitCode = EXIT.config
       return EXIT.config

@@ -6,7 +6,7 @@ import { TlsUnusable } from './tls.ts'
 /** What an operator can do about a failure, and the exit status; `null` where nothing is known. */
 export function failureOf(thrown: unknown): { readonly message: string; readonly status: number } | null {
   if (thrown instanceof ConfigError)
-    return { message: `the configuration is wrong:\n${thrown.format()}`, status: EXIT.config }
+    return { message: `the configuration is wrong:\n${thrown.message}`, status: EXIT.config }
   if (thrown instanceof PortTaken) return { message: portAdvice(thrown), status: EXIT.unavailable }
   if (thrown instanceof TlsUnusable) return { message: thrown.message, status: EXIT.config }
   if (thrown instanceof CannotListen) return { message: thrown.message, status: EXIT.unavailable }

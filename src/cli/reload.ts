@@ -15,7 +15,7 @@ export function restartNote(restart: readonly string[]): readonly string[] {
 
 /** Why a configuration was not taken over, for the log. */
 export function reasonOf(thrown: unknown): string {
-  return thrown instanceof ConfigError ? thrown.format() : String(thrown)
+  return thrown instanceof ConfigError ? thrown.message : String(thrown)
 }
 
 /** What is wrong with a configuration, each with its place. */

@@ -14,8 +14,7 @@ export interface Declaration {
 export type Address = (kind: string, baseUrl: string | null) => string | null
 
 /** Reads the fleet out of a configuration. Servers without an address, or of a kind that `address` does not know, and
- * the targets on them are left out.
- * */
+ * the targets on them are left out. */
 export function declare(config: Config, address: Address): Declaration {
   const configured = config.servers.flatMap(server => toServer(server, config, address) ?? [])
   const shorthand = Object.entries(config.models).flatMap(

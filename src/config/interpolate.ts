@@ -1,3 +1,5 @@
+import type { Environment } from './env.ts'
+
 /** What became of one text: its value, the variables that gave it, and what was wrong. */
 export interface Interpolated {
   readonly value: string
@@ -5,8 +7,6 @@ export interface Interpolated {
   readonly fromEnvironment: boolean
   readonly errors: readonly string[]
 }
-
-type Environment = Readonly<Record<string, string | undefined>>
 
 const reference = /\$(?:\$|\{([^}]*)\})/g
 /** As a shell writes it: taken as it stands, the name would be the key that callers send. */

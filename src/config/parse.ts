@@ -1,9 +1,8 @@
 import type { Document, ErrorCode, LineCounter, Node, Pair, Scalar, YAMLError } from 'yaml'
+import type { Environment } from './env.ts'
 import { interpolate } from './interpolate.ts'
 import type { Problem } from './problems.ts'
 import { emptyMap, type Leaf, type MapTree, type Origin, type Tree } from './tree.ts'
-
-type Environment = Readonly<Record<string, string | undefined>>
 
 interface Parsed {
   readonly tree: MapTree

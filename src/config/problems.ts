@@ -7,7 +7,8 @@ export interface Problem {
   readonly message: string
 }
 
-/** Carries everything that is wrong with a configuration, so that it can be corrected in one go. */
+/** Carries everything that is wrong with a configuration, so that it can be corrected in one go: one problem a line, in
+ * the form that editors and terminals turn into links. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly problems: readonly Problem[]
@@ -15,11 +16,6 @@ export class ConfigError extends Error {
   constructor(problems: readonly Problem[]) {
     super(problems.map(formatProblem).join('\n'))
     this.problems = problems
-  }
-
-  /** Writes one problem a line, in the form that editors and terminals turn into links. */
-  format(): string {
-    return this.message
   }
 }
 

@@ -21,7 +21,7 @@ export async function complaints(loading: Promise<unknown>): Promise<string[]> {
     await loading
     return []
   } catch (error) {
-    if (error instanceof ConfigError) return error.format().split('\n')
+    if (error instanceof ConfigError) return error.message.split('\n')
     throw error
   }
 }
