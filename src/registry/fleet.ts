@@ -113,11 +113,13 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
     })
   }
 
-  function rebuild(message: string): void {
-    snapshot = build()
+  function take(next: Snapshot, message: string): void {
+    snapshot = next
     journal.note({ type: 'fleet-changed', message })
     preloadAgain(null)
   }
+
+  const rebuild = (message: string) => take(build(), message)
 
   /** What had no server so far may have one now. */
   function preloadAgain(lost: string | null): void {
@@ -128,9 +130,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   function relist(server: Server): void {
     const next = build()
     if (JSON.stringify([...next.models.values()]) === JSON.stringify([...snapshot.models.values()])) return
-    snapshot = next
-    journal.note({ type: 'fleet-changed', message: `${server.id} lists other models` })
-    preloadAgain(null)
+    take(next, `${server.id} lists other models`)
   }
 
   /** Sets the prober and the listing to the servers there are now. */
