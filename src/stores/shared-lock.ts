@@ -1,3 +1,5 @@
+import { hasEnded } from './has-ended.ts'
+
 /** Words of the header of a shared memory. */
 const LOCK = 1
 /** Where the process of each place is written. */
@@ -30,7 +32,8 @@ export function createSharedLock(words: Int32Array, place: number): SharedLock {
     for (let spins = 1; Atomics.compareExchange(words, LOCK, 0, place) !== 0; spins++) {
       if (spins % SPINS !== 0) continue
       const holder = Atomics.load(words, LOCK)
-      const isGone = holder !== 0 && (isDead(words, holder) || performance.now() - since > PATIENCE_MS)
+      const isGone =
+        holder !== 0 && (hasEnded(Atomics.load(words, PIDS + holder)) || performance.now() - since > PATIENCE_MS)
       if (isGone && Atomics.compareExchange(words, LOCK, holder, place) === holder) return
       Atomics.wait(bed, 0, 0, REST_MS)
     }
@@ -44,14 +47,5 @@ export function createSharedLock(words: Int32Array, place: number): SharedLock {
       // Who was waited for too long has it no more.
       Atomics.compareExchange(words, LOCK, place, 0)
     },
-  }
-}
-
-function isDead(words: Int32Array, place: number): boolean {
-  try {
-    process.kill(Atomics.load(words, PIDS + place), 0)
-    return false
-  } catch (thrown) {
-    return !(thrown instanceof Error && 'code' in thrown && thrown.code === 'EPERM')
   }
 }

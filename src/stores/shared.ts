@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { hasEnded } from './has-ended.ts'
 import { createSharedCounts, type SharedCounts } from './shared-counts.ts'
 import { createSharedLock, type SharedLock } from './shared-lock.ts'
 import { createSharedIndex, type SharedIndex, type SharedKey } from './shared-table.ts'
@@ -106,12 +107,6 @@ function removeLeftovers(base: string): void {
   for (const name of readdirSync(base)) {
     if (!name.startsWith(FOLDER)) continue
     const pid = Number(name.slice(FOLDER.length).split('-')[0])
-    try {
-      process.kill(pid, 0)
-    } catch (thrown) {
-      // It is another user's when it may not be asked.
-      if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ESRCH')
-        rmSync(join(base, name), { recursive: true, force: true })
-    }
+    if (hasEnded(pid)) rmSync(join(base, name), { recursive: true, force: true })
   }
 }

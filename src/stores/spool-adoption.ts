@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { sha256 } from '#lib/hash.ts'
 import { createLineSplitter } from '#lib/lines.ts'
+import { hasEnded } from './has-ended.ts'
 
 /** How often a process says that its files are its own, and after which silence they are nobody's; in milliseconds. */
 export const TOUCH_MS = 20_000
@@ -91,13 +92,7 @@ async function isLeft(folder: string, files: readonly string[], now: number): Pr
 
 /** A number of this process with another start is one that was used again, as containers do. */
 function isAlive(pid: number): boolean {
-  if (pid === process.pid) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (thrown) {
-    return thrown instanceof Error && 'code' in thrown && thrown.code === 'EPERM'
-  }
+  return pid !== process.pid && !hasEnded(pid)
 }
 
 /** Does what only one process at a time may do: of two who each took a part of the same files, one would miss how
