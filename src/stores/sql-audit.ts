@@ -1,10 +1,9 @@
+import { LEASES_MAX } from '#core/events.ts'
 import type { AuditRow, LedgerRow } from '#core/ledger.ts'
 import type { Head, UpkeepStore } from '#core/upkeep.ts'
 import type { Database, Sql } from './sql.ts'
 import { type RawRow, toAuditRow, toLedgerRow } from './sql-rows.ts'
 
-/** A lease that ends later than so many of them is of a clock that was wrong. */
-const LEASES_MAX = 10
 /** Rows that are removed in one transaction: nobody else writes to SQLite meanwhile, and no call may be late. */
 const TRIMMED_MAX = 500
 
