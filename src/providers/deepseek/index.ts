@@ -1,9 +1,10 @@
+import { listAlone } from '../openai_compatible/catalog.ts'
 import { openaiCompatible } from '../openai_compatible/index.ts'
 import type { Provider } from '../provider.ts'
 import { parameters } from './parameters.ts'
 import { toDeepseekRequest } from './request.ts'
 
-const { capabilities, catalog } = openaiCompatible
+const { capabilities } = openaiCompatible
 
 /** DeepSeek's own service. It answers in OpenAI's words, and takes fewer of them. */
 export const deepseek: Provider = {
@@ -15,7 +16,7 @@ export const deepseek: Provider = {
   defaultBaseUrl: 'https://api.deepseek.com',
   normalizeBaseUrl,
   encode: toDeepseekRequest,
-  catalog: { ...catalog, probes: server => [catalog.list(server, server.secrets[0] ?? null)], reports: [] },
+  catalog: listAlone,
 }
 
 /** Takes off what people paste behind the address; paths stand at its root. */

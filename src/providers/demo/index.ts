@@ -1,8 +1,9 @@
+import { listAlone } from '../openai_compatible/catalog.ts'
 import { openaiCompatible } from '../openai_compatible/index.ts'
 import type { Provider } from '../provider.ts'
 import { DEMO_ADDRESS } from './transport.ts'
 
-const { capabilities, catalog } = openaiCompatible
+const { capabilities } = openaiCompatible
 
 /** The built-in demonstration model, so that a first request works on a machine with nothing.
  *
@@ -21,5 +22,5 @@ export const demo: Provider = {
   },
   defaultBaseUrl: DEMO_ADDRESS,
   normalizeBaseUrl: () => DEMO_ADDRESS,
-  catalog: { ...catalog, probes: server => [catalog.list(server, null)], reports: [] },
+  catalog: listAlone,
 }

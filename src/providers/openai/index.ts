@@ -1,9 +1,10 @@
+import { listAlone } from '../openai_compatible/catalog.ts'
 import { openaiCompatible } from '../openai_compatible/index.ts'
 import { STREAM_OPTIONS } from '../openai_compatible/parameters.ts'
 import { parametersWith } from '../parameters.ts'
 import type { Provider } from '../provider.ts'
 
-const { capabilities, catalog } = openaiCompatible
+const { capabilities } = openaiCompatible
 
 /** OpenAI's own service: it has an address, and no `/health`. */
 export const openai: Provider = {
@@ -16,5 +17,5 @@ export const openai: Provider = {
     completions: { stream_options: STREAM_OPTIONS },
   }),
   defaultBaseUrl: 'https://api.openai.com/v1',
-  catalog: { ...catalog, probes: server => [catalog.list(server, server.secrets[0] ?? null)], reports: [] },
+  catalog: listAlone,
 }

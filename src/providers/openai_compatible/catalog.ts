@@ -15,6 +15,13 @@ export const catalog: Catalog = {
   reports,
 }
 
+/** The same where there is nothing but the list, as at hosted services. */
+export const listAlone: Catalog = {
+  ...catalog,
+  probes: server => [list(server, server.secrets[0] ?? null)],
+  reports: [],
+}
+
 /** Builds a request without a body. */
 export function toGet(server: Server, url: string, secret: string | null): Outgoing {
   return { method: 'GET', url, headers: toHeaders(server, secret), body: null }
