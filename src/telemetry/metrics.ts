@@ -61,36 +61,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
       case 'config-reloaded':
         now.reloaded = fact.ok ? 1 : 0
         return
-      case 'fallback-taken':
-        events.fallback(fact)
-        return
-      case 'stream-recovered':
-        events.recovery(fact.how)
-        return
-      case 'hedged':
-        events.hedge(fact.won)
-        return
-      case 'limit-hit':
-        events.limit(fact.scope)
-        return
-      case 'model-loaded':
-        events.load(fact.server)
-        return
-      case 'answer-replayed':
-        events.replay()
-        return
-      case 'event-kept':
-        events.kept(fact.event.type)
-        return
-      case 'event-delivered':
-        events.delivered(fact.result)
-        return
-      case 'webhook-received':
-        events.webhook(fact.ok)
-        return
       case 'database-called':
         now.databaseCalls++
         return
+      default:
+        events.subscriber(fact)
     }
   }
 

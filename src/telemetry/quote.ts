@@ -39,7 +39,7 @@ export function createRedactor(secrets: readonly string[]): (text: string) => st
 const NAMES_MAX = 1000
 
 /** Creates the writer of names: `quote` without secrets, remembered, because names come again with every request. */
-export function createNames(redact: (text: string) => string): (name: string | null) => string {
+export function createNameWriter(redact: (text: string) => string): (name: string | null) => string {
   const known = new Map<string, string>()
   return name => {
     if (name === null) return 'null'

@@ -1,6 +1,6 @@
 import type { AttemptEntry } from '#core/attempt.ts'
 import { freeOutcome, type RequestRecord } from '#core/record.ts'
-import { createNames, printable, quote } from './quote.ts'
+import { createNameWriter, printable, quote } from './quote.ts'
 import { overheadMs } from './request-metrics.ts'
 
 const STORY_MAX = 300
@@ -25,7 +25,7 @@ const REMEMBERED_MAX = 1000
 /** Creates the writer of lines. The same routes and callers come again with every request, so that what is written of
  * them is remembered: a line of many pieces costs as much to put together as the rest of it. */
 export function createWriting(redact: Redact): Writing {
-  const name = createNames(redact)
+  const name = createNameWriter(redact)
   const ways = new Map<string, { readonly method: string; readonly text: string }>()
   const senders = new Map<string, { readonly tenant: string | null; readonly text: string }>()
 
