@@ -11,7 +11,7 @@ afterEach(() => {
 })
 
 test('names the package and the command when there is no browser', () => {
-  process.env.CHROMIUM_PATH = '/nonexistent'
+  process.env.CHROMIUM_PATH = '/dev/null/none'
 
   expect(() => chromiumPath()).toThrow('sudo apt-get install chromium')
 })

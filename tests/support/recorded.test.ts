@@ -13,9 +13,9 @@ afterEach(() => {
 })
 
 test('refuses to go on without data that were named', () => {
-  process.env.CITADEL_WIRE_DIR = '/nonexistent'
+  process.env.CITADEL_WIRE_DIR = '/dev/null/none'
 
-  expect(() => recordedCases('openai')).toThrow('/nonexistent')
+  expect(() => recordedCases('openai')).toThrow('/dev/null/none')
 })
 
 describe.skipIf(sharedDir() === null)('with the recorded data', () => {
