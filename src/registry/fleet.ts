@@ -130,7 +130,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   function relist(server: Server): void {
     const next = build()
     if (JSON.stringify([...next.models.values()]) === JSON.stringify([...snapshot.models.values()])) return
-    take(next, `${server.id} lists other models`)
+    take(next, `the list of ${server.id} has changed${toldOf(snapshot, next)}`)
   }
 
   /** Sets the prober and the listing to the servers there are now. */
@@ -228,4 +228,19 @@ function modelsOn(server: Server, snapshot: Snapshot): readonly string[] {
 /** Where a server is, so that one that is declared is not found a second time. */
 function placeOf(server: Server): string {
   return URL.parse(server.baseUrl)?.host.replace(/^(localhost|\[::1\])(?=:|$)/, '127.0.0.1') ?? server.baseUrl
+}
+
+/** Names that a line of the log has room for. */
+const TOLD_MAX = 5
+
+/** Which names of models are new, and which nobody has any more; nothing where they are the same. */
+function toldOf({ models: before }: Snapshot, { models: now }: Snapshot): string {
+  const told: string[] = []
+  for (const [word, these, others] of [['new', now, before] as const, ['gone', before, now] as const]) {
+    const names = [...these.keys()].filter(name => !others.has(name))
+    if (names.length === 0) continue
+    const more = names.length > TOLD_MAX ? ` and ${names.length - TOLD_MAX} more` : ''
+    told.push(`${word}: ${names.slice(0, TOLD_MAX).join(', ')}${more}`)
+  }
+  return told.length === 0 ? '' : ` (${told.join('; ')})`
 }

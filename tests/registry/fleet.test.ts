@@ -51,6 +51,7 @@ function setup(more: Partial<Declaration> = {}) {
   const facts: Fact[] = []
   const probed: string[] = []
   const found = fakeDiscovery()
+  const models = new Map<string, readonly string[]>()
   const declaration: Declaration = {
     settings,
     health,
@@ -72,14 +73,24 @@ function setup(more: Partial<Declaration> = {}) {
         probed.push(id)
         return { ok: true, latencyMs: 1, reason: null }
       },
-      list: async ({ id }) => [listed(`${id}-model`)],
+      list: async ({ id }) => (models.get(id) ?? [`${id}-model`]).map(listed),
       load: () => null,
       discovery: found.discovery,
       watchedOnly: new Set(['service']),
     },
     declaration,
   )
-  return { ...found, clock, facts, probed, states, fleet, declaration, names: () => [...fleet.current().models.keys()] }
+  return {
+    ...found,
+    clock,
+    facts,
+    models,
+    probed,
+    states,
+    fleet,
+    declaration,
+    names: () => [...fleet.current().models.keys()],
+  }
 }
 
 describe('the fleet', () => {
@@ -96,7 +107,25 @@ describe('the fleet', () => {
     await fleet.start()
 
     expect(names()).toEqual(['a-model', 'b-model'])
-    expect(facts.filter(fact => fact.type === 'fleet-changed')).toHaveLength(2)
+    expect(facts).toMatchObject([
+      { type: 'fleet-changed', message: 'the list of a has changed (new: a-model)' },
+      { type: 'fleet-changed', message: 'the list of b has changed (new: b-model)' },
+    ])
+  })
+
+  test('tells which names are new with the list of a server, and which are gone', async () => {
+    const { fleet, facts, models, clock } = setup({ servers: [server('a'), server('b')] })
+    await fleet.start()
+    models.set('a', ['b-model', 'one', 'two', 'three', 'four', 'five', 'six', 'seven'])
+
+    clock.advance(30_000)
+    await settled()
+
+    expect(facts.flatMap(fact => (fact.type === 'fleet-changed' ? fact.message : []))).toEqual([
+      'the list of a has changed (new: a-model)',
+      'the list of b has changed (new: b-model)',
+      'the list of a has changed (new: one, two, three, four, five and 2 more; gone: a-model)',
+    ])
   })
 
   test('keeps nothing of servers that have left', () => {
