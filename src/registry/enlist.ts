@@ -58,11 +58,13 @@ export function startEnlisting(options: EnlistOptions): Enlisting {
     let well = gateways.length === 0 || self !== null
     for (const gateway of self === null ? [] : gateways) {
       const problem = await enlist(gateway, JSON.stringify(self))
+      // Others are told by now, or something else is, or nothing.
+      if (own !== run) return
       if (problems.get(gateway.url) !== problem) options.onChange(gateway.url, problem)
       problems.set(gateway.url, problem)
       well &&= problem === null
     }
-    if (own === run) disarm = clock.after(well ? AGAIN_MS : EAGER_MS, () => void turn(own))
+    disarm = clock.after(well ? AGAIN_MS : EAGER_MS, () => void turn(own))
   }
 
   return {
