@@ -1,5 +1,5 @@
 import type { Journal } from '#core/journal.ts'
-import type { Model, Server, Target } from '#core/servers.ts'
+import type { Model, Target } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 
 export interface PreloadOptions {
@@ -16,19 +16,19 @@ export interface Preload {
    *
    * @param names Public names or aliases. */
   begin(names: readonly string[], snapshot: Snapshot): Promise<void>
-  /** The same after a change of the fleet; what still has no server is not told of again, and what its server has
-   * taken along is loaded on another one.
+  /** The same after a change of the fleet; what still has no server is not told of again, and what is no longer to
+   * be where it was loaded is loaded where it is.
    *
    * @param lost A server that came back, and with it nothing of what it was given. */
   again(names: readonly string[], snapshot: Snapshot, lost: string | null): Promise<void>
 }
 
-/** Creates it; it remembers which server was given which model. */
+/** Creates it; it remembers which model is to be on which server, and as what. */
 export function createPreload({ journal, load }: PreloadOptions): Preload {
-  const given = new Map<string, Server>()
+  const given = new Map<string, Target>()
 
   function count(server: string): number {
-    return [...given.values()].filter(({ id }) => id === server).length
+    return [...given.values()].filter(target => target.server.id === server).length
   }
 
   async function place(model: Model): Promise<string> {
@@ -36,12 +36,13 @@ export function createPreload({ journal, load }: PreloadOptions): Preload {
       const loading = load(target, model)
       if (loading === null) continue
       const { id } = target.server
-      given.set(model.name, target.server)
+      given.set(model.name, target)
       try {
         await loading
         return `${model.name} was loaded on ${id}`
       } catch {
-        given.delete(model.name)
+        // It may be on another one by now.
+        if (given.get(model.name) === target) given.delete(model.name)
         return `${model.name} could not be loaded on ${id}`
       }
     }
@@ -62,8 +63,10 @@ export function createPreload({ journal, load }: PreloadOptions): Preload {
   return {
     begin: (names, snapshot) => placeAll(names, snapshot, false),
     again(names, snapshot, lost) {
-      for (const [name, { id, baseUrl }] of given) {
-        if (id === lost || snapshot.servers.get(id)?.baseUrl !== baseUrl) given.delete(name)
+      for (const [name, { id, server }] of given) {
+        const targets = snapshot.models.get(name)?.targets ?? []
+        const stays = targets.some(target => target.id === id && target.server.baseUrl === server.baseUrl)
+        if (server.id === lost || !stays) given.delete(name)
       }
       return placeAll(names, snapshot, true)
     },

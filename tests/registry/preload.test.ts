@@ -88,3 +88,28 @@ test('what a server was given that is gone, or is another machine by now, is loa
 
   expect(asked).toEqual(['a/x', 'b/y', 'a/x', 'b/x'])
 })
+
+test('what a reload has on another server, or as another model of the same one, is loaded there', async () => {
+  const { begin, again, asked } = preloadOf(async () => {})
+  await begin(['x', 'y'], FLEET)
+
+  const elsewhere = [model('x', [targetOf('b/x')]), model('y', [targetOf('a/y'), targetOf('b/y-large')])]
+  await again(['x', 'y'], snapshotOf(elsewhere), null)
+  await again(['x', 'y'], snapshotOf(elsewhere), null)
+
+  expect(asked).toEqual(['a/x', 'b/y', 'b/x', 'a/y'])
+})
+
+test('a load that fails once its server has gone leaves what was loaded on another one', async () => {
+  const late = Promise.withResolvers<void>()
+  const { begin, again, asked } = preloadOf(id => (id === 'a/x' ? late.promise : Promise.resolve()))
+  const begun = begin(['x'], FLEET)
+  const without = snapshotOf([on('x', 'b')])
+
+  await again(['x'], without, null)
+  late.reject(new Error('it has gone'))
+  await begun
+  await again(['x'], without, null)
+
+  expect(asked).toEqual(['a/x', 'b/x'])
+})
