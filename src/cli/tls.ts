@@ -65,14 +65,17 @@ export class TlsUnusable extends Error {
 /** Takes over certificates that have changed, once they are known to be good.
  *
  * @returns To be called with each new configuration; throws TlsUnusable when its files cannot be used, and CannotListen when
- * the port could not be opened with them: that is tried again the next time. */
+ * the port could not be opened with them: that is tried again the next time, with whichever there are. */
 export function tlsRenewal(first: Config, listener: Pick<Listener, 'renew'>): (next: Config) => void {
+  const encrypted = first.service.tls !== null
   let current = first.service.tls === null ? null : readTls(first.service.tls)
   return ({ service: { tls } }) => {
     // Between http and https only a restart changes.
-    if (current === null || tls === null) return
+    if (!encrypted || tls === null) return
     const next = readTls(tls)
     if (isDeepStrictEqual(next, current)) return
+    // Until it is done, nobody knows whether anything is served: those of before may have to be taken anew.
+    current = null
     listener.renew(next)
     current = next
   }

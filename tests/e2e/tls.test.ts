@@ -188,6 +188,26 @@ test('certificates that could not be taken are tried again at the next reload', 
   expect(asked.map(({ cert }) => cert)).toEqual(Array(2).fill(readFileSync(second.cert, 'utf8')))
 })
 
+test('a port that was lost with other certificates is asked for with those of before, too', async () => {
+  await using certificates = await makeCertificates()
+  const [first, second] = await Promise.all([certificates.issue('first'), certificates.issue('second')])
+  const configOf = (files: typeof first) =>
+    configSchema.parse({ service: { tls: { cert_file: files.cert, key_file: files.key } } })
+  const asked: string[] = []
+  const renew = tlsRenewal(configOf(first), {
+    renew({ cert }) {
+      asked.push(cert)
+      if (asked.length === 1) throw new Error('the port is lost')
+    },
+  })
+
+  expect(() => renew(configOf(second))).toThrow('the port is lost')
+  renew(configOf(first))
+  renew(configOf(first))
+
+  expect(asked).toEqual([readFileSync(second.cert, 'utf8'), readFileSync(first.cert, 'utf8')])
+})
+
 test('a server that takes nothing new stays so when its certificate changes', async () => {
   await using certificates = await makeCertificates()
   const [first, second] = await Promise.all([pairOf(certificates, 'first'), pairOf(certificates, 'second')])
