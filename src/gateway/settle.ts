@@ -7,7 +7,7 @@ import { contentLength, contentText, type DataFrame } from '#core/frame.ts'
 import { costOf } from '#core/money.ts'
 import { countSaved, freeOutcome, type RequestRecord } from '#core/record.ts'
 import type { Price } from '#core/servers.ts'
-import { estimateTokens, promptLength, type Usage } from '#core/usage.ts'
+import { estimateTokens, inputTokens, promptLength, type Usage } from '#core/usage.ts'
 
 /** Writes into the record what one frame of the answer says. */
 export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock): void {
@@ -132,7 +132,10 @@ function candidateAt(
  * as much of the answer as it counted or was said. */
 export function usageSoFar({ soFar }: Pick<RequestRecord, 'soFar'>, call: Call, characters: number): Usage {
   const estimate = estimateUsage(call, characters)
-  return soFar === null ? estimate : { ...soFar, output: Math.max(soFar.output, estimate.output), estimated: true }
+  if (soFar === null) return estimate
+  // Servers that speak the dialect of another say 0 at the beginning of what they count at its end.
+  const input = inputTokens(soFar) === 0 ? estimate.input : soFar.input
+  return { ...soFar, input, output: Math.max(soFar.output, estimate.output), estimated: true }
 }
 
 /** What a call has used when no server says so: the prompt, and so many characters of an answer. */

@@ -44,6 +44,17 @@ describe('the end of a call', () => {
     expect(record.usage).toEqual(estimateUsage(call(), 4000))
   })
 
+  test('is paid for the prompt as it is estimated where its server has counted none of it', () => {
+    const soFar = { input: 0, cacheRead: 0, cacheWrite: 0, output: 30, reasoning: 0, estimated: false }
+    const record = recordOf({ usage: null, soFar, contentChars: 10, contentFrames: 1 })
+
+    settleCall(record, call(), gone, fakeClock())
+
+    const { input } = estimateUsage(call(), 0)
+    expect(input).toBeGreaterThan(0)
+    expect(record.usage).toEqual({ ...soFar, input, estimated: true })
+  })
+
   test('of one who took over an answer, and left before it came, is paid for the prompt', () => {
     const began = recordOf({ passedOn: true })
     const gone = new GatewayError('client_closed_request', 'gone')
