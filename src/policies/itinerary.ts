@@ -51,7 +51,7 @@ export class Itinerary {
     if (first) return this.untried.length === 0 ? null : { candidates: this.untried, at: 0, free: true }
     const { rotated } = this
     this.rotated = null
-    if (rotated !== null) return { candidates: [rotated], at: 0, free: true }
+    if (rotated !== null && this.isKept(rotated)) return { candidates: [rotated], at: 0, free: true }
     this.look()
     const [fresh] = this.untried
     const repeat = fresh === undefined || fresh.fallback === true ? this.soonest(fresh === undefined, left) : null
@@ -67,6 +67,11 @@ export class Itinerary {
     const open = [...this.untried.filter(candidate => this.isOpen(candidate)), ...back]
     this.later = [...this.later, ...this.untried].filter(candidate => !open.includes(candidate))
     this.untried = [...open.filter(({ fallback }) => !fallback), ...open.filter(({ fallback }) => fallback)]
+  }
+
+  /** Whether nobody has taken its server out since the call was planned: one that is removed is forgotten with its drain. */
+  isKept(candidate: Candidate): boolean {
+    return this.deps.isOffered(candidate.target) && !this.state(candidate).server.draining
   }
 
   /** Where the next attempt goes when the retry budget is used up: to targets that answer well. */
@@ -163,11 +168,6 @@ export class Itinerary {
 
   private isWell(candidate: Candidate): boolean {
     return this.state(candidate).breaker.failures === 0
-  }
-
-  /** Whether nobody has taken its server out since the call was planned: one that is removed is forgotten with its drain. */
-  private isKept(candidate: Candidate): boolean {
-    return this.deps.isOffered(candidate.target) && !this.state(candidate).server.draining
   }
 
   private isOpen(candidate: Candidate): boolean {

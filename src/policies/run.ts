@@ -39,7 +39,10 @@ export class FailoverRun implements Run, Course<Trial> {
       if (step === null) throw this.over()
       try {
         const wait = step.at === 0 ? 0 : step.at - this.deps.clock.now()
-        if (wait > 0) await pause(this.deps.clock, wait, this.job.scope)
+        if (wait > 0) {
+          await pause(this.deps.clock, wait, this.job.scope)
+          if (!step.candidates.every(candidate => this.way.isKept(candidate))) continue
+        }
         const place = this.take(step)
         const slot = place instanceof Promise ? await place : place
         const hedged = first && slot.candidate.model.hedging ? this.hedgedAt(slot) : null

@@ -39,6 +39,8 @@ interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
   readonly failing?: readonly string[]
   /** Servers that were drained since the call was planned. */
   readonly drained?: readonly string[]
+  /** Servers that are drained after so many milliseconds of the call. */
+  readonly drainedAt?: Readonly<Record<string, number>>
   /** For how long servers are left alone because of other calls, in milliseconds. */
   readonly resting?: Readonly<Record<string, number>>
   /** Servers that were out when the call was planned. */
@@ -55,6 +57,11 @@ async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, opti
   const states = createStates()
   const { fallbacks = [], failing = [], drained = [], later = [] } = options
   for (const id of drained) states.server(id).draining = true
+  for (const [id, ms] of Object.entries(options.drainedAt ?? {})) {
+    clock.after(ms, () => {
+      states.server(id).draining = true
+    })
+  }
   for (const id of failing) states.target(target(id)).breaker.failures = 1
   for (const [id, ms] of Object.entries(options.resting ?? {})) states.target(target(id)).coolUntil = ms
   for (const id of options.onTrial ?? [])
@@ -167,6 +174,16 @@ describe('a retry', () => {
     const alone = await over({ a: ['upstream_error', 'ok'] }, { drained: ['a'] })
 
     expect([error, tried, alone.tried]).toEqual([null, ['a 0', 'c 0'], ['a 0']])
+  })
+
+  test('goes to no such server with another credential, nor after the wait in which it was drained', async () => {
+    const rotated = await over({ keys: ['upstream_auth_failed', 'ok'], b: ['ok'] }, { drained: ['keys'] })
+    const waited = await over({ a: [limited(2000), 'ok'], f: ['ok'] }, { fallbacks: ['f'], drainedAt: { a: 1000 } })
+
+    expect([rotated.tried, waited.tried]).toEqual([
+      ['keys:one 0', 'b 0'],
+      ['a 0', 'f 2000'],
+    ])
   })
 
   test('does not wait past the deadline', async () => {
