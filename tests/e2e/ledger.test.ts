@@ -434,6 +434,15 @@ test('a prompt and an answer are kept of stored answers too', () =>
     { audit: { payloads: true }, cache: { enabled: true } },
   ))
 
+/** The users that are written down, once there are any. */
+async function usersOf({ url }: Pick<TestGateway, 'url'>) {
+  const { data } = await until(
+    async () => namedPage.parse(await (await fetch(`${url}/management/users`, as(ADMIN))).json()),
+    page => page.data.length > 0,
+  )
+  return data
+}
+
 test('what begins with the first key that has a budget writes down whom its calls name', async () => {
   const folder = await ownFolder('citadel-late-')
   try {
@@ -446,12 +455,7 @@ test('what begins with the first key that has a budget writes down whom its call
     const { key } = await made.json()
     await (await gateway.chat({ user: 'ann' }, as(key))).text()
 
-    const { data } = await until(
-      async () => namedPage.parse(await (await fetch(`${gateway.url}/management/users`, as(ADMIN))).json()),
-      page => page.data.length > 0,
-    )
-
-    expect(data).toMatchObject([{ id: 'ann', requests: 1 }])
+    expect(await usersOf(gateway)).toMatchObject([{ id: 'ann', requests: 1 }])
   } finally {
     await folder.remove()
   }
@@ -466,12 +470,7 @@ test('what runs as a service writes down what it does in the folder that the ser
     })
     await (await gateway.chat({ user: 'ann' }, as(ADMIN))).text()
 
-    const { data } = await until(
-      async () => namedPage.parse(await (await fetch(`${gateway.url}/management/users`, as(ADMIN))).json()),
-      page => page.data.length > 0,
-    )
-
-    expect(data).toMatchObject([{ id: 'ann', requests: 1 }])
+    expect(await usersOf(gateway)).toMatchObject([{ id: 'ann', requests: 1 }])
   } finally {
     await folder.remove()
   }

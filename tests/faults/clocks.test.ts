@@ -30,23 +30,31 @@ async function between(script: Steps, timeouts: object) {
   }
 }
 
+/** Expects that another server answers after so many milliseconds, and is not asked before. */
+async function answeredBehind(ms: number, { clock, sound }: Stage, asked: Promise<Response>): Promise<void> {
+  clock.advance(ms - 1)
+  await settled()
+  expect(sound.calls).toHaveLength(0)
+  clock.advance(1)
+  const response = await asked
+
+  expect(await response.text()).toContain('prompt')
+  expect([response.status, response.headers.get('x-citadel-attempts')]).toEqual([200, '2'])
+}
+
+type Stage = Awaited<ReturnType<typeof between>>
+
 test.each([false, true])(
   'a silent server is asked once, and another one when first_byte is over (stream: %p)',
   async stream => {
     await using stage = await between(hang(), { first_byte: '5s' })
-    const { clock, slow, sound, gateway } = stage
+    const { slow, sound, gateway } = stage
     const asked = gateway.chat({ stream })
     const call = await slow.called(1)
     await settled()
 
-    clock.advance(4999)
-    await settled()
-    expect(sound.calls).toHaveLength(0)
-    clock.advance(1)
-    const response = await asked
+    await answeredBehind(5000, stage, asked)
 
-    expect(await response.text()).toContain('prompt')
-    expect([response.status, response.headers.get('x-citadel-attempts')]).toEqual([200, '2'])
     expect([slow.calls.length, sound.calls.length]).toEqual([1, 1])
     expect((await call.closed) > 0 && call.closedBy).toBe('client')
   },
@@ -83,20 +91,14 @@ test.each([false, true])(
     const words = gate()
     const script = [head(503, { 'content-type': 'application/json', 'content-length': '100' }), words]
     await using stage = await between(script, { idle: '60s', first_token: '60s' })
-    const { clock, slow, sound, gateway } = stage
+    const { slow, gateway } = stage
     const asked = gateway.chat({ stream })
     const call = await slow.called(1)
     await words.reached
     await settled()
 
-    clock.advance(2999)
-    await settled()
-    expect(sound.calls).toHaveLength(0)
-    clock.advance(1)
-    const response = await asked
+    await answeredBehind(3000, stage, asked)
 
-    expect(await response.text()).toContain('prompt')
-    expect([response.status, response.headers.get('x-citadel-attempts')]).toEqual([200, '2'])
     expect((await call.closed) > 0 && call.closedBy).toBe('client')
   },
 )
