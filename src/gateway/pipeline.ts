@@ -80,12 +80,12 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       // Who has left in the same moment is told nothing.
       if (isEarly && own.ended === null) {
         const answer = coming.then(live => arrived(live, account))
-        const body = stream(deps, { live: new Promised(answer, own), account, heartbeatMs, early: true })
+        const body = await stream(deps, { live: new Promised(answer, own), account, heartbeatMs, early: true })
         return { live: null, body, limits: null }
       }
       const live = arrived(await coming, account)
       const body = call.stream
-        ? stream(deps, { live, account, heartbeatMs, early: false })
+        ? await stream(deps, { live, account, heartbeatMs, early: false })
         : await renderPlain(live, record, deps.clock)
       if (!call.stream) account.settle(null)
       return { live, body, limits: permit === null ? null : permit.verdict() }
@@ -143,7 +143,7 @@ function take(deps: PipelineDeps, snapshot: Snapshot, account: Account): Promise
 function stream(
   deps: PipelineDeps,
   of: { readonly live: Source; readonly account: Account; readonly heartbeatMs: number; readonly early: boolean },
-): Writing {
+): Promise<Writing> {
   const { live, account, heartbeatMs, early } = of
   const { request, call, own } = account
   deps.journal.note({ type: 'stream-opened' })

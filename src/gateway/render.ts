@@ -30,6 +30,9 @@ export interface RenderDeps {
 /** What is read of an answer, whoever gives it. */
 export type Source = Omit<Live, 'target' | 'model'>
 
+/** What is written at once; `null` when the answer is over. */
+type Piece = string | Uint8Array | null
+
 /** Takes the one frame of a plain answer.
  *
  * @returns The JSON body. */
@@ -48,8 +51,10 @@ export async function renderPlain(live: Live, record: RequestRecord, clock: Cloc
 /** Writes an answer as server-sent events, read only as fast as the caller reads.
  *
  * Whole events only; `: ping` after a silence; `[DONE]` exactly when the answer was whole; otherwise the error as the
- * last event, so that a cut stream never looks complete. A client that stops reading is cut off after a minute. */
-export function renderStream(live: Source, call: Call, deps: RenderDeps): Writing {
+ * last event, so that a cut stream never looks complete. A client that stops reading is cut off after a minute.
+ *
+ * @returns Once there is something to write, or at once where the answer begins early. */
+export async function renderStream(live: Source, call: Call, deps: RenderDeps): Promise<Writing> {
   const { clock, record } = deps
   let ended = false
 
@@ -91,8 +96,8 @@ export function renderStream(live: Source, call: Call, deps: RenderDeps): Writin
     return known
   }
 
-  /** What to write next; `null` when the answer is over. */
-  async function read(): Promise<string | Uint8Array | null> {
+  /** Reads what to write next. */
+  async function read(): Promise<Piece> {
     try {
       for (let frames = await live.next(); frames.length > 0; frames = await live.next()) {
         const piece = live.encoded === undefined ? take(frames) : takeShared(frames, live.encoded)
@@ -114,13 +119,29 @@ export function renderStream(live: Source, call: Call, deps: RenderDeps): Writin
   }
   live.bypass?.(pass)
 
+  /** Read before there is anybody to write it to: written at once, it leaves in one packet with the headers. */
+  let ahead: Promise<Piece> | null = read()
+  let first: Piece | undefined
+  const begun = ahead.then(
+    piece => {
+      first = piece
+    },
+    () => {},
+  )
+  if (!deps.early) await begun
+
+  function put(piece: Piece): void {
+    if (piece !== null) outlet.put(piece, clock.now())
+    else outlet.end(DONE, () => end(null))
+  }
+
   async function writeNext(): Promise<void> {
     try {
-      const piece = await read()
+      const reading = ahead ?? read()
+      ahead = null
+      const piece = await reading
       if (!outlet.ready) await outlet.room()
-      if (ended) return
-      if (piece !== null) outlet.put(piece, clock.now())
-      else outlet.end(DONE, () => end(null))
+      if (!ended) put(piece)
     } catch (thrown) {
       if (!(thrown instanceof InBand)) throw thrown
       const { before, error } = thrown
@@ -139,9 +160,13 @@ export function renderStream(live: Source, call: Call, deps: RenderDeps): Writin
       try {
         outlet.open(to)
         if (deps.early) outlet.put(PING, clock.now())
+        if (first !== undefined) {
+          ahead = null
+          put(first)
+        }
         while (!ended) {
-          await writeNext()
-          if (!outlet.ready) await outlet.room()
+          if (outlet.ready) await writeNext()
+          else await outlet.room()
         }
       } catch (thrown) {
         // Nobody can be written to any more.

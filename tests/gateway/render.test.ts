@@ -20,7 +20,7 @@ test('a client that has left before its stream is handed over is written nothing
   }
   const onEnd = (error: GatewayError | null) => void errors.push(error?.code)
   const of = { clock, record: recordOf({}), scope, heartbeatMs: 15_000 }
-  const stream = renderStream(live, call(), { ...of, early: true, onEnd })
+  const stream = await renderStream(live, call(), { ...of, early: true, onEnd })
 
   scope.cancel(new GatewayError('client_closed_request', 'The client closed the request.'))
   await stream.write({ write: piece => written.push(piece), flush: () => 0, end: () => written.push('end') })
@@ -33,7 +33,7 @@ test('nothing is counted any more once a client that has stopped reading is give
   const clock = fakeClock()
   const record = recordOf({})
   const settledWith: number[] = []
-  const stream = renderStream(liveOf([[frame('delta', 'one')], [frame('delta', 'two')]]), call(), {
+  const stream = await renderStream(liveOf([[frame('delta', 'one')], [frame('delta', 'two')]]), call(), {
     ...{ clock, record, scope: createScope(clock), heartbeatMs: 0, early: false },
     onEnd: () => void settledWith.push(record.contentFrames),
   })
@@ -44,4 +44,20 @@ test('nothing is counted any more once a client that has stopped reading is give
 
   await expect(writing).rejects.toMatchObject({ code: 'client_closed_request' })
   expect([...settledWith, record.contentFrames]).toEqual([1, 1])
+})
+
+test('what is there when the writing begins is written before anything else is waited for', async () => {
+  const clock = fakeClock()
+  const written: (string | Uint8Array)[] = []
+  const stream = await renderStream(liveOf([[frame('delta', 'one')], [frame('delta', 'two')]]), call(), {
+    ...{ clock, record: recordOf({}), scope: createScope(clock), heartbeatMs: 0, early: false },
+    onEnd: () => {},
+  })
+
+  const writing = stream.write({ write: piece => written.push(piece), flush: () => 0, end: () => 0 })
+  const atOnce = [...written]
+  await writing
+
+  expect(atOnce).toEqual(written.slice(0, 1))
+  expect(written).toEqual([frame('delta', 'one').text, frame('delta', 'two').text, 'data: [DONE]\n\n'])
 })
