@@ -38,10 +38,13 @@ type Warming = Pick<LoadOptions, 'kind' | 'same'>
 /** Lets subjects compile their hot code before anything counts: the runtime compiles a function for good only once it has
  * run some ten thousand times, beside the work, and that takes a third of the processor time of the first seconds.
  *
- * @param load What they are going to do. Streams are short here, so that there are as many as other requests. */
+ * @param load What they are going to do. Streams are short at first, so that there are as many as other requests, and then
+ * of the usual length, so that the events in their middle are many, too. */
 export async function warmUp(run: Run, subjects: readonly Subject[], load: Warming): Promise<void> {
   run.progress(`warming up: ${load.kind}${load.same ? ', asking the same' : ''}`)
-  await run.pace({ delayMs: 0, chunkMs: 1, chunks: 2, groups: 1 })
   const seconds = run.quick ? 1 : 12
-  await interleaved(subjects, 1, subject => run.generator.run(subject, { ...load, clients: 32, seconds }))
+  for (const chunks of load.kind === 'plain' ? [2] : [2, 50]) {
+    await run.pace({ delayMs: 0, chunkMs: 1, chunks, groups: 1 })
+    await interleaved(subjects, 1, subject => run.generator.run(subject, { ...load, clients: 32, seconds }))
+  }
 }
