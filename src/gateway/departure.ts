@@ -9,6 +9,7 @@ import type { Snapshot } from '#core/snapshot.ts'
 import { type PrefillOffer, withPrefill } from '#policies/prefill.ts'
 import { recover } from '#policies/recover.ts'
 import { findAllowed, findModel } from '#routing/candidates.ts'
+import { Alone } from './flights/alone.ts'
 import { type Flight, startFlight } from './flights/flight.ts'
 import { SharedAnswer } from './flights/shared-answer.ts'
 import type { Sharing, Whole } from './flights/shared-log.ts'
@@ -63,17 +64,18 @@ export class Departure implements Wait, Trail {
   }
 
   /** Starts work to which several may subscribe. */
-  fly(sharing: Sharing | null): Flight {
+  fly(sharing: Sharing): Flight {
     return startFlight(own => this.start(own), createScope(this.deps.clock, this.deadline), sharing)
   }
 
-  /** Does the work for one alone whose answer comes in one piece: it ends with the scope of its request, which is all
-   * that a flight would be there for. */
+  /** Does the work for one alone: it ends with the scope of its request, which is all that a flight would be there for. */
   alone(scope: Scope): Promise<Live> {
-    return this.start(scope.child(this.deadline))
+    const own = scope.child(this.deadline)
+    const work = this.start(own)
+    return this.call.stream ? work.then(live => new Alone(live, own)) : work
   }
 
-  /** Does the same so that others may wait for it too.
+  /** Does the work for an answer in one piece so that others may wait for it too.
    *
    * @param first The request of whoever asks first. A short time of its own is nobody else's. */
   together(first: Scope, onOver: (whole: Whole | null) => void): SharedAnswer {

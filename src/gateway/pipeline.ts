@@ -133,8 +133,7 @@ function take(deps: PipelineDeps, snapshot: Snapshot, account: Account): Promise
   const passenger = { record, wishes, permit, snapshot }
   if (settings === null) {
     if (cache.onlyStored) throw notStored()
-    const departure = new Departure(deps, passenger, call)
-    return call.stream ? departure.fly(null).join(own) : departure.alone(own)
+    return new Departure(deps, passenger, call).alone(own)
   }
   const asked = { call, text, record, scope: own, snapshot, settings, cache, wishes }
   return deps.answers(asked, what => new Departure(deps, passenger, what))

@@ -19,8 +19,7 @@ export interface AnswersDeps {
 export function pass({ call, record, scope, cache }: Asked, depart: Depart): Promise<Live> {
   if (cache.onlyStored) throw notStored()
   record.cache = { status: 'bypass', ageMs: 0, leftMs: 0 }
-  const departure = depart(call)
-  return call.stream ? departure.fly(null).join(scope) : departure.alone(scope)
+  return depart(call).alone(scope)
 }
 
 /** The error for who wants nothing but a stored answer. */

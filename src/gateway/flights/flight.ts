@@ -6,7 +6,8 @@ import { abandonable, type Scope } from '#core/scope.ts'
 import { Payers } from './payers.ts'
 import { SharedLog, type Sharing } from './shared-log.ts'
 
-/** The upstream work of one call. It belongs to nobody: requests subscribe to it, and it ends with the last of them. */
+/** The upstream work of one call that others may join. It belongs to nobody: requests subscribe to it, and it ends with
+ * the last of them. */
 export interface Flight {
   /** Subscribes; resolves when the answer is committed. Leaving (`close`, or the end of `scope`) is enough to stop the
    * work when nobody else listens.
@@ -31,19 +32,13 @@ export const NOBODY_LEFT = new GatewayError('client_closed_request', 'The client
 /** Starts the work at once.
  *
  * @param scope The flight's own: cancelled when the last subscriber has left, closed when the work is over.
- * @param sharing How others may join; without it nothing is kept that nobody waits for. */
-export function startFlight(
-  work: (scope: Scope) => Promise<Live>,
-  scope: Scope,
-  sharing: Sharing | null = null,
-): Flight {
+ * @param sharing How others may join. */
+export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope, sharing: Sharing): Flight {
   const subscribers = new Set<Subscriber>()
-  const shared = sharing === null ? null : new SharedLog(sharing)
+  const shared = new SharedLog(sharing)
   const source = work(scope)
   // A flight whose subscribers have all left may still fail; nobody is there to hear it.
-  source.catch(shared === null ? ignore : fail)
-  const log: (readonly Frame[])[] = []
-  let trimmed = 0
+  source.catch(fail)
   let pulling: Promise<void> | null = null
   let over = false
   let payers: Payers | null = null
@@ -54,7 +49,7 @@ export function startFlight(
     if (subscriber.record !== null) payers?.leave(subscriber.record)
     if (subscribers.size > 0) return
     over = true
-    shared?.end(null)
+    shared.end(null)
     scope.cancel(cause)
     source.then(live => live.close(), ignore)
   }
@@ -62,12 +57,12 @@ export function startFlight(
   /** Whoever pays pays for all that was said, however much of it he has read. */
   function charge(): void {
     const payer = payers?.payer
-    if (payer) shared?.charge(payer)
+    if (payer) shared.charge(payer)
   }
 
-  /** The work of a shared flight failed: all who listen hear of it, and nobody joins any more. */
+  /** The work failed: all who listen hear of it, and nobody joins any more. */
   function fail(thrown: unknown): void {
-    shared?.fail(thrown)
+    shared.fail(thrown)
     if (over) return
     over = true
     charge()
@@ -79,15 +74,15 @@ export function startFlight(
     if (over) return
     over = true
     charge()
-    shared?.end(live)
+    shared.end(live)
     scope.close()
     live.close()
   }
 
   /** Another server goes on: what the one that broke off had counted so far is no count of the answer. */
-  function forgetCounts(from: SharedLog): void {
-    from.usage = null
-    from.soFar = null
+  function forgetCounts(): void {
+    shared.usage = null
+    shared.soFar = null
     for (const { record } of subscribers) {
       if (record === null) continue
       record.usage = null
@@ -98,52 +93,25 @@ export function startFlight(
   /** Takes the next batch from the source for everybody. */
   async function pull(live: Live): Promise<void> {
     try {
-      const from = shared === null ? null : live.target
+      const from = live.target
       const frames = await live.next()
-      if (shared === null) log.push(frames)
-      else {
-        if (live.target !== from && frames.at(-1)?.kind !== 'error') forgetCounts(shared)
-        shared.add(frames)
-      }
-      if (frames.length === 0 || shared?.ended) finish(live)
+      if (live.target !== from && frames.at(-1)?.kind !== 'error') forgetCounts()
+      shared.add(frames)
+      if (frames.length === 0 || shared.ended) finish(live)
     } catch (thrown) {
-      if (shared !== null) fail(thrown)
+      fail(thrown)
       throw thrown
     } finally {
       pulling = null
     }
   }
 
+  /** The work does not end with one who leaves, so nobody waits for it longer than he may. */
   async function next(subscriber: Subscriber, live: Live, own: Scope): Promise<readonly Frame[]> {
-    while (subscriber.taken - trimmed >= log.length) {
-      pulling ??= pull(live)
-      try {
-        await pulling
-      } catch (thrown) {
-        throw own.ended ?? thrown
-      }
-      if (own.ended !== null) throw own.ended
-    }
-    const frames = log[subscriber.taken - trimmed] ?? []
-    if (frames.length > 0) {
-      subscriber.taken++
-      trim()
-    }
-    return frames
-  }
-
-  /** The same where others listen too: the work does not end with one who leaves, so nobody waits for it longer than
-   * he may. */
-  async function nextShared(
-    from: SharedLog,
-    subscriber: Subscriber,
-    live: Live,
-    own: Scope,
-  ): Promise<readonly Frame[]> {
     while (true) {
       // Others pay from then on, also for what is here already.
       if (own.ended !== null) throw own.ended
-      const frames = from.at(subscriber.taken)
+      const frames = shared.at(subscriber.taken)
       if (frames !== null) {
         if (frames.length > 0) subscriber.taken++
         return frames
@@ -157,27 +125,12 @@ export function startFlight(
     }
   }
 
-  /** Forgets what every subscriber has taken. */
-  function trim(): void {
-    if (subscribers.size === 1 && log.length === 1) {
-      log.length = 0
-      trimmed++
-      return
-    }
-    let least = Infinity
-    for (const subscriber of subscribers) least = Math.min(least, subscriber.taken)
-    while (trimmed < least && log.length > 0) {
-      log.shift()
-      trimmed++
-    }
-  }
-
   return {
     get open() {
-      return shared?.open ?? false
+      return shared.open
     },
     async join(own, record = null) {
-      const subscriber: Subscriber = { taken: trimmed, record }
+      const subscriber: Subscriber = { taken: 0, record }
       if (record !== null) {
         if (payers === null) payers = new Payers(record)
         else payers.join(record)
@@ -189,16 +142,10 @@ export function startFlight(
         leave(subscriber)
       }
       try {
-        // Where nobody else may listen, what a client that has left waits for ends with it.
-        const live = await (own.endsAt === Infinity && shared === null ? source : abandonable(source, own))
+        const live = await abandonable(source, own)
         const { target, model } = live
-        if (shared === null) {
-          const alone = { target, model, next: () => next(subscriber, live, own), close }
-          if (live.bypass === undefined) return alone
-          return { ...alone, bypass: to => live.bypass?.(said => subscribers.size === 1 && to(said)) }
-        }
         const encoded = subscribers.size === 1 ? undefined : shared.encoded
-        return { target, model, next: () => nextShared(shared, subscriber, live, own), close, encoded }
+        return { target, model, next: () => next(subscriber, live, own), close, encoded }
       } catch (thrown) {
         close()
         throw own.ended ?? thrown

@@ -11,11 +11,12 @@ import { recordOf } from '#tests/support/records.ts'
 const clock = fakeClock()
 const left = new GatewayError('client_closed_request', 'gone')
 const frames = [frame('delta', 'one'), frame('delta', 'two'), frame('finish')]
+const sharing = { charactersMax: 100_000, onOver: () => {} }
 
 function flight() {
   const live = liveOf(frames.map(each => [each]))
   const scope = createScope(clock)
-  return { live, scope, flight: startFlight(async () => live, scope) }
+  return { live, scope, flight: startFlight(async () => live, scope, sharing) }
 }
 
 describe('a flight', () => {
@@ -53,7 +54,7 @@ describe('a flight', () => {
 
   test('ends before its answer is there when the subscriber leaves then', async () => {
     const scope = createScope(clock)
-    const waiting = startFlight(own => new Promise((_, reject) => own.onEnd(reject)), scope)
+    const waiting = startFlight(own => new Promise((_, reject) => own.onEnd(reject)), scope, sharing)
     const own = createScope(clock)
     const joined = waiting.join(own)
 
@@ -65,22 +66,20 @@ describe('a flight', () => {
 
   test('hands a failure to its subscriber', async () => {
     const error = new GatewayError('all_targets_failed', 'none')
-    const failing = startFlight(() => Promise.reject(error), createScope(clock))
+    const failing = startFlight(() => Promise.reject(error), createScope(clock), sharing)
 
     await expect(failing.join(createScope(clock))).rejects.toBe(error)
   })
 
-  const sharing = { charactersMax: 100_000, onOver: () => {} }
   test.each([
-    ['is whole', null, undefined],
-    ['is whole, also when it is shared', sharing, undefined],
-    ['has broken off for all who share it', sharing, new GatewayError('upstream_error', 'broken')],
-  ])('lets go of its source once when the answer %s, though its reader is still there', async (_, shared, end) => {
+    ['is whole', undefined],
+    ['has broken off for all who share it', new GatewayError('upstream_error', 'broken')],
+  ])('lets go of its source once when the answer %s, though its reader is still there', async (_, end) => {
     const live = liveOf([frames], end)
     const time = fakeClock()
     const scope = createScope(time, { within: 60_000 })
     const own = createScope(clock)
-    const joined = await startFlight(async () => live, scope, shared).join(own)
+    const joined = await startFlight(async () => live, scope, sharing).join(own)
 
     await drain(joined).catch(() => {})
     await settled()
