@@ -110,6 +110,13 @@ function addText(before: Growing, text: JsonValue): Growing {
   return typeof before === 'string' ? before + text : text
 }
 
+/** What stands in a tool call and comes in pieces, and which of its members grows: the arguments of a function, the input
+ * of a custom tool. */
+const GROWING: ReadonlyMap<string, string> = new Map([
+  ['function', 'arguments'],
+  ['custom', 'input'],
+])
+
 /** Servers may count from any number. */
 function addToolCalls(calls: Map<number, Members>, pieces: readonly JsonValue[]): void {
   for (const { index, ...rest } of pieces.filter(isObject)) {
@@ -117,18 +124,19 @@ function addToolCalls(calls: Map<number, Members>, pieces: readonly JsonValue[])
     const call: Members = calls.get(at) ?? new Map()
     calls.set(at, call)
     for (const [name, value] of Object.entries(rest)) {
-      if (name === 'function' && isObject(value)) addFunction(call, value)
+      const growing = GROWING.get(name)
+      if (growing !== undefined && isObject(value)) addPart(call, { name, growing, value })
       else call.set(name, value)
     }
   }
 }
 
-function addFunction(call: Members, piece: JsonObject): void {
-  const before = call.get('function')
+function addPart(call: Members, of: { readonly name: string; readonly growing: string; readonly value: JsonObject }) {
+  const before = call.get(of.name)
   const members: Members = before instanceof Map ? before : new Map()
-  call.set('function', members)
-  for (const [name, value] of Object.entries(piece)) {
-    members.set(name, name === 'arguments' ? addText(members.get(name), value) : value)
+  call.set(of.name, members)
+  for (const [name, value] of Object.entries(of.value)) {
+    members.set(name, name === of.growing ? addText(members.get(name), value) : value)
   }
 }
 

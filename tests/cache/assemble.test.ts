@@ -111,4 +111,11 @@ describe('of a stream that becomes a plain answer', () => {
       { index: 0, logprobs: null, finish_reason: null, text: 'Hello' },
     ])
   })
+  test('the input of a custom tool grows as the arguments of a function do', () => {
+    const custom = (piece: JsonObject) => ({ tool_calls: [{ index: 0, custom: piece }] })
+    const begun = { tool_calls: [{ index: 0, id: 'a', type: 'custom', custom: { name: 'run', input: '' } }] }
+    expect(messageOf(saying(begun, custom({ input: 'print(' }), custom({ input: '1)' })))).toMatchObject({
+      tool_calls: [{ id: 'a', type: 'custom', custom: { name: 'run', input: 'print(1)' } }],
+    })
+  })
 })
