@@ -24,8 +24,11 @@ export function toChunks(answer: JsonObject, endpoint: Endpoint): Chunks {
 function takeChatApart({ message, finish_reason, ...rest }: JsonObject): JsonObject[] {
   const { tool_calls: calls, ...said } = isObject(message) ? message : {}
   const listed = Array.isArray(calls) ? calls.filter(isObject).map((call, index) => ({ index, ...call })) : []
-  const delta = { ...said, role: 'assistant', ...(listed.length > 0 && { tool_calls: listed }) }
+  const begin = { role: 'assistant' }
+  const delta = { ...said, ...begin, ...(listed.length > 0 && { tool_calls: listed }) }
   return [
+    // OpenAI's library adds the log probabilities of a first chunk to themselves.
+    ...(isObject(rest.logprobs) ? [{ ...rest, delta: begin, logprobs: null, finish_reason: null }] : []),
     { ...rest, delta, finish_reason: null },
     { ...rest, delta: {}, logprobs: null, finish_reason },
   ]

@@ -193,6 +193,18 @@ describe('a stream and a plain answer', () => {
     })
   }
 
+  test('log probabilities come behind the first chunk of their choice: libraries count what stands in that one twice', () => {
+    const logprobs = { content: [{ token: 'Hi', logprob: -1 }], refusal: null }
+    const choices = [{ index: 0, message: { role: 'assistant', content: 'Hi' }, logprobs, finish_reason: 'stop' }]
+    const chunks = toChunks({ ...head, choices }, 'chat').content.flatMap(chunk => chunk.choices)
+
+    expect(chunks).toMatchObject([
+      { delta: { role: 'assistant' }, logprobs: null },
+      { delta: { content: 'Hi' }, logprobs },
+      { delta: {}, logprobs: null, finish_reason: 'stop' },
+    ])
+  })
+
   test('pieces of a tool call come together, wherever they were cut', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 6 }), pieces => {
