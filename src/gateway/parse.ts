@@ -3,7 +3,7 @@ import { type Detail, GatewayError } from '#core/errors.ts'
 import { excessIn, isDeeperThan, isObject, type JsonObject, parseJson } from '#lib/json.ts'
 
 const DEPTH_MAX = 64
-/** Of all objects together. Those of ten thousand messages have fewer. */
+/** Of all objects together, and as many objects and lists. Those of ten thousand messages have fewer. */
 const MEMBERS_MAX = 100_000
 /** Above this many characters a text is scanned before it is parsed: parsing deep nesting, or many members, is what
  * blocks. A shorter one cannot have too many. */
@@ -99,7 +99,10 @@ export function parseBody(text: string): JsonObject {
   const excess = text.length > PARSE_FIRST_MAX ? excessIn(text, DEPTH_MAX, MEMBERS_MAX) : null
   if (excess === 'depth') throw tooDeep()
   if (excess === 'members') {
-    throw new GatewayError('invalid_request', `The request body has more than ${MEMBERS_MAX} members.`)
+    throw new GatewayError(
+      'invalid_request',
+      `The request body has more than ${MEMBERS_MAX} members, objects or lists.`,
+    )
   }
   const body = parseJson(text)
   if (body === undefined) throw new GatewayError('invalid_json', jsonProblem(text))

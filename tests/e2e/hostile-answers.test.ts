@@ -72,6 +72,10 @@ const answers: [string, string][] = [
       whole({ role: 'assistant', content: 'x' }, { x: Object.fromEntries(range(1_000_001).map(at => [`k${at}`, 0])) }),
     ),
   ],
+  [
+    'more objects than can be read in time',
+    JSON.stringify(whole({ content: 'x' }, { x: range(1_000_001).map(() => ({})) })),
+  ],
 ]
 
 test.each(answers)('an answer of %s is not taken, and another server answers', async (_, answer) => {

@@ -91,12 +91,14 @@ describe('depth', () => {
   })
 })
 
-describe('the members of all objects', () => {
+describe('the members of all objects, and as many objects and lists', () => {
   test.each([
     ['{"a":1,"b":[{"c":2}]}', 3, null],
     ['{"a":1,"b":[{"c":2}]}', 2, 'members'],
     ['{"a":":::","b:":"\\":{"}', 2, null],
-    ['[1,2,3]', 0, null],
+    ['[1,2,3]', 1, null],
+    ['[{},[],{}]', 4, null],
+    ['[{},[],{}]', 3, 'members'],
   ] as const)('of %s against %i', (text, membersMax, excess) => {
     expect(excessIn(text, 64, membersMax)).toBe(excess)
   })

@@ -8,7 +8,7 @@ const SCANNED_MIN = 32 * 1024
 
 /** Whether a JSON text of a server would block the event loop.
  *
- * @param membersMax How many members its objects may have together. */
+ * @param membersMax How many members its objects may have together, and how many objects and lists there may be. */
 export function isExcessive(text: string, membersMax?: number): boolean {
   return text.length > SCANNED_MIN && excessIn(text, DEPTH_MAX, membersMax) !== null
 }
