@@ -1,7 +1,8 @@
+import { Clears } from '#cache/clears.ts'
 import { createFingerprints, type Fingerprints } from '#cache/fingerprints.ts'
 import { createTiers } from '#cache/tiers.ts'
 import type { Config } from '#config/schema.ts'
-import type { CacheStore } from '#core/cache.ts'
+import type { CacheSelection, CacheStore } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Crew } from '#core/crew.ts'
 import { createMemoryCache } from '#stores/memory-cache.ts'
@@ -21,21 +22,35 @@ export function composeCache(
   { clock, redis, crew }: { readonly clock: Clock; readonly redis: Redis | null; readonly crew: Crew },
 ): Cache {
   const fingerprints = createFingerprints()
-  const near = forgetful(createMemoryCache({ clock, bytesMax }), fingerprints)
+  const clears = new Clears()
+  const near = forgetful(createMemoryCache({ clock, bytesMax }), selection => {
+    fingerprints.clear()
+    clears.note(selection, clock.time())
+  })
   const far = redis === null ? null : createRedisCache({ redis, clock, onClear: near.clear })
   const whole = far === null ? near : createTiers(near, far)
-  const store = crew.size === 1 ? whole : clearTogether(whole, near, crew)
+  const mindful = unlessCleared(whole, clears)
+  const store = crew.size === 1 ? mindful : clearTogether(mindful, near, crew)
   return { store, fingerprints, close: () => far?.close() }
 }
 
-/** Who has answers forgotten does not want their questions to be kept either. */
-function forgetful(near: CacheStore, fingerprints: Fingerprints): CacheStore {
+/** Who has answers forgotten does not want their questions to be kept either, nor those that are under way. */
+function forgetful(near: CacheStore, onClear: (selection: CacheSelection) => void): CacheStore {
   return {
     ...near,
     clear(selection) {
-      fingerprints.clear()
+      onClear(selection)
       return near.clear(selection)
     },
+  }
+}
+
+/** Keeps no answer that was under way when those of its kind were cleared. */
+function unlessCleared(cache: CacheStore, clears: Clears): CacheStore {
+  return {
+    ...cache,
+    set: (fingerprint, answer, askedAt = Infinity) =>
+      clears.mean(answer, askedAt) ? undefined : cache.set(fingerprint, answer),
   }
 }
 

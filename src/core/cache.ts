@@ -39,8 +39,10 @@ export interface CacheSelection {
 export interface CacheStore {
   /** An answer whose time is not over; at once when it is in the memory of this process. */
   get(fingerprint: string): CachedAnswer | null | Promise<CachedAnswer | null>
-  /** Keeps an answer, unless it is too large; nobody has to wait until it is there. */
-  set(fingerprint: string, answer: CachedAnswer): void | Promise<void>
+  /** Keeps an answer, unless it is too large; nobody has to wait until it is there.
+   *
+   * @param askedAt When it was asked for, in epoch milliseconds: what has been cleared since is not kept. */
+  set(fingerprint: string, answer: CachedAnswer, askedAt?: number): void | Promise<void>
   /** Forgets answers.
    *
    * @returns How many.

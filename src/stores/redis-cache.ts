@@ -29,6 +29,7 @@ export interface RedisCacheOptions {
 export function createRedisCache(options: RedisCacheOptions): CacheStore & { close(): void } {
   const { redis, clock } = options
   const stop = watchClears(options)
+  let clears = 0
 
   // What is looked up in one turn of the event loop goes in one command: each costs more than all that it brings.
   const lookUp = createTurnEnd<Wanted>(wanted => void answerAll(wanted))
@@ -50,11 +51,15 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
   async function set(fingerprint: string, answer: CachedAnswer): Promise<void> {
     const leftMs = Math.ceil(answer.storedAt + answer.ttlMs - clock.time())
     if (leftMs <= 0) return
+    const before = clears
     const bytes = await writeAnswer(answer)
-    if (bytes !== null) await redis.use(client => client.set(fingerprint, bytes, 'PX', leftMs)).catch(ignore)
+    // Compressing takes a while, in which all that is in Redis may have been cleared.
+    if (bytes !== null && clears === before)
+      await redis.use(client => client.set(fingerprint, bytes, 'PX', leftMs)).catch(ignore)
   }
 
   async function clear(selection: CacheSelection): Promise<number> {
+    clears++
     try {
       let cleared = 0
       for (const node of await redis.use(async client => mastersOf(client))) {

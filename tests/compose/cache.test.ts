@@ -49,6 +49,27 @@ test.each(['this process', 'another worker'])('a clearing of %s forgets the ques
   expect([fingerprints.of(asked), wasRead()]).toEqual([name, true])
 })
 
+test.each(['this process', 'another worker'])('a clearing of %s means what is under way, too', async who => {
+  const heard: ((news: News) => void)[] = []
+  const crew: Crew = { ...ALONE, size: 2, listen: hear => void heard.push(hear) }
+  const clock = fakeClock()
+  const { store } = composeCache(config, { clock, redis: null, crew })
+  const before = clock.time()
+  clock.advance(1)
+  const { model, tenant } = answerOf('{}', clock)
+
+  if (who === 'this process') await store.clear({ model, tenant })
+  else for (const hear of heard) hear({ type: 'cache-cleared', selection: { model, tenant } })
+  clock.advance(1)
+  await store.set('chat:before', answerOf('{}', clock), before)
+  await store.set('chat:other', answerOf('{}', clock, { model: 'another' }), before)
+  await store.set('chat:after', answerOf('{}', clock), clock.time())
+
+  expect(await store.get('chat:before')).toBeNull()
+  expect(await store.get('chat:other')).not.toBeNull()
+  expect(await store.get('chat:after')).not.toBeNull()
+})
+
 test('other workers hear of a clearing when Redis has nothing any more that could come near again', async () => {
   await using server = await startRedis()
   const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { strictProblems } from '#tests/support/strict-chunks.ts'
-import { cut, inTurn, json, pause, type Script, sse } from '#tests/support/upstream.ts'
+import { cut, gate, inTurn, json, pause, type Script, sse } from '#tests/support/upstream.ts'
 
 const on: Tree = { cache: { enabled: true } }
 
@@ -381,3 +381,28 @@ test('a cache that is off has no answer for who wants nothing but a stored one',
   expect((await response.json()).error.code).toBe('only_if_cached')
   expect(server.calls).toHaveLength(0)
 })
+
+test.each([false, true])(
+  'an answer that was under way when the cache was cleared is not stored (stream: %s)',
+  async stream => {
+    const [begin, ...rest] = chatEvents('test-model')
+    const middle = gate()
+    const held = stream ? sse([begin ?? '', middle, ...rest]) : [middle, json(200, chatCompletion('test-model'))]
+    const auth = { mode: 'none', admin_keys: ['sk-of-the-admin'] }
+    await using setup = await caching(inTurn(held, openAiScript()), { auth })
+    const { gateway, server } = setup
+    const before = gateway.chat({ stream })
+    await server.called(1)
+
+    const headers = { authorization: 'Bearer sk-of-the-admin' }
+    const cleared = await fetch(`${gateway.url}/management/cache/clear`, { method: 'POST', headers })
+    middle.open()
+    await (await before).text()
+    const after = await gateway.chat({ stream })
+
+    expect(cleared.status).toBe(200)
+    expect(after.headers.get('x-citadel-cache')).toBe('miss')
+    expect(await after.text()).toContain('Hello')
+    expect((await gateway.chat({ stream })).headers.get('x-citadel-cache')).toBe('hit')
+  },
+)

@@ -51,6 +51,21 @@ describe('in one Redis', () => {
     two.close()
   })
 
+  test('an answer that is cleared while it is compressed is not there afterwards', async () => {
+    const clock = fakeClock(Date.now())
+    const cache = cacheAt([server.url], clock)
+    const key = `chat:${'1'.repeat(64)}`
+    await cache.store.set(key, answerOf('{}', clock))
+    const text = Array.from({ length: 400_000 }, (_, at) => at).join()
+
+    const kept = cache.store.set(key, answerOf(text, clock))
+    await cache.store.clear({})
+    await kept
+
+    expect(await cache.store.get(key)).toBeNull()
+    cache.close()
+  })
+
   test('what one node was asked to forget, the others hear of within five seconds', async () => {
     const clock = fakeClock(Date.now())
     const heard = Promise.withResolvers<CacheSelection>()

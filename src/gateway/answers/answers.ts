@@ -89,7 +89,7 @@ function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: W
   if (captured === null) return
   const { form, text, count, id, created, usage, characters } = captured
   const { model, target, tenant, key: owner } = ownerOf(asked, whole)
-  void store.set(key, {
+  const answer: CachedAnswer = {
     form,
     text,
     count,
@@ -104,7 +104,8 @@ function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: W
     key: owner,
     storedAt: clock.time(),
     ttlMs: settings.chatTtlMs,
-  })
+  }
+  void store.set(key, answer, record.startedAt)
 }
 
 /** When each event of a stream came; the count is none of them. */
