@@ -252,6 +252,65 @@ describe('a batch of embeddings', () => {
     expect(await embed([[1], [2]])).toMatchObject({ status: 'miss', vectors: [[1], [2]] })
   })
 
+  describe('of which one model stored a part', () => {
+    const servers = async (down: () => boolean) => {
+      const own = await startModelServer(request =>
+        down() ? json(500, { error: { message: 'down' } }) : embedder(request),
+      )
+      const other = await startModelServer(request => {
+        const data = inputsIn(request).map((_, index) => ({ object: 'embedding', index, embedding: [1, 2, 3] }))
+        return json(200, { object: 'list', data, model: 'm', usage: { prompt_tokens: 2, total_tokens: 2 } })
+      })
+      return [own, other] as const
+    }
+    const models = (more: Tree) => ({
+      chat: { class: 'embedding', targets: [{ server: 'a', model: 'own' }], ...more },
+      spare: { class: 'embedding', targets: [{ server: 'b', model: 'other', price: { input: 1_000_000 } }] },
+    })
+    const vectorsIn = async (response: Response) =>
+      ((await response.json()) as Answer).data.map(({ embedding }) => embedding)
+
+    test('comes whole from the fallback that answers the rest, and is charged once', async () => {
+      let down = false
+      const [own, other] = await servers(() => down)
+      const config = configOf([own, other], { cache: { enabled: true }, models: models({ fallbacks: ['spare'] }) })
+      await using gateway = await startGateway({ ...config, retry: { backoff_base: '1ms' } })
+      const embed = (input: readonly string[]) =>
+        fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ model: 'chat', input }) })
+      await (await embed(['one'])).text()
+      down = true
+
+      const mixed = await embed(['one', 'two', 'two'])
+      const id = mixed.headers.get('x-request-id')
+      down = false
+
+      expect(await vectorsIn(mixed)).toEqual([1, 2, 3].map(() => [1, 2, 3]))
+      expect(other.calls.map(inputsIn)).toEqual([['two'], ['one', 'two', 'two']])
+      await gateway.logged({ request_id: id })
+      const told = await fetch(`${gateway.url}/v1/requests/${id}`)
+      expect(await told.json()).toMatchObject({ model: 'spare', usage: { input: 2 }, cost_usd: 2, saved_tokens: 0 })
+      expect(await vectorsIn(await embed(['one', 'two']))).toEqual(['one', 'two'].map(vectorOf))
+      await own.close()
+      await other.close()
+    })
+
+    test('is not stored where the gateway chooses among several models', async () => {
+      const [own, other] = await servers(() => false)
+      const config = configOf([own, other], { cache: { enabled: true }, models: models({}) })
+      await using gateway = await startGateway({ ...config, gateway: { intelligent_routing: true } })
+      const embed = (input: readonly string[]) =>
+        fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body: JSON.stringify({ input }) })
+      for (const input of ['one', 'two', 'four']) await (await embed([input])).text()
+
+      const batch = await embed(['one', 'two', 'four'])
+
+      expect(batch.headers.get('x-citadel-cache')).toBe('bypass')
+      expect(new Set((await vectorsIn(batch)).map(({ length }) => length)).size).toBe(1)
+      await own.close()
+      await other.close()
+    })
+  })
+
   test('shares what is being asked for', async () => {
     const answer = gate()
     await using setup = await caching(request => [answer, embedder(request)])

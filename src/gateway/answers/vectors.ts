@@ -37,22 +37,50 @@ export async function answerVectors(
   const { keys, stored, missing } = batch
   if (missing.size === 0) return give(deps, asked, batch)
   if (asked.cache.onlyStored) throw notStored()
-  const isWhole = missing.size === keys.length
-  const rest = isWhole ? asked : withInputs(asked, [...missing.values()])
-  if (!isWhole) asked.record.asked = rest.call
-  const key = `${fingerprint({ ...question, body: rest.call.body })} batch`
-  const live = await deps.flights.take(rest, key, depart, whole => keep(deps, rest, [...missing], whole))
-  // A server is asked all the same, only for less.
-  const price = live.target.price === null ? null : { ...live.target.price, request: 0 }
-  for (const { usage } of stored.values()) if (usage !== null) countSaved(asked.record, price, usage)
-  return isWhole ? live : given(live, async () => (await live.next()).map(frame => complete(frame, rest, batch, live)))
+  const ask = (of: Asked, inputs: Inputs) => {
+    const key = `${fingerprint({ ...question, body: of.call.body })} batch`
+    return deps.flights.take(of, key, depart, whole => keep(deps, of, inputs, whole))
+  }
+  if (missing.size === keys.length) return ask(asked, [...missing])
+  const rest = withInputs(asked, [...missing.values()])
+  asked.record.asked = rest.call
+  const live = await ask(rest, [...missing])
+  if (isOfOneModel(batch, live)) {
+    // A server is asked all the same, only for less.
+    const price = live.target.price === null ? null : { ...live.target.price, request: 0 }
+    for (const { usage } of stored.values()) if (usage !== null) countSaved(asked.record, price, usage)
+    return given(live, async () => (await live.next()).map(frame => complete(frame, rest, batch, live)))
+  }
+  await setAside(asked, live)
+  const inputs = inputsOf(asked.call.body.input)
+  return ask(
+    asked,
+    keys.map((key, at) => [key, inputs[at]]),
+  )
 }
 
-/** @returns `null` for a batch that is too large, or cannot be told from others. */
+/** Whether what was asked for comes from the model that gave what is stored, rather than from a fallback: the vectors of
+ * two models have nothing to do with each other. */
+function isOfOneModel({ stored }: Batch, { model }: Live): boolean {
+  for (const vector of stored.values()) if (vector.model !== model.name) return false
+  return true
+}
+
+/** Lets an answer go of which nothing is given to the caller. */
+async function setAside({ record }: Asked, live: Live): Promise<void> {
+  const [frame] = await live.next()
+  live.close()
+  record.asked = null
+  const attempt = record.attempts.findLast(({ result }) => result === 'ok')
+  if (attempt !== undefined && frame !== undefined && frame.kind !== 'error') attempt.usage = frame.usage ?? undefined
+}
+
+/** @returns `null` for a batch that is too large, cannot be told from others, or may get the vectors of several models. */
 async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Question): Promise<Batch | null> {
   const { input: all, ...rest } = question.body
   const inputs = inputsOf(all)
-  if (inputs.length > INPUTS_MAX || hasDoubles(question.text, question.body)) return null
+  if (question.models.length > 1 || inputs.length > INPUTS_MAX) return null
+  if (hasDoubles(question.text, question.body)) return null
   // What all of them have in common, which may be long, is read once.
   const common = fingerprint({ ...question, body: rest })
   if (common === null) return null
@@ -72,6 +100,9 @@ async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Que
   }
   return { keys, stored, missing }
 }
+
+/** What is asked for, each with its fingerprint. */
+type Inputs = readonly (readonly [key: string, input: JsonValue])[]
 
 function withInputs(asked: Asked, inputs: readonly JsonValue[]): Asked {
   const { call } = asked
@@ -133,12 +164,7 @@ function tokensOf(stored: Batch['stored']): number {
   return tokens
 }
 
-function keep(
-  { store, clock }: AnswersDeps,
-  asked: Asked,
-  inputs: readonly (readonly [key: string, input: JsonValue])[],
-  whole: Whole,
-): void {
+function keep({ store, clock }: AnswersDeps, asked: Asked, inputs: Inputs, whole: Whole): void {
   const [frame] = whole.frames
   if (frame === undefined || frame.kind === 'error' || !isOwn(asked, whole)) return
   const vectors = vectorsIn(frame.text, inputs.length)
