@@ -11,6 +11,8 @@ import type { Redis, RedisClient } from './redis.ts'
 const CLEARS = 'cache:clears'
 const CLEARS_MAX = 1000
 const POLL_MS = 5000
+/** When every node has heard of a clearing, or is away. */
+const HEARD_MS = POLL_MS + 1000
 /** Only names that answers have: others may keep something of their own under `chat:`. */
 const HASH = '[0-9a-f]'.repeat(64)
 const PATTERNS = [`chat:${HASH}`, `embed:${HASH}`] as const
@@ -30,6 +32,7 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
   const { redis, clock } = options
   const stop = watchClears(options)
   let clears = 0
+  const later = new Set<() => void>()
 
   // What is looked up in one turn of the event loop goes in one command: each costs more than all that it brings.
   const lookUp = createTurnEnd<Wanted>(wanted => void answerAll(wanted))
@@ -59,6 +62,17 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
   }
 
   async function clear(selection: CacheSelection): Promise<number> {
+    const cleared = await sweep(selection)
+    // Until they have heard of it the others store what was under way, which is meant, too.
+    const again = clock.after(HEARD_MS, () => {
+      later.delete(again)
+      void sweep(selection).catch(ignore)
+    })
+    later.add(again)
+    return cleared
+  }
+
+  async function sweep(selection: CacheSelection): Promise<number> {
     clears++
     try {
       let cleared = 0
@@ -78,7 +92,10 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
     set: (fingerprint, answer) => (redis.available() ? set(fingerprint, answer) : undefined),
     clear,
     size: () => ({ entries: 0, bytes: 0 }),
-    close: stop,
+    close() {
+      stop()
+      for (const disarm of later) disarm()
+    },
   }
 }
 

@@ -8,6 +8,7 @@ import { createRedisCache } from '#stores/redis-cache.ts'
 import { answerOf, cacheContract } from '#tests/contract/cache.ts'
 import { type FakeClock, fakeClock } from '#tests/support/clock.ts'
 import { type Redis, type RedisCluster, startRedis, startRedisCluster } from '#tests/support/redis.ts'
+import { until } from '#tests/support/until.ts'
 
 const realClock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
 
@@ -75,6 +76,21 @@ describe('in one Redis', () => {
     clock.advance(5000)
 
     expect(await heard.promise).toEqual({ tenant: 'the-other-node', model: 'chat' })
+    one.close()
+    two.close()
+  })
+
+  test('what another node stores before it has heard is forgotten as well', async () => {
+    const clock = fakeClock(Date.now())
+    const [one, two] = [cacheAt([server.url], clock), cacheAt([server.url], clock)]
+    const key = `chat:${'2'.repeat(64)}`
+    await one.store.clear({ tenant: 'in-the-meantime' })
+    await two.store.set(key, answerOf('{}', clock, { tenant: 'in-the-meantime' }))
+    expect(await one.store.get(key)).not.toBeNull()
+
+    clock.advance(6000)
+
+    await until('the answer is forgotten', 5000, async () => (await one.store.get(key)) === null)
     one.close()
     two.close()
   })
