@@ -32,7 +32,7 @@ import { createMemorySpool } from '#stores/memory-spool.ts'
 import type { Redis } from '#stores/redis.ts'
 import { createRedisHolds } from '#stores/redis-holds.ts'
 import { createSharedLedger } from '#stores/shared-ledger.ts'
-import { adoptSpools, spoolName, TOUCH_MS, touchSpool } from '#stores/spool-adoption.ts'
+import { adoptSpools, type Sightings, spoolName, TOUCH_MS, touchSpool } from '#stores/spool-adoption.ts'
 import type { Database } from '#stores/sql.ts'
 import { createSqlUpkeep } from '#stores/sql-audit.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
@@ -229,10 +229,10 @@ function adoptNowAndThen(
 ): () => void {
   let stopped = false
   let disarm: () => void = () => {}
+  const sightings: Sightings = new Map()
   async function round(): Promise<void> {
-    const now = clock.time()
-    await touchSpool(folder, name, now)
-    await adoptSpools({ folder, name, now }, recorder.adopt)
+    await touchSpool(folder, name, clock.time())
+    await adoptSpools({ folder, name, clock, sightings }, recorder.adopt)
   }
   function again(): void {
     if (!stopped) disarm = clock.after(TOUCH_MS, run)

@@ -2,13 +2,14 @@ import { createReadStream } from 'node:fs'
 import { readdir, rename, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import type { Clock } from '#core/clock.ts'
 import { sha256 } from '#lib/hash.ts'
 import { createLineSplitter } from '#lib/lines.ts'
 import { hasEnded } from './has-ended.ts'
 
 /** How often a process says that its files are its own, and after which silence they are nobody's; in milliseconds. */
 export const TOUCH_MS = 20_000
-const SILENT_MS = 90_000
+export const SILENT_MS = 90_000
 /** Enough to tell the processes of a machine apart. */
 const HASH_DIGITS = 16
 
@@ -24,12 +25,17 @@ export async function touchSpool(folder: string, name: string, now: number): Pro
   await Promise.all(mine.map(file => utimes(join(folder, file), time, time).catch(() => {})))
 }
 
-/** Who takes over, where, and when; epoch milliseconds. */
+/** Who takes over, where, and when. */
 interface Adoption {
   readonly folder: string
   readonly name: string
-  readonly now: number
+  readonly clock: Pick<Clock, 'now' | 'time'>
+  readonly sightings: Sightings
 }
+
+/** When the files of each process were last touched, by its clock, and since when they have stayed so, by ours. The two are
+ * never compared: a clock that is set forward would make every process that lives look dead. */
+export type Sightings = Map<string, { readonly touchedAt: number; readonly since: number }>
 
 /** Takes over what processes that have ended have left behind, one process after the other.
  *
@@ -37,16 +43,18 @@ interface Adoption {
  * cannot be read, is there the next time, and keeps nobody from the others.
  * @throws Error of the first process that was not taken over. */
 export async function adoptSpools(
-  { folder, name, now }: Adoption,
+  adoption: Adoption,
   take: { begin(): void; line(line: string): void; end(): void | Promise<void> },
 ): Promise<void> {
+  const { folder, name, clock, sightings } = adoption
   const failures: unknown[] = []
   const files = (await readdir(folder).catch(() => [])).filter(file => file.endsWith('.spool'))
   const owners = [...new Set(files.map(ownerOf))].filter(owner => owner !== ownerOf(`${name}.0.spool`))
+  for (const owner of sightings.keys()) if (!owners.includes(owner)) sightings.delete(owner)
   for (const owner of owners.sort()) {
     const left = files.filter(file => ownerOf(file) === owner).sort((a, b) => numberOf(a) - numberOf(b))
-    if (!(await isLeft(folder, left, now))) continue
-    const claimed = await alone(join(folder, `${owner}.claim`), now, () => claim(left, { folder, name, now }))
+    if (!(await isLeft(owner, left, adoption))) continue
+    const claimed = await alone(join(folder, `${owner}.claim`), clock.time(), () => claim(left, adoption))
     if (claimed.length === 0) continue
     try {
       take.begin()
@@ -76,18 +84,26 @@ function numberOf(file: string): number {
   return Number(file.split('.').at(-2))
 }
 
-async function isLeft(folder: string, files: readonly string[], now: number): Promise<boolean> {
-  const [host, pid] = (files[0] ?? '').split('.')
+async function isLeft(
+  owner: string,
+  files: readonly string[],
+  { folder, clock, sightings }: Adoption,
+): Promise<boolean> {
+  const [host, pid] = owner.split('.')
   if (host === spoolName('').split('.')[0] && !isAlive(Number(pid))) return true
   const times = await Promise.all(
     files.map(file =>
       stat(join(folder, file)).then(
         ({ mtimeMs }) => mtimeMs,
-        () => now,
+        () => clock.time(),
       ),
     ),
   )
-  return Math.max(...times) < now - SILENT_MS
+  const touchedAt = Math.max(...times)
+  const seen = sightings.get(owner)
+  if (seen?.touchedAt === touchedAt) return clock.now() - seen.since > SILENT_MS
+  sightings.set(owner, { touchedAt, since: clock.now() })
+  return false
 }
 
 /** A number of this process with another start is one that was used again, as containers do. */
@@ -115,8 +131,8 @@ async function alone(lock: string, now: number, run: () => Promise<string[]>): P
 
 /** Makes files this process's own, under names by which they are read first when it dies too; others may be quicker.
  * However often that is tried, the names grow no longer, and nobody takes them for left behind meanwhile. */
-async function claim(files: readonly string[], { folder, name, now }: Adoption): Promise<string[]> {
-  const time = new Date(now)
+async function claim(files: readonly string[], { folder, name, clock }: Adoption): Promise<string[]> {
+  const time = new Date(clock.time())
   const claimed: string[] = []
   for (const [index, file] of files.entries()) {
     const path = join(folder, `${name}-${sha256(ownerOf(file)).slice(0, HASH_DIGITS)}.${index}.spool`)

@@ -7,9 +7,9 @@ import fc from 'fast-check'
 import type { Spool } from '#core/ledger.ts'
 import { createFileSpool, type FileSpoolOptions } from '#stores/file-spool.ts'
 import { createMemorySpool } from '#stores/memory-spool.ts'
-import { adoptSpools, spoolName, touchSpool } from '#stores/spool-adoption.ts'
+import { adoptSpools, SILENT_MS, spoolName, touchSpool } from '#stores/spool-adoption.ts'
 import { add, spoolContract } from '#tests/contract/spool.ts'
-import { settled } from '#tests/support/clock.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 
 /** A process number that no process has. */
@@ -264,23 +264,32 @@ describe('what a dead process has left', () => {
   const host = spoolName('').split('.')[0] ?? hostname()
   const now = Date.now()
 
-  async function adopted(folder: string, name = spoolName('mine')): Promise<string[]> {
-    const taken: string[] = []
-    const end = () => void taken.push('end')
-    await adoptSpools({ folder, name, now }, { begin() {}, line: line => void taken.push(line), end })
-    return taken
+  /** A process that looks after what others have left, by a clock of its own. */
+  function heirOf(folder: string, name = spoolName('mine')) {
+    const clock = fakeClock(now)
+    const adoption = { folder, name, clock, sightings: new Map() }
+    return {
+      clock,
+      async adopted(): Promise<string[]> {
+        const taken: string[] = []
+        const end = () => void taken.push('end')
+        await adoptSpools(adoption, { begin() {}, line: line => void taken.push(line), end })
+        return taken
+      },
+      /** It has no room for it. */
+      async refuses(): Promise<string | null> {
+        const line = () => {
+          throw new Error('no room')
+        }
+        return adoptSpools(adoption, { begin() {}, line, end() {} }).then(
+          () => null,
+          ({ message }) => message,
+        )
+      },
+    }
   }
 
-  /** Somebody takes it over who has no room for it. */
-  async function refusing(folder: string, name: string): Promise<string | null> {
-    const line = () => {
-      throw new Error('no room')
-    }
-    return adoptSpools({ folder, name, now }, { begin() {}, line, end() {} }).then(
-      () => null,
-      ({ message }) => message,
-    )
-  }
+  const adopted = (folder: string, name?: string) => heirOf(folder, name).adopted()
 
   test('is taken over in its order, once', () =>
     inFolder(async folder => {
@@ -307,7 +316,7 @@ describe('what a dead process has left', () => {
   test('stays there while there is no room for it, however often that is tried', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.${'a'.repeat(36)}.1.spool`), 'one\ntwo\n')
-      const full = () => refusing(folder, spoolName('b'.repeat(36)))
+      const full = () => heirOf(folder, spoolName('b'.repeat(36))).refuses()
       const tries: (string | null)[] = []
       for (let round = 0; round < 10; round++) tries.push(await full())
 
@@ -319,7 +328,8 @@ describe('what a dead process has left', () => {
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\n')
       const end = () => settled(1).then(() => Promise.reject(new Error('not taken by the disk')))
-      const adopting = adoptSpools({ folder, name: spoolName('mine'), now }, { begin() {}, line() {}, end })
+      const adoption = { folder, name: spoolName('mine'), clock: fakeClock(now), sightings: new Map() }
+      const adopting = adoptSpools(adoption, { begin() {}, line() {}, end })
 
       await expect(adopting).rejects.toThrow('not taken by the disk')
       expect(await adopted(folder)).toEqual(['one', 'end'])
@@ -327,17 +337,15 @@ describe('what a dead process has left', () => {
 
   test('is not taken from whoever is taking it over', () =>
     inFolder(async folder => {
-      const file = join(folder, `${host}.${NOBODY}.old.1.spool`)
-      await appendFile(file, 'one\n')
-      const old = new Date(now - 600_000)
-      utimesSync(file, old, old)
-      await refusing(folder, `${host}.${process.ppid}.first`)
-      const others = await adopted(folder)
+      await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\n')
+      await heirOf(folder, `${host}.${process.ppid}.first`).refuses()
+      const heir = heirOf(folder)
+      const others = await heir.adopted()
       const [claimed = ''] = readdirSync(folder)
-      utimesSync(join(folder, claimed), old, old)
+      heir.clock.advance(SILENT_MS + 1)
 
       expect(claimed).toStartWith(`${host}.${process.ppid}.first`)
-      expect([others, await adopted(folder)]).toEqual([[], ['one', 'end']])
+      expect([others, await heir.adopted()]).toEqual([[], ['one', 'end']])
     }))
 
   test('that cannot be read keeps nobody from what others have left, and is told', () =>
@@ -351,7 +359,8 @@ describe('what a dead process has left', () => {
         end: () => void told.push('end'),
       }
 
-      await expect(adoptSpools({ folder, name: spoolName('mine'), now }, take)).rejects.toThrow('EISDIR')
+      const adoption = { folder, name: spoolName('mine'), clock: fakeClock(now), sightings: new Map() }
+      await expect(adoptSpools(adoption, take)).rejects.toThrow('EISDIR')
 
       expect(told).toEqual(['begin', 'begin', 'one', 'end'])
       expect(readdirSync(folder)).toHaveLength(1)
@@ -411,18 +420,38 @@ describe('what a dead process has left', () => {
   test('is taken over from elsewhere once nobody has touched it for long', () =>
     inFolder(async folder => {
       const fileOf = (number: number) => join(folder, `elsewhere.${NOBODY}.b.${number}.spool`)
-      const [file, next] = [fileOf(1), fileOf(2)]
-      const old = new Date(now - 600_000)
-      await appendFile(file, 'one\n')
-      utimesSync(file, old, old)
-      await touchSpool(folder, `elsewhere.${NOBODY}.b`, now)
-      const touched = await adopted(folder)
-      utimesSync(file, old, old)
+      const heir = heirOf(folder)
+      const later = () => {
+        heir.clock.advance(SILENT_MS + 1)
+        return heir.adopted()
+      }
+      await appendFile(fileOf(1), 'one\n')
+      const seen = await heir.adopted()
+      await touchSpool(folder, `elsewhere.${NOBODY}.b`, now + 1000)
+      const touched = await later()
       // It has begun another one meanwhile.
-      await appendFile(next, 'two\n')
-      const begun = await adopted(folder)
-      utimesSync(next, old, old)
+      await appendFile(fileOf(2), 'two\n')
+      utimesSync(fileOf(2), new Date(now + 2000), new Date(now + 2000))
+      const begun = await later()
 
-      expect([touched, begun, await adopted(folder)]).toEqual([[], [], ['one', 'two', 'end']])
+      expect([seen, touched, begun, await later()]).toEqual([[], [], [], ['one', 'two', 'end']])
+    }))
+
+  test('is not taken from a process that lives when the clock is set forward, nor by one whose clock is ahead', () =>
+    inFolder(async folder => {
+      const heir = heirOf(folder)
+      const owner = `${host}.${process.ppid}.a`
+      await appendFile(join(folder, `${owner}.1.spool`), 'mine\n')
+      const before = await heir.adopted()
+      heir.clock.jump(86_400_000)
+      const jumped = await heir.adopted()
+      const rounds: string[][] = []
+      for (let round = 1; round < 6; round++) {
+        heir.clock.advance(20_000)
+        await touchSpool(folder, owner, now + 20_000 * round)
+        rounds.push(await heir.adopted())
+      }
+
+      expect([before, jumped, rounds.flat()]).toEqual([[], [], []])
     }))
 })

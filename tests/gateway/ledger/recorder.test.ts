@@ -190,11 +190,11 @@ describe('the recorder', () => {
     const [own, left] = [await ownFolder('citadel-own-'), await ownFolder('citadel-left-')]
     const dead = recorderOf()
     dead.end('one')
-    await writeFile(join(left.path, 'elsewhere.1.dead.1.spool'), `${dead.lines.join('\n')}\n`)
+    await writeFile(join(left.path, `${spoolName('dead')}.1.spool`), `${dead.lines.join('\n')}\n`)
     const sizes = { bytesMax: 1e6, fileBytesMax: 1e6, rememberedMax: 10 }
     const heir = recorderOf(0, needs => createFileSpool({ folder: own.path, name: 'heir', ...needs, ...sizes }))
-    const adopt = () =>
-      adoptSpools({ folder: left.path, name: spoolName('heir'), now: Date.now() + 600_000 }, heir.recorder.adopt)
+    const adoption = { folder: left.path, name: spoolName('heir'), clock: fakeClock(), sightings: new Map() }
+    const adopt = () => adoptSpools(adoption, heir.recorder.adopt)
 
     await own.remove()
     const tried = await adopt().then(
