@@ -52,12 +52,12 @@ export function composeIdentity(deps: {
       identify: (headers, address, access) => identify(credentialsOf(headers), address, access),
       authMode: keyring.mode,
       authorize: (caller, access) => authorize(caller, access, keyring.mode()),
-      refused(address, caller) {
+      refused(address, sender) {
         failures.note(address)
-        if (caller !== null) failures.note(signer(address, caller))
+        if (sender !== null) failures.note(signer(address, sender))
       },
-      async maySign(address, caller) {
-        const waitMs = await failures.waitMs(signer(address, caller))
+      async maySign(address, sender) {
+        const waitMs = await failures.waitMs(signer(address, sender))
         if (waitMs <= 0) return null
         onThrottled()
         return tooManyFailures(waitMs)
@@ -70,7 +70,7 @@ export function composeIdentity(deps: {
 
 /** What wrong signatures are counted by besides: the key is good, so that the count of its address does not hold it up,
  * and others behind that address must not. */
-function signer(address: string, { id }: Caller): string {
+function signer(address: string, { id }: Pick<Caller, 'id'>): string {
   return address === '' ? '' : `${clientNetwork(address)} ${id}`
 }
 

@@ -41,10 +41,10 @@ export interface Edge {
   authMode(): 'none' | 'optional' | 'required'
   /** Notes that an address has sent a credential that was refused.
    *
-   * @param caller Whose signature it was; `null` where the credential was nobody's. */
-  refused(address: string, caller: Caller | null): void
-  /** Whether an address may try another signature of a caller; the refusal, or `null`. */
-  maySign(address: string, caller: Caller): Promise<GatewayError | null>
+   * @param sender Whose signature, or which kind of webhook's password it was; `null` where the credential was nobody's. */
+  refused(address: string, sender: Pick<Caller, 'id'> | null): void
+  /** Whether an address may try another signature of a caller, or password of a webhook; the refusal, or `null`. */
+  maySign(address: string, sender: Pick<Caller, 'id'>): Promise<GatewayError | null>
   /** Whether a request is signed as its caller has to; the refusal, or `null`. */
   checkSignature(caller: Caller, request: SignedParts): Promise<GatewayError | null>
   authorize(caller: Caller, access: Exclude<Access, 'signed'>): GatewayError | null

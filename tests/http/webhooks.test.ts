@@ -212,6 +212,26 @@ describe("Alertmanager's alerts", () => {
     expect((await send(await probed(), headers)).status).toBe(status)
   })
 
+  test.each(['alertmanager', 'alert%6danager'])('at /webhooks/%s cannot be had by guessing', async path => {
+    const edge = await edgeOf({ ...ADMINISTERED, auth: { ...ADMINISTERED.auth, failures_per_minute: 3 } })
+    const alerting = { headers: bearer, body: group() }
+    const guess = (n: number) => post(edge, path, { ...alerting, headers: { authorization: `Bearer guess-${n}` } })
+    const statuses: number[] = []
+    for (let n = 0; n < 5; n++) statuses.push((await guess(n)).status)
+    const held = await post(edge, path, alerting)
+    await edge.pass(20_000)
+    const free = await post(edge, path, alerting)
+    for (let n = 0; n < 5; n++) await guess(n)
+
+    expect(statuses).toEqual([401, 401, 401, 429, 429])
+    expect([held.status, free.status]).toEqual([429, 200])
+    // Whose password was good suffers from nobody who guesses at the same address.
+    expect((await post(edge, path, alerting)).status).toBe(200)
+    expect((await guess(9)).status).toBe(429)
+    const elsewhere = { method: 'POST', ...alerting, from: '203.0.113.8' }
+    expect((await edge.ask(`/webhooks/${path}`, elsewhere)).status).toBe(200)
+  })
+
   test('may be signed too', async () => {
     const edge = await probed()
 

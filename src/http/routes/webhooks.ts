@@ -1,16 +1,34 @@
+import { GatewayError } from '#core/errors.ts'
+import { sha256 } from '#lib/hash.ts'
 import { readBody } from '../body.ts'
 import type { Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
 
-/** `POST /webhooks/{type}`: what other systems tell the gateway.
+/** `POST /webhooks/{type}`: what other systems tell the gateway. Who sends wrong passwords waits, but for the one that was
+ * good last: its sender must not suffer from a neighbour behind the same address.
  *
  * @param type The kind; the word in the path when absent. */
 export function webhook(services: Services, type?: string): Handler {
+  let good: string | null = null
   return async c => {
-    const { headers } = c.env.request
+    const { request, edge, record } = c.env
+    const { headers } = request
+    const kind = type ?? c.req.param('type') ?? ''
+    const credential = headers.get('authorization')
+    const shown = credential === null ? null : sha256(`${kind} ${credential}`)
+    const sender = { id: `webhook:${kind}` }
+    const wait = shown === null || shown === good ? null : await edge.maySign(record.address, sender)
+    if (wait !== null) throw wait
     const body = () => readBody(c.env, services.clock)
-    const applied = await services.receive({ type: type ?? c.req.param('type') ?? '', headers, body })
-    return json(c.env, { received: true, applied })
+    try {
+      const applied = await services.receive({ type: kind, headers, body })
+      good = shown ?? good
+      return json(c.env, { received: true, applied })
+    } catch (thrown) {
+      const isWrong = thrown instanceof GatewayError && thrown.code === 'invalid_signature'
+      if (isWrong && shown !== null) edge.refused(record.address, sender)
+      throw thrown
+    }
   }
 }
