@@ -55,6 +55,7 @@ const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 export function compose(config: Config, overrides: Overrides): Gateway {
   // Time and chance.
   const clock = overrides.clock ?? systemClock()
+  const begunAt = clock.now()
   const random = overrides.random ?? Math.random
   let env = overrides.env ?? {}
 
@@ -185,7 +186,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     passedHeaders: [...PASSED_HEADERS, 'via'],
     fleet: () => ({ snapshot: fleet.current(), states }),
     metrics,
-    process: { startedAt: clock.time(), workers: () => crew.size },
+    process: { startedAt: clock.time(), uptimeMs: () => clock.now() - begunAt, workers: () => crew.size },
     health: {
       parts: composeHealth({
         ...stateDeps,

@@ -21,7 +21,10 @@ import type { Edge } from './edge.ts'
 
 /** What the process knows of itself. */
 export interface ProcessView {
+  /** Epoch milliseconds. */
   readonly startedAt: number
+  /** How long that is ago, however the wall clock was set since. */
+  uptimeMs(): number
   workers(): number
 }
 

@@ -77,6 +77,16 @@ describe('GET /health', () => {
     })
   })
 
+  test.each([-3_600_000, 86_400_000])('tells how long it runs when the clock is set by %d ms', async ms => {
+    const edge = await edgeOf(ADMINISTERED)
+    await edge.pass(12_000)
+    edge.clock.jump(ms)
+    const stats = await edge.ask('/management/stats', { headers: AS_ADMIN })
+
+    expect((await read(edge, '/health')).body).toMatchObject({ uptime: 12 })
+    expect(await stats.json()).toMatchObject({ uptime_seconds: 12 })
+  })
+
   test('is the same at /v1/health and with a slash at its end', async () => {
     const edge = await probed('first.test', 'second.test')
 

@@ -87,7 +87,7 @@ function summary(services: Services) {
     gateway: serviceName,
     ...(environment !== null && { environment }),
     version,
-    uptime: Math.floor((now - services.process.startedAt) / 1000),
+    uptime: Math.floor(services.process.uptimeMs() / 1000),
     timestamp: new Date(now).toISOString(),
     models: [...fleet.snapshot.models.keys()].sort(),
     services: { api: services.serving() ? 'healthy' : 'draining' },
