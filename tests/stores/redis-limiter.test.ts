@@ -78,6 +78,31 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(verdicts.filter(passed)).toHaveLength(10)
   })
 
+  test('a clock of Redis that is set back, or forward and back, makes nobody wait for it', async () => {
+    const clock = fakeClock()
+    let offset = 86_400_000
+    await create(clock)
+    await closeAll()
+    const limiter = limiterOf(redis, clock, { time: () => clock.now() + offset })
+    const both = [bucket({ limit: 60, burst: 2 }), bucket({ key: 'tokens', unit: 'tokens', limit: 60 })]
+    const verdicts: [boolean, number][] = []
+    for (const step of [0, -3_600_000, 3_600_000, -86_400_000]) {
+      offset += step
+      for (let times = 0; times < 3; times++) {
+        const { refused, retryAfterMs } = await ask(limiter, both, 1)
+        verdicts.push([refused === null, retryAfterMs])
+      }
+      clock.advance(10_000)
+    }
+
+    const burst = [
+      [true, 0],
+      [true, 1000],
+      [false, 1000],
+    ] as const
+    expect(verdicts).toEqual([...burst, ...burst, ...burst, ...burst].map(verdict => [...verdict]))
+  })
+
   test('leases that are given back while they are renewed stay given back', async () => {
     const clock = fakeClock()
     const other = await create(clock)
