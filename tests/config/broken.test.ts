@@ -368,6 +368,10 @@ const references: Broken[] = [
     'gateway.yaml:2:32  limits.per_tenant.shop.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
   ],
   [
+    'models:\n  a: { endpoint: "http://a:1", cost_per_request: 1e7 }',
+    'gateway.yaml:2:50  models.a.cost_per_request: expected a number of at most 1000000, got 10000000',
+  ],
+  [
     'auth:\n  keys: [{ name: a, key: sk-0123456789abcdef, limits: { requests_per_minute: 0, burst: 5 } }]',
     'gateway.yaml:2:88  auth.keys.0.limits.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
   ],

@@ -55,7 +55,9 @@ export const server = z
     api_keys: api_key === null || rest.api_keys.includes(api_key) ? rest.api_keys : [api_key, ...rest.api_keys],
   }))
 
-const amount = () => number({ min: 0 }).nullable().default(null)
+/** More than a dollar for each token is a slip of the keys, and sums of it are more than a database can count. */
+const AMOUNT_MAX = 1_000_000
+const amount = () => number({ min: 0, max: AMOUNT_MAX }).nullable().default(null)
 
 const price = z.strictObject({
   input: amount().describe('USD per million tokens read.'),
