@@ -116,6 +116,25 @@ describe('a key', () => {
     expect([before, ask(headers)]).toEqual(['web', 'invalid_api_key'])
   })
 
+  test('that was good is refused beside another one, whichever of them was known', () => {
+    const other = 'sk-other-0123456789'
+    const { ask } = ring({ keys: [key(), key({ name: 'other', key: other })] })
+    const carried = (value: string): readonly Readonly<Record<string, string>>[] => [
+      { authorization: `Bearer ${value}` },
+      { 'x-api-key': value },
+      { 'api-key': value },
+    ]
+    const known = [...carried(KEY), ...carried(other)].map(ask)
+    const pairs = carried(KEY).flatMap(one =>
+      [...carried(other), ...carried('sk-unknown')].map(two => ({ ...two, ...one })),
+    )
+    const several = pairs.filter(headers => Object.keys(headers).length > 1)
+
+    expect(known).toEqual(['web', 'web', 'web', 'other', 'other', 'other'])
+    expect(several.map(ask)).toEqual(Array(12).fill('invalid_api_key'))
+    expect(ask({ ...carried(KEY)[0], ...carried(KEY)[1] })).toBe('web')
+  })
+
   test('is refused in the same words whatever is wrong with it', () => {
     const { keyring, clock } = ring({ keys: [key({ expires: 0 })] })
     const messages = [`Bearer ${KEY}`, 'Bearer wrong', 'Basic eDp5', `Bearer ${'x'.repeat(600)}`].map(authorization =>
