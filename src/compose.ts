@@ -143,6 +143,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     redis,
     pressure,
     memoryMax: pressed.memoryMax,
+    certificateEnds: overrides.certificateEnds,
     shared,
   })
   const { metrics } = measured

@@ -3,7 +3,7 @@ import { type Listener, listen } from '#src/server.ts'
 import { createDrain, type Drain } from './drain.ts'
 import { serveMetrics } from './metrics-port.ts'
 import type { Settled } from './options.ts'
-import { readTls, tlsRenewal } from './tls.ts'
+import { readTls, tlsRenewal, untimely } from './tls.ts'
 
 /** A gateway that listens. */
 export interface Serving {
@@ -36,11 +36,13 @@ export async function serve(
   const { prepare, onRequest, before = () => {}, ...overrides } = options
   const shared = options.worker !== undefined
   let listener: Listener | null = null
+  let certificateEnds: number | null = null
   const gateway = createGateway(config, {
     ...overrides,
     env: settled.env,
     pretty: process.stdout.isTTY === true,
     origins: settled.origins,
+    certificateEnds: () => certificateEnds,
     own() {
       const port = listener?.port ?? service.port
       // Which one the system gives is known once it listens.
@@ -60,7 +62,11 @@ export async function serve(
     handle: onRequest === undefined ? gateway.fetch : counted(gateway.fetch, onRequest),
   })
   const metricsListener = serveMetrics(config.monitoring.prometheus_port, service.host, gateway, shared)
-  const renewTls = tlsRenewal(config, listener)
+  const renewTls = tlsRenewal(config, listener, (validity, file) => {
+    certificateEnds = validity.until
+    const problem = untimely(validity, file, Date.now())
+    if (problem !== null) gateway.warn(problem)
+  })
   const stopMetrics = () => {
     before()
     metricsListener?.stop()

@@ -62,13 +62,38 @@ export class TlsUnusable extends Error {
   }
 }
 
+/** From when until when a certificate is good, in epoch milliseconds. */
+export interface Validity {
+  readonly from: number
+  readonly until: number
+}
+
+/** Why clients that look at its time refuse the certificate that is shown; `null` when they do not. */
+export function untimely({ from, until }: Validity, file: string, now: number): string | null {
+  const day = (time: number) => new Date(time).toISOString()
+  if (now > until) return `service.tls: ${file} expired on ${day(until)}: clients refuse it; renew it`
+  return now < from ? `service.tls: ${file} is good only from ${day(from)}: clients refuse it until then` : null
+}
+
+function validityOf({ cert }: Tls): Validity {
+  const { validFrom, validTo } = new X509Certificate(cert)
+  return { from: Date.parse(validFrom), until: Date.parse(validTo) }
+}
+
 /** Takes over certificates that have changed, once they are known to be good.
  *
+ * @param onShown Told of the first in each file that clients are shown from now on.
  * @returns To be called with each new configuration; throws TlsUnusable when its files cannot be used, and CannotListen when
  * the port could not be opened with them: that is tried again the next time, with whichever there are. */
-export function tlsRenewal(first: Config, listener: Pick<Listener, 'renew'>): (next: Config) => void {
-  const encrypted = first.service.tls !== null
-  let current = first.service.tls === null ? null : readTls(first.service.tls)
+export function tlsRenewal(
+  first: Config,
+  listener: Pick<Listener, 'renew'>,
+  onShown: (validity: Validity, file: string) => void = () => {},
+): (next: Config) => void {
+  const files = first.service.tls
+  const encrypted = files !== null
+  let current = files === null ? null : readTls(files)
+  if (files !== null && current !== null) onShown(validityOf(current), files.cert_file)
   return ({ service: { tls } }) => {
     // Between http and https only a restart changes.
     if (!encrypted || tls === null) return
@@ -78,6 +103,7 @@ export function tlsRenewal(first: Config, listener: Pick<Listener, 'renew'>): (n
     current = null
     listener.renew(next)
     current = next
+    onShown(validityOf(next), tls.cert_file)
   }
 }
 

@@ -37,6 +37,8 @@ export interface Overrides {
   readonly reload?: Services['settings']['reload']
   /** Where this gateway listens, so that it never finds itself. */
   readonly own?: () => { readonly host: string; readonly port: number } | null
+  /** When the certificate ends that clients are shown, in epoch milliseconds; `null` where there is none. */
+  readonly certificateEnds?: () => number | null
   /** Its place among several workers on one port (default: it is the only one). */
   readonly worker?: WorkerPlace
 }

@@ -28,6 +28,7 @@ export interface MetricParts {
   readonly redis: Redis | null
   readonly pressure: () => Pressure
   readonly memoryMax: Pressed['memoryMax']
+  readonly certificateEnds?: (() => number | null) | undefined
   readonly shared: Pick<Shared, 'crew' | 'metrics'>
 }
 
@@ -52,6 +53,7 @@ export function composeMetrics(parts: MetricParts): { readonly metrics: Metrics;
     overload: () => overloadOf(pressure()),
     lagMs: () => pressure().lagMs,
     memoryLimit: parts.memoryMax,
+    certificateEnds: parts.certificateEnds,
     cacheSize: parts.cache.size,
     workers: () => crew.size,
     ...(share !== undefined && { share }),

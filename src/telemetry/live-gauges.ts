@@ -25,6 +25,8 @@ export interface LiveSources {
   /** Connections to Redis that stand. */
   readonly redisConnections?: () => number
   readonly ledger?: LedgerNumbers
+  /** When the certificate ends that clients are shown, in epoch milliseconds; `null` where there is none. */
+  readonly certificateEnds?: (() => number | null) | undefined
   /** Which new calls are refused. */
   readonly overload?: () => 'none' | 'low' | 'all'
 }
@@ -65,6 +67,14 @@ export function createLiveGauges(now: Live, sessions: Sessions, sources: LiveSou
       'user_sessions_active',
       'Callers of the last five minutes; one that several workers have answered counts once for each.',
       () => sessions.count(clock.now()),
+    ),
+    createGauge(
+      'gateway_certificate_expires_seconds',
+      'When the certificate of service.tls ends, in seconds since the epoch.',
+      () => {
+        const ends = sources.certificateEnds?.() ?? null
+        return ends === null ? [] : ends / 1000
+      },
     ),
     createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),
     createGauge('database_queries_total', 'Calls of the database.', () => now.databaseCalls, 'counter'),

@@ -33,6 +33,7 @@ const NOT_SUMS: Readonly<Record<string, (a: number, b: number) => number>> = {
   gateway_server_up: Math.min,
   gateway_config_last_reload_successful: Math.min,
   process_start_time_seconds: Math.min,
+  gateway_certificate_expires_seconds: Math.min,
 }
 
 const sum = (a: number, b: number) => a + b

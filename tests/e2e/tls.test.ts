@@ -1,9 +1,10 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { copyFile, writeFile } from 'node:fs/promises'
 import { type ConnectionOptions, connect } from 'node:tls'
 import { configSchema } from '#config/schema.ts'
-import { tlsRenewal } from '#src/cli/tls.ts'
+import { tlsRenewal, untimely } from '#src/cli/tls.ts'
 import { listen, type Tls } from '#src/server.ts'
 import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
 import { rawClient } from '#tests/support/raw-client.ts'
@@ -151,6 +152,34 @@ test('a client that is connected when the certificate changes is answered, and t
   expect(ended).toBe('end')
   expect(await visit(listener.port, certificates)).toBe('second 200')
   await listener.kill()
+})
+
+test('a certificate that is taken over after its time is told, and the metrics say when it ends', async () => {
+  await using certificates = await makeCertificates()
+  const { child, files } = await startWith(certificates)
+  await using _ = child
+  const endOf = (file: string) => Date.parse(new X509Certificate(readFileSync(file)).validTo) / 1000
+  const ends = async () => {
+    const metrics = await fetch(`${child.url}/metrics`, { tls: { rejectUnauthorized: false }, keepalive: false })
+    return Number(/^gateway_certificate_expires_seconds (\S+)$/m.exec(await metrics.text())?.[1])
+  }
+  const late = await certificates.issue('late', -1)
+  const told = [await ends()]
+
+  await Promise.all([copyFile(late.cert, files.cert), copyFile(late.key, files.key)])
+  const [line] = await child.said(/[^\n]*expired on [^\n]*/, 'out')
+  told.push(await ends())
+
+  expect(JSON.parse(line)).toMatchObject({ level: 'warn', message: expect.stringContaining(files.cert) })
+  expect(told).toEqual([endOf(`${certificates.ca.replace(/ca\.pem$/, 'first.pem')}`), endOf(late.cert)])
+})
+
+test('a certificate is untimely before it is good and after', () => {
+  const good = { from: Date.UTC(2026, 0, 2), until: Date.UTC(2026, 0, 3) }
+
+  expect(untimely(good, 'a.pem', Date.UTC(2026, 0, 1))).toContain('a.pem is good only from 2026-01-02T00:00:00.000Z')
+  expect(untimely(good, 'a.pem', good.from)).toBeNull()
+  expect(untimely(good, 'a.pem', good.until + 1)).toContain('a.pem expired on 2026-01-03T00:00:00.000Z')
 })
 
 test('certificates that the runtime does not take leave those of before', async () => {

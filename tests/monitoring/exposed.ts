@@ -41,6 +41,7 @@ export async function exposition(): Promise<string> {
     snapshot: () => snapshotOf(MODELS),
     states,
     memoryLimit: () => 1,
+    certificateEnds: () => 1,
     ledger: { open: () => 0, depth: () => 0, dropped: () => 0, budgets },
   })
   for (const fact of FACTS) metrics.subscriber(fact)
