@@ -7,6 +7,10 @@ import type { Head, UpkeepStore } from '#core/upkeep.ts'
 const EVERY_MS = 30_000
 const LEASE_MS = 90_000
 const TRIM_EVERY_MS = 3_600_000
+/** How long the wall clock must have gone on as it is before anything is removed by it, and what is no longer going on; in
+ * milliseconds. A machine that starts with a clock that is years ahead is set right within minutes. */
+const STEADY_MS = 600_000
+const STEP_MS = 10_000
 /** How long after its end a budget may still be asked for, by requests and clocks that are late. */
 const LATE_MS = 86_400_000
 
@@ -31,11 +35,14 @@ export function startUpkeep(deps: UpkeepDeps): () => void {
   const { clock } = deps
   let stopped = false
   let trimmedAt = Number.NEGATIVE_INFINITY
+  let steadySince = clock.now()
+  let offset = clock.time() - clock.now()
   let told = ''
   let disarm: () => void = () => {}
 
   async function round(): Promise<void> {
     const now = clock.time()
+    const isSteady = lookAtClock()
     // Everybody may: what one gives back is gone for the others.
     await deps.ledger.expire(now)
     if (!(await deps.upkeep.lead(deps.owner, now, LEASE_MS))) return
@@ -48,9 +55,17 @@ export function startUpkeep(deps: UpkeepDeps): () => void {
       told = `${others} ${own + 1}`
       deps.checkpoint('heads', heads)
     }
-    if (clock.now() - trimmedAt < TRIM_EVERY_MS) return
+    if (!isSteady || clock.now() - trimmedAt < TRIM_EVERY_MS) return
     trimmedAt = clock.now()
     await trim(now - deps.retentionMs(), periodOf(now - LATE_MS, 'month'))
+  }
+
+  /** Whether the wall clock has not been set for long enough to be believed. */
+  function lookAtClock(): boolean {
+    const next = clock.time() - clock.now()
+    if (Math.abs(next - offset) > STEP_MS) steadySince = clock.now()
+    offset = next
+    return clock.now() - steadySince >= STEADY_MS
   }
 
   async function trim(before: number, month: string): Promise<void> {

@@ -64,17 +64,40 @@ test('one process tells where chains stand when that is news, and removes what i
   const { done, stop, pass } = upkeepOf()
   await pass(0)
   const first = done.splice(0)
+  for (let minute = 0; minute <= 10; minute++) await pass(60_000)
+  const steady = done.splice(0)
   for (let minute = 0; minute < 59; minute++) await pass(60_000)
   const hour = done.splice(0)
   await pass(60_000)
 
-  expect([first, hour, done]).toEqual([['heads 2', TRIMMED], [], [TRIMMED]])
+  expect([first, steady, hour, done]).toEqual([['heads 2'], [TRIMMED], [], [TRIMMED]])
+  stop()
+})
+
+test('nothing is removed by a clock that is wrong at the start, or for a while', async () => {
+  const { clock, done, stop, pass } = upkeepOf()
+  const minutes = async (count: number) => {
+    for (let minute = 0; minute < count; minute++) await pass(60_000)
+  }
+  clock.jump(10 * 365 * DAY_MS)
+  await minutes(9)
+  clock.jump(-10 * 365 * DAY_MS)
+  await minutes(55)
+  const right = done.splice(0)
+  clock.jump(10 * 365 * DAY_MS)
+  await minutes(9)
+  clock.jump(-10 * 365 * DAY_MS)
+  await minutes(9)
+
+  expect([right, done]).toEqual([['heads 2', TRIMMED], []])
+  await minutes(2)
+  expect(done).toEqual([TRIMMED])
   stop()
 })
 
 test('rows are removed only once it is written that they are', async () => {
   const { done, written, stop, pass } = upkeepOf({ old: [HEAD] })
-  await pass(0)
+  for (let minute = 0; minute <= 10; minute++) await pass(60_000)
   const before = done.splice(0)
   written.resolve()
   await settled()
@@ -89,7 +112,7 @@ test('what fails is done the next time, until it is stopped', async () => {
   await pass(0)
   const before = done.splice(0)
   state.fails = false
-  await pass(30_000)
+  for (let minute = 0; minute <= 10; minute++) await pass(60_000)
   const then = done.splice(0)
   stop()
   await pass(10 * 3_600_000)
