@@ -67,7 +67,8 @@ export function createRegistrations(options: RegistrationsOptions): Registration
 
   async function removeSilent(): Promise<void> {
     const at = clock.time()
-    if (at - wellAt > GAP_MAX_MS) openedAt = at
+    // Also when the clock was set back, or what opened then would be to come.
+    if (at - wellAt > GAP_MAX_MS || at < wellAt) openedAt = at
     const silentSince = at - options.silenceMs()
     for (const record of records.values()) {
       if (record.origin !== 'registered' || options.isTakenOver(record.id)) continue

@@ -107,3 +107,16 @@ test('no server departs because this process stood still, or its clock was set',
   expect(departed).toEqual(['a'])
   registrations.stop()
 })
+
+test('a server departs in its time also when the clock was set back', async () => {
+  const { clock, registrations, departed, pass } = await registryOfOne()
+  clock.jump(-3_600_000)
+  await pass(4000)
+  await registrations.change({ kind: 'beat', id: 'a', at: clock.time(), load: null })
+  await pass(88_000)
+  const meanwhile = [...departed]
+  await pass(6000)
+
+  expect([meanwhile, departed]).toEqual([[], ['a']])
+  registrations.stop()
+})
