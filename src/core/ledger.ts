@@ -11,6 +11,9 @@ export interface Account {
   readonly resetsAt: number
 }
 
+/** When a hold ends that nobody needs any more: long ago, by whichever clock it is looked at. */
+export const OVER = 0
+
 /** Money that is set aside for a request until it is known what that costs. */
 export interface Hold {
   /** The id of the request. A hold that is there already grows by `nano`. */

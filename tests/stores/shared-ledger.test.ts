@@ -2,7 +2,7 @@ import { Database } from 'bun:sqlite'
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Account, Ledger } from '#core/ledger.ts'
+import { type Account, type Ledger, OVER } from '#core/ledger.ts'
 import { createWheel } from '#lib/wheel.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import { openRedis, type Redis } from '#stores/redis.ts'
@@ -184,6 +184,18 @@ describe('money that is held in a Redis', () => {
 
     expect([expired, used, await usedOf(store)]).toEqual([1, 120, 120])
     expect(await redis.use(client => client.exists('{citadel}:money:hold:over'))).toBe(0)
+  })
+
+  test('is not given back by a process whose clock is ahead, unless it is over by any clock', async () => {
+    const store = await fresh()
+    const now = Date.now()
+    await store.hold({ request: 'under way', accounts: [MONTH], nano: 300, expiresAt: now + 600_000 })
+    await store.hold({ request: 'let go', accounts: [MONTH], nano: 500, expiresAt: now + 600_000 })
+    await store.hold({ request: 'let go', accounts: [MONTH], nano: 0, expiresAt: OVER })
+
+    const expired = await store.expire(now + 86_400_000)
+
+    expect([expired, await usedOf(store)]).toEqual([1, 300])
   })
 
   test('is counted anew from the ledger when Redis has forgotten it', async () => {

@@ -1,5 +1,5 @@
 import type { Clock } from '#core/clock.ts'
-import type { Account, Hold, HoldVerdict, LedgerStore } from '#core/ledger.ts'
+import { type Account, type Hold, type HoldVerdict, type LedgerStore, OVER } from '#core/ledger.ts'
 
 /** The longest wait for the database before a call goes on without it, and how long it is then left alone. */
 const ANSWER_MS = 300
@@ -47,7 +47,7 @@ export function createDesk(deps: {
 
   /** The call went on without it, and its row, which would settle it, may be written already. */
   function letGo(hold: Hold) {
-    return store.hold({ ...hold, nano: 0, expiresAt: clock.time() })
+    return store.hold({ ...hold, nano: 0, expiresAt: OVER })
   }
 
   return { hold: hold => (clock.now() < awayUntil ? local.hold(hold) : ask(hold)) }

@@ -3,7 +3,7 @@ import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
-import type { Account, Hold, HoldVerdict } from '#core/ledger.ts'
+import { type Account, type Hold, type HoldVerdict, OVER } from '#core/ledger.ts'
 import { costOf } from '#core/money.ts'
 import { noteSkip, type RequestRecord } from '#core/record.ts'
 import { abandonable, type Scope } from '#core/scope.ts'
@@ -128,7 +128,7 @@ class CallPurse implements Purse {
   /** Nobody waits any more, and the row that would settle the hold may be written already: it ends now. */
   private letGo(): void {
     const { record, accounts, deps } = this
-    const verdict = deps.hold({ request: record.id, accounts, nano: 0, expiresAt: deps.clock.time() })
+    const verdict = deps.hold({ request: record.id, accounts, nano: 0, expiresAt: OVER })
     if (verdict instanceof Promise) verdict.catch(() => {})
   }
 

@@ -135,7 +135,7 @@ describe('a purse', () => {
     expect(await taking.then(null, error => error.code)).toBe('client_closed_request')
     expect([opened, released]).toEqual([[], ['cheap']])
     expect(asked.map(({ nano }) => nano > 0)).toEqual([true, false])
-    expect(asked[1]).toMatchObject({ nano: 0, expiresAt: Date.UTC(2026, 0, 1) })
+    expect(asked[1]).toMatchObject({ nano: 0, expiresAt: 0 })
   })
 
   test('keeps nobody waiting for a ledger that is slow, and lets go of what it gives later', async () => {
@@ -150,7 +150,7 @@ describe('a purse', () => {
     verdict.resolve({ refused: null, used: [0] })
     await settled()
     expect([opened, released]).toEqual([[], ['cheap']])
-    expect(asked[1]).toMatchObject({ nano: 0, expiresAt: Date.UTC(2026, 0, 1) })
+    expect(asked[1]).toMatchObject({ nano: 0, expiresAt: 0 })
   })
 
   test('asks for nothing, and opens nothing, once somebody else pays for the answer', async () => {
