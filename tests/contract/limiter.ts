@@ -242,6 +242,7 @@ function tokenPromises(setup: Setup): void {
   test.each([
     ['gives back what was not used', 100, 900],
     ['charges what was used above', 950, 50],
+    ['charges a single one above', 501, 499],
   ])('%s', async (_, used, remaining) => {
     const { limiter } = await setup()
     await ask(limiter, [tokens], 500, 'one')
@@ -249,6 +250,15 @@ function tokenPromises(setup: Setup): void {
     limiter.settle([tokens], { requests: 0, tokens: used - 500 }, 'one')
 
     expect((await ask(limiter, [tokens], 0)).tokens?.remaining).toBe(remaining)
+  })
+
+  test('what is given back in full stays given back', async () => {
+    const { limiter } = await setup()
+    await ask(limiter, [tokens], 1000, 'one')
+    limiter.settle([tokens], { requests: 0, tokens: -1000 }, 'one')
+    await ask(limiter, [bucket({ key: 'other' })])
+
+    expect((await ask(limiter, [tokens], 0)).tokens?.remaining).toBe(1000)
   })
 
   test('remembers a debt beyond the burst', async () => {

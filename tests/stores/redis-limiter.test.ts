@@ -135,6 +135,27 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(verdicts.filter(passed)).toHaveLength(600)
   })
 
+  test('no key stays for ever: not of a bucket, nor of a lease, nor the list of processes', async () => {
+    const limiter = await create(fakeClock())
+    const buckets = [
+      bucket({ key: 'requests' }),
+      bucket({ key: 'tokens', unit: 'tokens', limit: 100 }),
+      bucket({ key: 'places', unit: 'concurrent', limit: 2 }),
+    ]
+    await ask(limiter, buckets, 50)
+
+    const lives = await redis.use(client =>
+      Promise.all(['requests', 'tokens', 'places', 'processes'].map(key => client.pttl(`{citadel}:limits:${key}`))),
+    )
+
+    // A lease lasts half a minute; ten seconds are to spare.
+    const [least, most] = [
+      [1000, 30_000, 30_000, 30_000],
+      [11_000, 40_000, 40_000, 40_000],
+    ]
+    expect(lives.map((ms, at) => ms > (least[at] ?? 0) && ms <= (most[at] ?? 0))).toEqual([true, true, true, true])
+  })
+
   test('the leases of a process that died end, those of one that lives do not', async () => {
     const clock = fakeClock()
     const one = await create(clock)
@@ -151,7 +172,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
     const before = await ask(one, [places])
     for (let second = 0; second < 31; second++) {
       clock.advance(1000)
-      await ask(one, [bucket()])
+      await ask(one, [bucket({ key: 'passing time' })])
     }
     const after = [await ask(one, [places]), await ask(one, [places])]
 
@@ -372,7 +393,7 @@ describe('while Redis is away', () => {
     await ask(other, [places], 0, 'other')
     await ask(one, [places])
     other.settle([places], { requests: 0, tokens: 0 }, 'other')
-    await ask(other, [bucket()])
+    await ask(other, [bucket({ key: 'told before' })])
     const before = calls
 
     const believed = await ask(one, [places])
