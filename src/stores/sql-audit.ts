@@ -27,12 +27,10 @@ export function createSqlUpkeep(database: Database): UpkeepStore {
     async trim(heads, before, month) {
       for (const head of heads) await trimChain(database, head)
       await trimRequests(database, before)
-      await database.write(async sql => {
-        await sql`DELETE FROM users WHERE last_seen < ${before}`
-        await sql`DELETE FROM sessions WHERE last_seen < ${before}`
-        // Days stand behind their months in the order of texts.
-        await sql`DELETE FROM budgets WHERE period < ${month}`
-      })
+      await trimNamed(database, 'users', before)
+      await trimNamed(database, 'sessions', before)
+      // Days stand behind their months in the order of texts.
+      await database.write(sql => sql`DELETE FROM budgets WHERE period < ${month}`)
     },
   }
 }
@@ -66,6 +64,30 @@ async function trimRequests(database: Database, before: number): Promise<void> {
     )
     await othersTurn()
   }
+}
+
+/** Removes users or sessions that nobody has named since a time, in the order of their names: there are as many of them
+ * as callers care to make up. */
+async function trimNamed(database: Database, table: 'users' | 'sessions', before: number): Promise<void> {
+  for (let last: RawRow | undefined = { tenant: '', key_id: '', id: '' }; last !== undefined; ) {
+    const after: RawRow = last
+    const [end]: RawRow[] = await database.read(
+      sql => sql`
+        SELECT tenant, key_id, id FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, after)}
+        ORDER BY tenant, key_id, id LIMIT 1 OFFSET ${TRIMMED_MAX - 1}`,
+    )
+    const old = (sql: Sql) => sql`
+      FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, after)} AND last_seen < ${before}
+        ${end === undefined ? sql`` : sql`AND (tenant, key_id, id) <= ${nameOf(sql, end)}`}`
+    const found = await database.read(sql => sql`SELECT id ${old(sql)} LIMIT 1`)
+    if (found.length > 0) await database.write(sql => sql`DELETE ${old(sql)}`)
+    last = end
+    await othersTurn()
+  }
+}
+
+function nameOf(sql: Sql, { tenant, key_id, id }: RawRow): object {
+  return sql`(${tenant}, ${key_id}, ${id})`
 }
 
 /** A database in this process takes the time of everybody else. */

@@ -97,6 +97,41 @@ describe.each([
       expect(turns).toBeGreaterThanOrEqual(written.length - 1)
     }))
 
+  test.each(['users', 'sessions'] as const)('and its %s are trimmed little by little', table =>
+    withDatabase(async database => {
+      const rows = Array.from({ length: 1300 }, (_, n) => ({
+        ...{ tenant: `t${n % 2}`, key_id: `k${n % 3}`, id: `${n * 7919}`, first_seen: 0, requests: 1, tokens: 1 },
+        last_seen: n % 2 === 0 ? 50 : 100 + n,
+      }))
+      await database.write(sql => sql`INSERT INTO ${sql.unsafe(table)} ${sql(rows)}`)
+      const left = async () => {
+        const found: { last_seen: bigint }[] = await database.read(
+          sql => sql`SELECT last_seen FROM ${sql.unsafe(table)} ORDER BY last_seen`,
+        )
+        return found.map(row => Number(row.last_seen))
+      }
+      const removed: number[] = []
+      const watched: Database = {
+        ...database,
+        write: async run => {
+          const before = (await left()).length
+          const result = await database.write(run)
+          removed.push(before - (await left()).length)
+          return result
+        },
+      }
+
+      await createSqlUpkeep(watched).trim([], 100, '')
+      const writes = removed.length
+      await createSqlUpkeep(watched).trim([], 100, '')
+
+      expect(await left()).toEqual(rows.map(({ last_seen }) => last_seen).filter(at => at >= 100))
+      expect(Math.max(...removed)).toBeLessThanOrEqual(500)
+      // Where nothing is old nobody is kept from writing: the second time for the budgets alone.
+      expect(removed.length).toBe(writes + 1)
+    }),
+  )
+
   test('is trimmed in time, however much of it stays', () =>
     withDatabase(async database => {
       // More than Postgres would keep in its memory.
