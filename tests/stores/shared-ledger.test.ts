@@ -198,6 +198,41 @@ describe('money that is held in a Redis', () => {
     expect([expired, await usedOf(store)]).toEqual([1, 300])
   })
 
+  test('is settled for calls that are over and rows that are written at the same time, each by its own cost', async () => {
+    const store = await fresh()
+    for (const request of ['written', 'one', 'two', 'three']) await hold(store, 200, request)
+    const writing = store.write({ requests: [rowOf('written', 7)], audit: [] })
+    for (const [request, nano] of [
+      ['one', 10],
+      ['two', 20],
+      ['three', 30],
+    ] as const)
+      store.settled(rowOf(request, nano))
+    await writing
+
+    await until(async () => (await usedOf(store)) === 67)
+    expect(await store.holds()).toBeGreaterThanOrEqual(3)
+    const requests = [rowOf('one', 10), rowOf('two', 20), rowOf('three', 30)]
+    await store.write({ requests, audit: [] })
+    expect(await usedOf(store)).toBe(67)
+    const left = ['written', 'one', 'two', 'three'].map(request => `{citadel}:money:hold:${request}`)
+    expect(await redis.use(client => client.exists(left))).toBe(0)
+  })
+
+  test('is forgotten with its period, and a call that was forgotten leaves nothing behind', async () => {
+    const store = await fresh()
+    await hold(store, 200, 'forgotten')
+    const livesMs = await redis.use(client => client.pttl('{citadel}:money:account:key:shop/web 2026-01'))
+    await redis.use(forgetAll)
+    store.settled(rowOf('forgotten', 10))
+    // It is told by the end of this turn, and what is asked then is answered behind it.
+    await new Promise(resolve => setImmediate(resolve))
+    await store.expire(0)
+
+    expect(livesMs / 86_400_000).toBeWithin(39.9, 40.1)
+    expect(await redis.use(client => client.keys('*'))).toEqual([])
+  })
+
   test('is counted anew from the ledger when Redis has forgotten it', async () => {
     const store = await fresh()
     await hold(store, 900, 'first')
