@@ -31,6 +31,8 @@ interface Adoption {
   readonly name: string
   readonly clock: Pick<Clock, 'now' | 'time'>
   readonly sightings: Sightings
+  /** The most that may wait in the files of one process. */
+  readonly bytesMax: number
 }
 
 /** When the files of each process were last touched, by its clock, and since when they have stayed so, by ours. The two are
@@ -46,7 +48,7 @@ export async function adoptSpools(
   adoption: Adoption,
   take: { begin(): void; line(line: string): void; end(): void | Promise<void> },
 ): Promise<void> {
-  const { folder, name, clock, sightings } = adoption
+  const { folder, name, clock, sightings, bytesMax } = adoption
   const failures: unknown[] = []
   const files = (await readdir(folder).catch(() => [])).filter(file => file.endsWith('.spool'))
   const owners = [...new Set(files.map(ownerOf))].filter(owner => owner !== ownerOf(`${name}.0.spool`))
@@ -54,6 +56,12 @@ export async function adoptSpools(
   for (const owner of owners.sort()) {
     const left = files.filter(file => ownerOf(file) === owner).sort((a, b) => numberOf(a) - numberOf(b))
     if (!(await isLeft(owner, left, adoption))) continue
+    const mine = (await readdir(folder)).filter(file => file.startsWith(`${name}.`))
+    if ((await bytesOf(folder, [...mine, ...left])) > bytesMax) {
+      // A part of it would take all the room from rows of our own, and others may have more of it.
+      failures.push(new Error('there is no room for what another process has left'))
+      continue
+    }
     const claimed = await alone(join(folder, `${owner}.claim`), clock.time(), () => claim(left, adoption))
     if (claimed.length === 0) continue
     try {
@@ -104,6 +112,16 @@ async function isLeft(
   if (seen?.touchedAt === touchedAt) return clock.now() - seen.since > SILENT_MS
   sightings.set(owner, { touchedAt, since: clock.now() })
   return false
+}
+
+async function bytesOf(folder: string, files: readonly string[]): Promise<number> {
+  const sizes = files.map(file =>
+    stat(join(folder, file)).then(
+      ({ size }) => size,
+      () => 0,
+    ),
+  )
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
 }
 
 /** A number of this process with another start is one that was used again, as containers do. */

@@ -193,7 +193,10 @@ describe('the recorder', () => {
     await writeFile(join(left.path, `${spoolName('dead')}.1.spool`), `${dead.lines.join('\n')}\n`)
     const sizes = { bytesMax: 1e6, fileBytesMax: 1e6, rememberedMax: 10 }
     const heir = recorderOf(0, needs => createFileSpool({ folder: own.path, name: 'heir', ...needs, ...sizes }))
-    const adoption = { folder: left.path, name: spoolName('heir'), clock: fakeClock(), sightings: new Map() }
+    const adoption = {
+      ...{ folder: left.path, name: spoolName('heir'), clock: fakeClock() },
+      ...{ sightings: new Map(), bytesMax: 1e9 },
+    }
     const adopt = () => adoptSpools(adoption, heir.recorder.adopt)
 
     await own.remove()
