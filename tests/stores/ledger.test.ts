@@ -149,6 +149,24 @@ test.each([
   await places.close()
 })
 
+test('a database that fails is asked once, and is neither a refusal nor a reason to write again', async () => {
+  let asked = 0
+  const fails = () => {
+    asked++
+    return Promise.reject(new Error('out of order'))
+  }
+  const store = createSqlLedger({ read: fails, write: fails, close: async () => {} })
+  const account: Account = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }
+
+  const ends = await Promise.allSettled([
+    store.hold({ request: 'a', accounts: [account], nano: 1, expiresAt: 10 }),
+    store.write({ requests: [rowOf('a', 1)], audit: [] }),
+  ])
+
+  expect(ends.map(end => end.status === 'rejected' && end.reason.message)).toEqual(['out of order', 'out of order'])
+  expect(asked).toBe(2)
+})
+
 test('two processes that open an account at the same time both get what is there', async () => {
   const places = await postgresPlaces()
   const place = await places.place()
