@@ -124,6 +124,35 @@ describe('in one Redis', () => {
     one.close()
   })
 
+  test('who has lost a claim to another does not answer for it', async () => {
+    const clock = fakeClock(Date.now())
+    const [one, two] = [processAt(redis, clock), processAt(redis, clock)]
+    const claim = (at: IdempotencyStore, owner: string) => at.claim(keyed({ key: 'lost', owner }))
+    await claim(one, 'first')
+    await server.command('FLUSHALL')
+    await claim(two, 'second')
+
+    one.keep('lost', 'first', answerOf('late'))
+    const meanwhile = await claim(processAt(redis, clock), 'third')
+    two.keep('lost', 'second', answerOf('good'))
+
+    expect(meanwhile).toEqual({ kind: 'running' })
+    expect(await claim(processAt(redis, clock), 'fourth')).toEqual({ kind: 'stored', answer: answerOf('good') })
+  })
+
+  test('who claims the key of an answer that is too old has it alone', async () => {
+    const clock = fakeClock(Date.now())
+    const one = processAt(redis, clock)
+    const claim = (at: IdempotencyStore, owner: string) => at.claim(keyed({ key: 'old', owner }))
+    await claim(one, 'first')
+    one.keep('old', 'first', answerOf('old'))
+    clock.advance(TTL_MS + 1)
+
+    const claims = [await claim(processAt(redis, clock), 'second'), await claim(processAt(redis, clock), 'third')]
+
+    expect(claims).toEqual([{ kind: 'claimed' }, { kind: 'running' }])
+  })
+
   test('what somebody else has written there is no answer', async () => {
     const clock = fakeClock(Date.now())
     const one = processAt(redis, clock)

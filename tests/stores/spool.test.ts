@@ -295,7 +295,8 @@ describe('what a dead process has left', () => {
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.old.2.spool`), 'three\n')
       await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\ntwo\n')
-      await appendFile(join(folder, `${host}.${NOBODY}.older.1.spool`), 'other\n')
+      // Its last line was cut off just before its end.
+      await appendFile(join(folder, `${host}.${NOBODY}.older.1.spool`), 'other')
 
       expect(await adopted(folder)).toEqual(['one', 'two', 'three', 'end', 'other', 'end'])
       expect(await adopted(folder)).toEqual([])
