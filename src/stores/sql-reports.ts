@@ -1,7 +1,8 @@
 import type { Named, NamedQuery, Reports, UsageGroup, UsageQuery, UsageSum } from '#core/reports.ts'
 import { firstIdAt } from '#lib/id.ts'
 import type { Database, Sql } from './sql.ts'
-import { type RawRow, toAuditRow } from './sql-rows.ts'
+import { findAuditRows } from './sql-audit-rows.ts'
+import type { RawRow } from './sql-rows.ts'
 
 /** How long a report may take. */
 const REPORT_MS = 10_000
@@ -34,18 +35,7 @@ export function createSqlReports(database: Database, options: { readonly inProce
             REPORT_MS,
           ),
     named: query => database.read(sql => named(sql, query), REPORT_MS),
-    audit: ({ tenant, kind, actor, from, to, after, limit }) =>
-      database.read(async sql => {
-        const [at, id] = [after?.at ?? to, after?.id ?? '']
-        const rows: RawRow[] = await sql`
-          SELECT * FROM audit
-          WHERE at >= ${from} AND at < ${to} AND (at < ${at} OR (at = ${at} AND id < ${id}))
-            ${tenant === null ? sql`` : sql`AND tenant = ${tenant}`}
-            ${kind === null ? sql`` : sql`AND kind = ${kind}`}
-            ${actor === null ? sql`` : sql`AND actor = ${actor}`}
-          ORDER BY at DESC, id DESC LIMIT ${limit}`
-        return rows.map(toAuditRow)
-      }, REPORT_MS),
+    audit: query => findAuditRows(database, query, { ...options, withinMs: REPORT_MS }),
   }
 }
 
