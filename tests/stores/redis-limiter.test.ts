@@ -136,7 +136,8 @@ describe.each(REDIS_FORMS)('with %s', form => {
   })
 
   test('no key stays for ever: not of a bucket, nor of a lease, nor the list of processes', async () => {
-    const limiter = await create(fakeClock())
+    const clock = fakeClock()
+    const limiter = await create(clock)
     const buckets = [
       bucket({ key: 'requests' }),
       bucket({ key: 'tokens', unit: 'tokens', limit: 100 }),
@@ -148,6 +149,12 @@ describe.each(REDIS_FORMS)('with %s', form => {
       Promise.all(['requests', 'tokens', 'places', 'processes'].map(key => client.pttl(`{citadel}:limits:${key}`))),
     )
 
+    await redis.use(client => client.pexpire('{citadel}:limits:places', 1000))
+    clock.advance(10_000)
+    await ask(limiter, [bucket({ key: 'told behind the renewal' })])
+    const renewed = await redis.use(client => client.pttl('{citadel}:limits:places'))
+
+    expect(renewed).toBeGreaterThan(30_000)
     // A lease lasts half a minute; ten seconds are to spare.
     const [least, most] = [
       [1000, 30_000, 30_000, 30_000],
@@ -159,14 +166,16 @@ describe.each(REDIS_FORMS)('with %s', form => {
   test('the leases of a process that died end, those of one that lives do not', async () => {
     const clock = fakeClock()
     const one = await create(clock)
+    const stranger = limiterOf(redis, clock)
     const places = bucket({ unit: 'concurrent', limit: 2 })
+    const few = bucket({ key: 'few', unit: 'concurrent', limit: 1 })
     const dead = limiterOf(
       { ...redis, use: work => (isDead ? Promise.reject(new Error('dead')) : redis.use(work)) },
       clock,
     )
     let isDead = false
     await ask(dead, [places])
-    await ask(one, [places])
+    await ask(one, [places, few])
     isDead = true
 
     const before = await ask(one, [places])
@@ -174,9 +183,10 @@ describe.each(REDIS_FORMS)('with %s', form => {
       clock.advance(1000)
       await ask(one, [bucket({ key: 'passing time' })])
     }
-    const after = [await ask(one, [places]), await ask(one, [places])]
+    // Asked by one that does not know by itself what is out.
+    const after = [await ask(stranger, [places]), await ask(stranger, [places]), await ask(stranger, [few])]
 
-    expect([before, ...after].map(passed)).toEqual([false, true, false])
+    expect([before, ...after].map(passed)).toEqual([false, true, false, false])
   })
 })
 
@@ -240,6 +250,35 @@ describe('while Redis is away', () => {
     expect(await admitted(four, 100, one)).toBe(40)
     clock.advance(60_000)
     expect(await admitted(four, 100, one)).toBe(40)
+  })
+
+  test('a process that has died shares nothing any more', async () => {
+    const [one] = processes(1)
+    const other = limiterOf(
+      { ...heard, use: work => (isDead ? Promise.reject(new Error('dead')) : heard.use(work)) },
+      clock,
+    )
+    let isDead = false
+    const all = one === undefined ? [] : [one]
+    const share = async () => {
+      await settled(20)
+      await admitted(all, 1, bucket({ key: 'other' }))
+      away = true
+      const count = await admitted(all, 100, bucket({ limit: 40 }))
+      away = false
+      return count
+    }
+    await ask(other, [bucket({ key: 'other' })])
+    clock.advance(10_000)
+    const before = await share()
+    isDead = true
+    for (let renewal = 0; renewal < 6; renewal++) {
+      clock.advance(10_000)
+      await settled(20)
+      await admitted(all, 1, bucket({ key: 'other' }))
+    }
+
+    expect([before, await share()]).toEqual([20, 40])
   })
 
   test('counts as many processes as are said to run at least', async () => {
