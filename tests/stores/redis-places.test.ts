@@ -192,9 +192,16 @@ describe.each(REDIS_FORMS)('with %s', form => {
     const [first, second] = [placesOn(mortal), placesOn(redis)]
     await take(first, one)
     lives = false
-    await redis.use(client => client.del('{citadel}:places:processes'))
+    await redis.use(async client => {
+      const all = await client.zrange('{citadel}:places:processes', '0', '-1')
+      await Promise.all(all.map(name => client.zadd('{citadel}:places:processes', 1, name)))
+    })
 
     await take(second, one)
+    const keys = ['processes', `target:${one.id}`, `server:${one.server.id}`]
+    const left = await redis.use(client => Promise.all(keys.map(key => client.pttl(`{citadel}:places:${key}`))))
+    // When nobody is left nothing is.
+    expect(left.map(ms => ms > 30_000 && ms <= 40_000)).toEqual([true, true, true])
   })
 
   test('what was taken while Redis was away is told when it is back, by who had asked for nothing, too', async () => {
