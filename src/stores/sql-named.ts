@@ -1,5 +1,7 @@
 import type { LedgerRow } from '#core/ledger.ts'
-import type { Sql } from './sql.ts'
+import type { Named, NamedQuery } from '#core/reports.ts'
+import type { Database, Sql } from './sql.ts'
+import type { RawRow } from './sql-rows.ts'
 
 /** A row of `users` or `sessions`. */
 interface NamedRow {
@@ -14,6 +16,8 @@ interface NamedRow {
 
 /** The characters of a name that count: an index takes no long ones. */
 const NAME_MAX = 256
+/** Names that are looked through at once in a database that takes the time of this process. */
+const PAGE = 5000
 
 /** Counts requests for the users and sessions that they name: one statement for all users of a batch, and one for all
  * sessions. */
@@ -54,4 +58,77 @@ function summed(rows: readonly LedgerRow[], nameOf: (row: LedgerRow) => string |
     sum.tokens += tokens
   }
   return [...sums.values()]
+}
+
+/** Finds users or sessions, those that were seen last first.
+ *
+ * @param options.inProcess Whether the database takes the time of this process: then it is asked little at a time, in the
+ * order of names, in which stand those that were seen at the same time.
+ * @param options.withinMs How long each question may take. */
+export async function findNamed(
+  database: Database,
+  query: NamedQuery,
+  { inProcess, withinMs }: { readonly inProcess: boolean; readonly withinMs: number },
+): Promise<readonly Named[]> {
+  if (!inProcess) return database.read(sql => named(sql, query), withinMs)
+  let found: readonly Named[] = []
+  for (let first: RawRow | null = { tenant: query.tenant ?? '', key_id: '', id: '' }; first !== null; ) {
+    const behind: RawRow = first
+    const last = await database.read(sql => nameAt(sql, query, behind), withinMs)
+    const part = await database.read(
+      sql =>
+        named(
+          sql,
+          query,
+          sql`AND (tenant, key_id, id) > ${nameOf(sql, behind)}
+            ${last === null ? sql`` : sql`AND (tenant, key_id, id) <= ${nameOf(sql, last)}`}`,
+        ),
+      withinMs,
+    )
+    found = [...found, ...part].sort((a, b) => b.lastSeen - a.lastSeen).slice(0, query.limit)
+    first = last
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  return found
+}
+
+/** The last name of a page; `null` when it is the last page. */
+async function nameAt(sql: Sql, { of, tenant }: NamedQuery, behind: RawRow): Promise<RawRow | null> {
+  const [row]: RawRow[] = await sql`
+    SELECT tenant, key_id, id FROM ${sql.unsafe(of)} WHERE (tenant, key_id, id) > ${nameOf(sql, behind)}
+      ${tenant === null ? sql`` : sql`AND tenant = ${tenant}`}
+    ORDER BY tenant, key_id, id LIMIT 1 OFFSET ${PAGE - 1}`
+  return row ?? null
+}
+
+function nameOf(sql: Sql, { tenant, key_id, id }: RawRow): object {
+  return sql`(${tenant}, ${key_id}, ${id})`
+}
+
+async function named(
+  sql: Sql,
+  { of, tenant, key, after, limit }: NamedQuery,
+  page: object = sql``,
+): Promise<readonly Named[]> {
+  const rows: RawRow[] = await sql`
+    SELECT tenant, key_id, id, first_seen, last_seen, requests, tokens FROM ${of === 'users' ? sql`users` : sql`sessions`}
+    WHERE 1 = 1 ${page}
+      ${tenant === null ? sql`` : sql`AND tenant = ${tenant}`}
+      ${key === null ? sql`` : sql`AND key_id = ${key}`}
+      ${
+        after === null
+          ? sql``
+          : sql`AND (last_seen < ${after.lastSeen} OR (last_seen = ${after.lastSeen}
+              AND (tenant, key_id, id) > (${after.tenant}, ${after.key}, ${after.id})))`
+      }
+    ORDER BY last_seen DESC, tenant, key_id, id LIMIT ${limit}`
+  return rows.map(row => ({
+    tenant: String(row.tenant),
+    key: String(row.key_id),
+    id: String(row.id),
+    firstSeen: Number(row.first_seen),
+    lastSeen: Number(row.last_seen),
+    requests: Number(row.requests),
+    tokens: Number(row.tokens),
+  }))
 }

@@ -1,7 +1,8 @@
-import type { Named, NamedQuery, Reports, UsageGroup, UsageQuery, UsageSum } from '#core/reports.ts'
+import type { Reports, UsageGroup, UsageQuery, UsageSum } from '#core/reports.ts'
 import { firstIdAt } from '#lib/id.ts'
 import type { Database, Sql } from './sql.ts'
 import { findAuditRows } from './sql-audit-rows.ts'
+import { findNamed } from './sql-named.ts'
 import type { RawRow } from './sql-rows.ts'
 
 /** How long a report may take. */
@@ -34,7 +35,7 @@ export function createSqlReports(database: Database, options: { readonly inProce
               sum(sql, query, { from: sql`requests`, behind: behind(sql, query), page: sql`LIMIT ${query.limit}` }),
             REPORT_MS,
           ),
-    named: query => database.read(sql => named(sql, query), REPORT_MS),
+    named: query => findNamed(database, query, { ...options, withinMs: REPORT_MS }),
     audit: query => findAuditRows(database, query, { ...options, withinMs: REPORT_MS }),
   }
 }
@@ -165,30 +166,6 @@ async function sum(
     GROUP BY ${sql.unsafe(places.join(', '))}
     ORDER BY ${sql.unsafe(places.map(place => `${place} NULLS FIRST`).join(', '))} ${source.page}`
   return rows.map(row => toSum(row, columns.length))
-}
-
-async function named(sql: Sql, { of, tenant, key, after, limit }: NamedQuery): Promise<readonly Named[]> {
-  const rows: RawRow[] = await sql`
-    SELECT tenant, key_id, id, first_seen, last_seen, requests, tokens FROM ${of === 'users' ? sql`users` : sql`sessions`}
-    WHERE 1 = 1
-      ${tenant === null ? sql`` : sql`AND tenant = ${tenant}`}
-      ${key === null ? sql`` : sql`AND key_id = ${key}`}
-      ${
-        after === null
-          ? sql``
-          : sql`AND (last_seen < ${after.lastSeen} OR (last_seen = ${after.lastSeen}
-              AND (tenant, key_id, id) > (${after.tenant}, ${after.key}, ${after.id})))`
-      }
-    ORDER BY last_seen DESC, tenant, key_id, id LIMIT ${limit}`
-  return rows.map(row => ({
-    tenant: String(row.tenant),
-    key: String(row.key_id),
-    id: String(row.id),
-    firstSeen: Number(row.first_seen),
-    lastSeen: Number(row.last_seen),
-    requests: Number(row.requests),
-    tokens: Number(row.tokens),
-  }))
 }
 
 function toSum(row: RawRow, groups: number): UsageSum {

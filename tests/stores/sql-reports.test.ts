@@ -1,6 +1,6 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import type { LedgerRow } from '#core/ledger.ts'
-import type { AuditQuery, UsageQuery } from '#core/reports.ts'
+import type { AuditQuery, NamedQuery, UsageQuery } from '#core/reports.ts'
 import { createIds } from '#lib/id.ts'
 import type { Database } from '#stores/sql.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
@@ -161,6 +161,47 @@ test('rows of the audit log are looked for beside others, and are the same as at
     waiting = setImmediate(turn)
   })
   await beside.audit(query)
+  clearImmediate(waiting)
+  expect(turns).toBeGreaterThanOrEqual(4)
+  await database.close()
+  await places.close()
+})
+
+test.each(['users', 'sessions'] as const)('%s are looked for beside others, and are the same as at once', async of => {
+  const places = await sqlitePlaces()
+  const database = openAt(await places.place())
+  const rows = Array.from({ length: 22_000 }, (_, n) => ({
+    ...{ tenant: n % 3 === 0 ? 'other' : 'shop', key_id: `k${n % 5}`, id: `${(n * 7919) % 100_003}` },
+    // Many are seen at the same time.
+    ...{ first_seen: 0, last_seen: (n * 31) % 500, requests: n, tokens: 1 },
+  }))
+  for (let at = 0; at < rows.length; at += 1000) {
+    const part = rows.slice(at, at + 1000)
+    await database.write(sql => sql`INSERT INTO ${sql.unsafe(of)} ${sql(part)}`)
+  }
+  const [beside, atOnce] = [
+    createSqlReports(database, { inProcess: true }),
+    createSqlReports(database, { inProcess: false }),
+  ]
+  const query: NamedQuery = { of, tenant: null, key: null, after: null, limit: 100 }
+  const last = (await atOnce.named(query)).at(-1) ?? null
+  const queries: NamedQuery[] = [
+    query,
+    { ...query, after: last },
+    { ...query, tenant: 'shop' },
+    { ...query, tenant: 'shop', key: 'k2', after: last },
+    { ...query, key: 'k2', limit: 7 },
+    { ...query, tenant: 'nobody' },
+  ]
+
+  for (const each of queries) expect(await beside.named(each)).toEqual(await atOnce.named(each))
+
+  let turns = 0
+  let waiting = setImmediate(function turn() {
+    turns++
+    waiting = setImmediate(turn)
+  })
+  await beside.named(query)
   clearImmediate(waiting)
   expect(turns).toBeGreaterThanOrEqual(4)
   await database.close()
