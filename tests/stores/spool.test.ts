@@ -11,6 +11,7 @@ import { adoptSpools, SILENT_MS, spoolName, touchSpool } from '#stores/spool-ado
 import { add, spoolContract } from '#tests/contract/spool.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
+import { until } from '#tests/support/until.ts'
 
 /** A process number that no process has. */
 const NOBODY = 2 ** 30
@@ -184,6 +185,24 @@ describe('a spool in files', () => {
         await spool.close()
       }),
   )
+
+  test('goes on in another file whenever somebody has removed the one that it writes to', () =>
+    inFolder(async folder => {
+      const spool = spoolIn(folder, { bytesMax: 1e9, fileBytesMax: 1e9 })
+      const files: string[] = []
+      for (let round = 0; round < 3; round++) {
+        await until('a file', 10_000, () => {
+          add(spool, 'line')
+          return readdirSync(folder).length > 0
+        })
+        const [file = ''] = readdirSync(folder)
+        files.push(file)
+        await rm(join(folder, file))
+      }
+
+      expect(new Set(files).size).toBe(3)
+      await spool.close()
+    }))
 
   test('keeps in memory what it can where nothing can be written', async () => {
     const spool = spoolIn('/proc/self', { rememberedMax: 2 })
