@@ -12,6 +12,7 @@ const RETRY_MS_MAX = 600_000
 
 /** Knows how soon places come free, from how long calls have held theirs. */
 export interface Pace {
+  /** @returns The moment. */
   taken(target: Target): number
   freed(target: Target, takenAt: number): void
   /** Milliseconds until a place is likely free for who has this many before it. */
@@ -34,8 +35,8 @@ export function createPace(clock: Clock, states: Pick<States, 'target'>): Pace {
 
   return {
     taken(target) {
-      if (!isBounded(target)) return 0
       const now = clock.now()
+      if (!isBounded(target)) return now
       const state = states.target(target)
       const observed = targets.get(state)
       if (observed === undefined) targets.set(state, { heldMs: 0, lastAt: now })

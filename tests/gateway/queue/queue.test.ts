@@ -80,6 +80,17 @@ describe('a free place', () => {
 
     expect(ask([target('a', { id: 'a/y', server: home })]).place).toBeInstanceOf(Promise)
   })
+
+  test('says when its server was last asked, also where nothing is bounded', () => {
+    const { ask, clock, states } = setup()
+    const asked = [target('a'), target('b', { maxConcurrent: 1 })].map(each => {
+      clock.advance(500)
+      ask([each])
+      return states.server(each.server.id).usedAt
+    })
+
+    expect(asked).toEqual([500, 1000])
+  })
 })
 
 describe('a call that finds no place', () => {
