@@ -49,6 +49,17 @@ describe('the line', () => {
     expect([first?.name, second?.name]).toEqual(['b0', 'a0'])
   })
 
+  test('puts who left and comes back behind the others', () => {
+    const line = createLine<ReturnType<typeof waiter>>()
+    const [left, other, back] = [waiter('a'), waiter('b'), waiter('a')]
+    for (const each of [left, other]) line.add(each)
+
+    line.remove(left)
+    line.add(back)
+
+    expect([serveNext(line), serveNext(line), serveNext(line)]).toEqual([other, back, null])
+  })
+
   test('nobody starves: of eight places one goes to the priority that has waited longest', () => {
     const line = createLine<ReturnType<typeof waiter>>()
     line.add(waiter('patient', 'low'))
@@ -57,6 +68,12 @@ describe('the line', () => {
     const order = Array.from({ length: 8 }, () => serveNext(line)?.caller)
 
     expect(order).toEqual([...Array.from({ length: 7 }, () => 'pushing'), 'patient'])
+  })
+
+  test('the eighth place is not lost to one that has waited longest and does not fit', () => {
+    const order = served([waiter('patient', 'low'), ...many(9, 'pushing')], ({ caller }) => caller === 'pushing')
+
+    expect(order).toHaveLength(9)
   })
 
   test('whatever comes, callers of one priority are served equally often while all of them wait', () => {
@@ -79,6 +96,7 @@ describe('the line', () => {
 describe('who gives way in a full line', () => {
   test('the last of the caller that has most', () => {
     expect(whoYields([...many(1, 'b'), ...many(3, 'a')], waiter('b'))?.name).toBe('a2')
+    expect(whoYields(many(2, 'a'), waiter('b'))?.name).toBe('a1')
   })
 
   test('nobody to a caller that would then have as many', () => {
@@ -86,9 +104,10 @@ describe('who gives way in a full line', () => {
   })
 
   test('a lower priority to a higher one, and never the other way', () => {
-    const waiting = [...many(2, 'a', 'high'), ...many(1, 'a', 'low')]
+    const waiting = [...many(2, 'a', 'high'), ...many(1, 'b', 'low')]
 
     expect(whoYields(waiting, waiter('a', 'normal'))?.priority).toBe('low')
+    expect(whoYields(waiting, waiter('a', 'critical'))?.priority).toBe('low')
     expect(whoYields(many(9, 'a', 'high'), waiter('b', 'normal'))).toBeNull()
   })
 })

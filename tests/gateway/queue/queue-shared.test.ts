@@ -56,20 +56,21 @@ test('a place that another process gives back is found soon', async () => {
 })
 
 test('those who wait in two processes get the places in the measure in which they wait', async () => {
+  const counts = [45, 15]
   const { clock, first, second, waits } = setup()
   const served = [0, 0]
   const held = await first.ask()
   /** Each that gets the place gives it back after a while. */
-  const add = (process: typeof first, index: number, count: number) => {
-    for (let at = 0; at < count; at++) {
+  const add = (process: typeof first, index: number) => {
+    for (let at = 0; at < (counts[index] ?? 0); at++) {
       void process.ask().then(slot => {
         served[index] = (served[index] ?? 0) + 1
         clock.after(25, slot.release.bind(slot))
       })
     }
   }
-  add(first, 0, 40)
-  add(second, 1, 40)
+  add(first, 0)
+  add(second, 1)
   await settled()
   const waiting = [...waits]
   held.release()
@@ -78,8 +79,26 @@ test('those who wait in two processes get the places in the measure in which the
     await settled()
   }
 
-  expect(waiting).toEqual([40, 40])
-  for (const each of served) expect(each).toBeGreaterThan(10)
+  expect(waiting).toEqual(counts)
+  for (const [index, each] of served.entries()) {
+    expect(Math.abs(each - ((counts[index] ?? 0) * 40) / 60)).toBeLessThanOrEqual(2)
+  }
+})
+
+test('the others hear that nobody waits here any more', async () => {
+  const { clock, first, second, waits } = setup()
+  const held = await first.ask()
+  const waiting = second.ask()
+  await settled()
+  const before = [...waits]
+  held.release()
+  clock.advance(10)
+  await waiting
+
+  expect([before, waits]).toEqual([
+    [0, 1],
+    [0, 0],
+  ])
 })
 
 test('many who wait elsewhere for other targets hold nobody up', async () => {

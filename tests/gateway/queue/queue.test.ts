@@ -96,6 +96,7 @@ describe('a free place', () => {
 describe('a call that finds no place', () => {
   test('gets the first that comes free at any of its candidates, and says how long it waited', async () => {
     const { ask, clock, queue } = setup()
+    clock.advance(1000)
     const second = target('b', { maxConcurrent: 1 })
     ask([one])
     const busy = ask([second]).place as Slot
@@ -239,6 +240,50 @@ describe('a call that finds no place', () => {
     expect([waiting.end.times, later.end.times]).toEqual([1, 0])
   })
 
+  test('gets what may be tried of its candidates, though a place is free at one that is out', async () => {
+    const { ask, out } = setup()
+    const second = target('b', { maxConcurrent: 1 })
+    const [busy, other] = [ask([one]).place as Slot, ask([second]).place as Slot]
+    const waiting = ask([one, second])
+
+    out.add(one.id)
+    busy.release()
+    other.release()
+    await waiting.over
+
+    expect(waiting.end.slot?.candidate.target.id).toBe(second.id)
+  })
+
+  test('is looked at until it is served, whoever left the line before', async () => {
+    const { ask, clock, out } = setup()
+    const busy = ask([one]).place as Slot
+    const alone = ask([one])
+    alone.scope.cancel(LEFT)
+    await alone.over
+    const [waiting, gone] = [ask([one]), ask([one])]
+    gone.scope.cancel(LEFT)
+    await gone.over
+    out.add(one.id)
+    busy.release()
+
+    out.delete(one.id)
+    clock.advance(250)
+    await settled()
+
+    expect(waiting.end.times).toBe(1)
+  })
+
+  test('holds nobody up who comes for other targets', async () => {
+    const { ask, out } = setup()
+    const busy = ask([one]).place as Slot
+    ask([one])
+    out.add(one.id)
+    busy.release()
+    out.delete(one.id)
+
+    expect(ask([target('b', { maxConcurrent: 1 })]).place).not.toBeInstanceOf(Promise)
+  })
+
   test('may use what was doubted from the beginning', async () => {
     const { ask, out } = setup()
     out.add(one.id)
@@ -265,6 +310,17 @@ describe('a full line', () => {
     await refused.over
 
     expect(refused.end.error).toMatchObject({ code: 'queue_full', status: 429, retryAfterMs: 101 * 200 })
+  })
+
+  test('holds four calls for each place', async () => {
+    const { ask, queue } = setup()
+    const roomy = target('a', { maxConcurrent: 30 })
+    for (let index = 0; index < 30 + 4 * 30; index++) ask([roomy])
+
+    const refused = ask([roomy])
+    await refused.over
+
+    expect([refused.end.error?.code, queue.depth()]).toEqual(['queue_full', 120])
   })
 
   test('makes room for a caller that has less, and for a higher priority', async () => {
