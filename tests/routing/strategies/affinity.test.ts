@@ -80,6 +80,49 @@ describe('affinity', () => {
     expect(new Set(places).size).toBe(1)
   })
 
+  test('gives new prompts out by weight', () => {
+    const candidates = candidatesOf([1, 2, 3, 4])
+    const own = strategyContext()
+    const counts = candidates.map(() => 0)
+    for (let each = 0; each < 4000; each++) {
+      const chosen = candidates.indexOf(first(candidates, own, prompted(`Prompt ${each}`)))
+      counts[chosen] = (counts[chosen] ?? 0) + 1
+    }
+
+    for (const [index, count] of counts.entries()) expect(Math.abs(count - 400 * (index + 1))).toBeLessThan(40)
+  })
+
+  test('sends a new prompt to no server with more than 1.25 times its share of the calls in flight', () => {
+    const candidates = candidatesOf([1, 1, 1, 1])
+    const own = strategyContext()
+    const busy = (index: number, calls: number) => {
+      for (const [at, { target }] of candidates.entries())
+        own.states.target(target).inFlight = at === index ? calls : 10
+      const chosen = Array.from({ length: 40 }, (_, each) =>
+        first(candidates, own, prompted(`${calls} ${index} ${each}`)),
+      )
+      return chosen.filter(each => each === candidates[index]).length
+    }
+
+    // Three others with 10 each: 14 may become 15, which 1.25 times a fair share is with the new call; 15 may not become 16.
+    expect([0, 1, 2, 3].map(index => busy(index, 14) > 0)).toEqual([true, true, true, true])
+    expect([0, 1, 2, 3].map(index => busy(index, 15))).toEqual([0, 0, 0, 0])
+  })
+
+  test('keeps a prompt at its home up to eight calls there or twice its share, and leaves it for as long as there are more', () => {
+    const candidates = candidatesOf([1, 1, 1, 1])
+    const own = strategyContext()
+    for (const candidate of candidates) own.turns.set(candidate, 100)
+    const home = first(candidates, own, prompted('Hello'))
+    const stays = (calls: number, others: number) => {
+      for (const { target } of candidates) own.states.target(target).inFlight = target === home.target ? calls : others
+      return first(candidates, own, prompted('Hello')) === home
+    }
+
+    expect([stays(7, 0), stays(8, 0), stays(7, 0)]).toEqual([true, false, true])
+    expect([stays(47, 16), stays(48, 16), stays(47, 16)]).toEqual([true, false, true])
+  })
+
   test('agrees with another gateway about new prompts while nothing is busy', () => {
     const candidates = candidatesOf([1, 1, 1, 1])
     fc.assert(
@@ -113,14 +156,31 @@ describe('affinity', () => {
     expect(alike).toBeWithin(20, 90)
   })
 
-  test('leaves a server that would have to load the model', () => {
+  test('leaves a server that would have to load the model, and stays where it went', () => {
     const candidates = candidatesOf([1, 1, 1])
     const own = strategyContext()
     const home = first(candidates, own, prompted('Hello'))
     for (const { target } of candidates) own.states.server(target.server.id).loaded = new Set(['m'])
     own.states.server(home.target.server.id).loaded = new Set(['other'])
+    const next = first(candidates, own, prompted('Hello'))
+    own.states.server(home.target.server.id).loaded = new Set(['m'])
 
-    expect(first(candidates, own, prompted('Hello'))).not.toBe(home)
+    expect(next).not.toBe(home)
+    expect(first(candidates, own, prompted('Hello'))).toBe(next)
+  })
+
+  test('leaves a server for good that had more than 1.2 times its share of the last calls, and four', () => {
+    const candidates = candidatesOf([1, 1, 1, 1])
+    const own = strategyContext()
+    const home = first(candidates, own, prompted('Hello'))
+    const used = (calls: number) => {
+      for (const candidate of candidates) own.turns.set(candidate, candidate === home ? calls : 100)
+      return first(candidates, own, prompted('Hello'))
+    }
+
+    // With this call 134 of 434, of which a fourth, by 1.2 and four more, is 134.2; then 135 of 435 and 134.5.
+    expect([used(133), used(134)].map(each => each === home)).toEqual([true, false])
+    expect(used(100)).not.toBe(home)
   })
 
   test('keeps a prompt where it is when the fleet changes', () => {
