@@ -27,17 +27,22 @@ const gateways: TestGateway[] = []
 beforeAll(async () => {
   server = await startModelServer(request => (typeof script === 'function' ? script(request) : script))
   // As the guide configures them.
-  const config = configOf([server], {
-    service: { trusted_proxies: ['127.0.0.1/32'] },
-    cors: { origins: ['https://gateway.example'] },
-  })
-  gateways.push(await startGateway(config), await startGateway(config))
+  const start = (host: string) =>
+    startGateway(
+      configOf([server], {
+        service: { host, trusted_proxies: ['127.0.0.1/32'] },
+        cors: { origins: ['https://gateway.example'] },
+      }),
+    )
+  // The first on an address of its own: once it is gone, another test may get its port, and nginx would send a call there
+  // that it may not send again.
+  gateways.push(await start('127.0.0.2'), await start('127.0.0.1'))
   certificates = await makeCertificates()
   const { cert, key } = await certificates.issue('gateway.example')
   const [port = 0] = await freePorts(1)
   const [site = ''] = triedBlocks('proxy.md', 'nginx')
   const here = site
-    .replace('127.0.0.1:8001', `127.0.0.1:${gateways[0]?.port}`)
+    .replace('127.0.0.1:8001', `127.0.0.2:${gateways[0]?.port}`)
     .replace('127.0.0.1:8002', `127.0.0.1:${gateways[1]?.port}`)
     .replace('listen 443', `listen 127.0.0.1:${port}`)
     .replace('/etc/citadel/tls.pem', cert)
