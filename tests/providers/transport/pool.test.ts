@@ -69,6 +69,27 @@ describe('a connection is kept', () => {
     expect(clock.pending).toBe(0)
   })
 
+  test('each for its own while', async () => {
+    const clock = fakeClock()
+    const doors = [gate(), gate()]
+    await using upstream = await startUpstream(({ index }) => [doors[index] ?? [], OK])
+    await using line = openLine({ clock, idleMs: 1000 })
+    const calls = doors.map(() => line.send(post(upstream.url)).then(answer => answer.text(10)))
+    await upstream.received(2)
+    for (const [index, door] of doors.entries()) {
+      door.open()
+      await calls[index]
+      clock.advance(600)
+    }
+    const counts = [line.sockets.counts().open]
+    for (const ms of [399, 1]) {
+      clock.advance(ms)
+      counts.push(line.sockets.counts().open)
+    }
+
+    expect(counts).toEqual([1, 1, 0])
+  })
+
   test('as long as the server says, with a second to spare', async () => {
     const clock = fakeClock()
     await using upstream = await startUpstream(json(200, 'ok', { 'keep-alive': 'max=9, timeout=5' }))
@@ -80,6 +101,26 @@ describe('a connection is kept', () => {
     clock.advance(1)
 
     expect(line.sockets.counts().open).toBe(0)
+  })
+
+  test('no longer than the server says, though another one is kept for longer', async () => {
+    const clock = fakeClock()
+    const doors = [gate(), gate()]
+    await using upstream = await startUpstream(({ index }) =>
+      index === 0 ? [doors[0] ?? [], OK] : [doors[1] ?? [], json(200, 'ok', { 'keep-alive': 'timeout=5' })],
+    )
+    await using line = openLine({ clock })
+    const calls = [0, 1].map(() => line.send(post(upstream.url)).then(answer => answer.text(10)))
+    await upstream.received(2)
+    for (const [index, door] of doors.entries()) {
+      door.open()
+      await calls[index]
+    }
+
+    clock.advance(4000)
+    await (await line.send(post(upstream.url))).text(10)
+
+    expect([upstream.connections, line.sockets.counts()]).toEqual([2, { open: 1, idle: 1 }])
   })
 })
 
