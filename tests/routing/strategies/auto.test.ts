@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Candidate } from '#core/attempt.ts'
+import { addSample, averageFor } from '#core/average.ts'
 import type { Call } from '#core/call.ts'
 import type { Abilities, ModelClass } from '#core/servers.ts'
 import { createStates } from '#registry/states.ts'
@@ -67,6 +68,39 @@ describe('auto', () => {
     if (busy !== undefined) own.states.target(busy.target).inFlight = 1
 
     expect(chosen(models, said('Hello'), own)).toBe('b')
+  })
+
+  test('lets no server load the model while another has it, up to so many calls there', () => {
+    const models = [candidate('a', null), candidate('b', null)]
+    const chosenWith = (calls: number, loaded: readonly string[]) => {
+      const own = strategyContext()
+      own.states.server('a').loaded = new Set(['m'])
+      own.states.target(targetOf('a/m')).inFlight = calls
+      own.states.server('b').loaded = new Set(loaded)
+      return chosen(models, said('Hello'), own)
+    }
+
+    // An empty one is worth two calls, one that would have to put another model out six.
+    expect([chosenWith(1, []), chosenWith(3, [])]).toEqual(['a', 'b'])
+    expect([chosenWith(5, ['other']), chosenWith(7, ['other'])]).toEqual(['a', 'b'])
+  })
+
+  test('takes one that is twice as slow for one call busier, and none for more than four', () => {
+    const models = [candidate('quick', null), candidate('slow', null)]
+    const chosenWith = (ms: number, calls: number) => {
+      const own = strategyContext()
+      const [quick, slow] = models.map(({ target }) => own.states.target(target))
+      if (quick === undefined || slow === undefined) throw new Error('there are two')
+      addSample(averageFor(quick, true), 100, 1)
+      addSample(averageFor(slow, true), ms, 1)
+      quick.inFlight = calls
+      return new Set([1, 2].map(() => chosen(models, said('Hello'), own)))
+    }
+    const [quick, slow, either] = [new Set(['quick']), new Set(['slow']), new Set(['quick', 'slow'])]
+
+    expect([chosenWith(199, 0), chosenWith(199, 1)]).toEqual([either, slow])
+    expect([chosenWith(200, 0), chosenWith(200, 1), chosenWith(200, 2)]).toEqual([quick, either, slow])
+    expect([chosenWith(60_000, 3), chosenWith(60_000, 4), chosenWith(60_000, 5)]).toEqual([quick, either, slow])
   })
 
   test('counts the calls that a server tells of and that are not ours', () => {

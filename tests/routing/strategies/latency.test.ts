@@ -6,7 +6,7 @@ import { latency } from '#routing/strategies/latency.ts'
 import type { StrategyContext } from '#routing/strategies/strategy.ts'
 import { call } from '#tests/support/calls.ts'
 import { candidatesOf } from '#tests/support/fleet.ts'
-import { strategyContext } from '#tests/support/strategies.ts'
+import { firsts, strategyContext } from '#tests/support/strategies.ts'
 
 /** Sends calls one after the other to targets that take these times; how many each got. */
 function send(
@@ -63,6 +63,35 @@ describe('latency', () => {
     }
 
     expect(counts[1]).toBeGreaterThan(90)
+  })
+
+  test('tries what was never measured once it is idle, and until then takes it for as quick as the quickest', () => {
+    const candidates = candidatesOf([1, 1, 1])
+    const own = { ...strategyContext(), random: () => 0.5 }
+    const [quick, slow, unknown] = candidates.map(({ target }) => own.states.target(target))
+    if (quick === undefined || slow === undefined || unknown === undefined) throw new Error('there are three')
+    addSample(averageFor(quick, true), 100, 1)
+    addSample(averageFor(slow, true), 900, 1)
+    const chosen = (quickCalls: number, unknownCalls: number) => {
+      quick.inFlight = quickCalls
+      unknown.inFlight = unknownCalls
+      return candidates.indexOf(latency.order(candidates, own)[0] as Candidate)
+    }
+
+    expect([chosen(0, 0), chosen(0, 1), chosen(1, 2), chosen(2, 1), chosen(9, 9)]).toEqual([2, 0, 0, 2, 1])
+  })
+
+  test('lets one call in twenty go to whoever was measured longest ago', () => {
+    const candidates = candidatesOf([1, 1, 1])
+    const own = strategyContext(9)
+    for (const [index, { target }] of candidates.entries()) {
+      addSample(averageFor(own.states.target(target), true), [100, 900, 900][index] ?? 0, [3, 1, 2][index] ?? 0)
+    }
+
+    const counts = firsts(latency, candidates, 10_000, own)
+
+    expect(counts[1]).toBeWithin(440, 560)
+    expect(counts[2]).toBe(0)
   })
 
   test('does not compare streams with plain answers', () => {

@@ -93,6 +93,22 @@ describe('resident', () => {
     expect(own.sparesLoad).toBe(false)
   })
 
+  test('waits for room where the model is rather than load it at a busy server, but not at an idle one', () => {
+    const order = (calls: number) => {
+      const { candidates, own } = setup([
+        { ...idle(['x']), inFlight: 1 },
+        { ...idle(['m']), inFlight: calls },
+        idle(['x']),
+      ])
+      return resident.order(candidates, own).map(each => each.target.server.id)
+    }
+
+    expect([order(3), order(4)]).toEqual([
+      ['s1', 's2', 's0'],
+      ['s2', 's1', 's0'],
+    ])
+  })
+
   test('prefers an empty server to one that would have to make room', () => {
     const { candidates, own } = setup([idle(['x']), idle([])])
 

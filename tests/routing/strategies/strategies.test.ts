@@ -94,6 +94,12 @@ describe('weighted_round_robin', () => {
   test('shares equally where nothing has a weight', () => {
     expect(firsts(strategy, candidatesOf([0, 0]), 10)).toEqual([5, 5])
   })
+
+  test('goes by the weights of the targets where their model has none beside others', () => {
+    const candidates = candidatesOf([1, 3]).map(each => ({ ...each, model: { ...each.model, weight: 0 } }))
+
+    expect(firsts(strategy, candidates, 8)).toEqual([2, 6])
+  })
 })
 
 describe('round_robin', () => {
@@ -179,6 +185,25 @@ describe('least_busy', () => {
     )
   })
 
+  test('picks the cheaper only of two that are equally busy', () => {
+    const candidates = candidatesOf([1, 1])
+    const [cheap, dear] = candidates as [Candidate, Candidate]
+    const prices = new Map([
+      [cheap, 1],
+      [dear, 2],
+    ])
+    const chosen = (calls: number) => {
+      const own = strategyContext(5, { prices })
+      own.states.target(cheap.target).inFlight = calls
+      return firsts(strategy, candidates, 20, own)
+    }
+
+    expect([chosen(0), chosen(1)]).toEqual([
+      [20, 0],
+      [0, 20],
+    ])
+  })
+
   test('never picks the busiest of all when the others are less busy', () => {
     fc.assert(
       fc.property(fc.integer({ min: 2, max: 6 }), fc.integer(), (count, seed) => {
@@ -190,6 +215,17 @@ describe('least_busy', () => {
         expect(strategy.order(candidates, own)[0]).not.toBe(busiest)
       }),
     )
+  })
+
+  test('gives the calls of a busy one to all others alike', () => {
+    const candidates = candidatesOf([1, 1, 1, 1])
+    const own = context(8)
+    own.states.target((candidates[0] as Candidate).target).inFlight = 1
+
+    const [busy, ...others] = firsts(strategy, candidates, 10_000, own)
+
+    expect(busy).toBe(0)
+    for (const count of others) expect(count).toBeWithin(3150, 3520)
   })
 
   test('follows the weights while nothing is busy', () => {
