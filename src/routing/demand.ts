@@ -1,5 +1,5 @@
+import type { Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
-import type { Model } from '#core/servers.ts'
 import { answerTokens, promptTokens } from './price.ts'
 
 /** What a call asks of a model. */
@@ -32,10 +32,11 @@ export function demandOf(call: Call): Demand {
   return { tokens: input + output, size: tools ? Math.max(size, TOOLS_SIZE) : size }
 }
 
-/** How little a model suits a demand, in steps of a quarter: 0 when it does. */
-export function misfit({ capabilities, class: modelClass }: Model, demand: Demand): number {
-  const size = modelClass === null ? UNKNOWN_SIZE : SIZES[modelClass]
-  const tooLong = demand.tokens > (capabilities.context_length ?? Infinity) ? TOO_LONG : 0
+/** How little a candidate suits a demand, in steps of a quarter: 0 when it does. Its model's context says nothing: that is
+ * the shortest one of all its targets. */
+export function misfit({ model, target }: Candidate, demand: Demand): number {
+  const size = model.class === null ? UNKNOWN_SIZE : SIZES[model.class]
+  const tooLong = demand.tokens > (target.abilities?.context_length ?? Infinity) ? TOO_LONG : 0
   return tooLong + Math.round(Math.abs(size - demand.size) * 4) / 4
 }
 

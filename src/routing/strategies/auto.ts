@@ -33,5 +33,5 @@ function points(candidate: Candidate, demand: Demand, usual: number, { states, c
   const { ms, at } = averageFor(states.target(candidate.target), call.stream)
   const slower = at === 0 ? 0 : Math.min(SLOWER_MAX, SLOWER * Math.max(0, Math.floor(ms / usual) - 1))
   const loading = isResident(candidate, states) ? 0 : LOADING + loadingCost(candidate, states, now)
-  return misfit(candidate.model, demand) + loading + EACH_CALL * loadOf(candidate, states) + slower
+  return misfit(candidate, demand) + loading + EACH_CALL * loadOf(candidate, states) + slower
 }

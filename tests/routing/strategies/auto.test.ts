@@ -61,6 +61,31 @@ describe('auto', () => {
     )
   })
 
+  test('goes by the context of the target, not by the shortest one of its model', () => {
+    const long = targetOf('mixed/m', { abilities: { ...nothing, context_length: 128_000 } })
+    const mixed = model('mixed', [long, targetOf('small/m', { abilities: { ...nothing, context_length: 4096 } })], {
+      capabilities: { context_length: 4096, tools: null, vision: null, prefill: false },
+    })
+    const models = [
+      candidate('other', null, { context_length: 128_000 }),
+      { target: long, model: mixed, reason: 'test' },
+    ]
+    const own = strategyContext()
+    const names = [1, 2, 3, 4].map(() => chosen(models, said('x'.repeat(40_000)), own))
+
+    expect(names).toEqual(['other', 'mixed', 'other', 'mixed'])
+  })
+
+  test('leaves one whose context the answer may not fit into, whatever their sizes', () => {
+    const models = [
+      candidate('fits', 'heavyweight', { context_length: 8192 }),
+      candidate('short', 'lightweight', { context_length: 600 }),
+    ]
+
+    expect(chosen(models, said('x'.repeat(800)))).toBe('fits')
+    expect(chosen(models, { ...said('x'.repeat(800)), max_tokens: 50 })).toBe('short')
+  })
+
   test('turns to the less busy of two that fit', () => {
     const models = [candidate('a', null), candidate('b', null)]
     const own = strategyContext()
