@@ -61,6 +61,7 @@ describe('discovery', () => {
 
   test.each<[string, FoundAnswer, string]>([
     ['asks for a key', answer('', { status: 401 }), 'asks for a key; name the server in the configuration'],
+    ['refuses', answer('', { status: 403 }), 'asks for a key; name the server in the configuration'],
     ['has no such page', answer('', { status: 404 }), 'answered HTTP 404 to /v1/models'],
     ['is a web page', answer('<html>'), 'answered, but with no list of models'],
     ['is other JSON', answer('{"data":7}'), 'answered, but with no list of models'],
@@ -82,6 +83,12 @@ describe('discovery', () => {
     const { why } = setup({ ':8000/v1/models': answer(list), ':8000/health': health })
 
     expect(await why('vLLM')).toBe('127.0.0.1:8000 is another gateway like this one')
+  })
+
+  test('takes a server whose health is JSON of its own', async () => {
+    const { look } = setup({ ':8000/v1/models': answer(list), ':8000/health': answer('{"status":"ok"}') })
+
+    expect((await look()).found).toEqual(['vllm openai_compatible http://127.0.0.1:8000'])
   })
 
   test.each(['127.0.0.1', 'localhost', '0.0.0.0', '::'])('never asks itself (%s)', async host => {
@@ -119,6 +126,20 @@ describe('discovery', () => {
     expect(heard[1]?.found[0]).toBe(heard[0]?.found[0] ?? server('none'))
   })
 
+  test('keeps one that is missing now and then, never twice in a row', async () => {
+    const { discovery, network, clock } = setup({ ':11434/api/tags': answer(tags) })
+    const heard: Discovered[] = []
+    await discovery.start(localPlaces(), discovered => heard.push(discovered))
+    for (const there of [false, true, false, true]) {
+      if (there) network.set(':11434/api/tags', answer(tags))
+      else network.delete(':11434/api/tags')
+      clock.advance(30_000)
+      await settled()
+    }
+
+    expect(heard).toHaveLength(1)
+  })
+
   test('looks elsewhere at once when it is told to, and keeps what it found where it still looks', async () => {
     const { discovery, network, clock } = setup({ ':11434/api/tags': answer(tags), ':1234/v1/models': answer(list) })
     await discovery.start(localPlaces(), () => {})
@@ -143,6 +164,17 @@ describe('discovery', () => {
     await settled()
 
     expect([asked.length, clock.pending]).toEqual([before, 0])
+  })
+
+  test('tells nothing of a look that was under way when it was stopped', async () => {
+    const { discovery, clock } = setup({ ':11434/api/tags': answer(tags) })
+    const heard: Discovered[] = []
+    const looked = discovery.start(localPlaces(), discovered => heard.push(discovered))
+
+    discovery.stop()
+    await looked
+
+    expect([heard, discovery.current().found, clock.pending]).toEqual([[], [], 0])
   })
 
   test('bears a network that throws', async () => {

@@ -97,11 +97,23 @@ describe('probes', () => {
 
   test('begin to count anew when a good one comes between', async () => {
     const outcomes = [bad, bad, good, bad, bad, good]
-    const { begin, pass, state } = setup(async () => outcomes.shift() ?? good)
+    const { begin, pass, facts } = setup(async () => outcomes.shift() ?? good)
     await begin()
     await pass(60)
 
-    expect(state.health).toBe('healthy')
+    expect(facts).toMatchObject([{ from: 'unknown', to: 'healthy' }])
+  })
+
+  test('of a server that is out begin to count anew when a failure comes between', async () => {
+    const four = [good, good, good, good]
+    const outcomes = [bad, bad, bad, ...four, bad, ...four]
+    const { begin, pass, state } = setup(async () => outcomes.shift() ?? good)
+    await begin()
+    await pass(55)
+    const before = state.health
+    await pass(5)
+
+    expect([before, state.health]).toEqual(['unhealthy', 'healthy'])
   })
 
   test('come at once when calls fail, so that a loss is seen within fifteen seconds', async () => {
