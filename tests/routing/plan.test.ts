@@ -228,6 +228,33 @@ describe('fallbacks', () => {
     expect(planner(snapshotOf(fleet, settings)).order()).toEqual(['a/m', 'b/m', 'c/m', 'd/m'])
   })
 
+  test('come from the least to the most busy, each target once', () => {
+    const models = [
+      model('chat', [targetOf('a/m')], { fallbacks: ['spare', 'last'] }),
+      model('spare', [targetOf('b/m'), targetOf('c/m'), targetOf('d/m')]),
+      model('last', [targetOf('c/m'), targetOf('e/m')]),
+    ]
+    const { order, states } = planner(snapshotOf(models))
+    for (const [id, calls] of [
+      ['b/m', 2],
+      ['c/m', 3],
+      ['d/m', 1],
+    ] as const)
+      states.target(targetOf(id)).inFlight = calls
+
+    expect(order()).toEqual(['a/m', 'd/m', 'b/m', 'c/m', 'e/m'])
+  })
+
+  test('are not on servers of a kind that does not offer the endpoint', () => {
+    const target = targetOf('b/m')
+    const models = [
+      model('chat', [targetOf('a/m')], { fallbacks: ['spare'] }),
+      model('spare', [{ ...target, server: { ...target.server, kind: 'mute' } }, targetOf('c/m')]),
+    ]
+
+    expect(planner(snapshotOf(models), kind => kind !== 'mute').order()).toEqual(['a/m', 'c/m'])
+  })
+
   test('of the call come before those of the model', () => {
     const { planned } = planner(snapshotOf(fleet, settings))
 

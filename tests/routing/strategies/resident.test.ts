@@ -109,6 +109,40 @@ describe('resident', () => {
     ])
   })
 
+  test('knows of room by the bounds of target and server, and counts the calls of others', () => {
+    const room = (
+      bounds: readonly [target: number, server: number],
+      calls: readonly [target: number, server: number],
+      others = 0,
+    ) => {
+      const home = targetOf('s/m', { maxConcurrent: bounds[0] })
+      const target = { ...home, server: { ...home.server, maxConcurrent: bounds[1] } }
+      const { states } = strategyContext()
+      states.target(target).inFlight = calls[0]
+      Object.assign(states.server('s'), { inFlight: calls[1], others })
+      return hasRoom({ target, model: model('m', [target]), reason: 'test' }, states)
+    }
+
+    expect([room([0, 0], [0, 3]), room([0, 0], [0, 4]), room([0, 0], [0, 3], 1)]).toEqual([true, false, false])
+    expect([room([2, 0], [1, 9]), room([2, 0], [2, 2]), room([2, 0], [1, 1], 1)]).toEqual([true, false, false])
+    expect([room([0, 6], [5, 5]), room([0, 6], [0, 6]), room([8, 6], [1, 5]), room([8, 6], [1, 6])]).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ])
+  })
+
+  test('counts what is being loaded only while a call waits for it', () => {
+    const { candidates, own } = setup([
+      { ...idle(['m']), loading: 'other' },
+      { ...idle(['m']), loading: 'other', inFlight: 1 },
+      { ...idle([]), inFlight: 1 },
+    ])
+
+    expect(candidates.map(each => isResident(each, own.states))).toEqual([true, false, false])
+  })
+
   test('prefers an empty server to one that would have to make room', () => {
     const { candidates, own } = setup([idle(['x']), idle([])])
 
