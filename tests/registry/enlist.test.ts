@@ -63,3 +63,44 @@ test('a gateway that has stopped registers nowhere any more', async () => {
 
   expect(told).toEqual(['slow.test before'])
 })
+
+test('registers with each gateway every 30 seconds, five after one that did not take it, and tells changes alone', async () => {
+  const clock = fakeClock()
+  const sent: string[] = []
+  const changes: string[] = []
+  const answers: (number | null)[] = [201, 503, 201, null, 201, 201, 200, 299]
+  let self: Registration | null = null
+  const enlisting = startEnlisting({
+    clock,
+    gateways: () => [
+      { url: 'http://a.test/', api_key: 'secret' },
+      { url: 'http://b.test', api_key: null },
+    ],
+    self: () => self,
+    async post(url, { authorization = 'no key' }) {
+      sent.push(`${clock.now() / 1000} s, ${url}, ${authorization}`)
+      const status = answers.shift() ?? null
+      if (status === null) throw new Error('nobody answers')
+      return status
+    },
+    onChange: (url, problem) => changes.push(`${url}: ${problem}`),
+  })
+  for (let seconds = 0; seconds <= 46; seconds++) {
+    clock.advance(seconds === 0 ? 0 : 1000)
+    await settled(1)
+    // It is not known before that where it can be reached itself.
+    if (seconds === 4) self = advertised('self')
+  }
+  enlisting.stop()
+  clock.advance(60_000)
+  await settled()
+
+  const [a, b] = ['http://a.test', 'http://b.test'].map(url => `${url}/orchestration/servers/register`)
+  expect(sent).toEqual([5, 10, 15, 45].flatMap(at => [`${at} s, ${a}, Bearer secret`, `${at} s, ${b}, no key`]))
+  expect(changes).toEqual([
+    'http://a.test/: null',
+    'http://b.test: it answers HTTP 503',
+    'http://b.test: it cannot be reached',
+    'http://b.test: null',
+  ])
+})
