@@ -46,6 +46,39 @@ describe('the connect clock', () => {
 })
 
 describe('the first-byte clock', () => {
+  test('begins anew when a request that the server takes slowly has left as a whole', async () => {
+    const clock = fakeClock()
+    const body = 'x'.repeat(30_000_000)
+    const socket = Promise.withResolvers<Bun.Socket>()
+    const seen = { bytes: 0 }
+    const server = Bun.listen({
+      hostname: '127.0.0.1',
+      port: 0,
+      socket: {
+        open(each) {
+          each.pause()
+          socket.resolve(each)
+        },
+        data(_, data) {
+          seen.bytes += data.length
+        },
+      },
+    })
+    await using line = openLine({ clock })
+    const answer = line.send(post(`http://127.0.0.1:${server.port}`, body), { first_byte: 1000 })
+    const end = await socket.promise
+    await settled(5)
+
+    clock.advance(900)
+    end.resume()
+    await until(() => seen.bytes > body.length)
+    clock.advance(900)
+    end.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
+
+    expect(await (await answer).text(10)).toBe('ok')
+    server.stop(true)
+  })
+
   test('runs from the request to the end of the head', async () => {
     const clock = fakeClock()
     const door = gate()
