@@ -26,6 +26,6 @@ export function failCommand(thrown: unknown): number {
 
 function portAdvice({ port, nextFree }: PortTaken): string {
   const other =
-    nextFree === null ? 'choose another one with --port' : `${nextFree} is free: citadel start --port ${nextFree}`
+    nextFree === null ? 'choose another one with --port' : `${nextFree} is free: start again with --port ${nextFree}`
   return `port ${port} is already in use; ${other}`
 }

@@ -157,7 +157,7 @@ describe('start', () => {
 
     expect(await child.exited).toBe(69)
     expect(child.err()).toContain(`port ${taken.port} is already in use`)
-    const [, next = '0'] = /(\d+) is free: citadel start --port \1/.exec(child.err()) ?? []
+    const [, next = '0'] = /(\d+) is free: start again with --port \1/.exec(child.err()) ?? []
     expect(Number(next)).toBeGreaterThan(taken.port)
   })
 
