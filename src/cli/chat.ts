@@ -16,7 +16,8 @@ export async function chat(args: readonly string[]): Promise<number> {
   try {
     const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
     const prompt = positionals.length > 0 ? positionals.join(' ') : await standardInput()
-    if (prompt.trim() === '') return fail('there is no prompt: citadel chat "Hello!", or by standard input', EXIT.usage)
+    if (prompt.trim() === '')
+      return fail('there is no prompt: citadel chat "Hello!", or write it to standard input', EXIT.usage)
     const remote = await findRemote(values)
     const system = values.system === undefined ? [] : [{ role: 'system', content: values.system }]
     const body = JSON.stringify({

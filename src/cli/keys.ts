@@ -28,7 +28,7 @@ const OPTIONS = {
 
 const PAGE = 200
 const SEE = 'Try: citadel keys --help'
-const USAGE = `what shall be done with which key? ${SEE}`
+const USAGE = `keys takes create, list, show ID, rotate ID or revoke ID. ${SEE}`
 
 type Values = ReturnType<typeof parse>['values']
 

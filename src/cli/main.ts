@@ -15,7 +15,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async args => (await import('./check.ts')).check(args),
   },
   doctor: {
-    about: 'look at servers, stores and this machine; say what is wrong and what to do',
+    about: 'examine servers, stores and this machine; say what is wrong and what to do',
     usage: ['[--config FILE]... [--no-calls] [--timeout 30s] [--json]'],
     run: async args => (await import('./doctor.ts')).doctor(args),
   },
@@ -30,8 +30,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async args => (await import('./models.ts')).models(args),
   },
   chat: {
-    about: 'ask a model, by the gateway, and show the answer as it comes',
-    usage: ['[--model NAME] [--system TEXT] [--json] [PROMPT]      without a prompt: standard input'],
+    about: 'ask a model through a running gateway, and show the answer as it comes',
+    usage: ['[--model NAME] [--system TEXT] [--json] [PROMPT]      without one: standard input'],
     run: async args => (await import('./chat.ts')).chat(args),
   },
   config: {
@@ -40,7 +40,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async args => (await import('./config.ts')).config(args),
   },
   keys: {
-    about: 'work on the keys in the database',
+    about: 'make, list, rotate and revoke the keys in the database',
     usage: [
       `create --name NAME [--role ROLE] [--models A,B] [--expires DATE] [--budget USD/month]
                     [--requests-per-minute N] [--tokens-per-minute N] [--concurrent-requests N]
@@ -61,12 +61,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async args => (await import('./migrate.ts')).migrate(args),
   },
   worker: {
-    about: 'one of several processes on a port; `start` starts it',
+    about: 'internal: one of several processes on a port, started by `start`',
     usage: [],
     run: async () => (await import('./workers/worker.ts')).work(),
   },
   completion: {
-    about: 'print what completes these commands in a shell',
+    about: 'print the completion script for a shell',
     usage: ['bash|zsh|fish'],
     run: async args => (await import('./completion.ts')).completion(args, COMMANDS),
   },

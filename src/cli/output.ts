@@ -4,9 +4,9 @@ export const EXIT = { ok: 0, failure: 1, usage: 64, unavailable: 69, config: 78 
 /** What each of them means; the guide has the same table. */
 export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   ok: 'fine',
-  failure: 'it was done, and what was found is not good',
-  usage: 'wrong usage',
-  unavailable: 'the port is taken, or the gateway or the database is away',
+  failure: 'something is not as it should be; the output says what',
+  usage: 'wrong command line',
+  unavailable: 'the port is taken, or the gateway or the database cannot be reached',
   config: 'the configuration is wrong',
 }
 
@@ -70,15 +70,17 @@ function usageOf(name: string, { usage }: Command): readonly string[] {
   return usage.map(rest => `citadel ${name} ${rest}`.trimEnd())
 }
 
-const COMMON = `Commands that read a configuration take --config FILE (again and again) and --env-file FILE; those that ask a running
-gateway take --url ADDRESS and --key KEY, or CITADEL_URL and CITADEL_API_KEY.`
+const COMMON = `Commands that read a configuration take --config FILE and --env-file FILE; both may be repeated.
+healthcheck, models and chat ask a running gateway: the one that --url ADDRESS and --key KEY (or CITADEL_URL and
+CITADEL_API_KEY) name, else the one of this machine, found by the configuration or by --host ADDRESS and --port N.`
 
 /** Prints the commands. */
 export function printHelp(commands: Readonly<Record<string, Command>>): void {
   const lines = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(11)} ${about}`)
   const usage = Object.entries(commands).flatMap(([name, command]) => usageOf(name, command))
   const statuses = Object.entries(EXIT).map(
-    ([name, status]) => `${status} ${Object.entries(EXIT_MEANINGS).find(([each]) => each === name)?.[1]}`,
+    ([name, status]) =>
+      `  ${`${status}`.padEnd(3)} ${Object.entries(EXIT_MEANINGS).find(([each]) => each === name)?.[1]}`,
   )
   console.log(`citadel: one OpenAI-compatible front door for every model server
 
@@ -90,5 +92,8 @@ ${usage.join('\n')}
 
 Without a configuration the gateway looks for local model servers and provider keys by itself.
 ${COMMON}
-Exit status: ${statuses.join(', ')}.`)
+
+Exit status:
+
+${statuses.join('\n')}`)
 }

@@ -69,14 +69,18 @@ async function ownAddress(values: RemoteValues): Promise<{ readonly url: string;
 
 function unreachable(url: string, error: unknown): string {
   if (error instanceof DOMException) return `the gateway at ${url} did not answer in time`
-  return `no gateway answers at ${url}. Start one (citadel start), or name another with --url`
+  return `no gateway answers at ${url}. Start one (citadel start, or bun run start), or name another with --url`
+}
+
+function adviceOf(param: unknown): string {
+  return param === 'model' ? ' `citadel models` lists the models; name one with --model.' : ''
 }
 
 async function refused(response: Response): Promise<CommandFailed> {
   const body = parseJson(await response.text())
   const error = isObject(body) && isObject(body.error) ? body.error : {}
   const said = typeof error.message === 'string' ? error.message : `HTTP ${response.status}, and not from a gateway`
-  const advice = response.status === 401 ? ' Give a key: --key, or CITADEL_API_KEY.' : ''
+  const advice = response.status === 401 ? ' Give a key: --key, or CITADEL_API_KEY.' : adviceOf(error.param)
   const id = response.headers.get('x-request-id')
   return new CommandFailed(`${said}${advice}${id === null ? '' : ` (request ${id})`}`, EXIT.failure)
 }

@@ -108,6 +108,18 @@ describe('models', () => {
     expect(answer.err).toMatch(said)
   })
 
+  test.each([[['chat', 'Hello!']], [['chat', '--model', 'nobody', 'Hello!']]])(
+    '%j of a gateway that has no such model says how one is found and named',
+    async args => {
+      await using gateway = await start('gateway: { discover: false, demo: true }\n')
+
+      const { status, err } = await command([...args, '--url', gateway.url])
+
+      expect(status).toBe(1)
+      expect(err).toMatch(/ `citadel models` lists the models; name one with --model\./)
+    },
+  )
+
   test('fail when something else is there', async () => {
     await using upstream = await startUpstream(html(404))
 
@@ -245,6 +257,11 @@ describe('--help', () => {
     const [help, option] = [await command(['help', 'keys']), await command(['keys', '--help'])]
 
     expect(help).toEqual(option)
+  })
+
+  test('names the options of those that ask a running gateway', async () => {
+    for (const name of ['healthcheck', 'models', 'chat'])
+      expect((await command([name, '--help'])).out).toMatch(/--url ADDRESS.*--port N/s)
   })
 
   test('behind -- is a word of the prompt', async () => {
