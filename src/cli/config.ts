@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
+import { createWriter } from '#config/written.ts'
 import { DEFAULT_TENANT } from '#core/caller.ts'
-import { showConfig } from '#gateway/management/show-config.ts'
+import { type ConfigEntry, showConfig } from '#gateway/management/show-config.ts'
 import { redactPatterns } from '#lib/redact.ts'
 import { secretsOf } from '#src/compose/edge.ts'
 import { createRedactor } from '#telemetry/quote.ts'
@@ -27,6 +28,14 @@ async function schema(args: readonly string[]): Promise<number> {
   return EXIT.ok
 }
 
+/** People copy what they read here into a file. */
+async function print(entries: readonly ConfigEntry[]): Promise<void> {
+  const { configJsonSchema } = await import('#config/json-schema.ts')
+  const written = createWriter(configJsonSchema())
+  for (const { key, value, origin } of entries)
+    console.log(`${key}: ${JSON.stringify(written(key, value))}  # ${origin}`)
+}
+
 /** Prints each value with the place where it was written, without secrets; with `--resolved` the defaults too. */
 async function show(args: readonly string[]): Promise<number> {
   try {
@@ -43,7 +52,7 @@ async function show(args: readonly string[]): Promise<number> {
     const entries = showConfig({ config, tenant: DEFAULT_TENANT, origins, secrets, redact })
     const shown = values.resolved ? entries : entries.filter(({ origin }) => origin !== 'default')
     if (values.json) console.log(JSON.stringify(shown, null, 2))
-    else for (const { key, value, origin } of shown) console.log(`${key}: ${JSON.stringify(value)}  # ${origin}`)
+    else await print(shown)
     return EXIT.ok
   } catch (thrown) {
     return failCommand(thrown)

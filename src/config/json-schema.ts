@@ -3,7 +3,7 @@ import { formatDuration, formatSize } from '#lib/duration.ts'
 import { isObject } from '#lib/json.ts'
 import { configSchema } from './schema.ts'
 
-type JsonSchema = z.core.JSONSchema.BaseSchema
+export type JsonSchema = z.core.JSONSchema.BaseSchema
 
 const REFERENCE = '\\$\\{'
 
@@ -36,7 +36,8 @@ function allowReferences(schema: JsonSchema): void {
   if (title !== undefined) schema.title = title
 }
 
-function innerOf(schema: JsonSchema): JsonSchema[] {
+/** Lists what describes the values within a value. */
+export function innerOf(schema: JsonSchema): JsonSchema[] {
   const { properties = {}, items, prefixItems = [], anyOf = [], additionalProperties } = schema
   return [...Object.values(properties), items, ...prefixItems, ...anyOf, additionalProperties].flat().filter(isSchema)
 }

@@ -225,6 +225,27 @@ describe('config show', () => {
     expect(out).not.toMatch(/geheimes|schluessel|default/)
   })
 
+  test('shows durations and sizes with their units, as a file has them', async () => {
+    const text = `
+servers: [{ id: a, kind: ollama, timeouts: { total: 1500ms } }]
+models: { gpt-4.1: { targets: [{ server: a }], timeouts: { idle: 90 } } }
+monitoring: { thresholds: { response_time: [2s, 5s] } }
+`
+    const { out } = await command(['config', 'show', '--resolved', '-c', 'gateway.yaml'], {
+      files: { 'gateway.yaml': text },
+    })
+
+    for (const line of [
+      'servers.0.timeouts.total: "1500ms"  # gateway.yaml',
+      'models.gpt-4.1.timeouts.idle: "90s"  # gateway.yaml',
+      'monitoring.thresholds.response_time.0: "2s"  # gateway.yaml',
+      'service.max_body: "10MB"  # default',
+      'service.keep_alive: "65s"  # default',
+      'service.worker_max_requests: 0  # default',
+    ])
+      expect(out).toContain(line)
+  })
+
   test('shows everything with --resolved, and as JSON', async () => {
     const { out } = await command(['config', 'show', '--resolved', '--json', '-c', 'gateway.yaml'], { files })
 
