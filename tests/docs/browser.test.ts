@@ -35,6 +35,21 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
     PAGE_MS,
   )
 
+  test.each(['failures', 'dependencies', 'configuration'])(
+    'the tables of the page %s show all their columns on a laptop',
+    async slug => {
+      const { page } = await open(`/docs/${slug}`)
+      await page.setViewportSize({ width: 1280, height: 800 })
+      const hidden = await page.evaluate(
+        `[...document.querySelectorAll('.table')].map(table => table.scrollWidth - table.clientWidth)`,
+      )
+      await page.close()
+
+      expect(new Set(Array.isArray(hidden) ? hidden : [])).toEqual(new Set([0]))
+    },
+    PAGE_MS,
+  )
+
   test(
     'the reference calls the gateway that serves it',
     async () => {

@@ -47,12 +47,20 @@ function renderer(anchors: ReadonlyMap<Token, string>) {
       return `<a href="${escapeHtml(toAddress(href))}">${this.parser.parseInline(tokens)}</a>`
     },
     table(this: { parser: { parseInline(tokens: Token[]): string } }, { header, rows }: Tokens.Table) {
+      const fitting = header.length < WIDE_COLUMNS ? (html: string) => html : letCodeBreak
       const cells = (row: readonly Tokens.TableCell[], tag: string) =>
-        row.map(cell => `<${tag}>${this.parser.parseInline(cell.tokens)}</${tag}>`).join('')
+        row.map(cell => `<${tag}>${fitting(this.parser.parseInline(cell.tokens))}</${tag}>`).join('')
       const body = rows.map(row => `<tr>${cells(row, 'td')}</tr>`).join('\n')
       return `<div class="table"><table><thead><tr>${cells(header, 'th')}</tr></thead><tbody>${body}</tbody></table></div>\n`
     },
   }
+}
+
+/** A table of so many columns has no room for names such as `upstream_invalid_response` on one line. */
+const WIDE_COLUMNS = 6
+
+function letCodeBreak(html: string): string {
+  return html.replace(/(?<=<code>)[^<]*/g, code => code.replaceAll(/[_./](?=\w)/g, '$&<wbr>'))
 }
 
 /** Guides link to each other by file name, so that the links also work where the files are read as they are. */
