@@ -54,7 +54,8 @@ const dependency = z
   })
   .meta({ id: 'DependencyHealth', description: 'Something that the gateway keeps state in.' })
 
-const threshold = z.tuple([z.number(), z.number()]).describe('Above the first degraded, above the second unhealthy.')
+// No tuple: generators of clients refuse a list that says of its items only by their place.
+const threshold = z.array(z.number()).length(2).describe('Above the first degraded, above the second unhealthy.')
 
 /** How the process is and what it depends on. */
 export const processHealth = {

@@ -71,6 +71,17 @@ describe('the API document', () => {
     )
   })
 
+  test('says of every list what is in it, which generators of clients ask for', () => {
+    const lists: Record<string, unknown>[] = []
+    JSON.stringify(document, (_, value) => {
+      if (isObject(value) && value.type === 'array') lists.push(value)
+      return value
+    })
+
+    expect(lists.length).toBeGreaterThan(50)
+    expect(lists.filter(({ items }) => !isObject(items))).toEqual([])
+  })
+
   test('refers only to what it has', () => {
     const pointers = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(([, pointer = '']) => pointer)
     const found = (pointer: string) =>

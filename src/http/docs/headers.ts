@@ -56,7 +56,6 @@ const HEADERS = {
   'x-ratelimit-remaining-tokens': count('How many tokens it still admits.', 91_000),
   'x-ratelimit-reset-tokens': text(`Until the limit is full again. ${FULL}`, '5s'),
   'x-citadel-next': text('Where the next page begins, for `after`; absent on the last one.', '1000'),
-  allow: text('The methods of this path.', 'GET, HEAD'),
 } as const
 
 type HeaderName = keyof typeof HEADERS
