@@ -62,7 +62,7 @@ test('the table of metrics has every metric with its type', async () => {
 })
 
 test('the guide to the configuration has all that only a restart takes over', () => {
-  const [, told = ''] = /\nOnly a restart takes over (.+?);/.exec(guides.get('configuration') ?? '') ?? []
+  const [, told = ''] = /\nOnly a restart applies (.+?);/.exec(guides.get('configuration') ?? '') ?? []
 
   const named = [...told.matchAll(/`([^`]+)`/g)].map(([, key = '']) => key)
   expect(named.toSorted()).toEqual([...settledAtStart, 'service.tls'].toSorted())

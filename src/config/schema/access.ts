@@ -99,10 +99,10 @@ const instant = moment.transform((value, context) => {
 
 const key = z
   .strictObject({
-    name: text().describe('How logs and metrics call the caller.'),
+    name: text().describe("The caller's name in logs and metrics."),
     key: ownKey().optional().describe('The key itself.'),
     key_file: text().optional().describe('A file that holds the key.'),
-    tenant: text().nullable().default(null).describe('Whom the caller belongs to.'),
+    tenant: text().nullable().default(null).describe('The tenant that the caller belongs to.'),
     role: choice(['caller', 'viewer', 'operator', 'admin']).default('caller').describe('What it may do.'),
     models: z.array(modelName()).nullable().default(null).describe('The models it may use; null for all.'),
     max_priority: choice(['low', 'normal', 'high', 'critical'])
@@ -161,9 +161,9 @@ const jwt = z
 export const auth = z
   .strictObject({
     mode: choice(['none', 'optional', 'required', 'auto']).default('auto').describe('Whether callers need a key.'),
-    keys: z.array(key).default([]).describe('Keys that are written here rather than made at run time.'),
-    admin_keys: z.array(ownKey()).default([]).describe('Keys that may do everything.'),
-    stale: duration().default(60_000).describe('How long a known key holds while the store is away.'),
+    keys: z.array(key).default([]).describe('Keys written here rather than made at run time.'),
+    admin_keys: z.array(ownKey()).default([]).describe('Keys with the role `admin`.'),
+    stale: duration().default(60_000).describe('How long a known key keeps working while the database is away.'),
     failures_per_minute: integer()
       .default(20)
       .describe('Wrong keys that an address may send before it has to wait; 0 for any number.'),

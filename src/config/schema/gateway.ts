@@ -32,7 +32,7 @@ export function perClass<T extends z.ZodType>(settings: T) {
 const fallback = z
   .strictObject({
     enabled: boolean().default(true).describe('Whether another model may answer when all of a model have failed.'),
-    order: z.array(modelName()).default([]).describe('Models to try after the own fallbacks of a model.'),
+    order: z.array(modelName()).default([]).describe("Models to try after a model's own fallbacks."),
     content_filter: boolean().default(false).describe('Whether another model may answer what a filter has refused.'),
   })
   .prefault({})
@@ -63,13 +63,17 @@ export const loadBalancer = z
       .array(modelName())
       .default([])
       .describe('Models that servers such as Ollama load at the start, and when they come back.'),
-    health_check_interval: duration({ min: 1 }).default(30_000).describe('Between two probes of a server.'),
+    health_check_interval: duration({ min: 1 }).default(30_000).describe('The time between two probes of a server.'),
     health_check_timeout: duration({ min: 1 }).default(10_000).describe('How long a probe may take.'),
     unhealthy_threshold: integer({ min: 1 }).default(3).describe('Failed probes in a row that take a server out.'),
     recovery_threshold: integer({ min: 1 }).default(5).describe('Good probes in a row that bring it back.'),
-    circuit_breaker_enabled: boolean().default(true).describe('Rests a target that keeps failing.'),
+    circuit_breaker_enabled: boolean()
+      .default(true)
+      .describe('Stops calling a target that keeps failing, for a while.'),
     circuit_breaker_threshold: integer({ min: 1 }).default(5).describe('Failures in a row that open the breaker.'),
-    circuit_breaker_timeout: duration({ min: 1 }).default(60_000).describe('Until a resting target gets a trial.'),
+    circuit_breaker_timeout: duration({ min: 1 })
+      .default(60_000)
+      .describe('How long such a target rests before one trial call.'),
   })
   .prefault({})
   .describe('How load is spread and health is judged.')

@@ -43,9 +43,11 @@ export const retry = z
   .describe('Trying again after a failure.')
 
 export const recovery = z
-  .strictObject({ enabled: boolean().default(true).describe('Whether a cut stream goes on from another server.') })
+  .strictObject({
+    enabled: boolean().default(true).describe('Whether another server continues a stream that was cut.'),
+  })
   .prefault({})
-  .describe('Going on after a stream was cut.')
+  .describe('Continuing a stream that was cut.')
 
 export const streams = z
   .strictObject({

@@ -33,7 +33,7 @@ const semantic = z
 
 export const cache = z
   .strictObject({
-    enabled: boolean().default(false).describe('Stores whole answers and gives them again.'),
+    enabled: boolean().default(false).describe('Stores complete answers and serves them again.'),
     ttl: ttl.describe('How long an answer holds.'),
     max_memory: size().default(512_000_000).describe('Memory for stored answers.'),
     only_deterministic: boolean()
