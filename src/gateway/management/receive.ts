@@ -146,10 +146,10 @@ function parsed<T extends z.ZodType>(body: string, schema: T): z.output<T> {
   const result = schema.safeParse(parseBody(body))
   if (result.success) return result.data
   const details = result.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }))
-  throw new GatewayError('invalid_request', 'The webhook is not what its kind should be.', { details })
+  throw new GatewayError('invalid_request', 'The body does not fit this kind of webhook.', { details })
 }
 
 /** One answer for a kind that is not configured, a wrong signature, an old message, and one that came before. */
 function notGenuine(): GatewayError {
-  return new GatewayError('invalid_signature', 'The webhook is not signed as it should be.')
+  return new GatewayError('invalid_signature', 'The webhook carries no valid signature.')
 }

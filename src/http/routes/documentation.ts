@@ -41,7 +41,7 @@ export function docsPage(services: Services): Handler {
       ? await (await docs()).asset(name.slice(ASSETS.length))
       : await (await docs()).page(name)
     if (found === null)
-      throw new GatewayError('not_found', `There is no page of the documentation at /docs/${name.slice(0, 100)}.`)
+      throw new GatewayError('not_found', `There is no page at /docs/${name.slice(0, 100)}; /docs lists them all.`)
     return file(c.env, found)
   }
 }
