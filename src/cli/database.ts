@@ -52,8 +52,10 @@ export function failDatabase(thrown: unknown): number {
     return fail(thrown.message, EXIT.failure)
   }
   const cause = thrown instanceof GatewayError ? thrown.cause : thrown
+  const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '')
+  // Drivers say little, `Failed to connect`; the doctor knows what each reason asks for.
   return fail(
-    `the database cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
+    `the database cannot be used: ${reason}. Try: citadel doctor --no-calls, with the same --config`,
     EXIT.unavailable,
   )
 }
