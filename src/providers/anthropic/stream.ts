@@ -3,6 +3,7 @@ import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
 import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
+import { toCountFrame } from '../count.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
 import { fromStopReason, isBlank, toHead, toRefusal } from './answer.ts'
 import { type Block, openBlock, stepBlock, stopBlock } from './block.ts'
@@ -147,11 +148,11 @@ function withCount(frame: DataFrame, given: JsonObject): DataFrame {
 
 /** The count may grow until the message has stopped. */
 function count(state: State): Step {
-  const found = state.counted || !state.finished || state.head === null ? null : fromAnthropicUsage(state.usage)
+  const { head } = state
+  if (state.counted || !state.finished || head === null) return [state, []]
+  const found = fromAnthropicUsage(state.usage)
   if (found === null) return [state, []]
-  const chunk = { ...state.head, choices: [], usage: found.raw }
-  const text = writeSse(JSON.stringify(chunk))
-  return [{ ...state, counted: true }, [{ kind: 'usage', text, chunk, usage: found.usage }]]
+  return [{ ...state, counted: true }, [toCountFrame(found, head)]]
 }
 
 function toDeltas({ head }: State, delta: JsonObject | null): readonly Frame[] {

@@ -1,36 +1,25 @@
-import { tokenCount, type Usage } from '#core/usage.ts'
+import { tokenCount } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-
-/** A count as the gateway reads it, and as OpenAI writes it. */
-export interface AnthropicCount {
-  readonly usage: Usage
-  readonly raw: JsonObject
-}
+import { type Count, toCount } from '../count.ts'
 
 /** Reads the counts of an answer. Its `input_tokens` hold neither what came from the prompt cache nor what went into it;
  * OpenAI's `prompt_tokens` hold both.
  *
  * @returns `null` when there are none. */
-export function fromAnthropicUsage(given: JsonValue): AnthropicCount | null {
+export function fromAnthropicUsage(given: JsonValue): Count | null {
   if (!isObject(given)) return null
   const input = tokenCount(given.input_tokens)
   const cacheRead = tokenCount(given.cache_read_input_tokens)
   const cacheWrite = tokenCount(given.cache_creation_input_tokens)
   const output = tokenCount(given.output_tokens)
-  const prompt = input + cacheRead + cacheWrite
-  if (prompt + output === 0) return null
+  if (input + cacheRead + cacheWrite + output === 0) return null
   const details = isObject(given.output_tokens_details) ? given.output_tokens_details : {}
   const reasoning = Math.min(tokenCount(details.thinking_tokens), output)
-  return {
-    usage: { input, cacheRead, cacheWrite, output, reasoning, estimated: false },
-    raw: {
-      prompt_tokens: prompt,
-      completion_tokens: output,
-      total_tokens: prompt + output,
-      prompt_tokens_details: { cached_tokens: cacheRead, cache_write_tokens: cacheWrite },
-      completion_tokens_details: { reasoning_tokens: reasoning },
-    },
-  }
+  const usage = { input, cacheRead, cacheWrite, output, reasoning, estimated: false }
+  return toCount(usage, {
+    prompt_tokens_details: { cached_tokens: cacheRead, cache_write_tokens: cacheWrite },
+    completion_tokens_details: { reasoning_tokens: reasoning },
+  })
 }
 
 /** Joins what the beginning and the end of a stream say. The end's numbers are the whole ones; older servers count only

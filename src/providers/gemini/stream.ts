@@ -1,20 +1,20 @@
 import type { Call } from '#core/call.ts'
-import type { Chunk, Frame } from '#core/frame.ts'
+import type { Frame } from '#core/frame.ts'
 import { isObject } from '#lib/json.ts'
-import { writeSse } from '#lib/sse.ts'
+import { type Count, toCountFrame } from '../count.ts'
 import { CHOICES_MAX, checkChoice } from '../openai_compatible/choices.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
 import { type Head, isBlocked, toHead } from './answer.ts'
 import { type CandidateState, readCandidate, toBlocked, toFinish } from './candidate.ts'
 import { fromGeminiErrorBody, geminiErrorIn } from './error.ts'
-import { fromGeminiUsage, type GeminiCount } from './usage.ts'
+import { fromGeminiUsage } from './usage.ts'
 
 interface State {
   /** What every chunk begins with; `null` before the first event. */
   readonly head: Head | null
   readonly candidates: ReadonlyMap<number, CandidateState>
   /** The count so far; each one replaces the one before. */
-  readonly count: GeminiCount | null
+  readonly count: Count | null
   readonly done: boolean
 }
 
@@ -78,7 +78,7 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
 }
 
 /** Each event counts what there is until then: an answer that is cut has no other count. */
-function withCount(frames: readonly Frame[], counted: GeminiCount | null): readonly Frame[] {
+function withCount(frames: readonly Frame[], counted: Count | null): readonly Frame[] {
   const last = frames.at(-1)
   if (counted === null || last === undefined || last.kind === 'error') return frames
   return [...frames.slice(0, -1), { ...last, soFar: counted.usage }]
@@ -89,9 +89,7 @@ function settle(state: State, frames: readonly Frame[]): Step {
   const done = { ...state, done: true }
   if (state.head === null || state.count === null || frames.some(frame => frame.kind === 'error')) return [done, frames]
   const { text: _, ...head } = state.head
-  const chunk = { ...head, choices: [], usage: state.count.raw }
-  const text = writeSse(JSON.stringify(chunk))
-  return [done, [...frames, { kind: 'usage', text, chunk: chunk as Chunk, usage: state.count.usage }]]
+  return [done, [...frames, toCountFrame(state.count, head)]]
 }
 
 function finishedIn(candidates: ReadonlyMap<number, CandidateState>): number {

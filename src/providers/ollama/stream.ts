@@ -2,6 +2,7 @@ import type { Call } from '#core/call.ts'
 import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
+import { toCountFrame } from '../count.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
 import { fromOllamaDoneReason, fromOllamaLogprobs, fromOllamaToolCalls, toHead } from './answer.ts'
 import { fromOllamaErrorLine } from './error.ts'
@@ -38,10 +39,7 @@ export function createOllamaStream(call: Call): StreamReducer<State> {
     const reason = fromOllamaDoneReason(line.done_reason, toolCalls > 0)
     frames.push(toFrame('finish', head, chat ? { delta: {} } : { text: '' }, reason))
     const count = fromOllamaUsage(line)
-    if (count !== null) {
-      const chunk = { ...head, choices: [], usage: count.raw }
-      frames.push({ kind: 'usage', text: writeSse(JSON.stringify(chunk)), chunk, usage: count.usage })
-    }
+    if (count !== null) frames.push(toCountFrame(count, head))
     return [{ head, toolCalls, done: true }, frames]
   }
 

@@ -1,21 +1,15 @@
 import type { Chunk, DataFrame } from '#core/frame.ts'
-import type { Usage } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
+import type { Count } from '../count.ts'
 import { fromUsage } from './usage.ts'
-
-/** A count within a stream: as the server wrote it, and as the gateway reads it. */
-export interface Count {
-  readonly raw: JsonValue
-  readonly usage: Usage
-}
 
 /** Finds the count in a chunk: OpenAI has it at top level, Groq in its own object, Moonshot in a choice. */
 export function countOf(chunk: JsonObject, choices: readonly JsonValue[]): Count | null {
   const groq = isObject(chunk.x_groq) ? chunk.x_groq.usage : undefined
   const raw = [chunk.usage, groq, ...choices.map(choice => (isObject(choice) ? choice.usage : null))].find(isObject)
   const usage = fromUsage(raw)
-  return usage === null ? null : { raw, usage }
+  return usage === null || raw === undefined ? null : { raw, usage }
 }
 
 /** The count as a chunk of its own, with no choices, as OpenAI sends it.
