@@ -174,6 +174,12 @@ export function noteSkip(record: Pick<RequestRecord, 'skipped'>, model: string, 
   record.skipped = [...skipped, { model, code }]
 }
 
+/** Forgets what the server that broke off had counted: the answer that goes on is counted by the one that gives it. */
+export function forgetCount(counted: Pick<RequestRecord, 'usage' | 'soFar'>): void {
+  counted.usage = null
+  counted.soFar = null
+}
+
 /** How a call ends that asked no server for its own sake, so that its usage was counted when a server said it; `null`
  * for every other. */
 export function freeOutcome({ cache, heirOf }: Pick<RequestRecord, 'cache' | 'heirOf'>): 'hit' | 'coalesced' | null {

@@ -1,7 +1,7 @@
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
-import type { RequestRecord } from '#core/record.ts'
+import { forgetCount, type RequestRecord } from '#core/record.ts'
 import type { RecoveryWatch } from '#policies/recover.ts'
 import { estimateUsage, usageSoFar } from './settle.ts'
 
@@ -31,9 +31,7 @@ export function watchRecovery(
       record.model = model.name
       record.server = target.server.id
       record.upstreamModel = target.upstreamModel
-      // What the one that broke off had counted so far is no count of the answer.
-      record.usage = null
-      record.soFar = null
+      forgetCount(record)
       if (how === 'prefill') record.prefilled = true
       deps.journal.note({ type: 'stream-recovered', how })
     },

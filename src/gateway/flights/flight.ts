@@ -1,7 +1,7 @@
 import type { Live } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
-import type { RequestRecord } from '#core/record.ts'
+import { forgetCount, type RequestRecord } from '#core/record.ts'
 import { abandonable, type Scope } from '#core/scope.ts'
 import { Payers } from './payers.ts'
 import { SharedLog, type Sharing } from './shared-log.ts'
@@ -79,15 +79,10 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
     live.close()
   }
 
-  /** Another server goes on: what the one that broke off had counted so far is no count of the answer. */
+  /** Another server goes on, for all who listen. */
   function forgetCounts(): void {
-    shared.usage = null
-    shared.soFar = null
-    for (const { record } of subscribers) {
-      if (record === null) continue
-      record.usage = null
-      record.soFar = null
-    }
+    forgetCount(shared)
+    for (const { record } of subscribers) if (record !== null) forgetCount(record)
   }
 
   /** Takes the next batch from the source for everybody. */
