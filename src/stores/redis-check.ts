@@ -1,13 +1,12 @@
+import { tryOut } from './redis-connect.ts'
+
 /** What one look at a Redis found. */
 export interface RedisFound {
   readonly version: string
   readonly ms: number
 }
 
-/** Limits are decided by scripts: a Redis that runs none is of no use. */
-const WRITE = "return redis.call('SET', KEYS[1], '1', 'PX', 1000)"
-
-/** Looks at a Redis once: connects, signs in, writes, reads its version, and leaves.
+/** Looks at a Redis once: connects, signs in, writes as the gateway does, reads its version, and leaves.
  *
  * @throws Error with what Redis, or the connection to it, says. */
 export async function checkRedis(options: {
@@ -31,7 +30,7 @@ export async function checkRedis(options: {
     await client.connect()
     if (suffered[0] !== undefined) throw suffered[0]
     const askedAt = performance.now()
-    if (options.urls.length === 1) await client.eval(WRITE, 1, '{citadel}:doctor')
+    if (options.urls.length === 1) await tryOut(client)
     else await client.ping()
     const ms = performance.now() - askedAt
     const info = await client.info('server')
