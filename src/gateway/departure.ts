@@ -29,63 +29,69 @@ export interface DepartureDeps {
   readonly purse: (call: Call, record: RequestRecord) => Purse | null
 }
 
-/** What a call holds of the limits and of money while it goes on. */
+/** What a call has taken from limits and budgets and gives back, or pays, when it is over. */
 export interface Holds {
   readonly permit: Permit | null
   readonly purse: Purse | null
 }
 
-/** For whom a call departs. */
-interface Passenger {
+/** The request that a call is made for. */
+interface Origin {
+  /** Gets the plan, the attempts and the time in the queue. */
   readonly record: RequestRecord
   readonly wishes: Wishes
   readonly permit: Permit | null
   readonly snapshot: Snapshot
 }
 
-/** The way of one call to its servers: its plan, as whom it waits, what it tries. A class, because one is made for
- * each call. */
+/** Takes one call to its servers: plans it, waits in the queue in its name, and writes each attempt into its record.
+ * The answer is for one caller (`alone`), or for several (`flight` for a stream, `sharedAnswer` for a plain answer).
+ *
+ * A class and no closures, because one is made for each call. */
 export class Departure implements Wait, Trail {
   readonly call: Call
   private readonly deps: DepartureDeps
-  private readonly passenger: Passenger
+  private readonly origin: Origin
   private readonly plan: Plan
 
   /** @throws GatewayError when no model may answer, or none can now. */
-  constructor(deps: DepartureDeps, passenger: Passenger, call: Call) {
-    const { record, snapshot, wishes } = passenger
+  constructor(deps: DepartureDeps, origin: Origin, call: Call) {
+    const { record, snapshot, wishes } = origin
     this.deps = deps
-    this.passenger = passenger
+    this.origin = origin
     this.call = call
     this.plan = deps.plan(call, snapshot, wishes)
     record.plan = this.plan
-    if (call.fallbacks.length > 0) noteRefused(record, call, snapshot)
+    if (call.fallbacks.length > 0) noteRefusedFallbacks(record, call, snapshot)
     record.model = this.plan.model.name
   }
 
-  /** Starts work to which several may subscribe. */
-  fly(sharing: Sharing): Flight {
-    return startFlight(own => this.start(own), createScope(this.deps.clock, this.deadline), sharing)
-  }
-
-  /** Does the work for one alone: it ends with the scope of its request, which is all that a flight would be there for. */
+  /** Answers one caller whom nobody can join: the work ends with the scope of its request, which is all that a flight with
+   * one subscriber would see to. */
   alone(scope: Scope): Promise<Live> {
     const own = scope.child(this.deadline)
     const work = this.start(own)
     return this.call.stream ? work.then(live => new Alone(live, own)) : work
   }
 
-  /** Does the work for an answer in one piece so that others may wait for it too.
-   *
-   * @param first The request of whoever asks first. A short time of its own is nobody else's. */
-  together(first: Scope, onOver: (whole: Whole | null) => void): SharedAnswer {
-    const scope = first.endsAt === Infinity ? first.child(this.deadline) : createScope(this.deps.clock, this.deadline)
-    return new SharedAnswer(this.start(scope), { scope, first, record: this.passenger.record, onOver })
+  /** Starts a stream that others may join. */
+  flight(sharing: Sharing): Flight {
+    return startFlight(own => this.start(own), createScope(this.deps.clock, this.deadline), sharing)
   }
 
-  /** Told when work that others might join is over. */
-  over(): void {
-    this.passenger.permit?.end()
+  /** Starts a plain answer that others may join.
+   *
+   * @param first The scope of the request that asks first. Where its caller allows less time than the servers get, the
+   * work has a scope of its own, so that those who join are not cut short with it.
+   * @param onOver Told once: the whole answer, or `null` when there will be none. */
+  sharedAnswer(first: Scope, onOver: (whole: Whole | null) => void): SharedAnswer {
+    const scope = first.endsAt === Infinity ? first.child(this.deadline) : createScope(this.deps.clock, this.deadline)
+    return new SharedAnswer(this.start(scope), { scope, first, record: this.origin.record, onOver })
+  }
+
+  /** Has to be called when shared work is over: gives back what the limits of models still hold for it. */
+  finished(): void {
+    this.origin.permit?.end()
   }
 
   private get deadline(): { readonly within: number | undefined; readonly code: 'deadline_exceeded' } {
@@ -94,10 +100,10 @@ export class Departure implements Wait, Trail {
 
   private start(scope: Scope): Promise<Live> {
     const { deps, call, plan } = this
-    const { record, permit, wishes, snapshot } = this.passenger
+    const { record, permit, wishes, snapshot } = this.origin
     const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
     const router = deps.router(maxAttempts, this, { permit, purse: deps.purse(call, record) })
-    // What a server stores it must not store twice.
+    // An answer that the server stores (`store: true`) is not asked for again: it would be stored twice.
     const recovers = call.stream && call.body.store !== true && snapshot.settings.retry.keepOne
     if (!recovers) return router(deps.attempt(record))(call, plan, scope, this).next()
     const offer: PrefillOffer = { delivered: null, upstreamModel: '', taken: false }
@@ -105,10 +111,10 @@ export class Departure implements Wait, Trail {
     return recover(attempts, { call, scope, offer }, watchRecovery(deps, record, call))
   }
 
-  /** Callers without a key take turns by their address. */
+  /** As whom the call takes turns in the queue: callers without a key by their address. */
   get caller(): string {
     const { caller } = this.call
-    return caller.role === 'anonymous' ? this.passenger.record.address : caller.id
+    return caller.role === 'anonymous' ? this.origin.record.address : caller.id
   }
 
   get priority(): Priority {
@@ -116,7 +122,7 @@ export class Departure implements Wait, Trail {
   }
 
   waited(ms: number): void {
-    this.passenger.record.queueMs += ms
+    this.origin.record.queueMs += ms
   }
 
   begin({ target }: Candidate): AttemptEntry {
@@ -128,13 +134,13 @@ export class Departure implements Wait, Trail {
       result: null,
       cause: null,
     }
-    this.passenger.record.attempts.push(entry)
+    this.origin.record.attempts.push(entry)
     return entry
   }
 }
 
-/** Writes down which of the fallbacks that a call names are none, or not its caller's. */
-function noteRefused(record: RequestRecord, { caller, fallbacks }: Call, snapshot: Snapshot): void {
+/** Writes down which of the fallbacks that a call names do not exist, or are not allowed to its caller. */
+function noteRefusedFallbacks(record: RequestRecord, { caller, fallbacks }: Call, snapshot: Snapshot): void {
   for (const name of fallbacks) {
     if (findAllowed(name, caller, snapshot) !== null) continue
     noteSkip(record, name, findModel(name, snapshot) === null ? 'model_not_found' : 'model_not_allowed')

@@ -19,7 +19,7 @@ import { renderPlain, renderStream, type Source } from './render.ts'
 import { settleCall } from './settle.ts'
 import { hasClock, priorityOf, type Wishes } from './wishes.ts'
 
-/** A model call as it comes from the edge: read, but not yet looked at. */
+/** A model call as it comes from the edge: the body is read, but not parsed. */
 export interface ModelRequest {
   readonly endpoint: Endpoint
   readonly text: string
@@ -27,9 +27,9 @@ export interface ModelRequest {
   readonly record: RequestRecord
   readonly scope: Scope
   readonly wishes: Wishes
-  /** The caller's headers that some dialect passes on. */
+  /** Those of the caller's headers that a dialect may pass on. */
   readonly headers?: Call['headers']
-  /** What it wants of the cache. */
+  /** What the caller wants of the cache. */
   readonly cache: CacheWishes
   /** Called once when a streamed answer is over; a plain one is over when the pipeline returns. */
   readonly onStreamEnd: () => void
@@ -38,16 +38,17 @@ export interface ModelRequest {
 /** An answer for the edge to send. */
 export interface Answer {
   readonly body: string | Writing
-  /** Who answers; `null` of a stream that begins before anybody is known to. */
+  /** Who answers; `null` for a stream that was begun early, before anybody had answered. */
   readonly live: Live | null
-  /** How the limits stand that the call met after it was read; `null` where there are none, or none are known yet. */
+  /** How the limits stand that were checked after the body was read; `null` where there are none, or where the stream
+   * was begun before they were checked. */
   readonly limits: Verdict | null
 }
 
 /** What the pipeline is composed of. */
 export interface PipelineDeps extends PermitDeps, DepartureDeps {
   readonly snapshot: () => Snapshot
-  /** Read while the cache is on. */
+  /** Asked while the cache is on. */
   readonly answers: Answers
   /** Whether prompts and answers are kept. */
   readonly payloads: () => boolean
@@ -59,7 +60,7 @@ export interface PipelineDeps extends PermitDeps, DepartureDeps {
 export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => Promise<Answer> {
   return async request => {
     const { record, scope, wishes, caller, headers } = request
-    const own = hasClock(wishes) ? scope.child({ within: wishes.timeoutMs ?? Infinity }) : scope
+    const callScope = hasClock(wishes) ? scope.child({ within: wishes.timeoutMs ?? Infinity }) : scope
     const priority = priorityOf(caller, wishes)
     const call = parseCall(request.endpoint, request.text, {
       caller,
@@ -71,53 +72,58 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
     record.user = userOf(call)
     if (deps.payloads()) record.payload = { prompt: request.text, answer: '' }
     const permit = openPermit(deps, call, record)
-    const account = new Account(deps, request, { call, own, permit })
+    const active = new ActiveCall(deps, request, { call, scope: callScope, permit })
     try {
       const snapshot = deps.snapshot()
       const { heartbeatMs, earlyHeadersMs } = snapshot.settings
-      const coming = enter(deps, snapshot, account)
-      const isEarly = call.stream && earlyHeadersMs !== null && (await isLate(coming, earlyHeadersMs, deps.clock))
-      // Who has left in the same moment is told nothing.
-      if (isEarly && own.ended === null) {
-        const answer = coming.then(live => arrived(live, account))
-        const body = await stream(deps, { live: new Promised(answer, own), account, heartbeatMs, early: true })
+      const committed = passLimits(deps, snapshot, active)
+      const early = call.stream && earlyHeadersMs !== null && (await isLate(committed, earlyHeadersMs, deps.clock))
+      // To a caller that left in the same moment nothing is sent.
+      if (early && callScope.ended === null) {
+        const answer = committed.then(live => accept(live, active))
+        const body = await streamAnswer(deps, { live: new Promised(answer, callScope), active, heartbeatMs, early })
         return { live: null, body, limits: null }
       }
-      const live = arrived(await coming, account)
+      const live = accept(await committed, active)
       const body = call.stream
-        ? await stream(deps, { live, account, heartbeatMs, early: false })
+        ? await streamAnswer(deps, { live, active, heartbeatMs, early: false })
         : await renderPlain(live, record, deps.clock)
-      if (!call.stream) account.settle(null)
+      if (!call.stream) active.settle(null)
       return { live, body, limits: permit === null ? null : permit.verdict() }
     } catch (thrown) {
-      const error = own.ended ?? toGatewayError(thrown)
-      account.settle(error)
+      const error = callScope.ended ?? toGatewayError(thrown)
+      active.settle(error)
       throw error
     }
   }
 }
 
-/** Lets a call in, and promises its committed answer.
+/** Checks the limits that the parsed call meets, then goes on to its answer. Where no limiter has to be waited for, no
+ * promise is made for it.
  *
- * @throws GatewayError what refuses it at once. */
-function enter(deps: PipelineDeps, snapshot: Snapshot, account: Account): Promise<Live> {
-  const entering = account.permit?.enter()
-  if (entering === undefined) return waitFor(deps, snapshot, account)
-  return abandonable(entering, account.own).then(() => waitFor(deps, snapshot, account))
+ * @returns The answer, once it is committed.
+ * @throws GatewayError at once what a limiter in memory refuses. */
+function passLimits(deps: PipelineDeps, snapshot: Snapshot, active: ActiveCall): Promise<Live> {
+  const checking = active.permit?.enter()
+  if (checking === undefined) return awaitAnswer(deps, snapshot, active)
+  return abandonable(checking, active.scope).then(() => awaitAnswer(deps, snapshot, active))
 }
 
-/** Waits as long as the caller wants to. */
-function waitFor(deps: PipelineDeps, snapshot: Snapshot, account: Account): Promise<Live> {
-  const { request, own, call } = account
-  const taken = take(deps, snapshot, account)
-  return own !== request.scope && call.stream ? patiently(taken, request.wishes, { clock: deps.clock, own }) : taken
+/** Waits for the answer, of a stream no longer than the clocks that the request's headers set. */
+function awaitAnswer(deps: PipelineDeps, snapshot: Snapshot, active: ActiveCall): Promise<Live> {
+  const { request, scope, call } = active
+  const answer = obtain(deps, snapshot, active)
+  if (scope === request.scope || !call.stream) return answer
+  return patiently(answer, request.wishes, { clock: deps.clock, own: scope })
 }
 
-/** Writes down who answers a call, if anybody still waits for it. */
-function arrived(live: Live, { own, request: { record } }: Account): Live {
-  if (own.ended !== null) {
+/** Takes a committed answer over: writes down who gave it, or closes it when nobody waits for it any more.
+ *
+ * @throws GatewayError why the call ended. */
+function accept(live: Live, { scope, request: { record } }: ActiveCall): Live {
+  if (scope.ended !== null) {
     live.close()
-    throw own.ended
+    throw scope.ended
   }
   record.model = live.model.name
   record.server = live.target.server.id
@@ -125,43 +131,47 @@ function arrived(live: Live, { own, request: { record } }: Account): Live {
   return live
 }
 
-/** The committed answer of a call: one that is there or under way, where the cache is on, or a new one. */
-function take(deps: PipelineDeps, snapshot: Snapshot, account: Account): Promise<Live> {
-  const { request, own, call, permit } = account
+/** Finds or starts the answer of a call: while the cache is on, a stored one or one that is under way, else a new one.
+ *
+ * @returns It, once it is committed. */
+function obtain(deps: PipelineDeps, snapshot: Snapshot, active: ActiveCall): Promise<Live> {
+  const { request, scope, call, permit } = active
   const { record, wishes, text, cache } = request
   const { cache: settings } = snapshot.settings
-  const passenger = { record, wishes, permit, snapshot }
+  const origin = { record, wishes, permit, snapshot }
   if (settings === null) {
     if (cache.onlyStored) throw notStored()
-    return new Departure(deps, passenger, call).alone(own)
+    return new Departure(deps, origin, call).alone(scope)
   }
-  const asked = { call, text, record, scope: own, snapshot, settings, cache, wishes }
-  return deps.answers(asked, what => new Departure(deps, passenger, what))
+  const asked = { call, text, record, scope, snapshot, settings, cache, wishes }
+  return deps.answers(asked, missing => new Departure(deps, origin, missing))
 }
 
-function stream(
+/** Writes an answer as a stream; the call is settled when the stream ends. */
+function streamAnswer(
   deps: PipelineDeps,
-  of: { readonly live: Source; readonly account: Account; readonly heartbeatMs: number; readonly early: boolean },
+  of: { readonly live: Source; readonly active: ActiveCall; readonly heartbeatMs: number; readonly early: boolean },
 ): Promise<Writing> {
-  const { live, account, heartbeatMs, early } = of
-  const { request, call, own } = account
+  const { live, active, heartbeatMs, early } = of
+  const { request, call } = active
   deps.journal.note({ type: 'stream-opened' })
   const onEnd = (error: GatewayError | null) => {
     deps.journal.note({ type: 'stream-closed' })
-    account.settle(error)
+    active.settle(error)
     request.onStreamEnd()
   }
-  // What begins early waits beside those who join an answer later than that: they have to have left before it is settled.
-  const scope = early ? own.child() : own
+  // A scope tells its listeners of its end in the order in which they came, and its children last. An early stream listens
+  // before it has joined an answer: as a child it is settled after its call has left that answer, and has passed it on.
+  const scope = early ? active.scope.child() : active.scope
   return renderStream(live, call, { clock: deps.clock, record: request.record, scope, heartbeatMs, early, onEnd })
 }
 
-/** What is still to be written down of a call: once, however it ends. */
-class Account {
+/** A parsed call that is not settled yet. */
+class ActiveCall {
   readonly request: ModelRequest
   readonly call: Call
-  /** The request's scope, with the time that its caller allows. */
-  readonly own: Scope
+  /** The request's own scope, or a child of it where the request's headers set clocks. */
+  readonly scope: Scope
   readonly permit: Permit | null
   private readonly deps: Pick<PipelineDeps, 'clock'>
   private settled = false
@@ -169,20 +179,21 @@ class Account {
   constructor(
     deps: Pick<PipelineDeps, 'clock'>,
     request: ModelRequest,
-    of: { readonly call: Call; readonly own: Scope; readonly permit: Permit | null },
+    of: { readonly call: Call; readonly scope: Scope; readonly permit: Permit | null },
   ) {
     this.deps = deps
     this.request = request
     this.call = of.call
-    this.own = of.own
+    this.scope = of.scope
     this.permit = of.permit
   }
 
+  /** Completes the record and gives back what the limits hold: the first time only, however the call ends. */
   settle(error: GatewayError | null): void {
     if (this.settled) return
     this.settled = true
     settleCall(this.request.record, this.call, error, this.deps.clock)
     this.permit?.settle()
-    if (this.own !== this.request.scope) this.own.close()
+    if (this.scope !== this.request.scope) this.scope.close()
   }
 }

@@ -36,7 +36,7 @@ function setup() {
     router: () => () => (_call, _plan, scope) => ({ next: () => new Promise((_, reject) => scope.onEnd(reject)) }),
     answers: async ({ call, record, scope }, depart) => {
       await late.promise
-      flight ??= depart(call).fly({ charactersMax: 1000, onOver() {} })
+      flight ??= depart(call).flight({ charactersMax: 1000, onOver() {} })
       return flight.join(scope, record)
     },
   })

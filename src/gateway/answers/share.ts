@@ -35,7 +35,7 @@ export interface Asked {
 }
 
 /** Prepares the work for a call. */
-export type Depart = (call: Call) => Pick<Departure, 'fly' | 'alone' | 'together' | 'over'>
+export type Depart = (call: Call) => Pick<Departure, 'alone' | 'flight' | 'sharedAnswer' | 'finished'>
 
 /** The work that is under way, by what it answers. */
 export interface Flights {
@@ -88,14 +88,14 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
       record.cache = cache.read ? MISS : BYPASS
       const onOver = (whole: Whole | null) => {
         if (shares && shared.get(name)?.work === work) shared.delete(name)
-        departure.over()
+        departure.finished()
         if (whole !== null && cache.store) onWhole(whole)
       }
       const departure = depart(call)
       const now = settings.keepPace ? clock.now : undefined
       const work = call.stream
-        ? departure.fly({ charactersMax: SHARED_CHARACTERS_MAX, now, onOver })
-        : departure.together(scope, onOver)
+        ? departure.flight({ charactersMax: SHARED_CHARACTERS_MAX, now, onOver })
+        : departure.sharedAnswer(scope, onOver)
       if (shares) shared.set(name, { work, asked })
       return work instanceof SharedAnswer ? work.lead() : work.join(scope, record)
     },

@@ -15,7 +15,7 @@ export interface AnswersDeps {
   readonly fingerprints: Fingerprints
 }
 
-/** Lets a call through that the cache has no part in. */
+/** Answers a call whose answer is neither looked up, nor stored, nor shared. */
 export function pass({ call, record, scope, cache }: Asked, depart: Depart): Promise<Live> {
   if (cache.onlyStored) throw notStored()
   record.cache = { status: 'bypass', ageMs: 0, leftMs: 0 }

@@ -30,10 +30,10 @@ function calling(named: string, stream: boolean, work: () => Promise<Live>, addr
     wishes: { server: null, strategy: null, maxAttempts: null },
   }
   const depart: Depart = () => ({
-    fly: sharing => startFlight(work, createScope(clock), sharing),
+    flight: sharing => startFlight(work, createScope(clock), sharing),
     alone: work,
-    over() {},
-    together: (first, onOver) => new SharedAnswer(work(), { scope: first.child(), first, record, onOver }),
+    finished() {},
+    sharedAnswer: (first, onOver) => new SharedAnswer(work(), { scope: first.child(), first, record, onOver }),
   })
   return { asked, record, depart }
 }
