@@ -11,15 +11,16 @@ import { backoff } from './wait.ts'
 export interface Step {
   /** In order; the first one with a free place is taken. */
   readonly candidates: readonly Candidate[]
-  /** Monotonic milliseconds; 0 = at once. */
+  /** When the attempt may start, in monotonic milliseconds; 0 = at once. */
   readonly at: number
-  /** Whether it needs no place in the retry budget, because it asks nothing more of what is failing. */
+  /** Whether it takes nothing from the retry budget, because it puts no further load on a server that is failing. */
   readonly free: boolean
 }
 
-/** A target that may be tried again. */
-interface Repeat {
+/** A target that failed and may be tried again. */
+interface Retry {
   readonly candidate: Candidate
+  /** Not before this, in monotonic milliseconds. */
   readonly at: number
   /** How often it has failed this call. */
   readonly failures: number
@@ -33,9 +34,10 @@ export class Itinerary {
   private readonly deps: ItineraryDeps
   private readonly scope: Scope
   private untried: readonly Candidate[]
-  /** Those of them that were out when they were last looked at. */
+  /** Targets that were not tried either, because they were out when last looked at. */
   private later: readonly Candidate[]
-  private repeats: Repeat[] | null = null
+  private retries: Retry[] | null = null
+  /** The target that failed last, where another of its credentials may do better at once. */
   private rotated: Candidate | null = null
 
   constructor(deps: ItineraryDeps, { candidates, later = [] }: Pick<Plan, 'candidates' | 'later'>, scope: Scope) {
@@ -45,49 +47,56 @@ export class Itinerary {
     this.scope = scope
   }
 
-  /** @param left Attempts that may still be made, this one included. */
-  next(left: number, first: boolean): Step | null {
+  /** Where the next attempt goes; `null` when nothing is left to try.
+   *
+   * @param left Attempts that may still be made, this one included.
+   * @param first Whether none was made yet: the plan is fresh then, and is not looked through again. */
+  nextStep(left: number, first: boolean): Step | null {
     if (left <= 0) return null
     if (first) return this.untried.length === 0 ? null : { candidates: this.untried, at: 0, free: true }
     const { rotated } = this
     this.rotated = null
-    if (rotated !== null && this.isKept(rotated)) return { candidates: [rotated], at: 0, free: true }
-    this.look()
+    if (rotated !== null && this.isStillOffered(rotated)) return { candidates: [rotated], at: 0, free: true }
+    this.refresh()
     const [fresh] = this.untried
-    const repeat = fresh === undefined || fresh.fallback === true ? this.soonest(fresh === undefined, left) : null
-    if (repeat !== null) return { candidates: [repeat.candidate], at: repeat.at, free: false }
+    const retry = fresh === undefined || fresh.fallback === true ? this.soonestRetry(fresh === undefined, left) : null
+    if (retry !== null) return { candidates: [retry.candidate], at: retry.at, free: false }
     if (fresh === undefined) return null
-    return { candidates: this.untried, at: 0, free: this.isWell(fresh) }
+    return { candidates: this.untried, at: 0, free: this.hasNoFailures(fresh) }
   }
 
-  /** Sorts what was not tried yet into what may be tried now and what is out: an answer may take longer than that. */
-  private look(): void {
+  /** Sorts what was not tried yet into what may be tried now and what is out: the attempts before may have taken so long
+   * that either has changed since the plan was made. */
+  private refresh(): void {
     const now = this.deps.clock.now()
-    const back = this.later.filter(candidate => this.isKept(candidate) && isAvailable(this.state(candidate), now))
+    const back = this.later.filter(
+      candidate => this.isStillOffered(candidate) && isAvailable(this.state(candidate), now),
+    )
     const open = [...this.untried.filter(candidate => this.isOpen(candidate)), ...back]
     this.later = [...this.later, ...this.untried].filter(candidate => !open.includes(candidate))
     this.untried = [...open.filter(({ fallback }) => !fallback), ...open.filter(({ fallback }) => fallback)]
   }
 
-  /** Whether nobody has taken its server out since the call was planned: one that is removed is forgotten with its drain. */
-  isKept(candidate: Candidate): boolean {
+  /** Whether its server is still part of the fleet and not draining. Both are asked: a server that is removed loses its
+   * state, and with it the mark that it is draining. */
+  isStillOffered(candidate: Candidate): boolean {
     return this.deps.isOffered(candidate.target) && !this.state(candidate).server.draining
   }
 
-  /** Where the next attempt goes when the retry budget is used up: to targets that answer well. */
-  nextFree(): Step | null {
-    const candidates = this.untried.filter(candidate => this.isWell(candidate))
+  /** Where the next attempt may go when the retry budget is used up: only to targets that are not failing. */
+  nextFreeStep(): Step | null {
+    const candidates = this.untried.filter(candidate => this.hasNoFailures(candidate))
     return candidates.length === 0 ? null : { candidates, at: 0, free: true }
   }
 
-  /** Takes a target out of those that were not tried yet. */
-  leave(candidate: Candidate): void {
+  /** Takes a target out of those that were not tried yet, as its attempt starts. */
+  markTried(candidate: Candidate): void {
     if (this.untried.includes(candidate)) this.untried = this.untried.filter(other => other !== candidate)
   }
 
-  /** Where a second attempt may be made beside one that is under way: at other servers of the models that were asked
-   * for, of which nothing bad is known. */
-  beside({ target: { server } }: Candidate): readonly Candidate[] {
+  /** Where a hedge may go while an attempt is under way: to other servers of the models that were asked for, of which
+   * nothing bad is known. */
+  hedgeCandidates({ target: { server } }: Candidate): readonly Candidate[] {
     return this.untried.filter(
       other =>
         other.fallback !== true &&
@@ -98,8 +107,8 @@ export class Itinerary {
     )
   }
 
-  /** Takes a target back that was not given the time to answer. */
-  restore(candidate: Candidate): void {
+  /** Makes a target the first of those to try again whose attempt was stopped before it could answer. */
+  putBack(candidate: Candidate): void {
     this.untried = [candidate, ...this.untried]
   }
 
@@ -107,15 +116,15 @@ export class Itinerary {
   exclude({ target }: Candidate): void {
     this.untried = this.untried.filter(other => other.target.id !== target.id)
     this.later = this.later.filter(other => other.target.id !== target.id)
-    this.repeats = this.repeats?.filter(({ candidate }) => candidate.target.id !== target.id) ?? null
+    this.retries = this.retries?.filter(({ candidate }) => candidate.target.id !== target.id) ?? null
   }
 
   /** Decides whether a target that failed is tried again.
    *
-   * @param error What that comes to; `null` when another credential may do better at once. */
+   * @param error The failure; `null` when another credential may do better at once. */
   failed(candidate: Candidate, error: GatewayError | null): void {
-    const before = this.repeats?.find(repeat => repeat.candidate === candidate)
-    this.repeats = this.repeats?.filter(repeat => repeat !== before) ?? null
+    const before = this.retries?.find(retry => retry.candidate === candidate)
+    this.retries = this.retries?.filter(retry => retry !== before) ?? null
     if (error === null) {
       this.rotated = candidate
       return
@@ -123,10 +132,10 @@ export class Itinerary {
     this.cool(candidate, error)
     if (!ruleFor(error.code).again) return
     const failures = (before?.failures ?? 0) + 1
-    const at = this.againAt(candidate, error, failures)
+    const at = this.retryAt(candidate, error, failures)
     if (at === null) return
-    this.repeats ??= []
-    this.repeats.push({ candidate, at, failures })
+    this.retries ??= []
+    this.retries.push({ candidate, at, failures })
   }
 
   private cool(candidate: Candidate, error: GatewayError): void {
@@ -135,17 +144,17 @@ export class Itinerary {
     if (ms !== null) journal.note({ type: 'target-limited', target: candidate.target.id, ms })
   }
 
-  /** Goes on only with fallback models that take a longer prompt than this one; whether there are any. */
+  /** Leaves only fallback models that take a longer prompt than this one to be tried; returns whether there are any. */
   onlyLarger({ model }: Candidate): boolean {
     const known = model.capabilities.context_length
-    return this.only(
+    return this.keepOnly(
       other => known !== null && other.fallback === true && (other.model.capabilities.context_length ?? 0) > known,
     )
   }
 
-  /** Goes on only with fallback models other than this one; whether there are any. */
+  /** Leaves only fallback models other than this one to be tried; returns whether there are any. */
   onlyFallbacks({ model }: Candidate): boolean {
-    return this.only(other => other.fallback === true && other.model !== model)
+    return this.keepOnly(other => other.fallback === true && other.model !== model)
   }
 
   /** Whether there is a fallback model other than this one. */
@@ -153,12 +162,12 @@ export class Itinerary {
     return this.untried.some(other => other.fallback === true && other.model !== model && this.isOpen(other))
   }
 
-  private only(fits: (candidate: Candidate) => boolean): boolean {
-    this.repeats = null
+  private keepOnly(fits: (candidate: Candidate) => boolean): boolean {
+    this.retries = null
     this.rotated = null
     this.untried = this.untried.filter(fits)
     this.later = this.later.filter(fits)
-    this.look()
+    this.refresh()
     return this.untried.length > 0
   }
 
@@ -166,34 +175,38 @@ export class Itinerary {
     return this.deps.states.target(target)
   }
 
-  private isWell(candidate: Candidate): boolean {
+  private hasNoFailures(candidate: Candidate): boolean {
     return this.state(candidate).breaker.failures === 0
   }
 
   private isOpen(candidate: Candidate): boolean {
     const state = this.state(candidate)
     const now = this.deps.clock.now()
-    if (!this.isKept(candidate) || state.coolUntil > now || state.refusedUntil > now) return false
+    if (!this.isStillOffered(candidate) || state.coolUntil > now || state.refusedUntil > now) return false
     return candidate.doubted || breakerAdmits(state, now)
   }
 
-  /** The target that may be tried again first. While fallback models are left, each target gets a second try only, and
-   * the last attempt is the fallback's. */
-  private soonest(onlyRepeats: boolean, left: number): Repeat | null {
-    if (this.repeats === null || (!onlyRepeats && left === 1)) return null
+  /** The retry that may start first. While fallback models are left, each target is retried once only, and the last
+   * attempt is kept for a fallback.
+   *
+   * @param onlyRetries Whether nothing untried is left. */
+  private soonestRetry(onlyRetries: boolean, left: number): Retry | null {
+    if (this.retries === null || (!onlyRetries && left === 1)) return null
     const now = this.deps.clock.now()
-    let found: Repeat | null = null
-    for (const repeat of this.repeats) {
-      if (!onlyRepeats && (repeat.failures > 1 || repeat.candidate.fallback)) continue
-      const { candidate } = repeat
-      if (!this.isKept(candidate) || (!candidate.doubted && !breakerAdmits(this.state(candidate), now))) continue
-      if (found === null || repeat.at < found.at) found = repeat
+    let found: Retry | null = null
+    for (const retry of this.retries) {
+      if (!onlyRetries && (retry.failures > 1 || retry.candidate.fallback)) continue
+      const { candidate } = retry
+      if (!this.isStillOffered(candidate) || (!candidate.doubted && !breakerAdmits(this.state(candidate), now)))
+        continue
+      if (found === null || retry.at < found.at) found = retry
     }
     return found
   }
 
-  /** When a target may be tried again; `null` when that is too late. */
-  private againAt(candidate: Candidate, error: GatewayError, failures: number): number | null {
+  /** When a target may be tried again, in monotonic milliseconds; `null` when that is past the longest wait or the
+   * deadline of the call. */
+  private retryAt(candidate: Candidate, error: GatewayError, failures: number): number | null {
     const { clock, random, retry } = this.deps
     const now = clock.now()
     const asked = Math.max(error.retryAfterMs ?? 0, this.state(candidate).coolUntil - now)

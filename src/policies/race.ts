@@ -2,22 +2,22 @@ import type { Live } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 
 /** The call that a race is run for. */
-export interface Course<Trial> {
+export interface Course<Attempt> {
   /** Makes an attempt; resolves when its answer is committed. */
-  run(trial: Trial): Promise<Live>
+  run(attempt: Attempt): Promise<Live>
   /** A second attempt beside the first one, where there may be one. */
-  second(first: Trial): Trial | null
+  startSecond(first: Attempt): Attempt | null
   /** An attempt has failed.
    *
    * @throws GatewayError when nothing may follow, not even the other attempt. */
-  failed(trial: Trial, thrown: unknown): void
+  failed(attempt: Attempt, thrown: unknown): void
   /** An attempt that is under way is not wanted any more. */
-  lost(trial: Trial): void
+  lost(attempt: Attempt): void
 }
 
 /** The attempt that was first, and its answer. */
-export interface Winner<Trial> {
-  readonly trial: Trial
+export interface Winner<Attempt> {
+  readonly attempt: Attempt
   readonly live: Live
 }
 
@@ -26,49 +26,49 @@ export interface Winner<Trial> {
  *
  * @returns `null` when every attempt has failed and others may follow.
  * @throws GatewayError what `failed` throws. */
-export function race<Trial>(
-  first: Trial,
+export function race<Attempt>(
+  first: Attempt,
   after: { readonly clock: Clock; readonly ms: number },
-  course: Course<Trial>,
-): Promise<Winner<Trial> | null> {
-  const { promise, resolve, reject } = Promise.withResolvers<Winner<Trial> | null>()
-  const running = new Set<Trial>()
+  course: Course<Attempt>,
+): Promise<Winner<Attempt> | null> {
+  const { promise, resolve, reject } = Promise.withResolvers<Winner<Attempt> | null>()
+  const running = new Set<Attempt>()
   let over = false
   let disarm: (() => void) | null = null
 
   function end(): void {
     over = true
     disarm?.()
-    for (const trial of running) course.lost(trial)
+    for (const attempt of running) course.lost(attempt)
   }
 
-  function committed(trial: Trial, live: Live): void {
+  function committed(attempt: Attempt, live: Live): void {
     if (over) {
-      // It was stopped, but may have been there already.
+      // It was stopped, but had committed in the same turn.
       live.close()
       return
     }
-    running.delete(trial)
+    running.delete(attempt)
     end()
-    resolve({ trial, live })
+    resolve({ attempt, live })
   }
 
-  function failed(trial: Trial, thrown: unknown): void {
+  function failed(attempt: Attempt, thrown: unknown): void {
     if (over) return
-    running.delete(trial)
-    course.failed(trial, thrown)
+    running.delete(attempt)
+    course.failed(attempt, thrown)
     if (running.size > 0) return
     end()
     resolve(null)
   }
 
-  function enter(trial: Trial): void {
-    running.add(trial)
+  function enter(attempt: Attempt): void {
+    running.add(attempt)
     course
-      .run(trial)
+      .run(attempt)
       .then(
-        live => committed(trial, live),
-        thrown => failed(trial, thrown),
+        live => committed(attempt, live),
+        thrown => failed(attempt, thrown),
       )
       .catch(thrown => {
         end()
@@ -77,7 +77,7 @@ export function race<Trial>(
   }
 
   function enterSecond(): void {
-    const second = course.second(first)
+    const second = course.startSecond(first)
     if (second !== null) enter(second)
   }
 

@@ -6,60 +6,70 @@ import { Itinerary, type Step } from './itinerary.ts'
 import { observeAnswer, observeFailure, observeStart } from './observe.ts'
 import { type Course, race } from './race.ts'
 import { ruleFor } from './rules.ts'
-import { commitTrial, failTrial, type Job, loseTrial, openTrial, renewTrial, type Trial } from './trial.ts'
+import {
+  abandonAttempt,
+  commitAttempt,
+  failAttempt,
+  type Job,
+  type RunningAttempt,
+  restartAttempt,
+  startAttempt,
+} from './running-attempt.ts'
 import { pause } from './wait.ts'
 
-/** The attempts of one call; a class, because one is made for each call. */
-export class FailoverRun implements Run, Course<Trial> {
+/** The attempts of one call. A class and no closures, because one is made for each call. */
+export class FailoverRun implements Run, Course<RunningAttempt> {
   private readonly deps: FailoverDeps
   private readonly job: Job
-  private readonly way: Itinerary
+  private readonly itinerary: Itinerary
   private readonly failures: Failure[] = []
-  private made = 0
+  private attemptsMade = 0
+  /** Whose answer was committed last; it may have broken off since. */
   private committed: Candidate | null = null
-  private last: Trial | null = null
-  /** The attempt that was made beside the first one. */
-  private beside: Trial | null = null
-  /** What the caller is told when another model does not take the prompt either. */
+  private lastStarted: RunningAttempt | null = null
+  /** The second attempt that was started beside a slow first one. */
+  private hedge: RunningAttempt | null = null
+  /** The first refusal that only another model can answer (the prompt is too long, or was filtered): the caller gets it
+   * when no fallback model answers either. */
   private refusal: GatewayError | null = null
 
   constructor(deps: FailoverDeps, job: Job) {
     this.deps = deps
     this.job = job
-    this.way = new Itinerary(deps, job.plan, job.scope)
+    this.itinerary = new Itinerary(deps, job.plan, job.scope)
   }
 
   async next(): Promise<Live> {
-    if (this.committed !== null) this.way.exclude(this.committed)
+    if (this.committed !== null) this.itinerary.exclude(this.committed)
     while (true) {
-      const first = this.made === 0
-      const wanted = this.way.next(this.limit() - this.made, first)
+      const first = this.attemptsMade === 0
+      const wanted = this.itinerary.nextStep(this.attemptsMax() - this.attemptsMade, first)
       const budgeted = wanted?.free === false && this.deps.budget.take()
-      const step = wanted === null || wanted.free || budgeted ? wanted : this.way.nextFree()
-      if (step === null) throw this.over()
+      const step = wanted === null || wanted.free || budgeted ? wanted : this.itinerary.nextFreeStep()
+      if (step === null) throw this.finalError()
       try {
         const wait = step.at === 0 ? 0 : step.at - this.deps.clock.now()
         if (wait > 0) {
           await pause(this.deps.clock, wait, this.job.scope)
-          if (!step.candidates.every(candidate => this.way.isKept(candidate))) continue
+          if (!step.candidates.every(candidate => this.itinerary.isStillOffered(candidate))) continue
         }
-        const place = this.take(step)
+        const place = this.takePlace(step)
         const slot = place instanceof Promise ? await place : place
-        const hedged = first && slot.candidate.model.hedging ? this.hedgedAt(slot) : null
+        const hedged = first && slot.candidate.model.hedging ? this.startHedged(slot) : null
         if (hedged !== null) {
           const live = await hedged
           if (live !== null) return live
           continue
         }
-        // A plain attempt ends by itself; a stream may have to be stopped by the commit gate alone.
-        const trial = this.open(slot, this.job.call.stream)
-        if (trial === null) continue
+        // The commit gate must be able to stop a stream without ending the call; a plain attempt is never stopped alone.
+        const attempt = this.start(slot, this.job.call.stream)
+        if (attempt === null) continue
         try {
-          const live = await this.job.attempt(trial)
-          this.commit(trial)
+          const live = await this.job.attempt(attempt)
+          this.commit(attempt)
           return live
         } catch (thrown) {
-          this.failed(trial, thrown)
+          this.failed(attempt, thrown)
         }
       } finally {
         if (budgeted) this.deps.budget.release()
@@ -67,126 +77,140 @@ export class FailoverRun implements Run, Course<Trial> {
     }
   }
 
-  /** One attempt of a stream is kept back until its first commit: for going on when it is cut. */
-  private limit(): number {
+  /** How many attempts may be made as it stands. Before a stream is committed one is kept back, for its recovery. */
+  private attemptsMax(): number {
     const { maxAttempts, retry } = this.deps
     const keeps = retry.keepOne && this.job.call.stream && this.committed === null && maxAttempts > 1
     return keeps ? maxAttempts - 1 : maxAttempts
   }
 
-  private over(): GatewayError {
+  private finalError(): GatewayError {
     return this.refusal ?? exhausted(this.failures)
   }
 
   /** A place at the first candidate that has one; without a promise where none is needed. */
-  private take(step: Step): Slot | Promise<Slot> {
+  private takePlace(step: Step): Slot | Promise<Slot> {
     try {
       const place = this.deps.slots.take(step.candidates, this.job.scope)
-      return place instanceof Promise ? this.wait(place) : place
+      return place instanceof Promise ? this.awaitPlace(place) : place
     } catch (thrown) {
-      throw this.refused(thrown)
+      throw this.placeError(thrown)
     }
   }
 
-  private async wait(place: Promise<Slot>): Promise<Slot> {
+  private async awaitPlace(place: Promise<Slot>): Promise<Slot> {
     try {
       return await place
     } catch (thrown) {
-      throw this.refused(thrown)
+      throw this.placeError(thrown)
     }
   }
 
-  /** A full house behind a failure is not the story: the failure is. */
-  private refused(thrown: unknown): unknown {
-    return this.failures.length > 0 ? this.over() : thrown
+  /** What the caller is told when there is no free place: where servers have failed before, what those failures come to,
+   * since full servers are not the cause then. */
+  private placeError(thrown: unknown): unknown {
+    return this.failures.length > 0 ? this.finalError() : thrown
   }
 
-  /** The first attempt, with a second one beside it when that is slow; `null` when this call is not to have one. */
-  private hedgedAt(slot: Slot): Promise<Live | null> | null {
+  /** Makes the first attempt with a hedge beside it where it is slow; `null` when this call may not be hedged. */
+  private startHedged(slot: Slot): Promise<Live | null> | null {
     const { model, target } = slot.candidate
     const ms = this.deps.hedges.delay(this.job.call, model, target)
-    return ms === null ? null : this.raceAt(slot, ms)
+    return ms === null ? null : this.raceFrom(slot, ms)
   }
 
-  private async raceAt(slot: Slot, ms: number): Promise<Live | null> {
+  /** Races the attempt at `slot` against a second one that starts after `ms` milliseconds.
+   *
+   * @returns `null` when both failed and others may follow. */
+  private async raceFrom(slot: Slot, ms: number): Promise<Live | null> {
     const { clock, journal, hedges, budget } = this.deps
-    const first = this.open(slot, true)
+    const first = this.start(slot, true)
     if (first === null) return null
     let won = false
     try {
       const winner = await race(first, { clock, ms }, this)
       if (winner === null) return null
-      this.commit(winner.trial)
-      won = winner.trial !== first
-      // It would have taken longer still: without this the usual time would only be that of quick answers.
+      this.commit(winner.attempt)
+      won = winner.attempt !== first
+      // The first would have taken longer still. Without its time only quick answers would count, and hedges would start
+      // ever earlier.
       if (won) hedges.observe(slot.candidate.target, this.job.call.stream, first.entry.ms)
       return winner.live
     } finally {
-      if (this.beside !== null) {
+      if (this.hedge !== null) {
         budget.release()
         journal.note({ type: 'hedged', won })
       }
     }
   }
 
-  run(trial: Trial): Promise<Live> {
-    return this.job.attempt(trial)
+  run(attempt: RunningAttempt): Promise<Live> {
+    return this.job.attempt(attempt)
   }
 
-  second(first: Trial): Trial | null {
+  startSecond(first: RunningAttempt): RunningAttempt | null {
     const { slots, hedges, budget } = this.deps
     const { candidate } = first.slot
-    if (this.made >= this.limit() || !hedges.hasRoom(candidate.model)) return null
+    if (this.attemptsMade >= this.attemptsMax() || !hedges.hasRoom(candidate.model)) return null
     if (!budget.take()) return null
-    const slot = slots.tryTake(this.way.beside(candidate))
-    this.beside = slot === null ? null : this.open(slot, true)
-    if (this.beside === null) budget.release()
+    const slot = slots.tryTake(this.itinerary.hedgeCandidates(candidate))
+    this.hedge = slot === null ? null : this.start(slot, true)
+    if (this.hedge === null) budget.release()
     else hedges.count(candidate.model)
-    return this.beside
+    return this.hedge
   }
 
-  /** Counts one more that the last attempt asks the same server, which has refused it; false when none is left. */
+  /** Counts one more attempt at the place of the last one: its server has refused the request, and is asked again in
+   * another form.
+   *
+   * @returns `false` when no attempt is left. */
   takeOne(refusal: GatewayError): boolean {
-    if (this.last === null || this.made >= this.limit()) return false
-    this.made++
-    renewTrial(this.deps, this.job, this.last, refusal)
+    if (this.lastStarted === null || this.attemptsMade >= this.attemptsMax()) return false
+    this.attemptsMade++
+    restartAttempt(this.deps, this.job, this.lastStarted, refusal)
     return true
   }
 
-  failed(trial: Trial, thrown: unknown): void {
-    const failure = failTrial(this.deps, this.job, trial, thrown)
-    if (this.job.plan.observed) observeFailure(this.deps, trial)
-    this.follow(trial, failure)
+  failed(attempt: RunningAttempt, thrown: unknown): void {
+    const failure = failAttempt(this.deps, this.job, attempt, thrown)
+    if (this.job.plan.observed) observeFailure(this.deps, attempt)
+    this.decideNext(attempt, failure)
   }
 
-  lost(trial: Trial): void {
-    loseTrial(this.deps, this.job, trial)
-    if (this.job.plan.observed) observeFailure(this.deps, trial)
-    this.way.restore(trial.slot.candidate)
+  lost(attempt: RunningAttempt): void {
+    abandonAttempt(this.deps, this.job, attempt)
+    if (this.job.plan.observed) observeFailure(this.deps, attempt)
+    this.itinerary.putBack(attempt.slot.candidate)
   }
 
-  private open(slot: Slot, apart: boolean): Trial | null {
-    this.way.leave(slot.candidate)
+  private start(slot: Slot, apart: boolean): RunningAttempt | null {
+    this.itinerary.markTried(slot.candidate)
     const wantsContent = this.deps.retry.afterFilter && this.mayAskAnother(slot.candidate)
-    const trial = openTrial(this.deps, this.job, { slot, number: this.made + 1, apart, wantsContent, again: this })
-    if (trial === null) return null
-    this.made++
-    this.last = trial
-    if (this.job.plan.observed) observeStart(this.deps, trial)
+    const attempt = startAttempt(this.deps, this.job, {
+      slot,
+      number: this.attemptsMade + 1,
+      apart,
+      wantsContent,
+      again: this,
+    })
+    if (attempt === null) return null
+    this.attemptsMade++
+    this.lastStarted = attempt
+    if (this.job.plan.observed) observeStart(this.deps, attempt)
     this.noteFallback(slot.candidate)
-    return trial
+    return attempt
   }
 
-  private commit(trial: Trial): void {
-    this.committed = trial.slot.candidate
-    commitTrial(this.deps, trial)
-    if (this.job.plan.observed) observeAnswer(this.deps, trial)
+  private commit(attempt: RunningAttempt): void {
+    this.committed = attempt.slot.candidate
+    commitAttempt(this.deps, attempt)
+    if (this.job.plan.observed) observeAnswer(this.deps, attempt)
   }
 
   /** Decides what may follow a failure.
    *
    * @throws GatewayError when nothing may. */
-  private follow({ secret }: Trial, failure: Failure): void {
+  private decideNext({ secret }: RunningAttempt, failure: Failure): void {
     const { call, scope } = this.job
     const { candidate, error } = failure
     if (scope.ended !== null) throw error
@@ -199,21 +223,21 @@ export class FailoverRun implements Run, Course<Trial> {
     const rotates = ruleFor(error.code).rotates
     const outcome = rotates ? this.deps.credentials.rejected(candidate.target, secret, error) : error
     this.failures.push({ ...failure, waitMs: outcome?.retryAfterMs ?? null })
-    this.way.failed(candidate, outcome)
-    // What a server stores it must not store twice.
-    if (call.body.store === true && !error.unsent) throw this.over()
+    this.itinerary.failed(candidate, outcome)
+    // An answer that the server stores (`store: true`) would be stored twice.
+    if (call.body.store === true && !error.unsent) throw this.finalError()
   }
 
-  /** Whether a refusal is met by a fallback model; if so, only such are left to try. */
+  /** Whether fallback models may answer what this one refuses; if so, only those are left to try. */
   private leadsToFallback(candidate: Candidate, { code }: GatewayError): boolean {
-    if (code === 'context_length_exceeded') return this.way.onlyLarger(candidate)
-    return code === 'content_policy_violation' && this.deps.retry.afterFilter && this.way.onlyFallbacks(candidate)
+    if (code === 'context_length_exceeded') return this.itinerary.onlyLarger(candidate)
+    return code === 'content_policy_violation' && this.deps.retry.afterFilter && this.itinerary.onlyFallbacks(candidate)
   }
 
-  /** Whether another model could still answer, after an attempt that is now to be made. */
+  /** Whether another model could still be asked if the attempt that is about to start is refused. */
   private mayAskAnother(candidate: Candidate): boolean {
     const { body } = this.job.call
-    return body.store !== true && this.made + 1 < this.limit() && this.way.hasFallback(candidate)
+    return body.store !== true && this.attemptsMade + 1 < this.attemptsMax() && this.itinerary.hasFallback(candidate)
   }
 
   private noteFallback(candidate: Candidate): void {
