@@ -4,11 +4,12 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { contentLength, type Frame, isContent } from '#core/frame.ts'
 
-/** What may be held back before the first content: a server that only talks about nothing is not answering. */
+/** The most that is held back before the first content. A server that sends more than this without any is treated as one
+ * that does not answer. */
 const HELD_EVENTS_MAX = 64
 const HELD_CHARACTERS_MAX = 256 * 1024
 
-type Given = Parameters<Attempt>[0]
+type AttemptOptions = Parameters<Attempt>[0]
 
 /** Creates the commit gate: holds a stream back until its first content, so that an HTTP 200 that turns out to be an
  * error, HTML or silence can still fail over.
@@ -17,33 +18,38 @@ type Given = Parameters<Attempt>[0]
  * `upstream_invalid_response` when too much comes without content, `content_policy_violation` when a filter has left
  * nothing of the answer and content is wanted. */
 export function commitGate(clock: Clock): Policy {
-  const gated = async (next: Attempt, attempt: Given): Promise<Live> => {
+  const holdStream = async (next: Attempt, attempt: AttemptOptions): Promise<Live> => {
     const { call, scope, slot } = attempt
-    // Of several choices the filter may have taken one only.
+    // Of several choices the filter may have taken one only: the others are still an answer.
     const wantsContent = attempt.wantsContent === true && choicesAsked(call.body) === 1
     const disarm = clock.after(slot.candidate.target.timeouts.first_token, () =>
       scope.cancel(new GatewayError('upstream_timeout', 'The model server did not begin its answer in time.')),
     )
     try {
       const live = await next(attempt)
-      return replay(live, await holdUntilContent(live, wantsContent))
+      return resumeFrom(live, await holdUntilContent(live, wantsContent))
     } finally {
       disarm()
     }
   }
-  // A plain answer is committed when it is there.
-  const plain = (next: Attempt, attempt: Given) => (attempt.wantsContent ? withContent(next, attempt) : next(attempt))
-  return next => attempt => (attempt.call.stream ? gated(next, attempt) : plain(next, attempt))
+  // A plain answer has nothing to hold back: it is committed when it is there.
+  const passPlain = (next: Attempt, attempt: AttemptOptions) =>
+    attempt.wantsContent ? refuseFiltered(next, attempt) : next(attempt)
+  return next => attempt => (attempt.call.stream ? holdStream(next, attempt) : passPlain(next, attempt))
 }
 
-async function withContent(next: Attempt, attempt: Given): Promise<Live> {
+/** Makes an attempt whose plain answer is refused when a content filter has left nothing of it. */
+async function refuseFiltered(next: Attempt, attempt: AttemptOptions): Promise<Live> {
   const live = await next(attempt)
   const frames = await live.next()
-  if (!frames.some(isFiltered)) return replay(live, frames)
+  if (!frames.some(isFilteredOut)) return resumeFrom(live, frames)
   live.close()
-  throw filtered()
+  throw filteredOut()
 }
 
+/** Reads frames until the first content.
+ *
+ * @returns All that were read. */
 async function holdUntilContent(live: Live, wantsContent: boolean): Promise<readonly Frame[]> {
   const held: Frame[] = []
   let characters = 0
@@ -51,11 +57,11 @@ async function holdUntilContent(live: Live, wantsContent: boolean): Promise<read
   try {
     while (true) {
       const frames = await live.next()
-      if (frames.length === 0) throw empty('the stream ended without content')
+      if (frames.length === 0) throw noContent('the stream ended without content')
       for (const frame of frames) {
-        // After the first content an error belongs to the stream; before it, to the attempt.
+        // Before the first content an error fails the attempt, so that another can follow; after it, it is the stream's.
         if (frame.kind === 'error' && !committed) throw frame.error
-        if (wantsContent && !committed && isFiltered(frame)) throw filtered()
+        if (wantsContent && !committed && isFilteredOut(frame)) throw filteredOut()
         held.push(frame)
         if (frame.kind === 'error') continue
         committed ||= isContent(frame)
@@ -63,7 +69,7 @@ async function holdUntilContent(live: Live, wantsContent: boolean): Promise<read
       }
       if (committed) return held
       if (held.length > HELD_EVENTS_MAX || characters > HELD_CHARACTERS_MAX)
-        throw empty('too much came before the first content')
+        throw noContent('too much came before the first content')
     }
   } catch (thrown) {
     live.close()
@@ -72,24 +78,25 @@ async function holdUntilContent(live: Live, wantsContent: boolean): Promise<read
 }
 
 /** Whether a content filter has ended an answer, or all its choices, and left nothing of it. */
-function isFiltered(frame: Frame): boolean {
+function isFilteredOut(frame: Frame): boolean {
   if (frame.kind !== 'finish') return false
   const { choices = [] } = frame.chunk
   const refused = choices.length > 0 && choices.every(choice => choice.finish_reason === 'content_filter')
   return refused && contentLength(frame.chunk) === 0
 }
 
-function filtered(): GatewayError {
+function filteredOut(): GatewayError {
   return new GatewayError('content_policy_violation', 'A content filter has refused to let the model answer.')
 }
 
-function empty(cause: string): GatewayError {
+function noContent(cause: string): GatewayError {
   return new GatewayError('upstream_invalid_response', 'The model server sent an answer that could not be read.', {
     cause,
   })
 }
 
-function replay(live: Live, held: readonly Frame[]): Live {
+/** An answer whose first frames were read already. */
+function resumeFrom(live: Live, held: readonly Frame[]): Live {
   let first: readonly Frame[] | null = held
   return {
     target: live.target,

@@ -9,55 +9,58 @@ import { holdContinuation, type PrefillOffer, toPrefill, withDelivered } from '.
 import { createContinuation, createSplice, isCaughtUp, isWhole, type Splice, stepSplice } from './splice.ts'
 import { createTranscript } from './transcript.ts'
 
-/** What a recovery reports to. */
+/** Told how a recovery goes. */
 export interface RecoveryWatch {
-  /** A committed answer broke off, after so many characters of it. */
+  /** A committed answer broke off after so many delivered characters. */
   onBroken(error: GatewayError, characters: number): void
-  /** Another answer has repeated all that was delivered, or continues it, and goes on from there. */
+  /** Another answer has repeated all that was delivered (`restart`) or continues it (`prefill`), and goes on from there. */
   onRecovered(how: 'restart' | 'prefill', from: Pick<Live, 'target' | 'model'>): void
 }
 
-/** What is recovered. */
+/** The call whose stream is recovered. */
 export interface Recovered {
   readonly call: Call
   readonly scope: Scope
-  /** Read by the attempts, when they may go on from what was delivered. */
+  /** How the next attempt is told what was delivered, so that it may continue by prefill. */
   readonly offer: PrefillOffer
 }
 
-/** Wraps the attempts of a streamed call: when the committed answer breaks off, the next one is compared with what was
- * delivered, and goes on behind it.
+/** Wraps the attempts of a streamed call: when the committed answer breaks off, another attempt is made. As long as its
+ * text repeats what was delivered it is dropped, and from there on it goes to the caller.
  *
- * The answer ends with the error of the first break when nothing is left to try, and with `stream_interrupted` when
- * what is left says something else. */
+ * The answer ends with the error of the first break when nothing is left to try, and with `stream_interrupted` when the
+ * new text differs from what was delivered. */
 export async function recover(run: Run, recovered: Recovered, watch: RecoveryWatch): Promise<Live> {
   return new RecoveredLive(await run.next(), run, recovered, watch)
 }
 
-/** An answer over several attempts; a class, because one is made for each stream. */
+/** An answer over several attempts. A class and no closures, because one is made for each stream. */
 class RecoveredLive implements Live {
   private readonly transcript = createTranscript()
   private live: Live
   private readonly run: Run
   private readonly recovered: Recovered
   private readonly watch: RecoveryWatch
+  /** The comparison with what was delivered; `null` until the answer has broken off once. */
   private splice: Splice | null = null
-  private how: 'restart' | 'prefill' = 'restart'
-  private proven = true
-  /** Characters that the server which answers now was given instead of saying them. */
-  private given = 0
-  /** The break that is to be recovered from, and the first of them all. */
-  private broken: GatewayError | null = null
-  private first: GatewayError | null = null
-  /** What the server which answers now has counted in frames that were left out. */
-  private soFar: Usage | null = null
+  private method: 'restart' | 'prefill' = 'restart'
+  /** Whether the server that answers now has repeated all that was delivered. */
+  private caughtUp = true
+  /** How many characters of the answer the server that answers now was given as prefill, and does not say itself. */
+  private prefilledChars = 0
+  /** A break that is still to be recovered from. */
+  private pendingBreak: GatewayError | null = null
+  /** The first break of all, which the caller is told if recovery fails. */
+  private firstBreak: GatewayError | null = null
+  /** The latest count of an answer that is compared: the frame that brought it may have been dropped. */
+  private splicedCount: Usage | null = null
   private closed = false
   private readonly onFrames = (frames: readonly Frame[]) => {
-    const passed = frames.length === 0 ? frames : this.pass(frames)
-    return passed.length > 0 || this.broken === null ? passed : this.nextSpliced()
+    const passed = frames.length === 0 ? frames : this.filter(frames)
+    return passed.length > 0 || this.pendingBreak === null ? passed : this.nextSpliced()
   }
   private readonly onError = (thrown: unknown) => {
-    this.broken = toBreak(thrown)
+    this.pendingBreak = toBreak(thrown)
     return this.nextSpliced()
   }
 
@@ -76,16 +79,16 @@ class RecoveredLive implements Live {
     return this.live.model
   }
 
-  /** The way of a stream that has not broken is short: it is gone once for each piece of each answer. */
+  /** Kept short for a stream that has not broken: this runs once for each piece of each answer. */
   readonly next = (): Promise<readonly Frame[]> => {
-    if (this.splice !== null || this.broken !== null) return this.nextSpliced()
+    if (this.splice !== null || this.pendingBreak !== null) return this.nextSpliced()
     return this.live.next().then(this.onFrames, this.onError)
   }
 
-  /** Once an answer has broken, everything is compared. */
+  /** Once an answer has broken off, every event has to be compared, so none goes past. */
   bypass(to: Bypass): void {
     this.live.bypass?.(said => {
-      if (this.splice !== null || this.broken !== null || !to(said)) return false
+      if (this.splice !== null || this.pendingBreak !== null || !to(said)) return false
       this.transcript.say(said)
       return true
     })
@@ -98,35 +101,38 @@ class RecoveredLive implements Live {
 
   private async nextSpliced(): Promise<readonly Frame[]> {
     while (true) {
-      if (this.broken !== null) await this.goOn(this.broken)
+      if (this.pendingBreak !== null) await this.takeOver(this.pendingBreak)
       try {
         const frames = await this.live.next()
-        if (frames.length === 0) return this.end()
-        const passed = this.pass(frames)
+        if (frames.length === 0) return this.finish()
+        const passed = this.filter(frames)
         if (passed.length > 0) return passed
       } catch (thrown) {
-        this.broken = toBreak(thrown)
+        this.pendingBreak = toBreak(thrown)
       }
     }
   }
 
-  /** Remembers what goes to the caller, and takes out what it has. */
-  private pass(frames: readonly Frame[]): readonly Frame[] {
+  /** Takes out what the caller has already, and remembers what goes out now. */
+  private filter(frames: readonly Frame[]): readonly Frame[] {
     const passed: Frame[] | null = this.splice === null ? null : []
-    for (let at = 0; at < frames.length; at++) {
-      const frame = frames[at]
+    for (let index = 0; index < frames.length; index++) {
+      const frame = frames[index]
       if (frame === undefined) continue
       if (frame.kind === 'error') {
         if (!isBreak(frame.error)) return passed === null ? frames : [...passed, frame]
-        this.broken = frame.error
-        return passed ?? frames.slice(0, at)
+        this.pendingBreak = frame.error
+        return passed ?? frames.slice(0, index)
       }
       if (this.splice === null || passed === null) this.transcript.note(frame)
       else {
-        // A prompt with the beginning of the answer in it is counted otherwise.
-        if (frame.soFar !== undefined && this.given === 0) this.soFar = frame.soFar
-        const result = stepSplice(this.splice, this.given > 0 ? withDelivered(frame, this.given) : frame)
-        if (result === 'differs') return this.differ(passed)
+        // After a prefill the prompt has the beginning of the answer in it, so that its count is no use.
+        if (frame.soFar !== undefined && this.prefilledChars === 0) this.splicedCount = frame.soFar
+        const result = stepSplice(
+          this.splice,
+          this.prefilledChars > 0 ? withDelivered(frame, this.prefilledChars) : frame,
+        )
+        if (result === 'differs') return this.interrupt(passed)
         this.splice = result[0]
         for (const each of result[1]) {
           this.transcript.note(each)
@@ -134,28 +140,28 @@ class RecoveredLive implements Live {
         }
       }
     }
-    if (!this.proven) this.prove()
-    return passed === null ? frames : this.counted(passed)
+    if (!this.caughtUp) this.reportCaughtUp()
+    return passed === null ? frames : this.withCount(passed)
   }
 
-  /** Lets what was counted go along with the first frame that goes out. */
-  private counted(passed: readonly Frame[]): readonly Frame[] {
+  /** Adds the latest count to the frames that go out, since the frame that brought it may not. */
+  private withCount(passed: readonly Frame[]): readonly Frame[] {
     const last = passed.at(-1)
-    if (this.soFar === null || last === undefined || last.kind === 'error') return passed
-    const frame = { ...last, soFar: this.soFar }
-    this.soFar = null
+    if (this.splicedCount === null || last === undefined || last.kind === 'error') return passed
+    const frame = { ...last, soFar: this.splicedCount }
+    this.splicedCount = null
     return [...passed.slice(0, -1), frame]
   }
 
-  private prove(): void {
+  private reportCaughtUp(): void {
     if (this.splice === null || !isCaughtUp(this.splice)) return
-    this.proven = true
-    this.watch.onRecovered(this.how, this.live)
+    this.caughtUp = true
+    this.watch.onRecovered(this.method, this.live)
   }
 
-  /** What could go on goes out before the error. */
-  private differ(passed: readonly Frame[]): readonly Frame[] {
-    const { first: cause } = this
+  /** Ends the answer with `stream_interrupted`, behind the frames that could still go out. */
+  private interrupt(passed: readonly Frame[]): readonly Frame[] {
+    const { firstBreak: cause } = this
     const error = new GatewayError('stream_interrupted', 'The model server broke off in the middle of its answer.', {
       cause,
     })
@@ -164,50 +170,51 @@ class RecoveredLive implements Live {
     return [...passed, { kind: 'error', error }]
   }
 
-  private end(): readonly Frame[] {
-    return this.closed || this.splice === null || isWhole(this.splice) ? [] : this.differ([])
+  private finish(): readonly Frame[] {
+    return this.closed || this.splice === null || isWhole(this.splice) ? [] : this.interrupt([])
   }
 
-  /** Lets go of the broken answer, then takes up the next one.
+  /** Closes the broken answer and waits for the next attempt's.
    *
    * @throws GatewayError the first break, when nothing is left. */
-  private async goOn(error: GatewayError): Promise<void> {
+  private async takeOver(error: GatewayError): Promise<void> {
     const { transcript, recovered } = this
     const { call, scope, offer } = recovered
-    this.broken = null
-    this.first ??= error
+    this.pendingBreak = null
+    this.firstBreak ??= error
     this.live.close()
     this.watch.onBroken(error, transcript.characters)
-    if (this.closed || scope.ended !== null || !transcript.comparable) throw scope.ended ?? this.first
+    if (this.closed || scope.ended !== null || !transcript.comparable) throw scope.ended ?? this.firstBreak
     offer.delivered = toPrefill(call, transcript)
     offer.upstreamModel = this.live.target.upstreamModel
     offer.taken = false
     try {
       this.live = await this.run.next()
     } catch {
-      throw scope.ended ?? this.first
+      throw scope.ended ?? this.firstBreak
     }
     if (this.closed) {
       this.live.close()
-      throw this.first
+      throw this.firstBreak
     }
-    await this.begin(offer)
+    await this.beginSplice(offer)
   }
 
-  /** Finds out whether the answer that is there now goes on, or starts again. */
-  private async begin({ taken, delivered }: PrefillOffer): Promise<void> {
+  /** Prepares the comparison for the answer that is there now: whether it continues the delivered text, which it may only
+   * do where prefill was offered and taken, or starts again. */
+  private async beginSplice({ taken, delivered }: PrefillOffer): Promise<void> {
     const { live, transcript } = this
     const held = taken && delivered !== null ? await holdContinuation(live, delivered) : { live, continues: false }
     this.live = held.live
-    this.how = held.continues ? 'prefill' : 'restart'
-    this.given = held.continues && delivered !== null ? delivered.text.length : 0
+    this.method = held.continues ? 'prefill' : 'restart'
+    this.prefilledChars = held.continues && delivered !== null ? delivered.text.length : 0
     this.splice = held.continues ? createContinuation(transcript) : createSplice(transcript)
-    this.proven = false
-    this.soFar = null
+    this.caughtUp = false
+    this.splicedCount = null
   }
 }
 
-/** Whether another server may take over; the end of the call itself is never one. */
+/** Whether another server may take over after this error. The end of the call itself is no break. */
 function isBreak(error: GatewayError): boolean {
   return error.retryable || error.code === 'stream_interrupted'
 }
