@@ -22,7 +22,7 @@ export interface PlanDeps {
   readonly lineups: Lineups
 }
 
-/** What a request's headers ask of the routing. */
+/** What the headers of a request ask of the routing. */
 export interface PlanWishes {
   /** The id of the only server that may answer. */
   readonly server: string | null
@@ -46,28 +46,29 @@ export function plan(
   wishes: PlanWishes = NO_WISHES,
 ): Plan {
   const resolution = resolveModels(call, snapshot)
+  const { models } = resolution
   const now = deps.clock.now()
-  const lineup = deps.lineups.of(resolution.models, call.endpoint, snapshot)
-  const free = resolution.target === null && wishes.server === null
+  const lineup = deps.lineups.of(models, call.endpoint, snapshot)
+  const anyServer = resolution.target === null && wishes.server === null
   const limits = call.fallbacks.length > 0 ? ANY_LIMITS : lineup.limits
   const needs = limits === null ? null : needsOf(call, limits)
-  if (lineup.only !== null && free && wishes.strategy === null && call.fallbacks.length === 0 && needs === null) {
+  if (lineup.only !== null && anyServer && wishes.strategy === null && call.fallbacks.length === 0 && needs === null) {
     const [candidate] = lineup.only.candidates
     if (candidate !== undefined && isAvailable(states.target(candidate.target), now)) return lineup.only
   }
-  const restricted = resolution.models.length > 1 && call.caller.models !== null
-  let tiers = free && !restricted ? lineup.tiers : narrow(lineup, resolution, call, wishes.server)
-  let fallbacks = fallbacksFor(call, snapshot, { lineup, lineups: deps.lineups, models: resolution.models, free })
+  const restricted = models.length > 1 && call.caller.models !== null
+  let tiers = anyServer && !restricted ? lineup.tiers : narrowTiers(lineup, resolution, call, wishes.server)
+  let fallbacks = fallbacksFor(call, snapshot, { lineup, lineups: deps.lineups, models, follow: anyServer })
   let excluded: Candidates = []
   if (needs !== null) {
     const able = separate([...tiers, ...fallbacks], needs, ({ target }) => isAvailable(states.target(target), now))
-    tiers = filled(tiers, able.keeps)
-    fallbacks = filled(fallbacks, able.keeps)
+    tiers = keepIn(tiers, able.keeps)
+    fallbacks = keepIn(fallbacks, able.keeps)
     excluded = able.excluded
   }
   const chosen = chosenStrategy(wishes.strategy, snapshot.settings.algorithm)
   const strategy = resolution.target === null ? chosen : explicit
-  const context: Moment = {
+  const moment: Moment = {
     call,
     states,
     random: deps.random,
@@ -75,36 +76,39 @@ export function plan(
     homes: lineup.homes,
     now,
     strategy,
-    thrifty: snapshot.settings.costOptimization && strategy !== explicit,
+    prefersCheaper: snapshot.settings.costOptimization && strategy !== explicit,
     prices: null,
     sparesLoad: false,
   }
   let candidates: Candidates = []
-  for (const tier of tiers) candidates = append(candidates, tier, context)
-  for (const group of fallbacks) candidates = append(candidates, group, context)
-  const later = candidates.length === 0 ? null : outOf(tiers, fallbacks, candidates.length, context)
+  for (const tier of tiers) candidates = appendAvailable(candidates, tier, moment)
+  for (const group of fallbacks) candidates = appendAvailable(candidates, group, moment)
+  const later = candidates.length === 0 ? null : unavailableOf(tiers, fallbacks, candidates.length, moment)
   if (candidates.length === 0) {
-    candidates = noneAvailable([...tiers, ...fallbacks].flat(), resolution.models, { states, now })
+    candidates = noneAvailable([...tiers, ...fallbacks].flat(), models, { states, now })
   }
-  const [first] = candidates
   const planned = {
-    model: first?.model ?? (resolution.models[0] as Model),
+    model: candidates[0]?.model ?? (models[0] as Model),
     strategy: strategy.name,
     candidates,
     observed: strategy.observes === true,
-    sparesLoad: context.sparesLoad,
+    sparesLoad: moment.sparesLoad,
   }
-  if (later === null && excluded.length === 0) return planned
+  return later === null && excluded.length === 0 ? planned : withOthers(planned, later, excluded)
+}
+
+/** A plan that also tells which targets are out for now, and which cannot do what the call asks. */
+function withOthers(planned: Plan, later: Candidates | null, excluded: Candidates): Plan {
   return { ...planned, ...(later !== null && { later }), ...(excluded.length > 0 && { excluded }) }
 }
 
-/** The groups with what is kept of each; empty ones fall away. */
-function filled(groups: readonly Candidates[], keeps: (candidate: Candidate) => boolean): readonly Candidates[] {
+/** The groups with only the candidates that are kept, without those that are empty then. */
+function keepIn(groups: readonly Candidates[], keeps: (candidate: Candidate) => boolean): readonly Candidates[] {
   return groups.map(group => group.filter(keeps)).filter(group => group.length > 0)
 }
 
-/** The targets that are out now; `null` when as many are available as there are. */
-function outOf(
+/** The targets that are out now; `null` when all are available. */
+function unavailableOf(
   tiers: readonly Candidates[],
   fallbacks: readonly Candidates[],
   available: number,
@@ -130,25 +134,26 @@ function chosenStrategy(wished: string | null, configured: string): Strategy {
   )
 }
 
+/** One planning: what the strategy sees, and which one it is. */
 interface Moment extends StrategyContext {
   readonly strategy: Strategy
   /** Whether the cheaper of equally fit candidates comes first. */
-  readonly thrifty: boolean
+  readonly prefersCheaper: boolean
 }
 
-/** Adds a tier's available candidates. Only the first tier that has any is the strategy's: to order one that merely
- * stands behind would use up turns that nobody takes. */
-function append(before: Candidates, tier: Candidates, moment: Moment): Candidates {
+/** Appends a tier's available candidates to those before it. Only the first tier that has any is ordered by the strategy:
+ * the targets of later tiers are rarely asked, and a rotation would count turns for them that they never got. */
+function appendAvailable(before: Candidates, tier: Candidates, moment: Moment): Candidates {
   const open = available(tier, moment.states, moment.now)
   if (open.length === 0) return before
   if (before.length > 0) return before.concat(byLoad(open, moment.states))
   if (open.length === 1) return open
-  if (!moment.thrifty) return moment.strategy.order(open, moment)
+  if (!moment.prefersCheaper) return moment.strategy.order(open, moment)
   moment.prices = pricesOf(open, moment.call)
   return moment.strategy.order(cheaperFirst(open, moment.prices), moment)
 }
 
-/** The available ones of a tier; the tier itself when all are, which is the usual case. */
+/** The available ones of a tier. Usually all are: then it is the tier itself, and nothing is made. */
 function available(tier: Candidates, states: States, now: number): Candidates {
   for (const candidate of tier) {
     if (!isAvailable(states.target(candidate.target), now)) return onlyAvailable(tier, states, now)
@@ -156,23 +161,29 @@ function available(tier: Candidates, states: States, now: number): Candidates {
   return tier
 }
 
+/** Apart from `available`, so that the closure is made only where something is left out. */
 function onlyAvailable(tier: Candidates, states: States, now: number): Candidates {
   return tier.filter(each => isAvailable(states.target(each.target), now))
 }
 
-/** The tiers of a lineup without what the caller may not use or did not ask for. */
-function narrow(lineup: Lineup, { models, target }: Resolution, call: Call, server: string | null) {
+/** The tiers of a lineup without what the caller may not use or did not ask for.
+ *
+ * @throws GatewayError `invalid_request` when the server that it names offers none of it. */
+function narrowTiers(lineup: Lineup, { models, target }: Resolution, call: Call, server: string | null) {
   const restricted = models.length > 1 && call.caller.models !== null
   const keeps = (candidate: Candidate) =>
     (target === null || candidate.target.id === target.id) &&
     (server === null || candidate.target.server.id === server) &&
     (!restricted || models.includes(candidate.model))
-  const tiers = filled(lineup.tiers, keeps)
+  const tiers = keepIn(lineup.tiers, keeps)
   if (tiers.length > 0 || server === null) return tiers
   throw new GatewayError('invalid_request', `The server "${server.slice(0, 64)}" does not offer this model.`)
 }
 
-/** The fallbacks that the caller may use. Who names a server wants no other one, unless the call says which. */
+/** The fallback candidates that the caller may use: those that the call names, and where it may go to any server also
+ * those of its models and of the configuration.
+ *
+ * @param from.follow Whether the latter are wanted: a call that names a server wants no other one, unless it says which. */
 function fallbacksFor(
   call: Call,
   snapshot: Snapshot,
@@ -180,15 +191,15 @@ function fallbacksFor(
     readonly lineup: Lineup
     readonly lineups: Lineups
     readonly models: readonly Model[]
-    readonly free: boolean
+    readonly follow: boolean
   },
 ): readonly Candidates[] {
-  const { models, free: follow } = from
+  const { models, follow } = from
   const own = call.fallbacks.flatMap(name => findAllowed(name, call.caller, snapshot) ?? [])
   let groups = follow ? from.lineup.fallbacks : []
   if (own.length > 0) groups = from.lineups.fallbacks({ own, models, endpoint: call.endpoint, snapshot, follow })
   if (groups.length === 0 || call.caller.models === null) return groups
-  // A key may have the right to one target of a model.
+  // A key may be allowed one target (`server/model`) of a model that it may not use as a whole.
   const named = own.flatMap(found => found.models)
   const mayHave = ({ model }: Candidate) => named.includes(model) || mayCall(call.caller, model)
   return groups.filter(([candidate]) => candidate !== undefined && mayHave(candidate))
