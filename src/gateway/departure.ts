@@ -76,7 +76,8 @@ export class Departure implements Wait, Trail {
 
   /** Starts a stream that others may join. */
   flight(sharing: Sharing): Flight {
-    return startFlight(own => this.start(own), createScope(this.deps.clock, this.deadline), sharing)
+    const scope = createScope(this.deps.clock, this.deadline)
+    return startFlight(this.start(scope), scope, sharing)
   }
 
   /** Starts a plain answer that others may join.

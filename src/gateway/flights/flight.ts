@@ -6,8 +6,8 @@ import { abandonable, type Scope } from '#core/scope.ts'
 import { Payers } from './payers.ts'
 import { SharedLog, type Sharing } from './shared-log.ts'
 
-/** The upstream work of one call that others may join. It belongs to nobody: requests subscribe to it, and it ends with
- * the last of them. */
+/** Upstream work for whose answer several may wait. It belongs to nobody: requests subscribe to it, and it ends with the
+ * last of them. */
 export interface Flight {
   /** Subscribes; resolves when the answer is committed. Leaving (`close`, or the end of `scope`) is enough to stop the
    * work when nobody else listens.
@@ -20,7 +20,7 @@ export interface Flight {
 }
 
 interface Subscriber {
-  /** Batches of the log that this subscriber has taken. */
+  /** Pieces of the log that this subscriber has taken. */
   taken: number
   readonly record: RequestRecord | null
 }
@@ -32,13 +32,11 @@ export const NOBODY_LEFT = new GatewayError('client_closed_request', 'The client
 /** Starts the work at once.
  *
  * @param scope The flight's own: cancelled when the last subscriber has left, closed when the work is over.
- * @param sharing How others may join. */
-export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope, sharing: Sharing): Flight {
+ * @param sharing How much of the answer is kept for those who join late. */
+export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing): Flight {
   const subscribers = new Set<Subscriber>()
-  const shared = new SharedLog(sharing)
-  const source = work(scope)
-  // A flight whose subscribers have all left may still fail; nobody is there to hear it.
-  source.catch(fail)
+  const log = new SharedLog(sharing)
+  work.catch(fail)
   let pulling: Promise<void> | null = null
   let over = false
   let payers: Payers | null = null
@@ -49,50 +47,50 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
     if (subscriber.record !== null) payers?.leave(subscriber.record)
     if (subscribers.size > 0) return
     over = true
-    shared.end(null)
+    log.end(null)
     scope.cancel(cause)
-    source.then(live => live.close(), ignore)
+    work.then(live => live.close(), ignore)
   }
 
   /** Whoever pays pays for all that was said, however much of it he has read. */
   function charge(): void {
     const payer = payers?.payer
-    if (payer) shared.charge(payer)
+    if (payer) log.charge(payer)
   }
 
   /** The work failed: all who listen hear of it, and nobody joins any more. */
   function fail(thrown: unknown): void {
-    shared.fail(thrown)
+    log.fail(thrown)
     if (over) return
     over = true
     charge()
     scope.close()
-    source.then(live => live.close(), ignore)
+    work.then(live => live.close(), ignore)
   }
 
   function finish(live: Live): void {
     if (over) return
     over = true
     charge()
-    shared.end(live)
+    log.end(live)
     scope.close()
     live.close()
   }
 
   /** Another server goes on, for all who listen. */
   function forgetCounts(): void {
-    forgetCount(shared)
+    forgetCount(log)
     for (const { record } of subscribers) if (record !== null) forgetCount(record)
   }
 
   /** Takes the next batch from the source for everybody. */
   async function pull(live: Live): Promise<void> {
     try {
-      const from = live.target
+      const before = live.target
       const frames = await live.next()
-      if (live.target !== from && frames.at(-1)?.kind !== 'error') forgetCounts()
-      shared.add(frames)
-      if (frames.length === 0 || shared.ended) finish(live)
+      if (live.target !== before && frames.at(-1)?.kind !== 'error') forgetCounts()
+      log.add(frames)
+      if (frames.length === 0 || log.ended) finish(live)
     } catch (thrown) {
       fail(thrown)
       throw thrown
@@ -101,12 +99,13 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
     }
   }
 
-  /** The work does not end with one who leaves, so nobody waits for it longer than he may. */
+  /** The next piece for one of them. The work does not end with a subscriber who leaves, so that each has to stop waiting
+   * by itself when its own time is over. */
   async function next(subscriber: Subscriber, live: Live, own: Scope): Promise<readonly Frame[]> {
     while (true) {
-      // Others pay from then on, also for what is here already.
+      // Somebody else pays from then on, also for what is here already.
       if (own.ended !== null) throw own.ended
-      const frames = shared.at(subscriber.taken)
+      const frames = log.at(subscriber.taken)
       if (frames !== null) {
         if (frames.length > 0) subscriber.taken++
         return frames
@@ -122,7 +121,7 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
 
   return {
     get open() {
-      return shared.open
+      return log.open
     },
     async join(own, record = null) {
       const subscriber: Subscriber = { taken: 0, record }
@@ -137,9 +136,9 @@ export function startFlight(work: (scope: Scope) => Promise<Live>, scope: Scope,
         leave(subscriber)
       }
       try {
-        const live = await abandonable(source, own)
+        const live = await abandonable(work, own)
         const { target, model } = live
-        const encoded = subscribers.size === 1 ? undefined : shared.encoded
+        const encoded = subscribers.size === 1 ? undefined : log.encoded
         return { target, model, next: () => next(subscriber, live, own), close, encoded }
       } catch (thrown) {
         close()

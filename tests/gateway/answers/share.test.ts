@@ -30,7 +30,7 @@ function calling(named: string, stream: boolean, work: () => Promise<Live>, addr
     wishes: { server: null, strategy: null, maxAttempts: null },
   }
   const depart: Depart = () => ({
-    flight: sharing => startFlight(work, createScope(clock), sharing),
+    flight: sharing => startFlight(work(), createScope(clock), sharing),
     alone: work,
     finished() {},
     sharedAnswer: (first, onOver) => new SharedAnswer(work(), { scope: first.child(), first, record, onOver }),

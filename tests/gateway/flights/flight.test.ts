@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test'
+import type { Live } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
-import { createScope } from '#core/scope.ts'
+import { createScope, type Scope } from '#core/scope.ts'
 import { startFlight } from '#gateway/flights/flight.ts'
 import type { Whole } from '#gateway/flights/shared-log.ts'
 import { drain, frame, liveOf } from '#tests/support/calls.ts'
@@ -11,13 +12,81 @@ import { recordOf } from '#tests/support/records.ts'
 const clock = fakeClock()
 const left = new GatewayError('client_closed_request', 'gone')
 const frames = [frame('delta', 'one'), frame('delta', 'two'), frame('finish')]
-const sharing = { charactersMax: 100_000, onOver: () => {} }
+
+const sharing = { charactersMax: 100_000, onOver() {} }
 
 function flight() {
   const live = liveOf(frames.map(each => [each]))
   const scope = createScope(clock)
-  return { live, scope, flight: startFlight(async () => live, scope, sharing) }
+  return { live, scope, flight: startFlight(Promise.resolve(live), scope, sharing) }
 }
+
+function join(work: Promise<Live>, scope: Scope, own: Scope): Promise<Live> {
+  return startFlight(work, scope, sharing).join(own)
+}
+
+describe('a flight with one subscriber', () => {
+  test('ends when its reader leaves, and closes what it had opened', async () => {
+    const live = liveOf(frames.map(each => [each]))
+    const scope = createScope(clock)
+    const own = createScope(clock)
+    await join(Promise.resolve(live), scope, own)
+
+    own.cancel(left)
+    await settled()
+
+    expect(scope.ended?.code).toBe('client_closed_request')
+    expect(live.closed()).toBeGreaterThan(0)
+  })
+
+  test('ends before its answer is there when its reader leaves then', async () => {
+    const scope = createScope(clock)
+    const own = createScope(clock)
+    const joined = join(new Promise((_, reject) => scope.onEnd(reject)), scope, own)
+
+    own.cancel(left)
+
+    await expect(joined).rejects.toBe(left)
+    expect(scope.ended).not.toBeNull()
+  })
+
+  test('hands a failure to its reader', async () => {
+    const error = new GatewayError('all_targets_failed', 'none')
+
+    await expect(join(Promise.reject(error), createScope(clock), createScope(clock))).rejects.toBe(error)
+  })
+
+  test.each([
+    ['is whole', undefined],
+    ['has broken off for its reader', new GatewayError('upstream_error', 'broken')],
+  ])('lets go of its source once when the answer %s, though its reader is still there', async (_, end) => {
+    const live = liveOf([frames], end)
+    const time = fakeClock()
+    const scope = createScope(time, { within: 60_000 })
+    const own = createScope(clock)
+    const joined = await join(Promise.resolve(live), scope, own)
+
+    await drain(joined).catch(() => {})
+    if (end !== undefined) joined.close()
+    await settled()
+    expect([live.closed(), time.pending]).toEqual([1, 0])
+    joined.close()
+    own.cancel(left)
+    await settled()
+
+    expect(live.closed()).toBe(1)
+    if (end === undefined) expect(scope.ended).toBeNull()
+  })
+
+  test('ends for a reader whose own clock runs out while it waits', async () => {
+    const time = fakeClock()
+    const waiting = join(new Promise(() => {}), createScope(clock), createScope(time, { within: 10 }))
+
+    time.advance(10)
+
+    await expect(waiting).rejects.toMatchObject({ code: 'deadline_exceeded' })
+  })
+})
 
 describe('a flight', () => {
   test('gives every subscriber every frame, from one source', async () => {
@@ -29,6 +98,17 @@ describe('a flight', () => {
     expect(all).toEqual([frames, frames])
   })
 
+  test('lets go of its source when it has broken off, though its subscriber is still there', async () => {
+    const live = liveOf([frames], new GatewayError('upstream_error', 'broken'))
+    const time = fakeClock()
+    const scope = createScope(time, { within: 60_000 })
+    const joined = await join(Promise.resolve(live), scope, createScope(clock))
+
+    await drain(joined).catch(() => {})
+
+    expect([live.closed(), time.pending, scope.ended]).toEqual([1, 0, null])
+  })
+
   test('goes on when one of two subscribers leaves', async () => {
     const { flight: shared, scope } = flight()
     const [one, two] = await Promise.all([shared.join(createScope(clock)), shared.join(createScope(clock))])
@@ -38,57 +118,6 @@ describe('a flight', () => {
 
     expect(scope.ended).toBeNull()
     expect(await drain(two)).toEqual(frames)
-  })
-
-  test('ends with its last subscriber, and closes what it had opened', async () => {
-    const { flight: shared, scope, live } = flight()
-    const own = createScope(clock)
-    await shared.join(own)
-
-    own.cancel(left)
-    await settled()
-
-    expect(scope.ended?.code).toBe('client_closed_request')
-    expect(live.closed()).toBeGreaterThan(0)
-  })
-
-  test('ends before its answer is there when the subscriber leaves then', async () => {
-    const scope = createScope(clock)
-    const waiting = startFlight(own => new Promise((_, reject) => own.onEnd(reject)), scope, sharing)
-    const own = createScope(clock)
-    const joined = waiting.join(own)
-
-    own.cancel(left)
-
-    await expect(joined).rejects.toBe(left)
-    expect(scope.ended).not.toBeNull()
-  })
-
-  test('hands a failure to its subscriber', async () => {
-    const error = new GatewayError('all_targets_failed', 'none')
-    const failing = startFlight(() => Promise.reject(error), createScope(clock), sharing)
-
-    await expect(failing.join(createScope(clock))).rejects.toBe(error)
-  })
-
-  test.each([
-    ['is whole', undefined],
-    ['has broken off for all who share it', new GatewayError('upstream_error', 'broken')],
-  ])('lets go of its source once when the answer %s, though its reader is still there', async (_, end) => {
-    const live = liveOf([frames], end)
-    const time = fakeClock()
-    const scope = createScope(time, { within: 60_000 })
-    const own = createScope(clock)
-    const joined = await startFlight(async () => live, scope, sharing).join(own)
-
-    await drain(joined).catch(() => {})
-    await settled()
-    expect([live.closed(), time.pending]).toEqual([1, 0])
-    joined.close()
-    own.cancel(left)
-    await settled()
-
-    expect([live.closed(), scope.ended]).toEqual([1, null])
   })
 
   test('a subscriber whose own clock runs out leaves, the flight goes on for the others', async () => {
@@ -113,7 +142,7 @@ describe('a flight that is shared', () => {
     const told: (Whole | null)[] = []
     const scope = createScope(clock)
     const sharing = { charactersMax, onOver: (whole: Whole | null) => void told.push(whole) }
-    return { live, told, scope, flight: startFlight(async () => live, scope, sharing) }
+    return { live, told, scope, flight: startFlight(Promise.resolve(live), scope, sharing) }
   }
 
   test('gives who joins late everything from the beginning', async () => {
@@ -206,7 +235,7 @@ describe('a flight that is shared', () => {
     const told: (Whole | null)[] = []
     const pending = Promise.withResolvers<never>()
     const sharing = { charactersMax: 100_000, onOver: (whole: Whole | null) => void told.push(whole) }
-    const work = startFlight(() => pending.promise, createScope(clock), sharing)
+    const work = startFlight(pending.promise, createScope(clock), sharing)
     const records = [recordOf({ usage: null }), recordOf({ usage: null })]
     const joined = records.map(record => work.join(createScope(clock), record).catch(thrown => thrown))
     expect(work.open).toBe(true)
