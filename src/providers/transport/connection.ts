@@ -10,21 +10,24 @@ import type { Message } from './request.ts'
 import { tlsFor } from './tls.ts'
 import { Tunnel } from './tunnel.ts'
 
+/** How long a socket is silent before TCP asks whether the other side is still there. */
 const KEEP_ALIVE_MS = 60_000
 
 /** Who uses a connection for one request. */
 export interface User extends Sink {
   /** The connection stands, and is this user's. */
   onReady(connection: Connection): void
-  /** The request has left as a whole, later than at once. */
+  /** The rest of a request has been written that the socket did not take at once. */
   onWritten(): void
-  /** The connection has ended before the answer did; `error` is ready for the case that nothing helps. */
+  /** The connection ended before the answer did.
+   *
+   * @param error What the request fails with, unless it is sent again. */
   onLost(error: GatewayError): void
 }
 
 /** One socket, for one request at a time. */
 export class Connection {
-  /** Whether it has served before, so that its end may have to do with its age alone. */
+  /** Whether it has served before: it may then be closed only because the server kept it for long enough. */
   reused = false
   /** Whether a byte of the present answer has come. */
   heard = false
@@ -37,12 +40,12 @@ export class Connection {
   private closed = false
   /** The way through a proxy, while it is being made. */
   private tunnel: Tunnel | null = null
-  /** Ends the dialling that goes on. */
+  /** Stops the dialling that is under way. */
   private hangUp: (() => void) | null = null
   private paused = false
-  /** Whether it is to serve again, and the request has not been written yet. */
+  /** Whether it was taken from the pool for a request that has not been written yet. */
   private lent = false
-  /** What has come in this turn and is not read yet. */
+  /** What has come in this turn of the event loop and is not parsed yet. */
   private inbox: Buffer[] = []
   /** What the socket has not taken yet. */
   private pending: Buffer | null = null
@@ -52,7 +55,7 @@ export class Connection {
     this.user = user
   }
 
-  /** Whether it can serve: bytes that came while nobody had asked are no answer to what is asked now. */
+  /** Whether it can serve. One to which bytes came while it was idle cannot: they answer nothing that is asked now. */
   get alive(): boolean {
     return !this.closed && this.inbox.length === 0 && this.socket?.readyState === 1
   }
@@ -90,7 +93,7 @@ export class Connection {
       if (origin.secure) socket.upgradeTLS<Connection>({ data: this, tls: tlsFor(origin, trust), socket: HANDLERS })
       else takeOver(socket, this)
     } catch (thrown) {
-      // It is nobody's yet.
+      // No connection owns the socket yet, so that nobody else would close it.
       socket.close()
       this.lose(notConnected('unusable', thrown))
     }
@@ -103,7 +106,7 @@ export class Connection {
   /** Gives the connection to a user who has found it idle. */
   lend(user: User): void {
     this.user = user
-    // The end may come before the request has been written.
+    // Reset here too, and not only in `send`: the connection may end before the request is written.
     this.heard = false
     this.lent = true
   }
@@ -111,7 +114,7 @@ export class Connection {
   /** Sends a request; the answer goes to the user. */
   send(method: string, { bytes, start, end }: Message): void {
     this.lent = false
-    // What came before the request is no answer to it: servers that close an idle connection say so first.
+    // What came before the request is no answer to it: some servers say something before they close an idle connection.
     if (this.reused && this.inbox.length > 0) {
       this.lose(connectionFailed('closed'))
       return
@@ -165,7 +168,7 @@ export class Connection {
     user?.onLost(error)
   }
 
-  /** Whether a socket is the one: another of the name's addresses may have come to stand before it. */
+  /** Whether a socket is this connection's. Addresses of a name are dialled one after the other, and the first that connects is it. */
   owns(socket: Socket<unknown>): boolean {
     return this.socket === socket
   }
@@ -199,7 +202,7 @@ export class Connection {
     this.inbox = []
     try {
       for (const bytes of inbox) {
-        // What nobody has asked for is no answer.
+        // Bytes that no request has asked for: the connection cannot be trusted any more.
         if (this.user === null) this.close()
         else this.parser.push(bytes, this.user)
       }
@@ -229,8 +232,8 @@ export class Connection {
   }
 }
 
-/** What the next connection can take up, so that its handshake is a short one. The runtime's types do not know that
- * it is answered with; the server's ticket has come once an answer has. */
+/** The TLS session that the next connection takes up, so that its handshake is shorter. It is asked for once an answer has
+ * come, because the server's ticket has come by then. The runtime's types say that it returns nothing. */
 function sessionOf(socket: Socket<unknown> | null): Buffer | null {
   const session: unknown = socket?.getSession()
   return Buffer.isBuffer(session) ? session : null

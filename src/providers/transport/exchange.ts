@@ -14,16 +14,17 @@ import type { Place } from './place.ts'
 import type { Pool } from './pool.ts'
 import { encodeRequest } from './request.ts'
 
-/** What is held for a reader that does not read, in bytes: past the first the socket is paused, below the second it
- * goes on. A read brings up to half a megabyte more, and a turn ten of them from a server that is quick enough. */
+/** Bytes of the body that are held while nobody reads: above the first the socket is paused, below the second it is
+ * resumed. What one read of the socket brings, up to half a megabyte, comes on top; in one turn a quick server may bring
+ * ten of them. */
 const HIGH_BYTES = 256 * 1024
 const LOW_BYTES = 64 * 1024
-/** What a piece costs beside its bytes. */
+/** What each held piece costs in memory beside its bytes. */
 const PIECE_BYTES = 256
 
 const END: Promise<null> = Promise.resolve(null)
 
-/** What one request goes by. */
+/** What one request is, and what it goes through. */
 export interface Work {
   readonly outgoing: Outgoing
   readonly place: Place
@@ -33,21 +34,24 @@ export interface Work {
   readonly clocks: Clocks
 }
 
-/** One request and its answer. */
+/** One request and its answer: takes a connection, writes the request, and gives the body out as it is read. Its clocks are
+ * connect, then first byte; the idle clock is the reader's. */
 export class Exchange implements User, Incoming {
   private readonly work: Work
   private readonly resolve: (incoming: Incoming) => void
   private readonly reject: (error: GatewayError) => void
   private connection: Connection | null = null
-  /** The connection that the request is about to be written to. */
+  /** The connection to which the request is written at the end of the turn. */
   private ready: Connection | null = null
-  private again = false
+  /** Whether a new connection was opened for it; a kept one is replaced once only. */
+  private hasOpened = false
   private disarm: (() => void) | null = null
-  private leave: (() => void) | null = null
-  private answer: ResponseHead | null = null
-  private length = -1
+  private stopListening: (() => void) | null = null
+  private responseHead: ResponseHead | null = null
+  /** As the head says; -1 where it does not, or the body is compressed. */
+  private contentLength = -1
   private readonly pieces: Buffer[] = []
-  private held = 0
+  private heldBytes = 0
   private ended = false
   private failure: GatewayError | null = null
   private taker: Taker | null = null
@@ -60,14 +64,14 @@ export class Exchange implements User, Incoming {
   }
 
   get head(): ResponseHead {
-    if (this.answer === null) throw new Error('an answer is given out with its head')
-    return this.answer
+    if (this.responseHead === null) throw new Error('an answer is given out with its head')
+    return this.responseHead
   }
 
   begin(): void {
     const { outgoing, pool, scope } = this.work
-    this.leave = scope.onEnd(cause => this.fail(cause))
-    // Of a kept connection that dies nobody knows whether the request arrived.
+    this.stopListening = scope.onEnd(cause => this.fail(cause))
+    // When a kept connection dies nobody knows whether the request arrived, so what must not be sent twice takes a new one.
     const idle = outgoing.once ? null : pool.take(this)
     if (idle === null) this.open()
     else this.onReady(idle)
@@ -76,8 +80,8 @@ export class Exchange implements User, Incoming {
   read(): Promise<Uint8Array | null> {
     const piece = this.pieces.shift()
     if (piece !== undefined) {
-      this.held -= piece.length + PIECE_BYTES
-      if (this.held < LOW_BYTES) this.connection?.resume()
+      this.heldBytes -= piece.length + PIECE_BYTES
+      if (this.heldBytes < LOW_BYTES) this.connection?.resume()
       return Promise.resolve(piece)
     }
     if (this.failure !== null) return Promise.reject(this.failure)
@@ -87,11 +91,11 @@ export class Exchange implements User, Incoming {
   }
 
   text(bytesMax: number): Promise<string> {
-    if (this.length > bytesMax) {
+    if (this.contentLength > bytesMax) {
       this.close()
       return Promise.reject(invalidAnswer(`body over ${bytesMax} bytes`))
     }
-    // The usual answer came in one read with its head.
+    // Usually the whole body has come with the head, in one read.
     if (this.ended && this.failure === null && this.pieces.length < 2) {
       const piece = this.pieces.pop()
       return Promise.resolve(piece === undefined ? '' : textOf(piece))
@@ -125,7 +129,7 @@ export class Exchange implements User, Incoming {
   send(): void {
     const { connection, ready } = this
     this.ready = null
-    // It may have died since, and been replaced by one that is not ready yet.
+    // It may have died since `onReady`, and been replaced by one that is not ready yet.
     if (connection === null || connection !== ready) return
     const { outgoing, place } = this.work
     try {
@@ -138,16 +142,16 @@ export class Exchange implements User, Incoming {
   }
 
   onWritten(): void {
-    if (this.answer === null) this.arm(this.work.clocks.first_byte, silentServer)
+    if (this.responseHead === null) this.arm(this.work.clocks.first_byte, silentServer)
   }
 
   onHead(head: ResponseHead, encoding: string | null, length: number): void {
     const decoder = encoding === null ? null : decoderFor(encoding)
     this.disarm?.()
     this.disarm = null
-    this.answer = head
+    this.responseHead = head
     if (decoder === null) {
-      this.length = length
+      this.contentLength = length
       this.resolve(this)
     } else this.resolve(new Decoded(this, decoder, bytesMax => this.watch(bytesMax)))
   }
@@ -166,13 +170,13 @@ export class Exchange implements User, Incoming {
       return
     }
     this.pieces.push(piece)
-    this.held += piece.length + PIECE_BYTES
-    if (this.held > HIGH_BYTES) this.connection?.pause()
+    this.heldBytes += piece.length + PIECE_BYTES
+    if (this.heldBytes > HIGH_BYTES) this.connection?.pause()
   }
 
   onEnd(): void {
     this.ended = true
-    this.leave?.()
+    this.stopListening?.()
     const { connection, waiting } = this
     this.connection = null
     this.waiting = null
@@ -182,15 +186,16 @@ export class Exchange implements User, Incoming {
 
   onLost(error: GatewayError): void {
     const { connection } = this
-    const stale = connection?.reused === true && !connection.heard && !this.again && !this.work.pool.closed
+    const stale = connection?.reused === true && !connection.heard && !this.hasOpened && !this.work.pool.closed
     this.connection = null
-    // A kept connection that dies before the first byte was closed by the server while the request was on its way.
+    // A kept connection that dies before the first byte of the answer was closed by the server while the request was on its
+    // way: the request goes over a new one.
     if (stale) this.open()
     else this.fail(error, true)
   }
 
   private open(): void {
-    this.again = true
+    this.hasOpened = true
     this.arm(this.work.clocks.connect, connectTimeout)
     this.connection = this.work.pool.open(this)
   }
@@ -200,18 +205,20 @@ export class Exchange implements User, Incoming {
     this.disarm = this.work.clock.after(ms, () => this.fail(error()))
   }
 
-  /** Ends the request at once; only the first cause counts. What has come is still given out where the server broke off. */
+  /** Ends the request at once; only the first cause counts.
+   *
+   * @param keep Whether what has come is still given out: where the server broke off it is, where we stop it is not. */
   private fail(error: GatewayError, keep = false): void {
     if (this.failure !== null || this.ended) return
     this.failure = error
     this.disarm?.()
-    this.leave?.()
+    this.stopListening?.()
     const { connection, waiting } = this
     this.connection = null
     this.waiting = null
     if (!keep) this.pieces.length = 0
     connection?.close()
-    if (this.answer === null) this.reject(error)
+    if (this.responseHead === null) this.reject(error)
     else waiting?.reject(error)
   }
 }
