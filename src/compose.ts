@@ -7,7 +7,6 @@ import { systemClock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
 import { createLengths } from '#gateway/limits/estimate.ts'
-import { bodyRefusalOf, isExhausted, overloadOf, refusalOf } from '#gateway/limits/overload.ts'
 import { rememberRequests } from '#gateway/management/explain.ts'
 import { createReportManagement } from '#gateway/management/reports.ts'
 import { createActive } from '#http/active.ts'
@@ -51,7 +50,8 @@ const NO_ORIGINS: Origins = new Map()
 /** The last requests that can be asked about. */
 const HISTORY = { entriesMax: 1000, bytesMax: 4 * 1024 * 1024 }
 
-/** Builds a gateway, by hand, from top to bottom. */
+/** Builds a gateway by hand, from top to bottom: what comes first needs nothing of what follows, but for functions that are
+ * called later. What a reload may change is read through `current`, `env`, `origins`, `buckets` and `edge`. */
 export function compose(config: Config, overrides: Overrides): Gateway {
   // Time and chance.
   const clock = overrides.clock ?? systemClock()
@@ -59,7 +59,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const random = overrides.random ?? Math.random
   let env = overrides.env ?? {}
 
-  // What is remembered, and who hears what happens.
+  // What is remembered, and who is told what happens.
   const subscribers: ((fact: Fact) => void)[] = []
   const listen = (...more: readonly ((fact: Fact) => void)[]) => void subscribers.push(...more)
   const journal = createJournal(subscribers)
@@ -86,8 +86,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const logged = composeLog(config, clock, overrides)
   const { log, redact } = logged
   const ledger = composeLedger(database, { ...stateDeps, redis, listen, lengths, redact })
-  const pressed = composePressure(config, crew.size)
-  const pressure = overrides.pressure ?? pressed.read
+  const pressure = composePressure(config, crew.size, overrides.pressure)
 
   // The fleet.
   const network = composeNetwork(clock, () => current, overrides)
@@ -107,10 +106,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     config: () => current,
     board: createBoard(redis, database, place),
   })
-  const stopCooldowns = shareCooldowns({
-    ...{ clock, crew, redis, states, snapshot: fleet.current },
-    listen,
-  })
+  const stopCooldowns = shareCooldowns({ clock, crew, redis, states, snapshot: fleet.current, listen })
   const { places, close: closePlaces } = createPlaces(redis, shared.places, {
     clock,
     config: () => current,
@@ -141,8 +137,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     ledger,
     log,
     redis,
-    pressure,
-    memoryMax: pressed.memoryMax,
+    pressure: pressure.read,
+    memoryMax: pressure.memoryMax,
     certificateEnds: overrides.certificateEnds,
     shared,
   })
@@ -178,11 +174,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     history,
     newId,
     edge: () => edge,
-    load: {
-      refusal: priority => refusalOf(overloadOf(pressure()), priority),
-      bodyRefusal: () => bodyRefusalOf(overloadOf(pressure())),
-      exhausted: () => isExhausted(pressure()),
-    },
+    load: pressure.load,
     run: calls.run,
     passedHeaders: [...PASSED_HEADERS, 'via'],
     fleet: () => ({ snapshot: fleet.current(), states }),
@@ -193,7 +185,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
         ...stateDeps,
         redis,
         database,
-        memory: () => ({ used: pressure().memory, limit: pressed.memoryMax() }),
+        memory: () => ({ used: pressure.read().memory, limit: pressure.memoryMax() }),
         calls: failures.read,
       }),
       errorRate: orchestration.errorRate,
@@ -216,7 +208,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     extraPaths: { health: config.monitoring.health_check_endpoint, metrics: config.monitoring.metrics_endpoint },
   })
 
-  // The first look around.
+  // The first look at servers, keys and the registry; whoever waits for it is told once it is over.
   const looked = Promise.all([fleet.start(), keys.stored.looked, orchestration.start()])
 
   return {
@@ -224,14 +216,14 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     ...reportOnce(looked, clock, () => reportFleet(fleet, env)),
     metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
     reload(wanted, written = NO_ORIGINS, variables = env) {
-      // Also what is asked for later, such as where the gateway listens, is as it was set up.
+      // What needs a restart stays as it was at the start, also for those who ask for it later.
       const next = untilRestart(config, wanted)
       current = next
       origins = written
       env = variables
       buckets = createBuckets(next.limits)
       edge = composeEdge(next, identity(next), buckets)
-      pressed.reload(next)
+      pressure.reload(next)
       network.reload(next)
       const before = fleet.current()
       fleet.replace(declarationOf(next, env))
@@ -250,7 +242,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     },
     leave() {
       if (phase === 'serving') phase = 'leaving'
-      // The others ask servers from now on, and tell what they find.
+      // The other processes probe the servers from now on, and tell this one what they find.
       fleet.stop()
     },
     idle: active.idle,
@@ -259,7 +251,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
         new GatewayError('server_shutting_down', 'The gateway is shutting down.', { retryAfterMs: 1000 }),
       ),
     async close() {
-      pressed.stop()
+      pressure.stop()
       keys.stored.stop()
       fleet.stop()
       await orchestration.stop()

@@ -1,20 +1,24 @@
 import type { Config } from '#config/schema.ts'
-import type { Pressure } from '#gateway/limits/overload.ts'
+import { bodyRefusalOf, isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/limits/overload.ts'
+import type { Services } from '#http/services.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
 
 const GIGABYTE = 1024 ** 3
 
-/** How hard the process has it. */
+/** How hard the process has it, and what follows for those who ask. */
 export interface Pressed {
   readonly read: () => Pressure
+  readonly load: Services['load']
   /** What the process may use, in bytes: its share of what there is for all workers. */
   readonly memoryMax: () => number
   reload(config: Config): void
   stop(): void
 }
 
-/** Begins to measure. */
-export function composePressure(config: Config, workers: number): Pressed {
+/** Begins to measure.
+ *
+ * @param given What the host of the gateway measures instead. */
+export function composePressure(config: Config, workers: number, given?: () => Pressure): Pressed {
   let limit = limitOf(config, workers)
   const sampler = samplePressure({
     now: () => performance.now(),
@@ -22,8 +26,14 @@ export function composePressure(config: Config, workers: number): Pressed {
     rss: () => process.memoryUsage.rss(),
     limit: () => limit,
   })
+  const read = given ?? sampler.read
   return {
-    read: sampler.read,
+    read,
+    load: {
+      refusal: priority => refusalOf(overloadOf(read()), priority),
+      bodyRefusal: () => bodyRefusalOf(overloadOf(read())),
+      exhausted: () => isExhausted(read()),
+    },
     memoryMax: () => limit,
     reload(next) {
       limit = limitOf(next, workers)
