@@ -4,9 +4,10 @@ import type { RequestRecord } from '#core/record.ts'
 import { PassingSet } from '#lib/passing.ts'
 import type { Exchange } from './exchange.ts'
 
-/** After this long without an answer a connection is told to bear the silence, in milliseconds: well within the time
- * after which the server would close it as idle, and long enough that ordinary calls never need to. */
-const PATIENCE_MS = 10_000
+/** After so many milliseconds without an answer the idle timeout of a connection is switched off: well before it would close
+ * the connection, and late enough that ordinary calls never need it. */
+const QUICK_MS = 10_000
+/** How often the requests that are under way are looked through for such, in milliseconds. */
 const LOOK_MS = 5_000
 
 /** The requests that are under way: what a graceful end waits for. */
@@ -31,8 +32,8 @@ export function createActive(clock: Pick<Clock, 'now' | 'after'>): Active {
   function look(): void {
     looking = exchanges.size > 0
     if (!looking) return
-    const since = clock.now() - PATIENCE_MS
-    for (const exchange of exchanges) if (exchange.record.startedNow <= since) bearSilence(exchange)
+    const since = clock.now() - QUICK_MS
+    for (const exchange of exchanges) if (exchange.record.startedNow <= since) disableIdleTimeout(exchange)
     clock.after(LOOK_MS, look)
   }
 
@@ -61,17 +62,17 @@ export function createActive(clock: Pick<Clock, 'now' | 'after'>): Active {
   }
 }
 
-/** Keeps a connection open however long nothing is sent on it, until its request is over. */
-export function bearSilence(exchange: Exchange): void {
-  if (exchange.patient) return
-  exchange.patient = true
+/** Keeps the runtime from closing a connection on which nothing is sent for long, until its request is over. */
+export function disableIdleTimeout(exchange: Exchange): void {
+  if (exchange.idleTimeoutDisabled) return
+  exchange.idleTimeoutDisabled = true
   exchange.connection.idle(0)
 }
 
-/** Makes a connection that has borne a silence an ordinary one again. Not before the answer: while that is waited for, the
- * runtime takes no connection for idle that was never told how long it may be. */
-export function bearNoSilence(exchange: Exchange): void {
-  if (!exchange.patient) return
-  exchange.patient = false
+/** Gives a connection its idle timeout back, once its answer is written. Only where it was switched off: while an answer is
+ * waited for, the runtime counts no connection as idle whose timeout was never set. */
+export function restoreIdleTimeout(exchange: Exchange): void {
+  if (!exchange.idleTimeoutDisabled) return
+  exchange.idleTimeoutDisabled = false
   exchange.connection.idle(exchange.edge.keepAliveSeconds)
 }

@@ -10,7 +10,7 @@ import { admit } from './middleware/admit.ts'
 import { authenticate } from './middleware/authenticate.ts'
 import { bodyLimit } from './middleware/body-limit.ts'
 import { cors } from './middleware/cors.ts'
-import { opened, settled } from './middleware/observe.ts'
+import { noteEnd, noteStart } from './middleware/observe.ts'
 import { rateLimit } from './middleware/rate-limit.ts'
 import { securityHeaders } from './middleware/security-headers.ts'
 import { signature } from './middleware/signature.ts'
@@ -48,7 +48,7 @@ export function createApp(services: Services): GatewayFetch {
   app.onError((thrown, c) => errorResponse(c.env, toGatewayError(thrown)))
 
   const answerAtTurnEnd = createTurnEnd<Answered>(answers => {
-    for (const { exchange } of answers) settled(exchange, services)
+    for (const { exchange } of answers) noteEnd(exchange, services)
     for (const { response, waiting } of answers) waiting.resolve(response)
   })
 
@@ -66,7 +66,7 @@ export function createApp(services: Services): GatewayFetch {
 
   async function serve({ request, connection, waiting }: Arrival): Promise<void> {
     const exchange = open(services, request, connection)
-    opened(exchange, services)
+    noteStart(exchange, services)
     let response: Response
     try {
       response = await route(exchange)
@@ -80,7 +80,7 @@ export function createApp(services: Services): GatewayFetch {
     else if (record.dialledAt > 0) answerAtTurnEnd({ exchange, response, waiting })
     else {
       // Who has waited for no server is answered at once: the runtime forgets requests that came behind one that is not.
-      settled(exchange, services)
+      noteEnd(exchange, services)
       waiting.resolve(response)
     }
   }
@@ -131,7 +131,7 @@ function open({ clock, edge, newId }: Services, request: Request, connection: Co
     headers: { 'x-request-id': id },
     caller: null,
     text: null,
-    patient: false,
+    idleTimeoutDisabled: false,
     held: null,
     streaming: false,
     place: -1,

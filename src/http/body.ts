@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
-import { bearSilence } from './active.ts'
+import { disableIdleTimeout } from './active.ts'
 import type { Exchange } from './exchange.ts'
 
 const DECODERS: Readonly<Record<string, () => Duplex>> = {
@@ -34,7 +34,7 @@ export function readBody(
   // A plain body of known size needs no counting: the runtime reads exactly that many bytes.
   const reading = encoding === null && declared !== null ? request.text() : count(exchange, encoding)
   // The server takes a connection for idle whose body takes longer, also while it comes.
-  if (edge.keepAliveSeconds * 1000 < edge.bodyTimeoutMs) bearSilence(exchange)
+  if (edge.keepAliveSeconds * 1000 < edge.bodyTimeoutMs) disableIdleTimeout(exchange)
   return new Promise((resolve, reject) => {
     const endsAt = clock.now() + edge.bodyTimeoutMs
     let disarm = clock.after(Math.min(LOOK_MS, edge.bodyTimeoutMs), look)

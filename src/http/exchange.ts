@@ -33,7 +33,7 @@ export interface Exchange extends Placed {
   /** The body, when a step has read it before the handler. */
   text: string | null
   /** Whether the connection is kept from being closed as idle. */
-  patient: boolean
+  idleTimeoutDisabled: boolean
   /** What the request has taken from; it gives its leases back when it is over. */
   held: readonly Bucket[] | null
   /** Whether the answer goes on after the handler has returned. */

@@ -23,8 +23,8 @@ export function cacheWishesOf(headers: Headers, keyed: boolean): CacheWishes {
   }
 }
 
-/** Says what the cache did, in our own header and in the standard one (RFC 9211). */
-export function tellCache({ headers, request, record }: Exchange, { status, ageMs, leftMs }: CacheNote): void {
+/** Writes into headers what the cache did: our own and the standard one (RFC 9211). */
+export function writeCacheHeaders({ headers, request, record }: Exchange, { status, ageMs, leftMs }: CacheNote): void {
   headers['x-citadel-cache'] = status
   if (status === 'hit') {
     headers['cache-status'] = `citadel; hit; ttl=${Math.floor(leftMs / 1000)}`

@@ -1,7 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
 import type { Correction, Limiter } from '#core/limiter.ts'
-import { type Active, bearNoSilence } from '../active.ts'
+import { type Active, restoreIdleTimeout } from '../active.ts'
 import type { Exchange } from '../exchange.ts'
 
 export interface Observers {
@@ -15,17 +15,17 @@ export interface Observers {
 const NOTHING: Correction = { requests: 0, tokens: 0 }
 
 /** Notes that a request has come. */
-export function opened(exchange: Exchange, { journal, active }: Observers): void {
+export function noteStart(exchange: Exchange, { journal, active }: Observers): void {
   active.add(exchange)
   journal.note({ type: 'request-started', record: exchange.record })
 }
 
 /** Notes that a request is over: its answer is written, and when it streams, its last event too. Its leases
  * are given back, and its connection is one like any other. */
-export function settled(exchange: Exchange, { journal, active, clock, limiter }: Observers): void {
+export function noteEnd(exchange: Exchange, { journal, active, clock, limiter }: Observers): void {
   exchange.record.endedAt = clock.now()
   exchange.scope.close()
-  bearNoSilence(exchange)
+  restoreIdleTimeout(exchange)
   exchange.connection.done()
   active.remove(exchange)
   if (exchange.held !== null) limiter.settle(exchange.held, NOTHING, exchange.record.id)

@@ -17,7 +17,7 @@ export function rateLimit(limiter: Limiter, journal: Journal, clock: Pick<Clock,
     }
     exchange.held = buckets
     noteNext(exchange.record, verdict, clock.now())
-    tellLimits(exchange, verdict)
+    writeLimitHeaders(exchange, verdict)
   }
 
   return function rateLimit(c, next) {
@@ -38,8 +38,8 @@ export function rateLimit(limiter: Limiter, journal: Journal, clock: Pick<Clock,
   }
 }
 
-/** Tells how limits stand in the headers of the answer, unless tighter ones are told of already. */
-export function tellLimits({ headers, edge }: Exchange, verdict: Verdict): void {
+/** Writes into headers how the limits stand, unless those of tighter limits stand there already. */
+export function writeLimitHeaders({ headers, edge }: Exchange, verdict: Verdict): void {
   const told = headers['x-ratelimit-remaining-requests']
   const isTold = told !== undefined && verdict.requests !== null && Number(told) <= verdict.requests.remaining
   putLimits(headers, isTold ? { ...verdict, requests: null } : verdict, edge.fullHeaders)

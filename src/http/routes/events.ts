@@ -2,10 +2,10 @@ import { GatewayError } from '#core/errors.ts'
 import { type FleetEvent, firstIdAt } from '#core/events.ts'
 import { databaseAway } from '#gateway/management/reached.ts'
 import { PING } from '#gateway/outlet.ts'
-import { bearSilence } from '../active.ts'
+import { disableIdleTimeout } from '../active.ts'
 import type { Edge } from '../edge.ts'
 import type { Exchange, Handler } from '../exchange.ts'
-import { settled } from '../middleware/observe.ts'
+import { noteEnd } from '../middleware/observe.ts'
 import { queryParam } from '../query.ts'
 import { eventStream } from '../reply.ts'
 import type { Services } from '../services.ts'
@@ -28,7 +28,7 @@ export function fleetEvents(services: Services): Handler {
     if (exchange.record.method === 'HEAD') return eventStream(exchange, '')
     const follower = createFollower(services)
     const missed = after === null ? NOTHING : await missedSince(after, services, follower.stop)
-    bearSilence(exchange)
+    disableIdleTimeout(exchange)
     exchange.streaming = true
     const from = { after: after ?? firstIdAt(exchange.record.startedAt), ...missed }
     return eventStream(
@@ -135,7 +135,7 @@ async function mayStay({ request }: Exchange, edge: Edge): Promise<boolean> {
 
 function end(exchange: Exchange, services: Services): void {
   exchange.streaming = false
-  if (exchange.record.status !== 0) settled(exchange, services)
+  if (exchange.record.status !== 0) noteEnd(exchange, services)
 }
 
 function toText({ id, type, at, server, data }: FleetEvent): string {

@@ -8,18 +8,19 @@ import type { RequestRecord } from '#core/record.ts'
 import type { ModelRequest } from '#gateway/pipeline.ts'
 import { priorityOf, type Wishes } from '#gateway/wishes.ts'
 import { parseTraceparent } from '#lib/traceparent.ts'
-import { bearSilence } from '../active.ts'
+import { disableIdleTimeout } from '../active.ts'
 import { readBody } from '../body.ts'
 import type { Exchange, Handler } from '../exchange.ts'
-import { cacheWishesOf, tellCache } from '../middleware/cache.ts'
+import { cacheWishesOf, writeCacheHeaders } from '../middleware/cache.ts'
 import { claimKey, replay } from '../middleware/idempotency.ts'
-import { settled } from '../middleware/observe.ts'
-import { tellLimits } from '../middleware/rate-limit.ts'
+import { noteEnd } from '../middleware/observe.ts'
+import { writeLimitHeaders } from '../middleware/rate-limit.ts'
 import { eventStream, json } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { callerOf } from '../tenant.ts'
 
-/** Creates the handler of an endpoint that calls a model: all the edge does is read, hand over and write. */
+/** Creates the handler of an endpoint that calls a model: it reads the request, hands it to the pipeline, and writes the
+ * headers and the answer. */
 export function modelCall(endpoint: Endpoint, services: Services): Handler {
   return async c => {
     const exchange = c.env
@@ -29,7 +30,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
     if (traceparent !== null) record.traceparent = parseTraceparent(traceparent)
     record.session = request.headers.get('x-citadel-session')
     const wishes = wishesOf(request.headers)
-    if (wishes.strategy !== null) checkChoice(exchange, caller)
+    if (wishes.strategy !== null) checkMayChooseStrategy(exchange, caller)
     const refusal = services.load.refusal(priorityOf(caller, wishes))
     if (refusal !== null) throw refusal
     const text = await readBody(exchange, services.clock, services.load.bodyRefusal)
@@ -48,21 +49,21 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         record,
         scope,
         wishes,
-        headers: passedOf(request.headers, services.passedHeaders),
+        headers: forwardedHeaders(request.headers, services.passedHeaders),
         cache: cacheWishesOf(request.headers, keyed !== null),
         onStreamEnd: () => endStream(exchange, services, early),
       })
       early = live === null
       if (live !== null) {
-        tellServer(exchange, live, services.clock.now())
-        if (record.cache !== null) tellCache(exchange, record.cache)
+        writeServerHeaders(exchange, live, services.clock.now())
+        if (record.cache !== null) writeCacheHeaders(exchange, record.cache)
       }
-      if (limits !== null) tellLimits(exchange, limits)
+      if (limits !== null) writeLimitHeaders(exchange, limits)
       if (typeof body === 'string') {
         keyed?.keep(body)
         return json(exchange, body)
       }
-      bearSilence(exchange)
+      disableIdleTimeout(exchange)
       exchange.streaming = true
       return eventStream(exchange, keyed?.record(body) ?? body)
     } catch (thrown) {
@@ -72,29 +73,31 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
   }
 }
 
-/** Who answered, at which attempt, and if asked to, how long it took. */
-function tellServer({ headers, record, edge }: Exchange, live: Live, now: number): void {
-  headers['x-citadel-model'] = inHeader(live.model.name)
+/** Writes into headers who answered and at which attempt; with `headers: full` also how long it took and what it cost. */
+function writeServerHeaders({ headers, record, edge }: Exchange, live: Live, now: number): void {
+  headers['x-citadel-model'] = toHeaderValue(live.model.name)
   headers['x-citadel-server'] = live.target.server.id
   headers['x-citadel-attempts'] = String(record.attempts.length)
   for (const { result, dropped } of record.attempts) {
-    if (result === 'ok' && dropped !== undefined) headers['x-citadel-dropped-parameters'] = toList(dropped)
+    if (result === 'ok' && dropped !== undefined) headers['x-citadel-dropped-parameters'] = toHeaderList(dropped)
   }
   if (!edge.fullHeaders) return
-  tellTimes(headers, record, now)
-  // Of a stream nobody knows it yet.
+  writeTimeHeaders(headers, record, now)
+  // The cost of a stream is not known yet.
   if (record.costNano !== null && record.answeredAt > 0) headers['x-citadel-cost'] = formatUsd(record.costNano)
 }
 
-/** A name for a header, which takes no other characters; those that servers give to their models may have any. */
-function inHeader(name: string): string {
+/** A name as a header can have it. Headers take ASCII only, and the names that servers give to their models may have any
+ * characters. */
+function toHeaderValue(name: string): string {
   return ASCII.test(name) ? name : encodeURI(name.toWellFormed())
 }
 
 const ASCII = /^[\x20-\x7e]*$/
 
-/** Names for a header: some are the caller's own words, which may be no names at all. */
-function toList(names: readonly string[]): string {
+/** Names of parameters as a header can have them. Some are the caller's own words and may be no names at all: those are
+ * left out. */
+function toHeaderList(names: readonly string[]): string {
   const fit = names.filter(name => PARAMETER.test(name))
   return fit.slice(0, NAMES_MAX).join(', ')
 }
@@ -102,9 +105,9 @@ function toList(names: readonly string[]): string {
 const PARAMETER = /^[\w.[\]-]{1,64}$/
 const NAMES_MAX = 20
 
-/** Where the time went until now: the gateway's own and the server's. Of an answer for which this call asked no server
- * there is nothing to tell. */
-function tellTimes(headers: Record<string, string>, record: RequestRecord, now: number): void {
+/** Writes into headers where the time went until now: in the gateway, and at the server. An answer for which no server was
+ * asked has neither. */
+function writeTimeHeaders(headers: Record<string, string>, record: RequestRecord, now: number): void {
   if (record.dialledAt === 0) return
   const own = record.dialledAt - record.startedNow
   const upstream = (record.answeredAt || now) - record.dialledAt
@@ -112,19 +115,21 @@ function tellTimes(headers: Record<string, string>, record: RequestRecord, now: 
   headers['server-timing'] = `gateway;dur=${own.toFixed(1)}, upstream;dur=${upstream.toFixed(1)}`
 }
 
-/** @param early Whether it began before there was an answer. One that never came is told of with its own status, which
- * is no longer the one that was sent. */
+/** Notes the end of a stream.
+ *
+ * @param early Whether its headers were sent before there was an answer. If there was none in the end, the record gets the
+ * status of the error instead of the 200 that was sent. */
 function endStream(exchange: Exchange, services: Services, early: boolean): void {
   const { record } = exchange
   const handedOver = exchange.streaming && record.status !== 0
   exchange.streaming = false
   if (!handedOver) return
   if (early && record.error !== null && record.contentFrames === 0) record.status = record.error.status
-  settled(exchange, services)
+  noteEnd(exchange, services)
 }
 
-/** The headers that are passed on; most requests have none. */
-function passedOf(headers: Headers, names: readonly string[]): ModelRequest['headers'] {
+/** The headers that model servers get, too; `undefined` for most requests, which have none of them. */
+function forwardedHeaders(headers: Headers, names: readonly string[]): ModelRequest['headers'] {
   let passed: Record<string, string> | undefined
   for (const name of names) {
     const value = headers.get(name)
@@ -135,10 +140,11 @@ function passedOf(headers: Headers, names: readonly string[]): ModelRequest['hea
   return passed
 }
 
-/** Strangers beside callers with keys may ask for less than others get, but not how the servers are used.
+/** Checks that the caller may choose a strategy, and with it how the servers are used: where keys are in use, anonymous
+ * callers may not.
  *
  * @throws GatewayError `permission_denied`. */
-function checkChoice({ edge }: Exchange, caller: Caller): void {
+function checkMayChooseStrategy({ edge }: Exchange, caller: Caller): void {
   if (caller.role !== 'anonymous' || edge.authMode() === 'none') return
   throw new GatewayError('permission_denied', 'The header x-citadel-strategy needs a key.', {
     param: 'x-citadel-strategy',
@@ -167,15 +173,15 @@ function wishesOf(headers: Headers): Wishes {
   return {
     server,
     strategy,
-    timeoutMs: count('x-citadel-timeout-ms', timeout),
-    firstTokenMs: count('x-citadel-first-token-ms', firstToken),
-    idleMs: count('x-citadel-idle-ms', idle),
-    maxAttempts: count('x-citadel-max-attempts', attempts),
+    timeoutMs: positiveInteger('x-citadel-timeout-ms', timeout),
+    firstTokenMs: positiveInteger('x-citadel-first-token-ms', firstToken),
+    idleMs: positiveInteger('x-citadel-idle-ms', idle),
+    maxAttempts: positiveInteger('x-citadel-max-attempts', attempts),
     priority: priority === null ? null : toPriority(priority),
   }
 }
 
-function count(name: string, value: string | null): number | null {
+function positiveInteger(name: string, value: string | null): number | null {
   if (value === null) return null
   const number = Number(value)
   if (Number.isInteger(number) && number > 0) return number
