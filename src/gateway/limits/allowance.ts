@@ -21,7 +21,7 @@ export interface AllowanceDeps {
   readonly owner: string
   /** How many tokens the call may need at most from a model, as far as can be told. */
   estimate(model: Model, buckets: readonly Bucket[]): number
-  /** For how long the limits that have let it in refuse another one, in milliseconds. */
+  /** For how long the limits that let this call in would refuse the next one, in milliseconds. */
   waitMs(): number
   /** Told of each model that the call may not have. */
   onDenied(model: Model, bucket: Bucket, error: GatewayError): void
@@ -36,8 +36,8 @@ export interface Allowance {
    *
    * @param answered The model that used it, where that is known; else the one whose limits were taken last. */
   settle(tokensUsed: number, answered?: Model): void
-  /** The work goes on at somebody else's cost: the caller gets everything back, what models gave stays taken until it is
-   * settled. */
+  /** The work goes on at somebody else's cost: the caller's tokens are given back, those of the model stay taken until
+   * `settle`. */
   passOn(): void
   /** How the limits stood when the call was let in; `null` before. */
   readonly verdict: Verdict | null
@@ -76,7 +76,8 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     return new CallSlots(this, places)
   }
 
-  /** Only the model that the call has already: what never waits cannot ask a store either. */
+  /** A place at once, so only at the model whose limits have let the call in already: to ask another one's may mean to wait
+   * for a store. */
   tryTake(candidates: readonly Candidate[], places: Slots): Slot | null {
     return places.tryTake(candidates.filter(({ model }) => model === this.modelHold?.model))
   }
@@ -86,7 +87,7 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     this.over = true
     if (!this.passedOn) this.settleCaller(tokensUsed)
     const { limiter, limits, owner } = this.deps
-    // An answer that broke off may have asked another model for a place since.
+    // After the answer broke off, its recovery may have taken from the limits of another model without getting an answer.
     const isOther = answered !== undefined && this.modelHold !== null && this.modelHold.model !== answered
     this.giveBack(isOther ? 0 : tokensUsed)
     if (isOther) limiter.settle(limits.model(answered), { requests: 0, tokens: tokensUsed }, owner)
@@ -142,20 +143,25 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
 
   private placeAt(places: Slots, open: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
     const slot = places.take(open, scope)
-    if (slot instanceof Promise) return this.checkOnce(slot, places, open, scope)
-    return this.check(slot, places, open, scope)
+    if (slot instanceof Promise) return this.checkModelOnce(slot, places, open, scope)
+    return this.checkModel(slot, places, open, scope)
   }
 
-  private async checkOnce(slot: Promise<Slot>, places: Slots, open: readonly Candidate[], scope: Scope): Promise<Slot> {
-    return this.check(await slot, places, open, scope)
+  private async checkModelOnce(
+    slot: Promise<Slot>,
+    places: Slots,
+    open: readonly Candidate[],
+    scope: Scope,
+  ): Promise<Slot> {
+    return this.checkModel(await slot, places, open, scope)
   }
 
-  private check(slot: Slot, places: Slots, open: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
-    return slot.candidate.model === this.modelHold?.model ? slot : this.change(places, open, slot, scope)
+  private checkModel(slot: Slot, places: Slots, open: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
+    return slot.candidate.model === this.modelHold?.model ? slot : this.switchModel(places, open, slot, scope)
   }
 
-  /** The place is at another model than the one that was let in: its limits decide too. */
-  private async change(places: Slots, open: readonly Candidate[], slot: Slot, scope: Scope): Promise<Slot> {
+  /** Goes on where the place is at another model than the one whose limits have let the call in: that one's decide too. */
+  private async switchModel(places: Slots, open: readonly Candidate[], slot: Slot, scope: Scope): Promise<Slot> {
     try {
       if (await this.admit(slot.candidate.model, scope)) return slot
     } catch (thrown) {
@@ -166,7 +172,9 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     return this.take(open, scope, places)
   }
 
-  /** Takes what a model's limits ask for; whether they gave it. */
+  /** Takes from the limits of a model, and the first time from the caller's tokens with them.
+   *
+   * @returns Whether they let the call in. */
   private admit(model: Model, scope: Scope): boolean | Promise<boolean> {
     if (this.modelHold?.model === model) return true
     const { limiter, limits } = this.deps
@@ -176,18 +184,18 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     const tokens = this.deps.estimate(model, buckets)
     const hold: Hold = { model, buckets: own, tokens, owner: `${this.deps.owner}/${this.takes++}` }
     const verdict = limiter.take(buckets, tokens, hold.owner)
-    if (!(verdict instanceof Promise)) return this.follow(verdict, hold)
-    return abandonable(this.followOnce(verdict, buckets, hold, scope), scope)
+    if (!(verdict instanceof Promise)) return this.decide(verdict, hold)
+    return abandonable(this.decideOnce(verdict, buckets, hold, scope), scope)
   }
 
-  private async followOnce(
+  private async decideOnce(
     verdict: Promise<Verdict>,
     buckets: readonly Bucket[],
     hold: Hold,
     scope: Scope,
   ): Promise<boolean> {
-    const isIn = this.follow(await verdict, hold)
-    // The caller left while the store decided, and others wait.
+    const isIn = this.decide(await verdict, hold)
+    // The caller left while the store decided, and the answer goes on for others.
     if (isIn && this.passedOn && buckets !== hold.buckets) this.settleCaller(0)
     if (!this.over) return isIn
     // The call ended while the store decided: what it got it no longer needs.
@@ -195,7 +203,7 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     throw scope.ended ?? new Error('The call is over.')
   }
 
-  private follow(verdict: Verdict, hold: Hold): boolean {
+  private decide(verdict: Verdict, hold: Hold): boolean {
     if (this.over) return verdict.refused === null
     if (verdict.refused !== null) {
       const error = limitRefusal(verdict, verdict.refused, { tokens: hold.tokens, waitMs: this.deps.waitMs() })

@@ -17,7 +17,7 @@ export interface PermitDeps {
   readonly limiter: Limiter
   readonly journal: Journal
   readonly lengths: Lengths
-  /** What a call takes from, beside what was taken before it was read; `null` where nothing is. */
+  /** The limits that a call meets once its body is read, beside those of the edge; `null` where it meets none. */
   readonly limitsOf: (asking: {
     readonly caller: Caller
     readonly address: string
@@ -27,32 +27,32 @@ export interface PermitDeps {
 
 type Limits = CallLimits & { readonly user: readonly Bucket[] }
 
-/** What limits one call once it is read. */
+/** What one call has taken from the limits that only its body tells: those of its end user, of tokens and of models. */
 export interface Permit {
-  /** Takes what is counted for the user whom the call names.
+  /** Takes from the limits of the end user whom the call names; without a promise where the limiter needs none.
    *
    * @throws GatewayError `rate_limit_exceeded`, `concurrency_limit_exceeded`. */
   enter(): void | Promise<void>
-  /** Places at models that are not limited. */
+  /** Places at targets, but only where the limits of the model let the call in. */
   slots(places: Slots): Slots
   /** How the limits stood when the call was let in; `null` before. */
   verdict(): Verdict | null
-  /** Gives back what is not used any more and corrects what was; may be called once the record is complete. What models
-   * gave to an answer that goes on at somebody else's cost stays taken. */
+  /** Gives back what is not used any more, and corrects estimates of tokens to what was used. To be called when the record
+   * is complete. Where the answer goes on at somebody else's cost, what its model's limits gave stays taken. */
   settle(): void
-  /** Gives that back too: the work is over. */
+  /** Gives back what stayed taken for an answer that went on: the work is over. */
   end(): void
 }
 
 const NOTHING = { requests: 0, tokens: 0 }
 
-/** Opens the permit of a call; `null` where nothing limits it that was not taken before it was read. */
+/** Opens the permit of a call; `null` where only the limits of the edge hold for it, which is the usual case. */
 export function openPermit(deps: PermitDeps, call: Call, record: RequestRecord): Permit | null {
   const limits = deps.limitsOf({ caller: call.caller, address: record.address, user: userOf(call) })
   return limits === null ? null : new CallPermit(deps, limits, call, record)
 }
 
-/** A class, because one is made for each call. */
+/** A class and no closures, because one is made for each limited call. */
 class CallPermit implements Permit, AllowanceDeps {
   readonly limiter: Limiter
   readonly limits: Limits
@@ -61,10 +61,12 @@ class CallPermit implements Permit, AllowanceDeps {
   private readonly call: Call
   private readonly record: RequestRecord
   private readonly allowance: Allowance
-  private entered = false
+  /** Whether something of the end user's limits is still to be given back. */
+  private holdsUser = false
   private userVerdict: Verdict | null = null
   private over = false
-  private counted = false
+  /** Whether tokens were estimated, so that the length of the answer is worth learning from. */
+  private estimated = false
 
   constructor(deps: PermitDeps, limits: Limits, call: Call, record: RequestRecord) {
     this.limiter = deps.limiter
@@ -78,7 +80,7 @@ class CallPermit implements Permit, AllowanceDeps {
 
   estimate(model: Model, buckets: readonly Bucket[]): number {
     if (!buckets.some(({ unit }) => unit === 'tokens')) return 0
-    this.counted = true
+    this.estimated = true
     return estimateNeed(this.record.asked ?? this.call, model, this.deps.lengths, buckets)
   }
 
@@ -95,23 +97,23 @@ class CallPermit implements Permit, AllowanceDeps {
     const { user } = this.limits
     if (user.length === 0) return
     const verdict = this.limiter.take(user, 0, `${this.owner}/user`)
-    return verdict instanceof Promise ? verdict.then(decided => this.follow(decided)) : this.follow(verdict)
+    return verdict instanceof Promise ? verdict.then(decided => this.decide(decided)) : this.decide(verdict)
   }
 
-  private follow(verdict: Verdict): void {
+  private decide(verdict: Verdict): void {
     if (verdict.refused !== null) {
       this.deps.journal.note({ type: 'limit-hit', scope: verdict.refused.scope })
       throw limitRefusal(verdict, verdict.refused, { tokens: 0, waitMs: this.waitMs() })
     }
-    this.entered = true
+    this.holdsUser = true
     this.userVerdict = verdict
     noteNext(this.record, verdict, this.deps.clock.now())
-    if (this.over) this.leave()
+    if (this.over) this.releaseUser()
   }
 
-  private leave(): void {
-    if (this.entered) this.limiter.settle(this.limits.user, NOTHING, `${this.owner}/user`)
-    this.entered = false
+  private releaseUser(): void {
+    if (this.holdsUser) this.limiter.settle(this.limits.user, NOTHING, `${this.owner}/user`)
+    this.holdsUser = false
   }
 
   slots(places: Slots): Slots {
@@ -124,7 +126,7 @@ class CallPermit implements Permit, AllowanceDeps {
 
   settle(): void {
     this.over = true
-    this.leave()
+    this.releaseUser()
     if (this.record.passedOn) {
       this.allowance.passOn()
       return
@@ -134,14 +136,15 @@ class CallPermit implements Permit, AllowanceDeps {
     const answered = plan === null ? null : findCandidate(plan, candidate => candidate.model.name === model)
     this.allowance.settle(used, answered?.model)
     if (heirOf !== null) this.inherit(used, answered?.model)
-    if (this.counted && usage !== null && model !== null) this.deps.lengths.note(model, usage.output)
+    if (this.estimated && usage !== null && model !== null) this.deps.lengths.note(model, usage.output)
   }
 
   end(): void {
     if (this.record.passedOn) this.allowance.settle(0)
   }
 
-  /** Takes for another one's answer, for which nothing was taken before and whoever began it has got everything back. */
+  /** Takes for an answer that another request began and this one pays for: whoever began it has got everything back, and
+   * nothing was taken for this request so far. */
   private inherit(tokens: number, answered: Model | undefined): void {
     const own = answered === undefined ? [] : this.limits.model(answered)
     this.limiter.settle([...this.limits.tokens, ...own], { requests: 0, tokens }, this.owner)
