@@ -1,6 +1,6 @@
 import type { RequestRecord } from '#core/record.ts'
 
-/** Who pays for an answer for which several wait: whoever came first of those who are still there, and the whole. */
+/** Who pays for an answer for which several wait: all of it is paid by whoever came first of those who are still there. */
 export class Payers {
   private readonly began: RequestRecord
   private readonly waiting: Set<RequestRecord>
@@ -11,7 +11,7 @@ export class Payers {
     this.waiting = new Set([began])
   }
 
-  /** Who pays as it stands, where there ever were several. */
+  /** Who would pay now; `null` while there never were several, since the one caller is charged in the usual way. */
   get payer(): RequestRecord | null {
     if (!this.several) return null
     const [payer = null] = this.waiting
@@ -23,7 +23,7 @@ export class Payers {
     this.waiting.add(record)
   }
 
-  /** Somebody does not wait for the end of the answer. */
+  /** Somebody leaves before the end of the answer; if he was to pay, the next one does. */
   leave(record: RequestRecord): void {
     const [payer] = this.waiting
     this.waiting.delete(record)

@@ -6,9 +6,9 @@ import { NOBODY_LEFT } from './flight.ts'
 import { Payers } from './payers.ts'
 import type { Whole } from './shared-log.ts'
 
-/** A plain answer for which several may wait. As long as nobody but its first caller does, it is a part of that
- * caller's request and ends with it, which costs nothing beside an answer that nobody may share; from the second one
- * on it ends with the last of them. */
+/** A plain answer for which several may wait. As long as only its first caller does, its work is a child of that caller's
+ * request and ends with it, which costs no more than an answer that nobody may share. Once a second caller joins, it ends
+ * with the last of them. */
 export class SharedAnswer {
   private readonly scope: Scope
   private readonly first: Scope
@@ -36,7 +36,7 @@ export class SharedAnswer {
     this.scope = of.scope
     this.first = of.first
     this.onOver = of.onOver
-    this.whole = this.land(work)
+    this.whole = this.readWhole(work)
   }
 
   /** Whether who joins now gets the answer. */
@@ -54,12 +54,12 @@ export class SharedAnswer {
    *
    * @throws GatewayError what ended the work, or the caller's own scope. */
   async join(own: Scope, record: RequestRecord): Promise<Live> {
-    if (this.waiting === 0 && own !== this.first) this.share()
+    if (this.waiting === 0 && own !== this.first) this.detach()
     this.waiting++
     if (record !== this.record) this.paying.join(record)
     const stop = own.onEnd(() => this.leave(record))
     try {
-      // Whoever leaves is let go at once: he may have a place that others want.
+      // Whoever leaves stops waiting at once: he may hold limits that others wait for.
       const whole = await abandonable(this.whole, own)
       return new WholeAnswer(whole, whole.frames)
     } finally {
@@ -67,8 +67,8 @@ export class SharedAnswer {
     }
   }
 
-  /** Makes the work its own: the first caller is one of several from now on. */
-  private share(): void {
+  /** Detaches the work from the first caller's request, who is one of several from now on. */
+  private detach(): void {
     this.scope.outlive()
     this.waiting++
     this.first.onEnd(() => this.leave(this.record))
@@ -85,7 +85,7 @@ export class SharedAnswer {
     if (this.waiting === 0 && !this.over) this.scope.cancel(NOBODY_LEFT)
   }
 
-  private async land(work: Promise<Live>): Promise<WholeAnswer> {
+  private async readWhole(work: Promise<Live>): Promise<WholeAnswer> {
     try {
       const live = await work
       try {
@@ -113,7 +113,7 @@ export class SharedAnswer {
 const NONE: readonly number[] = []
 const NOTHING_MORE: readonly Frame[] = []
 
-/** The answer for one of those who waited for it. */
+/** The answer as one of those who waited for it reads it: all frames, then no more. */
 class WholeAnswer implements Live, Whole {
   readonly target: Live['target']
   readonly model: Live['model']

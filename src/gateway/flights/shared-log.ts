@@ -20,20 +20,23 @@ export interface Whole extends Pick<Live, 'target' | 'model'> {
   readonly moments: readonly number[]
 }
 
-/** What is written at once to each reader, in characters: it is held until the client has taken it. */
+/** The longest piece, in characters. A piece is written to a reader at once and held until its client has taken it. */
 const PIECE_CHARACTERS = 32 * 1024
 
-/** What a shared flight has brought so far: the same pieces for all of its readers. It keeps the latest of what is too
- * much, and loses whoever is behind that. A class, because one is made for each call while the cache is on. */
+/** What a flight has brought so far: the same pieces for all of its readers. Past `charactersMax` the oldest pieces are
+ * dropped, and a reader that still needed them fails. A class and no closures, because one is made for each streamed call
+ * while the cache is on. */
 export class SharedLog {
   private readonly sharing: Sharing
   private readonly pieces: (readonly Frame[])[] = []
   private readonly moments: number[] = []
+  /** Characters that may still be kept. */
   private room: number
+  /** Pieces that were dropped from the beginning. */
   private forgotten = 0
   /** Whether nothing more comes that anybody reads: the end, or an error. */
   ended = false
-  /** What the server has counted last, of the whole and until now. */
+  /** The server's latest count: of the whole answer, and of what it had said until then. */
   usage: Usage | null = null
   soFar: Usage | null = null
   private broken: unknown = null
@@ -97,7 +100,7 @@ export class SharedLog {
     }
   }
 
-  /** Tells whoever pays of all that was said: others may have read more of it. */
+  /** Writes into the record of whoever pays all that was said, of which others may have read more than he has. */
   charge(record: RequestRecord): void {
     let characters = 0
     for (const frame of framesOf(this.pieces)) if (frame.kind !== 'error') characters += contentLength(frame.chunk)
@@ -112,7 +115,7 @@ export class SharedLog {
   }
 }
 
-/** All frames in one list: `flat` takes a call of a function for each. */
+/** All frames in one list. Written out, because `flat` is slower. */
 function framesOf(pieces: readonly (readonly Frame[])[]): readonly Frame[] {
   const all: Frame[] = []
   for (const piece of pieces) for (const frame of piece) all.push(frame)
