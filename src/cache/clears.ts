@@ -8,7 +8,7 @@ const CLEARS_MAX = 100
 export class Clears {
   private readonly latest = new Map<string, { readonly selection: CacheSelection; readonly at: number }>()
 
-  /** @param at Epoch milliseconds. */
+  /** @param at Monotonic milliseconds: by a wall clock that was ahead for a moment nothing would be kept any more. */
   note(selection: CacheSelection, at: number): void {
     const name = JSON.stringify(selection)
     if (this.latest.size < CLEARS_MAX || this.latest.has(name)) this.latest.set(name, { selection, at })

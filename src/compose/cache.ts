@@ -25,7 +25,7 @@ export function composeCache(
   const clears = new Clears()
   const near = forgetful(createMemoryCache({ clock, bytesMax }), selection => {
     fingerprints.clear()
-    clears.note(selection, clock.time())
+    clears.note(selection, clock.now())
   })
   const far = redis === null ? null : createRedisCache({ redis, clock, onClear: near.clear })
   const whole = far === null ? near : createTiers(near, far)

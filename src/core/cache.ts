@@ -41,7 +41,7 @@ export interface CacheStore {
   get(fingerprint: string): CachedAnswer | null | Promise<CachedAnswer | null>
   /** Keeps an answer, unless it is too large; nobody has to wait until it is there.
    *
-   * @param askedAt When it was asked for, in epoch milliseconds: what has been cleared since is not kept. */
+   * @param askedAt When it was asked for, in monotonic milliseconds: what has been cleared since is not kept. */
   set(fingerprint: string, answer: CachedAnswer, askedAt?: number): void | Promise<void>
   /** Forgets answers.
    *

@@ -10,6 +10,7 @@ import { anyone } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { startRedis } from '#tests/support/redis.ts'
 
+const YEAR_MS = 31_536_000_000
 const config = configFrom({ cache: { enabled: true } })
 
 /** A question, and whether its body was looked at since it was last asked. */
@@ -54,7 +55,7 @@ test.each(['this process', 'another worker'])('a clearing of %s means what is un
   const crew: Crew = { ...ALONE, size: 2, listen: hear => void heard.push(hear) }
   const clock = fakeClock()
   const { store } = composeCache(config, { clock, redis: null, crew })
-  const before = clock.time()
+  const before = clock.now()
   clock.advance(1)
   const { model, tenant } = answerOf('{}', clock)
 
@@ -63,10 +64,22 @@ test.each(['this process', 'another worker'])('a clearing of %s means what is un
   clock.advance(1)
   await store.set('chat:before', answerOf('{}', clock), before)
   await store.set('chat:other', answerOf('{}', clock, { model: 'another' }), before)
-  await store.set('chat:after', answerOf('{}', clock), clock.time())
+  await store.set('chat:after', answerOf('{}', clock), clock.now())
 
   expect(await store.get('chat:before')).toBeNull()
   expect(await store.get('chat:other')).not.toBeNull()
+  expect(await store.get('chat:after')).not.toBeNull()
+})
+
+test('a clearing by a clock that is ahead for a moment keeps nothing from being stored afterwards', async () => {
+  const clock = fakeClock()
+  const { store } = composeCache(config, { clock, redis: null, crew: ALONE })
+  clock.jump(YEAR_MS)
+  await store.clear({})
+  clock.jump(-YEAR_MS)
+  clock.advance(1)
+  await store.set('chat:after', answerOf('{}', clock), clock.now())
+
   expect(await store.get('chat:after')).not.toBeNull()
 })
 

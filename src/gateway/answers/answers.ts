@@ -105,7 +105,7 @@ function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: W
     storedAt: clock.time(),
     ttlMs: settings.chatTtlMs,
   }
-  void store.set(key, answer, record.startedAt)
+  void store.set(key, answer, record.startedNow)
 }
 
 /** When each event of a stream came; the count is none of them. */

@@ -177,6 +177,6 @@ function keep({ store, clock }: AnswersDeps, asked: Asked, inputs: Inputs, whole
   for (const [at, [key]] of inputs.entries()) {
     const text = vectors[at] ?? ''
     const own = { form: 'vector' as const, text, count: '', id: '', created: 0, pace: [], characters: 0 }
-    void store.set(key, { ...common, ...own, usage: shares[at] ?? null }, asked.record.startedAt)
+    void store.set(key, { ...common, ...own, usage: shares[at] ?? null }, asked.record.startedNow)
   }
 }
