@@ -232,7 +232,7 @@ function adoptNowAndThen(
   const sightings: Sightings = new Map()
   async function round(): Promise<void> {
     await touchSpool(folder, name, clock.time())
-    await adoptSpools({ folder, name, clock, sightings, bytesMax: SPOOL.bytesMax }, recorder.adopt)
+    await adoptSpools({ folder, name, clock, sightings }, recorder.adopt)
   }
   function again(): void {
     if (!stopped) disarm = clock.after(TOUCH_MS, run)

@@ -21,8 +21,12 @@ export function spoolName(chain: string): string {
 /** Says that the files of this process are its own. */
 export async function touchSpool(folder: string, name: string, now: number): Promise<void> {
   const mine = (await readdir(folder).catch(() => [])).filter(file => file.startsWith(`${name}.`))
+  await Promise.all(mine.map(file => touch(join(folder, file), now)))
+}
+
+async function touch(path: string, now: number): Promise<void> {
   const time = new Date(now)
-  await Promise.all(mine.map(file => utimes(join(folder, file), time, time).catch(() => {})))
+  await utimes(path, time, time).catch(() => {})
 }
 
 /** Who takes over, where, and when. */
@@ -31,13 +35,14 @@ interface Adoption {
   readonly name: string
   readonly clock: Pick<Clock, 'now' | 'time'>
   readonly sightings: Sightings
-  /** The most that may wait in the files of one process. */
-  readonly bytesMax: number
 }
 
 /** When the files of each process were last touched, by its clock, and since when they have stayed so, by ours. The two are
  * never compared: a clock that is set forward would make every process that lives look dead. */
 export type Sightings = Map<string, { readonly touchedAt: number; readonly since: number }>
+
+/** What may be done at once, or later. */
+type Done = void | Promise<void>
 
 /** Takes over what processes that have ended have left behind, one process after the other.
  *
@@ -46,9 +51,9 @@ export type Sightings = Map<string, { readonly touchedAt: number; readonly since
  * @throws Error of the first process that was not taken over. */
 export async function adoptSpools(
   adoption: Adoption,
-  take: { begin(): void; line(line: string): void; end(): void | Promise<void> },
+  take: { begin(): Done; line(line: string): Done; end(): Done },
 ): Promise<void> {
-  const { folder, name, clock, sightings, bytesMax } = adoption
+  const { folder, name, clock, sightings } = adoption
   const failures: unknown[] = []
   const files = (await readdir(folder).catch(() => [])).filter(file => file.endsWith('.spool'))
   const owners = [...new Set(files.map(ownerOf))].filter(owner => owner !== ownerOf(`${name}.0.spool`))
@@ -56,17 +61,12 @@ export async function adoptSpools(
   for (const owner of owners.sort()) {
     const left = files.filter(file => ownerOf(file) === owner).sort((a, b) => numberOf(a) - numberOf(b))
     if (!(await isLeft(owner, left, adoption))) continue
-    const mine = (await readdir(folder)).filter(file => file.startsWith(`${name}.`))
-    if ((await bytesOf(folder, [...mine, ...left])) > bytesMax) {
-      // A part of it would take all the room from rows of our own, and others may have more of it.
-      failures.push(new Error('there is no room for what another process has left'))
-      continue
-    }
-    const claimed = await alone(join(folder, `${owner}.claim`), clock.time(), () => claim(left, adoption))
-    if (claimed.length === 0) continue
     try {
-      take.begin()
-      for (const path of claimed) await readLines(path, take.line)
+      // Before anything is claimed: where there is no room it is left to others, who may have some.
+      await take.begin()
+      const claimed = await alone(join(folder, `${owner}.claim`), clock.time(), () => claim(left, adoption))
+      if (claimed.length === 0) continue
+      for (const path of claimed) await readLines(path, take.line, () => touch(path, clock.time()))
       await take.end()
       await Promise.all(claimed.map(path => unlink(path)))
     } catch (thrown) {
@@ -76,11 +76,17 @@ export async function adoptSpools(
   if (failures.length > 0) throw failures[0]
 }
 
-/** Reads a file line by line; not by the runtime's lines, which end at signs that may stand in a row. */
-async function readLines(path: string, take: (line: string) => void): Promise<void> {
+/** Reads a file line by line; not by the runtime's lines, which end at signs that may stand in a row.
+ *
+ * @param goesOn Called now and then while it goes on, which may take minutes. */
+async function readLines(path: string, take: (line: string) => Done, goesOn: () => Promise<void>): Promise<void> {
   const lines = createLineSplitter(Infinity)
-  for await (const text of createReadStream(path, 'utf8')) for (const line of lines.push(text)) take(line)
-  for (const line of lines.end()) take(line)
+  for await (const text of createReadStream(path, 'utf8')) {
+    // Most are taken at once.
+    for (const line of lines.push(text)) await take(line)
+    await goesOn()
+  }
+  for (const line of lines.end()) await take(line)
 }
 
 /** `host.pid.chain` of `host.pid.chain.number.spool`, and of what was claimed and not finished. */
@@ -114,16 +120,6 @@ async function isLeft(
   return false
 }
 
-async function bytesOf(folder: string, files: readonly string[]): Promise<number> {
-  const sizes = files.map(file =>
-    stat(join(folder, file)).then(
-      ({ size }) => size,
-      () => 0,
-    ),
-  )
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
-}
-
 /** A number of this process with another start is one that was used again, as containers do. */
 function isAlive(pid: number): boolean {
   return pid !== process.pid && !hasEnded(pid)
@@ -150,7 +146,6 @@ async function alone(lock: string, now: number, run: () => Promise<string[]>): P
 /** Makes files this process's own, under names by which they are read first when it dies too; others may be quicker.
  * However often that is tried, the names grow no longer, and nobody takes them for left behind meanwhile. */
 async function claim(files: readonly string[], { folder, name, clock }: Adoption): Promise<string[]> {
-  const time = new Date(clock.time())
   const claimed: string[] = []
   for (const [index, file] of files.entries()) {
     const path = join(folder, `${name}-${sha256(ownerOf(file)).slice(0, HASH_DIGITS)}.${index}.spool`)
@@ -159,7 +154,7 @@ async function claim(files: readonly string[], { folder, name, clock }: Adoption
       () => false,
     )
     if (!isMine) continue
-    await utimes(path, time, time)
+    await touch(path, clock.time())
     claimed.push(path)
   }
   return claimed

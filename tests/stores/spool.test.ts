@@ -286,7 +286,7 @@ describe('what a dead process has left', () => {
   /** A process that looks after what others have left, by a clock of its own. */
   function heirOf(folder: string, name = spoolName('mine')) {
     const clock = fakeClock(now)
-    const adoption = { folder, name, clock, sightings: new Map(), bytesMax: 1e9 }
+    const adoption = { folder, name, clock, sightings: new Map() }
     return {
       clock,
       async adopted(): Promise<string[]> {
@@ -344,29 +344,36 @@ describe('what a dead process has left', () => {
       expect(await adopted(folder)).toEqual(['one', 'two', 'end'])
     }))
 
-  test('is left to others where it does not fit beside what waits already', () =>
+  test('is left to others by whom there is no room for any of it', () =>
     inFolder(async folder => {
-      const [mine, other] = [spoolName('mine'), `${host}.${process.ppid}.other`]
-      await appendFile(join(folder, `${mine}.1.spool`), 'x'.repeat(50))
-      await appendFile(join(folder, `${host}.${NOBODY}.large.1.spool`), `${'one'.repeat(10)}\n`)
-      await appendFile(join(folder, `${host}.${NOBODY}.large.2.spool`), `${'two'.repeat(10)}\n`)
-      await appendFile(join(folder, `${host}.${NOBODY}.small.1.spool`), 'small\n')
-      const taken: string[] = []
-      const take = { begin() {}, line: (line: string) => void taken.push(line), end() {} }
+      await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\n')
+      const begin = () => Promise.reject(new Error('no room'))
+      const adoption = { folder, name: spoolName('mine'), clock: fakeClock(now), sightings: new Map() }
+      await expect(adoptSpools(adoption, { begin, line() {}, end() {} })).rejects.toThrow('no room')
 
-      const adoption = { folder, name: mine, clock: fakeClock(now), sightings: new Map(), bytesMax: 100 }
-      await expect(adoptSpools(adoption, take)).rejects.toThrow('no room')
+      expect(await adopted(folder, `${host}.${process.ppid}.other`)).toEqual(['one', 'end'])
+    }))
 
-      expect(taken).toEqual(['small'])
-      await rm(join(folder, `${mine}.1.spool`))
-      expect(await adopted(folder, other)).toEqual(['one'.repeat(10), 'two'.repeat(10), 'end'])
+  test('is not taken from whoever is taking it over for long', () =>
+    inFolder(async folder => {
+      await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\n'.repeat(50_000))
+      const clock = fakeClock(now)
+      const touched = new Set<number>()
+      const line = () => {
+        for (const file of readdirSync(folder)) touched.add(statSync(join(folder, file)).mtimeMs)
+        clock.advance(1)
+      }
+      const adoption = { folder, name: spoolName('mine'), clock, sightings: new Map() }
+      await adoptSpools(adoption, { begin() {}, line, end() {} })
+
+      expect(touched.size).toBeGreaterThan(2)
     }))
 
   test('stays there until all of it is safe elsewhere', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\n')
       const end = () => settled(1).then(() => Promise.reject(new Error('not taken by the disk')))
-      const adoption = { folder, name: spoolName('mine'), clock: fakeClock(now), sightings: new Map(), bytesMax: 1e9 }
+      const adoption = { folder, name: spoolName('mine'), clock: fakeClock(now), sightings: new Map() }
       const adopting = adoptSpools(adoption, { begin() {}, line() {}, end })
 
       await expect(adopting).rejects.toThrow('not taken by the disk')
@@ -397,7 +404,7 @@ describe('what a dead process has left', () => {
         end: () => void told.push('end'),
       }
 
-      const adoption = { folder, name: spoolName('mine'), clock: fakeClock(now), sightings: new Map(), bytesMax: 1e9 }
+      const adoption = { folder, name: spoolName('mine'), clock: fakeClock(now), sightings: new Map() }
       await expect(adoptSpools(adoption, take)).rejects.toThrow('EISDIR')
 
       expect(told).toEqual(['begin', 'begin', 'one', 'end'])

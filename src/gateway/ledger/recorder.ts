@@ -45,11 +45,12 @@ export interface Recorder {
   readonly subscriber: (fact: Fact) => void
   /** Adds a row of the audit log; `false` when there is no room. */
   audit(row: AuditRow): boolean
-  /** Takes over what another process has left: its lines, and that there are no more of them.
+  /** Takes over what another process has left: its lines, and that there are no more of them; no faster than the store
+   * takes them, so that there is room for rows of our own.
    *
    * @throws Error when there is no room, or the disk did not take it; what was taken may be told again, from the first
    * line. */
-  readonly adopt: { begin(): void; line(line: string): void; end(): Promise<void> }
+  readonly adopt: { begin(): void | Promise<void>; line(line: string): void | Promise<void>; end(): Promise<void> }
   /** Rows that wait for the database, requests that are under way, and rows for which there was no room. */
   depth(): number
   open(): number
@@ -93,9 +94,14 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   }
 
   /** Takes over a row that stays where it was when there is no room for it here. */
-  function inherit(line: string, row: KeptRow): void {
-    if (spool === null || put(spool, line, row)) return
-    throw new Error('there is no room for what another process has left')
+  function inherit(line: string, row: KeptRow): void | Promise<void> {
+    if (closed || spool === null || !put(spool, line, row)) throw noRoom()
+    if (depth >= BATCH_MAX) return makeRoom()
+  }
+
+  async function makeRoom(): Promise<void> {
+    if (depth >= BATCH_MAX) await flush()
+    if (depth >= BATCH_MAX) throw noRoom()
   }
 
   function lost(lines: readonly string[], isRemembered: boolean): void {
@@ -185,7 +191,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     },
     audit: row => append(`a${JSON.stringify(row)}`, row),
     adopt: {
-      begin: () => left.clear(),
+      begin() {
+        left.clear()
+        return makeRoom()
+      },
       line(line) {
         if (line.startsWith('o')) {
           const opening = parseLine<Opening>(line)
@@ -193,14 +202,13 @@ export function createRecorder(deps: RecorderDeps): Recorder {
           return
         }
         const row = parseLine<KeptRow>(line)
-        if (row === null) return
-        inherit(line, row)
-        if (line.startsWith('r')) left.delete(row.id)
+        if (row !== null && line.startsWith('r')) left.delete(row.id)
+        return row === null ? undefined : inherit(line, row)
       },
       async end() {
         for (const opening of left.values()) {
           const row = toLostRow(opening)
-          inherit(`r${JSON.stringify(row)}`, row)
+          await inherit(`r${JSON.stringify(row)}`, row)
         }
         left.clear()
         // What was added in this turn is written by now.
@@ -231,7 +239,11 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   }
 }
 
-/** Whether a request is one that is kept: a model call of somebody who is known. */
+function noRoom(): Error {
+  return new Error('there is no room for what another process has left')
+}
+
+/** Whether a request is kept: a model call of somebody who is known. */
 function isKept({ purpose, caller }: RequestRecord): boolean {
   return purpose === 'call' && caller !== null
 }

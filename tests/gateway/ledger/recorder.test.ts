@@ -154,7 +154,7 @@ describe('the recorder', () => {
     dead.recorder.opened(recordOf({ id: 'under way' }), call(), candidate)
     dead.end('settled')
     const heir = recorderOf()
-    for (const line of dead.lines) heir.recorder.adopt.line(line)
+    for (const line of dead.lines) await heir.recorder.adopt.line(line)
     await heir.recorder.adopt.end()
     await advance(heir, 100)
 
@@ -169,8 +169,8 @@ describe('the recorder', () => {
     for (const id of ['one', 'two', 'three']) dead.end(id)
     dead.recorder.opened(recordOf({ id: 'under way' }), call(), candidate)
     const adopt = async ({ recorder }: typeof dead) => {
-      recorder.adopt.begin()
-      for (const line of dead.lines) recorder.adopt.line(line)
+      await recorder.adopt.begin()
+      for (const line of dead.lines) await recorder.adopt.line(line)
       await recorder.adopt.end()
     }
     const [narrow, almost] = [recorderOf(2), recorderOf(3)]
@@ -180,10 +180,41 @@ describe('the recorder', () => {
 
     expect([narrow.recorder.dropped(), almost.recorder.dropped()]).toEqual([0, 0])
     // What was left of the first time is no request of anybody else's.
-    narrow.recorder.adopt.begin()
+    await narrow.recorder.adopt.begin()
     await narrow.recorder.adopt.end()
     await advance(narrow, 100)
     expect(narrow.rows().filter(({ outcome }) => outcome === 'lost')).toEqual([])
+  })
+
+  test('takes over more than it has room for as fast as the store takes it, beside rows of its own', async () => {
+    const dead = recorderOf()
+    for (let request = 0; request < 900; request++) dead.end(`dead ${request}`)
+    const heir = recorderOf(300)
+    const { adopt } = heir.recorder
+    heir.end('own')
+    await adopt.begin()
+    for (const line of dead.lines) await adopt.line(line)
+    heir.end('another')
+    await adopt.end()
+    await advance(heir, 100)
+
+    expect([heir.rows().length, heir.recorder.dropped()]).toEqual([902, 0])
+  })
+
+  test('takes over no more than a batch while the store is away, and nothing where one waits', async () => {
+    const dead = recorderOf()
+    for (let request = 0; request < 900; request++) dead.end(`dead ${request}`)
+    const heir = recorderOf(300)
+    heir.state.isAway = true
+    const adopting = async () => {
+      await heir.recorder.adopt.begin()
+      for (const line of dead.lines) await heir.recorder.adopt.line(line)
+    }
+
+    for (const round of [1, 2]) await expect(adopting(), `${round}`).rejects.toThrow('no room')
+    for (let request = 0; request < 100; request++) heir.end(`own ${request}`)
+
+    expect([heir.recorder.depth(), heir.recorder.dropped()]).toEqual([300, 0])
   })
 
   test('leaves where it is what its own disk does not take', async () => {
@@ -195,7 +226,7 @@ describe('the recorder', () => {
     const heir = recorderOf(0, needs => createFileSpool({ folder: own.path, name: 'heir', ...needs, ...sizes }))
     const adoption = {
       ...{ folder: left.path, name: spoolName('heir'), clock: fakeClock() },
-      ...{ sightings: new Map(), bytesMax: 1e9 },
+      sightings: new Map(),
     }
     const adopt = () => adoptSpools(adoption, heir.recorder.adopt)
 
