@@ -70,33 +70,35 @@ export async function findNamed(
   query: NamedQuery,
   { inProcess, withinMs }: { readonly inProcess: boolean; readonly withinMs: number },
 ): Promise<readonly Named[]> {
-  if (!inProcess) return database.read(sql => named(sql, query), withinMs)
+  const { of, tenant } = query
+  if (!inProcess)
+    return database.read(sql => named(sql, query, tenant === null ? sql`` : sql`AND tenant = ${tenant}`), withinMs)
   let found: readonly Named[] = []
-  for (let first: RawRow | null = { tenant: query.tenant ?? '', key_id: '', id: '' }; first !== null; ) {
+  for (let first: RawRow | null = { tenant: tenant ?? '', key_id: '', id: '' }; first !== null; ) {
     const behind: RawRow = first
-    const last = await database.read(sql => nameAt(sql, query, behind), withinMs)
+    const last = await database.read(sql => nameAt(sql, of, behind), withinMs)
     const part = await database.read(
       sql =>
         named(
           sql,
           query,
-          sql`AND (tenant, key_id, id) > ${nameOf(sql, behind)}
+          // Without its sign the tenant would be what an index goes by: it leads to all of it, once for each page.
+          sql`AND (tenant, key_id, id) > ${nameOf(sql, behind)} ${tenant === null ? sql`` : sql`AND +tenant = ${tenant}`}
             ${last === null ? sql`` : sql`AND (tenant, key_id, id) <= ${nameOf(sql, last)}`}`,
         ),
       withinMs,
     )
     found = [...found, ...part].sort((a, b) => b.lastSeen - a.lastSeen).slice(0, query.limit)
-    first = last
+    first = tenant === null || last?.tenant === tenant ? last : null
     await new Promise(resolve => setImmediate(resolve))
   }
   return found
 }
 
 /** The last name of a page; `null` when it is the last page. */
-async function nameAt(sql: Sql, { of, tenant }: NamedQuery, behind: RawRow): Promise<RawRow | null> {
+async function nameAt(sql: Sql, of: NamedQuery['of'], behind: RawRow): Promise<RawRow | null> {
   const [row]: RawRow[] = await sql`
     SELECT tenant, key_id, id FROM ${sql.unsafe(of)} WHERE (tenant, key_id, id) > ${nameOf(sql, behind)}
-      ${tenant === null ? sql`` : sql`AND tenant = ${tenant}`}
     ORDER BY tenant, key_id, id LIMIT 1 OFFSET ${PAGE - 1}`
   return row ?? null
 }
@@ -105,15 +107,11 @@ function nameOf(sql: Sql, { tenant, key_id, id }: RawRow): object {
   return sql`(${tenant}, ${key_id}, ${id})`
 }
 
-async function named(
-  sql: Sql,
-  { of, tenant, key, after, limit }: NamedQuery,
-  page: object = sql``,
-): Promise<readonly Named[]> {
+/** @param part Which of them: an addition to a condition. */
+async function named(sql: Sql, { of, key, after, limit }: NamedQuery, part: object): Promise<readonly Named[]> {
   const rows: RawRow[] = await sql`
-    SELECT tenant, key_id, id, first_seen, last_seen, requests, tokens FROM ${of === 'users' ? sql`users` : sql`sessions`}
-    WHERE 1 = 1 ${page}
-      ${tenant === null ? sql`` : sql`AND tenant = ${tenant}`}
+    SELECT tenant, key_id, id, first_seen, last_seen, requests, tokens FROM ${sql.unsafe(of)}
+    WHERE 1 = 1 ${part}
       ${key === null ? sql`` : sql`AND key_id = ${key}`}
       ${
         after === null

@@ -7,6 +7,7 @@ import { createSqlReports } from '#stores/sql-reports.ts'
 import { openAt } from '#tests/contract/database.ts'
 import { rowOf } from '#tests/contract/ledger.ts'
 import { sqlitePlaces } from '#tests/support/databases.ts'
+import { fastest } from '#tests/support/fastest.ts'
 
 setDefaultTimeout(60_000)
 
@@ -204,6 +205,27 @@ test.each(['users', 'sessions'] as const)('%s are looked for beside others, and 
   await beside.named(query)
   clearImmediate(waiting)
   expect(turns).toBeGreaterThanOrEqual(4)
+  await database.close()
+  await places.close()
+})
+
+test('many users of one tenant are looked through once, not once for each page', async () => {
+  const places = await sqlitePlaces()
+  const database = openAt(await places.place())
+  await database.write(sql =>
+    sql.unsafe(`
+      INSERT INTO users SELECT 'shop', 'key', 'u' || n, 0, n, 1, 1
+      FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100000) SELECT n FROM c) AS s`),
+  )
+  const { named } = createSqlReports(database, { inProcess: true })
+  const took = async (tenant: string | null) => {
+    const since = performance.now()
+    expect(await named({ of: 'users', tenant, key: null, after: null, limit: 1 })).toHaveLength(1)
+    return performance.now() - since
+  }
+  const all = await fastest(0, () => took(null))
+
+  expect(await fastest(all * 2, () => took('shop'))).toBeLessThan(all * 2)
   await database.close()
   await places.close()
 })
