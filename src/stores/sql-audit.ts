@@ -76,11 +76,20 @@ async function trimNamed(database: Database, table: 'users' | 'sessions', before
         SELECT tenant, key_id, id FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, after)}
         ORDER BY tenant, key_id, id LIMIT 1 OFFSET ${TRIMMED_MAX - 1}`,
     )
-    const old = (sql: Sql) => sql`
-      FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, after)} AND last_seen < ${before}
-        ${end === undefined ? sql`` : sql`AND (tenant, key_id, id) <= ${nameOf(sql, end)}`}`
-    const found = await database.read(sql => sql`SELECT id ${old(sql)} LIMIT 1`)
-    if (found.length > 0) await database.write(sql => sql`DELETE ${old(sql)}`)
+    // By a page of its own, not by its two ends: Postgres does not stop at the second one.
+    const page = (sql: Sql) => sql`
+      SELECT tenant, key_id, id, last_seen FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, after)}
+      ORDER BY tenant, key_id, id LIMIT ${TRIMMED_MAX}`
+    const found = await database.read(
+      sql => sql`SELECT 1 AS found FROM (${page(sql)}) AS page WHERE last_seen < ${before} LIMIT 1`,
+    )
+    if (found.length > 0)
+      await database.write(
+        sql => sql`
+          DELETE FROM ${sql.unsafe(table)}
+          WHERE last_seen < ${before}
+            AND (tenant, key_id, id) IN (SELECT tenant, key_id, id FROM (${page(sql)}) AS page)`,
+      )
     last = end
     await othersTurn()
   }
