@@ -41,7 +41,7 @@ export interface Edge {
   authMode(): 'none' | 'optional' | 'required'
   /** Notes that an address has sent a credential that was refused.
    *
-   * @param sender Whose signature, or which kind of webhook's password it was; `null` where the credential was nobody's. */
+   * @param sender Whose signature it was, or webhooks for the password of one; `null` where the credential was nobody's. */
   refused(address: string, sender: Pick<Caller, 'id'> | null): void
   /** Whether an address may try another signature of a caller, or password of a webhook; the refusal, or `null`. */
   maySign(address: string, sender: Pick<Caller, 'id'>): Promise<GatewayError | null>

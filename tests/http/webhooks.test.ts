@@ -232,6 +232,15 @@ describe("Alertmanager's alerts", () => {
     expect((await edge.ask(`/webhooks/${path}`, elsewhere)).status).toBe(200)
   })
 
+  test('cannot be had by guessing where names of kinds are made up in between', async () => {
+    const edge = await edgeOf({ ...ADMINISTERED, auth: { ...ADMINISTERED.auth, failures_per_minute: 3 } })
+    const statuses: number[] = []
+    for (const kind of ['one', 'two', 'alertmanager', 'three'])
+      statuses.push((await post(edge, kind, { headers: { authorization: 'Bearer guess' }, body: group() })).status)
+
+    expect(statuses).toEqual([401, 401, 401, 429])
+  })
+
   test('may be signed too', async () => {
     const edge = await probed()
 

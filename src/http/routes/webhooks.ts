@@ -5,6 +5,9 @@ import type { Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
 
+/** One for all kinds: who counts by their names makes up names, and more of them than are remembered. */
+const SENDER = { id: 'webhook:' }
+
 /** `POST /webhooks/{type}`: what other systems tell the gateway. Who sends wrong passwords waits, but for the one that was
  * good last: its sender must not suffer from a neighbour behind the same address.
  *
@@ -17,8 +20,7 @@ export function webhook(services: Services, type?: string): Handler {
     const kind = type ?? c.req.param('type') ?? ''
     const credential = headers.get('authorization')
     const shown = credential === null ? null : sha256(`${kind} ${credential}`)
-    const sender = { id: `webhook:${kind}` }
-    const wait = shown === null || shown === good ? null : await edge.maySign(record.address, sender)
+    const wait = shown === null || shown === good ? null : await edge.maySign(record.address, SENDER)
     if (wait !== null) throw wait
     const body = () => readBody(c.env, services.clock)
     try {
@@ -27,7 +29,7 @@ export function webhook(services: Services, type?: string): Handler {
       return json(c.env, { received: true, applied })
     } catch (thrown) {
       const isWrong = thrown instanceof GatewayError && thrown.code === 'invalid_signature'
-      if (isWrong && shown !== null) edge.refused(record.address, sender)
+      if (isWrong && shown !== null) edge.refused(record.address, SENDER)
       throw thrown
     }
   }
