@@ -316,7 +316,7 @@ describe('a check of the audit log', () => {
       const periods = ['2025-11', '2025-11-30', '2025-12', '2025-12-01', '2026-01', '2026-01-01']
       await database.write(sql => sql`INSERT INTO budgets ${sql(periods.map(budget))}`)
       const rows: AuditRow[] = []
-      const ledger = createSqlLedger(database)
+      const ledger = createSqlLedger(database, true)
       const newId = createIds()
       const chain = createChain('c-chain', { newId, keep: row => rows.push(row) > 0 })
       const log = createAudit({ clock, chain, newId, redact: text => text, enabled: () => true })

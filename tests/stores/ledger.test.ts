@@ -1,6 +1,6 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import fc from 'fast-check'
-import type { Account, LedgerRow } from '#core/ledger.ts'
+import { type Account, type LedgerRow, OVER } from '#core/ledger.ts'
 import { createIds } from '#lib/id.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
@@ -21,7 +21,7 @@ for (const [name, open] of [
     const places = await open()
     const database = openAt(await places.place())
     return {
-      store: createSqlLedger(database),
+      store: createSqlLedger(database, open === sqlitePlaces),
       async close() {
         await database.close()
         await places.close()
@@ -230,6 +230,22 @@ describe('however holds, rows and ends of time follow each other', () => {
       }),
     )
   })
+})
+
+test('a process whose clock is ahead gives back nothing that others hold in Postgres', async () => {
+  const places = await postgresPlaces()
+  const database = openAt(await places.place())
+  const store = createSqlLedger(database)
+  const [now, accounts] = [
+    Date.now(),
+    [{ id: 'key:shop/a', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }],
+  ]
+  await store.hold({ request: 'under way', accounts, nano: 300, expiresAt: now + 600_000 })
+  await store.hold({ request: 'let go', accounts, nano: 500, expiresAt: OVER })
+
+  expect([await store.expire(now + 86_400_000), await store.holds()]).toEqual([1, 1])
+  await database.close()
+  await places.close()
 })
 
 test('rows that are written and money that is held never wait for each other, in Postgres', async () => {

@@ -37,7 +37,7 @@ async function openSqlLedger(open: typeof sqlitePlaces) {
   const places = await open()
   const database = openAt(await places.place())
   return {
-    ledger: createSqlLedger(database),
+    ledger: createSqlLedger(database, open === sqlitePlaces),
     async close() {
       await database.close()
       await places.close()
