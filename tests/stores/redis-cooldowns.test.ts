@@ -62,3 +62,22 @@ test('without Redis nothing is heard, and what is told is not an error', async (
   close()
   await server[Symbol.asyncDispose]()
 }, 20_000)
+
+test('a Redis that takes nothing more still tells what it knows', async () => {
+  const server = await startRedis()
+  const { one, heard, close } = twoAt([server.url])
+  try {
+    one.tell('a', 60_000)
+    await until('it is heard', 5000, () => heard.at(-1)?.has('a') === true)
+    await server.command('CONFIG', 'SET', 'maxmemory', '1')
+    const before = heard.length
+
+    // Longer than the time after which it would write down its clock.
+    await until('it is heard again and again', 10_000, () => heard.length >= before + 5 || heard.length)
+
+    expect(heard.at(-1)?.has('a')).toBe(true)
+  } finally {
+    close()
+    await server[Symbol.asyncDispose]()
+  }
+})

@@ -4,7 +4,8 @@
 -- It goes on from the latest time that was told here where a clock was set back, or another node with a clock that is
 -- behind has taken over: every bucket that was in use would else be empty until the clock is where it was.
 local CLOCK = '{citadel}:clock'
--- What was told last is written down once in so many milliseconds, and less than twice as many are no step.
+-- What was told last is written down once in so many milliseconds, and less than twice as many are no step. A Redis that is
+-- full takes no note, and goes on to tell what it knows.
 local NOTED = 1000
 
 local function now_of(said)
@@ -18,9 +19,9 @@ local function now_of(said)
   local told = now + behind
   if told < last - 2 * NOTED then
     behind, told = last - now, last
-    redis.call('HSET', CLOCK, 'last', string.format('%.17g', told), 'behind', string.format('%.17g', behind))
+    redis.pcall('HSET', CLOCK, 'last', string.format('%.17g', told), 'behind', string.format('%.17g', behind))
   elseif told > last + NOTED then
-    redis.call('HSET', CLOCK, 'last', string.format('%.17g', told))
+    redis.pcall('HSET', CLOCK, 'last', string.format('%.17g', told))
   end
   return told
 end
