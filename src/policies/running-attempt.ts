@@ -60,8 +60,10 @@ export function startAttempt(
 }
 
 /** The attempt gave the answer. */
-export function commitAttempt(deps: FailoverDeps, { call, slot, entry }: RunningAttempt): void {
+export function commitAttempt(deps: FailoverDeps, { call, scope, slot, entry }: RunningAttempt): void {
   const { target, model } = slot.candidate
+  // Who reads a stream gives its place back, but may not read on for a minute: past its time it holds none.
+  if (call.stream) scope.onEnd(() => slot.release())
   entry.result = 'ok'
   entry.ms = deps.clock.now() - entry.startedAt
   deps.breakers.committed(target)

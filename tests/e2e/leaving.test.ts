@@ -169,6 +169,20 @@ test('a caller that had stopped reading holds the upstream back, and closes it w
   expect(await fastest(CLOSED_WITHIN_MS, heldBackClosedAfter)).toBeLessThan(CLOSED_WITHIN_MS)
 }, 20_000)
 
+test('a caller that has stopped reading holds no place any more when its time is over', async () => {
+  await using server = await startModelServer(inTurn(flood(64), openAiScript()))
+  await using gateway = await startGateway({ ...oneAtATime([server]), timeouts: { queue: '4s' } })
+  const client = call(gateway, { stream: true }, 'x-citadel-timeout-ms: 300\r\n')
+  await server.called(1)
+  client.socket.pause()
+
+  const next = await gateway.chat()
+
+  expect(next.status).toBe(200)
+  client.socket.resume()
+  expect(await client.until(text => text.includes('"error"'))).toContain('"deadline_exceeded"')
+}, 20_000)
+
 test('many callers that leave at once leave nothing behind', async () => {
   await using server = await startModelServer(sse([chunkOf({ content: 'One' }), hang()]))
   await using gateway = await startGateway(configOf([server]))
@@ -199,10 +213,10 @@ function oneAtATime(servers: readonly ModelServer[]) {
   return { ...config, servers: list.map(server => ({ ...server, max_concurrent: 1 })) }
 }
 
-function call(gateway: TestGateway, more: object): RawClient {
+function call(gateway: TestGateway, more: object, headers = ''): RawClient {
   const body = JSON.stringify(callBody(more))
   const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json`
-  return rawClient(gateway.port, `${head}\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+  return rawClient(gateway.port, `${head}\r\n${headers}content-length: ${body.length}\r\n\r\n${body}`)
 }
 
 /** @returns Milliseconds from the caller's leaving to the end of the upstream connection. */

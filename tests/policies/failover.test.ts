@@ -39,7 +39,8 @@ async function over(outcomes: Readonly<Record<string, Code | 'ok'>>, options: { 
       return entry
     },
   }
-  const run = route(attempt)(call(), plan, createScope(clock), trail).next()
+  const scope = createScope(clock, { within: 60_000 })
+  const run = route(attempt)(call(), plan, scope, trail).next()
   const result = await run.then(
     answer => ({ answer, error: null }),
     (error: GatewayError) => ({ answer: null, error }),
@@ -104,6 +105,16 @@ describe('failover', () => {
     const { states } = await over({ a: 'upstream_error', b: 'upstream_error' })
 
     expect([states.server('a').inFlight, states.server('b').inFlight]).toEqual([0, 0])
+  })
+
+  test('the place of a stream is free as soon as its time is over, though nobody reads it', async () => {
+    const { states, plan, clock } = await over({ a: 'ok' })
+    const places = () => plan.candidates.map(({ target: of }) => states.target(of).inFlight)
+    const during = places()
+
+    clock.advance(60_000)
+
+    expect([during, places()]).toEqual([[1], [0]])
   })
 
   test('to another target of the same model is no fallback', async () => {
