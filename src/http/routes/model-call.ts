@@ -41,6 +41,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
       return replay(exchange, keyed.answer)
     }
     let early = false
+    let over = false
     try {
       const { live, body, limits } = await services.run({
         endpoint,
@@ -51,7 +52,10 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         wishes,
         headers: forwardedHeaders(request.headers, services.passedHeaders),
         cache: cacheWishesOf(request.headers, keyed !== null),
-        onStreamEnd: () => endStream(exchange, services, early),
+        onStreamEnd: () => {
+          over = true
+          endStream(exchange, services, early)
+        },
       })
       early = live === null
       if (live !== null) {
@@ -64,7 +68,8 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         return json(exchange, body)
       }
       disableIdleTimeout(exchange)
-      exchange.streaming = true
+      // Who has left before the stream was handed over is settled like anybody else.
+      exchange.streaming = !over
       return eventStream(exchange, keyed?.record(body) ?? body)
     } catch (thrown) {
       keyed?.release()
