@@ -120,15 +120,14 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
   live.bypass?.(pass)
 
   /** Read before there is anybody to write it to: written at once, it leaves in one packet with the headers. */
-  let ahead: Promise<Piece> | null = read()
+  let ahead: Promise<Piece> | null = deps.early ? null : read()
   let first: Piece | undefined
-  const begun = ahead.then(
+  await ahead?.then(
     piece => {
       first = piece
     },
     () => {},
   )
-  if (!deps.early) await begun
 
   function put(piece: Piece): void {
     if (piece !== null) outlet.put(piece, clock.now())
@@ -161,8 +160,11 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
         outlet.open(to)
         if (deps.early) outlet.put(PING, clock.now())
         if (first !== undefined) {
+          const piece = first
+          // It may be a large one, and is not kept for as long as the stream goes on.
+          first = undefined
           ahead = null
-          put(first)
+          put(piece)
         }
         while (!ended) {
           if (outlet.ready) await writeNext()
