@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { readGuides } from '#http/docs/guides.ts'
 import { buildOpenapi, type DocumentedRoute } from '#http/docs/openapi.ts'
 import { operations } from '#http/docs/operations.ts'
 import { createDocs } from '#http/docs/page.ts'
@@ -160,6 +161,19 @@ describe('the documentation site', () => {
         if (anchor) expect(pages.get(path), `${from} → ${href}`).toContain(`id="${anchor}"`)
       }
     }
+  })
+
+  test('lists its guides below headings, each at a place of its own', async () => {
+    const html = (await docs.page('routing'))?.body ?? ''
+    const [, nav = ''] = /<nav id="nav"[^>]*>([\s\S]*?)<\/nav>/.exec(html) ?? []
+    const places = readGuides().map(({ group, order }) => `${group} ${order}`)
+
+    expect([...nav.matchAll(/<h2>([^<]*)/g)].map(([, heading]) => heading)).toEqual(
+      'Start|Use|Servers and routing|Keys, limits, money|Operate|Scale|Reference'.split('|'),
+    )
+    expect([...nav.matchAll(/href="\/docs\/([^"]*)/g)].map(([, slug]) => slug)).toEqual([...docs.slugs])
+    expect(new Set(places).size).toBe(places.length)
+    expect(html).toMatch(/rel="next" href="\/docs\/failures"/)
   })
 
   test('serves what the pages load, each with its type', async () => {

@@ -7,7 +7,7 @@ export interface Shell {
   readonly version: string
   /** The address of the page, to mark it in the navigation. */
   readonly path: string
-  readonly guides: readonly Entry[]
+  readonly groups: readonly Group[]
   readonly headings: readonly Heading[]
   /** The article or application in the middle, as HTML. */
   readonly main: string
@@ -19,6 +19,12 @@ export interface Shell {
 export interface Entry {
   readonly path: string
   readonly title: string
+}
+
+/** Lines of the navigation below one heading. */
+export interface Group {
+  readonly title: string
+  readonly entries: readonly Entry[]
 }
 
 const REFERENCE: readonly Entry[] = [
@@ -50,8 +56,7 @@ ${scripts.map(name => `<script src="${asset(name)}" defer></script>`).join('\n')
 ${header(version)}
 <div class="columns">
 <nav id="nav" class="nav" aria-label="Documentation">
-${navGroup('Guides', shell.guides, shell.path)}
-${navGroup('Reference', REFERENCE, shell.path)}
+${[...shell.groups, { title: 'Reference', entries: REFERENCE }].map(group => navGroup(group, shell.path)).join('\n')}
 </nav>
 <main id="main" class="main" tabindex="-1">
 ${main}
@@ -85,12 +90,12 @@ function header(version: string): string {
 </header>`
 }
 
-function navGroup(title: string, entries: readonly Entry[], current: string): string {
+function navGroup({ title, entries }: Group, current: string): string {
   const items = entries.map(({ path, title: text }) => {
     const mark = path === current ? ' aria-current="page"' : ''
     return `<li><a href="${path}"${mark}>${escapeHtml(text)}</a></li>`
   })
-  return `<h2>${title}</h2>\n<ul>\n${items.join('\n')}\n</ul>`
+  return `<section>\n<h2>${escapeHtml(title)}</h2>\n<ul>\n${items.join('\n')}\n</ul>\n</section>`
 }
 
 function tableOfContents(headings: readonly Heading[]): string {

@@ -1,7 +1,7 @@
 import { docsAsset } from './assets.ts'
 import { type Guide, readGuides } from './guides.ts'
 import { escapeHtml } from './html.ts'
-import { type Entry, layout, pager } from './layout.ts'
+import { type Entry, type Group, layout, pager } from './layout.ts'
 import { type SupportMatrix, supportMarkdown } from './support.ts'
 
 /** A page, or a file that one loads, ready to be sent. */
@@ -96,7 +96,7 @@ async function guidePage(guide: Guide, guides: readonly Guide[], version: string
     title: guide.title,
     version,
     path: toEntry(guide).path,
-    guides: entries,
+    groups: toGroups(guides),
     headings,
     main: `<article>\n<h1>${escapeHtml(guide.title)}</h1>\n${body}\n</article>\n${pager(entries[at - 1], entries[at + 1])}`,
     styles: ['docs.css'],
@@ -109,7 +109,7 @@ async function referencePage(guides: readonly Guide[], version: string): Promise
     title: 'API reference',
     version,
     path: `/docs/${REFERENCE}`,
-    guides: guides.map(toEntry),
+    groups: toGroups(guides),
     headings: [],
     main: '<div id="reference" class="reference"><p class="loading">Loading the reference…</p></div>\n<noscript>The reference needs JavaScript. The same is at <a href="/openapi.json">/openapi.json</a>.</noscript>',
     styles: ['reference.css', 'docs.css'],
@@ -117,12 +117,23 @@ async function referencePage(guides: readonly Guide[], version: string): Promise
   })
 }
 
+/** Guides as cards, below the headings that the navigation has. */
 function guideList(guides: readonly Guide[]): string {
-  const cards = guides.map(guide => {
+  const card = (guide: Guide) => {
     const { path, title } = toEntry(guide)
     return `<li><a href="${path}"><strong>${escapeHtml(title)}</strong><span>${escapeHtml(guide.summary)}</span></a></li>`
-  })
-  return `<ul class="cards">\n${cards.join('\n')}\n</ul>`
+  }
+  const list = ([group, members]: readonly [string, readonly Guide[]]) =>
+    `<h3>${escapeHtml(group)}</h3>\n<ul class="cards">\n${members.map(card).join('\n')}\n</ul>`
+  return byGroup(guides).map(list).join('\n')
+}
+
+function toGroups(guides: readonly Guide[]): Group[] {
+  return byGroup(guides).map(([title, members]) => ({ title, entries: members.map(toEntry) }))
+}
+
+function byGroup(guides: readonly Guide[]): [group: string, guides: Guide[]][] {
+  return [...Map.groupBy(guides, ({ group }) => group)]
 }
 
 async function searchIndex(guides: readonly Guide[]): Promise<Uint8Array> {

@@ -12,6 +12,13 @@ function setUpMenu() {
   })
 }
 
+/** The navigation may be longer than the window, and each page begins at its top. */
+function showCurrent() {
+  const nav = document.querySelector('#nav')
+  const current = nav.querySelector('[aria-current]')
+  if (current) nav.scrollTop = current.offsetTop - nav.offsetTop - nav.clientHeight / 2
+}
+
 function setUpCopying() {
   // Without a secure context browsers give pages no clipboard.
   if (!navigator.clipboard) return
@@ -133,6 +140,7 @@ function toItem({ entry, extract }) {
 }
 
 setUpMenu()
+showCurrent()
 setUpCopying()
 setUpContents()
 setUpSearch()
