@@ -333,6 +333,9 @@ describe('a command line that is wrong', () => {
     [['frobnicate'], 64, 'citadel: unknown command "frobnicate". Try: citadel help\n'],
     [['check', '--config='], 78, 'flag  --config: names no file\n1 problem; nothing was started.\n'],
     [['check', '--env-file', ''], 78, 'flag  --env-file: names no file\n1 problem; nothing was started.\n'],
+    [['check', '--confg', 'x'], 64, "citadel: Unknown option '--confg'. Try: citadel check --help\n"],
+    [['start', '--prot', '1'], 64, "citadel: Unknown option '--prot'. Try: citadel start --help\n"],
+    [['models', '--jsn'], 64, "citadel: Unknown option '--jsn'. Try: citadel models --help\n"],
     [['audit'], 64, 'citadel: usage: citadel audit verify [--config FILE]... [--env-file FILE]...\n'],
   ])('such as %j is told what it should be', async (args, status, err) => {
     expect(await command(args)).toEqual({ status, out: '', err })
@@ -349,7 +352,7 @@ describe('a command line that is wrong', () => {
     [['--models', 'chat, '], '--models: expected names'],
     [['--name', 'two\nlines'], '--name: expected 1 to 100 characters, none of them a control character'],
     [['--overlap', '1h'], 'keys create does not take --overlap'],
-    [['--requests-per-minute', '-5'], "'--requests-per-minute' argument is ambiguous. Try: citadel help"],
+    [['--requests-per-minute', '-5'], "'--requests-per-minute' argument is ambiguous. Try: citadel keys --help"],
   ])('makes no key with %j', async (args, said) => {
     const { status, out, err } = await command(['keys', 'create', '--name', 'web', ...args])
 
