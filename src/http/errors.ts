@@ -7,10 +7,8 @@ const RETRY_MS_MAX = 60_000
 
 /** Writes an error as OpenAI does: the one place that turns a code into a response. */
 export function errorResponse(exchange: Exchange, error: GatewayError): Response | Promise<Response> {
-  const { headers, record } = exchange
-  record.code = error.code
-  record.error = error
-  if (record.outcome === 'ok') record.outcome = error.code === 'client_closed_request' ? 'cancelled' : 'denied'
+  const { headers } = exchange
+  noteError(exchange, error)
   Object.assign(headers, error.headers)
   if (error.retryAfterMs !== null) {
     const ms = Math.max(1, Math.ceil(error.retryAfterMs))
@@ -20,6 +18,13 @@ export function errorResponse(exchange: Exchange, error: GatewayError): Response
   }
   if (error.shouldRetry !== null) headers['x-should-retry'] = String(error.shouldRetry)
   return json(exchange, toErrorBody(error), error.status)
+}
+
+/** Notes an error for the log and the metrics. */
+export function noteError({ record }: Exchange, error: GatewayError): void {
+  record.code = error.code
+  record.error = error
+  if (record.outcome === 'ok') record.outcome = error.code === 'client_closed_request' ? 'cancelled' : 'denied'
 }
 
 /** The error for a path that no route has. */

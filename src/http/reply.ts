@@ -46,11 +46,12 @@ function whole({ headers, record }: Exchange, body: string | Uint8Array, status:
 export function file(
   exchange: Exchange,
   found: { readonly headers: Readonly<Record<string, string>>; readonly body: string | Uint8Array },
+  status = 200,
 ): Response | Promise<Response> {
   const { headers } = exchange
   Object.assign(headers, found.headers)
   const isText = /^(?:text\/|application\/(?:json|javascript)|image\/svg)/.test(headers['content-type'] ?? '')
-  return isText ? compressible(exchange, found.body, 200) : whole(exchange, found.body, 200)
+  return isText ? compressible(exchange, found.body, status) : whole(exchange, found.body, status)
 }
 
 /** Answers with server-sent events: never compressed, never cached, never held back by a proxy. */

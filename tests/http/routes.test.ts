@@ -139,6 +139,20 @@ describe('a path that is none', () => {
     }
   })
 
+  test('below /docs shows a browser a page that lists the guides', async () => {
+    const edge = await edgeOf()
+    const accept = 'text/html,application/xhtml+xml,*/*;q=0.8'
+
+    const response = await edge.ask('/docs/no%3Cb%3Ewhere', { headers: { accept } })
+    const html = await response.text()
+
+    expect([response.status, response.headers.get('content-type')]).toEqual([404, 'text/html; charset=utf-8'])
+    expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
+    expect(response.headers.get('vary')).toContain('Accept')
+    expect(html).toContain('/docs/no&lt;b&gt;where')
+    expect(html).toContain('href="/docs/troubleshooting"')
+  })
+
   test('is told from a base URL that ends in /v1 twice', async () => {
     const edge = await edgeOf()
 

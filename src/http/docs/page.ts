@@ -14,6 +14,8 @@ interface DocsFile<Body> {
 export interface Docs {
   /** Gives a page by its address below `/docs`: a guide, `reference`, or the first guide for an empty one. */
   page(slug: string): Promise<DocsFile<string> | null>
+  /** Makes the page for a name that no page has: it lists them all. */
+  missing(name: string): DocsFile<string>
   /** Gives a file by its name below `/docs/assets`. */
   asset(name: string): Promise<DocsFile<Uint8Array> | null>
   /** The addresses of all pages below `/docs`. */
@@ -70,6 +72,9 @@ export function createDocs({ version, support }: { readonly version: string; rea
       const body = await html(slug)
       return body === null ? null : { headers: PAGE_HEADERS, body }
     },
+    missing(name) {
+      return { headers: PAGE_HEADERS, body: missingPage(name, guides(), version) }
+    },
     async asset(name) {
       if (name === SEARCH_INDEX) return toFile('application/json', await searchIndex(guides()))
       const asset = docsAsset(name)
@@ -114,6 +119,19 @@ async function referencePage(guides: readonly Guide[], version: string): Promise
     main: '<div id="reference" class="reference"><p class="loading">Loading the reference…</p></div>\n<noscript>The reference needs JavaScript. The same is at <a href="/openapi.json">/openapi.json</a>.</noscript>',
     styles: ['reference.css', 'docs.css'],
     scripts: ['swagger-ui-bundle.js', 'reference.js', 'docs.js'],
+  })
+}
+
+function missingPage(name: string, guides: readonly Guide[], version: string): string {
+  return layout({
+    title: 'Page not found',
+    version,
+    path: '',
+    groups: toGroups(guides),
+    headings: [],
+    main: `<article>\n<h1>Page not found</h1>\n<p>There is no page at <code>/docs/${escapeHtml(name)}</code>. These are all guides:</p>\n${guideList(guides)}\n</article>`,
+    styles: ['docs.css'],
+    scripts: ['docs.js'],
   })
 }
 

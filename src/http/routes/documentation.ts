@@ -1,5 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
 import type { Docs } from '../docs/page.ts'
+import { noteError } from '../errors.ts'
 import type { Handler } from '../exchange.ts'
 import { file, json, varyBy } from '../reply.ts'
 import type { Route } from '../routes.ts'
@@ -40,10 +41,19 @@ export function docsPage(services: Services): Handler {
     const found = name.startsWith(ASSETS)
       ? await (await docs()).asset(name.slice(ASSETS.length))
       : await (await docs()).page(name)
-    if (found === null)
-      throw new GatewayError('not_found', `There is no page at /docs/${name.slice(0, 100)}; /docs lists them all.`)
-    return file(c.env, found)
+    if (found !== null) return file(c.env, found)
+    const missing = name.slice(0, 100)
+    const error = new GatewayError('not_found', `There is no page at /docs/${missing}; /docs lists them all.`)
+    varyBy(c.env, 'Accept')
+    if (!acceptsHtml(c.env.request)) throw error
+    noteError(c.env, error)
+    return file(c.env, (await docs()).missing(missing), 404)
   }
+}
+
+/** Browsers say so; clients of an API do not. */
+function acceptsHtml({ headers }: Request): boolean {
+  return headers.get('accept')?.includes('text/html') ?? false
 }
 
 /** `GET /`: the documentation for a browser, a few words for everything else. */
@@ -51,7 +61,7 @@ export function root(services: Services): Handler {
   const docs = lazyDocs(services)
   return async c => {
     varyBy(c.env, 'Accept')
-    if (c.env.request.headers.get('accept')?.includes('text/html')) {
+    if (acceptsHtml(c.env.request)) {
       const page = await (await docs()).page('')
       if (page !== null) return file(c.env, page)
     }
