@@ -8,10 +8,10 @@ const opening = ({ events }: Cell) => events[0] ?? ''
 /** What breaks or stays away before the first content: another server can still answer. */
 export const BEFORE: readonly Fault[] = [
   { id: 'F1', name: 'refuses the connection', calls: 'both', place: closedPort, ...BROKEN },
-  { id: 'F2', name: 'has a name that nobody knows', calls: 'both', place: unknownHost, ...BROKEN },
-  { id: 'F3', name: 'has a certificate that signs itself', calls: 'both', place: selfSigned, alone: UNSAFE },
+  { id: 'F2', name: 'has a name that does not resolve', calls: 'both', place: unknownHost, ...BROKEN },
+  { id: 'F3', name: 'has a self-signed certificate', calls: 'both', place: selfSigned, alone: UNSAFE },
   { id: 'F3', name: 'does not speak TLS', calls: 'both', place: plainPort, alone: UNSAFE },
-  { id: 'F4', name: 'lets no connection come about', calls: 'both', place: blackHole, ...BROKEN },
+  { id: 'F4', name: 'never completes the connection', calls: 'both', place: blackHole, ...BROKEN },
   { id: 'F5', name: 'resets before the headers', calls: 'both', play: () => reset(), ...BROKEN },
   { id: 'F5', name: 'hangs up before the headers', calls: 'both', play: () => cut(), ...BROKEN },
   {
@@ -35,10 +35,10 @@ export const BEFORE: readonly Fault[] = [
     play: () => [bytes('SSH-2.0-OpenSSH_9.6\r\n\r\n'), cut()],
     ...UNREADABLE,
   },
-  { id: 'F6', name: 'says nothing', calls: 'both', play: ({ stall }) => stall, alone: SILENT, silence: SILENCE },
+  { id: 'F6', name: 'sends nothing', calls: 'both', play: ({ stall }) => stall, alone: SILENT, silence: SILENCE },
   {
     id: 'F6',
-    name: 'says nothing until the time of the call is over',
+    name: 'sends nothing until the time of the call is over',
     calls: 'both',
     play: ({ stall }) => stall,
     alone: LATE,
@@ -87,7 +87,7 @@ export const BEFORE: readonly Fault[] = [
   },
   {
     id: 'F10',
-    name: 'sends less than it says',
+    name: 'sends less than it announced',
     calls: 'plain',
     play: ({ cell }) => [plainHead(cell.whole.length + 1), bytes(cell.whole), cut()],
     ...BROKEN,
@@ -124,7 +124,7 @@ export const BEFORE: readonly Fault[] = [
   { id: 'F12', name: 'sends no body', calls: 'plain', play: () => json(200, ''), ...UNREADABLE },
   {
     id: 'F12',
-    name: 'sends JSON that is no answer',
+    name: 'sends JSON that is not an answer',
     calls: 'plain',
     play: () => json(200, { ok: true }),
     ...UNREADABLE,

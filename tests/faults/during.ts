@@ -48,7 +48,7 @@ export const DURING: readonly Fault[] = [
   },
   {
     id: 'F9',
-    name: 'is not done when the time of the call is over',
+    name: 'is not finished when the time of the call is over',
     calls: 'stream',
     play: scene => broken(scene.stall)(scene),
     alone: { event: 'deadline_exceeded' },
@@ -125,14 +125,14 @@ export const HARMLESS: readonly Fault[] = [
   },
   {
     id: 'F11',
-    name: 'leaves out [DONE] behind a finished answer',
+    name: 'leaves out [DONE] after a finished answer',
     calls: 'stream',
     play: ({ cell }) => sse(cell.events.slice(0, -1)),
     ...whole,
   },
   {
     id: 'F11',
-    name: 'says nothing more behind a finished answer, and does not hang up',
+    name: 'sends nothing more after a finished answer, and does not hang up',
     calls: 'stream',
     play: ({ cell, stall }) => sse([...cell.events.slice(0, -1), stall]),
     silence: 1100,
@@ -140,7 +140,7 @@ export const HARMLESS: readonly Fault[] = [
   },
   {
     id: 'F11',
-    name: 'does not hang up behind [DONE]',
+    name: 'does not hang up after [DONE]',
     calls: 'stream',
     play: ({ cell, stall }) => sse([...cell.events, stall]),
     silence: 1100,

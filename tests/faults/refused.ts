@@ -19,7 +19,7 @@ const limits = [
   ['a short wait', { 'retry-after': '2' }],
   ['a short wait in milliseconds', { 'retry-after-ms': '1500' }],
   ['a negative wait', { 'retry-after': '-5' }],
-  ['a wait that is none', { 'retry-after': 'soon' }],
+  ['an invalid wait', { 'retry-after': 'soon' }],
 ] as const
 const longLimits = [
   ['seconds', () => ({ 'retry-after': '30' })],
@@ -131,7 +131,7 @@ export const REFUSED_BY: readonly Fault[] = [
   },
   {
     id: 'F20',
-    name: 'HTTP 404 without a word of a model',
+    name: 'HTTP 404 that does not mention a model',
     calls: 'both',
     play: () => json(404, { detail: 'Not Found' }),
     ...UNREADABLE,
@@ -152,14 +152,14 @@ export const REFUSED_BY: readonly Fault[] = [
   },
   {
     id: 'F21',
-    name: 'sends what says that it is gzip and is not',
+    name: 'sends a body that claims to be gzip and is not',
     calls: 'both',
     play: ({ cell }) => json(200, cell.whole, { 'content-encoding': 'gzip' }),
     ...UNREADABLE,
   },
   {
     id: 'F21',
-    name: 'sends an encoding that nobody knows',
+    name: 'sends an unknown encoding',
     calls: 'both',
     play: ({ cell }) => json(200, cell.whole, { 'content-encoding': 'rot13' }),
     ...UNREADABLE,
