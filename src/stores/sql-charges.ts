@@ -2,7 +2,7 @@ import { type Account, keyAccount, type LedgerRow, type Spent, tenantAccount } f
 import type { Sql } from './sql.ts'
 
 /** A row of `holds`. */
-export interface HoldRow {
+interface HoldRow {
   readonly request: string
   readonly account: string
   readonly period: string
@@ -21,11 +21,18 @@ export async function settle(sql: Sql, rows: readonly LedgerRow[]): Promise<read
   return change(sql, sums)
 }
 
-/** Gives back holds that are there no more. */
-export async function giveBack(sql: Sql, holds: readonly HoldRow[]): Promise<void> {
+/** Gives back what is held past its end.
+ *
+ * @param inProcess Whether the database has no other clock than this process, as SQLite.
+ * @returns Of how many requests. */
+export async function expireHolds(sql: Sql, now: number, inProcess: boolean): Promise<number> {
+  // A process whose clock is ahead would else give back what all others hold.
+  const bound = inProcess ? sql`${now}` : sql`LEAST(${now}, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT)`
+  const late: HoldRow[] = await sql`DELETE FROM holds WHERE expires_at <= ${bound} RETURNING *`
   const sums = new Sums()
-  for (const { account, period, nano } of holds) sums.add(account, period, { held: -Number(nano) })
+  for (const { account, period, nano } of late) sums.add(account, period, { held: -Number(nano) })
   await change(sql, sums)
+  return new Set(late.map(({ request }) => request)).size
 }
 
 /** Removes the holds of requests; most of the time there are none at all. */

@@ -11,7 +11,7 @@ import {
 } from '#core/ledger.ts'
 import { firstIdAt } from '#lib/id.ts'
 import type { Database, Sql } from './sql.ts'
-import { giveBack, type HoldRow, settle } from './sql-charges.ts'
+import { expireHolds, settle } from './sql-charges.ts'
 import { countNamed } from './sql-named.ts'
 
 /** Keeps money and rows in a database.
@@ -44,16 +44,7 @@ export function createSqlLedger(database: Database, inProcess = false): Ledger {
         }
         return balanceOf(state, spent)
       }),
-    expire: now =>
-      database.write(async sql => {
-        // A process whose clock is ahead would else give back what all others hold. SQLite goes by the same one.
-        const bound = inProcess
-          ? sql`${now}`
-          : sql`LEAST(${now}, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT)`
-        const late: HoldRow[] = await sql`DELETE FROM holds WHERE expires_at <= ${bound} RETURNING *`
-        await giveBack(sql, late)
-        return new Set(late.map(({ request }) => request)).size
-      }),
+    expire: now => database.write(sql => expireHolds(sql, now, inProcess)),
     holds: () =>
       database.read(async sql => {
         const [row]: { holds: bigint }[] = await sql`SELECT COUNT(DISTINCT request) AS holds FROM holds`
