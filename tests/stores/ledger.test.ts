@@ -8,6 +8,7 @@ import { createSqlReports } from '#stores/sql-reports.ts'
 import { openAt } from '#tests/contract/database.ts'
 import { ledgerContract, rowOf } from '#tests/contract/ledger.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
+import { countTurns } from '#tests/support/turns.ts'
 import { until } from '#tests/support/until.ts'
 
 setDefaultTimeout(60_000)
@@ -81,11 +82,7 @@ test.each([
     { id: 'tenant:shop', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 },
     { id: 'key:shop/web', tenant: 'shop', period: '2026-01-31', cap: 1000, resetsAt: 0 },
   ]
-  let turns = 0
-  let waiting = setImmediate(function turn() {
-    turns++
-    waiting = setImmediate(turn)
-  })
+  const stop = countTurns()
 
   const took: number[] = []
   const ask = async () => {
@@ -95,7 +92,7 @@ test.each([
     return spent.map(({ nano }) => nano)
   }
   const opened = await ask()
-  clearImmediate(waiting)
+  const turns = stop()
   const again = [await ask(), await ask(), await ask()]
   const [opening = 0, ...asking] = took
 

@@ -5,6 +5,7 @@ import { createSqlUpkeep } from '#stores/sql-audit.ts'
 import { openAt } from '#tests/contract/database.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
 import { recordOf } from '#tests/support/records.ts'
+import { countTurns } from '#tests/support/turns.ts'
 
 setDefaultTimeout(60_000)
 
@@ -83,11 +84,7 @@ describe.each([
     withDatabase(async database => {
       await grow(database, 'old', 1200)
       await addRequests(database, 'old', 1300)
-      let turns = 0
-      let waiting = setImmediate(function turn() {
-        turns++
-        waiting = setImmediate(turn)
-      })
+      const stop = countTurns()
       const written: number[] = []
       const watched: Database = {
         ...database,
@@ -100,7 +97,7 @@ describe.each([
       }
 
       await createSqlUpkeep(watched).trim([{ chain: 'old', seq: 1100, hash: 'hash-1100' }], 1101, '')
-      clearImmediate(waiting)
+      const turns = stop()
 
       // What is sealed still, or was over later, stays.
       expect([await count(database, 'audit'), await count(database, 'requests')]).toEqual([100, 200])

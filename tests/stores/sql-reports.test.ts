@@ -8,6 +8,7 @@ import { openAt } from '#tests/contract/database.ts'
 import { rowOf } from '#tests/contract/ledger.ts'
 import { sqlitePlaces } from '#tests/support/databases.ts'
 import { fastest } from '#tests/support/fastest.ts'
+import { countTurns } from '#tests/support/turns.ts'
 
 setDefaultTimeout(60_000)
 
@@ -58,13 +59,9 @@ test('usage is summed up beside others, and comes to the same as at once', async
 
   for (const each of queries) expect(await beside.usage(each)).toEqual(await atOnce.usage(each))
 
-  let turns = 0
-  let waiting = setImmediate(function turn() {
-    turns++
-    waiting = setImmediate(turn)
-  })
+  const stop = countTurns()
   await beside.usage({ ...query, by: ['day'] })
-  clearImmediate(waiting)
+  const turns = stop()
   // Half of the requests are of those days, and no more than 5,000 are read at once.
   expect(turns).toBeGreaterThanOrEqual(3)
   await database.close()
@@ -156,14 +153,9 @@ test('rows of the audit log are looked for beside others, and are the same as at
   expect(all).toHaveLength(44)
   expect(await atOnce.audit({ ...query, after: middle })).toEqual(all.slice(21))
 
-  let turns = 0
-  let waiting = setImmediate(function turn() {
-    turns++
-    waiting = setImmediate(turn)
-  })
+  const stop = countTurns()
   await beside.audit(query)
-  clearImmediate(waiting)
-  expect(turns).toBeGreaterThanOrEqual(4)
+  expect(stop()).toBeGreaterThanOrEqual(4)
   await database.close()
   await places.close()
 })
@@ -197,14 +189,9 @@ test.each(['users', 'sessions'] as const)('%s are looked for beside others, and 
 
   for (const each of queries) expect(await beside.named(each)).toEqual(await atOnce.named(each))
 
-  let turns = 0
-  let waiting = setImmediate(function turn() {
-    turns++
-    waiting = setImmediate(turn)
-  })
+  const stop = countTurns()
   await beside.named(query)
-  clearImmediate(waiting)
-  expect(turns).toBeGreaterThanOrEqual(4)
+  expect(stop()).toBeGreaterThanOrEqual(4)
   await database.close()
   await places.close()
 })
