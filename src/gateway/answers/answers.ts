@@ -108,9 +108,8 @@ function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: W
   void store.set(key, answer, record.startedNow)
 }
 
-/** When each event of a stream came; the count is none of them. */
-function paceOf({ frames, moments }: Whole): readonly number[] {
-  const [first] = moments
-  if (first === undefined) return moments
-  return moments.filter((_, at) => frames[at]?.kind !== 'usage').map(moment => Math.round(moment - first))
+/** When each event of a stream came, from the first one on. */
+function paceOf({ moments }: Whole): readonly number[] {
+  const [first = 0] = moments
+  return moments.map(moment => Math.round(moment - first))
 }

@@ -1,9 +1,11 @@
 import type { Live } from '#core/attempt.ts'
+import type { Bypass, Said } from '#core/bypass.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
 import { forgetCount, type RequestRecord } from '#core/record.ts'
 import { abandonable, type Scope } from '#core/scope.ts'
 import { Payers } from './payers.ts'
+import { PIECE_CHARACTERS } from './said-events.ts'
 import { SharedLog, type Sharing } from './shared-log.ts'
 
 /** Upstream work for whose answer several may wait. It belongs to nobody: requests subscribe to it, and it ends with the
@@ -22,6 +24,10 @@ export interface Flight {
 interface Subscriber {
   /** Pieces of the log that this subscriber has taken. */
   taken: number
+  /** Whether it waits for the next piece. */
+  waits: boolean
+  /** Where it takes events that need not be looked at. */
+  bypass: Bypass | null
   readonly record: RequestRecord | null
 }
 
@@ -39,6 +45,7 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
   work.catch(fail)
   let pulling: Promise<void> | null = null
   let over = false
+  let passing = false
   let payers: Payers | null = null
 
   function leave(subscriber: Subscriber, cause = NOBODY_LEFT): void {
@@ -99,6 +106,19 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
     }
   }
 
+  /** Takes events for the only one who reads, and keeps them for those who join later. Where there are several, everybody
+   * reads frames. */
+  function pass(said: Said): boolean {
+    // A reader who joined would hold a longer piece until its client has taken all of it.
+    if (subscribers.size !== 1 || said.bytes.length > PIECE_CHARACTERS) return false
+    for (const only of subscribers) {
+      if (!only.waits || only.bypass?.(said) !== true) return false
+      log.addSaid(said)
+      only.taken = log.length
+    }
+    return true
+  }
+
   /** The next piece for one of them. The work does not end with a subscriber who leaves, so that each has to stop waiting
    * by itself when its own time is over. */
   async function next(subscriber: Subscriber, live: Live, own: Scope): Promise<readonly Frame[]> {
@@ -111,10 +131,13 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
         return frames
       }
       pulling ??= pull(live)
+      subscriber.waits = true
       try {
         await (own.endsAt === Infinity ? pulling : abandonable(pulling, own))
       } catch (thrown) {
         throw own.ended ?? thrown
+      } finally {
+        subscriber.waits = false
       }
     }
   }
@@ -124,7 +147,7 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
       return log.open
     },
     async join(own, record = null) {
-      const subscriber: Subscriber = { taken: 0, record }
+      const subscriber: Subscriber = { taken: 0, waits: false, bypass: null, record }
       if (record !== null) {
         if (payers === null) payers = new Payers(record)
         else payers.join(record)
@@ -139,7 +162,12 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
         const live = await abandonable(work, own)
         const { target, model } = live
         const encoded = subscribers.size === 1 ? undefined : log.encoded
-        return { target, model, next: () => next(subscriber, live, own), close, encoded }
+        const bypass = (to: Bypass) => {
+          subscriber.bypass = to
+          if (!passing) live.bypass?.(pass)
+          passing = true
+        }
+        return { target, model, next: () => next(subscriber, live, own), bypass, close, encoded }
       } catch (thrown) {
         close()
         throw own.ended ?? thrown

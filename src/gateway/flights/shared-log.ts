@@ -1,8 +1,10 @@
 import type { Live } from '#core/attempt.ts'
+import type { Said } from '#core/bypass.ts'
 import { GatewayError } from '#core/errors.ts'
 import { contentLength, type Frame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Usage } from '#core/usage.ts'
+import { PIECE_CHARACTERS, SaidEvents } from './said-events.ts'
 
 /** How a flight is shared by several who ask the same. */
 export interface Sharing {
@@ -14,21 +16,21 @@ export interface Sharing {
   readonly onOver: (whole: Whole | null) => void
 }
 
-/** A whole answer, who gave it, and when each of its frames came (empty where that does not matter). */
+/** A whole answer, who gave it, and when each of its events came but the count (empty where that does not matter).
+ * A frame may hold several events that only said more. */
 export interface Whole extends Pick<Live, 'target' | 'model'> {
   readonly frames: readonly Frame[]
   readonly moments: readonly number[]
 }
 
-/** The longest piece, in characters. A piece is written to a reader at once and held until its client has taken it. */
-const PIECE_CHARACTERS = 32 * 1024
+type Piece = readonly Frame[] | SaidEvents
 
 /** What a flight has brought so far: the same pieces for all of its readers. Past `charactersMax` the oldest pieces are
  * dropped, and a reader that still needed them fails. A class and no closures, because one is made for each streamed call
  * while the cache is on. */
 export class SharedLog {
   private readonly sharing: Sharing
-  private readonly pieces: (readonly Frame[])[] = []
+  private readonly pieces: Piece[] = []
   private readonly moments: number[] = []
   /** Characters that may still be kept. */
   private room: number
@@ -58,24 +60,44 @@ export class SharedLog {
     return this.bytes
   }
 
+  /** How many pieces there have been. */
+  get length(): number {
+    return this.forgotten + this.pieces.length
+  }
+
   add(frames: readonly Frame[]): void {
     const before = this.pieces.length
     if (frames.length > 1) this.pieces.push(...inPieces(frames))
     else this.pieces.push(frames)
-    const kept = this.pieces.length - before
-    this.room -= charactersOf(frames)
-    while (this.room < 0 && this.pieces.length > kept) {
-      this.room += charactersOf(this.pieces.shift() ?? [])
-      this.forgotten++
-    }
+    this.bound(charactersOf(frames), this.pieces.length - before)
     const { now } = this.sharing
     for (const frame of frames) {
-      if (now !== undefined) this.moments.push(now())
+      if (now !== undefined && frame.kind !== 'usage') this.moments.push(now())
       if (frame.kind === 'error') this.end(null)
       else {
         this.usage = frame.usage ?? this.usage
         this.soFar = frame.soFar ?? this.soFar
       }
+    }
+  }
+
+  /** Adds events that went past the frames. */
+  addSaid(said: Said): void {
+    const last = this.pieces.at(-1)
+    const piece = last instanceof SaidEvents && last.fits(said) ? last : new SaidEvents(said)
+    if (piece !== last) this.pieces.push(piece)
+    this.bound(piece.add(said), 1)
+    if (this.sharing.now !== undefined) for (let event = 0; event < said.events; event++) this.moments.push(said.at)
+  }
+
+  /** Forgets what is over the bound, but for the last pieces.
+   *
+   * @param added Characters that have come. */
+  private bound(added: number, last: number): void {
+    this.room -= added
+    while (this.room < 0 && this.pieces.length > last) {
+      this.room += charactersOf(framesOf(this.pieces.splice(0, 1)))
+      this.forgotten++
     }
   }
 
@@ -86,7 +108,10 @@ export class SharedLog {
     if (position < this.forgotten) throw tooSlow()
     const piece = this.pieces[position - this.forgotten]
     if (piece === undefined && this.broken !== null) throw this.broken
-    return piece ?? null
+    if (!(piece instanceof SaidEvents)) return piece ?? null
+    const { frames } = piece
+    this.pieces[position - this.forgotten] = frames
+    return frames
   }
 
   /** Ends the log: with whoever gave the answer when it is whole, with `null` when it never will be. */
@@ -116,9 +141,12 @@ export class SharedLog {
 }
 
 /** All frames in one list. Written out, because `flat` is slower. */
-function framesOf(pieces: readonly (readonly Frame[])[]): readonly Frame[] {
+function framesOf(pieces: readonly Piece[]): readonly Frame[] {
   const all: Frame[] = []
-  for (const piece of pieces) for (const frame of piece) all.push(frame)
+  for (const piece of pieces) {
+    if (piece instanceof SaidEvents) all.push(piece.whole)
+    else for (const frame of piece) all.push(frame)
+  }
   return all
 }
 

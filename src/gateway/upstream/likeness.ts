@@ -68,7 +68,7 @@ export class Likenesses {
       if (at === end) break
     }
     if (events === 0) return start
-    const passed: Uint8Array = pieces === null ? bytes.subarray(start, at) : Buffer.concat(pieces)
+    const passed = pieces === null ? bytes.subarray(start, at) : Buffer.concat(pieces)
     const { choice, field } = saying
     const said: Said = { bytes: passed, events, choice, field, text, at: this.clock.now() }
     if (!this.to(said)) return start
