@@ -101,6 +101,22 @@ describe('a signed webhook', () => {
   })
 })
 
+test('senders of two kinds with a password beside their signatures suffer from nobody who guesses at their address', async () => {
+  const secrets = { deploy: WEBHOOK_SECRET, ship: WEBHOOK_SECRET }
+  const edge = await edgeOf({
+    ...ADMINISTERED,
+    auth: { ...ADMINISTERED.auth, failures_per_minute: 3 },
+    webhooks: { secrets },
+  })
+  const body = { version: '1.2.3' }
+  const send = (kind: string) =>
+    post(edge, kind, { headers: { ...signed(body, edge.clock), authorization: `Bearer of-${kind}` }, body })
+  for (const kind of ['deploy', 'ship']) await send(kind)
+  for (let n = 0; n < 5; n++) await post(edge, 'deploy', { headers: { authorization: `Bearer guess-${n}` }, body })
+
+  expect([(await send('ship')).status, (await send('deploy')).status]).toEqual([200, 200])
+})
+
 describe('the status of a server', () => {
   const report = (edge: Edge, body: object) => post(edge, 'server_status', { headers: signed(body, edge.clock), body })
 

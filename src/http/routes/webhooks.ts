@@ -8,24 +8,24 @@ import type { Services } from '../services.ts'
 /** One for all kinds: who counts by their names makes up names, and more of them than are remembered. */
 const SENDER = { id: 'webhook:' }
 
-/** `POST /webhooks/{type}`: what other systems tell the gateway. Who sends wrong passwords waits, but for the one that was
- * good last: its sender must not suffer from a neighbour behind the same address.
+/** `POST /webhooks/{type}`: what other systems tell the gateway. Who sends wrong passwords waits, but for the one of
+ * its kind that was good last: its sender must not suffer from a neighbour behind the same address.
  *
  * @param type The kind; the word in the path when absent. */
 export function webhook(services: Services, type?: string): Handler {
-  let good: string | null = null
+  const good = new Map<string, string>()
   return async c => {
     const { request, edge, record } = c.env
     const { headers } = request
     const kind = type ?? c.req.param('type') ?? ''
     const credential = headers.get('authorization')
-    const shown = credential === null ? null : sha256(`${kind} ${credential}`)
-    const wait = shown === null || shown === good ? null : await edge.maySign(record.address, SENDER)
+    const shown = credential === null ? null : sha256(credential)
+    const wait = shown === null || shown === good.get(kind) ? null : await edge.maySign(record.address, SENDER)
     if (wait !== null) throw wait
     const body = () => readBody(c.env, services.clock)
     try {
       const applied = await services.receive({ type: kind, headers, body })
-      good = shown ?? good
+      if (shown !== null) good.set(kind, shown)
       return json(c.env, { received: true, applied })
     } catch (thrown) {
       const isWrong = thrown instanceof GatewayError && thrown.code === 'invalid_signature'
