@@ -2,6 +2,7 @@ import type { Buckets } from '#access/buckets.ts'
 import type { Config } from '#config/schema.ts'
 import type { Edge } from '#http/edge.ts'
 import { type Block, clientAddress, isInBlocks, parseAddress, parseBlock } from '#lib/net.ts'
+import { withoutPath } from '#lib/redact.ts'
 import { VERSION } from '../version.ts'
 import type { Identity } from './identity.ts'
 
@@ -54,6 +55,7 @@ export function secretsOf(config: Config): string[] {
     ...config.servers.flatMap(({ proxy }) => passwordsOf(proxy ?? '')),
     ...Object.values(config.webhooks.secrets),
     ...config.webhooks.deliver.map(target => target.secret ?? ''),
+    ...config.webhooks.deliver.map(({ url }) => url).filter(url => withoutPath(url) !== url),
     ...Object.values(config.orchestration.credentials),
     ...config.orchestration.register_with.map(({ api_key }) => api_key ?? ''),
     config.service.secret ?? '',

@@ -14,3 +14,9 @@ export function redactPatterns(text: string): string {
   for (const [pattern, replacement] of SECRETS) clean = clean.replace(pattern, replacement)
   return clean
 }
+
+/** Shows of an address only where it is: many services take whoever knows the path for who may send. */
+export function withoutPath(address: string): string {
+  const { origin, pathname } = new URL(address)
+  return pathname === '/' ? address : `${origin}/[redacted]`
+}

@@ -9,6 +9,9 @@ test('every secret slot of a configuration is kept out of the log', () => {
     service: { secret: 'canary-secret' },
     database: { url: 'postgres://citadel:canary%2Fpassword@db/citadel?sslmode=disable&password=canary%26query' },
     redis: { url: 'redis://cache:1?password=canary-redis' },
+    webhooks: {
+      deliver: [{ url: 'https://hooks.example.com/services/canary' }, { url: 'https://plain.example.com/' }],
+    },
   })
 
   expect(secretsOf(config).toSorted()).toEqual(
@@ -24,6 +27,7 @@ test('every secret slot of a configuration is kept out of the log', () => {
       'canary&query',
       'canary-redis',
       'canary-redis',
+      'https://hooks.example.com/services/canary',
     ].toSorted(),
   )
 })

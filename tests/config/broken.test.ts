@@ -376,6 +376,10 @@ const references: Broken[] = [
     'gateway.yaml:2:88  auth.keys.0.limits.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
   ],
   [
+    'webhooks:\n  deliver: [{ url: hooks.example.com/services/secret-of-a-channel }]',
+    'gateway.yaml:2:20  webhooks.deliver.0.url: expected an address such as http://127.0.0.1:11434',
+  ],
+  [
     'cors: { origins: ["*"], credentials: true }',
     'gateway.yaml:1:38  cors.credentials: cannot be allowed for every origin ("*")',
   ],

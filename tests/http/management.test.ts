@@ -83,6 +83,19 @@ describe('the configuration that is shown', () => {
     }
   })
 
+  test('shows of an address that events go to only where it is: what is behind that may be its password', async () => {
+    const urls = ['https://hooks.example.com/services/T0/B0/of-a-channel', 'https://plain.example.com:8443']
+    const deliver = urls.map(url => ({ url }))
+    const edge = await edgeOf({ ...ADMINISTERED, webhooks: { ...ADMINISTERED.webhooks, deliver } })
+
+    const entries = await entriesOf(edge)
+
+    expect([0, 1].map(n => entries.get(`webhooks.deliver.${n}.url`)?.value)).toEqual([
+      'https://hooks.example.com/[redacted]',
+      'https://plain.example.com:8443',
+    ])
+  })
+
   test('is the one that was taken over last', async () => {
     const edge = await edgeOf(ADMINISTERED)
 

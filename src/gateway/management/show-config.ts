@@ -1,5 +1,6 @@
 import type { Config } from '#config/schema.ts'
 import { DEFAULT_TENANT } from '#core/caller.ts'
+import { withoutPath } from '#lib/redact.ts'
 
 /** One value of the configuration as people may see it. */
 export interface ConfigEntry {
@@ -30,11 +31,17 @@ export function showConfig({ config, tenant, origins, secrets, redact }: ShowCon
     if (typeof value !== 'string') return value
     return hidden.has(value) ? HIDDEN : redact(value)
   }
-  return leavesOf(seenBy(tenant, config), '').map(({ key, value }) => ({
+  return leavesOf(seenBy(tenant, withoutPaths(config)), '').map(({ key, value }) => ({
     key,
     value: show(value),
     origin: originOf(key, origins),
   }))
+}
+
+/** The configuration with the addresses that events go to as people may see them. */
+function withoutPaths(config: Config): Config {
+  const deliver = config.webhooks.deliver.map(each => ({ ...each, url: withoutPath(each.url) }))
+  return { ...config, webhooks: { ...config.webhooks, deliver } }
 }
 
 /** The configuration without the keys, limits and budgets of other tenants; what is left keeps its path. */
