@@ -368,6 +368,11 @@ const references: Broken[] = [
     'gateway.yaml:2:32  limits.per_tenant.shop.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
   ],
   [
+    'limits:\n  global: { requests_per_minute: 0, burst: 5 }\n  per_client: { requests_per_minute: 0, burst: 6 }',
+    'gateway.yaml:2:44  limits.global.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
+    'gateway.yaml:3:48  limits.per_client.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
+  ],
+  [
     'models:\n  a: { endpoint: "http://a:1", cost_per_request: 1e7 }',
     'gateway.yaml:2:50  models.a.cost_per_request: expected a number of at most 1000000, got 10000000',
   ],

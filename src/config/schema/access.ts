@@ -43,6 +43,7 @@ const ownLimits = z
 // The usual burst belongs to the usual limit: who writes another one has the burst of that.
 const globalLimits = z
   .strictObject({ ...limitKeys, requests_per_minute: rate().optional().describe('1000 when absent; 0: no limit.') })
+  .superRefine(refuseIdleBurst)
   .prefault({})
   .transform(({ requests_per_minute, burst, ...others }) => ({
     ...others,
@@ -52,6 +53,7 @@ const globalLimits = z
 
 const clientLimits = z
   .strictObject({ ...limitKeys, requests_per_minute: rate().default(100).describe('0: no limit.') })
+  .superRefine(refuseIdleBurst)
   .prefault({})
 
 export const limits = z
