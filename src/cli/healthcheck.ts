@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { parseDuration } from '#lib/duration.ts'
-import { EXIT, fail } from './output.ts'
+import { EXIT, fail, failUsage } from './output.ts'
 import { findRemote, REMOTE_OPTIONS } from './remote.ts'
 
 /** Asks a running gateway whether it is ready: 0 when it is, 1 for anything else, as Docker wants it. */
@@ -14,6 +14,7 @@ export async function healthcheck(args: readonly string[]): Promise<number> {
     await remote.ask('/readyz', { signal: AbortSignal.timeout(timeoutMs) })
     return EXIT.ok
   } catch (thrown) {
+    if (thrown instanceof TypeError) return failUsage(thrown, EXIT.failure)
     return fail(thrown instanceof Error ? thrown.message : String(thrown), EXIT.failure)
   }
 }

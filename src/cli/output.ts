@@ -48,11 +48,11 @@ export function fail(message: string, status: number): number {
 }
 
 /** Says what is wrong with the command line of this process. The parser's advice on dashes helps nobody who has mistyped an option. */
-export function failUsage(thrown: unknown): number {
+export function failUsage(thrown: unknown, status: number = EXIT.usage): number {
   const [said] = (thrown instanceof Error ? thrown.message : String(thrown)).split(
     /\.\s+(?:To specify|Did you forget) /,
   )
-  return fail(`${said}. Try: citadel ${process.argv[2]} --help`, EXIT.usage)
+  return fail(`${said}. Try: citadel ${process.argv[2]} --help`, status)
 }
 
 /** Whether somebody wants to know how a command is used. */

@@ -72,6 +72,13 @@ describe('healthcheck', () => {
     expect(err).toMatch(said)
   })
 
+  test('ends with 1 for an option that it does not know, in the words of other commands', async () => {
+    const [health, models] = [await command(['healthcheck', '--prot', '1']), await command(['models', '--prot', '1'])]
+
+    expect([health.status, models.status]).toEqual([1, 64])
+    expect(health.err).toBe(models.err.replace('citadel models', 'citadel healthcheck'))
+  })
+
   test('ends with 1 for a configuration that is wrong, too', async () => {
     expect((await command(['healthcheck', '-c', 'nothing.yaml'])).status).toBe(1)
   })
