@@ -1,4 +1,6 @@
-import type { AuditRow, LedgerRow } from '#core/ledger.ts'
+import { z } from 'zod'
+import { AUDIT_KINDS, type AuditRow, type LedgerRow } from '#core/ledger.ts'
+import type { Opening } from './row.ts'
 
 // Lines of the spool begin with what they are: `o`, a request that goes out, with what its row is made of when nothing
 // more is heard of it; `r`, a row of a request; `a`, one of the audit log.
@@ -6,15 +8,50 @@ import type { AuditRow, LedgerRow } from '#core/ledger.ts'
 /** A row that is kept: of a request, or of the audit log. */
 export type KeptRow = LedgerRow | AuditRow
 
-/** The row that a line says. Those of requests that go out are for the heirs of this process only. */
+// What stands on a disk may be damaged there. A row that no database takes would hold up all that are behind it.
+const text = z.string().refine(value => !value.includes('\0'))
+const textOrNull = text.nullable().default(null)
+const count = z.int()
+const countOrNull = count.nullable().default(null)
+const msOrNull = z.number().nullable().default(null)
+
+const ledgerRow = z.object({
+  ...{ id: text, parent: textOrNull, tenant: text, key_id: text, user_id: textOrNull, session_id: textOrNull },
+  ...{ address: text, day: text, started_at: count, ended_at: count, method: text, route: text, status: count },
+  ...{ code: textOrNull, outcome: text, stream: count, cache: textOrNull, model: textOrNull, server: textOrNull },
+  ...{ upstream_model: textOrNull, attempts: count, attempt_list: text, recovered: count, queue_ms: msOrNull },
+  ...{ first_token_ms: msOrNull, input_tokens: count, cache_read_tokens: count, cache_write_tokens: count },
+  ...{ output_tokens: count, reasoning_tokens: count, estimated: count, saved_tokens: count },
+  ...{ cost_nano: countOrNull, extra_cost_nano: countOrNull, saved_nano: countOrNull, batch: textOrNull },
+}) satisfies z.ZodType<LedgerRow>
+
+const auditRow = z.object({
+  ...{ id: text, tenant: text, at: count, kind: z.enum(AUDIT_KINDS), action: text, actor: textOrNull },
+  ...{ address: textOrNull, request_id: textOrNull, subject: textOrNull, outcome: text, code: textOrNull },
+  ...{ detail: text, chain: text, seq: count, prev: text, hash: text },
+}) satisfies z.ZodType<AuditRow>
+
+const opening = ledgerRow.pick({
+  ...{ id: true, tenant: true, key_id: true, user_id: true, session_id: true, address: true, started_at: true },
+  ...{ method: true, route: true, stream: true, model: true, server: true, upstream_model: true, attempts: true },
+  ...{ input_tokens: true, cost_nano: true },
+}) satisfies z.ZodType<Opening>
+
+/** The row that a line says; `null` where it says none that a database would take. */
 export function rowOfLine(line: string): KeptRow | null {
-  return line.startsWith('o') ? null : parseLine<KeptRow>(line)
+  if (line.startsWith('r')) return parsed(line, ledgerRow)
+  return line.startsWith('a') ? parsed(line, auditRow) : null
 }
 
-/** What a line says; `null` for half a line, which was the last one before the power failed. */
-export function parseLine<Said>(line: string): Said | null {
+/** The request that a line says goes out: for the heirs of its process only. */
+export function openingOfLine(line: string): Opening | null {
+  return line.startsWith('o') ? parsed(line, opening) : null
+}
+
+/** What a line says; `null` also for half a line, which was the last one before the power failed. */
+function parsed<Said>(line: string, schema: z.ZodType<Said>): Said | null {
   try {
-    return JSON.parse(line.slice(1))
+    return schema.safeParse(JSON.parse(line.slice(1))).data ?? null
   } catch {
     return null
   }

@@ -5,7 +5,7 @@ import type { Fact, Journal } from '#core/journal.ts'
 import type { AuditRow, LedgerRow, LedgerStore, Spool } from '#core/ledger.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { PassingMap } from '#lib/passing.ts'
-import { batchOf, type KeptRow, parseLine, rowOfLine } from './lines.ts'
+import { batchOf, type KeptRow, openingOfLine, rowOfLine } from './lines.ts'
 import { type Opening, toAttemptRows, toLostRow, toOpening, toRow } from './row.ts'
 
 /** Rows that are written at once, and how long the first of them waits for others, in milliseconds. */
@@ -197,11 +197,11 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       },
       line(line) {
         if (line.startsWith('o')) {
-          const opening = parseLine<Opening>(line)
+          const opening = openingOfLine(line)
           if (opening !== null) left.set(opening.id, opening)
           return
         }
-        const row = parseLine<KeptRow>(line)
+        const row = rowOfLine(line)
         if (row !== null && line.startsWith('r')) left.delete(row.id)
         return row === null ? undefined : inherit(line, row)
       },

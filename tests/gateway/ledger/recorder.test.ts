@@ -164,6 +164,47 @@ describe('the recorder', () => {
     ])
   })
 
+  const left = ['sound ok', 'damaged lost', 'under way lost']
+  test.each([
+    ['the name of a column', 'r', '"status":', '"statur":', left],
+    [
+      'the name of a column that may be empty',
+      'r',
+      '"model":',
+      '"modeM":',
+      ['damaged ok', 'sound ok', 'under way lost'],
+    ],
+    ['a number', 'r', '"status":200', '"status":2e99', left],
+    ['a text', 'r', '"tenant":"shop"', '"tenant":"\\u0000"', left],
+    ['what the line is', 'r', 'r{', 's{', left],
+    [
+      'the name of a column of a request that goes out',
+      'o',
+      '"started_at":',
+      '"started_ay":',
+      ['damaged ok', 'sound ok'],
+    ],
+  ])(
+    'leaves out what no database takes, damaged in %s, and takes what is behind it',
+    async (_, kind, was, is, expected) => {
+      const dead = recorderOf()
+      for (const id of ['damaged', 'under way']) dead.recorder.opened(recordOf({ id }), call(), candidate)
+      for (const id of ['damaged', 'sound']) dead.end(id)
+      await advance(dead, 100)
+      const damaged = kind === 'r' ? 'r{"id":"damaged"' : 'o{"id":"under way"'
+      const lines = dead.lines.map(line => (line.startsWith(damaged) ? line.replace(was, is) : line))
+      const heir = recorderOf()
+      for (const line of lines) await heir.recorder.adopt.line(line)
+      await heir.recorder.adopt.end()
+      await advance(heir, 100)
+
+      expect(lines).not.toEqual(dead.lines)
+      expect(heir.rows().map(({ id, outcome }) => `${id} ${outcome}`)).toEqual(expected)
+      const columns = Object.keys(dead.rows()[0] ?? {})
+      for (const row of heir.rows()) expect(Object.keys(row)).toEqual(columns)
+    },
+  )
+
   test('does not take over what it has no room for', async () => {
     const dead = recorderOf()
     for (const id of ['one', 'two', 'three']) dead.end(id)
