@@ -4,7 +4,7 @@ import { processHealth } from './health.ts'
 const name = z
   .string()
   .regex(/^[a-zA-Z0-9][\w.-]{0,63}$/, 'expected 1 to 64 letters, digits, dots, dashes or underscores')
-const names = z.array(z.string().min(1).max(200)).max(1000)
+const names = (word: z.ZodString) => z.array(word.min(1).max(200)).max(1000)
 const path = z
   .string()
   .max(500)
@@ -22,17 +22,21 @@ export const loadMetrics = z
   .describe('How it is doing; what it does not know it leaves out.')
 export type LoadMetrics = z.infer<typeof loadMetrics>
 
-/** What a server says of itself when it registers; also the shape in which that is stored. */
-export const serverSettings = z.object({
-  role: z
-    .string()
+/** What a server says of itself in words of its own. */
+const wordsOf = (word: z.ZodString) => ({
+  role: word
     .max(100)
     .nullable()
     .default(null)
     .describe('What it is for, such as primary; `gateway` for another gateway.'),
-  capabilities: names.default([]).describe('What it can do, in its own words.'),
-  services: names.default([]).describe('What runs there besides models.'),
-  models: names.nullable().default(null).describe('The models that it offers; null to ask it.'),
+  capabilities: names(word).default([]).describe('What it can do, in its own words.'),
+  services: names(word).default([]).describe('What runs there besides models.'),
+  models: names(word).nullable().default(null).describe('The models that it offers; null to ask it.'),
+})
+
+/** What a server says of itself when it registers, as it is stored: of earlier ones every character was taken. */
+export const serverSettings = z.object({
+  ...wordsOf(z.string()),
   weight: z.number().min(0).max(1_000_000).default(1).describe('Its share of the load beside other servers.'),
   max_concurrent: z.int().min(0).default(0).describe('Requests at once; 0 for no limit.'),
   credential: name
@@ -46,6 +50,11 @@ export const serverSettings = z.object({
 export type ServerSettings = z.infer<typeof serverSettings>
 
 const { health_endpoint, models_endpoint, metrics_endpoint, ...about } = serverSettings.shape
+
+// No pattern: a JSON Schema has no place for the flag that this one needs.
+const printable = z
+  .string()
+  .refine(value => !/[\p{Cc}\p{Cs}]/u.test(value), 'expected no control characters and no halves of characters')
 
 /** The body that registers a server. */
 export const registration = z
@@ -62,6 +71,7 @@ export const registration = z
         .optional()
         .describe('Its dialect, that of OpenAI when absent; `service` is only watched.'),
       ...about,
+      ...wordsOf(printable),
     }),
     health_endpoint,
     models_endpoint,
