@@ -33,6 +33,14 @@ describe('a signed webhook', () => {
     expect(answers[0]?.body).toEqual({ received: true, applied: 1 } as object)
   })
 
+  test('is taken with the byte order mark that it was signed with', async () => {
+    const edge = await probed()
+    const body = `\ufeff${JSON.stringify(FINE)}`
+    const asking = { method: 'POST', headers: signed(body, edge.clock), body }
+
+    expect((await edge.ask('/webhooks/server_status', asking)).status).toBe(200)
+  })
+
   test('is taken as its standard signs it', () => {
     // The example of the Standard Webhooks libraries.
     const message = { id: 'msg_p5jXN8AQM9LWM0D4loKWxJek', seconds: 1_614_265_330, body: '{"test": 2432232314}' }
