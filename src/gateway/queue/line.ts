@@ -96,7 +96,7 @@ function moveBack<W>(lane: Lane<W>, caller: string): void {
 
 /** Who gives way to a newcomer when the line is as long as it may be: the last of the caller that has most in the
  * least priority, provided that it has more there than the newcomer would, or the newcomer's priority is higher. */
-export function whoYields<W extends Waiting>(waiting: Iterable<W>, newcomer: Waiting): W | null {
+export function chooseEvicted<W extends Waiting>(waiting: Iterable<W>, newcomer: Waiting): W | null {
   let least = rankOf(newcomer.priority)
   let byCaller = new Map<string, W[]>()
   for (const waiter of waiting) {

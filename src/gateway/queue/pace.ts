@@ -6,7 +6,7 @@ import type { States, TargetState } from '#core/states.ts'
 import { countPlaces, FULL_RETRY_MS } from './slots.ts'
 
 /** The share of the newest call in the mean. */
-const NEWEST = 0.2
+const NEWEST_WEIGHT = 0.2
 const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 600_000
 
@@ -48,7 +48,7 @@ export function createPace(clock: Clock, states: Pick<States, 'target'>): Pace {
       if (observed === undefined) return
       const now = clock.now()
       const held = now - takenAt
-      observed.heldMs = observed.heldMs === 0 ? held : observed.heldMs + (held - observed.heldMs) * NEWEST
+      observed.heldMs = observed.heldMs === 0 ? held : observed.heldMs + (held - observed.heldMs) * NEWEST_WEIGHT
       observed.lastAt = now
     },
     untilFree(candidates, ahead) {
@@ -57,8 +57,9 @@ export function createPace(clock: Clock, states: Pick<States, 'target'>): Pace {
       const mean = held.reduce((sum, each) => sum + each, 0) / held.length
       const wait = held.length === 0 ? FULL_RETRY_MS : ((ahead + 1) * mean) / countPlaces(candidates)
       // Where nothing has moved for a while, the next place is no nearer than that: calls take longer than they did.
-      const still = observed.length === 0 ? 0 : clock.now() - Math.max(...observed.map(({ lastAt }) => lastAt))
-      return Math.ceil(Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, wait, still)))
+      const sinceLastChange =
+        observed.length === 0 ? 0 : clock.now() - Math.max(...observed.map(({ lastAt }) => lastAt))
+      return Math.ceil(Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, wait, sinceLastChange)))
     },
   }
 }

@@ -3,10 +3,10 @@ import { GatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Target } from '#core/servers.ts'
 import { CallSlots, type SlotSource } from '../call-slots.ts'
-import { createLine, type Waiting, whoYields } from './line.ts'
+import { chooseEvicted, createLine, type Waiting } from './line.ts'
 import { createPace, type Pace } from './pace.ts'
 import { countPlaces, createSlots, queueFull } from './slots.ts'
-import { isAwaited, isUsable, type QueueDeps, type Waiter } from './waiter.ts'
+import { isUsable, isWantedByWaiter, type QueueDeps, type Waiter } from './waiter.ts'
 
 /** Calls of one model that may wait for each place that there is, and how many may wait in any case. */
 const WAITING_PER_PLACE = 4
@@ -15,7 +15,7 @@ const WAITING_MIN = 100
 const LOOK_MS = 250
 /** How soon after one was let in so, in milliseconds: the next sees what the first has changed. A target that is back
  * on trial takes one call only. */
-const NEXT_MS = 10
+const LOOK_AGAIN_MS = 10
 /** How often those who wait are looked at where other processes call the same targets: nobody says that one of those has
  * given a place back. */
 const SHARED_LOOK_MS = 10
@@ -58,22 +58,22 @@ class FairQueue implements SlotSource<Wait> {
   private readonly lookMs: number
   private stopLooking: (() => void) | null = null
   /** The part of a place that is owed to those who wait in other processes. */
-  private owed = 0
+  private owedToOthers = 0
   /** Places that were left to them since the last look. */
-  private left = 0
+  private yieldedSinceLook = 0
 
   constructor(deps: QueueDeps) {
     this.deps = deps
     this.lookMs = deps.places == null ? LOOK_MS : SHARED_LOOK_MS
     this.pace = createPace(deps.clock, deps.states)
-    const watch = {
+    const observer = {
       taken: this.pace.taken,
       freed: (target: Target, takenAt: number) => {
         this.pace.freed(target, takenAt)
-        if (this.line.size > 0 && !this.yields()) this.serveOne()
+        if (this.line.size > 0 && !this.yieldsToOthers()) this.serveOne()
       },
     }
-    this.slots = createSlots(deps.states, watch, deps.places, deps.newest)
+    this.slots = createSlots(deps.states, observer, deps.places, deps.newest)
   }
 
   slotsFor(wait: Wait): Slots {
@@ -85,7 +85,8 @@ class FairQueue implements SlotSource<Wait> {
   }
 
   take(candidates: readonly Candidate[], scope: Scope, wait: Wait): Slot | Promise<Slot> {
-    const slot = this.line.size > 0 && isAwaited(this.line, candidates, this.deps) ? null : this.tryTake(candidates)
+    const slot =
+      this.line.size > 0 && isWantedByWaiter(this.line, candidates, this.deps) ? null : this.tryTake(candidates)
     return slot ?? this.waitFor(candidates, wait, scope)
   }
 
@@ -106,18 +107,18 @@ class FairQueue implements SlotSource<Wait> {
   }
 
   /** Whether a place that came free is left to those who wait in other processes: of several in a row their share. */
-  private yields(): boolean {
+  private yieldsToOthers(): boolean {
     const own = this.line.size
     const others = this.deps.places?.waiting(own) ?? 0
     if (others <= 0) return false
-    this.owed += others / (own + others)
-    if (this.owed < 1) return false
-    this.owed--
+    this.owedToOthers += others / (own + others)
+    if (this.owedToOthers < 1) return false
+    this.owedToOthers--
     // They may wait for other targets: what none of them took is found when all have looked, and no later.
-    if (this.left++ > 0) return true
+    if (this.yieldedSinceLook++ > 0) return true
     this.stopLooking?.()
     this.stopLooking = null
-    this.lookIn(2 * this.lookMs)
+    this.scheduleLook(2 * this.lookMs)
     return true
   }
 
@@ -127,40 +128,40 @@ class FairQueue implements SlotSource<Wait> {
     for (let waiter = this.line.next(fits); waiter !== null; waiter = this.line.next(fits)) {
       // A deadline that has passed unnoticed, because the process was busy: what would be dialled is not wanted.
       if (waiter.scope.endsAt <= this.deps.clock.now()) {
-        this.takeOut(waiter)
+        this.removeServed(waiter)
         waiter.reject(new GatewayError('deadline_exceeded', 'The request took longer than the time allowed for it.'))
         continue
       }
       const slot = this.slots.tryTake(waiter.candidates.filter(candidate => isUsable(waiter, candidate, this.deps)))
       // Another process was quicker: it stays whose turn it is.
       if (slot === null) return false
-      this.takeOut(waiter)
+      this.removeServed(waiter)
       waiter.resolve(slot)
       return true
     }
     return false
   }
 
-  private takeOut(waiter: Waiter): void {
+  private removeServed(waiter: Waiter): void {
     this.line.serve(waiter)
-    this.restWhenEmpty()
+    this.noteDepth()
   }
 
-  private lookIn(ms: number): void {
+  private scheduleLook(ms: number): void {
     this.stopLooking ??= this.deps.clock.after(ms, () => {
       this.stopLooking = null
-      const served = this.serve(Math.max(1, this.left))
-      this.left = 0
-      if (this.line.size > 0) this.lookIn(served ? NEXT_MS : this.lookMs)
+      const served = this.serve(Math.max(1, this.yieldedSinceLook))
+      this.yieldedSinceLook = 0
+      if (this.line.size > 0) this.scheduleLook(served ? LOOK_AGAIN_MS : this.lookMs)
     })
   }
 
-  private restWhenEmpty(): void {
+  private noteDepth(): void {
     this.deps.places?.waiting(this.line.size)
     if (this.line.size > 0) return
     this.stopLooking?.()
     this.stopLooking = null
-    this.left = 0
+    this.yieldedSinceLook = 0
   }
 
   private async waitFor(candidates: readonly Candidate[], wait: Wait, scope: Scope): Promise<Slot> {
@@ -170,16 +171,16 @@ class FairQueue implements SlotSource<Wait> {
     if (scope.ended !== null) throw scope.ended
     if (first === undefined || longest === 0) throw queueFull(this.pace.untilFree(candidates, this.line.size))
     const model = first.model.name
-    this.makeRoom(wait, candidates, model)
+    this.ensureRoom(wait, candidates, model)
     const { clock, available } = this.deps
     const since = clock.now()
     const { promise, resolve, reject } = Promise.withResolvers<Slot>()
-    const doubted = new Set(candidates.filter(({ target }) => !available(target)))
+    const unavailableAtStart = new Set(candidates.filter(({ target }) => !available(target)))
     const { caller, priority } = wait
     // Told in the same turn: who leaves is written down before he would hear of it.
     const ended = () => wait.waited(clock.now() - since)
     const waiter: Waiter = {
-      ...{ caller, priority, candidates, doubted, scope, model },
+      ...{ caller, priority, candidates, unavailableAtStart, scope, model },
       resolve(slot) {
         ended()
         resolve(slot)
@@ -191,7 +192,7 @@ class FairQueue implements SlotSource<Wait> {
     }
     this.line.add(waiter)
     this.deps.places?.waiting(this.line.size)
-    this.lookIn(this.lookMs)
+    this.scheduleLook(this.lookMs)
     const late = patience > 0 ? queueTimeout : queueFull
     const disarm = clock.after(longest, () =>
       this.leave(waiter, () => late(this.pace.untilFree(candidates, this.line.size))),
@@ -211,19 +212,19 @@ class FairQueue implements SlotSource<Wait> {
   private leave(waiter: Waiter, cause: () => GatewayError): void {
     if (!this.line.remove(waiter)) return
     waiter.reject(cause())
-    this.restWhenEmpty()
+    this.noteDepth()
   }
 
   /** Makes sure that one more may wait.
    *
    * @throws GatewayError `queue_full` when nobody gives way. */
-  private makeRoom(wait: Wait, candidates: readonly Candidate[], model: string): void {
+  private ensureRoom(wait: Wait, candidates: readonly Candidate[], model: string): void {
     const waiting = [...this.line].filter(waiter => waiter.model === model)
     if (waiting.length < Math.max(WAITING_MIN, WAITING_PER_PLACE * countPlaces(candidates))) return
     const refusal = () => queueFull(this.pace.untilFree(candidates, waiting.length))
-    const yielding = whoYields(waiting, wait)
-    if (yielding === null) throw refusal()
-    this.leave(yielding, refusal)
+    const evicted = chooseEvicted(waiting, wait)
+    if (evicted === null) throw refusal()
+    this.leave(evicted, refusal)
   }
 }
 

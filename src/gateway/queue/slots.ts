@@ -8,7 +8,7 @@ import type { States, TargetState } from '#core/states.ts'
 export const FULL_RETRY_MS = 1000
 
 /** Who wants to know how places come and go. */
-export interface SlotWatch {
+export interface SlotObserver {
   /** @returns The moment, which `freed` is told again. */
   taken(target: Target): number
   freed(target: Target, takenAt: number): void
@@ -21,7 +21,7 @@ export interface SlotWatch {
  * @param newest A target as it is configured now: the call may be older. */
 export function createSlots(
   states: States,
-  watch: SlotWatch | null = null,
+  observer: SlotObserver | null = null,
   places: Pick<Places, 'take' | 'free'> | null = null,
   newest: (target: Target) => Target = target => target,
 ): Slots {
@@ -31,7 +31,7 @@ export function createSlots(
       if (!hasPlace(states, target)) continue
       const shared = places !== null && isBounded(target) ? places : null
       if (shared !== null && !shared.take(target)) continue
-      return new HeldSlot(candidate, states.target(target), watch, shared)
+      return new HeldSlot(candidate, states.target(target), observer, shared)
     }
     return null
   }
@@ -50,19 +50,24 @@ export function createSlots(
 class HeldSlot implements Slot {
   readonly candidate: Candidate
   private readonly state: TargetState
-  private readonly watch: SlotWatch | null
+  private readonly observer: SlotObserver | null
   private readonly places: Pick<Places, 'free'> | null
   private readonly takenAt: number
   private held = true
 
-  constructor(candidate: Candidate, state: TargetState, watch: SlotWatch | null, places: Pick<Places, 'free'> | null) {
+  constructor(
+    candidate: Candidate,
+    state: TargetState,
+    observer: SlotObserver | null,
+    places: Pick<Places, 'free'> | null,
+  ) {
     this.candidate = candidate
     this.state = state
-    this.watch = watch
+    this.observer = observer
     this.places = places
     state.inFlight++
     state.server.inFlight++
-    this.takenAt = watch === null ? 0 : watch.taken(candidate.target)
+    this.takenAt = observer === null ? 0 : observer.taken(candidate.target)
     state.server.usedAt = this.takenAt
   }
 
@@ -72,7 +77,7 @@ class HeldSlot implements Slot {
     this.state.inFlight--
     this.state.server.inFlight--
     this.places?.free(this.candidate.target)
-    this.watch?.freed(this.candidate.target, this.takenAt)
+    this.observer?.freed(this.candidate.target, this.takenAt)
   }
 }
 

@@ -8,7 +8,7 @@ import type { States } from '#core/states.ts'
 import type { Waiting } from './line.ts'
 import { hasPlace } from './slots.ts'
 
-/** What the queue has to know of its surroundings. */
+/** What the queue has to know of its deps. */
 export interface QueueDeps {
   readonly states: States
   readonly clock: Clock
@@ -24,7 +24,7 @@ export interface QueueDeps {
 export interface Waiter extends Waiting {
   readonly candidates: readonly Candidate[]
   /** What was out of order when the wait began, and was to be tried all the same. */
-  readonly doubted: ReadonlySet<Candidate>
+  readonly unavailableAtStart: ReadonlySet<Candidate>
   readonly scope: Scope
   /** The model whose line is bounded. */
   readonly model: string
@@ -32,24 +32,28 @@ export interface Waiter extends Waiting {
   readonly reject: (error: GatewayError) => void
 }
 
-type Surroundings = Pick<QueueDeps, 'states' | 'available' | 'places' | 'newest'>
+type AvailabilityDeps = Pick<QueueDeps, 'states' | 'available' | 'places' | 'newest'>
 
 /** Whether somebody in the queue could have a place at one of its candidates now. */
-export function isUsable({ doubted }: Waiter, candidate: Candidate, surroundings: Surroundings): boolean {
-  const { states, available, places, newest } = surroundings
+export function isUsable({ unavailableAtStart }: Waiter, candidate: Candidate, deps: AvailabilityDeps): boolean {
+  const { states, available, places, newest } = deps
   const target = newest?.(candidate.target) ?? candidate.target
-  return hasPlace(states, target) && (places?.has(target) ?? true) && (doubted.has(candidate) || available(target))
+  return (
+    hasPlace(states, target) &&
+    (places?.has(target) ?? true) &&
+    (unavailableAtStart.has(candidate) || available(target))
+  )
 }
 
 /** Whether somebody who waits could have a place that a newcomer is about to take: at a target that is just back. */
-export function isAwaited(
+export function isWantedByWaiter(
   waiting: Iterable<Waiter>,
   candidates: readonly Candidate[],
-  surroundings: Surroundings,
+  deps: AvailabilityDeps,
 ): boolean {
   for (const waiter of waiting) {
     for (const candidate of waiter.candidates) {
-      if (!isUsable(waiter, candidate, surroundings)) continue
+      if (!isUsable(waiter, candidate, deps)) continue
       if (candidates.some(({ target }) => target.id === candidate.target.id)) return true
     }
   }

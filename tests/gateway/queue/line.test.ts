@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Priority } from '#core/priority.ts'
-import { createLine, type Line, type Waiting, whoYields } from '#gateway/queue/line.ts'
+import { chooseEvicted, createLine, type Line, type Waiting } from '#gateway/queue/line.ts'
 
 function waiter(caller: string, priority: Priority = 'normal', name = caller) {
   return { caller, priority, name }
@@ -95,19 +95,19 @@ describe('the line', () => {
 
 describe('who gives way in a full line', () => {
   test('the last of the caller that has most', () => {
-    expect(whoYields([...many(1, 'b'), ...many(3, 'a')], waiter('b'))?.name).toBe('a2')
-    expect(whoYields(many(2, 'a'), waiter('b'))?.name).toBe('a1')
+    expect(chooseEvicted([...many(1, 'b'), ...many(3, 'a')], waiter('b'))?.name).toBe('a2')
+    expect(chooseEvicted(many(2, 'a'), waiter('b'))?.name).toBe('a1')
   })
 
   test('nobody to a caller that would then have as many', () => {
-    expect(whoYields([...many(2, 'a'), ...many(1, 'b')], waiter('b'))).toBeNull()
+    expect(chooseEvicted([...many(2, 'a'), ...many(1, 'b')], waiter('b'))).toBeNull()
   })
 
   test('a lower priority to a higher one, and never the other way', () => {
     const waiting = [...many(2, 'a', 'high'), ...many(1, 'b', 'low')]
 
-    expect(whoYields(waiting, waiter('a', 'normal'))?.priority).toBe('low')
-    expect(whoYields(waiting, waiter('a', 'critical'))?.priority).toBe('low')
-    expect(whoYields(many(9, 'a', 'high'), waiter('b', 'normal'))).toBeNull()
+    expect(chooseEvicted(waiting, waiter('a', 'normal'))?.priority).toBe('low')
+    expect(chooseEvicted(waiting, waiter('a', 'critical'))?.priority).toBe('low')
+    expect(chooseEvicted(many(9, 'a', 'high'), waiter('b', 'normal'))).toBeNull()
   })
 })
