@@ -1,35 +1,39 @@
 import { PRIORITIES, type Priority, rankOf } from '#core/priority.ts'
 
-/** Every so many places one goes to the priority of whoever has waited longest, so that none waits for ever. */
+/** Every eighth place goes to the priority of the call that has waited longest, so that low priorities do not starve. */
 const AGE_EVERY = 8
 
-/** What a line has to know of somebody who stands in it. */
+/** What the line needs to know of a waiting call. */
 export interface Waiting {
   readonly caller: string
   readonly priority: Priority
 }
 
-/** A line in which higher priorities come first, and within one the callers in turn.
+/** The order of the queue: higher priorities first, round robin over the callers within a priority, first come first
+ * served within a caller.
  *
- * Nobody starves: one place in eight goes to the priority of the one that has waited longest, and within a priority a
- * caller's next turn comes after one turn of each other caller at most. */
+ * No call starves: one place in eight goes to the priority of the call that has waited longest, and between two turns of
+ * a caller each other caller of that priority has at most one. */
 export interface Line<W extends Waiting> extends Iterable<W> {
   readonly size: number
   add(waiter: W): void
-  /** Takes somebody out who no longer waits; does nothing when it has left already. */
+  /** Removes a call that no longer waits.
+   *
+   * @returns Whether it was still in the line. */
   remove(waiter: W): boolean
-  /** Whose turn it is of those who fit; they stand there until they are served. */
+  /** The next call in turn among those that fit; it stays in the line until `serve` or `remove`. */
   next(fits: (waiter: W) => boolean): W | null
-  /** Takes out whose turn it was. */
+  /** Removes a call that got its place and moves its caller behind the others. */
   serve(waiter: W): void
 }
 
+/** The waiting calls of one priority by caller. The order of a `Map` and `Set` is the order of turns. */
 type Lane<W> = Map<string, Set<W>>
 
 /** Creates an empty line. */
 export function createLine<W extends Waiting>(): Line<W> {
   const byAge = new Set<W>()
-  // Best first. The callers of a lane stand in the order of their turns, the waiters of a caller as they came.
+  // In the order of `PRIORITIES`, so that the rank of a priority is the index of its lane.
   const lanes: readonly Lane<W>[] = PRIORITIES.map(() => new Map())
   const bestFirst = lanes.toReversed()
   let turns = 0
@@ -94,8 +98,12 @@ function moveBack<W>(lane: Lane<W>, caller: string): void {
   lane.set(caller, own)
 }
 
-/** Who gives way to a newcomer when the line is as long as it may be: the last of the caller that has most in the
- * least priority, provided that it has more there than the newcomer would, or the newcomer's priority is higher. */
+/** Chooses the waiting call that is refused in favour of a new one when the line is full.
+ *
+ * It is the newest call of the caller that has most calls waiting in the lowest priority. It is evicted only if the new
+ * call's priority is higher, or if that caller would still have at least as many calls waiting as the new call's caller.
+ *
+ * @returns `null` when the new call is to be refused instead. */
 export function chooseEvicted<W extends Waiting>(waiting: Iterable<W>, newcomer: Waiting): W | null {
   let least = rankOf(newcomer.priority)
   let byCaller = new Map<string, W[]>()

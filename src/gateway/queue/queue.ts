@@ -8,39 +8,41 @@ import { createPace, type Pace } from './pace.ts'
 import { countPlaces, createSlots, queueFull } from './slots.ts'
 import { isUsable, isWantedByWaiter, type QueueDeps, type Waiter } from './waiter.ts'
 
-/** Calls of one model that may wait for each place that there is, and how many may wait in any case. */
+/** How many calls of one model may wait: this many for each place at its candidates, but always at least the minimum. */
 const WAITING_PER_PLACE = 4
 const WAITING_MIN = 100
-/** How often those who wait are looked at although no place came free, in milliseconds: a server may be back. */
+/** How often waiting calls are checked although this process freed no place, in milliseconds: a server that was down may
+ * be available again, and nothing tells the queue so. */
 const LOOK_MS = 250
-/** How soon after one was let in so, in milliseconds: the next sees what the first has changed. A target that is back
- * on trial takes one call only. */
+/** The delay to the next check after one that served a call, in milliseconds. Only one call is served per check, because
+ * a half-open breaker takes a single trial call: the next check sees what the first call has changed. */
 const LOOK_AGAIN_MS = 10
-/** How often those who wait are looked at where other processes call the same targets: nobody says that one of those has
- * given a place back. */
+/** As `LOOK_MS`, where other processes call the same targets. Shorter, because a process is not told when another one
+ * frees a place. */
 const SHARED_LOOK_MS = 10
 
-/** For whom a place is wanted. */
+/** The call that wants a place. */
 export interface Wait extends Waiting {
-  /** Told once for each wait as it ends, however it does. */
+  /** Called once when the wait ends, served or not, with its length in milliseconds. */
   waited(ms: number): void
 }
 
-/** The places of this process, and the one line for those who find none free. */
+/** Hands out the places (concurrent calls) at targets, and holds the calls that find none free. */
 export interface Queue {
-  /** The places as one call sees them: `take` waits in the line, `tryTake` never does. */
+  /** The places as one call sees them: `take` waits in the queue, `tryTake` never does. */
   slotsFor(wait: Wait): Slots
-  /** How many wait. */
+  /** How many calls of this process wait. */
   depth(): number
-  /** Gives places that this process has got to those who wait. */
+  /** Serves waiting calls after this process was granted so many places that it shares with other processes. */
   granted(count: number): void
 }
 
 /** Creates the queue.
  *
- * A call takes the first free place at any of its candidates; without one it waits for all of them at once, no longer
- * than their `timeouts.queue`. A place that comes free goes to one waiter at once, the one whose turn it is among
- * those who can use it. */
+ * A call takes the first free place at any of its candidates. If there is none it waits for all of them at once, for at
+ * most the longest `timeouts.queue` among them. A place that comes free is given to one waiting call immediately: the
+ * next in turn among those that can use it. `take` fails with `queue_full` (no room to wait), `queue_timeout` (waited in
+ * vain), or the error that ended the call's scope. */
 export function createQueue(deps: QueueDeps): Queue {
   const queue = new FairQueue(deps)
   return {
@@ -57,9 +59,9 @@ class FairQueue implements SlotSource<Wait> {
   private readonly line = createLine<Waiter>()
   private readonly lookMs: number
   private stopLooking: (() => void) | null = null
-  /** The part of a place that is owed to those who wait in other processes. */
+  /** The fraction of a place that other processes are still owed; at 1 a freed place is left to them. */
   private owedToOthers = 0
-  /** Places that were left to them since the last look. */
+  /** Places that were left to other processes since the last check. */
   private yieldedSinceLook = 0
 
   constructor(deps: QueueDeps) {
@@ -95,18 +97,21 @@ class FairQueue implements SlotSource<Wait> {
   }
 
   granted(count: number): void {
-    // The one that is too many asks for the next.
+    // One attempt more than was granted: it fails, and by failing asks the shared store for another place.
     this.serve(count + 1)
   }
 
-  /** Gives up to so many free places to those who wait; whether there was one. */
+  /** Gives up to `count` free places to waiting calls.
+   *
+   * @returns Whether at least one call was served. */
   private serve(count: number): boolean {
     let served = 0
     while (served < count && this.line.size > 0 && this.serveOne()) served++
     return served > 0
   }
 
-  /** Whether a place that came free is left to those who wait in other processes: of several in a row their share. */
+  /** Decides whether a place that came free is left to other processes. Each process gets freed places in proportion to
+   * how many calls wait there. */
   private yieldsToOthers(): boolean {
     const own = this.line.size
     const others = this.deps.places?.waiting(own) ?? 0
@@ -114,7 +119,8 @@ class FairQueue implements SlotSource<Wait> {
     this.owedToOthers += others / (own + others)
     if (this.owedToOthers < 1) return false
     this.owedToOthers--
-    // They may wait for other targets: what none of them took is found when all have looked, and no later.
+    // They may wait for other targets only. Check again after every process has had its check, so that a place that
+    // nobody took is not idle for longer than that.
     if (this.yieldedSinceLook++ > 0) return true
     this.stopLooking?.()
     this.stopLooking = null
@@ -122,18 +128,20 @@ class FairQueue implements SlotSource<Wait> {
     return true
   }
 
-  /** Gives a free place to the one whose turn it is; whether there was one. */
+  /** Gives a free place to the next call in turn that can use it; rejects calls whose deadline has passed.
+   *
+   * @returns Whether a call was served. */
   private serveOne(): boolean {
     const fits = (waiter: Waiter) => waiter.candidates.some(candidate => isUsable(waiter, candidate, this.deps))
     for (let waiter = this.line.next(fits); waiter !== null; waiter = this.line.next(fits)) {
-      // A deadline that has passed unnoticed, because the process was busy: what would be dialled is not wanted.
+      // The deadline's timer may be late when the process is busy: do not dial for a call that is already over.
       if (waiter.scope.endsAt <= this.deps.clock.now()) {
         this.removeServed(waiter)
         waiter.reject(new GatewayError('deadline_exceeded', 'The request took longer than the time allowed for it.'))
         continue
       }
       const slot = this.slots.tryTake(waiter.candidates.filter(candidate => isUsable(waiter, candidate, this.deps)))
-      // Another process was quicker: it stays whose turn it is.
+      // Another process took the place first: this call stays next in turn.
       if (slot === null) return false
       this.removeServed(waiter)
       waiter.resolve(slot)
@@ -156,6 +164,7 @@ class FairQueue implements SlotSource<Wait> {
     })
   }
 
+  /** Tells other processes how many calls wait here, and stops the checks when none does. */
   private noteDepth(): void {
     this.deps.places?.waiting(this.line.size)
     if (this.line.size > 0) return
@@ -177,7 +186,7 @@ class FairQueue implements SlotSource<Wait> {
     const { promise, resolve, reject } = Promise.withResolvers<Slot>()
     const unavailableAtStart = new Set(candidates.filter(({ target }) => !available(target)))
     const { caller, priority } = wait
-    // Told in the same turn: who leaves is written down before he would hear of it.
+    // Called before the promise settles: a client that leaves is recorded in the same turn, and nobody awaits it later.
     const ended = () => wait.waited(clock.now() - since)
     const waiter: Waiter = {
       ...{ caller, priority, candidates, unavailableAtStart, scope, model },
@@ -215,9 +224,9 @@ class FairQueue implements SlotSource<Wait> {
     this.noteDepth()
   }
 
-  /** Makes sure that one more may wait.
+  /** Makes sure that one more call of this model may wait, if need be by refusing one that waits already.
    *
-   * @throws GatewayError `queue_full` when nobody gives way. */
+   * @throws GatewayError `queue_full` when the queue is full and no waiting call is evicted for this one. */
   private ensureRoom(wait: Wait, candidates: readonly Candidate[], model: string): void {
     const waiting = [...this.line].filter(waiter => waiter.model === model)
     if (waiting.length < Math.max(WAITING_MIN, WAITING_PER_PLACE * countPlaces(candidates))) return

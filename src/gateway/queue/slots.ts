@@ -4,21 +4,21 @@ import { isBounded, type Places } from '#core/places.ts'
 import type { Target } from '#core/servers.ts'
 import type { States, TargetState } from '#core/states.ts'
 
-/** What a caller is told to wait when every place is taken and nothing better is known, in milliseconds. */
+/** The `retry-after` of `queue_full` when there is no estimate, in milliseconds. */
 export const FULL_RETRY_MS = 1000
 
-/** Who wants to know how places come and go. */
+/** Is told when a place is taken and when it is freed. */
 export interface SlotObserver {
-  /** @returns The moment, which `freed` is told again. */
+  /** @returns Now, in monotonic milliseconds; `freed` gets it as `takenAt`. */
   taken(target: Target): number
   freed(target: Target, takenAt: number): void
 }
 
-/** Creates the places: a target takes no more calls at once than `max_concurrent` of it and of its server say. Where
- * none is free, the call is refused at once; the queue is what waits.
+/** Creates the places: no target gets more calls at once than its own and its server's `max_concurrent`. `take` never
+ * waits: it throws `queue_full` when no place is free. Waiting is the queue's part.
  *
- * @param places Where other processes call the same targets; `null` = this one is alone.
- * @param newest A target as it is configured now: the call may be older. */
+ * @param places Counts places together with other processes that call the same targets; `null` = there are none.
+ * @param newest Finds a target as it is configured now: a call may hold the one of an older configuration. */
 export function createSlots(
   states: States,
   observer: SlotObserver | null = null,
@@ -46,7 +46,7 @@ export function createSlots(
   }
 }
 
-/** A place that is held; a class, because one is made for each attempt. */
+/** A place that is held. A class, because one is made for each attempt, and closures cost more. */
 class HeldSlot implements Slot {
   readonly candidate: Candidate
   private readonly state: TargetState
@@ -81,14 +81,14 @@ class HeldSlot implements Slot {
   }
 }
 
-/** Whether a target could take one more call of this process now. */
+/** Whether a target and its server are below their `max_concurrent`, counting the calls of this process only. */
 export function hasPlace(states: States, target: Target): boolean {
   const state = states.target(target)
   if (target.maxConcurrent > 0 && state.inFlight >= target.maxConcurrent) return false
   return target.server.maxConcurrent === 0 || state.server.inFlight < target.server.maxConcurrent
 }
 
-/** How many calls these candidates take at once, all together; `Infinity` where one has no bound. */
+/** How many calls these candidates take at once in total; `Infinity` if one of them is unbounded. */
 export function countPlaces(candidates: readonly Candidate[]): number {
   const servers = new Map<string, number>()
   const seen = new Set<string>()

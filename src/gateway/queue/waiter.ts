@@ -8,25 +8,26 @@ import type { States } from '#core/states.ts'
 import type { Waiting } from './line.ts'
 import { hasPlace } from './slots.ts'
 
-/** What the queue has to know of its deps. */
+/** What the queue is built from. */
 export interface QueueDeps {
   readonly states: States
   readonly clock: Clock
-  /** Whether a target may be tried now. */
+  /** Whether a target may be called now: its server is up, and neither its breaker nor a cooldown keeps calls away. */
   readonly available: (target: Target) => boolean
-  /** Where other processes call the same targets. */
+  /** Counts places together with other processes that call the same targets; absent or `null` = there are none. */
   readonly places?: Places | null
-  /** A target as it is configured now: who waits may do so since it had another bound (default: as it was). */
+  /** Finds a target as it is configured now: `max_concurrent` may have changed during the wait (default: unchanged). */
   readonly newest?: (target: Target) => Target
 }
 
-/** A call that stands in the queue. */
+/** A call that waits in the queue. */
 export interface Waiter extends Waiting {
   readonly candidates: readonly Candidate[]
-  /** What was out of order when the wait began, and was to be tried all the same. */
+  /** Candidates that were not available when the wait began. The plan had chosen them nevertheless, for want of better
+   * ones, so they are used as soon as they have a place. */
   readonly unavailableAtStart: ReadonlySet<Candidate>
   readonly scope: Scope
-  /** The model whose line is bounded. */
+  /** The public name of the model; the length of the queue is bounded for each model. */
   readonly model: string
   readonly resolve: (slot: Slot) => void
   readonly reject: (error: GatewayError) => void
@@ -34,7 +35,7 @@ export interface Waiter extends Waiting {
 
 type AvailabilityDeps = Pick<QueueDeps, 'states' | 'available' | 'places' | 'newest'>
 
-/** Whether somebody in the queue could have a place at one of its candidates now. */
+/** Whether a waiting call could take a place at one of its candidates now. */
 export function isUsable({ unavailableAtStart }: Waiter, candidate: Candidate, deps: AvailabilityDeps): boolean {
   const { states, available, places, newest } = deps
   const target = newest?.(candidate.target) ?? candidate.target
@@ -45,7 +46,8 @@ export function isUsable({ unavailableAtStart }: Waiter, candidate: Candidate, d
   )
 }
 
-/** Whether somebody who waits could have a place that a newcomer is about to take: at a target that is just back. */
+/** Whether a waiting call could take a place that a new call is about to take. That happens when a target has become
+ * available and the queue has not been checked since; the new call must then wait its turn. */
 export function isWantedByWaiter(
   waiting: Iterable<Waiter>,
   candidates: readonly Candidate[],
