@@ -3,7 +3,7 @@ import { createGauge, type Metric } from './series.ts'
 import type { Sessions } from './sessions.ts'
 
 /** What rises and falls; mutable, because it changes with every request. */
-export interface Live {
+export interface LiveCounts {
   inFlight: number
   streams: number
   /** 1 or 0. */
@@ -46,13 +46,13 @@ const NO_LEDGER: LedgerNumbers = { open: () => 0, depth: () => 0, dropped: () =>
 const OVERLOAD = { none: 0, low: 1, all: 2 } as const
 
 /** Creates the gauges of what the process is doing. */
-export function createLiveGauges(now: Live, sessions: Sessions, sources: LiveSources): readonly Metric[] {
+export function createLiveGauges(live: LiveCounts, sessions: Sessions, sources: LiveSources): readonly Metric[] {
   const { clock, workers = () => 1, logLinesDropped = () => 0, queueDepth = () => 0, overload = () => 'none' } = sources
   const { cacheSize = () => ({ entries: 0, bytes: 0 }), redisConnections = () => 0, ledger = NO_LEDGER } = sources
   return [
     ...ledgerGauges(ledger),
-    createGauge('http_requests_in_flight', 'Requests being answered.', () => now.inFlight),
-    createGauge('gateway_streams_active', 'Streams being sent.', () => now.streams),
+    createGauge('http_requests_in_flight', 'Requests being answered.', () => live.inFlight),
+    createGauge('gateway_streams_active', 'Streams being sent.', () => live.streams),
     createGauge('gateway_queue_depth', 'Calls that wait for a place at a server.', queueDepth),
     createGauge(
       'gateway_overload_state',
@@ -76,8 +76,8 @@ export function createLiveGauges(now: Live, sessions: Sessions, sources: LiveSou
         return ends === null ? [] : ends / 1000
       },
     ),
-    createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => now.reloaded),
-    createGauge('database_queries_total', 'Calls of the database.', () => now.databaseCalls, 'counter'),
+    createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => live.reloaded),
+    createGauge('database_queries_total', 'Calls of the database.', () => live.databaseCalls, 'counter'),
     createGauge('gateway_log_lines_dropped_total', 'Log lines lost.', logLinesDropped, 'counter'),
   ]
 }

@@ -2,7 +2,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { createRedactor, printable, quote } from './quote.ts'
-import { createWriting, prettyRequestLine, requestLine } from './request-line.ts'
+import { createFieldWriters, prettyRequestLine, requestLine } from './request-line.ts'
 import { createSink } from './sink.ts'
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -50,7 +50,7 @@ export function createLog(options: LogOptions): Log {
   const stamp = createStamp(clock)
   let least = RANK[options.level]
   let redact = createRedactor(options.redact ?? [])
-  let writing = createWriting(redact)
+  let writers = createFieldWriters(redact)
   const field = (text: string) => quote(redact(text))
 
   let head = createHead(stamp, options)
@@ -74,7 +74,7 @@ export function createLog(options: LogOptions): Log {
     if (pretty) {
       sink.add(prettyRequestLine(stamp().slice(11, 19), record, redact))
       sink.flush()
-    } else sink.add(requestLine(head(level), record, writing))
+    } else sink.add(requestLine(head(level), record, writers))
   }
 
   return {
@@ -87,7 +87,7 @@ export function createLog(options: LogOptions): Log {
       least = RANK[settings.level]
       redact = createRedactor(settings.redact ?? [])
       head = createHead(stamp, settings)
-      writing = createWriting(redact)
+      writers = createFieldWriters(redact)
     },
     flush: sink.flush,
     close: sink.close,

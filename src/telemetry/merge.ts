@@ -22,7 +22,7 @@ const families = z.array(
 )
 
 /** How the numbers of two processes become one where that is not their sum. */
-const NOT_SUMS: Readonly<Record<string, (a: number, b: number) => number>> = {
+const COMBINED_BY: Readonly<Record<string, (a: number, b: number) => number>> = {
   workers_active: Math.max,
   gateway_build_info: Math.max,
   gateway_model_info: Math.max,
@@ -42,13 +42,13 @@ const sum = (a: number, b: number) => a + b
 export function mergeFamilies(snapshots: readonly unknown[]): readonly Family[] {
   const merged = new Map<string, { readonly family: Family; readonly samples: Map<string, Sample> }>()
   for (const family of snapshots.flatMap(snapshot => families.safeParse(snapshot).data ?? [])) {
-    const together = NOT_SUMS[family.name] ?? sum
+    const combine = COMBINED_BY[family.name] ?? sum
     const known = merged.get(family.name) ?? { family, samples: new Map() }
     merged.set(family.name, known)
     for (const sample of family.samples) {
       const key = `${sample.metricName}${JSON.stringify(sample.labels)}`
       const before = known.samples.get(key)
-      const value = before === undefined ? sample.value : together(before.value, sample.value)
+      const value = before === undefined ? sample.value : combine(before.value, sample.value)
       known.samples.set(key, { ...sample, value })
     }
   }

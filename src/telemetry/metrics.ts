@@ -3,7 +3,7 @@ import type { Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { createEventMetrics } from './event-metrics.ts'
 import { createFleetGauges, type FleetSources } from './fleet-gauges.ts'
-import { createLiveGauges, type Live, type LiveSources } from './live-gauges.ts'
+import { createLiveGauges, type LiveCounts, type LiveSources } from './live-gauges.ts'
 import { mergeFamilies } from './merge.ts'
 import { createProcessGauges, type ProcessSources } from './process.ts'
 import { createRequestMetrics } from './request-metrics.ts'
@@ -40,29 +40,29 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const requests = createRequestMetrics({ snapshot, isOllama: options.isOllama ?? (() => false), seriesMax })
   const events = createEventMetrics(snapshot, seriesMax)
   const sessions = createSessions(SESSIONS_MAX)
-  const now: Live = { inFlight: 0, streams: 0, reloaded: 1, databaseCalls: 0 }
+  const live: LiveCounts = { inFlight: 0, streams: 0, reloaded: 1, databaseCalls: 0 }
 
   function subscriber(fact: Fact): void {
     switch (fact.type) {
       case 'request-started':
-        now.inFlight++
+        live.inFlight++
         return
       case 'request-settled':
-        now.inFlight--
+        live.inFlight--
         sessions.seen(sessionOf(fact.record), clock.now())
         requests.settled(fact.record)
         return
       case 'stream-opened':
-        now.streams++
+        live.streams++
         return
       case 'stream-closed':
-        now.streams--
+        live.streams--
         return
       case 'config-reloaded':
-        now.reloaded = fact.ok ? 1 : 0
+        live.reloaded = fact.ok ? 1 : 0
         return
       case 'database-called':
-        now.databaseCalls++
+        live.databaseCalls++
         return
       default:
         events.subscriber(fact)
@@ -70,7 +70,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   }
 
   const gauges = [
-    ...createLiveGauges(now, sessions, options),
+    ...createLiveGauges(live, sessions, options),
     ...createFleetGauges(options),
     ...createProcessGauges(options),
   ]

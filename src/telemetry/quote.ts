@@ -4,13 +4,13 @@ const FIELD_MAX = 2048
 const PLAIN = /^[ !#-[\]-~]*$/
 /** What `JSON.stringify` leaves as it is although terminals and line readers act on it: DEL, C1 controls, line and
  * paragraph separators, and marks that turn the direction of writing. */
-const ACTIVE = /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g
+const CONTROLS = /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g
 
 /** Writes a text as a JSON string that is safe in one log line: bounded, and no character of it does anything. */
 export function quote(text: string): string {
   const short = text.length > FIELD_MAX ? `${text.slice(0, FIELD_MAX - 1)}…` : text
   if (PLAIN.test(short)) return `"${short}"`
-  return JSON.stringify(short).replace(ACTIVE, character => {
+  return JSON.stringify(short).replace(CONTROLS, character => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
   })
 }

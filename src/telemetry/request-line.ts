@@ -3,65 +3,69 @@ import { freeOutcome, type RequestRecord } from '#core/record.ts'
 import { createNameWriter, printable, quote } from './quote.ts'
 import { overheadMs } from './request-metrics.ts'
 
-const STORY_MAX = 300
+const CAUSE_MAX = 300
 /** Longer stories are cut before anything is looked for in them. */
-const STORY_READ_MAX = 16 * 1024
+const CAUSE_READ_MAX = 16 * 1024
 
 /** Takes secrets out of a text. */
 export type Redact = (text: string) => string
 
 /** How texts and names are written. */
-export interface Writing {
+export interface FieldWriters {
   readonly redact: Redact
   readonly name: (name: string | null) => string
   /** The fields of the way that a request takes, behind a comma. */
-  readonly way: (record: RequestRecord) => string
+  readonly routeFields: (record: RequestRecord) => string
   /** The fields of who has sent it, behind a comma. */
-  readonly sender: (record: RequestRecord) => string
+  readonly callerFields: (record: RequestRecord) => string
 }
 
 const REMEMBERED_MAX = 1000
 
 /** Creates the writer of lines. The same routes and callers come again with every request, so that what is written of
  * them is remembered: a line of many pieces costs as much to put together as the rest of it. */
-export function createWriting(redact: Redact): Writing {
+export function createFieldWriters(redact: Redact): FieldWriters {
   const name = createNameWriter(redact)
-  const ways = new Map<string, { readonly method: string; readonly text: string }>()
-  const senders = new Map<string, { readonly tenant: string | null; readonly text: string }>()
+  const routes = new Map<string, { readonly method: string; readonly text: string }>()
+  const callers = new Map<string, { readonly tenant: string | null; readonly text: string }>()
 
-  function way({ method, path, route }: RequestRecord): string {
+  function routeFields({ method, path, route }: RequestRecord): string {
     // What equals its route is the gateway's own word; there are no more of these than routes.
     if (path !== route) {
       return `,"method":${name(method)},"path":${quote(redact(pathOf(path)))},"route":"${route}"`
     }
-    const known = ways.get(route)
+    const known = routes.get(route)
     if (known?.method === method) return known.text
     const text = `,"method":${name(method)},"path":"${path}","route":"${route}"`
-    ways.set(route, { method, text })
+    routes.set(route, { method, text })
     return text
   }
 
-  function sender({ caller, tenant, address }: RequestRecord): string {
-    const known = caller === null ? undefined : senders.get(caller)
+  function callerFields({ caller, tenant, address }: RequestRecord): string {
+    const known = caller === null ? undefined : callers.get(caller)
     if (known?.tenant === tenant) return known.text + name(address)
     const text = `,"caller":${name(caller)},"tenant":${name(tenant)},"client":`
     if (caller !== null) {
-      if (senders.size >= REMEMBERED_MAX) senders.clear()
-      senders.set(caller, { tenant, text })
+      if (callers.size >= REMEMBERED_MAX) callers.clear()
+      callers.set(caller, { tenant, text })
     }
     return text + name(address)
   }
 
-  return { redact, name, way, sender }
+  return { redact, name, routeFields, callerFields }
 }
 
 /** Writes the log line of a request from its record, behind the fields that every line has.
  *
  * A template, because building an object and serialising it costs several times as much for the one line that every
  * request has. Only texts that come from outside are quoted with care; the others are the gateway's own words. */
-export function requestLine(head: string, record: RequestRecord, { redact, name, way, sender }: Writing): string {
+export function requestLine(
+  head: string,
+  record: RequestRecord,
+  { redact, name, routeFields, callerFields }: FieldWriters,
+): string {
   const { usage, attempts } = record
-  let line = `${head},"message":"request","request_id":"${record.id}"${way(record)}`
+  let line = `${head},"message":"request","request_id":"${record.id}"${routeFields(record)}`
   line += `,"status":${record.status},"code":${text(record.code)}`
   line += `,"duration_ms":${ms(record.endedAt - record.startedNow)},"outcome":"${record.outcome}"`
   if (record.model !== null) {
@@ -83,11 +87,11 @@ export function requestLine(head: string, record: RequestRecord, { redact, name,
   const overhead = overheadMs(record)
   if (overhead !== null) line += `,"overhead_ms":${ms(overhead)}`
   if (record.eventsSkipped > 0) line += `,"events_skipped":${record.eventsSkipped}`
-  line += sender(record)
+  line += callerFields(record)
   if (record.callerRequestId !== null) line += `,"caller_request_id":${quote(redact(record.callerRequestId))}`
   if (record.traceparent !== null) line += `,"trace_id":${quote(record.traceparent.slice(3, 35))}`
-  const told = story(record, redact)
-  return told === null ? `${line}}` : `${line},"error":${quote(told)}}`
+  const cause = causeText(record, redact)
+  return cause === null ? `${line}}` : `${line},"error":${quote(cause)}}`
 }
 
 /** The same for people who watch a terminal. */
@@ -98,18 +102,19 @@ export function prettyRequestLine(time: string, record: RequestRecord, redact: R
   if (record.attempts.length > 1) parts.push(`${record.attempts.length} attempts`)
   if (record.usage !== null) parts.push(`${record.usage.input}+${record.usage.output} tokens`)
   if (record.code !== null) parts.push(record.code)
-  const told = story(record, redact)
-  if (told !== null) parts.push(told)
+  const cause = causeText(record, redact)
+  if (cause !== null) parts.push(cause)
   return parts.map(printable).join('  ')
 }
 
 /** The private story behind a failure that is not the caller's, short enough not to carry a prompt along. */
-function story(record: RequestRecord, redact: Redact): string | null {
+function causeText(record: RequestRecord, redact: Redact): string | null {
   if (record.status < 500 || record.error === null) return null
   const { cause } = record.error
   if (cause === undefined || cause === null) return null
-  const long = cause instanceof Error ? (cause.stack ?? String(cause)) : typeof cause === 'string' ? cause : json(cause)
-  return redact(long.slice(0, STORY_READ_MAX)).slice(0, STORY_MAX)
+  const whole =
+    cause instanceof Error ? (cause.stack ?? String(cause)) : typeof cause === 'string' ? cause : json(cause)
+  return redact(whole.slice(0, CAUSE_READ_MAX)).slice(0, CAUSE_MAX)
 }
 
 function json(value: unknown): string {
