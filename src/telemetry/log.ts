@@ -82,7 +82,11 @@ export function createLog(options: LogOptions): Log {
     info: (message, fields) => event('info', message, fields),
     warn: (message, fields) => event('warn', message, fields),
     error: (message, fields) => event('error', message, fields),
-    subscriber: fact => tell(fact, event, request),
+    subscriber(fact) {
+      if (fact.type === 'request-settled') return request(fact.record)
+      const line = logEventOf(fact)
+      if (line !== null) event(...line)
+    },
     configure(settings) {
       least = RANK[settings.level]
       redact = createRedactor(settings.redact ?? [])
@@ -98,82 +102,71 @@ export function createLog(options: LogOptions): Log {
 /** From here on a call of the database is worth a line. */
 const SLOW_DATABASE_MS = 500
 
-type Event = (level: LogLevel, message: string, fields?: LogFields) => void
+/** A log line of an event: its level, message and fields. */
+type LogEvent = readonly [level: LogLevel, message: string, fields?: LogFields]
 
-function tell(fact: Fact, event: Event, request: (record: RequestRecord) => void): void {
+/** The line of an event that is no request; `null` for what is not logged. */
+function logEventOf(fact: Fact): LogEvent | null {
   switch (fact.type) {
-    case 'request-settled':
-      request(fact.record)
-      return
-    case 'health-changed': {
-      const { server, from, to, reason, heard = false } = fact
-      // Its line is in the log already.
-      if (heard) return
-      event(to === 'unhealthy' || to === 'degraded' ? 'warn' : 'info', 'server health changed', {
-        server,
-        from,
-        to,
-        reason,
-      })
-      return
-    }
     case 'fallback-taken':
-      event('info', 'fallback taken', { from: fact.from, to: fact.to, reason: fact.reason })
-      return
-    case 'breaker-opened': {
-      const { server, model, reason, ms } = fact
-      event('warn', 'circuit breaker opened', { server, model, reason, seconds: Math.round(ms / 1000) })
-      return
-    }
-    case 'breaker-closed':
-      event('info', 'circuit breaker closed', { server: fact.server, model: fact.model })
-      return
-    case 'credential-refused':
-      event('error', 'a credential was refused', { server: fact.server, model: fact.model, left: fact.left })
-      return
+      return ['info', 'fallback taken', { from: fact.from, to: fact.to, reason: fact.reason }]
     case 'config-reloaded':
-      event(fact.ok ? 'info' : 'error', fact.ok ? 'configuration reloaded' : 'configuration not reloaded', {
-        detail: fact.message,
-      })
-      return
-    case 'fleet-changed':
-      event('info', 'fleet changed', { detail: fact.message })
-      return
-    case 'server-registered':
-      event('info', 'server registered', { server: fact.server, address: fact.address, by: fact.by })
-      return
-    case 'server-departed':
-      event('warn', 'server departed', { server: fact.server, reason: fact.reason })
-      return
-    case 'server-drained':
-      event('warn', 'server drained', { server: fact.server, by: fact.by })
-      return
-    case 'server-recovered':
-      event('info', 'server takes requests again', { server: fact.server, by: fact.by })
-      return
+      return fact.ok
+        ? ['info', 'configuration reloaded', { detail: fact.message }]
+        : ['error', 'configuration not reloaded', { detail: fact.message }]
     case 'event-delivered':
-      if (fact.result === 'lost') event('error', 'an event could not be delivered')
-      return
+      return fact.result === 'lost' ? ['error', 'an event could not be delivered'] : null
     case 'webhook-received':
-      event(fact.ok ? 'info' : 'warn', fact.ok ? 'webhook received' : 'webhook refused', { webhook: fact.webhook })
-      return
-    case 'database-called':
-      if (fact.ms < SLOW_DATABASE_MS) return
-      event('warn', 'slow database', { operation: fact.operation, ok: fact.ok, ms: Math.round(fact.ms) })
-      return
+      return [fact.ok ? 'info' : 'warn', fact.ok ? 'webhook received' : 'webhook refused', { webhook: fact.webhook }]
+    case 'database-called': {
+      const { operation, ok, ms } = fact
+      return ms < SLOW_DATABASE_MS ? null : ['warn', 'slow database', { operation, ok, ms: Math.round(ms) }]
+    }
     case 'rows-delayed':
-      event('warn', 'rows wait for the database', { waiting: fact.waiting, reason: fact.reason })
-      return
+      return ['warn', 'rows wait for the database', { waiting: fact.waiting, reason: fact.reason }]
     case 'dependency-changed': {
       const { dependency, available, reason } = fact
-      event(available ? 'info' : 'error', available ? 'dependency back' : 'dependency away', { dependency, reason })
-      return
+      return [available ? 'info' : 'error', available ? 'dependency back' : 'dependency away', { dependency, reason }]
     }
     case 'administered': {
       const { action, subject, tenant, by } = fact
-      event('info', 'administered', { action, subject, tenant, by })
-      return
+      return ['info', 'administered', { action, subject, tenant, by }]
     }
+    default:
+      return fleetEventOf(fact)
+  }
+}
+
+/** The line of an event of servers and targets; `null` for what is not logged. */
+function fleetEventOf(fact: Fact): LogEvent | null {
+  switch (fact.type) {
+    case 'health-changed': {
+      const { server, from, to, reason, heard = false } = fact
+      // The process that saw the change has logged it.
+      if (heard) return null
+      const level = to === 'unhealthy' || to === 'degraded' ? 'warn' : 'info'
+      return [level, 'server health changed', { server, from, to, reason }]
+    }
+    case 'breaker-opened': {
+      const { server, model, reason, ms } = fact
+      return ['warn', 'circuit breaker opened', { server, model, reason, seconds: Math.round(ms / 1000) }]
+    }
+    case 'breaker-closed':
+      return ['info', 'circuit breaker closed', { server: fact.server, model: fact.model }]
+    case 'credential-refused':
+      return ['error', 'a credential was refused', { server: fact.server, model: fact.model, left: fact.left }]
+    case 'fleet-changed':
+      return ['info', 'fleet changed', { detail: fact.message }]
+    case 'server-registered':
+      return ['info', 'server registered', { server: fact.server, address: fact.address, by: fact.by }]
+    case 'server-departed':
+      return ['warn', 'server departed', { server: fact.server, reason: fact.reason }]
+    case 'server-drained':
+      return ['warn', 'server drained', { server: fact.server, by: fact.by }]
+    case 'server-recovered':
+      return ['info', 'server takes requests again', { server: fact.server, by: fact.by }]
+    default:
+      return null
   }
 }
 
