@@ -1,12 +1,12 @@
-/** One label of a metric: its values have small numbers, so that a series is found by arithmetic instead of by text. */
+/** One label of a metric. Its values are numbered, so that a series is found by arithmetic and not by comparing text. */
 export interface Dimension {
   readonly label: string
-  /** Numbers are below this. */
+  /** The number of a value is from 0 to below this. */
   readonly size: number
   text(id: number): string
 }
 
-/** A label whose values are names. 0 is `other`: what is not accepted, and what no longer fits. */
+/** A label whose values are names. Number 0 is `other`: names that are not accepted, or that came when it was full. */
 export interface Names extends Dimension {
   id(name: string): number
 }
@@ -16,7 +16,7 @@ export const OTHER = 'other'
 /** What stands for no value. */
 export const NONE = 'none'
 
-/** Creates a label that learns its values as they come.
+/** Creates a label that gives each new value the next number.
  *
  * @param accepts Whether a value may become a label: only names of the configuration may, never a caller's words. */
 export function createNames(label: string, size: number, accepts: (name: string) => boolean = () => true): Names {

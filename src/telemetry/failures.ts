@@ -2,23 +2,26 @@ import type { Clock } from '#core/clock.ts'
 import { ERRORS } from '#core/errors.ts'
 import type { Fact } from '#core/journal.ts'
 
-/** Counts of about the last minute. */
+/** Counts requests and failures of about the last minute. */
 export interface Failures {
   subscriber(fact: Fact): void
-  /** Model calls, and those of them that the gateway or its servers failed. */
+  /** `all`: model calls, and other requests that failed; `failed`: those where the gateway or a model server is at
+   * fault. Errors of callers are not counted as failures. */
   read(): { readonly all: number; readonly failed: number }
 }
 
 const CELLS = 60
 const CELL_MS = 1000
 
-/** Counts model calls, and whatever else failed by our fault, by the second, and forgets them after a minute. */
+/** Creates the counts: one cell for each of the last 60 seconds. */
 export function createFailures(clock: Pick<Clock, 'now'>): Failures {
   const all = new Uint32Array(CELLS)
   const failed = new Uint32Array(CELLS)
   let second = 0
 
-  /** Empties the cells of the seconds that have passed since. */
+  /** Moves on to the current second, and empties the cells of the seconds that have passed since the last call.
+   *
+   * @returns The index of the current cell. */
   function turn(): number {
     const now = Math.floor(clock.now() / CELL_MS)
     for (let passed = Math.max(second + 1, now - CELLS + 1); passed <= now; passed++) {

@@ -2,19 +2,20 @@ import type { Clock } from '#core/clock.ts'
 import { createGauge, type Metric } from './series.ts'
 import type { Sessions } from './sessions.ts'
 
-/** What rises and falls; mutable, because it changes with every request. */
+/** The counts behind the gauges; mutable, because they change with every request. */
 export interface LiveCounts {
   inFlight: number
   streams: number
-  /** 1 or 0. */
+  /** 1 if the last reload of the configuration succeeded, else 0. */
   reloaded: number
+  /** Since the start of the process. */
   databaseCalls: number
 }
 
-/** Where the gauges of the process look. */
+/** Where the gauges read their values. */
 export interface LiveSources {
   readonly clock: Clock
-  /** Processes that answer; 1 when absent. */
+  /** How many worker processes serve requests (default 1). */
   readonly workers?: () => number
   /** Log lines that could not be written. */
   readonly logLinesDropped?: () => number
@@ -22,23 +23,24 @@ export interface LiveSources {
   readonly queueDepth?: () => number
   /** What the answer cache holds in the memory of this process. */
   readonly cacheSize?: () => { readonly entries: number; readonly bytes: number }
-  /** Connections to Redis that stand. */
+  /** Open connections to Redis. */
   readonly redisConnections?: () => number
   readonly ledger?: LedgerNumbers
-  /** When the certificate ends that clients are shown, in epoch milliseconds; `null` where there is none. */
+  /** When the server certificate expires, in epoch milliseconds; `null` where there is none. */
   readonly certificateEnds?: (() => number | null) | undefined
   /** Which new calls are refused. */
   readonly overload?: () => 'none' | 'low' | 'all'
 }
 
-/** What the ledger tells of itself. */
+/** The numbers of the ledger and its spool. */
 export interface LedgerNumbers {
-  /** Requests whose money is held. */
+  /** Requests with an open hold. */
   open(): number
-  /** Rows that wait for the database, and rows that were lost for want of room. */
+  /** Rows in the spool that wait for the database. */
   depth(): number
+  /** Rows that were lost since the start because the spool was full. */
   dropped(): number
-  /** The largest share of a budget that is used, by whose it is. */
+  /** The used share (0 to 1, or more) of the budget with the least left, one entry for each scope of budgets. */
   budgets(): readonly { readonly scope: string; readonly ratio: number }[]
 }
 

@@ -7,7 +7,7 @@ import { createSink } from './sink.ts'
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
-/** What an event may carry. */
+/** The fields of an event. */
 type LogFields = Readonly<Record<string, string | number | boolean | null>>
 
 export interface LogOptions {
@@ -16,28 +16,28 @@ export interface LogOptions {
   readonly clock: Clock
   readonly level: LogLevel
   readonly service: string
-  /** The installation; on no line when absent. */
+  /** The name of the installation; the field is left out when absent. */
   readonly environment?: string | null
-  /** Texts that never appear. */
+  /** Secrets, which are replaced wherever they appear. */
   readonly redact?: readonly string[]
   /** Lines for people instead of JSON, each written at once. */
   readonly pretty?: boolean
 }
 
-/** The log. Prompts and answers never come near it. */
+/** The log. It never contains prompts or answers. */
 export interface Log {
   debug(message: string, fields?: LogFields): void
   info(message: string, fields?: LogFields): void
   warn(message: string, fields?: LogFields): void
-  /** Written at once. */
+  /** Written at once, not buffered. */
   error(message: string, fields?: LogFields): void
   /** Writes one line for each request, and one for each event that an operator wants to know of. */
   subscriber(fact: Fact): void
-  /** Changes what the configuration says of it, after that was read again. */
+  /** Applies new settings after a reload of the configuration. */
   configure(settings: Pick<LogOptions, 'level' | 'service' | 'environment' | 'redact'>): void
   flush(): void
   close(): void
-  /** Lines that could not be written. */
+  /** How many lines could not be written. */
   dropped(): number
 }
 
@@ -99,7 +99,7 @@ export function createLog(options: LogOptions): Log {
   }
 }
 
-/** From here on a call of the database is worth a line. */
+/** A call of the database that takes at least so long is logged, in milliseconds. */
 const SLOW_DATABASE_MS = 500
 
 /** A log line of an event: its level, message and fields. */
@@ -182,7 +182,7 @@ function prettyEvent(
   return parts.map(part => printable(redact(part))).join('  ')
 }
 
-/** The time as ISO 8601: the same text for all that happens in a millisecond. */
+/** Creates the function that gives the time as ISO 8601; the text is reused within a millisecond. */
 function createStamp(clock: Clock): () => string {
   let last = -1
   let text = ''
@@ -196,7 +196,7 @@ function createStamp(clock: Clock): () => string {
   }
 }
 
-/** The fields that every line begins with. Lines come many at a time, so the last beginning will often do again. */
+/** Creates the function that writes the fields that every line begins with; the text is reused within a millisecond. */
 function createHead(
   stamp: () => string,
   { service, environment = null }: Pick<LogOptions, 'service' | 'environment'>,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Metric, Sample } from './series.ts'
 
-/** The numbers of one metric as one process has them; plain data. */
+/** One metric with the values of one process, as plain data. */
 export interface Family extends Pick<Metric, 'name' | 'help' | 'type'> {
   readonly samples: readonly Sample[]
 }
@@ -21,7 +21,7 @@ const families = z.array(
   }),
 )
 
-/** How the numbers of two processes become one where that is not their sum. */
+/** How the values of two processes are combined; metrics that are not listed are summed. */
 const COMBINED_BY: Readonly<Record<string, (a: number, b: number) => number>> = {
   workers_active: Math.max,
   gateway_build_info: Math.max,
@@ -38,7 +38,9 @@ const COMBINED_BY: Readonly<Record<string, (a: number, b: number) => number>> = 
 
 const sum = (a: number, b: number) => a + b
 
-/** Puts the numbers of several processes together; what cannot be read counts for nothing. */
+/** Combines the metrics of several processes into those of the gateway.
+ *
+ * @param snapshots One for each process, as read from its file; one that is not valid is ignored. */
 export function mergeFamilies(snapshots: readonly unknown[]): readonly Family[] {
   const merged = new Map<string, { readonly family: Family; readonly samples: Map<string, Sample> }>()
   for (const family of snapshots.flatMap(snapshot => families.safeParse(snapshot).data ?? [])) {
@@ -55,7 +57,8 @@ export function mergeFamilies(snapshots: readonly unknown[]): readonly Family[] 
   return [...merged.values()].map(({ family, samples }) => ({ ...family, samples: [...samples.values()] }))
 }
 
-/** Adds what a process that has ended had counted to what others had before it; what only the living have is gone. */
+/** Adds the counters and histograms of a process that has ended to those of earlier ones, so that totals never fall. Its
+ * gauges are dropped: they say how a process is now. */
 export function foldFamilies(before: unknown, ended: unknown): readonly Family[] {
   return mergeFamilies([before, ended]).filter(({ type }) => type !== 'gauge')
 }

@@ -10,23 +10,24 @@ import { createRequestMetrics } from './request-metrics.ts'
 import type { Metric } from './series.ts'
 import { createSessions } from './sessions.ts'
 
-/** What the metrics are told of their surroundings. */
+/** What the metrics are built from. */
 export interface MetricsOptions extends FleetSources, LiveSources, ProcessSources {
   /** Whether a server's attempts count as `ollama_requests_total`. */
   readonly isOllama?: (server: string) => boolean
-  /** Where workers of one gateway write down their numbers, so that each can tell those of all. */
+  /** Where the workers of one gateway write their values and read each other's, so that a scrape of any worker shows the
+   * whole gateway; absent for a single process. */
   readonly share?: { write(snapshot: unknown): void; readAll(): readonly unknown[] }
-  /** Series of one metric that are kept apart (default 2,000). */
+  /** How many series one metric keeps before further ones are counted as `other` (default 2,000). */
   readonly seriesMax?: number
 }
 
 /** The metrics of the gateway. */
 export interface Metrics {
-  /** Counts what the journal tells. */
+  /** Counts an event of the journal. */
   subscriber(fact: Fact): void
   /** The Prometheus exposition. */
   render(): Promise<string>
-  /** Writes this worker's numbers down for the others; nothing where there are none. */
+  /** Writes this worker's values for the other workers; does nothing in a single process. */
   publish(): void
   readonly contentType: string
 }
@@ -34,7 +35,8 @@ export interface Metrics {
 const SERIES_MAX = 2000
 const SESSIONS_MAX = 10_000
 
-/** Creates the metrics. Label values come from the configuration only; anything else is `other`. */
+/** Creates the metrics. Label values come from the configuration and fixed lists only, never from a caller's text;
+ * anything else is `other`. */
 export function createMetrics(options: MetricsOptions): Metrics {
   const { clock, snapshot, seriesMax = SERIES_MAX } = options
   const requests = createRequestMetrics({ snapshot, isOllama: options.isOllama ?? (() => false), seriesMax })
@@ -84,7 +86,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     contentType: registry.contentType,
     render() {
       if (share === undefined) return registry.metrics()
-      // First its own: what one worker has told, another must not take back.
+      // Its own values first, so that the next scrape, by any worker, cannot show a smaller counter than this one.
       publish()
       const all = mergeFamilies(share.readAll())
       return registryOf(all.map(family => ({ ...family, samples: () => family.samples }))).metrics()
@@ -98,12 +100,12 @@ function registryOf(metrics: readonly Metric[]): Registry {
   return registry
 }
 
-/** Callers with a key count by the key, others by their address. */
+/** What a session is counted by: the key of the caller, or the address of an anonymous one. */
 function sessionOf(record: RequestRecord): string {
   return record.caller === null || record.caller === 'anonymous' ? record.address : record.caller
 }
 
-/** The registry only ever asks for the name and for `get`: any object that has them is a metric. */
+/** Registers a metric of ours with prom-client, whose registry uses nothing but a metric's `name` and `get`. */
 function register(registry: Registry, metric: Metric): void {
   const { name, help, type } = metric
   const shaped = { name, help, type, get: () => ({ name, help, type, values: metric.samples(), aggregator: 'sum' }) }

@@ -1,31 +1,34 @@
 import { totalmem } from 'node:os'
 
 const TICK_MS = 100
-/** Ticks that the percentile is taken of: the last ten seconds. */
+/** How many ticks the percentile is taken of: the last ten seconds. */
 const TICKS = 100
 const PERCENTILE = 0.99
-/** Memory is read at each so many-th tick. */
+/** Memory is read at every tenth tick, once a second. */
 const MEMORY_EVERY = 10
 
-/** What the sampler measures with; a test hands in its own. */
+/** What the sampler measures with; tests pass their own. */
 export interface PressureOptions {
   /** Monotonic milliseconds. */
   readonly now: () => number
-  /** Runs something again and again; the answer stops it. */
+  /** Calls `run` every `ms` milliseconds until the returned function is called. */
   readonly every: (ms: number, run: () => void) => () => void
   /** Resident memory in bytes. */
   readonly rss: () => number
-  /** What the process may use, in bytes. */
+  /** The memory that the process may use, in bytes. */
   readonly limit: () => number
 }
 
-/** Measures how hard the process has it. */
+/** Measures the load of this process. */
 export interface PressureSampler {
+  /** The event loop's lag (99th percentile of the last ten seconds, in milliseconds), and the share of the memory limit
+   * that is in use (0 to 1, or a little more). */
   read(): { readonly lagMs: number; readonly memory: number }
   stop(): void
 }
 
-/** Starts to measure, ten times a second. One late turn in ten seconds is no overload, and does not count. */
+/** Starts measuring, ten times a second. It uses the 99th percentile, not the maximum, because one late turn of the event
+ * loop in ten seconds is no overload. */
 export function samplePressure(options: PressureOptions): PressureSampler {
   const lags = new Float64Array(TICKS)
   const rank = Math.ceil(TICKS * PERCENTILE) - 1
@@ -45,13 +48,13 @@ export function samplePressure(options: PressureOptions): PressureSampler {
   return { read: () => pressure, stop }
 }
 
-/** What this process may use: what its container allows, else what the machine has. */
+/** The memory that this process may use, in bytes: its container's limit, else the machine's memory. */
 export function memoryOfProcess(): number {
   const allowed = process.constrainedMemory()
   return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem()
 }
 
-/** Runs something again and again without keeping the process alive. */
+/** `setInterval` that does not keep the process alive. The returned function ends it. */
 export function unheldInterval(ms: number, run: () => void): () => void {
   const timer = setInterval(run, ms)
   timer.unref()

@@ -3,16 +3,16 @@ import { createGauge, type Metric } from './series.ts'
 
 const MICROSECONDS = 1e6
 
-/** What a process is measured against. */
+/** Where the gauges of the process read values that it cannot ask the runtime for. */
 export interface ProcessSources {
   /** How late the event loop turned, 99th percentile of the last seconds, in milliseconds; 0 when absent. */
   readonly lagMs?: () => number
-  /** What the process may use, in bytes; without it the gauge has no value. */
+  /** The memory that the process may use, in bytes; when absent the gauge has no value. */
   readonly memoryLimit?: () => number
 }
 
-/** Creates the gauges of this process, only those that say the truth on this runtime: the usual handle and garbage
- * collection figures are empty here, and a count of the heap's objects blocks the loop for tens of milliseconds. */
+/** Creates the gauges of this process. The usual ones for handles and garbage collection are left out because Bun does
+ * not report them, and heap object counts because reading them blocks the event loop for tens of milliseconds. */
 export function createProcessGauges({ lagMs = () => 0, memoryLimit }: ProcessSources): readonly Metric[] {
   const startedAt = Date.now() / 1000 - process.uptime()
   return [
@@ -35,7 +35,7 @@ function cpuSeconds(): number {
   return (user + system) / MICROSECONDS
 }
 
-/** Only Linux tells; elsewhere the gauge has no value. */
+/** Open file descriptors. Only Linux reports them; elsewhere the gauge has no value. */
 function openFiles(): number | readonly never[] {
   try {
     // Reading the directory opens one more.

@@ -1,12 +1,13 @@
-/** The longest text of one field, in characters. */
+/** The longest text of one field, in characters; longer ones are cut and end in an ellipsis. */
 const FIELD_MAX = 2048
 /** Texts that need no escaping at all: printable ASCII without quote and backslash. */
 const PLAIN = /^[ !#-[\]-~]*$/
-/** What `JSON.stringify` leaves as it is although terminals and line readers act on it: DEL, C1 controls, line and
- * paragraph separators, and marks that turn the direction of writing. */
+/** Characters that `JSON.stringify` does not escape although terminals and line readers act on them: DEL, C1 controls,
+ * line and paragraph separators, and marks that change the direction of text. */
 const CONTROLS = /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g
 
-/** Writes a text as a JSON string that is safe in one log line: bounded, and no character of it does anything. */
+/** Writes a text as a JSON string that is safe in a log line: at most 2,048 characters, with every control character
+ * escaped. */
 export function quote(text: string): string {
   const short = text.length > FIELD_MAX ? `${text.slice(0, FIELD_MAX - 1)}…` : text
   if (PLAIN.test(short)) return `"${short}"`
@@ -15,19 +16,19 @@ export function quote(text: string): string {
   })
 }
 
-/** The same for people: without the quotes around it. */
+/** As `quote`, for lines that people read: without the quotes around it. */
 export function printable(text: string): string {
   return quote(text).slice(1, -1).replaceAll('\\"', '"')
 }
 
-/** Secrets shorter than this would blot out ordinary words. */
+/** Secrets with fewer characters are not redacted, because ordinary words would be redacted with them. */
 const SECRET_MIN = 6
 
-/** Creates the function that takes secrets out of texts. */
+/** Creates the function that replaces secrets in a text with `[redacted]`. */
 export function createRedactor(secrets: readonly string[]): (text: string) => string {
   const known = [...new Set(secrets.filter(secret => secret.length >= SECRET_MIN))]
   if (known.length === 0) return text => text
-  // The longest first, because one secret may begin with another; escaped forms, because paths and JSON have them.
+  // Longest first, because one secret may be the beginning of another. Escaped forms too, for paths and JSON.
   const forms = new Set(
     known.flatMap(secret => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]),
   )
@@ -38,7 +39,8 @@ export function createRedactor(secrets: readonly string[]): (text: string) => st
 
 const NAMES_MAX = 1000
 
-/** Creates the writer of names: `quote` without secrets, remembered, because names come again with every request. */
+/** Creates the writer of names of models, servers and callers: redacted and quoted. Results are cached, because the same
+ * names come with every request. */
 export function createNameWriter(redact: (text: string) => string): (name: string | null) => string {
   const known = new Map<string, string>()
   return name => {

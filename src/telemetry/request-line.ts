@@ -3,34 +3,35 @@ import { freeOutcome, type RequestRecord } from '#core/record.ts'
 import { createNameWriter, printable, quote } from './quote.ts'
 import { overheadMs } from './request-metrics.ts'
 
+/** The longest cause in a line, in characters: short enough that it does not carry a prompt into the log. */
 const CAUSE_MAX = 300
-/** Longer stories are cut before anything is looked for in them. */
+/** How much of a cause is searched for secrets, in characters; what comes after it is dropped first. */
 const CAUSE_READ_MAX = 16 * 1024
 
-/** Takes secrets out of a text. */
+/** Replaces secrets in a text. */
 export type Redact = (text: string) => string
 
-/** How texts and names are written. */
+/** Writes the fields of a request's line; caches those that recur. */
 export interface FieldWriters {
   readonly redact: Redact
   readonly name: (name: string | null) => string
-  /** The fields of the way that a request takes, behind a comma. */
+  /** `method`, `path` and `route`, with a comma before them. */
   readonly routeFields: (record: RequestRecord) => string
-  /** The fields of who has sent it, behind a comma. */
+  /** `caller`, `tenant` and `client` (the address), with a comma before them. */
   readonly callerFields: (record: RequestRecord) => string
 }
 
 const REMEMBERED_MAX = 1000
 
-/** Creates the writer of lines. The same routes and callers come again with every request, so that what is written of
- * them is remembered: a line of many pieces costs as much to put together as the rest of it. */
+/** Creates the writers. The text for a route or a caller is cached, because the same ones come again and again and
+ * joining their fields costs as much as the rest of the line. */
 export function createFieldWriters(redact: Redact): FieldWriters {
   const name = createNameWriter(redact)
   const routes = new Map<string, { readonly method: string; readonly text: string }>()
   const callers = new Map<string, { readonly tenant: string | null; readonly text: string }>()
 
   function routeFields({ method, path, route }: RequestRecord): string {
-    // What equals its route is the gateway's own word; there are no more of these than routes.
+    // A path that equals its route needs no quoting, and there are no more such paths than routes.
     if (path !== route) {
       return `,"method":${name(method)},"path":${quote(redact(pathOf(path)))},"route":"${route}"`
     }
@@ -55,10 +56,12 @@ export function createFieldWriters(redact: Redact): FieldWriters {
   return { redact, name, routeFields, callerFields }
 }
 
-/** Writes the log line of a request from its record, behind the fields that every line has.
+/** Writes the log line of a request from its record.
  *
- * A template, because building an object and serialising it costs several times as much for the one line that every
- * request has. Only texts that come from outside are quoted with care; the others are the gateway's own words. */
+ * It joins strings because building an object and serialising it takes several times as long, for every request. Texts
+ * from outside are quoted; values that only the gateway sets are not.
+ *
+ * @param head The fields that every line begins with. */
 export function requestLine(
   head: string,
   record: RequestRecord,
@@ -77,7 +80,7 @@ export function requestLine(
   if (usage !== null) {
     const input = usage.input + usage.cacheRead + usage.cacheWrite
     line += `,"tokens_in":${input},"tokens_out":${usage.output},"estimated":${usage.estimated}`
-    // Who leaves early is `cancelled`, whoever pays.
+    // The outcome of a client that left early is `cancelled`, so this field says that another call paid for the tokens.
     const free = freeOutcome(record)
     if (free !== null) line += `,"cache":"${free}"`
   }
@@ -94,7 +97,7 @@ export function requestLine(
   return cause === null ? `${line}}` : `${line},"error":${quote(cause)}}`
 }
 
-/** The same for people who watch a terminal. */
+/** Writes the line of a request for people who watch a terminal. */
 export function prettyRequestLine(time: string, record: RequestRecord, redact: Redact): string {
   const took = `${Number(ms(record.endedAt - record.startedNow))} ms`
   const parts = [time, record.method, redact(pathOf(record.path)), String(record.status), took]
@@ -107,7 +110,7 @@ export function prettyRequestLine(time: string, record: RequestRecord, redact: R
   return parts.map(printable).join('  ')
 }
 
-/** The private story behind a failure that is not the caller's, short enough not to carry a prompt along. */
+/** The cause of an error with status 500 or more; `null` where there is none. Callers never see it. */
 function causeText(record: RequestRecord, redact: Redact): string | null {
   if (record.status < 500 || record.error === null) return null
   const { cause } = record.error
@@ -142,7 +145,7 @@ function text(value: string | null): string {
   return value === null ? 'null' : quote(value)
 }
 
-/** Milliseconds with two decimals: from two whole numbers, because writing a fraction takes three times as long. */
+/** Milliseconds with two decimals, written as two integers because formatting a fraction takes three times as long. */
 function ms(value: number): string {
   const hundredths = Math.round(Math.max(0, value) * 100)
   const whole = Math.floor(hundredths / 100)

@@ -8,7 +8,8 @@ import { createCounter, createHistogram, type Metric } from './series.ts'
 
 const NANO_PER_USD = 1e9
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
-/** Small enough that the number of any series is a small integer, for which a `Map` is quickest. */
+/** How many names one label learns. Bounded so that the number of a series stays a small integer, for which a `Map` is
+ * fastest. */
 const NAMES_MAX = 512
 const ROUTES_MAX = 128
 
@@ -32,12 +33,12 @@ export interface RequestMetrics {
   settled(record: RequestRecord): void
 }
 
-/** Creates the metrics of requests. Settling one request costs under a microsecond: numbers instead of label objects,
- * and each label looked up once. */
+/** Creates the metrics of requests. Counting one request takes less than a microsecond, because labels are numbers, not
+ * objects, and each is looked up once. */
 export function createRequestMetrics(options: RequestMetricsOptions): RequestMetrics {
   const labels = createLabels(options.snapshot)
   const family = createFamilies(labels, options.seriesMax)
-  // Each code from the start: a rise from nothing to one is none to Prometheus.
+  // Every code starts with 0, because Prometheus does not see the increase from no series to a first value of 1.
   for (const code of Object.keys(ERRORS)) family.errors.add(0, labels.code.id(code))
 
   function settled(record: RequestRecord): void {
@@ -54,7 +55,7 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
   function settledCall(record: RequestRecord, model: number, status: number): void {
     const server = labels.server.id(record.server ?? NONE)
     family.calls.add(1, model, server, status, record.stream ? 1 : 0)
-    // Who takes over an answer tells of the attempts too.
+    // The client left before the end of a shared answer: the request that now pays for it counts the attempts.
     const attempts = record.passedOn ? NO_ATTEMPTS : record.attempts
     for (const attempt of attempts) {
       const result = labels.result.id(attempt.result ?? 'client_closed_request')
@@ -77,7 +78,7 @@ export function createRequestMetrics(options: RequestMetricsOptions): RequestMet
     }
     if (record.cache !== null) settledCache(record, record.cache, model)
     const { usage } = record
-    // What came from the cache was counted when a server said it.
+    // The tokens of a cached or shared answer were counted for the call that a server answered.
     if (usage === null || freeOutcome(record) !== null) return
     if (usage.input > 0) family.tokens.add(usage.input, server, model, labels.inputTokens)
     if (usage.output > 0) family.tokens.add(usage.output, server, model, labels.outputTokens)
@@ -105,8 +106,8 @@ function hasAnswered({ result }: AttemptEntry): boolean {
   return result === 'ok'
 }
 
-/** The gateway's own time: before the first dial, without the wait for a place, and after the answer was whole.
- * `null` when nothing was dialled. */
+/** The time that the gateway itself adds, in milliseconds: from the request to the first dial, less the wait in the
+ * queue, plus what it takes after the upstream answer is complete. `null` when no server was dialled. */
 export function overheadMs(record: RequestRecord): number | null {
   if (record.dialledAt === 0) return null
   const after = record.answeredAt > 0 ? Math.max(0, record.endedAt - record.answeredAt) : 0

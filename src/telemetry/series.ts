@@ -1,6 +1,6 @@
 import { type Dimension, OTHER } from './dimensions.ts'
 
-/** One line of the exposition. */
+/** One line of the Prometheus exposition. */
 export interface Sample {
   readonly value: number
   readonly labels: Readonly<Record<string, string | number>>
@@ -8,7 +8,7 @@ export interface Sample {
   readonly metricName?: string
 }
 
-/** What the exposition asks of a metric. */
+/** A metric as the exposition reads it. */
 export interface Metric {
   readonly name: string
   readonly help: string
@@ -22,13 +22,14 @@ export interface SeriesOptions {
   readonly help: string
   /** At most four. */
   readonly dimensions?: readonly Dimension[]
-  /** Series that are kept apart; further ones are counted together, with `other` as every label. */
+  /** How many series are kept; all further ones share one series whose labels are all `other`. */
   readonly seriesMax: number
 }
 
 const FIRST_SLOTS = 16
 
-/** Finds the place of a series by the numbers of its labels. Slot 0 is where series beyond the bound are counted. */
+/** Maps the label values of a series, as numbers, to its index in the array of values. Index 0 is the shared series of
+ * everything beyond `seriesMax`. */
 class SlotTable {
   private readonly slots = new Map<number, number>()
   private readonly keys: number[] = [-1]
@@ -70,7 +71,7 @@ class SlotTable {
   }
 }
 
-/** A counter whose series are numbers in one array. */
+/** A counter. All its series are stored in one array of numbers, so that counting allocates nothing. */
 export interface Counter extends Metric {
   add(amount: number, a?: number, b?: number, c?: number, d?: number): void
 }
@@ -99,14 +100,14 @@ export function createCounter(options: SeriesOptions): Counter {
   }
 }
 
-/** A histogram whose series are rows in one array. */
+/** A histogram. All its series are stored as rows of one array of numbers, so that observing allocates nothing. */
 export interface Histogram extends Metric {
   observe(value: number, a?: number, b?: number): void
 }
 
 /** Creates a histogram.
  *
- * @param bounds The upper bounds of the buckets, rising. */
+ * @param bounds The upper bounds of the buckets, ascending. */
 export function createHistogram(options: SeriesOptions, bounds: readonly number[]): Histogram {
   const table = new SlotTable(options)
   // One row: a count for each bound, one for what is above them all, and the sum.
@@ -155,7 +156,7 @@ function histogramSamples(
   return samples
 }
 
-/** Creates a gauge that is read when it is asked for.
+/** Creates a gauge whose value is read at each scrape.
  *
  * @param read One value, or one for each set of labels. */
 export function createGauge(

@@ -1,12 +1,15 @@
 const WINDOW_MS = 5 * 60_000
 
-/** Remembers who was there in the last five minutes. */
+/** Counts the distinct callers of the last five minutes. */
 export interface Sessions {
+  /** @param now Monotonic milliseconds. */
   seen(id: string, now: number): void
   count(now: number): number
 }
 
-/** Creates the memory; when it is full, newcomers are not counted until somebody has left. */
+/** Creates the count.
+ *
+ * @param entriesMax Callers that are remembered; while there are as many, further ones are not counted. */
 export function createSessions(entriesMax: number): Sessions {
   const lastSeen = new Map<string, number>()
   return {

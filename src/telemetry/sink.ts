@@ -1,11 +1,13 @@
 import type { Clock } from '#core/clock.ts'
 
 const FLUSH_MS = 100
-/** Larger pieces of text are memory of their own each time, which the system has to find and clear. */
+/** The buffer is written once it has so many characters. Larger texts are slower: each gets memory of its own, which the
+ * system has to allocate and clear. */
 const BUFFER_CHARACTERS = 16 * 1024
 
-/** Collects lines and writes many at a time: one write for each request would cost more than the rest of its log. */
+/** Buffers log lines and writes many at a time: one write for each request would cost more than making its line. */
 export interface Sink {
+  /** Adds a line, which is written within 100 ms. */
   add(line: string): void
   flush(): void
   close(): void
@@ -13,7 +15,9 @@ export interface Sink {
   readonly dropped: number
 }
 
-/** Creates a sink. A write that fails loses its lines, never the process: a full disk must not stop the gateway. */
+/** Creates a sink.
+ *
+ * @param write May throw. The lines are then lost and counted in `dropped`: a full disk must not stop the gateway. */
 export function createSink(write: (text: string) => void, clock: Clock): Sink {
   let buffer = ''
   let lines = 0

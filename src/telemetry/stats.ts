@@ -1,7 +1,7 @@
 import type { Fact } from '#core/journal.ts'
 import { freeOutcome, type Outcome, type RequestRecord } from '#core/record.ts'
 
-/** What the model calls of one tenant came to since the process started. */
+/** The totals of one tenant's model calls since the process started. */
 export interface TenantStats {
   readonly requests: Readonly<Record<'total' | Outcome, number>>
   readonly tokens: Readonly<Record<'input' | 'cache_read' | 'cache_write' | 'output' | 'reasoning', number>>
@@ -9,17 +9,18 @@ export interface TenantStats {
   readonly cache: Readonly<Record<'hits' | 'coalesced' | 'misses' | 'hit_ratio' | 'saved_tokens' | 'saved_usd', number>>
 }
 
-/** Sums of each tenant. */
+/** The totals of each tenant. */
 export interface Stats {
   subscriber(fact: Fact): void
+  /** The totals of a tenant; all 0 when it has made no call. */
   of(tenant: string): TenantStats
 }
 
-/** Tenants are made by the operator; still nothing here may grow without a bound. */
+/** How many tenants are counted. Operators create tenants, but memory must have a bound all the same. */
 const TENANTS_MAX = 10_000
 const NANO_PER_USD = 1e9
 
-/** Creates the sums. */
+/** Creates the totals. */
 export function createStats(): Stats {
   const tenants = new Map<string, ReturnType<typeof nothing>>()
 
@@ -38,7 +39,7 @@ export function createStats(): Stats {
     if (cache?.status === 'miss') sums.cache.misses++
     else if (cache?.status === 'coalesced') sums.cache.coalesced++
     else if (cache?.status === 'hit') sums.cache.hits++
-    // What came from the cache was counted when a server said it.
+    // The tokens of a cached or shared answer were counted for the call that a server answered.
     if (record.usage === null || freeOutcome(record) !== null) return
     sums.tokens.input += record.usage.input
     sums.tokens.cache_read += record.usage.cacheRead
