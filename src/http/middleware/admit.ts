@@ -7,19 +7,23 @@ const READING = new Set(['GET', 'HEAD', 'OPTIONS'])
 const HOST = /^(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
 const LOOPBACK = /^(?:localhost|(?:[A-Za-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i
 
-/** Lets in what may be looked at at all: a client whose address may come, a known method, exactly one valid `Host`, and no foreign page's writing.
+/** Refuses requests before anything else looks at them: from a client address that is not allowed
+ * (`client_not_allowed`), without exactly one valid `Host` (`invalid_host`), with an unknown method
+ * (`method_not_allowed`), or, unless they only read, from a page of another origin that `cors.origins` does not name
+ * (`origin_not_allowed`).
  *
- * A page on another origin can send a plain POST without asking first; were it let in, any page could spend a local
- * GPU. On a loopback address the `Host` must name this machine, or a page could point its own name here. */
+ * The origin is checked because browsers send a simple POST to another origin without a preflight: any web page could
+ * use a local GPU. On a loopback address the `Host` must name this machine, against DNS rebinding: a page could let its
+ * own domain resolve to 127.0.0.1. */
 export function admit(): Middleware {
-  // The last host that was right, and for which settings: nearly all requests are for the same.
+  // The last host that passed the check, and the settings it passed with: nearly all requests have the same one.
   let known: string | null = null
   let knownFor: Edge | null = null
 
   return function admit(c, next) {
     const { request, edge, record } = c.env
     const forwarded = request.headers.get('x-forwarded-for')
-    // Who listens to both families hears of IPv4 clients as `::ffff:1.2.3.4`.
+    // On a dual-stack socket the address of an IPv4 client is `::ffff:1.2.3.4`.
     if (forwarded !== null || record.address.startsWith('::f'))
       record.address = edge.clientAddress(record.address, forwarded)
     if (!edge.admits(record.address)) {
@@ -57,7 +61,7 @@ function checkHost(host: string | null, { loopbackOnly }: Edge): asserts host is
   }
 }
 
-/** The host that a request is for: its header's, or the URL's where it was made in code and never was on a socket. */
+/** The host of a request: its `Host` header, or the URL's host for a `Request` that was made in code and has no header. */
 export function hostOf(request: Request): string | null {
   return request.headers.get('host') ?? URL.parse(request.url)?.host ?? null
 }

@@ -3,7 +3,10 @@ import { GatewayError } from '#core/errors.ts'
 import type { Access } from '../edge.ts'
 import type { Exchange, Middleware } from '../exchange.ts'
 
-/** Finds out who asks and whether the route is theirs. */
+/** Identifies the caller by its key or token, and checks that its role may use the route.
+ *
+ * @param access Who may use the route. `anyone` and `signed` are not checked here: the handler of a signed route checks
+ * the signature itself. */
 export function authenticate(access: Access): Middleware {
   return function authenticate(c, next) {
     const exchange = c.env
@@ -31,7 +34,9 @@ function admit(
   return next()
 }
 
-/** Counts a credential that was refused against the address that sent it. */
+/** Counts a refused credential against the address that sent it, so that guessing keys is slowed down.
+ *
+ * @returns The refusal, to be thrown. */
 export function noted({ edge, record, caller }: Exchange, refusal: GatewayError): GatewayError {
   if (refusal.code === 'invalid_api_key') edge.refused(record.address, null)
   if (refusal.code === 'invalid_signature') edge.refused(record.address, caller)

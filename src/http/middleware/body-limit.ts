@@ -1,7 +1,8 @@
 import { tooLarge } from '../body.ts'
 import type { Middleware } from '../exchange.ts'
 
-/** Refuses a body that says itself that it is too large; what does not say is counted while it is read. */
+/** Refuses a body whose `content-length` is above `service.max_body`. A body without that header is counted while it is
+ * read, in `body.ts`. */
 export function bodyLimit(): Middleware {
   return function bodyLimit(c, next) {
     const { request, edge } = c.env

@@ -4,10 +4,11 @@ import type { Exchange } from '../exchange.ts'
 const ANY: CacheWishes = { read: true, store: true, share: true, maxAgeMs: Infinity, onlyStored: false }
 const ANY_ALONE: CacheWishes = { ...ANY, share: false }
 
-/** What a request asks of the cache (RFC 9111, section 5.2.1): `no-cache` wants a new answer, which may be stored,
- * `no-store` has no part in it at all. What else there is in the standard is not for answers of models.
+/** Reads what a request asks of the cache from `cache-control` (RFC 9111, section 5.2.1). `no-cache` asks for a new
+ * answer, which may be stored; `no-store` neither reads nor stores; `max-age` bounds the age of a stored answer;
+ * `only-if-cached` accepts stored answers only. Other directives are ignored: they make no sense for model answers.
  *
- * @param keyed Whether the request has an idempotency key: it is then its own, and shares with nobody. */
+ * @param keyed Whether the request has an idempotency key. It then never shares an answer with another request. */
 export function cacheWishesOf(headers: Headers, keyed: boolean): CacheWishes {
   const control = headers.get('cache-control')
   if (control === null) return keyed ? ANY_ALONE : ANY
@@ -23,7 +24,7 @@ export function cacheWishesOf(headers: Headers, keyed: boolean): CacheWishes {
   }
 }
 
-/** Writes into headers what the cache did: our own and the standard one (RFC 9211). */
+/** Writes what the cache did into `x-citadel-cache` and into the standard `cache-status` (RFC 9211). */
 export function writeCacheHeaders({ headers, request, record }: Exchange, { status, ageMs, leftMs }: CacheNote): void {
   headers['x-citadel-cache'] = status
   if (status === 'hit') {

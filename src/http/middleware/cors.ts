@@ -11,9 +11,11 @@ const EXPOSED =
   'x-citadel-attempts, x-citadel-dropped-parameters, x-citadel-cache, x-citadel-overhead-ms, x-citadel-cost, ' +
   'x-citadel-gateway, x-citadel-next, server-timing, cache-status, age, idempotency-replayed'
 
-/** Answers preflights and marks answers for pages of admitted origins.
+/** Answers CORS preflights, and adds the CORS headers to answers for pages of allowed origins.
  *
- * The requested headers are reflected: SDKs add new ones every year, and a fixed list is what breaks them. */
+ * A preflight allows whatever headers it asks for: SDKs add new ones every year, and a fixed list would break them.
+ *
+ * @throws GatewayError `origin_not_allowed` for a preflight from another origin. */
 export function cors(): Middleware {
   return function cors(c, next) {
     const exchange = c.env

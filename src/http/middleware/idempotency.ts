@@ -8,27 +8,28 @@ import type { Exchange } from '../exchange.ts'
 import { eventStream, json } from '../reply.ts'
 
 const HEADER = 'idempotency-key'
-/** Visible characters only: a header that came twice, joined by a comma and a space, is none. */
+/** Visible ASCII only, without spaces: a header that was sent twice arrives joined by `, ` and does not match. */
 const KEY = /^[\x21-\x7e]{1,255}$/
 const RUNNING_RETRY_MS = 1000
 const DONE = 'data: [DONE]\n\n'
 
-/** What a request that came with an idempotency key does with its answer. */
+/** The claimed idempotency key of a request. */
 export interface Keyed {
-  /** The answer that was given before, for the edge to send again. */
+  /** The stored answer to the same request, to be sent again; `null` when this request is the first. */
   readonly answer: StoredAnswer | null
-  /** Keeps a plain answer. */
+  /** Stores a complete JSON answer. */
   keep(body: string): void
-  /** Lets a stream through and keeps its text once it has ended whole. */
+  /** Passes a stream on, and stores its text once it has ended with `[DONE]`. */
   record(body: Writing): Writing
-  /** Frees the key, so that the request can be sent again. */
+  /** Frees the key, so that the request can be sent again. Does not remove a stored answer. */
   release(): void
 }
 
-/** Claims the idempotency key of a request, if it has one. The claim ends with the answer, with an error, or when the
- * client leaves.
+/** Claims the idempotency key of a request; `null` when it has none. The claim ends with the answer, with an error, or
+ * when the client disconnects.
  *
- * @throws GatewayError `idempotency_conflict` while a twin runs, `idempotency_mismatch` for another body. */
+ * @throws GatewayError `invalid_request` for a malformed key, `idempotency_conflict` while a request with the same key
+ * runs, `idempotency_mismatch` when the key was used with another body. */
 export function claimKey(
   exchange: Exchange,
   store: IdempotencyStore,
@@ -71,13 +72,13 @@ async function claim(
   }
 }
 
-/** Whose key it is: nobody ever meets the answers of somebody else. */
+/** The prefix that separates the keys of different callers, so that no caller gets another one's answer. */
 function ownerOf({ caller, record }: Exchange): string {
   const named = caller !== null && caller.role !== 'anonymous'
   return named ? `key ${JSON.stringify([caller.tenant, caller.id])}` : `address ${record.address}`
 }
 
-/** Reads along, without keeping more than is worth it. */
+/** Wraps a stream: collects its text while it is written, and stores it unless it is too long. Frees the key at the end. */
 function recorded(
   body: Writing,
   own: { readonly keep: (text: string) => void; readonly release: () => void },
@@ -86,7 +87,7 @@ function recorded(
   let text = ''
   const take = (events: string) => {
     if (events !== PING && text.length <= STORED_CHARACTERS_MAX) text += events
-    // Before the client has the end: whoever repeats the request at once gets the answer.
+    // Stored before the client gets the end, so that a request that is repeated immediately finds the answer.
     if (events.endsWith(DONE) && text.length <= STORED_CHARACTERS_MAX) own.keep(text)
   }
   return {

@@ -11,17 +11,17 @@ export interface Observers {
   readonly clock: Clock
 }
 
-/** What a request took it has also used: only its leases come back. */
+/** The tokens and requests that were taken from the buckets stay taken; only leases are given back. */
 const NOTHING: Correction = { requests: 0, tokens: 0 }
 
-/** Notes that a request has come. */
+/** Records the start of a request in the journal and in the list of active ones. */
 export function noteStart(exchange: Exchange, { journal, active }: Observers): void {
   active.add(exchange)
   journal.note({ type: 'request-started', record: exchange.record })
 }
 
-/** Notes that a request is over: its answer is written, and when it streams, its last event too. Its leases
- * are given back, and its connection is one like any other. */
+/** Records the end of a request, after the last byte of its answer is written. Closes its scope, gives back its leases,
+ * and restores the idle timeout of its connection. */
 export function noteEnd(exchange: Exchange, { journal, active, clock, limiter }: Observers): void {
   exchange.record.endedAt = clock.now()
   exchange.scope.close()

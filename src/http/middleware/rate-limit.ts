@@ -4,8 +4,8 @@ import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
 import { limitRefusal, noteNext, putLimits } from '#gateway/limits/limits.ts'
 import type { Exchange, Middleware } from '../exchange.ts'
 
-/** Takes one from each bucket of the caller, and a lease of each that counts what is under way, and says what is left.
- * Without a promise where the limiter needs none.
+/** Takes one request from each bucket of the caller and a lease from each concurrency limit, and writes the
+ * `x-ratelimit-*` headers. It is synchronous when the limiter is.
  *
  * @throws GatewayError `rate_limit_exceeded` or `concurrency_limit_exceeded`, with the exact time after which the next
  * request passes. */
@@ -38,7 +38,7 @@ export function rateLimit(limiter: Limiter, journal: Journal, clock: Pick<Clock,
   }
 }
 
-/** Writes into headers how the limits stand, unless those of tighter limits stand there already. */
+/** Writes the `x-ratelimit-*` headers. Request headers that are there already stay if they say that fewer are left. */
 export function writeLimitHeaders({ headers, edge }: Exchange, verdict: Verdict): void {
   const told = headers['x-ratelimit-remaining-requests']
   const isTold = told !== undefined && verdict.requests !== null && Number(told) <= verdict.requests.remaining

@@ -1,6 +1,6 @@
 import type { Middleware } from '../exchange.ts'
 
-/** Puts the headers on every answer that keep browsers from guessing. */
+/** Adds `x-content-type-options: nosniff` to every answer, so that browsers do not guess the content type. */
 export function securityHeaders(): Middleware {
   return function securityHeaders(c, next) {
     c.env.headers['x-content-type-options'] = 'nosniff'

@@ -4,8 +4,11 @@ import { readBody } from '../body.ts'
 import type { Exchange, Middleware } from '../exchange.ts'
 import { noted } from './authenticate.ts'
 
-/** Lets a caller whose requests must be signed in with a good signature only. For such a caller the body is read here,
- * and kept for the handler. */
+/** Checks the signature of a request whose caller must sign; other requests pass. The signature covers the body, which is
+ * therefore read here and kept on the exchange for the handler.
+ *
+ * @param bodyRefusal Why no body may be held in memory now; `null` = it may.
+ * @throws GatewayError `invalid_signature`, or the refusal of an address that has sent too many wrong ones. */
 export function signature(clock: Clock, bodyRefusal: () => GatewayError | null): Middleware {
   return function signature(c, next) {
     return c.env.caller?.signs === true ? check(c.env, clock, bodyRefusal).then(next) : next()
