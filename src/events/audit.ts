@@ -8,10 +8,10 @@ import { redactPatterns } from '#lib/redact.ts'
 import { type AuditEntry, type Chain, sealOf } from './chain.ts'
 import { isKnown, ofFact, ofRefusal, type Told } from './entries.ts'
 
-/** Requests that one row seals, and how long the first of them waits for it, in milliseconds. */
+/** How many requests one row seals, and the longest that a request waits for its seal, in milliseconds. */
 const BATCH_MAX = 200
 const SEAL_MS = 1000
-/** How often a key's success is told. */
+/** A successful authentication is recorded at most so often for each key, in milliseconds. */
 const SAMPLE_MS = 60_000
 const KEYS_MAX = 10_000
 
@@ -20,26 +20,29 @@ export interface AuditDeps {
   readonly chain: Chain
   readonly newId: (time: number) => string
   readonly enabled: () => boolean
-  /** Takes out the secrets that the configuration holds. */
+  /** Replaces the secrets of the configuration in a text. */
   readonly redact: (text: string) => string
 }
 
-/** The record of what was done. */
+/** The audit log: who did what, and which requests were refused or failed. */
 export interface Audit {
   readonly subscriber: (fact: Fact) => void
-  /** The seals of requests: the batch that the next one belongs to, and what it says. */
+  /** Seals the rows of requests in batches, so that a changed or removed row is found. */
   readonly sealing: {
+    /** The id of the batch that the next request belongs to; `null` while the audit log is off. */
     batch(): string | null
-    /** Adds a request, as the JSON of its row. */
+    /** Adds a request to the batch.
+     *
+     * @param text The JSON of its row. */
     add(id: string, text: string): void
-    /** Seals what waits. */
+    /** Seals the requests added so far, without waiting for the batch to be full. */
     seal(): void
   }
-  /** What a checkpoint says. */
+  /** Makes the entry of a checkpoint, without adding it to the chain. */
   checkpoint(action: string, detail: object): AuditEntry
 }
 
-/** Creates the audit log. It hears what everybody hears, and never asks anybody. */
+/** Creates the audit log. It is fed by the journal only: nothing calls it to record an action. */
 export function createAudit(deps: AuditDeps): Audit {
   const { clock, chain } = deps
   const seen = new LRUCache<string, number>({ max: KEYS_MAX })
@@ -68,7 +71,7 @@ export function createAudit(deps: AuditDeps): Audit {
     if (refusal !== null) add({ ...who, ...refusal })
   }
 
-  /** That a key was good is told once a minute. */
+  /** Whether this is the key's first success within a minute. */
   function isFirst(key: string): boolean {
     const now = clock.now()
     const last = seen.get(key)

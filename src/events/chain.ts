@@ -1,40 +1,43 @@
 import type { AuditRow, LedgerRow } from '#core/ledger.ts'
 import { sha256 } from '#lib/hash.ts'
 
-/** What the first row of a chain stands behind. */
+/** The `prev` of the first row of a chain, which has no row before it. */
 export const GENESIS = '0'.repeat(64)
 
-/** What a row says, without its place in a chain. */
+/** The content of a row, without its position in a chain. */
 export type AuditEntry = Omit<AuditRow, 'id' | 'chain' | 'seq' | 'prev' | 'hash'>
 
-/** The hash of a row: over everything that it says, its place, and the hash of the row before. */
+/** Computes the hash of a row: SHA-256 over its content, its position, and the hash of the row before. */
 export function hashOf(row: Omit<AuditRow, 'hash'>): string {
   const { id, tenant, at, kind, action, actor, address, request_id, subject, outcome, code, detail } = row
   const said = [id, tenant, at, kind, action, actor, address, request_id, subject, outcome, code, detail]
   return sha256(JSON.stringify([...said, row.chain, row.seq, row.prev]))
 }
 
-/** The hash that seals a batch of requests, in whatever order they are read. */
+/** Computes the hash that seals a batch of requests. It does not depend on their order. */
 export function sealOf(rows: readonly { readonly id: string; readonly hash: string }[]): string {
   const lines = rows.map(({ id, hash }) => `${id} ${hash}`).sort()
   return sha256(lines.join('\n'))
 }
 
-/** The hash of one request's row: of its JSON, its members in the order of the columns. */
+/** Computes the hash of a request's row, over its JSON with members in the order of the columns. */
 export function rowHash(row: LedgerRow): string {
   return sha256(JSON.stringify(row))
 }
 
-/** One chain as far as it has grown. */
+/** A hash chain of audit rows: each row contains the hash of the one before. */
 export interface Chain {
   readonly id: string
-  /** Adds a row, if `keep` takes it; else the chain stays as it is, so that it has no gap.
+  /** Adds a row. When `keep` refuses it, the chain does not advance, so that it has no gap.
    *
-   * @param id The row's own id; a new one when absent. */
+   * @param id The id of the row (default: a new one).
+   * @returns Whether the row was kept. */
   add(entry: AuditEntry, id?: string): boolean
 }
 
-/** Begins a chain: one for each start of a process, so that no process waits for another. */
+/** Begins a chain. Each process begins one at each start, so that no process waits for another to append.
+ *
+ * @param deps.keep Stores a row; false when there is no room for it. */
 export function createChain(
   id: string,
   deps: { readonly newId: (time: number) => string; readonly keep: (row: AuditRow) => boolean },

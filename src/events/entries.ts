@@ -7,11 +7,11 @@ const TEXT_MAX = 2048
 const AUTHENTICATION: ReadonlySet<string> = new Set(['invalid_api_key', 'missing_api_key', 'invalid_signature'])
 const ACCESS: ReadonlySet<string> = new Set(['permission_denied', 'model_not_allowed', 'client_not_allowed'])
 
-/** What is written of something that happened; what is absent is nobody's. */
+/** An audit entry before defaults are filled in: absent fields become `null`, an absent tenant the default one. */
 export type Told = Partial<Omit<AuditEntry, 'detail'>> &
   Pick<AuditEntry, 'kind' | 'action' | 'outcome'> & { readonly detail?: object }
 
-/** What the audit log says of a fact that is no request; `null` for what it does not keep. */
+/** Makes the audit entry of an event of the journal that is no request; `null` for events that are not audited. */
 export function ofFact(fact: Fact): Told | null {
   const action = fact.type
   switch (fact.type) {
@@ -35,7 +35,7 @@ export function ofFact(fact: Fact): Told | null {
       return { kind: actor === null ? 'health' : 'administration', action, outcome: reason, actor, subject }
     }
     case 'webhook-received':
-      // Of one that was refused its request tells.
+      // A refused one is recorded with its request.
       return fact.ok ? { kind: 'administration', action, outcome: 'ok', subject: fact.webhook } : null
     case 'health-changed': {
       const { server: subject, from, to: outcome, reason } = fact
@@ -58,8 +58,8 @@ export function ofFact(fact: Fact): Told | null {
   }
 }
 
-/** What the audit log says of a request that was refused or failed; `null` for one that went well or that its caller
- * spoiled. */
+/** Makes the audit entry of a request that was refused or failed. `null` for one that succeeded, and for a model call
+ * that failed by the caller's fault. */
 export function ofRefusal(record: RequestRecord): Told | null {
   const { code } = record
   if (code === null) return null
@@ -76,7 +76,7 @@ export function ofRefusal(record: RequestRecord): Told | null {
   return { kind: 'error', action: 'request', outcome, detail: { model, server, story: storyOf(record) } }
 }
 
-/** Whether a request showed a key that was good. */
+/** Whether a request was authenticated with a valid key or token. */
 export function isKnown({ caller, code }: RequestRecord): boolean {
   return caller !== null && caller !== 'anonymous' && (code === null || !AUTHENTICATION.has(code))
 }

@@ -12,12 +12,13 @@ export interface FailoversOptions {
   readonly owner: string
   /** Whether other processes may have requests at the same servers. */
   readonly shared: boolean
-  /** How many requests of this process are under way at a server. */
+  /** How many requests this process has in flight at a server. */
   readonly inFlight: (server: string) => number
+  /** Takes the events that complete failovers. */
   readonly observe: (seen: readonly Seen[]) => void
 }
 
-/** The failovers that are under way, whoever began them. */
+/** Follows the failovers of all processes until they are complete. */
 export interface Failovers {
   start(): void
   subscriber(fact: Fact): void
@@ -26,15 +27,18 @@ export interface Failovers {
   stop(): void
 }
 
+/** How often the store is asked for failovers of other processes, while none is known. */
 const LOOK_EVERY_MS = 2000
+/** How often open failovers are checked; four times as long where the store is shared. */
 const OPEN_LOOK_MS = 250
-/** A process that has requests somewhere and says so no more is gone, and they with it. */
+/** A process that has requests at a server renews its hold on it. One that has not renewed it for so long is taken for
+ * dead, and its requests for ended. */
 const HOLD_MS = 10_000
-/** The time that all processes get to say that they have requests there. */
+/** A failover is not completed before this time has passed, so that every process has had time to place its hold. */
 const SETTLE_MS = 5000
 
-/** Creates the watch over failovers. One is complete when no process has a request at the server any more; whoever sees
- * that first says so, because the one that began it may be gone. */
+/** Creates the watch over failovers. A failover is complete when no process has a request at the server any more. The
+ * first process to see that records it, because the one that began the failover may be dead. */
 export function createFailovers(options: FailoversOptions): Failovers {
   const { clock, events, holds, owner, shared } = options
   const settleMs = shared ? SETTLE_MS : 0
@@ -54,7 +58,7 @@ export function createFailovers(options: FailoversOptions): Failovers {
     }
     await letGo(server)
     const ms = now - startedAt
-    // A clock that was set back says nothing of how long ago it was.
+    // After the clock was set back `ms` is negative and the true age unknown: a large difference counts as old enough.
     if (Math.abs(ms) < settleMs || (await holds.held(server, now))) return
     options.observe([completed(server, 'drained', Math.max(0, ms))])
   }

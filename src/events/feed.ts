@@ -8,16 +8,18 @@ export type Seen = Omit<Observation, 'event'> & { readonly event: Omit<FleetEven
 /** What follows from what is known of the fleet then. */
 export type Outcome = Pick<Consequence, 'of'> & { readonly from: (last: readonly FleetEvent[]) => Seen }
 
-/** The events of the fleet: those that this process sees go to the store, and all that are stored to who follows. */
+/** The events of the fleet. Observations of this process go to the store; stored events, of all processes, go to the
+ * followers. */
 export interface Feed {
-  /** Takes what was seen, the first of which brings the others, and what follows from it; returns at once. */
+  /** Queues observations for the store, and returns at once. The others are stored only if the first one is new: if no
+   * other process has stored the same change before. */
   observe(seen: readonly Seen[], consequence?: Outcome): void
-  /** Calls `listener` with every event from now on, in the order of their ids, maybe from a few seconds before; the
-   * returned function ends that. */
+  /** Calls `listener` with every event from now on, in the order of their ids, until the returned function is called.
+   * Events of up to ten seconds before may come too. */
   follow(listener: (event: FleetEvent) => void): () => void
-  /** A page of stored events from behind an id.
+  /** Reads a page of stored events with ids greater than `after`.
    *
-   * @throws Error when the store is away. */
+   * @throws Error when the store does not answer. */
   since(after: string, limit: number): Promise<readonly FleetEvent[]>
   stop(): void
 }
@@ -26,21 +28,21 @@ export interface FeedOptions {
   readonly store: Pick<EventStore, 'add' | 'list'>
   readonly clock: Clock
   readonly journal: Journal
-  /** Whether other processes may keep events too, so that they are looked for while anybody follows. */
+  /** Whether other processes store events too; the store is then polled while there is a follower. */
   readonly shared: boolean
-  /** Learns what other processes have changed, before it is said what follows from it. */
+  /** Reads what other processes have changed in the registry; called before a consequence is computed. */
   readonly refresh?: () => Promise<void>
 }
 
-/** Observations that wait while the store is away; more are forgotten, the oldest first. */
+/** How many observations wait while the store does not answer; the oldest are dropped first. */
 const WAITING_MAX = 1000
 const AGAIN_MS = 1000
 const LOOK_EVERY_MS = 1000
-/** How far back a follower begins: the clocks of those who keep events may be late by so much. */
+/** How far back a new follower begins, in milliseconds: the clocks of other processes may be late by so much. */
 const LATE_MS = 10_000
 const PAGE = 200
 
-/** Creates the feed. Observations are kept one after the other, in the order in which they were made. */
+/** Creates the feed. Observations are stored one after the other, in the order in which they were made. */
 export function createFeed(options: FeedOptions): Feed {
   const { store, clock, journal } = options
   const followers = new Set<(event: FleetEvent) => void>()
@@ -60,7 +62,7 @@ export function createFeed(options: FeedOptions): Feed {
       for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
         if (next[1] !== undefined) await options.refresh?.()
         const kept = await store.add(...next)
-        // Meanwhile it may have been forgotten for the latest ones.
+        // It may have been dropped meanwhile to make room for newer ones.
         if (waiting[0] === next) waiting.shift()
         for (const event of kept) journal.note({ type: 'event-kept', event })
         if (kept.length > 0) void look()
@@ -72,7 +74,7 @@ export function createFeed(options: FeedOptions): Feed {
     }
   }
 
-  /** Tells the followers of all that was kept since, by whatever process. */
+  /** Gives the followers all events that any process has stored since the last time. */
   async function look(): Promise<void> {
     news = true
     if (looking || followers.size === 0) return
@@ -86,7 +88,7 @@ export function createFeed(options: FeedOptions): Feed {
         if (page.length === PAGE) news = true
       }
     } catch {
-      // Asked again in a second.
+      // `later` asks again in a second.
     } finally {
       looking = false
     }

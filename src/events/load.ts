@@ -4,28 +4,33 @@ import type { Fact } from '#core/journal.ts'
 import type { LoadMetrics } from '#wire/orchestration.ts'
 import type { Seen } from './feed.ts'
 
-/** From when on a server counts as overloaded: milliseconds, percent, percent, 0 to 1, requests. */
+/** The values above which a server counts as overloaded. */
 export interface LoadThresholds {
+  /** Milliseconds. */
   readonly response_time: number
+  /** Percent. */
   readonly cpu: number
+  /** Percent. */
   readonly memory: number
+  /** 0 to 1. */
   readonly error_rate: number
+  /** Waiting requests. */
   readonly queue: number
 }
 
 export interface LoadMonitorOptions {
   readonly clock: Clock
   readonly thresholds: () => LoadThresholds
-  /** The servers there are, and what each reported of itself or is known from probes. */
+  /** All servers, each with the load that it reported or that probes measured. */
   readonly loads: () => readonly { readonly server: string; readonly load: LoadMetrics }[]
   readonly observe: (seen: readonly Seen[]) => void
 }
 
-/** Watches how servers are doing. */
+/** Watches the load of servers. */
 export interface LoadMonitor {
   /** Counts the attempts at each server. */
   subscriber(fact: Fact): void
-  /** The share of its attempts that a server failed in about the last minute, 0 to 1; `null` of too few. */
+  /** The share of attempts that failed at a server in about the last minute, 0 to 1; `null` for fewer than 20 attempts. */
   errorRate(server: string): number | null
   stop(): void
 }
@@ -37,9 +42,9 @@ interface Count {
 
 const LOOK_EVERY_MS = 5000
 const MINUTE_MS = 60_000
-/** What was counted fades, so that a rate speaks of about the last minute. */
+/** Counts are multiplied by this at each look, so that a rate covers about the last minute. */
 const FADE = 0.9
-/** Of fewer attempts a rate says nothing. */
+/** There is no error rate for fewer attempts. */
 const ATTEMPTS_MIN = 20
 const FIELDS = {
   response_time: 'response_time_ms',
@@ -49,7 +54,8 @@ const FIELDS = {
   queue: 'queue',
 } as const satisfies Record<keyof LoadThresholds, keyof LoadMetrics>
 
-/** Creates the monitor: one event when a server goes above a threshold, at most one a minute. */
+/** Creates the monitor. It observes one event when a value goes above its threshold, at most one a minute for each server
+ * and metric. */
 export function createLoadMonitor(options: LoadMonitorOptions): LoadMonitor {
   const { clock } = options
   const counts = new Map<string, Count>()
@@ -86,7 +92,7 @@ export function createLoadMonitor(options: LoadMonitorOptions): LoadMonitor {
 
   return {
     subscriber(fact) {
-      // Who takes over an answer tells of the attempts too.
+      // The client left before the end of a shared answer: the request that now pays for it counts the attempts.
       if (fact.type !== 'request-settled' || fact.record.passedOn) return
       for (const { server, result } of fact.record.attempts) {
         if (result === null || result === 'lost') continue

@@ -6,23 +6,26 @@ import type { Outcome, Seen } from './feed.ts'
 
 export interface ObserverOptions {
   readonly observe: (seen: readonly Seen[], consequence?: Outcome) => void
-  /** The servers that share the load: those that are only watched are not among them. */
+  /** The servers that take requests, without those of kind `service`, which are only probed. */
   readonly servers: () => readonly Server[]
   readonly state: (id: string) => ServerState
-  /** How long the failover of a server has been going on, in milliseconds, as far as is known. */
+  /** How long the failover of a server has been going on, in milliseconds; `null` = not known. */
   readonly failoverMs: (server: string) => number | null
 }
 
-/** Makes events of what the journal tells. */
+/** Makes fleet events of the facts in the journal. */
 export interface Observer {
   subscriber(fact: Fact): void
-  /** Others have changed who takes requests: the shares follow, unless they have told so already. */
+  /** To be called when another process has changed which servers take requests: observes the new shares, unless that
+   * process has stored them already. */
   regrouped(): void
 }
 
-/** Creates the observer. What one change brings with it is told by the process whose observation of
- * the change is kept, and by no other: who comes late, or starts in the middle, would see it a second time. The shares of the
- * load follow from the health that all agree on, not from what this process has seen so far. */
+/** Creates the observer.
+ *
+ * Several processes may see the same change. Its consequences (a failover, new shares) are recorded only by the process
+ * whose observation of the change was stored; otherwise a process that is late, or has just started, would record them
+ * again. The shares are computed from the stored health of all servers, not from what this process has seen. */
 export function createObserver({ observe, ...options }: ObserverOptions): Observer {
   const { state } = options
   let shares = sharesOf(options, [])
@@ -90,9 +93,9 @@ export function createObserver({ observe, ...options }: ObserverOptions): Observ
   return { subscriber, regrouped: () => observe([], rebalanced('fleet-changed', null)) }
 }
 
-/** The end of a failover.
+/** Makes the observation that ends a failover.
  *
- * @param ms How long it took; `null` = that is not known. */
+ * @param ms How long it took, in milliseconds; `null` = not known. */
 export function completed(server: string, outcome: 'drained' | 'recovered', ms: number | null): Seen {
   return { ...failoverOf(server, 'completed'), event: { type: 'failover_completed', server, data: { outcome, ms } } }
 }
@@ -101,9 +104,9 @@ function failoverOf(server: string, now: 'initiated' | 'completed'): Omit<Seen, 
   return { series: `failover:${server}`, state: now, initially: 'completed' }
 }
 
-/** The share of the load that each server gets which takes requests now, by its weight; four digits.
+/** Computes the share of the load of each server that takes requests now: 0 to 1, by weight, rounded to four digits.
  *
- * @param health The last change of each server's health. */
+ * @param health The last stored health event of each server. */
 function sharesOf(
   { servers, state }: Pick<ObserverOptions, 'servers' | 'state'>,
   health: readonly FleetEvent[],

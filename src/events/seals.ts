@@ -2,21 +2,23 @@ import type { AuditRow, LedgerRow } from '#core/ledger.ts'
 import { isObject, parseJson } from '#lib/json.ts'
 import { rowHash, sealOf } from './chain.ts'
 
-/** What a row of a chain says of the requests that it seals. */
+/** A batch of sealed requests: what its row of the chain says, and what was found. */
 interface Seal {
   readonly row: AuditRow
   readonly rows: number
   readonly hash: string
-  /** How many of them came by. */
+  /** How many of its requests were read so far. */
   seen: number
-  /** Those that came by, until they are all there. */
+  /** The requests that were read, until the batch is complete. */
   found: { readonly id: string; readonly hash: string }[]
 }
 
-/** Compares requests, each of which comes by once and in any order, with the rows that seal them. */
+/** Compares requests with the rows that seal them. Every row must be added before the first request is taken; each request
+ * is taken once, in any order. */
 export class Seals {
-  /** Requests that are sealed, and those that no row seals. */
+  /** How many requests belong to a known batch. */
   sealed = 0
+  /** How many requests belong to no known batch. */
   unsealed = 0
   private readonly byBatch = new Map<string, Seal>()
   private readonly report: (problem: string) => void
@@ -43,13 +45,13 @@ export class Seals {
     seal.found.push({ id: request.id, hash: rowHash(request) })
     if (++seal.seen !== seal.rows) return
     if (sealOf(seal.found) !== seal.hash) this.report(`a request of batch ${seal.row.id} was changed`)
-    // A batch is whole soon, so that few are remembered at once.
+    // Requests of a batch are close together, so that only few batches are in memory at a time.
     seal.found = []
   }
 
-  /** Tells of the batches that had too few or too many requests.
+  /** Reports the batches that had too few or too many requests.
    *
-   * @param isThere Whether a row that seals is still there; its requests are removed together with it. */
+   * @param isThere Whether the row of a batch still exists. If it was removed meanwhile, so were its requests. */
   async finish(isThere: (row: AuditRow) => Promise<boolean>): Promise<void> {
     for (const { row, rows, seen } of this.byBatch.values()) {
       if (seen !== rows && (await isThere(row))) this.report(`batch ${row.id} has ${seen} of ${rows} requests`)

@@ -4,33 +4,32 @@ import { isObject, parseJson } from '#lib/json.ts'
 import { GENESIS, hashOf } from './chain.ts'
 import { Seals } from './seals.ts'
 
-/** Reads the audit log for checking it. */
+/** What the check reads. */
 export interface AuditSource {
-  /** Where each chain ends now. */
+  /** The last row of each chain now. */
   heads(): Promise<readonly Head[]>
-  /** Rows by chain and place, from behind a row. */
+  /** Rows after a given one (`null` = from the first), ordered by chain and sequence number. */
   rows(after: Pick<Head, 'chain' | 'seq'> | null, limit: number): Promise<readonly AuditRow[]>
-  /** Requests by their ids, from behind one. */
+  /** Requests with ids greater than `after`, ordered by id. */
   requests(after: string, limit: number): Promise<readonly LedgerRow[]>
 }
 
-/** What a check found. */
+/** The result of a check: how much was read, and what is wrong. */
 export interface Findings {
   readonly chains: number
   readonly rows: number
   readonly requests: number
-  /** Requests of processes that died before they sealed them, and of those that had no audit log. */
+  /** Requests without a seal: of processes that died before sealing them, or that had no audit log. */
   readonly unsealed: number
-  /** In words, the first hundred. */
+  /** Descriptions of the first hundred problems. */
   readonly problems: readonly string[]
 }
 
 const PAGE = 500
 const PROBLEMS_MAX = 100
 
-/** Checks every chain: that no row was changed, removed or put elsewhere, that no chain ends before a checkpoint says it
- * does, and that the sealed requests are those that were sealed. Everything is read once; what is written meanwhile may
- * be missing for the moment. */
+/** Checks every chain: that no row was changed, removed or moved, that no chain ends earlier than a checkpoint says, and
+ * that sealed requests are unchanged. Everything is read once, while the gateway may go on writing. */
 export async function verifyAudit(source: AuditSource): Promise<Findings> {
   const check = new Check(await source.heads())
   const { seals } = check
@@ -54,7 +53,7 @@ export async function verifyAudit(source: AuditSource): Promise<Findings> {
   }
 }
 
-/** Reads what was added to chains behind those of their rows that were read: it may say what was removed meanwhile. */
+/** Reads the rows that were added during the check: a checkpoint among them may explain rows that were removed meanwhile. */
 async function readLater(source: AuditSource, check: Check): Promise<void> {
   for (const { chain, seq } of await source.heads()) {
     for (let last: Pick<Head, 'chain' | 'seq'> = check.heads.get(chain) ?? { chain, seq: 0 }; last.seq < seq; ) {
@@ -72,13 +71,14 @@ class Check {
   readonly problems: string[] = []
   readonly heads = new Map<string, Head>()
   readonly seals = new Seals(problem => this.report(problem))
-  /** Where chains ended before they were read. */
+  /** The sequence number of each chain's last row when the check began. */
   private readonly ends: ReadonlyMap<string, number>
-  /** Rows before which some are not there any more: the first ones of their chain, or some that were read before. */
+  /** Rows before which rows are missing; `missing` is their number, `null` at the start of a chain. */
   private readonly gaps: { readonly row: Pick<AuditRow, 'chain' | 'seq' | 'prev'>; readonly missing: number | null }[] =
     []
+  /** The ends of chains as checkpoints recorded them: each chain must reach at least so far. */
   private readonly promised: Head[] = []
-  /** What was removed because its time was over: the last such row of each chain. */
+  /** The last row of each chain that was removed because its retention time was over. */
   private readonly trimmed = new Map<string, Head>()
 
   constructor(heads: readonly Head[]) {
@@ -122,7 +122,7 @@ class Check {
 
   private checkpoint({ chain, seq, detail, action }: AuditRow): void {
     for (const head of readHeads(detail)) {
-      // What is newer than the check may promise rows of chains that were read before.
+      // A checkpoint written during the check may name rows of chains that had been read already.
       if (action !== 'trimmed') {
         if (seq <= (this.ends.get(chain) ?? 0)) this.promised.push(head)
       } else if (head.seq > (this.trimmed.get(head.chain)?.seq ?? 0)) this.trimmed.set(head.chain, head)
@@ -133,7 +133,7 @@ class Check {
     for (const { row, missing } of this.gaps) {
       const { chain, seq, prev } = row
       const trimmed = this.trimmed.get(chain)
-      // What is to be removed goes in steps, and may still be there.
+      // Removal goes in steps: the checkpoint is written first, and some of the rows it names may still exist.
       const isTrimmed =
         trimmed !== undefined && (trimmed.seq >= seq || (trimmed.seq === seq - 1 && trimmed.hash === prev))
       if (!isTrimmed) this.report(`${missing ?? ''} rows before row ${seq} of chain ${chain} are missing`.trimStart())
@@ -145,7 +145,7 @@ class Check {
   }
 }
 
-/** The heads that a checkpoint names; none where somebody has written something else. */
+/** The heads that a checkpoint names; none when its detail is not of that form. */
 function readHeads(detail: string): readonly Head[] {
   const said = parseJson(detail)
   return isObject(said) && Array.isArray(said.heads) ? said.heads : []
