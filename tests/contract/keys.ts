@@ -155,6 +155,27 @@ export function keysContract(
       expect(await store.find({ hash: `${hash}-3` })).toBeNull()
     })
 
+    test('changes, rotates and revokes one key of a tenant, and none beside it', async () => {
+      const [beside, changed, rotated, foreign] = [
+        await kept(),
+        await kept(),
+        await kept(),
+        await kept({ tenant: 'bank' }),
+      ]
+      const rotation = { prefix: 'p', signing: null, at: 50, previousUntil: 100 }
+      await store.change({ kind: 'rotate', ...rotated.of, hash: `${rotated.hash}-2`, ...rotation })
+      const overlap = await store.find(rotated.of)
+
+      await store.change({ kind: 'update', ...changed.of, patch: { name: 'app', role: 'admin', expiresAt: 7000 } })
+      await store.change({ kind: 'rotate', ...changed.of, hash: `${changed.hash}-2`, ...rotation })
+      await store.change({ kind: 'revoke', ...changed.of, at: 70 })
+
+      for (const { key, hash, of } of [beside, foreign])
+        expect([await store.find({ hash }), await store.find(of)]).toEqual([key, key])
+      expect(await store.find(rotated.of)).toEqual(overlap)
+      expect(overlap).toMatchObject({ previousUntil: 100, revokedAt: null })
+    })
+
     test('refuses a second key with the same secret', async () => {
       const { hash } = await kept()
 
