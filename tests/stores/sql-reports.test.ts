@@ -1,6 +1,6 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import type { LedgerRow } from '#core/ledger.ts'
-import type { AuditQuery, NamedQuery, UsageQuery } from '#core/reports.ts'
+import type { NamedQuery, UsageQuery } from '#core/reports.ts'
 import { createIds } from '#lib/id.ts'
 import type { Database } from '#stores/sql.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
@@ -113,49 +113,6 @@ test.each([
   })
 
   expect(sum?.requests).toBe(rows.length + (change === 'INSERT' ? 1 : -1))
-  await database.close()
-  await places.close()
-})
-
-test('rows of the audit log are looked for beside others, and are the same as at once', async () => {
-  const places = await sqlitePlaces()
-  const database = openAt(await places.place())
-  await database.write(sql =>
-    sql.unsafe(`
-      INSERT INTO audit SELECT 'id-' || (n * 7919 % 100003), CASE WHEN n % 3 = 0 THEN 'other' ELSE 'shop' END, n / 5,
-        CASE WHEN n % 1000 < 2 THEN 'administration' ELSE 'batch' END, 'did', CASE WHEN n % 900 = 0 THEN 'ann' END, NULL, NULL,
-        NULL, 'ok', NULL, '{}', 'chain', n, 'prev', 'hash-' || n
-      FROM (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 22000) SELECT n FROM c) AS s`),
-  )
-  const [beside, atOnce] = [
-    createSqlReports(database, { inProcess: true }),
-    createSqlReports(database, { inProcess: false }),
-  ]
-  const query: AuditQuery = {
-    ...{ tenant: null, kind: 'administration', actor: null, from: 0, to: 10_000, after: null, limit: 100 },
-  }
-  const all = await atOnce.audit(query)
-  const middle = all[20] ?? null
-  const queries: AuditQuery[] = [
-    query,
-    { ...query, limit: 7 },
-    { ...query, after: middle },
-    { ...query, after: middle, limit: 5 },
-    { ...query, tenant: 'shop' },
-    { ...query, kind: null, actor: 'ann' },
-    { ...query, kind: 'batch', limit: 30 },
-    { ...query, kind: null, after: middle, limit: 30 },
-    { ...query, from: 1000, to: 3000 },
-    { ...query, kind: 'health' },
-  ]
-
-  for (const each of queries) expect(await beside.audit(each)).toEqual(await atOnce.audit(each))
-  expect(all).toHaveLength(44)
-  expect(await atOnce.audit({ ...query, after: middle })).toEqual(all.slice(21))
-
-  const stop = countTurns()
-  await beside.audit(query)
-  expect(stop()).toBeGreaterThanOrEqual(4)
   await database.close()
   await places.close()
 })
