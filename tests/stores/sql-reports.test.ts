@@ -8,6 +8,7 @@ import { openAt } from '#tests/contract/database.ts'
 import { rowOf } from '#tests/contract/ledger.ts'
 import { sqlitePlaces } from '#tests/support/databases.ts'
 import { withPlans } from '#tests/support/plans.ts'
+import { summed } from '#tests/support/summed.ts'
 import { countTurns } from '#tests/support/turns.ts'
 
 setDefaultTimeout(60_000)
@@ -16,7 +17,7 @@ const DAY_MS = 86_400_000
 const FIRST = Date.UTC(2026, 0, 1)
 const ROWS = 30_000
 
-test('usage is summed up beside others, and comes to the same as at once', async () => {
+test('usage is summed up beside others as at once, each time to what the requests come to', async () => {
   const places = await sqlitePlaces()
   const database = openAt(await places.place())
   const newId = createIds()
@@ -30,8 +31,10 @@ test('usage is summed up beside others, and comes to the same as at once', async
       model: n % 11 === 0 ? null : `m${n % 4}`,
       user_id: `u${n % 1000}`,
       day: new Date(startedAt).toISOString().slice(0, 10),
-      input_tokens: n % 13,
-      output_tokens: n % 17,
+      server: n % 11 === 0 ? null : `s${n % 6}`,
+      ...{ input_tokens: n % 13, cache_read_tokens: n % 5, cache_write_tokens: n % 7, output_tokens: n % 17 },
+      ...{ reasoning_tokens: n % 3, saved_tokens: n % 23, saved_nano: n % 29 },
+      extra_cost_nano: n % 31 === 0 ? null : n % 37,
       outcome: n % 19 === 0 ? 'lost' : 'ok',
       estimated: n % 19 === 0 ? 1 : 0,
     })
@@ -53,11 +56,17 @@ test('usage is summed up beside others, and comes to the same as at once', async
     { ...query, tenant: 'shop', by: ['key', 'model'], from: '2025-12-01', to: '2026-02-01' },
     { ...query, tenant: 'shop', key: 'k2', by: ['day', 'model'] },
     { ...query, key: 'k2', by: ['tenant'] },
+    { ...query, server: 's1', by: ['server', 'tenant'], after: ['s1', 'other'] },
+    { ...query, limit: 3, by: ['model', 'key', 'session'] },
     { ...query, tenant: 'shop', model: 'm1', by: ['user'], after: ['u42'], limit: 30 },
     { ...query, from: '2027-01-01', to: '2027-01-31' },
   ]
 
-  for (const each of queries) expect(await beside.usage(each)).toEqual(await atOnce.usage(each))
+  for (const each of queries) {
+    const sums = summed(rows, each)
+    expect(await beside.usage(each)).toEqual(sums)
+    expect(await atOnce.usage(each)).toEqual(sums)
+  }
 
   const stop = countTurns()
   await beside.usage({ ...query, by: ['day'] })
