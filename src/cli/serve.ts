@@ -65,7 +65,7 @@ export async function serve(
   const renewTls = tlsRenewal(config, listener, (validity, file) => {
     certificateEnds = validity.until
     const problem = untimely(validity, file, Date.now())
-    if (problem !== null) gateway.warn(problem)
+    if (problem !== null && options.worker?.crew.leads() !== false) gateway.warn(problem)
   })
   const stopMetrics = () => {
     before()

@@ -174,6 +174,17 @@ test('a certificate that is taken over after its time is told, and the metrics s
   expect(told).toEqual([endOf(`${certificates.ca.replace(/ca\.pem$/, 'first.pem')}`), endOf(late.cert)])
 })
 
+test('several workers say once that their certificate is past its time', async () => {
+  await using certificates = await makeCertificates()
+  const { cert, key } = await certificates.issue('late', -1)
+  const tls = `{ cert_file: ${cert}, key_file: ${key} }`
+  await using child = await start(`gateway: { discover: false, demo: true }\nservice: { workers: 3, tls: ${tls} }\n`)
+  child.kill('SIGTERM')
+  await child.exited
+
+  expect(child.out().match(/expired on/g)).toHaveLength(1)
+})
+
 test('a certificate is untimely before it is good and after', () => {
   const good = { from: Date.UTC(2026, 0, 2), until: Date.UTC(2026, 0, 3) }
 
