@@ -224,6 +224,7 @@ export const ROWS: readonly Row[] = [
         'refused',
         'taken over',
       ]),
+      lines('Certificate ends in', 's', `gateway_certificate_expires_seconds{${GATEWAY}} - time()`, '{{instance}}'),
       lines('Versions', 'short', `count by (version) (gateway_build_info{${GATEWAY}})`, '{{version}}'),
     ],
   },

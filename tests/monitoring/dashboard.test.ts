@@ -124,6 +124,14 @@ describe('the dashboard', () => {
     }
   })
 
+  test('shows what an alert asks of the gateway itself', () => {
+    const metricsOf = (all: readonly { readonly expr: string }[]) =>
+      all.flatMap(({ expr }) => readPromql(settled(expr)).metrics.map(({ name }) => name))
+    const [shown, alerts] = [new Set(metricsOf(targets)), rules.filter(({ alert }) => alert !== undefined)]
+
+    expect(metricsOf(alerts).filter(name => name.startsWith('gateway_') && !shown.has(name))).toEqual([])
+  })
+
   test('calls every line by its labels', () => {
     for (const { title, expr, legendFormat } of targets) {
       const { metrics, grouping } = readPromql(settled(expr))
