@@ -1,4 +1,5 @@
 import { SQL } from 'bun'
+import { createInTurn } from '#lib/in-turn.ts'
 import type { Connections } from './sql-connections.ts'
 
 /** Any number, the same for every process: whoever has it may migrate. */
@@ -8,6 +9,9 @@ const MIGRATION_LOCK = 6_311_846_271
 const ENCODINGS: ReadonlySet<string> = new Set(['UTF8', 'SQL_ASCII'])
 
 const UNDEFINED_TABLE = '42P01'
+/** Connections that writing leaves to reading: a table that somebody has locked would keep all of them waiting, and with
+ * them the keys of callers. */
+const FOR_READING = 2
 /** What a primary says that has become a replica. */
 const READ_ONLY = '25006'
 
@@ -25,9 +29,10 @@ export async function openPostgres(
     bigint: true,
     connectionTimeout: Math.ceil(timeoutMs / 1000),
   })
+  const inTurn = createInTurn(Math.max(1, pool - FOR_READING))
   return {
     read: run => run(sql),
-    write: run => sql.begin(transaction => run(transaction)),
+    write: run => inTurn(() => sql.begin(transaction => run(transaction))),
     async check(reader) {
       const rows: { server_encoding: string }[] = await reader`SHOW server_encoding`
       const encoding = rows[0]?.server_encoding ?? ''

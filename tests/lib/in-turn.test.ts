@@ -30,3 +30,27 @@ test('what fails is told to who asked for it, and holds up nobody', async () => 
 
   expect([await failing, await inTurn(async () => 'well')]).toEqual(['Error: broken', 'well'])
 })
+
+test('where several may be done at once, the next begins when one of them is over', async () => {
+  const inTurn = createInTurn(2)
+  const things = Array.from({ length: 4 }, () => Promise.withResolvers<void>())
+  const begun: number[] = []
+  const all = things.map(({ promise }, index) =>
+    inTurn(() => {
+      begun.push(index)
+      return promise
+    }),
+  )
+  await new Promise(setImmediate)
+  const atFirst = [...begun]
+  things[1]?.resolve()
+  await all[1]
+  await new Promise(setImmediate)
+
+  expect([atFirst, begun]).toEqual([
+    [0, 1],
+    [0, 1, 2],
+  ])
+  for (const { resolve } of things) resolve()
+  await Promise.all(all)
+})

@@ -229,6 +229,29 @@ describe('Postgres', () => {
     await database.close()
   }, 60_000)
 
+  test('that somebody has locked what is written in is read all the same', async () => {
+    await using postgres = await startPostgres()
+    const url = await postgres.database()
+    const database = openAt({ kind: 'postgres', url })
+    const read = () => database.read(sql => sql`SELECT version FROM versions WHERE subject = 'keys'`, 3000)
+    await read()
+    const somebody = new SQL({ url, max: 1 })
+    const writing: Promise<unknown>[] = []
+    const found = await somebody.begin(async sql => {
+      await sql`LOCK TABLE budgets IN ACCESS EXCLUSIVE MODE`
+      for (let write = 0; write < 20; write++) {
+        writing.push(database.write(sql => sql`UPDATE budgets SET held = held`))
+      }
+      return read().catch(thrown => thrown)
+    })
+    const written = await Promise.allSettled(writing)
+
+    expect(found).toHaveLength(1)
+    expect(written.filter(({ status }) => status === 'rejected')).toEqual([])
+    await somebody.close()
+    await database.close()
+  }, 60_000)
+
   test('that does not take every text is refused before anything is made in it', async () => {
     await using postgres = await startPostgres()
     const url = await postgres.database()
