@@ -34,6 +34,12 @@ export function createSqlClient(options: SqlOptions): Database {
     void closed(old)
   }
 
+  /** Connections that are of no use any more: the next call makes new ones, and who is being answered still is. */
+  function leave(old: Opened): void {
+    if (opened === old) opened = null
+    void closed(old, timeoutMs)
+  }
+
   async function call<T>(
     operation: 'read' | 'write',
     withinMs: number,
@@ -59,7 +65,7 @@ export function createSqlClient(options: SqlOptions): Database {
     try {
       return await run(each)
     } catch (thrown) {
-      if (each.isOver(thrown)) abandon(used)
+      if (each.isOver(thrown)) leave(used)
       throw thrown
     }
   }
@@ -87,8 +93,8 @@ function openUp(raw: Promise<Connections>): Opened {
 }
 
 /** Closes connections also while they are being opened; never fails. */
-function closed({ raw }: Opened): Promise<void> {
-  return raw.then(each => each.close()).catch(() => {})
+function closed({ raw }: Opened, graceMs = 0): Promise<void> {
+  return raw.then(each => each.close(graceMs)).catch(() => {})
 }
 
 function connect(place: DatabasePlace, { pool, timeoutMs }: SqlOptions): Promise<Connections> {

@@ -12,7 +12,8 @@ export interface Connections {
   /** Whether an error says that others have to be opened: the tables are gone, because somebody has emptied the
    * database, or it takes no changes any more, because its address leads elsewhere now. */
   isOver(thrown: unknown): boolean
-  close(): Promise<void>
+  /** @param graceMs How long what is under way may still take. */
+  close(graceMs?: number): Promise<void>
 }
 
 /** Whether the time of a call is over, so that it must not begin any more. */

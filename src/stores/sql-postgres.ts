@@ -48,7 +48,7 @@ export async function openPostgres(
     },
     isOver: thrown =>
       thrown instanceof SQL.PostgresError && (thrown.errno === UNDEFINED_TABLE || thrown.errno === READ_ONLY),
-    close: () => sql.close({ timeout: 0 }),
+    close: (graceMs = 0) => sql.close({ timeout: graceMs / 1000 }),
   }
 }
 

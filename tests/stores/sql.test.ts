@@ -252,6 +252,27 @@ describe('Postgres', () => {
     await database.close()
   }, 60_000)
 
+  test('that takes no changes answers who is reading while it is left', async () => {
+    await using postgres = await startPostgres()
+    const url = await postgres.database()
+    const place = { kind: 'postgres', url } as const
+    await migrateSql({ place, timeoutMs: 10_000, pool: 1 })
+    const administrator = new SQL({ url, max: 1 })
+    await administrator.unsafe('ALTER DATABASE test_1 SET default_transaction_read_only = on')
+    const database = openAt(place)
+    const version = () => database.read(sql => sql`SELECT version FROM versions WHERE subject = 'keys'`)
+    await version()
+
+    const reading = database.read(sql => sql`SELECT 1 FROM pg_sleep(0.5)`).catch(thrown => thrown)
+    const refusal = await database.write(sql => sql`UPDATE versions SET version = 0`).catch(String)
+
+    expect(refusal).toContain('read-only transaction')
+    expect(await reading).toHaveLength(1)
+    expect(await version()).toHaveLength(1)
+    await administrator.close()
+    await database.close()
+  }, 60_000)
+
   test('that does not take every text is refused before anything is made in it', async () => {
     await using postgres = await startPostgres()
     const url = await postgres.database()
