@@ -13,9 +13,9 @@ export interface RedisPlace {
 /** The longest pause between two connections, in milliseconds. */
 const PAUSE_MAX_MS = 1000
 
-/** What was a primary is one no more; its name may belong to another by now. Up to Redis 6.2 an error within a script stands
- * behind the script's name. */
-const READONLY = /^(?:ERR Error running script .*: -)?READONLY\b/
+/** What was a primary is one no more, or has lost its replicas to another one; its name may belong to that by now. Up to
+ * Redis 6.2 an error within a script stands behind the script's name. */
+const DEPOSED = /^(?:ERR Error running script .*: -)?(?:READONLY|MASTERDOWN|NOREPLICAS)\b/
 
 /** Commands of one turn of the event loop are written together; scripts, and look-ups of several keys, say by themselves
  * all that a turn has to say. What announces a command, where a slot is being moved, must not come behind it. */
@@ -39,7 +39,7 @@ export async function connectRedis(place: RedisPlace, onError: (error: unknown) 
     maxRetriesPerRequest: 1,
     autoResendUnfulfilledCommands: false,
     disableClientInfo: true,
-    reconnectOnError: ({ message }: Error) => READONLY.test(message),
+    reconnectOnError: ({ message }: Error) => DEPOSED.test(message),
   }
   const again = (times: number) => Math.min(50 * 2 ** Math.min(times, 10), PAUSE_MAX_MS)
   const client =

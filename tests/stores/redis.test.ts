@@ -301,6 +301,32 @@ describe('a connection to Redis', () => {
   }, 30_000)
 
   test.each([
+    ['has too few replicas', ['CONFIG', 'SET', 'min-replicas-to-write', '1']],
+    ['is a replica that has lost its primary', ['REPLICAOF', '127.0.0.1', '1']],
+  ])(
+    'that %s is left for the one to which its address leads by then',
+    async (_, breakIt) => {
+      await using old = await startRedis(['--replica-serve-stale-data', 'no'])
+      await using promoted = await startRedis()
+      await using way = await startTcpProxy(old.port)
+      const redis = open(`redis://127.0.0.1:${way.port}`)
+      const write = () => redis.use(client => client.eval("return redis.call('SET', KEYS[1], 1)", 1, 'key'))
+      await write()
+
+      // All that was open stays, as after a failover by a name or an address that moves.
+      way.turnTo(promoted.port)
+      await old.command(...breakIt)
+      await expect(write()).rejects.toBeInstanceOf(RedisAway)
+      await until(redis.available)
+      await write()
+
+      expect(await promoted.command('EXISTS', 'key')).toBe('(integer) 1')
+      redis.close()
+    },
+    20_000,
+  )
+
+  test.each([
     ['is full', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
     ['only reads', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
   ])(
