@@ -49,9 +49,12 @@ export function createSqlKeys(database: Database, now: () => number = Date.now):
       }),
     change: change =>
       database.write(async sql => {
-        // First, and not only to be heard of: whoever changes keys waits here for the others.
-        await sql`UPDATE versions SET version = version + 1 WHERE subject = 'keys'`
-        return change.kind === 'create' ? insert(sql, change, now()) : alter(sql, change)
+        const time = now()
+        // First, and not only to be heard of: whoever changes keys waits here for the others. Versions are times, so that
+        // a database that has lost a change, by a backup or a replica that was behind, does not tell of two in the same way.
+        await sql`UPDATE versions SET version = CASE WHEN version >= ${time} THEN version + 1 ELSE ${time} END
+          WHERE subject = 'keys'`
+        return change.kind === 'create' ? insert(sql, change, time) : alter(sql, change)
       }),
   }
 }
