@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'bun:test'
-import type { Attempt, AttemptEntry } from '#core/attempt.ts'
+import type { Attempt, AttemptEntry, Slots } from '#core/attempt.ts'
 import { type Code, GatewayError } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
 import { createScope } from '#core/scope.ts'
+import type { Target } from '#core/servers.ts'
 import { failover } from '#policies/failover.ts'
 import { createStates } from '#registry/states.ts'
 import { call, liveOf, model, planFor, target } from '#tests/support/calls.ts'
@@ -149,18 +150,45 @@ describe('failover', () => {
     expect(facts).toEqual([{ type: 'fallback-taken', from: 'big', to: 'small', reason: 'upstream_error' }])
   })
 
-  test('a full house is queue_full, but behind a failure the failure is told', async () => {
-    const clock = fakeClock()
-    const states = createStates()
-    const full = target('a', { maxConcurrent: 1 })
-    const only = model('m', [full])
-    const plan = { model: only, strategy: 'explicit', candidates: [{ target: full, model: only, reason: '' }] }
-    states.target(full).inFlight = 1
-    const deps = policiesFor(states, clock)
+  test('a full house is queue_full, but behind a failure the failure is told, also after a wait', async () => {
+    const [down, full] = [target('a'), target('b', { maxConcurrent: 1 })]
+    const only = model('m', [down, full])
+    const attempt: Attempt = () => Promise.reject(new GatewayError('upstream_error', 'down'))
     const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
+    const over = (targets: readonly Target[], waits: boolean) => {
+      const [clock, states] = [fakeClock(), createStates()]
+      states.target(full).inFlight = 1
+      const deps = policiesFor(states, clock)
+      const slots: Slots = { ...deps.slots, take: async (...asked) => deps.slots.take(...asked) }
+      const candidates = targets.map(each => ({ target: each, model: only, reason: '' }))
+      const route = failover(waits ? { ...deps, slots } : deps)
+      return route(attempt)(call(), { model: only, strategy: 'explicit', candidates }, createScope(clock), trail).next()
+    }
 
-    const run = failover(deps)(async () => liveOf([]))(call(), plan, createScope(clock), trail).next()
+    for (const waits of [false, true]) {
+      await expect(over([full], waits)).rejects.toMatchObject({ code: 'queue_full', status: 429, retryAfterMs: 1000 })
+      await expect(over([down, full], waits)).rejects.toMatchObject({
+        code: 'all_targets_failed',
+        attempts: [{ server: 'a', result: 'upstream_error' }],
+      })
+    }
+  })
 
-    await expect(run).rejects.toMatchObject({ code: 'queue_full', status: 429, retryAfterMs: 1000 })
+  test('what a server says behind the end of its call or its attempt counts for nothing', async () => {
+    const ends = (code: Code, ofCall: boolean) => {
+      const [clock, states] = [fakeClock(), createStates()]
+      const scope = createScope(clock)
+      const attempt: Attempt = async own => {
+        const over = ofCall ? scope : own.scope
+        over.cancel(new GatewayError(code, code))
+        throw new GatewayError('upstream_error', 'cut off')
+      }
+      const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
+      const run = failover(policiesFor(states, clock, { maxAttempts: 1 }))(attempt)
+      return run(call(), planFor('a'), scope, trail).next()
+    }
+
+    await expect(ends('client_closed_request', true)).rejects.toMatchObject({ code: 'client_closed_request' })
+    await expect(ends('upstream_timeout', false)).rejects.toMatchObject({ code: 'upstream_timeout' })
   })
 })
