@@ -158,6 +158,17 @@ describe('a recovery', () => {
     expect(next.closed()).toBeGreaterThan(0)
   })
 
+  test('ends with an error where the answer that it goes on from ends unfinished', async () => {
+    const first = cut()
+    const next = liveOf([[start, ...words('One two')]])
+    const { live, told } = await over(liveOf([[start, ...words('One')]], first), next)
+
+    const { content, error } = await read(live)
+
+    expect([content, error?.code, error?.cause]).toEqual(['One two', 'stream_interrupted', first])
+    expect(told).toEqual(['upstream_error after 3', 'restart', 'stream_interrupted after 7'])
+  })
+
   const final: readonly Code[] = ['client_closed_request', 'deadline_exceeded', 'content_policy_violation']
   test.each(final)('leaves %s as it is', async code => {
     const thrown = await over(liveOf([[start, ...words('One')]], cut(code)), liveOf([]))
