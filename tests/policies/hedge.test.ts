@@ -29,6 +29,8 @@ interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
   /** What is special about a candidate. */
   readonly candidates?: Readonly<Record<string, Partial<Candidate>>>
   readonly targets?: Readonly<Record<string, Partial<Target>>>
+  /** Whether a strategy learns from the attempts. */
+  readonly observed?: boolean
 }
 
 /** A fleet whose servers act as told, and the calls made of it. */
@@ -84,7 +86,8 @@ function fleetOf(acts: Readonly<Record<string, Act | (() => Act)>>, options: Opt
       },
     }
     const asked = call({ stream: false, ...more })
-    const run = failover(deps)(attempt)(asked, { model: only, strategy: 'explicit', candidates }, scope, trail)
+    const plan = { model: only, strategy: 'explicit', candidates, observed: options.observed }
+    const run = failover(deps)(attempt)(asked, plan, scope, trail)
     const answer = run.next().then(
       live => live.target.server.id,
       (error: GatewayError) => error,
@@ -180,6 +183,15 @@ describe('a slow first attempt', () => {
     expect([fleet.stateOf('a').breaker.failures, fleet.stateOf('b').breaker.failures]).toEqual([4, 0])
   })
 
+  test('took at least so long when it is stopped, and its model is loaded no more for all that is known', async () => {
+    const fleet = fleetOf({ a: { ms: 900 }, b: { ms: 50 } }, { hedging: hedgedAfter(200), observed: true })
+    const { server, ewma } = fleet.stateOf('a')
+    server.loaded = new Set()
+    await fleet.over()
+
+    expect([server.loading, ewma.plain.ms]).toEqual([null, 250])
+  })
+
   test('leaves the trial of a half-open breaker to the next call when it is stopped', async () => {
     const fleet = fleetOf({ a: { ms: 900 }, b: { ms: 50 } }, { hedging: hedgedAfter(200) })
     Object.assign(fleet.stateOf('a').breaker, { openUntil: 1, openings: 1 })
@@ -187,6 +199,14 @@ describe('a slow first attempt', () => {
     await fleet.over()
 
     expect(fleet.stateOf('a').breaker).toMatchObject({ trial: false, openUntil: 1, openings: 1 })
+  })
+
+  test('is not made at all where another call has taken the one trial: the call goes on elsewhere', async () => {
+    const fleet = fleetOf({ a: { ms: 10 }, b: { ms: 50 } }, { hedging: hedgedAfter(200) })
+    Object.assign(fleet.stateOf('a').breaker, { openUntil: -1, trial: true })
+    const { result, tried } = await fleet.over()
+
+    expect([result, tried, fleet.inFlight()]).toEqual(['b', ['b 0+50 ok'], 1])
   })
 
   test('has no second one beside it while the budget for retries is used up', async () => {
