@@ -47,6 +47,8 @@ interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
   readonly later?: readonly string[]
   /** Servers with a half-open breaker whose trial is under way. */
   readonly onTrial?: readonly string[]
+  /** Servers that seem to be down, and are asked all the same because all the others are. */
+  readonly doubted?: readonly string[]
   readonly call?: Partial<Call>
   readonly within?: number
 }
@@ -89,7 +91,9 @@ async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, opti
   const wasOut = ({ target: { server } }: Candidate) => later.includes(server.id)
   const plan = {
     ...whole,
-    candidates: whole.candidates.filter(each => !wasOut(each)),
+    candidates: whole.candidates
+      .filter(each => !wasOut(each))
+      .map(each => (options.doubted?.includes(each.target.server.id) ? { ...each, doubted: true } : each)),
     later: whole.candidates.filter(wasOut),
   }
   const run = failover(deps)(attempt)(call({ stream: false, ...options.call }), plan, scope, trail)
@@ -186,6 +190,19 @@ describe('a retry', () => {
     ])
   })
 
+  test('goes to a target that was out when the call came as soon as it is back, before a fallback model, and in turn', async () => {
+    const [later, random] = [['b'], () => 0.5]
+    const outcomes = { a: ['upstream_error'], b: ['upstream_error'], f: ['ok'] } as const
+    const back = await over(outcomes, { later, fallbacks: ['f'], maxAttempts: 2 })
+    const inTurn = await over({ a: outcomes.a, b: outcomes.b }, { later, random, maxAttempts: 5 })
+    const resting = await over(outcomes, { later, fallbacks: ['f'], resting: { b: 60_000 }, maxAttempts: 2 })
+    const drained = await over(outcomes, { later, fallbacks: ['f'], drained: ['b'], maxAttempts: 2 })
+
+    expect(back.tried).toEqual(['a 0', 'b 0'])
+    expect(inTurn.tried).toEqual(['a 0', 'b 0', 'a 50', 'b 50', 'a 150'])
+    for (const { tried } of [resting, drained]) expect(tried).toEqual(['a 0', 'f 0'])
+  })
+
   test('does not wait past the deadline', async () => {
     const { error, tried } = await over({ a: [limited(2000)] }, { within: 1500 })
 
@@ -201,6 +218,12 @@ describe('a retry', () => {
       // Others may go on with the key that is left.
       expect(states.target(target('keys')).coolUntil).toBe(0)
     }
+  })
+
+  test('uses the next key also without a place in the budget', async () => {
+    const { tried } = await over({ keys: [limited(5000), 'ok'] }, { retry: { budgetMin: 0, budgetPercent: 0 } })
+
+    expect(tried).toEqual(['keys:one 0', 'keys:two 0'])
   })
 
   test('goes to other servers when the next key is no better', async () => {
@@ -259,6 +282,7 @@ describe('a retry', () => {
     const larger = await over({ a: [tooLong], b: ['ok'], f: ['ok'] }, { ...options, lengths: [8000, 32_000] })
     const smaller = await over({ a: [tooLong], f: ['ok'] }, { ...options, lengths: [8000, 4000] })
     const failing = await over({ a: [tooLong], f: ['upstream_tls_error'] }, { ...options, lengths: [8000, 32_000] })
+    const invalid = await over({ a: [tooLong], f: ['invalid_request'] }, { ...options, lengths: [8000, 32_000] })
     const equal = await over({ a: [tooLong], f: ['ok'] }, { ...options, lengths: [8000, 8000] })
     const unknown = await over({ a: [tooLong], f: ['ok'] }, { ...options, lengths: [undefined, 32_000] })
     const tiresome = await over(
@@ -268,7 +292,7 @@ describe('a retry', () => {
 
     expect([larger.error, larger.tried]).toEqual([null, ['a 0', 'f 0']])
     expect([smaller.error, smaller.tried]).toEqual([tooLong, ['a 0']])
-    expect([failing.error, failing.tried]).toEqual([tooLong, ['a 0', 'f 0']])
+    for (const { error, tried } of [failing, invalid]) expect([error, tried]).toEqual([tooLong, ['a 0', 'f 0']])
     for (const { error, tried } of [equal, unknown]) expect([error, tried]).toEqual([tooLong, ['a 0']])
     expect([tiresome.error, tiresome.tried]).toEqual([null, ['a 0', 'b 0', 'f 0']])
   })
@@ -299,12 +323,14 @@ describe('a retry', () => {
     const usual = await over(outcomes, { fallbacks: ['f'] })
     const onward = await over(outcomes, options)
     const alone = await over({ a: [refused], b: ['ok'] }, { ...options, fallbacks: [] })
+    const down = await over({ a: ['upstream_error', 'ok'], f: ['ok'] }, options)
     const failing = await over({ a: [refused], f: ['upstream_error'] }, options)
     const again = await over({ a: [refused], f: [fail('content_policy_violation')] }, options)
 
     expect([usual.error, usual.tried]).toEqual([refused, ['a 0']])
     expect([onward.error, onward.tried]).toEqual([null, ['a 0', 'f 0']])
     expect([alone.error, alone.tried]).toEqual([refused, ['a 0']])
+    expect([down.error, down.tried]).toEqual([null, ['a 0', 'a 0']])
     expect([failing.error, failing.tried.slice(0, 2)]).toEqual([refused, ['a 0', 'f 0']])
     expect([again.error, again.tried]).toEqual([refused, ['a 0', 'f 0']])
   })
@@ -319,6 +345,7 @@ describe('a retry', () => {
     expect(await promised(on)).toEqual([true])
     expect(await promised({ ...on, retry: {} })).toEqual([false])
     expect(await promised({ ...on, fallbacks: [] })).toEqual([false])
+    expect(await promised({ ...on, resting: { f: 1000 } })).toEqual([false])
     expect(await promised({ ...on, maxAttempts: 1 })).toEqual([false])
     expect(await promised(on, { body: { store: true } })).toEqual([false])
   })
@@ -326,9 +353,10 @@ describe('a retry', () => {
   test('keeps one attempt of a stream back, which goes on elsewhere when it is cut', async () => {
     const keepOne = { retry: { keepOne: true }, call: { stream: true } }
     const spent = await over({ a: ['upstream_error'] }, keepOne)
+    const plain = await over({ a: ['upstream_error'] }, { ...keepOne, call: {} })
     const { run, tried, error } = await over({ a: ['upstream_error'], b: ['upstream_error', 'ok'] }, keepOne)
 
-    expect(spent.tried).toHaveLength(3)
+    expect([spent.tried.length, plain.tried.length]).toEqual([3, 4])
     expect([error?.code ?? null, tried]).toEqual(['all_targets_failed', ['a 0', 'b 0', 'a 0']])
     await expect(run.next()).rejects.toMatchObject({ code: 'all_targets_failed' })
   })
@@ -349,12 +377,22 @@ describe('a retry', () => {
   })
 
   test('passes a target over of which another call has taken the one trial, and gives its place back', async () => {
-    const passed = await over({ a: ['ok'], b: ['ok'] }, { onTrial: ['a'] })
+    const passed = await over({ a: ['ok'], b: ['ok'] }, { onTrial: ['a'], maxAttempts: 1 })
     const alone = await over({ a: ['ok'] }, { onTrial: ['a'] })
 
     expect([passed.error, passed.tried, passed.states.server('a').inFlight]).toEqual([null, ['b 0'], 0])
     expect([alone.error?.code, alone.tried, alone.states.server('a').inFlight]).toEqual(['no_healthy_upstream', [], 0])
     expect(alone.error?.retryAfterMs).toBe(1000)
+  })
+
+  test('goes to a target that is doubted whatever its breaker says, and ends no trial of it', async () => {
+    const doubted = { doubted: ['a'], onTrial: ['a'] }
+    const { error, tried } = await over({ a: ['upstream_error', 'ok'] }, doubted)
+    const down = await over({ a: ['upstream_error'] }, { ...doubted, maxAttempts: 2 })
+
+    expect([error, tried]).toEqual([null, ['a 0', 'a 0']])
+    expect(down.tried).toEqual(['a 0', 'a 0'])
+    expect(down.states.target(target('a')).breaker).toMatchObject({ openUntil: -1, trial: true, openings: 0 })
   })
 
   test('after a commit leaves out the target that broke off', async () => {
