@@ -3,8 +3,9 @@ import fc from 'fast-check'
 import type { Live, Run } from '#core/attempt.ts'
 import type { Bypass, Said } from '#core/bypass.ts'
 import { type Code, GatewayError } from '#core/errors.ts'
-import type { Frame } from '#core/frame.ts'
+import type { DataFrame, Frame } from '#core/frame.ts'
 import { createScope } from '#core/scope.ts'
+import type { PrefillOffer } from '#policies/prefill.ts'
 import { recover } from '#policies/recover.ts'
 import { callOf } from '#tests/providers/replay.ts'
 import { call, drain, frame, liveOf } from '#tests/support/calls.ts'
@@ -27,6 +28,8 @@ const saidOf = (text: string): Said => ({
   at: 0,
 })
 const words = (...texts: readonly string[]) => texts.map(text => frame('delta', text))
+
+const COUNTED = { input: 40, cacheRead: 0, cacheWrite: 0, output: 1, reasoning: 0, estimated: false }
 
 /** Runs a recovery over these answers, one attempt each; what is behind the last one fails. */
 async function over(...answers: readonly Live[]) {
@@ -220,12 +223,58 @@ describe('a recovery', () => {
     expect(second.closed()).toBe(1)
   })
 
+  test('hands on the count of what it drops, once, and none of an answer that broke off meanwhile', async () => {
+    const counted = (each: DataFrame, output: number) => ({ ...each, soFar: { ...COUNTED, output } })
+    const { live } = await over(
+      liveOf([[start, ...words('One')]], cut()),
+      liveOf([[counted(start, 1)]], cut()),
+      liveOf([[start], words('One two'), [counted(start, 2)], words(' three'), words(' four'), [finish]]),
+    )
+
+    const outputs = (await drain(live)).map(each => (each.kind === 'error' ? null : each.soFar?.output))
+
+    // `One`, ` two`, ` three`, ` four` and the finish.
+    expect(outputs.slice(-4)).toEqual([undefined, 2, undefined, undefined])
+  })
+
   test('is not tried past 256 kB', async () => {
     const long = 'x'.repeat(256 * 1024)
     const { live, asked } = await over(liveOf([[start, ...words(long, 'y')]], cut()), liveOf([]))
 
     expect((await read(live)).error?.code).toBe('upstream_error')
     expect(asked()).toBe(1)
+  })
+})
+
+describe('an answer that another one continues', () => {
+  const said = Array.from({ length: 20 }, (_, at) => `word${at} `).join('')
+
+  /** What was said goes on with the first of these, which was given it, and then with the others, which were not. */
+  async function continuedBy(...answers: readonly Live[]) {
+    const told: string[] = []
+    const offer: PrefillOffer = { delivered: null, upstreamModel: '', taken: false }
+    const all = [liveOf([[start, ...words(said)]], cut()), ...answers]
+    let at = 0
+    const run: Run = {
+      async next() {
+        if (at === 1) offer.taken = true
+        return all[at++] ?? Promise.reject(cut())
+      },
+    }
+    const watch = { onBroken: () => {}, onRecovered: (how: string) => told.push(how) }
+    const live = await recover(run, { call: call(), scope: createScope(fakeClock()), offer }, watch)
+    return { live, told }
+  }
+
+  test('is not continued by the next one that was not asked to', async () => {
+    const { live, told } = await continuedBy(
+      liveOf([[start, ...words('and more')]], cut()),
+      liveOf([[start, ...words('Something else'), finish]]),
+    )
+
+    const { content, error } = await read(live)
+
+    expect([content, error?.code, told]).toEqual([`${said}and more`, 'stream_interrupted', ['prefill']])
   })
 })
 
