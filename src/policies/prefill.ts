@@ -98,8 +98,10 @@ function replay(live: Live, held: (readonly Frame[])[], broken?: unknown): Live 
   }
 }
 
-/** Counts what was delivered as output, where a server that continued counted it as a part of its prompt. */
-export function withDelivered(frame: DataFrame, characters: number): DataFrame {
+/** Counts what was delivered as output, where a server that continued counted it as a part of its prompt. Its
+ * counts on the way are left out, for the same reason: what is estimated in their place is the whole answer. */
+export function withDelivered(given: DataFrame, characters: number): DataFrame {
+  const frame = given.soFar === undefined ? given : { ...given, soFar: undefined }
   if (frame.usage === null) return frame
   const tokens = Math.min(estimateTokens(characters), frame.usage.input)
   const { input, output } = frame.usage

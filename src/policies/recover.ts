@@ -126,12 +126,9 @@ class RecoveredLive implements Live {
       }
       if (this.splice === null || passed === null) this.transcript.note(frame)
       else {
-        // After a prefill the prompt has the beginning of the answer in it, so that its count is no use.
-        if (frame.soFar !== undefined && this.prefilledChars === 0) this.splicedCount = frame.soFar
-        const result = stepSplice(
-          this.splice,
-          this.prefilledChars > 0 ? withDelivered(frame, this.prefilledChars) : frame,
-        )
+        const said = this.prefilledChars > 0 ? withDelivered(frame, this.prefilledChars) : frame
+        if (said.soFar !== undefined) this.splicedCount = said.soFar
+        const result = stepSplice(this.splice, said)
         if (result === 'differs') return this.interrupt(passed)
         this.splice = result[0]
         for (const each of result[1]) {

@@ -266,6 +266,16 @@ describe('an answer that another one continues', () => {
     return { live, told }
   }
 
+  test('carries no count of a prompt that has its beginning in it', async () => {
+    const counted = [...words('and', ' more'), finish].map(each => ({ ...each, soFar: COUNTED }))
+    const { live, told } = await continuedBy(liveOf([counted]))
+
+    const frames = await drain(live)
+
+    expect([heard(frames).texts, told]).toEqual([{ '0 content': `${said}and more` }, ['prefill']])
+    expect(frames.flatMap(each => (each.kind === 'error' ? [] : (each.soFar ?? [])))).toEqual([])
+  })
+
   test('is not continued by the next one that was not asked to', async () => {
     const { live, told } = await continuedBy(
       liveOf([[start, ...words('and more')]], cut()),
