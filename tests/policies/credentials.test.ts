@@ -38,7 +38,9 @@ describe('the credentials of a server', () => {
 
     expect(choose()).toBe('two')
     expect(facts).toEqual([{ type: 'credential-refused', server: 'a', model: 'm', left: 1 }])
-    clock.advance(600_000)
+    clock.advance(599_999)
+    expect(choose()).toBe('two')
+    clock.advance(1)
     expect(choose()).toBe('one')
   })
 
@@ -61,6 +63,7 @@ describe('the credentials of a server', () => {
     expect(refusedUntil()).toBe(30_000)
     clock.advance(30_000)
     expect(choose()).toBe('one')
+    expect([reject('one'), choose()]).toEqual([null, 'two'])
   })
 
   test('a single one that is limited says nothing against the target', () => {
