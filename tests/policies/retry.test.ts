@@ -127,8 +127,13 @@ describe('a retry', () => {
 
   test('waits for up to twice as long each time, by chance', async () => {
     const { tried } = await over({ a: ['upstream_error'] }, { random: () => 0.5, maxAttempts: 5 })
+    const capped = await over(
+      { a: ['upstream_error'] },
+      { random: () => 0.5, maxAttempts: 5, retry: { backoffMaxMs: 200 } },
+    )
 
     expect(tried).toEqual(['a 0', 'a 50', 'a 150', 'a 350', 'a 750'])
+    expect(capped.tried).toEqual(['a 0', 'a 50', 'a 150', 'a 250', 'a 350'])
   })
 
   test('waits as long as the server asks, rather than for another model', async () => {
