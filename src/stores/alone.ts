@@ -3,41 +3,43 @@ import { type Bucket, type Correction, costOf, intervalOf, type Verdict } from '
 import type { MemoryLimiter } from './memory-limiter.ts'
 import { sharesOf } from './shares.ts'
 
-/** What is owed to a bucket of all: how many more were given than it knows of. */
+/** How many more requests or tokens were taken from a shared bucket than Redis knows of. */
 export interface Owed {
   readonly bucket: Bucket
   readonly change: number
 }
 
-/** What was given of one bucket that the others have not heard of. */
+/** What was taken from one bucket without Redis. */
 interface Account {
   readonly bucket: Bucket
-  /** What was given of the share of this process. */
+  /** Taken from the share of this process. */
   shared: number
-  /** What was corrected of takes that the others know. */
+  /** Corrections of earlier takes, which Redis does know. */
   corrected: number
-  /** When the bucket would be full again without what was given of the share, in monotonic milliseconds. */
+  /** When the bucket would be full again without `shared`, in monotonic milliseconds. */
   fullAt: number
 }
 
-/** What a process decides while it cannot ask the others, and what it owes them for it. */
+/** Decides while Redis does not answer, from this process's share of each bucket, and remembers what Redis has to be
+ * told afterwards. */
 export interface Alone {
   take(buckets: readonly Bucket[], tokens: number, owner: string): Verdict
   settle(buckets: readonly Bucket[], correction: Correction, owner: string): void
-  /** Adds a correction that the shadow knows already to what is owed. */
+  /** Adds a correction to what is owed; `shadow` has it already. */
   owe(bucket: Bucket, change: number): void
-  /** Empties the list of what is owed: of what was given of shares so much as has not come back since. */
+  /** Returns what is owed, and forgets it. What has refilled since is not owed any more. */
   collect(): readonly Owed[]
 }
 
 const NOTHING: readonly Owed[] = []
-/** Has no leases. */
+/** An owner that holds no leases. */
 const NOBODY = ''
 
-/** Creates it over the buckets as this process knows them.
+/** Creates the limiter for an outage of Redis.
  *
- * @param options.processes How many share the limits.
- * @param options.entriesMax Buckets to which something can be owed. */
+ * @param options.shadow The buckets as this process knows them.
+ * @param options.processes How many processes share the limits.
+ * @param options.entriesMax For how many buckets it remembers what is owed; what further ones give is not charged. */
 export function createAlone(options: {
   readonly clock: Pick<Clock, 'now'>
   readonly shadow: MemoryLimiter
@@ -46,7 +48,7 @@ export function createAlone(options: {
 }): Alone {
   const { clock, shadow, processes, entriesMax } = options
   const accounts = new Map<string, Account>()
-  /** Whose takes were of shares. */
+  /** The requests that took from a share and are not settled yet. */
   const owners = new Set<string>()
 
   const debtOf = (bucket: Bucket) => shadow.debts([bucket])[0] ?? 0
@@ -55,7 +57,7 @@ export function createAlone(options: {
     if (accounts.size < entriesMax) accounts.set(bucket.key, { bucket, ...given })
   }
 
-  /** @param debt Of the bucket before it gave. */
+  /** @param debt The bucket's debt before the take, in milliseconds. */
   function give(bucket: Bucket, tokens: number, debt: number): void {
     if (bucket.unit === 'concurrent') return
     const account = accounts.get(bucket.key)

@@ -1,20 +1,20 @@
-/** A bucket's debt: the moment at which it is full again, in monotonic milliseconds. */
+/** The state of one bucket of the generic cell rate algorithm: when it is full again, in monotonic milliseconds. */
 export interface Cell {
   fullAt: number
 }
 
-/** A bounded memory of buckets that are not full. */
+/** A bounded map of the buckets that are not full. */
 export interface Cells {
   get(key: string): Cell | undefined
-  /** Remembers a bucket that is full, never in place of one of those that the same decision holds. */
+  /** Adds a full bucket. If the map is full, an entry is evicted, but none of `held`: those the same decision uses. */
   add(key: string, now: number, held: readonly (Cell | undefined)[]): Cell
 }
 
-/** How many old cells are looked at to make room for a new one. */
+/** How many entries are compared to choose the one that is evicted. */
 const SWEEP = 16
 
-/** Creates the memory. A full bucket needs no place in it. When it is full, a new key takes the place of a bucket that
- * is full again, else of the one among a few that is nearest to it: who has spent most is remembered longest. */
+/** Creates the map. It evicts a bucket that is full again, which loses nothing, or else the one of a few that is nearest
+ * to being full: the callers that have spent most are remembered longest. */
 export function createCells(entriesMax: number): Cells {
   const cells = new Map<string, Cell>()
   let hand = cells.entries()

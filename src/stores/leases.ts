@@ -1,29 +1,30 @@
 import type { Bucket } from '#core/limiter.ts'
 import { PassingMap } from '#lib/passing.ts'
 
-/** Who has which lease: the requests of this process that are under way, by limit. */
+/** The leases of concurrency limits that requests of this process hold. */
 export interface Leases {
+  /** How many leases of a bucket are held. */
   count(key: string): number
-  /** Gives an owner a lease of each bucket that counts what is under way.
+  /** Gives an owner (the id of a request) a lease of each bucket whose unit is `concurrent`.
    *
-   * @returns The buckets of which it had none before. */
+   * @returns The buckets of which it had no lease before. */
   add(buckets: readonly Bucket[], owner: string): readonly Bucket[]
-  /** Takes back what an owner has of these buckets.
+  /** Takes the owner's leases of these buckets back.
    *
-   * @returns Those of which it had a lease. */
+   * @returns The buckets of which it had a lease. */
   remove(buckets: readonly Bucket[], owner: string): readonly Bucket[]
-  /** Every lease that is out. */
+  /** Every lease that is held. */
   all(): Iterable<readonly [key: string, owner: string]>
 }
 
-/** Limits without a lease whose counts are kept, for the next request. */
+/** How many counts of 0 are kept for the next request, instead of being deleted and made again. */
 const EMPTY_MAX = 10_000
 const NONE: readonly Bucket[] = []
 
-/** Creates an empty list. It is as long as requests are under way, so that it needs no bound of its own.
+/** Creates an empty list. It has an entry for each request in flight, so that it needs no bound of its own.
  *
- * An owner gives back what it has taken, nearly always: one table of owners, each with the list that it came with,
- * instead of a table for each limit, which all of them come to and leave. */
+ * It is one map of owners, each with the buckets it took, because an owner nearly always gives back just those. A map for
+ * each limit would cost an insertion and a deletion for each limit of a request. */
 export function createLeases(): Leases {
   const byOwner = new PassingMap<readonly Bucket[]>()
   const counts = new Map<string, { value: number }>()

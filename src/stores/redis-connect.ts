@@ -1,6 +1,6 @@
 import type { Cluster, RedisOptions, Redis as Standalone } from 'ioredis'
 
-/** The commands of either kind of Redis. */
+/** The client of a single Redis or of a cluster. */
 export type RedisClient = Standalone | Cluster
 
 export interface RedisPlace {
@@ -10,28 +10,30 @@ export interface RedisPlace {
   readonly timeoutMs: number
 }
 
-/** The longest pause between two connections, in milliseconds. */
+/** The longest pause before connecting again, in milliseconds. */
 const PAUSE_MAX_MS = 1000
 
-/** What was a primary is one no more, or has lost its replicas to another one; its name may belong to that by now. Up to
- * Redis 6.2 an error within a script stands behind the script's name. */
+/** Errors of a primary that has become a replica, or has lost its replicas to another primary. The client then connects
+ * again, because the host name may lead to the new primary by now. Up to Redis 6.2 an error within a script is prefixed
+ * with the script's name. */
 const DEPOSED = /^(?:ERR Error running script .*: -)?(?:READONLY|MASTERDOWN|NOREPLICAS)\b/
 
-/** Commands of one turn of the event loop are written together; scripts, and look-ups of several keys, say by themselves
- * all that a turn has to say. What announces a command, where a slot is being moved, must not come behind it. */
+/** Commands of one turn of the event loop are written together. Excepted are scripts and MGET, which the stores batch
+ * themselves, and ASKING, which must be sent directly before the command that it announces. */
 const PIPELINING = { enableAutoPipelining: true, autoPipeliningIgnoredCommands: ['eval', 'evalsha', 'mget', 'asking'] }
 
-/** Connects to a Redis, or to a cluster, and again whenever the connection is lost. The library is loaded here, so that
- * who has no Redis does not pay for it.
+/** Connects to a Redis or to a cluster, and reconnects whenever the connection is lost. The library is loaded here, so that
+ * an installation without Redis does not load it.
  *
- * @param onError Told what a connection suffers; its calls fail without a word of it.
- * @returns The client, once the first attempt is over. */
+ * @param onError Called with the errors of the connection. The commands that they break fail with other, empty errors.
+ * @returns The client, after the first attempt to connect, whether or not it succeeded. */
 export async function connectRedis(place: RedisPlace, onError: (error: unknown) => void): Promise<RedisClient> {
   const { urls, timeoutMs } = place
   const { Cluster, Redis: Standalone } = await import('ioredis')
   const [url = ''] = urls
   const common = {
-    // Calls have a deadline of their own; this one is for what the library asks by itself, and knows no busy process.
+    // For the library's own commands only: those of the stores have a shorter deadline in `redis.ts`, which, unlike this
+    // one, takes a busy process into account.
     commandTimeout: 10 * timeoutMs,
     connectTimeout: 2000,
     ...PIPELINING,
@@ -49,17 +51,17 @@ export async function connectRedis(place: RedisPlace, onError: (error: unknown) 
           ...PIPELINING,
           lazyConnect: true,
           slotsRefreshTimeout: 2000,
-          // A node that is gone fails its calls at once, and nothing is sent twice: what was not answered may be done.
+          // Commands to a lost node fail at once and are not sent again: an unanswered command may have been executed.
           retryDelayOnFailover: 0,
           retryDelayOnClusterDown: 0,
-          // A name stays a name: certificates are for names.
+          // Host names are not resolved here, because certificates are checked against names.
           dnsLookup: (name, found) => found(null, name),
           redisOptions: { ...common, ...forAllNodes(url) },
         })
       : new Standalone(url, { ...common, lazyConnect: true, retryStrategy: again })
   client.on('error', error => {
     onError(error)
-    // The library goes on without what Redis refuses while a connection is made: in database 0, where another was asked.
+    // The library goes on when Redis refuses a command of the connection setup, such as SELECT: it would use database 0.
     if (error.name === 'ReplyError') client.disconnect(true)
   })
   client.on('node error', onError)
@@ -67,7 +69,7 @@ export async function connectRedis(place: RedisPlace, onError: (error: unknown) 
   return client
 }
 
-/** What holds for the nodes that a cluster tells of, too. */
+/** The options of the first address that also hold for the nodes that a cluster reports. */
 function forAllNodes(url: string): RedisOptions {
   const { protocol, username, password } = new URL(url)
   return {

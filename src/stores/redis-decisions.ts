@@ -1,44 +1,48 @@
 import { type Bucket, type Correction, intervalOf, LEASE_WAIT_MS } from '#core/limiter.ts'
 
-/** What waits to be decided. */
+/** A take that waits for its decision. */
 export interface Asked {
   readonly buckets: readonly Bucket[]
   readonly tokens: number
   readonly owner: string
-  /** Told what Redis says: the place of the bucket that refused and makes wait longest, counted from 1 (0 = none did),
-   * and the debt of each bucket, in milliseconds until it is full or leases that are out. */
+  /** Called with the decision.
+   *
+   * @param refused The position, from 1, of the refusing bucket with the longest wait; 0 = none refused.
+   * @param debts Of each bucket: milliseconds until it is full, or the number of leases that are held. */
   decide(refused: number, debts: readonly number[]): void
-  /** Told that Redis does not say. */
+  /** Called when Redis does not answer. */
   giveUp(): void
 }
 
-/** What Redis is still to be told of a take. */
+/** A correction of an earlier take that Redis has not been told of yet. */
 interface Settlement extends Correction {
   readonly buckets: readonly Bucket[]
   readonly owner: string
 }
 
-/** Asks Redis for decisions, those of one turn of the event loop together. */
+/** Asks Redis for decisions, in one call for all takes of a turn of the event loop. */
 export interface RedisDecisions {
   ask(asked: Asked): void
-  /** Settles with the next takes, or at the end of this turn of the event loop, or when Redis has answered. */
+  /** Sends a correction with the next takes, at the end of this turn of the event loop, or, while a call is in flight,
+   * after its answer. */
   settle(buckets: readonly Bucket[], correction: Correction, owner: string): void
-  /** Sends what waits, and waits until it is answered; never fails. */
+  /** Sends what waits now. Resolves when it is answered or has failed; never rejects. */
   flush(): Promise<void>
 }
 
 export const LEASE_MS = 30_000
-/** Takes, and settlements, in one call: Redis decides for nobody else meanwhile, and a script has no room for more. */
+/** How many takes, and how many settlements, go in one call. A script blocks Redis while it runs, and cannot have many
+ * more values. */
 const TAKES_MAX = 500
 
-/** Creates it.
+/** Creates the batching of decisions.
  *
- * Takes and settlements of one turn are one call of one script. With 16 requests at once a call for each take costs almost
- * four times as much processor time, here and in Redis, which reads and writes each bucket once a call.
+ * With 16 requests at once, a call for each take would cost almost four times as much processor time, here and in Redis:
+ * the script reads and writes each bucket once in each call.
  *
- * @param options.call Runs the script with its values; fails when Redis does not answer.
- * @param options.time Milliseconds, in place of the clock of Redis (`''`).
- * @param options.onUnsettled Told of what Redis may not have heard. */
+ * @param options.call Runs the script with its values; rejects when Redis does not answer.
+ * @param options.time The time in milliseconds; `''` = by the clock of Redis.
+ * @param options.onUnsettled Called with corrections that Redis may not have received. */
 export function createRedisDecisions(options: {
   readonly call: (values: readonly (string | number)[]) => Promise<unknown>
   readonly time: () => number | ''
@@ -55,7 +59,7 @@ export function createRedisDecisions(options: {
     setImmediate(() => void flush())
   }
 
-  /** Nobody waits for settlements: they go with the next takes, or once Redis has answered what it was asked. */
+  /** No caller waits for a settlement: while a call is in flight it waits for the next one. */
   function planSettling(): void {
     if (callsUnderWay === 0) plan()
   }

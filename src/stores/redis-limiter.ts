@@ -12,7 +12,7 @@ import { admission, refusalOf } from './verdict.ts'
 export interface RedisLimiterOptions {
   readonly redis: Pick<Redis, 'use' | 'available'>
   readonly clock: Clock
-  /** Buckets that are remembered at once for when Redis is away. */
+  /** How many buckets are remembered for when Redis does not answer. */
   readonly entriesMax: number
   /** Unique over all processes that ever use this Redis. */
   readonly processId: string
@@ -22,7 +22,7 @@ export interface RedisLimiterOptions {
 }
 
 interface RedisLimiterSettings {
-  /** Whether each process counts its share while Redis is away, or everything is refused. */
+  /** What happens while Redis does not answer: each process gives its share (`local`), or all is refused (`closed`). */
   readonly storeDown: 'local' | 'closed'
   /** The least number of processes that share the limits. */
   readonly processes: number
@@ -34,34 +34,35 @@ export interface RedisLimiter extends Limiter {
   close(): Promise<void>
 }
 
-/** What every key begins with; the tag keeps them on one node of a cluster. */
+/** The beginning of every key. The hash tag `{citadel}` keeps all keys on one node of a cluster. */
 const PREFIX = '{citadel}:limits:'
 const RENEW_MS = 10_000
-/** Names and owners of leases that are renewed in one call. */
+/** How many values one renewal call carries: a key and an owner for each lease. */
 const RENEWED_MAX = 1000
-/** Has no leases. */
+/** An owner that holds no leases. */
 const NOBODY = ''
-/** The list of processes that live, which is kept like leases. */
+/** The running processes are counted as leases of this bucket. */
 const PROCESSES: readonly Bucket[] = [
   { key: 'processes', scope: '', unit: 'concurrent', limit: 1, periodMs: 0, burst: 1 },
 ]
 const NOTHING: Correction = { requests: 0, tokens: 0 }
-/** How long a refusal of tokens or of a lease is believed without asking again: what another process gives back is
- * noticed after so many milliseconds. */
+/** How long a refusal of tokens or of a lease is repeated without asking Redis, in milliseconds. It is short because other
+ * processes give tokens and leases back at any time. */
 const BELIEVED_MS = 50
 const UNAVAILABLE_RETRY_MS = 1000
 
 const takeScript = redisScript('take', 'now')
 const renewScript = redisScript('renew', 'now')
 
-/** Creates the limiter: a script decides over all buckets in one round trip. What it answers is remembered, so that
- * whatever is known to be refused is refused without asking, and so that this process can go on alone with its share
- * of each bucket when Redis is away. */
+/** Creates the limiter: a script in Redis decides over all buckets of a request in one round trip. Its answers are
+ * remembered, so that requests that are known to be refused need no round trip, and so that this process can go on with
+ * its share of each bucket while Redis does not answer. `take` fails with `dependency_unavailable` then, if `storeDown`
+ * is `closed`. */
 export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   const { redis, clock, settings, processId, time = () => '' as const } = options
   const leases = createLeases()
   const shadow = createMemoryLimiter({ clock, entriesMax: options.entriesMax, leases })
-  /** Until when a refusal of what may come back at any time is believed, by bucket. */
+  /** Until when a refusal of tokens or of a lease is repeated, in monotonic milliseconds, by the key of its bucket. */
   const believed = new Map<string, number>()
   let processes = 1
   const alone = createAlone({
@@ -73,7 +74,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   const decisions = createRedisDecisions({
     call: values => redis.use(client => takeScript(client, PREFIX, values)),
     time,
-    // What was not answered may have been done: twice charged is no harm, twice given back is.
+    // Redis may have done what it did not answer. Charging twice is harmless, giving back twice is not: repeat charges.
     onUnsettled(buckets, correction) {
       for (const bucket of buckets) {
         const change = changeOf(bucket, correction)
@@ -84,6 +85,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   let stopRenewal = ignore
   let closed = false
 
+  /** The refusal that is known without asking Redis; `null` when Redis has to decide. */
   function known(buckets: readonly Bucket[], tokens: number): Verdict | null {
     const now = clock.now()
     const told = shadow.debts(buckets)
@@ -148,7 +150,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     })
   }
 
-  /** Charges to all what this process gave alone. From then on the debts of its shares mean nothing. */
+  /** Tells Redis what this process gave while it did not answer. The debts of its shares are void from then on. */
   function payBack(): void {
     for (const { bucket, change } of alone.collect()) {
       shadow.follow(bucket, 0, clock.now())
@@ -160,14 +162,15 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     const all = [...leases.all()].flat()
     try {
       const calls: Promise<unknown>[] = []
-      // Sent together: what is given back before they are answered comes behind them, so that none brings it back.
+      // Sent in one turn: a lease that is given back later is also given back later in Redis, so that no renewal in
+      // flight brings it back.
       for (let at = 0; at === 0 || at < all.length; at += RENEWED_MAX) {
         const values = [time(), LEASE_MS, processId, ...all.slice(at, at + RENEWED_MAX)]
         calls.push(redis.use(client => renewScript(client, PREFIX, values)))
       }
       for (const alive of await Promise.all(calls)) processes = Number(alive)
     } catch {
-      // Redis is away: what was last heard of the others holds, and leases are renewed when it is back.
+      // Redis does not answer: the last known number of processes holds, and the next renewal tries again.
     }
     if (!closed) stopRenewal = clock.after(RENEW_MS, renew)
   }
@@ -199,7 +202,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
       closed = true
       stopRenewal()
       if (!redis.available()) return
-      // A process that cannot sign off is missed soon.
+      // If this fails, the lease of this process ends by itself.
       decisions.settle(PROCESSES, NOTHING, processId)
       await decisions.flush()
     },

@@ -9,39 +9,40 @@ export interface RedisPlacesOptions {
   readonly clock: Clock
   /** Unique over all processes that ever use this Redis. */
   readonly processId: string
-  /** The least number of processes that share the places, for when Redis is away. */
+  /** The least number of processes that share the places, for when Redis does not answer. */
   readonly processes: () => number
-  /** Told how many places this process has got. */
+  /** Called with the number of places that this process was granted for its waiting calls. */
   readonly onGranted: (count: number) => void
 }
 
-/** What every key begins with; the tag keeps them on one node of a cluster. */
+/** The beginning of every key. The hash tag `{citadel}` keeps all keys on one node of a cluster. */
 const PREFIX = '{citadel}:places:'
-/** How long the places of a process that says nothing more are its own, in milliseconds. */
+/** The leases of a process end when it has not called Redis for so long, in milliseconds. */
 const LEASE_MS = 30_000
-/** How often the others are heard: while this process has places, and while it has none. */
+/** How often Redis is asked while this process has places or waiting calls, and while it has neither, in milliseconds. */
 const HEAR_MS = 250
 const RENEW_MS = 10_000
-/** How soon a process asks again that did not get what it lacks: one without any place, and one whose own calls give
- * places back to it. */
+/** After which a process asks again for places that it did not get, in milliseconds. The longer one is for a process with
+ * calls in flight: their ends free places for it anyway. */
 const LACK_MS = 20
 const LACK_MORE_MS = 2 * LACK_MS
-/** Places are kept for the next calls, as many as were in use at once in this stretch of time and the one before. */
+/** Unused places are kept for the next calls: as many as the most that were in use at once in this period and the one
+ * before. The length of a period, in milliseconds. */
 const KEEP_MS = 10_000
-/** How long a process that lacked a place is heard: its calls may go elsewhere rather than wait. */
+/** For how long after a failed attempt a process is reported as waiting, in milliseconds, even if its call did not queue. */
 const HEARD_MS = 2 * HEAR_MS
-/** How long a call that may not wait waits to hear of a place. */
+/** How long a call whose queue timeout is 0 waits for an answer from Redis, in milliseconds. */
 const ANSWER_MS = HEARD_MS
 
 /** The places of this process at one target. */
 interface Holding {
   target: Target
   used: number
-  /** How many it may use; what is above `used` is at hand for the next calls. */
+  /** How many it may use. Those above `used` are free for the next calls. */
   leased: number
-  /** Calls that found none since Redis was asked. */
+  /** How many calls found no place since Redis was last asked. */
   lacking: number
-  /** When this stretch began, and the most that were in use at once in it and in the one before. */
+  /** When the current period of `KEEP_MS` began, and the most places in use at once in it and in the one before. */
   since: number
   most: number
   mostBefore: number
@@ -54,8 +55,9 @@ interface Asked {
 
 const placesScript = redisScript('places', 'now')
 
-/** Creates the places over all processes on one Redis. Each leases what it uses, and keeps it at hand for its next calls
- * as long as nobody else waits, so that a call asks nobody; while Redis is away each has its share. */
+/** Creates the places that all processes on one Redis share. Each process leases the places that its calls use, and keeps
+ * them for its next calls as long as no other process waits, so that most calls need no round trip. While Redis does not
+ * answer, each process uses an equal share of every bound. */
 export function createRedisPlaces(options: RedisPlacesOptions): Places & { close(): Promise<void> } {
   const { redis, clock, processId, processes, onGranted } = options
   const holdings = new Map<string, Holding>()
@@ -66,8 +68,8 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
   let asking = false
   let refusedAt = -Infinity
   let lackedAt = -Infinity
-  /** Redis was away and may have forgotten all, or was never told what was taken meanwhile: the others have to say what
-   * they use before anybody wants more. */
+  /** Whether Redis did not answer since the last success. It may then have lost the leases, and does not know what was
+   * taken meanwhile: every process has to report what it uses before any of them asks for more. */
   let wasAway = false
   let again: { readonly at: number; readonly disarm: () => void } | null = null
   let closed = false
@@ -96,7 +98,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     return used
   }
 
-  /** Asks in so many milliseconds, if nobody does before. */
+  /** Schedules the next call of Redis, unless an earlier one is scheduled. */
   function askIn(ms: number): void {
     if (asking || closed) return
     const at = clock.now() + ms
@@ -110,10 +112,11 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     askIn(Math.max(0, wantsAt() - clock.now()))
   }
 
-  /** When more may be wanted again than was refused. */
+  /** When places may be asked for again after a refusal, in monotonic milliseconds. */
   const wantsAt = () => refusedAt + (inUse > 0 ? LACK_MORE_MS : LACK_MS)
 
-  /** How many places this process wants at a target: those that calls need, and what is at hand where nobody lacks it. */
+  /** How many places this process asks for at a target: those that its calls need, and unused ones that it may keep as long
+   * as no process lacks places at that server. */
   function wantedOf(holding: Holding, lacking: number, short: ReadonlySet<string>): number {
     const now = clock.now()
     if (now - holding.since >= KEEP_MS) {
@@ -126,7 +129,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     return Math.max(used + lacking, keeps ? Math.min(leased, Math.max(most, mostBefore)) : 0)
   }
 
-  /** How many calls the others are told to wait here. */
+  /** How many waiting calls are reported to the other processes. */
   const waitingHere = () => Math.max(own, clock.now() - lackedAt < HEARD_MS ? 1 : 0)
 
   async function ask(): Promise<void> {
@@ -146,9 +149,9 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
       const wanted = tells ? used : wantedOf(holding, mayWant ? holding.lacking : 0, short)
       asked.push({ holding, wanted })
       values.push(id, maxConcurrent, server.id, server.maxConcurrent, used, wanted)
-      // What is given up to others is not taken back before they have asked.
+      // Places that are given up for other processes are not asked for again before those have had time to ask.
       if (mayWant && others.waiting > 0 && holding.leased > wanted) refusedAt = clock.now()
-      // What is given back is nobody's meanwhile.
+      // Places that are given back must not be used while the call is under way.
       holding.leased = Math.min(holding.leased, wanted)
       if (mayWant) holding.lacking = 0
     }
@@ -159,7 +162,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
       follow(asked, answer)
       if (tells) refusedAt = clock.now() + HEAR_MS
     } catch {
-      // Each process has its share. What was leased may be somebody else's when Redis is back.
+      // From now on `hasPlace` uses the share. Leases end, because other processes may hold them when Redis is back.
       asking = false
       wasAway = true
       refusedAt = clock.now()
@@ -170,7 +173,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     askIn(isToldWrong() ? LACK_MS : holdings.size > 0 || told > 0 ? HEAR_MS : RENEW_MS)
   }
 
-  /** Whether the others think that calls wait here, and none does; or the other way round. */
+  /** Whether what was last reported to the other processes, that calls wait here or that none does, is wrong by now. */
   const isToldWrong = () => waitingHere() > 0 !== told > 0
 
   function follow(asked: readonly Asked[], answer: unknown): void {
@@ -235,7 +238,7 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
   }
 }
 
-/** Runs when everything that has arrived was dealt with, so that all calls of a turn are asked for at once. */
+/** Runs at the end of this turn of the event loop, so that all calls of the turn are asked for at once. */
 function atEndOfTurn(run: () => void): () => void {
   const armed = setImmediate(run)
   return () => clearImmediate(armed)

@@ -2,22 +2,22 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { RedisClient } from './redis.ts'
 
-/** A script with the values that it is called with; all its keys are, or begin with, `prefix`. */
+/** Runs a Lua script with these values; each of its keys is `prefix` or begins with it. */
 export type RedisScript = (
   client: RedisClient,
   prefix: string,
   values: readonly (string | number | Buffer)[],
 ) => Promise<unknown>
 
-/** Reads a script of the folder beside this file. It is called by its hash, and sent where Redis has it not.
+/** Reads the script `redis/<name>.lua`. It is called by its hash (EVALSHA), and sent in full when Redis does not know it.
  *
- * @param needs What stands before it: the file of the functions that it calls. */
+ * @param needs Another script that defines functions it calls, and is put before it. */
 export function redisScript(name: string, needs?: string): RedisScript {
   const text = needs === undefined ? readScript(name) : readScript(needs) + readScript(name)
   const hash = createHash('sha1').update(text).digest('hex')
   const sent = new WeakSet<RedisClient>()
   return async (client, prefix, values) => {
-    // The first call brings the text along, so that calls stay in order.
+    // The first call on a connection sends the text. A NOSCRIPT answer and a second try would change the order of calls.
     if (!sent.has(client)) {
       sent.add(client)
       return client.eval(text, 1, prefix, ...values)
@@ -31,8 +31,8 @@ export function redisScript(name: string, needs?: string): RedisScript {
   }
 }
 
-/** Reads a script that is sent along with each call: what has keys on all nodes of a cluster would otherwise come out
- * of order wherever a node has it not yet. */
+/** Reads a script that is sent in full with each call. For scripts whose keys are on all nodes of a cluster: a node that
+ * does not know the hash would answer NOSCRIPT, and the second try would change the order of calls. */
 export function sentScript(name: string): RedisScript {
   const text = readScript(name)
   return (client, prefix, values) => client.eval(text, 1, prefix, ...values)

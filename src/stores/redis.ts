@@ -5,25 +5,25 @@ export type { RedisClient } from './redis-connect.ts'
 
 export interface RedisOptions extends RedisPlace {
   readonly clock: Clock
-  /** Told when Redis is lost and when it is back. */
+  /** Called when Redis stops answering, and when it answers again. */
   readonly onChange?: (change: { readonly available: boolean; readonly reason: string }) => void
 }
 
-/** A connection that is opened in the background, kept, and left alone while it does not answer. */
+/** A connection that is opened in the background, and not used while Redis does not answer. */
 export interface Redis {
-  /** Runs a command, or several at once.
+  /** Runs one or several commands.
    *
-   * @throws RedisAway when Redis is known not to answer (at once), does not answer in time, or refuses to work; any
-   * other error of a command passes as it is. */
+   * @throws RedisAway immediately while Redis is known not to answer; also when it does not answer in time, or answers
+   * that it cannot work (full, read-only, loading, wrong password). Other errors of commands are thrown as they are. */
   use<T>(work: (client: RedisClient) => Promise<T>): Promise<T>
-  /** Whether Redis answers as far as is known: where it does not, `use` fails without asking. */
+  /** Whether Redis answered last time; while it is false, `use` fails without asking. */
   available(): boolean
-  /** Connections that stand. */
+  /** How many connections are open. */
   connections(): number
   close(): void
 }
 
-/** Redis does not answer, or cannot work; the story is in `cause`. */
+/** Redis does not answer, or cannot work; `cause` has the reason. */
 export class RedisAway extends Error {
   constructor(cause: unknown) {
     super('Redis does not answer.', { cause })
@@ -31,28 +31,29 @@ export class RedisAway extends Error {
   }
 }
 
-/** What Redis says when it is there but of no use: full, read-only, loading, or a cluster with a hole. Up to Redis 6.2 an
- * error within a script stands behind the script's name. */
+/** Errors of a Redis that is reachable but cannot work: full, read-only, loading, wrong password, or a cluster without all
+ * its slots. Up to Redis 6.2 an error within a script is prefixed with the script's name. */
 const USELESS =
   /^(?:ERR Error running script .*: -)?(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOPERM|NOREPLICAS|OOM|READONLY|TRYAGAIN|WRONGPASS)\b/
-/** What it says when it does not let this user, or anybody, do what the stores do. */
+/** Errors for commands that the stores need and this user, or any user, may not run. */
 const FORBIDDEN = /^ERR (?:unknown command|(?:Error running script .*: )?The user executing the script can't)/
-/** What a node of a cluster says to whom takes it for all of Redis. */
+/** The error of a cluster node to a client that is not configured for a cluster. */
 const ELSEWHERE = /^MOVED\b/
-/** What the library says where it has no connection. */
+/** Errors of the library that only say that it has no connection, and not why. */
 const UNTOLD =
   /^(?:Stream isn't writeable|Connection is closed|Cluster isn't ready|Failed to refresh slots|None of startup nodes)/
-/** The pause before Redis is tried again: the first, and the longest, in milliseconds. */
+/** The pause before the next trial while Redis does not answer; it doubles from the first to the longest, in ms. */
 const PAUSE = { first: 50, longest: 1000 }
-/** Redis must stay this long before the next loss counts as a new one, in milliseconds. */
+/** If Redis is lost again within this time after a loss, the pause goes on doubling, in milliseconds. */
 const STEADY_MS = 10_000
-/** After so many trials without an answer the connection is thought dead and made anew. */
+/** After so many trials in a row without an answer the connection is made anew. */
 const SILENT_TRIALS_MAX = 3
+
 /** Opens a connection to Redis, in the background.
  *
- * The first call that is not answered in time, or takes more than half of the time, takes Redis out of use; from then
- * on trials in the background find out when it is back, so that nobody waits for it a second time. Until the first
- * connection stands, or its time is over, calls wait for it. */
+ * The first call that takes longer than half of `timeoutMs` takes Redis out of use. From then on trials in the background
+ * find out when it is back, so that no other request waits for it. Until the first connection is open, or its time is
+ * over, calls wait for it. */
 export function openRedis(options: RedisOptions): Redis {
   const { clock, timeoutMs, onChange } = options
   let client: RedisClient | null = null
@@ -62,7 +63,7 @@ export function openRedis(options: RedisOptions): Redis {
   let lostAt = -Infinity
   let silent = 0
   let stopWaiting: (() => void) | null = null
-  /** What the connection itself has suffered last: the library fails calls without a word of it. */
+  /** The last error of the connection. The errors of calls do not contain it. */
   let suffered: unknown = null
   const onError = (error: unknown) => {
     if (!isUntold(error)) suffered = error
@@ -134,14 +135,14 @@ export function openRedis(options: RedisOptions): Redis {
   }
 }
 
-/** Whether Redis answered, if with an error, and works. */
+/** Whether an error is a regular answer of a Redis that works, such as WRONGTYPE. */
 function isAnswer(thrown: unknown, client: RedisClient): boolean {
   if (!(thrown instanceof Error) || thrown.name !== 'ReplyError') return false
   const { message } = thrown
   return !USELESS.test(message) && !FORBIDDEN.test(message) && ('nodes' in client || !ELSEWHERE.test(message))
 }
 
-/** Whether a call was failed because there is no connection, and not why there is none. */
+/** Whether an error only says that there is no connection, and not why. */
 function isUntold(thrown: unknown): boolean {
   return thrown instanceof Error && UNTOLD.test(thrown.message)
 }
@@ -154,12 +155,12 @@ class TimedOut extends Error {}
 
 interface Answer<T> {
   readonly answer: T
-  /** Whether it took more than half of the time. */
+  /** Whether it took more than half of the allowed time. */
   readonly slow: boolean
 }
 
-/** Waits for an answer. What came in time while this process was busy is in time: before a clock is believed, what has
- * arrived is read.
+/** Waits for an answer. When the time is over, sockets are read once more before the call fails: the answer may have
+ * arrived in time while this process was busy.
  *
  * @throws TimedOut when there is none after `ms`. */
 function answerOf<T>(work: Promise<T>, clock: Clock, ms: number): Promise<Answer<T>> {
@@ -186,7 +187,7 @@ function answerOf<T>(work: Promise<T>, clock: Clock, ms: number): Promise<Answer
   })
 }
 
-/** Runs when every socket was read once more. */
+/** Runs after every socket was read once more. */
 function afterReading(run: () => void): void {
   setImmediate(() => setImmediate(run))
 }

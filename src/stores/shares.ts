@@ -1,17 +1,17 @@
 import type { Bucket } from '#core/limiter.ts'
 
-/** What one of several processes may give of each bucket when it cannot ask the others. */
+/** This process's part of each bucket, for when it cannot ask Redis. */
 export interface Shares {
   readonly buckets: readonly Bucket[]
-  /** The tokens that a take may ask for: no more than a share ever holds, since a call must not be shut out because it
-   * is larger than a share. What it needs above is charged afterwards. */
+  /** The tokens to ask a share for: the tokens of the call, but at most what a share can hold, because a call must not be
+   * refused for being larger than a share. The rest is charged afterwards. */
   readonly tokens: number
-  /** The whole bucket that a share is of. */
+  /** The bucket that a share is a part of. */
   whole(share: Bucket): Bucket
 }
 
-/** Divides buckets by the number of processes: a share refills so much more slowly and holds so much less, but one
- * request at least. A debt in milliseconds is the same for the share and the whole. */
+/** Divides buckets by the number of processes: a share refills that much more slowly and holds that much less, but at
+ * least one request. A debt in milliseconds is therefore the same for the share and for the whole bucket. */
 export function sharesOf(whole: readonly Bucket[], tokens: number, processes: number): Shares {
   const buckets = whole.map(bucket => shareOf(bucket, processes))
   let most = tokens

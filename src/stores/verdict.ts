@@ -1,21 +1,21 @@
 import { type Bucket, costOf, intervalOf, LEASE_WAIT_MS, type Standing, type Verdict } from '#core/limiter.ts'
 
-/** Sums of intervals that are no whole milliseconds may be off by less than this, in milliseconds. */
+/** The tolerance for floating point sums of intervals, in milliseconds. */
 const ROUNDING_MS = 1e-4
 
-/** How long a bucket makes wait; nothing or less when it gives at once, `Infinity` when it never can.
+/** Milliseconds until a bucket can give `cost`: 0 or less = now, `Infinity` = never, because it holds less.
  *
- * @param debt Milliseconds until the bucket is full; of `concurrent`, the leases that are out. */
+ * @param debt Milliseconds until the bucket is full; for the unit `concurrent`, the number of leases that are held. */
 function waitFor(bucket: Bucket, debt: number, cost: number): number {
   if (bucket.unit === 'concurrent') return debt >= bucket.limit ? LEASE_WAIT_MS : 0
   if (cost > bucket.burst) return Infinity
   return debt - (bucket.burst - cost) * intervalOf(bucket)
 }
 
-/** The refusal that a take would meet; `null` when every bucket gives.
+/** Decides whether a take is refused: by the bucket with the longest wait; `null` when every bucket can give.
  *
- * @param debts Of each bucket as it is now.
- * @param told What is said of them, where that is not what decides. */
+ * @param debts The debt of each bucket, which decides.
+ * @param told The debt of each bucket that the verdict reports, where another one is to be shown (default `debts`). */
 export function refusalOf(
   buckets: readonly Bucket[],
   debts: readonly number[],
@@ -36,9 +36,9 @@ export function refusalOf(
   return refused && judge(buckets, told, refused, longest)
 }
 
-/** Writes the verdict of a take that passed.
+/** Makes the verdict of a take that passed.
  *
- * @param debts Of each bucket as it is now, after the take. */
+ * @param debts The debt of each bucket after the take. */
 export function admission(buckets: readonly Bucket[], debts: readonly number[], tokens: number): Verdict {
   let longest = 0
   for (let at = 0; at < buckets.length; at++) {
@@ -50,8 +50,8 @@ export function admission(buckets: readonly Bucket[], debts: readonly number[], 
   return judge(buckets, debts, null, longest)
 }
 
-/** Writes the verdict of a decision: of each unit the bucket with the least left, of equals the slower one, before all
- * the one that refused. */
+/** Makes a verdict. For requests and for tokens it reports the bucket that refused, or else the one with the least left;
+ * of several with equally little left, the one that is full again last. */
 function judge(buckets: readonly Bucket[], debts: readonly number[], refused: Bucket | null, wait: number): Verdict {
   return {
     refused,
