@@ -6,7 +6,7 @@ import type { RequestRecord } from '#core/record.ts'
 import { sha256 } from '#lib/hash.ts'
 import { redactPatterns } from '#lib/redact.ts'
 import { type AuditEntry, type Chain, sealOf } from './chain.ts'
-import { isKnown, ofFact, ofRefusal, type Told } from './entries.ts'
+import { type AuditNote, isAuthenticated, noteOfFact, noteOfRefusal } from './entries.ts'
 
 /** How many requests one row seals, and the longest that a request waits for its seal, in milliseconds. */
 const BATCH_MAX = 200
@@ -48,26 +48,26 @@ export function createAudit(deps: AuditDeps): Audit {
   const seen = new LRUCache<string, number>({ max: KEYS_MAX })
   const seals = createSeals(deps)
 
-  function entryOf({ detail = {}, ...told }: Told): AuditEntry {
-    return { ...NOBODY, tenant: DEFAULT_TENANT, at: Math.round(clock.time()), ...told, detail: JSON.stringify(detail) }
+  function entryOf({ detail = {}, ...note }: AuditNote): AuditEntry {
+    return { ...NOBODY, tenant: DEFAULT_TENANT, at: Math.round(clock.time()), ...note, detail: JSON.stringify(detail) }
   }
 
-  function add(told: Told): void {
-    const entry = entryOf(told)
+  function add(note: AuditNote): void {
+    const entry = entryOf(note)
     chain.add({ ...entry, detail: deps.redact(redactPatterns(entry.detail)) })
   }
 
-  function ofRequest(record: RequestRecord): void {
+  function addRequest(record: RequestRecord): void {
     const { tenant, caller: actor, address, id: request_id, code } = record
     const subject = `${record.method} ${record.route}`
     const who = { tenant: tenant ?? DEFAULT_TENANT, actor, address, request_id, subject, code }
-    if (isKnown(record) && isFirst(`${tenant} ${actor}`)) {
+    if (isAuthenticated(record) && isFirst(`${tenant} ${actor}`)) {
       add({ ...who, code: null, kind: 'authentication', action: 'request', outcome: 'ok' })
     }
     if (record.payload !== null) {
       add({ ...who, kind: 'payload', action: 'call', outcome: record.outcome, detail: { ...record.payload } })
     }
-    const refusal = ofRefusal(record)
+    const refusal = noteOfRefusal(record)
     if (refusal !== null) add({ ...who, ...refusal })
   }
 
@@ -82,10 +82,10 @@ export function createAudit(deps: AuditDeps): Audit {
 
   function subscriber(fact: Fact): void {
     if (!deps.enabled()) return
-    if (fact.type === 'request-settled') ofRequest(fact.record)
+    if (fact.type === 'request-settled') addRequest(fact.record)
     else {
-      const told = ofFact(fact)
-      if (told !== null) add(told)
+      const note = noteOfFact(fact)
+      if (note !== null) add(note)
     }
   }
 

@@ -7,9 +7,9 @@ import { signWebhook } from '#lib/standard-webhooks.ts'
 /** Where events are delivered. */
 export interface Endpoint {
   readonly url: string
-  /** Which types; `null` = all. */
+  /** The types of events to deliver; `null` = all. */
   readonly events: readonly string[] | null
-  /** Signs what is sent; `null` = nothing does. */
+  /** The key that messages are signed with; `null` = they are not signed. */
   readonly secret: string | null
 }
 
@@ -22,36 +22,38 @@ export interface DeliveryOptions {
   readonly cursors: CursorStore
   /** The name of this process. */
   readonly owner: string
-  /** Sends one message.
+  /** Posts one message.
    *
    * @returns The HTTP status.
-   * @throws when nobody answered. */
+   * @throws when there is no answer. */
   readonly post: (url: string, headers: Readonly<Record<string, string>>, body: string) => Promise<number>
 }
 
-/** Delivers events to webhooks, beside everything else. */
+/** Delivers events to webhooks in the background. */
 export interface Delivery {
-  /** Begins, also with endpoints that a new configuration has brought. */
+  /** Starts delivery to the configured endpoints; call it again after a reload, for new ones. */
   start(): void
   subscriber(fact: Fact): void
-  /** Resolves when no message is under way; others may go on at once. */
+  /** Resolves when no message is in flight, and ends the leases, so that other processes can go on at once. */
   stop(): Promise<void>
 }
 
-/** The way to one endpoint. */
-interface Line {
-  /** What its progress is kept by. */
+/** How far the delivery to one endpoint is. */
+interface EndpointState {
+  /** The key of its cursor in the store: the SHA-256 of the URL. */
   readonly name: string
-  /** Behind which event it begins when nobody has delivered there before. */
+  /** Where an endpoint without a cursor begins: after this id. */
   readonly first: string
-  /** The last event that is done with; `null` while another process delivers, as far as is known. */
+  /** The last event that was delivered or given up; `null` while another process delivers to this endpoint. */
   after: string | null
+  /** When the lease was last renewed, in monotonic milliseconds. */
   claimedAt: number
   waiting: readonly FleetEvent[]
-  /** Tries of the first one that waits. */
+  /** Failed attempts for the first waiting event. */
   attempts: number
+  /** When the first waiting event may be tried again, in monotonic milliseconds. */
   notBefore: number
-  /** The turn that is under way. */
+  /** The run of `deliverDue` in progress. */
   busy: Promise<void> | null
   disarm: () => void
 }
@@ -60,118 +62,123 @@ const ATTEMPTS_MAX = 8
 const FIRST_WAIT_MS = 1000
 const WAIT_MAX_MS = 300_000
 const LOOK_EVERY_MS = 1000
-/** For how long a process delivers to an endpoint, how often it says that it goes on, and when others ask again. */
+/** The lease on an endpoint: how long it lasts, and how often its owner renews it and other processes try to get it. */
 const LEASE_MS = 15_000
 const RENEW_MS = 4000
 const PAGE = 100
-/** What is older when its turn comes is lost: an endpoint that comes back after days is not flooded with the past. */
-const OLD_MS = 24 * 3_600_000
+/** Events that are older than this are not delivered any more, so that an endpoint that was down for days is not flooded. */
+const AGE_MAX_MS = 24 * 3_600_000
 
-/** Creates the delivery. Each endpoint gets its events one after the other, from one process at a time, which notes how
- * far it is: who takes over goes on there. One that does not take an event holds up only its own. An event that was
- * refused eight times, over about two minutes and longer, is lost, and counted. */
+/** Creates the delivery. Each endpoint gets its events in order, from one process at a time. That process stores a cursor,
+ * so that another one can take over where it was. An endpoint that fails delays only its own events. An event is given up,
+ * and counted as lost, after eight failed attempts (about one to two minutes). */
 export function createDelivery(options: DeliveryOptions): Delivery {
   const { clock, cursors, journal, owner } = options
-  const lines = new Map<string, Line>()
+  const states = new Map<string, EndpointState>()
   let stopped = false
 
-  function lineOf(url: string): Line {
-    const line = lines.get(url) ?? newLine(url, clock)
-    lines.set(url, line)
-    return line
+  function stateOf(url: string): EndpointState {
+    const state = states.get(url) ?? newState(url, clock)
+    states.set(url, state)
+    return state
   }
 
   function wake(endpoint: Endpoint): void {
-    const line = lineOf(endpoint.url)
-    line.disarm()
-    if (stopped || line.busy !== null) return
-    line.busy = turn(endpoint, line)
+    const state = stateOf(endpoint.url)
+    state.disarm()
+    if (stopped || state.busy !== null) return
+    state.busy = deliverDue(endpoint, state)
       .catch(() => LOOK_EVERY_MS)
       .then(wait => {
-        line.busy = null
-        if (!stopped) line.disarm = clock.after(wait, () => again(endpoint.url))
+        state.busy = null
+        if (!stopped) state.disarm = clock.after(wait, () => wakeAgain(endpoint.url))
       })
   }
 
-  /** Goes on with what the configuration says now. */
-  function again(url: string): void {
+  /** Goes on with the endpoint as it is configured now, or forgets it when it was removed. */
+  function wakeAgain(url: string): void {
     const endpoint = options.endpoints().find(each => each.url === url)
     if (endpoint !== undefined) wake(endpoint)
-    else lines.delete(url)
+    else states.delete(url)
   }
 
-  /** Does what can be done now.
+  /** Delivers all events that are due.
    *
-   * @returns When to come back, in milliseconds. */
-  async function turn(endpoint: Endpoint, line: Line): Promise<number> {
+   * @returns After how many milliseconds to run again. */
+  async function deliverDue(endpoint: Endpoint, state: EndpointState): Promise<number> {
     while (!stopped) {
-      if (!(await claim(line))) return RENEW_MS
-      const event = line.waiting[0] ?? (await nextPage(line, endpoint))
+      if (!(await claim(state))) return RENEW_MS
+      const event = state.waiting[0] ?? (await nextPage(state, endpoint))
       if (event === undefined) return LOOK_EVERY_MS
-      const wait = line.notBefore - clock.now()
+      const wait = state.notBefore - clock.now()
       if (wait > 0) return Math.min(wait, RENEW_MS)
-      const result = clock.time() - event.at > OLD_MS ? 'lost' : await attempt(endpoint, line, event)
+      const result = clock.time() - event.at > AGE_MAX_MS ? 'lost' : await attempt(endpoint, state, event)
       journal.note({ type: 'event-delivered', result })
-      if (result !== 'retried') await finish(line, event)
+      if (result !== 'retried') await finish(state, event)
     }
     return LOOK_EVERY_MS
   }
 
-  async function claim(line: Line): Promise<boolean> {
-    if (line.after !== null && clock.now() - line.claimedAt < RENEW_MS) return true
-    line.claimedAt = clock.now()
+  /** Gets or renews the lease on an endpoint; false = another process has it. */
+  async function claim(state: EndpointState): Promise<boolean> {
+    if (state.after !== null && clock.now() - state.claimedAt < RENEW_MS) return true
+    state.claimedAt = clock.now()
     const now = clock.time()
-    const after = await cursors.claim(line.name, owner, { now, until: now + LEASE_MS, first: line.first })
-    if (after === null) return lose(line)
-    if (line.after === null || line.after < after) {
-      // Others have delivered since.
-      lose(line)
-      line.after = after
+    const after = await cursors.claim(state.name, owner, { now, until: now + LEASE_MS, first: state.first })
+    if (after === null) return forgetProgress(state)
+    if (state.after === null || state.after < after) {
+      // Another process has delivered events since.
+      forgetProgress(state)
+      state.after = after
     }
-    // It could not be noted when it was done.
-    if (line.after !== after) await cursors.advance(line.name, owner, line.after, now + LEASE_MS)
+    // The store did not answer when this process finished an event: store the cursor now.
+    if (state.after !== after) await cursors.advance(state.name, owner, state.after, now + LEASE_MS)
     return true
   }
 
-  async function nextPage(line: Line, { events }: Endpoint): Promise<FleetEvent | undefined> {
+  async function nextPage(state: EndpointState, { events }: Endpoint): Promise<FleetEvent | undefined> {
     for (;;) {
-      const page = await options.events.list({ after: line.after ?? line.first, limit: PAGE })
-      line.waiting = page.filter(({ type }) => events?.includes(type) ?? true)
+      const page = await options.events.list({ after: state.after ?? state.first, limit: PAGE })
+      state.waiting = page.filter(({ type }) => events?.includes(type) ?? true)
       const last = page.at(-1)
-      if (line.waiting.length > 0 || last === undefined) return line.waiting[0]
-      await advance(line, last.id)
+      if (state.waiting.length > 0 || last === undefined) return state.waiting[0]
+      await advance(state, last.id)
     }
   }
 
-  /** The event is done with: delivered, or lost. */
-  async function finish(line: Line, { id }: FleetEvent): Promise<void> {
-    line.waiting = line.waiting.slice(1)
-    line.attempts = 0
-    line.notBefore = 0
-    await advance(line, id)
+  /** Moves on after an event that was delivered or given up. */
+  async function finish(state: EndpointState, { id }: FleetEvent): Promise<void> {
+    state.waiting = state.waiting.slice(1)
+    state.attempts = 0
+    state.notBefore = 0
+    await advance(state, id)
   }
 
-  /** Goes on behind an event; while the store is away this process still knows that it is done with. */
-  async function advance(line: Line, id: string): Promise<void> {
-    line.after = id
-    if (!(await cursors.advance(line.name, owner, id, clock.time() + LEASE_MS))) lose(line)
+  /** Moves the cursor to an event. `after` is set first: if the store fails, this process does not deliver it again. */
+  async function advance(state: EndpointState, id: string): Promise<void> {
+    state.after = id
+    if (!(await cursors.advance(state.name, owner, id, clock.time() + LEASE_MS))) forgetProgress(state)
   }
 
-  /** Another process delivers now. */
-  function lose(line: Line): false {
-    line.after = null
-    line.waiting = []
-    line.attempts = 0
-    line.notBefore = 0
+  /** Drops the progress known here, because another process delivers now. */
+  function forgetProgress(state: EndpointState): false {
+    state.after = null
+    state.waiting = []
+    state.attempts = 0
+    state.notBefore = 0
     return false
   }
 
-  async function attempt(endpoint: Endpoint, line: Line, event: FleetEvent): Promise<'ok' | 'retried' | 'lost'> {
+  async function attempt(
+    endpoint: Endpoint,
+    state: EndpointState,
+    event: FleetEvent,
+  ): Promise<'ok' | 'retried' | 'lost'> {
     if (await isTaken(endpoint, event)) return 'ok'
-    line.attempts++
-    if (line.attempts === ATTEMPTS_MAX) return 'lost'
-    const longest = Math.min(WAIT_MAX_MS, FIRST_WAIT_MS * 2 ** (line.attempts - 1))
-    line.notBefore = clock.now() + longest / 2 + (options.random() * longest) / 2
+    state.attempts++
+    if (state.attempts === ATTEMPTS_MAX) return 'lost'
+    const longest = Math.min(WAIT_MAX_MS, FIRST_WAIT_MS * 2 ** (state.attempts - 1))
+    state.notBefore = clock.now() + longest / 2 + (options.random() * longest) / 2
     return 'retried'
   }
 
@@ -193,10 +200,10 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     }
   }
 
-  async function leave(line: Line): Promise<void> {
-    line.disarm()
-    await line.busy
-    if (line.after !== null) await cursors.advance(line.name, owner, line.after, 0).catch(() => false)
+  async function leave(state: EndpointState): Promise<void> {
+    state.disarm()
+    await state.busy
+    if (state.after !== null) await cursors.advance(state.name, owner, state.after, 0).catch(() => false)
   }
 
   const start = () => {
@@ -209,12 +216,12 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     },
     async stop() {
       stopped = true
-      await Promise.all([...lines.values()].map(leave))
+      await Promise.all([...states.values()].map(leave))
     },
   }
 }
 
-function newLine(url: string, clock: Clock): Line {
+function newState(url: string, clock: Clock): EndpointState {
   return {
     name: sha256(url),
     first: firstIdAt(clock.time()),
@@ -228,7 +235,7 @@ function newLine(url: string, clock: Clock): Line {
   }
 }
 
-/** An event as webhooks get it, in the form that https://www.standardwebhooks.com recommends. */
+/** Makes the message of an event, in the form that https://www.standardwebhooks.com recommends. */
 function toMessage({ type, at, id, server, data }: FleetEvent): object {
   return { type, timestamp: new Date(at).toISOString(), data: { id, server, ...data } }
 }

@@ -8,11 +8,11 @@ const AUTHENTICATION: ReadonlySet<string> = new Set(['invalid_api_key', 'missing
 const ACCESS: ReadonlySet<string> = new Set(['permission_denied', 'model_not_allowed', 'client_not_allowed'])
 
 /** An audit entry before defaults are filled in: absent fields become `null`, an absent tenant the default one. */
-export type Told = Partial<Omit<AuditEntry, 'detail'>> &
+export type AuditNote = Partial<Omit<AuditEntry, 'detail'>> &
   Pick<AuditEntry, 'kind' | 'action' | 'outcome'> & { readonly detail?: object }
 
 /** Makes the audit entry of an event of the journal that is no request; `null` for events that are not audited. */
-export function ofFact(fact: Fact): Told | null {
+export function noteOfFact(fact: Fact): AuditNote | null {
   const action = fact.type
   switch (fact.type) {
     case 'administered': {
@@ -60,7 +60,7 @@ export function ofFact(fact: Fact): Told | null {
 
 /** Makes the audit entry of a request that was refused or failed. `null` for one that succeeded, and for a model call
  * that failed by the caller's fault. */
-export function ofRefusal(record: RequestRecord): Told | null {
+export function noteOfRefusal(record: RequestRecord): AuditNote | null {
   const { code } = record
   if (code === null) return null
   const { status, fault } = ERRORS[code]
@@ -73,11 +73,11 @@ export function ofRefusal(record: RequestRecord): Told | null {
       : null
   }
   const { model, server, outcome } = record
-  return { kind: 'error', action: 'request', outcome, detail: { model, server, story: storyOf(record) } }
+  return { kind: 'error', action: 'request', outcome, detail: { model, server, story: causeText(record) } }
 }
 
 /** Whether a request was authenticated with a valid key or token. */
-export function isKnown({ caller, code }: RequestRecord): boolean {
+export function isAuthenticated({ caller, code }: RequestRecord): boolean {
   return caller !== null && caller !== 'anonymous' && (code === null || !AUTHENTICATION.has(code))
 }
 
@@ -85,9 +85,9 @@ function targetOf({ server, model }: { readonly server: string; readonly model: 
   return `${server}/${model}`
 }
 
-function storyOf({ error }: RequestRecord): string | null {
+function causeText({ error }: RequestRecord): string | null {
   if (error === null) return null
   const { cause } = error
-  const told = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : String(cause)}`
-  return `${error.message}${told}`.slice(0, TEXT_MAX)
+  const suffix = cause === undefined ? '' : `: ${cause instanceof Error ? cause.message : String(cause)}`
+  return `${error.message}${suffix}`.slice(0, TEXT_MAX)
 }

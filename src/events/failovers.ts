@@ -1,7 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { EventStore, HoldStore } from '#core/events.ts'
 import type { Fact } from '#core/journal.ts'
-import type { Seen } from './feed.ts'
+import type { NewObservation } from './feed.ts'
 import { completed } from './observer.ts'
 
 export interface FailoversOptions {
@@ -15,7 +15,7 @@ export interface FailoversOptions {
   /** How many requests this process has in flight at a server. */
   readonly inFlight: (server: string) => number
   /** Takes the events that complete failovers. */
-  readonly observe: (seen: readonly Seen[]) => void
+  readonly observe: (seen: readonly NewObservation[]) => void
 }
 
 /** Follows the failovers of all processes until they are complete. */

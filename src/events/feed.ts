@@ -2,18 +2,20 @@ import type { Clock } from '#core/clock.ts'
 import { type Consequence, type EventStore, type FleetEvent, firstIdAt, type Observation } from '#core/events.ts'
 import type { Journal } from '#core/journal.ts'
 
-/** What this process has seen happen, without the time that it gets. */
-export type Seen = Omit<Observation, 'event'> & { readonly event: Omit<FleetEvent, 'id' | 'at'> }
+/** A change that this process has observed, before the feed adds the time. */
+export type NewObservation = Omit<Observation, 'event'> & { readonly event: Omit<FleetEvent, 'id' | 'at'> }
 
-/** What follows from what is known of the fleet then. */
-export type Outcome = Pick<Consequence, 'of'> & { readonly from: (last: readonly FleetEvent[]) => Seen }
+/** Computes what follows from a change: gets the last stored event of each series of type `of`. */
+export type NewConsequence = Pick<Consequence, 'of'> & {
+  readonly from: (last: readonly FleetEvent[]) => NewObservation
+}
 
 /** The events of the fleet. Observations of this process go to the store; stored events, of all processes, go to the
  * followers. */
 export interface Feed {
   /** Queues observations for the store, and returns at once. The others are stored only if the first one is new: if no
    * other process has stored the same change before. */
-  observe(seen: readonly Seen[], consequence?: Outcome): void
+  observe(seen: readonly NewObservation[], consequence?: NewConsequence): void
   /** Calls `listener` with every event from now on, in the order of their ids, until the returned function is called.
    * Events of up to ten seconds before may come too. */
   follow(listener: (event: FleetEvent) => void): () => void
@@ -50,9 +52,9 @@ export function createFeed(options: FeedOptions): Feed {
   let keeping = false
   let stopped = false
   let stopWaiting = () => {}
-  let told = ''
+  let lastSent = ''
   let looking = false
-  let news = false
+  let lookAgain = false
   let stopLooking = () => {}
 
   async function keepAll(): Promise<void> {
@@ -76,16 +78,16 @@ export function createFeed(options: FeedOptions): Feed {
 
   /** Gives the followers all events that any process has stored since the last time. */
   async function look(): Promise<void> {
-    news = true
+    lookAgain = true
     if (looking || followers.size === 0) return
     looking = true
     stopLooking()
     try {
-      while (news) {
-        news = false
-        const page = await store.list({ after: told, limit: PAGE })
-        for (const event of page) tell(event)
-        if (page.length === PAGE) news = true
+      while (lookAgain) {
+        lookAgain = false
+        const page = await store.list({ after: lastSent, limit: PAGE })
+        for (const event of page) send(event)
+        if (page.length === PAGE) lookAgain = true
       }
     } catch {
       // `later` asks again in a second.
@@ -97,11 +99,11 @@ export function createFeed(options: FeedOptions): Feed {
 
   function later(): void {
     stopLooking()
-    if (followers.size > 0 && (options.shared || news)) stopLooking = clock.after(LOOK_EVERY_MS, () => void look())
+    if (followers.size > 0 && (options.shared || lookAgain)) stopLooking = clock.after(LOOK_EVERY_MS, () => void look())
   }
 
-  function tell(event: FleetEvent): void {
-    told = event.id
+  function send(event: FleetEvent): void {
+    lastSent = event.id
     for (const follower of [...followers]) follower(event)
   }
 
@@ -109,7 +111,7 @@ export function createFeed(options: FeedOptions): Feed {
     observe(seen, consequence) {
       if (waiting.length >= WAITING_MAX) waiting.shift()
       const at = clock.time()
-      const timed = ({ event, ...change }: Seen): Observation => ({ ...change, event: { ...event, at } })
+      const timed = ({ event, ...change }: NewObservation): Observation => ({ ...change, event: { ...event, at } })
       const follows = consequence && {
         of: consequence.of,
         from: (last: readonly FleetEvent[]) => timed(consequence.from(last)),
@@ -119,7 +121,7 @@ export function createFeed(options: FeedOptions): Feed {
     },
     follow(listener) {
       const from = firstIdAt(clock.time() - LATE_MS)
-      if (followers.size === 0 && told < from) told = from
+      if (followers.size === 0 && lastSent < from) lastSent = from
       followers.add(listener)
       if (followers.size === 1) later()
       return () => {

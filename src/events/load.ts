@@ -2,7 +2,7 @@ import type { Clock } from '#core/clock.ts'
 import { ERRORS } from '#core/errors.ts'
 import type { Fact } from '#core/journal.ts'
 import type { LoadMetrics } from '#wire/orchestration.ts'
-import type { Seen } from './feed.ts'
+import type { NewObservation } from './feed.ts'
 
 /** The values above which a server counts as overloaded. */
 export interface LoadThresholds {
@@ -23,7 +23,7 @@ export interface LoadMonitorOptions {
   readonly thresholds: () => LoadThresholds
   /** All servers, each with the load that it reported or that probes measured. */
   readonly loads: () => readonly { readonly server: string; readonly load: LoadMetrics }[]
-  readonly observe: (seen: readonly Seen[]) => void
+  readonly observe: (seen: readonly NewObservation[]) => void
 }
 
 /** Watches the load of servers. */

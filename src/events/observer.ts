@@ -2,10 +2,10 @@ import type { FleetEvent } from '#core/events.ts'
 import type { Fact } from '#core/journal.ts'
 import type { Server } from '#core/servers.ts'
 import type { ServerState } from '#core/states.ts'
-import type { Outcome, Seen } from './feed.ts'
+import type { NewConsequence, NewObservation } from './feed.ts'
 
 export interface ObserverOptions {
-  readonly observe: (seen: readonly Seen[], consequence?: Outcome) => void
+  readonly observe: (seen: readonly NewObservation[], consequence?: NewConsequence) => void
   /** The servers that take requests, without those of kind `service`, which are only probed. */
   readonly servers: () => readonly Server[]
   readonly state: (id: string) => ServerState
@@ -30,17 +30,17 @@ export function createObserver({ observe, ...options }: ObserverOptions): Observ
   const { state } = options
   let shares = sharesOf(options, [])
 
-  function initiated(server: string, trigger: 'manual' | 'automatic', by: string | null): Seen {
+  function initiated(server: string, trigger: 'manual' | 'automatic', by: string | null): NewObservation {
     const data = { trigger, by, in_flight: state(server).inFlight }
     return { ...failoverOf(server, 'initiated'), event: { type: 'failover_initiated', server, data } }
   }
 
-  function recovered(server: string): Seen {
+  function recovered(server: string): NewObservation {
     return completed(server, 'recovered', options.failoverMs(server))
   }
 
-  function rebalanced(trigger: Fact['type'], server: string | null): Outcome {
-    const from = (health: readonly FleetEvent[]): Seen => {
+  function rebalanced(trigger: Fact['type'], server: string | null): NewConsequence {
+    const from = (health: readonly FleetEvent[]): NewObservation => {
       const initially = JSON.stringify(shares)
       shares = sharesOf(options, health)
       const data = { trigger, shares }
@@ -54,15 +54,18 @@ export function createObserver({ observe, ...options }: ObserverOptions): Observ
     return { of: 'health_status_changed', from }
   }
 
-  function membership(server: string, joins: boolean, data: Seen['event']['data']): Seen {
+  function membership(server: string, joins: boolean, data: NewObservation['event']['data']): NewObservation {
     const [now, before] = joins ? ['registered', 'departed'] : ['departed', 'registered']
     const change = { series: `membership:${server}`, state: now ?? '', initially: before ?? '' }
     return { ...change, event: { type: joins ? 'server_registered' : 'server_departed', server, data } }
   }
 
-  function health({ server, from, to, reason }: Fact & { readonly type: 'health-changed' }): readonly Seen[] {
+  function health({ server, from, to, reason }: Fact & { readonly type: 'health-changed' }): readonly NewObservation[] {
     const change = { series: `health:${server}`, state: to, initially: 'healthy' }
-    const changed: Seen = { ...change, event: { type: 'health_status_changed', server, data: { from, to, reason } } }
+    const changed: NewObservation = {
+      ...change,
+      event: { type: 'health_status_changed', server, data: { from, to, reason } },
+    }
     if (to === 'unhealthy') return [changed, initiated(server, 'automatic', null)]
     return state(server).draining ? [changed] : [changed, recovered(server)]
   }
@@ -96,11 +99,11 @@ export function createObserver({ observe, ...options }: ObserverOptions): Observ
 /** Makes the observation that ends a failover.
  *
  * @param ms How long it took, in milliseconds; `null` = not known. */
-export function completed(server: string, outcome: 'drained' | 'recovered', ms: number | null): Seen {
+export function completed(server: string, outcome: 'drained' | 'recovered', ms: number | null): NewObservation {
   return { ...failoverOf(server, 'completed'), event: { type: 'failover_completed', server, data: { outcome, ms } } }
 }
 
-function failoverOf(server: string, now: 'initiated' | 'completed'): Omit<Seen, 'event'> {
+function failoverOf(server: string, now: 'initiated' | 'completed'): Omit<NewObservation, 'event'> {
   return { series: `failover:${server}`, state: now, initially: 'completed' }
 }
 

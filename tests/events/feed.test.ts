@@ -1,11 +1,11 @@
 import { expect, test } from 'bun:test'
 import type { EventStore, FleetEvent } from '#core/events.ts'
-import { createFeed, type Seen } from '#events/feed.ts'
+import { createFeed, type NewObservation } from '#events/feed.ts'
 import { createIds } from '#lib/id.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 
-function seen(server: string, state: string): Seen {
+function seen(server: string, state: string): NewObservation {
   const event = { type: 'health_status_changed', server, data: { to: state } } as const
   return { series: `health:${server}`, state, initially: 'healthy', event }
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import type { FleetEvent } from '#core/events.ts'
 import { createRecord } from '#core/record.ts'
-import type { Seen } from '#events/feed.ts'
+import type { NewObservation } from '#events/feed.ts'
 import { createLoadMonitor } from '#events/load.ts'
 import { createIds } from '#lib/id.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
@@ -12,7 +12,7 @@ const THRESHOLDS = { response_time: 3000, cpu: 85, memory: 90, error_rate: 0.05,
 
 function monitorOf() {
   const clock = fakeClock()
-  const told: Seen[] = []
+  const told: NewObservation[] = []
   const state = { load: {} as LoadMetrics }
   const monitor = createLoadMonitor({
     clock,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { FleetEvent } from '#core/events.ts'
 import type { Server } from '#core/servers.ts'
-import type { Seen } from '#events/feed.ts'
+import type { NewObservation } from '#events/feed.ts'
 import { createObserver } from '#events/observer.ts'
 import { createStates } from '#registry/states.ts'
 import { model } from '#tests/support/calls.ts'
@@ -12,7 +12,7 @@ const HEALTH = { type: 'health-changed', server: 'a', reason: null } as const
 /** An observer of the servers `a` and `b`, of which these are unhealthy as far as all agree. */
 function observerOf(...unhealthy: readonly string[]) {
   const states = createStates()
-  const seen: Seen[][] = []
+  const seen: NewObservation[][] = []
   const { servers } = snapshotOf([model('m', [targetOf('a/m'), targetOf('b/m')])])
   const all: readonly Server[] = [...servers.values()]
   const last = unhealthy.map(server => {
