@@ -5,7 +5,7 @@ import type { Spool } from '#core/ledger.ts'
 
 const NEWLINE = 10
 const READ_BYTES = 256 * 1024
-/** How long what was written may be missing from the disk when the power fails, in milliseconds. */
+/** Files are synced to the disk this long after a write, in milliseconds: a power failure loses at most that much. */
 const SYNC_MS = 200
 const sync = promisify(fdatasync)
 const statusOf = promisify(fstat)
@@ -13,57 +13,59 @@ const readAt = promisify(read)
 
 /** How a spool is kept. */
 export interface FileSpoolOptions<T> {
-  /** Made when it is missing. */
+  /** Created when it is missing. */
   readonly folder: string
-  /** How its files begin; nobody else's do. */
+  /** The prefix of its files, unique to this process. */
   readonly name: string
-  /** The most that may wait on the disk. */
+  /** The most that may wait on the disk, in bytes; `append` refuses more. */
   readonly bytesMax: number
-  /** The size from which another file is begun. */
+  /** The size from which the next file is begun, in bytes. */
   readonly fileBytesMax: number
-  /** How much of what waits is remembered, so that it need not be read from the disk. */
+  /** How many waiting entries are kept in memory; further ones are read from the files again. */
   readonly rememberedMax: number
-  /** Says again what a line said; `null` for a line that says nothing. */
+  /** Parses the entry of a line; `null` for a line without an entry. */
   readonly read: (line: string) => T | null
-  /** Lines that every file has to have at its beginning. */
+  /** The lines that every new file begins with. */
   readonly carry: () => readonly string[]
-  /** Told of lines that the disk did not take; what they say may be remembered all the same. */
+  /** Called with lines that could not be written. `isRemembered` = their entries are in memory and not lost yet. */
   readonly onLost: (lines: readonly string[], isRemembered: boolean) => void
 }
 
+/** One file of the spool. */
 interface Segment<T> {
   readonly path: string
-  /** Also to read by: whoever takes this process for dead takes its files away. -1 = there is none. */
+  /** Used for reading too, because a process that takes this one for dead renames its files. -1 = no file. */
   readonly fd: number
-  /** Bytes. */
+  /** Its size in bytes. */
   written: number
-  /** Up to which byte its lines are remembered, or were. */
+  /** Up to which byte its entries were read into `waiting`. */
   known: number
-  /** What is remembered of its lines, without what was dropped. */
+  /** The entries in memory that are not dropped yet. */
   waiting: T[]
-  /** Whether the file was removed, so that nobody will find what is added to it. */
+  /** Whether the file was deleted by somebody, so that lines added to it would be lost with this process. */
   isGone: boolean
 }
 
-/** Keeps lines in files. Those that say nothing to this process, but to its heirs, are written before the event loop
- * turns, and so before anything else that the process then sends; the others with them, or at the end of the turn. They
- * are on the disk a moment later: a machine that loses its power loses little. Files are read only for what is more than
- * can be remembered. */
+/** Creates a spool that keeps its lines in files.
+ *
+ * A line without an entry is only for the process that takes over after a crash. It is written in a microtask, before
+ * this process sends anything else. Other lines are written with it, or at the end of the turn of the event loop. Files
+ * are read only when more entries wait than are kept in memory. */
 export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
   mkdirSync(options.folder, { recursive: true, mode: 0o700 })
   const segments: Segment<T>[] = []
-  let made = 0
+  let filesMade = 0
   let bytes = 0
-  let lines: string[] = []
-  let said: T[] = []
-  /** Characters that are not written yet. */
-  let gathered = 0
+  let newLines: string[] = []
+  let newEntries: T[] = []
+  /** The length of `newLines`, in characters. */
+  let unwrittenCharacters = 0
   let isUrgent = false
   let remembered = 0
   let syncing: ReturnType<typeof setTimeout> | null = null
 
   function begin(): Segment<T> {
-    const path = join(options.folder, `${options.name}.${++made}.spool`)
+    const path = join(options.folder, `${options.name}.${++filesMade}.spool`)
     const fd = openSync(path, 'a+', 0o600)
     const segment: Segment<T> = { path, fd, written: 0, known: 0, waiting: [], isGone: false }
     try {
@@ -78,12 +80,13 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
     return segment
   }
 
-  /** @returns How long the file is then. */
+  /** @returns The size of the file afterwards, in bytes.
+   * @throws Error when the disk is full; the file is then as before. */
   function write(segment: Segment<T>, added: readonly string[]): number {
     const text = Buffer.from(`${added.join('\n')}\n`)
     const written = writeSync(segment.fd, text)
     if (written < text.length) {
-      // Half a line would spoil the one behind it.
+      // A partial line would corrupt the next one.
       ftruncateSync(segment.fd, segment.written)
       throw new Error('the disk is full')
     }
@@ -95,7 +98,7 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
 
   function flushed(): void {
     syncing = null
-    // A file that is done with meanwhile needs no place on the disk.
+    // Fails for a file that was closed and removed meanwhile, which needs no sync.
     for (const segment of segments) settle(segment).catch(() => {})
   }
 
@@ -106,55 +109,55 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
 
   function flush(): void {
     isUrgent = false
-    gathered = 0
-    if (lines.length === 0) return
-    const [added, sayings] = [lines, said]
-    lines = []
-    said = []
+    unwrittenCharacters = 0
+    if (newLines.length === 0) return
+    const [added, entries] = [newLines, newEntries]
+    newLines = []
+    newEntries = []
     try {
       const last = segments.at(-1)
       const isFull = last === undefined || last.written >= options.fileBytesMax || last.isGone
       const segment = isFull ? begin() : last
       const isKnown = segment.known === segment.written && remembered < options.rememberedMax
       const end = write(segment, added)
-      if (isKnown) remember(segment, sayings, end)
+      if (isKnown) remember(segment, entries, end)
     } catch {
-      // A full disk must not end the process, nor lose what the store would take.
-      const last = segments.at(-1) ?? fileless()
+      // A full disk must not end the process. Entries that fit in memory still get to the database.
+      const last = segments.at(-1) ?? openMemorySegment()
       const isRemembered = last.known === last.written && remembered < options.rememberedMax
-      if (isRemembered) remember(last, sayings, last.known)
+      if (isRemembered) remember(last, entries, last.known)
       options.onLost(added, isRemembered)
     }
   }
 
-  /** Keeps what no file took before there was one. */
-  function fileless(): Segment<T> {
+  /** Begins a segment without a file, for entries that came before any file could be made. */
+  function openMemorySegment(): Segment<T> {
     const segment: Segment<T> = { path: '', fd: -1, written: 0, known: 0, waiting: [], isGone: true }
     segments.push(segment)
     return segment
   }
 
-  function remember(segment: Segment<T>, sayings: readonly T[], end: number): void {
+  function remember(segment: Segment<T>, entries: readonly T[], end: number): void {
     segment.known = end
-    remembered += sayings.length
-    if (segment.waiting.length === 0) segment.waiting = [...sayings]
-    else segment.waiting.push(...sayings)
+    remembered += entries.length
+    if (segment.waiting.length === 0) segment.waiting = [...entries]
+    else segment.waiting.push(...entries)
   }
 
-  /** Reads on in a file, until something waits or all is read. */
+  /** Reads entries from a file until at least one waits, or all are read. */
   async function readOn(segment: Segment<T>): Promise<void> {
     while (segment.waiting.length === 0 && segment.known < segment.written) {
       const { text, end } = await readLines(segment)
-      const sayings: T[] = []
+      const entries: T[] = []
       for (const line of text.split('\n')) {
-        const saying = options.read(line)
-        if (saying !== null) sayings.push(saying)
+        const entry = options.read(line)
+        if (entry !== null) entries.push(entry)
       }
-      remember(segment, sayings, end)
+      remember(segment, entries, end)
     }
   }
 
-  /** Removes files of which nothing waits; the last one is still written to. */
+  /** Removes files without waiting entries, except the last one, which is still written to. */
   async function removeDone(): Promise<void> {
     for (const each of segments.slice(0, -1)) if (isDone(each)) await remove(each)
   }
@@ -168,11 +171,11 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
   }
 
   return {
-    append(line, saying) {
-      if (bytes + gathered >= options.bytesMax) return false
-      gathered += line.length
-      if (lines.push(line) === 1) setImmediate(flush)
-      if (saying !== null) said.push(saying)
+    append(line, entry) {
+      if (bytes + unwrittenCharacters >= options.bytesMax) return false
+      unwrittenCharacters += line.length
+      if (newLines.push(line) === 1) setImmediate(flush)
+      if (entry !== null) newEntries.push(entry)
       else if (!isUrgent) {
         isUrgent = true
         queueMicrotask(flush)
@@ -210,14 +213,14 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
   }
 }
 
-/** Whether nothing of a file waits. */
+/** Whether every entry of a file was read and dropped. */
 function isDone<T>({ waiting, known, written }: Segment<T>): boolean {
   return waiting.length === 0 && known >= written
 }
 
-/** Reads whole lines from where a file is not known any more.
+/** Reads whole lines from the `known` position of a file.
  *
- * @returns The lines without their last end, and where they end in the file. */
+ * @returns The lines without the last line break, and the byte after them. */
 async function readLines<T>(segment: Segment<T>): Promise<{ readonly text: string; readonly end: number }> {
   const rest = segment.written - segment.known
   for (let size = Math.min(READ_BYTES, rest); ; size = Math.min(size * 2, rest)) {
@@ -225,7 +228,7 @@ async function readLines<T>(segment: Segment<T>): Promise<{ readonly text: strin
     const { bytesRead } = await readAt(segment.fd, buffer, 0, size, segment.known)
     const end = buffer.subarray(0, bytesRead).lastIndexOf(NEWLINE)
     if (end >= 0) return { text: buffer.toString('utf8', 0, end), end: segment.known + end + 1 }
-    // A line may be longer than what was read; behind the last end of a line there is nothing.
+    // No line break: the line is longer than the buffer, unless this is the end of the file.
     if (size >= rest) return { text: '', end: segment.written }
   }
 }

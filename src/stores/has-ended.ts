@@ -1,4 +1,5 @@
-/** Whether there is no process of this number any more; one of another user is there, though it may not be asked. */
+/** Whether there is no process with this id. A process of another user counts as running, although it may not be
+ * signalled. */
 export function hasEnded(pid: number): boolean {
   try {
     process.kill(pid, 0)

@@ -1,19 +1,21 @@
 import { readFileSync } from 'node:fs'
 
-/** The system tells its own time in steps of this many milliseconds. */
+/** The resolution of `/proc/uptime`, in milliseconds. */
 const STEP_MS = 10
 
-/** Steps that are waited for until one was seen at once. */
+/** How many steps are tried until one is seen without delay. */
 const STEPS_MAX = 10
-/** What is seen within this many milliseconds was seen at once. */
+/** A step that is seen within this time was seen without delay, in milliseconds. */
 const AT_ONCE_MS = 1
 
-/** Creates a monotonic clock that tells the same time in every process of this machine, in milliseconds: each counts from
- * its own start, and the system says when that was. It waits for a step of the system's time, and for another one when
- * this process was kept waiting between the two looks: what it missed it would be behind for ever.
+/** Creates a monotonic clock in milliseconds that tells the same time in every process of this machine: the process's own
+ * clock plus its offset to the system's uptime.
+ *
+ * To be more exact than the resolution of the uptime, it waits for the uptime's next step. If the process was descheduled
+ * while it waited, the offset would be wrong for ever, so that it tries again.
  *
  * @param now Monotonic milliseconds of this process.
- * @param uptime Those of the system, in steps. */
+ * @param uptime Monotonic milliseconds of the system, with a low resolution. */
 export function createMachineTime(now: () => number = () => performance.now(), uptime = systemUptime): () => number {
   let [offset, missed] = [uptime() - now(), Infinity]
   for (let step = 0; step < STEPS_MAX && missed > AT_ONCE_MS; step++) {
@@ -23,8 +25,9 @@ export function createMachineTime(now: () => number = () => performance.now(), u
   return () => now() + offset
 }
 
-/** Waits until the system's time changes, and not for longer than two steps. It changed between the last look and this
- * one, wherever this process was stopped in either of them: what a look tells may be old when it is told. */
+/** Waits until the uptime changes, for at most two steps.
+ *
+ * @returns The offset, and the longest that the step can have been seen too late (`missed`, in milliseconds). */
 function nextStep(now: () => number, uptime: () => number): { readonly offset: number; readonly missed: number } {
   const begun = now()
   const before = uptime()

@@ -1,29 +1,29 @@
 import { createSharedIndex, type SharedKey } from './shared-table.ts'
 
-/** Words of an entry behind its key: whose it is, 0 being everybody's, and how many. */
+/** The words of an entry after its two words of key: the place number of a process (0 = the total), and the count. */
 const PLACE = 2
 const COUNT = 3
 const STRIDE = 4
 
-/** Counts what is under way, in all and of each process. To be used under the lock. */
+/** Counts of calls in flight and of leases, in total and for each process. To be used while holding the lock. */
 export interface SharedCounts {
-  /** How many there are in all. */
+  /** The total over all processes. */
   of(key: SharedKey): number
-  /** Adds one of this process. */
+  /** Adds one to the count of this process. */
   add(key: SharedKey): void
-  /** Takes away one of this process; nothing when it has none. */
+  /** Takes one from the count of this process; does nothing when it is 0. */
   remove(key: SharedKey): void
-  /** Takes away all of a process that has ended. */
+  /** Removes the counts of a process that has ended. */
   reclaim(place: number): void
 }
 
-/** Creates the counts for the process at a place.
+/** Creates the counts for the process with this place number.
  *
- * Each key has an entry for everybody and one for each process that has some of it, which is changed first: what a
- * process that is killed in between has changed is put right by `reclaim`, which sums up what is left. */
+ * Each key has an entry for the total and one for each process with a count. The entry of the process is changed first. If
+ * the process is killed between the two changes, `reclaim` computes the totals anew from the entries of the others. */
 export function createSharedCounts(words: Int32Array, entries: number, place: number): SharedCounts {
   const index = createSharedIndex(words, entries, STRIDE)
-  // What is in use is never given away.
+  // An entry with a count is never evicted.
   const worth = (entry: number) => (count(entry) === 0 ? 0 : Infinity)
 
   function count(entry: number): number {
@@ -33,13 +33,13 @@ export function createSharedCounts(words: Int32Array, entries: number, place: nu
   function change(key: SharedKey, whose: number, by: number): void {
     const found = index.find(key)
     const entry = found < 0 && by > 0 ? index.claim(key, worth) : found
-    // Where every entry at which a key may stand is in use, it is not counted, and nobody is refused.
+    // When all possible entries of a key are in use, it is not counted: rather exceed a limit than refuse calls.
     if (entry < 0) return
     words[entry * STRIDE + PLACE] = whose
     words[entry * STRIDE + COUNT] = Math.max(0, (found < 0 ? 0 : count(entry)) + by)
   }
 
-  /** Where a process counts its own: the key of all, turned by its place, so that it is found again from either. */
+  /** The key of a process's own count: the key of the total XOR the place number, which can be reversed. */
   const ownKey = (key: SharedKey, whose: number): SharedKey => ({ a: key.a ^ whose, b: key.b })
 
   return {

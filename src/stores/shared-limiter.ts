@@ -13,20 +13,20 @@ import type { SharedMemory } from './shared.ts'
 import type { SharedKey } from './shared-table.ts'
 import { admission, refusalOf } from './verdict.ts'
 
-/** A limiter over the processes of a machine: it decides at once. */
+/** A limiter that the processes of one machine share. Its decisions are synchronous. */
 interface SharedLimiter extends Limiter {
   take(buckets: readonly Bucket[], tokens: number, owner: string): Verdict
 }
 
-/** Creates the limiter: the generic cell rate algorithm over a table that processes share, all buckets of a decision under
- * one lock. Which request has which lease is for each process to know; how many there are, for all.
+/** Creates the limiter: the generic cell rate algorithm over shared memory, with one lock for all buckets of a decision.
+ * Which request holds which lease is known to its own process only; the counts of leases are shared.
  *
- * @param clock Tells the same time in all of them. */
+ * @param clock Must tell the same time in all processes: see `machine-time.ts`. */
 export function createSharedLimiter(memory: SharedMemory, clock: Pick<Clock, 'now'>): SharedLimiter {
   const { cells, counts } = memory
   const leases = createLeases()
   const keys = new WeakMap<Bucket, SharedKey>()
-  // Kept from one decision to the next, which are never under way together.
+  // Reused by every decision, so that none allocates; decisions are synchronous and never overlap.
   const found: number[] = []
   const debts: number[] = []
 
@@ -43,7 +43,7 @@ export function createSharedLimiter(memory: SharedMemory, clock: Pick<Clock, 'no
   const setFullAt = (cell: number, time: number) => {
     cells.fullAt[cell * cells.stride] = time
   }
-  /** What is full again is worth nothing; one of the decision that is being made must stay. */
+  /** Evict the bucket that is full again first, and never one of the current decision. */
   const worth = (cell: number) => (found.includes(cell) ? Infinity : fullAt(cell))
 
   function open(bucket: Bucket, now: number): number {

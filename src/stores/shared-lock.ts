@@ -1,30 +1,30 @@
 import { hasEnded } from './has-ended.ts'
 
-/** Words of the header of a shared memory. */
+/** The word of the header that holds the lock: the place number of its holder, 0 = free. */
 const LOCK = 1
-/** Where the process of each place is written. */
+/** Where the process ids of the place numbers begin in the header, in words. */
 const PIDS = 16
-/** Looks at the lock before the thread rests for a moment: who has it needs less than a microsecond, unless the processor
- * was taken from it. */
+/** How often the lock is tried before the thread sleeps: its holder needs less than a microsecond, unless it was
+ * descheduled. */
 const SPINS = 100
 const REST_MS = 0.05
-/** How long a holder that lives is waited for: it was stopped in the middle, and everybody stands still meanwhile. */
+/** After how long the lock is taken from a living holder, in milliseconds: it was suspended, and every worker waits. */
 const PATIENCE_MS = 1000
 
-/** Lets one process at a time into a shared memory. What it holds is marked with its place, so that nobody waits for
- * one that has died. */
+/** A lock over a shared memory, held by one process at a time. It blocks the thread. The lock names its holder, so that it
+ * can be taken from a process that has died. */
 export interface SharedLock {
   lock(): void
   unlock(): void
 }
 
-/** Creates the lock for the process at a place, and writes down that it is there.
+/** Creates the lock for the process with this place number, and stores its process id.
  *
  * @param words The header.
  * @param place 1 or more. */
 export function createSharedLock(words: Int32Array, place: number): SharedLock {
   Atomics.store(words, PIDS + place, process.pid)
-  // The runtime's own sleep knows no less than a millisecond.
+  // For sleeping with `Atomics.wait`: the sleep of the runtime takes at least a millisecond.
   const bed = new Int32Array(new SharedArrayBuffer(4))
 
   function wait(): void {
@@ -44,7 +44,7 @@ export function createSharedLock(words: Int32Array, place: number): SharedLock {
       if (Atomics.compareExchange(words, LOCK, 0, place) !== 0) wait()
     },
     unlock() {
-      // Who was waited for too long has it no more.
+      // Does nothing when the lock was taken from this process.
       Atomics.compareExchange(words, LOCK, place, 0)
     },
   }

@@ -8,7 +8,8 @@ interface Bound {
   readonly max: number
 }
 
-/** Creates the places over the processes of a machine: both bounds of a target under one lock. */
+/** Creates the places that the worker processes of one machine share. The bounds of a target and of its server are checked
+ * under one lock. */
 export function createSharedPlaces(memory: SharedMemory): Places {
   const { counts } = memory
   const known = new WeakMap<Target, readonly Bound[]>()
@@ -20,7 +21,7 @@ export function createSharedPlaces(memory: SharedMemory): Places {
         { key: memory.keyOf(`target:${target.id}`), max: target.maxConcurrent },
         { key: memory.keyOf(`server:${target.server.id}`), max: target.server.maxConcurrent },
       ]
-      // What has no bound is counted too: it may get one by a reload.
+      // Unbounded ones are counted too, because a reload may give them a bound while calls are in flight.
       bounds = all.map(({ key, max }) => ({ key, max: max || Infinity }))
       known.set(target, bounds)
     }

@@ -1,24 +1,26 @@
-/** Where a key may stand: in one of so many entries in a row. Nothing is ever moved, and nothing marks what was removed. */
+/** A key may stand in this many entries, beginning with that of its hash. Entries are never moved, and a removed entry
+ * leaves no mark. */
 const WAYS = 32
 
-/** A key of a table, as two numbers of 32 bits; never both 0. */
+/** A key of a table as two 32-bit hashes of its text; never both 0. */
 export interface SharedKey {
   readonly a: number
   readonly b: number
 }
 
-/** Finds entries by their key: two words an entry begin with it, 0 and 0 where it is free. */
+/** Finds entries by their key. The first two words of an entry are its key; both are 0 in a free entry. */
 export interface SharedIndex {
   /** The entry of a key; -1 when it has none. */
   find(key: SharedKey): number
-  /** An entry for a new key: a free one, else the one whose `worth` is least; -1 when all of them are worth `Infinity`.
-   * The key is written into it. */
+  /** Writes a new key into a free entry, or else into the one with the least `worth`, whose key is evicted.
+   *
+   * @returns The entry; -1 when every one of them is worth `Infinity`. */
   claim(key: SharedKey, worth: (entry: number) => number): number
 }
 
 /** Creates the index over the words of a table.
  *
- * @param entries How many; a power of two.
+ * @param entries The number of entries, a power of two.
  * @param stride Words from one entry to the next. */
 export function createSharedIndex(words: Int32Array, entries: number, stride: number): SharedIndex {
   const mask = entries - 1

@@ -6,38 +6,44 @@ import { createSharedCounts, type SharedCounts } from './shared-counts.ts'
 import { createSharedLock, type SharedLock } from './shared-lock.ts'
 import { createSharedIndex, type SharedIndex, type SharedKey } from './shared-table.ts'
 
-/** Places of processes are 1 to this. */
+/** Each process that shares the memory has a place number from 1 to this. */
 export const PLACES_MAX = 1023
-/** Buckets of limits that are not full, and limits and places that are counted: powers of two, 16 bytes each. */
+/** The number of entries for buckets of rate limits, and for counts of leases and calls; powers of two, 16 bytes each. */
 const CELLS = 131_072
 const COUNTS = 32_768
 const ENTRY_BYTES = 16
 const ENTRY_WORDS = ENTRY_BYTES / 4
-/** The lock, two seeds, the process of each place, and how many calls wait in it. */
+/** The header: the lock, two hash seeds, the process id of each place number, and the number of calls that wait there. */
 const HEADER_BYTES = 16_384
-/** Where the calls that wait in the process of each place are written, in words. */
+/** Where the numbers of waiting calls begin in the header, in words. */
 const WAITING = 2048
 const BYTES = HEADER_BYTES + (CELLS + COUNTS) * ENTRY_BYTES
 const SEEDS = [2, 3] as const
-/** How the names of such folders begin; the number of their process follows. */
+/** The prefix of these folders' names; the process id of the supervisor follows. */
 const FOLDER = 'citadel-workers-'
 
-/** Memory that the workers of one gateway share: what they limit together. */
+/** Memory that the workers of one gateway share, for the limits that they enforce together. */
 export interface SharedMemory extends SharedLock {
-  /** Buckets of limits: at which time each is full again. To be used under the lock. */
+  /** Buckets of rate limits: when each is full again, in milliseconds of the machine's clock. To be used while holding the
+   * lock. */
   readonly cells: { readonly index: SharedIndex; readonly fullAt: Float64Array; readonly stride: number }
-  /** What is under way, and whose it is. To be used under the lock. */
+  /** Leases and calls in flight. To be used while holding the lock. */
   readonly counts: SharedCounts
+  /** Hashes a name into a key. */
   keyOf(text: string): SharedKey
-  /** Tells how many calls wait in this process, and gives how many wait in the others. */
+  /** Stores how many calls wait in this process.
+   *
+   * @returns How many wait in all others. */
   waiting(own: number): number
-  /** Frees what the process at a place held, which has ended. */
+  /** Frees everything that an ended process held. */
   reclaim(place: number): void
 }
 
-/** Makes a folder for what workers share, with the memory in it, and removes what processes have left that were killed.
+/** Makes the folder with the shared memory file, and removes the folders of gateways that were killed.
  *
- * It is made of memory where the system has such a place: a disk would write it out again and again. */
+ * It is in `/dev/shm` if possible, because a file on a disk would be written out again and again.
+ *
+ * @throws Error when there is no room for it. */
 export function createSharedFolder(): { readonly folder: string; remove(): void } {
   const folder = makeIn('/dev/shm') ?? makeIn(tmpdir())
   if (folder === null) throw new Error(`no room for the memory that workers share: ${BYTES} bytes in ${tmpdir()}`)
@@ -50,7 +56,7 @@ function makeIn(base: string): string | null {
   try {
     removeLeftovers(base)
     folder = mkdtempSync(join(base, `${FOLDER}${process.pid}-`))
-    // Written whole: a place that is too small says so now, and not by a signal that ends the process later.
+    // Every byte is written now: in a sparse file, a full file system would kill the process later with SIGBUS.
     writeFileSync(fileIn(folder), seeded(new Uint8Array(BYTES)), { mode: 0o600 })
     return folder
   } catch {
@@ -59,7 +65,7 @@ function makeIn(base: string): string | null {
   }
 }
 
-/** Opens the memory of a folder for the process at a place. */
+/** Opens the shared memory for the process with this place number. */
 export function openSharedMemory(folder: string, place: number): SharedMemory {
   const { buffer } = Bun.mmap(fileIn(folder), { shared: true })
   const header = new Int32Array(buffer, 0, HEADER_BYTES / 4)
@@ -97,7 +103,7 @@ function fileIn(folder: string): string {
   return join(folder, 'memory')
 }
 
-/** Nobody may choose names that share an entry with another's. */
+/** Writes random hash seeds, so that callers cannot choose names whose hashes collide with those of others. */
 function seeded(bytes: Uint8Array): Uint8Array {
   crypto.getRandomValues(bytes.subarray(SEEDS[0] * 4, (SEEDS[1] + 1) * 4))
   return bytes

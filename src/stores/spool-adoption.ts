@@ -7,18 +7,18 @@ import { sha256 } from '#lib/hash.ts'
 import { createLineSplitter } from '#lib/lines.ts'
 import { hasEnded } from './has-ended.ts'
 
-/** How often a process says that its files are its own, and after which silence they are nobody's; in milliseconds. */
+/** How often a process touches its files, and after how long without a touch they count as abandoned, in milliseconds. */
 export const TOUCH_MS = 20_000
 export const SILENT_MS = 90_000
-/** Enough to tell the processes of a machine apart. */
+/** How many digits of a hash distinguish the processes whose files were taken over. */
 const HASH_DIGITS = 16
 
-/** Names the files of this process: where it runs, what its number is, and which start of it this is. */
+/** Makes the prefix of this process's files: host name, process id, and the id of its audit chain, new at each start. */
 export function spoolName(chain: string): string {
   return `${hostname().replace(/[^\w-]/g, '_')}.${process.pid}.${chain}`
 }
 
-/** Says that the files of this process are its own. */
+/** Touches the files of this process, so that no other process takes them over. Never fails. */
 export async function touchSpool(folder: string, name: string, now: number): Promise<void> {
   const mine = (await readdir(folder).catch(() => [])).filter(file => file.startsWith(`${name}.`))
   await Promise.all(mine.map(file => touch(join(folder, file), now)))
@@ -29,7 +29,7 @@ async function touch(path: string, now: number): Promise<void> {
   await utimes(path, time, time).catch(() => {})
 }
 
-/** Who takes over, where, and when. */
+/** What taking over needs: the folder, this process's prefix, and what was seen of other processes before. */
 interface Adoption {
   readonly folder: string
   readonly name: string
@@ -37,18 +37,18 @@ interface Adoption {
   readonly sightings: Sightings
 }
 
-/** When the files of each process were last touched, by its clock, and since when they have stayed so, by ours. The two are
- * never compared: a clock that is set forward would make every process that lives look dead. */
+/** For each process, when its files were last touched (epoch, by its clock), and since when this has not changed (monotonic,
+ * by ours). The two are never compared: with a clock that was set forward, every living process would look dead. */
 export type Sightings = Map<string, { readonly touchedAt: number; readonly since: number }>
 
-/** What may be done at once, or later. */
+/** The result of a callback that may be synchronous. */
 type Done = void | Promise<void>
 
-/** Takes over what processes that have ended have left behind, one process after the other.
+/** Takes over the spool files of processes that have ended, one process after the other.
  *
- * @param take Told every line in its order, between `begin` and `end` those of one process. What it throws, and what
- * cannot be read, is there the next time, and keeps nobody from the others.
- * @throws Error of the first process that was not taken over. */
+ * @param take Called with every line in order; `begin` and `end` enclose the lines of one process. If it throws, or a file
+ * cannot be read, the files of that process are tried again next time, and the other processes are still taken over.
+ * @throws The first such error, at the end. */
 export async function adoptSpools(
   adoption: Adoption,
   take: { begin(): Done; line(line: string): Done; end(): Done },
@@ -59,12 +59,12 @@ export async function adoptSpools(
   const owners = [...new Set(files.map(ownerOf))].filter(owner => owner !== ownerOf(`${name}.0.spool`))
   for (const owner of sightings.keys()) if (!owners.includes(owner)) sightings.delete(owner)
   for (const owner of owners.sort()) {
-    const left = files.filter(file => ownerOf(file) === owner).sort((a, b) => numberOf(a) - numberOf(b))
-    if (!(await isLeft(owner, left, adoption))) continue
+    const abandoned = files.filter(file => ownerOf(file) === owner).sort((a, b) => numberOf(a) - numberOf(b))
+    if (!(await isAbandoned(owner, abandoned, adoption))) continue
     try {
-      // Before anything is claimed: where there is no room it is left to others, who may have some.
+      // Before files are claimed: if this process has no room for them, another one may.
       await take.begin()
-      const claimed = await alone(join(folder, `${owner}.claim`), clock.time(), () => claim(left, adoption))
+      const claimed = await withLock(join(folder, `${owner}.claim`), clock.time(), () => claim(abandoned, adoption))
       if (claimed.length === 0) continue
       for (const path of claimed) await readLines(path, take.line, () => touch(path, clock.time()))
       await take.end()
@@ -76,20 +76,21 @@ export async function adoptSpools(
   if (failures.length > 0) throw failures[0]
 }
 
-/** Reads a file line by line; not by the runtime's lines, which end at signs that may stand in a row.
+/** Reads a file line by line. The runtime's own line reader also splits at characters such as U+2028, which rows may
+ * contain.
  *
- * @param goesOn Called now and then while it goes on, which may take minutes. */
-async function readLines(path: string, take: (line: string) => Done, goesOn: () => Promise<void>): Promise<void> {
+ * @param onProgress Called after each piece, since a large file may take minutes. */
+async function readLines(path: string, take: (line: string) => Done, onProgress: () => Promise<void>): Promise<void> {
   const lines = createLineSplitter(Infinity)
   for await (const text of createReadStream(path, 'utf8')) {
-    // Most are taken at once.
+    // Mostly synchronous: `take` rarely returns a promise.
     for (const line of lines.push(text)) await take(line)
-    await goesOn()
+    await onProgress()
   }
   for (const line of lines.end()) await take(line)
 }
 
-/** `host.pid.chain` of `host.pid.chain.number.spool`, and of what was claimed and not finished. */
+/** The prefix `host.pid.chain` of the file `host.pid.chain.number.spool`; claimed files have it too. */
 function ownerOf(file: string): string {
   return file.split('.').slice(0, -2).join('.')
 }
@@ -98,7 +99,7 @@ function numberOf(file: string): number {
   return Number(file.split('.').at(-2))
 }
 
-async function isLeft(
+async function isAbandoned(
   owner: string,
   files: readonly string[],
   { folder, clock, sightings }: Adoption,
@@ -120,18 +121,19 @@ async function isLeft(
   return false
 }
 
-/** A number of this process with another start is one that was used again, as containers do. */
+/** Whether a process with this id runs. The own id under another prefix was reused, as in containers, where it is always
+ * the same: its former process has ended. */
 function isAlive(pid: number): boolean {
   return pid !== process.pid && !hasEnded(pid)
 }
 
-/** Does what only one process at a time may do: of two who each took a part of the same files, one would miss how
- * requests ended whose beginnings it has. */
-async function alone(lock: string, now: number, run: () => Promise<string[]>): Promise<readonly string[]> {
+/** Runs something while holding a lock file; returns nothing when another process holds it. If two processes each claimed a
+ * part of the same files, one would have the start of a request, and the other its end. */
+async function withLock(lock: string, now: number, run: () => Promise<string[]>): Promise<readonly string[]> {
   try {
     await writeFile(lock, '', { flag: 'wx', mode: 0o600 })
   } catch {
-    // Whoever made it may have died.
+    // The process that holds the lock may have died: remove an old lock, for the next try.
     const made = await stat(lock).catch(() => null)
     if (made !== null && made.mtimeMs < now - SILENT_MS) await unlink(lock).catch(() => {})
     return []
@@ -143,8 +145,9 @@ async function alone(lock: string, now: number, run: () => Promise<string[]>): P
   }
 }
 
-/** Makes files this process's own, under names by which they are read first when it dies too; others may be quicker.
- * However often that is tried, the names grow no longer, and nobody takes them for left behind meanwhile. */
+/** Renames files to this process, and returns those that it got. Their new names sort before its own files, so that they
+ * are read first if this process dies too, and do not grow however often files change hands. They are touched, so that no
+ * other process takes them for abandoned meanwhile. */
 async function claim(files: readonly string[], { folder, name, clock }: Adoption): Promise<string[]> {
   const claimed: string[] = []
   for (const [index, file] of files.entries()) {
