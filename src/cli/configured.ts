@@ -2,20 +2,19 @@ import { createInTurn } from '#lib/in-turn.ts'
 import { type Options, type Settled, settle } from './options.ts'
 import { watchedFiles } from './reload.ts'
 
-/** The configuration as it was read last, and how it is read again. */
+/** The configuration in use, and how it is reloaded. */
 export interface Configured {
   latest(): Settled
-  /** The files whose change asks for a reload: those in use, and those that the last reading asked for, for what it did not
-   * find may come. */
+  /** The files to watch: those in use, and those that the last reload looked for, because a missing file may appear. */
   files(): readonly string[]
-  /** Reads it again, one reading at a time: else the older of two could come last.
+  /** Reloads the configuration. Reloads run one after the other, so that an older one cannot overwrite a newer one.
    *
-   * @param take Takes it over; where it throws, the one before holds.
-   * @throws ConfigError, and what `take` throws. */
+   * @param take Applies the new configuration; if it throws, the previous one stays in use.
+   * @throws ConfigError when it is not valid, and whatever `take` throws. */
   read(take: (next: Settled) => void): Promise<Settled>
 }
 
-/** Begins with what was read at the start. */
+/** Holds the configuration in use, at first the one that was loaded at the start. */
 export function createConfigured(options: Options, first: Settled): Configured {
   const inTurn = createInTurn()
   let latest = first

@@ -9,15 +9,15 @@ import { failCommand } from './failure.ts'
 import type { Settled } from './options.ts'
 import { CommandFailed, EXIT, fail } from './output.ts'
 
-/** The file of SQLite that nobody has made yet; `null` where there is one, or no file is needed. */
+/** The configured SQLite file if it does not exist yet; `null` if it exists, or if the database is no file. */
 export function missingFile({ config, env }: Pick<Settled, 'config' | 'env'>): string | null {
   const place = databasePlace(config, env)
   return place.kind === 'sqlite' && sqliteIsMissing(place) ? place.file : null
 }
 
-/** Complains when there is no database to work on: the gateway's is elsewhere.
+/** Makes sure that the database exists: a command must not create an empty one beside the gateway's own.
  *
- * @throws CommandFailed */
+ * @throws CommandFailed when there is none. */
 export function mustBeThere(settled: Pick<Settled, 'config' | 'env'>): void {
   const file = missingFile(settled)
   if (file === null) return
@@ -27,7 +27,7 @@ export function mustBeThere(settled: Pick<Settled, 'config' | 'env'>): void {
   )
 }
 
-/** Works on the database of a configuration, and lets go of it.
+/** Opens the database of a configuration, runs `work` on it, and closes it.
  *
  * @returns The exit status, of `work` where there is a place for a database. */
 export async function withDatabase(
@@ -43,7 +43,7 @@ export async function withDatabase(
   }
 }
 
-/** Says why a command on the database failed. */
+/** Reports why a command on the database failed. */
 export function failDatabase(thrown: unknown): number {
   if (thrown instanceof ConfigError || thrown instanceof CommandFailed || thrown instanceof TypeError) {
     return failCommand(thrown)
@@ -53,7 +53,7 @@ export function failDatabase(thrown: unknown): number {
   }
   const cause = thrown instanceof GatewayError ? thrown.cause : thrown
   const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '')
-  // Drivers say little, `Failed to connect`; the doctor knows what each reason asks for.
+  // Drivers only say `Failed to connect`; the checks of the doctor explain each reason.
   return fail(
     `the database cannot be used: ${reason}. Try: citadel doctor --no-calls, with the same --config`,
     EXIT.unavailable,

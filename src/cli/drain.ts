@@ -3,18 +3,18 @@ import type { Gateway } from '#src/index.ts'
 import type { Listener } from '#src/server.ts'
 import { EXIT } from './output.ts'
 
-/** How long the last words (log lines) may take, in milliseconds. */
+/** How long the last log lines may take to be written, in milliseconds. */
 const FLUSH_MS = 5000
 
 /** The ways in which a process that serves ends. */
 export interface Drain {
-  /** Not ready at once, still serving for a while so that a load balancer can notice, then no new connections, running
-   * answers finish until `drain_timeout`, and what is left is told that the gateway shuts down. */
+  /** Ends this process. It stops being ready at once, and serves for a while, so that load balancers notice. Then it takes
+   * no new connections, lets running answers finish for up to `drain_timeout`, and aborts the rest with an error. */
   stop(delayMs: number): void
-  /** Another process has the port as well: no new connections at once, running answers finish, clients that are connected
-   * are told with their next answer to connect anew, and then the same. */
+  /** Ends this process while others serve the same port. It takes no new connections at once, and asks connected clients to
+   * reconnect (`connection: close` in their next answer). Then as `stop`. */
   leave(): void
-  /** Skips the waiting. */
+  /** Ends every wait of `stop` or `leave` now. */
   hurry(): void
 }
 
@@ -49,7 +49,7 @@ export function createDrain(options: {
     if (phase !== 'serving') return
     phase = 'leaving'
     await listener.deafen()
-    // Only now: who connects anew must not come to this process again.
+    // Only after the listening socket is closed: a client that reconnects must not reach this process again.
     gateway.leave()
     await Promise.race([gateway.idle(), Bun.sleep(drain_timeout), hurried])
     // A connection on which a long answer has just ended is as good as new to its client.
@@ -69,6 +69,6 @@ export function drainOnSignal(drain: Pick<Drain, 'stop' | 'hurry'>, { service }:
     stopping = true
   }
   process.on('SIGTERM', () => stop(service.drain_delay))
-  // Whoever presses Ctrl-C has no load balancer in front.
+  // SIGINT comes from a terminal, where no load balancer needs the delay.
   process.on('SIGINT', () => stop(0))
 }

@@ -3,7 +3,7 @@ import { CannotListen, PortTaken } from '#src/server.ts'
 import { CommandFailed, EXIT, fail, failUsage } from './output.ts'
 import { TlsUnusable } from './tls.ts'
 
-/** What an operator can do about a failure, and the exit status; `null` where nothing is known. */
+/** The message that tells an operator what to do about a failure, and the exit status; `null` for an unknown failure. */
 export function failureOf(thrown: unknown): { readonly message: string; readonly status: number } | null {
   if (thrown instanceof ConfigError)
     return { message: `the configuration is wrong:\n${thrown.message}`, status: EXIT.config }

@@ -14,7 +14,7 @@ export function serveMetrics(
     const server = Bun.serve({
       hostname: host,
       port,
-      // Any worker can tell the numbers of all.
+      // Whichever worker answers, it shows the metrics of all workers.
       reusePort: shared,
       development: false,
       async fetch(request) {

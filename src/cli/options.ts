@@ -5,20 +5,20 @@ import { ConfigError } from '#config/problems.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
 import { EMPTIED, type ReadFile } from '#config/secrets.ts'
 
-/** How commands are told which files configure the gateway. */
+/** The options that name configuration files. */
 export const FILE_OPTIONS = {
   config: { type: 'string', short: 'c', multiple: true },
   'env-file': { type: 'string', multiple: true },
 } as const
 
-/** How commands are told which configuration is meant. */
+/** The options of commands that read the configuration. */
 export const CONFIG_OPTIONS = {
   ...FILE_OPTIONS,
   host: { type: 'string' },
   port: { type: 'string', short: 'p' },
 } as const
 
-/** What `start` and `check` understand. */
+/** The parsed options of commands that read the configuration. */
 export interface Options {
   readonly files: readonly string[]
   readonly envFiles: readonly string[]
@@ -26,7 +26,7 @@ export interface Options {
   readonly port: string | undefined
 }
 
-/** What was said of it. */
+/** The values of `CONFIG_OPTIONS` as `parseArgs` gives them. */
 export interface ConfigValues {
   readonly config?: readonly string[]
   readonly 'env-file'?: readonly string[]
@@ -34,7 +34,7 @@ export interface ConfigValues {
   readonly port?: string
 }
 
-/** The configuration that is meant by what was said. */
+/** Makes options of the parsed values. */
 export function optionsOf({ config = [], 'env-file': envFiles = [], host, port }: ConfigValues): Options {
   return { files: config, envFiles, host, port }
 }
@@ -52,7 +52,7 @@ export function parseOptions(args: readonly string[]): Options {
   return { ...options, files: [...options.files, ...positionals] }
 }
 
-/** The configuration that a command line asks for. */
+/** A loaded configuration with the environment and the files it came from. */
 export interface Settled extends Loaded {
   readonly env: Environment
   /** The files that configure the gateway, without those that hold secrets. */
@@ -63,11 +63,11 @@ export interface Settled extends Loaded {
 
 const FLAG = { file: 'flag', line: 0, column: 0 }
 
-/** Loads the configuration that the command line, the environment and the working directory ask for.
+/** Loads the configuration from the files of the command line, the environment or the working directory.
  *
- * @param before What they asked for before. A file that has become empty is being written, and the file that was there
- * is being replaced: to take either for a configuration of nothing would take the keys from a gateway that serves.
- * @param wanted Told of each file that is to be read, also of one that is not there.
+ * @param before The configuration in use, at a reload. A file that was not empty then and is now, or that is missing, is
+ * being rewritten: it is an error, because an empty configuration would take the keys from a running gateway.
+ * @param wanted Called with each file before it is read, whether or not it exists.
  * @throws ConfigError with everything that is wrong. */
 export async function settle(
   options: Options,
@@ -78,7 +78,7 @@ export async function settle(
     ['--config', options.files],
     ['--env-file', options.envFiles],
   ] as const) {
-    // What a variable of the shell has left empty.
+    // An empty name comes from an empty shell variable, as in `--config "$FILE"`.
     if (files.includes('')) throw new ConfigError([{ ...FLAG, path: flag, message: 'names no file' }])
   }
   const filled: string[] = []
@@ -93,7 +93,9 @@ export async function settle(
   return { ...loaded, warnings, files: [...loaded.files, ...options.envFiles], env, configFiles: files, filled }
 }
 
-/** Notes which files hold something; one that did before must. */
+/** Makes the function that reads files. It adds each file that is not empty to `filled`.
+ *
+ * @param options.before Files that were not empty before: if one is now, reading it fails with the code `EMPTIED`. */
 function readNoting({
   filled,
   wanted,

@@ -10,7 +10,7 @@ export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   config: 'the configuration is wrong',
 }
 
-/** A command as the table of commands has it. */
+/** An entry of the table of commands. */
 export interface Command {
   readonly about: string
   /** What follows its name, a line each. */
@@ -19,7 +19,7 @@ export interface Command {
   readonly run: (args: string[]) => Promise<number>
 }
 
-/** What a command, or a worker that it started, cannot do: in words for its user, and the exit status. */
+/** A failure of a command or of a worker, with a message for the user and the exit status. */
 export class CommandFailed extends Error {
   readonly status: number
 
@@ -30,7 +30,7 @@ export class CommandFailed extends Error {
   }
 }
 
-/** Says something on standard error that is no failure: what the runtime writes there as an error is red on a terminal. */
+/** Writes a notice to standard error. Not by `console.error`, which is for failures: the runtime prints it in red. */
 export function say(text: string): void {
   console.warn(text)
 }
@@ -40,14 +40,14 @@ export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
-/** Says on standard error what went wrong, and sets the exit status. */
+/** Writes an error message to standard error, and sets the exit status. */
 export function fail(message: string, status: number): number {
   console.error(`citadel: ${message}`)
   process.exitCode = status
   return status
 }
 
-/** Says what is wrong with the command line of this process. The parser's advice on dashes helps nobody who has mistyped an option. */
+/** Reports a wrong command line. The parser's hint about `--` is left out: it does not help with a mistyped option. */
 export function failUsage(thrown: unknown, status: number = EXIT.usage): number {
   const [said] = (thrown instanceof Error ? thrown.message : String(thrown)).split(
     /\.\s+(?:To specify|Did you forget) /,
@@ -55,7 +55,7 @@ export function failUsage(thrown: unknown, status: number = EXIT.usage): number 
   return fail(`${said}. Try: citadel ${process.argv[2]} --help`, status)
 }
 
-/** Whether somebody wants to know how a command is used. */
+/** Whether the arguments contain `--help` or `-h`. */
 export function asksForHelp(args: readonly string[]): boolean {
   const end = args.indexOf('--')
   return args.slice(0, end < 0 ? args.length : end).some(each => each === '--help' || each === '-h')

@@ -2,7 +2,7 @@ import { isObject, parseJson } from '#lib/json.ts'
 import { CONFIG_OPTIONS, type ConfigValues, optionsOf, settle } from './options.ts'
 import { CommandFailed, EXIT } from './output.ts'
 
-/** How commands are told which running gateway is meant. */
+/** The options of commands that call a running gateway. */
 export const REMOTE_OPTIONS = {
   ...CONFIG_OPTIONS,
   url: { type: 'string' },
@@ -10,7 +10,7 @@ export const REMOTE_OPTIONS = {
   json: { type: 'boolean', default: false },
 } as const
 
-/** What was said of it. */
+/** The values of `REMOTE_OPTIONS` as `parseArgs` gives them. */
 export interface RemoteValues extends ConfigValues {
   readonly url?: string
   readonly key?: string
@@ -24,10 +24,10 @@ export interface Remote {
   ask(path: string, init?: RequestInit): Promise<Response>
 }
 
-/** Where everybody listens, people ask at this machine's own address. */
+/** The address to call instead of a wildcard address that a gateway listens on. */
 const OWN: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
 
-/** Finds the gateway: as it is said, in `CITADEL_URL`, or where the configuration lets one listen here. */
+/** Finds the gateway to call: the one of the options, of `CITADEL_URL`, or the one that the configuration describes. */
 export async function findRemote(values: RemoteValues): Promise<Remote> {
   const own = await ownAddress(values)
   const url = own.url.replace(/\/+$/, '').replace(/\/v1$/, '')
@@ -40,7 +40,7 @@ export async function findRemote(values: RemoteValues): Promise<Remote> {
     url,
     async ask(path, init = {}) {
       const asked = { ...init, headers: { ...headers, ...Object.fromEntries(new Headers(init.headers)) } }
-      // Its certificate is for the name that others use, not for this machine's own address.
+      // The certificate is for the gateway's public name, and this request goes to a local address.
       const response = await fetch(url + path, {
         ...asked,
         ...(own.local && { tls: { rejectUnauthorized: false } }),

@@ -1,20 +1,20 @@
 import { fstatSync, writeSync } from 'node:fs'
 
-/** The most that goes into a pipe in one piece, whoever else writes to it; in bytes. */
+/** Writes of up to this size into a pipe are atomic (POSIX `PIPE_BUF`), in bytes. */
 const WHOLE_BYTES = 4096
 const NEWLINE = 10
 const STDOUT = 1
 
 /** Writes log lines.
  *
- * @throws when none of them can be written: a full disk, or a reader that has gone or does not keep up; the log counts
- * them as dropped. */
+ * @throws when none of them could be written: the disk is full, or the reader of the pipe is gone or too slow. The log then
+ * counts them as dropped. */
 export type WriteLines = (text: string) => void
 
-/** Creates what writes log lines. What has begun to go out goes out whole, before anything else does: its rest waits
- * where there is no room for it, so that no line is torn or lost without being counted.
+/** Creates a writer of log lines. If only a part of a text can be written, the rest is kept and written before anything
+ * else, so that no line is cut or lost without being counted.
  *
- * @param most Of how many bytes a piece consists that is not torn by what other processes write. */
+ * @param most The largest write, in bytes; it ends at a line break, unless a line is longer. */
 export function createLineWriter(fd: number, most: number): WriteLines {
   let rest: Uint8Array = new Uint8Array()
 
@@ -38,12 +38,12 @@ export function createLineWriter(fd: number, most: number): WriteLines {
 /** Writes log lines to standard output. */
 export const write: WriteLines = createLineWriter(STDOUT, Number.POSITIVE_INFINITY)
 
-/** Writes log lines where other processes write theirs: none of a usual length is torn by another one. */
+/** Creates a writer for standard output that several processes share: lines of up to 4,096 bytes are not interleaved. */
 export function createWholeWriter(): WriteLines {
   return createLineWriter(STDOUT, fstatSync(STDOUT).isFIFO() ? WHOLE_BYTES : Number.POSITIVE_INFINITY)
 }
 
-/** Behind the last line that fits; behind the first one where none does. */
+/** The end of the next piece to write: after the last line that fits, or after the first line if it alone is too long. */
 function pieceEnd(bytes: Uint8Array, from: number, most: number): number {
   if (from + most >= bytes.length) return bytes.length
   const last = bytes.lastIndexOf(NEWLINE, from + most - 1)

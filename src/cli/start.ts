@@ -22,13 +22,13 @@ export async function start(args: readonly string[]): Promise<number> {
     const settled = await settle(options)
     const { workers } = settled.config.service
     const size = workers === 'auto' ? availableParallelism() : workers
-    // Who only sees to workers loads no gateway.
+    // Loaded only when needed: the supervisor of several workers does not load the gateway.
     if (size > 1) return await (await import('./workers/supervise.ts')).supervise(options, settled, size)
     return await (await import('./run.ts')).run(options, settled)
   } catch (thrown) {
     const failure = failureOf(thrown)
     if (failure === null) throw thrown
-    // What has begun looks after servers: with connections to them the process would never end by itself.
+    // Parts that were started already hold connections to servers, and would keep the process alive.
     process.exit(fail(failure.message, failure.status))
   }
 }

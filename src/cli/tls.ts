@@ -5,9 +5,9 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '#config/schema.ts'
 import type { Listener, Tls } from '#src/server.ts'
 
-/** Reads and checks what https is served with.
+/** Reads and checks the certificate and key that https is served with.
  *
- * @throws TlsUnusable when a file is not there, is none, or they do not fit together. */
+ * @throws TlsUnusable when a file is missing or has another content, or the key does not belong to the certificate. */
 export function readTls(files: {
   readonly cert_file: string
   readonly key_file: string
@@ -26,8 +26,8 @@ export function readTls(files: {
   }
 }
 
-/** Says of each file what is wrong with it: the library of the runtime has only numbers for that, and takes an empty file
- * for one that was not named.
+/** Checks each file by itself, for an error that a person understands: the runtime's TLS library reports only numbers, and
+ * treats an empty file as one that was not given.
  *
  * @throws Error with the reason. */
 function check(files: { readonly cert_file: string; readonly key_file: string }, { cert, key, ca }: Tls): void {
@@ -62,13 +62,13 @@ export class TlsUnusable extends Error {
   }
 }
 
-/** From when until when a certificate is good, in epoch milliseconds. */
+/** The validity period of a certificate, in epoch milliseconds. */
 export interface Validity {
   readonly from: number
   readonly until: number
 }
 
-/** Why clients that look at its time refuse the certificate that is shown; `null` when they do not. */
+/** Why clients will refuse the certificate: it has expired or is not valid yet; `null` when it is valid now. */
 export function untimely({ from, until }: Validity, file: string, now: number): string | null {
   const day = (time: number) => new Date(time).toISOString()
   if (now > until) return `service.tls: ${file} expired on ${day(until)}: clients refuse it; renew it`

@@ -1,6 +1,6 @@
 import type { News } from '#core/crew.ts'
 
-/** What workers have told of servers, for those that come later. */
+/** The latest news of each server from all workers, for workers that are started later. */
 export interface Latest {
   note(news: News): void
   all(): readonly News[]
@@ -8,8 +8,8 @@ export interface Latest {
 
 const SERVERS_MAX = 10_000
 
-/** Creates it: it remembers the latest of each server. Of those that have left nothing more is told, and they are
- * forgotten first. */
+/** Creates the memory. When it is full, the entry that was not updated for longest is dropped: most likely that of a
+ * server that was removed. */
 export function createLatest(): Latest {
   const known = new Map<string, News>()
   return {

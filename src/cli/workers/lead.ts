@@ -1,24 +1,25 @@
 import type { Member } from './member.ts'
 import type { Order } from './messages.ts'
 
-/** Which of the workers does what only one may do, and what it has to know for that. */
+/** Chooses the leader: the one worker that does what only one may do, such as probing servers. */
 export interface Lead {
-  /** Whether a worker that is about to begin leads: the first one does. */
+  /** Whether a worker that is being started is the leader: the first one is. */
   isTakenBy(member: Member): boolean
-  /** Sees to it that somebody leads, now that one serves. */
+  /** Chooses a leader if there is none; to be called when a worker begins to serve. */
   fill(): void
-  /** Sees to it that another one leads if this one did. */
+  /** Chooses another leader if this worker was it. */
   pass(from: Member): void
-  /** Remembers whether the last reload failed: whoever leads next tells it on. */
+  /** Remembers whether the last reload failed, for the next leader. */
   note(order: Order): void
-  /** Tells a worker that has just begun what it has to know if it leads. */
+  /** Sends a new leader what it has to know: that the last reload failed. Does nothing for other workers. */
   instruct(member: Member): void
+  /** Sends an order to the leader. */
   tell(order: Order): void
 }
 
-/** Creates it; nobody leads yet.
+/** Creates the choice; there is no leader yet.
  *
- * @param members The workers there are, which come and go. */
+ * @param members The current workers; the caller adds and removes them. */
 export function createLead(members: ReadonlySet<Member>): Lead {
   let leader: Member | null = null
   let failed: Order | null = null

@@ -1,29 +1,30 @@
 import type { Order } from './messages.ts'
 
-/** The process of a worker. */
+/** The process of a worker, as far as the supervisor uses it. */
 export interface Hired {
   readonly pid: number
   send(order: Order): void
   kill(): void
 }
 
-/** A worker as the supervisor knows it. */
+/** The identity of a worker: its place number in the shared memory, and a name that is never used again. */
 export interface Worker {
   readonly place: number
   readonly name: string
 }
 
-/** A worker in its life, from its start to its end. */
+/** The state of a worker, from its start to its end. */
 export interface Member extends Worker {
   state: 'starting' | 'serving' | 'leaving'
-  /** Resolves when it serves, or has ended before. */
+  /** Resolves when it serves, or has ended before it did. */
   readonly started: Promise<unknown>
-  /** Deaths in a row in this seat before it. */
+  /** How many of its predecessors died in a row. */
   readonly failures: number
+  /** Since when it serves, in monotonic milliseconds. */
   servesSince: number
-  /** Whether another one is being started in its place. */
+  /** Whether its successor is being started. */
   replaced: boolean
   hired: Hired | null
-  /** Calls off what is to happen to it later. */
+  /** Cancels its timer, which kills or replaces it. */
   disarm: () => void
 }

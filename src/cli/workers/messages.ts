@@ -3,62 +3,63 @@ import type { News } from '#core/crew.ts'
 import type { FleetReport } from '#src/compose/report.ts'
 import type { Settled } from '../options.ts'
 
-/** What one worker is given to start with. */
+/** The settings of one worker. */
 export interface Seat {
   readonly host: string
   readonly port: number
   /** The port of the metrics; `null` = none. */
   readonly metricsPort: number | null
-  /** How many workers there are meant to be. */
+  /** The configured number of workers. */
   readonly size: number
-  /** Where what they share is, and the number of this one in it. */
+  /** The folder of the memory and files that workers share. */
   readonly folder: string
+  /** The place number of this worker in the shared memory. */
   readonly place: number
-  /** Unique over all workers that there ever are. */
+  /** Unique over all workers of all time. */
   readonly name: string
 }
 
-/** What came of reading the configuration again. */
+/** The result of a reload of the configuration. */
 export type Reloaded =
   | { readonly ok: true; readonly warnings: readonly string[]; readonly restart: readonly string[] }
   | { readonly ok: false; readonly details: readonly { readonly path: string; readonly message: string }[] }
 
-/** What the supervisor tells a worker. */
+/** A message from the supervisor to a worker. */
 export type Order =
   | {
       readonly type: 'start'
       readonly seat: Seat
       readonly settled: Settled
-      /** Whether it does what is to be done once for all. */
+      /** Whether it is the leader, which does what only one worker may do. */
       readonly leads: boolean
-      /** Whether others serve meanwhile, so that it may look around before it takes requests. */
+      /** Whether other workers serve meanwhile, so that it may wait for its first probes before it takes requests. */
       readonly patient: boolean
-      /** What the others have told, as far as it still holds. */
+      /** The latest news of each server from other workers. */
       readonly news: readonly News[]
     }
-  /** A configuration that is known to be right. */
+  /** A new configuration, already validated by the supervisor. */
   | { readonly type: 'reload'; readonly settled: Settled }
   | { readonly type: 'reload-failed'; readonly message: string }
-  /** The answer to a worker that asked for it. */
+  /** The answer to a worker's report `reload` with the same id. */
   | { readonly type: 'reloaded'; readonly id: number; readonly reloaded: Reloaded }
   | { readonly type: 'news'; readonly news: News | { readonly type: 'lead' } }
-  /** Say what only the first start says. */
+  /** Print what is printed at the first start only. */
   | { readonly type: 'greet' }
-  /** Another one has its place: finish what is under way. */
+  /** A successor serves: finish running requests, then end. */
   | { readonly type: 'leave' }
   | { readonly type: 'stop'; readonly delayMs: number }
   | { readonly type: 'hurry' }
 
-/** What a worker tells the supervisor. */
+/** A message from a worker to the supervisor. */
 export type Report =
   | Ready
   | { readonly type: 'failed'; readonly message: string; readonly status: number }
   | { readonly type: 'news'; readonly news: News }
   | { readonly type: 'reload'; readonly id: number }
-  /** It has answered as many requests as one worker is to answer. */
+  /** It has answered `service.worker_max_requests` requests, and asks to be replaced. */
   | { readonly type: 'spent' }
 
-/** It serves. */
+/** The report of a worker that has begun to serve. */
 export interface Ready {
   readonly type: 'ready'
   readonly url: string

@@ -8,27 +8,27 @@ import { createLead } from './lead.ts'
 import type { Hired, Member, Worker } from './member.ts'
 import type { Order, Ready, Report } from './messages.ts'
 
-/** After a worker has died another one is started: so long after the first death in a row, twice as long after each
- * further one, and no longer than this; in milliseconds. */
+/** The pause before a worker that died is started again, in milliseconds: the first, and the longest. It doubles with
+ * each death in a row. */
 const RESTART_MS = 100
 const RESTART_MS_MAX = 30_000
-/** A worker that has served for so long has not failed when it dies. */
+/** The death of a worker that has served for so long does not count as one in a row, in milliseconds. */
 const HEALTHY_MS = 60_000
-/** How long a worker may take to start. */
+/** How long a worker may take to start before it is killed, in milliseconds. */
 const START_MS = 60_000
 const AGE_SPREAD = 0.1
-/** How much longer than it may take a worker is waited for at its end. */
+/** A worker that ends is killed this long after its own time limit, in milliseconds. */
 const GRACE_MS = 30_000
-/** The longest wait that a timer can count; a longer one would be over at once. */
+/** The longest delay of a timer, in milliseconds; the runtime fires a timer with a longer one at once. */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
 export interface WorkersOptions {
   readonly size: number
   readonly clock: Pick<Clock, 'now' | 'after'>
   readonly random: () => number
-  /** How long a worker serves before another takes its place, in milliseconds; `null` = for ever. */
+  /** How long a worker serves before it is replaced, in milliseconds; `null` = for ever. */
   readonly maxAgeMs: () => number | null
-  /** How long a worker that ends goes on serving, and then finishes what is under way. */
+  /** When a worker ends, how long it goes on serving (`delayMs`), and then finishes running requests (`timeoutMs`). */
   readonly drain: () => { readonly delayMs: number; readonly timeoutMs: number }
   /** Starts the process of a worker, and gives it its first order. */
   readonly hire: (
@@ -36,28 +36,29 @@ export interface WorkersOptions {
     first: { readonly leads: boolean; readonly patient: boolean; readonly news: readonly News[] },
     hears: { report(report: Report): void; exit(how: string): void },
   ) => Hired
-  /** Told of a worker that has ended: what it held is free, what it counted is kept. */
+  /** Called when a worker has ended, to free what it held in shared memory and to keep its counters. */
   readonly ended: (worker: Worker) => void
-  /** Told of what it does not see to itself. */
+  /** Called with the reports that are not handled here. */
   readonly onReport: (report: Report, send: (order: Order) => void) => void
-  /** Where an operator reads what has happened. */
+  /** Logs starts, deaths and replacements of workers. */
   readonly log: Pick<Log, 'info' | 'warn'>
 }
 
-/** The workers of a gateway. */
+/** The worker processes of a gateway: starts them, and replaces those that die or have served for long enough. */
 export interface Workers {
-  /** Starts all.
+  /** Starts all workers.
    *
-   * @returns What they said when they were ready.
-   * @throws CommandFailed when one of them cannot start. */
+   * @returns Their reports when all are ready.
+   * @throws CommandFailed when one of them cannot start; the others are then killed. */
   start(): Promise<readonly Ready[]>
-  /** Puts another one in the place of each, one after the other, without anybody noticing.
+  /** Replaces all workers, one after the other, without interrupting service (a rolling restart). Stops at the first that
+   * cannot be replaced.
    *
    * @returns Whether all were replaced. */
   roll(): Promise<boolean>
-  /** Sends to all, or only to the one that leads. */
+  /** Sends an order to all workers, or only to the leader. */
   tell(order: Order, whom?: 'all' | 'leader'): void
-  /** Stops all; a second time they hurry. Those that do not come to their end are ended. */
+  /** Stops all workers; when called again, without waiting. Workers that do not end in time are killed. */
   stop(delayMs: number): void
   /** Resolves when all have ended after `stop`. */
   readonly ended: Promise<void>
@@ -101,7 +102,7 @@ class Team implements Workers {
   roll(): Promise<boolean> {
     return this.inTurn(async () => {
       for (const member of [...this.members]) {
-        // One that is just being started was given what held when it was.
+        // A worker that is still starting may have been given the old configuration: wait for it, then replace it too.
         await member.started
         if (member.state === 'serving' && !(await this.replace(member))) return false
       }
@@ -161,7 +162,7 @@ class Team implements Workers {
       member.hired = this.options.hire(member, first, hears)
       this.lead.instruct(member)
     } catch (thrown) {
-      // The system has no process to give, or the program is being replaced on the disk: both pass.
+      // The system is out of processes, or the program file is being replaced: temporary, and tried again.
       failure = new CommandFailed(`no process could be started for it: ${thrown}`, EXIT.failure)
       hears.exit('before it began')
     }
@@ -177,7 +178,7 @@ class Team implements Workers {
     member.disarm()
     const age = maxAgeMs()
     if (age === null) return
-    // Not all at once: they were started together.
+    // Spread out, because all workers were started at the same time.
     const after = age * (1 + AGE_SPREAD * (2 * random() - 1))
     member.disarm = this.after(after, () => void this.renew(member))
   }
@@ -210,7 +211,7 @@ class Team implements Workers {
     this.refill(isHealthy ? 0 : member.failures)
   }
 
-  /** Starts one for a seat that has come free, and again until it serves. */
+  /** Starts a worker in place of one that died, and tries again until one serves. */
   private refill(failures: number): void {
     const wait = Math.min(RESTART_MS_MAX, RESTART_MS * 2 ** failures)
     const cancel = this.options.clock.after(wait, () => {
@@ -224,7 +225,7 @@ class Team implements Workers {
     this.cancels.add(cancel)
   }
 
-  /** Puts another one in the place of a worker that has served for long enough, and tries again until it serves. */
+  /** Replaces a worker that has served for long enough, and tries again until its successor serves. */
   private async renew(member: Member): Promise<void> {
     const isOver = await this.inTurn(() => this.replace(member))
     if (isOver || this.stopping || !this.members.has(member)) return
@@ -232,7 +233,9 @@ class Team implements Workers {
     member.disarm = this.options.clock.after(RESTART_MS_MAX, () => void this.renew(member))
   }
 
-  /** Puts another one in a worker's place; whether it serves. */
+  /** Starts a successor of a worker, and lets the old one leave once the successor serves.
+   *
+   * @returns False when the successor could not start: the old worker stays. */
   private async replace(old: Member): Promise<boolean> {
     if (this.stopping || old.state !== 'serving' || !this.members.has(old)) return true
     old.replaced = true
@@ -241,7 +244,7 @@ class Team implements Workers {
     if (ready === null) {
       const why = failure?.message ?? 'the new one ended'
       if (!this.stopping) this.options.log.warn('a worker was not replaced', { why })
-      // It died meanwhile, and its place was to be the other's.
+      // The old worker died meanwhile and was not restarted, because it was being replaced.
       if (!this.stopping && !this.members.has(old)) this.refill(0)
       return false
     }
@@ -250,7 +253,7 @@ class Team implements Workers {
     this.lead.pass(old)
     old.hired?.send({ type: 'leave' })
     const { delayMs, timeoutMs } = this.options.drain()
-    // One that hangs would never come to its end. It may have begun anew to wait for its last connections.
+    // Kill it if it hangs. `timeoutMs` counts twice: the worker waits for running requests, and again when it stops.
     old.disarm = this.after(delayMs + 2 * timeoutMs + GRACE_MS, () => old.hired?.kill())
     return true
   }
@@ -259,7 +262,7 @@ class Team implements Workers {
     return this.options.clock.after(Math.min(ms, TIMER_MS_MAX), run)
   }
 
-  /** The supervisor itself has the first one. */
+  /** The lowest free place number; 1 is the supervisor's. */
   private freePlace(): number {
     const taken = new Set([...this.members].map(({ place }) => place))
     let place = 2
