@@ -1,11 +1,11 @@
 import { itemsOf, plainAt, textAt } from './read-tree.ts'
 import { type Complain, find, type MapTree, type Tree } from './tree.ts'
 
-/** What servers may say of the way to their address, as it can be compared; `null` = nothing. */
+/** The connection settings of one server (certificates, proxy), as comparable values; `null` = not set. */
 const WAYS = { tls: tlsOf, proxy: (server: Tree) => textAt(server, 'proxy') }
 
-/** Checks that servers with one address say the same of the way to it: their connections are the same ones, so that a
- * second certificate or another proxy would never be used. Who says nothing goes the way of the others. */
+/** Checks that servers with the same address have the same TLS and proxy settings: they share connections, so that
+ * a second certificate or another proxy would never be used. A server without these settings uses those of the others. */
 export function checkLines(tree: MapTree, complain: Complain): void {
   const firsts = new Map<string, Tree>()
   for (const [index, server] of itemsOf(find(tree, ['servers'])).entries()) {
@@ -28,7 +28,7 @@ export function checkLines(tree: MapTree, complain: Complain): void {
   }
 }
 
-/** Host and port; of a server without an address its kind, which then has one of its own. */
+/** The origin of a server's address; its kind if it has none, since it then uses the public address of that kind. */
 function addressOf(server: Tree): string | null {
   const written = textAt(server, 'base_url')
   return written === null ? (textAt(server, 'kind')?.toLowerCase() ?? null) : (URL.parse(written)?.origin ?? null)

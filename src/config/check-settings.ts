@@ -1,20 +1,20 @@
 import { isSaid, plainAt, textOf, textsOf } from './read-tree.ts'
 import { type Complain, find, type MapTree } from './tree.ts'
 
-/** Where the gateway listens when nothing is said. */
+/** The default port to listen on. */
 const PORT = 8000
 
-/** What the gateway serves by itself: there a page of one's own would never be seen. */
+/** Paths of the gateway's own routes, which a configurable page must not have. */
 const SERVED =
   /^\/(v1|models|chat|completions|embeddings|requests|providers|health|metrics|livez|readyz|management|orchestration|webhooks|docs|openapi\.json|schema\.json)(\/|$)|^\/+$/
 
-/** The pages that may be put elsewhere, and where each of them is anyway. */
+/** The pages whose path is configurable, each with its default path. */
 const PAGES = [
   ['health_check_endpoint', /^(\/v1)?\/health\/?$/],
   ['metrics_endpoint', /^(\/v1)?\/metrics\/?$/],
 ] as const
 
-/** Checks that pages with a path of their own have one that nothing else has. */
+/** Checks that configured paths of pages collide neither with each other nor with the gateway's routes. */
 export function checkPages(tree: MapTree, complain: Complain): void {
   for (const [key, own] of PAGES) {
     const path = ['monitoring', key]
@@ -27,7 +27,7 @@ export function checkPages(tree: MapTree, complain: Complain): void {
     complain(['monitoring', 'metrics_endpoint'], 'is the same path as health_check_endpoint')
 }
 
-/** Checks what single settings say of each other. */
+/** Checks settings that depend on each other. */
 export function checkSettings(tree: MapTree, complain: Complain): void {
   const at = (path: string) => plainAt(tree, path.split('.'))
   const is = (path: string, truth: boolean) => isSaid(tree, path.split('.'), truth)

@@ -6,21 +6,21 @@ import type { Problem } from './problems.ts'
 import { entriesOf, isSaid, itemsOf, plainAt, textAt, textOf, textsOf } from './read-tree.ts'
 import { type Complain, find, type MapTree, type Path, problemAt, type Tree } from './tree.ts'
 
-/** The names that references may use, as far as they can be told before the schema has spoken. */
+/** The names that references may use, as far as they are known before the schema is checked. */
 interface Names {
   readonly servers: ReadonlySet<string>
   readonly models: ReadonlySet<string>
   readonly aliases: ReadonlySet<string>
-  /** Those that offer what is declared on them, and not what they list. */
+  /** The servers that serve the models declared on them, and not those that they list. */
   readonly declared: ReadonlySet<string>
-  /** Whether models that are named nowhere may still exist, because servers tell of them at run time. */
+  /** Whether a model that the configuration does not declare may still exist, because servers list models at run time. */
   readonly open: boolean
 }
 
 const needsAddress = new Set(['openai_compatible', 'service'])
 
-/** Checks what one part says about another. It reads the tree as it was written, so that these problems
- * are told together with those of the schema. */
+/** Checks references from one part of the configuration to another, such as the server of a target. It reads the tree
+ * before the schema is applied, so that all problems are reported together. */
 export function checkReferences(tree: MapTree): Problem[] {
   const problems: Problem[] = []
   const complain: Complain = (path, message, position) => problems.push(problemAt(tree, path, message, position))
@@ -54,7 +54,8 @@ function collectNames(tree: MapTree): Names {
   }
 }
 
-/** Whether there are servers that offer what they list: found ones, the demo, and those that no model is declared on. */
+/** Whether some server serves the models that it lists: discovered servers, the demo, and servers that no model is
+ * declared on. */
 function someListTheirs(tree: MapTree, declared: ReadonlySet<string>): boolean {
   if (['discover', 'demo'].some(key => isSaid(tree, ['gateway', key], true))) return true
   return itemsOf(find(tree, ['servers'])).some(
@@ -104,7 +105,7 @@ function checkModel(name: string, model: Tree, names: Names, complain: Complain)
   }
 }
 
-// The schema tells of these; that nothing was given would be the same complaint again.
+// The schema reports these keys; reporting that nothing was given would repeat it.
 function isMisspelt(model: MapTree): boolean {
   const targets = model.entries.get('targets')
   if (targets && targets.kind !== 'list') return true

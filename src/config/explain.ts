@@ -19,10 +19,10 @@ const secretKeys = new Set(
     ' ',
   ),
 )
-/** Maps of names to secrets. */
+/** Maps whose values are all secrets. */
 const secretMaps = new Set(['secrets', 'credentials'])
 
-/** Words the complaints of the schema for people; given to the parse as its error map. */
+/** Writes the messages of schema errors for people; passed to zod as its error map. */
 export function wordIssue(issue: z.core.$ZodRawIssue): string {
   switch (issue.code) {
     case 'invalid_type':
@@ -34,14 +34,14 @@ export function wordIssue(issue: z.core.$ZodRawIssue): string {
     case 'too_big':
       return `expected ${countable(issue.origin)} of at most ${issue.maximum}`
     case 'unrecognized_keys':
-      // The finished issue no longer tells which keys would have been right.
+      // Later the issue no longer says which keys are allowed.
       return issue.inst instanceof z.ZodObject ? Object.keys(issue.inst.shape).join(' ') : ''
     default:
       return 'is not valid'
   }
 }
 
-/** Gives every issue its place in the files, the environment or the flags. */
+/** Turns zod issues into problems with their position: a file and line, an environment variable, or a flag. */
 export function toProblems(issues: readonly z.core.$ZodIssue[], tree: Tree): Problem[] {
   return issues.flatMap(issue => {
     if (issue.code === 'unrecognized_keys') return unknownKeys(issue, tree)

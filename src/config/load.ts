@@ -30,9 +30,9 @@ export interface Loaded {
   readonly config: Config
   /** Where each value was written. */
   readonly origins: Origins
-  /** One line each, ready to be shown. They hold no secrets. */
+  /** Warnings of one line each, without secrets. */
   readonly warnings: readonly string[]
-  /** All files that were read, those with secrets too: a change of any asks for a reload. */
+  /** All files that were read, including those with secrets: a change of any of them causes a reload. */
   readonly files: readonly string[]
 }
 
@@ -75,7 +75,7 @@ export function configFiles(
   return exists('config/gateway.yaml') ? ['config/gateway.yaml'] : []
 }
 
-/** Lays the real environment over the variables of environment files; of those, later files win.
+/** Combines the process's environment with environment files. The process's own variables win; of files, the later.
  *
  * @throws ConfigError when a file cannot be read. */
 export async function loadEnvironment(

@@ -3,8 +3,8 @@ import type { Leaf, MapTree, Tree } from './tree.ts'
 
 export type Pending = readonly [key: string, waitsFor: string]
 
-/** Keys that are read and checked but do nothing yet, and what they wait for. `*` stands for any name or number.
- * Whoever builds a feature deletes its line. */
+/** Keys that are validated but have no effect yet, and the feature they wait for. `*` matches any name or index. Delete the
+ * line of a key when its feature is built. */
 const pending: readonly Pending[] = [
   ['service.max_connections', 'the count of connections'],
   ['service.secret', 'signed tokens'],
@@ -20,9 +20,9 @@ interface Group {
   readonly waitsFor: Set<string>
 }
 
-/** Warns of what an operator has set that does nothing yet: one line for each section of each file.
+/** Makes warnings for keys that are set but have no effect yet: one line for each section of each file.
  *
- * A key that is merely switched off asks for nothing, so it is not told of. */
+ * There is no warning for a key that is only switched off. */
 export function pendingWarnings(tree: MapTree, table: readonly Pending[] = pending): string[] {
   const patterns = table.map(([key, waitsFor]) => ({ segments: key.split('.'), waitsFor }))
   const groups = new Map<string, Group>()

@@ -2,11 +2,11 @@ import type { z } from 'zod'
 import { boolean, integer, number } from './schema/scalars.ts'
 import { emptyMap, find, type Leaf, type MapTree, merge, place } from './tree.ts'
 
-/** Lays what the `performance` section means under the explicit keys of the same layer.
+/** Translates the `performance` section into the keys that it stands for. Explicit keys of the same layer win.
  *
  * `rate_limit_rps` sets one limit over all callers, and none for each, unless those limits are explicit.
  *
- * @param under The layers below: what they say of each caller holds on, for nothing here replaces it. */
+ * @param under The layers below: their limits for each caller stay, because nothing here replaces them. */
 export function withPerformance(layer: MapTree, under: MapTree = emptyMap()): MapTree {
   let meaning = emptyMap(layer.at)
   const put = (path: string, from: Leaf, value: Leaf['value'] = from.value) => {
@@ -35,7 +35,7 @@ export function withPerformance(layer: MapTree, under: MapTree = emptyMap()): Ma
   return merged.kind === 'map' ? merged : layer
 }
 
-// What the schema will refuse is left alone here, so that it is complained about once.
+// Values that the schema refuses are passed on unchanged, so that they are reported once.
 function valid(layer: MapTree, key: string, schema: z.ZodType): Leaf | null {
   const node = find(layer, ['performance', key])
   if (node?.kind !== 'leaf' || node.value == null) return null

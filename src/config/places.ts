@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import type { Environment } from './env.ts'
 import type { Config } from './schema.ts'
 
-/** Where state is kept, as an absolute or relative path; `null` where neither the configuration nor the environment
- * names a place. */
+/** The folder for state, as an absolute or relative path; `null` when neither the configuration nor the environment names
+ * one. */
 export function dataDir({ service }: Config, env: Environment): string | null {
   if (service.data_dir !== null) return service.data_dir
   // systemd names several folders, separated by colons, when a unit has several.
@@ -13,7 +13,7 @@ export function dataDir({ service }: Config, env: Environment): string | null {
   return env.HOME ? join(env.HOME, '.local', 'share', 'citadel') : null
 }
 
-/** Reads where the database is: a file of SQLite (`null` = in memory), or a Postgres. */
+/** Reads where the database is: an SQLite file (`null` = in memory), or a Postgres address. */
 export function databasePlace(
   config: Config,
   env: Environment,

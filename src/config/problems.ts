@@ -1,4 +1,4 @@
-/** One thing that is wrong. `line` is 0 where there are no lines: in the environment and in flags. */
+/** One error in the configuration. `line` is 0 for environment variables and flags, which have no lines. */
 export interface Problem {
   readonly file: string
   readonly line: number
@@ -7,8 +7,8 @@ export interface Problem {
   readonly message: string
 }
 
-/** Carries everything that is wrong with a configuration, so that it can be corrected in one go: one problem a line, in
- * the form that editors and terminals turn into links. */
+/** All errors of a configuration at once. The message has one problem a line, in the form `file:line:column`, which editors
+ * and terminals turn into links. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly problems: readonly Problem[]

@@ -34,7 +34,8 @@ export function plainAt(tree: Tree, path: Path): unknown {
   return node?.kind === 'leaf' ? node.value : node
 }
 
-/** Whether what stands at a path says so, in any of the words for it; what is not written says neither. */
+/** Whether the value at a path is this boolean, in any spelling of it (`true`, `yes`, `on` …). False for both when there is
+ * no value. */
 export function isSaid(tree: Tree, path: Path, truth: boolean): boolean {
   return toBoolean(plainAt(tree, path)) === truth
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { isObject } from '#lib/json.ts'
 import type { Config } from './schema.ts'
 
-/** What is set up once, when the process starts. A whole section or one key. */
+/** The keys that take effect only when the process starts: a whole section or a single key. */
 export const settledAtStart = [
   'service.host',
   'service.port',
@@ -30,13 +30,14 @@ export function needsRestart(before: Config, after: Config): string[] {
   ]
 }
 
-/** A new configuration as it holds until the next start: what is set up once stays as it was, for everybody who asks. */
+/** Makes the configuration that is in effect after a reload: the new one, with the old values of the keys that take effect
+ * only at a start. */
 export function untilRestart(started: Config, next: Config): Config {
   const paths = isSwitched(started, next) ? [...settledAtStart, 'service.tls'] : settledAtStart
   return paths.reduce((config, path) => withValue(config, path, valueAt(started, path)), next)
 }
 
-/** Other certificates are taken over; between http and https the port would have to change its mind. */
+/** New certificates take effect at a reload; switching between http and https does not, because one port serves either. */
 function isSwitched(before: Config, after: Config): boolean {
   return (before.service.tls === null) !== (after.service.tls === null)
 }

@@ -4,10 +4,10 @@ import { find, type Leaf, leafOf, type MapTree, place, problemAt, type Tree } fr
 
 export type ReadFile = (path: string) => Promise<string>
 
-/** The code of the error for a file that holds nothing any more. */
+/** The `code` of the error for a file that was not empty before and is now. */
 export const EMPTIED = 'EMPTIED'
 
-/** Where a secret may be given by the file that holds it: the path of what has it, and its key. */
+/** The secrets that may be given by a file: the path of the map, and the key in it. */
 const holders: readonly (readonly [readonly string[], string])[] = [
   [['service'], 'secret'],
   [['servers', '*'], 'api_key'],
@@ -31,7 +31,7 @@ interface Found {
   readonly from: Leaf
 }
 
-/** Puts in the secrets that stand in files of their own; their paths are relative to the configuration's. */
+/** Reads the secrets that are given by files into the tree. Relative paths start at the configuration file. */
 export async function readSecrets(tree: MapTree, readFile: ReadFile): Promise<Filled> {
   const problems: Problem[] = []
   const files: string[] = []
@@ -55,7 +55,8 @@ export async function readSecrets(tree: MapTree, readFile: ReadFile): Promise<Fi
   return { tree: filled.kind === 'map' ? filled : tree, problems, files }
 }
 
-/** Takes out of a layer what the one over it gives in the other form: a secret as such, or the file that holds it. */
+/** Removes from a lower layer the secrets that a higher one gives in the other form (`key` or `key_file`), so that only one
+ * of the two remains after merging. */
 export function withoutReplaced(under: MapTree, over: MapTree): MapTree {
   return holders.reduce((tree, [path, key]) => {
     const forms = [key, `${key}_file`].map(form => [...path, form])
@@ -105,7 +106,7 @@ export function resolvePaths(tree: MapTree): MapTree {
   const files = holders.flatMap(holder => ['cert_file', 'key_file', 'ca_file'].map(key => [...holder, key]))
   return files.reduce<MapTree>((whole, path) => {
     const leaf = find(whole, path)
-    // An empty one would become the folder of the configuration.
+    // An empty path would resolve to the folder of the configuration.
     if (leaf?.kind !== 'leaf' || typeof leaf.value !== 'string' || leaf.value === '' || isAbsolute(leaf.value))
       return whole
     const resolved = replace(whole, path, { ...leaf, value: join(dirname(leaf.at.file), leaf.value) })

@@ -16,7 +16,7 @@ interface Placed {
 
 export interface Leaf extends Placed {
   readonly kind: 'leaf'
-  /** Undefined when a variable left it empty: then it counts as not written at all. */
+  /** Undefined when it is a reference to an empty variable: it then counts as not set. */
   readonly value: string | number | boolean | null | undefined
   /** What was written, when a variable or another file supplied the value; such a value is never shown. */
   readonly written?: string
@@ -35,17 +35,17 @@ export interface MapTree extends Placed {
 /** A configuration as it was written: values that remember where they came from. */
 export type Tree = Leaf | ListTree | MapTree
 export type Path = readonly PropertyKey[]
-/** Tells of a problem at a place. */
+/** Reports a problem at a path. */
 export type Complain = (path: Path, message: string, position?: 'key' | 'value') => void
 
 const nowhere: Origin = { file: 'config', line: 0, column: 0 }
 
-/** Makes a map of nothing. */
+/** Makes an empty map. */
 export function emptyMap(at: Origin = nowhere): MapTree {
   return { kind: 'map', at, keyAt: at, entries: new Map() }
 }
 
-/** Puts a later layer over an earlier one: maps merge, everything else is replaced, silence changes nothing. */
+/** Merges a later layer over an earlier one: maps are merged, other values replaced, and values that are not set ignored. */
 export function merge(under: Tree | undefined, over: Tree): Tree {
   if (under === undefined) return over
   if (over.kind === 'leaf' && (over.value === undefined || (over.value === null && under.kind === 'map'))) return under
@@ -55,7 +55,7 @@ export function merge(under: Tree | undefined, over: Tree): Tree {
   return { ...over, entries }
 }
 
-/** Gives a map with one value more, or another one, at a path of keys. */
+/** Returns a copy of a map with the value at a path of keys set. */
 export function place(tree: MapTree, path: readonly string[], value: Tree): MapTree {
   const [key, ...rest] = path
   if (key === undefined) return tree
@@ -69,7 +69,7 @@ export function leafOf(value: Leaf['value'], at: Origin): Leaf {
   return { kind: 'leaf', value, at, keyAt: at }
 }
 
-/** Turns a plain value into a tree whose parts come from nowhere in particular. */
+/** Turns a plain value into a tree whose parts all have the origin `at` (default: none). */
 export function treeOf(value: unknown, at: Origin = nowhere): Tree {
   const placed = { at, keyAt: at }
   if (Array.isArray(value)) return { kind: 'list', ...placed, items: value.map(item => treeOf(item, at)) }
@@ -100,7 +100,7 @@ export function find(tree: Tree | undefined, path: Path): Tree | undefined {
   return current
 }
 
-/** Describes a problem at a path; where nothing stands there, at the nearest thing around it. */
+/** Makes a problem at a path; if there is no value, at the nearest enclosing one. */
 export function problemAt(tree: Tree, path: Path, message: string, position: 'key' | 'value' = 'value'): Problem {
   const node = find(tree, path)
   const origin = node ? (position === 'key' ? node.keyAt : node.at) : around(tree, path).keyAt

@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises'
 
 export interface WatchDependencies {
-  /** What a file looks like now: another text after every change. */
+  /** A text that is different after every change of the file. */
   readonly look: (path: string) => Promise<string>
-  /** Calls back later, and gives what calls it off. */
+  /** Calls back after a delay; the returned function cancels it. */
   readonly schedule: (callback: () => void, ms: number) => () => void
 }
 
@@ -11,7 +11,8 @@ export interface Watcher {
   close(): void
 }
 
-/** A change is told of at the second look that finds nothing new, so within a second. */
+/** How often files are looked at, in milliseconds. A change is reported at the next look that finds no further one: within a
+ * second of the last change. */
 const LOOK_EVERY_MS = 300
 
 const defaults: WatchDependencies = {
@@ -23,12 +24,13 @@ const defaults: WatchDependencies = {
   },
 }
 
-/** Tells once when any of the files has changed and a moment has passed without another change: editors and `kubectl`
- * write, rename and touch in a burst.
+/** Watches files, and reports a change once after no further change has followed for a moment: editors and `kubectl`
+ * write, rename and touch in bursts.
  *
- * It looks at the files: the system's notices do not tell of links that lead elsewhere, of a file that is mounted
- * alone, of a directory that is made anew, or of another machine that writes over the network.
- * @param files Which ones; asked at each look. */
+ * It polls, because the system's notifications miss symbolic links that are changed, single mounted files, directories
+ * that are replaced, and writes by another machine over the network.
+ *
+ * @param files The files to watch, asked for at each look. */
 export function watchFiles(
   files: () => readonly string[],
   onChange: () => void,
@@ -45,7 +47,7 @@ export function watchFiles(
     const looks = await Promise.all(paths.map(look))
     if (isClosed) return
     const seen = new Map(paths.map((path, index) => [path, looks[index] ?? '']))
-    // What was not watched before may have changed since it was read.
+    // A file that is new in the list may have changed between being read and being watched.
     const before = known ?? seen
     const hasChanged = paths.some(path => before.get(path) !== seen.get(path))
     known = seen
@@ -63,7 +65,7 @@ export function watchFiles(
   }
 }
 
-/** Links are followed. A file that cannot be looked at looks like the reason. */
+/** Reads the state of a file, following links. For a file that cannot be read, the error is its state. */
 function lookOnDisk(path: string): Promise<string> {
   return stat(path, { bigint: true }).then(
     ({ dev, ino, size, mtimeNs, ctimeNs }) => [dev, ino, size, mtimeNs, ctimeNs].join(' '),

@@ -1,7 +1,8 @@
 import { formatDuration, formatSize } from '#lib/duration.ts'
 import { innerOf, type JsonSchema } from './json-schema.ts'
 
-/** Writes values as a file has them: of what is held in milliseconds or bytes a bare number would count otherwise.
+/** Creates the function that writes values as in a file: durations and sizes with their units, because a bare number of
+ * milliseconds or bytes would be read as another one.
  *
  * @param schema The JSON Schema of the configuration.
  * @returns Writes the value of a key, which is named by its path with dots. */
@@ -15,7 +16,7 @@ export function createWriter(schema: JsonSchema): (key: string, value: unknown) 
 }
 
 interface Quantity {
-  /** A pattern: names, which may hold dots, and places in lists stand for any. */
+  /** A pattern for the paths of a key: names, which may contain dots, and list indexes match anything. */
   readonly path: string
   readonly unit: unknown
 }
