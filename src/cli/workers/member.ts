@@ -1,7 +1,7 @@
 import type { Order } from './messages.ts'
 
 /** The process of a worker, as far as the supervisor uses it. */
-export interface Hired {
+export interface WorkerProcess {
   readonly pid: number
   send(order: Order): void
   kill(): void
@@ -24,7 +24,7 @@ export interface Member extends Worker {
   servesSince: number
   /** Whether its successor is being started. */
   replaced: boolean
-  hired: Hired | null
+  process: WorkerProcess | null
   /** Cancels its timer, which kills or replaces it. */
   disarm: () => void
 }

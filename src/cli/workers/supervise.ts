@@ -15,8 +15,8 @@ import { problemsOf, reasonOf, restartNote } from '../reload.ts'
 import { ignore } from '../signals.ts'
 import { createWholeWriter } from '../sink.ts'
 import { readTls } from '../tls.ts'
-import { hireProcess } from './hire.ts'
 import type { Order, Ready, Reloaded, Report } from './messages.ts'
+import { spawnWorker } from './spawn.ts'
 import { createWorkers, type Workers } from './workers.ts'
 
 /** The place of the supervisor itself in what workers share. */
@@ -53,13 +53,13 @@ export async function supervise(options: Options, settled: Settled, size: number
     random: Math.random,
     maxAgeMs: () => started.config.service.worker_max_age || null,
     drain,
-    hire({ place, name }, first, hears) {
-      const hired = hireProcess(hears)
+    spawn({ place, name }, first, listener) {
+      const worker = spawnWorker(listener)
       const seat = { host: service.host, port, metricsPort, size, folder, place, name }
-      hired.send({ type: 'start', seat, settled: started, ...first })
+      worker.send({ type: 'start', seat, settled: started, ...first })
       const latest = configured.latest()
-      if (latest !== started) hired.send({ type: 'reload', settled: latest })
-      return hired
+      if (latest !== started) worker.send({ type: 'reload', settled: latest })
+      return worker
     },
     ended({ place, name }) {
       memory.reclaim(place)

@@ -5,7 +5,7 @@ import type { Log } from '#telemetry/log.ts'
 import { CommandFailed, EXIT } from '../output.ts'
 import { createLatest } from './latest.ts'
 import { createLead } from './lead.ts'
-import type { Hired, Member, Worker } from './member.ts'
+import type { Member, Worker, WorkerProcess } from './member.ts'
 import type { Order, Ready, Report } from './messages.ts'
 
 /** The pause before a worker that died is started again, in milliseconds: the first, and the longest. It doubles with
@@ -31,11 +31,11 @@ export interface WorkersOptions {
   /** When a worker ends, how long it goes on serving (`delayMs`), and then finishes running requests (`timeoutMs`). */
   readonly drain: () => { readonly delayMs: number; readonly timeoutMs: number }
   /** Starts the process of a worker, and gives it its first order. */
-  readonly hire: (
+  readonly spawn: (
     worker: Worker,
     first: { readonly leads: boolean; readonly patient: boolean; readonly news: readonly News[] },
-    hears: { report(report: Report): void; exit(how: string): void },
-  ) => Hired
+    listener: { report(report: Report): void; exit(how: string): void },
+  ) => WorkerProcess
   /** Called when a worker has ended, to free what it held in shared memory and to keep its counters. */
   readonly ended: (worker: Worker) => void
   /** Called with the reports that are not handled here. */
@@ -66,10 +66,10 @@ export interface Workers {
 
 /** Creates the workers; none runs yet. */
 export function createWorkers(options: WorkersOptions): Workers {
-  return new Team(options)
+  return new WorkerPool(options)
 }
 
-class Team implements Workers {
+class WorkerPool implements Workers {
   readonly ended: Promise<void>
   private readonly options: WorkersOptions
   private readonly members = new Set<Member>()
@@ -89,8 +89,8 @@ class Team implements Workers {
   }
 
   async start(): Promise<readonly Ready[]> {
-    const hired = Array.from({ length: this.options.size }, () => this.hire(0))
-    const started = await Promise.all(hired)
+    const starting = Array.from({ length: this.options.size }, () => this.spawn(0))
+    const started = await Promise.all(starting)
     const failed = started.find(each => each.ready === null)
     if (failed !== undefined && !this.stopping) {
       this.kill()
@@ -113,7 +113,7 @@ class Team implements Workers {
   tell(order: Order, whom: 'all' | 'leader' = 'all'): void {
     this.lead.note(order)
     if (whom === 'leader') this.lead.tell(order)
-    else for (const { hired } of this.members) hired?.send(order)
+    else for (const { process: worker } of this.members) worker?.send(order)
   }
 
   stop(delayMs: number): void {
@@ -127,53 +127,53 @@ class Team implements Workers {
 
   private kill(): void {
     this.stopping = true
-    for (const { hired } of this.members) hired?.kill()
+    for (const { process: worker } of this.members) worker?.kill()
   }
 
   /** Starts one; resolves when it serves, or has ended before. */
-  private hire(failures: number): Promise<{ readonly ready: Ready | null; readonly failure: CommandFailed | null }> {
+  private spawn(failures: number): Promise<{ readonly ready: Ready | null; readonly failure: CommandFailed | null }> {
     const { clock } = this.options
     const place = this.freePlace()
     const name = `${process.pid}-${++this.made}`
-    const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<Team['hire']>>>()
+    const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<WorkerPool['spawn']>>>()
     const member: Member = {
-      ...{ place, name, failures, state: 'starting', servesSince: clock.now(), replaced: false, hired: null },
+      ...{ place, name, failures, state: 'starting', servesSince: clock.now(), replaced: false, process: null },
       started: promise,
-      disarm: clock.after(START_MS, () => member.hired?.kill()),
+      disarm: clock.after(START_MS, () => member.process?.kill()),
     }
     this.members.add(member)
     let failure: CommandFailed | null = null
     const patient = [...this.members].some(({ state }) => state === 'serving')
     const first = { leads: this.lead.isTakenBy(member), patient, news: this.latest.all() }
-    const hears = {
+    const listener = {
       report: (report: Report) => {
         if (report.type === 'ready') {
-          this.serves(member)
+          this.onReady(member)
           resolve({ ready: report, failure: null })
         } else if (report.type === 'failed') failure = new CommandFailed(report.message, report.status)
-        else this.heard(member, report)
+        else this.onReport(member, report)
       },
       exit: (how: string) => {
-        this.left(member, how)
+        this.onExit(member, how)
         resolve({ ready: null, failure })
       },
     }
     try {
-      member.hired = this.options.hire(member, first, hears)
+      member.process = this.options.spawn(member, first, listener)
       this.lead.instruct(member)
     } catch (thrown) {
       // The system is out of processes, or the program file is being replaced: temporary, and tried again.
       failure = new CommandFailed(`no process could be started for it: ${thrown}`, EXIT.failure)
-      hears.exit('before it began')
+      listener.exit('before it began')
     }
     return promise
   }
 
-  private serves(member: Member): void {
+  private onReady(member: Member): void {
     const { clock, random, maxAgeMs, log } = this.options
     if (member.state === 'starting') member.state = 'serving'
     this.lead.fill()
-    log.info('a worker serves', { worker: member.hired?.pid ?? 0 })
+    log.info('a worker serves', { worker: member.process?.pid ?? 0 })
     member.servesSince = clock.now()
     member.disarm()
     const age = maxAgeMs()
@@ -183,18 +183,18 @@ class Team implements Workers {
     member.disarm = this.after(after, () => void this.renew(member))
   }
 
-  private heard(member: Member, report: Report): void {
+  private onReport(member: Member, report: Report): void {
     if (report.type === 'news') this.pass(member, report.news)
     else if (report.type === 'spent') void this.renew(member)
-    else this.options.onReport(report, order => member.hired?.send(order))
+    else this.options.onReport(report, order => member.process?.send(order))
   }
 
   private pass(from: Member, news: News): void {
     this.latest.note(news)
-    for (const member of this.members) if (member !== from) member.hired?.send({ type: 'news', news })
+    for (const member of this.members) if (member !== from) member.process?.send({ type: 'news', news })
   }
 
-  private left(member: Member, how: string): void {
+  private onExit(member: Member, how: string): void {
     const { clock, log } = this.options
     this.members.delete(member)
     member.disarm()
@@ -205,7 +205,7 @@ class Team implements Workers {
     }
     this.lead.pass(member)
     if (member.state !== 'serving') return
-    log.warn('a worker ended; another one is started', { worker: member.hired?.pid ?? 0, how })
+    log.warn('a worker ended; another one is started', { worker: member.process?.pid ?? 0, how })
     if (member.replaced) return
     const isHealthy = clock.now() - member.servesSince >= HEALTHY_MS
     this.refill(isHealthy ? 0 : member.failures)
@@ -216,7 +216,7 @@ class Team implements Workers {
     const wait = Math.min(RESTART_MS_MAX, RESTART_MS * 2 ** failures)
     const cancel = this.options.clock.after(wait, () => {
       this.cancels.delete(cancel)
-      void this.hire(failures + 1).then(({ ready, failure }) => {
+      void this.spawn(failures + 1).then(({ ready, failure }) => {
         if (ready !== null || this.stopping) return
         this.options.log.warn('a worker could not start', { why: failure?.message ?? 'it ended at once' })
         this.refill(failures + 1)
@@ -239,7 +239,7 @@ class Team implements Workers {
   private async replace(old: Member): Promise<boolean> {
     if (this.stopping || old.state !== 'serving' || !this.members.has(old)) return true
     old.replaced = true
-    const { ready, failure } = await this.hire(0)
+    const { ready, failure } = await this.spawn(0)
     old.replaced = false
     if (ready === null) {
       const why = failure?.message ?? 'the new one ended'
@@ -251,10 +251,10 @@ class Team implements Workers {
     old.state = 'leaving'
     old.disarm()
     this.lead.pass(old)
-    old.hired?.send({ type: 'leave' })
+    old.process?.send({ type: 'leave' })
     const { delayMs, timeoutMs } = this.options.drain()
     // Kill it if it hangs. `timeoutMs` counts twice: the worker waits for running requests, and again when it stops.
-    old.disarm = this.after(delayMs + 2 * timeoutMs + GRACE_MS, () => old.hired?.kill())
+    old.disarm = this.after(delayMs + 2 * timeoutMs + GRACE_MS, () => old.process?.kill())
     return true
   }
 

@@ -46,13 +46,13 @@ function setup({ size = 2, maxAgeMs = null as number | null, random = 0.5 } = {}
     random: () => random,
     maxAgeMs: () => maxAgeMs,
     drain: () => ({ delayMs: 5000, timeoutMs: 600_000 }),
-    hire(worker, { leads, news }, hears) {
+    spawn(worker, { leads, news }, listener) {
       if (!system.hasProcesses) throw new Error('EAGAIN')
       const process: Process = {
         ...{ worker, leads, news, orders: [], killed: false },
-        report: hears.report,
+        report: listener.report,
         async exit() {
-          hears.exit('with status 1')
+          listener.exit('with status 1')
           await settled()
         },
       }

@@ -1,21 +1,22 @@
-import type { Hired } from './member.ts'
+import type { WorkerProcess } from './member.ts'
 import type { Order, Report } from './messages.ts'
 
-/** Where the files of a program are that is one executable. */
+/** The path of embedded files, when the program was compiled into a single executable. */
 const EMBEDDED = '/$bunfs/'
 
-/** Starts the process of a worker: this same program, which hears orders instead of a command line. */
-export function hireProcess(hears: { report(report: Report): void; exit(how: string): void }): Hired {
+/** Starts the process of a worker: this same program, which takes orders over IPC instead of a command line. */
+export function spawnWorker(listener: { report(report: Report): void; exit(how: string): void }): WorkerProcess {
   const child = Bun.spawn([...program(), 'worker'], {
     stdio: ['ignore', 'inherit', 'inherit'],
     serialization: 'advanced',
-    ipc: (report: Report) => hears.report(report),
-    onExit: (_child, status, signal) => hears.exit(status === null ? `by signal ${signal}` : `with status ${status}`),
+    ipc: (report: Report) => listener.report(report),
+    onExit: (_child, status, signal) =>
+      listener.exit(status === null ? `by signal ${signal}` : `with status ${status}`),
   })
   return {
     pid: child.pid,
     send(order: Order) {
-      // It is told nothing more once it has begun to end.
+      // A message to a process that has ended would throw.
       if (child.exitCode === null && !child.killed) sendTo(child, order)
     },
     kill: () => child.kill('SIGKILL'),
@@ -26,7 +27,7 @@ function sendTo(child: { send(message: Order): void }, order: Order): void {
   try {
     child.send(order)
   } catch {
-    // It has just died, which is told in a moment.
+    // It has just died; `onExit` reports that in a moment.
   }
 }
 
