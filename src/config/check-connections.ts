@@ -2,19 +2,19 @@ import { itemsOf, plainAt, textAt } from './read-tree.ts'
 import { type Complain, find, type MapTree, type Tree } from './tree.ts'
 
 /** The connection settings of one server (certificates, proxy), as comparable values; `null` = not set. */
-const WAYS = { tls: tlsOf, proxy: (server: Tree) => textAt(server, 'proxy') }
+const CONNECTION_SETTINGS = { tls: tlsOf, proxy: (server: Tree) => textAt(server, 'proxy') }
 
 /** Checks that servers with the same address have the same TLS and proxy settings: they share connections, so that
  * a second certificate or another proxy would never be used. A server without these settings uses those of the others. */
-export function checkLines(tree: MapTree, complain: Complain): void {
+export function checkConnections(tree: MapTree, complain: Complain): void {
   const firsts = new Map<string, Tree>()
   for (const [index, server] of itemsOf(find(tree, ['servers'])).entries()) {
     const address = addressOf(server)
-    if (address === null || (tlsOf(server) === null && WAYS.proxy(server) === null)) continue
+    if (address === null || (tlsOf(server) === null && CONNECTION_SETTINGS.proxy(server) === null)) continue
     const first = firsts.get(address)
     if (first === undefined) firsts.set(address, server)
     else {
-      for (const [key, read] of Object.entries(WAYS)) {
+      for (const [key, read] of Object.entries(CONNECTION_SETTINGS)) {
         const said = read(server)
         if (said === null || said === read(first)) continue
         const other = textAt(first, 'id') ?? 'another server'

@@ -1,4 +1,4 @@
-import { isSaid, plainAt, textOf, textsOf } from './read-tree.ts'
+import { isSetTo, plainAt, textOf, textsOf } from './read-tree.ts'
 import { type Complain, find, type MapTree } from './tree.ts'
 
 /** The default port to listen on. */
@@ -30,7 +30,7 @@ export function checkPages(tree: MapTree, complain: Complain): void {
 /** Checks settings that depend on each other. */
 export function checkSettings(tree: MapTree, complain: Complain): void {
   const at = (path: string) => plainAt(tree, path.split('.'))
-  const is = (path: string, truth: boolean) => isSaid(tree, path.split('.'), truth)
+  const is = (path: string, truth: boolean) => isSetTo(tree, path.split('.'), truth)
   const routing = ['gateway', 'model_routing_enabled']
   if (is('gateway.model_routing_enabled', false) && at('gateway.default_model') == null)
     complain(routing, 'false needs gateway.default_model, which then answers everything')

@@ -1,9 +1,9 @@
 import { adminName } from '#core/caller.ts'
 import { closest, didYouMean } from '#lib/closest.ts'
-import { checkLines } from './check-lines.ts'
+import { checkConnections } from './check-connections.ts'
 import { checkPages, checkSettings } from './check-settings.ts'
 import type { Problem } from './problems.ts'
-import { entriesOf, isSaid, itemsOf, plainAt, textAt, textOf, textsOf } from './read-tree.ts'
+import { entriesOf, isSetTo, itemsOf, plainAt, textAt, textOf, textsOf } from './read-tree.ts'
 import { type Complain, find, type MapTree, type Path, problemAt, type Tree } from './tree.ts'
 
 /** The names that references may use, as far as they are known before the schema is checked. */
@@ -26,7 +26,7 @@ export function checkReferences(tree: MapTree): Problem[] {
   const complain: Complain = (path, message, position) => problems.push(problemAt(tree, path, message, position))
   const names = collectNames(tree)
   checkServers(tree, complain)
-  checkLines(tree, complain)
+  checkConnections(tree, complain)
   for (const [name, model] of entriesOf(find(tree, ['models']))) checkModel(name, model, names, complain)
   checkNameCollisions(tree, names, complain)
   checkModelReferences(tree, names, complain)
@@ -57,7 +57,7 @@ function collectNames(tree: MapTree): Names {
 /** Whether some server serves the models that it lists: discovered servers, the demo, and servers that no model is
  * declared on. */
 function someListTheirs(tree: MapTree, declared: ReadonlySet<string>): boolean {
-  if (['discover', 'demo'].some(key => isSaid(tree, ['gateway', key], true))) return true
+  if (['discover', 'demo'].some(key => isSetTo(tree, ['gateway', key], true))) return true
   return itemsOf(find(tree, ['servers'])).some(
     server => !declared.has(textAt(server, 'id') ?? '') && textAt(server, 'kind')?.toLowerCase() !== 'service',
   )

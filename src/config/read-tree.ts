@@ -36,6 +36,6 @@ export function plainAt(tree: Tree, path: Path): unknown {
 
 /** Whether the value at a path is this boolean, in any spelling of it (`true`, `yes`, `on` …). False for both when there is
  * no value. */
-export function isSaid(tree: Tree, path: Path, truth: boolean): boolean {
+export function isSetTo(tree: Tree, path: Path, truth: boolean): boolean {
   return toBoolean(plainAt(tree, path)) === truth
 }

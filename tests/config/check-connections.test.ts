@@ -1,12 +1,12 @@
 import { expect, test } from 'bun:test'
-import { checkLines } from '#config/check-lines.ts'
+import { checkConnections } from '#config/check-connections.ts'
 import { emptyMap, place, treeOf } from '#config/tree.ts'
 
 /** Which of the servers say something that the first of their address does not. */
 function complaintsOf(...servers: readonly object[]): string[] {
   const written = treeOf(servers.map((server, n) => ({ id: `s${n}`, kind: 'ollama', ...server })))
   const complaints: string[] = []
-  checkLines(place(emptyMap(), ['servers'], written), (path, message) =>
+  checkConnections(place(emptyMap(), ['servers'], written), (path, message) =>
     complaints.push(`${path.join('.')} ${message.split(',')[0]}`),
   )
   return complaints
