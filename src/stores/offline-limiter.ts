@@ -22,7 +22,7 @@ interface Account {
 
 /** Decides while Redis does not answer, from this process's share of each bucket, and remembers what Redis has to be
  * told afterwards. */
-export interface Alone {
+export interface OfflineLimiter {
   take(buckets: readonly Bucket[], tokens: number, owner: string): Verdict
   settle(buckets: readonly Bucket[], correction: Correction, owner: string): void
   /** Adds a correction to what is owed; `shadow` has it already. */
@@ -40,12 +40,12 @@ const NOBODY = ''
  * @param options.shadow The buckets as this process knows them.
  * @param options.processes How many processes share the limits.
  * @param options.entriesMax For how many buckets it remembers what is owed; what further ones give is not charged. */
-export function createAlone(options: {
+export function createOfflineLimiter(options: {
   readonly clock: Pick<Clock, 'now'>
   readonly shadow: MemoryLimiter
   readonly processes: () => number
   readonly entriesMax: number
-}): Alone {
+}): OfflineLimiter {
   const { clock, shadow, processes, entriesMax } = options
   const accounts = new Map<string, Account>()
   /** The requests that took from a share and are not settled yet. */

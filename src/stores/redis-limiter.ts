@@ -1,9 +1,9 @@
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { type Bucket, type Correction, changeOf, type Limiter, type Verdict } from '#core/limiter.ts'
-import { createAlone } from './alone.ts'
 import { createLeases } from './leases.ts'
 import { createMemoryLimiter } from './memory-limiter.ts'
+import { createOfflineLimiter } from './offline-limiter.ts'
 import type { Redis } from './redis.ts'
 import { createRedisDecisions, LEASE_MS } from './redis-decisions.ts'
 import { redisScript } from './redis-script.ts'
@@ -65,7 +65,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   /** Until when a refusal of tokens or of a lease is repeated, in monotonic milliseconds, by the key of its bucket. */
   const believed = new Map<string, number>()
   let processes = 1
-  const alone = createAlone({
+  const offline = createOfflineLimiter({
     clock,
     shadow,
     processes: () => Math.max(processes, settings().processes),
@@ -78,7 +78,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     onUnsettled(buckets, correction) {
       for (const bucket of buckets) {
         const change = changeOf(bucket, correction)
-        if (change > 0) alone.owe(bucket, change)
+        if (change > 0) offline.owe(bucket, change)
       }
     },
   })
@@ -110,7 +110,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
         decide: (refused, debts) => resolve(follow(buckets, tokens, owner, { refused, debts, since })),
         giveUp() {
           try {
-            resolve(decideAlone(buckets, tokens, owner))
+            resolve(decideOffline(buckets, tokens, owner))
           } catch (thrown) {
             reject(thrown)
           }
@@ -143,8 +143,8 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     believed.set(key, clock.now() + BELIEVED_MS)
   }
 
-  function decideAlone(buckets: readonly Bucket[], tokens: number, owner: string): Verdict {
-    if (settings().storeDown === 'local') return alone.take(buckets, tokens, owner)
+  function decideOffline(buckets: readonly Bucket[], tokens: number, owner: string): Verdict {
+    if (settings().storeDown === 'local') return offline.take(buckets, tokens, owner)
     throw new GatewayError('dependency_unavailable', 'The store of the limits does not answer; try again shortly.', {
       retryAfterMs: UNAVAILABLE_RETRY_MS,
     })
@@ -152,7 +152,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
 
   /** Tells Redis what this process gave while it did not answer. The debts of its shares are void from then on. */
   function payBack(): void {
-    for (const { bucket, change } of alone.collect()) {
+    for (const { bucket, change } of offline.collect()) {
       shadow.follow(bucket, 0, clock.now())
       decisions.settle([bucket], { requests: change, tokens: change }, NOBODY)
     }
@@ -179,13 +179,13 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   return {
     take(buckets, tokens, owner) {
       if (buckets.length === 0) return admission(buckets, [], 0)
-      if (!redis.available()) return decideAlone(buckets, tokens, owner)
+      if (!redis.available()) return decideOffline(buckets, tokens, owner)
       payBack()
       return known(buckets, tokens) ?? ask(buckets, tokens, owner)
     },
     settle(buckets, correction, owner) {
       if (!redis.available()) {
-        alone.settle(buckets, correction, owner)
+        offline.settle(buckets, correction, owner)
         return
       }
       payBack()
