@@ -27,19 +27,19 @@ const many = (count: number, caller: string, priority?: Priority) =>
   Array.from({ length: count }, (_, index) => waiter(caller, priority, `${caller}${index}`))
 
 describe('the line', () => {
-  test('lets callers in by turns, each in the order in which its calls came', () => {
+  test('serves callers round robin, and the calls of one caller first come, first served', () => {
     const order = served([...many(3, 'a'), ...many(2, 'b'), ...many(1, 'c')])
 
     expect(order.map(({ name }) => name)).toEqual(['a0', 'b0', 'c0', 'a1', 'b1', 'a2'])
   })
 
-  test('lets the higher priority in first', () => {
+  test('serves the higher priority first', () => {
     const order = served([waiter('a', 'low'), waiter('a'), waiter('b', 'critical'), waiter('b', 'high')])
 
     expect(order.map(({ priority }) => priority)).toEqual(['critical', 'high', 'normal', 'low'])
   })
 
-  test('passes over who does not fit, and keeps its turn', () => {
+  test('skips a call that does not fit, which keeps its turn', () => {
     const line = createLine<ReturnType<typeof waiter>>()
     for (const each of [...many(1, 'a'), ...many(2, 'b')]) line.add(each)
 
@@ -49,7 +49,7 @@ describe('the line', () => {
     expect([first?.name, second?.name]).toEqual(['b0', 'a0'])
   })
 
-  test('puts who left and comes back behind the others', () => {
+  test('puts a caller that left and came back behind the others', () => {
     const line = createLine<ReturnType<typeof waiter>>()
     const [left, other, back] = [waiter('a'), waiter('b'), waiter('a')]
     for (const each of [left, other]) line.add(each)
@@ -60,7 +60,7 @@ describe('the line', () => {
     expect([serveNext(line), serveNext(line), serveNext(line)]).toEqual([other, back, null])
   })
 
-  test('nobody starves: of eight places one goes to the priority that has waited longest', () => {
+  test('one place in eight goes to the priority of the call that has waited longest', () => {
     const line = createLine<ReturnType<typeof waiter>>()
     line.add(waiter('patient', 'low'))
     for (const each of many(20, 'pushing', 'critical')) line.add(each)
@@ -70,13 +70,13 @@ describe('the line', () => {
     expect(order).toEqual([...Array.from({ length: 7 }, () => 'pushing'), 'patient'])
   })
 
-  test('the eighth place is not lost to one that has waited longest and does not fit', () => {
+  test('the eighth place goes to the longest-waiting call that fits', () => {
     const order = served([waiter('patient', 'low'), ...many(9, 'pushing')], ({ caller }) => caller === 'pushing')
 
     expect(order).toHaveLength(9)
   })
 
-  test('whatever comes, callers of one priority are served equally often while all of them wait', () => {
+  test('callers of one priority are served equally often while all of them wait', () => {
     const counts = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 2, maxLength: 6 })
     fc.assert(
       fc.property(counts, lengths => {
@@ -93,17 +93,17 @@ describe('the line', () => {
   })
 })
 
-describe('who gives way in a full line', () => {
-  test('the last of the caller that has most', () => {
+describe('which call is evicted from a full line', () => {
+  test('the newest call of the caller with the most waiting calls', () => {
     expect(chooseEvicted([...many(1, 'b'), ...many(3, 'a')], waiter('b'))?.name).toBe('a2')
     expect(chooseEvicted(many(2, 'a'), waiter('b'))?.name).toBe('a1')
   })
 
-  test('nobody to a caller that would then have as many', () => {
+  test('none, for a caller that would then have as many waiting calls', () => {
     expect(chooseEvicted([...many(2, 'a'), ...many(1, 'b')], waiter('b'))).toBeNull()
   })
 
-  test('a lower priority to a higher one, and never the other way', () => {
+  test('one of a lower priority for one of a higher, never the reverse', () => {
     const waiting = [...many(2, 'a', 'high'), ...many(1, 'b', 'low')]
 
     expect(chooseEvicted(waiting, waiter('a', 'normal'))?.priority).toBe('low')

@@ -31,15 +31,15 @@ function setup() {
   return { clock, states, pace, hold, untilFree }
 }
 
-describe('how soon a place is likely free', () => {
-  test('follows from how long calls held theirs, from the places, and from those before', () => {
+describe('the estimate of when a place is free', () => {
+  test('is the mean hold time, times the calls ahead, divided by the places', () => {
     const { hold, untilFree } = setup()
     hold(two, 3000)
 
     expect([0, 1, 5].map(ahead => untilFree([two], ahead))).toEqual([1500, 3000, 9000])
   })
 
-  test('is a mean in which the newest call counts for a fifth', () => {
+  test('is a moving average with a weight of one fifth for the newest call', () => {
     const { clock, hold, untilFree } = setup()
     clock.advance(10_000)
     hold(one, 1000)
@@ -48,7 +48,7 @@ describe('how soon a place is likely free', () => {
     expect(untilFree([one], 0)).toBe(1200)
   })
 
-  test('is a mean of the targets where a call has ended', () => {
+  test('is the mean over the targets where a call has ended', () => {
     const { pace, hold, untilFree } = setup()
     const fresh = target('c', { maxConcurrent: 1 })
     hold(one, 2000)
@@ -58,7 +58,7 @@ describe('how soon a place is likely free', () => {
     expect(untilFree([one, two, fresh], 3)).toBe(1500)
   })
 
-  test('is no nearer than nothing has moved, at any of the targets', () => {
+  test('is at least the time since a place was last taken or freed at any target', () => {
     const { clock, pace, hold, untilFree } = setup()
     hold(one, 500)
     clock.advance(1000)
@@ -84,7 +84,7 @@ describe('how soon a place is likely free', () => {
     expect([open, untilFree([x, x], 1), untilFree([x, y], 2)]).toEqual([2000, 6000, 6000])
   })
 
-  test('is a second where nothing is known, and between 100 ms and ten minutes', () => {
+  test('is one second while nothing is known, and always 100 ms to ten minutes', () => {
     const { hold, untilFree } = setup()
     const unknown = untilFree([two], 7)
     hold(two, 1)

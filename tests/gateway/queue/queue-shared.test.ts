@@ -40,7 +40,7 @@ function setup() {
   return { clock, first, second, waits }
 }
 
-test('a place that another process gives back is found soon', async () => {
+test('a place that another process frees is taken within 10 ms', async () => {
   const { clock, first, second } = setup()
   const held = await first.ask()
   let found = false
@@ -55,7 +55,7 @@ test('a place that another process gives back is found soon', async () => {
   expect(found).toBe(true)
 })
 
-test('those who wait in two processes get the places in the measure in which they wait', async () => {
+test('two processes get freed places in proportion to their waiting calls', async () => {
   const counts = [45, 15]
   const { clock, first, second, waits } = setup()
   const served = [0, 0]
@@ -85,7 +85,7 @@ test('those who wait in two processes get the places in the measure in which the
   }
 })
 
-test('the others hear that nobody waits here any more', async () => {
+test('other processes are told when no call waits here any more', async () => {
   const { clock, first, second, waits } = setup()
   const held = await first.ask()
   const waiting = second.ask()
@@ -101,7 +101,7 @@ test('the others hear that nobody waits here any more', async () => {
   ])
 })
 
-test('many who wait elsewhere for other targets hold nobody up', async () => {
+test('calls that wait in another process for other targets do not delay this one', async () => {
   const clock = fakeClock()
   const places: Places = { answersIn: 0, has: () => true, take: () => true, free() {}, waiting: () => 1000 }
   const queue = createQueue({ states: createStates(), clock, available: () => true, places })
@@ -124,7 +124,7 @@ test('many who wait elsewhere for other targets hold nobody up', async () => {
   expect(clock.now()).toBeLessThan(300)
 })
 
-test('who finds its place taken by another process in the moment of its turn goes on waiting', async () => {
+test('a call whose place another process takes at the last moment goes on waiting', async () => {
   const clock = fakeClock()
   let free = false
   let snatched = 0
@@ -164,7 +164,7 @@ test('who finds its place taken by another process in the moment of its turn goe
   expect(outcome.ended).toBe('served')
 })
 
-test('a call that may not wait hears of a place that others are asked for, and is refused when there is none', async () => {
+test('a call with a queue timeout of 0 waits for the shared places to answer, and is then served or refused', async () => {
   const clock = fakeClock()
   const hurried = target('a', { maxConcurrent: 1, timeouts: { ...timeouts, queue: 0 } })
   let free = false

@@ -57,13 +57,13 @@ interface Asking {
 const one = target('a', { maxConcurrent: 1 })
 
 describe('a free place', () => {
-  test('is given at once, without a promise', () => {
+  test('is given synchronously, without a promise', () => {
     const { ask } = setup()
 
     expect(ask([one]).place).not.toBeInstanceOf(Promise)
   })
 
-  test('at any candidate is enough', async () => {
+  test('at any candidate is taken', async () => {
     const { ask } = setup()
     const full = ask([one]).place
 
@@ -73,7 +73,7 @@ describe('a free place', () => {
     expect(place.candidate.target.server.id).toBe('b')
   })
 
-  test('at a server is one for all its models', () => {
+  test('at a server counts for all its models', () => {
     const { ask } = setup()
     const home = server('a', { maxConcurrent: 1 })
     ask([target('a', { id: 'a/x', server: home })])
@@ -94,7 +94,7 @@ describe('a free place', () => {
 })
 
 describe('a call that finds no place', () => {
-  test('gets the first that comes free at any of its candidates, and says how long it waited', async () => {
+  test('gets the first place that comes free at any of its candidates, and reports how long it waited', async () => {
     const { ask, clock, queue } = setup()
     clock.advance(1000)
     const second = target('b', { maxConcurrent: 1 })
@@ -135,7 +135,7 @@ describe('a call that finds no place', () => {
     expect(waiting.waits).toEqual([1000])
   })
 
-  test('waits not at all where the clock is 0', async () => {
+  test('is refused at once when timeouts.queue is 0', async () => {
     const { ask } = setup()
     const hasty = target('a', { maxConcurrent: 1, timeouts: { ...timeouts, queue: 0 } })
     ask([hasty])
@@ -145,7 +145,7 @@ describe('a call that finds no place', () => {
     expect(waiting.end.error?.code).toBe('queue_full')
   })
 
-  test('leaves the line with its client, and the place goes to the next', async () => {
+  test('is removed when its client disconnects, and the place goes to the next call', async () => {
     const { ask, queue } = setup()
     const busy = ask([one]).place as Slot
     const [gone, next] = [ask([one]), ask([one])]
@@ -158,7 +158,7 @@ describe('a call that finds no place', () => {
     expect([gone.end.error, next.end.slot?.candidate.target]).toEqual([LEFT, one])
   })
 
-  test('whose client leaves in the moment of its turn gives the place back', async () => {
+  test('gives the place back when its client disconnects just as it is served', async () => {
     const { ask, states } = setup()
     const busy = ask([one]).place as Slot
     const [gone, next] = [ask([one]), ask([one])]
@@ -171,7 +171,7 @@ describe('a call that finds no place', () => {
     expect(states.target(one).inFlight).toBe(1)
   })
 
-  test('is not dialled after its deadline, though nobody had noticed it', async () => {
+  test('is rejected after its deadline even if the timer is late', async () => {
     const { ask, clock } = setup()
     const busy = ask([one]).place as Slot
     const late: Scope = {
@@ -225,7 +225,7 @@ describe('a call that finds no place', () => {
     expect(waiting.map(({ end }) => end.times)).toEqual([1, 1])
   })
 
-  test('is not overtaken by who comes later, when a target is back', async () => {
+  test('is served before later calls when a target becomes available again', async () => {
     const { ask, clock, out } = setup()
     const busy = ask([one]).place as Slot
     const waiting = ask([one])
@@ -240,7 +240,7 @@ describe('a call that finds no place', () => {
     expect([waiting.end.times, later.end.times]).toEqual([1, 0])
   })
 
-  test('gets what may be tried of its candidates, though a place is free at one that is out', async () => {
+  test('takes an available candidate, not a free place at an unavailable one', async () => {
     const { ask, out } = setup()
     const second = target('b', { maxConcurrent: 1 })
     const [busy, other] = [ask([one]).place as Slot, ask([second]).place as Slot]
@@ -254,7 +254,7 @@ describe('a call that finds no place', () => {
     expect(waiting.end.slot?.candidate.target.id).toBe(second.id)
   })
 
-  test('is looked at until it is served, whoever left the line before', async () => {
+  test('is checked until it is served, even after another call left the queue', async () => {
     const { ask, clock, out } = setup()
     const busy = ask([one]).place as Slot
     const alone = ask([one])
@@ -273,7 +273,7 @@ describe('a call that finds no place', () => {
     expect(waiting.end.times).toBe(1)
   })
 
-  test('holds nobody up who comes for other targets', async () => {
+  test('does not delay calls for other targets', async () => {
     const { ask, out } = setup()
     const busy = ask([one]).place as Slot
     ask([one])
@@ -284,7 +284,7 @@ describe('a call that finds no place', () => {
     expect(ask([target('b', { maxConcurrent: 1 })]).place).not.toBeInstanceOf(Promise)
   })
 
-  test('may use what was doubted from the beginning', async () => {
+  test('may use a target that was unavailable when the wait began', async () => {
     const { ask, out } = setup()
     out.add(one.id)
     const busy = ask([one]).place as Slot
@@ -298,7 +298,7 @@ describe('a call that finds no place', () => {
 })
 
 describe('a full line', () => {
-  test('refuses what comes, with the time it would take', async () => {
+  test('refuses new calls with the estimated wait', async () => {
     const { ask, clock } = setup()
     const first = ask([one]).place as Slot
     clock.advance(200)
@@ -323,7 +323,7 @@ describe('a full line', () => {
     expect([refused.end.error?.code, queue.depth()]).toEqual(['queue_full', 120])
   })
 
-  test('makes room for a caller that has less, and for a higher priority', async () => {
+  test('evicts a call for a caller with fewer waiting calls, or for a higher priority', async () => {
     const { ask, queue } = setup()
     ask([one])
     const crowd = Array.from({ length: 100 }, () => ask([one], { caller: 'crowd' }))
