@@ -2,27 +2,28 @@ import { readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from
 import { join } from 'node:path'
 
 const ENDING = '.metrics'
-/** What the workers that have ended had counted. */
+/** The name of the file with the totals of workers that have ended. */
 const BASE = 'base'
-/** Ended workers whose files may still be being read while they are in the base already. */
+/** How many ended workers the base names. A reader that finds both the file of one and its totals in the base counts it
+ * once. */
 const REMEMBERED_MAX = 256
 
 interface Base {
   readonly snapshot: unknown
-  /** Whose numbers are in it. */
+  /** The workers whose values are in it. */
   readonly names: readonly string[]
 }
 
-/** The numbers of every worker, each in a file of its own, and those of the ones that have ended in one more. */
+/** The metrics of all workers: one file for each running worker, and one, the base, for those that have ended. */
 export interface MetricFiles {
-  /** Writes those of this worker; where they cannot be written now, they are the next time. */
+  /** Writes the values of this worker. If it fails, the file stays as it was until the next write. */
   write(snapshot: unknown): void
-  /** Those of all, the ended ones' included. */
+  /** Reads the values of all workers, and the base. */
   readAll(): readonly unknown[]
-  /** Adds those of a worker that has ended to the ended ones'; where that cannot be written, they stay as they are. Only
-   * the supervisor does.
+  /** Adds the values of an ended worker to the base; called by the supervisor only. If it fails, both files stay as they
+   * were.
    *
-   * @param sum Puts two together; `before` is `null` the first time. */
+   * @param sum Combines two snapshots; `before` is `null` the first time. */
   fold(name: string, sum: (before: unknown, ended: unknown) => unknown): void
 }
 

@@ -7,13 +7,13 @@ import { cacheClearRequest } from '#wire/cache.ts'
 import { HEADER_BYTES_MAX, readAnswer, readHeader, writeAnswer } from './cached-answer.ts'
 import type { Redis, RedisClient } from './redis.ts'
 
-/** What nodes tell each other to forget: a stream of selections, of which the last ones are enough. */
+/** The Redis stream by which nodes tell each other what to clear from memory, and about how many entries it keeps. */
 const CLEARS = 'cache:clears'
 const CLEARS_MAX = 1000
 const POLL_MS = 5000
-/** When every node has heard of a clearing, or is away. */
+/** After which every node that answers has read a new entry of the stream, in milliseconds. */
 const HEARD_MS = POLL_MS + 1000
-/** Only names that answers have: others may keep something of their own under `chat:`. */
+/** The keys of answers, exactly: other programs may have keys that begin with `chat:` too. */
 const HASH = '[0-9a-f]'.repeat(64)
 const PATTERNS = [`chat:${HASH}`, `embed:${HASH}`] as const
 const SCAN_COUNT = 1000
@@ -21,20 +21,19 @@ const SCAN_COUNT = 1000
 export interface RedisCacheOptions {
   readonly redis: Redis
   readonly clock: Clock
-  /** Told what another node, or this one, was asked to forget. */
+  /** Called when this node or another one was asked to clear answers. */
   readonly onClear: (selection: CacheSelection) => void
 }
 
-/** Creates a cache in Redis, shared by all nodes. While Redis does not answer nothing is there, and nobody waits.
- *
- * `clear` fails with `dependency_unavailable` then, because whoever asks for it has to know. */
+/** Creates a cache in Redis, shared by all nodes. While Redis does not answer, `get` finds nothing and `set` does nothing,
+ * without waiting; `clear` fails with `dependency_unavailable`, because its caller has to know. */
 export function createRedisCache(options: RedisCacheOptions): CacheStore & { close(): void } {
   const { redis, clock } = options
   const stop = watchClears(options)
   let clears = 0
   const later = new Set<() => void>()
 
-  // What is looked up in one turn of the event loop goes in one command: each costs more than all that it brings.
+  // All look-ups of one turn of the event loop go in one MGET: a command costs more than the values that it returns.
   const lookUp = createTurnEnd<Wanted>(wanted => void answerAll(wanted))
 
   async function answerAll(wanted: readonly Wanted[]): Promise<void> {
@@ -56,14 +55,14 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
     if (leftMs <= 0) return
     const before = clears
     const bytes = await writeAnswer(answer)
-    // Compressing takes a while, in which all that is in Redis may have been cleared.
+    // Do not store an answer if the cache was cleared while it was compressed.
     if (bytes !== null && clears === before)
       await redis.use(client => client.set(fingerprint, bytes, 'PX', leftMs)).catch(ignore)
   }
 
   async function clear(selection: CacheSelection): Promise<number> {
     const cleared = await sweep(selection)
-    // Until they have heard of it the others store what was under way, which is meant, too.
+    // Clear again later: until the other nodes read the stream, they may store answers that should have been cleared.
     const again = clock.after(HEARD_MS, () => {
       later.delete(again)
       void sweep(selection).catch(ignore)
@@ -99,7 +98,7 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
   }
 }
 
-/** A look-up, and who waits for what it finds. */
+/** A look-up, and the callback for its result. */
 interface Wanted {
   readonly fingerprint: string
   readonly give: (answer: CachedAnswer | null | Promise<CachedAnswer | null>) => void
@@ -113,7 +112,7 @@ function readAll(client: RedisClient, keys: readonly string[]): Promise<(Buffer 
 
 type Node = Pick<RedisClient, 'scan' | 'getrangeBuffer' | 'unlink'>
 
-/** The nodes that hold keys: each has to be looked through for itself. */
+/** The primaries of a cluster, or the only Redis: SCAN sees the keys of one node only. */
 function mastersOf(client: RedisClient): readonly Node[] {
   return 'nodes' in client ? client.nodes('master') : [client]
 }
@@ -130,7 +129,7 @@ async function clearNode(
     const [next, keys] = await redis.use(() => node.scan(cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT))
     cursor = next
     const meant = all ? keys : await selected(redis, node, keys, selection)
-    // Keys of one slot each: a cluster takes several in one command only when they share it.
+    // One key for each command: a cluster accepts several only if they share a slot.
     const gone = await redis.use(() => Promise.all(meant.map(key => node.unlink(key))))
     cleared += gone.reduce((sum, count) => sum + count, 0)
   } while (cursor !== '0')
@@ -150,9 +149,9 @@ async function selected(
   })
 }
 
-/** Asks every few seconds what is to be forgotten: a subscription would miss what was said while it was broken. */
+/** Polls the stream for what to clear. A subscription was rejected: it misses messages while the connection is lost. */
 function watchClears({ redis, clock, onClear }: RedisCacheOptions): () => void {
-  // What was said before this process began costs it next to nothing. Ids are times, but of the clock of Redis.
+  // Begins with the oldest entry: clearing an empty cache costs nothing, and ids for "now" need the clock of Redis.
   let last = '0'
   let stop = clock.after(POLL_MS, () => void poll())
   let stopped = false
@@ -161,7 +160,7 @@ function watchClears({ redis, clock, onClear }: RedisCacheOptions): () => void {
     const entries = await redis.use(client => client.xrange(CLEARS, `(${last}`, '+')).catch(() => [])
     for (const [id, [, told = '']] of entries) {
       last = id
-      // What cannot be understood is not ours.
+      // An entry that is not valid was not written by a gateway: skip it.
       const selection = cacheClearRequest.safeParse(parseJson(told) ?? null)
       if (selection.success) onClear(selection.data)
     }

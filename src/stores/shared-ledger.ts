@@ -12,7 +12,8 @@ import type {
   Spent,
 } from '#core/ledger.ts'
 
-/** Requests and accounts that are remembered for shared holds that are away; the others end by their time. */
+/** How many requests and accounts are remembered while the shared holds do not answer. Beyond it they are forgotten, and
+ * the holds end when they expire. */
 const PENDING_MAX = 100_000
 
 export interface SharedLedgerOptions {
@@ -22,21 +23,22 @@ export interface SharedLedgerOptions {
   readonly time: () => number
 }
 
-/** A ledger whose money is held elsewhere. */
+/** A ledger whose holds are in Redis, shared by several processes. */
 export interface SharedLedger extends LedgerStore {
-  /** Told of each request that is over, before its row is written. */
+  /** To be called when a request is over, before its row is written. */
   settled(row: LedgerRow): void
-  /** The shared holds were lost: what they knew of the ledger may be old when they are back. */
+  /** To be called when Redis stops answering: its copy of the ledger's sums may be old when it is back. */
   lost(): void
 }
 
-/** Decides over money by holds that many processes share, and keeps the truth in a ledger: what it has charged is
- * followed, never added up, so that nothing counts twice and what was missed is made good by the next row. While the
- * shared holds are away the ledger decides itself. */
+/** Creates a ledger that decides by holds in Redis and charges in the database.
+ *
+ * Redis gets copies of the database's sums, and never adds up charges itself: so nothing counts twice, and a missed update
+ * is corrected by the next one. While Redis does not answer, the database decides alone. */
 export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions): SharedLedger {
-  /** Requests with a hold of this process whose rows are not written. */
+  /** Requests of this process that have a hold in Redis and no row in the database yet. */
   const held = new Set<string>()
-  /** Accounts whose charges are known to be followed. */
+  /** Accounts whose sums Redis is known to have. */
   const followed = new Set<string>()
   const opening = new Map<string, Promise<void>>()
   let name: string | null = null
@@ -72,7 +74,8 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
     for (const each of [pending.spent, pending.over, pending.written]) each.clear()
   }
 
-  /** Asks the ledger once for all calls that wait for the same accounts: their questions would wait for each other. */
+  /** Copies the sums of accounts to Redis. Calls for the same accounts share one query, because the queries would lock each
+   * other out. */
   function open(accounts: readonly Account[]): Promise<void> {
     const key = accounts.map(keyOf).join('\n')
     const asking = opening.get(key) ?? openNow(accounts).finally(() => opening.delete(key))
@@ -92,7 +95,7 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
     if (name === null || accounts.some(account => !followed.has(keyOf(account)))) await open(accounts)
     const verdict = await holds.take(hold, name ?? '')
     if (verdict !== null) return verdict
-    // It has forgotten them.
+    // Redis has lost the accounts: copy them again.
     await open(accounts)
     return (await holds.take(hold, name ?? '')) ?? ledger.hold(hold)
   }
@@ -101,7 +104,7 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
     if (!holds.available()) return ledger.hold(hold)
     try {
       const verdict = await take(hold)
-      // What ends at once is let go of: no row settles it any more.
+      // A hold that has expired already is a release: no row will settle it.
       if (verdict.refused === null && hold.expiresAt > time()) held.add(hold.request)
       else if (verdict.refused === null) held.delete(hold.request)
       return verdict
@@ -114,14 +117,14 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
   async function write(batch: LedgerBatch): Promise<Balance | null> {
     const balance = await ledger.write(batch)
     if (balance !== null) learn(balance)
-    // It does not know that it is followed, as after it was made anew.
+    // The database does not know that Redis follows it, as after it was created anew.
     else if (batch.requests.length > 0) followed.clear()
     let isNews = balance !== null && balance.spent.length > 0
     for (const { id, parent } of batch.requests) {
       if (parent !== null) continue
       pending.over.delete(id)
       if (held.delete(id)) isNews = true
-      // Somebody else's holds, such as those of a process that died, are known by its accounts alone.
+      // A row may settle a hold of another process, such as one that died: then only its changed accounts say so.
       if (isNews) pending.written.add(id)
     }
     if ((isNews || pending.written.size > 0) && holds.available()) await tell().catch(ignore)
@@ -144,7 +147,7 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
       pending.over.set(id, cost_nano ?? 0)
       if (posted || !holds.available()) return
       posted = true
-      // With what else is over by the end of this turn of the event loop.
+      // Together with the other requests that end in this turn of the event loop.
       setImmediate(() => {
         posted = false
         tell().catch(ignore)
@@ -158,5 +161,5 @@ function keyOf({ id, period }: Pick<Spent, 'id' | 'period'>): string {
   return `${id} ${period}`
 }
 
-/** What was not told is told with what comes next. */
+/** For updates that failed: they are still pending, and are sent with the next ones. */
 function ignore(): void {}
