@@ -5,14 +5,16 @@ import type { Config } from '#config/schema.ts'
 import type { CacheSelection, CacheStore } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Crew } from '#core/crew.ts'
+import { createFlights, type Flights } from '#gateway/answers/share.ts'
 import { createMemoryCache } from '#stores/memory-cache.ts'
 import type { Redis } from '#stores/redis.ts'
 import { createRedisCache } from '#stores/redis-cache.ts'
 
-/** Where answers are stored. */
+/** Where answers are stored, and those that are under way. */
 export interface Cache {
   readonly store: CacheStore
   readonly fingerprints: Fingerprints
+  readonly flights: Flights
   close(): void
 }
 
@@ -22,16 +24,18 @@ export function composeCache(
   { clock, redis, crew }: { readonly clock: Clock; readonly redis: Redis | null; readonly crew: Crew },
 ): Cache {
   const fingerprints = createFingerprints()
+  const flights = createFlights(clock)
   const clears = new Clears()
   const near = forgetful(createMemoryCache({ clock, bytesMax }), selection => {
     fingerprints.clear()
+    flights.clear()
     clears.note(selection, clock.now())
   })
   const far = redis === null ? null : createRedisCache({ redis, clock, onClear: near.clear })
   const whole = far === null ? near : createTiers(near, far)
   const mindful = unlessCleared(whole, clears)
   const store = crew.size === 1 ? mindful : clearTogether(mindful, near, crew)
-  return { store, fingerprints, close: () => far?.close() }
+  return { store, fingerprints, flights, close: () => far?.close() }
 }
 
 /** Who has answers forgotten does not want their questions to be kept either, nor those that are under way. */

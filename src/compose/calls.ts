@@ -36,7 +36,7 @@ export interface CallParts {
   readonly transportFor: (server: Server) => Transport
   readonly limiter: Limiter
   readonly lengths: Lengths
-  readonly answers: Pick<Cache, 'store' | 'fingerprints'>
+  readonly answers: Pick<Cache, 'store' | 'fingerprints' | 'flights'>
   readonly ledger: Pick<Accounting, 'purse' | 'payloads'>
   readonly limitsOf: PipelineDeps['limitsOf']
   /** Where several processes share the places at servers. */
@@ -84,7 +84,7 @@ export function composeCalls(parts: CallParts): Calls {
     journal,
     snapshot,
     plan: (call, fleet, wishes) => plan(call, fleet, states, planning, wishes),
-    answers: createAnswers({ store: answers.store, fingerprints: answers.fingerprints, clock }),
+    answers: createAnswers({ ...answers, clock }),
     attempt: (record: RequestRecord) => gate(createDial(dialling, record)),
     limiter: parts.limiter,
     lengths: parts.lengths,

@@ -383,6 +383,30 @@ test('a cache that is off has no answer for who wants nothing but a stored one',
 })
 
 test.each([false, true])(
+  'who asks after the cache was cleared waits for no answer that was under way (stream: %s)',
+  async stream => {
+    const [begin = '', hello = '', ...rest] = chatEvents('test-model')
+    const middle = gate()
+    const held = stream ? sse([begin, hello, middle, ...rest]) : [middle, json(200, chatCompletion('test-model'))]
+    const auth = { mode: 'none', admin_keys: ['sk-of-the-admin'] }
+    await using setup = await caching(inTurn(held, openAiScript({ deltas: ['Anew'] })), { auth })
+    const { gateway, server } = setup
+    const before = gateway.chat({ stream })
+    await server.called(1)
+    await middle.reached
+
+    const headers = { authorization: 'Bearer sk-of-the-admin' }
+    await fetch(`${gateway.url}/management/cache/clear`, { method: 'POST', headers })
+    const after = gateway.chat({ stream }).then(response => response.text())
+    await server.called(2)
+    middle.open()
+
+    expect(await (await before).text()).toContain('Hello')
+    expect(await after).toContain('Anew')
+  },
+)
+
+test.each([false, true])(
   'an answer that was under way when the cache was cleared is not stored (stream: %s)',
   async stream => {
     const [begin, ...rest] = chatEvents('test-model')

@@ -8,7 +8,7 @@ import { abandonable } from '#core/scope.ts'
 import { resolveModels } from '#routing/candidates.ts'
 import type { Whole } from '../flights/shared-log.ts'
 import { replayed } from './replayed.ts'
-import { type Asked, createFlights, type Depart } from './share.ts'
+import type { Asked, Depart } from './share.ts'
 import { type AnswersDeps, giverOf, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
 import { answerVectors } from './vectors.ts'
 
@@ -16,8 +16,7 @@ import { answerVectors } from './vectors.ts'
 export type Answers = (asked: Asked, depart: Depart) => Promise<Live>
 
 /** Creates what stands before the flights while the cache is on. */
-export function createAnswers(from: Omit<AnswersDeps, 'flights'>): Answers {
-  const deps: AnswersDeps = { ...from, flights: createFlights(from.clock) }
+export function createAnswers(deps: AnswersDeps): Answers {
   return (asked, depart) => {
     const question = questionOf(asked)
     if (question === null) return pass(asked, depart)

@@ -43,6 +43,8 @@ export interface Flights {
    *
    * @param onWhole Told of the answer when it is whole, by the flight that was started. */
   take(asked: Asked, key: string, depart: Depart, onWhole: (whole: Whole) => void): Promise<Live>
+  /** Lets nobody join what is under way now. */
+  clear(): void
 }
 
 /** Work that others may join: a stream, or a plain answer. */
@@ -58,7 +60,7 @@ const COALESCED: CacheNote = { status: 'coalesced', ageMs: 0, leftMs: 0 }
 /** Creates the register of flights that others may join. Who joins waits as its leader does: the same priority and the
  * same bound of attempts are a part of what is the same. */
 export function createFlights(clock: Pick<Clock, 'now'>): Flights {
-  const shared = new PassingMap<Leader>()
+  let shared = new PassingMap<Leader>()
 
   const flights: Flights = {
     take(asked, key, depart, onWhole) {
@@ -98,6 +100,9 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
         : departure.sharedAnswer(scope, onOver)
       if (shares) shared.set(name, { work, asked })
       return work instanceof SharedAnswer ? work.lead() : work.join(scope, record)
+    },
+    clear() {
+      shared = new PassingMap()
     },
   }
   return flights

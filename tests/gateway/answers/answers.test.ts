@@ -4,6 +4,7 @@ import type { CachedAnswer, CacheSettings, CacheStore } from '#core/cache.ts'
 import type { Endpoint } from '#core/call.ts'
 import { createScope } from '#core/scope.ts'
 import { createAnswers } from '#gateway/answers/answers.ts'
+import { createFlights } from '#gateway/answers/share.ts'
 import { anyone, call, model, target } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { snapshotOf } from '#tests/support/fleet.ts'
@@ -33,7 +34,7 @@ test.each<[Endpoint, CachedAnswer['form'], object]>([
       size: () => ({ entries: 1, bytes: 1 }),
     }
     const record = recordOf({ model: null, cache: null })
-    const answers = createAnswers({ store, clock, fingerprints: createFingerprints() })
+    const answers = createAnswers({ store, clock, fingerprints: createFingerprints(), flights: createFlights(clock) })
 
     await answers(
       {
