@@ -8,6 +8,8 @@ const BYTES_PER_CHARACTER = 2
 const BYTES_PER_MOMENT = 8
 /** One answer may take this share of the memory at most, so that it does not push out all the others. */
 const SHARE_MAX = 8
+/** So many are looked at in one turn when answers are forgotten: some milliseconds. */
+const LOOKED_AT_ONCE = 5000
 
 /** Creates a cache in the memory of this process. Answers that were not asked for longest make room for new ones.
  *
@@ -34,8 +36,11 @@ export function createMemoryCache(options: {
     set: (fingerprint, answer) => void answers.set(fingerprint, answer),
     async clear(selection) {
       let cleared = 0
-      for (const [fingerprint, answer] of [...answers]) {
-        if (isSelected(answer, selection) && answers.delete(fingerprint)) cleared++
+      // A list of its own: what is asked for meanwhile changes its place in the order.
+      for (const [at, fingerprint] of [...answers.keys()].entries()) {
+        if (at > 0 && at % LOOKED_AT_ONCE === 0) await new Promise(resolve => setImmediate(resolve))
+        const answer = answers.peek(fingerprint)
+        if (answer !== undefined && isSelected(answer, selection) && answers.delete(fingerprint)) cleared++
       }
       return cleared
     },

@@ -26,6 +26,17 @@ describe('the memory of the cache', () => {
     )
   })
 
+  test('lets others have their turn while much of it is cleared', async () => {
+    const clock = fakeClock()
+    const cache = createMemoryCache({ clock, bytesMax: 100_000_000 })
+    for (let at = 0; at < 20_000; at++) void cache.set(`k${at}`, answerOf('{}', clock, { key: `${at % 2}` }))
+    let turns = 0
+    setImmediate(() => turns++)
+
+    expect(await cache.clear({ key: '0' })).toBe(10_000)
+    expect([turns, cache.get('k0'), cache.size().entries]).toEqual([1, null, 10_000])
+  })
+
   test('takes no answer that would push out most of the others', () => {
     const clock = fakeClock()
     const cache = createMemoryCache({ clock, bytesMax: 80_000 })
