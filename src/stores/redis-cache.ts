@@ -7,12 +7,18 @@ import { cacheClearRequest } from '#wire/cache.ts'
 import { HEADER_BYTES_MAX, readAnswer, readHeader, writeAnswer } from './cached-answer.ts'
 import type { Redis, RedisClient } from './redis.ts'
 
-/** The Redis stream by which nodes tell each other what to clear from memory, and about how many entries it keeps. */
+/** The Redis stream by which nodes tell each other what to clear from memory, and about how many entries it keeps. An
+ * entry with a second field tells of a clearing that was swept a second time. */
 const CLEARS = 'cache:clears'
+const SWEPT = 'swept'
 const CLEARS_MAX = 1000
 const POLL_MS = 5000
 /** After which every node that answers has read a new entry of the stream, in milliseconds. */
 const HEARD_MS = POLL_MS + 1000
+/** The key by which one node takes the second sweep of a clearing, kept until all nodes have come to it. Its name is one
+ * that the gateway's Redis user may write. */
+const SWEEPER = '{citadel}:swept:'
+const SWEEPER_MS = 60_000
 /** The keys of answers, exactly: other programs may have keys that begin with `chat:` too. */
 const HASH = '[0-9a-f]'.repeat(64)
 const PATTERNS = [`chat:${HASH}`, `embed:${HASH}`] as const
@@ -29,7 +35,7 @@ export interface RedisCacheOptions {
  * without waiting; `clear` fails with `dependency_unavailable`, because its caller has to know. */
 export function createRedisCache(options: RedisCacheOptions): CacheStore & { close(): void } {
   const { redis, clock } = options
-  const stop = watchClears(options)
+  const stop = watchClears(options, sweepLater)
   let clears = 0
   const later = new Set<() => void>()
 
@@ -60,18 +66,22 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
       await redis.use(client => client.set(fingerprint, bytes, 'PX', leftMs)).catch(ignore)
   }
 
-  async function clear(selection: CacheSelection): Promise<number> {
-    const cleared = await sweep(selection)
-    // Clear again later: until the other nodes read the stream, they may store answers that should have been cleared.
-    const again = clock.after(HEARD_MS, () => {
-      later.delete(again)
-      void sweep(selection).catch(ignore)
+  /** Sweeps once more when all nodes have read of a clearing: until then they may store answers that should have been
+   * cleared. Whichever node comes to it first does it, because the one that was asked to clear may be gone. */
+  function sweepLater(id: string, selection: CacheSelection): void {
+    const disarm = clock.after(HEARD_MS, () => {
+      later.delete(disarm)
+      void sweepAgain(id, selection).catch(ignore)
     })
-    later.add(again)
-    return cleared
+    later.add(disarm)
   }
 
-  async function sweep(selection: CacheSelection): Promise<number> {
+  async function sweepAgain(id: string, selection: CacheSelection): Promise<void> {
+    const mine = await redis.use(client => client.set(SWEEPER + id, '1', 'PX', SWEEPER_MS, 'NX'))
+    if (mine !== null) await sweep(selection, SWEPT, '1')
+  }
+
+  async function sweep(selection: CacheSelection, ...more: readonly string[]): Promise<number> {
     clears++
     try {
       let cleared = 0
@@ -79,7 +89,7 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
         for (const pattern of PATTERNS) cleared += await clearNode(redis, node, { pattern, selection })
       }
       const told = JSON.stringify(selection)
-      await redis.use(client => client.xadd(CLEARS, 'MAXLEN', '~', CLEARS_MAX, '*', 'selection', told))
+      await redis.use(client => client.xadd(CLEARS, 'MAXLEN', '~', CLEARS_MAX, '*', 'selection', told, ...more))
       return cleared
     } catch (cause) {
       throw new GatewayError('dependency_unavailable', 'The shared cache does not answer.', { cause })
@@ -89,7 +99,7 @@ export function createRedisCache(options: RedisCacheOptions): CacheStore & { clo
   return {
     get: fingerprint => (redis.available() ? new Promise(give => lookUp({ fingerprint, give })) : null),
     set: (fingerprint, answer) => (redis.available() ? set(fingerprint, answer) : undefined),
-    clear,
+    clear: selection => sweep(selection),
     size: () => ({ entries: 0, bytes: 0 }),
     close() {
       stop()
@@ -149,22 +159,32 @@ async function selected(
   })
 }
 
-/** Polls the stream for what to clear. A subscription was rejected: it misses messages while the connection is lost. */
-function watchClears({ redis, clock, onClear }: RedisCacheOptions): () => void {
+/** Polls the stream for what to clear. A subscription was rejected: it misses messages while the connection is lost.
+ *
+ * @param onNew Called with each clearing that began while this node was here, and was not swept a second time yet. */
+function watchClears(
+  { redis, clock, onClear }: RedisCacheOptions,
+  onNew: (id: string, selection: CacheSelection) => void,
+): () => void {
   // Begins with the oldest entry: clearing an empty cache costs nothing, and ids for "now" need the clock of Redis.
   let last = '0'
+  let isFirst = true
   let stop = clock.after(POLL_MS, () => void poll())
   let stopped = false
 
   async function poll(): Promise<void> {
-    const entries = await redis.use(client => client.xrange(CLEARS, `(${last}`, '+')).catch(() => [])
-    for (const [id, [, told = '']] of entries) {
+    const entries = await redis.use(client => client.xrange(CLEARS, `(${last}`, '+')).catch(() => null)
+    if (stopped) return
+    for (const [id, [, told = '', swept]] of entries ?? []) {
       last = id
       // An entry that is not valid was not written by a gateway: skip it.
       const selection = cacheClearRequest.safeParse(parseJson(told) ?? null)
-      if (selection.success) onClear(selection.data)
+      if (!selection.success) continue
+      onClear(selection.data)
+      if (!isFirst && swept === undefined) onNew(id, selection.data)
     }
-    if (!stopped) stop = clock.after(POLL_MS, () => void poll())
+    isFirst &&= entries === null
+    stop = clock.after(POLL_MS, () => void poll())
   }
 
   return () => {
