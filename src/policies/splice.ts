@@ -61,7 +61,9 @@ export function isWhole({ owed }: Splice): boolean {
 }
 
 function rewrite({ head }: Splice, frame: DataFrame, choices: readonly Choice[]): DataFrame {
-  const chunk: Chunk = { ...frame.chunk, ...head, choices }
+  // A caller who asked for no count does not expect an empty one either; it was taken out of the text alone.
+  const usage = frame.text.includes('"usage"') ? frame.chunk.usage : undefined
+  const chunk: Chunk = { ...frame.chunk, ...head, choices, usage }
   const isFinish = choices.some(choice => choice.finish_reason)
   const hasText = choices.some(choice => textsOf(choice).some(([, text]) => text !== ''))
   const kind = frame.kind === 'usage' ? 'usage' : isFinish ? 'finish' : hasText ? 'delta' : 'start'

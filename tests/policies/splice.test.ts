@@ -186,6 +186,20 @@ describe('a splice', () => {
     expect(passed === 'differs' ? passed : heard(passed).texts).toEqual({ '0 content': 'lo there' })
   })
 
+  test('says that nothing is counted yet only where the server’s text goes on with it', () => {
+    const delivered = stream([...say('content', 'Hel')], 'first').filter(({ kind }) => kind !== 'finish')
+    const again = stream([...say('content', 'Hello'), finish('stop')]).map(frame => ({
+      ...frame,
+      chunk: { ...frame.chunk, usage: null },
+    }))
+    const asked = again.map(frame => ({ ...frame, text: frame.text.replace('}\n\n', ',"usage":null}\n\n') }))
+
+    const [quiet, told] = [again, asked].map(frames => JSON.stringify(splice(delivered, frames)))
+
+    expect(quiet).not.toContain('\\"usage\\"')
+    expect(told).toContain('\\"usage\\":null')
+  })
+
   test('keeps the id of a tool call that has begun', () => {
     const call0 = { index: 0, channel: 'call 0', text: 'find' }
     const delivered = stream([call0, ...say('tool 0', '{"a')], 'first').filter(({ kind }) => kind !== 'finish')
