@@ -113,6 +113,7 @@ describe.each(REDIS_FORMS)('processes that hold money in %s', form => {
         asked++
         return ledger.balance(accounts)
       },
+      write: batch => (batch.requests.length === 0 ? null : ledger.write(batch)),
     }
     const processes = clients.map(redis => sharedBy(redis, watched))
     const account: Account = { ...MONTH, period: '2026-07', cap: 1_000_000 }
@@ -126,6 +127,9 @@ describe.each(REDIS_FORMS)('processes that hold money in %s', form => {
       )
 
     await holdAll('first')
+    // Rows of the audit log alone change nothing that is known.
+    for (const store of processes) await store.write({ requests: [], audit: [] })
+    await holdAll('again')
     const first = asked
     await clients[0]?.use(client => client.del('{citadel}:money:account:key:shop/web 2026-07'))
     await holdAll('forgotten')
@@ -295,6 +299,118 @@ describe('money that is held in a Redis', () => {
     expect([alone.refused, refused.refused]).toEqual([null, MONTH])
     expect(await usedOf(store)).toBe(650)
     await close()
+  })
+
+  test('follows the ledger anew after Redis was away, also where it kept what it knew before', async () => {
+    const ledger = createMemoryLedger('kept')
+    const holds = createRedisHolds(redis)
+    let isThere = true
+    const create = () => createSharedLedger({ holds: { ...holds, available: () => isThere }, ledger, time: () => 0 })
+    await redis.use(forgetAll)
+    const [here, there] = [create(), create()]
+    await hold(here, 500, 'before')
+    await here.write({ requests: [rowOf('before', 400)], audit: [] })
+
+    isThere = false
+    for (const store of [here, there]) store.lost()
+    await hold(there, 300, 'alone')
+    await there.write({ requests: [rowOf('alone', 250)], audit: [] })
+    isThere = true
+
+    // The one that wrote it need not have said so yet, nor ever.
+    expect(await usedOf(here)).toBe(650)
+  })
+
+  test('is told of so many rows at most when it is back, and follows the ledger anew where there were more', async () => {
+    const ledger = createMemoryLedger('many')
+    const holds = createRedisHolds(redis)
+    const told: number[] = []
+    let isThere = true
+    const store = createSharedLedger({
+      holds: {
+        ...holds,
+        async follow(followed) {
+          told.push(followed.spent.length + followed.over.length + followed.written.length)
+          if (!isThere) throw new Error('away')
+          return holds.follow(followed)
+        },
+      },
+      ledger,
+      time: () => 0,
+    })
+    await redis.use(forgetAll)
+    for (const request of ['before', 'late']) await hold(store, 0, request)
+    const row = rowOf('before', 1)
+    const batch = (name: string, count: number) => ({
+      requests: [row, ...Array.from({ length: count }, (_, n) => ({ ...row, id: `${name}-${n}` }))],
+      audit: [],
+    })
+
+    isThere = false
+    const begun = told.length
+    store.settled(rowOf('late', 1))
+    await until(async () => told.length > begun)
+    await store.write(batch('few', 10))
+    await store.write(batch('many', 100_000))
+    isThere = true
+    const used = await usedOf(store)
+
+    expect(told.slice(begun)).toEqual([1, 13, 100_013, 1])
+    expect(used).toBe(100_011)
+  })
+
+  test('is told of the end of calls that hold some of it, and of no others', async () => {
+    const holds = createRedisHolds(redis)
+    const told: string[] = []
+    const store = createSharedLedger({
+      holds: {
+        ...holds,
+        follow(followed) {
+          told.push(...followed.over.map(({ request }) => request))
+          return holds.follow(followed)
+        },
+      },
+      ledger: createMemoryLedger('ends'),
+      time: () => Date.now(),
+    })
+    await redis.use(forgetAll)
+    const ending = { accounts: [MONTH], expiresAt: Date.now() + 600_000 }
+    await store.hold({ ...ending, request: 'refused', nano: 1001 })
+    await store.hold({ ...ending, request: 'let go', nano: 300 })
+    await store.hold({ ...ending, request: 'let go', nano: 0, expiresAt: OVER })
+    await store.hold({ ...ending, request: 'held', nano: 300 })
+    // What it has stays held when it gets no more.
+    await store.hold({ ...ending, request: 'held', nano: 1000 })
+
+    await store.hold({ ...ending, request: 'unpriced', nano: 200 })
+
+    for (const request of ['refused', 'let go', 'unknown', 'held']) store.settled(rowOf(request, 10))
+    await until(async () => (await usedOf(store)) === 210)
+    store.settled(rowOf('unpriced', null))
+    await until(async () => (await usedOf(store)) === 10)
+
+    expect(told).toEqual(['held', 'unpriced'])
+  })
+
+  test('is decided by the ledger when Redis goes away meanwhile, and by nobody when it is there and fails', async () => {
+    let isThere = true
+    const holds = createRedisHolds(redis)
+    const failing = (stays: boolean) =>
+      createSharedLedger({
+        holds: {
+          ...holds,
+          available: () => isThere,
+          async take() {
+            isThere = stays
+            throw new Error('broken')
+          },
+        },
+        ledger: createMemoryLedger('fails'),
+        time: () => 0,
+      })
+
+    await expect(hold(failing(true), 1)).rejects.toThrow('broken')
+    expect(await hold(failing(false), 1)).toEqual({ refused: null, used: [1] })
   })
 
   test('begins anew beside a ledger that was made anew, and what was charged before stays charged', async () => {
