@@ -1,6 +1,6 @@
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
-import { type Bucket, type Correction, changeOf, type Limiter, type Verdict } from '#core/limiter.ts'
+import { type Bucket, type Correction, changeOf, intervalOf, type Limiter, type Verdict } from '#core/limiter.ts'
 import { createLeases } from './leases.ts'
 import { createMemoryLimiter } from './memory-limiter.ts'
 import { createOfflineLimiter } from './offline-limiter.ts'
@@ -150,10 +150,11 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     })
   }
 
-  /** Tells Redis what this process gave while it did not answer. The debts of its shares are void from then on. */
+  /** Tells Redis what this process gave while it did not answer. The debts of its shares are void from then on; what it
+   * gave is remembered until Redis has answered, because the share would be given again if the charge failed. */
   function payBack(): void {
     for (const { bucket, change } of offline.collect()) {
-      shadow.follow(bucket, 0, clock.now())
+      shadow.follow(bucket, Math.max(0, change) * intervalOf(bucket), clock.now())
       decisions.settle([bucket], { requests: change, tokens: change }, NOBODY)
     }
   }

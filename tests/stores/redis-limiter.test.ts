@@ -425,6 +425,17 @@ describe('while Redis is away', () => {
     expect(calls).toBe(before)
   })
 
+  test('questions that Redis does not answer are decided as while it is away, also when it seems to be back', async () => {
+    const [one] = processes(1)
+    if (one === undefined) throw new Error('no limiter')
+    const silent = { ...heard, use: () => Promise.reject(new Error('no answer')) }
+    const local = limiterOf(silent, clock)
+    const closed = limiterOf(silent, clock, { settings: () => ({ storeDown: 'closed', processes: 1 }) })
+
+    expect(await admitted([local], 5, bucket({ limit: 3 }))).toBe(3)
+    await expect(Promise.resolve(ask(closed, [bucket()]))).rejects.toThrow('The store of the limits does not answer')
+  })
+
   test('a place that another process has is asked for again a moment later', async () => {
     const [one, other] = processes(2)
     const places = bucket({ unit: 'concurrent', limit: 1 })
