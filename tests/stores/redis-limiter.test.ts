@@ -425,6 +425,42 @@ describe('while Redis is away', () => {
     expect(calls).toBe(before)
   })
 
+  test('tokens that another process has given back are asked for again a moment later', async () => {
+    const [one, other] = processes(2)
+    const tokens = bucket({ unit: 'tokens', limit: 100 })
+    if (one === undefined || other === undefined) throw new Error('no limiter')
+    await ask(other, [tokens], 100, 'other')
+    await ask(one, [tokens], 50)
+    other.settle([tokens], { requests: 0, tokens: -100 }, 'other')
+    await ask(other, [bucket({ key: 'told before' })])
+    const before = calls
+
+    const believed = await ask(one, [tokens], 50)
+    const asked = calls - before
+    clock.advance(50)
+
+    expect([passed(believed), asked, passed(await ask(one, [tokens], 50))]).toEqual([false, 0, true])
+  })
+
+  test('what this process gives back itself is there at once, and what changes nothing is not told', async () => {
+    const [one, other] = processes(2)
+    const [rate, places] = [bucket({ key: 'rate' }), bucket({ unit: 'concurrent', limit: 2 })]
+    if (one === undefined || other === undefined) throw new Error('no limiter')
+    await ask(other, [places], 0, 'zeroth')
+    await ask(one, [places], 0, 'first')
+    const refused = await ask(one, [places], 0, 'second')
+    one.settle([places], { requests: 0, tokens: 0 }, 'first')
+    const admitted = await ask(one, [places], 0, 'second')
+    await ask(one, [rate], 0, 'third')
+    await settled(20)
+    const before = calls
+
+    one.settle([rate], { requests: 0, tokens: 0 }, 'third')
+    await settled(20)
+
+    expect([passed(refused), passed(admitted), calls - before]).toEqual([false, true, 0])
+  })
+
   test('questions that Redis does not answer are decided as while it is away, also when it seems to be back', async () => {
     const [one] = processes(1)
     if (one === undefined) throw new Error('no limiter')
@@ -434,6 +470,32 @@ describe('while Redis is away', () => {
 
     expect(await admitted([local], 5, bucket({ limit: 3 }))).toBe(3)
     await expect(Promise.resolve(ask(closed, [bucket()]))).rejects.toThrow('The store of the limits does not answer')
+  })
+
+  test('a share that was used up alone refuses nobody when Redis is back', async () => {
+    const [one] = processes(1, { processes: 2 })
+    const rate = bucket({ limit: 60 })
+    if (one === undefined) throw new Error('no limiter')
+    away = true
+    const alone = await admitted([one], 100, rate)
+    away = false
+
+    expect([alone, await admitted([one], 100, rate)]).toEqual([30, 30])
+  })
+
+  test('a process that ends shares nothing from the next renewal on', async () => {
+    const [one, other] = processes(2)
+    if (one === undefined || other === undefined) throw new Error('no limiter')
+    await admitted([one, other], 1, bucket({ key: 'other' }))
+    clock.advance(10_000)
+    await settled(20)
+    await other.close()
+    clock.advance(10_000)
+    await settled(20)
+    await admitted([one], 1, bucket({ key: 'other' }))
+    away = true
+
+    expect(await admitted([one], 100, bucket({ limit: 40 }))).toBe(40)
   })
 
   test('a place that another process has is asked for again a moment later', async () => {
