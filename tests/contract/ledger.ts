@@ -148,6 +148,21 @@ export function ledgerContract(
       expect(await used(tenant)).toBe(70)
     })
 
+    test('keeps the periods of an account apart', async () => {
+      const month = account(1000)
+      const day: Account = { ...month, period: '2026-01-01' }
+      await store.hold(holdOf(`both-${month.key}`, [month, day], 0))
+      await store.hold(holdOf(`month-${month.key}`, [month], 300))
+      await store.hold(holdOf(`day-${month.key}`, [day], 40))
+      const held = [await used(month), await used(day)]
+      const { refused } = await store.hold(holdOf(`both-${month.key}`, [month, { ...day, cap: 100 }], 61))
+
+      await write(rowOf(`day-${month.key}`, 7, { key_id: month.key, day: '2026-01-01' }))
+
+      expect([held, refused?.period]).toEqual([[300, 40], day.period])
+      expect([await used(month), await used(day)]).toEqual([307, 7])
+    })
+
     test('charges no attempt beside its request', async () => {
       const one = account(1000)
       await store.hold(holdOf('parent', [one], 100))
