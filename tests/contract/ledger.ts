@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import type { Account, Hold, LedgerRow, LedgerStore } from '#core/ledger.ts'
+import type { Account, AuditRow, Hold, LedgerRow, LedgerStore } from '#core/ledger.ts'
 import { toRow } from '#gateway/ledger/row.ts'
 import { recordOf } from '#tests/support/records.ts'
 
@@ -105,8 +105,23 @@ export function ledgerContract(
       const one = account(1000)
       await store.hold(holdOf('new', [one], 300))
       const old = rowOf('old', 50, { key_id: one.key })
-      await write(old)
+      const sealed: AuditRow = {
+        ...{
+          id: `seal-${one.key}`,
+          tenant: 'shop',
+          at: 1,
+          kind: 'batch',
+          action: 'sealed',
+          actor: null,
+          address: null,
+        },
+        ...{ request_id: null, subject: null, outcome: 'ok', code: null, detail: '{}', chain: one.key, seq: 1 },
+        ...{ prev: '', hash: 'hash' },
+      }
+      await store.write({ requests: [old], audit: [sealed] })
 
+      // What was late may have happened: it is written again, with its rows of the audit log.
+      await store.write({ requests: [old], audit: [sealed] })
       await write(old, rowOf('new', 20, { key_id: one.key }), rowOf('newer', 7, { key_id: one.key, user_id: 'ann' }))
 
       expect(await used(one)).toBe(77)
@@ -155,11 +170,11 @@ export function ledgerContract(
       await store.hold(holdOf(`month-${month.key}`, [month], 300))
       await store.hold(holdOf(`day-${month.key}`, [day], 40))
       const held = [await used(month), await used(day)]
-      const { refused } = await store.hold(holdOf(`both-${month.key}`, [month, { ...day, cap: 100 }], 61))
+      const { refused, used: told } = await store.hold(holdOf(`both-${month.key}`, [month, { ...day, cap: 100 }], 61))
 
       await write(rowOf(`day-${month.key}`, 7, { key_id: month.key, day: '2026-01-01' }))
 
-      expect([held, refused?.period]).toEqual([[300, 40], day.period])
+      expect([held, refused?.period, told]).toEqual([[300, 40], day.period, [300, 40]])
       expect([await used(month), await used(day)]).toEqual([307, 7])
     })
 
