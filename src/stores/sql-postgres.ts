@@ -1,6 +1,7 @@
 import { SQL } from 'bun'
 import { createInTurn } from '#lib/in-turn.ts'
-import type { Connections } from './sql-connections.ts'
+import type { Sql } from './sql.ts'
+import { type Connections, NEVER } from './sql-connections.ts'
 
 /** Any number, the same for every process: whoever has it may migrate. */
 const MIGRATION_LOCK = 6_311_846_271
@@ -32,7 +33,10 @@ export async function openPostgres(
   const inTurn = createInTurn(Math.max(1, pool - FOR_READING))
   return {
     read: run => run(sql),
-    write: run => inTurn(() => sql.begin(transaction => run(transaction))),
+    write: (run, late) =>
+      inTurn(() =>
+        sql.begin(transaction => (late === NEVER ? run(transaction) : patient(transaction, run, timeoutMs))),
+      ),
     async check(reader) {
       const rows: { server_encoding: string }[] = await reader`SHOW server_encoding`
       const encoding = rows[0]?.server_encoding ?? ''
@@ -50,6 +54,14 @@ export async function openPostgres(
       thrown instanceof SQL.PostgresError && (thrown.errno === UNDEFINED_TABLE || thrown.errno === READ_ONLY),
     close: (graceMs = 0) => sql.close({ timeout: graceMs / 1000 }),
   }
+}
+
+/** Writes, and waits for no lock longer than somebody waits here: a server does not notice that one who waits for a lock has
+ * gone, and each who did would keep a connection of it. Said together with what is written, for no time of its own. */
+async function patient<T>(transaction: SQL, run: (sql: Sql) => Promise<T>, lockMs: number): Promise<T> {
+  const bounded = transaction`SELECT set_config('lock_timeout', ${`${lockMs}`}, true)`.execute()
+  const [result] = await Promise.all([run(transaction), bounded])
+  return result
 }
 
 /** Said a second time, because the runtime believes `PGDATABASE` more than the address. */

@@ -12,6 +12,7 @@ import { databaseContract, openAt } from '#tests/contract/database.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
 import { startPostgres } from '#tests/support/postgres.ts'
 import { startTcpProxy } from '#tests/support/tcp-proxy.ts'
+import { until } from '#tests/support/until.ts'
 
 databaseContract('a SQLite file', sqlitePlaces)
 databaseContract('Postgres', postgresPlaces)
@@ -250,6 +251,31 @@ describe('Postgres', () => {
     expect(written.filter(({ status }) => status === 'rejected')).toEqual([])
     await somebody.close()
     await database.close()
+  }, 60_000)
+
+  test('keeps nobody waiting for a lock who has been given up', async () => {
+    await using postgres = await startPostgres()
+    const url = await postgres.database()
+    const place = { kind: 'postgres', url } as const
+    await migrateSql({ place, timeoutMs: 10_000, pool: 1 })
+    const database = openAt(place, 1000)
+    const [somebody, watcher] = [new SQL({ url, max: 1 }), new SQL({ url, max: 1 })]
+    const waiting = (count: number) =>
+      until(`${count} wait`, 10_000, async () => {
+        const rows = await watcher`SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'`
+        return rows.length === count || rows.length
+      })
+    const outcome = await somebody.begin(async sql => {
+      await sql`LOCK TABLE budgets IN ACCESS EXCLUSIVE MODE`
+      const writing = database.write(sql => sql`UPDATE budgets SET held = held`).catch(String)
+      await waiting(1)
+      const outcome = await writing
+      await waiting(0)
+      return outcome
+    })
+
+    expect(outcome).toContain('within 1000 ms')
+    for (const each of [somebody, watcher, database]) await each.close()
   }, 60_000)
 
   test('that takes no changes answers who is reading while it is left', async () => {
