@@ -38,7 +38,7 @@ export interface LedgerNumbers {
   open(): number
   /** Rows in the spool that wait for the database. */
   depth(): number
-  /** Rows that were lost since the start because the spool was full. */
+  /** Rows that were lost since the start because the spool was full, or damaged on the disk. */
   dropped(): number
   /** The used share (0 to 1, or more) of the budget with the least left, one entry for each scope of budgets. */
   budgets(): readonly { readonly scope: string; readonly ratio: number }[]
@@ -88,7 +88,7 @@ function ledgerGauges({ open, depth, dropped, budgets }: LedgerNumbers): readonl
   return [
     createGauge('gateway_holds_open', 'Calls that are written down and not settled yet.', open),
     createGauge('gateway_spool_depth', 'Rows that wait for the database.', depth),
-    createGauge('gateway_spool_dropped', 'Rows lost since the start because the spool was full.', dropped),
+    createGauge('gateway_spool_dropped', 'Rows lost since the start because the spool was full or damaged.', dropped),
     // Without the name of the key or tenant: whoever may read metrics sees those of all tenants.
     createGauge('gateway_budget_used_ratio', 'How much of the budget is used that has the least left.', () =>
       budgets().map(({ scope, ratio }) => ({ labels: { scope }, value: ratio })),

@@ -6,7 +6,7 @@ import type { AuditRow, LedgerRow, LedgerStore, Spool } from '#core/ledger.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { PassingMap } from '#lib/passing.ts'
 import { batchOf, type KeptRow, openingOfLine, rowOfLine } from './lines.ts'
-import { type Opening, toAttemptRows, toLostRow, toOpening, toRow } from './row.ts'
+import { isKept, type Opening, toAttemptRows, toLostRow, toOpening, toRow } from './row.ts'
 
 /** Rows that are written at once, and how long the first of them waits for others, in milliseconds. */
 const BATCH_MAX = 200
@@ -51,7 +51,7 @@ export interface Recorder {
    * @throws Error when there is no room, or the disk did not take it; what was taken may be told again, from the first
    * line. */
   readonly adopt: { begin(): void | Promise<void>; line(line: string): void | Promise<void>; end(): Promise<void> }
-  /** Rows that wait for the database, requests that are under way, and rows for which there was no room. */
+  /** Rows that wait for the database, requests that are under way, and rows that were lost: without room, or damaged. */
   depth(): number
   open(): number
   dropped(): number
@@ -142,8 +142,14 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     if (spool === null) return
     try {
       do {
-        const rows = await spool.peek(BATCH_MAX)
-        if (rows.length === 0) return
+        const [looking, known] = [spool.peek(BATCH_MAX), depth]
+        const rows = await looking
+        if (rows.length === 0) {
+          // Of what was there, the rest stands in lines that say no row any more.
+          depth -= known
+          dropped += known
+          return
+        }
         await store.write(batchOf(rows))
         await spool.drop(rows.length)
         depth -= rows.length
@@ -241,9 +247,4 @@ export function createRecorder(deps: RecorderDeps): Recorder {
 
 function noRoom(): Error {
   return new Error('there is no room for what another process has left')
-}
-
-/** Whether a request is kept: a model call of somebody who is known. */
-function isKept({ purpose, caller }: RequestRecord): boolean {
-  return purpose === 'call' && caller !== null
 }

@@ -16,6 +16,11 @@ export type Opening = Pick<
 const NOTHING: Usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: false }
 const TEXT_MAX = 2048
 
+/** Whether a request is kept: a model call of somebody who is known. */
+export function isKept({ purpose, caller }: RequestRecord): boolean {
+  return purpose === 'call' && caller !== null
+}
+
 /** What is kept of a request once it is over. The members stand in the order of the table's columns, which is also what
  * its hash is made of. */
 export function toRow(record: RequestRecord, endedAt: number, batch: string | null): LedgerRow {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Fact } from '#core/journal.ts'
 import type { LedgerBatch, LedgerRow } from '#core/ledger.ts'
@@ -309,6 +309,30 @@ describe('the recorder', () => {
 
     expect([depth, dropped, fixture.recorder.depth()]).toEqual([2, 1, 0])
     expect(fixture.rows().map(({ id }) => id)).toEqual(['one', 'two', 'three'])
+  })
+
+  test('counts what its disk no longer says as dropped, and looks for it no more', async () => {
+    const own = await ownFolder('citadel-spool-')
+    const fixture = recorderOf(0, needs =>
+      createFileSpool<KeptRow>({
+        ...{ folder: own.path, name: 'own', bytesMax: 1e6, fileBytesMax: 1e6, rememberedMax: 1, ...needs },
+      }),
+    )
+    fixture.state.isAway = true
+    for (const id of ['one', 'two', 'three']) {
+      fixture.end(id)
+      await settled(1)
+    }
+    const [file = ''] = await readdir(own.path)
+    const text = await readFile(join(own.path, file), 'utf8')
+    await writeFile(join(own.path, file), text.replace('"id":"two"', '"ix":"two"'))
+    fixture.state.isAway = false
+    await fixture.recorder.flush()
+
+    expect(fixture.rows().map(({ id }) => id)).toEqual(['one', 'three'])
+    expect([fixture.recorder.depth(), fixture.recorder.dropped()]).toEqual([0, 1])
+    await fixture.recorder.close()
+    await own.remove()
   })
 
   test('keeps a failed attempt as a row of its own', async () => {
