@@ -154,6 +154,18 @@ describe.each([
     }),
   )
 
+  test('and the budgets of months that are over go, but those of this month and its days stay', () =>
+    withDatabase(async database => {
+      const periods = ['2025-11', '2025-11-30', '2025-12', '2025-12-01', '2026-01']
+      const rows = periods.map(period => ({ account: 'a', tenant: 't', period, spent: 1, held: 0 }))
+      await database.write(sql => sql`INSERT INTO budgets ${sql(rows)}`)
+
+      await createSqlUpkeep(database).trim([], 0, '2025-12')
+
+      const left: { period: string }[] = await database.read(sql => sql`SELECT period FROM budgets`)
+      expect(left.map(({ period }) => period).sort()).toEqual(['2025-12', '2025-12-01', '2026-01'])
+    }))
+
   test('is trimmed in time, however much of it stays', () =>
     withDatabase(async database => {
       // More than Postgres would keep in its memory.
