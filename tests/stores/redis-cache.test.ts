@@ -6,7 +6,7 @@ import { createMemoryCache } from '#stores/memory-cache.ts'
 import { openRedis } from '#stores/redis.ts'
 import { createRedisCache } from '#stores/redis-cache.ts'
 import { answerOf, cacheContract } from '#tests/contract/cache.ts'
-import { type FakeClock, fakeClock } from '#tests/support/clock.ts'
+import { type FakeClock, fakeClock, settled } from '#tests/support/clock.ts'
 import { type Redis, type RedisCluster, startRedis, startRedisCluster } from '#tests/support/redis.ts'
 import { until } from '#tests/support/until.ts'
 
@@ -21,6 +21,9 @@ function cacheAt(urls: readonly string[], clock: FakeClock, onClear: (selection:
   }
   return { redis, store, close }
 }
+
+/** Resolves when the only node with this clock has read what was said: it looks again later. */
+const listened = (clock: FakeClock) => until('it has listened', 4000, () => clock.pending > 0)
 
 describe('in one Redis', () => {
   let server: Redis
@@ -119,6 +122,30 @@ describe('in one Redis', () => {
     two.close()
   })
 
+  test('what others were asked to forget is heard once', async () => {
+    const clock = fakeClock(Date.now())
+    const heard: (string | undefined)[] = []
+    const cache = cacheAt([server.url], clock, ({ tenant }) => heard.push(tenant))
+    for (const tenant of ['once', 'once more']) {
+      await cache.store.clear({ tenant })
+      clock.advance(5000)
+      await listened(clock)
+    }
+
+    expect(heard.slice(heard.indexOf('once'))).toEqual(['once', 'once more'])
+    cache.close()
+  })
+
+  test('everything is forgotten, also where it is more than Redis lists at once', async () => {
+    const cache = cacheAt([server.url], fakeClock(Date.now()))
+    await cache.store.clear({})
+    const fill = "for i = 1, 2500 do redis.call('SET', 'chat:' .. string.format('%064x', i), '') end"
+    await server.command('EVAL', fill, '0')
+
+    expect(await cache.store.clear({})).toBe(2500)
+    cache.close()
+  })
+
   test('what is no answer is not forgotten with them', async () => {
     const cache = cacheAt([server.url], fakeClock(Date.now()))
     await server.command('SET', 'chat:room:42', 'of another program')
@@ -206,12 +233,37 @@ test('without Redis there is nothing, at once, and what is to be forgotten fails
   const cache = cacheAt([server.url], clock)
   await cache.store.set('chat:a', answerOf('{}', clock))
   await server.kill()
-  await cache.store.get('chat:a')
+  // Nobody has noticed yet.
+  const [kept, found] = [cache.store.set('chat:b', answerOf('{}', clock)), cache.store.get('chat:a')]
 
+  expect(kept).toBeInstanceOf(Promise)
+  expect([await kept, await found]).toEqual([undefined, null])
   expect(cache.redis.available()).toBe(false)
   expect(cache.store.get('chat:a')).toBeNull()
   expect(cache.store.set('chat:a', answerOf('{}', clock))).toBeUndefined()
   expect(await cache.store.clear({}).catch(error => error.code)).toBe('dependency_unavailable')
+  cache.close()
+  await server[Symbol.asyncDispose]()
+})
+
+test('what cannot be forgotten a second time, because Redis is away by then, fails nowhere', async () => {
+  const server = await startRedis()
+  const clock = fakeClock(Date.now())
+  const cache = cacheAt([server.url], clock)
+  clock.advance(5000)
+  await listened(clock)
+  await cache.store.clear({})
+  clock.advance(5000)
+  await listened(clock)
+  const armed = clock.pending
+  await server.kill()
+  await cache.store.get('chat:a')
+
+  clock.advance(6000)
+  await settled()
+
+  // The next poll and the second sweep; an error that nobody awaits would fail this test.
+  expect([armed, clock.pending]).toEqual([2, 1])
   cache.close()
   await server[Symbol.asyncDispose]()
 })
