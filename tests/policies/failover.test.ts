@@ -10,14 +10,22 @@ import { call, liveOf, model, planFor, target } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { policiesFor } from '#tests/support/policies.ts'
 
+interface Options {
+  readonly maxAttempts?: number
+  /** Every server refuses the request in its first form, and is asked again in another one if it may be. */
+  readonly refusing?: boolean
+}
+
 /** Runs a call over servers that fail with these codes; `ok` answers. */
-async function over(outcomes: Readonly<Record<string, Code | 'ok'>>, options: { readonly maxAttempts?: number } = {}) {
+async function over(outcomes: Readonly<Record<string, Code | 'ok'>>, options: Options = {}) {
   const clock = fakeClock()
   const states = createStates()
   const facts: Fact[] = []
   const entries: AttemptEntry[] = []
   const live = liveOf([])
-  const attempt: Attempt = async ({ slot }) => {
+  const attempt: Attempt = async ({ slot, again }) => {
+    const refusal = new GatewayError('invalid_request', 'refused')
+    if (options.refusing && !again?.takeOne(refusal)) throw refusal
     const outcome = outcomes[slot.candidate.target.server.id] ?? 'ok'
     if (outcome !== 'ok')
       throw new GatewayError(outcome, outcome, { retryAfterMs: outcome === 'provider_rate_limited' ? 5000 : null })
@@ -78,6 +86,14 @@ describe('failover', () => {
       ['a', 'upstream_error'],
       ['b', 'upstream_error'],
     ])
+  })
+
+  test('counts each time that a server is asked, also again because it has refused', async () => {
+    const outcomes = { a: 'upstream_error', b: 'upstream_error', c: 'ok' } as const
+    const { error, tried } = await over(outcomes, { maxAttempts: 3, refusing: true })
+
+    expect(error?.code).toBe('invalid_request')
+    expect(tried).toEqual(['a invalid_request', 'a upstream_error', 'b invalid_request'])
   })
 
   const endings: readonly (readonly [Readonly<Record<string, Code>>, Code])[] = [
