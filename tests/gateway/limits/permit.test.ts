@@ -30,6 +30,10 @@ function tokensOf(name: string): Bucket {
   return bucket({ key: `model:${name}`, scope: 'model', unit: 'tokens', limit: 10_000 })
 }
 
+function requestsOf(name: string): Bucket {
+  return bucket({ key: `requests:${name}` })
+}
+
 /** Permits of calls that say `Hi`, which is one token, over real buckets. */
 function setup({ user = [], until }: { readonly user?: readonly Bucket[]; readonly until?: Promise<void> } = {}) {
   const clock = fakeClock()
@@ -47,19 +51,20 @@ function setup({ user = [], until }: { readonly user?: readonly Bucket[]; readon
     limitsOf: () => ({
       user,
       tokens: [TOKENS],
-      model: ({ name }: { readonly name: string }) => [tokensOf(name), bucket({ key: `requests:${name}` })],
+      model: ({ name }: { readonly name: string }) => [tokensOf(name), requestsOf(name)],
     }),
   }
   const scope = createScope(clock)
+  const asking = (body: object) => call({ body: { messages: [{ role: 'user', content: 'Hi' }], ...body } })
   const open = (record: RequestRecord, body: object = { max_tokens: 999 }) => {
-    const permit = openPermit(deps, call({ body: { messages: [{ role: 'user', content: 'Hi' }], ...body } }), record)
+    const permit = openPermit(deps, asking(body), record)
     if (permit === null) throw new Error('nothing is limited')
     return { permit, dial: (to: Candidate) => permit.slots(PLACES).take([to], scope) }
   }
   const left = (...buckets: Bucket[]) => buckets.map(one => memory.take([one], 0, 'probe').tokens?.remaining)
   /** Somebody else uses so many tokens of the caller and of both models. */
   const use = (tokens: number) => memory.take([TOKENS, A_TOKENS, B_TOKENS], tokens, 'somebody')
-  return { clock, memory, facts, open, left, use }
+  return { clock, memory, facts, open, asking, left, use }
 }
 
 const begun = (more: Partial<RequestRecord> = {}) => recordOf({ usage: null, model: null, plan: PLAN, ...more })
@@ -109,8 +114,24 @@ describe('the tokens of a call', () => {
     expect(left(TOKENS)).toEqual([before - 2001])
   })
 
+  test('are not learned from an answer for which none were taken', async () => {
+    const { open, left } = setup()
+    open(begun({ usage: { ...USED, output: 1 }, model: 'a' }), {}).permit.settle()
+
+    await open(begun(), {}).dial(A)
+
+    expect(left(TOKENS)).toEqual([10_000 - 513])
+  })
+
+  test('are held for what a server is asked, where a part of the answer is there already', async () => {
+    const { open, asking, left } = setup()
+    await open(begun({ asked: asking({ max_tokens: 99 }) })).dial(A)
+
+    expect(left(TOKENS, A_TOKENS)).toEqual([9900, 9900])
+  })
+
   test('go on to whoever pays in place of a caller who has left, and are taken of nobody twice', async () => {
-    const { open, left, use } = setup()
+    const { memory, open, left, use } = setup()
     use(5000)
     const leaver = begun()
     const first = open(leaver)
@@ -129,6 +150,8 @@ describe('the tokens of a call', () => {
       [4900, 3900],
     ])
     expect(left(TOKENS, A_TOKENS)).toEqual([4900, 4900])
+    // Both were one request to the model; the other one of the sixty is to look.
+    expect(memory.take([requestsOf('a')], 0, 'probe')).toMatchObject({ requests: { remaining: 58 } })
   })
 
   test('are what was used, also where the work is over before the request', async () => {
