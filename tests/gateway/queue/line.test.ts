@@ -49,6 +49,15 @@ describe('the line', () => {
     expect([first?.name, second?.name]).toEqual(['b0', 'a0'])
   })
 
+  test('says of whom it removes whether it was there still', () => {
+    const line = createLine<ReturnType<typeof waiter>>()
+    const [left, other] = [waiter('a'), waiter('b')]
+    for (const each of [left, other]) line.add(each)
+    line.serve(other)
+
+    expect([line.remove(left), line.remove(left), line.remove(other)]).toEqual([true, false, false])
+  })
+
   test('puts a caller that left and came back behind the others', () => {
     const line = createLine<ReturnType<typeof waiter>>()
     const [left, other, back] = [waiter('a'), waiter('b'), waiter('a')]

@@ -169,6 +169,7 @@ describe('a call that finds no place', () => {
 
     expect([gone.end.error, next.end.slot?.candidate.target]).toEqual([LEFT, one])
     expect(states.target(one).inFlight).toBe(1)
+    expect([gone.waits, next.waits]).toEqual([[0], [0]])
   })
 
   test('is rejected after its deadline even if the timer is late', async () => {
