@@ -16,11 +16,12 @@ type Outcome = 'ok' | Code | GatewayError
 const fail = (code: Code, options: GatewayErrorOptions = {}) => new GatewayError(code, code, options)
 const limited = (retryAfterMs: number | null) => fail('provider_rate_limited', { retryAfterMs })
 
-/** Candidates of the model that was asked for, and of its fallback. */
+/** Candidates of the model that was asked for, of another one that was asked for as well, and of their fallback. */
 function planOf(
   primaries: readonly string[],
   fallbacks: readonly string[] = [],
   lengths: readonly (number | undefined)[] = [],
+  beside: readonly string[] = [],
 ): Plan {
   const of = (name: string, ids: readonly string[], length: number | undefined): Candidate[] => {
     const targets = ids.map(id => target(id, { server: server(id, { secrets: id === 'keys' ? ['one', 'two'] : [] }) }))
@@ -28,12 +29,20 @@ function planOf(
     const only = model(name, targets, { capabilities })
     return targets.map(each => ({ target: each, model: only, reason: '', ...(name === 'other' && { fallback: true }) }))
   }
-  const candidates = [...of('m', primaries, lengths[0]), ...of('other', fallbacks, lengths[1])]
+  const candidates = [
+    ...of('m', primaries, lengths[0]),
+    ...of('n', beside, undefined),
+    ...of('other', fallbacks, lengths[1]),
+  ]
   return { model: model('m', []), strategy: 'explicit', candidates }
 }
 
 interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
   readonly fallbacks?: readonly string[]
+  /** Servers of another model that was asked for as well. */
+  readonly beside?: readonly string[]
+  /** Servers whose target the fallback model has too. */
+  readonly shared?: readonly string[]
   readonly lengths?: readonly (number | undefined)[]
   /** Servers at which other calls have failed lately. */
   readonly failing?: readonly string[]
@@ -57,7 +66,7 @@ interface Options extends NonNullable<Parameters<typeof policiesFor>[2]> {
 async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, options: Options = {}) {
   const clock = fakeClock()
   const states = createStates()
-  const { fallbacks = [], failing = [], drained = [], later = [] } = options
+  const { fallbacks = [], beside = [], shared = [], failing = [], drained = [], later = [] } = options
   for (const id of drained) states.server(id).draining = true
   for (const [id, ms] of Object.entries(options.drainedAt ?? {})) {
     clock.after(ms, () => {
@@ -84,9 +93,10 @@ async function over(outcomes: Readonly<Record<string, readonly Outcome[]>>, opti
   const scope = createScope(clock, { within: options.within ?? 60_000 })
   const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
   const whole = planOf(
-    Object.keys(outcomes).filter(id => !fallbacks.includes(id)),
-    fallbacks,
+    Object.keys(outcomes).filter(id => ![...fallbacks, ...beside].includes(id)),
+    [...fallbacks, ...shared],
     options.lengths,
+    beside,
   )
   const wasOut = ({ target: { server } }: Candidate) => later.includes(server.id)
   const plan = {
@@ -340,6 +350,17 @@ describe('a retry', () => {
     expect([again.error, again.tried]).toEqual([refused, ['a 0', 'f 0']])
   })
 
+  test('of what a filter has refused goes to no other target of that model, nor to another one than its fallback', async () => {
+    const refused = fail('content_policy_violation')
+    const on = { fallbacks: ['f'], retry: { afterFilter: true } }
+    const back = await over({ a: [refused], b: ['ok'], f: ['ok'] }, { ...on, later: ['b'] })
+    const beside = await over({ a: [refused], b: ['ok'], f: ['ok'] }, { ...on, beside: ['b'] })
+    const again = await over({ a: [refused], f: [refused], g: ['ok'] }, { ...on, fallbacks: ['f', 'g'] })
+
+    for (const { error, tried } of [back, beside]) expect([error, tried]).toEqual([null, ['a 0', 'f 0']])
+    expect([again.error, again.tried]).toEqual([refused, ['a 0', 'f 0']])
+  })
+
   test('is promised to an attempt only where another model could still make it', async () => {
     const promised = async (options: Options, asked: Partial<Call> = {}) => {
       const { wants } = await over({ a: ['ok'], f: ['ok'] }, { ...options, call: asked })
@@ -411,6 +432,19 @@ describe('a retry', () => {
     expect([tried, again.tried]).toEqual([
       ['a 0', 'b 0'],
       ['a 0', 'a 0'],
+    ])
+  })
+
+  test('after a commit leaves that target out also where a fallback model has it', async () => {
+    const shared = { shared: ['a'], retry: { keepOne: true }, call: { stream: true } }
+    const untried = await over({ a: ['ok'], b: ['ok'] }, shared)
+    const rested = await over({ a: [limited(50), 'ok'] }, shared)
+    await untried.run.next()
+
+    for (const { run } of [untried, rested]) await expect(run.next()).rejects.toBeInstanceOf(GatewayError)
+    expect([untried.tried, rested.tried]).toEqual([
+      ['a 0', 'b 0'],
+      ['a 0', 'a 50'],
     ])
   })
 
