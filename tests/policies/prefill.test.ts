@@ -3,7 +3,7 @@ import type { Attempt } from '#core/attempt.ts'
 import { type Code, GatewayError } from '#core/errors.ts'
 import type { DataFrame } from '#core/frame.ts'
 import { createScope } from '#core/scope.ts'
-import { holdContinuation, toPrefill, withPrefill } from '#policies/prefill.ts'
+import { holdContinuation, toPrefill, withDelivered, withPrefill } from '#policies/prefill.ts'
 import { createTranscript } from '#policies/transcript.ts'
 import { call, drain, frame, liveOf, model, slotFor, target } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
@@ -70,6 +70,25 @@ describe('a continuation', () => {
     const end = new GatewayError('upstream_error', 'gone')
 
     expect(await judged([start], end)).toEqual({ continues: false, passed: 'broken' })
+  })
+})
+
+describe('the count of a continuation', () => {
+  const counted = (input: number, output: number): DataFrame => ({
+    ...frame('usage'),
+    chunk: { choices: [], usage: { prompt_tokens: input, completion_tokens: output, total_tokens: input + output } },
+    usage: { input, cacheRead: 0, cacheWrite: 0, output, reasoning: 0, estimated: false },
+  })
+
+  test.each([
+    ['what was delivered before it, as output and not as prompt', 35, [90, 17]],
+    ['no more than the prompt, as output', 4000, [0, 107]],
+  ] as const)('has %s', (_, characters, [input, output]) => {
+    const { usage, chunk, text: sent } = withDelivered(counted(100, 7), characters)
+
+    expect(usage).toMatchObject({ input, output, estimated: true })
+    expect(chunk.usage).toEqual({ prompt_tokens: input, completion_tokens: output, total_tokens: 107 })
+    expect(JSON.parse(sent.slice('data: '.length))).toEqual(chunk)
   })
 })
 
