@@ -57,6 +57,20 @@ describe('a chunk of a stream that starts again', () => {
     expect(rest(delivered, { delta: content('One') })).toMatchObject({ kind: undefined, whole: false })
   })
 
+  test('does not bring an end again, nor anything behind one, once all was repeated', () => {
+    const ended = [{ delta: {}, end: 'stop' }]
+
+    expect(rest(ended, { delta: {}, end: 'stop' })).toMatchObject({ kind: undefined, whole: true })
+    expect(rest(ended, { delta: content('One') })).toBe('differs')
+    expect(rest(ended, { delta: { audio: { data: 'AA' } } })).toBe('differs')
+  })
+
+  test('brings an end that comes with the role alone', () => {
+    const finished = rest([{ delta: { role: 'assistant' } }], { delta: { role: 'assistant' }, end: 'stop' })
+
+    expect(finished).toEqual({ delta: {}, end: 'stop', kind: 'finish', whole: true })
+  })
+
   test('brings another tool call together with the rest of one', () => {
     const delivered = [{ delta: { tool_calls: [tool(0, 'f', '{"a"')] } }]
     const both = { tool_calls: [tool(0, 'f', '{"a":1}'), tool(1, 'g', '{}')] }
