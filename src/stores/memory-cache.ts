@@ -2,13 +2,13 @@ import { LRUCache } from 'lru-cache'
 import { type CachedAnswer, type CacheStore, isSelected } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 
-/** What an entry takes beside its texts, in bytes. */
+/** What an entry takes besides its texts, in bytes. */
 const ENTRY_BYTES = 512
 const BYTES_PER_CHARACTER = 2
 const BYTES_PER_MOMENT = 8
-/** One answer may take this share of the memory at most, so that it does not push out all the others. */
+/** One answer may take one eighth of the memory at most, so that it does not push out all the others. */
 const SHARE_MAX = 8
-/** So many are looked at in one turn when answers are forgotten: some milliseconds. */
+/** How many answers `clear` looks at in one turn of the event loop, which takes some milliseconds. */
 const LOOKED_AT_ONCE = 5000
 
 /** Creates a cache in the memory of this process. Answers that were not asked for longest make room for new ones.
@@ -36,7 +36,7 @@ export function createMemoryCache(options: {
     set: (fingerprint, answer) => void answers.set(fingerprint, answer),
     async clear(selection) {
       let cleared = 0
-      // A list of its own: what is asked for meanwhile changes its place in the order.
+      // A copy of the keys, because look-ups in between change the order of the cache.
       for (const [at, fingerprint] of [...answers.keys()].entries()) {
         if (at > 0 && at % LOOKED_AT_ONCE === 0) await new Promise(resolve => setImmediate(resolve))
         const answer = answers.peek(fingerprint)

@@ -30,7 +30,7 @@ export function createMemoryEvents(options: {
     return [kept]
   }
 
-  /** Lets go of all that led to the departure of a server. */
+  /** Forgets the states of a server that has left, up to its departure. */
   function forget(departure: FleetEvent): void {
     for (const [series, { event }] of last) {
       if (event.server === departure.server && event.id <= departure.id) last.delete(series)

@@ -3,7 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import { FAILURE_PERIOD_MS, type FailureSettings, type Failures } from '#core/guards.ts'
 import { clientNetwork } from '#lib/net.ts'
 
-/** The clients that are remembered; more of them push out the ones that failed longest ago. */
+/** How many clients are remembered; above that, those used least recently are forgotten. */
 const CLIENTS_MAX = 10_000
 
 /** Counts failures in the memory of this process. */
@@ -11,7 +11,8 @@ export function createMemoryFailures(options: FailureSettings & { readonly clock
   waitMs(address: string): number
 } {
   const { clock, perMinute } = options
-  /** For each client the moment at which all its failures are forgotten: the bucket of a GCRA. */
+  /** For each client the time at which all its failures are forgotten, in monotonic milliseconds: a bucket of the
+   * generic cell rate algorithm (GCRA). */
   const forgotten = new LRUCache<string, number>({ max: CLIENTS_MAX })
   return {
     quiet: () => forgotten.size === 0,

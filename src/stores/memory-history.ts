@@ -1,7 +1,7 @@
 import type { History } from '#core/history.ts'
 import type { RequestRecord } from '#core/record.ts'
 
-/** About what a record, an attempt, a candidate and a model that was passed over take, in bytes. */
+/** About how many bytes a record, an attempt, a candidate and a skipped model take. */
 const RECORD_BYTES = 1024
 const ATTEMPT_BYTES = 256
 const CANDIDATE_BYTES = 64
@@ -9,14 +9,15 @@ const SKIP_BYTES = 64
 
 /** Creates a history in the memory of this process: a ring in which a new request takes the place of the oldest.
  *
- * Without an index: requests are kept at every call, and asked for by a person now and then.
+ * There is no index: every call adds a request, and people look one up only now and then.
  *
- * @param options.entriesMax Requests that are kept at most.
- * @param options.bytesMax About how much memory they may take together. */
+ * @param options.entriesMax How many requests are kept at most.
+ * @param options.bytesMax About how many bytes they may take together. */
 export function createMemoryHistory(options: { readonly entriesMax: number; readonly bytesMax: number }): History {
   const { entriesMax, bytesMax } = options
   const ring: (RequestRecord | undefined)[] = []
-  /** What each takes, so that nobody has to look at the oldest one again, which has long left the processor's caches. */
+  /** The size of each record in bytes. Kept, because to compute it again would read the oldest record, which is no
+   * longer in the caches of the processor. */
   const sizes: number[] = []
   let oldest = 0
   let count = 0
@@ -44,8 +45,8 @@ export function createMemoryHistory(options: { readonly entriesMax: number; read
   }
 }
 
-/** Takes out of a record what nobody may be told later, which is also what could be large: causes, and texts of
- * callers. It is over, so that it is emptied itself: a copy of each would cost more than all the rest of its log. */
+/** Removes from a record what must not be shown later and may be large: causes, and texts of callers. The request is
+ * over, so the record itself is changed: a copy of each would cost more than the rest of its logging. */
 function forgetStories(record: RequestRecord): void {
   record.callerRequestId = null
   record.user = null
@@ -62,7 +63,7 @@ function bytesOf({ attempts, plan, skipped }: RequestRecord): number {
     const { candidates, later, excluded } = plan
     bytes += (candidates.length + (later?.length ?? 0) + (excluded?.length ?? 0)) * CANDIDATE_BYTES
   }
-  // Of fallbacks the names are the caller's, also of such that are none.
+  // The names of fallbacks were written by the caller: they may be long, and need not be models.
   if (skipped !== null) for (const { model } of skipped) bytes += SKIP_BYTES + model.length
   return bytes
 }

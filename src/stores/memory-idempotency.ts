@@ -9,15 +9,15 @@ interface Kept {
   readonly until: number
 }
 
-/** What an entry takes beside its texts, in bytes. */
+/** What an entry takes besides its texts, in bytes. */
 const ENTRY_BYTES = 512
 const BYTES_PER_CHARACTER = 2
 
-/** What the store is bounded by. */
+/** The clock and the bounds of the store. */
 export interface MemoryIdempotencyOptions {
   readonly clock: Pick<Clock, 'now'>
   readonly ttlMs: number
-  /** About how much memory all answers may take; the ones not asked for longest make room. */
+  /** About how many bytes all answers may take; above that, those used least recently are forgotten. */
   readonly bytesMax: number
   readonly answerBytesMax: number
 }

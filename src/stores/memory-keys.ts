@@ -6,7 +6,8 @@ interface Entry {
   readonly previous: string | null
 }
 
-/** Creates a store in the memory of this process: for a gateway that has no place to keep anything. */
+/** Creates a store in the memory of this process, for a gateway without a place for state: keys are lost when it
+ * ends. */
 export function createMemoryKeys(): KeyStore {
   const entries = new Map<string, Entry>()
   let version = 0

@@ -10,7 +10,7 @@ import {
 } from '#core/ledger.ts'
 import { PassingMap } from '#lib/passing.ts'
 
-/** Requests that are remembered as settled, so that none is charged twice. */
+/** How many settled requests are remembered, so that none is charged twice. */
 const SETTLED_MAX = 10_000
 const ACCOUNTS_MAX = 100_000
 
@@ -25,11 +25,12 @@ interface Held {
   expiresAt: number
 }
 
-/** Keeps money in the memory of this process, where there is no database or while it is away; rows are not kept.
+/** Creates a ledger in the memory of this process, for when there is no database or it does not answer. It counts holds
+ * and budgets; rows are not kept.
  *
- * @param name Unique over all ledgers, where others follow it. */
+ * @param name Identifies this ledger to shared holds that follow it; must be unique over all ledgers. */
 export function createMemoryLedger(name = ''): Ledger & {
-  /** Takes over how much of an account is spent or held, as another store says. */
+  /** Sets what is spent and held of an account to what another store says, in billionths of a dollar. */
   follow(account: Account, used: number): void
 } {
   const purses = new LRUCache<string, Purse>({ max: ACCOUNTS_MAX })

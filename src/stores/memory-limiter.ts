@@ -6,16 +6,17 @@ import { admission, refusalOf } from './verdict.ts'
 
 export interface MemoryLimiterOptions {
   readonly clock: Pick<Clock, 'now'>
-  /** Buckets that are remembered at once. */
+  /** How many buckets are remembered at most. */
   readonly entriesMax: number
-  /** The leases that are out (default: none). */
+  /** The calls that count for limits on concurrency now (default: a list of its own). */
   readonly leases?: Leases
 }
 
 /** A limiter in the memory of this process: it decides at once, and can be told how buckets stand elsewhere. */
 export interface MemoryLimiter extends Limiter {
   take(buckets: readonly Bucket[], tokens: number, owner: string): Verdict
-  /** How each bucket stands: milliseconds until it is full, or the leases that are out. Good until the next call. */
+  /** The debt of each bucket: milliseconds until it is full, or for concurrency the number of leases. The array is
+   * valid until the next call. */
   debts(buckets: readonly Bucket[]): number[]
   /** Sets the debt of a bucket, in milliseconds from `at`. */
   follow(bucket: Bucket, debt: number, at: number): void
@@ -26,7 +27,7 @@ export interface MemoryLimiter extends Limiter {
 export function createMemoryLimiter(options: MemoryLimiterOptions): MemoryLimiter {
   const { clock, leases = createLeases() } = options
   const cells = createCells(options.entriesMax)
-  // Kept from one decision to the next, which are never under way together.
+  // Reused for every decision: decisions are synchronous, so two never overlap.
   const found: (Cell | undefined)[] = []
   const debts: number[] = []
 

@@ -1,19 +1,19 @@
 import type { Clock } from '#core/clock.ts'
 import { type Replays, SIGNATURE_TOLERANCE_MS } from '#core/guards.ts'
 
-/** The signatures that are remembered for each key. */
+/** How many signatures are remembered for each key. */
 const REMEMBERED_MAX = 10_000
 
 interface Memory {
   /** Signatures and their timestamps, in the order in which they came. */
   readonly seen: Map<string, number>
-  /** Nothing up to this timestamp is taken any more, because it may have been forgotten. */
+  /** Requests with a timestamp up to this one are refused, because their signatures may have been forgotten. */
   floor: number
 }
 
-/** Creates a memory of signatures in this process. When a key has sent more within the tolerance than are remembered,
- * the oldest are forgotten, and with them every timestamp up to theirs: a request that comes late is refused, never one
- * taken twice. */
+/** Creates a memory of signatures in this process. When a key sends more signatures within the tolerance than are
+ * remembered, the oldest are forgotten, and all requests with timestamps up to theirs are refused. So a late request
+ * may be refused, but none is accepted twice. */
 export function createMemoryReplays(
   clock: Pick<Clock, 'time'>,
   rememberedMax: number = REMEMBERED_MAX,

@@ -1,6 +1,7 @@
 import { changeServer, type ServerRecord, type ServerStore } from '#core/registry.ts'
 
-/** Creates a registry in the memory of this process: for a gateway that has no place to keep anything. */
+/** Creates a registry in the memory of this process, for a gateway without a place for state: it is lost when the
+ * gateway ends. */
 export function createMemoryServers(): ServerStore {
   const records = new Map<string, ServerRecord>()
   return {

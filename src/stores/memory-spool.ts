@@ -1,6 +1,6 @@
 import type { Spool } from '#core/ledger.ts'
 
-/** Keeps what waits in memory, where there is no folder for it: it is lost with the process. */
+/** Creates a spool in memory, for when there is no folder for it: what waits is lost when the process ends. */
 export function createMemorySpool<T>(linesMax: number): Spool<T> {
   let waiting: T[] = []
   return {

@@ -3,17 +3,17 @@ import type { AuditQuery } from '#core/reports.ts'
 import type { Database, Sql } from './sql.ts'
 import { type RawRow, toAuditRow } from './sql-rows.ts'
 
-/** Rows that are looked through at once in a database that takes the time of this process. */
+/** How many rows one query reads in a database that runs in this process (SQLite): each query blocks the event loop. */
 const PAGE = 5000
 
-/** Where one row stands. */
+/** The position of one row in the order of the log. */
 type Place = NonNullable<AuditQuery['after']>
 
 /** Finds rows of the audit log, the latest first.
  *
- * @param options.inProcess Whether the database takes the time of this process: then it is asked little at a time, where
- * those that are wanted may be few among millions.
- * @param options.withinMs How long each question may take. */
+ * @param options.inProcess Whether the database runs in this process (SQLite). Then a search by kind or actor reads
+ * page by page, because the few rows that match may be among millions and a query blocks the event loop.
+ * @param options.withinMs How long each query may take, in milliseconds. */
 export async function findAuditRows(
   database: Database,
   query: AuditQuery,
@@ -53,7 +53,8 @@ async function rowsOf(sql: Sql, query: AuditQuery, last: Place | null = null): P
   return rows.map(toAuditRow)
 }
 
-/** The rows of a time and a tenant behind one row. Their time is bounded by its own, so that an index leads there. */
+/** The condition for the time, the tenant, and the rows that come after one row. The time of that row bounds `at` too,
+ * so that the database can use the index on it. */
 function behind(sql: Sql, { tenant, from, to, after }: AuditQuery): object {
   const before = after === null ? to : Math.min(to, after.at + 1)
   return sql`

@@ -4,10 +4,11 @@ import type { Head, UpkeepStore } from '#core/upkeep.ts'
 import type { Database, Sql } from './sql.ts'
 import { type RawRow, toAuditRow, toLedgerRow } from './sql-rows.ts'
 
-/** Rows that are removed in one transaction: nobody else writes to SQLite meanwhile, and no call may be late. */
+/** How many rows one transaction removes. Nobody else can write to SQLite meanwhile, and calls must not be delayed. */
 const TRIMMED_MAX = 500
 
-/** What one process does for all that share a database. */
+/** Creates the store for the upkeep that one process does for all that share a database: the lease on that work, the
+ * last rows of the audit chains, and the removal of old rows. */
 export function createSqlUpkeep(database: Database): UpkeepStore {
   return {
     lead: (owner, now, forMs) =>
@@ -29,13 +30,13 @@ export function createSqlUpkeep(database: Database): UpkeepStore {
       await trimRequests(database, before)
       await trimNamed(database, 'users', before)
       await trimNamed(database, 'sessions', before)
-      // Days stand behind their months in the order of texts.
+      // As text, a day such as `2026-11-23` sorts after its month `2026-11`: the days of `month` are kept, too.
       await database.write(sql => sql`DELETE FROM budgets WHERE period < ${month}`)
     },
   }
 }
 
-/** Removes the rows of a chain up to one of them, the oldest first. */
+/** Removes the rows of a chain up to and including one of them, the oldest first. */
 async function trimChain(database: Database, { chain, seq: last }: Head): Promise<void> {
   const [row]: RawRow[] = await database.read(sql => sql`SELECT MIN(seq) AS first FROM audit WHERE chain = ${chain}`)
   for (let seq = Number(row?.first ?? last) - 1; seq < last; ) {
@@ -46,8 +47,8 @@ async function trimChain(database: Database, { chain, seq: last }: Head): Promis
   }
 }
 
-/** Removes requests that are over since before a time and whose seals are gone. Their ids rise with the time at which
- * they began, so that what is old stands in front. */
+/** Removes requests that ended before a time and whose row in the audit log was removed. Ids rise with the time at
+ * which requests began, so the search stops at the first page without an old one. */
 async function trimRequests(database: Database, before: number): Promise<void> {
   for (let last = ''; ; ) {
     const after = last
@@ -66,8 +67,8 @@ async function trimRequests(database: Database, before: number): Promise<void> {
   }
 }
 
-/** Removes users or sessions that nobody has named since a time, in the order of their names: there are as many of them
- * as callers care to make up. */
+/** Removes users or sessions that were last seen before a time, page by page in the order of their names: callers
+ * choose the names, so there may be any number of them. */
 async function trimNamed(database: Database, table: 'users' | 'sessions', before: number): Promise<void> {
   for (let last: RawRow | undefined = { tenant: '', key_id: '', id: '' }; last !== undefined; ) {
     const after: RawRow = last
@@ -76,7 +77,8 @@ async function trimNamed(database: Database, table: 'users' | 'sessions', before
         SELECT tenant, key_id, id FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, after)}
         ORDER BY tenant, key_id, id LIMIT 1 OFFSET ${TRIMMED_MAX - 1}`,
     )
-    // By a page of its own, not by its two ends: Postgres does not stop at the second one.
+    // A subquery with LIMIT, not a condition with both ends of the page: Postgres does not stop reading at the second
+    // end.
     const page = (sql: Sql) => sql`
       SELECT tenant, key_id, id, last_seen FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, after)}
       ORDER BY tenant, key_id, id LIMIT ${TRIMMED_MAX}`
@@ -99,12 +101,12 @@ function nameOf(sql: Sql, { tenant, key_id, id }: RawRow): object {
   return sql`(${tenant}, ${key_id}, ${id})`
 }
 
-/** A database in this process takes the time of everybody else. */
+/** Lets the event loop run: SQLite runs in this process and blocks it during each query. */
 function othersTurn(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
 }
 
-/** The last row of each chain: from chain to chain by the index, for whoever looks every half minute at a log of
+/** The last row of each chain. Goes from chain to chain by the index, because this runs every half minute on a log of
  * millions of rows. */
 function ends(sql: Sql): Promise<readonly RawRow[]> {
   return sql`
@@ -120,7 +122,8 @@ function ends(sql: Sql): Promise<readonly RawRow[]> {
     ORDER BY audit.chain`
 }
 
-/** The same before a time. Grouped by an expression, so that no database reads a whole index to find the groups. */
+/** The last row of each chain before a time. Grouped by an expression (`chain || ''`), so that no database reads a
+ * whole index to find the groups. */
 function endsBefore(sql: Sql, before: number): Promise<readonly RawRow[]> {
   return sql`
     SELECT audit.chain, audit.seq, audit.hash FROM audit
@@ -129,7 +132,7 @@ function endsBefore(sql: Sql, before: number): Promise<readonly RawRow[]> {
     ORDER BY audit.chain`
 }
 
-/** Reads the audit log for checking it. */
+/** Creates the reader with which the audit log is verified: chains, rows and requests in their order. */
 export function createSqlAuditSource(database: Database): {
   heads(): Promise<readonly Head[]>
   rows(after: Pick<Head, 'chain' | 'seq'> | null, limit: number): Promise<readonly AuditRow[]>

@@ -9,10 +9,10 @@ interface HoldRow {
   readonly nano: bigint
 }
 
-/** Gives back what was held for requests, and charges what they cost to the accounts that there are. Each account is
- * changed once, in the order that all keep to who take from several: else two could wait for each other.
+/** Releases the holds of requests and charges their costs to the accounts that are open. Each account is updated once,
+ * in the same order in every transaction: otherwise two of them could wait for each other.
  *
- * @returns What is spent now of those that were charged. */
+ * @returns The new sum spent of each account that was charged, in billionths of a dollar. */
 export async function settle(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly Spent[]> {
   if (rows.length === 0) return []
   const sums = new Sums()
@@ -21,12 +21,13 @@ export async function settle(sql: Sql, rows: readonly LedgerRow[]): Promise<read
   return change(sql, sums)
 }
 
-/** Gives back what is held past its end.
+/** Releases holds that have expired.
  *
- * @param inProcess Whether the database has no other clock than this process, as SQLite.
- * @returns Of how many requests. */
+ * @param now Epoch milliseconds.
+ * @param inProcess Whether the database runs in this process (SQLite) and so has no other clock.
+ * @returns How many requests had such holds. */
 export async function expireHolds(sql: Sql, now: number, inProcess: boolean): Promise<number> {
-  // A process whose clock is ahead would else give back what all others hold.
+  // Not later than the clock of Postgres: a process whose clock is ahead would release the holds of all others.
   const bound = inProcess ? sql`${now}` : sql`LEAST(${now}, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT)`
   const late: HoldRow[] = await sql`DELETE FROM holds WHERE expires_at <= ${bound} RETURNING *`
   const sums = new Sums()
@@ -35,7 +36,7 @@ export async function expireHolds(sql: Sql, now: number, inProcess: boolean): Pr
   return new Set(late.map(({ request }) => request)).size
 }
 
-/** Removes the holds of requests; most of the time there are none at all. */
+/** Removes the holds of requests. Looks first whether there is any hold, because mostly there is none. */
 async function takeHolds(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly HoldRow[]> {
   if ((await sql`SELECT request FROM holds LIMIT 1`).length === 0) return []
   return sql`DELETE FROM holds WHERE request IN ${sql(rows.map(({ id }) => id))} RETURNING *`
@@ -59,7 +60,7 @@ async function addCosts(sql: Sql, rows: readonly LedgerRow[], sums: Sums): Promi
   }
 }
 
-/** Whose money a request may have spent. */
+/** The accounts that a request may be charged to: those of its key and of its tenant. */
 function accountsOf({ tenant, key_id }: LedgerRow): readonly string[] {
   return [keyAccount(tenant, key_id), tenantAccount(tenant)]
 }
@@ -84,7 +85,7 @@ interface Sum {
   spent: number
 }
 
-/** Sums by account and period; in one order for everybody, so that no two transactions wait for each other. */
+/** Sums by account and period, given in one order, so that no two transactions wait for each other. */
 class Sums {
   private readonly byKey = new Map<string, Sum>()
 

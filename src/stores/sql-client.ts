@@ -5,7 +5,8 @@ import { sqliteIsMissing } from './sql-place.ts'
 import { openPostgres } from './sql-postgres.ts'
 import { openSqlite } from './sql-sqlite.ts'
 
-/** Creates the client of a database; nothing is opened, made or connected before the first call. */
+/** Creates the client of a database. The first call connects and migrates; until then nothing is opened or created. A
+ * read of a SQLite file that does not exist yet sees an empty database and creates no file. */
 export function createSqlClient(options: SqlOptions): Database {
   const { place, timeoutMs } = options
   let opened: Opened | null = null
@@ -15,7 +16,7 @@ export function createSqlClient(options: SqlOptions): Database {
   function connections(operation: 'read' | 'write'): Opened {
     if (opened !== null) return opened
     const isMissing = sqliteIsMissing(place)
-    // An empty one in its place would have no keys, and where nobody has one nobody is asked for it.
+    // An empty database instead would have no keys, and in mode `auto` a gateway without keys lets everybody in.
     if (isMissing && wasThere) throw new Error('the file of the database was removed; a restart makes a new one')
     if (isMissing && operation === 'read') {
       empty ??= openUp(openSqlite(null))
@@ -23,18 +24,19 @@ export function createSqlClient(options: SqlOptions): Database {
     }
     const opening = openUp(connect(place, options))
     opened = opening
-    // What could not be opened is tried again by the next call.
+    // After a failure the next call tries again.
     opening.ready.catch(() => abandon(opening))
     return opening
   }
 
-  /** Connections that do not answer are not waited for: the next call makes new ones. */
+  /** Drops connections that do not answer, without waiting for them; the next call opens new ones. */
   function abandon(old: Opened): void {
     if (opened === old) opened = null
     void closed(old)
   }
 
-  /** Connections that are of no use any more: the next call makes new ones, and who is being answered still is. */
+  /** Drops connections that cannot be used any more; the next call opens new ones, and calls under way may still
+   * finish. */
   function leave(old: Opened): void {
     if (opened === old) opened = null
     void closed(old, timeoutMs)
@@ -82,7 +84,7 @@ export function createSqlClient(options: SqlOptions): Database {
   }
 }
 
-/** Connections, and the same once the schema is up to date. */
+/** Connections as they were opened (`raw`), and once the schema is up to date (`ready`). */
 interface Opened {
   readonly raw: Promise<Connections>
   readonly ready: Promise<Connections>
@@ -108,13 +110,13 @@ export async function migrateSql(options: SqlOptions): Promise<readonly number[]
   return once(connect(options.place, options), migrate)
 }
 
-/** Says which steps of the schema a database has; makes nothing. */
+/** Says which steps of the schema a database has; creates nothing. */
 export async function migrationsOf(options: SqlOptions): Promise<readonly MigrationState[]> {
   const opening = sqliteIsMissing(options.place) ? openSqlite(null) : connect(options.place, options)
   return once(opening, migrationStates)
 }
 
-/** Whether the user of a database may make tables in it; makes nothing. */
+/** Whether the user of a database may create tables in it; creates nothing. */
 export async function mayMakeTables(options: SqlOptions): Promise<boolean> {
   if (options.place.kind === 'sqlite') return true
   return once(connect(options.place, options), async connections => {
@@ -126,16 +128,16 @@ export async function mayMakeTables(options: SqlOptions): Promise<boolean> {
   })
 }
 
-/** Changes nothing in a database that is up to date, as one who may.
+/** Checks that a database accepts changes, by an update that matches no row. The schema has to be up to date.
  *
- * @throws Error when nothing can be changed there. */
+ * @throws Error when it does not. */
 export async function tryToWrite(options: SqlOptions): Promise<void> {
   await once(connect(options.place, options), connections =>
     connections.write(sql => sql`UPDATE versions SET version = version WHERE subject = ''`, NEVER),
   )
 }
 
-/** Does one thing with connections of its own. */
+/** Opens connections for one task and closes them after it. */
 async function once<T>(opening: Promise<Connections>, run: (connections: Connections) => Promise<T>): Promise<T> {
   const connections = await opening
   try {
@@ -145,9 +147,9 @@ async function once<T>(opening: Promise<Connections>, run: (connections: Connect
   }
 }
 
-/** Waits for work no longer than a caller has time for, and gives up on it for good after the longest time.
+/** Waits for work until it ends or `waitMs` have passed, and calls `giveUp` if it has not ended after `giveUpMs`.
  *
- * @throws Error when it was late. */
+ * @throws Error when `waitMs` have passed. */
 function within<T>(
   times: { readonly waitMs: number; readonly giveUpMs: number; readonly giveUp: () => void },
   work: (late: Late) => Promise<T>,

@@ -13,7 +13,7 @@ import type { Database, Sql } from './sql.ts'
 const DAY_MS = 86_400_000
 const KEPT_MS = 30 * DAY_MS
 const EPOCH_DIGITS = 12
-/** The type of a row that is no event, but remembers a message which came. */
+/** The type of a row that is no event: it records that a message was received, so that a repetition is noticed. */
 const CLAIM = 'webhook_received'
 
 interface EventRow {
@@ -25,12 +25,11 @@ interface EventRow {
   readonly payload: string
 }
 
-/** Ids are hexadecimal, so that all of them stand before it and all claims behind. */
+/** Sorts after the id of every event, which is hexadecimal, and before the id of every claim. */
 const BEHIND_IDS = 'g'
 
-/** Creates a store in a database. Whoever keeps an event waits for the others, so that ids rise in the order in which
- * events become visible. Events are kept for thirty days, and the last one of each series for as long as it says how things
- * stand.
+/** Creates a store in a database. Writers wait for each other, so that ids rise in the order in which events become
+ * visible. Events are kept for thirty days, the last one of each series longer: it says what the state is now.
  *
  * @param newId Makes a UUIDv7 of epoch milliseconds. */
 export function createSqlEvents(database: Database, newId: (time: number) => string): EventStore {
@@ -49,7 +48,7 @@ export function createSqlEvents(database: Database, newId: (time: number) => str
 
   return {
     async add([first, ...others], consequence) {
-      // Looked at first: what changes nothing makes no database and waits for no other writer.
+      // Read first: an observation that changes nothing then creates no database file and waits for no other writer.
       if (first !== undefined && !isNew(await database.read(sql => lastOf(sql, first.series)), first)) return []
       if (first === undefined && consequence === undefined) return []
       return database.write(async sql => {
@@ -83,7 +82,8 @@ export function createSqlEvents(database: Database, newId: (time: number) => str
   }
 }
 
-/** Removes what is older, except how things stand: the last event of each series, unless its server has left since. */
+/** Removes older rows, except the last event of each series, which says what the state is now. That one is removed,
+ * too, if its server has left since. */
 async function removeOld(sql: Sql, before: number): Promise<void> {
   await sql`
     DELETE FROM events WHERE at < ${before} AND (type IN (${CLAIM}, 'load_threshold_exceeded')
@@ -93,7 +93,7 @@ async function removeOld(sql: Sql, before: number): Promise<void> {
           AND gone.type = 'server_departed' AND gone.id >= events.id))`
 }
 
-/** The last event of each series, where it is of this type, the oldest first. */
+/** The last event of each series, if it is of this type; the oldest first. */
 async function latest(sql: Sql, type: EventType): Promise<readonly FleetEvent[]> {
   const rows: EventRow[] = await sql`
     SELECT * FROM events WHERE type = ${type} AND NOT EXISTS (
@@ -102,7 +102,8 @@ async function latest(sql: Sql, type: EventType): Promise<readonly FleetEvent[]>
   return rows.flatMap(toEvent)
 }
 
-/** The time of the next id: now, or just after the last one. Whoever takes it holds up the others until it is done. */
+/** The time for the next id, in epoch milliseconds: now, or just after the last one. Other writers wait here until this
+ * transaction ends. */
 async function nextTime(sql: Sql, now: number): Promise<number> {
   const [row]: { version: bigint }[] = await sql`
     INSERT INTO versions (subject, version) VALUES ('events', ${Math.floor(now)})
@@ -117,14 +118,14 @@ function isNew(last: EventRow | undefined, observation: Observation): boolean {
   return contentOf(last).state !== observation.state && !comesTooSoon(observation, Number(last.at))
 }
 
-/** The last change of a series. */
+/** The last event of a series. */
 async function lastOf(sql: Sql, series: string): Promise<EventRow | undefined> {
   const [last]: EventRow[] = await sql`SELECT * FROM events WHERE source = ${series} ORDER BY source_id DESC LIMIT 1`
   return last
 }
 
 function toEvent(row: EventRow): FleetEvent[] {
-  // A newer version of the gateway may know more.
+  // A newer version of the gateway may have written a type that this one does not know: skip it.
   const type = EVENT_TYPES.find(each => each === row.type)
   if (type === undefined) return []
   return [{ id: row.id, type, at: Number(row.at), server: row.subject, data: contentOf(row).data }]

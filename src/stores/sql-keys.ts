@@ -2,7 +2,7 @@ import { asPrevious, changeKey, type KeyChange, type KeyOf, type KeyStore, type 
 import { keyView, storedSettings } from '#wire/keys.ts'
 import type { Database, Sql } from './sql.ts'
 
-/** How long a question may take that a request may be waiting for, in milliseconds. */
+/** How long a look-up may take, in milliseconds: a request may be waiting for it. */
 const ANSWER_MS = 1000
 
 interface KeyRow {
@@ -24,7 +24,7 @@ interface KeyRow {
 
 /** Creates a store in a database.
  *
- * @param now The time at which a tenant is first seen, in epoch milliseconds. */
+ * @param now The time in epoch milliseconds, for versions and for tenants that are seen for the first time. */
 export function createSqlKeys(database: Database, now: () => number = Date.now): KeyStore {
   return {
     state: () =>
@@ -50,8 +50,9 @@ export function createSqlKeys(database: Database, now: () => number = Date.now):
     change: change =>
       database.write(async sql => {
         const time = now()
-        // First, and not only to be heard of: whoever changes keys waits here for the others. Versions are times, so that
-        // a database that has lost a change, by a backup or a replica that was behind, does not tell of two in the same way.
+        // First, because it is the lock, too: others who change keys wait here until this transaction ends. Versions
+        // are epoch milliseconds. A counter would give two different changes the same number after a database has lost
+        // one of them, by a restored backup or a replica that was behind.
         await sql`UPDATE versions SET version = CASE WHEN version >= ${time} THEN version + 1 ELSE ${time} END
           WHERE subject = 'keys'`
         return change.kind === 'create' ? insert(sql, change, time) : alter(sql, change)

@@ -14,9 +14,10 @@ import type { Database, Sql } from './sql.ts'
 import { expireHolds, settle } from './sql-charges.ts'
 import { countNamed } from './sql-named.ts'
 
-/** Keeps money and rows in a database.
+/** Creates a ledger in a database: budgets, holds, the rows of requests and the audit log.
  *
- * @param inProcess Whether it takes the time of this process, as SQLite does: then it is asked little at a time. */
+ * @param inProcess Whether the database runs in this process (SQLite), where each query blocks the event loop: then
+ * sums are read page by page. */
 export function createSqlLedger(database: Database, inProcess = false): Ledger {
   const open = (sql: Sql, account: Account) => openAccount(sql, account, inProcess)
   return {
@@ -27,7 +28,7 @@ export function createSqlLedger(database: Database, inProcess = false): Ledger {
       } catch (thrown) {
         if (!(thrown instanceof WrittenBefore)) throw thrown
         return database.write(async sql => {
-          // From here on nobody else writes rows, so that what is new now is new to the end.
+          // Nobody else can write rows from here on: a row that is new now is still new when it is inserted.
           await lockLedger(sql)
           return keep(sql, { ...batch, requests: await newOf(sql, batch.requests) })
         })
@@ -53,14 +54,15 @@ export function createSqlLedger(database: Database, inProcess = false): Ledger {
   }
 }
 
-/** The row of `versions` that says which ledger it is; there once somebody follows it. */
+/** The row of `versions` with the random number that identifies this ledger; created when shared holds first ask for a
+ * balance. */
 const IDENTITY = 'ledger identity'
 
 function newIdentity(): number {
   return Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)
 }
 
-/** How far a ledger is; `identity` is null where nobody follows it. */
+/** The version of a ledger, higher after each write, and its identity; `null` where no shared holds follow it. */
 interface LedgerState {
   readonly version: bigint
   readonly identity: bigint | null
@@ -70,15 +72,16 @@ function balanceOf({ version, identity }: LedgerState, spent: readonly Spent[]):
   return { ledger: String(identity), version: Number(version), spent }
 }
 
-/** Why an account gives nothing: it has too little, it is not open, or it was when it was asked and is different now,
- * because somebody else has opened it or given back. */
+/** Why a hold was not taken from an account. `short`: its cap does not allow it. `closed`: it has no row yet.
+ * `changed`: it was refused, but the next look shows enough, because another process has opened it or released a hold
+ * in between. */
 type Reason = 'short' | 'closed' | 'changed'
 
-/** Takes the whole transaction back. */
+/** Thrown to roll back the whole transaction. */
 class NotTaken extends Error {
   readonly account: Account
   readonly reason: Reason
-  /** How much of it is used, where that is known. */
+  /** One number: what is spent and held of it, in billionths of a dollar; empty where that is not known. */
   readonly used: readonly number[]
 
   constructor(account: Account, reason: Reason, ...used: readonly number[]) {
@@ -89,9 +92,9 @@ class NotTaken extends Error {
   }
 }
 
-/** Requests that are read at once. */
+/** How many requests one query reads. */
 const PAGE = 20_000
-/** How often an account is asked that is different each time. */
+/** How often a hold is tried at most, while accounts are closed or change. */
 const TRIES_MAX = 5
 
 async function take(
@@ -111,7 +114,8 @@ async function take(
     const undone = used.map(nano => nano - hold.nano)
     if (thrown.reason === 'short' || tries === 1) return { refused: thrown.account, used: [...undone, ...thrown.used] }
     if (thrown.reason === 'closed') {
-      // In a transaction of its own, because it waits for whoever writes rows, who waits for the accounts.
+      // In a transaction of its own: `lockLedger` waits for writers of rows, and those wait for accounts that the
+      // transaction above had locked.
       await database.write(async sql => {
         await lockLedger(sql)
         for (const account of hold.accounts) await open(sql, account)
@@ -121,10 +125,10 @@ async function take(
   }
 }
 
-/** Takes from one account if it has enough.
+/** Holds an amount in one account if its cap allows.
  *
- * @returns How much of it is used then.
- * @throws NotTaken when it has not. */
+ * @returns What is spent and held of the account after that, in billionths of a dollar.
+ * @throws NotTaken when its cap does not allow it or it has no row. */
 async function takeFrom(sql: Sql, { request, nano, expiresAt }: Hold, account: Account): Promise<number> {
   const { id, period, cap } = account
   const [row]: { used: bigint }[] = await sql`
@@ -146,9 +150,9 @@ async function takeFrom(sql: Sql, { request, nano, expiresAt }: Hold, account: A
   return Number(row.used)
 }
 
-/** Opens an account with what the ledger says is spent, unless it is open.
+/** Creates the row of an account with what its requests have cost so far, unless there is one.
  *
- * @returns What is spent of it. */
+ * @returns What is spent of it, in billionths of a dollar. */
 async function openAccount(sql: Sql, account: Account, inProcess: boolean): Promise<number> {
   const { id, tenant, period } = account
   const [known]: { spent: bigint }[] = await sql`
@@ -171,7 +175,7 @@ async function spentAtOnce(sql: Sql, { id, tenant, period }: Account): Promise<n
   return Number(sum?.spent ?? 0)
 }
 
-/** The same by all requests since the period began, in pages between which others have their turn. */
+/** The same from all requests since the period began, page by page; the event loop runs between two pages. */
 async function spentInPages(sql: Sql, { tenant, period }: Account): Promise<number> {
   const [first, last] = daysOf(period)
   let spent = 0
@@ -187,13 +191,15 @@ async function spentInPages(sql: Sql, { tenant, period }: Account): Promise<numb
   return spent
 }
 
-/** The first and the last day of a period, as texts. */
+/** The first and the last day of a period, which is a month or a day. Days are compared as texts, so every month may
+ * end at 31. */
 function daysOf(period: string): readonly [first: string, last: string] {
   return /^\d+-\d+$/.test(period) ? [`${period}-01`, `${period}-31`] : [period, period]
 }
 
-/** Holds off everybody else who writes rows or opens accounts, until the end of the transaction. Versions are times, each
- * behind the one before: a database that comes back from a backup goes on behind all that was heard of it. */
+/** Blocks everybody else who writes rows or opens accounts, until the end of the transaction. Versions are epoch
+ * milliseconds, and each is higher than the one before: also after a restored backup they are higher than all that were
+ * read before it. */
 async function lockLedger(sql: Sql): Promise<LedgerState> {
   const now = Date.now()
   const [row]: LedgerState[] = await sql`
@@ -202,22 +208,24 @@ async function lockLedger(sql: Sql): Promise<LedgerState> {
   return row ?? { version: 0n, identity: null }
 }
 
-/** Some rows of a batch are there already, which nothing but a repetition explains. */
+/** Thrown when some rows of a batch exist already, which means that the batch was written before. */
 class WrittenBefore extends Error {}
 
-/** Keeps a batch. */
+/** Writes a batch.
+ *
+ * @returns The sums that have changed; `null` where there are no requests or no shared holds follow the ledger. */
 async function keep(sql: Sql, { requests, audit }: LedgerBatch): Promise<Balance | null> {
   const balance = requests.length === 0 ? null : await keepRequests(sql, requests)
   if (audit.length > 0) await sql`INSERT INTO audit ${sql(audit)} ON CONFLICT DO NOTHING`
   return balance
 }
 
-/** Keeps rows, settles the holds of their requests and charges them.
+/** Inserts rows, releases the holds of their requests and charges them.
  *
  * @throws WrittenBefore when not all of them are new, so that nothing is settled or charged twice. */
 async function keepRequests(sql: Sql, rows: readonly LedgerRow[]): Promise<Balance | null> {
   const state = await lockLedger(sql)
-  // The number alone: asking for the ids of new rows costs as much as a tenth of writing them.
+  // Compares the count only: RETURNING the ids of new rows would cost a tenth more.
   const { count } = await sql`INSERT INTO requests ${sql(rows, ...columnsOf(rows))} ON CONFLICT (id) DO NOTHING`
   if (count !== rows.length) throw new WrittenBefore()
   const own = rows.filter(({ parent }) => parent === null)
@@ -226,7 +234,7 @@ async function keepRequests(sql: Sql, rows: readonly LedgerRow[]): Promise<Balan
   return state.identity === null ? null : balanceOf(state, spent)
 }
 
-/** The columns in which at least one row has something: one that is bound for nothing costs as much as any other. */
+/** The columns that have a value in at least one row: binding a null costs as much as binding a value. */
 function columnsOf(rows: readonly LedgerRow[]): (keyof LedgerRow)[] {
   const [first] = rows
   if (first === undefined) return []
@@ -236,7 +244,7 @@ function columnsOf(rows: readonly LedgerRow[]): (keyof LedgerRow)[] {
     .filter(column => rows.some(row => row[column] !== null))
 }
 
-/** Those rows that are not there yet, each once. */
+/** The rows that are not in the database yet, each once. */
 async function newOf(sql: Sql, rows: readonly LedgerRow[]): Promise<readonly LedgerRow[]> {
   const byId = new Map(rows.map(row => [row.id, row]))
   const known: { id: string }[] = await sql`SELECT id FROM requests WHERE id IN ${sql([...byId.keys()])}`

@@ -14,9 +14,10 @@ interface NamedRow {
   tokens: number
 }
 
-/** The characters of a name that count: an index takes no long ones. */
+/** How many characters of a name are kept; the rest is cut, because an index takes no long values. */
 const NAME_MAX = 256
-/** Names that are looked through at once in a database that takes the time of this process. */
+/** How many names one query reads in a database that runs in this process (SQLite): each query blocks the event
+ * loop. */
 const PAGE = 5000
 
 /** Counts requests for the users and sessions that they name: one statement for all users of a batch, and one for all
@@ -38,7 +39,7 @@ export async function countNamed(sql: Sql, rows: readonly LedgerRow[]): Promise<
   }
 }
 
-/** One row for each name of each key. */
+/** Sums up rows: one row for each tenant, key and name. */
 function summed(rows: readonly LedgerRow[], nameOf: (row: LedgerRow) => string | null): readonly NamedRow[] {
   const sums = new Map<string, NamedRow>()
   for (const row of rows) {
@@ -60,11 +61,11 @@ function summed(rows: readonly LedgerRow[], nameOf: (row: LedgerRow) => string |
   return [...sums.values()]
 }
 
-/** Finds users or sessions, those that were seen last first.
+/** Finds users or sessions, the last seen first, and by name where they were last seen at the same time.
  *
- * @param options.inProcess Whether the database takes the time of this process: then it is asked little at a time, in the
- * order of names, in which stand those that were seen at the same time.
- * @param options.withinMs How long each question may take. */
+ * @param options.inProcess Whether the database runs in this process (SQLite), where each query blocks the event loop:
+ * then it is read page by page, in the order of names.
+ * @param options.withinMs How long each query may take, in milliseconds. */
 export async function findNamed(
   database: Database,
   query: NamedQuery,
@@ -82,7 +83,7 @@ export async function findNamed(
         named(
           sql,
           query,
-          // Without its sign the tenant would be what an index goes by: it leads to all of it, once for each page.
+          // The `+` keeps SQLite from using the index on the tenant, which would read all rows of it for each page.
           sql`AND (tenant, key_id, id) > ${nameOf(sql, behind)} ${tenant === null ? sql`` : sql`AND +tenant = ${tenant}`}
             ${last === null ? sql`` : sql`AND (tenant, key_id, id) <= ${nameOf(sql, last)}`}`,
         ),
@@ -107,7 +108,7 @@ function nameOf(sql: Sql, { tenant, key_id, id }: RawRow): object {
   return sql`(${tenant}, ${key_id}, ${id})`
 }
 
-/** @param part Which of them: an addition to a condition. */
+/** @param part A further condition that selects some of them. */
 async function named(sql: Sql, { of, key, after, limit }: NamedQuery, part: object): Promise<readonly Named[]> {
   const rows: RawRow[] = await sql`
     SELECT tenant, key_id, id, first_seen, last_seen, requests, tokens FROM ${sql.unsafe(of)}

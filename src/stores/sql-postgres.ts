@@ -3,22 +3,23 @@ import { createInTurn } from '#lib/in-turn.ts'
 import type { Sql } from './sql.ts'
 import { type Connections, NEVER } from './sql-connections.ts'
 
-/** Any number, the same for every process: whoever has it may migrate. */
+/** The advisory lock for migrations: any number, but the same in every process. */
 const MIGRATION_LOCK = 6_311_846_271
 
-/** Those that take every text: one row that a database never takes would hold up all behind it. */
+/** The encodings that can store every text. In another one, a row with a text that the database refuses would hold up
+ * all rows behind it. */
 const ENCODINGS: ReadonlySet<string> = new Set(['UTF8', 'SQL_ASCII'])
 
 const UNDEFINED_TABLE = '42P01'
-/** Connections that writing leaves to reading: a table that somebody has locked would keep all of them waiting, and with
- * them the keys of callers. */
+/** How many connections of the pool writes leave free for reads. Writes that wait for a locked table would otherwise
+ * take all of them, and no key could be looked up. */
 const FOR_READING = 2
-/** What a primary says that has become a replica. */
+/** The SQLSTATE of a write to a read-only server, such as a primary that has become a replica. */
 const READ_ONLY = '25006'
 
 /** Opens a pool of connections to Postgres.
  *
- * No timeout is asked of the server: poolers in front of it refuse such settings. */
+ * Sets no timeout on the server: poolers in front of it refuse such settings. */
 export async function openPostgres(
   url: string,
   { pool, timeoutMs }: { readonly pool: number; readonly timeoutMs: number },
@@ -35,7 +36,7 @@ export async function openPostgres(
     read: run => run(sql),
     write: (run, late) =>
       inTurn(() =>
-        sql.begin(transaction => (late === NEVER ? run(transaction) : patient(transaction, run, timeoutMs))),
+        sql.begin(transaction => (late === NEVER ? run(transaction) : withLockTimeout(transaction, run, timeoutMs))),
       ),
     async check(reader) {
       const rows: { server_encoding: string }[] = await reader`SHOW server_encoding`
@@ -56,15 +57,16 @@ export async function openPostgres(
   }
 }
 
-/** Writes, and waits for no lock longer than somebody waits here: a server does not notice that one who waits for a lock has
- * gone, and each who did would keep a connection of it. Said together with what is written, for no time of its own. */
-async function patient<T>(transaction: SQL, run: (sql: Sql) => Promise<T>, lockMs: number): Promise<T> {
+/** Runs a write that waits no longer than `lockMs` for a lock. While a session of Postgres waits for a lock, it does not
+ * notice that its client is gone: each write that was given up would keep a connection of the server. Sent together with
+ * the first statement, so that it costs no round trip. */
+async function withLockTimeout<T>(transaction: SQL, run: (sql: Sql) => Promise<T>, lockMs: number): Promise<T> {
   const bounded = transaction`SELECT set_config('lock_timeout', ${`${lockMs}`}, true)`.execute()
   const [result] = await Promise.all([run(transaction), bounded])
   return result
 }
 
-/** Said a second time, because the runtime believes `PGDATABASE` more than the address. */
+/** Given separately, because the runtime prefers `PGDATABASE` to the database in the address. */
 function databaseOf(url: string): { readonly database?: string } {
   const name = URL.parse(url)?.pathname.slice(1) ?? ''
   return name === '' ? {} : { database: decodeURIComponent(name) }

@@ -5,7 +5,7 @@ import { findAuditRows } from './sql-audit-rows.ts'
 import { findNamed } from './sql-named.ts'
 import type { RawRow } from './sql-rows.ts'
 
-/** How long a report may take. */
+/** How long each query of a report may take, in milliseconds. */
 const REPORT_MS = 10_000
 
 const COLUMNS: Readonly<Record<UsageGroup, string>> = {
@@ -18,13 +18,15 @@ const COLUMNS: Readonly<Record<UsageGroup, string>> = {
   session: 'session_id',
 }
 
-/** Requests that are summed up at once in a database that takes the time of this process. */
+/** How many requests one query reads in a database that runs in this process (SQLite): each query blocks the event
+ * loop. */
 const PAGE = 5000
 const DAY_MS = 86_400_000
 
-/** Tells what stands in a database.
+/** Creates the reports from a database.
  *
- * @param options.inProcess Whether it takes the time of this process, as SQLite does: then it is asked little at a time. */
+ * @param options.inProcess Whether the database runs in this process (SQLite), where each query blocks the event loop:
+ * then it is read page by page. */
 export function createSqlReports(database: Database, options: { readonly inProcess: boolean }): Reports {
   return {
     usage: query =>
@@ -40,7 +42,7 @@ export function createSqlReports(database: Database, options: { readonly inProce
   }
 }
 
-/** Sums up little after little, between which others have their turn. */
+/** Sums up in several queries; the event loop runs between two of them. */
 async function sumInTurns(database: Database, query: UsageQuery): Promise<readonly UsageSum[]> {
   const sums = new Map<string, UsageSum>()
   const { tenant, key } = query
@@ -83,8 +85,8 @@ async function* ofPages(database: Database, query: UsageQuery) {
     yield database.read(
       sql =>
         sum(sql, query, {
-          // Up to an id and not to a number, since rows come and go meanwhile. With an order and a limit, which forbid
-          // SQLite to look for the tenant first and then through all that it has.
+          // By ids and not by OFFSET, because rows are added and removed meanwhile. ORDER BY and LIMIT keep SQLite from
+          // choosing the index on the tenant, by which it would read all its rows.
           from: sql`(SELECT * FROM requests WHERE id > ${first} ${last === null ? sql`` : sql`AND id <= ${last}`}
             ORDER BY id LIMIT ${Number.MAX_SAFE_INTEGER}) AS requests`,
           behind: sql``,
@@ -108,7 +110,7 @@ function added(a: UsageSum, b: UsageSum): UsageSum {
   return { groups: a.groups, ...amounts(name => a[name] + b[name]) }
 }
 
-/** What is not there comes first. */
+/** Compares groups; `null` sorts first. */
 function order(a: UsageSum['groups'], b: UsageSum['groups']): number {
   for (const [index, one] of a.entries()) {
     const other = b[index] ?? null
@@ -119,7 +121,7 @@ function order(a: UsageSum['groups'], b: UsageSum['groups']): number {
   return 0
 }
 
-/** The condition for all that stands behind the end of the page before, compared as the database orders it. */
+/** The condition for all groups after the last one of the previous page, compared as the database orders them. */
 function behind(sql: Sql, { by, after }: UsageQuery): object {
   if (after === null) return sql``
   let condition: object = sql`1 = 0`
@@ -133,7 +135,8 @@ function behind(sql: Sql, { by, after }: UsageQuery): object {
   return sql`AND ${condition}`
 }
 
-/** @param source What is read, and which of the sums are told. */
+/** @param source The parts of the statement: what it reads (`from`), and which of the sums it gives (`behind`,
+ * `page`). */
 async function sum(
   sql: Sql,
   query: UsageQuery,

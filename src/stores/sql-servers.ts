@@ -16,9 +16,9 @@ interface ServerRow {
   readonly heartbeat_at: bigint
 }
 
-/** The kind of a row that only says something of a server which the configuration declares. */
+/** The kind of a row that only adds state to a server which the configuration declares. */
 const DECLARED = 'declared'
-/** What stands beside the settings in their column. */
+/** What the column `settings` holds besides the settings. */
 const marks = z.object({ alerts: z.record(z.string(), z.enum(['degraded', 'draining'])).default({}) })
 
 /** Creates a registry in a database. */
@@ -32,7 +32,7 @@ export function createSqlServers(database: Database): ServerStore {
     change: change =>
       database.write(async sql => {
         const id = change.kind === 'register' ? change.server.id : change.id
-        // First, and not only to count: whoever changes the registry waits here for the others.
+        // First, because it is the lock, too: others who change the registry wait here until this transaction ends.
         await sql`
           INSERT INTO versions (subject, version) VALUES ('servers', 1)
           ON CONFLICT (subject) DO UPDATE SET version = versions.version + 1`

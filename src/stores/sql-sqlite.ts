@@ -6,18 +6,20 @@ import type { Rows, Sql } from './sql.ts'
 import { type Connections, type Late, NEVER } from './sql-connections.ts'
 import { type Bound, createTemplate } from './sql-template.ts'
 
-/** How long to wait for another process that writes; the runtime's own waiting would stop everything else here. */
+/** The waits between attempts while another process writes, in milliseconds. SQLite's own waiting would block the event
+ * loop. */
 const BUSY_WAIT_MS = [2, 5, 10, 20, 50] as const
-/** Keys stand in it, if only as hashes: nobody but its owner has to read it. */
+/** Only the owner may read the folder: the database holds keys, even if only as hashes. */
 const FOLDER_MODE = 0o700
-/** SQLite makes the files beside it with the same. */
+/** For the file of the database. SQLite creates the files beside it with the same mode. */
 const FILE_MODE = 0o600
-/** Statements that are kept compiled: more than the gateway has, but lists of every length are statements of their own. */
+/** How many compiled statements are kept. The gateway has fewer, but each length of a list makes another statement. */
 const COMPILED_MAX = 64
 
-/** Opens a SQLite file, and makes it when it is missing; `null` = one in memory, gone when it is closed.
+/** Opens a SQLite file, and creates it when it is missing; `null` = a database in memory, lost when it is closed.
  *
- * One connection reads and one writes: a statement beside a transaction on the same connection would silently join it. */
+ * One connection reads and one writes: a statement that runs during a transaction on the same connection would silently
+ * become a part of it. */
 export async function openSqlite(file: string | null): Promise<Connections> {
   if (file !== null) mkdirSync(dirname(file), { recursive: true, mode: FOLDER_MODE })
   if (file !== null) makeFile(file)
@@ -27,7 +29,9 @@ export async function openSqlite(file: string | null): Promise<Connections> {
   const inTurn = createInTurn()
   const opened = identityOf(file)
 
-  /** @throws Replaced rather than to write where nobody will ever look again. */
+  /** Checks that the file is the one that was opened.
+   *
+   * @throws Replaced when it is not: what is written to a removed file is lost. */
   function stillThere(): void {
     if (identityOf(file) !== opened) throw new Replaced(`${file} was removed or replaced`)
   }
@@ -44,7 +48,7 @@ export async function openSqlite(file: string | null): Promise<Connections> {
         return unlessBusy(() => transact(writer.sql, run), late)
       }),
     check: async () => {},
-    // A writing transaction of SQLite is the lock.
+    // Not needed: SQLite runs one writing transaction at a time.
     lock: async () => {},
     async hasTable(sql, name) {
       return (await sql`SELECT name FROM sqlite_master WHERE type = 'table' AND name = ${name}`).length > 0
@@ -60,25 +64,26 @@ export async function openSqlite(file: string | null): Promise<Connections> {
   }
 }
 
-/** The file is not the one that was opened. */
+/** Thrown when the file is not the one that was opened. */
 class Replaced extends Error {}
 
-/** What tells a file from another one at its place; null where there is none. */
+/** The device and inode of a file, by which it differs from another one at its path; `null` where there is none. */
 function identityOf(file: string | null): string | null {
   const found = file === null ? undefined : statSync(file, { throwIfNoEntry: false })
   return found === undefined ? null : `${found.dev} ${found.ino}`
 }
 
-/** Makes a file that is missing. One that is there is not even opened: to close it again would end SQLite's locks. */
+/** Creates a file that is missing. An existing file is not opened: closing it again would end SQLite's locks on it. */
 function makeFile(file: string): void {
   try {
     closeSync(openSync(file, 'wx', FILE_MODE))
   } catch {
-    // It is there, or else SQLite says what is wrong.
+    // The file exists, or SQLite fails with a better message when it opens it.
   }
 }
 
-/** One connection. Its statements are compiled once, which for the rows of many requests costs as much as writing them. */
+/** One connection. Statements are compiled once: to compile the one that inserts many rows costs as much as to run
+ * it. */
 function connect(
   file: string,
   mode: { readonly create?: boolean; readonly readwrite?: boolean; readonly readonly?: boolean },
@@ -130,9 +135,9 @@ async function prepare(sql: Sql): Promise<void> {
   await sql`PRAGMA synchronous = NORMAL`
 }
 
-/** Runs it again while another process has the file.
+/** Runs it again while another process has the file locked.
  *
- * @throws Error when it is late. */
+ * @throws Error when the caller has stopped waiting. */
 async function unlessBusy<T>(run: () => PromiseLike<T>, late: Late): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     if (late()) throw new Error('the database is busy')

@@ -1,17 +1,17 @@
 import type { Rows, Sql } from './sql.ts'
 
-/** What may stand in a place of a statement. */
+/** A value that can be bound to a `?` of a statement. */
 export type Bound = string | number | bigint | null
 
-/** How statements are run. */
+/** Runs statements in a database. */
 export interface Runner {
-  /** Runs one statement, its places written `?`. */
+  /** Runs one statement that has a `?` for each value. */
   one(text: string, bound: Bound[]): Rows<unknown>
-  /** Runs all statements of a text. */
+  /** Runs a text of several statements, without values. */
   all(text: string): void
 }
 
-/** What stands in a template and is not bound as one value. */
+/** What a template can contain besides values: another template, raw text, a list of values, or rows to insert. */
 type Part = Template | { readonly text: string } | { readonly list: readonly Bound[] } | Inserted
 
 interface Template {
@@ -24,10 +24,10 @@ interface Inserted {
   readonly columns: readonly string[]
 }
 
-/** Creates the template of a database that runs its statements in this process and at once.
+/** Creates the `sql` tag for a database that runs its statements in this process and synchronously.
  *
- * Whether a template is a statement shows only after the expression that it stands in: one that became a part of another
- * is none. So statements run a moment later, in the order in which they were written. */
+ * A template can be a statement, or a part of another template; which of the two is known only after the whole
+ * expression was evaluated. So statements run in a microtask, in the order in which they were written. */
 export function createTemplate(runner: Runner): Sql {
   const parts = new WeakMap<object, Part>()
   const used = new WeakSet<object>()
@@ -68,7 +68,7 @@ export function createTemplate(runner: Runner): Sql {
   return Object.assign(sql as Sql, { unsafe })
 }
 
-/** Writes a template with `?` for what is bound, in the order in which it stands there. */
+/** Writes a template as text with a `?` for each value, and adds the values to `bound` in the same order. */
 function write({ strings, values }: Template, parts: WeakMap<object, Part>, bound: Bound[]): string {
   let text = strings[0] ?? ''
   values.forEach((value, index) => {
@@ -94,7 +94,7 @@ function place(value: unknown, bound: Bound[]): string {
   return '?'
 }
 
-/** @throws TypeError for what no column takes, rather than to write something else for it. */
+/** @throws TypeError for a value that no column can store, rather than to store something else. */
 function toBound(value: unknown): Bound {
   if (value === null || value === undefined) return null
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint') return value
