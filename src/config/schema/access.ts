@@ -26,7 +26,7 @@ const limitSet = z.strictObject(limitKeys).superRefine(refuseIdleBurst)
 const ownRate = (what: string) => rate().nullable().default(null).describe(what)
 const usual = 'As for every client when absent; 0: no limit.'
 
-// Of a key, "not said" and "none" are two things: the first takes what holds for every client.
+// In a key, a limit that is absent is the one of every client, while 0 means no limit.
 const ownLimits = z
   .strictObject({
     requests_per_minute: ownRate(usual),
@@ -40,7 +40,7 @@ const ownLimits = z
   })
   .superRefine(refuseIdleBurst)
 
-// The usual burst belongs to the usual limit: who writes another one has the burst of that.
+// The default burst belongs to the default limit: with another limit and no burst, the burst is that limit.
 const globalLimits = z
   .strictObject({ ...limitKeys, requests_per_minute: rate().optional().describe('1000 when absent; 0: no limit.') })
   .superRefine(refuseIdleBurst)
@@ -75,7 +75,7 @@ export const limits = z
   .prefault({})
   .describe('How much may be asked.')
 
-// As for keys that are made at run time; 64 bits hold no more than nine of these in billionths of a dollar.
+// The same bound as for keys made at run time. In billionths of a dollar, 64 bits hold only about nine times as much.
 const budget = z.strictObject({
   usd: number({ min: 0, max: 1_000_000_000 }).describe('How much may be spent.'),
   per: choice(['day', 'month']).default('month').describe('In which time.'),

@@ -67,7 +67,7 @@ export const webhooks = z
   .prefault({})
   .describe('Events received and sent over HTTP.')
 
-/** The words of an earlier gateway; each is translated into the key that replaced it. */
+/** The keys of an earlier gateway; each is translated into the key that replaced it. */
 export const performance = z
   .strictObject({
     request_timeout_seconds: number({ above: 0 }).nullable().default(null).describe('timeouts.first_byte and idle.'),

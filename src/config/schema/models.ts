@@ -15,7 +15,7 @@ import {
   text,
 } from './scalars.ts'
 
-/** The dialects, and `service` for what is only watched. */
+/** The kinds of servers: the dialects, and `service` for servers that are only watched and answer no model call. */
 const knownKinds = [
   'openai',
   'openai_compatible',
@@ -55,7 +55,8 @@ export const server = z
     api_keys: api_key === null || rest.api_keys.includes(api_key) ? rest.api_keys : [api_key, ...rest.api_keys],
   }))
 
-/** More than a dollar for each token is a slip of the keys, and sums of it are more than a database can count. */
+/** The highest price, in dollars for a million tokens. More than a dollar for each token is a typing mistake, and the
+ * sums would be more than a database can count. */
 const AMOUNT_MAX = 1_000_000
 const amount = () => number({ min: 0, max: AMOUNT_MAX }).nullable().default(null)
 

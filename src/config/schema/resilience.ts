@@ -17,7 +17,7 @@ export const timeouts = z
   .prefault({})
   .describe('How long the gateway waits for what.')
 
-/** The clocks that a server or model sets otherwise; absent ones are inherited. */
+/** The timeouts that a server or model sets for itself; absent ones are inherited. */
 export const timeoutOverrides = z
   .strictObject({
     connect: clock().optional(),

@@ -70,7 +70,7 @@ export function boolean() {
     .meta(alsoText(anyCase(Object.keys(truths))))
 }
 
-/** Accepts one of the words in any case; `synonyms` are words of other programs for the same thing. */
+/** Accepts one of the words in any case; `synonyms` are words that other programs use for the same thing. */
 export function choice<const T extends readonly string[]>(
   words: T,
   synonyms: Readonly<Record<string, T[number]>> = {},
@@ -113,7 +113,8 @@ function quantity(
     readonly parse: (value: string | number) => number | null
     readonly min: number
     readonly max: number
-    /** How it looks in a file: as text, the greatest bare number, the greatest as people write it. */
+    /** How it is written in a file: the pattern of a text, the highest bare number, and the highest value for
+     * messages. */
     readonly written: { readonly pattern: RegExp; readonly max: number; readonly most: string }
   },
 ) {
@@ -138,10 +139,10 @@ export const modelName = () =>
   z.string().regex(/^[A-Za-z0-9][\w.:/@+-]{0,127}$/, 'expected a model name of letters, digits and . _ - : / @ +')
 export const path = () => z.string().regex(/^\/[\w./-]*$/, 'expected a path such as /metrics')
 
-/** Accepts a key or password. It is text like any other; the name marks places whose value is never shown. */
+/** Accepts a key or password: any text. The mark `x-secret` in the schema says that its value is never shown. */
 export const secret = () => z.string().min(1).meta({ 'x-secret': true })
 
-/** Accepts a key that clients can send. */
+/** Accepts a key that clients can send in a header. */
 export const ownKey = () =>
   secret()
     .max(KEY_CHARACTERS_MAX, `no client can send it: it has more than ${KEY_CHARACTERS_MAX} characters`)
@@ -151,7 +152,7 @@ export const ownKey = () =>
 export const headerSecret = () =>
   secret().refine(value => !NOT_IN_FIELD.test(value), 'holds a line end or another character that no header can carry')
 
-/** Accepts the headers that go with requests. */
+/** Accepts the headers that are sent with requests. */
 export const headers = () =>
   z.record(z.string().regex(FIELD_NAME, 'expected the name of a header, such as x-tenant'), headerSecret())
 
@@ -183,7 +184,7 @@ export function proxyUrl() {
 
 /** Accepts an address that begins with one of the schemes; its value may hold a password and is never shown.
  *
- * @param several What is said of several with commas between them. */
+ * @param several The message for several addresses with commas between them. */
 export function urlOf(schemes: readonly string[], example: string, several = 'holds more than one address') {
   return z
     .string()
@@ -193,17 +194,18 @@ export function urlOf(schemes: readonly string[], example: string, several = 'ho
     .meta(looksLike(beginning(schemes)))
 }
 
-/** A comma behind the password, or a whole address behind a comma. A file may have them in its name. */
+/** Matches a comma in the host, or a second address after a comma. A SQLite file may have a comma in its name. */
 const SEVERAL = /^(?!sqlite:)\w+:\/\/([^/?#]*,[^/?#@]*([/?#]|$)|.*,\s*\w+:\/\/)/
 
 const UNREADABLE = 'cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23'
 
-/** Whether a text is more than one address, with commas between them. */
+/** Whether a text holds several addresses with commas between them. */
 export const holdsSeveral = (value: string) => SEVERAL.test(value)
 
-/** Whether it is certain which part of an address is a password: what nobody knows to be a secret would be shown. */
+/** Whether it is clear which part of an address is the password. If it is not, the address is refused: a password that
+ * is not recognised would be shown. */
 function isReadable(value: string): boolean {
-  // A file has none.
+  // The path of a file has no password.
   if (value.startsWith('sqlite:') || !value.includes('://')) return true
   const url = URL.parse(value)
   if (url === null || (url.pathname + url.search + url.hash).includes('@')) return false
@@ -231,7 +233,7 @@ function toNumber(value: number | string): unknown {
   return typeof value === 'string' && NUMBER.test(value) ? Number(value) : value
 }
 
-/** Reads a word for true or false; anything else stays what it is. */
+/** Turns a word for true or false into a boolean; other values stay what they are. */
 export function toBoolean(value: unknown): unknown {
   if (typeof value !== 'string') return value
   const word = value.toLowerCase()

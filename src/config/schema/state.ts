@@ -47,7 +47,7 @@ export const cache = z
   .prefault({})
   .describe('Answers that are given again.')
 
-/** The number of the database in an address of Redis; empty where it names none. */
+/** The database number in the address of Redis, as text; empty where there is none. */
 const databaseOf = (url: string) => URL.parse(url)?.pathname.slice(1) ?? ''
 
 const SEVERAL_NODES =
@@ -55,7 +55,7 @@ const SEVERAL_NODES =
 
 const redisUrl = () =>
   urlOf(['redis://', 'rediss://'], 'redis://127.0.0.1:6379', SEVERAL_NODES).refine(
-    // With an `@` it cannot be read at all.
+    // An address with an `@` here could not be parsed, and has its own message.
     value => holdsSeveral(value) || /^\d*$|@/.test(databaseOf(value)),
     'expected the number of a database, such as redis://127.0.0.1:6379/1',
   )
