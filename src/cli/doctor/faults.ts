@@ -1,7 +1,7 @@
 import type { GatewayError } from '#core/errors.ts'
 import { isObject } from '#lib/json.ts'
 
-/** What a failure of a server is, in an operator's words. */
+/** What the failure of a server means, in words for operators, and what to do about it. */
 export interface Fault {
   readonly detail: string
   readonly remedy: string
@@ -13,7 +13,7 @@ const UNKNOWN_AUTHORITY: Fault = {
     'Name the authority: tls: { ca_file: /path/of/the/authority.pem } of the server, or NODE_EXTRA_CA_CERTS for all of them.',
 }
 
-/** The ways in which a connection fails, and TLS by the code that the runtime gives. */
+/** The failures of connections, and of TLS, by the code that the runtime gives. */
 const CONNECTION: Readonly<Record<string, Fault>> = {
   refused: { detail: 'nothing listens at its address', remedy: 'Start the server, or correct base_url.' },
   dns: { detail: 'nobody knows its host name', remedy: 'Correct base_url, or the name service of this machine.' },
@@ -45,7 +45,7 @@ const CONNECTION: Readonly<Record<string, Fault>> = {
   },
 }
 
-/** What the runtime has no code of its own for, by what it says. */
+/** Failures for which the runtime has no code, by the text of its message. */
 const SAID: readonly (readonly [said: RegExp, fault: Fault])[] = [
   [
     /WRONG_VERSION_NUMBER|HTTP_REQUEST/,
@@ -60,7 +60,7 @@ const SAID: readonly (readonly [said: RegExp, fault: Fault])[] = [
   ],
 ]
 
-/** The codes of the gateway, where the failure is not the connection's. */
+/** The failures that are not of the connection, by the code of the gateway's error. */
 const CODES: Readonly<Record<string, Fault>> = {
   upstream_auth_failed: {
     detail: 'it refuses the key',
@@ -91,7 +91,7 @@ const CODES: Readonly<Record<string, Fault>> = {
   },
 }
 
-/** Says what a failure means and what to do about it. */
+/** Finds what a failure means and what to do about it. */
 export function faultOf(error: GatewayError): Fault {
   const cause = isObject(error.cause) ? error.cause : {}
   const { reason, code, status, message } = cause

@@ -1,19 +1,19 @@
-/** How bad it is. */
+/** The result of a check. */
 export type Status = 'ok' | 'warning' | 'failed' | 'skipped'
 
-/** One thing that was looked at. */
+/** What one check has found. */
 export interface Finding {
-  /** What kind of thing: `redis`, `port`, `stream`. */
+  /** The kind of check: `redis`, `port`, `stream`. */
   readonly check: string
-  /** Which one, where there are several: the id of a server, with the model behind a slash. */
+  /** What was checked, where there are several: the id of a server, or the id of a server, a slash and a model. */
   readonly subject: string | null
   readonly status: Status
   readonly detail: string
-  /** What to do about it; null where there is nothing to do. */
+  /** What the operator should do; `null` where there is nothing to do. */
   readonly remedy: string | null
 }
 
-/** A kind of check about one thing: makes its findings. */
+/** Creates the functions that make the findings of one check on one subject. */
 export function about(check: string, subject: string | null = null) {
   const finding = (status: Status, detail: string, remedy: string | null): Finding => ({
     check,
@@ -30,7 +30,7 @@ export function about(check: string, subject: string | null = null) {
   }
 }
 
-/** What an error says of itself. */
+/** The message of an error. */
 export function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown)
   const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : ''

@@ -11,14 +11,14 @@ import type { Settled } from '../options.ts'
 import { readTls } from '../tls.ts'
 import { about, type Finding, messageOf } from './finding.ts'
 
-/** A stream has one descriptor for its client and one for its server. */
+/** How many file descriptors a stream needs: one for its client and one for its server. */
 const DESCRIPTORS_A_STREAM = 2
 const DESCRIPTORS = { least: 1024, good: 8192 }
 const DISK_FREE_BYTES = 1024 ** 3
 const DAY_MS = 86_400_000
 const CERTIFICATE_DAYS = 14
 
-/** Looks at what the gateway stands on: versions, limits, ports, folders, certificates. */
+/** Checks what the gateway runs on: versions, limits, ports, folders, certificates. */
 export async function checkMachine(settled: Settled): Promise<readonly Finding[]> {
   const { service, monitoring } = settled.config
   const { host } = service
@@ -54,7 +54,8 @@ function fileLimit(): Finding {
   return limit < DESCRIPTORS.good ? warning(found, remedy) : ok(found)
 }
 
-/** The runtime has no call for it. */
+/** The soft limit on open files of this process, read from `/proc` because the runtime has no call for it; `null` where
+ * it cannot be read. */
 function softLimit(): number | null {
   try {
     const [, soft] = /^Max open files\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
@@ -64,16 +65,16 @@ function softLimit(): number | null {
   }
 }
 
-/** A port that is listened on. */
+/** A port to listen on. */
 interface Port {
   readonly host: string
   readonly number: number
-  /** Where it is configured. */
+  /** The key of the configuration. */
   readonly setting: string
   readonly scheme: 'http' | 'https'
   /** Whether a running gateway answers at the address.
    *
-   * @throws when nothing does. */
+   * @throws Error when nothing answers. */
   readonly isOurs: (url: string) => Promise<boolean>
 }
 
@@ -129,7 +130,7 @@ async function hasOurMetrics(url: string): Promise<boolean> {
   return (await (await look(`${url}/metrics`)).text()).includes('gateway_build_info')
 }
 
-/** The certificate is for the name that others use, not for this machine's own address. */
+/** Requests an address of this machine. The certificate is not checked, because it is for the public name. */
 function look(url: string): Promise<Response> {
   return fetch(url, { signal: AbortSignal.timeout(2000), tls: { rejectUnauthorized: false } })
 }

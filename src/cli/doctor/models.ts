@@ -5,10 +5,10 @@ import { dialectOf, type Examiner, modelFor, type Trial, targetFor } from '#src/
 import { faultOf } from './faults.ts'
 import { about, type Finding } from './finding.ts'
 
-/** One model of a server, and what is known of it. */
+/** One model of a server, and what to check of it. */
 export interface ModelAsked {
   readonly server: Server
-  /** What the server calls it. */
+  /** The name of the model at the server. */
   readonly name: string
   readonly listed: ListedModel | null
   readonly declared: DeclaredModel | null
@@ -16,7 +16,7 @@ export interface ModelAsked {
   readonly timeoutMs: number
 }
 
-/** Enough for models that think before they speak; they are stopped there. */
+/** The most tokens of an answer: enough for models that reason first, and few enough to stay cheap. */
 const TOKENS = 128
 const QUESTION = { messages: [{ role: 'user', content: 'Answer with one word: ready.' }], max_tokens: TOKENS }
 const TOOL = {
@@ -33,7 +33,8 @@ const TOOL_QUESTION = {
   max_tokens: 4 * TOKENS,
 }
 
-/** Calls a model: the first streamed content, the usage, a tool; or vectors, from a model that makes them. */
+/** Calls a model and checks the first streamed content, the usage and a tool call; or the vectors of a model that makes
+ * embeddings. */
 export async function checkModel(asked: ModelAsked): Promise<readonly Finding[]> {
   if (makesVectors(asked)) return [await embeddings(asked)]
   const { stream, usage } = await streams(asked)

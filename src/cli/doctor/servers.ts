@@ -8,7 +8,8 @@ import { faultOf } from './faults.ts'
 import { about, type Finding } from './finding.ts'
 import { checkModel } from './models.ts'
 
-/** Clocks may differ by so much before it is said, and before it is a fault: signatures hold for five minutes. */
+/** The differences between clocks from which there is a warning and a failure, in milliseconds: signatures are valid
+ * for five minutes. */
 const SKEW_MS = { warning: 30_000, failed: 300_000 }
 const MODELS_SHOWN = 5
 
@@ -18,11 +19,11 @@ export interface ServersAsked {
   readonly models: readonly DeclaredModel[]
   readonly examiner: Examiner
   readonly timeoutMs: number
-  /** False: no model is called, so that nothing is paid for. */
+  /** Whether models are called, which may cost money. */
   readonly calls: boolean
 }
 
-/** Looks at every server, all at once; each is asked one thing after the other. */
+/** Checks all servers at the same time; the checks of one server run one after the other. */
 export async function checkServers(asked: ServersAsked): Promise<readonly Finding[]> {
   if (asked.servers.length === 0) {
     return [
@@ -71,7 +72,7 @@ async function checkServer(server: Server, asked: ServersAsked): Promise<readonl
   return found
 }
 
-/** What the models of the configuration are called there. */
+/** The names that the configuration uses for the models of a server. */
 function wantedModels(server: Server, models: readonly DeclaredModel[]): readonly string[] {
   const targets = models.flatMap(model => model.targets).filter(target => target.server === server.id)
   return [...new Set(targets.map(({ model }) => model))]
@@ -82,9 +83,9 @@ function questionFor(server: Server) {
   return dialectOf(server)?.catalog.list(server, server.secrets[0] ?? null) ?? plain
 }
 
-/** The models that a server lists; null when it has no list.
+/** The models that a server lists; `null` when it has no list.
  *
- * @throws GatewayError for an answer that says that something is wrong. */
+ * @throws GatewayError when its answer is an error or no list. */
 function readList(server: Server, reply: Reply): readonly ListedModel[] | null {
   const dialect = dialectOf(server)
   if (dialect === null) {
@@ -101,13 +102,13 @@ function readList(server: Server, reply: Reply): readonly ListedModel[] | null {
   }
 }
 
-/** Some lists come in pages, or tell of their models elsewhere. */
+/** Reads the rest of a list that has several pages, or whose details are at other addresses. */
 function whole(server: Server, first: readonly ListedModel[] | null, examiner: Examiner) {
   const catalog = dialectOf(server)?.catalog
   return first === null || (catalog?.next ?? catalog?.details) === undefined ? first : examiner.list(server)
 }
 
-/** Where a tag is left out, the latest one is meant. */
+/** The names of a listed model: `:latest` may be left out. */
 function namesOf({ id }: ListedModel): readonly string[] {
   return id.endsWith(':latest') ? [id, id.slice(0, -':latest'.length)] : [id]
 }

@@ -5,7 +5,7 @@ import { mayMakeTables, migrationsOf, tryToWrite } from '#stores/sql-client.ts'
 import type { Settled } from '../options.ts'
 import { about, type Finding, messageOf } from './finding.ts'
 
-/** What a message of a store means; the first that fits counts. */
+/** What to do about a message of a store; the first pattern that matches counts. */
 type Remedies = readonly (readonly [pattern: RegExp, remedy: string])[]
 
 const REDIS: Remedies = [
@@ -79,7 +79,7 @@ function remedyFor(message: string, remedies: Remedies): string {
   return remedies.find(([pattern]) => pattern.test(message))?.[1] ?? 'Look into the log of that server.'
 }
 
-/** Looks at Redis, the database and the store of vectors. */
+/** Checks Redis, the database and the store of vectors. */
 export async function checkStores(settled: Settled, timeoutMs: number): Promise<readonly Finding[]> {
   const { config } = settled
   return [await redis(config, timeoutMs), await database(settled, timeoutMs), vectors(config)]

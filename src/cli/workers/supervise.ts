@@ -19,12 +19,13 @@ import type { Order, Ready, Reloaded, Report } from './messages.ts'
 import { spawnWorker } from './spawn.ts'
 import { createWorkers, type Workers } from './workers.ts'
 
-/** The place of the supervisor itself in what workers share. */
+/** The place of the supervisor in the shared memory of the workers. */
 const OWN_PLACE = 1
-/** What not even other workers take over. */
+/** The keys for which not even a new worker takes another value: the supervisor has to be restarted. */
 const FIXED: ReadonlySet<string> = new Set(['service.host', 'service.port', 'service.workers'])
 
-/** Starts several workers on one port and sees to them until it is told to stop: it answers no request itself.
+/** Starts several workers on one port, and replaces those that end, until it is told to stop. It answers no request
+ * itself.
  *
  * @throws PortTaken, CannotListen */
 export async function supervise(options: Options, settled: Settled, size: number): Promise<number> {
@@ -40,7 +41,8 @@ export async function supervise(options: Options, settled: Settled, size: number
   const log = createLog({ ...namedIn(settled), write: createWholeWriter(), pretty, clock })
   const configured = createConfigured(options, settled)
   const inTurn = createInTurn()
-  /** What a worker cannot take over while it runs is as it was when all of them were started. */
+  /** The configuration with which all workers were started. Keys that a running worker cannot change have its
+   * values. */
   let started = settled
   let metricsPort = freeMetricsPort(settled, null)
   const drain = () => {
@@ -69,9 +71,9 @@ export async function supervise(options: Options, settled: Settled, size: number
     log,
   })
 
-  /** Reads the configuration and lets all workers take it over.
+  /** Reads the configuration and sends it to all workers.
    *
-   * @param rolls Whether others take the place of the workers for what these do not take over: always, or if need be. */
+   * @param rolls Whether the workers are replaced: never, if a changed key needs it, or always. */
   async function reload(rolls: 'never' | 'if-needed' | 'always'): Promise<Reloaded> {
     try {
       const { warnings, config } = await configured.read(checkTls)
@@ -90,8 +92,8 @@ export async function supervise(options: Options, settled: Settled, size: number
     }
   }
 
-  /** The port on which workers serve the metrics: none where another process has it. Workers that share a port do not
-   * notice others who share theirs. */
+  /** The port for the metrics, which all workers share; `null` where another process has it. Checked here, because
+   * workers that may share a port do not notice that another process shares it, too. */
   function freeMetricsPort({ config }: Settled, held: number | null): number | null {
     const wanted = config.monitoring.prometheus_port
     if (wanted === null || wanted === held) return wanted
@@ -103,7 +105,8 @@ export async function supervise(options: Options, settled: Settled, size: number
     }
   }
 
-  /** Where not all are replaced, what held before is what the next reload has to change. */
+  /** Replaces all workers; two calls never overlap. If not all could be replaced, `started` stays as it was, so that
+   * the next reload still sees the difference. */
   function roll(): Promise<void> {
     return inTurn(async () => {
       const before = started
@@ -137,7 +140,7 @@ export async function supervise(options: Options, settled: Settled, size: number
   process.exit(process.exitCode ?? EXIT.ok)
 }
 
-/** Here, where whoever asked for a reload is told; the workers read the files themselves.
+/** Checks the certificate before the workers read it, so that whoever asked for the reload gets the error.
  *
  * @throws TlsUnusable */
 function checkTls({ config }: Settled): void {
@@ -154,18 +157,18 @@ async function greet(
   workers.tell({ type: 'greet' }, 'leader')
 }
 
-/** Stops on SIGTERM or SIGINT. A second signal skips the waiting. */
+/** Stops on SIGTERM or SIGINT. A second signal does not wait for requests under way. */
 function stopOnSignal(workers: Workers, watcher: { close(): void }, delayMs: () => number): void {
   const stop = (waitMs: number) => {
     watcher.close()
     workers.stop(waitMs)
   }
   process.on('SIGTERM', () => stop(delayMs()))
-  // Whoever presses Ctrl-C has no load balancer in front.
+  // Without delay: the delay is for a load balancer, and with Ctrl-C there is none in front.
   process.on('SIGINT', () => stop(0))
 }
 
-/** What a configuration says of the log. */
+/** The settings of the log in a configuration. */
 function namedIn({ config: { service, monitoring } }: Settled) {
   return { level: monitoring.log_level, service: service.name, environment: service.environment }
 }

@@ -12,17 +12,19 @@ import type { Order, Reloaded, Report, Seat } from './messages.ts'
 type Start = Order & { readonly type: 'start' }
 type Hear = Parameters<Crew['listen']>[0]
 
-/** How long it looks around for servers and their models before it takes requests, while others serve. */
+/** How long a worker waits for the first look at servers and their models before it takes requests, in milliseconds,
+ * when others serve meanwhile. */
 const LOOK_MS = 10_000
 
-/** One of several processes on one port. It does what the supervisor says, and ends by itself when that is gone. */
+/** Runs one of several processes on one port. It does what the supervisor orders, and stops by itself when the
+ * supervisor is gone. */
 export async function work(): Promise<number> {
   if (process.send === undefined) return fail('workers are started by: citadel start', EXIT.usage)
   const worker = createWorker()
   process.on('message', (order: Order) => worker.take(order))
   process.on('disconnect', () => worker.take({ type: 'stop', delayMs: 0 }))
   process.on('SIGTERM', () => worker.take({ type: 'stop', delayMs: worker.drainDelayMs() }))
-  // A terminal sends these to every process that was started in it; the supervisor says what they mean.
+  // A terminal sends these signals to all processes that were started in it; the supervisor decides what they mean.
   ignore('SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2')
   return EXIT.ok
 }
@@ -41,9 +43,9 @@ function createWorker() {
     for (const each of hearers) each(news)
   }
 
-  /** Lets the supervisor read the configuration, once for all.
+  /** Asks the supervisor to read the configuration, once for all workers.
    *
-   * @throws GatewayError `invalid_request` where it is wrong. */
+   * @throws GatewayError `invalid_request` when the configuration is wrong. */
   async function reload() {
     const { promise, resolve } = Promise.withResolvers<Reloaded>()
     const id = ++questions
@@ -115,11 +117,11 @@ function createWorker() {
 }
 
 function report(what: Report): void {
-  // Nobody is there to hear it when the supervisor has just died.
+  // Not connected any more when the supervisor has just died.
   if (process.connected) process.send?.(what)
 }
 
-/** The configuration with the places that all workers share: changed ones are for the next start. */
+/** The configuration with the host and ports that all workers share: changed ones wait for the next start. */
 function at(settled: Settled, { host, port, metricsPort }: Seat): Settled {
   const { config } = settled
   const service = { ...config.service, host, port }
@@ -127,7 +129,7 @@ function at(settled: Settled, { host, port, metricsPort }: Seat): Settled {
   return { ...settled, config: { ...config, service, monitoring } }
 }
 
-/** Says when this worker has answered enough. */
+/** Reports when this worker has answered `worker_max_requests`, so that it is replaced. */
 function spending({ config }: Settled): { readonly onRequest?: () => void } {
   const max = config.service.worker_max_requests
   if (max === 0) return {}
