@@ -2,12 +2,13 @@ import { type Caller, hasRole } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
 import { type AuthMode, CALLS_ONLY, missing, refused, UNDECIDED, UNRECOGNISED, unavailable } from './keys.ts'
 
-/** Who may use a route; an observer is anybody where no key is needed, else a viewer. */
+/** Who may use a route. An `observer` may be anybody where no key is needed, and has to be a viewer where keys are. */
 export type Need = 'anyone' | 'caller' | 'observer' | 'viewer' | 'operator' | 'admin'
 
 /** Decides whether a caller may use a route.
  *
- * @returns The refusal, or `null`: 401 for who has shown no key, 403 for one whose key is not enough. */
+ * @returns `null`, or the refusal: 401 without a valid key where one is needed, 403 when its role is not enough, 503
+ * while keys cannot be checked. */
 export function authorize(caller: Caller, need: Need, mode: AuthMode): GatewayError | null {
   if (need === 'anyone') return null
   if (need === 'caller') return caller.role === 'anonymous' && mode === 'required' ? missing() : null

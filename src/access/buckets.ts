@@ -12,13 +12,13 @@ export interface Limits {
   readonly per_client: LimitSet
   readonly per_address: LimitSet
   readonly per_user: LimitSet
-  /** By name; `*` for the others. */
+  /** By the name of the tenant; `*` for all others. */
   readonly per_tenant: Readonly<Record<string, LimitSet>>
   readonly per_model: Readonly<Record<string, LimitSet>>
   readonly per_class: Readonly<Record<string, LimitSet | undefined>>
 }
 
-/** Who asks, and for whom. */
+/** The caller of a request, and for whom it asks. */
 interface Asking {
   readonly caller: Caller
   readonly address: string
@@ -26,31 +26,31 @@ interface Asking {
   readonly user: string | null
 }
 
-/** What of a model decides on its limits, which may be written for any of its names. */
+/** The parts of a model that decide on its limits. Limits may be written for any of its names. */
 interface LimitedModel extends Pick<Model, 'name' | 'aliases' | 'class'> {
   readonly targets: readonly Pick<Target, 'id'>[]
 }
 
-/** What a call takes from after it was read, beside what its caller took from. */
+/** The buckets that a call takes from after its body was read, besides those of its caller. */
 export interface CallBuckets {
-  /** Requests and concurrency of the user that it names. */
+  /** Requests and concurrency of the end user that the call names. */
   readonly user: readonly Bucket[]
-  /** Tokens of everybody that it is counted for. */
+  /** All buckets of tokens that the call counts for. */
   readonly tokens: readonly Bucket[]
-  /** Everything that limits a model. */
+  /** The buckets that limit a model. */
   model(model: LimitedModel): readonly Bucket[]
 }
 
-/** Knows from which buckets a request takes. Bucket objects are made once for each caller and each address. */
+/** Finds the buckets of a request. Bucket objects are made once for each caller and each address. */
 export interface Buckets {
-  /** Requests and concurrency, of all and of who asks: what is known before the request is read. */
+  /** Requests and concurrency, of everybody and of the caller: known before the body is read. */
   ofCaller(caller: Caller, address: string): readonly Bucket[]
   /** The rest; `null` where nothing else is limited. */
   ofCall(asking: Asking): CallBuckets | null
 }
 
 const REMEMBERED_MAX = 10_000
-/** A longer name of a user is known by its hash. */
+/** A user with a longer name, in characters, is known by the hash of it. */
 const USER_CHARACTERS_MAX = 64
 const PERIODS = [
   ['minute', 60_000],
@@ -105,9 +105,9 @@ export function createBuckets(limits: Limits): Buckets {
   }
 }
 
-/** The buckets of a model: everybody's, by whichever of its names they are written for, and the caller's own by class. */
+/** The buckets of a model: the shared ones, by any of its names, and the caller's own for its class. */
 function ofModel({ per_model, per_class }: Limits, who: string, model: LimitedModel): readonly Bucket[] {
-  // A model may be called as its only target is.
+  // Callers may also name a model by its only target.
   const names = new Set([model.name, ...model.aliases, ...model.targets.map(({ id }) => id)])
   const ofAll = [...names].flatMap(name =>
     Object.hasOwn(per_model, name) ? bucketsOf('model', `model:${name}`, per_model[name] ?? {}) : [],
@@ -124,14 +124,16 @@ function shortened(user: string): string {
   return user.length <= USER_CHARACTERS_MAX ? user : sha256(user)
 }
 
-/** What a key leaves open is as for every client; a burst belongs to the limit that it was written for. */
+/** Combines the limits of a key with those of every client, which hold where the key sets none. A burst belongs to the
+ * limit beside which it was written. */
 function inPlaceOf(own: LimitSet, usual: LimitSet): LimitSet {
   const set = Object.entries(own).filter(([, value]) => value !== null && value !== undefined)
   const burst = own.burst ?? (typeof own.requests_per_minute === 'number' ? null : usual.burst)
   return { ...usual, ...Object.fromEntries(set), burst }
 }
 
-/** Makes the buckets of a set of limits. A burst is of the shortest period; the others may be used up at once. */
+/** Makes the buckets of a set of limits. The burst applies to the shortest period; in longer periods the whole limit
+ * may be used at once. */
 function bucketsOf(scope: string, name: string, limits: LimitSet): readonly Bucket[] {
   const buckets: Bucket[] = []
   let { burst } = limits
@@ -155,8 +157,9 @@ function bucketsOf(scope: string, name: string, limits: LimitSet): readonly Buck
   return buckets
 }
 
-/** How long it takes to fill, in milliseconds. Stores keep how far a bucket is from that: after a reload one that fills in
- * six seconds would have to make good what one that fills in a minute owes, and let nobody in meanwhile. */
+/** How long a bucket takes to fill, in milliseconds; part of its key. Stores keep the time until a bucket is full: with
+ * the same key after a reload, a bucket that fills in six seconds could inherit a debt of a minute and refuse everybody
+ * until it is paid. */
 function spanOf(burst: number, limit: number, periodMs: number): number {
   return Math.round((burst / limit) * periodMs)
 }
@@ -177,7 +180,7 @@ function remember<T extends object>(make: (name: string) => T): (name: string) =
   }
 }
 
-/** Remembers what is made for a model as long as there is one. */
+/** Keeps the buckets of a model as long as the model object exists. */
 function rememberModels(make: (model: LimitedModel) => readonly Bucket[]): CallBuckets['model'] {
   const made = new WeakMap<LimitedModel, readonly Bucket[]>()
   return model => {
@@ -192,7 +195,7 @@ function rememberModels(make: (model: LimitedModel) => readonly Bucket[]): CallB
 
 type OfCaller<T> = (caller: Caller, address: string) => T
 
-/** Remembers what is made for a caller; where addresses count, for each of its addresses. */
+/** Keeps what is made for a caller; for each of its addresses, where addresses have limits. */
 function rememberEach<T>(addressesCount: boolean, make: OfCaller<T>): OfCaller<T> {
   const byCaller = new WeakMap<Caller, { readonly value: T }>()
   const byAddress = new LRUCache<string, { readonly caller: Caller; readonly value: T }>({ max: REMEMBERED_MAX })
@@ -214,7 +217,7 @@ function rememberEach<T>(addressesCount: boolean, make: OfCaller<T>): OfCaller<T
   }
 }
 
-/** Tokens apart from the others: they are taken later. */
+/** Separates the buckets of tokens from the others: they are taken later. */
 function byUnit(buckets: readonly Bucket[]): {
   readonly tokens: readonly Bucket[]
   readonly others: readonly Bucket[]

@@ -6,7 +6,7 @@ import { LIMITS } from '#wire/keys.ts'
 /** Which claims say what a caller is. A name with dots is looked for whole, then as a path. */
 export interface ClaimNames {
   readonly roles_claim: string
-  /** What each value of the claim means; without any, the values are role names. */
+  /** The role that each value of the claim stands for; without any, the values are names of roles. */
   readonly roles: Readonly<Record<string, Exclude<Role, 'anonymous'>>>
   /** `null` = everybody belongs to the default tenant. */
   readonly tenant_claim: string | null
@@ -15,7 +15,7 @@ export interface ClaimNames {
   readonly limits_claim: string
 }
 
-/** The claims of a token do not say what they must. */
+/** Thrown when the claims of a token are missing or not valid. */
 export class ClaimError extends Error {}
 
 /** What OpenID Connect allows for `sub`, and as much for a tenant: visible characters that can stand in a log. */
@@ -38,7 +38,7 @@ export function callerOf(claims: JsonObject, names: ClaimNames, leeway: number):
   if (typeof sub !== 'string' || !NAME.test(sub)) throw new ClaimError('sub')
   if (typeof exp !== 'number') throw new ClaimError('exp')
   return {
-    // Never the name of a key, and never that of another issuer's subject.
+    // The issuer is part of it, so that it never equals the name of a key or a subject of another issuer.
     id: `${iss}#${sub}`,
     name: sub,
     tenant: names.tenant_claim === null ? DEFAULT_TENANT : tenantOf(readClaim(claims, names.tenant_claim)),
@@ -49,7 +49,7 @@ export function callerOf(claims: JsonObject, names: ClaimNames, leeway: number):
   }
 }
 
-/** The highest of the roles; who has none that is known may only call. */
+/** The highest of the roles. A caller without a known role may only call models. */
 function roleOf(value: JsonValue, meanings: ClaimNames['roles']): Role {
   const known = Object.keys(meanings).length > 0 ? meanings : ROLES
   const roles = wordsOf(value).flatMap(word => (Object.hasOwn(known, word) ? (known[word] ?? []) : []))
@@ -61,7 +61,7 @@ function tenantOf(value: JsonValue): string {
   return value
 }
 
-/** A list of texts, or one text with spaces between the words as `scope` has them. */
+/** Reads a list of texts, or one text with spaces between the words as `scope` has them. */
 function wordsOf(value: JsonValue): readonly string[] {
   if (value === undefined || value === null) return []
   const words = typeof value === 'string' ? value.split(/\s+/) : value
@@ -70,7 +70,7 @@ function wordsOf(value: JsonValue): readonly string[] {
   return words
 }
 
-/** Limits by the names that the configuration has for them; other names mean nothing here. */
+/** Reads limits by the names that the configuration has for them; other names are ignored. */
 function limitsOf(value: JsonValue): LimitSet | null {
   if (value === undefined || value === null) return null
   if (!isObject(value)) throw new ClaimError('limits')

@@ -2,7 +2,7 @@ import { KEY, KEY_CHARACTERS_MAX } from '#wire/keys.ts'
 
 const BEARER = /^bearer(?: +|$)/i
 
-/** The headers that may carry a key, as they came; `null` = absent. */
+/** The headers that may carry a key, as they were sent; `null` = absent. */
 export interface Credentials {
   readonly authorization: string | null
   readonly xApiKey: string | null
@@ -18,10 +18,11 @@ export function credentialsOf(headers: { get(name: string): string | null }): Cr
   }
 }
 
-/** What a request's headers say: one key, none, or something that cannot be one. */
+/** What the headers contain: one key, none, or something that cannot be a key. */
 export type Presented = { readonly key: string } | 'none' | 'malformed'
 
-/** Reads the key of a request from `Authorization: Bearer`, `x-api-key` and `api-key`; several must agree. */
+/** Reads the key of a request from `Authorization: Bearer`, `x-api-key` and `api-key`. If several are sent they must be
+ * equal. */
 export function readKey({ authorization, xApiKey, apiKey }: Credentials): Presented {
   let key: string | null = null
   if (authorization !== null && authorization !== '') {
@@ -45,7 +46,7 @@ const PLACEHOLDERS: ReadonlySet<string> = new Set(
   ).split(' '),
 )
 
-/** Whether a key is one of the words that clients send because their library insists on a key. */
+/** Whether a key is a placeholder, which clients send because their library insists on a key. */
 export function isPlaceholder(key: string): boolean {
   return PLACEHOLDERS.has(key.toLowerCase())
 }

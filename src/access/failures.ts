@@ -1,6 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
 
-/** The error for an address that has sent too many credentials that are none. */
+/** The error for an address that has sent too many wrong credentials. */
 export function tooManyFailures(waitMs: number): GatewayError {
   return new GatewayError(
     'rate_limit_exceeded',

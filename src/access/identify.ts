@@ -7,23 +7,24 @@ import { tooManyFailures } from './failures.ts'
 import { ANONYMOUS, type AuthMode, admit, CALLS_ONLY, type Keyring, UNRECOGNISED } from './keys.ts'
 import { readToken, type Tokens } from './tokens.ts'
 
-/** Who sends a request; promised where a token has to be checked first. */
+/** Finds the caller of a request, or the error that refuses it. A promise where a token or the store of keys has to be
+ * asked first. */
 export type Identify = (
   credentials: Credentials,
   address: string,
   need: Need,
 ) => Caller | GatewayError | Promise<Caller | GatewayError>
 
-/** Creates the question who sends a request, for keys and for tokens.
+/** Creates the function that finds the caller of a request by its key or token.
  *
- * An address that has sent too many wrong credentials waits before it may try another one; what was good before goes on
- * to be, so that nobody suffers from a neighbour behind the same address. */
+ * An address that has sent too many wrong credentials waits before it may try another. A credential that was accepted
+ * before is not held up, so that nobody suffers from another client behind the same address. */
 export function createIdentify(deps: {
   readonly keyring: Keyring
   /** `null` where no issuer is configured. */
   readonly tokens: Tokens | null
   readonly failures: Pick<Failures, 'quiet' | 'waitMs'>
-  /** Told of each request that has to wait. */
+  /** Called for each request that has to wait. */
   readonly onThrottled: () => void
 }): Identify {
   const { keyring, tokens, failures } = deps
@@ -49,7 +50,7 @@ export function createIdentify(deps: {
     if (before !== null) return ofMode(before, need, keyring.mode())
     if (tokens === null || token === null || keyring.knows(credentials)) return keyring.resolve(credentials)
     return tokens.resolve(token).then(async caller => {
-      // A key may have dots, too.
+      // A key may contain dots too, and look like a token.
       const key = caller instanceof GatewayError ? await keyring.resolve(credentials) : null
       const isKey = key !== null && !(key instanceof GatewayError) && (key === CALLS_ONLY || key.role !== 'anonymous')
       return isKey ? key : ofMode(caller, need, keyring.mode())
@@ -57,7 +58,7 @@ export function createIdentify(deps: {
   }
 }
 
-/** Whether a credential makes a difference: nobody waits who sends none, or sends one where it is ignored. */
+/** Whether a credential can be wrong: not if none is sent, or if the route ignores it. */
 function counts({ authorization, xApiKey, apiKey }: Credentials, need: Need, mode: AuthMode): boolean {
   return !isOpen(need, mode) && Boolean(authorization || xApiKey || apiKey)
 }
@@ -66,7 +67,8 @@ function isOpen(need: Need, mode: AuthMode): boolean {
   return mode === 'none' && authorize(ANONYMOUS, need, mode) === null
 }
 
-/** Where no credential is needed, a bad one is ignored, and a good one counts only for what it allows beyond calls. */
+/** Where no credential is needed, a wrong one is ignored, and a good one counts only if it allows more than calling
+ * models. */
 function ofMode(caller: Caller | GatewayError, need: Need, mode: AuthMode): Caller | GatewayError {
   if (caller instanceof GatewayError) return isOpen(need, mode) ? UNRECOGNISED : caller
   return admit(caller, mode)

@@ -4,13 +4,13 @@ import { isObject } from '#lib/json.ts'
 const TIMEOUT_MS = 5_000
 const BYTES_MAX = 512 * 1024
 
-/** Reads a text over HTTP; another one in tests. */
+/** Reads a text over HTTP; replaced in tests. */
 export type FetchText = (url: string) => Promise<string>
 
-/** Reads the keys of an issuer: from their own address, or from where the issuer says that they are (OpenID Connect
+/** Reads the keys of an issuer from their own address, or from the address that the issuer publishes (OpenID Connect
  * Discovery 1.0 §4).
  *
- * @throws Error with the private story. */
+ * @throws Error with a message for the log, not for callers. */
 export async function readKeys(issuer: string, jwksUrl: string | null, fetchText: FetchText): Promise<JSONWebKeySet> {
   return toKeySet(await fetchText(jwksUrl ?? (await discover(issuer, fetchText))))
 }
@@ -22,13 +22,13 @@ async function discover(issuer: string, fetchText: FetchText): Promise<string> {
     throw new Error(`${address} does not describe the issuer ${issuer}`)
   const { jwks_uri: uri } = document
   const url = typeof uri === 'string' ? URL.parse(uri) : null
-  // Keys must come as safely as the word of where they are.
+  // Keys must be read as safely as the document that gives their address: https stays https.
   if (url === null || (url.protocol !== 'https:' && url.protocol !== URL.parse(issuer)?.protocol))
     throw new Error(`${address} has no usable jwks_uri`)
   return url.href
 }
 
-/** Only public keys: a secret that an issuer shows to everybody signs nothing. */
+/** Keeps public keys only: a secret that an issuer publishes cannot prove anything. */
 function toKeySet(text: string): JSONWebKeySet {
   const document: unknown = JSON.parse(text)
   const keys = isObject(document) && Array.isArray(document.keys) ? document.keys : []
@@ -37,9 +37,9 @@ function toKeySet(text: string): JSONWebKeySet {
   return { keys: usable.map(key => ({ ...key, kty: String(key.kty) })) }
 }
 
-/** Reads over HTTP without following anybody elsewhere, within a time and a size.
+/** Reads over HTTP without following redirects, within a time and a size.
  *
- * @throws Error when it does not work. */
+ * @throws Error when that fails. */
 export async function fetchText(url: string): Promise<string> {
   const response = await fetch(url, {
     redirect: 'manual',

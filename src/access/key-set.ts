@@ -2,29 +2,29 @@ import type { JSONWebKeySet } from 'jose'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 
-/** After this long the keys are read again, in milliseconds. */
+/** The age at which keys are read again, in milliseconds. */
 const FRESH_MS = 10 * 60_000
-/** How long keys hold beyond that while they cannot be read. */
+/** How long keys are used beyond that age while they cannot be read, in milliseconds. */
 const STALE_MS = 60 * 60_000
-/** The least time between two readings that an unknown key id asks for: anybody can invent one. */
+/** The least time between two reads because of an unknown key id, in milliseconds: anybody can send an invented id. */
 const COOL_DOWN_MS = 30_000
-/** The least time between two readings after one that failed. */
+/** The least time between a failed read and the next one, in milliseconds. */
 const RETRY_MS = 5_000
 
 /** The public keys of an issuer, read when they are needed and kept. */
 export interface KeySet {
-  /** The keys, among them the one with this id when the issuer has it.
+  /** Gives the keys, with the one of this id if the issuer has it.
    *
-   * @throws GatewayError `dependency_unavailable` when nobody can tell, because the issuer cannot be read. */
+   * @throws GatewayError `dependency_unavailable` when that cannot be known, because the keys cannot be read. */
   find(kid: string | null): Promise<JSONWebKeySet>
-  /** Whether keys that were found are still the issuer's and to be trusted; has them read again behind the scenes when
-   * they are old. */
+  /** Whether keys that `find` gave are still the issuer's and may be used. Reads them again in the background when they
+   * are old. */
   holds(found: JSONWebKeySet | null): boolean
 }
 
-/** Creates the keys of one issuer.
+/** Creates the key set of one issuer.
  *
- * @param options.load Reads them; anything it throws is a failure of the issuer.
+ * @param options.load Reads the keys; anything it throws is a failure of the issuer.
  * @param options.onFailure Called for the first failure in a row. */
 export function createKeySet(options: {
   readonly load: () => Promise<JSONWebKeySet>

@@ -16,22 +16,22 @@ export interface KeyDeclaration {
   readonly key: string
   readonly tenant: string | null
   readonly role: Exclude<Role, 'anonymous'>
-  /** Public names; `null` = all. */
+  /** The public names of the models that it may use; `null` = all. */
   readonly models: readonly string[] | null
-  /** Each in place of what holds for every client. */
+  /** Each limit replaces the one that holds for every client. */
   readonly limits: LimitSet
   readonly budget?: { readonly usd: number; readonly per: 'day' | 'month' } | null
-  /** The best place in a queue that it may ask for; the usual one when absent. */
+  /** The highest priority that it may ask for; the default one when absent. */
   readonly max_priority?: Priority
-  /** Whether its answers may be stored and shared; they may when absent. */
+  /** Whether its answers may be stored and shared (default: yes). */
   readonly cache?: boolean
   /** Epoch milliseconds; `null` = never. */
   readonly expires: number | null
-  /** What its requests must be signed with; none need be when absent. */
+  /** The secret with which its requests must be signed; absent or `null` = they need no signature. */
   readonly signing_secret?: string | null
 }
 
-/** Whether callers need a key, once `auto` is decided. */
+/** Whether callers need a key, after `auto` was resolved. */
 export type AuthMode = 'none' | 'optional' | 'required'
 
 /** What a keyring is made of. */
@@ -47,22 +47,22 @@ export interface KeyringOptions {
 
 /** Knows the keys. */
 export interface Keyring {
-  /** What `auto` comes to now. */
+  /** The mode that holds now, with `auto` resolved. */
   mode(): AuthMode
-  /** Who sends a request; an error when the mode does not let it in. At once for whoever has called lately, later where
-   * the store has to be asked. */
+  /** Finds the caller of a request, or the error that refuses it. Without waiting for callers that were found lately; a
+   * promise where the store has to be asked. */
   resolve(credentials: Credentials): Caller | GatewayError | Promise<Caller | GatewayError>
-  /** Whether these very credentials were good before. */
+  /** Whether exactly these credentials were accepted before. */
   knows(credentials: Credentials): boolean
-  /** What the requests of a caller must be signed with; `null` when nobody knows. */
+  /** The secret with which the requests of a caller must be signed; `null` when it is not known. */
   signingSecret(caller: Caller): string | null
 }
 
-/** Raw headers whose caller is remembered, so that a hash is not computed for each request. */
+/** How many headers are remembered with their caller, so that a hash is not computed for each request. */
 const RESOLVED_MAX = 10_000
 const UNAVAILABLE_RETRY_MS = 1000
 
-/** Somebody without a credential where none is needed. */
+/** A caller without a credential where none is needed. */
 export const ANONYMOUS: Caller = {
   id: 'anonymous',
   name: 'anonymous',
@@ -73,17 +73,17 @@ export const ANONYMOUS: Caller = {
   expiresAt: null,
 }
 
-/** Somebody whose credential was ignored because it is not known; as anonymous as anybody. */
+/** A caller whose credential is unknown and was ignored; has the rights of `ANONYMOUS`. */
 export const UNRECOGNISED: Caller = { ...ANONYMOUS }
 
-/** Somebody whose key could not be looked up where none is needed; as anonymous as anybody. */
+/** A caller whose key could not be looked up where none is needed; has the rights of `ANONYMOUS`. */
 export const UNDECIDED: Caller = { ...ANONYMOUS }
 
-/** Somebody whose key is good, but allows nothing beyond the calls that need none; as anonymous as anybody. */
+/** A caller whose key is good but allows no more than calls, which need no key; has the rights of `ANONYMOUS`. */
 export const CALLS_ONLY: Caller = { ...ANONYMOUS }
 
-/** Creates the keyring. Keys are kept as hashes and looked up by hash, so that no comparison tells by its time how
- * much of a key was right. */
+/** Creates the keyring. Keys are kept as hashes and looked up by hash, so that response times do not tell how much of a
+ * key was right. */
 export function createKeyring(options: KeyringOptions): Keyring {
   const { stored } = options
   const signing = new WeakMap<Caller, string>()
@@ -93,7 +93,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
 
   function mode(): AuthMode {
     if (options.mode !== 'auto') return options.mode
-    // Who cannot know whether there are keys must not let everybody in.
+    // While it is not known whether there are keys, nobody is let in without one.
     return byHash.size > 0 || (stored !== undefined && stored.inUse() !== false) ? 'required' : 'none'
   }
 
@@ -151,12 +151,13 @@ export function createKeyring(options: KeyringOptions): Keyring {
     const sealed = good === null ? null : keys.sealedSigning(good)
     const secret = sealed === null ? null : openSigning(key, sealed)
     if (good !== null && secret !== null) signing.set(good, secret)
-    // An answer that a change has overtaken is good for this request only.
+    // If keys have changed meanwhile, the answer is used for this request only and not remembered.
     if (good !== null) return admitted(good, keys.epoch() === asked ? quick : null)
     return mode() === 'none' ? UNRECOGNISED : refused()
   }
 
-  /** The refusal, unless nobody knows yet whether a key is needed at all. */
+  /** Gives the refusal, or, in mode `auto` and with no key in use, the caller instead. Waits for the first look into
+   * the store; fails with `dependency_unavailable` while that is not known. */
   function decided(refusal: () => GatewayError, otherwise: Caller): ReturnType<Keyring['resolve']> {
     if (options.mode !== 'auto' || byHash.size > 0 || stored === undefined) return refusal()
     const decide = () => {
@@ -175,7 +176,8 @@ export function createKeyring(options: KeyringOptions): Keyring {
   return { mode, resolve, knows, signingSecret: caller => signing.get(caller) ?? null }
 }
 
-/** The one header that carries a credential, told from the same text in another one; `null` when there are several. */
+/** The only header that carries a credential, `null` when there are several. A space in front marks a key header, so
+ * that it is not mistaken for the same text in `authorization`. */
 function soleHeader({ authorization, xApiKey, apiKey }: Credentials): string | null {
   if (xApiKey === null && apiKey === null) return authorization
   if (authorization !== null || (xApiKey !== null && apiKey !== null)) return null
@@ -197,19 +199,20 @@ function declaredCallers(
   ])
 }
 
-/** Where keys do not count, only what they allow beyond calling models does. */
+/** In mode `none` a key only counts if it allows more than calling models. */
 export function admit(caller: Caller, mode: AuthMode): Caller {
   return mode === 'none' && caller.role === 'caller' ? CALLS_ONLY : caller
 }
 
-/** The error for who sends no credential where one is needed. */
+/** The error for a request without a credential where one is needed. */
 export function missing(): GatewayError {
   return new GatewayError('missing_api_key', 'An API key is needed: send it as "Authorization: Bearer <key>".', {
     headers: { 'www-authenticate': 'Bearer' },
   })
 }
 
-/** The one error for keys that are unknown, expired, revoked or malformed. */
+/** The error for keys that are unknown, expired, revoked or malformed: one for all, so that it tells nothing about
+ * keys. */
 export function refused(cause?: unknown): GatewayError {
   return new GatewayError('invalid_api_key', 'The API key is not valid.', {
     headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
@@ -217,7 +220,7 @@ export function refused(cause?: unknown): GatewayError {
   })
 }
 
-/** The error for whom nobody can tell from a stranger while the store of keys is away. */
+/** The error for a key that cannot be checked, because the store of keys does not answer. */
 export function unavailable(cause?: unknown): GatewayError {
   return new GatewayError('dependency_unavailable', 'Keys cannot be checked at the moment. Please try again.', {
     retryAfterMs: UNAVAILABLE_RETRY_MS,

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto'
 
-/** How every key that the gateway makes begins, so that people and scanners of repositories know it. */
+/** The prefix of every key that the gateway makes, so that people and secret scanners recognise it. */
 const MARK = 'ck_'
 const RANDOM_BYTES = 32
 const SIGNING_MARK = 'cs_'
@@ -10,7 +10,7 @@ const TAG_BYTES = 16
 const SECRET = /^ck_[\w-]{43}$/
 const SHOWN_CHARACTERS = MARK.length + 6
 
-/** A new key, and the part of it that may be shown ever after. */
+/** A new key, and the part of it that may be shown later. */
 export interface Secret {
   readonly secret: string
   readonly prefix: string
@@ -26,13 +26,13 @@ export function newSecret(fill: (bytes: Uint8Array) => void = bytes => crypto.ge
   return { secret, prefix: secret.slice(0, SHOWN_CHARACTERS) }
 }
 
-/** Makes what requests are signed with. */
+/** Makes a secret with which requests are signed. */
 export function newSigningSecret(): string {
   return SIGNING_MARK + Buffer.from(crypto.getRandomValues(new Uint8Array(RANDOM_BYTES))).toString('base64url')
 }
 
-/** Seals what the requests of a key are signed with, so that only who sends the key can have it opened: whoever reads
- * the store has neither. */
+/** Encrypts the signing secret of a key with the key itself: only a request that sends the key can have it decrypted,
+ * and whoever reads the store has neither. */
 export function sealSigning(key: string, signingSecret: string): string {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
   const cipher = createCipheriv(CIPHER, sealingKey(key), iv)
@@ -40,7 +40,7 @@ export function sealSigning(key: string, signingSecret: string): string {
   return Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64url')
 }
 
-/** Opens what `sealSigning` has sealed; `null` when it was sealed by another key. */
+/** Decrypts what `sealSigning` has encrypted; `null` when that was done with another key. */
 export function openSigning(key: string, sealed: string): string | null {
   const bytes = Buffer.from(sealed, 'base64url')
   try {
@@ -57,7 +57,7 @@ function sealingKey(key: string): Buffer {
   return createHmac('sha256', key).update('citadel signing secret').digest()
 }
 
-/** Whether a text can be a key that the gateway has made: nothing else is worth asking the store. */
+/** Whether a text has the form of a key that the gateway makes; the store is not asked for others. */
 export function isSecret(text: string): boolean {
   return SECRET.test(text)
 }

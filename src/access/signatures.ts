@@ -3,10 +3,10 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { type Replays, SIGNATURE_TOLERANCE_MS } from '#core/guards.ts'
 
-/** What of a request is signed. */
+/** The parts of a request that are signed, and its signature. */
 export interface SignedRequest {
   readonly method: string
-  /** As it was asked for, with its query. */
+  /** The path with its query, as it was sent. */
   readonly path: string
   /** Milliseconds since the epoch, as the header has them; `null` when it is absent. */
   readonly timestamp: string | null
@@ -21,9 +21,10 @@ function sign(secret: string, { method, path, timestamp, body }: SignedRequest):
   return createHmac('sha256', secret).update(`${method}\n${path}\n${timestamp}\n${bodyHash}`).digest()
 }
 
-/** Checks that a request was signed with a secret, lately and for the first time.
+/** Checks that a request was signed with a secret, within five minutes of now, and that the signature was not used
+ * before.
  *
- * @returns The refusal, or `null`. */
+ * @returns The refusal, `invalid_signature`, or `null`. */
 export async function checkSignature(
   request: SignedRequest,
   by: { readonly owner: string; readonly secret: string | null },

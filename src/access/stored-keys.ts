@@ -7,9 +7,9 @@ import { toCaller, unavailable } from './keys.ts'
 
 /** The keys of the store as this process knows them. */
 export interface StoredKeys {
-  /** Another number whenever what was found may no longer be true. */
+  /** Changes whenever keys have changed, so that callers found before must be looked up again. */
   epoch(): number
-  /** Whether anybody has made a key; `null` while that is not known. */
+  /** Whether a key was made at run time; `null` while that is not known. */
   inUse(): boolean | null
   /** Whether callers that were found may still be trusted without asking. */
   fresh(): boolean
@@ -17,39 +17,42 @@ export interface StoredKeys {
   available(): boolean
   /** Resolves after the first look into the store, whether or not it answered. */
   readonly looked: Promise<void>
-  /** Who has the secret with this hash, `null` when nobody has.
+  /** The caller whose key has this hash, `null` when there is none.
    *
-   * @throws GatewayError `dependency_unavailable` when the store is away. */
+   * @throws GatewayError `dependency_unavailable` when the store does not answer, `overloaded` when too many keys are
+   * being looked up. */
   find(hash: string): Promise<Caller | null>
-  /** What the requests of a caller that was found are signed with, sealed by its key; `null` where they need not be. */
+  /** The signing secret of a caller that was found, encrypted with its key; `null` where its requests need no
+   * signature. */
   sealedSigning(caller: Caller): string | null
-  /** Looks for changes now: what this process has changed holds for it at once. */
+  /** Looks for changes now, so that what this process has changed holds for it at once. */
   refresh(): Promise<void>
   stop(): void
 }
 
-/** What the keys are read with. */
+/** Where keys are read, and how long they are trusted. */
 export interface StoredKeysOptions {
   readonly store: KeyStore
   readonly clock: Clock
   /** How long callers that were found are trusted while the store is away, in milliseconds. */
   readonly staleMs: () => number
-  /** Whether other processes may change the keys, so that the store is asked again and again. */
+  /** Whether other processes may change the keys, so that the store is polled. */
   readonly shared: boolean
-  /** What is known without asking; the store is asked at once when absent. */
+  /** The state that is known already; when absent, the store is asked at once. */
   readonly known?: KeyState
-  /** Told when the store goes away and when it is back. */
+  /** Called when the store stops answering and when it answers again. */
   readonly onAvailable?: (available: boolean, reason: unknown) => void
 }
 
-/** A revoked key is refused everywhere within 5 s: a look takes 1 s at most. */
+/** How often the store is polled, in milliseconds. A revoked key is refused everywhere within 5 s, with 1 s for the
+ * poll itself. */
 const LOOK_EVERY_MS = 2000
 const FRESH_MS = 5000
 const FOUND_MAX = 10_000
-/** Different keys that are looked up at once; more are strangers that guess. */
+/** How many different keys are looked up at the same time. More are strangers that guess. */
 const LOOKUPS_MAX = 256
 
-/** Reads keys from a store, remembers whom it found, and hears of changes by asking for their version. */
+/** Reads keys from a store, remembers the callers, and notices changes by polling the version of the keys. */
 export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
   const { store, clock } = options
   const found = new LRUCache<string, { readonly caller: Caller | null }>({ max: FOUND_MAX })
@@ -71,7 +74,7 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
   function forget(): void {
     epoch++
     found.clear()
-    // What they answer may be older than the change: whoever comes from now on asks anew.
+    // Look-ups under way may give what held before the change: requests from now on ask again.
     lookups.clear()
   }
 
@@ -105,7 +108,7 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
       const key = await store.find({ hash })
       const caller = key === null || key.revokedAt !== null ? null : callerOf(key)
       if (caller !== null && key?.settings.signing != null) sealed.set(caller, key.settings.signing)
-      // A change that came meanwhile may have made the answer untrue.
+      // Not remembered if keys have changed since it was asked.
       if (asked === epoch) found.set(hash, { caller })
       return caller
     } catch (thrown) {
@@ -121,7 +124,7 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
     if (before !== undefined) return before.caller
     const running = lookups.get(hash)
     if (running !== undefined) return running
-    // The next look, not a request, finds out when it is back.
+    // The next poll, not a request, finds out that the store answers again.
     if (!available) throw unavailable()
     if (lookups.size >= LOOKUPS_MAX)
       throw new GatewayError('overloaded', 'Too many unknown keys at once.', { retryAfterMs: 1000 })

@@ -11,25 +11,25 @@ import { type FetchText, readKeys } from './issuer.ts'
 import { createKeySet, type KeySet } from './key-set.ts'
 import { refused } from './keys.ts'
 
-/** Whose tokens are taken, and what they say; as the operator declares it. */
+/** Which tokens are accepted, and what their claims mean, as the operator declares it. */
 export interface TokenSettings extends ClaimNames {
   readonly issuer: readonly string[]
   readonly audience: readonly string[]
-  /** Where the keys of all issuers are; `null` = each issuer says where its own are. */
+  /** The address of the keys of all issuers; `null` = each issuer publishes the address of its own. */
   readonly jwks_url: string | null
   readonly algorithms: readonly string[]
-  /** What HMAC algorithms are checked with; the others never are. */
+  /** The secret for HMAC algorithms; never used with others. */
   readonly secret: string | null
-  /** How far clocks may differ, in milliseconds. */
+  /** How much clocks may differ, in milliseconds. */
   readonly leeway: number
 }
 
-/** Knows the tokens of identity providers. */
+/** Checks the tokens of identity providers. */
 export interface Tokens {
-  /** Who a token speaks for, when it was checked before. */
+  /** The caller of a token that was accepted before; `null` for any other. */
   known(token: string): Caller | null
-  /** Who a token speaks for: `invalid_api_key` when it is not good, whatever is wrong with it, and
-   * `dependency_unavailable` when its issuer's keys cannot be read. */
+  /** Checks a token and gives its caller, or an error: `invalid_api_key` when it is not good, for whatever reason, and
+   * `dependency_unavailable` when the keys of its issuer cannot be read. */
   resolve(token: string): Promise<Caller | GatewayError>
 }
 
@@ -38,15 +38,15 @@ const CHARACTERS_MAX = 8192
 const KNOWN_MAX = 10_000
 const TOKEN = /^bearer +([\w-]{2,}\.[\w-]+\.[\w-]*)$/i
 
-/** The signed token (RFC 7515 §3.1) that stands as the only credential of a request; `null` when it is none. */
+/** The signed token (RFC 7515 §3.1), if it is the only credential of a request; `null` otherwise. */
 export function readToken({ authorization, xApiKey, apiKey }: Credentials): string | null {
   if (authorization === null || xApiKey !== null || apiKey !== null || authorization.length > CHARACTERS_MAX)
     return null
   return TOKEN.exec(authorization)?.[1] ?? null
 }
 
-/** Creates the check of tokens. The library is loaded with the first token, and a token that was good is looked up by
- * its hash until it expires or the keys of its issuer change. */
+/** Creates the check of tokens. The library is loaded with the first token. An accepted token is remembered by its hash
+ * until it expires or the keys of its issuer change. */
 export function createTokens(
   settings: TokenSettings,
   deps: {
@@ -79,7 +79,7 @@ export function createTokens(
   async function resolve(token: string): Promise<Caller | GatewayError> {
     const header = partOf(token, 0)
     const keys = keySets.get(String(partOf(token, 1)?.iss))
-    // Nothing is asked of anybody for what could not be good anyway.
+    // No issuer is asked about a token that cannot be good.
     if (header === null || keys === undefined || typeof header.alg !== 'string' || !algorithms.has(header.alg))
       return refused()
     const by = header.alg.startsWith('HS') ? sharedSecret(settings.secret) : publicKeys(keys)
@@ -109,15 +109,15 @@ async function verify(token: string, key: JWTVerifyGetKey, settings: TokenSettin
   return callerOf(payload, settings, leeway)
 }
 
-/** What one token is checked with. */
+/** The key for one token. */
 interface Proof {
   readonly key: JWTVerifyGetKey
-  /** Whether it would still be checked with the same. */
+  /** Whether the same key would be used now. */
   holds(): boolean
 }
 
-/** Finds keys by their id among those of an issuer; what a token itself says of keys (`jwk`, `jku`, `x5u`) counts for
- * nothing. Keys are imported once for each reading. */
+/** Finds the key of a token by its id among the keys of its issuer. Keys that the token itself names (`jwk`, `jku`,
+ * `x5u`) are ignored. Each key is imported once until they are read again. */
 function createPublicKeys(): (keys: KeySet) => Proof {
   const imported = new WeakMap<JSONWebKeySet, JWTVerifyGetKey>()
   return keys => {
@@ -145,7 +145,7 @@ function sharedSecret(secret: string | null): Proof {
   }
 }
 
-/** One part of a token as it claims to be, before anything is known to be true. */
+/** One decoded part of a token, not checked yet; `null` when it is no JSON object. */
 function partOf(token: string, index: 0 | 1): JsonObject | null {
   const value = parseJson(Buffer.from(token.split('.')[index] ?? '', 'base64url').toString())
   return isObject(value) ? value : null
