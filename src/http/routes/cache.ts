@@ -8,8 +8,8 @@ import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { callerOf } from '../tenant.ts'
 
-/** `POST /management/cache/clear`: forgets stored answers, all of them or those that the body means. Only an administrator
- * of the whole installation reaches those of other tenants. */
+/** `POST /management/cache/clear`: clears stored answers, all of them or those that the body selects. Only an
+ * administrator of the whole installation may clear those of other tenants. */
 export function clearCache({ cache, clock, journal }: Services): Handler {
   return async c => {
     const text = await readBody(c.env, clock)
@@ -33,7 +33,9 @@ export function clearCache({ cache, clock, journal }: Services): Handler {
   }
 }
 
-/** Whose answers may be forgotten; `undefined` for everybody's. */
+/** The tenant whose answers are cleared; `undefined` = all tenants.
+ *
+ * @throws GatewayError `permission_denied` for another tenant than the caller's. */
 function tenantFor(caller: Caller, named: string | undefined): string | undefined {
   if (isInstallationAdmin(caller)) return named
   if (named === undefined || named === caller.tenant) return caller.tenant

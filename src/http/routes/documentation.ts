@@ -6,7 +6,7 @@ import { file, json, varyBy } from '../reply.ts'
 import type { Route } from '../routes.ts'
 import type { Services } from '../services.ts'
 
-/** `GET /openapi.json`: made from the table of routes that serves, on first use. */
+/** `GET /openapi.json`: made on first use from the table of routes that the gateway serves. */
 export function openapiDocument(routes: () => readonly Route[], services: Services): Handler {
   let document: Promise<string> | null = null
   const build = async () => {
@@ -33,7 +33,7 @@ export function schemaDocument(services: Services): Handler {
 
 const ASSETS = 'assets/'
 
-/** `GET /docs`, its pages, and below `/docs/assets` what they load: everything from this origin. */
+/** `GET /docs`, its pages, and what they load below `/docs/assets`: everything comes from this origin. */
 export function docsPage(services: Services): Handler {
   const docs = lazyDocs(services)
   return async c => {
@@ -51,12 +51,12 @@ export function docsPage(services: Services): Handler {
   }
 }
 
-/** Browsers say so; clients of an API do not. */
+/** Whether the client asks for HTML, as browsers do and API clients do not. */
 function acceptsHtml({ headers }: Request): boolean {
   return headers.get('accept')?.includes('text/html') ?? false
 }
 
-/** `GET /`: the documentation for a browser, a few words for everything else. */
+/** `GET /`: the documentation for a browser, a few lines of text for all others. */
 export function root(services: Services): Handler {
   const docs = lazyDocs(services)
   return async c => {

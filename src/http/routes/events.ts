@@ -12,11 +12,12 @@ import type { Services } from '../services.ts'
 
 const HEARTBEAT_MS = 5_000
 const PAGE = 200
-/** A follower that is further behind than this is cut off; it comes back with its last id. */
+/** How many events a client may be behind before its stream is closed; it connects again with its last id. */
 const BEHIND_MAX = 1000
 const ID = /^[0-9a-f-]{36}$/
 
-/** `GET /orchestration/events`: what happens to the fleet, as server-sent events; with `last-event-id` from there on. */
+/** `GET /orchestration/events`: the events of the fleet as server-sent events; with `last-event-id`, all events after
+ * that one first. */
 export function fleetEvents(services: Services): Handler {
   return async c => {
     const exchange = c.env
@@ -24,7 +25,7 @@ export function fleetEvents(services: Services): Handler {
     if (after !== null && !ID.test(after)) {
       throw new GatewayError('invalid_request', 'last-event-id must be the id of an event.', { param: 'last-event-id' })
     }
-    // Nobody would read what follows: it would go on for ever.
+    // No stream for HEAD: it would never end.
     if (exchange.record.method === 'HEAD') return eventStream(exchange, '')
     const follower = createFollower(services)
     const missed = after === null ? NOTHING : await missedSince(after, services, follower.stop)
@@ -38,7 +39,7 @@ export function fleetEvents(services: Services): Handler {
   }
 }
 
-/** What a follower has missed; not `whole` when that is more than is told at once. */
+/** The events that a client has missed; `whole` is false when there are more than are sent at once. */
 interface Missed {
   readonly missed: readonly FleetEvent[]
   readonly whole: boolean
@@ -46,7 +47,7 @@ interface Missed {
 
 const NOTHING: Missed = { missed: [], whole: true }
 
-/** What happened since; followed already, so that nothing is lost in between. */
+/** Reads the events since an id. The caller follows new events already, so that none is lost in between. */
 async function missedSince(after: string, { events }: Services, stop: () => void): Promise<Missed> {
   try {
     const missed: FleetEvent[] = []
@@ -64,7 +65,7 @@ async function missedSince(after: string, { events }: Services, stop: () => void
   }
 }
 
-/** Follows from now on; what comes before there is a stream to write to is kept for it. */
+/** Follows events from now on, and keeps those that come before there is a stream to write to. */
 function createFollower({ events, clock, serving, edge }: Services) {
   const early: FleetEvent[] = []
   let take = (event: FleetEvent): void => void early.push(event)
@@ -97,7 +98,7 @@ function createFollower({ events, clock, serving, edge }: Services) {
           controller.close()
         }
         const beat = () => {
-          // A gateway that stops waits for every request, and this one would never end by itself.
+          // A gateway that stops waits for all requests, and this one would not end by itself.
           if (!serving()) return close()
           write(PING)
           disarm = clock.after(HEARTBEAT_MS, beat)
@@ -111,7 +112,8 @@ function createFollower({ events, clock, serving, edge }: Services) {
         }
         write(': connected\n\n')
         for (const event of missed) take(event)
-        // What comes now would hide the rest: it gets that when it comes back with its last id.
+        // Closed, because newer events would hide the missing ones: the client gets those when it connects again with
+        // its last id.
         if (!whole) return close()
         for (const event of early) take(event)
         disarm = clock.after(HEARTBEAT_MS, beat)
@@ -124,9 +126,9 @@ function createFollower({ events, clock, serving, edge }: Services) {
   return { stop, stream }
 }
 
-/** Whether who follows could still begin to: keys are revoked, expire and are taken out of the configuration, and this
- * stream has no end of its own. Who shows a key that was good is not guessing, from whatever address; and who cannot be
- * told from a stranger for the moment stays. */
+/** Whether the client may still follow: its key may have been revoked, expired or removed from the configuration, and
+ * this stream has no end of its own. Checked without an address, because a key that was accepted is no guess. Stays
+ * open while keys cannot be checked. */
 async function mayStay({ request }: Exchange, edge: Edge): Promise<boolean> {
   const found = await edge.identify(request.headers, '', 'observer')
   const refusal = found instanceof GatewayError ? found : edge.authorize(found, 'observer')

@@ -11,7 +11,7 @@ import type { Exchange, Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
 
-/** `GET /health`: 200 while something can be served, 503 when nothing can. */
+/** `GET /health`: 200 while at least something can be served, 503 when nothing can. */
 export function health(services: Services): Handler {
   return c => {
     const body = summary(services)
@@ -20,7 +20,7 @@ export function health(services: Services): Handler {
   }
 }
 
-/** `GET /health/detailed`: the same with every server, the process itself and what it depends on. */
+/** `GET /health/detailed`: also every server, the process and its dependencies. */
 export function healthDetailed(services: Services): Handler {
   return async c => {
     const parts = await services.health.parts()
@@ -44,12 +44,12 @@ export function healthDetailed(services: Services): Handler {
   }
 }
 
-/** `GET /livez`: the event loop turns. */
+/** `GET /livez`: 200 whenever the event loop runs. */
 export function livez(): Handler {
   return c => json(c.env, { status: 'ok' })
 }
 
-/** `GET /readyz`: can serve at least one model, and is not about to stop. */
+/** `GET /readyz`: 200 while at least one model can be served and the gateway is not stopping. */
 export function readyz(services: Services): Handler {
   return c => {
     const reason = !services.serving()
@@ -73,7 +73,7 @@ export function providers(services: Services): Handler {
   return c => json(c.env, { object: 'list', data: listProviders(services.fleet()) })
 }
 
-/** Says that a gateway answers here, so that another one does not take it for a model server. */
+/** Marks the answer as a gateway's, so that another gateway does not take it for a model server. */
 export function mark(exchange: Exchange): void {
   exchange.headers['x-citadel-gateway'] = exchange.edge.version
 }
@@ -95,7 +95,7 @@ function summary(services: Services) {
   }
 }
 
-/** How late a timer comes now: a busy process is late. */
+/** How late a timer fires, in milliseconds: the more, the busier the process. */
 async function loopLag(): Promise<number> {
   const askedAt = performance.now()
   await new Promise(resolve => setTimeout(resolve, 1))

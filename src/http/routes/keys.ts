@@ -17,7 +17,7 @@ export function listKeys({ keys }: Services): Handler {
   }
 }
 
-/** `POST /management/keys`: makes a key, and shows it this once. */
+/** `POST /management/keys`: makes a key; the only answer that shows it. */
 export function createKey(services: Services): Handler {
   return async c => {
     const actor = actorOf(c)
@@ -30,7 +30,7 @@ export function showKey({ keys }: Services): Handler {
   return async c => privateJson(c.env, await keys.show(tenantOf(c), idParam(c)))
 }
 
-/** `PATCH /management/keys/{id}`: changes what the body names. */
+/** `PATCH /management/keys/{id}`: changes the fields that the body has. */
 export function updateKey(services: Services): Handler {
   return async c => {
     const actor = actorOf(c)
@@ -38,7 +38,7 @@ export function updateKey(services: Services): Handler {
   }
 }
 
-/** `POST /management/keys/{id}/rotate`: gives it another secret, and shows that this once. */
+/** `POST /management/keys/{id}/rotate`: gives a key a new secret; the only answer that shows it. */
 export function rotateKey(services: Services): Handler {
   return async c => {
     const actor = actorOf(c)
@@ -47,7 +47,7 @@ export function rotateKey(services: Services): Handler {
   }
 }
 
-/** `DELETE /management/keys/{id}`: ends it for good. */
+/** `DELETE /management/keys/{id}`: revokes a key for ever. */
 export function revokeKey({ keys }: Services): Handler {
   return async c => privateJson(c.env, await keys.revoke(actorOf(c), idParam(c)))
 }

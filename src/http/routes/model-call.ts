@@ -68,7 +68,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
         return json(exchange, body)
       }
       disableIdleTimeout(exchange)
-      // Who has left before the stream was handed over is settled like anybody else.
+      // A request that ended before the stream was handed over is settled like a plain one.
       exchange.streaming = !over
       return eventStream(exchange, keyed?.record(body) ?? body)
     } catch (thrown) {
@@ -78,7 +78,8 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
   }
 }
 
-/** Writes into headers who answered and at which attempt; with `headers: full` also how long it took and what it cost. */
+/** Writes headers that say which server answered and at which attempt; with `headers: full` also how long it took and
+ * what it cost. */
 function writeServerHeaders({ headers, record, edge }: Exchange, live: Live, now: number): void {
   headers['x-citadel-model'] = toHeaderValue(live.model.name)
   headers['x-citadel-server'] = live.target.server.id
@@ -133,7 +134,7 @@ function endStream(exchange: Exchange, services: Services, early: boolean): void
   noteEnd(exchange, services)
 }
 
-/** The headers that model servers get, too; `undefined` for most requests, which have none of them. */
+/** The headers that are passed on to model servers; `undefined` for most requests, which have none of them. */
 function forwardedHeaders(headers: Headers, names: readonly string[]): ModelRequest['headers'] {
   let passed: Record<string, string> | undefined
   for (const name of names) {

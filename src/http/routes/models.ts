@@ -7,7 +7,7 @@ import type { Services } from '../services.ts'
 import { callerOf } from '../tenant.ts'
 import { mark } from './health.ts'
 
-/** `GET /v1/models`: what the caller may use. */
+/** `GET /v1/models`: the models that the caller may use. */
 export function models(services: Services): Handler {
   return c => {
     mark(c.env)
@@ -15,7 +15,7 @@ export function models(services: Services): Handler {
   }
 }
 
-/** `GET /v1/models/{id}`: ids may hold slashes and colons. */
+/** `GET /v1/models/{id}`: one model; ids may contain slashes and colons. */
 export function model(services: Services): Handler {
   return c => {
     const { snapshot } = services.fleet()

@@ -16,7 +16,7 @@ export function serverHealth({ orchestration }: Services): Handler {
   return c => json(c.env, orchestration.show(idParam(c)))
 }
 
-/** `POST /orchestration/servers/register`: a new server, or what has changed about one. */
+/** `POST /orchestration/servers/register`: adds a server, or changes one that is registered. */
 export function registerServer(services: Services): Handler {
   return async c => {
     const wished = await bodyOf(c, services, registration)

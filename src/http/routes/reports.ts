@@ -15,7 +15,7 @@ const USAGE_PAGE = { usual: 1000, most: 10_000 }
 const AUDIT_PAGE = { usual: 100, most: 1000 }
 const DAY_MS = 86_400_000
 
-/** `GET /management/usage`: what requests came to, by day, key, tenant, model, server, user and session; as JSON or CSV. */
+/** `GET /management/usage`: sums of requests by day, key, tenant, model, server, user and session; as JSON or CSV. */
 export function managementUsage({ reports, clock }: Services): Handler {
   return async c => {
     const by = groupsOf(c)
@@ -39,7 +39,8 @@ export function managementUsage({ reports, clock }: Services): Handler {
   }
 }
 
-/** `GET /management/users` and `/management/sessions`: whom requests named, those that were seen last first. */
+/** `GET /management/users` and `/management/sessions`: the users or sessions that requests named, the last seen
+ * first. */
 export function managementNamed({ reports }: Services, of: Naming): Handler {
   return async c => {
     const page = await reports.named({
@@ -53,7 +54,7 @@ export function managementNamed({ reports }: Services, of: Naming): Handler {
   }
 }
 
-/** `GET /management/audit`: what was done, the latest first. */
+/** `GET /management/audit`: the rows of the audit log, the latest first. */
 export function managementAudit({ reports, clock }: Services): Handler {
   return async c => {
     const kind = queryParam(c, 'kind')
@@ -72,7 +73,7 @@ export function managementAudit({ reports, clock }: Services): Handler {
   }
 }
 
-/** The one tenant that is asked about; `null` = all of them, for who looks after the whole installation. */
+/** The tenant to report on; `null` = all, for administrators of the whole installation. */
 function tenantsOf(c: GatewayContext): string | null {
   if (queryParam(c, 'tenant') !== '*') return tenantOf(c)
   if (isInstallationAdmin(callerOf(c))) return null

@@ -4,8 +4,8 @@ import type { Handler } from '../exchange.ts'
 import { privateJson } from '../reply.ts'
 import type { Services } from '../services.ts'
 
-/** `GET /v1/requests/{id}`: what happened to a request. One that is not the caller's is answered as one that never
- * was. */
+/** `GET /v1/requests/{id}`: what happened to a request. A request of another caller is answered as if it did not
+ * exist. */
 export function requestReport(services: Services): Handler {
   return c => {
     const { caller, record } = c.env

@@ -3,7 +3,7 @@ import { privateJson } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { tenantOf } from '../tenant.ts'
 
-/** `GET /management/stats`: what a tenant's model calls came to since this process started. */
+/** `GET /management/stats`: sums of a tenant's model calls since this process started. */
 export function managementStats({ stats, process }: Services): Handler {
   return c => {
     const tenant = tenantOf(c)

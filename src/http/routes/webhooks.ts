@@ -5,13 +5,15 @@ import type { Handler } from '../exchange.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
 
-/** One for all kinds: who counts by their names makes up names, and more of them than are remembered. */
+/** Wrong passwords of all kinds are counted together. By kind, a sender could invent more kinds than are remembered,
+ * and would never be held up. */
 const SENDER = { id: 'webhook:' }
 
-/** `POST /webhooks/{type}`: what other systems tell the gateway. Who sends wrong passwords waits, but for the one of
- * its kind that was good last: its sender must not suffer from a neighbour behind the same address.
+/** `POST /webhooks/{type}`: receives messages of other systems. An address that sends wrong passwords has to wait. The
+ * last good password of each kind is exempt, so that its sender does not suffer from another one behind the same
+ * address.
  *
- * @param type The kind; the word in the path when absent. */
+ * @param type The kind; taken from the path when absent. */
 export function webhook(services: Services, type?: string): Handler {
   const good = new Map<string, string>()
   return async c => {
