@@ -1,9 +1,9 @@
 import { PROVIDERS } from '#providers/index.ts'
 
-/** The kind of servers that call no model and are only watched. */
+/** The kind of servers that are only watched and never called for a model. */
 export const WATCHED_ONLY = 'service'
 
-/** Where a server of a kind lives; `null` for one that needs an address and has none. */
+/** The address of a server of a kind; `null` when it needs one and has none. */
 export function addressOf(kind: string, baseUrl: string | null): string | null {
   if (kind === WATCHED_ONLY) return baseUrl
   const provider = PROVIDERS.get(kind)

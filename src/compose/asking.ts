@@ -11,13 +11,13 @@ import type { Ask } from './listing.ts'
 const REPORT_TIMEOUT_MS = 10_000
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
-/** By which way servers are asked. */
+/** How servers are asked. */
 export interface AskDeps {
   readonly clock: Clock
   readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
 }
 
-/** One small question to a server, bounded in time and size. */
+/** Creates the function that sends a small request to a server, bounded in time and size. */
 export function createAsk({ clock, transportFor }: AskDeps, origin: Server['origin']): Ask {
   return async (outgoing, timeoutMs, signal) => {
     const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
@@ -39,7 +39,7 @@ export function createAsk({ clock, transportFor }: AskDeps, origin: Server['orig
   }
 }
 
-/** Whether a server answers, and if not, why. */
+/** Probes a server: whether it answers, and if not, why. */
 export async function probe(server: Server, signal: AbortSignal, clock: Clock, ask: Ask): Promise<ProbeResult> {
   const startedAt = clock.now()
   const result = (ok: boolean, reason: string | null): ProbeResult => ({
@@ -65,7 +65,7 @@ export async function probe(server: Server, signal: AbortSignal, clock: Clock, a
   }
 }
 
-/** What a registered server offers: as it said, else as it lists. */
+/** The models of a registered server: those it named at registration, else those it lists. */
 export async function listOf(
   server: Server,
   list: (server: Server) => Promise<readonly ListedModel[]>,
@@ -75,7 +75,7 @@ export async function listOf(
   return said.map(id => ({ id, contextLength: null, created: 0, ownedBy: null, embedding: false }))
 }
 
-/** The places where a server of this kind may tell what it is busy with. */
+/** Where a server of this kind may publish how busy it is. */
 export function sourcesOf({ kind }: Server, ask: Ask): readonly Source[] {
   const reports = PROVIDERS.get(kind)?.catalog.reports ?? []
   return reports.map(report => async server => {
@@ -84,7 +84,7 @@ export function sourcesOf({ kind }: Server, ask: Ask): readonly Source[] {
   })
 }
 
-/** Lets a server load a model; `null` when its kind does not do so on demand. */
+/** Has a server load a model; `null` when its kind does not load models on demand. */
 export function load({ server, upstreamModel, timeouts }: Target, model: Model, ask: Ask): Promise<void> | null {
   const outgoing = PROVIDERS.get(server.kind)?.catalog.load?.(
     server,

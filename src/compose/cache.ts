@@ -10,7 +10,7 @@ import { createMemoryCache } from '#stores/memory-cache.ts'
 import type { Redis } from '#stores/redis.ts'
 import { createRedisCache } from '#stores/redis-cache.ts'
 
-/** Where answers are stored, and those that are under way. */
+/** The store of answers, and the flights: answers under way that several requests may share. */
 export interface Cache {
   readonly store: CacheStore
   readonly fingerprints: Fingerprints
@@ -18,7 +18,7 @@ export interface Cache {
   close(): void
 }
 
-/** Creates it: in the memory of this process, with Redis behind it where there is one. */
+/** Creates the cache: in the memory of this process, with Redis behind it where there is one. */
 export function composeCache(
   { cache: { max_memory: bytesMax } }: Config,
   { clock, redis, crew }: { readonly clock: Clock; readonly redis: Redis | null; readonly crew: Crew },
@@ -38,7 +38,8 @@ export function composeCache(
   return { store, fingerprints, flights, close: () => far?.close() }
 }
 
-/** Who has answers forgotten does not want their questions to be kept either, nor those that are under way. */
+/** When answers are cleared, also drops remembered fingerprints of questions, and lets no new request join an answer
+ * under way. */
 function forgetful(near: CacheStore, onClear: (selection: CacheSelection) => void): CacheStore {
   return {
     ...near,
@@ -49,7 +50,7 @@ function forgetful(near: CacheStore, onClear: (selection: CacheSelection) => voi
   }
 }
 
-/** Keeps no answer that was under way when those of its kind were cleared. */
+/** Does not store an answer that was under way when answers like it were cleared. */
 function unlessCleared(cache: CacheStore, clears: Clears): CacheStore {
   return {
     ...cache,
@@ -58,7 +59,7 @@ function unlessCleared(cache: CacheStore, clears: Clears): CacheStore {
   }
 }
 
-/** Lets the other workers forget what this one is told to forget, and the other way round. */
+/** Clears the memory of the other workers too, and clears this one when another worker says so. */
 function clearTogether(cache: CacheStore, near: CacheStore, crew: Crew): CacheStore {
   crew.listen(news => {
     if (news.type === 'cache-cleared') void near.clear(news.selection)
@@ -69,7 +70,7 @@ function clearTogether(cache: CacheStore, near: CacheStore, crew: Crew): CacheSt
       try {
         return await cache.clear(selection)
       } finally {
-        // Told before, they could find it in Redis again.
+        // After Redis was cleared: before, the other workers could read the answers from there again.
         crew.tell({ type: 'cache-cleared', selection })
       }
     },

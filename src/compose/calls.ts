@@ -26,7 +26,7 @@ import { plan } from '#routing/plan.ts'
 import type { Cache } from './cache.ts'
 import type { Accounting } from './ledger.ts'
 
-/** What the way of a model call is put together from. */
+/** The parts from which the handling of model calls is built. */
 export interface CallParts {
   readonly clock: Clock
   readonly random: () => number
@@ -39,25 +39,25 @@ export interface CallParts {
   readonly answers: Pick<Cache, 'store' | 'fingerprints' | 'flights'>
   readonly ledger: Pick<Accounting, 'purse' | 'payloads'>
   readonly limitsOf: PipelineDeps['limitsOf']
-  /** Where several processes share the places at servers. */
+  /** The places at servers that several processes share; `null` where this process is alone. */
   readonly places: Places | null
-  /** The name of this gateway in what it sends to another one. */
+  /** The name of this gateway in requests to another gateway. */
   readonly hop: string
 }
 
-/** The way of a model call, its rehearsal, and what others want to know of both. */
+/** What handles model calls, explains where they would go, and is told of changes. */
 export interface Calls {
   readonly run: ReturnType<typeof createPipeline>
   readonly rehearsal: ReturnType<typeof createRehearsal>
   readonly queueDepth: () => number
-  /** This process has got places at servers. */
+  /** To be called when this process has got shared places at servers. */
   granted(count: number): void
   readonly retriesLeft: () => number
   subscriber(fact: Fact): void
-  /** Another configuration holds: credentials that were refused are tried again, targets that limited others too, and
-   * breakers that are switched off keep nothing away.
+  /** To be called after a reload. Refused credentials are tried again, and so is a target that limited its callers if
+   * its credentials have changed; a breaker that is switched off no longer blocks its target.
    *
-   * @param before What held until now. */
+   * @param before The snapshot before the reload. */
   reload(before: Snapshot): void
 }
 
@@ -125,7 +125,7 @@ export function composeCalls(parts: CallParts): Calls {
   }
 }
 
-/** By what a server knows who calls it. */
+/** What identifies the caller to a server. */
 function signOf(target: Target | undefined): string {
   return JSON.stringify([target?.server.secrets, target?.server.headers])
 }

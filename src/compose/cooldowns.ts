@@ -9,9 +9,9 @@ import { coolFor } from '#policies/cooldown.ts'
 import type { Redis } from '#stores/redis.ts'
 import { createRedisCooldowns } from '#stores/redis-cooldowns.ts'
 
-/** Lets the other workers know which targets limit their callers, and with Redis the other nodes.
+/** Tells the other workers, and through Redis the other nodes, which targets limit their callers.
  *
- * @returns What ends it. */
+ * @returns A function that stops it. */
 export function shareCooldowns(deps: {
   readonly clock: Clock
   readonly crew: Crew
@@ -50,8 +50,8 @@ export function shareCooldowns(deps: {
   return () => shared?.close()
 }
 
-/** Nodes may call one server differently, and one with other keys, or in the name of another organisation, is not limited
- * by what these have used up. */
+/** The name of a target in Redis. Nodes may have other ids for the same server. Credentials and headers are part of it:
+ * another key or organisation is not limited by what this one has used. */
 function nameOf({ server: { kind, baseUrl, secrets, headers }, upstreamModel }: Target): string {
   return sha256(JSON.stringify([kind, baseUrl, secrets, headers, upstreamModel]))
 }

@@ -18,9 +18,9 @@ import { type Ask, createLister } from './listing.ts'
 /** A plain answer of a server, and how long it took. */
 export type Reply = Awaited<ReturnType<Ask>> & { readonly ms: number }
 
-/** What a model call gave. */
+/** The result of a model call. */
 export interface Trial {
-  /** Until its first content, and until its end. */
+  /** Milliseconds until the first content; `null` when there was none. */
   readonly firstMs: number | null
   readonly ms: number
   readonly hasUsage: boolean
@@ -28,16 +28,17 @@ export interface Trial {
   readonly frames: readonly Frame[]
 }
 
-/** Asks servers as the gateway does, with its transport and its translators, and nothing in between: no limits, no
- * retries, no other server. */
+/** Asks servers as the gateway does, with its transport and translators, but without limits, retries and failover. */
 export interface Examiner {
   /** @throws GatewayError when no answer comes. */
   ask(outgoing: Outgoing, timeoutMs: number): Promise<Reply>
-  /** All models of a server, as far as it lists them, with what it tells of each elsewhere.
+  /** Lists all models of a server, with the details that it publishes at other addresses.
    *
-   * @throws Error when it does not say. */
+   * @throws Error when it does not answer or has no list. */
   list(server: Server): Promise<readonly ListedModel[]>
-  /** @throws GatewayError with what the gateway would make of the server's failure. */
+  /** Calls a model.
+   *
+   * @throws GatewayError the one that callers of the gateway would get for the failure. */
   call(target: Target, model: Model, asked: Asked): Promise<Trial>
   close(): void
 }
@@ -49,7 +50,7 @@ export interface Asked {
   readonly timeoutMs: number
 }
 
-/** Builds what the doctor examines the servers of a configuration with, each by the way that it asks for. */
+/** Builds the examiner of the servers of a configuration; each is reached through its own proxy and certificates. */
 export function composeExaminer(config: Config): Examiner {
   const clock = systemClock()
   const usual = createSocketTransport({ clock })
@@ -97,7 +98,7 @@ export function composeExaminer(config: Config): Examiner {
   }
 }
 
-/** What the doctor calls a model that nobody has given a name. */
+/** A model for a target that has no public name. */
 export function modelFor(target: Target): Model {
   return {
     name: target.upstreamModel,
@@ -113,7 +114,7 @@ export function modelFor(target: Target): Model {
   }
 }
 
-/** A model of a server as a target, with no more time than the doctor has. */
+/** A model of a server as a target, with timeouts no longer than the doctor's. */
 export function targetFor(server: Server, upstreamModel: string, timeoutMs: number): Target {
   const { timeouts } = server
   const within = Object.entries(timeouts).map(([name, ms]) => [name, Math.min(ms, timeoutMs)])
@@ -160,12 +161,12 @@ function read(frames: readonly Frame[]): Pick<Trial, 'hasUsage' | 'toolCalls'> {
   }
 }
 
-/** The provider of a server, when it is of a kind that answers model calls. */
+/** The provider of a server; `null` when its kind answers no model calls. */
 export function dialectOf({ kind }: Server) {
   return PROVIDERS.get(kind) ?? null
 }
 
-/** An error for what is not an answer of a model server at all. */
+/** The error for an answer that does not come from a model server. */
 export function notAnAnswer(what: string): GatewayError {
   return new GatewayError('upstream_invalid_response', 'The model server sent an answer that could not be read.', {
     cause: what,

@@ -6,12 +6,12 @@ import { withoutPath } from '#lib/redact.ts'
 import { VERSION } from '../version.ts'
 import type { Identity } from './identity.ts'
 
-/** Seconds that an idle connection is kept at most: what the runtime can count to. */
+/** The longest time that an idle connection is kept, in seconds: the highest value that the runtime takes. */
 const IDLE_SECONDS_MAX = 255
 /** How long a request body may take to arrive, in milliseconds. */
 const BODY_TIMEOUT_MS = 30_000
 
-/** Builds what the edge reads of a configuration. */
+/** Builds the settings of the edge from a configuration. */
 export function composeEdge(config: Config, identity: Identity, buckets: Buckets): Edge {
   const { service, cors, gateway } = config
   const proxies = blocksOf(service.trusted_proxies)
@@ -39,7 +39,7 @@ function blocksOf(texts: readonly string[]): readonly Block[] {
   return texts.map(parseBlock).filter(block => block !== null)
 }
 
-/** Whether an address lies in one of the blocks; what is no address lies in none. */
+/** Whether an address lies in one of the blocks; false for text that is no address. */
 function isIn(address: string, blocks: readonly Block[]): boolean {
   const parsed = parseAddress(address)
   return parsed !== null && isInBlocks(parsed, blocks)
@@ -65,7 +65,7 @@ export function secretsOf(config: Config): string[] {
 
 const SECRET_PARAMETER = /^[^=]*(?:pass|secret|token|key)[^=]*=(.+)$/i
 
-/** The passwords in an address, before the host and in the query, each as it is written and as it is meant. */
+/** The passwords in an address, from its credentials and its query; each as it is written and decoded. */
 function passwordsOf(address: string): string[] {
   const { password = '', search = '' } = URL.parse(address) ?? {}
   const inQuery = search
@@ -75,12 +75,13 @@ function passwordsOf(address: string): string[] {
   return [password, ...inQuery].flatMap(written => [written, decodeURIComponent(written)])
 }
 
-/** Whether an address is one that only this machine can reach. */
+/** Whether only this machine can reach an address. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
-/** `http://localhost:*` admits every port, `https://*.example.com` every name below, `*` everything. */
+/** Turns an allowed origin into a pattern: `http://localhost:*` allows every port, `https://*.example.com` every name
+ * below, `*` everything. */
 function toOriginPattern(origin: string): RegExp {
   if (origin === '*') return /^/
   const escaped = origin.replace(/[.+?^${}()|[\]\\]/g, '\\$&')

@@ -23,10 +23,10 @@ import { composeKnowledge } from './knowledge.ts'
 import { type Ask, createLister } from './listing.ts'
 
 const DEMO = { id: BUILT_IN_KIND, kind: BUILT_IN_KIND } as const
-/** Kinds whose models answer only when they are named. */
+/** The kinds whose models answer only requests that name them. */
 const NAMED_ONLY: ReadonlySet<string> = new Set([DEMO.kind])
 
-/** What the fleet is composed of. */
+/** The parts that the fleet is built from. */
 export interface FleetDeps extends AskDeps {
   readonly random: () => number
   readonly states: StateMemory
@@ -34,27 +34,27 @@ export interface FleetDeps extends AskDeps {
   readonly env: Environment
   /** The configuration as it is now. */
   readonly config: () => Config
-  /** Where processes tell each other of probes; `null` where nobody shares anything. */
+  /** Where processes share the results of probes; `null` where nothing is shared. */
   readonly board: ProbeBoard | null
-  /** Hears what happens. */
+  /** Subscribes to facts. */
   readonly listen: (subscriber: (fact: Fact) => void) => void
   /** Where this gateway listens. */
   readonly own: () => { readonly host: string; readonly port: number } | null
-  /** The other workers: one of them probes for all. */
+  /** The workers of this machine; one of them probes for all. */
   readonly crew: Crew
-  /** Shares with other processes what servers offer. */
+  /** Lets several processes share the lists of models that servers give. */
   readonly share: (list: List) => List
 }
 
-/** A fleet, and the way to ask its servers small questions. */
+/** The fleet, and the function that sends small requests to its servers. */
 export interface ComposedFleet {
   readonly fleet: Fleet
   readonly ask: Ask
 }
 
-/** Builds the registry: what is declared, what is found, how servers are asked. */
+/** Builds the registry: declared and discovered servers, and how servers are probed and listed. */
 export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
-  // Which addresses may be dialled depends on who told of them.
+  // Registered servers are asked by another transport, because their addresses have to be checked.
   const ask = createAsk(deps, 'configuration')
   const askMember = createAsk(deps, 'registration')
   const askOf = (server: Server) => (server.origin === 'registration' ? askMember : ask)
@@ -95,7 +95,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
     },
     onProbed: (server: string, state: ProbedState) => crew.tell({ type: 'server-probed', server, state }),
     load: (target: Target, model: Model) => load(target, model, askOf(target.server)),
-    // What is built in costs no question.
+    // Not shared: a built-in server is asked without a request.
     list: (server: Server) => (server.kind === BUILT_IN_KIND ? list(server) : lists(server)),
   }
   const fleet = createFleet(options, declarationOf(config, deps.env))
@@ -103,7 +103,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
   deps.listen(fact => {
     if (fact.type === 'breaker-opened') {
       fleet.suspect(fact.server)
-      // The one that probes may have had no call there itself.
+      // Told to the worker that probes, because it may have made no call there itself.
       if (!crew.leads()) crew.tell({ type: 'server-suspected', server: fact.server })
     }
     if (fact.type === 'health-changed' && isUp(fact.to) && !isUp(fact.from)) {
@@ -125,7 +125,7 @@ function isUp(health: Health): boolean {
   return health === 'healthy' || health === 'degraded'
 }
 
-/** What the configuration says of the fleet; where it says nothing, what the environment and the demo add. */
+/** The fleet as the configuration declares it; where it declares none, servers from the environment and the demo. */
 export function declarationOf(config: Config, env: Environment): Declaration {
   const declared = declare(config, addressOf)
   const empty = config.servers.length === 0 && Object.keys(config.models).length === 0
@@ -153,7 +153,7 @@ export function declarationOf(config: Config, env: Environment): Declaration {
   }
 }
 
-/** Makes servers of places; the same ones as long as the configuration is the same. */
+/** Makes servers of discovered addresses; the same objects until the configuration changes. */
 function createFinder(config: () => Config): (place: LocalPlace) => Server {
   let of = config()
   let made = new Map<string, Server>()

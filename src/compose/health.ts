@@ -5,21 +5,21 @@ import { createHealth, type HealthParts } from '#gateway/management/health.ts'
 import type { Redis } from '#stores/redis.ts'
 import type { Database } from '#stores/sql.ts'
 
-/** What health is composed of. */
+/** The parts that health is read from. */
 export interface HealthComposition {
   readonly clock: Pick<Clock, 'now'>
   readonly config: () => Config
   readonly redis: Redis | null
   readonly database: Database | null
-  /** The share of its memory that the process uses, and what it may use in bytes. */
+  /** The share of its memory that the process uses (0 to 1), and how much it may use, in bytes. */
   readonly memory: () => { readonly used: number; readonly limit: number }
   readonly calls: () => { readonly all: number; readonly failed: number }
 }
 
-/** Asked again within this time, the processor's load is that of the time before. */
+/** The load of the processor is measured anew after this time only, in milliseconds. */
 const CPU_LOOK_MS = 1000
 
-/** Puts the look at the process and its dependencies together. */
+/** Creates the function that reads the state of the process and its dependencies. */
 export function composeHealth(parts: HealthComposition): () => Promise<HealthParts> {
   const { config, redis, database } = parts
   const thresholds = () => config().monitoring.thresholds
@@ -45,7 +45,7 @@ export function composeHealth(parts: HealthComposition): () => Promise<HealthPar
   })
 }
 
-/** Processors in use since the last look, 1 = one whole. */
+/** Creates the function that measures how many processors are in use; 1 = one whole processor. */
 function processorLoad(clock: Pick<Clock, 'now'>): () => number {
   const seconds = () => {
     const { user, system } = process.cpuUsage()

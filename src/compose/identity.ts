@@ -16,16 +16,17 @@ import { clientNetwork } from '#lib/net.ts'
 import type { Redis } from '#stores/redis.ts'
 import { createGuards } from './stores.ts'
 
-/** What the edge asks about callers. */
+/** The functions by which the edge identifies and checks callers. */
 export type Identity = Pick<Edge, 'identify' | 'authMode' | 'authorize' | 'refused' | 'maySign' | 'checkSignature'>
 
-/** Builds what knows callers. What it has counted and seen outlives a change of the configuration.
+/** Builds the identification of callers. Counts of failures and remembered signatures are kept when the configuration
+ * changes.
  *
- * @returns Makes the questions of the edge for a configuration. */
+ * @returns Makes those functions for a configuration. */
 export function composeIdentity(deps: {
   readonly clock: Clock
   readonly journal: Journal
-  /** Where what is counted and seen is shared; `null` where it is not. */
+  /** Where failures and signatures are shared; `null` where they are not. */
   readonly redis: Redis | null
   /** The keys that are made at run time. */
   readonly stored: StoredKeys
@@ -68,13 +69,13 @@ export function composeIdentity(deps: {
   }
 }
 
-/** What wrong signatures are counted by besides: the key is good, so that the count of its address does not hold it up,
- * and others behind that address must not. */
+/** The name under which wrong signatures are counted. By address and key: the key is good, so the count of the address
+ * alone does not hold it up, and others behind the address must not be held up. */
 function signer(address: string, { id }: Pick<Caller, 'id'>): string {
   return address === '' ? '' : `${clientNetwork(address)} ${id}`
 }
 
-/** Makes a thing of its settings, and gives the same one as long as they stay the same. */
+/** Makes something from its settings, and gives the same one as long as these stay the same. */
 function keepWhileSame<S, T>(make: (settings: S) => T): (settings: S) => T {
   let last: { readonly text: string; readonly made: T } | null = null
   return settings => {

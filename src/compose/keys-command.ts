@@ -14,9 +14,9 @@ import { createRedactor } from '#telemetry/quote.ts'
 import { secretsOf } from './edge.ts'
 import { keepsRows } from './state.ts'
 
-/** Puts together the management of keys alone, as the command line uses it beside gateways that run.
+/** Builds the management of keys alone, for the command line, which may run beside gateways.
  *
- * @returns `written` resolves when the audit log, where one is kept, has what was changed. */
+ * @returns `written` resolves when the changes are in the audit log, where one is kept. */
 export function composeKeysCommand(
   database: Database,
   deps: { readonly config: Config; readonly env: Environment; readonly clock: Clock },

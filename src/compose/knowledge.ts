@@ -4,8 +4,8 @@ import { PROVIDERS } from '#providers/index.ts'
 
 const UNKNOWN = { context_length: null, tools: null, vision: null, json_schema: null }
 
-/** Tells what is known of a model before its server is asked: what its dialect has no words for, and what
- * `config/models.yaml` says of its name. A price holds at the provider's own address only. */
+/** Creates the look-up of what is known of a model before its server is asked: what its dialect cannot express, and the
+ * entry of its name in `config/models.yaml`. Prices are used at the provider's own address only. */
 export function composeKnowledge(knownModels: KnownModels = readKnownModels()): Knowledge {
   return ({ kind, baseUrl }, upstreamModel) => {
     const provider = PROVIDERS.get(kind)

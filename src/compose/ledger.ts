@@ -40,28 +40,28 @@ import type { LedgerNumbers } from '#telemetry/live-gauges.ts'
 import { keepsRows } from './state.ts'
 
 const SPOOL = { bytesMax: 256 * 1024 * 1024, fileBytesMax: 16 * 1024 * 1024, rememberedMax: 10_000 }
-/** Where there is no folder. */
+/** How many rows wait in memory at most, where there is no folder. */
 const SPOOL_LINES_MAX = 10_000
 
-/** What the ledger is composed of. */
+/** The parts that the ledger is built from. */
 export interface LedgerDeps {
   readonly clock: Clock
   readonly journal: Journal
-  /** Hears what happens. */
+  /** Subscribes to facts. */
   readonly listen: (subscriber: (fact: Fact) => void) => void
   readonly env: Environment
   readonly newId: (time: number) => string
   readonly config: () => Config
-  /** Where money is held for all processes; `null` where there is no such place. */
+  /** Where holds are shared by all processes; `null` where they are not. */
   readonly redis: Redis | null
   readonly redact: (text: string) => string
-  /** How long answers usually are. */
+  /** How many tokens answers of each model usually have. */
   readonly lengths: Lengths
 }
 
-/** Money, the rows of requests, and the audit log. */
+/** Budgets, the rows of requests, and the audit log. */
 export interface Accounting {
-  /** The money of a call; `null` where neither money is counted nor rows are kept. */
+  /** The holds and costs of a call; `null` where no costs are counted and no rows are kept. */
   readonly purse: (call: Call, record: RequestRecord) => Purse | null
   /** Whether prompts and answers are kept. */
   readonly payloads: () => boolean
@@ -69,7 +69,7 @@ export interface Accounting {
   close(): Promise<void>
 }
 
-/** What runs once something has to be written down. */
+/** The parts that run once the ledger has begun. */
 interface Running {
   readonly recorder: Recorder
   readonly hold: LedgerStore['hold']
@@ -77,8 +77,8 @@ interface Running {
   close(): Promise<void>
 }
 
-/** Puts the ledger together. It begins at once where a place for state is configured or somebody has a budget, else with
- * the first call of a key that has one, or whose prompt is to be kept; until then it costs nothing. */
+/** Builds the ledger. It begins at once if a place for state is configured or somebody has a budget; else with the
+ * first call of a key with a budget, or whose prompt is to be kept. Until then it costs nothing. */
 export function composeLedger(database: Database | null, deps: LedgerDeps): Accounting {
   const { config, lengths } = deps
   const budgetUse = createBudgetUse(deps.clock)
@@ -87,7 +87,7 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
     running ??= database === null ? runInMemory(deps, budgetUse) : runWith(database, deps, budgetUse)
     return running
   }
-  // Now, also where it begins later: behind it are those who empty records.
+  // Subscribed now even if it begins later, because subscribers after it remove fields from records.
   deps.listen(fact => {
     running?.subscriber(fact)
     if (running === null || fact.type !== 'request-settled') return
@@ -119,7 +119,7 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
   }
 }
 
-/** Whose money a caller spends at a time, in the order of their names. */
+/** The accounts that a caller spends from at a time: of its key, then of its tenant. */
 function accountsOf({ budgets }: Config, caller: Caller, time: number): readonly Account[] {
   const { tenant, id, budget } = caller
   const shared = budgets.per_tenant[Object.hasOwn(budgets.per_tenant, tenant) ? tenant : '*']
@@ -131,7 +131,7 @@ function accountsOf({ budgets }: Config, caller: Caller, time: number): readonly
   return accounts
 }
 
-/** Where there is no database money is counted in memory, and nothing is kept. */
+/** Counts budgets in memory, where there is no database; rows are not kept. */
 function runInMemory(deps: LedgerDeps, budgetUse: BudgetUse): Running {
   const { store, settled } = heldBy(deps, createMemoryLedger(deps.newId(deps.clock.time())))
   const recorder = createRecorder({ ...deps, store, spool: null, settled })
@@ -139,7 +139,7 @@ function runInMemory(deps: LedgerDeps, budgetUse: BudgetUse): Running {
   return { recorder, hold: budgetUse.watch(store.hold), subscriber, close }
 }
 
-/** A ledger whose money is held in Redis, where there is one. */
+/** Puts the holds of a ledger into Redis, where there is one. */
 function heldBy(
   { redis, clock, listen }: LedgerDeps,
   ledger: Ledger,
@@ -209,7 +209,7 @@ function spoolFolder({ config, env }: LedgerDeps): string | null {
   return folder === null ? null : join(folder, 'spool')
 }
 
-/** Where the folder cannot be written, rows wait in memory. */
+/** Opens the spool; in memory where the folder cannot be written. */
 function openSpool(folder: string | null, name: string, needs: SpoolNeeds, journal: Journal): Spool<KeptRow> {
   if (folder === null) return createMemorySpool(SPOOL_LINES_MAX)
   try {
@@ -220,7 +220,7 @@ function openSpool(folder: string | null, name: string, needs: SpoolNeeds, journ
   }
 }
 
-/** Takes over what dead processes have left, and says that this one lives. */
+/** Takes over the rows that ended processes have left, and marks the own file as in use, again and again. */
 function adoptNowAndThen(
   folder: string,
   name: string,
@@ -237,7 +237,7 @@ function adoptNowAndThen(
   function again(): void {
     if (!stopped) disarm = clock.after(TOUCH_MS, run)
   }
-  // What cannot be read now is there the next time.
+  // Files that cannot be read now are tried again the next time.
   const run = () =>
     void round()
       .catch(thrown => journal.note({ type: 'rows-delayed', reason: String(thrown), waiting: recorder.depth() }))

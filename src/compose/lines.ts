@@ -6,15 +6,15 @@ import { trustOf } from '#providers/transport/tls.ts'
 import { proxyOf } from '#providers/transport/tunnel.ts'
 import type { Transport } from '#providers/transport.ts'
 
-/** The transports to addresses that are reached otherwise than usual: with certificates of their own, through a proxy. */
+/** The transports to addresses that have certificates of their own or a proxy. */
 export interface Lines {
-  /** `null` for an address that nothing is said about. */
+  /** Gives the transport to an address; `null` for one without such settings. */
   to(url: string): Transport | null
   reload(config: Config): void
   close(): void
 }
 
-/** Builds them; all that is under way goes on over the connection that it has when the configuration changes. */
+/** Builds the transports. When the configuration changes, requests under way keep their connections. */
 export function composeLines(clock: Clock, config: Config): Lines {
   const transports = new Map<string, SocketTransport>()
   let lines = linesOf(config)
@@ -40,7 +40,7 @@ export function composeLines(clock: Clock, config: Config): Lines {
 
   return {
     to(url) {
-      // Nearly always there are none.
+      // A quick answer for the usual case, in which there are none.
       return lines.size === 0 ? null : (lines.get(originOf(url) ?? '') ?? null)
     },
     reload(next) {

@@ -3,28 +3,29 @@ import { PROVIDERS } from '#providers/index.ts'
 import type { Catalog, ModelDetails, Outgoing, Provider } from '#providers/provider.ts'
 
 const LIST_TIMEOUT_MS = 10_000
-/** A list that never ends must not be read for ever. */
+/** How many pages of a list are read, so that a list without an end is not read for ever. */
 const LIST_PAGES_MAX = 20
-/** How many models of one server count; ten times as many as anybody lists. Each one is in the metrics and in what
- * everybody may ask for, and a quarter of a million fits into one answer. */
+/** How many models of one server are used: ten times as many as any server lists. Each of them is in the metrics and in
+ * the public list, and one answer could hold a quarter of a million. */
 const LISTED_MAX = 5000
-/** How many models of one server are asked about, and how many at once. */
+/** For how many models of one server details are asked, and for how many at once. */
 const DETAILED_MAX = 200
 const AT_ONCE = 4
 
-/** What came back from a small question. */
+/** The answer to a small request. */
 interface Reply {
   readonly status: number
   header(name: string): string | null
   readonly body: string
 }
 
-/** Asks a server something small, bounded in time and size. */
+/** Sends a small request to a server, bounded in time and size. */
 export type Ask = (outgoing: Outgoing, timeoutMs: number, signal?: AbortSignal) => Promise<Reply>
 
-/** Creates the question what a server offers: its list, and what it tells of each model elsewhere, asked once for each.
+/** Creates the function that lists the models of a server, with details that it publishes at other addresses, which are
+ * read once for each model.
  *
- * @throws Error from the question, when the server does not say. */
+ * @throws Error from that function when the server does not answer or its list cannot be read. */
 export function createLister(
   ask: Ask,
   providers: ReadonlyMap<string, Provider> = PROVIDERS,
@@ -37,7 +38,7 @@ export function createLister(
     return reply.body
   }
 
-  /** What one server told of its models before, forgotten when it is another server or the model is another. */
+  /** Adds details to models. Those read before are kept as long as the server and the model are the same. */
   async function describe(server: Server, details: ModelDetails, models: readonly ListedModel[]) {
     const known = described.get(server) ?? new Map<string, Partial<ListedModel>>()
     described.set(server, known)
@@ -54,7 +55,7 @@ export function createLister(
     return known
   }
 
-  /** The whole list, page by page. */
+  /** Reads the whole list, page by page. */
   async function listed(server: Server, catalog: Catalog, secret: string | null): Promise<readonly ListedModel[]> {
     const models: ListedModel[] = []
     let question: Outgoing | null = catalog.list(server, secret)
@@ -84,7 +85,8 @@ export function createLister(
   }
 }
 
-/** A model that was pulled anew is another one. */
+/** Identifies a model. With its time of creation, so that the details of a model that was pulled again are read
+ * again. */
 function keyOf({ id, created }: ListedModel): string {
   return `${id} ${created}`
 }

@@ -5,10 +5,10 @@ import { createRedactor } from '#telemetry/quote.ts'
 import { secretsOf } from './edge.ts'
 import type { Overrides } from './gateway.ts'
 
-/** What is written for operators. */
+/** The log for operators. */
 export interface Logged {
   readonly log: Log
-  /** Takes the secrets of the configuration out of a text. */
+  /** Removes the secrets of the configuration from a text. */
   redact(text: string): string
   reload(config: Config): void
 }

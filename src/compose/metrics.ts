@@ -15,7 +15,7 @@ import type { Shared } from './workers.ts'
 
 const PUBLISH_MS = 1000
 
-/** Whose numbers the metrics tell. */
+/** The parts whose values the metrics show. */
 export interface MetricParts {
   readonly clock: Clock
   readonly environment: () => string | null
@@ -32,9 +32,9 @@ export interface MetricParts {
   readonly shared: Pick<Shared, 'crew' | 'metrics'>
 }
 
-/** Puts the metrics together; where several workers serve, each writes its own down for the others, once a second.
+/** Builds the metrics. Where there are several workers, each writes its values to a file for the others once a second.
  *
- * @returns The metrics, and what ends that with a last time. */
+ * @returns The metrics, and `stop`, which writes a last time and ends that. */
 export function composeMetrics(parts: MetricParts): { readonly metrics: Metrics; stop(): void } {
   const { clock, snapshot, calls, pressure, redis } = parts
   const { crew, metrics: share } = parts.shared
@@ -64,7 +64,7 @@ export function composeMetrics(parts: MetricParts): { readonly metrics: Metrics;
 function publishNowAndThen(metrics: Metrics, clock: Clock): () => void {
   let disarm = clock.after(PUBLISH_MS, turn)
   function turn(): void {
-    // First, so that numbers that cannot be read for once, for want of descriptors, are not the last ones.
+    // The next turn is set first, so that one failure, such as too many open files, does not end the writing.
     disarm = clock.after(PUBLISH_MS, turn)
     metrics.publish()
   }

@@ -10,16 +10,16 @@ import type { Transport } from '#providers/transport.ts'
 import type { Overrides } from './gateway.ts'
 import { composeLines } from './lines.ts'
 
-/** The ways to model servers. */
+/** The transports to model servers. */
 export interface Network {
   readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
-  /** Checks addresses that the configuration does not name. */
+  /** Checks addresses that do not come from the configuration. */
   readonly guard: Guard
   reload(config: Config): void
   close(): void
 }
 
-/** Builds them: what has registered itself is looked at before it is dialled. */
+/** Builds the transports; the addresses of servers that registered themselves are checked before they are dialled. */
 export function composeNetwork(
   clock: Clock,
   config: () => Config,
@@ -45,7 +45,7 @@ export function composeNetwork(
   }
 }
 
-/** Which addresses of registered servers may be dialled. */
+/** Creates the check of which addresses of registered servers may be dialled. */
 function composeGuard(config: () => Config, lookup: Lookup = systemLookup): Guard {
   let written: readonly string[] = []
   let blocks: readonly NonNullable<ReturnType<typeof parseBlock>>[] = []

@@ -35,7 +35,7 @@ const EVENTS_MAX = 1000
 const REGROUP_MS = 500
 const POST_TIMEOUT_MS = 10_000
 
-/** What the orchestration is composed of. */
+/** The parts that the orchestration is built from. */
 export interface OrchestrationParts {
   readonly config: () => Config
   readonly clock: Clock
@@ -52,23 +52,23 @@ export interface OrchestrationParts {
   readonly crew: Crew
 }
 
-/** Servers that register themselves, and what happens to the fleet. */
+/** The registry of servers, the events of the fleet, and their delivery. */
 export interface Orchestrated {
   readonly management: Orchestration
   readonly feed: Feed
-  /** Takes webhooks. */
+  /** Receives webhooks. */
   readonly receive: Receiver
   readonly subscriber: (fact: Fact) => void
   readonly errorRate: (server: string) => number | null
-  /** Resolves after the first look at who is registered. */
+  /** Resolves after the registry was read for the first time. */
   start(): Promise<void>
-  /** A configuration was taken over. */
+  /** To be called after a reload. */
   reload(): void
-  /** Resolves when no event is on its way to a webhook. */
+  /** Resolves when no event is being delivered to a webhook. */
   stop(): Promise<void>
 }
 
-/** Where the orchestration keeps what it knows. */
+/** The stores of the orchestration. */
 interface Stores {
   readonly servers: ServerStore
   readonly events: EventStore
@@ -92,7 +92,7 @@ function storesOf({ database, newId }: OrchestrationParts): Stores {
   }
 }
 
-/** Puts the registry, its events and their delivery together. */
+/** Builds the registry, its events and their delivery. */
 export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
   const { config, clock, journal, states, fleet, crew } = parts
   const shared = parts.database !== null
@@ -100,7 +100,8 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
   const owner = parts.newId(clock.time())
   const toServers = createServersOf(config)
   let marked: ReadonlySet<string> = new Set()
-  /** Who takes requests, as far as the registry says; `null` before the first look. */
+  /** The servers that take requests according to the registry, as text to compare; `null` before the registry was
+   * read. */
   let group: string | null = null
 
   function take(records: ReadonlyMap<string, ServerRecord>): void {
@@ -113,7 +114,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     marked = now
     fleet.enroll(toServers(all))
     const grouped = JSON.stringify(all.map(record => [record.id, record.settings.weight, isDraining(record)]))
-    // Late, so that the process that made the change has told of it.
+    // After a delay, so that the process that made the change records its events first.
     if (shared && group !== null && group !== grouped) clock.after(REGROUP_MS, observer.regrouped)
     group = grouped
   }
@@ -154,7 +155,7 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     const { status } = await parts.ask({ method: 'POST', url, headers, body: [body] }, POST_TIMEOUT_MS)
     return status
   }
-  // Where no database says which worker was the first to see an event, one delivers for all.
+  // Without a database there is no record of which worker delivers an event, so the leading worker delivers for all.
   const endpoints = () => (shared || crew.leads() ? config().webhooks.deliver : [])
   const delivery = createDelivery({ ...parts, ...stores, owner, endpoints, post })
   const enlisting = startEnlisting({

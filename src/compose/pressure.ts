@@ -5,19 +5,19 @@ import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pres
 
 const GIGABYTE = 1024 ** 3
 
-/** How hard the process has it, and what follows for those who ask. */
+/** The load of the process, and what follows from it. */
 export interface Pressed {
   readonly read: () => Pressure
   readonly load: Services['load']
-  /** What the process may use, in bytes: its share of what there is for all workers. */
+  /** How much memory the process may use, in bytes: its share of what all workers have. */
   readonly memoryMax: () => number
   reload(config: Config): void
   stop(): void
 }
 
-/** Begins to measure.
+/** Begins to measure the load.
  *
- * @param given What the host of the gateway measures instead. */
+ * @param given Measures instead, if the host of the gateway does that. */
 export function composePressure(config: Config, workers: number, given?: () => Pressure): Pressed {
   let limit = limitOf(config, workers)
   const sampler = samplePressure({

@@ -5,15 +5,15 @@ import { GATEWAY_ROLE } from '#gateway/upstream/hops.ts'
 import type { Registration } from '#wire/orchestration.ts'
 import { addressOf } from './address.ts'
 
-/** A server that was made of a record, and of what. */
+/** A server made from a record, and what it was made from. */
 interface Made {
   readonly config: Config
   readonly key: string
   readonly server: Server | null
 }
 
-/** Makes servers of all records that there are; the same object for the same server, so that who watches it is not
- * disturbed. */
+/** Makes servers from all records. An unchanged record gives the same object again, so that probes and connections of
+ * its server go on. */
 export function createServersOf(config: () => Config): (records: readonly ServerRecord[]) => readonly Server[] {
   let made = new Map<string, Made>()
 
@@ -53,7 +53,7 @@ function serverOf({ id, kind, baseUrl, settings }: ServerRecord, config: Config)
   }
 }
 
-/** What this gateway says of itself to others; `null` where they could not reach it. */
+/** How this gateway registers itself with others; `null` where they could not reach it. */
 export function selfOf(
   config: Config,
   own: { readonly host: string; readonly port: number } | null,

@@ -7,10 +7,10 @@ const SHOWN_MODELS = 4
 /** How long a start waits for the first look around before it says what it has found, in milliseconds. */
 const LOOK_AROUND_MS = 200
 
-/** What a start found, in lines for people. */
+/** What was found at the start, as lines for people. */
 export interface FleetReport {
   readonly lines: readonly { readonly kind: string; readonly text: string }[]
-  /** A model that answers a first request. */
+  /** A model that can answer a first request. */
   readonly firstModel: string | null
 }
 
@@ -22,7 +22,7 @@ const LABELS = {
   registration: 'member',
 } as const
 
-/** Reads off the fleet what there is, what is missing and why. */
+/** Describes the fleet: what was found, what is missing, and why. */
 export function reportFleet(fleet: Fleet, env: Environment): FleetReport {
   const status = fleet.status()
   const servers = status.servers.map(({ server, state, models }) => ({
@@ -44,9 +44,10 @@ export function reportFleet(fleet: Fleet, env: Environment): FleetReport {
   return { lines: [...servers, ...missing, ...pending], firstModel: first?.name ?? null }
 }
 
-/** Reports soon, and when everybody has been heard who was late, what is different then; `null` where nothing is.
+/** Reports after a short wait, and again when all servers have answered; the second report is `null` if nothing has
+ * changed.
  *
- * @param looked Resolves when the first look around is over. */
+ * @param looked Resolves when the first look for servers is over. */
 export function reportOnce(
   looked: Promise<unknown>,
   clock: Pick<Clock, 'after'>,

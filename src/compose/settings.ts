@@ -6,9 +6,9 @@ import type { Services } from '#http/services.ts'
 import { createRedactor } from '#telemetry/quote.ts'
 import { secretsOf } from './edge.ts'
 
-/** Puts together what operators see and change of the configuration.
+/** Builds what operators can see and change of the configuration.
  *
- * @param reload Reads it again; `undefined` where nothing was read. */
+ * @param reload Reads it again; `undefined` where it was not read from files. */
 export function composeSettings(
   current: () => { readonly config: Config; readonly origins: Origins },
   reload: Services['settings']['reload'] = noReload,

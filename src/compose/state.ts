@@ -12,10 +12,10 @@ import { createSqlKeys } from '#stores/sql-keys.ts'
 import { sqliteIsMissing } from '#stores/sql-place.ts'
 import { keyCreation } from '#wire/keys.ts'
 
-/** What is known of a database that nobody has made: nothing is in it. */
+/** The state of keys in a database that does not exist yet: there are none. */
 const NOTHING = { version: 0, inUse: false }
 
-/** What state is composed of. */
+/** The parts that state is built from. */
 export interface StateDeps {
   readonly clock: Clock
   readonly journal: Journal
@@ -29,13 +29,13 @@ export interface StateDeps {
 export interface Keys {
   readonly stored: StoredKeys
   readonly management: KeyManagement
-  /** Makes the key with which an operator begins, when there is no other for the management; `null` when there is.
+  /** Makes the first key for an operator, if there is no other key for the management; `null` if there is one.
    *
    * @throws GatewayError when the store cannot be written. */
   firstKey(): Promise<KeyWithSecret | null>
 }
 
-/** Prepares the database; `null` where there is no place for one, so that state is kept in memory. */
+/** Creates the client of the database; `null` where there is no place for one, so that state is kept in memory. */
 export function composeDatabase({ journal, env, config }: Omit<StateDeps, 'clock' | 'newId'>): Database | null {
   const { timeout, pool } = config().database
   const place = databasePlace(config(), env)
@@ -48,8 +48,8 @@ export function composeDatabase({ journal, env, config }: Omit<StateDeps, 'clock
   })
 }
 
-/** Whether rows of requests and the audit log are kept: when the operator, or who runs the service, has said where state is
- * to be kept, or that money counts. */
+/** Whether rows of requests and the audit log are kept: when the configuration or the service manager names a place for
+ * state, or costs count because of a budget. */
 export function keepsRows({ database, service, auth, budgets }: Config, env: Environment): boolean {
   return (
     database.url !== 'sqlite:' ||
@@ -60,7 +60,8 @@ export function keepsRows({ database, service, auth, budgets }: Config, env: Env
   )
 }
 
-/** Puts the keys together. A SQLite file that is not there yet is neither made nor waited for. */
+/** Builds the keys that are made at run time. A SQLite file that does not exist yet is neither created nor waited
+ * for. */
 export function composeKeys(database: Database | null, deps: StateDeps): Keys {
   const { clock, journal, config } = deps
   const store = database === null ? createMemoryKeys() : createSqlKeys(database, clock.time)

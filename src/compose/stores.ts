@@ -22,22 +22,22 @@ import type { Database, DatabasePlace } from '#stores/sql.ts'
 import { createSqlProbes } from '#stores/sql-probes.ts'
 
 const LIMITER_ENTRIES_MAX = 100_000
-/** How long, and up to how much, answers are kept for requests that are sent again. */
+/** For how long, and up to which size, answers are kept for requests that are sent again. */
 const IDEMPOTENCY = { ttlMs: 24 * 60 * 60 * 1000, bytesMax: 64 * 1024 * 1024, answerBytesMax: 1024 * 1024 }
 
-/** Opens the Redis that a configuration names; `null` where it names none. */
+/** Opens the Redis of a configuration; `null` where it has none. */
 export function openRedisOf({ redis }: Config, clock: Clock, onChange: RedisOptions['onChange']): Redis | null {
   return redis.url === null ? null : openRedis({ urls: redis.url, timeoutMs: redis.timeout, clock, onChange })
 }
 
-/** Creates the board of probes: in Redis, else in a database that processes of several machines share; `null` without.
- * A SQLite file has one machine, and would be written to for nothing. */
+/** Creates the board for the results of probes: in Redis, else in Postgres; `null` without both. Not in SQLite, because
+ * one machine has no need to write them down. */
 export function createBoard(redis: Redis | null, database: Database | null, place: DatabasePlace): ProbeBoard | null {
   if (redis !== null) return createRedisProbes(redis)
   return database !== null && place.kind === 'postgres' ? createSqlProbes(database) : null
 }
 
-/** Creates the limiter: in Redis where there is one, else in what workers share, else in the memory of this process. */
+/** Creates the limiter: in Redis, else in the shared memory of the workers, else in the memory of this process. */
 export function createLimiter(
   redis: Redis | null,
   shared: Limiter | null,
@@ -52,10 +52,10 @@ export function createLimiter(
   return { ...(shared ?? createMemoryLimiter({ clock, entriesMax })), close: async () => {} }
 }
 
-/** Creates the places at servers: in Redis where there is one, else in what workers share; `null` where this process is
+/** Creates the places at servers: in Redis, else in the shared memory of the workers; `null` where this process is
  * alone.
  *
- * @param onGranted Told how many places this process has got. */
+ * @param onGranted Called with the number of places that this process has got. */
 export function createPlaces(
   redis: Redis | null,
   shared: Places | null,
@@ -74,7 +74,7 @@ export function createIdempotency(redis: Redis | null, clock: Clock): Idempotenc
   return redis === null ? { ...near, close() {} } : createRedisIdempotency({ redis, clock, near, ...IDEMPOTENCY })
 }
 
-/** Creates what guards the edge: shared through Redis where there is one. */
+/** Creates the counts of failures and the memory of signatures: shared through Redis where there is one. */
 export function createGuards(
   redis: Redis | null,
   clock: Clock,
@@ -88,7 +88,7 @@ export function createGuards(
   }
 }
 
-/** Creates the sharing of model lists: by Redis where there is one, else with nobody. */
+/** Creates the sharing of model lists: through Redis; without it nothing is shared. */
 export function createSharing(redis: Redis | null, clock: Clock, holdMs: () => number): (list: List) => List {
   if (redis === null) return list => list
   const store = createRedisLists(redis, holdMs)

@@ -22,7 +22,7 @@ const ENDPOINTS = [
   ['embeddings', '`/v1/embeddings`'],
 ] as const
 
-/** What the dialects declare of themselves, for the documentation. */
+/** The features that the dialects declare, for the documentation. */
 export function composeSupport(): SupportMatrix {
   const capabilities = Object.entries(CAPABILITIES)
   return {

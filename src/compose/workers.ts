@@ -7,17 +7,17 @@ import { openSharedMemory } from '#stores/shared.ts'
 import { createSharedLimiter } from '#stores/shared-limiter.ts'
 import { createSharedPlaces } from '#stores/shared-places.ts'
 
-/** The place of a gateway that is one of several workers. */
+/** The place of a gateway that runs as one of several workers. */
 export interface WorkerPlace {
   readonly crew: Crew
-  /** What they share, and the number of this one in it. */
+  /** The folder of the shared files, and the number of this worker in them. */
   readonly folder: string
   readonly place: number
-  /** Unique over all workers that there ever are. */
+  /** Unique over all workers, also those that have ended. */
   readonly name: string
 }
 
-/** What a gateway has together with the other workers of its machine; nothing where it is alone. */
+/** What a gateway shares with the other workers of its machine; empty where it is alone. */
 export interface Shared {
   readonly crew: Crew
   readonly limiter: Limiter | null
@@ -25,7 +25,7 @@ export interface Shared {
   readonly metrics: MetricFiles | undefined
 }
 
-/** Opens what workers share. */
+/** Opens what the workers share. */
 export function openShared(worker: WorkerPlace | undefined): Shared {
   if (worker === undefined) return { crew: ALONE, limiter: null, places: null, metrics: undefined }
   const { crew, folder, place, name } = worker
