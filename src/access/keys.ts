@@ -156,8 +156,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     return mode() === 'none' ? UNRECOGNISED : refused()
   }
 
-  /** Gives the refusal, or, in mode `auto` and with no key in use, the caller instead. Waits for the first look into
-   * the store; fails with `dependency_unavailable` while that is not known. */
+  /** Gives the refusal, or `otherwise` in mode `auto` with no key in use. Waits for the first look into the store. */
   function decided(refusal: () => GatewayError, otherwise: Caller): ReturnType<Keyring['resolve']> {
     if (options.mode !== 'auto' || byHash.size > 0 || stored === undefined) return refusal()
     const decide = () => {
@@ -176,8 +175,8 @@ export function createKeyring(options: KeyringOptions): Keyring {
   return { mode, resolve, knows, signingSecret: caller => signing.get(caller) ?? null }
 }
 
-/** The only header that carries a credential, `null` when there are several. A space in front marks a key header, so
- * that it is not mistaken for the same text in `authorization`. */
+/** The only header with a credential, `null` when there are several. A space in front tells a key header from the same
+ * text in `authorization`. */
 function soleHeader({ authorization, xApiKey, apiKey }: Credentials): string | null {
   if (xApiKey === null && apiKey === null) return authorization
   if (authorization !== null || (xApiKey !== null && apiKey !== null)) return null
