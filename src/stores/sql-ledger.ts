@@ -72,9 +72,8 @@ function balanceOf({ version, identity }: LedgerState, spent: readonly Spent[]):
   return { ledger: String(identity), version: Number(version), spent }
 }
 
-/** Why a hold was not taken from an account. `short`: its cap does not allow it. `closed`: it has no row yet.
- * `changed`: it was refused, but the next look shows enough, because another process has opened it or released a hold
- * in between. */
+/** Why a hold was not taken from an account: its cap does not allow it, it has no row yet, or another process has
+ * changed the row between the update and the look at it. */
 type Reason = 'short' | 'closed' | 'changed'
 
 /** Thrown to roll back the whole transaction. */
@@ -197,9 +196,8 @@ function daysOf(period: string): readonly [first: string, last: string] {
   return /^\d+-\d+$/.test(period) ? [`${period}-01`, `${period}-31`] : [period, period]
 }
 
-/** Blocks everybody else who writes rows or opens accounts, until the end of the transaction. Versions are epoch
- * milliseconds, and each is higher than the one before: also after a restored backup they are higher than all that were
- * read before it. */
+/** Blocks all others who write rows or open accounts, until the transaction ends. Versions are epoch milliseconds and
+ * always rise: after a restored backup they are still higher than all that were read before it. */
 async function lockLedger(sql: Sql): Promise<LedgerState> {
   const now = Date.now()
   const [row]: LedgerState[] = await sql`
@@ -211,9 +209,7 @@ async function lockLedger(sql: Sql): Promise<LedgerState> {
 /** Thrown when some rows of a batch exist already, which means that the batch was written before. */
 class WrittenBefore extends Error {}
 
-/** Writes a batch.
- *
- * @returns The sums that have changed; `null` where there are no requests or no shared holds follow the ledger. */
+/** Writes a batch; `null` where it has no requests or no shared holds follow the ledger. */
 async function keep(sql: Sql, { requests, audit }: LedgerBatch): Promise<Balance | null> {
   const balance = requests.length === 0 ? null : await keepRequests(sql, requests)
   if (audit.length > 0) await sql`INSERT INTO audit ${sql(audit)} ON CONFLICT DO NOTHING`
