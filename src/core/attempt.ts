@@ -63,8 +63,8 @@ export interface Live {
    * @throws GatewayError when the answer broke off. */
   next(): Promise<readonly Frame[]>
   /** Gives events that are like those before them to `to` while somebody waits in `next`, whose frames then come behind
-   * them; absent where every event has to be looked at. */
-  bypass?(to: Bypass): void
+   * them; `null` ends that. Absent where every event has to be looked at. */
+  bypass?(to: Bypass | null): void
   /** Stops the work upstream and frees its place; safe to call at any time, any number of times. */
   close(): void
   /** Where several read the same frames: their bytes as they are written, which the first of them fills in. */

@@ -54,7 +54,7 @@ export class Promised implements Source {
     return live.next()
   }
 
-  bypass(to: Bypass): void {
+  bypass(to: Bypass | null): void {
     if (this.live === null) this.to = to
     else this.live.bypass?.(to)
   }

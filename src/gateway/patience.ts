@@ -1,4 +1,5 @@
 import type { Live } from '#core/attempt.ts'
+import type { Said } from '#core/bypass.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { abandonable, type Scope } from '#core/scope.ts'
@@ -41,11 +42,13 @@ function watched(live: Live, idleMs: number, { clock, own }: { readonly clock: C
         quiet.rest()
       }
     },
-    bypass: to =>
-      live.bypass?.(said => {
+    bypass(to) {
+      const heard = (said: Said) => {
         quiet.heard(said.at)
-        return to(said)
-      }),
+        return to?.(said) ?? false
+      }
+      live.bypass?.(to === null ? null : heard)
+    },
     close() {
       quiet.stop()
       live.close()

@@ -1,5 +1,5 @@
 import type { Live, Run } from '#core/attempt.ts'
-import type { Bypass } from '#core/bypass.ts'
+import type { Bypass, Said } from '#core/bypass.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError, toGatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
@@ -86,12 +86,14 @@ class RecoveredLive implements Live {
   }
 
   /** Once an answer has broken off, every event has to be compared, so none goes past. */
-  bypass(to: Bypass): void {
-    this.live.bypass?.(said => {
-      if (this.splice !== null || this.pendingBreak !== null || !to(said)) return false
-      this.transcript.say(said)
-      return true
-    })
+  bypass(to: Bypass | null): void {
+    this.live.bypass?.(to === null ? null : said => this.pass(said, to))
+  }
+
+  private pass(said: Said, to: Bypass): boolean {
+    if (this.splice !== null || this.pendingBreak !== null || !to(said)) return false
+    this.transcript.say(said)
+    return true
   }
 
   readonly close = (): void => {

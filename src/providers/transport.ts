@@ -21,8 +21,9 @@ export interface Incoming {
    *
    * @throws GatewayError `upstream_invalid_response` past `bytesMax`, `upstream_idle_timeout` past the idle clock. */
   text(bytesMax: number): Promise<string>
-  /** Shows each piece of the body that somebody waits for to `taker` first; absent where pieces are not what came. */
-  divert?(taker: Taker): void
+  /** Shows each piece of the body that somebody waits for to `taker` first, or to nobody any more (`null`); absent where
+   * pieces are not what came. */
+  divert?(taker: Taker | null): void
   /** Stops the answer and closes its connection unless the body was read to its end. */
   close(): void
 }

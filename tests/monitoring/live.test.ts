@@ -72,6 +72,7 @@ test('every panel of the dashboard shows something, but for what none of them ha
   }
 
   expect([...silent].toSorted()).toEqual([
+    'gateway_certificate_expires_seconds',
     'gateway_event_deliveries_total',
     'gateway_fallbacks_total',
     'gateway_hedges_total',

@@ -30,7 +30,7 @@ export class Alone implements Live {
 
   readonly next = (): Promise<readonly Frame[]> => this.live.next().then(this.onFrames)
 
-  bypass(to: Bypass): void {
+  bypass(to: Bypass | null): void {
     this.live.bypass?.(to)
   }
 

@@ -45,7 +45,9 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
   work.catch(fail)
   let pulling: Promise<void> | null = null
   let over = false
-  let passing = false
+  /** Whose events go past the frames, as long as nobody has joined. */
+  let passing: Live | null = null
+  let joined = false
   let payers: Payers | null = null
 
   function leave(subscriber: Subscriber, cause = NOBODY_LEFT): void {
@@ -106,17 +108,22 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
     }
   }
 
-  /** Takes events for the only one who reads, and keeps them for those who join later. Where there are several, everybody
-   * reads frames. */
+  /** Takes events for the only one who reads, and keeps them for those who join. */
   function pass(said: Said): boolean {
     // A reader who joined would hold a longer piece until its client has taken all of it.
-    if (subscribers.size !== 1 || said.bytes.length > PIECE_CHARACTERS) return false
+    if (said.bytes.length > PIECE_CHARACTERS) return false
     for (const only of subscribers) {
       if (!only.waits || only.bypass?.(said) !== true) return false
       log.addSaid(said)
       only.taken = log.length
     }
     return true
+  }
+
+  /** Once somebody has joined, everybody reads frames: to look for events that only one reader could take costs more. */
+  function passFrames(): void {
+    joined = true
+    passing?.bypass?.(null)
   }
 
   /** The next piece for one of them. The work does not end with a subscriber who leaves, so that each has to stop waiting
@@ -152,6 +159,7 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
         if (payers === null) payers = new Payers(record)
         else payers.join(record)
       }
+      if (subscribers.size > 0) passFrames()
       subscribers.add(subscriber)
       const stop = own.onEnd(cause => leave(subscriber, cause))
       const close = () => {
@@ -164,8 +172,9 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
         const encoded = subscribers.size === 1 ? undefined : log.encoded
         const bypass = (to: Bypass) => {
           subscriber.bypass = to
-          if (!passing) live.bypass?.(pass)
-          passing = true
+          if (joined || passing !== null) return
+          passing = live
+          live.bypass?.(pass)
         }
         return { target, model, next: () => next(subscriber, live, own), bypass, close, encoded }
       } catch (thrown) {

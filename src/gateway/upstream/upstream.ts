@@ -29,7 +29,7 @@ export interface UpstreamStream {
    * @throws GatewayError when it broke off, fell silent or turned to garbage. */
   next(): Promise<readonly Frame[]>
   /** As of an answer. */
-  bypass?(to: Bypass): void
+  bypass?(to: Bypass | null): void
   close(): void
 }
 
@@ -96,7 +96,12 @@ export function readUpstream(options: {
     if (saying !== null) from.learn(event, frame, saying)
   }
 
-  function bypass(to: Bypass): void {
+  function bypass(to: Bypass | null): void {
+    if (to === null) {
+      likenesses = null
+      incoming.divert?.(null)
+      return
+    }
     const known = new Likenesses(said => {
       if (!to(said)) return false
       quiet.heard(said.at)

@@ -103,7 +103,7 @@ export class Exchange implements User, Incoming {
     return collect(this, this.watch(bytesMax))
   }
 
-  divert(taker: Taker): void {
+  divert(taker: Taker | null): void {
     this.taker = taker
   }
 
