@@ -126,17 +126,31 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
     passing?.bypass?.(null)
   }
 
-  /** The next piece for one of them. The work does not end with a subscriber who leaves, so that each has to stop waiting
-   * by itself when its own time is over. */
-  async function next(subscriber: Subscriber, live: Live, own: Scope): Promise<readonly Frame[]> {
+  /** The next piece for one of them. No promise is made but the one that is returned where the piece is there already: it
+   * mostly is where a thousand read the same, and their promises are much of the memory that this takes. */
+  function next(subscriber: Subscriber, live: Live, own: Scope): Promise<readonly Frame[]> {
+    try {
+      return Promise.resolve(taken(subscriber, own) ?? wait(subscriber, live, own))
+    } catch (thrown) {
+      return Promise.reject(thrown)
+    }
+  }
+
+  /** Takes the next piece for one of them; `null` when it is still to come.
+   *
+   * @throws why the subscriber's own time is over, or the work has failed. */
+  function taken(subscriber: Subscriber, own: Scope): readonly Frame[] | null {
+    // Somebody else pays from then on, also for what is here already.
+    if (own.ended !== null) throw own.ended
+    const frames = log.at(subscriber.taken)
+    if (frames !== null && frames.length > 0) subscriber.taken++
+    return frames
+  }
+
+  /** Waits for the next piece. The work does not end with a subscriber who leaves, so that each has to stop waiting by itself
+   * when its own time is over. */
+  async function wait(subscriber: Subscriber, live: Live, own: Scope): Promise<readonly Frame[]> {
     while (true) {
-      // Somebody else pays from then on, also for what is here already.
-      if (own.ended !== null) throw own.ended
-      const frames = log.at(subscriber.taken)
-      if (frames !== null) {
-        if (frames.length > 0) subscriber.taken++
-        return frames
-      }
       pulling ??= pull(live)
       subscriber.waits = true
       try {
@@ -146,6 +160,8 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
       } finally {
         subscriber.waits = false
       }
+      const frames = taken(subscriber, own)
+      if (frames !== null) return frames
     }
   }
 
