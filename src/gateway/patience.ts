@@ -1,5 +1,4 @@
 import type { Live } from '#core/attempt.ts'
-import type { Said } from '#core/bypass.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { abandonable, type Scope } from '#core/scope.ts'
@@ -42,13 +41,14 @@ function watched(live: Live, idleMs: number, { clock, own }: { readonly clock: C
         quiet.rest()
       }
     },
-    bypass(to) {
-      const heard = (said: Said) => {
-        quiet.heard(said.at)
-        return to?.(said) ?? false
-      }
-      live.bypass?.(to === null ? null : heard)
-    },
+    bypass: to =>
+      live.bypass?.(
+        to &&
+          (said => {
+            quiet.heard(said.at)
+            return to(said)
+          }),
+      ),
     close() {
       quiet.stop()
       live.close()

@@ -110,13 +110,11 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
 
   /** Takes events for the only one who reads, and keeps them for those who join. */
   function pass(said: Said): boolean {
+    const [only] = subscribers
     // A reader who joined would hold a longer piece until its client has taken all of it.
-    if (said.bytes.length > PIECE_CHARACTERS) return false
-    for (const only of subscribers) {
-      if (!only.waits || only.bypass?.(said) !== true) return false
-      log.addSaid(said)
-      only.taken = log.length
-    }
+    if (!only?.waits || said.bytes.length > PIECE_CHARACTERS || only.bypass?.(said) !== true) return false
+    log.addSaid(said)
+    only.taken = log.length
     return true
   }
 
@@ -124,6 +122,7 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
   function passFrames(): void {
     joined = true
     passing?.bypass?.(null)
+    passing = null
   }
 
   /** The next piece for one of them. No promise is made but the one that is returned where the piece is there already: it

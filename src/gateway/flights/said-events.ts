@@ -12,7 +12,6 @@ export class SaidEvents {
   private readonly field: Said['field']
   private written = ''
   private text = ''
-  private events = 0
 
   constructor({ choice, field }: Said) {
     this.choice = choice
@@ -25,11 +24,10 @@ export class SaidEvents {
   }
 
   /** @returns How many characters were written. */
-  add({ bytes, events, text }: Said): number {
+  add({ bytes, text }: Said): number {
     const written = bytes.toString()
     this.written += written
     this.text += text
-    this.events += events
     return written.length
   }
 
