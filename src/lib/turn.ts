@@ -19,3 +19,37 @@ export function createTurnEnd<T>(run: (items: readonly T[]) => void): (item: T) 
     if (waiting.push(item) === 1) setImmediate(empty)
   }
 }
+
+/** Creates a bound on how often something is done in one turn of the event loop, for work that would otherwise go on in
+ * microtasks, without a turn in which anybody else is served.
+ *
+ * @returns Asked before each time: `null` when there is room in this turn, otherwise a promise of room in a later one,
+ * in the order in which they were asked. */
+export function createTurnQuota(most: number): () => Promise<void> | null {
+  let left = most
+  let isNew = false
+  const waiting: (() => void)[] = []
+
+  function renew(): void {
+    isNew = false
+    const next = waiting.splice(0, most)
+    left = most - next.length
+    if (next.length > 0) atNextTurn()
+    for (const go of next) go()
+  }
+
+  function atNextTurn(): void {
+    if (isNew) return
+    isNew = true
+    setImmediate(renew)
+  }
+
+  return () => {
+    atNextTurn()
+    if (left > 0) {
+      left--
+      return null
+    }
+    return new Promise(resolve => waiting.push(resolve))
+  }
+}

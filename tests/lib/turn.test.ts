@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { createTurnEnd } from '#lib/turn.ts'
+import { createTurnEnd, createTurnQuota } from '#lib/turn.ts'
 
 test('runs what one turn has collected together, in order, after everything else of the turn', async () => {
   const order: string[] = []
@@ -32,4 +32,27 @@ test('what is added meanwhile waits for the next turn', async () => {
   await done.promise
 
   expect(turns).toEqual([['outer'], ['inner']])
+})
+
+test('a quota is free again in the next turn, for those who wait and in their order', async () => {
+  const order: string[] = []
+  const room = createTurnQuota(2)
+  const ask = (name: string) => room()?.then(() => order.push(name)) ?? order.push(`${name} at once`)
+
+  const asked = ['a', 'b', 'c', 'd', 'e'].map(ask)
+  order.push('end of the turn')
+  setImmediate(() => order.push('next turn'))
+  await Promise.all(asked)
+
+  expect(order).toEqual(['a at once', 'b at once', 'end of the turn', 'c', 'd', 'next turn', 'e'])
+})
+
+test('who asks in a later turn takes what those who waited have left', async () => {
+  const room = createTurnQuota(2)
+  expect([room(), room()]).toEqual([null, null])
+
+  await room()
+
+  expect(room()).toBeNull()
+  expect(room()).toBeInstanceOf(Promise)
 })

@@ -4,6 +4,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Frame } from '#core/frame.ts'
 import { forgetCount, type RequestRecord } from '#core/record.ts'
 import { abandonable, type Scope } from '#core/scope.ts'
+import { createTurnQuota } from '#lib/turn.ts'
 import { Payers } from './payers.ts'
 import { PIECE_CHARACTERS } from './said-events.ts'
 import { SharedLog, type Sharing } from './shared-log.ts'
@@ -34,6 +35,11 @@ interface Subscriber {
 /** Why upstream work ends when nobody listens any more; shared, because an error of its own for each request that is
  * over would cost more than the rest of its end. */
 export const NOBODY_LEFT = new GatewayError('client_closed_request', 'The client closed the request.')
+
+/** Pieces that are there already and that readers take in one turn of the event loop, in the whole process. A thousand
+ * readers of one long answer would otherwise write all of it before anybody else is served. */
+const PIECES_A_TURN = 128
+const pace = createTurnQuota(PIECES_A_TURN)
 
 /** Starts the work at once.
  *
@@ -125,9 +131,15 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
     passing = null
   }
 
-  /** The next piece for one of them. No promise is made but the one that is returned where the piece is there already: it
-   * mostly is where a thousand read the same, and their promises are much of the memory that this takes. */
+  /** The next piece for one of them; several who read the same take turns with everybody else. */
   function next(subscriber: Subscriber, live: Live, own: Scope): Promise<readonly Frame[]> {
+    const room = joined ? pace() : null
+    return room === null ? nextNow(subscriber, live, own) : room.then(() => nextNow(subscriber, live, own))
+  }
+
+  /** No promise is made but the one that is returned where the piece is there already: it mostly is where a thousand read
+   * the same, and their promises are much of the memory that this takes. */
+  function nextNow(subscriber: Subscriber, live: Live, own: Scope): Promise<readonly Frame[]> {
     try {
       return Promise.resolve(taken(subscriber, own) ?? wait(subscriber, live, own))
     } catch (thrown) {

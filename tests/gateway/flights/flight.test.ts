@@ -284,3 +284,25 @@ describe('a flight that is shared', () => {
     expect([...a, ...(await drain(one))]).toHaveLength(100)
   })
 })
+
+test('readers of an answer that is there already let others have their turns', async () => {
+  const pieces = Array.from({ length: 100 }, () => [frame('delta', 'more')])
+  const shared = startFlight(Promise.resolve(liveOf(pieces)), createScope(clock), sharing)
+  const readers = await Promise.all(Array.from({ length: 10 }, () => shared.join(createScope(clock))))
+  const [first, ...others] = readers
+  if (first === undefined) throw new Error('nobody reads')
+  await drain(first)
+  let turns = 0
+  let over = false
+  const turn = () => {
+    turns++
+    if (!over) setImmediate(turn)
+  }
+
+  setImmediate(turn)
+  const read = await Promise.all(others.map(drain))
+  over = true
+
+  expect(read.map(({ length }) => length)).toEqual(others.map(() => pieces.length))
+  expect(turns).toBeGreaterThan(5)
+})
