@@ -9,6 +9,19 @@ export interface Owed {
   readonly change: number
 }
 
+/** What Redis has to be told when it is back. */
+export interface Untold {
+  readonly owed: readonly Owed[]
+  /** Leases that Redis may still count, although their owners may have given them back, or never had them. */
+  readonly leases: readonly Leased[]
+}
+
+/** A take of which Redis may have noted leases. */
+export interface Leased {
+  readonly buckets: readonly Bucket[]
+  readonly owner: string
+}
+
 /** What was taken from one bucket without Redis. */
 interface Account {
   readonly bucket: Bucket
@@ -27,11 +40,13 @@ export interface OfflineLimiter {
   settle(buckets: readonly Bucket[], correction: Correction, owner: string): void
   /** Adds a correction to what is owed; `shadow` has it already. */
   owe(bucket: Bucket, change: number): void
-  /** Returns what is owed, and forgets it. What has refilled since is not owed any more. */
-  collect(): readonly Owed[]
+  /** Remembers leases that Redis may count without this process knowing. */
+  doubt(leased: Leased): void
+  /** Returns what Redis was not told, and forgets it. What has refilled since is not owed any more. */
+  collect(): Untold
 }
 
-const NOTHING: readonly Owed[] = []
+const NOTHING: Untold = { owed: [], leases: [] }
 /** An owner that holds no leases. */
 const NOBODY = ''
 
@@ -39,7 +54,8 @@ const NOBODY = ''
  *
  * @param options.shadow The buckets as this process knows them.
  * @param options.processes How many processes share the limits.
- * @param options.entriesMax For how many buckets it remembers what is owed; what further ones give is not charged. */
+ * @param options.entriesMax For how many buckets it remembers what is owed, and how many leases; what further ones give is
+ * not charged, and further leases end by themselves. */
 export function createOfflineLimiter(options: {
   readonly clock: Pick<Clock, 'now'>
   readonly shadow: MemoryLimiter
@@ -50,6 +66,7 @@ export function createOfflineLimiter(options: {
   const accounts = new Map<string, Account>()
   /** The requests that took from a share and are not settled yet. */
   const owners = new Set<string>()
+  let leases: Leased[] = []
 
   const debtOf = (bucket: Bucket) => shadow.debts([bucket])[0] ?? 0
 
@@ -83,8 +100,13 @@ export function createOfflineLimiter(options: {
     return { bucket, change: corrected + Math.min(shared, Math.max(0, left)) }
   }
 
+  function doubt(leased: Leased): void {
+    if (leases.length < entriesMax && leased.buckets.some(({ unit }) => unit === 'concurrent')) leases.push(leased)
+  }
+
   return {
     owe,
+    doubt,
     take(buckets, tokens, owner) {
       const own = sharesOf(buckets, tokens, processes())
       const debts = [...shadow.debts(buckets)]
@@ -97,6 +119,7 @@ export function createOfflineLimiter(options: {
     },
     settle(buckets, correction, owner) {
       const isShare = owners.delete(owner)
+      if (!isShare) doubt({ buckets, owner })
       shadow.settle(isShare ? sharesOf(buckets, 0, processes()).buckets : buckets, correction, owner)
       for (const bucket of buckets) {
         if (bucket.unit === 'concurrent') continue
@@ -107,10 +130,11 @@ export function createOfflineLimiter(options: {
     },
     collect() {
       owners.clear()
-      if (accounts.size === 0) return NOTHING
-      const all = [...accounts.values()].map(owedOf)
+      if (accounts.size === 0 && leases.length === 0) return NOTHING
+      const untold = { owed: [...accounts.values()].map(owedOf), leases }
       accounts.clear()
-      return all
+      leases = []
+      return untold
     },
   }
 }

@@ -46,7 +46,7 @@ const TAKES_MAX = 500
 export function createRedisDecisions(options: {
   readonly call: (values: readonly (string | number)[]) => Promise<unknown>
   readonly time: () => number | ''
-  readonly onUnsettled: (buckets: readonly Bucket[], correction: Correction) => void
+  readonly onUnsettled: (buckets: readonly Bucket[], correction: Correction, owner: string) => void
 }): RedisDecisions {
   let asked: Asked[] = []
   let settlements: Settlement[] = []
@@ -85,7 +85,9 @@ export function createRedisDecisions(options: {
     try {
       answer = await options.call(values)
     } catch {
-      for (const { buckets, requests, tokens } of settled) options.onUnsettled(buckets, { requests, tokens })
+      for (const { buckets, requests, tokens, owner } of settled) {
+        options.onUnsettled(buckets, { requests, tokens }, owner)
+      }
       for (const take of takes) take.giveUp()
       return
     }

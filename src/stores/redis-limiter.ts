@@ -3,14 +3,14 @@ import { GatewayError } from '#core/errors.ts'
 import { type Bucket, type Correction, changeOf, intervalOf, type Limiter, type Verdict } from '#core/limiter.ts'
 import { createLeases } from './leases.ts'
 import { createMemoryLimiter } from './memory-limiter.ts'
-import { createOfflineLimiter } from './offline-limiter.ts'
+import { createOfflineLimiter, type Leased } from './offline-limiter.ts'
 import type { Redis } from './redis.ts'
 import { createRedisDecisions, LEASE_MS } from './redis-decisions.ts'
 import { redisScript } from './redis-script.ts'
 import { admission, refusalOf } from './verdict.ts'
 
 export interface RedisLimiterOptions {
-  readonly redis: Pick<Redis, 'use' | 'available'>
+  readonly redis: Pick<Redis, 'use' | 'available' | 'onBack'>
   readonly clock: Clock
   /** How many buckets are remembered for when Redis does not answer. */
   readonly entriesMax: number
@@ -75,7 +75,8 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     call: values => redis.use(client => takeScript(client, PREFIX, values)),
     time,
     // Redis may have done what it did not answer. Charging twice is harmless, giving back twice is not: repeat charges.
-    onUnsettled(buckets, correction) {
+    onUnsettled(buckets, correction, owner) {
+      offline.doubt({ buckets, owner })
       for (const bucket of buckets) {
         const change = changeOf(bucket, correction)
         if (change > 0) offline.owe(bucket, change)
@@ -109,6 +110,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
         owner,
         decide: (refused, debts) => resolve(follow(buckets, tokens, owner, { refused, debts, since })),
         giveUp() {
+          offline.doubt({ buckets, owner })
           try {
             resolve(decideOffline(buckets, tokens, owner))
           } catch (thrown) {
@@ -153,13 +155,22 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   /** Tells Redis what this process gave while it did not answer. The debts of its shares are void from then on; what it
    * gave is remembered until Redis has answered, because the share would be given again if the charge failed. */
   function payBack(): void {
-    for (const { bucket, change } of offline.collect()) {
+    const untold = offline.collect()
+    for (const { bucket, change } of untold.owed) {
       shadow.follow(bucket, Math.max(0, change) * intervalOf(bucket), clock.now())
       decisions.settle([bucket], { requests: change, tokens: change }, NOBODY)
     }
+    if (untold.leases.length > 0) endLeases(untold.leases)
+  }
+
+  /** Ends leases in Redis that this process does not hold: they would count for as long as those of one that died. */
+  function endLeases(doubtful: readonly Leased[]): void {
+    const held = new Set(Array.from(leases.all(), ([, owner]) => owner))
+    for (const { buckets, owner } of doubtful) if (!held.has(owner)) decisions.settle(buckets, NOTHING, owner)
   }
 
   async function renew(): Promise<void> {
+    stopRenewal()
     const all = [...leases.all()].flat()
     try {
       const calls: Promise<unknown>[] = []
@@ -173,9 +184,17 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     } catch {
       // Redis does not answer: the last known number of processes holds, and the next renewal tries again.
     }
+    // Another one may have begun meanwhile.
+    stopRenewal()
     if (!closed) stopRenewal = clock.after(RENEW_MS, renew)
   }
   void renew()
+  // A Redis that comes back may have lost what is held here, and has not heard of what ended or began meanwhile.
+  redis.onBack(() => {
+    if (closed) return
+    payBack()
+    void renew()
+  })
 
   return {
     take(buckets, tokens, owner) {

@@ -18,6 +18,8 @@ export interface Redis {
   use<T>(work: (client: RedisClient) => Promise<T>): Promise<T>
   /** Whether Redis answered last time; while it is false, `use` fails without asking. */
   available(): boolean
+  /** Has this called each time that Redis answers again, before anybody else uses it. */
+  onBack(run: () => void): void
   /** How many connections are open. */
   connections(): number
   close(): void
@@ -59,6 +61,7 @@ export function openRedis(options: RedisOptions): Redis {
   let client: RedisClient | null = null
   let available = true
   let closed = false
+  const returns: (() => void)[] = []
   let pause = PAUSE.first
   let lostAt = -Infinity
   let silent = 0
@@ -102,6 +105,7 @@ export function openRedis(options: RedisOptions): Redis {
       available = true
       suffered = null
       lostAt = clock.now()
+      for (const run of returns) run()
       onChange?.({ available, reason: 'it answers again' })
     } catch (thrown) {
       if (thrown instanceof TimedOut && ++silent % SILENT_TRIALS_MAX === 0) client?.disconnect(true)
@@ -126,6 +130,7 @@ export function openRedis(options: RedisOptions): Redis {
       }
     },
     available: () => available,
+    onBack: run => void returns.push(run),
     connections: () => (client === null ? 0 : countConnections(client)),
     close() {
       closed = true

@@ -16,10 +16,11 @@ import {
 } from '#tests/support/redis.ts'
 
 const real = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const NOTHING = { requests: 0, tokens: 0 }
 const passed = (verdict: Verdict) => verdict.refused === null
 const limiters: RedisLimiter[] = []
 
-function limiterOf(redis: Pick<Redis, 'use' | 'available'>, clock: Clock, more: Partial<RedisLimiterOptions> = {}) {
+function limiterOf(redis: RedisLimiterOptions['redis'], clock: Clock, more: Partial<RedisLimiterOptions> = {}) {
   const limiter = createRedisLimiter({
     ...{ redis, clock, entriesMax: 10_000, processId: crypto.randomUUID(), time: clock.now },
     settings: () => ({ storeDown: 'local', processes: 1 }),
@@ -197,12 +198,15 @@ describe('while Redis is away', () => {
   /** Whether Redis can be heard. */
   let away = false
   let calls = 0
-  const heard: Pick<Redis, 'use' | 'available'> = {
+  /** What waits for Redis to be back. */
+  let backs: (() => void)[] = []
+  const heard: RedisLimiterOptions['redis'] = {
     use(work) {
       calls++
       return redis.use(work)
     },
     available: () => !away,
+    onBack: run => void backs.push(run),
   }
 
   beforeAll(async () => {
@@ -215,6 +219,7 @@ describe('while Redis is away', () => {
   })
   afterEach(async () => {
     away = false
+    backs = []
     await closeAll()
     await redis.use(forgetAll)
   })
@@ -319,6 +324,101 @@ describe('while Redis is away', () => {
     one.settle([places], { requests: 0, tokens: 0 }, 'a')
 
     expect([...verdicts, await ask(one, [places], 0, 'd')].map(passed)).toEqual([true, true, false, true])
+  })
+
+  test('a place that was given back meanwhile is free when Redis is back', async () => {
+    const [one] = processes(1)
+    const only = bucket({ unit: 'concurrent', limit: 1 })
+    if (one === undefined) throw new Error('no limiter')
+    await ask(one, [only], 0, 'before')
+    away = true
+    one.settle([only], NOTHING, 'before')
+    const meanwhile = await ask(one, [only], 0, 'meanwhile')
+    away = false
+    const during = await ask(one, [only])
+    one.settle([only], NOTHING, 'meanwhile')
+
+    expect([meanwhile, during, await ask(one, [only])].map(passed)).toEqual([true, false, true])
+  })
+
+  test('a place that Redis gave, or got back, without an answer is free when it answers', async () => {
+    clock = fakeClock()
+    let deaf = false
+    let dumb = false
+    const unheard: typeof heard.use = async work => {
+      if (dumb) throw new Error('not asked')
+      const answer = await heard.use(work)
+      if (deaf) throw new Error('no answer')
+      return answer
+    }
+    const one = limiterOf({ ...heard, use: unheard }, clock, {
+      settings: () => ({ storeDown: 'closed', processes: 1 }),
+    })
+    const only = bucket({ unit: 'concurrent', limit: 1 })
+    const other = bucket({ key: 'other' })
+
+    deaf = true
+    await expect(Promise.resolve(ask(one, [only]))).rejects.toThrow('does not answer')
+    deaf = false
+    const given = await ask(one, [only], 0, 'given')
+    dumb = true
+    one.settle([only], NOTHING, 'given')
+    await expect(Promise.resolve(ask(one, [other]))).rejects.toThrow('does not answer')
+    dumb = false
+
+    expect([given, await ask(one, [only])].map(passed)).toEqual([true, true])
+  })
+
+  test('a place that Redis gave without an answer stays taken while the call goes on', async () => {
+    clock = fakeClock()
+    let deaf = true
+    const unheard: typeof heard.use = async work => {
+      const answer = await heard.use(work)
+      if (deaf) throw new Error('no answer')
+      return answer
+    }
+    const one = limiterOf({ ...heard, use: unheard }, clock)
+    const [other] = processes(1)
+    const only = bucket({ unit: 'concurrent', limit: 1 })
+    const alone = await ask(one, [only])
+    deaf = false
+    await ask(one, [bucket({ key: 'told with this' })])
+
+    expect([alone, other && (await ask(other, [only]))].map(verdict => verdict && passed(verdict))).toEqual([
+      true,
+      false,
+    ])
+  })
+
+  test('calls that go on count as soon as Redis is back, empty or not, also where no other call comes', async () => {
+    const [one, other] = processes(2, { processes: 2 })
+    const places = bucket({ unit: 'concurrent', limit: 4 })
+    if (one === undefined || other === undefined) throw new Error('no limiter')
+    await ask(one, [places])
+    away = true
+    await ask(other, [places])
+    await redis.use(forgetAll)
+    away = false
+    for (const run of backs) run()
+    const verdicts = []
+    for (let time = 0; time < 3; time++) verdicts.push(passed(await ask(one, [places])))
+
+    expect(verdicts).toEqual([true, true, false])
+  })
+
+  test('what an idle process had is free as soon as Redis is back', async () => {
+    const [one, idle] = processes(2)
+    const only = bucket({ unit: 'concurrent', limit: 1 })
+    if (one === undefined || idle === undefined) throw new Error('no limiter')
+    await ask(idle, [only], 0, 'before')
+    away = true
+    idle.settle([only], NOTHING, 'before')
+    away = false
+    for (const run of backs) run()
+    await settled(20)
+    await redis.use(client => client.ping())
+
+    expect(passed(await ask(one, [only]))).toBe(true)
   })
 
   test('a call larger than a share still passes, and is paid for', async () => {

@@ -289,6 +289,8 @@ describe('a connection to Redis', () => {
   test('that dies is found again when it is back', async () => {
     await using server = await startRedis()
     const redis = open(server.url)
+    const backs: unknown[] = []
+    redis.onBack(() => backs.push(ask(redis)))
     await ask(redis)
 
     await server.kill()
@@ -297,6 +299,7 @@ describe('a connection to Redis', () => {
     await until(redis.available)
 
     expect(await ask(redis)).toBe('OK')
+    expect(await Promise.all(backs)).toEqual(['OK'])
     redis.close()
   }, 30_000)
 
