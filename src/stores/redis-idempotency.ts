@@ -8,13 +8,15 @@ import { sentScript } from './redis-script.ts'
 /** A claim is renewed for as long as its process lives, and free so long after it has died; in milliseconds. */
 const CLAIM_MS = 30_000
 const RENEW_MS = 10_000
+/** How many claims that ended without Redis being told are remembered; further ones end by themselves. */
+const ENDED_MAX = 1000
 
 const claimScript = sentScript('claim')
 const keepScript = sentScript('keep')
 const freeScript = sentScript('free')
 
 export interface RedisIdempotencyOptions {
-  readonly redis: Pick<Redis, 'use' | 'available'>
+  readonly redis: Pick<Redis, 'use' | 'available' | 'onBack'>
   readonly clock: Clock
   /** What this process knows by itself: it is asked first, and alone while Redis is away. */
   readonly near: IdempotencyStore
@@ -28,6 +30,8 @@ export function createRedisIdempotency(options: RedisIdempotencyOptions): Idempo
   /** The claims of this process, and those of which Redis has not answered yet. */
   const held = new Map<string, KeyedRequest>()
   const asking = new Map<string, Promise<unknown>>()
+  /** The claims that ended while Redis could not be told: it takes them for running. */
+  let ended: KeyedRequest[] = []
   let stopRenewal: (() => void) | null = null
 
   async function decide(request: KeyedRequest): Promise<Claim> {
@@ -72,24 +76,41 @@ export function createRedisIdempotency(options: RedisIdempotencyOptions): Idempo
     return request
   }
 
-  async function store({ key, fingerprint, owner }: KeyedRequest, answer: StoredAnswer): Promise<void> {
+  async function store(request: KeyedRequest, answer: StoredAnswer): Promise<void> {
+    const { key, fingerprint, owner } = request
     const until = Math.floor(clock.time()) + ttlMs
     const written = writeStored(answer)
     // Without a turn between, where there is none: who asks next is to find it.
     const bytes = written instanceof Promise ? await written : written
     const values = [fingerprint, owner, until, ttlMs, bytes]
-    await redis.use(client => keepScript(client, nameOf(key), values)).catch(ignore)
+    await redis.use(client => keepScript(client, nameOf(key), values)).catch(() => remember(request))
   }
 
-  function free({ key, owner }: KeyedRequest): void {
-    redis.use(client => freeScript(client, nameOf(key), [owner])).catch(ignore)
+  function free(request: KeyedRequest): void {
+    const { key, owner } = request
+    redis.use(client => freeScript(client, nameOf(key), [owner])).catch(() => remember(request))
+  }
+
+  function remember(request: KeyedRequest): void {
+    if (ended.length < ENDED_MAX) ended.push(request)
   }
 
   function renew(): void {
     stopRenewal = held.size === 0 ? null : clock.after(RENEW_MS, renew)
-    // Claimed anew, since Redis may have forgotten it, or was away when it was claimed.
+    claimAnew()
+  }
+
+  /** Claims again what is held: Redis may have forgotten it, or was away when it was claimed. */
+  function claimAnew(): void {
     for (const request of held.values()) claimThere(request, true).catch(ignore)
   }
+
+  redis.onBack(() => {
+    const over = ended
+    ended = []
+    for (const request of over) free(request)
+    claimAnew()
+  })
 
   return {
     async claim(request) {

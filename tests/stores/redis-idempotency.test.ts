@@ -6,7 +6,7 @@ import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { type Redis as Opened, openRedis } from '#stores/redis.ts'
 import { createRedisIdempotency } from '#stores/redis-idempotency.ts'
 import { answerOf, idempotencyContract, keyed, TTL_MS } from '#tests/contract/idempotency.ts'
-import { fakeClock } from '#tests/support/clock.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
 import { type Redis, type RedisCluster, startRedis, startRedisCluster } from '#tests/support/redis.ts'
 
 const realClock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
@@ -122,6 +122,33 @@ describe('in one Redis', () => {
       kind: 'running',
     })
     one.close()
+  })
+
+  test('claims that go on, and those that ended, are told as soon as Redis is back', async () => {
+    const clock = fakeClock(Date.now())
+    const backs: (() => void)[] = []
+    let away = false
+    const lossy: Opened = {
+      ...redis,
+      use: work => (away ? Promise.reject(new Error('away')) : redis.use(work)),
+      onBack: run => void backs.push(run),
+    }
+    const one = processAt(lossy, clock)
+    await server.command('FLUSHALL')
+    await one.claim(keyed({ key: 'ended' }))
+    away = true
+    await one.claim(keyed({ key: 'going on' }))
+    one.release('ended', 'first')
+    await settled()
+    away = false
+    for (const run of backs) run()
+    const two = processAt(redis, clock)
+    const kinds = []
+    for (const key of ['going on', 'ended']) kinds.push((await two.claim(keyed({ key, owner: 'second' }))).kind)
+    one.close()
+    two.close()
+
+    expect(kinds).toEqual(['running', 'claimed'])
   })
 
   test('who has lost a claim to another does not answer for it', async () => {
