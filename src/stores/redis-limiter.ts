@@ -6,7 +6,7 @@ import { createMemoryLimiter } from './memory-limiter.ts'
 import { createOfflineLimiter, type Leased } from './offline-limiter.ts'
 import type { Redis } from './redis.ts'
 import { createRedisDecisions, LEASE_MS } from './redis-decisions.ts'
-import { redisScript } from './redis-script.ts'
+import { redisScript, sentScript } from './redis-script.ts'
 import { admission, refusalOf } from './verdict.ts'
 
 export interface RedisLimiterOptions {
@@ -52,7 +52,8 @@ const BELIEVED_MS = 50
 const UNAVAILABLE_RETRY_MS = 1000
 
 const takeScript = redisScript('take', 'now')
-const renewScript = redisScript('renew', 'now')
+// Sent in full, because no second try may bring a lease back that was given back meanwhile.
+const renewScript = sentScript('renew', 'now')
 
 /** Creates the limiter: a script in Redis decides over all buckets of a request in one round trip. Its answers are
  * remembered, so that requests that are known to be refused need no round trip, and so that this process can go on with

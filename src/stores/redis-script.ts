@@ -13,7 +13,7 @@ export type RedisScript = (
  *
  * @param needs Another script that defines functions it calls, and is put before it. */
 export function redisScript(name: string, needs?: string): RedisScript {
-  const text = needs === undefined ? readScript(name) : readScript(needs) + readScript(name)
+  const text = readScript(name, needs)
   const hash = createHash('sha1').update(text).digest('hex')
   const sent = new WeakSet<RedisClient>()
   return async (client, prefix, values) => {
@@ -31,13 +31,14 @@ export function redisScript(name: string, needs?: string): RedisScript {
   }
 }
 
-/** Reads a script that is sent in full with each call. For scripts whose keys are on all nodes of a cluster: a node that
- * does not know the hash would answer NOSCRIPT, and the second try would change the order of calls. */
-export function sentScript(name: string): RedisScript {
-  const text = readScript(name)
+/** Reads a script that is sent in full with each call. For scripts whose keys are on all nodes of a cluster, and for those
+ * that are rare and go between others: where the hash is not known, the second try would change the order of calls. */
+export function sentScript(name: string, needs?: string): RedisScript {
+  const text = readScript(name, needs)
   return (client, prefix, values) => client.eval(text, 1, prefix, ...values)
 }
 
-function readScript(name: string): string {
-  return readFileSync(new URL(`./redis/${name}.lua`, import.meta.url), 'utf8')
+function readScript(name: string, needs?: string): string {
+  const text = readFileSync(new URL(`./redis/${name}.lua`, import.meta.url), 'utf8')
+  return needs === undefined ? text : readScript(needs) + text
 }

@@ -421,6 +421,23 @@ describe('while Redis is away', () => {
     expect(passed(await ask(one, [only]))).toBe(true)
   })
 
+  test('a lease that is given back while it is renewed stays given back, also where Redis forgot the script', async () => {
+    const [one, other] = processes(2)
+    const only = bucket({ unit: 'concurrent', limit: 1 })
+    if (one === undefined || other === undefined) throw new Error('no limiter')
+    await ask(one, [only], 0, 'first')
+    await redis.use(client => client.script('FLUSH'))
+    await ask(one, [bucket({ key: 'known again' })])
+
+    clock.advance(10_000)
+    one.settle([only], NOTHING, 'first')
+    await ask(one, [bucket({ key: 'told with this' })])
+    await settled(20)
+    await redis.use(client => client.ping())
+
+    expect(passed(await ask(other, [only]))).toBe(true)
+  })
+
   test('a call larger than a share still passes, and is paid for', async () => {
     const [one] = processes(1, { processes: 4 })
     const tokens = bucket({ unit: 'tokens', limit: 1000 })
