@@ -171,7 +171,6 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
   }
 
   async function renew(): Promise<void> {
-    stopRenewal()
     const all = [...leases.all()].flat()
     try {
       const calls: Promise<unknown>[] = []
@@ -185,7 +184,7 @@ export function createRedisLimiter(options: RedisLimiterOptions): RedisLimiter {
     } catch {
       // Redis does not answer: the last known number of processes holds, and the next renewal tries again.
     }
-    // Another one may have begun meanwhile.
+    // Where Redis has just come back, the renewal that was planned is still to come.
     stopRenewal()
     if (!closed) stopRenewal = clock.after(RENEW_MS, renew)
   }

@@ -128,27 +128,40 @@ describe('in one Redis', () => {
     const clock = fakeClock(Date.now())
     const backs: (() => void)[] = []
     let away = false
+    let calls = 0
     const lossy: Opened = {
       ...redis,
-      use: work => (away ? Promise.reject(new Error('away')) : redis.use(work)),
+      use(work) {
+        calls++
+        return away ? Promise.reject(new Error('away')) : redis.use(work)
+      },
       onBack: run => void backs.push(run),
     }
     const one = processAt(lossy, clock)
     await server.command('FLUSHALL')
-    await one.claim(keyed({ key: 'ended' }))
+    await one.claim(keyed({ key: 'failed' }))
+    await one.claim(keyed({ key: 'answered' }))
     away = true
     await one.claim(keyed({ key: 'going on' }))
-    one.release('ended', 'first')
+    one.release('failed', 'first')
+    one.keep('answered', 'first', answerOf('{}'))
     await settled()
     away = false
-    for (const run of backs) run()
+    const before = calls
+    const told = [...backs, ...backs].map(run => {
+      run()
+      return calls - before
+    })
     const two = processAt(redis, clock)
     const kinds = []
-    for (const key of ['going on', 'ended']) kinds.push((await two.claim(keyed({ key, owner: 'second' }))).kind)
+    for (const key of ['going on', 'failed', 'answered'])
+      kinds.push((await two.claim(keyed({ key, owner: 'second' }))).kind)
     one.close()
     two.close()
 
-    expect(kinds).toEqual(['running', 'claimed'])
+    expect(kinds).toEqual(['running', 'claimed', 'claimed'])
+    // What ended is told once, what goes on each time.
+    expect(told).toEqual([3, 4])
   })
 
   test('who has lost a claim to another does not answer for it', async () => {

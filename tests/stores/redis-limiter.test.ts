@@ -421,6 +421,32 @@ describe('while Redis is away', () => {
     expect(passed(await ask(one, [only]))).toBe(true)
   })
 
+  test('what is told when Redis is back is told once, and nothing behind the end of a process', async () => {
+    const [one] = processes(1)
+    const only = bucket({ unit: 'concurrent', limit: 1 })
+    if (one === undefined) throw new Error('no limiter')
+    const callsOf = async (run: () => unknown) => {
+      const before = calls
+      await run()
+      await settled(20)
+      await redis.use(client => client.ping())
+      return calls - before
+    }
+    const back = () => {
+      for (const run of backs) run()
+    }
+    await ask(one, [only], 0, 'before')
+    away = true
+    one.settle([only], NOTHING, 'before')
+    away = false
+
+    // The end of the lease and a renewal, then only renewals; and never two planned.
+    const told = [await callsOf(back), await callsOf(back), await callsOf(() => clock.advance(10_000))]
+    await closeAll()
+
+    expect([...told, await callsOf(back)]).toEqual([2, 1, 1, 0])
+  })
+
   test('a lease that is given back while it is renewed stays given back, also where Redis forgot the script', async () => {
     const [one, other] = processes(2)
     const only = bucket({ unit: 'concurrent', limit: 1 })
