@@ -159,6 +159,9 @@ async function selected(
   })
 }
 
+/** An entry of a Redis stream: its id, and its names and values. */
+type Entry = readonly [id: string, fields: readonly string[]]
+
 /** Polls the stream for what to clear. A subscription was rejected: it misses messages while the connection is lost.
  *
  * @param onNew Called with each clearing that began while this node was here, and was not swept a second time yet. */
@@ -169,11 +172,23 @@ function watchClears(
   // Begins with the oldest entry: clearing an empty cache costs nothing, and ids for "now" need the clock of Redis.
   let last = '0'
   let isFirst = true
-  let stop = clock.after(POLL_MS, () => void poll())
+  let stop = () => {}
   let stopped = false
 
+  const since = (id: string) => redis.use(client => client.xrange(CLEARS, id, '+'))
+
+  /** Reads what is new. The last entry that was read is there still, unless Redis has lost the stream: a new one is read
+   * from its beginning, since a clock that is behind gives its entries lower ids. */
+  async function read(): Promise<readonly Entry[]> {
+    const entries = await since(last)
+    if (last === '0') return entries
+    if (entries[0]?.[0] === last) return entries.slice(1)
+    last = '0'
+    return since(last)
+  }
+
   async function poll(): Promise<void> {
-    const entries = await redis.use(client => client.xrange(CLEARS, `(${last}`, '+')).catch(() => null)
+    const entries = await read().catch(() => null)
     if (stopped) return
     for (const [id, [, told = '', swept]] of entries ?? []) {
       last = id
@@ -187,6 +202,8 @@ function watchClears(
     stop = clock.after(POLL_MS, () => void poll())
   }
 
+  // At once, so that what is asked in the first seconds is known to be new.
+  void poll()
   return () => {
     stopped = true
     stop()
