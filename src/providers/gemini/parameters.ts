@@ -40,7 +40,10 @@ export const parameters = {
     tools: converted('functions only; what Gemini cannot express of a schema is left out', 'functionDeclarations'),
     tool_choice: converted('AUTO, NONE or ANY with the allowed names', 'toolConfig'),
     response_format: converted('a schema with what Gemini cannot express is refused', 'responseJsonSchema'),
-    reasoning_effort: converted('a level from Gemini 3 on, a budget for 2.5, dropped before', 'thinkingConfig'),
+    reasoning_effort: converted(
+      'the nearest level that the model knows from Gemini 3 on, a budget for 2.5, dropped before',
+      'thinkingConfig',
+    ),
     extra_body: converted('google.thinking_config, google.cached_content and google.safety_settings'),
     modalities: refused('ask for text'),
     audio: refused('ask for text'),

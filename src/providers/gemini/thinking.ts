@@ -13,6 +13,27 @@ export function isGemini3(model: string): boolean {
   return generation === undefined ? /gemini-.*latest/.test(model) : Number(generation) >= 3
 }
 
+/** The levels that a model knows, from little to much; what it does not know it refuses with HTTP 400. */
+function levelsOf(model: string): readonly string[] {
+  const [, major = 'Infinity', minor = '0'] = /gemini-(\d+)(?:\.(\d+))?/.exec(model) ?? []
+  const version = Number(major) * 100 + Number(minor)
+  const isPro = /-pro/.test(model)
+  if (/-image/.test(model)) return isPro ? ['low', 'high'] : ['minimal', 'high']
+  // Of the large models none but the first was without the middle.
+  if (isPro) return version > 300 ? ['low', 'medium', 'high'] : ['low', 'high']
+  const isSmall = /-lite/.test(model)
+  return isSmall || version < 307 ? ['minimal', 'low', 'medium', 'high'] : ['low', 'medium', 'high']
+}
+
+/** From little to much. */
+const LEVELS: readonly string[] = ['minimal', 'low', 'medium', 'high']
+
+/** The nearest level that the model knows and that costs no more than the one asked for, else its least. */
+function nearestLevel(level: string, model: string): string | undefined {
+  const known = levelsOf(model)
+  return known.findLast(each => LEVELS.indexOf(each) <= LEVELS.indexOf(level)) ?? known[0]
+}
+
 interface Effort {
   readonly level: string
   readonly budget: number
@@ -45,7 +66,7 @@ export function toThinkingConfig(effort: JsonValue, own: JsonValue, model: strin
   const { level, budget } = known
   const includeThoughts = effort !== 'none'
   // The large models cannot but think: they get the least that they take.
-  const isPro = /-pro/.test(model)
-  if (kind === 'budget') return { includeThoughts, thinkingBudget: isPro ? Math.max(budget, PRO_BUDGET_MIN) : budget }
-  return { includeThoughts, thinkingLevel: isPro && level === 'minimal' ? 'low' : level }
+  const least = /-pro/.test(model) ? PRO_BUDGET_MIN : 0
+  if (kind === 'budget') return { includeThoughts, thinkingBudget: Math.max(budget, least) }
+  return { includeThoughts, thinkingLevel: nearestLevel(level, model) }
 }

@@ -117,6 +117,14 @@ describe('the effort of thinking', () => {
     ['gemini-3.1-pro-preview', 'minimal', { includeThoughts: true, thinkingLevel: 'low' }],
     ['gemini-3.1-pro-preview', 'xhigh', { includeThoughts: true, thinkingLevel: 'high' }],
     ['gemini-flash-latest', 'high', { includeThoughts: true, thinkingLevel: 'high' }],
+    ['gemini-3.7-flash', 'none', { includeThoughts: false, thinkingLevel: 'low' }],
+    ['gemini-4-flash-preview', 'minimal', { includeThoughts: true, thinkingLevel: 'low' }],
+    ['gemini-flash-latest', 'minimal', { includeThoughts: true, thinkingLevel: 'low' }],
+    ['gemini-3.8-flash-lite', 'minimal', { includeThoughts: true, thinkingLevel: 'minimal' }],
+    ['gemini-flash-lite-latest', 'none', { includeThoughts: false, thinkingLevel: 'minimal' }],
+    ['gemini-3-pro-preview', 'medium', { includeThoughts: true, thinkingLevel: 'low' }],
+    ['gemini-3.1-flash-image', 'medium', { includeThoughts: true, thinkingLevel: 'minimal' }],
+    ['gemini-3-pro-image-preview', 'medium', { includeThoughts: true, thinkingLevel: 'low' }],
     ['gemini-2.0-flash', 'high', undefined],
   ])('of %s at %s', (model, reasoning_effort, thinkingConfig) => {
     expect(config({ reasoning_effort }, model)).toEqual(thinkingConfig && { thinkingConfig })
