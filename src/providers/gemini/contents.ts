@@ -10,8 +10,10 @@ import { signatureOf } from './signature.ts'
  * refuses the conversation from its third generation on. From Google's guide on thought signatures. */
 const NO_SIGNATURE = 'skip_thought_signature_validator'
 
+type Content = JsonObject & { readonly role: 'user' | 'model'; readonly parts: JsonObject[] }
+
 interface Conversation {
-  readonly contents: readonly JsonObject[]
+  readonly contents: readonly Content[]
   readonly systemInstruction?: JsonObject
 }
 
@@ -37,7 +39,7 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
   const list = Array.isArray(messages) ? messages.filter(isObject) : []
   const called = new Map<JsonValue, Called>()
   const instructions: JsonObject[] = []
-  const contents: JsonObject[] = []
+  const contents: Content[] = []
   let answers: Answer[] = []
   let calls = 0
   for (const [at, message] of list.entries()) {
@@ -56,7 +58,10 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
     answers = []
     for (const call of callsOf(message))
       if (isObject(call.function)) called.set(call.id, { name: call.function.name, at: calls++ })
-    if (parts.length > 0) contents.push({ role: message.role === 'assistant' ? 'model' : 'user', parts })
+    const last = contents.at(-1)
+    // Calls may only come behind the user: what the model said in several messages is one turn.
+    if (message.role === 'assistant' && last?.role === 'model') last.parts.push(...parts)
+    else if (parts.length > 0) contents.push({ role: message.role === 'assistant' ? 'model' : 'user', parts })
   }
   // Gemini wants a content: instructions alone are then what the user says.
   if (contents.length === 0) return { contents: [{ role: 'user', parts: instructions }] }

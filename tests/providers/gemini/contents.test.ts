@@ -217,6 +217,26 @@ describe('tool calls', () => {
     ])
   })
 
+  test('in messages one behind the other are one turn, which has to come behind the user', () => {
+    const { contents } = convert([
+      { role: 'user', content: 'Where is it warm?' },
+      { role: 'assistant', content: 'I look.' },
+      { role: 'system', content: 'Be quick.' },
+      { role: 'assistant', tool_calls: [calling('a', 'rome')] },
+      { role: 'assistant', tool_calls: [calling('b', 'oslo')] },
+      { role: 'tool', tool_call_id: 'a', content: '20' },
+      { role: 'tool', tool_call_id: 'b', content: '-3' },
+    ])
+
+    expect(
+      contents.map(({ role, parts }: JsonObject) => [role, (parts as JsonObject[]).map(part => Object.keys(part)[0])]),
+    ).toEqual([
+      ['user', ['text']],
+      ['model', ['text', 'functionCall', 'functionCall']],
+      ['user', ['functionResponse', 'functionResponse']],
+    ])
+  })
+
   test.each(['', 'not JSON', '[1]', '"text"'])('arguments that are no object stay objects: %j', given => {
     const call = { id: 'c', type: 'function', function: { name: 'f', arguments: given } }
 
@@ -247,6 +267,7 @@ describe('tool calls', () => {
   test('keep their signatures, and texts theirs', () => {
     const { contents } = convert([
       { role: 'assistant', content: 'So', ...signed('t'), tool_calls: [calling('c', 'f', signed('s'))] },
+      { role: 'user', content: 'And?' },
       { role: 'assistant', content: '', ...signed('alone') },
     ])
 
@@ -254,15 +275,15 @@ describe('tool calls', () => {
       { text: 'So', thoughtSignature: 't' },
       { functionCall: { name: 'f', args: { a: 1 } }, thoughtSignature: 's' },
     ])
-    expect(contents[1].parts).toEqual([{ text: '', thoughtSignature: 'alone' }])
+    expect(contents[2].parts).toEqual([{ text: '', thoughtSignature: 'alone' }])
   })
 
   test('of other models get the stand-in where a signature must be, the first of a turn alone', () => {
     const turn = { role: 'assistant', content: null, tool_calls: [calling('c1', 'f'), calling('c2', 'f')] }
     const own = { role: 'assistant', content: null, tool_calls: [calling('c3', 'f', signed('s')), calling('c4', 'f')] }
     const signatures = (marksCalls: boolean) =>
-      convert([turn, own], marksCalls).contents.map((content: { parts: JsonObject[] }) =>
-        content.parts.map(part => part.thoughtSignature),
+      [turn, own].map(message =>
+        convert([message], marksCalls).contents[0].parts.map((part: JsonObject) => part.thoughtSignature),
       )
 
     expect(signatures(true)).toEqual([
