@@ -70,10 +70,9 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
 
 function toParts(message: JsonObject, place: string, { marksCalls, baseUrl }: Options): JsonObject[] {
   refuseUntakable(message, place, true)
-  const content = message.content === '' && message.role === 'assistant' ? null : message.content
-  const parts = partsOf(content, `${place}.content`).map((part, at) =>
-    toGeminiPart(part, `${place}.content.${at}`, baseUrl),
-  )
+  const parts = partsOf(message.content, `${place}.content`)
+    .map((part, at) => toGeminiPart(part, `${place}.content.${at}`, baseUrl))
+    .filter(({ text }) => text !== '')
   const signature = message.role === 'assistant' ? signatureOf(message) : undefined
   if (signature !== undefined) parts.push({ ...(parts.pop() ?? { text: '' }), thoughtSignature: signature })
   const images = Array.isArray(message.images) ? message.images.filter(isObject) : []

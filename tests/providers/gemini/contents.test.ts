@@ -78,6 +78,18 @@ test('a message of the assistant that says nothing is left out', () => {
   expect(contents).toHaveLength(1)
 })
 
+test('texts that are empty are left out, which Gemini refuses', () => {
+  const empty = { type: 'text', text: '' }
+  const sent = convert([
+    { role: 'system', content: '' },
+    { role: 'user', content: [empty, { type: 'text', text: 'Hi' }] },
+    { role: 'assistant', content: [empty] },
+    { role: 'user', content: '' },
+  ])
+
+  expect(sent).toEqual({ contents: [{ role: 'user', parts: [{ text: 'Hi' }] }] })
+})
+
 test.each<[string, JsonValue, JsonObject]>([
   ['a text', { type: 'text', text: 'Hi' }, { text: 'Hi' }],
   [
