@@ -43,6 +43,10 @@ const UNTOUCHED: Service = { ...USUAL, name: 'as OpenAI', renamed: {}, developer
 
 /** Fields of messages that those who are strict refuse: names, and what answers of other dialects carry. */
 const STRANGE = ['name', 'reasoning_content', 'reasoning_details', 'extra_content'] as const
+/** What OpenAI's answers carry, and those of other dialects as the gateway writes them, for the most part as null. */
+const OPENAIS = ['refusal', 'annotations', 'audio'] as const
+/** Parameters of OpenAI's own. */
+const OPENAI_ONLY = ['verbosity', 'safety_identifier'] as const
 
 /** The services that are told apart by their address. */
 export const SERVICES: readonly Service[] = [
@@ -68,7 +72,7 @@ export const SERVICES: readonly Service[] = [
     // It answers 422 to every field that it does not know (`extra_forbidden`).
     renamed: { ...USUAL.renamed, seed: 'random_seed' },
     dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity'],
-    messageFields: [...STRANGE, 'reasoning', 'refusal', 'annotations', 'audio'],
+    messageFields: [...STRANGE, ...OPENAIS, 'reasoning'],
     shortCallIds: true,
     countsUnasked: true,
     note: 'Refuses every field that it does not know, and ids of tool calls other than its own, which are made short.',
@@ -78,8 +82,9 @@ export const SERVICES: readonly Service[] = [
     name: 'Groq',
     host: /^api\.groq\.com$/,
     renamed: {},
-    // It answers 400 to fields of messages that it does not know.
-    messageFields: STRANGE,
+    // It answers 400 to fields that it does not know, those of messages too.
+    dropped: [...OPENAI_ONLY, 'prompt_cache_key', 'prompt_cache_retention'],
+    messageFields: [...STRANGE, ...OPENAIS],
     note: 'Refuses `name` in messages, and fields that it does not know.',
   },
   {
@@ -87,9 +92,10 @@ export const SERVICES: readonly Service[] = [
     name: 'Cerebras',
     host: /^api\.cerebras\.ai$/,
     renamed: {},
-    // It answers 400 to these, also to the one that the gateway adds to its own answers.
-    messageFields: ['reasoning_content', 'reasoning_details', 'extra_content'],
-    note: 'Refuses `reasoning_content` in messages; `reasoning`, its own word, goes back as it came.',
+    // It answers 400 to fields that it does not know, also to the one that the gateway adds to its own answers.
+    dropped: ['store', 'metadata', ...OPENAI_ONLY, 'prompt_cache_retention'],
+    messageFields: ['reasoning_content', 'reasoning_details', 'extra_content', ...OPENAIS],
+    note: 'Refuses fields that it does not know; `reasoning`, its own word for thoughts, goes back as it came.',
   },
   {
     ...UNTOUCHED,

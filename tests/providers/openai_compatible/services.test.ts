@@ -145,6 +145,19 @@ test('Groq gets messages without names', () => {
   expect(body.messages).toEqual([{ role: 'user', content: 'Hi' }])
 })
 
+test.each([
+  ['https://api.groq.com/openai/v1', ['verbosity', 'safety_identifier', 'prompt_cache_key', 'prompt_cache_retention']],
+  ['https://api.cerebras.ai/v1', ['store', 'metadata', 'verbosity', 'safety_identifier', 'prompt_cache_retention']],
+])('what only OpenAI knows is left out and told at %s', (address, expected) => {
+  const parameters = Object.fromEntries(expected.map(name => [name, 'x']))
+  const answer = { role: 'assistant', content: 'Hi', refusal: null, annotations: [], audio: null }
+
+  const { body, dropped } = sent(address, { ...parameters, user: 'u', messages: [answer] })
+
+  expect(body).toEqual({ model: 'm', user: 'u', messages: [{ role: 'assistant', content: 'Hi' }] })
+  expect(dropped).toEqual(expected)
+})
+
 test('Cerebras gets thoughts in its own word only', () => {
   const messages = [{ role: 'assistant', name: 'bob', content: 'Hi', reasoning: 'Hm', reasoning_content: 'Hm' }]
 
