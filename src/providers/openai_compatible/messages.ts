@@ -1,9 +1,11 @@
 import { sha256 } from '#lib/hash.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { withoutCacheMarks } from './cache-marks.ts'
 import type { Service } from './services.ts'
 
 /** The messages in the roles and with the fields that a service knows; the same list when nothing has to change. */
-export function toMessages(messages: JsonValue, service: Service): JsonValue {
+export function toMessages(given: JsonValue, service: Service): JsonValue {
+  const messages = service.cacheMarks ? given : withoutCacheMarks(given)
   if (!Array.isArray(messages) || !messages.some(message => isForeign(message, service))) return messages
   return messages.map(message => {
     if (!isObject(message) || !isForeign(message, service)) return message

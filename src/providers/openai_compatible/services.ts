@@ -16,6 +16,8 @@ export interface Service {
   readonly messageFields: readonly string[]
   /** Whether it takes only its own ids of tool calls, nine letters and digits; others become such. */
   readonly shortCallIds: boolean
+  /** Whether it takes Anthropic's marks of what to cache, which callers send who also reach Claude. */
+  readonly cacheMarks: boolean
   /** Whether a stream counts tokens without being asked, and refuses to be asked. */
   readonly countsUnasked: boolean
   /** Carries the credential. */
@@ -33,6 +35,7 @@ export const USUAL: Service = {
   developer: false,
   messageFields: [],
   shortCallIds: false,
+  cacheMarks: true,
   countsUnasked: false,
   keyHeader: 'authorization',
   note: 'vLLM, llama.cpp, LM Studio, TGI and every address that is not named here.',
@@ -40,6 +43,9 @@ export const USUAL: Service = {
 
 /** An address of which nothing is known, used as OpenAI's. */
 const UNTOUCHED: Service = { ...USUAL, name: 'as OpenAI', renamed: {}, developer: true, note: '' }
+
+/** What those are like who refuse Anthropic's marks of what to cache. */
+const UNMARKED = { cacheMarks: false, dropped: ['cache_control'] } as const
 
 /** Fields of messages that those who are strict refuse: names, and what answers of other dialects carry. */
 const STRANGE = ['name', 'reasoning_content', 'reasoning_details', 'extra_content'] as const
@@ -56,12 +62,14 @@ export const SERVICES: readonly Service[] = [
     host: /^api\.openai\.com$/,
     // Reasoning models refuse the older name; the others know both.
     renamed: { max_tokens: 'max_completion_tokens' },
+    ...UNMARKED,
     note: 'Reasoning models refuse `max_tokens`.',
   },
   {
     ...UNTOUCHED,
     name: 'Azure',
     host: /\.(?:openai|services\.ai|cognitiveservices)\.azure\.(?:com|us|cn)$/,
+    ...UNMARKED,
     keyHeader: 'api-key',
     note: 'The key goes into `api-key`; with `?api-version=` the name of the deployment goes into the path.',
   },
@@ -71,9 +79,10 @@ export const SERVICES: readonly Service[] = [
     host: /(?:^|\.)mistral\.ai$/,
     // It answers 422 to every field that it does not know (`extra_forbidden`).
     renamed: { ...USUAL.renamed, seed: 'random_seed' },
-    dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity'],
+    dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity', ...UNMARKED.dropped],
     messageFields: [...STRANGE, ...OPENAIS, 'reasoning'],
     shortCallIds: true,
+    cacheMarks: false,
     countsUnasked: true,
     note: 'Refuses every field that it does not know, and ids of tool calls other than its own, which are made short.',
   },
@@ -83,8 +92,9 @@ export const SERVICES: readonly Service[] = [
     host: /^api\.groq\.com$/,
     renamed: {},
     // It answers 400 to fields that it does not know, those of messages too.
-    dropped: [...OPENAI_ONLY, 'prompt_cache_key', 'prompt_cache_retention'],
+    dropped: [...OPENAI_ONLY, 'prompt_cache_key', 'prompt_cache_retention', ...UNMARKED.dropped],
     messageFields: [...STRANGE, ...OPENAIS],
+    cacheMarks: false,
     note: 'Refuses `name` in messages, and fields that it does not know.',
   },
   {
@@ -93,8 +103,9 @@ export const SERVICES: readonly Service[] = [
     host: /^api\.cerebras\.ai$/,
     renamed: {},
     // It answers 400 to fields that it does not know, also to the one that the gateway adds to its own answers.
-    dropped: ['store', 'metadata', ...OPENAI_ONLY, 'prompt_cache_retention'],
+    dropped: ['store', 'metadata', ...OPENAI_ONLY, 'prompt_cache_retention', ...UNMARKED.dropped],
     messageFields: ['reasoning_content', 'reasoning_details', 'extra_content', ...OPENAIS],
+    cacheMarks: false,
     note: 'Refuses fields that it does not know; `reasoning`, its own word for thoughts, goes back as it came.',
   },
   {

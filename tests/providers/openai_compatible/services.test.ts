@@ -145,6 +145,43 @@ test('Groq gets messages without names', () => {
   expect(body.messages).toEqual([{ role: 'user', content: 'Hi' }])
 })
 
+describe("Anthropic's marks of what to cache", () => {
+  const cache_control = { type: 'ephemeral' }
+  const f = { type: 'function', function: { name: 'f' } }
+  const marked = {
+    messages: [
+      { role: 'system', cache_control, content: [{ type: 'text', text: 'Be brief.', cache_control }] },
+      { role: 'user', content: [{ type: 'text', text: 'Hi' }, 'odd'] },
+    ],
+    tools: [f, { ...f, cache_control }],
+    cache_control,
+  }
+
+  test.each([
+    'https://api.openai.com/v1',
+    'https://x.openai.azure.com/openai/v1',
+    'https://api.mistral.ai/v1',
+    'https://api.groq.com/openai/v1',
+    'https://api.cerebras.ai/v1',
+  ])('do not go to %s, which refuses them', address => {
+    const { body, dropped } = sent(address, marked)
+
+    expect(body).toEqual({
+      model: 'm',
+      messages: [
+        { role: 'system', content: [{ type: 'text', text: 'Be brief.' }] },
+        { role: 'user', content: [{ type: 'text', text: 'Hi' }, 'odd'] },
+      ],
+      tools: [f, f],
+    })
+    expect(dropped).toEqual(['cache_control'])
+  })
+
+  test.each(['https://openrouter.ai/api/v1', 'http://127.0.0.1:8000/v1'])('go to %s as they came', address => {
+    expect(sent(address, marked).body).toEqual({ model: 'm', ...marked })
+  })
+})
+
 test.each([
   ['https://api.groq.com/openai/v1', ['verbosity', 'safety_identifier', 'prompt_cache_key', 'prompt_cache_retention']],
   ['https://api.cerebras.ai/v1', ['store', 'metadata', 'verbosity', 'safety_identifier', 'prompt_cache_retention']],
