@@ -28,7 +28,7 @@ function isForeign(message: JsonValue, { developer, messageFields, shortCallIds 
   if (messageFields.length === 0) return false
   if (messageFields.some(name => message[name] !== undefined)) return true
   const calls = Array.isArray(message.tool_calls) ? message.tool_calls.filter(isObject) : []
-  if (calls.some(hasSignature)) return true
+  if (calls.some(call => isSignedInVain(call, messageFields))) return true
   return shortCallIds && (isLongId(message.tool_call_id) || calls.some(({ id }) => isLongId(id)))
 }
 
@@ -37,13 +37,13 @@ function toCall(call: JsonValue, { messageFields, shortCallIds }: Service): Json
   return {
     ...call,
     ...(shortCallIds && isLongId(call.id) && { id: toShortId(call.id) }),
-    ...(hasSignature(call) && { extra_content: undefined }),
+    ...(isSignedInVain(call, messageFields) && { extra_content: undefined }),
   }
 }
 
-/** Whether a tool call has a signature that only Gemini knows. */
-function hasSignature({ extra_content: extra }: JsonObject): boolean {
-  return extra !== undefined
+/** Whether a tool call has a signature, which only Gemini knows. */
+function isSignedInVain({ extra_content: extra }: JsonObject, messageFields: readonly string[]): boolean {
+  return extra !== undefined && messageFields.includes('extra_content')
 }
 
 const SHORT_ID = /^[a-zA-Z0-9]{9}$/

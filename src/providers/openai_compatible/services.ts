@@ -109,6 +109,25 @@ export const SERVICES: readonly Service[] = [
     note: 'Refuses fields that it does not know; `reasoning`, its own word for thoughts, goes back as it came.',
   },
   {
+    ...USUAL,
+    name: 'Fireworks',
+    host: /(?:^|\.)fireworks\.ai$/,
+    ...UNMARKED,
+    // It answers 400 to fields of messages that it does not know.
+    messageFields: ['reasoning', 'reasoning_details', 'extra_content', ...OPENAIS],
+    note: 'Refuses fields that it does not know; `reasoning_content`, its own word for thoughts, goes back as it came.',
+  },
+  {
+    ...USUAL,
+    name: 'Google',
+    host: /^generativelanguage\.googleapis\.com$/,
+    // It answers 400 to fields that it does not know, and to null in those that it knows.
+    dropped: ['store', ...OPENAI_ONLY, 'prompt_cache_key', 'prompt_cache_retention', ...UNMARKED.dropped],
+    messageFields: ['reasoning', 'reasoning_content', 'reasoning_details', ...OPENAIS],
+    cacheMarks: false,
+    note: "Google's OpenAI-compatible endpoint; the kind `gemini` tells more. Refuses fields that it does not know.",
+  },
+  {
     ...UNTOUCHED,
     name: 'OpenRouter and other gateways',
     host: /(?:^|\.)(?:openrouter\.ai|ai-gateway\.vercel\.sh|models\.github\.ai|gateway\.ai\.cloudflare\.com)$/,

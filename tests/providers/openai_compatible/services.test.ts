@@ -185,6 +185,10 @@ describe("Anthropic's marks of what to cache", () => {
 test.each([
   ['https://api.groq.com/openai/v1', ['verbosity', 'safety_identifier', 'prompt_cache_key', 'prompt_cache_retention']],
   ['https://api.cerebras.ai/v1', ['store', 'metadata', 'verbosity', 'safety_identifier', 'prompt_cache_retention']],
+  [
+    'https://generativelanguage.googleapis.com/v1beta/openai',
+    ['store', 'verbosity', 'safety_identifier', 'prompt_cache_key', 'prompt_cache_retention'],
+  ],
 ])('what only OpenAI knows is left out and told at %s', (address, expected) => {
   const parameters = Object.fromEntries(expected.map(name => [name, 'x']))
   const answer = { role: 'assistant', content: 'Hi', refusal: null, annotations: [], audio: null }
@@ -202,6 +206,23 @@ test('Cerebras gets thoughts in its own word only', () => {
 
   expect(body.messages).toEqual([{ role: 'assistant', name: 'bob', content: 'Hi', reasoning: 'Hm' }])
   expect(body.max_completion_tokens).toBe(5)
+})
+
+const signed = { extra_content: { google: { thought_signature: 's' } } }
+
+test.each([
+  ['https://api.fireworks.ai/inference/v1', { reasoning_content: 'Hm' }, {}],
+  ['https://generativelanguage.googleapis.com/v1beta/openai', signed, signed],
+])('%s gets of an answer what it knows, and its own marks', (address, message, made) => {
+  const tool = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } }
+  const others = { reasoning: 'Hm', reasoning_details: [], refusal: null, annotations: [], audio: null }
+  const all = { ...others, reasoning_content: 'Hm', ...signed }
+  const messages = [{ role: 'assistant', content: 'Hi', ...all, tool_calls: [{ ...tool, ...signed }] }]
+
+  const { body } = sent(address, { messages, cache_control: { type: 'ephemeral' } })
+
+  const fitted = { role: 'assistant', content: 'Hi', ...message, tool_calls: [{ ...tool, ...made }] }
+  expect(body).toEqual({ model: 'm', messages: [fitted] })
 })
 
 test('every service is known by a name of its own', () => {
