@@ -57,6 +57,11 @@ export const DEVIATIONS = {
   other_object: { seen: 'Perplexity, Azure', habit: 'another `object`, or none', made: "OpenAI's" },
   tool_id: { seen: 'Gemini, TGI', habit: 'tool calls with an empty id, or with `0`', made: 'ids made from the answer' },
   tool_index: { seen: 'Anthropic', habit: 'tool calls numbered from 1, or not at all', made: 'numbered from 0' },
+  plain_tool_index: {
+    seen: 'DeepSeek, Mistral',
+    habit: 'numbers on the tool calls of a plain answer',
+    made: 'left out',
+  },
   tool_head_repeated: { seen: 'TGI, Alibaba', habit: 'id and name in every piece', made: 'told once' },
   tool_arguments: { seen: 'older Ollama', habit: 'arguments as an object', made: 'JSON text' },
   error_in_200: { seen: 'Azure, OpenRouter', habit: 'an error under HTTP 200', made: 'an error' },

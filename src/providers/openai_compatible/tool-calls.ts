@@ -53,9 +53,14 @@ export function fitToolCalls(calls: readonly JsonValue[], seed: string): readonl
     if (!isObject(call)) return call
     const whole = fitToolCall(call, index, seed, ids)
     ids.push(whole.id)
-    return whole
+    return whole.index === undefined ? whole : withoutIndex(whole)
   })
   return fitted.every((call, at) => call === calls[at]) ? calls : fitted
+}
+
+/** A call's index belongs to streams only. Clients send calls back as they got them, and OpenAI refuses one that has it. */
+function withoutIndex({ index: _, ...call }: JsonObject): JsonObject {
+  return call
 }
 
 /** Fits the tool calls of one delta to what OpenAI streams: calls are numbered from 0, the first delta of a call is

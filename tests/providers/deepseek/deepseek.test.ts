@@ -124,7 +124,8 @@ describe.skipIf(sharedDir() === null)('what it answered', () => {
     const answer = deepseek.decode(callOf(recorded), recorded.text)
 
     if (answer instanceof GatewayError) throw answer
-    expect(answer.text).toBe(recorded.text)
+    // It numbers the tool calls of plain answers.
+    expect(answer.text === recorded.text).toBe(!recorded.text.includes('"tool_calls"'))
     expect(schemaProblems(plainSchemas.chat, JSON.parse(answer.text))).toEqual([])
   })
 

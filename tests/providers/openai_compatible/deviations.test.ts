@@ -143,6 +143,12 @@ const HABITS: Readonly<Record<keyof typeof DEVIATIONS, () => void>> = {
 
     expect(streamed(first, second, end, done).tools.map(({ index }) => index)).toEqual([0, 1])
   },
+  plain_tool_index: () => {
+    const { tool_calls: calls } = plain({ role: 'assistant', content: null, tool_calls: [tool] }).message
+
+    expect(calls[0]).toEqual({ ...tool, index: undefined })
+    expect(calls[0]).not.toHaveProperty('index')
+  },
   tool_head_repeated: () => {
     const begun = { ...tool, function: { name: 'f', arguments: '{' } }
     const rest = { ...tool, function: { name: null, arguments: '}' } }

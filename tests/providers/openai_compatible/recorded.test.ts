@@ -118,6 +118,8 @@ describe.skipIf(sharedDir() === null)('recorded answers', () => {
     ['openai-compatible/litellm-proxy/chat-text', 'null for tool calls'],
     ['openai-compatible/mistral/chat-reasoning', 'content in parts'],
     ['openai-compatible/mistral/chat-text', 'null for tool calls'],
+    ['openai-compatible/mistral/chat-tool-parallel', 'numbered tool calls'],
+    ...['parallel', 'reasoning', 'single'].map(what => [`deepseek/chat-tool-${what}`, 'numbered tool calls'] as const),
     ['openai-compatible/ollama-v1/chat-text', 'reasoning'],
     ['openai-compatible/ollama-v1/chat-tool', 'reasoning'],
     ['openai-compatible/tgi/chat-tool', 'an id that is not unique, the end of tool calls'],
