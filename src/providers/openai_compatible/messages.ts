@@ -1,24 +1,29 @@
 import { sha256 } from '#lib/hash.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { withoutCacheMarks } from './cache-marks.ts'
+import { withInstructionsFirst } from './order.ts'
 import type { Service } from './services.ts'
 
 /** The messages in the roles and with the fields that a service knows; the same list when nothing has to change. */
 export function toMessages(given: JsonValue, service: Service): JsonValue {
-  const messages = service.cacheMarks ? given : withoutCacheMarks(given)
-  if (!Array.isArray(messages) || !messages.some(message => isForeign(message, service))) return messages
-  return messages.map(message => {
-    if (!isObject(message) || !isForeign(message, service)) return message
-    const { tool_calls: calls, tool_call_id: answered } = message
-    const fields = Object.fromEntries(service.messageFields.map(name => [name, undefined]))
-    return {
-      ...message,
-      ...fields,
-      ...(message.role === 'developer' && !service.developer && { role: 'system' }),
-      ...(Array.isArray(calls) && { tool_calls: calls.map(call => toCall(call, service)) }),
-      ...(service.shortCallIds && isLongId(answered) && { tool_call_id: toShortId(answered) }),
-    }
-  })
+  if (!Array.isArray(given)) return given
+  const messages = service.instructionsFirst ? withInstructionsFirst(given) : given
+  const unmarked = service.cacheMarks ? messages : withoutCacheMarks(messages)
+  if (!Array.isArray(unmarked) || !unmarked.some(message => isForeign(message, service))) return unmarked
+  return unmarked.map(message => toMessage(message, service))
+}
+
+function toMessage(message: JsonValue, service: Service): JsonValue {
+  if (!isObject(message) || !isForeign(message, service)) return message
+  const { tool_calls: calls, tool_call_id: answered } = message
+  const fields = Object.fromEntries(service.messageFields.map(name => [name, undefined]))
+  return {
+    ...message,
+    ...fields,
+    ...(message.role === 'developer' && !service.developer && { role: 'system' }),
+    ...(Array.isArray(calls) && { tool_calls: calls.map(call => toCall(call, service)) }),
+    ...(service.shortCallIds && isLongId(answered) && { tool_call_id: toShortId(answered) }),
+  }
 }
 
 /** Whether a service would refuse a message, or not understand it. */

@@ -16,6 +16,8 @@ export interface Service {
   readonly messageFields: readonly string[]
   /** Whether it takes only its own ids of tool calls, nine letters and digits; others become such. */
   readonly shortCallIds: boolean
+  /** Whether it refuses instructions behind an answer. */
+  readonly instructionsFirst: boolean
   /** Whether it takes Anthropic's marks of what to cache, which callers send who also reach Claude. */
   readonly cacheMarks: boolean
   /** Whether a stream counts tokens without being asked, and refuses to be asked. */
@@ -35,6 +37,7 @@ export const USUAL: Service = {
   developer: false,
   messageFields: [],
   shortCallIds: false,
+  instructionsFirst: false,
   cacheMarks: true,
   countsUnasked: false,
   keyHeader: 'authorization',
@@ -82,9 +85,10 @@ export const SERVICES: readonly Service[] = [
     dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity', ...UNMARKED.dropped],
     messageFields: [...STRANGE, ...OPENAIS, 'reasoning'],
     shortCallIds: true,
+    instructionsFirst: true,
     cacheMarks: false,
     countsUnasked: true,
-    note: 'Refuses every field that it does not know, and ids of tool calls other than its own, which are made short.',
+    note: 'Refuses every field that it does not know, and ids of tool calls other than its own, which are made short. Instructions behind an answer, which it refuses too, go before the conversation.',
   },
   {
     ...USUAL,

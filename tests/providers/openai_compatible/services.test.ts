@@ -132,6 +132,17 @@ describe('Mistral', () => {
     expect(results).toEqual(taken.map(result))
   })
 
+  test('gets instructions before the conversation, which it refuses behind an answer', () => {
+    const said = (role: string, content: string) => ({ role, content })
+    const [first, hi, hello] = [said('system', 'Be brief.'), said('user', 'Hi'), said('assistant', 'Hello')]
+    const [late, more, taken] = [said('developer', 'Now be kind.'), said('system', 'Go on.'), said('system', 'OK?')]
+
+    const { body } = sent(MISTRAL, { messages: [first, hi, hello, late, more, hi, taken] })
+
+    expect(body.messages).toEqual([first, { ...late, role: 'system' }, more, hi, hello, hi, taken])
+    expect(sent(MISTRAL, { messages: [first, hi, hello, hi] }).body.messages).toEqual([first, hi, hello, hi])
+  })
+
   test('is not asked to count a stream, which it does by itself', () => {
     const { body } = sent(MISTRAL, { stream: true, stream_options: { include_usage: true } }, { stream: true })
 
