@@ -2,6 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 import { sha256 } from '#lib/hash.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { checkToolCalls, fitToolCall } from '../openai_compatible/tool-calls.ts'
+import { fromGeminiName } from './names.ts'
 import { withSignature } from './signature.ts'
 
 /** What a content, or the piece of one that a chunk brings, says in OpenAI's words. */
@@ -92,7 +93,7 @@ function fromFunctionCall(part: JsonObject, given: JsonObject, ids: readonly str
     index,
     id: typeof id === 'string' && !ids.includes(id) ? id : undefined,
     type: 'function',
-    function: { name: name ?? '', arguments: JSON.stringify(args ?? {}) },
+    function: { name: fromGeminiName(name) ?? '', arguments: JSON.stringify(args ?? {}) },
     ...withSignature(part.thoughtSignature),
   }
   return fitToolCall(call, index, seed)

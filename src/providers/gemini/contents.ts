@@ -4,6 +4,7 @@ import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { isMadeToolCallId, toArguments } from '../openai_compatible/tool-calls.ts'
 import { partsOf, refuse, refuseUntakable } from '../unsupported.ts'
 import { toGeminiPart } from './media.ts'
+import { toGeminiName } from './names.ts'
 import { signatureOf } from './signature.ts'
 
 /** Stands in for a signature where a call was made by another model, or by a client that lost it: without one, Gemini
@@ -95,7 +96,10 @@ function toCall(call: JsonObject, place: string, marksCalls: boolean): JsonObjec
   if (!isObject(call.function)) throw refuse(place, 'calls of custom tools', 'use function tools')
   const { name, arguments: given } = call.function
   const id = marksCalls ? ownId(call.id) : undefined
-  return { functionCall: { id, name, args: toArguments(given) }, thoughtSignature: signatureOf(call) }
+  return {
+    functionCall: { id, name: toGeminiName(name), args: toArguments(given) },
+    thoughtSignature: signatureOf(call),
+  }
 }
 
 interface Answer {
@@ -116,7 +120,8 @@ function toAnswer(
     throw new GatewayError('invalid_request', `${param}: answers no tool call before it.`, { param })
   }
   const id = marksCalls ? ownId(given) : undefined
-  return { part: { functionResponse: { id, name, response: toResponse(content, `${place}.content`) } }, at }
+  const response = toResponse(content, `${place}.content`)
+  return { part: { functionResponse: { id, name: toGeminiName(name), response } }, at }
 }
 
 /** The id of a call, unless the gateway made it. */

@@ -1,5 +1,6 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { refuse } from '../unsupported.ts'
+import { toGeminiName } from './names.ts'
 import { toGeminiSchema } from './schema.ts'
 
 /** Builds `tools` and `toolConfig`; nothing where there are no tools. */
@@ -16,7 +17,12 @@ export function toGeminiTools(body: JsonObject): JsonObject {
     toolConfig:
       choice === undefined || choice === null
         ? undefined
-        : { functionCallingConfig: { mode, allowedFunctionNames: mode === 'ANY' ? (names ?? undefined) : undefined } },
+        : {
+            functionCallingConfig: {
+              mode,
+              allowedFunctionNames: mode === 'ANY' ? names?.map(toGeminiName) : undefined,
+            },
+          },
   }
 }
 
@@ -28,7 +34,11 @@ function toFunction(tool: JsonValue, at: number): JsonObject {
 /** A schema without properties says no more than none, and older models refuse it. */
 function toDeclaration({ name, description, parameters }: JsonObject): JsonObject {
   const isEmpty = !isObject(parameters) || Object.keys(parameters).length === 0
-  return { name, description, parametersJsonSchema: isEmpty ? undefined : toGeminiSchema(parameters).schema }
+  return {
+    name: toGeminiName(name),
+    description,
+    parametersJsonSchema: isEmpty ? undefined : toGeminiSchema(parameters).schema,
+  }
 }
 
 interface Choice {

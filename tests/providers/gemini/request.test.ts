@@ -198,6 +198,37 @@ describe('tools', () => {
     expect(first?.functionDeclarations).toEqual([{ name: 'b' }])
   })
 
+  test.each([
+    ['21st_magic', '_21st_magic'],
+    ['-x', '_-x'],
+    ['_21st_magic', '__21st_magic'],
+    ['_private', '_private'],
+  ])('called %s, as Gemini may not call them, go and come as %s', (name, theirs) => {
+    const tool_calls = [{ id: 'c', type: 'function', function: { name, arguments: '{}' } }]
+    const turn = [
+      { role: 'assistant', content: null, tool_calls },
+      { role: 'tool', tool_call_id: 'c', content: 'x' },
+    ]
+
+    const { tools, toolConfig, contents } = sent({
+      messages: [...messages, ...turn],
+      tools: [{ type: 'function', function: { name } }],
+      tool_choice: { type: 'function', function: { name } },
+    })
+
+    expect(tools).toEqual([{ functionDeclarations: [{ name: theirs }] }])
+    expect(toolConfig).toMatchObject({ functionCallingConfig: { allowedFunctionNames: [theirs] } })
+    expect(contents).toMatchObject([
+      {},
+      { parts: [{ functionCall: { name: theirs } }] },
+      { parts: [{ functionResponse: { name: theirs } }] },
+    ])
+    const candidates = [{ content: { parts: [{ functionCall: { name: theirs } }] }, finishReason: 'STOP' }]
+    expect(gemini.decode(call(), JSON.stringify({ candidates }))).toMatchObject({
+      chunk: { choices: [{ message: { tool_calls: [{ function: { name } }] } }] },
+    })
+  })
+
   test('need no choice where there are none', () => {
     expect(sent({ tools: [], tool_choice: 'auto' })).toEqual({ contents: expect.anything() })
   })
