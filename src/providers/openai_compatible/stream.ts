@@ -112,7 +112,8 @@ function fit(asked: Asked, state: State, given: JsonObject, text: string | null)
   if (count !== null && fitted.list.length === 0) return settle(asked, next, chunk, whole)
   if (fitted.list.length === 0) return [next, []]
   const frame = toFrame(asked, chunk, fitted, count, whole)
-  const [settled, owed] = settle(asked, next, null)
+  // Behind an end without a count, the last one may still be to come.
+  const [settled, owed] = count === null ? [next, []] : settle(asked, next, null)
   return [settled, [frame, ...owed]]
 }
 
@@ -128,8 +129,9 @@ function toFrame(asked: Asked, chunk: JsonObject, fitted: FittedChoices, count: 
   if (!fitted.changed && count === null && text !== null) return passOn(asked, kind, chunk, text)
   const choices = fitted.list.map(choice => (isObject(choice) ? withoutUsage(choice) : choice))
   const changed = { ...withoutUsage(chunk), choices }
-  const usage = count?.usage ?? null
-  return { kind, text: writeSse(JSON.stringify(changed)), chunk: changed as Chunk, usage } as const
+  const own = { kind, text: writeSse(JSON.stringify(changed)), chunk: changed as Chunk } as const
+  if (count === null) return { ...own, usage: null }
+  return isFinished(fitted.choices) ? { ...own, usage: count.usage } : { ...own, usage: null, soFar: count.usage }
 }
 
 /** Passes the count on once every choice has finished; until then it may still grow.

@@ -209,6 +209,10 @@ describe('usage', () => {
     ['without choices', finish + event({ ...head, usage })],
     ['before the finish', own + finish],
     [
+      'in every chunk, and the last count behind the finish',
+      chunk([choice({ content: 'a' })], { usage: { prompt_tokens: 10, completion_tokens: 1 } }) + finish + own,
+    ],
+    [
       'in every chunk',
       chunk([choice({ content: 'a' })], { usage: { prompt_tokens: 10, completion_tokens: 1 } }) +
         chunk([choice({}, { finish_reason: 'stop' })], { usage }),
@@ -249,7 +253,7 @@ describe('usage', () => {
   test('is known as it grows, for an answer that breaks off', () => {
     const { frames } = run([role, chunk([choice({ content: 'a' })], { usage })])
 
-    expect(dataFrames(frames)[1]?.usage).toEqual(counted)
+    expect(dataFrames(frames)[1]).toMatchObject({ usage: null, soFar: counted })
   })
 
   test.each([null, {}, { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 }])('%j counts nothing', nothing => {
