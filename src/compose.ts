@@ -85,7 +85,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const lengths = createLengths()
   const logged = composeLog(config, clock, overrides)
   const { log, redact } = logged
-  const ledger = composeLedger(database, { ...stateDeps, redis, listen, lengths, redact })
+  const ledger = composeLedger(database, { ...stateDeps, redis, listen, lengths, redact, steadyMs: shared.steadyMs })
   const pressure = composePressure(config, crew.size, overrides.pressure)
 
   // The fleet.

@@ -55,6 +55,8 @@ export interface LedgerDeps {
   /** Where holds are shared by all processes; `null` where they are not. */
   readonly redis: Redis | null
   readonly redact: (text: string) => string
+  /** For how long the wall clock had not been set when this process began, in milliseconds. */
+  readonly steadyMs: number
   /** How many tokens answers of each model usually have. */
   readonly lengths: Lengths
 }
@@ -181,6 +183,7 @@ function runWith(database: Database, deps: LedgerDeps, budgetUse: BudgetUse): Ru
   const stopUpkeep = startUpkeep({
     clock,
     owner,
+    steadyMs: deps.steadyMs,
     ledger: store,
     upkeep: createSqlUpkeep(database),
     retentionMs: () => config().audit.retention,

@@ -15,6 +15,8 @@ export interface WorkerPlace {
   readonly place: number
   /** Unique over all workers, also those that have ended. */
   readonly name: string
+  /** For how long the supervisor had seen the wall clock not being set, in milliseconds. */
+  readonly steadyMs: number
 }
 
 /** What a gateway shares with the other workers of its machine; empty where it is alone. */
@@ -23,17 +25,19 @@ export interface Shared {
   readonly limiter: Limiter | null
   readonly places: Places | null
   readonly metrics: MetricFiles | undefined
+  readonly steadyMs: number
 }
 
 /** Opens what the workers share. */
 export function openShared(worker: WorkerPlace | undefined): Shared {
-  if (worker === undefined) return { crew: ALONE, limiter: null, places: null, metrics: undefined }
-  const { crew, folder, place, name } = worker
+  if (worker === undefined) return { crew: ALONE, limiter: null, places: null, metrics: undefined, steadyMs: 0 }
+  const { crew, folder, place, name, steadyMs } = worker
   const memory = openSharedMemory(folder, place)
   return {
     crew,
     limiter: createSharedLimiter(memory, { now: createMachineTime() }),
     places: createSharedPlaces(memory),
     metrics: openMetricFiles(folder, name),
+    steadyMs,
   }
 }

@@ -20,6 +20,15 @@ export function createSqlUpkeep(database: Database): UpkeepStore {
           RETURNING owner`
         return rows.length > 0
       }),
+    isTrimDue: (owner, now, everyMs) =>
+      database.write(async sql => {
+        const rows = await sql`
+          INSERT INTO leases (subject, owner, until) VALUES ('trim', ${owner}, ${now + everyMs})
+          ON CONFLICT (subject) DO UPDATE SET owner = excluded.owner, until = excluded.until
+          WHERE leases.until <= ${now} OR leases.until > ${now + LEASES_MAX * everyMs}
+          RETURNING owner`
+        return rows.length > 0
+      }),
     heads: before =>
       database.read(async sql => {
         const rows = await (before === undefined ? ends(sql) : endsBefore(sql, before))

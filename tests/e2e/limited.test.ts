@@ -26,8 +26,12 @@ test('a server that limits one worker is left alone by the other at once', async
   await using open = await startModelServer(openAiScript())
   const config = configOf([limited, open], { load_balancer: { algorithm: 'explicit' } })
   {
-    await using first = await startGateway(config, { worker: { crew: one, folder, place: 1, name: 'one' } })
-    await using second = await startGateway(config, { worker: { crew: two, folder, place: 2, name: 'two' } })
+    await using first = await startGateway(config, {
+      worker: { crew: one, folder, place: 1, name: 'one', steadyMs: 0 },
+    })
+    await using second = await startGateway(config, {
+      worker: { crew: two, folder, place: 2, name: 'two', steadyMs: 0 },
+    })
 
     expect([await askedAt(first), await askedAt(second)]).toEqual(['b', 'b'])
     expect(limited.calls).toHaveLength(1)

@@ -326,6 +326,7 @@ describe('a check of the audit log', () => {
         owner: 'c-chain',
         ledger,
         upkeep: createSqlUpkeep(database),
+        steadyMs: 0,
         retentionMs: () => 10,
         checkpoint: (action, heads) => chain.add(log.checkpoint(action, { heads })),
         flush: async () => {

@@ -49,6 +49,24 @@ test('one leads at a time, also after clocks were set right', async () => {
   ])
 })
 
+test('what is old is removed once in a while, whoever asks, also after clocks were set right', async () => {
+  const places = await sqlitePlaces()
+  const database = openAt(await places.place())
+  const { isTrimDue, lead } = createSqlUpkeep(database)
+  const [now, ahead] = [Date.UTC(2026, 0, 1), Date.UTC(2030, 0, 1)]
+  const asked = [await isTrimDue('a', ahead, 1000), await isTrimDue('a', ahead + 999, 1000)]
+  const later = [await isTrimDue('b', now, 1000), await isTrimDue('a', now + 999, 1000), await lead('a', now, 1000)]
+  const last = [await isTrimDue('a', now + 1000, 1000), await isTrimDue('b', now + 1000, 1000)]
+  await database.close()
+  await places.close()
+
+  expect([asked, later, last]).toEqual([
+    [true, false],
+    [true, false, true],
+    [true, false],
+  ])
+})
+
 /** Adds requests that end at 1 to `rows`, each with the seal of that number of a chain. */
 function addRequests(database: Database, chain: string, rows: number): Promise<unknown> {
   const row = { ...toRow(recordOf({}), 0, null) }

@@ -17,6 +17,8 @@ export interface Seat {
   readonly place: number
   /** Unique over all workers of all time. */
   readonly name: string
+  /** For how long the supervisor has seen the wall clock not being set, in milliseconds. */
+  readonly steadyMs: number
 }
 
 /** The result of a reload of the configuration. */

@@ -1,6 +1,7 @@
 import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
 import type { Clock } from '#core/clock.ts'
+import { watchWallClock } from '#core/steady.ts'
 import { createInTurn } from '#lib/in-turn.ts'
 import { claimPort } from '#src/server.ts'
 import { openMetricFiles } from '#stores/metric-files.ts'
@@ -41,6 +42,7 @@ export async function supervise(options: Options, settled: Settled, size: number
   const log = createLog({ ...namedIn(settled), write: createWholeWriter(), pretty, clock })
   const configured = createConfigured(options, settled)
   const inTurn = createInTurn()
+  const steadyMs = watchWallClock(clock)
   /** The configuration with which all workers were started. Keys that a running worker cannot change have its
    * values. */
   let started = settled
@@ -57,7 +59,7 @@ export async function supervise(options: Options, settled: Settled, size: number
     drain,
     spawn({ place, name }, first, listener) {
       const worker = spawnWorker(listener)
-      const seat = { host: service.host, port, metricsPort, size, folder, place, name }
+      const seat = { host: service.host, port, metricsPort, size, folder, place, name, steadyMs: steadyMs() }
       worker.send({ type: 'start', seat, settled: started, ...first })
       const latest = configured.latest()
       if (latest !== started) worker.send({ type: 'reload', settled: latest })

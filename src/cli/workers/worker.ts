@@ -74,7 +74,7 @@ function createWorker() {
           for (const each of news) hear(each)
           if (patient) await Promise.race([gateway.later, Bun.sleep(LOOK_MS)])
         },
-        worker: { crew, folder: seat.folder, place: seat.place, name: seat.name },
+        worker: { crew, folder: seat.folder, place: seat.place, name: seat.name, steadyMs: seat.steadyMs },
         ...spending(settled),
       })
       const { gateway, listener } = serving

@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import type { LedgerStore } from '#core/ledger.ts'
 import { periodOf } from '#core/money.ts'
+import { watchWallClock } from '#core/steady.ts'
 import type { Head, UpkeepStore } from '#core/upkeep.ts'
 
 /** How often it is done, and how long a process that does it and dies is waited for; in milliseconds. */
@@ -10,7 +11,6 @@ const TRIM_EVERY_MS = 3_600_000
 /** How long the wall clock must have gone on as it is before anything is removed by it, and what is no longer going on; in
  * milliseconds. A machine that starts with a clock that is years ahead is set right within minutes. */
 const STEADY_MS = 600_000
-const STEP_MS = 10_000
 /** How long after its end a budget may still be asked for, by requests and clocks that are late. */
 const LATE_MS = 86_400_000
 
@@ -21,6 +21,8 @@ export interface UpkeepDeps {
   readonly ledger: LedgerStore
   /** How long rows are kept, in milliseconds. */
   readonly retentionMs: () => number
+  /** For how long the wall clock had not been set when this process began, in milliseconds. */
+  readonly steadyMs: number
   /** Notes in the audit log where its chains stand, or up to where they are removed. */
   readonly checkpoint: (action: 'heads' | 'trimmed', heads: readonly Head[]) => void
   /** Writes what waits. */
@@ -35,14 +37,13 @@ export function startUpkeep(deps: UpkeepDeps): () => void {
   const { clock } = deps
   let stopped = false
   let trimmedAt = Number.NEGATIVE_INFINITY
-  let steadySince = clock.now()
-  let offset = clock.time() - clock.now()
+  const steadyMs = watchWallClock(clock, deps.steadyMs)
   let told = ''
   let disarm: () => void = () => {}
 
   async function round(): Promise<void> {
     const now = clock.time()
-    const isSteady = lookAtClock()
+    const isSteady = steadyMs() >= STEADY_MS
     // Everybody may: what one gives back is gone for the others.
     await deps.ledger.expire(now)
     if (!(await deps.upkeep.lead(deps.owner, now, LEASE_MS))) return
@@ -56,16 +57,10 @@ export function startUpkeep(deps: UpkeepDeps): () => void {
       deps.checkpoint('heads', heads)
     }
     if (!isSteady || clock.now() - trimmedAt < TRIM_EVERY_MS) return
+    // Workers that serve for a short time only take turns, and removing looks through all names of users.
+    if (!(await deps.upkeep.isTrimDue(deps.owner, now, TRIM_EVERY_MS))) return
     trimmedAt = clock.now()
     await trim(now - deps.retentionMs(), periodOf(now - LATE_MS, 'month'))
-  }
-
-  /** Whether the wall clock has not been set for long enough to be believed. */
-  function lookAtClock(): boolean {
-    const next = clock.time() - clock.now()
-    if (Math.abs(next - offset) > STEP_MS) steadySince = clock.now()
-    offset = next
-    return clock.now() - steadySince >= STEADY_MS
   }
 
   async function trim(before: number, month: string): Promise<void> {

@@ -12,8 +12,12 @@ test('calls that fail in one worker bring the probe of another one forward', asy
   const config = configOf([server], more)
   const probes = () => server.requests.filter(({ path }) => path.endsWith('/health')).length
   {
-    await using _ = await startGateway(config, { worker: { crew: leading, folder, place: 1, name: 'one' } })
-    await using follower = await startGateway(config, { worker: { crew: following, folder, place: 2, name: 'two' } })
+    await using _ = await startGateway(config, {
+      worker: { crew: leading, folder, place: 1, name: 'one', steadyMs: 0 },
+    })
+    await using follower = await startGateway(config, {
+      worker: { crew: following, folder, place: 2, name: 'two', steadyMs: 0 },
+    })
     await until('the server was probed', () => probes() === 1)
 
     for (let n = 0; n < 5; n++) await (await follower.chat()).text()

@@ -9,7 +9,9 @@ const DAY_MS = 86_400_000
 const HEAD: Head = { chain: 'other', seq: 7, hash: '' }
 
 /** The upkeep of one process over a real ledger; what it does is told in its order. */
-function upkeepOf(state: { leads?: boolean; fails?: boolean; old?: readonly Head[] } = {}) {
+function upkeepOf(
+  state: { leads?: boolean; fails?: boolean; old?: readonly Head[]; due?: boolean; steadyMs?: number } = {},
+) {
   const clock = fakeClock()
   const ledger = createMemoryLedger()
   const done: string[] = []
@@ -26,11 +28,13 @@ function upkeepOf(state: { leads?: boolean; fails?: boolean; old?: readonly Head
         if (state.fails) throw new Error('away')
         return state.leads ?? true
       },
+      isTrimDue: async () => state.due ?? true,
       heads: async before => (before === undefined ? [HEAD, { ...HEAD, chain: 'own', seq: said }] : (state.old ?? [])),
       trim: async (heads, before, month) =>
         void done.push(`trim ${heads.length} of before ${at(before)}, budgets before ${month}`),
     },
     retentionMs: () => 10 * DAY_MS,
+    steadyMs: state.steadyMs ?? 0,
     checkpoint(action, heads) {
       said++
       done.push(`${action} ${heads.length}`)
@@ -92,6 +96,26 @@ test('nothing is removed by a clock that is wrong at the start, or for a while',
   expect([right, done]).toEqual([['heads 2', TRIMMED], []])
   await minutes(2)
   expect(done).toEqual([TRIMMED])
+  stop()
+})
+
+test('a process that begins while the clock is known to be right removes what is old at once', async () => {
+  const { done, stop, pass } = upkeepOf({ steadyMs: 600_000 })
+  await pass(0)
+
+  expect(done).toEqual(['heads 2', TRIMMED])
+  stop()
+})
+
+test('what another process has removed in the same hour is left alone', async () => {
+  const state = { due: false }
+  const { done, stop, pass } = upkeepOf(state)
+  for (let minute = 0; minute <= 10; minute++) await pass(60_000)
+  const before = done.splice(0)
+  state.due = true
+  await pass(60_000)
+
+  expect([before, done]).toEqual([['heads 2'], [TRIMMED]])
   stop()
 })
 
