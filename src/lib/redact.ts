@@ -15,8 +15,8 @@ export function redactPatterns(text: string): string {
   return clean
 }
 
-/** Shows of an address only where it is: many services take whoever knows the path for who may send. */
+/** Shows of an address only where it is: many services take whoever knows the path or the query for who may send. */
 export function withoutPath(address: string): string {
-  const { origin, pathname } = new URL(address)
-  return pathname === '/' ? address : `${origin}/[redacted]`
+  const { origin, pathname, search } = new URL(address)
+  return pathname === '/' && search === '' ? address : `${origin}/[redacted]`
 }

@@ -10,7 +10,11 @@ test('every secret slot of a configuration is kept out of the log', () => {
     database: { url: 'postgres://citadel:canary%2Fpassword@db/citadel?sslmode=disable&password=canary%26query' },
     redis: { url: 'redis://cache:1?password=canary-redis' },
     webhooks: {
-      deliver: [{ url: 'https://hooks.example.com/services/canary' }, { url: 'https://plain.example.com/' }],
+      deliver: [
+        { url: 'https://hooks.example.com/services/canary' },
+        { url: 'https://hooks.example.com/?sig=canary' },
+        { url: 'https://plain.example.com/' },
+      ],
     },
   })
 
@@ -28,6 +32,7 @@ test('every secret slot of a configuration is kept out of the log', () => {
       'canary-redis',
       'canary-redis',
       'https://hooks.example.com/services/canary',
+      'https://hooks.example.com/?sig=canary',
     ].toSorted(),
   )
 })

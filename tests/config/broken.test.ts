@@ -385,6 +385,14 @@ const references: Broken[] = [
     'gateway.yaml:2:20  webhooks.deliver.0.url: expected an address such as http://127.0.0.1:11434',
   ],
   [
+    'webhooks:\n  deliver: [{ url: "https://hooks.example.com/a?sig=b#c" }]',
+    'gateway.yaml:2:20  webhooks.deliver.0.url: must not hold a fragment',
+  ],
+  [
+    'webhooks:\n  deliver: [{ url: "https://me:secret-of-a-channel@hooks.example.com/a" }]',
+    'gateway.yaml:2:20  webhooks.deliver.0.url: must not hold a user or password',
+  ],
+  [
     'cors: { origins: ["*"], credentials: true }',
     'gateway.yaml:1:38  cors.credentials: cannot be allowed for every origin ("*")',
   ],

@@ -84,15 +84,20 @@ describe('the configuration that is shown', () => {
   })
 
   test('shows of an address that events go to only where it is: what is behind that may be its password', async () => {
-    const urls = ['https://hooks.example.com/services/T0/B0/of-a-channel', 'https://plain.example.com:8443']
+    const urls = [
+      'https://hooks.example.com/services/T0/B0/of-a-channel',
+      'https://plain.example.com:8443',
+      'https://hooks.example.com?sig=of-a-channel',
+    ]
     const deliver = urls.map(url => ({ url }))
     const edge = await edgeOf({ ...ADMINISTERED, webhooks: { ...ADMINISTERED.webhooks, deliver } })
 
     const entries = await entriesOf(edge)
 
-    expect([0, 1].map(n => entries.get(`webhooks.deliver.${n}.url`)?.value)).toEqual([
+    expect([0, 1, 2].map(n => entries.get(`webhooks.deliver.${n}.url`)?.value)).toEqual([
       'https://hooks.example.com/[redacted]',
       'https://plain.example.com:8443',
+      'https://hooks.example.com/[redacted]',
     ])
   })
 

@@ -7,6 +7,7 @@ import {
   duration,
   fraction,
   headerSecret,
+  hookUrl,
   httpUrl,
   identifier,
   integer,
@@ -52,7 +53,7 @@ export const orchestration = z
 
 const delivery = z
   .strictObject({
-    url: httpUrl().describe('Where events are sent.'),
+    url: hookUrl().describe('Where events are sent; a query is sent, too.'),
     events: z.array(choice(EVENT_TYPES)).nullable().default(null).describe('Which events; null for all.'),
     secret: secret().nullable().default(null).describe('Signs what is sent.'),
     secret_file: text().nullable().default(null).describe('A file that holds the secret.'),

@@ -158,13 +158,25 @@ export const headers = () =>
 
 /** Accepts an http or https address. Credentials have their own keys, so that addresses can be logged. */
 export function httpUrl() {
+  return webAddress('; use api_key', ({ search, hash }) =>
+    search === '' && hash === '' ? null : 'must not hold a query or fragment',
+  )
+}
+
+/** Accepts an http or https address with a query, in which many services want their key; only its host is ever shown. */
+export function hookUrl() {
+  return webAddress('', ({ hash }) => (hash === '' ? null : 'must not hold a fragment'))
+}
+
+function webAddress(instead: string, problemOf: (url: URL) => string | null) {
   const plain = z.string().superRefine((value, context) => {
     const url = URL.parse(value)
     const complain = (message: string) => context.addIssue({ code: 'custom', message })
     if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '')
-      complain('expected an address such as http://127.0.0.1:11434')
-    else if (url.username !== '' || url.password !== '') complain('must not hold a user or password; use api_key')
-    else if (url.search !== '' || url.hash !== '') complain('must not hold a query or fragment')
+      return complain('expected an address such as http://127.0.0.1:11434')
+    const isNamed = url.username !== '' || url.password !== ''
+    const problem = isNamed ? `must not hold a user or password${instead}` : problemOf(url)
+    if (problem !== null) complain(problem)
   })
   return plain.meta(looksLike(HTTP_URL))
 }

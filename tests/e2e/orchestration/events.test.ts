@@ -130,7 +130,7 @@ test('two processes see the same failure as one event, delivered once and signed
   const config = {
     database,
     servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }],
-    webhooks: { deliver: [{ url: `${receiver.url}/hook`, secret, events: ['health_status_changed'] }] },
+    webhooks: { deliver: [{ url: `${receiver.url}/hook?sig=a%2Bb`, secret, events: ['health_status_changed'] }] },
   }
   await using first = await startFleet(config)
   await using second = await startFleet(config)
@@ -149,6 +149,7 @@ test('two processes see the same failure as one event, delivered once and signed
   expect(told[0]).toHaveLength(1)
   const [refused, taken] = receiver.requests
   expect(refused?.body).toBe(taken?.body ?? '')
+  expect(taken?.path).toBe('/hook?sig=a%2Bb')
   for (const request of [refused, taken]) {
     const header = (name: string) => request?.headers[`webhook-${name}`] ?? ''
     const message = { id: header('id'), seconds: Number(header('timestamp')), body: request?.body ?? '' }
