@@ -1,4 +1,6 @@
 import { availableParallelism } from 'node:os'
+import type { Environment } from '#config/env.ts'
+import { databasePlace } from '#config/places.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import { createHealth, type HealthParts } from '#gateway/management/health.ts'
@@ -9,6 +11,7 @@ import type { Database } from '#stores/sql.ts'
 export interface HealthComposition {
   readonly clock: Pick<Clock, 'now'>
   readonly config: () => Config
+  readonly env: Environment
   readonly redis: Redis | null
   readonly database: Database | null
   /** The share of its memory that the process uses (0 to 1), and how much it may use, in bytes. */
@@ -22,13 +25,14 @@ const CPU_LOOK_MS = 1000
 /** Creates the function that reads the state of the process and its dependencies. */
 export function composeHealth(parts: HealthComposition): () => Promise<HealthParts> {
   const { config, redis, database } = parts
+  const isPostgres = databasePlace(config(), parts.env).kind === 'postgres'
   const thresholds = () => config().monitoring.thresholds
   const used = processorLoad(parts.clock)
   return createHealth({
     ...parts,
     thresholds,
     checks: {
-      database: database === null ? null : () => database.read(sql => sql`SELECT 1`, thresholds().response_time[1]),
+      database: database === null ? null : () => askDatabase(database, isPostgres, thresholds().response_time[1]),
       redis: redis === null ? null : () => redis.use(client => client.ping()),
       vectors: null,
     },
@@ -43,6 +47,18 @@ export function composeHealth(parts: HealthComposition): () => Promise<HealthPar
       return { user_seconds: user / 1e6, system_seconds: system / 1e6, cores, used: round(used() / cores) }
     },
   })
+}
+
+/** Asks a database something small; Postgres, whether it takes changes, too.
+ *
+ * @throws Error when it takes none: it may be a replica by now, and rows wait until there is a primary. */
+async function askDatabase(database: Database, isPostgres: boolean, withinMs: number): Promise<void> {
+  const [row]: { refuses: string }[] = await database.read(
+    sql =>
+      isPostgres ? sql`SELECT current_setting('transaction_read_only') AS refuses` : sql`SELECT 'off' AS refuses`,
+    withinMs,
+  )
+  if (row?.refuses === 'on') throw new Error('the database takes no changes')
 }
 
 /** Creates the function that measures how many processors are in use; 1 = one whole processor. */
