@@ -25,6 +25,8 @@ export interface Member extends Worker {
   /** Whether its successor is being started. */
   replaced: boolean
   process: WorkerProcess | null
+  /** How many times in a row it was asked whether it runs, and did not answer. */
+  missed: number
   /** Cancels its timer, which kills or replaces it. */
   disarm: () => void
 }

@@ -51,6 +51,8 @@ export type Order =
   | { readonly type: 'leave' }
   | { readonly type: 'stop'; readonly delayMs: number }
   | { readonly type: 'hurry' }
+  /** Report that you run. */
+  | { readonly type: 'pulse' }
 
 /** A message from a worker to the supervisor. */
 export type Report =
@@ -60,6 +62,7 @@ export type Report =
   | { readonly type: 'reload'; readonly id: number }
   /** It has answered `service.worker_max_requests` requests, and asks to be replaced. */
   | { readonly type: 'spent' }
+  | { readonly type: 'pulse' }
 
 /** The report of a worker that has begun to serve. */
 export interface Ready {

@@ -108,6 +108,7 @@ function createWorker() {
       serving.drain.stop(delayMs)
     },
     hurry: () => serving?.drain.hurry(),
+    pulse: () => report({ type: 'pulse' }),
   }
 
   return {

@@ -7,6 +7,7 @@ import { createLatest } from './latest.ts'
 import { createLead } from './lead.ts'
 import type { Member, Worker, WorkerProcess } from './member.ts'
 import type { Order, Ready, Report } from './messages.ts'
+import { watchPulses } from './pulse.ts'
 
 /** The pause before a worker that died is started again, in milliseconds: the first, and the longest. It doubles with
  * each death in a row. */
@@ -86,6 +87,10 @@ class WorkerPool implements Workers {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.ended = promise
     this.allEnded = resolve
+    watchPulses(this.members, options.clock, ({ process: worker }) => {
+      options.log.warn('a worker answers nothing; it is ended', { worker: worker?.pid ?? 0 })
+      worker?.kill()
+    })
   }
 
   async start(): Promise<readonly Ready[]> {
@@ -137,7 +142,16 @@ class WorkerPool implements Workers {
     const name = `${process.pid}-${++this.made}`
     const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<WorkerPool['spawn']>>>()
     const member: Member = {
-      ...{ place, name, failures, state: 'starting', servesSince: clock.now(), replaced: false, process: null },
+      ...{
+        place,
+        name,
+        failures,
+        state: 'starting',
+        servesSince: clock.now(),
+        replaced: false,
+        process: null,
+        missed: 0,
+      },
       started: promise,
       disarm: clock.after(START_MS, () => member.process?.kill()),
     }
@@ -147,6 +161,7 @@ class WorkerPool implements Workers {
     const first = { leads: this.lead.isTakenBy(member), patient, news: this.latest.all() }
     const listener = {
       report: (report: Report) => {
+        member.missed = 0
         if (report.type === 'ready') {
           this.onReady(member)
           resolve({ ready: report, failure: null })
@@ -186,7 +201,7 @@ class WorkerPool implements Workers {
   private onReport(member: Member, report: Report): void {
     if (report.type === 'news') this.pass(member, report.news)
     else if (report.type === 'spent') void this.renew(member)
-    else this.options.onReport(report, order => member.process?.send(order))
+    else if (report.type !== 'pulse') this.options.onReport(report, order => member.process?.send(order))
   }
 
   private pass(from: Member, news: News): void {

@@ -23,6 +23,8 @@ interface Process {
   readonly news: readonly News[]
   readonly orders: string[]
   killed: boolean
+  /** Whether it answers nothing any more. */
+  hangs: boolean
   report(report: Report): void
   exit(): Promise<void>
 }
@@ -49,7 +51,7 @@ function setup({ size = 2, maxAgeMs = null as number | null, random = 0.5 } = {}
     spawn(worker, { leads, news }, listener) {
       if (!system.hasProcesses) throw new Error('EAGAIN')
       const process: Process = {
-        ...{ worker, leads, news, orders: [], killed: false },
+        ...{ worker, leads, news, orders: [], killed: false, hangs: false },
         report: listener.report,
         async exit() {
           listener.exit('with status 1')
@@ -59,7 +61,11 @@ function setup({ size = 2, maxAgeMs = null as number | null, random = 0.5 } = {}
       processes.push(process)
       return {
         pid: processes.length,
-        send: (order: Order) => process.orders.push(order.type === 'news' ? `news ${order.news.type}` : order.type),
+        send(order: Order) {
+          if (order.type !== 'pulse')
+            process.orders.push(order.type === 'news' ? `news ${order.news.type}` : order.type)
+          else if (!process.hangs) listener.report({ type: 'pulse' })
+        },
         kill: () => {
           process.killed = true
         },
@@ -118,6 +124,33 @@ describe('a start', () => {
     expect(failure).toBeInstanceOf(CommandFailed)
     expect(failure).toMatchObject({ message: 'the port is taken', status: 69 })
     expect(processes.map(({ killed }) => killed)).toEqual([true, false])
+  })
+})
+
+describe('a worker that hangs while it serves', () => {
+  test('is ended after a minute, and replaced', async () => {
+    const { clock, processes, warnings, nth } = await started()
+    clock.advance(15_000)
+    nth(1).hangs = true
+    clock.advance(45_000)
+    const before = nth(1).killed
+    clock.advance(10_000)
+    await nth(1).exit()
+    clock.advance(200)
+
+    expect([before, nth(0).killed, nth(1).killed, processes.length]).toEqual([false, false, true, 3])
+    expect(warnings[0]).toBe('a worker answers nothing; it is ended {"worker":2}')
+  })
+
+  test('is left alone where it says something now and then', async () => {
+    const { clock, nth } = await started({ size: 1 })
+    nth(0).hangs = true
+    for (let minute = 0; minute < 3; minute++) {
+      clock.advance(50_000)
+      nth(0).report({ type: 'pulse' })
+    }
+
+    expect(nth(0).killed).toBe(false)
   })
 })
 
