@@ -2,7 +2,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { createRedactor, printable, quote } from './quote.ts'
-import { createFieldWriters, prettyRequestLine, requestLine } from './request-line.ts'
+import { createFieldWriters, isFailure, prettyRequestLine, requestLine } from './request-line.ts'
 import { createSink } from './sink.ts'
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -69,7 +69,7 @@ export function createLog(options: LogOptions): Log {
   }
 
   function request(record: RequestRecord): void {
-    const level = record.status >= 500 ? 'error' : 'info'
+    const level = isFailure(record) ? 'error' : 'info'
     if (RANK[level] < least) return
     if (pretty) {
       sink.add(prettyRequestLine(stamp().slice(11, 19), record, redact))

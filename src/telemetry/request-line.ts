@@ -1,4 +1,5 @@
 import type { AttemptEntry } from '#core/attempt.ts'
+import { ERRORS, GatewayError } from '#core/errors.ts'
 import { freeOutcome, type RequestRecord } from '#core/record.ts'
 import { createNameWriter, printable, quote } from './quote.ts'
 import { overheadMs } from './request-metrics.ts'
@@ -75,7 +76,7 @@ export function requestLine(
     line += `,"model":${name(record.model)},"server":${name(record.server)}`
     line += `,"upstream_model":${name(record.upstreamModel)},"stream":${record.stream}`
     line += `,"attempts":${attempts.length}`
-    if (attempts.length > 1 || attempts[0]?.result !== 'ok') line += attemptList(attempts)
+    if (attempts.length > 1 || attempts[0]?.result !== 'ok') line += attemptList(attempts, redact)
   }
   if (usage !== null) {
     const input = usage.input + usage.cacheRead + usage.cacheWrite
@@ -110,11 +111,20 @@ export function prettyRequestLine(time: string, record: RequestRecord, redact: R
   return parts.map(printable).join('  ')
 }
 
-/** The cause of an error with status 500 or more; `null` where there is none. Callers never see it. */
+/** Whether the gateway or a server is at fault. A stream that broke off has the status 200 with which it began. */
+export function isFailure({ status, error }: RequestRecord): boolean {
+  return status >= 500 || (error !== null && ERRORS[error.code].status >= 500)
+}
+
+/** The cause of a failure; `null` where there is none. Callers never see it. */
 function causeText(record: RequestRecord, redact: Redact): string | null {
-  if (record.status < 500 || record.error === null) return null
-  const { cause } = record.error
+  return record.error !== null && isFailure(record) ? storyOf(record.error.cause, redact) : null
+}
+
+function storyOf(cause: unknown, redact: Redact): string | null {
   if (cause === undefined || cause === null) return null
+  // The stack of an error of ours says where it was made, and not why.
+  if (cause instanceof GatewayError) return storyOf(cause.cause ?? cause.code, redact)
   const whole =
     cause instanceof Error ? (cause.stack ?? String(cause)) : typeof cause === 'string' ? cause : json(cause)
   return redact(whole.slice(0, CAUSE_READ_MAX)).slice(0, CAUSE_MAX)
@@ -128,12 +138,15 @@ function json(value: unknown): string {
   }
 }
 
-function attemptList(attempts: readonly AttemptEntry[]): string {
-  return attempts.length === 0 ? '' : `,"attempt_list":[${attempts.map(attemptText).join(',')}]`
+function attemptList(attempts: readonly AttemptEntry[], redact: Redact): string {
+  return attempts.length === 0 ? '' : `,"attempt_list":[${attempts.map(each => attemptText(each, redact)).join(',')}]`
 }
 
-function attemptText(attempt: AttemptEntry): string {
-  return `{"server":${quote(attempt.server)},"result":${text(attempt.result)},"ms":${ms(attempt.ms)}}`
+/** Where another server answered, nothing else says why this one did not. */
+function attemptText({ server, result, ms: took, cause }: AttemptEntry, redact: Redact): string {
+  const story = storyOf(cause, redact)
+  const error = story === null ? '' : `,"error":${quote(story)}`
+  return `{"server":${quote(server)},"result":${text(result)},"ms":${ms(took)}${error}}`
 }
 
 function pathOf(path: string): string {

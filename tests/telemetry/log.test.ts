@@ -104,16 +104,17 @@ describe('the line of a request', () => {
     expect(line).not.toContainAnyKeys(['model', 'server', 'attempts', 'tokens_in', 'overhead_ms', 'first_token_ms'])
   })
 
-  test('lists the attempts when there were several, or the one failed', () => {
+  test('lists the attempts when there were several, or the one failed, with the story of each failure', () => {
     const { settle, lines } = setup()
-    settle({ attempts: [attemptEntry('cloud', { result: 'upstream_error', ms: 1.239 }), attemptEntry('llm')] })
+    const cause = { status: 500, code: 'out_of_memory' }
+    settle({ attempts: [attemptEntry('cloud', { result: 'upstream_error', ms: 1.239, cause }), attemptEntry('llm')] })
     settle({ attempts: [attemptEntry('llm', { result: 'upstream_timeout' })], status: 504, code: 'upstream_timeout' })
 
     const [two, one] = lines()
 
     expect(two.attempts).toBe(2)
     expect(two.attempt_list).toEqual([
-      { server: 'cloud', result: 'upstream_error', ms: 1.24 },
+      { server: 'cloud', result: 'upstream_error', ms: 1.24, error: '{"status":500,"code":"out_of_memory"}' },
       { server: 'llm', result: 'ok', ms: 20 },
     ])
     expect(one).toMatchObject({ attempt_list: [{ result: 'upstream_timeout' }], level: 'error' })
@@ -154,6 +155,17 @@ describe('the line of a request', () => {
 
     expect(failed.error).toBe('connect ECONNREFUSED 10.0.0.5:11434')
     expect(refused.error).toBeUndefined()
+  })
+
+  test('is that of a failure where an answer broke off that had begun well, with its story', () => {
+    const { settle, lines } = setup({ level: 'error' })
+    const cut = new GatewayError('upstream_error', 'public', { cause: { reason: 'reset' } })
+    const error = new GatewayError('stream_interrupted', 'public', { cause: cut })
+    settle({ status: 200, stream: true, code: 'stream_interrupted', outcome: 'interrupted', error })
+    const left = new GatewayError('client_closed_request', 'public')
+    settle({ status: 200, stream: true, code: 'client_closed_request', outcome: 'cancelled', error: left })
+
+    expect(lines()).toMatchObject([{ level: 'error', code: 'stream_interrupted', error: '{"reason":"reset"}' }])
   })
 
   test('keeps a story short, whatever it is', () => {
@@ -233,6 +245,7 @@ describe('secrets', () => {
     const { settle, text } = setup({ redact: [secret] })
     const cause = `${'x'.repeat(290)}${secret}`
     settle({ status: 502, error: new GatewayError('upstream_error', 'm', { cause }) })
+    settle({ attempts: [attemptEntry('llm', { result: 'upstream_error', cause }), attemptEntry('llm')] })
     settle({ callerRequestId: `${'x'.repeat(2040)}${secret}` })
 
     expect(text()).not.toContain('sk-live')
