@@ -17,6 +17,7 @@ import { createStates } from '#registry/states.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
 import { createFailures } from '#telemetry/failures.ts'
+import { STOPPING } from '#telemetry/log.ts'
 import { createStats } from '#telemetry/stats.ts'
 import { composeCache } from './compose/cache.ts'
 import { composeCalls } from './compose/calls.ts'
@@ -45,6 +46,7 @@ import {
 } from './compose/stores.ts'
 import { composeSupport } from './compose/support.ts'
 import { openShared } from './compose/workers.ts'
+import { VERSION } from './version.ts'
 
 const NO_ORIGINS: Origins = new Map()
 /** The last requests that can be asked about. */
@@ -165,6 +167,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const identity = composeIdentity({ clock, journal, redis, stored: keys.stored, warn: log.warn })
   let edge = composeEdge(config, identity(config), buckets)
   let phase: 'serving' | 'leaving' | 'draining' = 'serving'
+  // Of several workers the supervisor says when they start and stop.
+  const isAlone = overrides.worker === undefined
   const fetch = createApp({
     clock,
     journal,
@@ -237,8 +241,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     firstKey: keys.firstKey,
     authMode: () => edge.authMode(),
     fail: (message, thrown) => log.error(message, { error: String(thrown) }),
+    started: url => log.info('started', { version: VERSION, url }),
     drain() {
       phase = 'draining'
+      if (isAlone) log.info(STOPPING, { running: active.size })
     },
     leave() {
       if (phase === 'serving') phase = 'leaving'
@@ -246,10 +252,12 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       fleet.stop()
     },
     idle: active.idle,
-    abort: () =>
+    abort() {
+      if (active.size > 0) log.warn('requests were ended before they were answered', { count: active.size })
       active.cancelAll(
         new GatewayError('server_shutting_down', 'The gateway is shutting down.', { retryAfterMs: 1000 }),
-      ),
+      )
+    },
     async close() {
       pressure.stop()
       keys.stored.stop()
@@ -265,6 +273,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       answers.close()
       redis?.close()
       measured.stop()
+      if (isAlone && phase === 'draining') log.info('stopped')
       log.close()
     },
   }

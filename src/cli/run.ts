@@ -43,6 +43,8 @@ export async function run(options: Options, settled: Settled): Promise<number> {
   stopReloading = reloadOnChange(configured.files, reload)
   // Before the first line: whoever reads it may send a signal at once.
   drainOnSignal(serving.drain, settled.config)
+  // On a terminal the banner says it.
+  if (process.stdout.isTTY !== true) gateway.started(listener.url)
   const found = await gateway.found
   say(banner({ listener, readyMs, found, settled, authMode: gateway.authMode() }))
   void sayFirstKey(gateway)

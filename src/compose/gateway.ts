@@ -60,6 +60,8 @@ export interface Gateway {
   reload(config: Config, origins?: Origins, env?: Environment): void
   reloadFailed(message: string): void
   warn(message: string): void
+  /** Says in the log where it listens. */
+  started(url: string): void
   fail(message: string, thrown: unknown): void
   /** Reports "not ready" from now on, and still serves. */
   drain(): void

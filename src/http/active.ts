@@ -16,6 +16,8 @@ export interface Active {
   remove(exchange: Exchange): void
   /** The record of a request, as it stands. */
   find(id: string): RequestRecord | null
+  /** How many there are. */
+  readonly size: number
   /** Ends every request; streams say why in their last event. */
   cancelAll(cause: GatewayError): void
   /** Resolves when none is under way. */
@@ -54,6 +56,9 @@ export function createActive(clock: Pick<Clock, 'now' | 'after'>): Active {
     find(id) {
       for (const { record } of exchanges) if (record.id === id) return record
       return null
+    },
+    get size() {
+      return exchanges.size
     },
     cancelAll(cause) {
       for (const { scope } of [...exchanges]) scope.cancel(cause)

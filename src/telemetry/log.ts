@@ -41,6 +41,9 @@ export interface Log {
   dropped(): number
 }
 
+/** The line of a process that was told to stop. */
+export const STOPPING = 'stopping; a second signal ends running requests at once'
+
 const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 }
 
 /** Creates the log: JSON lines, buffered for a tenth of a second. */

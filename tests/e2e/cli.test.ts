@@ -313,6 +313,10 @@ describe('SIGTERM', () => {
     expect(await stream.rest()).toEndWith('data: [DONE]\n\n')
     expect(await child.exited).toBe(0)
     expect(child.out()).toContain('"route":"/v1/chat/completions","status":200')
+    expect(child.out()).toContain(`"message":"started","version":"${VERSION}","url":"${child.url}"`)
+    expect(child.out()).toMatch(/"message":"stopping; [^"]*","running":1/)
+    expect(child.out().trimEnd().split('\n').at(-1)).toContain('"message":"stopped"')
+    expect(child.out()).not.toContain('ended before')
   })
 
   test('tells a stream that outlasts the drain why it ends', async () => {
@@ -331,6 +335,7 @@ describe('SIGTERM', () => {
     })
     expect(text).not.toContain('[DONE]')
     expect(await child.exited).toBe(0)
+    expect(child.out()).toContain('"message":"requests were ended before they were answered","count":1')
   })
 
   test('a second time skips the waiting', async () => {

@@ -4,9 +4,10 @@ import type { Clock } from '#core/clock.ts'
 import { watchWallClock } from '#core/steady.ts'
 import { createInTurn } from '#lib/in-turn.ts'
 import { claimPort } from '#src/server.ts'
+import { VERSION } from '#src/version.ts'
 import { openMetricFiles } from '#stores/metric-files.ts'
 import { createSharedFolder, openSharedMemory } from '#stores/shared.ts'
-import { createLog } from '#telemetry/log.ts'
+import { createLog, type Log, STOPPING } from '#telemetry/log.ts'
 import { foldFamilies } from '#telemetry/merge.ts'
 import { createConfigured } from '../configured.ts'
 import { metricsPortTaken } from '../metrics-port.ts'
@@ -127,11 +128,14 @@ export async function supervise(options: Options, settled: Settled, size: number
   process.on('SIGHUP', () => void reload('if-needed'))
   process.on('SIGUSR2', () => void reload('always'))
   ignore('SIGUSR1')
-  stopOnSignal(workers, watcher, () => drain().delayMs)
+  stopOnSignal({ workers, watcher, log, delayMs: () => drain().delayMs })
   try {
     const [ready] = await workers.start()
+    // On a terminal the banner says it.
+    if (ready !== undefined && !pretty) log.info('started', { version: VERSION, url: ready.url, workers: size })
     if (ready !== undefined) await greet(ready, { settled, port, size, workers })
     await workers.ended
+    log.info('stopped')
   } catch (thrown) {
     if (!(thrown instanceof CommandFailed)) throw thrown
     fail(thrown.message, thrown.status)
@@ -160,8 +164,17 @@ async function greet(
 }
 
 /** Stops on SIGTERM or SIGINT. A second signal does not wait for requests under way. */
-function stopOnSignal(workers: Workers, watcher: { close(): void }, delayMs: () => number): void {
+function stopOnSignal(options: {
+  readonly workers: Workers
+  readonly watcher: { close(): void }
+  readonly log: Log
+  readonly delayMs: () => number
+}): void {
+  const { workers, watcher, log, delayMs } = options
+  let told = false
   const stop = (waitMs: number) => {
+    if (!told) log.info(STOPPING)
+    told = true
     watcher.close()
     workers.stop(waitMs)
   }

@@ -255,6 +255,8 @@ describe('the end', () => {
     expect(answers.filter(isWhole)).toHaveLength(10)
     expect(await gateway.exited).toBe(0)
     expect(workers.filter(isAlive)).toEqual([])
+    for (const what of ['started', 'stopping', 'stopped'])
+      expect(gateway.out().match(new RegExp(`"message":"${what}[";]`, 'g'))).toHaveLength(1)
   })
 
   test('a second signal waits for nobody', async () => {
