@@ -234,7 +234,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       orchestration.reload()
       calls.reload(before)
       logged.reload(next)
-      journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over' })
+      const heard = !crew.leads()
+      journal.note({ type: 'config-reloaded', ok: true, message: 'the configuration was taken over', heard })
     },
     reloadFailed: message => journal.note({ type: 'config-reloaded', ok: false, message }),
     warn: message => log.warn(message),

@@ -38,7 +38,8 @@ export type Fact =
   | { readonly type: 'target-limited'; readonly target: TargetId; readonly ms: number }
   | { readonly type: 'breaker-closed'; readonly server: string; readonly model: string }
   | { readonly type: 'credential-refused'; readonly server: string; readonly model: string; readonly left: number }
-  | { readonly type: 'config-reloaded'; readonly ok: boolean; readonly message: string }
+  /** `heard`: another process of this gateway says so too, and is the one to write it down. */
+  | { readonly type: 'config-reloaded'; readonly ok: boolean; readonly message: string; readonly heard?: boolean }
   | { readonly type: 'fleet-changed'; readonly message: string }
   | { readonly type: 'server-registered'; readonly server: string; readonly address: string; readonly by: string }
   | {

@@ -20,6 +20,7 @@ export function noteOfFact(fact: Fact): AuditNote | null {
       return { kind: 'administration', action: fact.action, outcome: 'ok', tenant, actor, subject, detail }
     }
     case 'config-reloaded': {
+      if (fact.heard === true) return null
       const detail = { message: fact.message.slice(0, TEXT_MAX) }
       return { kind: 'administration', action, outcome: fact.ok ? 'ok' : 'failed', detail }
     }

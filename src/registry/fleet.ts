@@ -113,13 +113,14 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
     })
   }
 
-  function take(next: Snapshot, message: string): void {
+  /** @param message What is told of it; `null` where somebody else tells it. */
+  function take(next: Snapshot, message: string | null): void {
     snapshot = next
-    journal.note({ type: 'fleet-changed', message })
+    if (message !== null) journal.note({ type: 'fleet-changed', message })
     preloadAgain(null)
   }
 
-  const rebuild = (message: string) => take(build(), message)
+  const rebuild = (message: string | null) => take(build(), message)
 
   /** What had no server so far may have one now. */
   function preloadAgain(lost: string | null): void {
@@ -166,7 +167,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
       if (!looks()) discovery.stop()
       else if (running && elsewhere) void discover()
       found = discovery.current().found
-      rebuild('the configuration was replaced')
+      rebuild(null)
       void watch()
     },
     enroll(next) {

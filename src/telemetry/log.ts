@@ -114,6 +114,7 @@ function logEventOf(fact: Fact): LogEvent | null {
     case 'fallback-taken':
       return ['info', 'fallback taken', { from: fact.from, to: fact.to, reason: fact.reason }]
     case 'config-reloaded':
+      if (fact.heard === true) return null
       return fact.ok
         ? ['info', 'configuration reloaded', { detail: fact.message }]
         : ['error', 'configuration not reloaded', { detail: fact.message }]

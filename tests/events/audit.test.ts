@@ -56,6 +56,14 @@ describe('the audit log', () => {
     ])
   })
 
+  test('tells once of a configuration that several processes take over', () => {
+    const { rows, audit } = logOf()
+    for (const heard of [false, true, true])
+      audit.subscriber({ type: 'config-reloaded', ok: true, message: 'taken over', heard })
+
+    expect(rows).toHaveLength(1)
+  })
+
   test('does not tell of errors that callers make, nor of calls that go well', () => {
     const { rows, settle } = logOf()
     settle({})

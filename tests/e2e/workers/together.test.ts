@@ -83,6 +83,12 @@ describe('the configuration', () => {
 
     await until('all have it', () => allSay(gateway.url, '/v1/models', text => text.includes('"after"')))
     expect(await allSay(gateway.url, '/v1/models', text => !text.includes('"before"'))).toBe(true)
+
+    const serving = () => gateway.out().match(/a worker serves/g)?.length
+    process.kill(workersOf(gateway)[1] ?? 0, 'SIGKILL')
+    await until('another one is there', () => serving() === 3)
+    expect(await allSay(gateway.url, '/v1/models', text => text.includes('"after"'))).toBe(true)
+    expect(gateway.out().match(/configuration reloaded/g)).toHaveLength(1)
   })
 
   test('that any worker is asked to read again is there for all when it answers; a wrong one for nobody', async () => {
