@@ -62,6 +62,7 @@ export type Fact =
     }
   /** Rows could not be written to the database and wait. */
   | { readonly type: 'rows-delayed'; readonly reason: string; readonly waiting: number }
+  | { readonly type: 'rows-taken-again' }
   | {
       readonly type: 'dependency-changed'
       readonly dependency: 'database' | 'redis'

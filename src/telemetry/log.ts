@@ -128,6 +128,8 @@ function logEventOf(fact: Fact): LogEvent | null {
     }
     case 'rows-delayed':
       return ['warn', 'rows wait for the database', { waiting: fact.waiting, reason: fact.reason }]
+    case 'rows-taken-again':
+      return ['info', 'the database takes rows again']
     case 'dependency-changed': {
       const { dependency, available, reason } = fact
       return [available ? 'info' : 'error', available ? 'dependency back' : 'dependency away', { dependency, reason }]

@@ -5,15 +5,13 @@ import type { Fact, Journal } from '#core/journal.ts'
 import type { AuditRow, LedgerRow, LedgerStore, Spool } from '#core/ledger.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { PassingMap } from '#lib/passing.ts'
+import { createDelay } from './delay.ts'
 import { batchOf, type KeptRow, openingOfLine, rowOfLine } from './lines.ts'
 import { isKept, type Opening, toAttemptRows, toLostRow, toOpening, toRow } from './row.ts'
 
 /** Rows that are written at once, and how long the first of them waits for others, in milliseconds. */
 const BATCH_MAX = 200
 const GATHER_MS = 100
-/** How soon the store is tried again after it failed, the first time and at the longest. */
-const RETRY_MIN_MS = 250
-const RETRY_MAX_MS = 5000
 /** How long the end of the process waits for the store, in milliseconds. */
 const CLOSE_MS = 2000
 
@@ -62,7 +60,8 @@ export interface Recorder {
 
 /** Creates the recorder. Each row waits in the spool, as a line, until the store has it. */
 export function createRecorder(deps: RecorderDeps): Recorder {
-  const { clock, journal, store, sealing = null } = deps
+  const { clock, store, sealing = null } = deps
+  const delay = createDelay(clock, deps.journal)
   /** The opening lines of requests that are under way. */
   const open = new PassingMap<string>()
   /** The same of a process that has died. */
@@ -72,8 +71,6 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   let dropped = 0
   /** Lines that the disk did not take since something was taken over. */
   let failed = 0
-  /** 0 = the store has taken the last rows. */
-  let retryMs = 0
   let writing: Promise<void> | null = null
   let disarm: (() => void) | null = null
   let closed = false
@@ -88,7 +85,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   function put(to: Spool<KeptRow>, line: string, row: KeptRow): boolean {
     if (!to.append(line, row)) return false
     depth++
-    if (depth === BATCH_MAX && retryMs === 0) hurry()
+    if (depth === BATCH_MAX && delay.waitMs === 0) hurry()
     else later(GATHER_MS)
     return true
   }
@@ -130,7 +127,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   function write(goesOn: () => boolean): Promise<void> {
     writing ??= writeWhile(goesOn).finally(() => {
       writing = null
-      if (depth > 0) later(retryMs > 0 ? retryMs : GATHER_MS)
+      if (depth > 0) later(delay.waitMs > 0 ? delay.waitMs : GATHER_MS)
     })
     return writing
   }
@@ -153,13 +150,12 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         await store.write(batchOf(rows))
         await spool.drop(rows.length)
         depth -= rows.length
-        retryMs = 0
+        delay.over()
         // A database in this process takes the time of everybody else.
         await new Promise(resolve => setImmediate(resolve))
       } while (goesOn())
     } catch (thrown) {
-      retryMs = Math.min(RETRY_MAX_MS, Math.max(RETRY_MIN_MS, retryMs * 2))
-      journal.note({ type: 'rows-delayed', reason: String(thrown), waiting: depth })
+      delay.failed(thrown, depth)
     }
   }
 

@@ -126,6 +126,7 @@ describe('the recorder', () => {
 
     expect(asked).toBeWithin(10, 20)
     expect(tools.rows()).toHaveLength(201)
+    expect(tools.facts.map(({ type }) => type)).toEqual(['rows-delayed', 'rows-taken-again'])
   })
 
   test('counts what finds no room', () => {

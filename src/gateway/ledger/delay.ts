@@ -1,0 +1,41 @@
+import type { Clock } from '#core/clock.ts'
+import type { Journal } from '#core/journal.ts'
+
+/** How soon the store is tried again after it failed, the first time and at the longest. */
+const RETRY_MIN_MS = 250
+const RETRY_MAX_MS = 5000
+/** How often an operator is told of one reason, in milliseconds: the store is tried every few seconds, for hours. */
+const TELL_MS = 60_000
+
+/** What becomes of a store that fails: when it is tried again, and what an operator is told. */
+export interface Delay {
+  /** The wait before the next try; 0 = the store has taken the last rows. */
+  readonly waitMs: number
+  failed(thrown: unknown, waiting: number): void
+  over(): void
+}
+
+/** Creates the delay of a store that does not fail. */
+export function createDelay(clock: Pick<Clock, 'now'>, journal: Journal): Delay {
+  let waitMs = 0
+  let told: { readonly reason: string; readonly at: number } | null = null
+  return {
+    get waitMs() {
+      return waitMs
+    },
+    failed(thrown, waiting) {
+      waitMs = Math.min(RETRY_MAX_MS, Math.max(RETRY_MIN_MS, waitMs * 2))
+      const reason = String(thrown)
+      const now = clock.now()
+      if (told !== null && told.reason === reason && now - told.at < TELL_MS) return
+      told = { reason, at: now }
+      journal.note({ type: 'rows-delayed', reason, waiting })
+    },
+    over() {
+      waitMs = 0
+      if (told === null) return
+      told = null
+      journal.note({ type: 'rows-taken-again' })
+    },
+  }
+}
