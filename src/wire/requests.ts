@@ -36,6 +36,7 @@ const attempt = z
   .meta({ id: 'RequestAttempt', description: 'One attempt at a model server.' })
 
 const timings = z.object({
+  queue_ms: z.number().describe('How long it waited for a place at a server, over all attempts.'),
   dialled_ms: ms('When the first server was asked'),
   first_token_ms: ms('When the first content came'),
   answered_ms: ms('When the answer was over'),

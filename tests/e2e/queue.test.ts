@@ -53,6 +53,11 @@ test('a call waits for its place, is answered, and says how long it waited', asy
   while (gateway.lines.filter(line => line.message === 'request').length < 2) await Bun.sleep(5)
   const waits = gateway.lines.filter(line => line.message === 'request').map(line => line.queue_ms)
   expect(waits).toEqual([undefined, expect.any(Number)])
+  const reported = answers.map(async ({ headers }) => {
+    const report = await fetch(`${gateway.url}/v1/requests/${headers.get('x-request-id')}`)
+    return ((await report.json()) as { readonly timings: { readonly queue_ms: number } }).timings.queue_ms
+  })
+  expect(await Promise.all(reported)).toEqual([0, expect.closeTo(Number(waits[1]), 1)])
 })
 
 test('who waits too long is told when to come again', async () => {

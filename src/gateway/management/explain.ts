@@ -90,6 +90,7 @@ function timingsOf(record: RequestRecord, end: number, running: boolean) {
   const since = (moment: number) => (moment === 0 ? null : round(moment - record.startedNow))
   const own = running ? null : overheadMs(record)
   return {
+    queue_ms: round(record.queueMs),
     dialled_ms: since(record.dialledAt),
     first_token_ms: since(record.firstTokenAt),
     answered_ms: since(record.answeredAt),

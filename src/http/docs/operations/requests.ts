@@ -33,7 +33,7 @@ const failedOver = {
     { server: 'gpu-1', upstream_model: 'qwen3:8b', started_ms: 0.4, ms: 12.1, result: 'upstream_error', ...nothing },
     { server: 'gpu-2', upstream_model: 'qwen3:8b', started_ms: 12.6, ms: 802.3, result: 'ok', ...nothing },
   ],
-  timings: { dialled_ms: 0.5, first_token_ms: 814.9, answered_ms: 815, total_ms: 815.2, gateway_ms: 0.7 },
+  timings: { queue_ms: 0, dialled_ms: 0.5, first_token_ms: 814.9, answered_ms: 815, total_ms: 815.2, gateway_ms: 0.7 },
   usage: { input: 12, cache_read: 0, cache_write: 0, output: 34, reasoning: 0, estimated: false },
   cache: null,
   saved_tokens: 0,
