@@ -9,7 +9,7 @@ import type { FailoverDeps } from '#policies/deps.ts'
 import { failover } from '#policies/failover.ts'
 import { createHedges } from '#policies/hedge.ts'
 import { createStates } from '#registry/states.ts'
-import { call, liveOf, model, target } from '#tests/support/calls.ts'
+import { call, liveOf, model, server, target } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 import { policiesFor } from '#tests/support/policies.ts'
 import { seeded } from '#tests/support/random.ts'
@@ -286,6 +286,27 @@ describe('of two attempts', () => {
     expect(result).toMatchObject({ code: 'invalid_request' })
     expect(tried).toEqual(['a 0+250 lost', 'b 200+50 invalid_request'])
     expect([fleet.inFlight(), fleet.clock.pending]).toEqual([0, 0])
+  })
+
+  test('one whose key was refused is not asked again with another when a filter has refused the prompt', async () => {
+    const { result, tried } = await fleetOf(
+      {
+        a: { ms: 250, code: 'upstream_auth_failed' },
+        b: { ms: 100, code: 'content_policy_violation' },
+        c: { ms: 10 },
+      },
+      {
+        hedging: hedgedAfter(200),
+        retry: { afterFilter: true },
+        targets: { a: { server: server('a', { secrets: ['one', 'two'] }) } },
+        candidates: { c: { fallback: true, model: model('other', []) } },
+      },
+    ).over()
+
+    expect([result, tried]).toEqual([
+      'c',
+      ['a 0+250 upstream_auth_failed', 'b 200+100 content_policy_violation', 'c 300+10 ok'],
+    ])
   })
 
   test('both end with the call', async () => {
