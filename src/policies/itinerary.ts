@@ -37,8 +37,6 @@ export class Itinerary {
   /** Targets that were not tried either, because they were out when last looked at. */
   private later: readonly Candidate[]
   private retries: Retry[] | null = null
-  /** The target that failed last, where another of its credentials may do better at once. */
-  private rotated: Candidate | null = null
 
   constructor(deps: ItineraryDeps, { candidates, later = [] }: Pick<Plan, 'candidates' | 'later'>, scope: Scope) {
     this.deps = deps
@@ -54,9 +52,6 @@ export class Itinerary {
   nextStep(left: number, first: boolean): Step | null {
     if (left <= 0) return null
     if (first) return this.untried.length === 0 ? null : { candidates: this.untried, at: 0, free: true }
-    const { rotated } = this
-    this.rotated = null
-    if (rotated !== null && this.isStillOffered(rotated)) return { candidates: [rotated], at: 0, free: true }
     this.refresh()
     const [fresh] = this.untried
     const retry = fresh === undefined || fresh.fallback === true ? this.soonestRetry(fresh === undefined, left) : null
@@ -107,7 +102,8 @@ export class Itinerary {
     )
   }
 
-  /** Makes a target the first of those to try again whose attempt was stopped before it could answer. */
+  /** Makes a target the first of those to be tried: its attempt was stopped before it could answer, or another of its
+   * credentials may do better. */
   putBack(candidate: Candidate): void {
     this.untried = [candidate, ...this.untried]
   }
@@ -126,7 +122,7 @@ export class Itinerary {
     const before = this.retries?.find(retry => retry.candidate === candidate)
     this.retries = this.retries?.filter(retry => retry !== before) ?? null
     if (error === null) {
-      this.rotated = candidate
+      this.putBack(candidate)
       return
     }
     this.cool(candidate, error)
@@ -164,7 +160,6 @@ export class Itinerary {
 
   private keepOnly(fits: (candidate: Candidate) => boolean): boolean {
     this.retries = null
-    this.rotated = null
     this.untried = this.untried.filter(fits)
     this.later = this.later.filter(fits)
     this.refresh()

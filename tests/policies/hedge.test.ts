@@ -309,6 +309,20 @@ describe('of two attempts', () => {
     ])
   })
 
+  test('both may lose a key: then each is asked with its next one', async () => {
+    const secrets = ['one', 'two']
+    const { result, tried } = await fleetOf(
+      { a: { ms: 250, code: 'upstream_auth_failed' }, b: { ms: 100, code: 'upstream_auth_failed' } },
+      {
+        hedging: hedgedAfter(200),
+        targets: { a: { server: server('a', { secrets }) }, b: { server: server('b', { secrets }) } },
+      },
+    ).over()
+
+    expect(result).toMatchObject({ code: 'upstream_auth_failed' })
+    expect(tried.map(each => each[0]).sort()).toEqual(['a', 'a', 'b', 'b'])
+  })
+
   test('both end with the call', async () => {
     const fleet = fleetOf({ a: { ms: 900 }, b: { ms: 900 } }, { hedging: hedgedAfter(200) })
     const { answer, scope, entries } = fleet.start()
