@@ -72,6 +72,17 @@ describe('a circuit breaker', () => {
     expect(position()).toBe('open')
   })
 
+  test.each(['upstream_invalid_response', 'upstream_tls_error', 'upstream_timeout', 'stream_interrupted'] as const)(
+    'counts %s',
+    code => {
+      const { fail, position } = setUp()
+
+      fail(code, 5)
+
+      expect(position()).toBe('open')
+    },
+  )
+
   test.each([
     'provider_rate_limited',
     'insufficient_quota',

@@ -10,6 +10,7 @@ const over: Fact = { type: 'request-settled', record: recordOf() }
 function budgetOf(requests: number) {
   const budget = createRetryBudget(() => ({ budgetPercent: 20, budgetMin: 3 }))
   for (let n = 0; n < requests; n++) budget.subscriber(started)
+  budget.subscriber({ type: 'hedged', won: true })
   return budget
 }
 

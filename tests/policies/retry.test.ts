@@ -170,11 +170,23 @@ describe('a retry', () => {
   })
 
   test.each(['upstream_timeout', 'upstream_idle_timeout', 'upstream_tls_error'] as const)(
-    'never asks the same target again after %s',
+    'never asks the same target again after %s, nor with another key',
     async code => {
-      expect((await over({ a: [code] })).tried).toEqual(['a 0'])
+      expect((await over({ keys: [code] })).tried).toEqual(['keys:one 0'])
     },
   )
+
+  test.each(['upstream_auth_failed', 'insufficient_quota'] as const)(
+    'never asks with the same key again after %s',
+    async code => {
+      expect((await over({ a: [code] })).tried).toEqual(['a 0'])
+      expect((await over({ keys: [code, 'ok'] })).tried).toEqual(['keys:one 0', 'keys:two 0'])
+    },
+  )
+
+  test('after an answer that nobody can read is made with the same key', async () => {
+    expect((await over({ keys: ['upstream_invalid_response', 'ok'] })).tried).toEqual(['keys:one 0', 'keys:one 0'])
+  })
 
   test('without a place in the budget goes on to what answers well, and to nothing else', async () => {
     const retry = { budgetMin: 0, budgetPercent: 0 }
