@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import type { Plan } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
-import { estimateUsage, settleCall } from '#gateway/settle.ts'
-import { call, model, target } from '#tests/support/calls.ts'
+import { countFrame, estimateUsage, settleCall } from '#gateway/settle.ts'
+import { call, frame, model, target } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { attemptEntry, recordOf } from '#tests/support/records.ts'
 
@@ -18,6 +18,29 @@ function planOf(prices: Readonly<Record<string, number | null>>): Plan {
   const candidates = targets.map(each => ({ target: each, model: chat, reason: '' }))
   return { model: chat, strategy: 'explicit', candidates }
 }
+
+test('the first content is timed, and what a server has counted stays behind frames that count nothing', () => {
+  const clock = fakeClock()
+  const usage = { input: 5, cacheRead: 0, cacheWrite: 0, output: 2, reasoning: 0, estimated: false }
+  const record = recordOf({ usage: null, payload: { prompt: 'Hi', answer: '' } })
+  const frames = [
+    frame('start'),
+    frame('delta', 'One'),
+    { ...frame('usage'), usage, soFar: usage },
+    frame('delta', ' two'),
+  ]
+
+  for (const each of frames) {
+    clock.advance(10)
+    countFrame(record, each, clock)
+  }
+
+  const { firstTokenAt, contentFrames, contentChars, payload, soFar } = record
+  expect({ firstTokenAt, contentFrames, contentChars, answer: payload?.answer }).toEqual({
+    ...{ firstTokenAt: 20, contentFrames: 2, contentChars: 7, answer: 'One two' },
+  })
+  expect([record.usage, soFar]).toEqual([usage, usage])
+})
 
 describe('the end of a call', () => {
   test('ends every attempt that was under way when the caller left', () => {
@@ -42,6 +65,16 @@ describe('the end of a call', () => {
     settleCall(record, call(), new GatewayError('client_closed_request', 'gone'), fakeClock())
 
     expect(record.usage).toEqual(estimateUsage(call(), 4000))
+  })
+
+  test('is paid for the prompt where a whole answer was not counted and has no text, and only for what was asked', () => {
+    const asked = call({ endpoint: 'embeddings', body: { input: ['One'] } })
+    const whole = call({ endpoint: 'embeddings', body: { input: ['One', 'x'.repeat(1000)] } })
+    const record = recordOf({ usage: null, asked })
+
+    settleCall(record, whole, null, fakeClock())
+
+    expect(record.usage).toEqual(estimateUsage(asked, 0))
   })
 
   test('is paid for the prompt as it is estimated where its server has counted none of it', () => {
@@ -92,14 +125,15 @@ describe('the end of a call', () => {
         ...{ passedOn: true, recovered, prefilled: recovered, eventsSkipped: 2, model: 'chat', plan: PLAN },
         ...{ server: 'llm', upstreamModel: 'small', attempts: [attemptEntry('llm'), attemptEntry('llm')] },
       })
-      const heir = recordOf({ heirOf: began, attempts: [], upstreamModel: 'large', model: null })
+      const own = recovered ? { model: 'broken', server: 'broken' } : { model: null }
+      const heir = recordOf({ heirOf: began, attempts: [], upstreamModel: 'large', ...own })
 
       settleCall(heir, call(), null, fakeClock())
 
-      const { outcome, model, attempts, prefilled, eventsSkipped } = heir
-      expect({ outcome, model, attempts, prefilled, eventsSkipped }).toEqual({
+      const { outcome, model, server, attempts, prefilled, eventsSkipped } = heir
+      expect({ outcome, model, server, attempts, prefilled, eventsSkipped }).toEqual({
         outcome: recovered ? 'recovered' : 'ok',
-        ...{ model: 'chat', attempts: began.attempts, prefilled: recovered, eventsSkipped: 2 },
+        ...{ model: 'chat', server: 'llm', attempts: began.attempts, prefilled: recovered, eventsSkipped: 2 },
       })
       // 34 tokens of the model that gave the last of it.
       expect(heir.costNano).toBe(recovered ? 34_000 : 340_000)
@@ -125,6 +159,21 @@ describe('the end of a call', () => {
     expect(record.extraNano).toBeNull()
   })
 
+  test('with a broken answer is the caller’s to pay for, at its price, and what only failed is the operator’s', () => {
+    const usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 10, reasoning: 0, estimated: true }
+    const attempts = ['small', 'large'].map(each =>
+      attemptEntry('llm', { model: each, result: 'upstream_error', usage }),
+    )
+    const broken = recordOf({ plan: PLAN, upstreamModel: 'small', attempts, contentFrames: 1 })
+    const failed = recordOf({ plan: PLAN, upstreamModel: 'small', attempts, usage: null })
+
+    const error = new GatewayError('all_targets_failed', 'none')
+    for (const record of [broken, failed]) settleCall(record, call(), error, fakeClock())
+
+    expect([broken.costNano, broken.extraNano]).toEqual([34_000, 100_000])
+    expect([failed.costNano, failed.extraNano]).toEqual([0, 110_000])
+  })
+
   test('costs nothing where the answer was stored, and says what that has saved', () => {
     const price = { input: 0, output: 1, request: 0 }
     const record = recordOf({
@@ -141,16 +190,40 @@ describe('the end of a call', () => {
     expect([record.usage, record.extraNano]).toEqual([usage, 0])
   })
 
+  test('costs nothing, and saves nothing that is known, where the stored answer was not counted', () => {
+    const record = recordOf({ cache: { status: 'hit', ageMs: 0, leftMs: 1000 }, attempts: [], usage: null })
+
+    settleCall(record, call(), null, fakeClock())
+
+    expect([record.outcome, record.costNano, record.savedTokens, record.usage]).toEqual(['hit', 0, 0, null])
+  })
+
+  test.each([
+    ['failed', {}],
+    ['interrupted', { contentFrames: 1 }],
+    ['denied', { attempts: [] }],
+    // Somebody else's request has asked for it.
+    ['failed', { attempts: [], cache: { status: 'coalesced', ageMs: 0, leftMs: 0 } as const }],
+  ])('by an error is %s (%o), and takes no name from its model', (outcome, more) => {
+    const record = recordOf({ usage: null, ...more })
+
+    settleCall(record, call(), new GatewayError('all_targets_failed', 'none'), fakeClock())
+
+    expect([record.outcome, record.model]).toEqual([outcome, 'chat'])
+  })
+
   test('names the model that nobody had a plan for, and who was asked last when nobody answered', () => {
     const unplanned = recordOf({ model: null, server: null, attempts: [], usage: null })
     settleCall(unplanned, call(), new GatewayError('rate_limit_exceeded', 'slower', { model: 'chat' }), fakeClock())
     const unanswered = recordOf({
       ...{ plan: PLAN, model: 'other', server: null, upstreamModel: null, usage: null },
-      attempts: [attemptEntry('llm', { model: 'small', result: null })],
+      attempts: [attemptEntry('first'), attemptEntry('llm', { model: 'small', result: null })],
     })
-    settleCall(unanswered, call(), gone, fakeClock())
+    const unknown = recordOf({ server: null, usage: null })
+    for (const record of [unanswered, unknown]) settleCall(record, call(), gone, fakeClock())
 
     expect([unplanned.model, unplanned.outcome, unplanned.code]).toEqual(['chat', 'denied', 'rate_limit_exceeded'])
     expect([unanswered.model, unanswered.server, unanswered.upstreamModel]).toEqual(['chat', 'llm', 'small'])
+    expect([unknown.model, unknown.server]).toEqual(['chat', 'llm'])
   })
 })
