@@ -102,8 +102,7 @@ function inherit(record: RequestRecord, began: RequestRecord): void {
  * for good is the caller's, too. */
 function chargeCall(record: RequestRecord): void {
   const { usage, attempts, server, upstreamModel, error } = record
-  const isAnswer = ({ server: at, model, result }: AttemptEntry) =>
-    at === server && model === upstreamModel && result !== 'lost'
+  const isAnswer = ({ server: at, model }: AttemptEntry) => at === server && model === upstreamModel
   const broken = error === null || usage === null ? undefined : attempts.findLast(isAnswer)
   record.costNano = usage === null ? 0 : costOf(priceAt(record, server, upstreamModel), usage)
   for (const attempt of attempts) {
