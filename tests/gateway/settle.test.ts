@@ -147,6 +147,30 @@ describe('the end of a call', () => {
     expect(records.map(({ costNano }) => costNano)).toEqual([34_000, 340_000])
   })
 
+  test('is at the price of the server that answered, where several have the model', () => {
+    const { candidates, model: chat } = PLAN
+    const dear = { target: target('dear', { upstreamModel: 'small', price: { input: 0, output: 5, request: 0 } }) }
+    const plan = {
+      model: chat,
+      strategy: 'explicit',
+      candidates: [...candidates, { ...dear, model: chat, reason: '' }],
+    }
+    const record = recordOf({ plan, server: 'dear', upstreamModel: 'small' })
+
+    settleCall(record, call(), null, fakeClock())
+
+    expect(record.costNano).toBe(170_000)
+  })
+
+  test('is estimated by its length, as a prompt that no cache had and an answer without thoughts', () => {
+    const completion = call({ endpoint: 'completions', body: { prompt: 'x'.repeat(400) } })
+
+    const { input, output, ...rest } = estimateUsage(completion, 400)
+
+    expect(input).toBe(output)
+    expect(rest).toEqual({ cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: true })
+  })
+
   test.each([
     ['small', 'unpriced'],
     ['unpriced', 'small'],
