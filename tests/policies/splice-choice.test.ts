@@ -45,6 +45,16 @@ describe('a chunk of a stream that starts again', () => {
     expect(finished).toEqual({ delta: content(' more'), end: 'length', kind: 'finish', whole: true })
   })
 
+  test('goes on with a thought that its server knows by another name', () => {
+    const thought = rest([{ delta: { reasoning: 'Let me' } }], { delta: { reasoning_content: 'Let me think' } })
+    const both = { reasoning: 'Let me think', reasoning_content: 'Let me think' }
+
+    expect(thought).toMatchObject({ delta: { reasoning_content: ' think' } })
+    expect(rest([{ delta: { reasoning_content: 'Let me' } }], { delta: both })).toMatchObject({
+      delta: { reasoning: ' think', reasoning_content: ' think' },
+    })
+  })
+
   test('does not go on while it only repeats', () => {
     expect(rest([{ delta: content('One two') }], { delta: content('One') })).toMatchObject({ kind: undefined })
     expect(rest([{ delta: content('One') }], { delta: content('One') })).toMatchObject({ kind: undefined })

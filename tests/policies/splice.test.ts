@@ -253,6 +253,7 @@ describe('a transcript', () => {
     { function_call: { name: 'f', arguments: '' } },
     { content: [{ type: 'text', text: 'a' }] },
     { reasoning_details: [{ type: 'encrypted' }] },
+    { tool_calls: [{ index: 0, id: 'a', function: { name: '' } }] },
     { tool_calls: [{ index: 0, id: 'a', type: 'custom', custom: { name: 'f' } }] },
     { tool_calls: [{ index: 0, id: 'a', type: 'custom', function: { name: 'f' } }] },
     {
@@ -264,6 +265,17 @@ describe('a transcript', () => {
   ]
   test.each(opaque)('cannot be compared with %o in it', delta => {
     const chunk = { choices: [{ index: 0, delta, finish_reason: null }] }
+
+    expect(transcriptOf([{ kind: 'delta', text: '', chunk, usage: null }]).comparable).toBe(false)
+  })
+
+  test.each([
+    { delta: {}, logprobs: { content: null, refusal: [{ token: 'No' }] } },
+    { delta: {}, logprobs: { content: [{ token: 'No' }], refusal: [{ token: 'No' }] } },
+    { text: 'a', logprobs: { tokens: ['a'] } },
+    { text: 'a', reasoning_content: 'Let me think' },
+  ])('cannot be compared with %o', choice => {
+    const chunk = { choices: [{ index: 0, finish_reason: null, ...choice }] }
 
     expect(transcriptOf([{ kind: 'delta', text: '', chunk, usage: null }]).comparable).toBe(false)
   })
