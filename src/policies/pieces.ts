@@ -37,7 +37,7 @@ export function toolChannel(tool: ToolCallPart, at: number, part: 'name' | 'argu
 
 /** The tokens of which a choice gives log probabilities. */
 export function tokensOf(choice: Choice): readonly string[] {
-  return hasLogprobs(choice) ? (logprobEntries(choice) ?? []).map(entry => String(entry.token)) : []
+  return (logprobEntries(choice) ?? []).map(entry => String(entry.token))
 }
 
 /** The entries of a choice's log probabilities as chat gives them; `null` when they have another shape. */
