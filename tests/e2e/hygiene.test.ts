@@ -130,6 +130,10 @@ describe('counts and lengths', () => {
     ['a very long name of a model', { model: 'm'.repeat(257) }, 400],
     ['100 fallbacks', { fallbacks: Array.from({ length: 100 }, () => 'nobody') }, 200],
     ['one fallback more', { fallbacks: Array.from({ length: 101 }, () => 'nobody') }, 400],
+    ['129 answers', { n: 129 }, 400],
+    ['an answer and a half', { n: 1.5 }, 400],
+    ['vectors in a form that nobody knows', { encoding_format: 'hex' }, 400],
+    ['a cache that is neither on nor off', { cache: 'no' }, 400],
     ['a very long name of a fallback', { fallbacks: ['m'.repeat(257)] }, 400],
   ])('%s', async (_, body, status) => {
     expect((await gateway.chat(body)).status).toBe(status)

@@ -20,13 +20,41 @@ test.each([
   expect([before, transcript.comparable, transcript.choices.size]).toEqual([true, false, 0])
 })
 
+const said = (text: string) => ({ choice: 0, field: 'content', text, bytes: Buffer.of(), events: 1, at: 0 }) as const
+
+test('what went past the frames is counted at once, and stands in its place', () => {
+  const transcript = createTranscript()
+  transcript.note(frame('delta', 'One '))
+
+  transcript.say(said('two '))
+  const before = transcript.characters
+  transcript.note(frame('delta', 'three'))
+
+  expect([before, transcript.characters]).toEqual([8, 13])
+  expect(transcript.choices.get(0)?.texts.get('content')).toBe('One two three')
+})
+
+test('what went past the frames is put down to the choice and the field that said it', () => {
+  const transcript = createTranscript()
+
+  transcript.say({ ...said('Let me think. '), field: 'reasoning' })
+  transcript.say(said('One '))
+  transcript.say({ ...said('Two'), choice: 1 })
+  transcript.say(said('more'))
+
+  expect([...transcript.choices].map(([index, { texts }]) => [index, ...texts])).toEqual([
+    [0, ['reasoning_content', 'Let me think. '], ['content', 'One more']],
+    [1, ['content', 'Two']],
+  ])
+})
+
 test('a long answer whose events went past the frames fills no memory either', () => {
   const transcript = createTranscript()
   transcript.note(frame('delta', 'a'))
 
-  const said = { choice: 0, field: 'content', text: 'x'.repeat(50_000), bytes: Buffer.of(), events: 1, at: 0 } as const
-  for (let n = 0; n < 6; n++) transcript.say(said)
+  for (let n = 0; n < 20; n++) transcript.say(said('x'.repeat(50_000)))
 
+  expect(transcript.characters).toBeLessThan(400_000)
   expect([transcript.comparable, transcript.choices.size]).toEqual([false, 0])
 })
 
