@@ -30,7 +30,13 @@ test.each([
   ['256kB', 256_000],
   ['64KiB', 65_536],
   ['1.5MiB', 1_572_864],
+  ['3k', 3000],
+  ['3M', 3_000_000],
   ['2g', 2_000_000_000],
+  ['2GB', 2_000_000_000],
+  ['1.5GiB', 1_610_612_736],
+  ['1T', 1_000_000_000_000],
+  ['1TB', 1_000_000_000_000],
   ['1TiB', 1_099_511_627_776],
   [1024, 1024],
   ['7b', 7],
@@ -38,7 +44,7 @@ test.each([
   expect(parseSize(text)).toBe(bytes)
 })
 
-test.each(['', 'MB', 'big', '-1MB', '10 MBit', '10PB'])('finds no size in %j', text => {
+test.each(['', 'MB', 'big', '-1MB', '10 MBit', '10PB', '10000TB'])('finds no size in %j', text => {
   expect(parseSize(text)).toBeNull()
 })
 
