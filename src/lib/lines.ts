@@ -23,9 +23,7 @@ export function createLineSplitter(charactersMax = 1024 * 1024): { push(text: st
       return lines.filter(line => line.trim() !== '')
     },
     end() {
-      const last = rest
-      rest = ''
-      return last.trim() === '' ? [] : [last]
+      return rest.trim() === '' ? [] : [rest]
     },
   }
 }

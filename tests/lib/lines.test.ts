@@ -56,6 +56,7 @@ test('stops a server that never ends a line', () => {
 
   expect(splitter.push('0123456789')).toEqual([])
   expect(() => splitter.push('0')).toThrow(RangeError)
+  expect(() => createLineSplitter(10).push('a\n01234567890')).toThrow(RangeError)
 })
 
 test('takes any number of lines within the bound', () => {

@@ -84,6 +84,10 @@ test.each([
   expect(partsAround(text, ['content'])).toBeNull()
 })
 
+test('parts around texts are the same in whatever order they are asked for', () => {
+  expect(partsAround(sample, ['pad', 'content'])).toEqual(partsAround(sample, ['content', 'pad']))
+})
+
 test('parts around a text that has quotes in it', () => {
   expect(partsAround('{"content": "say \\"content\\":\\"x\\"","a":1}', ['content'])).toEqual([
     '{"content": "',
