@@ -19,11 +19,17 @@ import {
 
 const load = z
   .strictObject({
-    response_time: duration().default(3000).describe('Slower counts as overloaded.'),
-    cpu: percent().default(85).describe('Percent of the processor.'),
-    memory: percent().default(90).describe('Percent of the memory.'),
-    error_rate: fraction().default(0.05).describe('Failed requests, 0 to 1.'),
-    queue: integer().default(50).describe('Requests that wait.'),
+    response_time: duration().default(3000).describe('The response time above which a server counts as overloaded.'),
+    cpu: percent()
+      .default(85)
+      .describe('The use of the processor, in percent, above which a server counts as overloaded.'),
+    memory: percent()
+      .default(90)
+      .describe('The use of the memory, in percent, above which a server counts as overloaded.'),
+    error_rate: fraction()
+      .default(0.05)
+      .describe('The share of failed requests, from 0 to 1, above which a server counts as overloaded.'),
+    queue: integer().default(50).describe('The number of waiting requests above which a server counts as overloaded.'),
   })
   .prefault({})
 
@@ -35,51 +41,92 @@ const gatewayAbove = z
 
 export const orchestration = z
   .strictObject({
-    allowed_addresses: z.array(cidr()).default([]).describe('Private address blocks that registered servers may have.'),
-    heartbeat_timeout: duration({ min: 1 }).default(90_000).describe('Silence after which a registered server is out.'),
+    allowed_addresses: z
+      .array(cidr())
+      .default([])
+      .describe(
+        'Blocks of private addresses, such as 10.0.0.0/8, that registered servers may have. Empty: only public addresses.',
+      ),
+    heartbeat_timeout: duration({ min: 1 })
+      .default(90_000)
+      .describe('How long a registered server may go without a heartbeat before it is removed.'),
     register_with: z
       .array(gatewayAbove)
       .default([])
-      .describe('Gateways that this one registers with: an address, or { url, api_key } where they ask for a key.'),
-    advertise: httpUrl().nullable().default(null).describe('Where they reach this gateway; host and port when absent.'),
+      .describe(
+        'Other gateways that this one registers with as a server: an address, or { url, api_key } if they ask for a key.',
+      ),
+    advertise: httpUrl()
+      .nullable()
+      .default(null)
+      .describe('The address at which those gateways reach this one. null: made of service.host and service.port.'),
     credentials: z
       .record(identifier(), headerSecret())
       .default({})
-      .describe('Keys that registered servers ask for, by the name under which they register.'),
-    load: load.describe('When a server counts as overloaded.'),
+      .describe(
+        'The API keys of registered servers: a map of names to keys. A server names its entry when it registers.',
+      ),
+    load: load.describe('The loads, as servers report them, above which a server counts as overloaded.'),
   })
   .prefault({})
-  .describe('Servers that register themselves.')
+  .describe('Servers that register themselves, and gateways that this one registers with.')
 
 const delivery = z
   .strictObject({
-    url: hookUrl().describe('Where events are sent; a query is sent, too.'),
-    events: z.array(choice(EVENT_TYPES)).nullable().default(null).describe('Which events; null for all.'),
-    secret: secret().nullable().default(null).describe('Signs what is sent.'),
-    secret_file: text().nullable().default(null).describe('A file that holds the secret.'),
+    url: hookUrl().describe(
+      'The address that events are sent to, such as https://hooks.example.com/citadel; it may have a query.',
+    ),
+    events: z
+      .array(choice(EVENT_TYPES))
+      .nullable()
+      .default(null)
+      .describe('The types of events that are sent. null: all.'),
+    secret: secret()
+      .nullable()
+      .default(null)
+      .describe('The secret that signs each delivery. null: deliveries are not signed.'),
+    secret_file: text().nullable().default(null).describe('A file that holds the secret, such as /run/secrets/hook.'),
   })
   .transform(({ secret_file: _, ...rest }) => rest)
 
 export const webhooks = z
   .strictObject({
-    secrets: z.record(z.string(), secret()).default({}).describe('The secret of each kind of webhook received.'),
-    deliver: z.array(delivery).default([]).describe('Where events of the gateway are sent.'),
+    secrets: z
+      .record(z.string(), secret())
+      .default({})
+      .describe('The secrets that senders sign with: a map of kinds of webhook, such as server_status, to secrets.'),
+    deliver: z.array(delivery).default([]).describe('The addresses that events of the gateway are sent to.'),
   })
   .prefault({})
-  .describe('Events received and sent over HTTP.')
+  .describe('Events that the gateway receives and sends over HTTP.')
 
 /** The keys of an earlier gateway; each is translated into the key that replaced it. */
 export const performance = z
   .strictObject({
-    request_timeout_seconds: number({ above: 0 }).nullable().default(null).describe('timeouts.first_byte and idle.'),
-    max_concurrent_requests: integer().nullable().default(null).describe('limits.global.concurrent_requests.'),
-    rate_limiting_enabled: boolean().nullable().default(null).describe('limits.enabled.'),
+    request_timeout_seconds: number({ above: 0 })
+      .nullable()
+      .default(null)
+      .describe('Sets timeouts.first_byte and timeouts.idle, in seconds.'),
+    max_concurrent_requests: integer().nullable().default(null).describe('Sets limits.global.concurrent_requests.'),
+    rate_limiting_enabled: boolean().nullable().default(null).describe('Sets limits.enabled.'),
     rate_limit_rps: number({ above: 0 })
       .nullable()
       .default(null)
-      .describe('limits.global, per second, burst four times.'),
-    memory_limit_gb: number({ above: 0 }).nullable().default(null).describe('What the process may use.'),
-    cpu_cores: number({ above: 0 }).nullable().default(null).describe('Reported beside the processors in use.'),
+      .describe(
+        'Requests per second over all callers, with a burst of four times as many. It also removes the limit of each caller.',
+      ),
+    memory_limit_gb: number({ above: 0 })
+      .nullable()
+      .default(null)
+      .describe(
+        'The memory that the gateway may use, in gigabytes; near it, new calls are refused. null: what the container or machine has.',
+      ),
+    cpu_cores: number({ above: 0 })
+      .nullable()
+      .default(null)
+      .describe(
+        'The number of processors that cpu.used in /health/detailed is a share of. null: those of the machine.',
+      ),
   })
   .prefault({})
-  .describe('Earlier words for timeouts and limits.')
+  .describe('Settings of an earlier gateway. Where the key they stand for is set too, that key wins.')

@@ -28,27 +28,70 @@ const knownKinds = [
 ] as const
 
 const tls = z.strictObject({
-  ca_file: text().nullable().default(null).describe('Authorities to trust, PEM; in place of those that are usual.'),
-  cert_file: text().nullable().default(null).describe('The certificate that the gateway shows, PEM.'),
-  key_file: text().nullable().default(null).describe('Its key, PEM.'),
-  server_name: text().nullable().default(null).describe('The name in the certificate, where base_url has another.'),
+  ca_file: text()
+    .nullable()
+    .default(null)
+    .describe(
+      'A PEM file with the certificate authorities to trust, in place of the usual ones. null: the usual ones.',
+    ),
+  cert_file: text()
+    .nullable()
+    .default(null)
+    .describe('A PEM file with the client certificate of the gateway, for servers that ask for one.'),
+  key_file: text().nullable().default(null).describe('A PEM file with the private key of cert_file.'),
+  server_name: text()
+    .nullable()
+    .default(null)
+    .describe('The host name that the certificate of the server must have, if it differs from the one in base_url.'),
 })
 
 export const server = z
   .strictObject({
-    id: identifier().describe('The name of the server in targets, logs and metrics.'),
-    kind: choice(knownKinds).describe('The dialect that the server speaks.'),
-    base_url: httpUrl().nullable().default(null).describe('The address; not needed where the kind has one of its own.'),
-    role: text().nullable().default(null).describe('What the server is for, such as primary or business.'),
-    weight: number({ min: 0 }).default(1).describe('Its share of the load, relative to other servers.'),
-    max_concurrent: integer().default(0).describe('Requests at once; 0 for no limit.'),
+    id: identifier().describe('The name of the server in targets, logs and metrics, such as gpu-1.'),
+    kind: choice(knownKinds).describe(
+      'The API that the server speaks, such as ollama; service is for a server that is only watched.',
+    ),
+    base_url: httpUrl()
+      .nullable()
+      .default(null)
+      .describe(
+        'The address, such as http://10.0.0.34:11434. Only openai_compatible and service need it; other kinds have one of their own.',
+      ),
+    role: text()
+      .nullable()
+      .default(null)
+      .describe('What the server is for, in words of your own, such as primary or business.'),
+    weight: number({ min: 0 })
+      .default(1)
+      .describe(
+        'The share of the load compared with other servers: 2 gets twice as much as 1, and 0 only what no other can take.',
+      ),
+    max_concurrent: integer().default(0).describe('How many requests the server gets at the same time; 0: no limit.'),
     timeouts: timeoutOverrides,
-    api_key: headerSecret().nullable().default(null).describe('The key to send to the server.'),
-    api_keys: z.array(headerSecret()).default([]).describe('Several keys; one that is refused or limited makes way.'),
-    api_key_file: text().nullable().default(null).describe('A file that holds the key.'),
-    headers: headers().default({}).describe('Headers sent with every request to the server.'),
-    tls: tls.nullable().default(null).describe('How https to this address is secured, for all servers that have it.'),
-    proxy: proxyUrl().nullable().default(null).describe('The proxy before this address, for all servers that have it.'),
+    api_key: headerSecret().nullable().default(null).describe('The API key that the gateway sends to the server.'),
+    api_keys: z
+      .array(headerSecret())
+      .default([])
+      .describe(
+        'Several API keys. The first that works is used; when the server refuses or rate-limits it, the next one is.',
+      ),
+    api_key_file: text()
+      .nullable()
+      .default(null)
+      .describe('A file that holds the API key, such as /run/secrets/openai.'),
+    headers: headers()
+      .default({})
+      .describe('Headers that are added to every request to the server: a map of names to values.'),
+    tls: tls
+      .nullable()
+      .default(null)
+      .describe('TLS settings for https. They apply to every server with the same host and port.'),
+    proxy: proxyUrl()
+      .nullable()
+      .default(null)
+      .describe(
+        'The HTTP proxy to go through, such as http://user:password@proxy:3128. It applies to every server with the same host and port.',
+      ),
   })
   .transform(({ api_key, api_key_file: _, ...rest }) => ({
     ...rest,
@@ -61,53 +104,98 @@ const AMOUNT_MAX = 1_000_000
 const amount = () => number({ min: 0, max: AMOUNT_MAX }).nullable().default(null)
 
 const price = z.strictObject({
-  input: amount().describe('USD per million tokens read.'),
-  output: amount().describe('USD per million tokens written.'),
-  cache_read: amount().describe('USD per million tokens read from the cache of the provider.'),
-  cache_write: amount().describe('USD per million tokens written to the cache of the provider.'),
-  request: amount().describe('USD per request.'),
+  input: amount().describe('US dollars per million prompt tokens.'),
+  output: amount().describe('US dollars per million answer tokens.'),
+  cache_read: amount().describe(
+    'US dollars per million prompt tokens that the provider reads from its own cache. null: the price of input.',
+  ),
+  cache_write: amount().describe(
+    'US dollars per million prompt tokens that the provider writes to its own cache. null: the price of input.',
+  ),
+  request: amount().describe('US dollars per request. If only this is set, tokens cost nothing.'),
 })
 
 const target = z.strictObject({
-  server: identifier().describe('The id of a server.'),
-  model: text().nullable().default(null).describe('The name of the model there; the public name when absent.'),
-  weight: number({ min: 0 }).default(1).describe('Its share of the load beside other targets.'),
-  max_concurrent: integer().default(0).describe('Requests at once; 0 for no limit.'),
-  price: price.nullable().default(null).describe('What it costs; null when unknown.'),
+  server: identifier().describe('The id of a server under servers.'),
+  model: text().nullable().default(null).describe('The name of the model on that server. null: the public name.'),
+  weight: number({ min: 0 })
+    .default(1)
+    .describe(
+      'The share of the load compared with other targets: 2 gets twice as much as 1, and 0 only what no other can take.',
+    ),
+  max_concurrent: integer().default(0).describe('How many requests the target gets at the same time; 0: no limit.'),
+  price: price
+    .nullable()
+    .default(null)
+    .describe('What the model costs on that server. null: the price in config/models.yaml, if it is known there.'),
 })
 
 const capabilities = z
   .strictObject({
-    context_length: integer({ min: 1 }).nullable().default(null).describe('Tokens of prompt and answer together.'),
-    tools: boolean().nullable().default(null).describe('Whether it can call tools.'),
-    vision: boolean().nullable().default(null).describe('Whether it can read images.'),
-    prefill: boolean().default(false).describe('Whether it continues an answer that was begun.'),
+    context_length: integer({ min: 1 })
+      .nullable()
+      .default(null)
+      .describe('The most tokens that prompt and answer may have together. null: as the server reports it.'),
+    tools: boolean()
+      .nullable()
+      .default(null)
+      .describe('Whether the model can call tools. null: as the server reports it; if it does not, it is tried.'),
+    vision: boolean()
+      .nullable()
+      .default(null)
+      .describe('Whether the model can read images. null: as the server reports it; if it does not, it is tried.'),
+    prefill: boolean()
+      .default(false)
+      .describe(
+        'Whether every server of the model can continue a partial answer, so that a stream that breaks off can go on.',
+      ),
   })
   .prefault({})
 
 const model = z.strictObject({
-  endpoint: httpUrl().nullable().default(null).describe('Short for one OpenAI-compatible server with this model.'),
-  weight: number({ min: 0 }).default(1).describe('Its share of the load when the gateway chooses the model.'),
-  max_concurrent: integer().default(0).describe('Requests at once at the endpoint; 0 for no limit.'),
-  cost_per_request: amount().describe('USD per request at the endpoint.'),
-  targets: z.array(target).default([]).describe('Where the model lives.'),
-  fallbacks: z.array(modelName()).default([]).describe('Models that answer when no target does.'),
-  aliases: z.array(modelName()).default([]).describe('Other names for the model.'),
-  class: choice(modelClasses).nullable().default(null).describe('The class, for preferences and limits.'),
-  display_name: text().nullable().default(null).describe('The name that people read.'),
-  cache: boolean().default(true).describe('Whether its answers may be stored and shared.'),
-  capabilities: capabilities.describe('What the model can do; null when unknown.'),
+  endpoint: httpUrl()
+    .nullable()
+    .default(null)
+    .describe('The address of one OpenAI-compatible server: a short form for a server and a target.'),
+  weight: number({ min: 0 })
+    .default(1)
+    .describe(
+      'The share of the load compared with other models, when the gateway chooses the model (gateway.intelligent_routing).',
+    ),
+  max_concurrent: integer().default(0).describe('How many requests the endpoint gets at the same time; 0: no limit.'),
+  cost_per_request: amount().describe('US dollars per request at the endpoint; its tokens then cost nothing extra.'),
+  targets: z.array(target).default([]).describe('The servers that answer for the model.'),
+  fallbacks: z
+    .array(modelName())
+    .default([])
+    .describe('Models that are tried, in this order, when no target of this one answers.'),
+  aliases: z
+    .array(modelName())
+    .default([])
+    .describe('Other names under which callers may ask for the model, such as gpt-4o.'),
+  class: choice(modelClasses)
+    .nullable()
+    .default(null)
+    .describe('The class of the model, for gateway.classes and limits.per_class.'),
+  display_name: text()
+    .nullable()
+    .default(null)
+    .describe('The name of the model for people, as the list of models shows it.'),
+  cache: boolean()
+    .default(true)
+    .describe('Whether answers of the model may be stored in the cache and shared with equal calls.'),
+  capabilities: capabilities.describe('What the model can do.'),
   timeouts: timeoutOverrides,
   hedging: hedgingOverrides,
 })
 
-export const servers = z.array(server).default([]).describe('Machines that answer: their own or rented ones.')
+export const servers = z.array(server).default([]).describe('The model servers, your own and those of providers.')
 
 export const models = z
   .record(modelName(), model)
   .default({})
   .transform(withUpstreamNames)
-  .describe('Public model names and where each is answered.')
+  .describe('The models that callers may ask for, by public name, and the servers that answer for each.')
 
 type Target = Omit<z.output<typeof target>, 'model'> & { model: string }
 type Model = Omit<z.output<typeof model>, 'targets'> & { targets: Target[] }

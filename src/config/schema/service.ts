@@ -15,67 +15,105 @@ import {
 } from './scalars.ts'
 
 const tls = z.strictObject({
-  cert_file: text().describe('PEM file with the certificate chain.'),
-  key_file: text().describe('PEM file with the private key.'),
-  ca_file: text().nullable().default(null).describe('PEM file of the authority whose certificates clients must have.'),
+  cert_file: text().describe('A PEM file with the certificate of the gateway and its chain.'),
+  key_file: text().describe('A PEM file with the private key of cert_file.'),
+  ca_file: text()
+    .nullable()
+    .default(null)
+    .describe('A PEM file with a certificate authority. If set, only clients with a certificate of it may connect.'),
 })
 
 export const service = z
   .strictObject({
-    name: text().default('citadel-gateway').describe('How the gateway calls itself in /health and in its logs.'),
+    name: text().default('citadel-gateway').describe('The name of the gateway in /health and in its logs.'),
     environment: text()
       .nullable()
       .default(null)
-      .describe('The installation, such as production, in /health, log lines and gateway_build_info.'),
-    host: text().default('127.0.0.1').describe('The address to listen on; 0.0.0.0 for all.'),
-    port: port().default(8000).describe('The port to listen on; 0 for any free one.'),
+      .describe(
+        'The name of the installation, such as production, in /health, log lines and the metric gateway_build_info.',
+      ),
+    host: text()
+      .default('127.0.0.1')
+      .describe('The address to listen on. 127.0.0.1: only this machine; 0.0.0.0: every address of the machine.'),
+    port: port().default(8000).describe('The port to listen on; 0: any free port.'),
     workers: integerOrAuto({ min: 1, max: 256 })
       .default(1)
-      .describe('Processes that share the port; auto for one per processor.'),
+      .describe('How many processes share the port; auto: one per processor.'),
     worker_max_age: duration()
       .default(0)
-      .describe('How long a worker serves before another takes its place; 0 for ever.'),
-    worker_max_requests: integer().default(0).describe('How many requests it answers before; 0 for any number.'),
-    secret: secret().nullable().default(null).describe('Signs what must survive a restart; made at first start.'),
-    secret_file: text().nullable().default(null).describe('A file that holds the secret.'),
-    max_body: size().default(10_000_000).describe('The largest request body that is read.'),
-    max_connections: integer({ min: 1 }).default(10_000).describe('Open client connections at once.'),
+      .describe('How long a worker process serves before a new one replaces it; 0: for ever.'),
+    worker_max_requests: integer()
+      .default(0)
+      .describe('How many requests a worker process answers before a new one replaces it; 0: any number.'),
+    secret: secret()
+      .nullable()
+      .default(null)
+      .describe('A secret for signatures that must stay valid after a restart. It has no effect yet.'),
+    secret_file: text().nullable().default(null).describe('A file that holds the secret. It has no effect yet.'),
+    max_body: size()
+      .default(10_000_000)
+      .describe('The largest request body that is accepted; a larger one is answered 413.'),
+    max_connections: integer({ min: 1 })
+      .default(10_000)
+      .describe('How many client connections may be open at the same time. It has no effect yet.'),
     keep_alive: duration()
       .default(65_000)
-      .describe('How long an idle client connection stays open, 255s at most; 0 for ever.'),
-    drain_delay: duration().default(5000).describe('Between "not ready" and refusing new requests at shutdown.'),
-    drain_timeout: duration().default(600_000).describe('How long running requests may finish at shutdown.'),
-    trusted_proxies: z.array(cidr()).default([]).describe('Address blocks whose X-Forwarded-For is believed.'),
-    allow_clients: z.array(cidr()).default([]).describe('Address blocks that may connect; empty for all.'),
-    tls: tls.nullable().default(null).describe('Serve https from these files.'),
-    data_dir: text().nullable().default(null).describe('Where state is kept; null for the usual place of the system.'),
+      .describe('How long an idle client connection stays open, 255s at most; 0: for ever.'),
+    drain_delay: duration()
+      .default(5000)
+      .describe('At shutdown, the time between reporting "not ready" and refusing new requests.'),
+    drain_timeout: duration().default(600_000).describe('At shutdown, how long running requests may take to finish.'),
+    trusted_proxies: z
+      .array(cidr())
+      .default([])
+      .describe('Address blocks of proxies, such as 10.0.0.0/8, whose X-Forwarded-For header is trusted. Empty: none.'),
+    allow_clients: z
+      .array(cidr())
+      .default([])
+      .describe('Address blocks, such as 10.0.0.0/8, whose clients may connect. Empty: all.'),
+    tls: tls.nullable().default(null).describe('The files for serving https. null: http.'),
+    data_dir: text()
+      .nullable()
+      .default(null)
+      .describe('The folder in which state is kept. null: the usual folder of the system.'),
   })
   .prefault({})
   .transform(({ secret_file: _, ...rest }) => rest)
-  .describe('The process: where it listens and how it stops.')
+  .describe('The process: where it listens, and how it stops.')
 
 const levels = ['debug', 'info', 'warn', 'error'] as const
 const levelSynonyms = { trace: 'debug', warning: 'warn', critical: 'error', fatal: 'error' } as const
 
 const thresholds = z
   .strictObject({
-    response_time: ascending(duration()).default([1000, 5000]).describe('Warning and critical.'),
-    error_rate: ascending(fraction()).default([0.05, 0.1]).describe('Warning and critical, 0 to 1.'),
-    memory: ascending(fraction()).default([0.8, 0.95]).describe('Warning and critical, 0 to 1.'),
+    response_time: ascending(duration())
+      .default([1000, 5000])
+      .describe('Response times of a server: [warning, critical].'),
+    error_rate: ascending(fraction())
+      .default([0.05, 0.1])
+      .describe('Shares of failed calls in the last minute, from 0 to 1: [warning, critical].'),
+    memory: ascending(fraction())
+      .default([0.8, 0.95])
+      .describe('Shares of the memory in use, from 0 to 1: [warning, critical].'),
   })
   .prefault({})
-  .describe('When health reports a warning and when it is critical.')
+  .describe('Above which values the health report shows a warning, and above which a critical state.')
 
 export const monitoring = z
   .strictObject({
-    log_level: choice(levels, levelSynonyms).default('info').describe('The least important log line written.'),
-    metrics_endpoint: path().default('/metrics').describe('The path of the Prometheus metrics.'),
-    health_check_endpoint: path().default('/health').describe('The path of the health report.'),
-    prometheus_port: port(1).nullable().default(null).describe('A second port that serves only the metrics.'),
+    log_level: choice(levels, levelSynonyms)
+      .default('info')
+      .describe('The least important level of log lines that is written.'),
+    metrics_endpoint: path().default('/metrics').describe('An additional path for the Prometheus metrics.'),
+    health_check_endpoint: path().default('/health').describe('An additional path for the health report.'),
+    prometheus_port: port(1)
+      .nullable()
+      .default(null)
+      .describe('A second port that serves only the metrics, such as 9090. null: none.'),
     thresholds,
   })
   .prefault({})
-  .describe('What can be watched, and where.')
+  .describe('Logs, metrics and the health report.')
 
 const origin = /^(\*|[hH][tT][tT][pP][sS]?:\/\/(\*\.)?[A-Za-z0-9.[\]:-]+?(:(\d{1,5}|\*))?)$/
 
@@ -84,8 +122,12 @@ export const cors = z
     origins: z
       .array(z.string().regex(origin, 'expected an origin such as https://app.example.com or http://localhost:*'))
       .default(['http://localhost:*', 'http://127.0.0.1:*'])
-      .describe('Pages that may call the gateway from a browser.'),
-    credentials: boolean().default(false).describe('Whether those pages may send cookies.'),
+      .describe(
+        'The origins of web pages that may call the gateway from a browser, such as https://app.example.com or http://localhost:*.',
+      ),
+    credentials: boolean()
+      .default(false)
+      .describe('Whether those pages may send cookies and other credentials of the browser.'),
   })
   .prefault({})
   .describe('Which web pages may call the gateway.')
