@@ -8,22 +8,26 @@ export const cacheClearRequest = z
       .string()
       .min(1)
       .optional()
-      .describe('Only answers to keys of this tenant; all tenants when absent, for who may.'),
+      .describe(
+        'Only answers to keys of this tenant. When absent: the own tenant, and for administrators of the tenant `default` all tenants.',
+      ),
     key: z
       .string()
       .min(1)
       .optional()
       .describe(
-        'Only answers to the key of this name, or of this id when it was made at run time; to callers of this address when they have no key.',
+        'Only answers to this caller: the name of a key of the configuration, the id of a key made at run time, or the address of callers without a key.',
       ),
   })
   .prefault({})
-  .meta({ id: 'CacheClearRequest', description: 'Which answers are meant; all of them when nothing is given.' })
+  .meta({ id: 'CacheClearRequest', description: 'Which stored answers to remove; all of them when no field is given.' })
 
 /** The answer of `POST /management/cache/clear`. */
 export const cacheClearResponse = z
   .object({
     object: z.literal('cache.cleared'),
-    cleared: z.int().describe('Answers that were forgotten, at least; other nodes follow within five seconds.'),
+    cleared: z
+      .int()
+      .describe('How many answers were removed, at least; other nodes remove theirs within five seconds.'),
   })
-  .meta({ id: 'CacheCleared', description: 'What was forgotten.' })
+  .meta({ id: 'CacheCleared', description: 'What was removed.' })

@@ -19,11 +19,15 @@ export const LIMITS = [
   'concurrent_requests',
 ] as const
 
-const ownAmount = amount.nullable().describe('null: what holds for every client; 0: no limit.')
+const ownAmount = amount
+  .nullable()
+  .describe('null: the limit that `limits.per_client` sets for every caller; 0: no limit.')
 const ownBurst = amount
   .min(1)
   .nullable()
-  .describe('Requests that may come at once, of the shortest period that is limited; null: the limit.')
+  .describe(
+    'How many requests may arrive at the same moment. It applies to the shortest period with a limit; null: as many as that limit.',
+  )
 const unsaid = Object.fromEntries(LIMITS.map(name => [name, ownAmount.default(null)])) as Record<
   (typeof LIMITS)[number],
   z.ZodDefault<typeof ownAmount>
@@ -37,7 +41,7 @@ const name = z
   .string()
   // No pattern: a JSON Schema has no place for the flag that this one needs.
   .refine(value => NAME.test(value), 'expected 1 to 100 characters, none of them a control character')
-  .describe('How people call the key: 1 to 100 characters, none of them a control character.')
+  .describe('The name of the key for people, such as `web`: 1 to 100 characters without control characters.')
 const role = z.enum(['caller', 'viewer', 'operator', 'admin'])
 const models = z.array(z.string().min(1).max(200)).max(1000).nullable()
 const priority = z.enum(['low', 'normal', 'high', 'critical'])
@@ -74,14 +78,19 @@ export function refuseIdleBurst(limits: WithBurst, context: z.RefinementCtx): vo
 /** What a key is allowed besides its role; a limit of null is what holds for every client, 0 is no limit. Also the
  * shape in which it is stored. */
 export const keySettings = z.object({
-  models: models.default(null).describe('The public names that it may call; null for all.'),
-  max_priority: priority.default('normal').describe('The best place in a queue that it may ask for.'),
+  models: models.default(null).describe('The public names of the models that the key may call; null: all.'),
+  max_priority: priority
+    .default('normal')
+    .describe('The highest priority that the key may ask for when requests wait for a server.'),
   limits: z
     .strictObject({ ...unsaid, burst: amount.nullable().default(null) })
     .prefault({})
     .describe('Its own limits; null: what holds for every client; 0: no limit.'),
-  budget: budget.default(null).describe('What it may spend.'),
-  cache: z.boolean().default(true).describe('Whether its answers may be stored and shared.'),
+  budget: budget.default(null).describe('How many US dollars the key may spend per day or month; null: no limit.'),
+  cache: z
+    .boolean()
+    .default(true)
+    .describe('Whether answers to the key may be stored in the cache and shared with equal calls.'),
 })
 
 /** What is kept of a key beside: what its requests are signed with, sealed by its secret and by the one before. */
@@ -95,17 +104,26 @@ export type KeySettings = z.infer<typeof storedSettings>
 export const keyCreation = z
   .strictObject({
     name,
-    role: role.default('caller').describe('What it may do.'),
+    role: role
+      .default('caller')
+      .describe(
+        'What the key may do: `caller` calls models, `viewer` also reads reports, `operator` also manages servers, `admin` also manages keys.',
+      ),
     ...keySettings.shape,
     limits: z
       .strictObject({ ...unsaid, burst: ownBurst.default(null) })
       .superRefine(refuseIdleBurst)
       .prefault({})
       .describe('Its own limits; null: what holds for every client; 0: no limit.'),
-    signing: z.boolean().default(false).describe('Whether its requests must be signed; the answer has the secret.'),
-    expires_at: instant.default(null).describe('From when on it is refused; null for never.'),
+    signing: z
+      .boolean()
+      .default(false)
+      .describe('Whether requests with the key must be signed. The answer then has the secret to sign with.'),
+    expires_at: instant
+      .default(null)
+      .describe('The moment from which the key is refused, such as `2027-06-30T00:00:00Z`; null: it does not expire.'),
   })
-  .describe('A new key.')
+  .describe('The settings of a new key.')
 export type KeyCreation = z.infer<typeof keyCreation>
 
 /** The body that changes a key; what is absent stays as it is. */
@@ -123,7 +141,7 @@ export const keyPatch = z
     cache: z.boolean().optional(),
     expires_at: instant.optional(),
   })
-  .describe('Changes to a key.')
+  .describe('The settings of a key that change; what is absent stays as it is.')
 export type KeyPatch = z.infer<typeof keyPatch>
 
 /** How long two secrets of a key may be good beside each other. */
@@ -137,39 +155,53 @@ export const keyRotation = z
       .min(0)
       .max(OVERLAP_SECONDS_MAX)
       .default(86_400)
-      .describe('How long the old secret is still good.'),
+      .describe('How many seconds the old secret still works.'),
   })
   .prefault({})
-  .describe('How to change to a new secret.')
+  .describe('How the change to the new secret is made.')
 
 const time = z.iso.datetime()
 
 /** A key as it is shown: never its secret, nor what that is looked up by. */
 export const keyView = z.object({
-  id: z.string(),
+  id: z.string().describe('The id of the key; it stays the same when the key is rotated.'),
   object: z.literal('key'),
-  tenant: z.string(),
-  name: z.string(),
+  tenant: z.string().describe('The tenant that the key belongs to.'),
+  name: z.string().describe('The name of the key for people.'),
   prefix: z.string().describe('The first characters of the key, to tell it from others.'),
   role,
-  status: z.enum(['active', 'expired', 'revoked']),
+  status: z.enum(['active', 'expired', 'revoked']).describe('Whether the key works.'),
   ...keySettings.shape,
-  signing: z.boolean().describe('Whether its requests must be signed.'),
-  origin: z.enum(['created', 'first_start']),
-  created_by: z.string().describe('The id of the key that made it; `cli` for the command.'),
+  signing: z.boolean().describe('Whether requests with the key must be signed.'),
+  origin: z
+    .enum(['created', 'first_start'])
+    .describe('`created` by somebody, or made by the gateway at its `first_start`.'),
+  created_by: z
+    .string()
+    .describe(
+      'Who created the key: the id of another key, `cli` for the command, `first start` for the gateway itself.',
+    ),
   created_at: time,
-  expires_at: time.nullable(),
-  rotated_at: time.nullable(),
-  previous_until: time.nullable().describe('Until when the secret before the last rotation is good.'),
-  revoked_at: time.nullable(),
+  expires_at: time.nullable().describe('The moment from which the key is refused; null: it does not expire.'),
+  rotated_at: time.nullable().describe('When the key was last given another secret; null: never.'),
+  previous_until: time.nullable().describe('Until when the secret before the last rotation works; null: it does not.'),
+  revoked_at: time.nullable().describe('When the key was revoked; null: it is not.'),
 })
 export type KeyView = z.infer<typeof keyView>
 
 /** A key at the only moment at which its secret is shown. */
 export const keyWithSecret = keyView.extend({
-  key: z.string().describe('The key itself, shown this once.'),
-  signing_secret: z.string().nullable().describe('What its requests must be signed with, shown this once.'),
+  key: z.string().describe('The key itself. It is shown only in this answer.'),
+  signing_secret: z
+    .string()
+    .nullable()
+    .describe(
+      'The secret with which requests must be signed; null: they need no signature. It is shown only in this answer.',
+    ),
 })
 
 /** A page of keys. */
-export const keyList = z.object({ data: z.array(keyView), next: z.string().nullable() })
+export const keyList = z.object({
+  data: z.array(keyView),
+  next: z.string().nullable().describe('The value of `after` for the next page; null on the last page.'),
+})

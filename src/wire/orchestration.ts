@@ -13,13 +13,13 @@ const path = z
 /** How a server is doing, as it says itself. */
 export const loadMetrics = z
   .object({
-    response_time_ms: z.number().min(0).optional().describe('How long it takes to answer.'),
-    cpu_percent: z.number().min(0).max(100).optional(),
-    memory_percent: z.number().min(0).max(100).optional(),
-    error_rate: z.number().min(0).max(1).optional().describe('Failed requests, 0 to 1.'),
-    queue: z.int().min(0).optional().describe('Requests that wait.'),
+    response_time_ms: z.number().min(0).optional().describe('How long the server takes to answer, in milliseconds.'),
+    cpu_percent: z.number().min(0).max(100).optional().describe('Use of the processor, 0 to 100.'),
+    memory_percent: z.number().min(0).max(100).optional().describe('Use of the memory, 0 to 100.'),
+    error_rate: z.number().min(0).max(1).optional().describe('The share of requests that failed, 0 to 1.'),
+    queue: z.int().min(0).optional().describe('How many requests wait.'),
   })
-  .describe('How it is doing; what it does not know it leaves out.')
+  .describe('The load of the server; values that it does not know are absent.')
 export type LoadMetrics = z.infer<typeof loadMetrics>
 
 /** What a server says of itself in words of its own. */
@@ -28,24 +28,47 @@ const wordsOf = (word: z.ZodString) => ({
     .max(100)
     .nullable()
     .default(null)
-    .describe('What it is for, such as primary; `gateway` for another gateway.'),
-  capabilities: names(word).default([]).describe('What it can do, in its own words.'),
-  services: names(word).default([]).describe('What runs there besides models.'),
-  models: names(word).nullable().default(null).describe('The models that it offers; null to ask it.'),
+    .describe('What the server is for, such as `primary`; `gateway` for another gateway.'),
+  capabilities: names(word).default([]).describe('What the server can do, in words of its own, such as `chat`.'),
+  services: names(word).default([]).describe('What runs on the server besides models.'),
+  models: names(word)
+    .nullable()
+    .default(null)
+    .describe('The models that the server offers; null: the gateway asks the server.'),
 })
 
 /** What a server says of itself when it registers, as it is stored: of earlier ones every character was taken. */
 export const serverSettings = z.object({
   ...wordsOf(z.string()),
-  weight: z.number().min(0).max(1_000_000).default(1).describe('Its share of the load beside other servers.'),
-  max_concurrent: z.int().min(0).default(0).describe('Requests at once; 0 for no limit.'),
+  weight: z
+    .number()
+    .min(0)
+    .max(1_000_000)
+    .default(1)
+    .describe('The share of the load compared with other servers: 2 gets twice as much as 1.'),
+  max_concurrent: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('How many requests the server gets at the same time; 0: no limit.'),
   credential: name
     .nullable()
     .default(null)
-    .describe('The name of one of `orchestration.credentials`; never a key itself.'),
-  health_endpoint: path.nullable().default(null).describe('Where it is probed.'),
-  models_endpoint: path.nullable().default(null).describe('Where it lists its models.'),
-  metrics_endpoint: path.nullable().default(null).describe('Where it shows its metrics; passed on as it is.'),
+    .describe(
+      'The name of the entry of `orchestration.credentials` whose key the gateway sends to the server; null: none.',
+    ),
+  health_endpoint: path
+    .nullable()
+    .default(null)
+    .describe('The path of health probes, such as `/health`; null: the usual one of its kind.'),
+  models_endpoint: path
+    .nullable()
+    .default(null)
+    .describe('The path of the list of models, such as `/api/tags`; null: the usual one of its kind.'),
+  metrics_endpoint: path
+    .nullable()
+    .default(null)
+    .describe('The path of the metrics of the server. The gateway stores it and does not use it.'),
 })
 export type ServerSettings = z.infer<typeof serverSettings>
 
@@ -60,8 +83,10 @@ const printable = z
 export const registration = z
   .strictObject({
     server_info: z.strictObject({
-      id: name.describe('Its name in targets, logs and metrics; registering it again changes it.'),
-      hostname: z.string().min(1).max(253).describe('A name or an address, without a port.'),
+      id: name.describe(
+        'The name of the server in targets, logs and metrics. Registering it again replaces its settings.',
+      ),
+      hostname: z.string().min(1).max(253).describe('The host name or address of the server, without a port.'),
       port: z.int().min(1).max(65_535),
       scheme: z.enum(['http', 'https']).default('http'),
       kind: z
@@ -69,7 +94,9 @@ export const registration = z
         .min(1)
         .max(64)
         .optional()
-        .describe('Its dialect, that of OpenAI when absent; `service` is only watched.'),
+        .describe(
+          'The API that the server speaks, by the name of its kind; that of OpenAI when absent. A `service` is only watched.',
+        ),
       ...about,
       ...wordsOf(printable),
     }),
@@ -77,14 +104,14 @@ export const registration = z
     models_endpoint,
     metrics_endpoint,
   })
-  .describe('A server that wants to be used.')
+  .describe('The server that registers.')
 export type Registration = z.infer<typeof registration>
 
 /** The body of a heartbeat. */
 export const heartbeat = z
   .strictObject({ load_metrics: loadMetrics.nullable().default(null) })
   .prefault({})
-  .describe('A sign of life.')
+  .describe('The load of the server, if it knows it.')
 
 const time = z.iso.datetime()
 
@@ -94,20 +121,22 @@ export const serverView = z
     server_id: z.string(),
     hostname: z.string(),
     port: z.int(),
-    kind: z.string().describe('Its dialect; `service` is only watched.'),
+    kind: z.string().describe('The API that the server speaks; a `service` is only watched.'),
     role: z.string().nullable(),
     origin: z
       .enum(['configuration', 'environment', 'discovery', 'built-in', 'registration'])
-      .describe('Who told of it.'),
-    status: z.enum(['active', 'draining']).describe('Whether it takes new requests.'),
-    models: z.array(z.string()).describe('The public names of the models that it answers.'),
+      .describe('How the gateway knows the server.'),
+    status: z.enum(['active', 'draining']).describe('Whether the server gets new requests; `draining` gets none.'),
+    models: z.array(z.string()).describe('The public names of the models that the server answers for.'),
     services: z.array(z.string()),
     health_status: z
       .enum(['healthy', 'degraded', 'unhealthy'])
-      .describe('What the last probes say; degraded also while it was never probed.'),
-    last_seen: time.nullable().describe('When a probe last succeeded or it last gave a sign of life.'),
+      .describe('The health by the last probes; also `degraded` before the first probe.'),
+    last_seen: time.nullable().describe('When a probe last succeeded or the server last sent a heartbeat.'),
     capabilities: z.array(z.string()),
-    load_metrics: loadMetrics.extend({ in_flight: z.int().describe('Requests of this process that it is answering.') }),
+    load_metrics: loadMetrics.extend({
+      in_flight: z.int().describe('Requests of this gateway process that the server is answering now.'),
+    }),
   })
   .meta({ id: 'Server', description: 'A server of the fleet.' })
 export type ServerView = z.infer<typeof serverView>
@@ -122,7 +151,7 @@ export const removedServer = z.object({ server_id: z.string(), removed: z.litera
 export const failoverView = z.object({
   server_id: z.string(),
   status: z.enum(['active', 'draining']),
-  in_flight: z.int().describe('Requests of this process that are still going on there.'),
+  in_flight: z.int().describe('Requests of this gateway process that the server is still answering.'),
 })
 
 /** The health of the whole fleet. */
@@ -135,8 +164,14 @@ export const enterpriseHealth = z
     unhealthy_servers: z.int(),
     server_details: z.array(
       serverView.extend({
-        latency_ms: z.number().nullable().describe('How long the last probe took; null before the first one.'),
-        error_rate: z.number().nullable().describe('The share of its attempts that failed of late; null of too few.'),
+        latency_ms: z
+          .number()
+          .nullable()
+          .describe('How long the last probe took, in milliseconds; null before the first one.'),
+        error_rate: z
+          .number()
+          .nullable()
+          .describe('The share of recent attempts at the server that failed, 0 to 1; null when there were too few.'),
         reason: z.string().nullable().describe('Why the last probe failed; null when it did not.'),
       }),
     ),

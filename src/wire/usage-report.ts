@@ -7,28 +7,30 @@ const group = z.string().nullable().optional()
 /** One line of the usage: only the groups that were asked for are there. */
 export const usageLine = z
   .object({
-    day: group.describe('The day, UTC.'),
-    key: group.describe('The id of the key, or its name where it stands in the configuration.'),
-    tenant: group,
-    model: group.describe('The public name; null for requests that were refused before it was known.'),
-    server: group,
+    day: group.describe('The day in UTC, such as `2026-11-21`.'),
+    key: group.describe('The id of the key, or the name of a key of the configuration.'),
+    tenant: group.describe('The name of the tenant.'),
+    model: group.describe('The public name of the model; null for requests that were refused before it was known.'),
+    server: group.describe('The id of the server that answered; null when none did.'),
     user: group.describe('The end user that the request names.'),
     session: group.describe('The conversation that the request names.'),
-    requests: count(),
-    input_tokens: count(),
-    cache_read_tokens: count(),
-    cache_write_tokens: count(),
-    output_tokens: count(),
-    reasoning_tokens: count().describe('A part of the output.'),
-    saved_tokens: count().describe('Given again from a cache.'),
+    requests: count().describe('How many requests there were.'),
+    input_tokens: count().describe('Prompt tokens that no prompt cache held.'),
+    cache_read_tokens: count().describe('Prompt tokens that were read from a prompt cache of the provider.'),
+    cache_write_tokens: count().describe('Prompt tokens that were written to a prompt cache of the provider.'),
+    output_tokens: count().describe('Answer tokens.'),
+    reasoning_tokens: count().describe('Answer tokens spent on reasoning; a part of `output_tokens`.'),
+    saved_tokens: count().describe('Tokens of answers for which no server was asked.'),
     cost_usd: usd.describe('What callers were charged, in US dollars.'),
-    extra_cost_usd: usd.describe('What answering cost besides, such as attempts that were paid for and not used.'),
-    saved_usd: usd.describe('What the cache saved.'),
-    estimated: count().describe('Requests whose tokens the gateway counted itself.'),
-    lost: count().describe('Requests whose process died.'),
-    unpriced: count().describe('Requests whose cost nobody knows; they are not in the sums of money.'),
+    extra_cost_usd: usd.describe(
+      'What was paid besides, in US dollars, such as for attempts whose answer was not used.',
+    ),
+    saved_usd: usd.describe('What the cache saved, in US dollars.'),
+    estimated: count().describe('Requests whose tokens the gateway estimated, because the server did not report them.'),
+    lost: count().describe('Requests whose gateway process died before they ended.'),
+    unpriced: count().describe('Requests whose cost is not known; the sums of money do not include them.'),
   })
-  .meta({ id: 'UsageLine', description: 'What a group of requests came to.' })
+  .meta({ id: 'UsageLine', description: 'The sums over one group of requests.' })
 export type UsageLine = z.infer<typeof usageLine>
 
 /** The answer of `GET /management/usage`. */
@@ -37,15 +39,15 @@ export const usagePage = z.object({ data: z.array(usageLine), next: z.string().n
 /** A user or a session of one key. */
 export const namedLine = z
   .object({
-    id: z.string().describe('As requests name it.'),
-    key: z.string().describe('The id of the key, or its name where it stands in the configuration.'),
-    tenant: z.string(),
-    first_seen: z.iso.datetime(),
-    last_seen: z.iso.datetime(),
-    requests: count(),
-    tokens: count().describe('Of prompts and answers.'),
+    id: z.string().describe('The id of the user or conversation, as requests name it.'),
+    key: z.string().describe('The id of the key, or the name of a key of the configuration.'),
+    tenant: z.string().describe('The tenant of the key.'),
+    first_seen: z.iso.datetime().describe('When a request first named it.'),
+    last_seen: z.iso.datetime().describe('When a request last named it.'),
+    requests: count().describe('How many requests named it.'),
+    tokens: count().describe('Tokens of the prompts and answers of these requests.'),
   })
-  .meta({ id: 'NamedLine', description: 'An end user or a conversation, as requests of one key name it.' })
+  .meta({ id: 'NamedLine', description: 'An end user or a conversation of one key.' })
 export type NamedLine = z.infer<typeof namedLine>
 
 /** The answer of `GET /management/users` and `GET /management/sessions`. */

@@ -25,17 +25,17 @@ export type AlertGroup = z.infer<typeof alertGroup>
 /** What a monitor says of one server. */
 export const statusReport = z
   .strictObject({
-    server_id: z.string().min(1).max(64),
+    server_id: z.string().min(1).max(64).describe('The id of the server.'),
     status: z
       .enum(['healthy', 'degraded', 'unhealthy'])
-      .describe('`unhealthy` drains the server until it is told to be something else.'),
+      .describe('`unhealthy` drains the server until another status is reported.'),
     load_metrics: loadMetrics.optional(),
   })
-  .describe('How a server is, as somebody else sees it.')
+  .describe('The status of a server as a monitor sees it.')
 export type StatusReport = z.infer<typeof statusReport>
 
 /** The answer to a webhook. */
 export const webhookReceipt = z.object({
   received: z.literal(true),
-  applied: z.int().describe('How many servers it has changed something for.'),
+  applied: z.int().describe('How many servers were changed.'),
 })

@@ -15,9 +15,9 @@ const CLEAR: CodeSample = {
 export const cacheOperations = {
   clearCache: {
     tag: 'Management',
-    summary: 'Forget stored answers',
+    summary: 'Clear the cache',
     description:
-      'Forgets the answers that fit every field of the body, or all of them without one: of the own tenant, or of every tenant for an administrator of the tenant `default`. With Redis they are taken out of it at once, and out of the memory of the other nodes within five seconds. Answers that are under way are not stopped, and may be stored afterwards.',
+      'Removes the stored answers that fit every field of the body; without fields, all of them: those of the own tenant, or of every tenant for an administrator of the tenant `default`. They leave Redis at once, and the memory of other nodes within five seconds. Running calls go on, and their answers may be stored afterwards.',
     body: {
       schema: cacheClearRequest,
       examples: {
@@ -27,7 +27,7 @@ export const cacheOperations = {
     },
     answers: {
       200: {
-        description: 'The answers are forgotten.',
+        description: 'The answers are removed.',
         content: [
           {
             type: 'application/json',

@@ -76,7 +76,7 @@ export const healthOperations = {
     tag: 'Health',
     summary: 'See whether the gateway can answer',
     description:
-      'For people, dashboards and simple monitors. 200 while models can answer, also when some servers are away (`degraded`); 503 when none can. Also served at `/v1/health`.',
+      'For people, dashboards and simple monitors. The status is 200 while models can answer, even if some servers cannot (`degraded`), and 503 when no model can. Also served at `/v1/health`.',
     answers: {
       200: marked(json('`healthy` or `degraded`.', healthReport, 'All is well', report)),
       503: marked(
@@ -92,9 +92,9 @@ export const healthOperations = {
   },
   getHealthDetailed: {
     tag: 'Health',
-    summary: 'See how each server and the process are',
+    summary: 'Get the health of every server and of the process',
     description:
-      'The report of `/health` with every server as probes and calls see it, the process itself, and what it depends on, asked for this report. `monitoring.thresholds` decide what is `degraded` and what is `unhealthy`: the memory in use, the model calls that failed of late, and how long Redis, the database and the servers take to answer. Without Redis or the database calls go on, so that the whole is only `degraded` then.',
+      'The report of `/health`, and in addition every server, the process itself, and its dependencies, which are asked for this report. `monitoring.thresholds` decides what is `degraded` and what is `unhealthy`: by the memory in use, by the share of model calls that failed in the last minute, and by how long Redis, the database and the servers take to answer. Model calls go on without Redis or the database, so that the gateway is then only `degraded`.',
     answers: {
       200: json('`healthy` or `degraded`.', detailedHealthReport, 'One Ollama server', detailed),
       503: json(
@@ -114,7 +114,7 @@ export const healthOperations = {
     tag: 'Health',
     summary: 'See whether the process is alive',
     description:
-      'Answers as long as the event loop turns. It looks at nothing else, so that a broken server never restarts the gateway.',
+      'Answers as long as the event loop runs. It checks nothing else, so that a broken model server never makes an orchestrator restart the gateway.',
     answers: { 200: json('Alive.', liveness, 'Alive', { status: 'ok' }) },
     passes: [],
     samples: [curlGet('/livez')],

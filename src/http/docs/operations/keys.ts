@@ -50,7 +50,7 @@ const created = {
 }
 
 const ONE_TENANT =
-  "The keys are those of the caller's tenant. Who administers the tenant `default` looks after the whole installation, and may name another one with `?tenant=`. A key of another tenant is answered like one that never was."
+  "Only keys of the caller's own tenant can be reached; for all others the answer is 404. Administrators of the tenant `default` manage the whole installation and may choose another tenant with `?tenant=`."
 
 const query = z.object({ tenant })
 const params = z.object({ id: z.string().describe('The id of the key.') })
@@ -78,10 +78,10 @@ export const keyOperations = {
   listKeys: {
     tag: 'Management',
     summary: 'List keys',
-    description: `The keys that were made at run time, the oldest first; those of the configuration are not among them. ${ONE_TENANT}`,
+    description: `Lists the keys that were created at run time, the oldest first. Keys of the configuration are not listed. ${ONE_TENANT}`,
     query: query.extend({
       limit: pageSize(200, 50),
-      after: z.string().optional().describe('`next` of the page before.'),
+      after: z.string().optional().describe('The value of `next` on the page before.'),
     }),
     answers: {
       200: {
@@ -101,8 +101,8 @@ export const keyOperations = {
   },
   createKey: {
     tag: 'Management',
-    summary: 'Make a key',
-    description: `The answer is the only place where the key itself is ever shown; what is stored is a hash of it. ${ONE_TENANT}`,
+    summary: 'Create a key',
+    description: `Creates a key. The key itself is shown only in this answer; the gateway stores a hash of it. ${ONE_TENANT}`,
     query,
     body: { schema: keyCreation, examples: { limited: { summary: 'A key with limits and a budget', value: created } } },
     answers: { 201: one('The key, with its secret.', keyWithSecret, { ...key, key: SECRET, signing_secret: null }) },
@@ -113,7 +113,7 @@ export const keyOperations = {
   showKey: {
     ...keyed,
     summary: 'Show a key',
-    description: `What a key may do, and whether it is still good. ${ONE_TENANT}`,
+    description: `Shows what a key may do, and whether it still works. ${ONE_TENANT}`,
     answers: { 200: one('The key, without its secret.', keyView, key) },
     passes: ['caller'],
     errors: ['invalid_request', 'not_found', 'dependency_unavailable'],
@@ -122,7 +122,7 @@ export const keyOperations = {
   updateKey: {
     ...keyed,
     summary: 'Change a key',
-    description: `What the body does not name stays as it is, also within \`limits\`. It holds within five seconds everywhere. ${ONE_TENANT}`,
+    description: `Changes the fields that the body names; all others stay as they are, also within \`limits\`. Every process applies the change within five seconds. ${ONE_TENANT}`,
     body: {
       schema: keyPatch,
       examples: { slower: { summary: 'Another limit', value: { limits: { requests_per_minute: 30 } } } },
@@ -138,8 +138,8 @@ export const keyOperations = {
   },
   rotateKey: {
     ...keyed,
-    summary: 'Give a key another secret',
-    description: `The key stays the same, with its limits, its budget and its history; the old secret is good for the overlap, a day unless told otherwise. ${ONE_TENANT}`,
+    summary: 'Rotate a key',
+    description: `Gives a key a new secret. Its id, limits, budget and history stay the same. The old secret works until \`overlap_seconds\` have passed, a day by default. ${ONE_TENANT}`,
     body: {
       schema: keyRotation,
       examples: { hour: { summary: 'An hour to change over', value: { overlap_seconds: 3600 } } },
@@ -160,7 +160,7 @@ export const keyOperations = {
   revokeKey: {
     ...keyed,
     summary: 'Revoke a key',
-    description: `Ends it for good, also the secret before its last rotation. It holds within five seconds everywhere. ${ONE_TENANT}`,
+    description: `Ends a key for good, together with the secret before its last rotation. Every process refuses it within five seconds. ${ONE_TENANT}`,
     answers: {
       200: one('The key, revoked.', keyView, {
         ...key,

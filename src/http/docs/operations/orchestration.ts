@@ -80,15 +80,16 @@ export const orchestrationOperations = {
   listServers: {
     tag: 'Orchestration',
     summary: 'List the servers of the fleet',
-    description: 'Those of the configuration, those that were found, and those that registered themselves.',
+    description:
+      'Lists every server: those of the configuration, those that the gateway found by itself, and those that registered themselves.',
     answers: { 200: one('Every server.', serverList, 'One server', { servers: [server] }) },
     passes: ['caller'],
     samples: [curlGet('/orchestration/servers/list')],
   },
   getServerHealth: {
     ...keyed,
-    summary: 'See how a server is',
-    description: 'What probes and the server itself say of it.',
+    summary: 'Get the health of a server',
+    description: 'The health of a server by its probes, and the load that the server reports.',
     answers: { 200: one('The server.', serverView, 'A registered server', server) },
     passes: ['caller'],
     errors: ['not_found'],
@@ -98,10 +99,10 @@ export const orchestrationOperations = {
     tag: 'Orchestration',
     summary: 'Register a server',
     description:
-      'Adds a server to the fleet, or changes one that has registered before; also a sign of life. It is probed at once, asked for its models unless it names them, and joins the models of the same name. A server of kind `service` is only watched. It departs when it gives no sign of life for `orchestration.heartbeat_timeout`.',
+      'Adds a server to the fleet, or replaces the settings of one that has registered before; this also counts as a heartbeat. The gateway probes the server at once, asks it for its models unless it names them, and uses it for the models of these names. A server of kind `service` is only watched. A server that sends no heartbeat for `orchestration.heartbeat_timeout` is removed.',
     body: { schema: registration, examples: { ollama: { summary: 'An Ollama server', value: enlisted } } },
     answers: {
-      200: one('The server, as it is now known.', serverView, 'A registered server', server),
+      200: one('The server as it is now registered.', serverView, 'A registered server', server),
     },
     passes: ['caller', 'body'],
     errors: ['address_not_allowed', 'conflict', 'dependency_unavailable'],
@@ -109,8 +110,8 @@ export const orchestrationOperations = {
   },
   beatServer: {
     ...keyed,
-    summary: 'Give a sign of life',
-    description: 'Keeps a registered server in the fleet; may say how it is doing.',
+    summary: 'Send a heartbeat',
+    description: 'Keeps a registered server in the fleet; it may report its load.',
     body: {
       schema: heartbeat,
       examples: {
@@ -125,9 +126,10 @@ export const orchestrationOperations = {
   removeServer: {
     ...keyed,
     summary: 'Remove a registered server',
-    description: 'It gets no new requests; what it is answering goes on. Servers of the configuration stay.',
+    description:
+      'The server gets no new requests; running ones go on to their end. Servers of the configuration cannot be removed.',
     answers: {
-      200: one('It is removed.', removedServer, 'A removed server', { server_id: 'llm-02', removed: true }),
+      200: one('The server is removed.', removedServer, 'A removed server', { server_id: 'llm-02', removed: true }),
     },
     passes: ['caller'],
     errors: ['not_found', 'dependency_unavailable'],
@@ -137,9 +139,9 @@ export const orchestrationOperations = {
     ...keyed,
     summary: 'Drain a server',
     description:
-      'New requests go elsewhere, in every process within a few seconds; what the server is answering goes on to its end. It holds until the server is recovered, also over a restart.',
+      'Sends new requests to other servers, in every process within a few seconds; running ones go on to their end. The server stays drained until it is recovered, also after a restart.',
     answers: {
-      200: one('It is draining.', failoverView, 'Two streams go on', {
+      200: one('The server is draining.', failoverView, 'Two streams go on', {
         server_id: 'llm-02',
         status: 'draining',
         in_flight: 2,
@@ -154,10 +156,10 @@ export const orchestrationOperations = {
   },
   recoverServer: {
     ...keyed,
-    summary: 'Let a server take requests again',
-    description: 'Undoes a failover.',
+    summary: 'Recover a drained server',
+    description: 'Lets a drained server get requests again.',
     answers: {
-      200: one('It takes requests.', failoverView, 'An active server', {
+      200: one('The server gets requests.', failoverView, 'An active server', {
         server_id: 'llm-02',
         status: 'active',
         in_flight: 0,
@@ -169,11 +171,18 @@ export const orchestrationOperations = {
   },
   followEvents: {
     tag: 'Orchestration',
-    summary: 'Follow what happens to the fleet',
+    summary: 'Follow the events of the fleet',
     description:
-      'Server-sent events without end, from all processes that share the database. `last-event-id` gives what was missed since that event; events are kept for thirty days. Types: `server_registered`, `server_departed`, `health_status_changed`, `load_threshold_exceeded`, `failover_initiated`, `failover_completed`, `cluster_rebalanced`.',
-    headers: z.object({ 'last-event-id': z.string().optional().describe('The id of the last event that was read.') }),
-    query: z.object({ after: z.string().optional().describe('The same, for clients that cannot set headers.') }),
+      'Sends the events of all processes that share the database as server-sent events, until the client closes the connection. With `last-event-id` the events after that one come first; events are kept for thirty days. Types: `server_registered`, `server_departed`, `health_status_changed`, `load_threshold_exceeded`, `failover_initiated`, `failover_completed`, `cluster_rebalanced`.',
+    headers: z.object({
+      'last-event-id': z.string().optional().describe('The id of the last event that the client has read.'),
+    }),
+    query: z.object({
+      after: z
+        .string()
+        .optional()
+        .describe('The same as the header `last-event-id`, for clients that cannot set headers.'),
+    }),
     answers: {
       200: {
         description: 'The events.',
@@ -204,9 +213,9 @@ export const orchestrationOperations = {
   },
   getEnterpriseHealth: {
     tag: 'Health',
-    summary: 'See the health of the fleet',
+    summary: 'Get the health of the fleet',
     description:
-      'Every server but the built-in demonstration, counted by health: what the probes say, and the attempts that failed of late, by `monitoring.thresholds`. Beside them the process that answers and what it depends on, as in `/health/detailed`.',
+      'Counts the servers by their health, which `monitoring.thresholds` derives from probes and from recent failed attempts, and lists each of them; the built-in demo server is left out. The process that answers and its dependencies are reported as in `/health/detailed`.',
     answers: {
       200: one('The fleet.', enterpriseHealth, 'All is well', {
         cluster_status: 'healthy',

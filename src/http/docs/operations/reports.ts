@@ -66,10 +66,15 @@ function named(path: 'users' | 'sessions', summary: string, whom: string): Opera
   return {
     tag: 'Management',
     summary,
-    description: `${whom}, within the key that sent them; those that were seen last first. Who is seen again while pages are read stands at the head of the list, and on no page that is still to come. They are those of the caller's tenant; administrators of the tenant \`default\` may name another one, or \`*\` for all. They are forgotten when nobody has named them for \`audit.retention\`.`,
+    description: `${whom}, each with the key that sent it, the last seen first. One that is seen again while you read pages moves to the first page, so that later pages do not have it. Only the caller's own tenant is listed; administrators of the tenant \`default\` may choose another one, or \`*\` for all. An entry is removed when no request has named it for \`audit.retention\`.`,
     query: z.object({
       tenant: tenants,
-      key: z.string().optional().describe('Only those of this key.'),
+      key: z
+        .string()
+        .optional()
+        .describe(
+          'Only entries of this key: the id of a key made at run time, or the name of a key of the configuration.',
+        ),
       limit: pageSize(10_000, 1000),
       after: z.string().optional().describe('`next` of the page before.'),
     }),
@@ -89,12 +94,13 @@ function named(path: 'users' | 'sessions', summary: string, whom: string): Opera
 export const reportOperations = {
   getStats: {
     tag: 'Management',
-    summary: 'See what a tenant used',
-    description: 'Model calls by how they ended, and tokens by class, since this process started.',
+    summary: 'Get the counts of a tenant',
+    description:
+      'Counts the model calls of a tenant by how they ended, and their tokens by class, since the process that answers was started.',
     query,
     answers: {
       200: {
-        description: 'The sums.',
+        description: 'The counts.',
         content: [
           {
             type: 'application/json',
@@ -132,18 +138,29 @@ export const reportOperations = {
   },
   getUsage: {
     tag: 'Management',
-    summary: 'See what requests used and cost',
+    summary: 'Report usage and cost',
     description:
-      "Sums of the rows that are kept of every model call, by any of day, key, tenant, model, server, user and session; of this month unless `from` and `to` say otherwise. As CSV with `Accept: text/csv` or `?format=csv`, where the header `x-citadel-next` takes the place of `next`. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
+      "Sums up the rows of model calls, grouped by any of day, key, tenant, model, server, user and session; for this month unless `from` and `to` are given. With `accept: text/csv` or `?format=csv` the answer is CSV, and the header `x-citadel-next` replaces `next`. Only the caller's own tenant is included; administrators of the tenant `default` may choose another one, or `*` for all.",
     query: z.object({
       tenant: tenants,
-      by: groups.optional().describe('One or more of these, separated by commas; `day` when absent.'),
-      from: z.iso.date().optional().describe('The first day; that of this month when absent.'),
-      to: z.iso.date().optional().describe('The last day; today when absent.'),
-      key: z.string().optional().describe('Only this key.'),
-      model: z.string().optional().describe('Only this model.'),
-      server: z.string().optional().describe('Only this server.'),
-      format: z.enum(['json', 'csv']).optional().describe('What the answer is written in; by `accept` when absent.'),
+      by: groups
+        .optional()
+        .describe('What the sums are grouped by, separated by commas, such as `day,model`; `day` when absent.'),
+      from: z.iso
+        .date()
+        .optional()
+        .describe('The first day, such as `2026-11-01`; the first of this month when absent.'),
+      to: z.iso.date().optional().describe('The last day, such as `2026-11-30`; today when absent.'),
+      key: z
+        .string()
+        .optional()
+        .describe('Only this key: the id of a key made at run time, or the name of a key of the configuration.'),
+      model: z.string().optional().describe('Only this model, by its public name.'),
+      server: z.string().optional().describe('Only this server, by its id.'),
+      format: z
+        .enum(['json', 'csv'])
+        .optional()
+        .describe('The format of the answer; when absent, the header `accept` decides.'),
       limit: pageSize(10_000, 1000),
       after: z.string().optional().describe('`next` of the page before.'),
     }),
@@ -169,19 +186,19 @@ export const reportOperations = {
     errors: ['invalid_request', 'dependency_unavailable'],
     samples: [{ lang: 'bash', label: 'curl', source: `curl "${BASE}/usage?by=day,model" ${AUTH}` }],
   },
-  listUsers: named('users', 'See end users', 'The end users that requests name as `safety_identifier` or `user`'),
-  listSessions: named('sessions', 'See conversations', 'The conversations that requests name in `x-citadel-session`'),
+  listUsers: named('users', 'List end users', 'The end users that requests name as `safety_identifier` or `user`'),
+  listSessions: named('sessions', 'List conversations', 'The conversations that requests name in `x-citadel-session`'),
   getAudit: {
     tag: 'Management',
-    summary: 'See what was done',
+    summary: 'Read the audit log',
     description:
-      "Rows of the audit log, the latest first: authentication, limits, errors, health and administration, and the seals and checkpoints that keep it whole. They are those of the caller's tenant; administrators of the tenant `default` may name another one, or `*` for all.",
+      "Lists the rows of the audit log, the latest first: authentication, limits, errors, health and administration, and the seals and checkpoints that show whether rows were changed. Only the caller's own tenant is included; administrators of the tenant `default` may choose another one, or `*` for all.",
     query: z.object({
       tenant: tenants,
-      kind: z.enum(AUDIT_KINDS).optional().describe('Only this kind.'),
-      actor: z.string().optional().describe('Only what this key did.'),
-      from: moment.optional().describe('From this day or moment on.'),
-      to: moment.optional().describe('Before this day or moment.'),
+      kind: z.enum(AUDIT_KINDS).optional().describe('Only rows of this kind.'),
+      actor: z.string().optional().describe('Only what the key with this id did.'),
+      from: moment.optional().describe('The first day or moment, such as `2026-11-01` or `2026-11-01T12:00:00Z`.'),
+      to: moment.optional().describe('The day or moment before which rows are listed.'),
       limit: pageSize(1000, 100),
       after: z.string().optional().describe('`next` of the page before.'),
     }),

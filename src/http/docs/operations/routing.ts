@@ -54,7 +54,7 @@ export const routingOperations = {
     tag: 'Management',
     summary: 'See where a request would go',
     description:
-      'Plans a request as if the caller of this operation had sent it, and tells who would be tried in which order, what the strategy ranks them by, who is left out and why. Nobody is called, and no turn is used up. A request that nobody can answer is explained too: `refusal` is what its caller would be told.',
+      'Plans a request as if the caller of this operation had sent it. The answer lists the targets in the order in which they would be tried, the scores by which the strategy ranks them, and the targets that are left out and why. No server is called, and the turns of the strategies do not advance. If no target can answer, `refusal` is the error that the caller would get.',
     body: {
       schema: explainRequest,
       examples: {
@@ -90,7 +90,7 @@ export const routingOperations = {
     tag: 'Orchestration',
     summary: 'See how a workload would be spread',
     description:
-      'Plans so many requests at once, on top of what the servers are busy with now, and tells how many each target would get and how many would wait for a place. Nobody is called, and no turn is used up.',
+      'Plans a number of simultaneous requests, in addition to those that the servers are answering now. The answer says how many each target would get, and how many would wait for a place. No server is called, and the turns of the strategies do not advance.',
     body: {
       schema: workload,
       examples: {

@@ -26,7 +26,7 @@ export const settingsOperations = {
   listManagedModels: {
     tag: 'Management',
     summary: 'List models',
-    description: 'Every model, of all tenants, and how its targets are.',
+    description: 'Every model of the gateway, with the health and load of its targets.',
     answers: {
       200: page('The models, always as one page.', managedModels, {
         id: 'chat',
@@ -42,8 +42,8 @@ export const settingsOperations = {
   },
   getServersStatus: {
     tag: 'Management',
-    summary: 'See how the servers are',
-    description: 'The same as the list of the fleet, always with a key.',
+    summary: 'List servers',
+    description: 'The same list as `/orchestration/servers/list`; it always needs a key.',
     answers: {
       200: page('The servers, always as one page.', managedServers, {
         server_id: 'gpu-1',
@@ -68,7 +68,7 @@ export const settingsOperations = {
     tag: 'Management',
     summary: 'See the configuration',
     description:
-      'Every value that holds now, and where it was written; secrets are left out, and to all but the tenant `default` the keys, limits and budgets of other tenants.',
+      'Every value in force, and where it comes from. Secrets are left out. Only the tenant `default` sees the keys, limits and budgets of other tenants.',
     answers: {
       200: page('The values, always as one page.', configValues, {
         key: 'service.port',
@@ -81,12 +81,12 @@ export const settingsOperations = {
   },
   reloadConfig: {
     tag: 'Management',
-    summary: 'Read the configuration again',
+    summary: 'Reload the configuration',
     description:
-      'The files, the environment files and the secrets in files are read again, as after SIGHUP. A configuration that is wrong changes nothing, and `details` has everything that is wrong with it.',
+      'Reads the configuration files, the environment files and the files of secrets again, as SIGHUP does. A wrong configuration changes nothing; `details` of the error lists every mistake.',
     answers: {
       200: {
-        description: 'It was taken over.',
+        description: 'The configuration is in force.',
         content: [
           {
             type: 'application/json',

@@ -28,14 +28,23 @@ const alerts = {
 }
 
 const headers = z.object({
-  'webhook-id': z.string().optional().describe('The id of the message: taken once.'),
-  'webhook-timestamp': z.string().optional().describe('Unix seconds, within five minutes of now.'),
-  'webhook-signature': z.string().optional().describe('`v1,` and the signature, as Standard Webhooks says.'),
+  'webhook-id': z
+    .string()
+    .optional()
+    .describe('The id of the message; a message with an id that has come before is ignored.'),
+  'webhook-timestamp': z
+    .string()
+    .optional()
+    .describe('When the message was sent, in Unix seconds; at most five minutes from now.'),
+  'webhook-signature': z
+    .string()
+    .optional()
+    .describe('`v1,` and the signature of the message, as the specification Standard Webhooks defines it.'),
 })
 
 const taken = {
   200: {
-    description: 'It was taken.',
+    description: 'The message was accepted.',
     content: [
       {
         type: 'application/json',
@@ -72,7 +81,7 @@ function signing(type: string, body: string): Operation['samples'][number] {
 export const webhookOperations = {
   takeAlerts: {
     ...signed,
-    summary: "Take Alertmanager's alerts",
+    summary: 'Receive alerts of Alertmanager',
     description:
       'An alert with a label `server` marks that server as degraded, or drains it where a label `action` is `drain`; when it is resolved, that is undone. Alertmanager cannot sign: it sends the secret as a bearer token, or as the password of basic authentication.',
     body: { schema: alertGroup, examples: { firing: { summary: 'An alert that fires', value: alerts } } },
@@ -86,9 +95,9 @@ export const webhookOperations = {
   },
   takeServerStatus: {
     ...signed,
-    summary: 'Take the status of a server',
+    summary: 'Receive the status of a server',
     description:
-      'What a monitor says of a server: `degraded` is reported, `unhealthy` drains it, `healthy` undoes both. With `load_metrics` it is a sign of life of a registered server.',
+      'Receives the status of a server from a monitor: `degraded` only marks the server, `unhealthy` drains it, and `healthy` undoes both. With `load_metrics` it counts as a heartbeat of a registered server.',
     body: {
       schema: statusReport,
       examples: { degraded: { summary: 'A server that is slow', value: { server_id: 'demo', status: 'degraded' } } },
@@ -97,9 +106,9 @@ export const webhookOperations = {
   },
   takeWebhook: {
     ...signed,
-    params: z.object({ type: z.string().describe('A name in `webhooks.secrets`.') }),
-    summary: 'Take any other message',
-    description: 'It is checked, logged and counted, and changes nothing.',
+    params: z.object({ type: z.string().describe('The kind of message: a name in `webhooks.secrets`.') }),
+    summary: 'Receive any other message',
+    description: 'The message is checked, logged and counted; it changes nothing.',
     body: {
       schema: z.unknown(),
       examples: { deployed: { summary: 'Anything', value: { deployed: '1.2.3' } } },
