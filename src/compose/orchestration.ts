@@ -1,7 +1,7 @@
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Crew } from '#core/crew.ts'
-import type { CursorStore, EventStore, HoldStore } from '#core/events.ts'
+import type { CursorStore, EventStore, InFlightStore } from '#core/events.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import { isDoubted, isDraining, type ServerRecord, type ServerStore } from '#core/registry.ts'
 import type { States } from '#core/states.ts'
@@ -20,12 +20,12 @@ import { doubt } from '#registry/health.ts'
 import { createRegistrations } from '#registry/registrations.ts'
 import { createMemoryCursors } from '#stores/memory-cursors.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
-import { createMemoryHolds } from '#stores/memory-holds.ts'
+import { createMemoryInFlight } from '#stores/memory-in-flight.ts'
 import { createMemoryServers } from '#stores/memory-servers.ts'
 import type { Database } from '#stores/sql.ts'
 import { createSqlCursors } from '#stores/sql-cursors.ts'
 import { createSqlEvents } from '#stores/sql-events.ts'
-import { createSqlHolds } from '#stores/sql-holds.ts'
+import { createSqlInFlight } from '#stores/sql-in-flight.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
 import { addressOf, WATCHED_ONLY } from './address.ts'
 import type { Ask } from './listing.ts'
@@ -73,7 +73,7 @@ interface Stores {
   readonly servers: ServerStore
   readonly events: EventStore
   readonly cursors: CursorStore
-  readonly holds: HoldStore
+  readonly inFlightStore: InFlightStore
 }
 
 function storesOf({ database, newId }: OrchestrationParts): Stores {
@@ -82,13 +82,13 @@ function storesOf({ database, newId }: OrchestrationParts): Stores {
       servers: createMemoryServers(),
       events: createMemoryEvents({ entriesMax: EVENTS_MAX, newId }),
       cursors: createMemoryCursors(),
-      holds: createMemoryHolds(),
+      inFlightStore: createMemoryInFlight(),
     }
   return {
     servers: createSqlServers(database),
     events: createSqlEvents(database, newId),
     cursors: createSqlCursors(database),
-    holds: createSqlHolds(database),
+    inFlightStore: createSqlInFlight(database),
   }
 }
 

@@ -84,11 +84,15 @@ export interface CursorStore {
   advance(webhook: string, owner: string, after: string, until: number): Promise<boolean>
 }
 
-/** Which processes still have requests at a server that is failed over; shared by all processes. */
-export interface HoldStore {
-  /** Says that a process has some, until a time unless it says so again; 0 = it has none any more. */
-  hold(server: string, owner: string, until: number): Promise<void>
-  held(server: string, now: number): Promise<boolean>
+/** Which processes still have requests in flight at a server that is failed over; shared by all processes. */
+export interface InFlightStore {
+  /** Records that a process has requests in flight at a server.
+   *
+   * @param owner The name of the process.
+   * @param until When the record expires, in epoch milliseconds, unless it is renewed; 0 removes it. */
+  mark(server: string, owner: string, until: number): Promise<void>
+  /** Whether any process has a record that has not expired. */
+  hasAny(server: string, now: number): Promise<boolean>
 }
 
 /** The smallest id of a moment, in epoch milliseconds: every event since then has a greater one. */

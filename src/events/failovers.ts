@@ -1,5 +1,5 @@
 import type { Clock } from '#core/clock.ts'
-import type { EventStore, HoldStore } from '#core/events.ts'
+import type { EventStore, InFlightStore } from '#core/events.ts'
 import type { Fact } from '#core/journal.ts'
 import type { NewObservation } from './feed.ts'
 import { completed } from './observer.ts'
@@ -7,7 +7,7 @@ import { completed } from './observer.ts'
 export interface FailoversOptions {
   readonly clock: Clock
   readonly events: Pick<EventStore, 'open'>
-  readonly holds: HoldStore
+  readonly inFlightStore: InFlightStore
   /** The name of this process. */
   readonly owner: string
   /** Whether other processes may have requests at the same servers. */
@@ -31,19 +31,20 @@ export interface Failovers {
 const LOOK_EVERY_MS = 2000
 /** How often open failovers are checked; four times as long where the store is shared. */
 const OPEN_LOOK_MS = 250
-/** A process that has requests at a server renews its hold on it. One that has not renewed it for so long is taken for
- * dead, and its requests for ended. */
-const HOLD_MS = 10_000
-/** A failover is not completed before this time has passed, so that every process has had time to place its hold. */
+/** How long a process's record of requests in flight is valid. A process that has not renewed it for so long is taken
+ * for dead, and its requests for ended. */
+const MARK_MS = 10_000
+/** A failover is not completed before this time has passed, so that every process has had time to record the requests it has
+ * there. */
 const SETTLE_MS = 5000
 
 /** Creates the watch over failovers. A failover is complete when no process has a request at the server any more. The
  * first process to see that records it, because the one that began the failover may be dead. */
 export function createFailovers(options: FailoversOptions): Failovers {
-  const { clock, events, holds, owner, shared } = options
+  const { clock, events, inFlightStore, owner, shared } = options
   const settleMs = shared ? SETTLE_MS : 0
   let open: ReadonlyMap<string, number> = new Map()
-  const held = new Set<string>()
+  const marked = new Set<string>()
   let looking = false
   let again = false
   let stopped = false
@@ -52,21 +53,21 @@ export function createFailovers(options: FailoversOptions): Failovers {
   async function follow(server: string, startedAt: number): Promise<void> {
     const now = clock.time()
     if (options.inFlight(server) > 0) {
-      held.add(server)
-      if (shared) await holds.hold(server, owner, now + HOLD_MS)
+      marked.add(server)
+      if (shared) await inFlightStore.mark(server, owner, now + MARK_MS)
       return
     }
-    await letGo(server)
+    await unmark(server)
     const ms = now - startedAt
     // After the clock was set back `ms` is negative and the true age unknown: a large difference counts as old enough.
-    if (Math.abs(ms) < settleMs || (await holds.held(server, now))) return
+    if (Math.abs(ms) < settleMs || (await inFlightStore.hasAny(server, now))) return
     options.observe([completed(server, 'drained', Math.max(0, ms))])
   }
 
-  async function letGo(server: string): Promise<void> {
-    if (!held.has(server)) return
-    if (shared) await holds.hold(server, owner, 0)
-    held.delete(server)
+  async function unmark(server: string): Promise<void> {
+    if (!marked.has(server)) return
+    if (shared) await inFlightStore.mark(server, owner, 0)
+    marked.delete(server)
   }
 
   async function look(): Promise<void> {
@@ -87,7 +88,7 @@ export function createFailovers(options: FailoversOptions): Failovers {
       const begun = await events.open()
       open = new Map(begun.flatMap(({ server, at }) => (server === null ? [] : [[server, at] as const])))
       for (const [server, at] of open) await follow(server, at)
-      for (const server of held) if (!open.has(server)) await letGo(server)
+      for (const server of marked) if (!open.has(server)) await unmark(server)
     } catch {
       // The next look finds out whether the store is back.
     }

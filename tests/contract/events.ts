@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
-import type { Consequence, CursorStore, EventStore, FleetEvent, HoldStore, Observation } from '#core/events.ts'
+import type { Consequence, CursorStore, EventStore, FleetEvent, InFlightStore, Observation } from '#core/events.ts'
 
 let made = 0
 
@@ -223,30 +223,30 @@ export function cursorsContract(name: string, open: Open<CursorStore>): void {
   })
 }
 
-/** What every store of holds promises. */
-export function holdsContract(name: string, open: Open<HoldStore>): void {
+/** What every store of requests in flight promises. */
+export function inFlightContract(name: string, open: Open<InFlightStore>): void {
   describeStores(name, open, store => {
-    test('a server is held until the last process lets go', async () => {
-      const held: boolean[] = []
-      const look = async () => held.push(await store().held('a', 100))
+    test('a server has requests in flight until the last process has removed its record', async () => {
+      const found: boolean[] = []
+      const look = async () => found.push(await store().hasAny('a', 100))
 
       await look()
-      for (const owner of ['one', 'two']) await store().hold('a', owner, 200)
+      for (const owner of ['one', 'two']) await store().mark('a', owner, 200)
       await look()
-      await store().hold('a', 'one', 0)
+      await store().mark('a', 'one', 0)
       await look()
-      await store().hold('a', 'two', 0)
+      await store().mark('a', 'two', 0)
       await look()
 
-      expect(held).toEqual([false, true, true, false])
+      expect(found).toEqual([false, true, true, false])
     })
 
-    test('a hold that is not renewed ends, and holds one server only', async () => {
-      await store().hold('a', 'one', 200)
-      await store().hold('a', 'one', 300)
+    test('a record that is not renewed expires, and it concerns one server only', async () => {
+      await store().mark('a', 'one', 200)
+      await store().mark('a', 'one', 300)
 
-      expect([await store().held('a', 299), await store().held('a', 300)]).toEqual([true, false])
-      expect(await store().held('b', 100)).toBe(false)
+      expect([await store().hasAny('a', 299), await store().hasAny('a', 300)]).toEqual([true, false])
+      expect(await store().hasAny('b', 100)).toBe(false)
     })
   })
 }

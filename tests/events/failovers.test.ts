@@ -4,7 +4,7 @@ import { createFailovers } from '#events/failovers.ts'
 import { createFeed, type Feed } from '#events/feed.ts'
 import { createIds } from '#lib/id.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
-import { createMemoryHolds } from '#stores/memory-holds.ts'
+import { createMemoryInFlight } from '#stores/memory-in-flight.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 
 const INITIATED = {
@@ -18,7 +18,7 @@ const INITIATED = {
 function processes(count: number, shared = true) {
   const clock = fakeClock()
   const events = createMemoryEvents({ entriesMax: 100, newId: createIds() })
-  const holds = createMemoryHolds()
+  const inFlightStore = createMemoryInFlight()
   const all = Array.from({ length: count }, (_, index) => {
     const self = { inFlight: 0 }
     const feed: Feed = createFeed({
@@ -30,7 +30,7 @@ function processes(count: number, shared = true) {
     const failovers = createFailovers({
       clock,
       events,
-      holds,
+      inFlightStore,
       owner: `${index}`,
       shared,
       inFlight: () => self.inFlight,

@@ -4,15 +4,15 @@ import type { FleetEvent } from '#core/events.ts'
 import { createIds } from '#lib/id.ts'
 import { createMemoryCursors } from '#stores/memory-cursors.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
-import { createMemoryHolds } from '#stores/memory-holds.ts'
+import { createMemoryInFlight } from '#stores/memory-in-flight.ts'
 import { createMemoryServers } from '#stores/memory-servers.ts'
 import type { Database } from '#stores/sql.ts'
 import { createSqlCursors } from '#stores/sql-cursors.ts'
 import { createSqlEvents } from '#stores/sql-events.ts'
-import { createSqlHolds } from '#stores/sql-holds.ts'
+import { createSqlInFlight } from '#stores/sql-in-flight.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
 import { openAt, type Places } from '#tests/contract/database.ts'
-import { cursorsContract, eventsContract, holdsContract, seen } from '#tests/contract/events.ts'
+import { cursorsContract, eventsContract, inFlightContract, seen } from '#tests/contract/events.ts'
 import { serversContract } from '#tests/contract/servers.ts'
 import { postgresPlaces, sqlitePlaces } from '#tests/support/databases.ts'
 
@@ -54,9 +54,9 @@ eventsContract('events in Postgres', async () => sqlStores(await postgresPlaces(
 cursorsContract('cursors in memory', inMemory(createMemoryCursors))
 cursorsContract('cursors in SQLite', async () => sqlStores(await sqlitePlaces(), createSqlCursors))
 cursorsContract('cursors in Postgres', async () => sqlStores(await postgresPlaces(), createSqlCursors))
-holdsContract('holds in memory', inMemory(createMemoryHolds))
-holdsContract('holds in SQLite', async () => sqlStores(await sqlitePlaces(), createSqlHolds))
-holdsContract('holds in Postgres', async () => sqlStores(await postgresPlaces(), createSqlHolds))
+inFlightContract('requests in flight in memory', inMemory(createMemoryInFlight))
+inFlightContract('requests in flight in SQLite', async () => sqlStores(await sqlitePlaces(), createSqlInFlight))
+inFlightContract('requests in flight in Postgres', async () => sqlStores(await postgresPlaces(), createSqlInFlight))
 
 test('an event that changes nothing makes no database, one that does makes it', async () => {
   const places = await sqlitePlaces()
