@@ -7,28 +7,30 @@ import type { BreakerSettings } from '#core/snapshot.ts'
 import { breakerAdmits, type States } from '#core/states.ts'
 import { ruleFor } from './rules.ts'
 
-/** The longest opening, unless the configured one is longer, and for how long a closed breaker remembers that it has
- * been open, in milliseconds. */
+/** The longest time a breaker stays open, unless the configured one is longer. A closed breaker also forgets after this
+ * time that it has been open. In milliseconds. */
 const OPEN_MS_MAX = 300_000
 const REMEMBERED_MS = 300_000
-/** An opening lasts this much more or less, so that targets that failed together do not come back together. */
+/** The time a breaker stays open varies at random by this share, up and down, so that targets that failed together do
+ * not come back together. */
 const JITTER = 0.1
 
 /** The circuit breakers of all targets. */
 export interface Breakers extends Outcomes {
-  /** Lets an attempt through, or not; of a half-open breaker it takes the one trial, which ends with `committed` or
+  /** Decides whether an attempt may start. A half-open breaker admits one trial, which ends with `committed` or
    * `failed`. */
   admit(target: Target): boolean
-  /** As outcomes have it.
+  /** Counts a failed attempt; see `Outcomes`.
    *
-   * @param isTrial Whether it was the trial of a half-open breaker, which only that ends. */
+   * @param isTrial Whether the attempt was the trial of a half-open breaker. Only the trial ends that state. */
   failed(target: Target, code: Code, isTrial?: boolean): void
-  /** The first content has come: the target answers again. A streak of cut streams goes on all the same. */
+  /** Counts that the first content has arrived: the target answers again. It does not end a series of streams that
+   * broke off later. */
   committed(target: Target): void
 }
 
-/** Creates the breakers: enough failures in a row open one, each time for longer; half-open it admits one trial, which
- * closes it or opens it again. */
+/** Creates the breakers. Enough failures in a row open one, each time for longer. A half-open breaker admits one trial,
+ * which closes it or opens it again. */
 export function createBreakers(deps: {
   readonly states: States
   readonly clock: Clock
@@ -72,7 +74,7 @@ export function createBreakers(deps: {
       return true
     },
     succeeded(target) {
-      // The end of a stream that is older than the opening proves nothing.
+      // A stream that began before the breaker opened says nothing about the target now.
       const { breaker } = states.target(target)
       if (breaker.openUntil === 0) breaker.failures = 0
     },

@@ -1,15 +1,16 @@
 import type { Fact } from '#core/journal.ts'
 import type { RetrySettings } from '#core/snapshot.ts'
 
-/** How many retries all calls together may have under way: what keeps a fleet that fails from being asked ever more. */
+/** Limits how many retries all calls together may have in progress, so that failing servers do not get ever more
+ * requests. */
 export interface RetryBudget {
-  /** Takes a place for one retry, its wait included.
+  /** Takes a place for one retry, which also covers the wait before it.
    *
    * @returns Whether there was one. */
   take(): boolean
-  /** Gives the place back. */
+  /** Gives a place back. */
   release(): void
-  /** Places that are free now. */
+  /** The number of free places. */
   remaining(): number
   /** Counts the requests that are active. */
   subscriber(fact: Fact): void

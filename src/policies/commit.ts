@@ -4,8 +4,8 @@ import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import { contentLength, type Frame, isContent } from '#core/frame.ts'
 
-/** The most that is held back before the first content. A server that sends more than this without any is treated as one
- * that does not answer. */
+/** The most that is held back before the first content, in events and in characters. A server that sends more without
+ * content counts as one that does not answer. */
 const HELD_EVENTS_MAX = 64
 const HELD_CHARACTERS_MAX = 256 * 1024
 
@@ -20,7 +20,7 @@ type AttemptOptions = Parameters<Attempt>[0]
 export function commitGate(clock: Clock): Policy {
   const holdStream = async (next: Attempt, attempt: AttemptOptions): Promise<Live> => {
     const { call, scope, slot } = attempt
-    // Of several choices the filter may have taken one only: the others are still an answer.
+    // With several choices the filter may have removed only some: the others are still an answer.
     const wantsContent = attempt.wantsContent === true && choicesAsked(call.body) === 1
     const disarm = clock.after(slot.candidate.target.timeouts.first_token, () =>
       scope.cancel(new GatewayError('upstream_timeout', 'The model server did not begin its answer in time.')),
@@ -32,13 +32,13 @@ export function commitGate(clock: Clock): Policy {
       disarm()
     }
   }
-  // A plain answer has nothing to hold back: it is committed when it is there.
+  // A plain answer arrives whole, so nothing has to be held back.
   const passPlain = (next: Attempt, attempt: AttemptOptions) =>
     attempt.wantsContent ? refuseFiltered(next, attempt) : next(attempt)
   return next => attempt => (attempt.call.stream ? holdStream(next, attempt) : passPlain(next, attempt))
 }
 
-/** Makes an attempt whose plain answer is refused when a content filter has left nothing of it. */
+/** Makes an attempt. A plain answer of which a content filter has left nothing is refused. */
 async function refuseFiltered(next: Attempt, attempt: AttemptOptions): Promise<Live> {
   const live = await next(attempt)
   const frames = await live.next()
@@ -59,7 +59,8 @@ async function holdUntilContent(live: Live, wantsContent: boolean): Promise<read
       const frames = await live.next()
       if (frames.length === 0) throw noContent('the stream ended without content')
       for (const frame of frames) {
-        // Before the first content an error fails the attempt, so that another can follow; after it, it is the stream's.
+        // An error before the first content fails the attempt, so that another one can follow. After it, the error
+        // belongs to the stream.
         if (frame.kind === 'error' && !committed) throw frame.error
         if (wantsContent && !committed && isFilteredOut(frame)) throw filteredOut()
         held.push(frame)
@@ -77,7 +78,7 @@ async function holdUntilContent(live: Live, wantsContent: boolean): Promise<read
   }
 }
 
-/** Whether a content filter has ended an answer, or all its choices, and left nothing of it. */
+/** Whether a content filter has ended every choice of an answer without leaving any content. */
 function isFilteredOut(frame: Frame): boolean {
   if (frame.kind !== 'finish') return false
   const { choices = [] } = frame.chunk
@@ -95,7 +96,7 @@ function noContent(cause: string): GatewayError {
   })
 }
 
-/** An answer whose first frames were read already. */
+/** Makes an answer that gives the frames which were read already, and then the rest. */
 function resumeFrom(live: Live, held: readonly Frame[]): Live {
   let first: readonly Frame[] | null = held
   return {

@@ -5,39 +5,40 @@ import type { Target, TargetId } from '#core/servers.ts'
 import type { States, TargetState } from '#core/states.ts'
 import { isLimited, ruleFor } from './rules.ts'
 
-/** How long a refused credential is out, and a target without any other, in milliseconds. */
+/** How long a refused credential is not used, and a target that has no other one, in milliseconds. */
 const OUT_MS = 600_000
 const ALL_OUT_MS = 30_000
-/** How long a limited credential rests when the server does not say. */
+/** How long a rate-limited credential is not used when the server does not say, in milliseconds. */
 const LIMITED_MS = 1000
 
-/** Which credential an attempt uses. */
+/** Chooses the credential of each attempt. */
 export interface Credentials {
-  /** The first one that is not out; `null` when the server needs none. */
+  /** The first credential that may be used; `null` when the server needs none. */
   choose(target: Target): string | null
-  /** Puts a credential out that was refused or limited; others of the same server stay in.
+  /** Stops using a credential that was refused or rate-limited; other credentials of the server stay in use.
    *
-   * @returns `null` when another one may be tried at once; else what that comes to for the target: while some of them
-   * are only limited, the limit that ends first. */
+   * @returns `null` when another one may be tried at once; else the error that applies to the whole target: when some
+   * are only rate-limited, the limit that ends first. */
   rejected(target: Target, secret: string | null, error: GatewayError): GatewayError | null
-  /** Forgets everything: after a reload any credential may be another one. */
+  /** Forgets all refusals: after a reload the credentials may be different ones. */
   forget(): void
 }
 
-/** A credential that is out, and why. */
+/** A credential that is not used for now, and why. */
 interface Out {
   readonly until: number
   readonly error: GatewayError
 }
 
-/** Creates the rotation. What is out is remembered by target, for a key may be refused for one model only. */
+/** Creates the rotation of credentials. Refusals are remembered for each target, because a key may be refused for one
+ * model only. */
 export function createCredentials(deps: {
   readonly states: States
   readonly clock: Clock
   readonly journal: Journal
 }): Credentials {
   const { states, clock, journal } = deps
-  /** For each target its credentials that are out. */
+  /** The credentials that are not used for now, for each target. */
   const out = new Map<TargetId, Map<string, Out>>()
   const refused = new Set<TargetState>()
 
@@ -49,7 +50,7 @@ export function createCredentials(deps: {
     return target.server.secrets.filter(secret => !isOut(target, secret)).length
   }
 
-  /** The limit that ends first, of a credential that comes back by itself where there is one; `null` when none is limited. */
+  /** The rate limit that ends first, preferably one that ends by itself; `null` when no credential is rate-limited. */
   function limitOf(target: Target): GatewayError | null {
     const now = clock.now()
     const [first] = [...(out.get(target.id)?.values() ?? [])]
@@ -65,7 +66,7 @@ export function createCredentials(deps: {
     const state = states.target(target)
     state.refusedUntil = clock.now() + ALL_OUT_MS
     refused.add(state)
-    // When the target comes back, each of them gets another chance.
+    // Every credential gets another chance when the target comes back.
     out.delete(target.id)
   }
 
@@ -101,7 +102,7 @@ export function createCredentials(deps: {
   }
 }
 
-/** Whether waiting is enough; money does not come by itself. */
+/** Whether a credential works again after some time. Missing credit does not return by itself. */
 function comesBack({ error }: Out): boolean {
   return ruleFor(error.code).again
 }

@@ -13,7 +13,7 @@ import type { Hedges } from './hedge.ts'
 export interface FailoverDeps {
   readonly slots: Slots
   readonly states: States
-  /** Whether a target is still one of the fleet: the call may be older than that. */
+  /** Whether a target is still part of the fleet. A call may be older than the last change of the fleet. */
   readonly isOffered: (target: Target) => boolean
   readonly clock: Clock
   readonly journal: Journal

@@ -1,7 +1,7 @@
 import type { Candidate } from '#core/attempt.ts'
 import { type AttemptSummary, GatewayError } from '#core/errors.ts'
 
-/** What a caller is told to wait where no server said anything, in milliseconds. */
+/** The wait that callers are told when no server named one, in milliseconds. */
 const RETRY_MS = 1000
 
 /** An attempt that failed. */
@@ -9,12 +9,12 @@ export interface Failure {
   readonly candidate: Candidate
   readonly error: GatewayError
   readonly ms: number
-  /** How long its target asks to wait, with whichever credential may be used again first; absent or `null` where nobody
-   * said. */
+  /** How long the target asks to wait, with whichever credential is usable first; absent or `null` when it did not say.
+   */
   readonly waitMs?: number | null
 }
 
-/** What a caller is told when nothing is left to try. */
+/** Makes the error that the caller gets when no target is left to try. */
 export function exhausted(failures: readonly Failure[]): GatewayError {
   const attempts: AttemptSummary[] = failures.map(({ candidate, error, ms }) => ({
     server: candidate.target.server.id,
@@ -54,7 +54,7 @@ export function exhausted(failures: readonly Failure[]): GatewayError {
   })
 }
 
-/** Of each target counts what it said last. */
+/** Counts only the last failure of each target. */
 function smallestWait(failures: readonly Failure[]): number {
   const waits = new Map(failures.map(({ candidate, waitMs }) => [candidate.target.id, waitMs ?? RETRY_MS]))
   return Math.min(...waits.values())

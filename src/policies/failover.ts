@@ -33,12 +33,12 @@ class FailoverRun implements Run, Course<RunningAttempt> {
   private readonly itinerary: Itinerary
   private readonly failures: Failure[] = []
   private attemptsMade = 0
-  /** Whose answer was committed last; it may have broken off since. */
+  /** The candidate whose answer was committed last. That answer may have broken off since. */
   private committed: Candidate | null = null
   private lastStarted: RunningAttempt | null = null
   /** The second attempt that was started beside a slow first one. */
   private hedge: RunningAttempt | null = null
-  /** The first refusal that only another model can answer (the prompt is too long, or was filtered): the caller gets it
+  /** The first refusal that only another model can avoid (the prompt is too long, or was filtered). The caller gets it
    * when no fallback model answers either. */
   private refusal: GatewayError | null = null
 
@@ -70,7 +70,7 @@ class FailoverRun implements Run, Course<RunningAttempt> {
           if (live !== null) return live
           continue
         }
-        // The commit gate must be able to stop a stream without ending the call; a plain attempt is never stopped alone.
+        // A stream must be stoppable without ending the call. A plain attempt is never stopped alone.
         const attempt = this.start(slot, this.job.call.stream)
         if (attempt === null) continue
         try {
@@ -86,7 +86,7 @@ class FailoverRun implements Run, Course<RunningAttempt> {
     }
   }
 
-  /** How many attempts may be made as it stands. Before a stream is committed one is kept back, for its recovery. */
+  /** How many attempts may be made now. Before a stream is committed, one attempt is kept for its recovery. */
   private attemptsMax(): number {
     const { maxAttempts, retry } = this.deps
     const keeps = retry.keepOne && this.job.call.stream && this.committed === null && maxAttempts > 1
@@ -97,7 +97,7 @@ class FailoverRun implements Run, Course<RunningAttempt> {
     return this.refusal ?? exhausted(this.failures)
   }
 
-  /** A place at the first candidate that has one; without a promise where none is needed. */
+  /** Takes a place at the first candidate that has one. It returns no promise when a place is free at once. */
   private takePlace(step: Step): Slot | Promise<Slot> {
     try {
       const place = this.deps.slots.take(step.candidates, this.job.scope)
@@ -107,13 +107,13 @@ class FailoverRun implements Run, Course<RunningAttempt> {
     }
   }
 
-  /** Fails a call that got no place. Where servers have failed before, the caller is told of those failures: that the
-   * others are full is not the cause then. */
+  /** Fails a call that got no place. If servers have failed before, the caller is told of those failures: full servers
+   * are not the cause then. */
   private failPlace(thrown: unknown): never {
     throw this.failures.length > 0 ? this.finalError() : thrown
   }
 
-  /** Makes the first attempt with a hedge beside it where it is slow; `null` when this call may not be hedged. */
+  /** Makes the first attempt, with a hedge in case it is slow; `null` when this call may not be hedged. */
   private startHedged(slot: Slot): Promise<Live | null> | null {
     const { model, target } = slot.candidate
     const ms = this.deps.hedges.delay(this.job.call, model, target)
@@ -121,7 +121,8 @@ class FailoverRun implements Run, Course<RunningAttempt> {
   }
 
   /** Races the attempt at `slot` against a second one that starts after `ms` milliseconds.
-   * `null` when both failed and others may follow. */
+   *
+   * @returns `null` when both failed and others may follow. */
   private async raceFrom(slot: Slot, ms: number): Promise<Live | null> {
     const { clock, journal, hedges, budget } = this.deps
     const first = this.start(slot, true)
@@ -132,8 +133,8 @@ class FailoverRun implements Run, Course<RunningAttempt> {
       if (winner === null) return null
       this.commit(winner.attempt)
       won = winner.attempt !== first
-      // The first would have taken longer still. Without its time only quick answers would count, and hedges would start
-      // ever earlier.
+      // The first attempt would have taken even longer. If its time were left out, only quick answers would count, and
+      // hedges would start earlier and earlier.
       if (won) hedges.observe(slot.candidate.target, this.job.call.stream, first.entry.ms)
       return winner.live
     } finally {
@@ -160,8 +161,7 @@ class FailoverRun implements Run, Course<RunningAttempt> {
     return this.hedge
   }
 
-  /** Counts one more attempt at the place of the last one: its server has refused the request, and is asked again in
-   * another form.
+  /** Counts one more attempt at the same place: the server has refused the request, and is asked again in another form.
    *
    * @returns `false` when no attempt is left. */
   takeOne(refusal: GatewayError): boolean {
@@ -224,11 +224,11 @@ class FailoverRun implements Run, Course<RunningAttempt> {
     const outcome = rotates ? this.deps.credentials.rejected(candidate.target, secret, error) : error
     this.failures.push({ ...failure, waitMs: outcome?.retryAfterMs ?? null })
     this.itinerary.failed(candidate, outcome)
-    // An answer that the server stores (`store: true`) would be stored twice.
+    // The server stores this answer (`store: true`), and a second attempt would store it twice.
     if (call.body.store === true && !error.unsent) throw this.finalError()
   }
 
-  /** Whether fallback models may answer what this one refuses; if so, only those are left to try. */
+  /** Whether fallback models may answer what this model refuses. If so, only fallback models are left to try. */
   private leadsToFallback(candidate: Candidate, { code }: GatewayError): boolean {
     if (code === 'context_length_exceeded') return this.itinerary.onlyLarger(candidate)
     return code === 'content_policy_violation' && this.deps.retry.afterFilter && this.itinerary.onlyFallbacks(candidate)

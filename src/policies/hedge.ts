@@ -3,30 +3,31 @@ import type { HedgingSettings, Model, Target } from '#core/servers.ts'
 import type { States, TargetState } from '#core/states.ts'
 import { createRecent, type Recent } from '#lib/recent.ts'
 
-/** Answers of a target that its usual time is taken of, and how many of them are enough. */
+/** How many answers of a target its usual time is computed from, and how many are enough to begin with. */
 const SAMPLES = 200
 const SAMPLES_MIN = 20
-/** Calls of a model of which no more than the allowed share get a second attempt. */
+/** The number of recent calls of a model over which the share of hedged calls is counted. */
 const SHARE_CALLS = 1000
 
 /** Decides which calls get a second attempt beside a slow first one, and when. */
 export interface Hedges {
   /** Counts a call whose first attempt goes to this target.
    *
-   * @returns After how many milliseconds it may have a second one; `null` when it has none. */
+   * @returns After how many milliseconds it may have a second attempt; `null` when it may not. */
   delay(call: Call, model: Model, target: Target): number | null
-  /** Whether the share of a model leaves room for one more second attempt. */
+  /** Whether one more second attempt is within the allowed share of the model. */
   hasRoom(model: Model): boolean
   /** Counts a second attempt. */
   count(model: Model): void
-  /** A target took this long to its first content, or to a whole plain answer; or longer, when it was not waited for. */
+  /** Records how long a target took to its first content, or to a whole plain answer. For an attempt that was given up,
+   * this is the time until then. */
   observe(target: Target, stream: boolean, ms: number): void
 }
 
 /** Creates the memory of hedging: how long each target usually takes, and how many calls were sent twice lately. */
 export function createHedges(states: Pick<States, 'target'>): Hedges {
   const shares = new Map<string, Share>()
-  // The first piece of a stream and a whole answer are not to be compared.
+  // The time to the first piece of a stream cannot be compared with the time of a whole answer.
   const streamed = new WeakMap<TargetState, Recent>()
   const plain = new WeakMap<TargetState, Recent>()
 
@@ -41,7 +42,7 @@ export function createHedges(states: Pick<States, 'target'>): Hedges {
       const { hedging = null } = model
       if (hedging === null) return null
       shareOf(model).next()
-      // What a server stores it must not store twice.
+      // The server stores this answer (`store: true`), and a second attempt would store it twice.
       if (call.body.store === true) return null
       return delayOf(hedging, (call.stream ? streamed : plain).get(states.target(target)))
     },
@@ -62,7 +63,7 @@ function delayOf({ after }: HedgingSettings, usual: Recent | undefined): number 
   return usual === undefined || usual.count < SAMPLES_MIN ? null : usual.quantile(after.percentile / 100)
 }
 
-/** How many of the last calls were sent twice; a second attempt counts for the call that came last before it. */
+/** Counts how many of the last calls were sent twice. A second attempt is counted for the latest call before it. */
 class Share {
   private readonly seconds = new Uint16Array(SHARE_CALLS)
   private calls = 0

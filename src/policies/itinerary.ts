@@ -9,18 +9,18 @@ import { backoff } from './wait.ts'
 
 /** Where the next attempt goes. */
 export interface Step {
-  /** In order; the first one with a free place is taken. */
+  /** In order; the first one with a free place is used. */
   readonly candidates: readonly Candidate[]
   /** When the attempt may start, in monotonic milliseconds; 0 = at once. */
   readonly at: number
-  /** Whether it takes nothing from the retry budget, because it puts no further load on a server that is failing. */
+  /** Whether the attempt needs no place of the retry budget, because it adds no load to a server that is failing. */
   readonly free: boolean
 }
 
 /** A target that failed and may be tried again. */
 interface Retry {
   readonly candidate: Candidate
-  /** Not before this, in monotonic milliseconds. */
+  /** The earliest start, in monotonic milliseconds. */
   readonly at: number
   /** How often it has failed this call. */
   readonly failures: number
@@ -28,13 +28,14 @@ interface Retry {
 
 type ItineraryDeps = Pick<FailoverDeps, 'states' | 'isOffered' | 'clock' | 'journal' | 'random' | 'retry'>
 
-/** The way of one call through its candidates: other targets of the same model at once, then the same target again
- * after a wait, then fallback models, then whatever may be tried again. A class, because one is made for each call. */
+/** The order in which one call goes through its candidates: first other targets of the same model at once, then the
+ * same target again after a wait, then fallback models, then every target that may be retried. A class, because one is
+ * made for each call. */
 export class Itinerary {
   private readonly deps: ItineraryDeps
   private readonly scope: Scope
   private untried: readonly Candidate[]
-  /** Targets that were not tried either, because they were out when last looked at. */
+  /** Targets that were not tried yet because they were unavailable at the last look. */
   private later: readonly Candidate[]
   private retries: Retry[] | null = null
 
@@ -48,7 +49,7 @@ export class Itinerary {
   /** Where the next attempt goes; `null` when nothing is left to try.
    *
    * @param left Attempts that may still be made, this one included.
-   * @param first Whether none was made yet: the plan is fresh then, and is not looked through again. */
+   * @param first Whether no attempt was made yet. The plan is then new and is not checked again. */
   nextStep(left: number, first: boolean): Step | null {
     if (left <= 0) return null
     if (first) return this.untried.length === 0 ? null : { candidates: this.untried, at: 0, free: true }
@@ -60,8 +61,8 @@ export class Itinerary {
     return { candidates: this.untried, at: 0, free: this.hasNoFailures(fresh) }
   }
 
-  /** Sorts what was not tried yet into what may be tried now and what is out: the attempts before may have taken so long
-   * that either has changed since the plan was made. */
+  /** Sorts the untried targets into available and unavailable ones. Earlier attempts may have taken so long that this
+   * has changed since the plan was made. */
   private refresh(): void {
     const now = this.deps.clock.now()
     const back = this.later.filter(
@@ -72,8 +73,8 @@ export class Itinerary {
     this.untried = [...open.filter(({ fallback }) => !fallback), ...open.filter(({ fallback }) => fallback)]
   }
 
-  /** Whether its server is still part of the fleet and not draining. Both are asked: a server that is removed loses its
-   * state, and with it the mark that it is draining. */
+  /** Whether the server is still part of the fleet and not draining. Both are checked: a server that is removed loses
+   * its state, and with it the mark that it is draining. */
   isStillOffered(candidate: Candidate): boolean {
     return this.deps.isOffered(candidate.target) && !this.state(candidate).server.draining
   }
@@ -89,8 +90,7 @@ export class Itinerary {
     if (this.untried.includes(candidate)) this.untried = this.untried.filter(other => other !== candidate)
   }
 
-  /** Where a hedge may go while an attempt is under way: to other servers of the models that were asked for, of which
-   * nothing bad is known. */
+  /** Where a hedge may go while an attempt runs: to healthy other servers of the models that were asked for. */
   hedgeCandidates({ target: { server } }: Candidate): readonly Candidate[] {
     return this.untried.filter(
       other =>
@@ -102,8 +102,8 @@ export class Itinerary {
     )
   }
 
-  /** Makes a target the first of those to be tried: its attempt was stopped before it could answer, or another of its
-   * credentials may do better. */
+  /** Puts a target first among those to try: its attempt was stopped before it could answer, or another of its
+   * credentials may succeed. */
   putBack(candidate: Candidate): void {
     this.untried = [candidate, ...this.untried]
   }

@@ -7,7 +7,7 @@ export const TEXT_FIELDS: readonly TextField[] = ['content', 'reasoning_content'
 const DELTA_KEYS: ReadonlySet<string> = new Set(['role', 'tool_calls', ...TEXT_FIELDS])
 const TOOL_KEYS: ReadonlySet<string> = new Set(['index', 'id', 'type', 'function'])
 
-/** The pieces of text that a choice brings, by channel; a tool call that begins has its name, be it empty. */
+/** The pieces of text in a choice, by channel. A tool call that begins has its name as a piece, even an empty one. */
 export function textsOf(choice: Choice): readonly (readonly [channel: string, text: string])[] {
   const texts: [string, string][] = []
   if (typeof choice.text === 'string') texts.push(['text', choice.text])
@@ -25,7 +25,7 @@ export function textsOf(choice: Choice): readonly (readonly [channel: string, te
   return texts
 }
 
-/** The channel of a field. Thinking has two names, and some answers say it under both. */
+/** The channel of a field. Reasoning has two field names, and some answers send it in both. */
 export function channelOf(field: TextField): string {
   return field === 'reasoning' ? 'reasoning_content' : field
 }
@@ -69,7 +69,7 @@ export function hasLogprobs(choice: Choice): boolean {
   return !isEmpty((choice as { readonly logprobs?: unknown }).logprobs)
 }
 
-/** Whether a value says nothing: absent, an empty text or list. */
+/** Whether a value is empty: absent, an empty text or an empty list. */
 export function isEmpty(value: unknown): boolean {
   return value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)
 }

@@ -8,18 +8,20 @@ import { writeSse } from '#lib/sse.ts'
 import { textsOf } from './pieces.ts'
 import type { Transcript } from './transcript.ts'
 
-/** How much of a continuation is held back, in characters: one that begins as the answer began is none. */
+/** How much of a continuation is held back, in characters. If it begins as the whole answer began, the server has
+ * started over. */
 const HELD_CHARACTERS = 64
 
-/** What the next attempt may go on from, and whether it did. */
+/** What the next attempt may continue, and whether it did. */
 export interface PrefillOffer {
   delivered: Delivered | null
-  /** The model that said it; another one does not go on from there. */
+  /** The model that wrote the text; other models are not asked to continue it. */
   upstreamModel: string
   taken: boolean
 }
 
-/** Makes attempts go on from what was delivered where the model is known to do so; one that is refused starts again. */
+/** Makes attempts continue the delivered text where the model is known to support this. If the server refuses, it is
+ * asked to start over. */
 export function withPrefill(attempt: Attempt, offer: PrefillOffer): Attempt {
   const goOn = async (given: Parameters<Attempt>[0], delivered: Delivered): Promise<Live> => {
     try {
@@ -40,8 +42,8 @@ export function withPrefill(attempt: Attempt, offer: PrefillOffer): Attempt {
   }
 }
 
-/** What of an answer can be gone on from: plain content of the only choice, long enough and of such a kind that a
- * server that starts again instead is noticed. */
+/** The part of an answer that can be continued: plain content of the only choice, long enough that a server which
+ * starts over instead is noticed. */
 export function toPrefill(call: Call, { choices }: Transcript): Delivered | null {
   const { body } = call
   const messages = Array.isArray(body.messages) ? body.messages : []
@@ -52,11 +54,11 @@ export function toPrefill(call: Call, { choices }: Transcript): Delivered | null
   if (passage === undefined || choices.size > 1 || passage.finished || passage.texts.size > 1) return null
   const text = passage.texts.get('content') ?? ''
   const beginning = text.slice(0, HELD_CHARACTERS)
-  // What repeats its own beginning could not be told from an answer that starts again.
+  // A text that repeats its own beginning could not be told from an answer that starts over.
   return beginning.length < HELD_CHARACTERS || text.includes(beginning, 1) ? null : { text }
 }
 
-/** Holds a continuation back until it is clear that it is one. */
+/** Holds a continuation back until it is clear that the server has not started over. */
 export async function holdContinuation(
   live: Live,
   { text }: Delivered,
@@ -98,8 +100,9 @@ function replay(live: Live, held: (readonly Frame[])[], broken?: unknown): Live 
   }
 }
 
-/** Counts what was delivered as output, where a server that continued counted it as a part of its prompt. Its
- * counts on the way are left out, for the same reason: what is estimated in their place is the whole answer. */
+/** Adds the delivered text to the output count of a server that continued, because it counted that text as part of its
+ * prompt. Its counts before the end are left out for the same reason: the estimate that replaces them covers the whole
+ * answer. */
 export function withDelivered(given: DataFrame, characters: number): DataFrame {
   const frame = given.soFar === undefined ? given : { ...given, soFar: undefined }
   if (frame.usage === null) return frame

@@ -1,28 +1,28 @@
 import type { Live } from '#core/attempt.ts'
 import type { Clock } from '#core/clock.ts'
 
-/** The call that a race is run for. */
+/** The call for which a race is run. */
 export interface Course<Attempt> {
   /** Makes an attempt; resolves when its answer is committed. */
   run(attempt: Attempt): Promise<Live>
-  /** A second attempt beside the first one, where there may be one. */
+  /** Starts a second attempt beside the first one; `null` when there may be none. */
   startSecond(first: Attempt): Attempt | null
   /** An attempt has failed.
    *
    * @throws GatewayError when nothing may follow, not even the other attempt. */
   failed(attempt: Attempt, thrown: unknown): void
-  /** An attempt that is under way is not wanted any more. */
+  /** Called when an attempt that is still running is not needed any more. */
   lost(attempt: Attempt): void
 }
 
-/** The attempt that was first, and its answer. */
+/** The attempt that committed first, and its answer. */
 export interface Winner<Attempt> {
   readonly attempt: Attempt
   readonly live: Live
 }
 
-/** Makes an attempt, and after a while a second one beside it: the first to commit is the answer, the other one is
- * stopped in the same turn. A first attempt that fails before its time has no second one.
+/** Makes an attempt and, after a while, a second one beside it. The first to commit gives the answer, and the other one
+ * is stopped in the same turn of the event loop. If the first attempt fails before that time, there is no second one.
  *
  * @returns `null` when every attempt has failed and others may follow.
  * @throws GatewayError what `failed` throws. */
@@ -44,7 +44,7 @@ export function race<Attempt>(
 
   function committed(attempt: Attempt, live: Live): void {
     if (over) {
-      // It was stopped, but had committed in the same turn.
+      // It was stopped, but had already committed in the same turn.
       live.close()
       return
     }

@@ -11,9 +11,9 @@ import { createTranscript } from './transcript.ts'
 
 /** Told how a recovery goes. */
 export interface RecoveryWatch {
-  /** A committed answer broke off after so many delivered characters. */
+  /** A committed answer broke off after this many delivered characters. */
   onBroken(error: GatewayError, characters: number): void
-  /** Another answer has repeated all that was delivered (`restart`) or continues it (`prefill`), and goes on from there. */
+  /** Another answer has repeated all that was delivered (`restart`), or continues it (`prefill`), and now follows. */
   onRecovered(how: 'restart' | 'prefill', from: Pick<Live, 'target' | 'model'>): void
 }
 
@@ -21,12 +21,12 @@ export interface RecoveryWatch {
 export interface Recovered {
   readonly call: Call
   readonly scope: Scope
-  /** How the next attempt is told what was delivered, so that it may continue by prefill. */
+  /** Tells the next attempt what was delivered, so that it may continue by prefill. */
   readonly offer: PrefillOffer
 }
 
-/** Wraps the attempts of a streamed call: when the committed answer breaks off, another attempt is made. As long as its
- * text repeats what was delivered it is dropped, and from there on it goes to the caller.
+/** Wraps the attempts of a streamed call: when the committed answer breaks off, another attempt is made. Its text is
+ * dropped as long as it repeats what was delivered; what comes after that goes to the caller.
  *
  * The answer ends with the error of the first break when nothing is left to try, and with `stream_interrupted` when the
  * new text differs from what was delivered. */
@@ -34,7 +34,7 @@ export async function recover(run: Run, recovered: Recovered, watch: RecoveryWat
   return new RecoveredLive(await run.next(), run, recovered, watch)
 }
 
-/** An answer over several attempts. A class and no closures, because one is made for each stream. */
+/** One answer that several attempts give. A class and no closures, because one is made for each stream. */
 class RecoveredLive implements Live {
   private readonly transcript = createTranscript()
   private live: Live
@@ -46,13 +46,13 @@ class RecoveredLive implements Live {
   private method: 'restart' | 'prefill' = 'restart'
   /** Whether the server that answers now has repeated all that was delivered. */
   private caughtUp = true
-  /** How many characters of the answer the server that answers now was given as prefill, and does not say itself. */
+  /** How many characters the current server was given as prefill and therefore does not send itself. */
   private prefilledChars = 0
-  /** A break that is still to be recovered from. */
+  /** A break from which the answer has not recovered yet. */
   private pendingBreak: GatewayError | null = null
-  /** The first break of all, which the caller is told if recovery fails. */
+  /** The first break. The caller gets it if recovery fails. */
   private firstBreak: GatewayError | null = null
-  /** The latest count of an answer that is compared: the frame that brought it may have been dropped. */
+  /** The latest token count of an answer that is compared. The frame that carried it may have been dropped. */
   private splicedCount: Usage | null = null
   private closed = false
   private readonly onFrames = (frames: readonly Frame[]) => {
@@ -79,13 +79,13 @@ class RecoveredLive implements Live {
     return this.live.model
   }
 
-  /** Kept short for a stream that has not broken: this runs once for each piece of each answer. */
+  /** Kept short for a stream that has not broken off: this runs once for each piece of each answer. */
   readonly next = (): Promise<readonly Frame[]> => {
     if (this.splice !== null || this.pendingBreak !== null) return this.nextSpliced()
     return this.live.next().then(this.onFrames, this.onError)
   }
 
-  /** Once an answer has broken off, every event has to be compared, so none goes past. */
+  /** After a break every event has to be compared, so none may bypass this. */
   bypass(to: Bypass | null): void {
     this.live.bypass?.(to === null ? null : said => this.pass(said, to))
   }
@@ -115,7 +115,7 @@ class RecoveredLive implements Live {
     }
   }
 
-  /** Takes out what the caller has already, and remembers what goes out now. */
+  /** Removes what the caller already has, and remembers what is sent now. */
   private filter(frames: readonly Frame[]): readonly Frame[] {
     const passed: Frame[] | null = this.splice === null ? null : []
     for (let index = 0; index < frames.length; index++) {
@@ -143,7 +143,8 @@ class RecoveredLive implements Live {
     return passed === null ? frames : this.withCount(passed)
   }
 
-  /** Adds the latest count to the frames that go out, since the frame that brought it may not. */
+  /** Adds the latest token count to the frames that are sent, because the frame that carried it may have been dropped.
+   */
   private withCount(passed: readonly Frame[]): readonly Frame[] {
     const last = passed.at(-1)
     if (this.splicedCount === null || last === undefined || last.kind === 'error') return passed
@@ -158,7 +159,7 @@ class RecoveredLive implements Live {
     this.watch.onRecovered(this.method, this.live)
   }
 
-  /** Ends the answer with `stream_interrupted`, behind the frames that could still go out. */
+  /** Ends the answer with `stream_interrupted`, after the frames that could still be sent. */
   private interrupt(passed: readonly Frame[]): readonly Frame[] {
     const { firstBreak: cause } = this
     const error = new GatewayError('stream_interrupted', 'The model server broke off in the middle of its answer.', {
@@ -173,7 +174,7 @@ class RecoveredLive implements Live {
     return this.closed || this.splice === null || isWhole(this.splice) ? [] : this.interrupt([])
   }
 
-  /** Closes the broken answer and waits for the next attempt's.
+  /** Closes the broken answer and waits for the answer of the next attempt.
    *
    * @throws GatewayError the first break, when nothing is left. */
   private async takeOver(error: GatewayError): Promise<void> {
@@ -199,8 +200,8 @@ class RecoveredLive implements Live {
     await this.beginSplice(offer)
   }
 
-  /** Prepares the comparison for the answer that is there now: whether it continues the delivered text, which it may only
-   * do where prefill was offered and taken, or starts again. */
+  /** Prepares the comparison with the new answer. It either continues the delivered text, which is possible only if
+   * prefill was offered and accepted, or starts over. */
   private async beginSplice({ taken, delivered }: PrefillOffer): Promise<void> {
     const { live, transcript } = this
     const held = taken && delivered !== null ? await holdContinuation(live, delivered) : { live, continues: false }
@@ -213,7 +214,7 @@ class RecoveredLive implements Live {
   }
 }
 
-/** Whether another server may take over after this error. The end of the call itself is no break. */
+/** Whether another server may take over after this error. The end of the call itself does not count. */
 function isBreak(error: GatewayError): boolean {
   return error.retryable || error.code === 'stream_interrupted'
 }

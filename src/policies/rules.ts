@@ -2,12 +2,12 @@ import type { Code, GatewayError } from '#core/errors.ts'
 
 /** What may follow a failed attempt. */
 interface Rule {
-  /** Whether the same target may be tried again after a wait: it is not when it was silent, because the next try would
-   * take as long, nor when only people can mend it. Other targets may be tried wherever the error is retryable. */
+  /** Whether the same target may be retried after a wait. Not if it was silent, because the next attempt would take as
+   * long, and not if a person has to fix it. Other targets may be tried whenever the error is retryable. */
   readonly again: boolean
-  /** Whether it counts against the target's breaker. */
+  /** Whether the error counts against the breaker of the target. */
   readonly breaks: boolean
-  /** Whether another credential may do better at once. */
+  /** Whether another credential may succeed at once. */
   readonly rotates: boolean
 }
 
@@ -30,7 +30,8 @@ export function ruleFor(code: Code): Rule {
   return RULES[code] ?? NOTHING
 }
 
-/** Whether the server says that it limits its callers: no failure, but a reason to leave it alone for a while. */
+/** Whether the server says that it limits its callers. This is no failure, but a reason to send it nothing for a while.
+ */
 export function isLimited(error: GatewayError): boolean {
   return error.code === 'provider_rate_limited' || error.code === 'insufficient_quota'
 }

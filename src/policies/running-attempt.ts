@@ -14,22 +14,22 @@ export interface Job {
   readonly trail: Trail
 }
 
-/** An attempt that has started and has not ended: what it is given, and what is written down of it. */
+/** An attempt in progress: its input, and its entry in the record of the call. */
 export type RunningAttempt = Parameters<Attempt>[0] & {
   readonly secret: string | null
   /** Replaced by a new one when the same server is asked again. */
   entry: AttemptEntry
-  /** Whether its end decides if a half-open breaker closes. */
+  /** Whether this attempt is the trial of a half-open breaker. */
   readonly decides: boolean
 }
 
-/** The cause with which a slower attempt is cancelled; one for all, because nobody reads it. */
+/** The error with which a slower attempt is cancelled. One object serves all attempts, because nobody reads it. */
 const LOST = new GatewayError('client_closed_request', 'Another server was quicker.')
 
 /** Starts an attempt.
  *
- * @param options.apart Whether it must be possible to stop it while the call goes on.
- * @returns `null`, with the place given back, when the breaker admits none. */
+ * @param options.apart Whether the attempt must be stoppable while the call goes on.
+ * @returns `null`, with the place given back, when the breaker admits no call. */
 export function startAttempt(
   deps: FailoverDeps,
   job: Job,
@@ -41,7 +41,7 @@ export function startAttempt(
   const { candidate } = slot
   const isTrusted = candidate.doubted !== true
   const decides = isTrusted && deps.states.target(candidate.target).breaker.openUntil !== 0
-  // A half-open breaker admits one call, and another may have come first.
+  // A half-open breaker admits one call, and another call may have been first.
   if (isTrusted && !deps.breakers.admit(candidate.target)) {
     slot.release()
     return null
@@ -59,10 +59,11 @@ export function startAttempt(
   }
 }
 
-/** The attempt gave the answer. */
+/** Records that the attempt gave the answer. */
 export function commitAttempt(deps: FailoverDeps, { call, scope, slot, entry }: RunningAttempt): void {
   const { target, model } = slot.candidate
-  // Who reads a stream gives its place back, but may not read on for a minute: past its time it holds none.
+  // The reader of a stream gives the place back. It may also pause for long, so the place is given back at the latest
+  // when the time of the call is up.
   if (call.stream) scope.onEnd(() => slot.release())
   entry.result = 'ok'
   entry.ms = deps.clock.now() - entry.startedAt
@@ -71,7 +72,7 @@ export function commitAttempt(deps: FailoverDeps, { call, scope, slot, entry }: 
   if (model.hedging) deps.hedges.observe(target, call.stream, entry.ms)
 }
 
-/** The attempt failed: frees what it holds, and tells the breaker. */
+/** Records that the attempt failed: gives back what it holds, and tells the breaker. */
 export function failAttempt(deps: FailoverDeps, job: Job, attempt: RunningAttempt, thrown: unknown): Failure {
   const error = job.scope.ended ?? attempt.scope.ended ?? toGatewayError(thrown)
   const { entry } = attempt
@@ -81,7 +82,7 @@ export function failAttempt(deps: FailoverDeps, job: Job, attempt: RunningAttemp
   return { candidate: attempt.slot.candidate, error, ms: entry.ms }
 }
 
-/** Ends the entry of an attempt whose server has refused the request, and begins one for the changed request that it is
+/** Ends the entry of an attempt whose request the server has refused, and begins one for the changed request that is
  * sent now. */
 export function restartAttempt(
   { clock }: FailoverDeps,
@@ -96,7 +97,7 @@ export function restartAttempt(
   attempt.entry = trail.begin(slot.candidate)
 }
 
-/** Stops an attempt at once because another one was quicker, which counts neither as a failure nor as a success. */
+/** Stops an attempt because another one was quicker. This counts neither as a failure nor as a success. */
 export function abandonAttempt(deps: FailoverDeps, job: Job, attempt: RunningAttempt): void {
   end(deps, job, attempt, LOST)
   attempt.entry.result = job.scope.ended?.code ?? 'lost'

@@ -2,24 +2,24 @@ import type { Choice, Delta, ToolCallPart } from '#core/frame.ts'
 import { channelOf, isEmpty, isOpaque, logprobEntries, TEXT_FIELDS, textsOf, tokensOf, toolChannel } from './pieces.ts'
 import type { Passage } from './transcript.ts'
 
-/** What the restarted stream still has to repeat before it may go on. */
+/** What the new stream still has to repeat of one choice before its text may go to the caller. */
 export interface Owed extends Passage {
-  /** How many of the tokens have been repeated. */
+  /** How many of the tokens it has repeated. */
   readonly repeated: number
-  /** Whether nothing is owed any more. */
+  /** Whether it has repeated everything. */
   readonly caughtUp: boolean
-  /** Whether the restarted stream has finished this choice. */
+  /** Whether it has finished this choice. */
   readonly ended: boolean
 }
 
-/** One choice of a chunk, cut where the new begins. */
+/** The part of one choice of a chunk that is new to the caller. */
 interface Cut {
-  /** What of the choice goes on; `null` when nothing does. */
+  /** The new part; `null` when there is none. */
   readonly choice: Choice | null
   readonly owed?: Owed
 }
 
-/** Takes what was delivered out of one choice of a chunk; `null` when it differs. */
+/** Removes the delivered text from one choice of a chunk; `null` when the two differ. */
 export function cutChoice(choice: Choice, owed: Owed): Cut | null {
   if (owed.caughtUp) return goOn(choice, owed)
   if (isOpaque(choice)) return null
@@ -33,12 +33,12 @@ export function cutChoice(choice: Choice, owed: Owed): Cut | null {
     if (rest !== '' || delivered === undefined) rests.set(channel, rest)
   }
   const tokens = tokensOf(choice)
-  // Log probabilities that only the second stream gives would begin in the middle of the text.
+  // If only the second stream gives log probabilities, they would begin in the middle of the text.
   if (tokens.length > 0 && owed.tokens.length === 0 && owed.texts.has('content')) return null
   const same = Math.min(tokens.length, owed.tokens.length - owed.repeated)
   for (let at = 0; at < same; at++) if (tokens[at] !== owed.tokens[owed.repeated + at]) return null
   const left = toOwed({ ...owed, texts, repeated: owed.repeated + same })
-  // All that a model says is said in order: nothing new comes before the last of the old.
+  // A model sends its channels in order: nothing new may come before the last of the old text.
   const isNew = tokens.length > same || [...rests.values()].some(rest => rest !== '') || hasNewTool(choice, owed)
   if (!left.caughtUp && (isNew || choice.finish_reason)) return null
   if (isNew && owed.finished) return null
@@ -47,8 +47,8 @@ export function cutChoice(choice: Choice, owed: Owed): Cut | null {
   return { choice: kept, owed: withEnd(choice, left) }
 }
 
-/** What of a text is new behind what was delivered of its channel; `null` when they differ. A tool's name comes whole:
- * clients do not put names together. */
+/** The part of a text that comes after what was delivered of its channel; `null` when they differ. The name of a tool
+ * is sent whole, because clients do not join pieces of names. */
 function restOf(channel: string, text: string, delivered: string): string | null {
   if (channel.endsWith(' name') && text !== delivered) return null
   if (text.length <= delivered.length) return delivered.startsWith(text) ? '' : null
@@ -59,7 +59,7 @@ function hasNewTool(choice: Choice, owed: Owed): boolean {
   return choice.delta?.tool_calls?.some((tool, at) => !owed.texts.has(toolChannel(tool, at, 'name'))) === true
 }
 
-/** The choice with only what is new. */
+/** Builds the choice with only what is new. */
 function rebuild(choice: Choice, owed: Owed, rests: ReadonlyMap<string, string>, tokens: number): Choice {
   const entries = logprobEntries(choice)
   const logprobs = entries === null ? {} : { logprobs: { content: entries.slice(tokens), refusal: null } }
@@ -74,11 +74,11 @@ function rebuild(choice: Choice, owed: Owed, rests: ReadonlyMap<string, string>,
 function rebuildTool(tool: ToolCallPart, at: number, owed: Owed, rests: ReadonlyMap<string, string>): ToolCallPart[] {
   if (!owed.texts.has(toolChannel(tool, at, 'name'))) return [tool]
   const rest = rests.get(toolChannel(tool, at, 'arguments'))
-  // The caller knows the call by the id that the first stream gave it.
+  // The caller knows the tool call by the id that the first stream gave it.
   return rest === undefined ? [] : [{ index: tool.index ?? at, function: { arguments: rest } }]
 }
 
-/** A choice that has caught up goes on as it comes, but for the role and what the first stream had finished. */
+/** Passes on a choice that has repeated everything, without the role and without what the first stream had finished. */
 function goOn(choice: Choice, owed: Owed): Cut | null {
   const next = withEnd(choice, owed)
   if (owed.finished && !owed.ended) {
@@ -95,7 +95,7 @@ function withEnd(choice: Choice, owed: Owed): Owed {
   return choice.finish_reason && !owed.ended ? { ...owed, ended: true } : owed
 }
 
-/** Notes whether anything is owed still. */
+/** Computes whether anything is still to be repeated. */
 export function toOwed(owed: Omit<Owed, 'caughtUp'>): Owed {
   let caughtUp = owed.repeated === owed.tokens.length
   for (const text of owed.texts.values()) caughtUp &&= text === ''

@@ -4,13 +4,13 @@ import { textsOf } from './pieces.ts'
 import { cutChoice, type Owed, toOwed } from './splice-choice.ts'
 import type { ChunkHead, Passage, Transcript } from './transcript.ts'
 
-/** Where a restarted stream stands beside what the caller has been given. */
+/** The comparison of a new stream with what the caller has been given. */
 export interface Splice {
   readonly head: ChunkHead | null
   readonly owed: ReadonlyMap<number, Owed>
 }
 
-/** Begins to compare a restarted stream with what was delivered. */
+/** Begins to compare a stream that starts over with what was delivered. */
 export function createSplice({ head, choices }: Pick<Transcript, 'head' | 'choices'>): Splice {
   const owed = new Map<number, Owed>()
   for (const [index, { texts, tokens, finished }] of choices) {
@@ -19,15 +19,15 @@ export function createSplice({ head, choices }: Pick<Transcript, 'head' | 'choic
   return { head, owed }
 }
 
-/** Begins to pass on a stream that continues what was delivered instead of repeating it. */
+/** Begins to pass on a stream that continues the delivered text instead of repeating it. */
 export function createContinuation({ head, choices }: Pick<Transcript, 'head' | 'choices'>): Splice {
   const repeated = new Map<number, Passage>()
   for (const [index, { finished }] of choices) repeated.set(index, { texts: new Map(), tokens: [], finished })
   return createSplice({ head, choices: repeated })
 }
 
-/** Takes one frame of the restarted stream: what was delivered is dropped, what is new goes on under the first
- * stream's id.
+/** Takes one frame of the new stream: removes what was delivered, and passes on what is new under the id of the first
+ * stream.
  *
  * @returns `differs` as soon as the frame is not what the caller has been given. */
 export function stepSplice(splice: Splice, frame: DataFrame): readonly [Splice, readonly DataFrame[]] | 'differs' {
@@ -38,7 +38,7 @@ export function stepSplice(splice: Splice, frame: DataFrame): readonly [Splice, 
   for (const choice of list) {
     const index = choice.index ?? 0
     const before = owed.get(index)
-    // A choice that had not begun is new from its first chunk.
+    // The first stream had not begun this choice: all of it is new.
     const cut = before === undefined ? { choice } : cutChoice(choice, before)
     if (cut === null) return 'differs'
     if (cut.choice !== null) choices.push(cut.choice)
@@ -54,14 +54,14 @@ export function isCaughtUp({ owed }: Splice): boolean {
   return true
 }
 
-/** Whether the restarted stream may end here: everything repeated, every choice finished. */
+/** Whether the new stream may end here: everything is repeated, and every choice finished. */
 export function isWhole({ owed }: Splice): boolean {
   for (const each of owed.values()) if (!each.caughtUp || !each.ended) return false
   return true
 }
 
 function rewrite({ head }: Splice, frame: DataFrame, choices: readonly Choice[]): DataFrame {
-  // A caller who asked for no count does not expect an empty one either; it was taken out of the text alone.
+  // A caller who asked for no token count must not get an empty one either; it was removed only from the text.
   const usage = frame.text.includes('"usage"') ? frame.chunk.usage : undefined
   const chunk: Chunk = { ...frame.chunk, ...head, choices, usage }
   const isFinish = choices.some(choice => choice.finish_reason)

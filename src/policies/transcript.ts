@@ -2,7 +2,7 @@ import type { Said } from '#core/bypass.ts'
 import type { Choice, Chunk, DataFrame } from '#core/frame.ts'
 import { channelOf, hasLogprobs, isOpaque, textsOf, tokensOf } from './pieces.ts'
 
-/** What is remembered of one answer; a longer one is passed on, but cannot be recovered. */
+/** How many characters of one answer are remembered. A longer answer is passed on, but cannot be recovered. */
 const CHARACTERS_MAX = 256 * 1024
 
 /** What all chunks of one answer share. */
@@ -17,13 +17,13 @@ export interface Passage {
   readonly finished: boolean
 }
 
-/** What a caller has been given of an answer. */
+/** What a caller has been given of an answer, for comparison with another stream. */
 export interface Transcript {
   readonly head: ChunkHead | null
   readonly choices: ReadonlyMap<number, Passage>
   /** Characters over all choices and channels. */
   readonly characters: number
-  /** Whether another stream can be compared with it: not when it grew too long, or carried what is no text. */
+  /** Whether another stream can be compared with it: not when it grew too long, or carried anything but text. */
   readonly comparable: boolean
 }
 
@@ -35,9 +35,9 @@ interface Memory extends Passage {
 
 /** A transcript that is being written. */
 interface OpenTranscript extends Transcript {
-  /** Remembers what one more frame gives to the caller. */
+  /** Remembers what one more frame gives the caller. */
   note(frame: DataFrame): void
-  /** The same of events that say more of what a frame before them began. */
+  /** Remembers events that only add text to what an earlier frame began. */
   say(said: Said): void
 }
 
@@ -46,10 +46,10 @@ export function createTranscript(): OpenTranscript {
   const choices = new Map<number, Memory>()
   let head: ChunkHead | null = null
   let characters = 0
-  /** Of the tokens, which may come without the text that they make. */
+  /** The characters of the tokens, which may arrive without the text that they make up. */
   let tokenCharacters = 0
   let comparable = true
-  /** What was said last in one place, not put down there yet. */
+  /** The text that was added last in one place and is not stored there yet. */
   let saying: Pick<Said, 'choice' | 'field'> | null = null
   let unwritten = ''
 
@@ -74,7 +74,7 @@ export function createTranscript(): OpenTranscript {
     bound()
   }
 
-  /** What cannot be compared need not be kept. */
+  /** Drops the texts of an answer that cannot be compared any more. */
   function bound(): void {
     if (characters > CHARACTERS_MAX || tokenCharacters > CHARACTERS_MAX) comparable = false
     if (!comparable) choices.clear()
@@ -94,7 +94,7 @@ export function createTranscript(): OpenTranscript {
     if (isOpaque(choice)) comparable = false
   }
 
-  /** The typical chunk, one piece of content and nothing else, without anything built for it. */
+  /** Handles the typical chunk, one piece of content and nothing else, without allocating anything. */
   function notePlain(list: readonly Choice[]): boolean {
     const [choice] = list
     if (choice === undefined || list.length !== 1 || choice.finish_reason || hasLogprobs(choice)) return false

@@ -2,7 +2,8 @@ import type { Clock } from '#core/clock.ts'
 import type { Scope } from '#core/scope.ts'
 import type { RetrySettings } from '#core/snapshot.ts'
 
-/** A wait between nothing and the doubled base: callers that failed together do not come back together.
+/** A random wait of up to the base, doubled with each failure, so that callers that failed together do not come back
+ * together.
  *
  * @param failures How often the target has failed this call, from 1.
  * @param chance From 0 up to but not including 1. */
@@ -10,7 +11,7 @@ export function backoff(settings: RetrySettings, failures: number, chance: numbe
   return chance * Math.min(settings.backoffMaxMs, settings.backoffBaseMs * 2 ** (failures - 1))
 }
 
-/** Waits, but no longer than the scope lives.
+/** Waits, but no longer than the scope lasts.
  *
  * @throws GatewayError why the scope ended. */
 export function pause(clock: Clock, ms: number, scope: Scope): Promise<void> {
