@@ -1,6 +1,7 @@
-/** Creates a line in which so many things are done at a time, each once one before it is over, however that ended.
+/** Creates a queue that runs at most `atOnce` tasks at the same time; the next one starts when one has ended, with or
+ * without an error.
  *
- * @returns Runs what it is given in its turn, and settles as that does. */
+ * @returns Runs a task in its turn, and settles as the task does. */
 export function createInTurn(atOnce = 1): <T>(run: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = []
   let running = 0

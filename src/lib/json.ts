@@ -42,11 +42,11 @@ export function isDeeperThan(value: unknown, limit: number): boolean {
 const QUOTE = 34
 const BACKSLASH = 92
 
-/** What a JSON text has too much of: levels, or members of all its objects together, or as many objects and lists. Found
- * by scanning and without building anything.
+/** What a JSON text has too much of: levels, members of all its objects together, or objects and lists together. Found
+ * by scanning the text, without building anything.
  *
- * Parsing these is what costs: ten megabytes of brackets block the event loop for over a second, of members with names
- * of their own for three, and of empty objects for half a second. */
+ * Parsing such a text is expensive: ten megabytes of brackets block the event loop for over a second, ten megabytes of
+ * members with different names for three seconds, and of empty objects for half a second. */
 export function excessIn(text: string, depthMax: number, membersMax = Infinity): 'depth' | 'members' | null {
   let depth = 0
   let members = 0
@@ -65,9 +65,9 @@ export function excessIn(text: string, depthMax: number, membersMax = Infinity):
   return null
 }
 
-/** Whether some object within a *valid* JSON text has a member twice. Parsers differ in which of them they read.
+/** Whether some object within a *valid* JSON text has a member twice. Parsers differ in which of the two they read.
  *
- * @param value What the text parses to, of which only one is left. */
+ * @param value What the text parses to, which has only one of them. */
 export function hasDoubles(text: string, value: unknown): boolean {
   let written = 0
   for (let at = 0; at < text.length; at++) {
@@ -86,7 +86,7 @@ function countMembers(value: unknown): number {
   return count
 }
 
-/** No request of OpenAI's has half as many. */
+/** The most members for which duplicates are looked for. OpenAI's requests have less than half as many. */
 const MEMBERS_MAX = 64
 
 /** Where a member of the top-level object stands in the text. */
@@ -129,12 +129,14 @@ export interface Change {
   readonly text: string | null
 }
 
-/** What is longer, in characters, is a piece of its own rather than copied into one with its neighbours. */
+/** From this length on, in characters, a part of the text stays a piece of its own and is not copied together with its
+ * neighbours. */
 const LONG = 512
 
-/** Writes a top-level object anew with some members changed; all other bytes stay as they are.
+/** Writes a top-level object again with some members changed; all other bytes stay as they are.
  *
- * @param changes One at most of each member, and few: they are looked through for each. Absent members are added.
+ * @param changes At most one for each member, and few, because they are searched for each member. Absent members are
+ * added.
  * @returns The text in pieces, so that nothing long is copied. */
 export function patchMembers(text: string, members: readonly Member[], changes: readonly Change[]): readonly string[] {
   const pieces: string[] = []
@@ -148,7 +150,7 @@ export function patchMembers(text: string, members: readonly Member[], changes: 
     pieces.push(open, piece)
     open = ''
   }
-  // What is kept goes over in as few slices as there are changes; -1 = nothing is waiting.
+  // What stays unchanged is copied in as few slices as there are changes; -1 = no slice has begun.
   let from = -1
   let end = -1
   let met = 0
@@ -189,7 +191,7 @@ function changeOf(changes: readonly Change[], { key }: Member): Change | null {
   return null
 }
 
-/** A map would have to be filled for the one or two questions that are asked. */
+/** A search, not a map: a map would be filled for only one or two look-ups. */
 function hasMember(members: readonly Member[], key: string): boolean {
   for (const member of members) if (member.key.length === key.length && member.key === key) return true
   return false

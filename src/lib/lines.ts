@@ -1,4 +1,4 @@
-/** Pieces of one line that are put together at once: each that is not costs some memory. */
+/** How many pieces of one line are kept before they are joined: each piece that is kept costs some memory. */
 const PIECES_MAX = 256
 
 /** Creates a splitter of newline-delimited text: any split of the text, blank lines left out.
@@ -9,7 +9,7 @@ export function createLineSplitter(charactersMax = 1024 * 1024): { push(text: st
   let pieces = 0
   return {
     push(text) {
-      // A long line that comes in small pieces is not looked through at each of them.
+      // A long line that arrives in small pieces is not searched again for each piece.
       if (rest !== '' && pieces < PIECES_MAX && !text.includes('\n')) {
         rest += text
         pieces++

@@ -44,9 +44,10 @@ export function isInBlocks(address: Address, blocks: readonly Block[]): boolean 
   })
 }
 
-/** The address of the client: the peer's, or behind trusted proxies the right-most hop that none of them is.
+/** The address of the client: that of the peer, or behind trusted proxies the right-most hop that is not a trusted
+ * proxy.
  *
- * What stands further left was written by that hop and may be invented. A hop that is no address ends the search: the
+ * Hops further left were reported by that hop and may be invented. The search ends at a hop that is not an address: the
  * last trusted hop is then the client.
  *
  * @returns The address in its one canonical form. */
@@ -139,7 +140,7 @@ function join(groups: readonly number[]): bigint {
   return groups.reduce((sum, group) => (sum << 16n) | BigInt(group), 0n)
 }
 
-/** A hop without the port that some proxies add: `1.2.3.4:5678`, `[::1]:5678`. */
+/** Removes the port that some proxies add to a hop: `1.2.3.4:5678`, `[::1]:5678`. */
 function withoutPort(hop: string): string {
   const bracketed = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(hop)
   if (bracketed !== null) return bracketed[1] ?? ''

@@ -1,18 +1,17 @@
-/**
- * A set and a map for what comes and goes with every request.
+/** A set and a map for entries that are added and removed with every request.
  *
- * Not `Set` and `Map` themselves: in JavaScriptCore each table that one of them has outgrown points to its successor and
- * keeps what was in it when it was left. Once such a table is old, all that ever passes through survives every collection
- * but the full ones, with whatever it holds: nine of ten requests did.
+ * `Set` and `Map` themselves would keep memory: in JavaScriptCore, a table that has been replaced by a larger one
+ * points to its successor, and keeps its old entries. Once such a table is old, every entry that passes through
+ * survives all garbage collections but the full ones, together with everything it refers to. Nine of ten requests did.
  */
 
-/** Something that knows its place in the set that it is in. */
+/** An entry that knows its index in the set that it is in. */
 export interface Placed {
-  /** Its index; belongs to the set. */
+  /** Its index; only the set may change it. */
   place: number
 }
 
-/** A set in no particular order; each thing is in one of them at most. */
+/** A set without a defined order; an entry is in at most one such set. */
 export class PassingSet<T extends Placed> implements Iterable<T> {
   private readonly items: T[] = []
 
@@ -20,7 +19,7 @@ export class PassingSet<T extends Placed> implements Iterable<T> {
     return this.items.length
   }
 
-  /** Takes in what is in no set yet. */
+  /** Adds an entry that is in no set. */
   add(item: T): void {
     item.place = this.items.push(item) - 1
   }
@@ -39,17 +38,18 @@ export class PassingSet<T extends Placed> implements Iterable<T> {
 }
 
 const PLACES_MIN = 64
-/** A table no larger than this stays as it is when it empties: under load many requests begin and end together. */
+/** A table of up to this many places does not shrink when it empties: under load many requests begin and end together.
+ */
 const PLACES_KEPT = 8192
-/** So much of the end of a key tells it from the others: ids and hashes are random there. */
+/** How many characters at the end of a key are hashed: ids and hashes are random there. */
 const HASHED_CHARACTERS = 16
 
-/** A map in no particular order, for keys of our own making: who could choose them could make it slow.
+/** A map without a defined order, for keys that the gateway generates: somebody who chose the keys could make it slow.
  *
- * An open table with linear probing, in which what goes leaves no mark behind: a `Map` through which every request goes
- * is built anew all the time. */
+ * An open-addressing table with linear probing, which needs no marks for deleted entries. A `Map` through which every
+ * request passes is rebuilt all the time. */
 export class PassingMap<T> implements Iterable<readonly [key: string, value: T]> {
-  /** Of the key at each place; 0 = nobody is there. */
+  /** The hash of the key at each place; 0 = the place is free. */
   private hashes = new Int32Array(PLACES_MIN)
   private keys: (string | null)[] = nulls(PLACES_MIN)
   private values: (T | null)[] = nulls(PLACES_MIN)
@@ -75,7 +75,7 @@ export class PassingMap<T> implements Iterable<readonly [key: string, value: T]>
     let hole = this.find(key, hashOf(key))
     if (this.hashes[hole] === 0) return
     const last = this.hashes.length - 1
-    // Whoever could stand in the hole as well as where it does moves up, so that nobody is searched for past it.
+    // Entries behind the hole that could also stand in it move up, so that no search ends too early.
     for (let at = (hole + 1) & last; this.hashes[at] !== 0; at = (at + 1) & last) {
       const hash = this.hashes[at] ?? 0
       if (((at - hash) & last) < ((at - hole) & last)) continue
@@ -95,7 +95,7 @@ export class PassingMap<T> implements Iterable<readonly [key: string, value: T]>
     }
   }
 
-  /** The place of a key, or the one that it would take. */
+  /** The place of a key, or the place where it would be put. */
   private find(key: string, hash: number): number {
     const { hashes, keys } = this
     const last = hashes.length - 1
@@ -126,7 +126,7 @@ function nulls(count: number): null[] {
   return Array.from({ length: count }, () => null)
 }
 
-/** A number that is not 0. */
+/** A hash of the end of the key; never 0. */
 function hashOf(key: string): number {
   let hash = key.length
   for (let at = Math.max(0, key.length - HASHED_CHARACTERS); at < key.length; at++) {

@@ -1,8 +1,8 @@
-/** The last so many numbers, of which it tells quantiles. */
+/** The last numbers of a series, for computing quantiles. */
 export interface Recent {
   readonly count: number
   add(value: number): void
-  /** The smallest of the numbers that this share of them does not exceed; 0 when there are none.
+  /** The smallest of the numbers that is not exceeded by this share of them; 0 when there are none.
    *
    * @param share Above 0, up to 1. */
   quantile(share: number): number

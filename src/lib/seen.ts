@@ -1,6 +1,5 @@
-/** Remembers which names have been seen, the last ones at least; takes only as much memory as it has to.
+/** Remembers which names have been seen, at least the last `max`, and uses only as much memory as needed.
  *
- * @param max How many are remembered.
  * @returns Whether a name is seen for the first time. */
 export function createSeen(max: number): (name: string) => boolean {
   const names = new Set<string>()

@@ -6,12 +6,12 @@ export interface SseEvent {
   readonly data: string
 }
 
-/** The longest event that is accepted, in characters: a server that never ends a line must not fill the memory. A picture
- * comes whole in one event, of some millions. */
+/** The longest event that is accepted, in characters: a server that never ends a line must not fill the memory. A
+ * picture arrives whole in one event of some million characters. */
 const EVENT_CHARACTERS_MAX = 16 * 1024 * 1024
-/** Pieces within one line that are put together at once, and characters of the line for which there may be one more: to
- * look for its end anew at each would cost a long line that comes byte by byte minutes, and each that is not put together
- * yet costs some memory. */
+/** How many pieces of one line may wait before they are joined: `PIECES_MIN`, or in a long line one for each
+ * `CHARACTERS_A_PIECE` characters. Searching the whole line again for each piece would take minutes for a long line
+ * that arrives byte by byte, and each piece that waits costs some memory. */
 const PIECES_MIN = 256
 const CHARACTERS_A_PIECE = 1024
 
@@ -26,7 +26,7 @@ export class SseOverflow extends Error {
 export interface SseParser {
   push(text: string): SseEvent[]
   end(): SseEvent[]
-  /** Whether the last event has ended, and nothing of another one has come. */
+  /** Whether the last event has ended and no other one has begun. */
   readonly between: boolean
 }
 
@@ -45,7 +45,7 @@ export function createSseParser(): SseParser {
   let bare = false
   let size = 0
   let pieces = 0
-  /** Whether the rest ends with a CR, which may be an end by itself. */
+  /** Whether the rest ends with a CR, which may be a line end by itself. */
   let returned = false
 
   function line(text: string, events: SseEvent[]): void {

@@ -17,7 +17,7 @@ export function signWebhook(secret: string, message: SignedMessage): string {
   return `v1,${digest(secret, message).toString('base64')}`
 }
 
-/** Whether one of the signatures of a header is the message's. */
+/** Whether one of the signatures in a header is that of the message. */
 export function isSignedBy(secret: string, message: SignedMessage, header: string): boolean {
   const expected = digest(secret, message)
   return header.split(' ').some(each => {

@@ -4,10 +4,10 @@ const BACKSLASH = 92
 const ASCII_END = 128
 const FIRST_VISIBLE = 32
 
-/** Finds where the texts of members stand in a JSON text, by their names.
+/** Finds the texts of the named members in a JSON text.
  *
- * @returns The parts around the texts, each up to and from a quote, or `null` when that is not beyond doubt: a name that
- * occurs more than once, a member that is no text, any escape outside of the texts. */
+ * @returns The parts around the texts, each up to and from a quote, or `null` when they cannot be determined with
+ * certainty: a name that occurs more than once, a member that is not a text, an escape outside of the texts. */
 export function partsAround(json: string, names: readonly string[]): readonly string[] | null {
   const parts: string[] = []
   let from = 0
@@ -24,7 +24,7 @@ export function partsAround(json: string, names: readonly string[]): readonly st
 function placeOf(json: string, name: string): readonly [start: number, end: number] | null {
   const key = `"${name}"`
   const at = json.indexOf(key)
-  // Twice: also where white space stands before the colon, or where it is no name at all.
+  // Also refused: white space before the colon, or a text that has the same characters as the name.
   if (at < 0 || json.includes(key, at + 1)) return null
   let start = at + key.length
   if (json.charCodeAt(start++) !== COLON) return null
@@ -38,16 +38,17 @@ function placeOf(json: string, name: string): readonly [start: number, end: numb
   return null
 }
 
-/** Compares bytes with constant parts and JSON texts between them. A class, because every event of a stream asks it. */
+/** Compares bytes with constant parts that have JSON texts between them. A class, because it is called for every event
+ * of a stream. */
 export class TextPattern {
-  /** The text that was asked for, of the last match. */
+  /** The requested text of the last match. */
   text = ''
-  /** Where each of the texts stands, of the last match: start and end by turns. */
+  /** The positions of all texts of the last match: start and end in turn. */
   readonly places: number[] = []
   private readonly parts: readonly Buffer[]
   private readonly asked: number
 
-  /** @param asked Which of the texts is wanted; the others must be plain ASCII without escapes. */
+  /** @param asked The index of the requested text; the others must be plain ASCII without escapes. */
   constructor(parts: readonly string[], asked: number) {
     this.parts = parts.map(part => Buffer.from(part))
     this.asked = asked
@@ -55,7 +56,8 @@ export class TextPattern {
 
   /** Matches from `at` on.
    *
-   * @returns The position behind the match, or -1: also when the text is empty, or not beyond doubt a JSON text. */
+   * @returns The position behind the match; -1 when it does not match, when the text is empty, or when it is not
+   * certainly a JSON text. */
   match(bytes: Buffer, at: number, end: number): number {
     const { parts, places, asked } = this
     const last = parts.length - 1
@@ -78,7 +80,7 @@ export class TextPattern {
   private take(bytes: Buffer, from: number, to: number, kind: number): boolean {
     if (from === to) return false
     const raw = bytes.toString(kind & WIDE ? 'utf8' : 'latin1', from, to)
-    // Bytes that are no UTF-8 are read as this character.
+    // Bytes that are not valid UTF-8 are read as this character.
     if (kind & WIDE && raw.includes('\ufffd')) return false
     if (!(kind & ESCAPED)) {
       this.text = raw
@@ -96,12 +98,12 @@ export class TextPattern {
 const PLAIN = 0
 const ESCAPED = 1
 const WIDE = 2
-/** Where the text ends that was looked at last. */
+/** The end of the text that `endOfText` found last. */
 let textEnd = 0
 
 /** Finds the quote that ends a text.
  *
- * @returns What it consists of, or -1 when it does not end or has a control character in it. */
+ * @returns Flags for the kinds of characters in it, or -1 when it does not end or has a control character in it. */
 function endOfText(bytes: Buffer, from: number, end: number): number {
   let kind = PLAIN
   for (let at = from; at < end; at++) {

@@ -1,9 +1,8 @@
-/** Creates a queue that is emptied at the end of the present turn of the event loop, in order.
+/** Creates a queue that is processed at the end of the current turn of the event loop, in order.
  *
- * Reading from and writing to sockets, and each step of a request, throw one another's code out of the caches; and each
- * write wakes whoever reads at its other end. What many requests of one turn have in common is therefore done for all
- * of them in a row: it saves a quarter of a request's processor time under load, and costs a request that is alone some
- * microseconds.
+ * Reading from sockets, writing to them, and each step of a request push each other's code out of the processor caches;
+ * and every write wakes the reader at the other end. The same step is therefore done for all requests of one turn in a
+ * row. This saves a quarter of a request's processor time under load, and costs a single request some microseconds.
  *
  * @param run Never throws. */
 export function createTurnEnd<T>(run: (items: readonly T[]) => void): (item: T) => void {

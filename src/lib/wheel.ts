@@ -1,22 +1,23 @@
 /** Creates a timer queue with 10 ms resolution: one runtime timer serves every deadline of every request.
  *
- * Each request arms several clocks and almost none of them ever fires, so arming and cancelling are what must be
- * cheap. Delays over five seconds are rounded up to whole seconds, and those over an hour by a part in fifty, which keeps
- * the number of buckets small: a bucket stays until its time, and callers choose times of their own. Once nobody
- * arms anything it sleeps until the next deadline: to turn a hundred times a second is what a process at rest would do most.
+ * Each request starts several timers, and almost none of them ever fires, so starting and cancelling must be cheap.
+ * Delays over five seconds are rounded up to whole seconds, and those over an hour by up to one fiftieth. This keeps
+ * the number of buckets small, because a bucket stays until its time, and callers choose times of their own. When no
+ * timer was started for some ticks, the queue sleeps until the next deadline: otherwise an idle process would do little
+ * else than tick a hundred times a second.
  *
  * @param now Monotonic milliseconds.
- * @returns `after(ms, run)`, which answers with the function that takes the timer back. */
+ * @returns `after(ms, run)`, which returns the function that cancels the timer. */
 export function createWheel(now: () => number = () => performance.now(), tickMs = 10) {
   const buckets = new Map<number, Entry>()
   let armed = 0
   let timer: ReturnType<typeof setTimeout> | null = null
   let last = Math.floor(now() / tickMs)
-  /** What was armed since the last tick. */
+  /** The timers that were started since the last tick. */
   const fresh = new Entry(NOTHING, 0)
-  /** Ticks in a row before which nothing was armed. */
+  /** The number of ticks in a row in which no timer was started. */
   let quiet = 0
-  /** The tick until which it sleeps; 0 = it turns. */
+  /** The tick until which the queue sleeps; 0 = it is ticking. */
   let sleepsUntil = 0
 
   function tick(): void {
@@ -35,8 +36,8 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
     schedule()
   }
 
-  /** Gives what was armed since the last tick its buckets. Behind a block of the loop each may have been armed only now:
-   * they are put off by the ticks that were missed. */
+  /** Puts the timers that were started since the last tick into buckets. If the event loop was blocked, each of them
+   * may have been started only now: they are put off by the ticks that were missed. */
   function sortFresh(missed: number): void {
     while (fresh.next !== fresh) {
       const entry = fresh.next
@@ -54,7 +55,7 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
     entry.linkBefore(bucket)
   }
 
-  /** Runs what is in a bucket, in order; what one of them cancels does not run any more. */
+  /** Runs the timers of a bucket in order. A timer that one of them cancels does not run. */
   function runAll(bucket: Entry): void {
     while (bucket.next !== bucket) {
       const { run } = bucket.next
@@ -72,28 +73,29 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
   function schedule(): void {
     if (timer !== null) return
     if (armed === 0) {
-      // Nothing is left but what was cancelled.
+      // All timers that are left were cancelled.
       buckets.clear()
       return
     }
-    // What has no bucket yet was armed by what is due, or behind the last one.
+    // Timers without a bucket were started by timers that are due now, or after the last tick.
     if (quiet >= QUIET_TICKS && fresh.next === fresh) sleepsUntil = nextDue(buckets, last)
     timer = setTimeout(tick, sleepsUntil === 0 ? tickMs : (sleepsUntil - last) * tickMs)
     timer.unref?.()
   }
 
-  /** Lets it turn again. */
+  /** Ends the sleep. */
   function wake(): void {
     clearTimeout(timer ?? undefined)
     timer = null
     quiet = 0
-    // Behind a block of the loop, what became due meanwhile is still to run.
+    // If the event loop was blocked, the timers that became due meanwhile still have to run.
     last = Math.min(Math.floor(now() / tickMs), sleepsUntil - 1)
     sleepsUntil = 0
   }
 
   return function after(ms: number, run: () => void): () => void {
-    // While the wheel turns, its last tick tells the time well enough: what is counted from it comes a tick later.
+    // While the queue is ticking, the time of the last tick is exact enough: timers that start from it fire one tick
+    // later.
     if (timer === null) last = Math.floor(now() / tickMs)
     else if (sleepsUntil !== 0) wake()
     const entry = new Entry(run, ms)
@@ -105,13 +107,15 @@ export function createWheel(now: () => number = () => performance.now(), tickMs 
 }
 
 const NOTHING = () => {}
-/** Under load something is armed in each tick: to wake the wheel for it would cost more than to let it turn. */
+/** After how many ticks without a new timer the queue may sleep. Under load each tick has one: waking the queue for it
+ * would cost more than letting it tick. */
 const QUIET_TICKS = 3
-/** However long nothing is due: what is armed behind a block of the loop is put off by the ticks that were slept through. */
+/** The longest sleep: timers that are started after a blocked event loop are put off by the ticks that were slept
+ * through. */
 const SLEEP_TICKS_MAX = 100
 
-/** A timer between its neighbours. A bucket is a ring of them, closed by an entry that does nothing: arming and
- * cancelling touch three objects, and no table. */
+/** A timer in a linked list. A bucket is a ring of timers, closed by an entry that does nothing: starting and
+ * cancelling touch three objects and no table. */
 class Entry {
   readonly run: () => void
   readonly ms: number
@@ -142,7 +146,7 @@ class Entry {
   }
 }
 
-/** Runs what is due; that one fails must not cost the others their time. */
+/** Runs a timer. If it throws, the others must still run. */
 function runAlone(run: () => void): void {
   try {
     run()
@@ -154,7 +158,7 @@ function runAlone(run: () => void): void {
 }
 
 const HOUR_MS = 3_600_000
-/** What delays of one to two hours are rounded up to; twice as much for each doubling. */
+/** The step to which delays of one to two hours are rounded up; it doubles each time the delay does. */
 const HOUR_STEP_MS = 64_000
 
 function bucketOf(tick: number, ms: number, tickMs: number): number {
@@ -164,7 +168,7 @@ function bucketOf(tick: number, ms: number, tickMs: number): number {
   return Math.ceil(tick / coarse) * coarse
 }
 
-/** The tick in which the next bucket is due, or the last one that it may sleep to. */
+/** The tick in which the next bucket is due, or the last tick of the longest sleep. */
 function nextDue(buckets: ReadonlyMap<number, unknown>, last: number): number {
   let next = last + SLEEP_TICKS_MAX
   for (const due of buckets.keys()) next = Math.min(next, due)
@@ -172,7 +176,7 @@ function nextDue(buckets: ReadonlyMap<number, unknown>, last: number): number {
 }
 
 function dueKeys(buckets: ReadonlyMap<number, unknown>, last: number, current: number): number[] {
-  // After a long block of the loop it is cheaper to look at the buckets that exist than at every missed tick.
+  // After the event loop was blocked for long, looking at the existing buckets is cheaper than at every missed tick.
   if (current - last > buckets.size) return [...buckets.keys()].filter(key => key <= current).sort((a, b) => a - b)
   return Array.from({ length: current - last + 1 }, (_, index) => last + index)
 }

@@ -5,16 +5,16 @@ import type { Abilities, Target } from '#core/servers.ts'
 import { estimateTokens, promptLength } from '#core/usage.ts'
 import { isObject, type JsonValue } from '#lib/json.ts'
 
-/** What at least one of some candidates cannot do: only that has to be looked for in a call. */
+/** What at least one of some candidates cannot do. A call is checked only for these abilities. */
 export interface Limits {
   readonly tools: boolean
   readonly vision: boolean
   readonly json_schema: boolean
-  /** The shortest context, in tokens. */
+  /** The shortest context length, in tokens. */
   readonly context: number
 }
 
-/** What a call asks of a model, as far as it matters. */
+/** What a call needs of a model, as far as some candidate lacks it. */
 interface Needs {
   readonly tools: boolean
   readonly vision: boolean
@@ -23,17 +23,17 @@ interface Needs {
   readonly tokens: number
 }
 
-/** Everything is looked for, where it is not known who may answer. */
+/** For calls whose candidates are not known: every ability is checked. */
 export const ANY_LIMITS: Limits = { tools: true, vision: true, json_schema: true, context: 0 }
 
-/** What a call asks for that a model may be unable to give: the field of the body, and the words for it. */
+/** The abilities that a model may lack: the field of the body that needs each, and the words for a message. */
 const LACKS = {
   tools: { param: 'tools', words: 'cannot call tools' },
   vision: { param: 'messages', words: 'cannot read images' },
   json_schema: { param: 'response_format', words: 'cannot follow a JSON schema' },
 } as const
 
-/** What some of these candidates cannot do; `null` when nothing of it is known. */
+/** What some of these candidates cannot do; `null` when no such limit is known. */
 export function limitsOf(groups: readonly (readonly Candidate[])[]): Limits | null {
   const all = groups.flat().flatMap(({ target }) => target.abilities ?? [])
   const lacks = (what: keyof typeof LACKS) => all.some(abilities => abilities[what] === false)
@@ -42,20 +42,20 @@ export function limitsOf(groups: readonly (readonly Candidate[])[]): Limits | nu
   return limits.tools || limits.vision || limits.json_schema || context < Infinity ? limits : null
 }
 
-/** What a call asks for that may be a matter; `null` when every candidate will do. */
+/** What a call needs that some candidate lacks; `null` when every candidate can answer it. */
 export function needsOf({ body, source }: Call, limits: Limits): Needs | null {
   const needs = {
     tools: limits.tools && (isFilled(body.tools) || isFilled(body.functions)),
     vision: limits.vision && hasImage(body.messages),
     json_schema: limits.json_schema && isObject(body.response_format) && body.response_format.type === 'json_schema',
-    // Hardly a text has more tokens than characters.
+    // A text rarely has more tokens than characters.
     tokens: source !== null && source.length + answerMax(body) <= limits.context ? 0 : tokensOf(body),
   }
   return needs.tools || needs.vision || needs.json_schema || needs.tokens > limits.context ? needs : null
 }
 
-/** Takes out the candidates that cannot do what is asked. One that only seems too short is kept when no other one could
- * be asked now: the length of a prompt is an estimate.
+/** Removes the candidates that cannot do what is asked. One whose context only seems too short is kept when no other
+ * one could be asked now, because the length of a prompt is an estimate.
  *
  * @param isOpen Whether a candidate may be tried now.
  * @throws GatewayError `unsupported_parameter` when none is left. */

@@ -5,31 +5,31 @@ import type { Model, Target } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { closest } from '#lib/closest.ts'
 
-/** The name with which a caller leaves the choice to the gateway. */
+/** The model name with which a caller lets the gateway choose. */
 const AUTO = 'auto'
 const SHOWN_NAMES = 3
 const SHOWN_CHARACTERS = 128
 
-/** What of a call decides which models may answer it. */
+/** The parts of a call that decide which models may answer it. */
 export type Wanted = Pick<Call, 'model' | 'caller' | 'endpoint'>
 
 /** The models that may answer a call. */
 export interface Resolution {
-  /** At least one; several when the gateway chooses among them. */
+  /** At least one; several when the gateway may choose. */
   readonly models: readonly Model[]
   /** The one target that was asked for as `server/model`. */
   readonly target: Target | null
 }
 
-/** Finds the model that a call names, or the ones among which the gateway chooses.
+/** Finds the model that a call names, or the models among which the gateway chooses.
  *
- * @throws GatewayError `model_not_found`, `model_not_allowed`, or `invalid_request` when no model is named and none
- * stands in. */
+ * @throws GatewayError `model_not_found`, `model_not_allowed`, or `invalid_request` when no model is named and there is
+ * no default. */
 export function resolveModels(wanted: Wanted, snapshot: Snapshot): Resolution {
   const { model, caller, endpoint } = wanted
   const named = model !== null && model !== '' && (model !== AUTO || snapshot.models.has(AUTO))
   if (!snapshot.settings.modelRoutingEnabled) {
-    // Vectors of another model are of no use to who asked for this one's: an embedding model that is named is kept.
+    // Vectors of different models cannot be compared, so a named embedding model is never replaced.
     const kept = named && endpoint === 'embeddings' ? findModel(model, snapshot) : null
     if (kept?.models[0]?.class !== 'embedding') return byDefault(wanted, snapshot)
   }
@@ -68,13 +68,13 @@ export function mayCall(caller: Caller, model: Model): boolean {
 
 /** Whether a model is of the kind that an endpoint needs, as far as is known.
  *
- * @param certain Whether an embedding model must be known to be one: when the gateway chooses, it must. */
+ * @param certain Whether an embedding model must be known to be one, as it must when the gateway chooses the model. */
 export function suits(model: Model, endpoint: Endpoint, certain: boolean): boolean {
   if (endpoint !== 'embeddings') return model.class !== 'embedding'
   return model.class === 'embedding' || (!certain && model.class === null)
 }
 
-/** The models that a call without a model may get, in the order of the configuration. */
+/** The models that may answer a call without a model, in the order of the configuration. */
 export function eligibleModels(snapshot: Snapshot, endpoint: Endpoint): readonly Model[] {
   const models: Model[] = []
   for (const model of snapshot.models.values()) if (model.eligible && suits(model, endpoint, true)) models.push(model)
@@ -89,7 +89,7 @@ function byName(name: string, caller: Caller, snapshot: Snapshot): Resolution {
   return allowed
 }
 
-/** What a caller may call by a name; `null` when there is no such model, or it is not the caller's to use. */
+/** The model that a caller may call by a name; `null` when there is no such model, or the caller may not use it. */
 export function findAllowed(name: string, caller: Caller, snapshot: Snapshot): Resolution | null {
   const found = findModel(name, snapshot)
   return found === null ? null : allowedOf(found, name, caller, snapshot)
@@ -99,7 +99,7 @@ function allowedOf(found: Resolution, name: string, caller: Caller, snapshot: Sn
   const [model] = found.models
   if (model !== undefined && (mayCall(caller, model) || mayUse(caller, name))) return found
   if (found.target === null) return null
-  // The same target may stand behind another model that the key may use.
+  // The key may be allowed another model that has the same target.
   for (const other of snapshot.models.values()) {
     const target = mayCall(caller, other) ? targetOf(other, name) : null
     if (target !== null) return { models: [other], target }

@@ -9,28 +9,28 @@ import { type PlanDeps, type PlanWishes, plan } from './plan.ts'
 import { configuredStrategy } from './strategies/index.ts'
 import type { StrategyContext } from './strategies/strategy.ts'
 
-/** A candidate of a plan, and what speaks for its place. */
+/** A candidate of a plan, and its score. */
 export interface Judged {
   readonly candidate: Candidate
-  /** What the strategy ranks by, lowest first; `null` where the turn alone decides, or the score is not known. */
+  /** What the strategy ranks by, lowest first; `null` where it takes turns, or the score is not known. */
   readonly score: number | null
 }
 
-/** What would become of a call. */
+/** What would happen to a call. */
 export interface Explanation {
-  /** `null` when nobody would answer. */
+  /** `null` when no server would answer. */
   readonly plan: Plan | null
-  /** What the scores count. */
+  /** What the scores measure. */
   readonly measure: string | null
   readonly candidates: readonly Judged[]
-  /** Those that would not be asked, with the reason. */
+  /** The candidates that would not be asked, with the reason. */
   readonly excluded: readonly Candidate[]
   readonly refusal: GatewayError | null
 }
 
-/** Plans a call without consequences: nobody is called, no turn is used up.
+/** Plans a call without side effects: no server is called, and the turns of the strategies do not advance.
  *
- * @throws what is no refusal of the call. */
+ * @throws every error that is not a refusal of the call. */
 export function explainPlan(
   call: Call,
   snapshot: Snapshot,
@@ -92,7 +92,7 @@ function lineupFor(call: Call, snapshot: Snapshot, { lineups }: PlanDeps): Lineu
   }
 }
 
-/** A candidate that is left out, and why, in public words. */
+/** A candidate that is left out, with the reason in public words. */
 function whyNot(candidate: Candidate, state: TargetState, now: number): Candidate {
   return { ...candidate, reason: obstacle(state, now) ?? 'the call does not ask for it' }
 }

@@ -10,60 +10,61 @@ import type { Memory } from './strategies/strategy.ts'
 /** Whether servers of a kind offer an endpoint. */
 export type Supports = (kind: string, endpoint: Endpoint) => boolean
 
-/** The candidates for a model (or for the choice among all) that do not depend on the moment. */
+/** The candidates for a model (or for all models, when the gateway chooses) as far as they do not depend on the current
+ * states. */
 export interface Lineup {
   /** Best first; the strategy orders within a tier. */
   readonly tiers: readonly (readonly Candidate[])[]
   /** The candidates of each fallback model, in order, a group for each of its tiers. */
   readonly fallbacks: readonly (readonly Candidate[])[]
-  /** What each strategy left with each candidate, by its name. */
+  /** The turns of each strategy, by its name. */
   readonly turns: Map<string, Memory['turns']>
   readonly homes: Memory['homes']
-  /** What some of them cannot do; `null` when that is not known of any. */
+  /** What some of the candidates cannot do; `null` when no limit is known. */
   readonly limits: Limits | null
-  /** The ready plan when there is nothing to decide. */
+  /** The finished plan when there is only one candidate. */
   readonly only: Plan | null
 }
 
-/** Lineups are made once for each snapshot, because a hot path must not build them again for each call. */
+/** Keeps the lineups of each snapshot, so that they are not built again for each call. */
 export interface Lineups {
-  /** Of one model, or of all eligible ones when there are several. */
+  /** The lineup of one model, or of all eligible ones when there are several. */
   of(models: readonly Model[], endpoint: Endpoint, snapshot: Snapshot): Lineup
   /** The candidates of fallback models, a group for each of their tiers. */
   fallbacks(query: FallbackQuery): readonly (readonly Candidate[])[]
 }
 
-/** What decides which models may follow those of a call. */
+/** What decides which fallback models a call has. */
 interface FallbackQuery {
-  /** The fallbacks that the call itself names, and its caller may use. */
+  /** The fallbacks that the call itself names and that its caller may use. */
   readonly own: readonly Resolution[]
   readonly models: readonly Model[]
   readonly endpoint: Endpoint
   readonly snapshot: Snapshot
-  /** Whether the fallbacks of the models and the general order follow. */
+  /** Whether the fallbacks of the models, and `gateway.fallback.order`, are used as well. */
   readonly follow: boolean
 }
 
-/** What was made for one snapshot. */
+/** What was built for one snapshot. */
 interface Known {
   readonly lineups: Readonly<Record<Endpoint, Map<Model | null, Lineup>>>
   readonly fallbacks: Remembered
 }
 
-/** Candidates that were made for fallbacks, by model, reason and target: strategies know theirs again, whatever calls
- * name. */
+/** The candidates built for fallbacks, by model, reason and target, so that strategies see the same objects again,
+ * whichever fallbacks calls name. */
 type Remembered = Map<string, Candidate>
 
-/** Stands for the choice among all models: none is called so. */
+/** The key for the choice among all models; no model has an empty name. */
 const EVERY_MODEL = ''
 
-/** Creates the cache of lineups; the rotation of each model starts anew with a new snapshot.
+/** Creates the cache of lineups. With a new snapshot, the turns of each model start again.
  *
- * @param supports Targets on servers of other kinds are left out. */
+ * @param supports Targets on servers of kinds that do not offer the endpoint are left out. */
 export function createLineups(supports: Supports = () => true): Lineups {
   const bySnapshot = new WeakMap<Snapshot, Known>()
 
-  // Prompts stay where they are also when the fleet changes.
+  // Prompts keep their servers when the fleet changes.
   const homes = new Map<string, Map<Endpoint, Memory['homes']>>()
 
   function homesOf(endpoint: Endpoint, model: Model | null): Memory['homes'] {
@@ -75,7 +76,7 @@ export function createLineups(supports: Supports = () => true): Lineups {
     return known
   }
 
-  /** Models that servers offer come and go, under ever new names. */
+  /** Forgets models that are gone: the models that servers offer change, and new names would fill the memory. */
   function forgetGone({ models }: Snapshot): void {
     for (const name of homes.keys()) if (name !== EVERY_MODEL && !models.has(name)) homes.delete(name)
   }
@@ -107,8 +108,8 @@ export function createLineups(supports: Supports = () => true): Lineups {
   }
 }
 
-/** Lineups from which may be planned without consequences: what strategies remember is a copy of what it is now,
- * and plans made from it follow each other as those of calls would. */
+/** Makes copies of lineups for plans without side effects. The copies start with what the strategies remember now, and
+ * consecutive plans advance only the copy. */
 export function rehearse(lineups: Lineups): Lineups {
   const copies = new Map<Lineup, Lineup>()
   return {
@@ -122,7 +123,7 @@ export function rehearse(lineups: Lineups): Lineups {
   }
 }
 
-/** What a strategy left with the candidates of a lineup; nothing at first. */
+/** The turns of a strategy for the candidates of a lineup; empty at first. */
 export function turnsOf({ turns }: Lineup, strategy: string): Memory['turns'] {
   let own = turns.get(strategy)
   if (own === undefined) {
@@ -182,7 +183,8 @@ function readyPlan(
   return { model: candidate.model, strategy: strategy.name, candidates: [candidate] }
 }
 
-/** A model's targets by the servers that its class prefers, best first; those on other servers come last. */
+/** The targets of a model in tiers, by the servers that its class prefers, best first; targets on other servers come
+ * last. */
 function preferenceTiers(model: Model, snapshot: Snapshot): readonly (readonly Target[])[] {
   const preferred = model.class === null ? undefined : snapshot.settings.preferredServers[model.class]
   if (preferred === undefined || preferred.length === 0) return [model.targets]
@@ -191,14 +193,15 @@ function preferenceTiers(model: Model, snapshot: Snapshot): readonly (readonly T
   return [...tiers, others].filter(tier => tier.length > 0)
 }
 
-/** The same, and behind them those that only stand by. */
+/** The same tiers, followed by the targets that are standbys (weight 0). */
 function fallbackTiers(model: Model, snapshot: Snapshot): readonly (readonly Target[])[] {
   const tiers = preferenceTiers(model, snapshot).map(tier => tier.filter(({ weight }) => weight > 0))
   return [...tiers, model.targets.filter(({ weight }) => weight === 0)]
 }
 
-/** The fallback models of a call, a group of candidates for each of their tiers: its own, its models', theirs in turn, and the general
- * order. Each model and each target occurs once, whatever circles the configuration makes. */
+/** The fallback models of a call, as one group of candidates for each of their tiers: those that the call names, those
+ * of its models, their fallbacks in turn, and the general order. Each model and each target occurs once, even if the
+ * configuration has cycles. */
 function fallbackGroups(
   { own, models, endpoint, snapshot, follow }: FallbackQuery,
   supports: Supports,

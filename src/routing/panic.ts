@@ -4,13 +4,13 @@ import type { Model } from '#core/servers.ts'
 import { breakerAdmits, type States, type TargetState } from '#core/states.ts'
 import { byLoad } from './strategies/strategy.ts'
 
-/** The fewest candidates at which the probes and breakers may be doubted. */
+/** The fewest candidates at which the gateway may doubt its probes and breakers. */
 const PANIC_CANDIDATES_MIN = 4
-/** The share of a target's places that is risked on a doubt. */
+/** The share of a target's places that calls may use while its health is doubted. */
 const DOUBTED_SHARE = 1 / 4
-/** How soon a server that is out is probed again, in milliseconds. */
+/** How soon an unavailable server is probed again, in milliseconds. */
 const PROBE_MS = 5000
-/** How soon the trial of a half-open breaker is likely over, in milliseconds. */
+/** After what time the trial of a half-open breaker has probably ended, in milliseconds. */
 const TRIAL_MS = 1000
 
 interface Moment {
@@ -18,13 +18,14 @@ interface Moment {
   readonly now: number
 }
 
-/** What to do when no candidate is available.
+/** Decides what to do when no candidate is available.
  *
- * When under half of four or more are healthy, the probes and breakers are less likely right than wrong (or all is lost
- * anyway): the others are tried all the same, a few calls at once each.
+ * When there are four candidates or more, and fewer than half of them are healthy, the probes and breakers are probably
+ * wrong (and if not, nothing is lost): the others are tried all the same, each with a few calls at a time.
  *
- * @returns Candidates to try in spite of their health.
- * @throws GatewayError `provider_rate_limited`, `upstream_auth_failed` or `no_healthy_upstream` with the soonest time. */
+ * @returns Candidates to try although they seem unhealthy.
+ * @throws GatewayError `provider_rate_limited`, `upstream_auth_failed` or `no_healthy_upstream` with the soonest time
+ * at which this can change. */
 export function noneAvailable(
   candidates: readonly Candidate[],
   models: readonly Model[],
@@ -40,7 +41,7 @@ export function noneAvailable(
   throw refusal(candidates, models[0]?.name ?? null, moment)
 }
 
-/** The candidates to try in spite of their health; none while enough are healthy. */
+/** The candidates to try although they seem unhealthy; none while enough are healthy. */
 function panic(candidates: readonly Candidate[], { states, now }: Moment): readonly Candidate[] {
   const stateOf = ({ target }: Candidate) => states.target(target)
   const healthy = candidates.filter(candidate => isHealthy(stateOf(candidate), now)).length
@@ -64,12 +65,12 @@ function isHealthy(state: TargetState, now: number): boolean {
   return state.server.health !== 'unhealthy' && breakerAdmits(state, now)
 }
 
-/** Whether nothing but its health keeps a target out. */
+/** Whether only its health keeps a target from getting calls. */
 function isOpen(state: TargetState, now: number): boolean {
   return !state.server.draining && state.coolUntil <= now && state.refusedUntil <= now
 }
 
-/** Why nobody answers, with the soonest time at which that can change. */
+/** Why no candidate answers, with the soonest time at which that can change. */
 function refusal(candidates: readonly Candidate[], model: string | null, { states, now }: Moment): GatewayError {
   let limited = Infinity
   let down = Infinity
@@ -99,7 +100,7 @@ function refusal(candidates: readonly Candidate[], model: string | null, { state
   })
 }
 
-/** A good probe brings a server back, and lets an open breaker admit its trial. */
+/** How long until a good probe may bring a server back, or until an open breaker admits its trial. */
 function untilHealthy(state: TargetState, now: number): number {
   const { openUntil, trial } = state.breaker
   const breaker = trial ? TRIAL_MS : openUntil - now

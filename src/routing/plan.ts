@@ -33,11 +33,11 @@ export interface PlanWishes {
 const NO_WISHES: PlanWishes = { server: null, strategy: null }
 type Candidates = readonly Candidate[]
 
-/** Puts the targets that may answer a call into the order in which they are tried: those of its model as the strategy
- * wants it, preferred servers first, then those of fallback models.
+/** Puts the targets that may answer a call into the order in which they are tried: first those of its model, as the
+ * strategy orders them and preferred servers first, then those of fallback models.
  *
  * @throws GatewayError what `resolveModels` throws; `no_healthy_upstream` or `provider_rate_limited` when every target
- * is out, with the soonest time at which that can change. */
+ * is unavailable, with the soonest time at which that can change. */
 export function plan(
   call: Call,
   snapshot: Snapshot,
@@ -97,17 +97,17 @@ export function plan(
   return later === null && excluded.length === 0 ? planned : withOthers(planned, later, excluded)
 }
 
-/** A plan that also tells which targets are out for now, and which cannot do what the call asks. */
+/** A plan that also lists which targets are unavailable now, and which cannot do what the call asks. */
 function withOthers(planned: Plan, later: Candidates | null, excluded: Candidates): Plan {
   return { ...planned, ...(later !== null && { later }), ...(excluded.length > 0 && { excluded }) }
 }
 
-/** The groups with only the candidates that are kept, without those that are empty then. */
+/** The groups with only the candidates that pass a test, and without groups that are then empty. */
 function keepIn(groups: readonly Candidates[], keeps: (candidate: Candidate) => boolean): readonly Candidates[] {
   return groups.map(group => group.filter(keeps)).filter(group => group.length > 0)
 }
 
-/** The targets that are out now; `null` when all are available. */
+/** The targets that are unavailable now; `null` when all are available. */
 function unavailableOf(
   tiers: readonly Candidates[],
   fallbacks: readonly Candidates[],
@@ -134,15 +134,15 @@ function chosenStrategy(wished: string | null, configured: string): Strategy {
   )
 }
 
-/** One planning: what the strategy sees, and which one it is. */
+/** The context of one planning: what the strategy sees, and which strategy it is. */
 interface Moment extends StrategyContext {
   readonly strategy: Strategy
-  /** Whether the cheaper of equally fit candidates comes first. */
+  /** Whether the cheaper of equally suitable candidates comes first. */
   readonly prefersCheaper: boolean
 }
 
-/** Appends a tier's available candidates to those before it. Only the first tier that has any is ordered by the strategy:
- * the targets of later tiers are rarely asked, and a rotation would count turns for them that they never got. */
+/** Appends the available candidates of a tier to those before it. The strategy orders only the first tier that has any:
+ * the targets of later tiers are rarely asked, and a rotation would count turns that they never got. */
 function appendAvailable(before: Candidates, tier: Candidates, moment: Moment): Candidates {
   const open = available(tier, moment.states, moment.now)
   if (open.length === 0) return before
@@ -153,7 +153,7 @@ function appendAvailable(before: Candidates, tier: Candidates, moment: Moment): 
   return moment.strategy.order(cheaperFirst(open, moment.prices), moment)
 }
 
-/** The available ones of a tier. Usually all are: then it is the tier itself, and nothing is made. */
+/** The available candidates of a tier. Usually all are: then this is the tier itself, and nothing is allocated. */
 function available(tier: Candidates, states: States, now: number): Candidates {
   for (const candidate of tier) {
     if (!isAvailable(states.target(candidate.target), now)) return onlyAvailable(tier, states, now)
@@ -161,14 +161,14 @@ function available(tier: Candidates, states: States, now: number): Candidates {
   return tier
 }
 
-/** Apart from `available`, so that the closure is made only where something is left out. */
+/** Separate from `available`, so that the closure is created only when a candidate is left out. */
 function onlyAvailable(tier: Candidates, states: States, now: number): Candidates {
   return tier.filter(each => isAvailable(states.target(each.target), now))
 }
 
 /** The tiers of a lineup without what the caller may not use or did not ask for.
  *
- * @throws GatewayError `invalid_request` when the server that it names offers none of it. */
+ * @throws GatewayError `invalid_request` when the server that the caller names offers none of it. */
 function narrowTiers(lineup: Lineup, { models, target }: Resolution, call: Call, server: string | null) {
   const restricted = models.length > 1 && call.caller.models !== null
   const keeps = (candidate: Candidate) =>
@@ -180,10 +180,11 @@ function narrowTiers(lineup: Lineup, { models, target }: Resolution, call: Call,
   throw new GatewayError('invalid_request', `The server "${server.slice(0, 64)}" does not offer this model.`)
 }
 
-/** The fallback candidates that the caller may use: those that the call names, and where it may go to any server also
+/** The fallback candidates that the caller may use: those that the call names, and, if it may go to any server, also
  * those of its models and of the configuration.
  *
- * @param from.follow Whether the latter are wanted: a call that names a server wants no other one, unless it says which. */
+ * @param from.follow Whether the latter are used: a call that names a server wants no other one, unless it names
+ * fallbacks itself. */
 function fallbacksFor(
   call: Call,
   snapshot: Snapshot,

@@ -1,12 +1,12 @@
 import type { Call } from '#core/call.ts'
 import { isObject, type JsonValue } from '#lib/json.ts'
 
-/** The characters that are looked at of each message, and of a prompt without messages. */
+/** How many characters are hashed of each message, and of a prompt without messages. */
 const MESSAGE_MAX = 4096
 const PROMPT_MAX = 1024
 
-/** A number for what a prompt begins with: the messages up to the first of the user, which stay the same while a
- * conversation goes on. Salted with the tenant, so that nobody's prompts follow those of another.
+/** A hash of the beginning of a prompt: the messages up to the first of the user, which stay the same while a
+ * conversation goes on. It includes the tenant, so that prompts of different tenants are independent.
  *
  * @returns `null` for calls of which no server remembers anything. */
 export function prefixKey({ body, caller, endpoint }: Call): number | null {
@@ -51,7 +51,8 @@ function hashContent(content: JsonValue, seed: number): number {
   return hash
 }
 
-/** Lets every bit of a number change about half of all bits (the last step of MurmurHash3). */
+/** Mixes the bits of a number, so that a change of one bit changes about half of all bits (the last step of
+ * MurmurHash3). */
 function spread(hash: number): number {
   let mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)

@@ -2,13 +2,13 @@ import type { Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import { estimateTokens, promptLength } from '#core/usage.ts'
 
-/** The tokens of an answer that names no bound. */
+/** The assumed tokens of an answer without a limit. */
 const ANSWER_TOKENS = 500
 const MILLION = 1_000_000
-/** What an unknown price counts as: dearer than any known one. */
+/** Stands for an unknown price: higher than any known one. */
 const UNKNOWN = Number.MAX_VALUE
 
-/** The tokens that an answer may have: the call's own bound, else what answers usually have. */
+/** The tokens that an answer may have: the limit of the call, or what answers usually have. */
 export function answerTokens({ body, endpoint }: Call): number {
   if (endpoint === 'embeddings') return 0
   const bound = body.max_completion_tokens ?? body.max_tokens
@@ -23,7 +23,7 @@ export function promptTokens({ body }: Call): number {
 /** What a call would cost at a candidate, in USD; `Number.MAX_VALUE` when that is not known. */
 export function priceOf({ target: { price } }: Candidate, input: number, output: number): number {
   if (price === null) return UNKNOWN
-  // Who names a price for requests alone takes nothing for tokens.
+  // If only requests have a price, tokens cost nothing.
   if (price.input === null && price.output === null) return price.request > 0 ? price.request : UNKNOWN
   const read = input === 0 ? 0 : price.input
   const written = output === 0 ? 0 : price.output

@@ -9,7 +9,7 @@ export function pricesOf(candidates: readonly Candidate[], call: Call): Readonly
   return new Map(candidates.map(candidate => [candidate, priceOf(candidate, input, output)]))
 }
 
-/** The cheaper candidates first. Strategies keep the order of those that are equally fit to them. */
+/** Puts the cheaper candidates first. Strategies keep this order among candidates that they consider equal. */
 export function cheaperFirst(
   candidates: readonly Candidate[],
   prices: ReadonlyMap<Candidate, number>,

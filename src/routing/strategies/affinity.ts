@@ -4,20 +4,22 @@ import { drawFor, hashText, prefixKey } from '../prefix.ts'
 import { hasRoom, isResident, loadingCost } from '../residence.ts'
 import { loadOf, type Memory, ranked, rankedInTurn, type Strategy, type StrategyContext, weightOf } from './strategy.ts'
 
-/** How far above its share of the calls in flight a server may be when a new prompt comes, and when one of its own does,
- * which it may be sent in any case while it has so few: loads rise and fall, and what is remembered is worth a wait. */
+/** How far a server may be above its share of the calls in flight: for a new prompt (`LOAD_MAX`), and for a prompt that
+ * it has answered before (`HOME_LOAD_MAX`). With up to `HOME_CALLS` calls the second bound does not apply: loads vary
+ * by chance, and a filled prompt cache is worth a wait. */
 const LOAD_MAX = 1.25
 const HOME_LOAD_MAX = 2
 const HOME_CALLS = 8
-/** How far above its share of the last calls it may be; below the other bound, because the first few count too. */
+/** How far a server may be above its share of the last calls. It is lower than the other bound, because it counts from
+ * the first few calls on. */
 const SHARE_MAX = 1.2
 const CALLS_MIN = 4
-/** Of how many of the last calls, for each candidate, the shares are counted. */
+/** The number of recent calls, for each candidate, over which the shares are counted. */
 const WINDOW = 256
-/** The beginnings of prompts whose servers are remembered, for each model. */
+/** For how many beginnings of prompts the server is remembered, for each model. */
 const HOMES_MAX = 10_000
-/** Ranks: the home of a prompt; those that have the model; those of them with more than their share; those that have to
- * load it; those without room. */
+/** The ranks: the server that the prompt went to last (its home), then servers that have the model, those of them with
+ * more than their share, those that would have to load it, those without room. */
 const HOME = -1
 const CROWDED = 1
 const LOADING = 2
@@ -25,9 +27,9 @@ const OVER = 8
 
 const names = new WeakMap<Target, number>()
 
-/** Prompts that begin alike go to one server, whose prompt cache has seen them: the one where they went last, and for a
- * new one the less used of the first two by consistent hashing. A server with more than 1.25 times its share of the
- * load is passed over; so is one that would have to load the model, while another has it. */
+/** Sends prompts that begin alike to one server, whose prompt cache has them: to the server where they went last, and
+ * for a new prompt to the less used of the first two by consistent hashing. A server with more than 1.25 times its
+ * share of the load is passed over, and so is one that would have to load the model while another has it. */
 export const affinity: Strategy = {
   name: 'affinity',
   reads: true,
@@ -60,7 +62,7 @@ export const affinity: Strategy = {
   },
 }
 
-/** Sums over all candidates. */
+/** The sums over all candidates. */
 interface Totals {
   readonly weight: number
   readonly inFlight: number
@@ -96,12 +98,13 @@ function rankOf(
   const loading = isResident(candidate, states) ? 0 : LOADING + loadingCost(candidate, states, now)
   const over = totals === null ? 0 : excess(candidate, isHome, totals, context)
   if (isHome && over === 0 && loading === 0) return HOME
-  // An exponentially distributed draw at the rate of the weight makes the shares of the first places the weights.
+  // An exponentially distributed draw with the weight as its rate gives each candidate the first place in proportion to
+  // its weight.
   const draw = -Math.log(1 - drawFor(key, nameOf(candidate.target))) / weight
   return over + loading + (isHome ? 0 : draw / (1 + draw))
 }
 
-/** What one call more than its share costs a candidate: nothing within the bounds, little while it has room. */
+/** How much the load of a candidate counts against it: nothing within the bounds, little while it has room. */
 function excess(candidate: Candidate, isHome: boolean, totals: Totals, { states, turns }: StrategyContext): number {
   const share = weightOf(candidate) / totals.weight
   const fair = (totals.inFlight + 1) * share
@@ -115,7 +118,7 @@ function isOverused(candidate: Candidate, share: number, { calls }: Totals, turn
   return (turns.get(candidate) ?? 0) + 1 > SHARE_MAX * (calls + 1) * share + CALLS_MIN
 }
 
-/** Of the first two places of a new prompt the one that had fewer of the last calls. */
+/** Puts the less used of the first two candidates of a new prompt first. */
 function preferLessUsed(ordered: Candidate[], ranks: readonly number[], turns: Map<Candidate, number>): void {
   const [first, second] = ordered
   const [one = 0, two = 0] = ranks
@@ -126,7 +129,7 @@ function preferLessUsed(ordered: Candidate[], ranks: readonly number[], turns: M
   ordered[1] = first
 }
 
-/** Remembers where a prompt went; one that is only for once elsewhere, because its home is busy, keeps its home. */
+/** Remembers where a prompt went. A prompt that goes elsewhere only once, because its home is busy, keeps its home. */
 function settle(ordered: readonly Candidate[], key: number, home: Candidate | null, { homes, turns }: Memory): void {
   const [first] = ordered
   if (first === undefined) return

@@ -5,14 +5,15 @@ import { isResident, loadingCost } from '../residence.ts'
 import { quickest } from './latency.ts'
 import { loadOf, rankedInTurn, type Strategy, type StrategyContext } from './strategy.ts'
 
-/** What each matter weighs, where one step between a small model and a large one weighs 1. */
+/** The weights of the criteria; one step between a small model and a large one weighs 1. */
 const LOADING = 0.5
 const EACH_CALL = 0.25
 const SLOWER_MAX = 1
 const SLOWER = 0.25
 
-/** Weighs everything that is known: whether the model can do what the call asks and is of its size, whether it is in
- * memory, the calls in flight, and how quick the answers are beside the quickest; between equals in turn, by weight. */
+/** Weighs everything that is known: whether the model can do what the call asks and has the right size, whether it is
+ * in memory, the calls in flight, and how fast its answers are compared with the fastest. Equal candidates take turns,
+ * by weight. */
 export const auto: Strategy = {
   name: 'auto',
   observes: true,

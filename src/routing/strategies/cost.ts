@@ -1,8 +1,8 @@
 import { answerTokens, priceOf, promptTokens } from '../price.ts'
 import { rankedInTurn, type Strategy } from './strategy.ts'
 
-/** The candidate at which this call costs least; between equals in turn, by weight. What has no known price comes last:
- * unknown is not free. */
+/** Chooses the candidate at which the call costs least; equal candidates take turns, by weight. Candidates without a
+ * known price come last: unknown is not free. */
 export const cost: Strategy = {
   name: 'cost',
   measure: 'USD for this call',

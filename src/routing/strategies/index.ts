@@ -12,11 +12,11 @@ import { weightedRoundRobin } from './weighted-round-robin.ts'
 
 const all = [explicit, roundRobin, weightedRoundRobin, random, leastBusy, latency, cost, affinity, resident, auto]
 
-/** Every strategy by its name in the configuration. A new one is a file and a line here. */
+/** Every strategy by its name in the configuration. To add one, write a file and add a line here. */
 export const STRATEGIES: ReadonlyMap<string, Strategy> = new Map(all.map(strategy => [strategy.name, strategy]))
 
-/** The strategy that the configuration names. The schema admits no other names than theirs; the usual one stands in
- * where settings come from elsewhere. */
+/** The strategy that the configuration names. The schema admits only known names; the default is used where settings
+ * come from elsewhere. */
 export function configuredStrategy(name: string): Strategy {
   return STRATEGIES.get(name) ?? weightedRoundRobin
 }

@@ -2,15 +2,15 @@ import type { Candidate } from '#core/attempt.ts'
 import { averageFor } from '#core/average.ts'
 import { loadOf, rankedInTurn, type Strategy, type StrategyContext } from './strategy.ts'
 
-/** The share of calls that go to whoever was measured longest ago: what was slow once may be quick by now. */
+/** The share of calls that go to the candidate that was measured longest ago, because a slow one may be fast by now. */
 const EXPLORED = 1 / 20
-/** Before everything that was measured. */
+/** A score below every measured one. */
 const FIRST = -1
 
-/** The candidate that answers soonest: the average time to the first content, times the calls that would share the
- * server with this one. One that was never measured is tried as soon as it is idle.
+/** Chooses the candidate that is likely to answer soonest: the average time to its first content, times the number of
+ * calls that would share the server with this one. A candidate that was never measured is tried as soon as it is idle.
  *
- * Without the factor all calls would go to the quickest until it is the slowest. */
+ * Without the factor, all calls would go to the fastest server until it is the slowest. */
 export const latency: Strategy = {
   name: 'latency',
   observes: true,
@@ -35,7 +35,7 @@ function expected(candidate: Candidate, context: StrategyContext, usual: number)
   return (at === 0 ? usual : ms) * (1 + loadOf(candidate, context.states))
 }
 
-/** The shortest average that is known, which stands for those that are not; 1 when none is. */
+/** The shortest known average, which stands for the unknown ones; 1 when none is known. */
 export function quickest(candidates: readonly Candidate[], { states, call }: StrategyContext): number {
   let least = Infinity
   for (const { target } of candidates) {

@@ -1,9 +1,9 @@
 import { loadOf, ranked, type Strategy, weightOf } from './strategy.ts'
 
-/** The power of two choices (Mitzenmacher, 2001): of two candidates drawn at random the one with fewer calls in flight
- * by its weight; between equals the one drawn first, and the first draw follows the weights.
+/** The power of two choices (Mitzenmacher, 2001): of two candidates drawn at random, the one with fewer calls in flight
+ * for its weight; if they are equal, the one drawn first. The first draw follows the weights.
  *
- * Always taking the least busy of all would send every process's next calls to the same one. */
+ * Always taking the least busy of all would send the next calls of every process to the same server. */
 export const leastBusy: Strategy = {
   name: 'least_busy',
   reads: true,
@@ -27,7 +27,7 @@ export const leastBusy: Strategy = {
     const drawn = Math.floor(random() * (candidates.length - 1))
     const other = drawn < one ? drawn : drawn + 1
     const [load = 0, otherLoad = 0] = [loads[one], loads[other]]
-    // Where prices matter the candidates come by them, so that of two that are equally busy the earlier is the cheaper.
+    // Where prices matter, candidates are sorted by price, so that of two equally busy ones the earlier is the cheaper.
     const isOther = otherLoad < load || (prices !== null && otherLoad === load && other < one)
     loads[isOther ? other : one] = -1
     return ranked(candidates, loads)

@@ -1,8 +1,8 @@
 import { ranked, type Strategy, weightOf } from './strategy.ts'
 
-/** Draws the candidates without putting any back, each with the chance of its weight.
+/** Draws the candidates at random without replacement, each with a chance by its weight.
  *
- * Each candidate gets an exponentially distributed arrival time at the rate of its weight; the order of arrival is
+ * Each candidate gets an exponentially distributed arrival time with its weight as the rate; the order of arrival is
  * exactly such a draw (Efraimidis and Spirakis, 2006). */
 export const random: Strategy = {
   name: 'random',

@@ -2,15 +2,16 @@ import type { Candidate } from '#core/attempt.ts'
 import { hasRoom, isResident, loadingCost } from '../residence.ts'
 import { loadOf, rankedInTurn, type Strategy, type StrategyContext } from './strategy.ts'
 
-/** Ranks of candidates, each higher than any load: those that would have to load the model, and between the idle and
- * the busy ones of them those that have it but no room. */
+/** The ranks of candidates without the model or without room, each higher than any load: idle servers that would have
+ * to load the model, then servers that have it but no room, then busy servers that would have to load it. */
 const LOADING = 1e6
 const FULL = 2e6
-/** From here on a server is busy with other models. */
+/** The loading cost from which on a server is busy with other models. */
 const BUSY = 2
 
-/** A server that has the model in memory, the least busy of them, as long as one has room. Else one that is idle loads
- * it: whose model nobody has asked for longest. Servers that do not say what they hold count as having it. */
+/** Chooses the least busy server that has the model in memory, as long as one has room. Otherwise an idle server loads
+ * it: the one whose own model has not been used for the longest time. Servers that do not report what they have loaded
+ * count as having it. */
 export const resident: Strategy = {
   name: 'resident',
   observes: true,

@@ -1,9 +1,9 @@
 import { ranked, type Strategy } from './strategy.ts'
 
-/** Gives each call to the candidate that has waited longest for one.
+/** Gives each call to the candidate whose last call is longest ago.
  *
- * Unlike a counter modulo the number of candidates, this stays fair when candidates come and go: the neighbour of one
- * that is out gets no double share. */
+ * Unlike a counter modulo the number of candidates, this stays fair when candidates come and go: the neighbour of an
+ * unavailable one does not get a double share. */
 export const roundRobin: Strategy = {
   name: 'round_robin',
   measure: 'whoever has waited longest',

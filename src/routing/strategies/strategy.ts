@@ -3,11 +3,11 @@ import type { Call } from '#core/call.ts'
 import type { TargetId } from '#core/servers.ts'
 import type { States } from '#core/states.ts'
 
-/** What a strategy remembers of earlier calls for the same model; its own to read and write. */
+/** What a strategy remembers of earlier calls for the same model. Only the strategy reads and writes it. */
 export interface Memory {
-  /** What it left with each candidate. */
+  /** A number for each candidate, with a meaning of the strategy's own. */
   readonly turns: Map<Candidate, number>
-  /** Where prompts that begin alike went last, by the hash of their beginning; outlives snapshots. */
+  /** Where prompts that begin alike went last, by the hash of their beginning. It is kept when the snapshot changes. */
   readonly homes: Map<number, TargetId>
 }
 
@@ -19,10 +19,10 @@ export interface StrategyContext extends Memory {
   readonly now: number
   /** From 0 up to but not including 1. */
   readonly random: () => number
-  /** What the call costs at each candidate, where the cheaper of equally fit ones is to be preferred; they come in this
-   * order then. */
+  /** What the call costs at each candidate, if the cheaper of equally suitable ones is preferred; the candidates are
+   * then sorted by it. */
   prices: ReadonlyMap<Candidate, number> | null
-  /** Set by a strategy that chose a server with the model in memory while another would have had to load it. */
+  /** Set by a strategy that chose a server with the model in memory although another one would have had to load it. */
   sparesLoad: boolean
 }
 
@@ -31,37 +31,37 @@ export interface Strategy {
   readonly name: string
   /** A permutation of the candidates; the first one counts as chosen. */
   order(candidates: readonly Candidate[], context: StrategyContext): readonly Candidate[]
-  /** Whether it learns from how attempts go. */
+  /** Whether it learns from the results of attempts. */
   readonly observes?: boolean
-  /** Whether it looks at what servers tell of themselves. */
+  /** Whether it reads what servers report of themselves. */
   readonly reads?: boolean
-  /** What it ranks a candidate by, lowest first, for people; absent where the turn alone decides. */
+  /** The number by which it ranks a candidate, lowest first, for people; absent where candidates only take turns. */
   score?(candidate: Candidate, context: StrategyContext): number
-  /** What the score counts, or in which order it goes by without one. */
+  /** What the score measures, or how candidates are ordered without one. */
   readonly measure: string
 }
 
-/** What stands for a weight of zero: no share beside others, an equal one among its like. */
+/** Replaces a weight of zero: no share beside other candidates, an equal share among candidates of weight zero. */
 const WEIGHT_MIN = 1e-9
 
-/** A candidate's share: its target's within the model, times the model's beside others.
+/** The share of a candidate: that of its target within the model, times that of the model beside others.
  *
- * A model without a share of its own still has targets that share what it gets when it is named. */
+ * A model of weight zero still has targets, which share its calls when it is named. */
 export function weightOf({ target, model }: Candidate): number {
   return Math.max(model.weight > 0 ? target.weight * model.weight : target.weight, WEIGHT_MIN)
 }
 
-/** A candidate's calls in flight by its weight, with those that its server tells of and that are not ours. */
+/** The calls in flight at a candidate divided by its weight, including calls of others that its server reports. */
 export function loadOf(candidate: Candidate, states: States): number {
   const { inFlight, server } = states.target(candidate.target)
   return (inFlight + server.others) / weightOf(candidate)
 }
 
-/** The candidates by rising rank; equal ranks keep their order.
+/** Sorts the candidates by rising rank; equal ranks keep their order.
  *
- * Inserting is quicker than `sort` for the few candidates of a model, and needs no comparator.
+ * Inserting is faster than `sort` for the few candidates of a model, and needs no comparator.
  *
- * @param ranks One for each candidate, in the same order; left sorted. */
+ * @param ranks One for each candidate, in the same order. They are sorted, too. */
 export function ranked(candidates: readonly Candidate[], ranks: number[]): Candidate[] {
   const ordered = candidates.slice()
   for (let next = 1; next < ordered.length; next++) {
@@ -78,8 +78,8 @@ export function ranked(candidates: readonly Candidate[], ranks: number[]): Candi
   return ordered
 }
 
-/** The candidates by rising rank; those that share the lowest one take turns by their weights, the cheapest of them where
- * that is asked for. */
+/** Sorts the candidates by rising rank; those that share the lowest rank take turns by their weights, or, if prices
+ * matter, only the cheapest of them do. */
 export function rankedInTurn(
   candidates: readonly Candidate[],
   ranks: number[],
@@ -111,7 +111,7 @@ export function rankedInTurn(
   return ordered
 }
 
-/** The candidates from the least to the most loaded; remembers nothing. */
+/** Sorts the candidates from the least to the most loaded; remembers nothing. */
 export function byLoad(candidates: readonly Candidate[], states: States): readonly Candidate[] {
   if (candidates.length < 2) return candidates
   const ranks: number[] = []

@@ -1,10 +1,10 @@
 import { ranked, type Strategy, weightOf } from './strategy.ts'
 
-/** Smooth weighted round robin, as nginx does it: each call raises every candidate by its weight, and the highest one
- * is chosen and lowered by the sum of all weights.
+/** Smooth weighted round robin, as in nginx: each call raises every candidate by its weight; the highest one is chosen
+ * and lowered by the sum of all weights.
  *
- * Over a full cycle the shares are exact, and a heavy candidate's calls are spread among the others' rather than
- * bunched. Behind the chosen one the others follow in the order in which they are owed a call. */
+ * Over a full cycle the shares are exact, and the calls of a heavy candidate are spread among those of the others. The
+ * candidates after the chosen one follow in the order in which they are owed a call. */
 export const weightedRoundRobin: Strategy = {
   name: 'weighted_round_robin',
   measure: 'in turn, by weight',
