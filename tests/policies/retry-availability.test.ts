@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'bun:test'
+import { target } from '#tests/support/calls.ts'
+import { over } from '#tests/support/retries.ts'
+
+describe('targets whose availability changes during a call', () => {
+  test('a target whose trial another call has taken is passed over, and its place is given back', async () => {
+    const passed = await over({ a: ['ok'], b: ['ok'] }, { onTrial: ['a'], maxAttempts: 1 })
+    const alone = await over({ a: ['ok'] }, { onTrial: ['a'] })
+
+    expect([passed.error, passed.tried, passed.states.server('a').inFlight]).toEqual([null, ['b 0'], 0])
+    expect([alone.error?.code, alone.tried, alone.states.server('a').inFlight]).toEqual(['no_healthy_upstream', [], 0])
+    expect(alone.error?.retryAfterMs).toBe(1000)
+  })
+
+  test('a target that is tried in doubt is called whatever its breaker says, and its trial goes on', async () => {
+    const doubted = { doubted: ['a'], onTrial: ['a'] }
+    const { error, tried } = await over({ a: ['upstream_error', 'ok'] }, doubted)
+    const down = await over({ a: ['upstream_error'] }, { ...doubted, maxAttempts: 2 })
+
+    expect([error, tried]).toEqual([null, ['a 0', 'a 0']])
+    expect(down.tried).toEqual(['a 0', 'a 0'])
+    expect(down.states.target(target('a')).breaker).toMatchObject({ openUntil: -1, trial: true, openings: 0 })
+  })
+
+  test('a target in a cooldown or with an open breaker is left out, and a cooldown is waited for when nothing else is left', async () => {
+    const passed = await over({ a: ['upstream_error'], b: ['ok'], c: ['ok'] }, { resting: { b: 10_000 } })
+    const waited = await over({ a: ['upstream_error', 'ok'] }, { resting: { a: 1000 } })
+    const breaker = { threshold: 1 }
+    const open = await over({ a: ['upstream_error', 'ok'] }, { breaker })
+
+    expect([passed.error, passed.tried]).toEqual([null, ['a 0', 'c 0']])
+    expect([waited.error, waited.tried]).toEqual([null, ['a 0', 'a 1000']])
+    expect([open.error?.code, open.tried]).toEqual(['all_targets_failed', ['a 0']])
+  })
+
+  test('a server that was drained meanwhile is not tried', async () => {
+    const { error, tried } = await over({ a: ['upstream_timeout'], b: ['ok'], c: ['ok'] }, { drained: ['b'] })
+
+    const alone = await over({ a: ['upstream_error', 'ok'] }, { drained: ['a'] })
+
+    expect([error, tried, alone.tried]).toEqual([null, ['a 0', 'c 0'], ['a 0']])
+  })
+
+  test('a target that was unavailable at first is tried once it is back, before a fallback model and in turn', async () => {
+    const [later, random] = [['b'], () => 0.5]
+    const outcomes = { a: ['upstream_error'], b: ['upstream_error'], f: ['ok'] } as const
+    const back = await over(outcomes, { later, fallbacks: ['f'], maxAttempts: 2 })
+    const inTurn = await over({ a: outcomes.a, b: outcomes.b }, { later, random, maxAttempts: 5 })
+    const resting = await over(outcomes, { later, fallbacks: ['f'], resting: { b: 60_000 }, maxAttempts: 2 })
+    const drained = await over(outcomes, { later, fallbacks: ['f'], drained: ['b'], maxAttempts: 2 })
+
+    expect(back.tried).toEqual(['a 0', 'b 0'])
+    expect(inTurn.tried).toEqual(['a 0', 'b 0', 'a 50', 'b 50', 'a 150'])
+    for (const { tried } of [resting, drained]) expect(tried).toEqual(['a 0', 'f 0'])
+  })
+})
