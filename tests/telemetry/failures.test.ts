@@ -17,7 +17,7 @@ function failuresOf() {
   }
 }
 
-test('counts what the gateway and its servers failed, and not what callers did wrong', () => {
+test('counts calls that failed at the gateway or its servers, and not the errors of callers', () => {
   const { settle, read } = failuresOf()
   const codes = [null, 'upstream_timeout', 'internal_error', 'invalid_request', 'rate_limit_exceeded'] as const
 
@@ -26,7 +26,7 @@ test('counts what the gateway and its servers failed, and not what callers did w
   expect(read()).toEqual({ all: 5, failed: 2 })
 })
 
-test('counts calls for which no server was found, and no other requests', () => {
+test('counts calls for which no server was available, and no other refused requests', () => {
   const { settle, read } = failuresOf()
 
   settle('no_healthy_upstream', null)
@@ -36,7 +36,7 @@ test('counts calls for which no server was found, and no other requests', () => 
   expect(read()).toEqual({ all: 1, failed: 1 })
 })
 
-test('forgets after a minute, also when nothing came for long', () => {
+test('forgets failures after a minute, even if nothing was counted in between', () => {
   const { settle, read, clock } = failuresOf()
   const counts: number[] = []
 

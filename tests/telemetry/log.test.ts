@@ -36,7 +36,7 @@ function setup(more: Partial<LogOptions> = {}) {
 }
 
 describe('the line of a request', () => {
-  test('never takes the route of one request, or the sender, for those of another', () => {
+  test('never shows the route or the address of another request', () => {
     const { settle, lines } = setup()
     const sent: Partial<RequestRecord>[] = [
       { method: 'POST', caller: 'a', tenant: 't1', address: '10.0.0.1' },
@@ -59,7 +59,7 @@ describe('the line of a request', () => {
     expect(lines()).toMatchObject([...expected, ...expected])
   })
 
-  test('tells what happened', () => {
+  test('has the outcome, the model, the timings and the tokens', () => {
     const { settle, lines } = setup()
     settle({ stream: true, firstTokenAt: 30.126, traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01` })
 
@@ -95,7 +95,7 @@ describe('the line of a request', () => {
     ])
   })
 
-  test('has nothing of a model where none was called', () => {
+  test('has no fields of a model when none was called', () => {
     const { settle, lines } = setup()
     settle({ model: null, server: null, upstreamModel: null, attempts: [], usage: null, dialledAt: 0 })
 
@@ -104,7 +104,7 @@ describe('the line of a request', () => {
     expect(line).not.toContainAnyKeys(['model', 'server', 'attempts', 'tokens_in', 'overhead_ms', 'first_token_ms'])
   })
 
-  test('lists the attempts when there were several, or the one failed, with the story of each failure', () => {
+  test('lists the attempts when there were several, or when the only one failed, each with its cause', () => {
     const { settle, lines } = setup()
     const cause = { status: 500, code: 'out_of_memory' }
     settle({ attempts: [attemptEntry('cloud', { result: 'upstream_error', ms: 1.239, cause }), attemptEntry('llm')] })
@@ -120,7 +120,7 @@ describe('the line of a request', () => {
     expect(one).toMatchObject({ attempt_list: [{ result: 'upstream_timeout' }], level: 'error' })
   })
 
-  test('says whose tokens others pay for, however the request ended', () => {
+  test('names the cache as the source of an answer that the request does not pay for, however it ended', () => {
     const { settle, lines } = setup()
     const [hit, shared] = (['hit', 'coalesced'] as const).map(status => ({ status, ageMs: 0, leftMs: 0 }))
     settle({ cache: hit, outcome: 'hit' })
@@ -138,14 +138,14 @@ describe('the line of a request', () => {
     ])
   })
 
-  test('has the path without the query', () => {
+  test('has the path without the query string', () => {
     const { settle, lines } = setup()
     settle({ path: '/v1/chat/completions?key=sk-secret' })
 
     expect(lines()[0].path).toBe('/v1/chat/completions')
   })
 
-  test('tells the private story of a failure that is not the caller’s, and of no other', () => {
+  test('has the internal cause of a failure, unless the caller caused it', () => {
     const { settle, lines } = setup()
     const story = { cause: 'connect ECONNREFUSED 10.0.0.5:11434' }
     settle({ status: 502, code: 'upstream_error', error: new GatewayError('upstream_error', 'public', story) })
@@ -157,7 +157,7 @@ describe('the line of a request', () => {
     expect(refused.error).toBeUndefined()
   })
 
-  test('is that of a failure where an answer broke off that had begun well, with its story', () => {
+  test('has the level of an error, and the cause, when a stream that had begun well broke off', () => {
     const { settle, lines } = setup({ level: 'error' })
     const cut = new GatewayError('upstream_error', 'public', { cause: { reason: 'reset' } })
     const error = new GatewayError('stream_interrupted', 'public', { cause: cut })
@@ -168,7 +168,7 @@ describe('the line of a request', () => {
     expect(lines()).toMatchObject([{ level: 'error', code: 'stream_interrupted', error: '{"reason":"reset"}' }])
   })
 
-  test('keeps a story short, whatever it is', () => {
+  test('shortens the internal cause to a fixed length', () => {
     const { settle, lines } = setup()
     const circle: Record<string, unknown> = {}
     circle.self = circle
@@ -180,7 +180,7 @@ describe('the line of a request', () => {
   })
 })
 
-describe('what comes from outside', () => {
+describe('text from outside', () => {
   const nasty = [
     '\r\n{"level":"fatal"}',
     '","level":"fatal","x":"',
@@ -194,7 +194,7 @@ describe('what comes from outside', () => {
     '😀'.repeat(5),
   ]
 
-  test.each(nasty)('%j stays within its field', text => {
+  test.each(nasty)('%j cannot add a line or a field', text => {
     const { settle, lines, text: raw } = setup()
     settle({ path: `/${text}`, callerRequestId: text, model: text, upstreamModel: text, method: text, address: text })
 
@@ -206,7 +206,7 @@ describe('what comes from outside', () => {
     expect(raw().trimEnd()).not.toMatch(/[\p{Cc}\u2028\u2029\u202e]/u)
   })
 
-  test('can be any text', () => {
+  test('may be any text without breaking the JSON', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 300 }), text => {
         const { settle, lines } = setup()
@@ -217,7 +217,7 @@ describe('what comes from outside', () => {
     )
   })
 
-  test('is bounded', () => {
+  test('is cut to a fixed length', () => {
     const { settle, text } = setup()
     settle({ path: `/${'x'.repeat(1_000_000)}`, callerRequestId: 'y'.repeat(1_000_000) })
 
@@ -241,7 +241,7 @@ describe('secrets', () => {
     expect(text()).toContain('"nothing":"abc"')
   })
 
-  test('are not cut into pieces that would no longer be found', () => {
+  test('are removed before a text is cut, so that no part of one is left', () => {
     const { settle, text } = setup({ redact: [secret] })
     const cause = `${'x'.repeat(290)}${secret}`
     settle({ status: 502, error: new GatewayError('upstream_error', 'm', { cause }) })
@@ -251,7 +251,7 @@ describe('secrets', () => {
     expect(text()).not.toContain('sk-live')
   })
 
-  test('can change while the log is in use', () => {
+  test('are also removed when they were added after the start', () => {
     const { log, text } = setup()
     log.warn('before')
     log.configure({ level: 'warn', service: 'renamed', environment: 'stage "2"', redact: [secret] })
@@ -265,7 +265,7 @@ describe('secrets', () => {
 })
 
 describe('events', () => {
-  test('are lines with their fields', () => {
+  test('are log lines with their fields', () => {
     const { log, lines } = setup()
     log.warn('something', { count: 3, ok: true, nothing: null, 'a"b': 'c\nd' })
 
@@ -283,7 +283,7 @@ describe('events', () => {
     ])
   })
 
-  test('below the level are left out', () => {
+  test('below the log level are not written', () => {
     const { log, settle, lines } = setup({ level: 'warn' })
     log.debug('d')
     log.info('i')
@@ -294,7 +294,7 @@ describe('events', () => {
     expect(lines().map(line => line.message)).toEqual(['w', 'request'])
   })
 
-  test('of the fleet are told', () => {
+  test('of the fleet are written', () => {
     const { log, lines } = setup()
     log.subscriber({ type: 'health-changed', server: 'a', from: 'healthy', to: 'unhealthy', reason: 'refused' })
     log.subscriber({ type: 'health-changed', server: 'a', from: 'unhealthy', to: 'healthy', reason: null })
@@ -332,8 +332,8 @@ describe('events', () => {
   })
 })
 
-describe('writing', () => {
-  test('waits for a tenth of a second, and writes all lines at once', () => {
+describe('writing lines', () => {
+  test('waits for a tenth of a second, and then writes all lines at once', () => {
     const { log, writes, clock } = setup()
     log.info('one')
     clock.advance(50)
@@ -344,7 +344,7 @@ describe('writing', () => {
     expect([before, writes.length, writes[0]?.split('\n').length]).toEqual([0, 1, 3])
   })
 
-  test('does not wait when the buffer is full', () => {
+  test('happens at once when the buffer is full', () => {
     const { log, writes } = setup()
     for (let at = 0; at < 9; at++) log.info('x'.repeat(2000))
 
@@ -352,7 +352,7 @@ describe('writing', () => {
     expect(writes[0]?.length).toBeWithin(16 * 1024, 18 * 1024)
   })
 
-  test('does not wait for errors, and not at the end', () => {
+  test('happens at once for errors and at the end', () => {
     const { log, writes, clock } = setup()
     log.info('before')
     log.error('broken')
@@ -363,7 +363,7 @@ describe('writing', () => {
     expect([afterError, writes.length, clock.pending]).toEqual([1, 2, 0])
   })
 
-  test('that fails loses lines, counts them, and goes on', () => {
+  test('drops lines when it fails, counts them, and goes on', () => {
     let full = true
     const written: string[] = []
     const { log } = setup({
@@ -384,7 +384,7 @@ describe('writing', () => {
 })
 
 describe('lines for people', () => {
-  test('are short, and there at once', () => {
+  test('are short and written at once', () => {
     const { settle, log, writes } = setup({ pretty: true })
     settle()
     log.warn('something', { server: 'a', reason: null })
@@ -395,7 +395,7 @@ describe('lines for people', () => {
     ])
   })
 
-  test('do nothing to the terminal, and tell no secret', () => {
+  test('contain no terminal control characters and no secrets', () => {
     const { settle, log, writes } = setup({ pretty: true, redact: ['sk-secret'] })
     settle({ path: '/\u001b[2J\nsk-secret', model: null })
     log.info('\u001b]0;title\u0007')

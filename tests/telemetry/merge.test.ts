@@ -13,8 +13,8 @@ const family = (more: Partial<Family>): Family => ({
 })
 const sample = (value: number, labels: Readonly<Record<string, string>> = {}) => ({ value, labels })
 
-describe('the numbers of several processes', () => {
-  test('are added up where they count', () => {
+describe('merging the metrics of several processes', () => {
+  test('adds up counters', () => {
     const merged = mergeFamilies([
       [family({ samples: [sample(1, { a: 'x' }), sample(2, { a: 'y' })] })],
       [family({ samples: [sample(10, { a: 'x' }), sample(5, { a: 'z' })] })],
@@ -35,7 +35,7 @@ describe('the numbers of several processes', () => {
     expect(mergeFamilies([of(3), of(7)])[0]?.samples).toEqual([sample(expected)])
   })
 
-  test('of a histogram are added up bucket by bucket', () => {
+  test('adds up histograms bucket by bucket', () => {
     const of = (low: number, high: number) => [
       family({
         type: 'histogram',
@@ -50,11 +50,11 @@ describe('the numbers of several processes', () => {
     expect(mergeFamilies([of(1, 3), of(2, 2)])).toEqual(of(3, 5))
   })
 
-  test('that nobody can read count for nothing', () => {
+  test('ignores metrics that cannot be read', () => {
     expect(mergeFamilies([null, 'x', [{ name: 'n' }], [family({ samples: [sample(1)] })]])).toHaveLength(1)
   })
 
-  test('of one that has ended are only what it has counted', () => {
+  test('keeps the counters of a process that has ended, and drops its gauges', () => {
     const ended = [
       family({ name: 'counted', samples: [sample(2)] }),
       family({ name: 'now', type: 'gauge', samples: [sample(2)] }),
@@ -64,7 +64,7 @@ describe('the numbers of several processes', () => {
   })
 })
 
-test('each of two workers tells the numbers of both', async () => {
+test('each of two workers reports the metrics of both', async () => {
   const written = new Map<string, unknown>()
   const worker = (name: string) => {
     const share = {

@@ -34,7 +34,7 @@ test('every call of the database is counted', async () => {
 })
 
 describe('the exposition', () => {
-  test('can be read, with every metric of the contract', async () => {
+  test('can be parsed and has every documented metric', async () => {
     const { metrics, settle } = setup()
     settle({ stream: true, firstTokenAt: 5, contentFrames: 3 })
     metrics.subscriber({ type: 'fallback-taken', from: 'chat', to: 'small', reason: 'upstream_error' })
@@ -49,7 +49,7 @@ describe('the exposition', () => {
     }
   })
 
-  test('begins with zeros where there are no labels', async () => {
+  test('has metrics without labels from the start, with the value zero', async () => {
     const samples = await setup().read()
 
     expect(samples.get('ollama_requests_total')).toBe(0)
@@ -57,7 +57,7 @@ describe('the exposition', () => {
     expect(samples.get('gateway_events_skipped_total')).toBe(0)
   })
 
-  test('tells of the process what is true', async () => {
+  test('reports true values of the process', async () => {
     const { read } = setup({ lagMs: () => 250, memoryLimit: () => 2e9 })
 
     const samples = await read()
@@ -71,13 +71,13 @@ describe('the exposition', () => {
     expect(Math.abs((samples.get('process_start_time_seconds') ?? 0) - Date.now() / 1000)).toBeLessThan(3600)
   })
 
-  test('names the build', async () => {
+  test('reports the version of the build', async () => {
     const samples = await setup().read()
 
     expect(samples.get(`gateway_build_info{version="1.2.3",bun="${process.versions.bun}"}`)).toBe(1)
   })
 
-  test('names the installation where it has a name', async () => {
+  test('reports the name of the installation if it has one', async () => {
     const samples = await setup({ environment: () => 'production' }).read()
     const labels = `version="1.2.3",bun="${process.versions.bun}",environment="production"`
 
@@ -86,7 +86,7 @@ describe('the exposition', () => {
 })
 
 describe('a request', () => {
-  test('counts by method, route and status', async () => {
+  test('is counted by method, route and status', async () => {
     const { settle, read } = setup()
     settle()
     settle()
@@ -101,7 +101,7 @@ describe('a request', () => {
     expect(samples.get('http_request_duration_seconds_count{method="GET",route="/v1/models"}')).toBe(1)
   })
 
-  test('counts by model, server, status and stream when it is a model call', async () => {
+  test('is counted by model, server, status and stream if it is a model call', async () => {
     const { settle, read } = setup()
     settle()
     settle({ stream: true })
@@ -114,7 +114,7 @@ describe('a request', () => {
     expect(samples.get('gateway_requests_total{model="chat",server="none",status="503",stream="false"}')).toBe(1)
   })
 
-  test('counts each attempt by server and result, and those at Ollama once more', async () => {
+  test('has each attempt counted by server and result, and once more for Ollama', async () => {
     const { settle, read } = setup({ isOllama: server => server === 'llm' })
     settle({ attempts: [attemptEntry('cloud', { result: 'upstream_error' }), attemptEntry('llm')] })
     settle({ attempts: [attemptEntry('llm', { result: null })] })
@@ -134,7 +134,7 @@ describe('a request', () => {
     expect(samples.get('ollama_requests_total')).toBe(3)
   })
 
-  test('is measured: overhead, upstream, first token, time between tokens', async () => {
+  test('is measured: overhead, time at the server, time to the first token, time between tokens', async () => {
     const { settle, read } = setup()
     settle({ stream: true, firstTokenAt: 30, contentFrames: 11, answeredAt: 80, endedAt: 81 })
 
@@ -146,7 +146,7 @@ describe('a request', () => {
     expect(samples.get('gateway_inter_token_seconds_sum')).toBeCloseTo(0.005)
   })
 
-  test('falls into the bucket of its time and every wider one', async () => {
+  test('falls into the bucket of its duration and every larger one', async () => {
     const { settle, read } = setup()
     settle({ endedAt: 5 })
     settle({ endedAt: 6 })
@@ -159,7 +159,7 @@ describe('a request', () => {
     expect(['0.005', '0.01', '600', '+Inf'].map(bucket)).toEqual([1, 2, 2, 3])
   })
 
-  test('counts its tokens as disjoint types', async () => {
+  test('has each token counted in one type only', async () => {
     const { settle, read } = setup()
     settle({ usage: { input: 1, cacheRead: 2, cacheWrite: 3, output: 4, reasoning: 4, estimated: false } })
 
@@ -174,7 +174,7 @@ describe('a request', () => {
     ])
   })
 
-  test('is in flight until it is settled', async () => {
+  test('counts as in flight until it is settled', async () => {
     const { metrics, settle, read } = setup()
     metrics.subscriber({ type: 'request-started', record: recordOf() })
     metrics.subscriber({ type: 'request-started', record: recordOf() })
@@ -185,7 +185,7 @@ describe('a request', () => {
 })
 
 describe('an error', () => {
-  test('counts by its code, from zero', async () => {
+  test('is counted by its code, and every code starts at zero', async () => {
     const { settle, read } = setup()
     const name = 'gateway_errors_total{code="queue_full"}'
     const before = (await read()).get(name)
@@ -197,7 +197,7 @@ describe('an error', () => {
 })
 
 describe('label values', () => {
-  test('that the configuration does not know are other', async () => {
+  test('are `other` for names that the configuration does not have', async () => {
     const { settle, read } = setup()
     const evil = 'x"} 1\nhttp_requests_total{a="'
     settle({ method: evil, model: evil, server: evil, status: 7000, attempts: [attemptEntry(evil)] })
@@ -209,7 +209,7 @@ describe('label values', () => {
     expect(samples.get('http_requests_total{method="other",route="/v1/chat/completions",status="other"}')).toBe(1)
   })
 
-  test('are learnt when the configuration comes to know them', async () => {
+  test('appear when the configuration gets a new name', async () => {
     let known = models.slice(1)
     const { settle, read } = setup({ snapshot: () => snapshotOf(known) })
     settle()
@@ -222,7 +222,7 @@ describe('label values', () => {
     expect(samples.get('gateway_requests_total{model="chat",server="llm",status="200",stream="false"}')).toBe(1)
   })
 
-  test('are bounded: what comes later is counted together', async () => {
+  test('are limited in number: later names are counted together', async () => {
     const { settle, read } = setup({ seriesMax: 5 })
     for (let status = 400; status < 420; status++) settle({ status })
 
@@ -233,7 +233,7 @@ describe('label values', () => {
     expect(samples.get('http_requests_total{method="other",route="other",status="other"}')).toBe(15)
   })
 
-  test('of routes are bounded too', async () => {
+  test('of routes are limited in number, too', async () => {
     const { settle, read } = setup()
     for (let at = 0; at < 1000; at++) settle({ route: `/${at}`, model: null })
 
@@ -268,7 +268,7 @@ describe('the gauges', () => {
     expect(samples.get('gateway_log_lines_dropped_total')).toBe(7)
   })
 
-  test('tell of each server what the probes found, and nothing before', async () => {
+  test('report the health of each server once it was probed', async () => {
     const { states, read } = setup()
     states.server('llm').inFlight = 4
     states.server('llm').health = 'unhealthy'
@@ -281,7 +281,7 @@ describe('the gauges', () => {
     expect(samples.has('gateway_server_up{server="cloud"}')).toBe(false)
   })
 
-  test('tell of each target where its breaker stands', async () => {
+  test('report the state of the circuit breaker of each target', async () => {
     const { states, read, clock } = setup()
     const target = targetOf('llm/phi')
     const name = 'gateway_breaker_state{server="llm",model="phi"}'
@@ -293,7 +293,7 @@ describe('the gauges', () => {
     expect([before, open, (await read()).get(name)]).toEqual([0, 2, 1])
   })
 
-  test('name the class of each model, where it has one', async () => {
+  test('report the class of each model that has one', async () => {
     const heavy = model('heavy', [targetOf('llm/big')], { class: 'heavyweight' })
     const samples = await setup({ snapshot: () => snapshotOf([...models, heavy]) }).read()
 
@@ -301,7 +301,7 @@ describe('the gauges', () => {
     expect(samples.get('gateway_model_info{model="chat",class="none"}')).toBe(1)
   })
 
-  test('tell how much of the tightest budget is used', async () => {
+  test('report the used share of the tightest budget', async () => {
     const budgets = () => [{ scope: 'tenant', ratio: 0.92 }]
     const ledger = { open: () => 0, depth: () => 5, dropped: () => 1, budgets }
     const samples = await setup({ ledger }).read()

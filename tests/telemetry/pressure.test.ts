@@ -34,7 +34,7 @@ function setup() {
 }
 
 describe('the sampler', () => {
-  test('says how late the event loop turns', () => {
+  test('reports how late the event loop is', () => {
     const { sampler, turn } = setup()
     turn(0, 50)
     turn(300, 50)
@@ -42,7 +42,7 @@ describe('the sampler', () => {
     expect(sampler.read().lagMs).toBe(300)
   })
 
-  test('does not count one late turn', () => {
+  test('ignores a single late turn of the event loop', () => {
     const { sampler, turn } = setup()
     turn(0, 99)
     turn(5000)
@@ -50,7 +50,7 @@ describe('the sampler', () => {
     expect(sampler.read().lagMs).toBe(0)
   })
 
-  test('forgets what is ten seconds old', () => {
+  test('forgets measurements after ten seconds', () => {
     const { sampler, turn } = setup()
     turn(300, 100)
     turn(0, 100)
@@ -58,7 +58,7 @@ describe('the sampler', () => {
     expect(sampler.read().lagMs).toBe(0)
   })
 
-  test('reads the memory each second', () => {
+  test('measures the memory every second', () => {
     const { sampler, turn, use } = setup()
     use(900)
     expect(sampler.read().memory).toBe(0.1)
@@ -68,7 +68,7 @@ describe('the sampler', () => {
     expect(sampler.read().memory).toBe(0.9)
   })
 
-  test('stops', () => {
+  test('measures nothing after it was stopped', () => {
     const { sampler, stopped } = setup()
     sampler.stop()
 
@@ -76,6 +76,6 @@ describe('the sampler', () => {
   })
 })
 
-test('a process may use some memory', () => {
+test('the memory limit of a process is known', () => {
   expect(memoryOfProcess()).toBeGreaterThan(process.memoryUsage.rss())
 })
