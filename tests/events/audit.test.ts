@@ -38,7 +38,7 @@ const failing = (code: ConstructorParameters<typeof GatewayError>[0], cause?: un
 })
 
 describe('the audit log', () => {
-  test('tells of a good key once a minute, and of a bad one each time', () => {
+  test('records an accepted key once a minute, and a refused one each time', () => {
     const { rows, clock, settle } = logOf()
     for (let call = 0; call < 3; call++) settle({})
     settle({ caller: 'other' })
@@ -56,7 +56,7 @@ describe('the audit log', () => {
     ])
   })
 
-  test('tells once of a configuration that several processes take over', () => {
+  test('records once a configuration that several processes reload', () => {
     const { rows, audit } = logOf()
     for (const heard of [false, true, true])
       audit.subscriber({ type: 'config-reloaded', ok: true, message: 'taken over', heard })
@@ -64,7 +64,7 @@ describe('the audit log', () => {
     expect(rows).toHaveLength(1)
   })
 
-  test('does not tell of errors that callers make, nor of calls that go well', () => {
+  test('records neither errors of callers nor calls that succeed', () => {
     const { rows, settle } = logOf()
     settle({})
     settle({ ...failing('invalid_request') })
@@ -73,14 +73,14 @@ describe('the audit log', () => {
     expect(rows.map(({ kind }) => kind)).toEqual(['authentication'])
   })
 
-  test('takes secrets out, those that are known and those that look like one', () => {
+  test('removes secrets, the configured ones and what looks like one', () => {
     const { rows, settle } = logOf(text => text.replaceAll('hunter2-hunter2', '[redacted]'))
     settle({ ...failing('upstream_error', 'postgres://me:pa55word@db and hunter2-hunter2, Bearer abcdefghijkl') })
 
     expect(rows.at(-1)?.detail).toContain('postgres://me:[redacted]@db and [redacted], Bearer [redacted]')
   })
 
-  test('has no gap in its chain where there was no room', () => {
+  test('has no gap in its chain after a row found no room', () => {
     const { rows, settle, fill } = logOf()
     settle({ ...failing('upstream_error') })
     fill(true)
@@ -92,7 +92,7 @@ describe('the audit log', () => {
     expect(rows.map(({ prev }) => prev).slice(1)).toEqual(rows.map(({ hash }) => hash).slice(0, -1))
   })
 
-  test('seals two hundred requests, or those of a second', () => {
+  test('seals requests when there are two hundred, or after a second', () => {
     const { rows, clock, audit } = logOf()
     const add = (count: number) => {
       for (let request = 0; request < count; request++) {
@@ -153,7 +153,7 @@ describe('a check of the audit log', () => {
     }
   }
 
-  test('finds nothing where nothing was done', () =>
+  test('reports nothing when nothing was changed', () =>
     withDatabase(async ({ check }) => {
       expect(await check()).toEqual({ chains: 2, rows: 10, requests: 5, unsealed: 0, problems: [] })
     }))
@@ -222,7 +222,7 @@ describe('a check of the audit log', () => {
     return { chain: 'a-chain', seq, hash: rows[0]?.hash ?? '' }
   }
 
-  test('accepts what was removed in several steps, whoever noted the last of them', () =>
+  test('accepts a removal in several steps, whichever process recorded the last one', () =>
     withDatabase(async ({ check, database }) => {
       const [earlier, later] = [leaderOf('d-chain', database), leaderOf('e-chain', database)]
       for (const [note, seq] of [
@@ -237,7 +237,7 @@ describe('a check of the audit log', () => {
       expect((await check()).problems).toEqual([])
     }))
 
-  test('accepts what is only half removed', () =>
+  test('accepts a removal that is not finished', () =>
     withDatabase(async ({ check, spoil, database }) => {
       await leaderOf('d-chain', database)('trimmed', [await headAt(database, 6)])
       await spoil("DELETE FROM audit WHERE chain = 'a-chain' AND seq <= 4")
@@ -250,7 +250,7 @@ describe('a check of the audit log', () => {
       ])
     }))
 
-  test('takes nothing for missing that was written while it looked', () =>
+  test('does not report rows as missing that were written during the check', () =>
     withDatabase(async ({ database }) => {
       const source = createSqlAuditSource(database)
       const note = leaderOf('d-chain', database)
@@ -302,7 +302,7 @@ describe('a check of the audit log', () => {
     }),
   )
 
-  test('finds rows that are removed while it looks and of which no chain says so', () =>
+  test('reports rows that are removed during the check without a record in a chain', () =>
     withDatabase(async ({ database }) => {
       const source = createSqlAuditSource(database)
       const head = await headAt(database, 6)
@@ -317,7 +317,7 @@ describe('a check of the audit log', () => {
       expect(found.problems).toEqual(['3 rows before row 7 of chain a-chain are missing'])
     }))
 
-  test('accepts rows that were removed because their time was over, and says so in the log', () =>
+  test('accepts rows that expired, and whose removal is recorded in the log', () =>
     withDatabase(async ({ check, database }) => {
       const clock = fakeClock(at + 1000)
       const budget = (period: string) => ({ account: 'key:shop/web', tenant: 'shop', period, spent: 1, held: 0 })

@@ -64,7 +64,7 @@ function deliveryTo(endpoints: readonly Endpoint[], answer: Answer, world = crea
 const HOOK: Endpoint = { url: 'http://hook/a', events: null, secret: null }
 
 describe('an event', () => {
-  test('is delivered as the standard says, signed where there is a secret', async () => {
+  test('is delivered in the form of Standard Webhooks, and signed if there is a secret', async () => {
     const { keep, sent, results } = deliveryTo(
       [
         { ...HOOK, secret: 'a secret' },
@@ -90,7 +90,7 @@ describe('an event', () => {
     expect(results()).toEqual(['ok', 'ok'])
   })
 
-  test('goes only to those that asked for its type', async () => {
+  test('is delivered only to the endpoints that want its type', async () => {
     const { keep, servers } = deliveryTo([{ ...HOOK, events: ['failover_initiated'] }], () => 204)
 
     await keep('a')
@@ -100,7 +100,7 @@ describe('an event', () => {
     expect(servers()).toEqual(['b'])
   })
 
-  test('is tried eight times, with waits that double, and is then lost', async () => {
+  test('is tried eight times with doubling waits, and then dropped', async () => {
     const { keep, sent, pass, results } = deliveryTo([HOOK], (_, count) => {
       if (count % 2 === 0) throw new Error('refused')
       return 500
@@ -115,7 +115,7 @@ describe('an event', () => {
     expect(results()).toEqual([...Array.from({ length: 7 }, () => 'retried' as const), 'lost'])
   })
 
-  test('that is not taken holds up those behind it, and no other endpoint', async () => {
+  test('that an endpoint does not accept delays the next events of this endpoint, and of no other', async () => {
     const other = { ...HOOK, url: 'http://hook/b' }
     let refusals = 2
     const { keep, sent, pass, servers } = deliveryTo([HOOK, other], ({ url }) =>
@@ -136,7 +136,7 @@ describe('an event', () => {
     ])
   })
 
-  test('that is a day old when its turn comes is lost', async () => {
+  test('is dropped if it is a day old when its turn comes', async () => {
     const world = createWorld()
     await deliveryTo([HOOK], () => 204, world).stop()
     const { keep, pass, servers, results } = deliveryTo([], () => 204, world)
@@ -154,7 +154,7 @@ describe('an event', () => {
 })
 
 describe('of several processes', () => {
-  test('one delivers, also what another one keeps', async () => {
+  test('one delivers the events of all', async () => {
     const world = createWorld()
     const first = deliveryTo([HOOK], () => 204, world)
     await settled()
@@ -168,7 +168,7 @@ describe('of several processes', () => {
     expect([first.results().length, second.results().length]).toEqual([2, 0])
   })
 
-  test('another one goes on at once when the one that delivers leaves', async () => {
+  test('another one continues at once when the delivering process stops', async () => {
     const world = createWorld()
     const first = deliveryTo([HOOK], () => 204, world)
     await first.keep('a')
@@ -182,7 +182,7 @@ describe('of several processes', () => {
     expect(second.servers()).toEqual(['a', 'b'])
   })
 
-  test('another one goes on within twenty seconds when the one that delivers dies', async () => {
+  test('another one continues within twenty seconds when the delivering process dies', async () => {
     const world = createWorld()
     const hangs = new Promise<number>(() => {})
     const first = deliveryTo([HOOK], () => hangs, world)
@@ -197,7 +197,7 @@ describe('of several processes', () => {
   })
 })
 
-test('a process that delivers again after another one tries each event as often as ever', async () => {
+test('a process that delivers again after another one counts its attempts from the beginning', async () => {
   const world = createWorld()
   let paused = false
   const claim: CursorStore['claim'] = (...all) => (paused ? Promise.resolve(null) : world.cursors.claim(...all))
@@ -218,7 +218,7 @@ test('a process that delivers again after another one tries each event as often 
   expect(first.results().slice(before)).toEqual([...Array.from({ length: 7 }, () => 'retried' as const), 'lost'])
 })
 
-test('a process that stood still goes on behind what others have delivered meanwhile', async () => {
+test('a process that was stopped for a while continues after what others delivered meanwhile', async () => {
   const world = createWorld()
   const frozen: (() => void)[] = []
   let stands = false
@@ -246,7 +246,7 @@ test('a process that stood still goes on behind what others have delivered meanw
   await first.stop()
 })
 
-test('what could not be noted as delivered is not delivered again by the same process', async () => {
+test('a delivery that could not be recorded is not repeated by the same process', async () => {
   const world = createWorld()
   let away = false
   const advance: CursorStore['advance'] = (...all) => {
@@ -270,7 +270,7 @@ test('what could not be noted as delivered is not delivered again by the same pr
   expect(servers()).toEqual(['a', 'b'])
 })
 
-test('nothing is tried again after the end', async () => {
+test('nothing is retried after the stop', async () => {
   const { keep, sent, pass, stop } = deliveryTo([HOOK], () => 500)
   await keep('a')
   await settled()

@@ -55,7 +55,7 @@ function processes(count: number, shared = true) {
 
 const endOf = ([event]: readonly FleetEvent[]) => event?.data
 
-test('a failover is complete when the last request of any process is over', async () => {
+test('a failover is complete when the last request of all processes has ended', async () => {
   const { all, pass, completed } = processes(3)
   const [first, second, third] = all
   if (second !== undefined) second.inFlight = 1
@@ -74,7 +74,7 @@ test('a failover is complete when the last request of any process is over', asyn
   expect(endOf(await completed())).toMatchObject({ outcome: 'drained' })
 })
 
-test('another process completes what the one that died has begun, and its requests are no longer waited for', async () => {
+test('another process completes the failover of a process that died, without waiting for its requests', async () => {
   const { all, pass, completed } = processes(2)
   const [first, second] = all
   if (first !== undefined) first.inFlight = 1
@@ -91,7 +91,7 @@ test('another process completes what the one that died has begun, and its reques
   expect(second?.since('a')).toBeNull()
 })
 
-test('one process alone completes it at once', async () => {
+test('a single process completes a failover at once', async () => {
   const { all, pass, completed, clock } = processes(1, false)
   const [only] = all
   if (only !== undefined) only.inFlight = 1
@@ -106,7 +106,7 @@ test('one process alone completes it at once', async () => {
   expect(clock.pending).toBe(0)
 })
 
-test.each([true, false])('a clock that is set back holds up no end of a failover (shared: %p)', async shared => {
+test.each([true, false])('a clock that is set back does not delay the end of a failover (shared: %p)', async shared => {
   const { all, clock, pass, completed } = processes(1, shared)
   const [first] = all
   if (first !== undefined) first.inFlight = 1

@@ -23,7 +23,7 @@ function feedOver(store: EventStore, clock = fakeClock()) {
   return { feed, clock, kept, told, unfollow }
 }
 
-test('what was seen while the store is away is kept when it is back, in its order and with its time', async () => {
+test('events that were seen while the store is away are kept when it is back, in order and with their times', async () => {
   const memory = createMemoryEvents({ entriesMax: 10, newId: createIds() })
   let away = true
   const add: EventStore['add'] = async (...change) => {
@@ -46,7 +46,7 @@ test('what was seen while the store is away is kept when it is back, in its orde
   feed.stop()
 })
 
-test('an event that another process kept is told within a second, and once', async () => {
+test('an event of another process is reported within a second, and once', async () => {
   const store = createMemoryEvents({ entriesMax: 10, newId: createIds() })
   const clock = fakeClock()
   const [mine, other] = [feedOver(store, clock), feedOver(store, clock)]
@@ -65,7 +65,7 @@ test('an event that another process kept is told within a second, and once', asy
   for (const { feed } of [mine, other]) feed.stop()
 })
 
-test('nobody looks for the events of others while nobody follows', async () => {
+test('the store is not asked for events of other processes while nobody follows them', async () => {
   const store = createMemoryEvents({ entriesMax: 10, newId: createIds() })
   let looks = 0
   const list: EventStore['list'] = page => {
@@ -84,7 +84,7 @@ test('nobody looks for the events of others while nobody follows', async () => {
   expect(clock.pending).toBe(0)
 })
 
-test('of more than can wait while the store is away the oldest are forgotten, also while one is being kept', async () => {
+test('when too many events wait for the store, the oldest are dropped, also while one is being kept', async () => {
   const memory = createMemoryEvents({ entriesMax: 2000, newId: createIds() })
   const answers: (() => void)[] = []
   const add: EventStore['add'] = async (...change) => {

@@ -41,7 +41,7 @@ test.each([
   expect(metrics()).toEqual([metric])
 })
 
-test('it is told once while it lasts, and again when it comes back', () => {
+test('an overload is reported once while it lasts, and again when it returns', () => {
   const { clock, told, state } = monitorOf()
   state.load = { cpu_percent: 99 }
   clock.advance(60_000)
@@ -54,7 +54,7 @@ test('it is told once while it lasts, and again when it comes back', () => {
   expect(new Set(told.map(({ state: minute }) => minute)).size).toBe(2)
 })
 
-test('whoever sees it within a minute, it is one event', async () => {
+test('an overload that several processes see within a minute is one event', async () => {
   // Just before a minute begins, so that another process sees it in the next one.
   const clock = fakeClock(Date.UTC(2026, 0, 1, 0, 0, 52))
   const store = createMemoryEvents({ entriesMax: 100, newId: createIds() })
@@ -79,7 +79,7 @@ test('whoever sees it within a minute, it is one event', async () => {
   expect(kept).toHaveLength(1)
 })
 
-test('a rate of errors is counted where the server reports none, and of too few says nothing', () => {
+test('the error rate is counted if the server reports none, and ignored when there are too few requests', () => {
   const { clock, monitor, metrics } = monitorOf()
   const settle = (results: readonly ('ok' | 'upstream_error' | 'lost' | 'model_not_found')[]) => {
     const start = { id: 'r', startedAt: 0, startedNow: 0, method: 'POST', path: '/', address: '' }

@@ -38,8 +38,8 @@ function observerOf(...unhealthy: readonly string[]) {
 const BOTH = 'cluster_rebalanced {"a":0.5,"b":0.5}'
 const ONLY_B = 'cluster_rebalanced {"b":1}'
 
-describe('one change brings the others with it', () => {
-  test('a server that fails is failed over, and the shares change', () => {
+describe('one change of a server causes further events', () => {
+  test('a server that becomes unhealthy is failed over, and the shares of the load change', () => {
     const { note, told } = observerOf('a')
 
     note({ ...HEALTH, from: 'healthy', to: 'unhealthy' })
@@ -47,7 +47,7 @@ describe('one change brings the others with it', () => {
     expect(told()).toEqual([['health_status_changed unhealthy', 'failover_initiated initiated', ONLY_B]])
   })
 
-  test('one that comes back ends its failover, also for a process that never saw it fail', () => {
+  test('a server that recovers ends its failover, also in a process that never saw it fail', () => {
     const { note, told, seen } = observerOf()
 
     note({ ...HEALTH, from: 'unknown', to: 'healthy' })
@@ -56,7 +56,7 @@ describe('one change brings the others with it', () => {
     expect(told()).toEqual([['health_status_changed healthy', 'failover_completed completed', BOTH]])
   })
 
-  test('one that comes back while it is drained does not', () => {
+  test('a server that recovers while it is drained does not end its failover', () => {
     const { note, told, state } = observerOf()
     state.draining = true
 
@@ -66,7 +66,7 @@ describe('one change brings the others with it', () => {
   })
 })
 
-test('a server that is taken back but still fails ends no failover', () => {
+test('a server that is undrained but still unhealthy does not end its failover', () => {
   const { note, told, state } = observerOf()
   state.health = 'unhealthy'
 
@@ -77,7 +77,7 @@ test('a server that is taken back but still fails ends no failover', () => {
   expect(told()).toEqual([[BOTH], ['failover_completed completed'], [BOTH]])
 })
 
-test('the shares follow from the health that all agree on, and from the registry', () => {
+test('the shares are computed from the health in the store, and from the registry', () => {
   const { state, regrouped, told } = observerOf('b')
   regrouped()
   state.draining = true
@@ -86,7 +86,7 @@ test('the shares follow from the health that all agree on, and from the registry
   expect(told()).toEqual([['cluster_rebalanced {"a":1}'], ['cluster_rebalanced {}']])
 })
 
-test('who drained a server, and with how much under way, stands in its failover', () => {
+test('a failover names who drained the server, and how many requests were running', () => {
   const { note, seen, state } = observerOf()
   state.draining = true
   state.inFlight = 2
