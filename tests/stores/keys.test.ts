@@ -26,7 +26,7 @@ keysContract('keys in memory', async () => ({ create: async () => createMemoryKe
 keysContract('keys in SQLite', async () => sqlStores(await sqlitePlaces()))
 keysContract('keys in Postgres', async () => sqlStores(await postgresPlaces()))
 
-test('a database that has lost its last change tells of the next one under another version', async () => {
+test('a database that lost its last change gives the next change another version', async () => {
   const places = await sqlitePlaces()
   const database = openAt(await places.place())
   let time = Date.now()

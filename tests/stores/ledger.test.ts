@@ -31,7 +31,7 @@ for (const [name, open] of [
   })
 }
 
-test('an account that is opened late begins with what the ledger says', async () => {
+test('an account that is opened late begins with what the ledger has charged', async () => {
   const places = await sqlitePlaces()
   const database = openAt(await places.place())
   const store = createSqlLedger(database)
@@ -146,7 +146,7 @@ test.each([
   await places.close()
 })
 
-test('a database that fails is asked once, and is neither a refusal nor a reason to write again', async () => {
+test('a failing database is asked once; this is neither a refusal nor repeated', async () => {
   let asked = 0
   const fails = () => {
     asked++
@@ -164,7 +164,7 @@ test('a database that fails is asked once, and is neither a refusal nor a reason
   expect(asked).toBe(2)
 })
 
-test('two processes that open an account at the same time both get what is there', async () => {
+test('two processes that open an account at the same time both get its balance', async () => {
   const places = await postgresPlaces()
   const place = await places.place()
   const databases = [openAt(place), openAt(place)]
@@ -185,7 +185,7 @@ test('two processes that open an account at the same time both get what is there
   await places.close()
 })
 
-describe('however holds, rows and ends of time follow each other', () => {
+describe('in any order of holds, rows and expiry', () => {
   const step = fc.oneof(
     fc.record({ kind: fc.constant('hold' as const), request: fc.nat(6), nano: fc.nat(400) }),
     fc.record({ kind: fc.constant('settle' as const), request: fc.nat(6), nano: fc.nat(400) }),
@@ -193,7 +193,7 @@ describe('however holds, rows and ends of time follow each other', () => {
   )
   const one: Account = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }
 
-  test('what is used is what was charged and what is held', async () => {
+  test('the used amount is the sum of what was charged and what is held', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async steps => {
         const store = createMemoryLedger()
@@ -229,7 +229,7 @@ describe('however holds, rows and ends of time follow each other', () => {
   })
 })
 
-test('a process whose clock is ahead gives back nothing that others hold in Postgres', async () => {
+test('a process whose clock is ahead does not give back the holds of others in Postgres', async () => {
   const places = await postgresPlaces()
   const database = openAt(await places.place())
   const store = createSqlLedger(database)
@@ -245,7 +245,7 @@ test('a process whose clock is ahead gives back nothing that others hold in Post
   await places.close()
 })
 
-test('rows that are written and money that is held never wait for each other, in Postgres', async () => {
+test('writing rows and holding money never wait for each other in Postgres', async () => {
   const places = await postgresPlaces()
   const place = await places.place()
   const [database, other] = [openAt(place), openAt(place)]

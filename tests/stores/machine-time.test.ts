@@ -38,7 +38,7 @@ test.each([
   expect(Math.abs(time() - truth())).toBeLessThan(1)
 })
 
-test('tells about the same time wherever it is made', () => {
+test('gives about the same time in every process', () => {
   const [one, other] = [createMachineTime(), createMachineTime()]
 
   expect(Math.abs(one() - other())).toBeLessThan(10)

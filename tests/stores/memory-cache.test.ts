@@ -10,7 +10,7 @@ cacheContract('the cache in memory', clock => ({
 }))
 
 describe('the memory of the cache', () => {
-  test('is bounded: the answers not asked for longest make room', () => {
+  test('is bounded: the least recently used answers are dropped', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1, maxLength: 40 }), sizes => {
         const clock = fakeClock()
@@ -26,7 +26,7 @@ describe('the memory of the cache', () => {
     )
   })
 
-  test('lets others have their turn while much of it is cleared', async () => {
+  test('does not block the event loop while many answers are cleared', async () => {
     const clock = fakeClock()
     const cache = createMemoryCache({ clock, bytesMax: 100_000_000 })
     for (let at = 0; at < 20_000; at++) void cache.set(`k${at}`, answerOf('{}', clock, { key: `${at % 2}` }))
@@ -37,7 +37,7 @@ describe('the memory of the cache', () => {
     expect([turns, cache.get('k0'), cache.size().entries]).toEqual([1, null, 10_000])
   })
 
-  test('takes no answer that would push out most of the others', () => {
+  test('does not store an answer that would displace most others', () => {
     const clock = fakeClock()
     const cache = createMemoryCache({ clock, bytesMax: 80_000 })
     void cache.set('small', answerOf('x'.repeat(1000), clock))

@@ -11,7 +11,7 @@ const WIDE = 1024 * 1024 * 1024
 const named = (id: string, more: Partial<RequestRecord> = {}) => ({ ...recordOf(more), id })
 
 describe('the history in memory', () => {
-  test('finds a request that is over, without its stories', () => {
+  test('finds a finished request, without the internal causes of its errors', () => {
     const history = createMemoryHistory({ entriesMax: 2, bytesMax: WIDE })
     const record = named('a', {
       callerRequestId: 'mine',
@@ -30,7 +30,7 @@ describe('the history in memory', () => {
     expect(JSON.stringify(found)).not.toContain('10.1.2.3')
   })
 
-  test('keeps the last ones, never more than it may', () => {
+  test('keeps the latest requests, and never more than its limit', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 0, max: 40 }), (entriesMax, count) => {
         const history = createMemoryHistory({ entriesMax, bytesMax: WIDE })
@@ -42,7 +42,7 @@ describe('the history in memory', () => {
     )
   })
 
-  test('keeps fewer where they are large', () => {
+  test('keeps fewer requests when they are large', () => {
     const history = createMemoryHistory({ entriesMax: 1000, bytesMax: 10_000 })
     const attempts = Array.from({ length: 10 }, () => attemptEntry('llm'))
     for (let at = 0; at < 100; at++) history.keep(named(`r${at}`, { attempts }))
@@ -51,7 +51,7 @@ describe('the history in memory', () => {
     expect(kept.map(({ id }) => id)).toEqual(['r98', 'r99'])
   })
 
-  test('counts what was out and what was passed over, too', () => {
+  test('counts the size of excluded and skipped candidates, too', () => {
     const [asked, out] = [target('a'), target('b')]
     const chat = model('chat', [asked, out])
     const candidate = { target: asked, model: chat, reason: '' }

@@ -14,7 +14,7 @@ describe('the memory of the store', () => {
     store.keep(key, 'first', answerOf(body))
   }
 
-  test('takes no answer that is too large, and frees its key', async () => {
+  test('does not store an answer that is too large, and frees its key', async () => {
     const store = createMemoryIdempotency({ clock: fakeClock(), ...wide, answerBytesMax: 10 })
     await keep(store, 'small', 'x'.repeat(10))
     await keep(store, 'large', 'x'.repeat(11))
@@ -24,7 +24,7 @@ describe('the memory of the store', () => {
     expect(kinds.map(({ kind }) => kind)).toEqual(['stored', 'claimed', 'claimed'])
   })
 
-  test('is bounded: the answers not asked for longest make room', async () => {
+  test('is bounded: the least recently used answers are dropped', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 2000 }), { minLength: 1, maxLength: 30 }), async sizes => {
         const bytesMax = 10_000
@@ -39,7 +39,7 @@ describe('the memory of the store', () => {
     )
   })
 
-  test('never lets go of a request that runs', async () => {
+  test('never drops the claim of a running request', async () => {
     const store = createMemoryIdempotency({ clock: fakeClock(), ...wide, bytesMax: 5000 })
     await store.claim(keyed())
     for (let at = 0; at < 100; at++) await keep(store, `k${at}`, 'x'.repeat(1000))

@@ -9,7 +9,7 @@ limiterContract('the limiter in memory', async clock => createMemoryLimiter({ cl
 const passes = (limiter: MemoryLimiter, ...buckets: Bucket[]) => limiter.take(buckets, 0, '').refused === null
 
 describe('the memory of the limiter', () => {
-  test('forgets buckets that are full again to make room', () => {
+  test('makes room by dropping buckets that are full again', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 3 })
     const spent = bucket({ key: 'spent', limit: 1 })
@@ -24,7 +24,7 @@ describe('the memory of the limiter', () => {
     expect(passes(limiter, spent)).toBe(false)
   })
 
-  test('keeps those who owe most when none is full', () => {
+  test('keeps the emptiest buckets when none is full again', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 10 })
     const spent = bucket({ key: 'spent', burst: 50 })
@@ -34,7 +34,7 @@ describe('the memory of the limiter', () => {
     expect(passes(limiter, spent)).toBe(false)
   })
 
-  test('never forgets one bucket of a decision to make room for another one of it', () => {
+  test('never drops a bucket of a decision to make room for another bucket of the same decision', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 4 })
     const shared = bucket({ scope: 'global', limit: 60_000, burst: 100 })
@@ -46,7 +46,7 @@ describe('the memory of the limiter', () => {
     expect(admitted).toBe(100)
   })
 
-  test('remembers all of a decision over buckets that are new to it', () => {
+  test('remembers every bucket of a decision over new buckets', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 2 })
     for (const key of ['old', 'older']) passes(limiter, bucket({ key, limit: 1 }))
@@ -56,7 +56,7 @@ describe('the memory of the limiter', () => {
     expect([passes(limiter, quick), passes(limiter, slow)]).toEqual([false, false])
   })
 
-  test('is not filled by requests that are refused', () => {
+  test('does not grow by refused requests', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 4 })
     const shared = bucket({ scope: 'global', limit: 1 })
@@ -69,8 +69,8 @@ describe('the memory of the limiter', () => {
   })
 })
 
-describe('a limiter that follows another one', () => {
-  test('stands where it is told to', () => {
+describe('a limiter that takes over the state of another one', () => {
+  test('has the given amounts', () => {
     const clock = fakeClock()
     const limiter = createMemoryLimiter({ clock, entriesMax: 10 })
     const one = bucket({ burst: 5 })

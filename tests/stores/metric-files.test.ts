@@ -18,7 +18,7 @@ function crew(...names: readonly string[]) {
 const sum = (before: unknown, ended: unknown) => Number(before) + Number(ended)
 const total = (values: readonly unknown[]) => values.map(Number).reduce((all, each) => all + each, 0)
 
-test('every worker reads what all have written last', () => {
+test('every worker reads the latest metrics of all workers', () => {
   const { files } = crew('a', 'b')
   const [a, b] = files
   a?.write(1)
@@ -29,7 +29,7 @@ test('every worker reads what all have written last', () => {
   expect(total(b?.readAll() ?? [])).toBe(42)
 })
 
-test('what a worker has counted that has ended stays, once', () => {
+test('the counters of a worker that has ended are kept, once', () => {
   const { files } = crew('a', 'b', 'supervisor')
   const [a, b, supervisor] = files
   a?.write(5)
@@ -47,7 +47,7 @@ test('what a worker has counted that has ended stays, once', () => {
   expect(seen).toEqual([12, 12, 13, 13])
 })
 
-test('a file that is being folded is counted once, on whichever side of it a reader comes', async () => {
+test('a file that is being merged is counted once, whenever it is read', async () => {
   const { folder, files } = crew('a', 'supervisor')
   const [a, supervisor] = files
   a?.write(5)
@@ -60,7 +60,7 @@ test('a file that is being folded is counted once, on whichever side of it a rea
   expect(total(supervisor?.readAll() ?? [])).toBe(5)
 })
 
-test('where nothing can be written the worker goes on, and writes the next time', () => {
+test('a worker that cannot write goes on, and writes the next time', () => {
   const { folder, files } = crew('a')
   const [a] = files
   rmSync(folder, { recursive: true })
@@ -71,7 +71,7 @@ test('where nothing can be written the worker goes on, and writes the next time'
   expect(a?.readAll()).toEqual([2])
 })
 
-test('what cannot be folded now is still counted', () => {
+test('a file that cannot be merged now is still counted', () => {
   const { folder, files } = crew('a', 'b', 'supervisor')
   const [a, b, supervisor] = files
   a?.write(5)

@@ -58,7 +58,7 @@ inFlightContract('requests in flight in memory', inMemory(createMemoryInFlight))
 inFlightContract('requests in flight in SQLite', async () => sqlStores(await sqlitePlaces(), createSqlInFlight))
 inFlightContract('requests in flight in Postgres', async () => sqlStores(await postgresPlaces(), createSqlInFlight))
 
-test('an event that changes nothing makes no database, one that does makes it', async () => {
+test('the database file is created by the first event that changes something, and not before', async () => {
   const places = await sqlitePlaces()
   const place = await places.place()
   const file = place.kind === 'sqlite' ? (place.file ?? '') : ''
@@ -98,7 +98,7 @@ test.each([
   expect(kept).toEqual(['b', 'c'])
 })
 
-test('in memory, what is known of a server that has left goes with its events', async () => {
+test('in memory, the events of a server are dropped together with what was known of it', async () => {
   const events = createMemoryEvents({ entriesMax: 10, newId })
   const about = (server: string, type: FleetEvent['type'], state: string, initially: string) =>
     seen(1, { series: `${type}:${server}`, state, initially, event: { type, at: 1, server, data: {} } })

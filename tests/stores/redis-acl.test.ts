@@ -183,12 +183,12 @@ describe('the rights that the guide gives the user of Redis', () => {
     return denied === '(empty array)' ? failures : [...failures, denied]
   }
 
-  test('are enough', async () => {
+  test('are enough for every command', async () => {
     expect(RULE[0]).toBe('citadel')
     expect(await failuresWith(RULE)).toEqual([])
   })
 
-  test('are no more than is needed', async () => {
+  test('include nothing that is not needed', async () => {
     const needless: string[] = []
     for (const right of RULE.filter(word => /^[+~]/.test(word))) {
       const failures = await failuresWith(RULE.filter(word => word !== right))

@@ -41,7 +41,7 @@ describe('in one Redis', () => {
     return { store: createTiers(createMemoryCache({ clock, bytesMax: 10_000_000 }), far.store), close: far.close }
   })
 
-  test('an answer of one node is found by another, and is near from then on', async () => {
+  test('an answer that one node stored is found by another one, which then has it in memory', async () => {
     const clock = fakeClock(Date.now())
     const [one, two] = [cacheAt([server.url], clock), cacheAt([server.url], clock)]
     const near = createMemoryCache({ clock, bytesMax: 1_000_000 })
@@ -55,7 +55,7 @@ describe('in one Redis', () => {
     two.close()
   })
 
-  test('an answer that is cleared while it is compressed is not there afterwards', async () => {
+  test('an answer that is cleared during its compression is not stored afterwards', async () => {
     const clock = fakeClock(Date.now())
     const cache = cacheAt([server.url], clock)
     const key = `chat:${'1'.repeat(64)}`
@@ -70,7 +70,7 @@ describe('in one Redis', () => {
     cache.close()
   })
 
-  test('what one node was asked to forget, the others hear of within five seconds', async () => {
+  test('the other nodes clear within five seconds what one node was asked to clear', async () => {
     const clock = fakeClock(Date.now())
     const heard = Promise.withResolvers<CacheSelection>()
     const listen = (selection: CacheSelection) => selection.tenant === 'the-other-node' && heard.resolve(selection)
@@ -140,7 +140,7 @@ describe('in one Redis', () => {
     cache.close()
   })
 
-  test('what others were asked to forget is heard once', async () => {
+  test('a clearing by another node is applied once', async () => {
     const clock = fakeClock(Date.now())
     const heard: (string | undefined)[] = []
     const cache = cacheAt([server.url], clock, ({ tenant }) => heard.push(tenant))
@@ -156,7 +156,7 @@ describe('in one Redis', () => {
     cache.close()
   })
 
-  test('everything is forgotten, also where it is more than Redis lists at once', async () => {
+  test('everything is cleared, even if it is more than Redis lists at once', async () => {
     const cache = cacheAt([server.url], fakeClock(Date.now()))
     await cache.store.clear({})
     const fill = "for i = 1, 2500 do redis.call('SET', 'chat:' .. string.format('%064x', i), '') end"
@@ -166,7 +166,7 @@ describe('in one Redis', () => {
     cache.close()
   })
 
-  test('what is no answer is not forgotten with them', async () => {
+  test('keys that are not answers are not cleared', async () => {
     const cache = cacheAt([server.url], fakeClock(Date.now()))
     await server.command('SET', 'chat:room:42', 'of another program')
     await cache.store.clear({})
@@ -175,7 +175,7 @@ describe('in one Redis', () => {
     cache.close()
   })
 
-  test('what is to be forgotten is heard behind what nobody can read', async () => {
+  test('a clearing is applied although an unreadable entry comes before it', async () => {
     const clock = fakeClock(Date.now())
     const heard = Promise.withResolvers<void>()
     const all: CacheSelection[] = []
@@ -196,7 +196,7 @@ describe('in one Redis', () => {
     cache.close()
   })
 
-  test('what somebody else has written there is not there', async () => {
+  test('a value that another program wrote is not used as an answer', async () => {
     const clock = fakeClock(Date.now())
     const cache = cacheAt([server.url], clock)
     await server.command('SET', 'chat:odd', 'no answer')
@@ -211,7 +211,7 @@ describe('in one Redis', () => {
     cache.close()
   })
 
-  test('what is looked up at the same time is asked for at once', async () => {
+  test('look-ups at the same time are one request to Redis', async () => {
     const clock = fakeClock(Date.now())
     const cache = cacheAt([server.url], clock)
     const keys = Array.from({ length: 50 }, (_, at) => `chat:together-${at}`)
@@ -224,7 +224,7 @@ describe('in one Redis', () => {
     cache.close()
   })
 
-  test('an answer is compressed when it is long, and goes by itself', async () => {
+  test('a long answer is compressed, and every answer expires', async () => {
     const clock = fakeClock(Date.now())
     const cache = cacheAt([server.url], clock)
     await cache.store.set('chat:long', answerOf('long '.repeat(20_000), clock))
@@ -247,7 +247,7 @@ describe('in a Redis Cluster', () => {
   cacheContract('the cache in a Redis Cluster', clock => cacheAt(cluster.urls, clock))
 })
 
-test('without Redis there is nothing, at once, and what is to be forgotten fails', async () => {
+test('without Redis nothing is found, at once, and clearing fails', async () => {
   const server = await startRedis()
   const clock = fakeClock(Date.now())
   const cache = cacheAt([server.url], clock)
@@ -266,7 +266,7 @@ test('without Redis there is nothing, at once, and what is to be forgotten fails
   await server[Symbol.asyncDispose]()
 })
 
-test('what cannot be forgotten a second time, because Redis is away by then, fails nowhere', async () => {
+test('a second clearing that fails because Redis is away causes no error', async () => {
   const server = await startRedis()
   const clock = fakeClock(Date.now())
   const cache = cacheAt([server.url], clock)

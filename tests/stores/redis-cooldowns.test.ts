@@ -47,7 +47,7 @@ test.each([
   }
 })
 
-test('without Redis nothing is heard, and what is told is not an error', async () => {
+test('without Redis no cooldowns are known, and reporting one is not an error', async () => {
   const server = await startRedis()
   const { one, heard, close } = twoAt([server.url])
   await until('it is heard', 5000, () => heard.length > 0)
@@ -63,7 +63,7 @@ test('without Redis nothing is heard, and what is told is not an error', async (
   await server[Symbol.asyncDispose]()
 }, 20_000)
 
-test('a Redis that takes nothing more still tells what it knows', async () => {
+test('a Redis that accepts no writes still returns the known cooldowns', async () => {
   const server = await startRedis()
   const { one, heard, close } = twoAt([server.url])
   try {

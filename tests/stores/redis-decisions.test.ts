@@ -29,7 +29,7 @@ function decisionsOf() {
 }
 
 describe('decisions of Redis', () => {
-  test('asked in one turn of the event loop are one call, and each hears its own', async () => {
+  test('that are asked for in one turn of the event loop are one call, and each gets its own answer', async () => {
     const { answers, told, ask } = decisionsOf()
     ask('one', [bucket(), bucket({ key: 'other' })])
     ask('two', [bucket({ key: 'other' })])
@@ -42,7 +42,7 @@ describe('decisions of Redis', () => {
     expect(told).toEqual(['one: 0 1.5 2', 'two: 1 3'])
   })
 
-  test('do not wait for earlier ones', async () => {
+  test('do not wait for the answers to earlier ones', async () => {
     const { answers, ask } = decisionsOf()
     ask('one', [bucket()])
     await settled(2)
@@ -52,7 +52,7 @@ describe('decisions of Redis', () => {
     expect(answers).toHaveLength(2)
   })
 
-  test('so many at once that no script has room for them are several calls', async () => {
+  test('that are too many for one script are several calls', async () => {
     const { answers, ask } = decisionsOf()
     for (let request = 0; request < 1001; request++) ask(`${request}`, [bucket()])
     await settled(2)
@@ -60,7 +60,7 @@ describe('decisions of Redis', () => {
     expect(answers).toHaveLength(3)
   })
 
-  test('settlements go out while nothing is asked, or after the answer', async () => {
+  test('that only settle are sent while no decision is open, or after its answer', async () => {
     const { answers, settle } = decisionsOf()
     settle()
     await settled(2)
@@ -74,7 +74,7 @@ describe('decisions of Redis', () => {
     expect([before, answers.length]).toEqual([1, 2])
   })
 
-  test('that are not answered are given up, and what was to be settled is told', async () => {
+  test('that get no answer are given up, and their settlements are reported', async () => {
     const { answers, unsettled, told, ask, settle } = decisionsOf()
     ask('one', [bucket()])
     settle()

@@ -41,7 +41,7 @@ describe.each(REDIS_FORMS)('in %s', form => {
     return replaysOf(redis, clock)
   })
 
-  test('an address that guesses at one process waits at another one', async () => {
+  test('an address that sent wrong keys to one process has to wait at another one, too', async () => {
     await redis.use(forgetAll)
     const clock = fakeClock()
     const [here, there] = [failuresOf(redis, () => 3, clock), failuresOf(redis, () => 3, clock)]
@@ -51,7 +51,7 @@ describe.each(REDIS_FORMS)('in %s', form => {
     expect(await there.waitMs('203.0.113.8')).toBe(0)
   })
 
-  test('a signature that one process has taken is taken by no other', async () => {
+  test('a signature that one process accepted is refused by the others', async () => {
     await redis.use(forgetAll)
     const processes = Array.from({ length: 4 }, () => replaysOf(redis, real))
 
@@ -63,7 +63,7 @@ describe.each(REDIS_FORMS)('in %s', form => {
   })
 })
 
-test('while Redis is away each process goes on with what it knows, after one wait', async () => {
+test('while Redis is away each process uses what it knows itself, after waiting once', async () => {
   await using server = await startRedis()
   const redis = openRedis({ urls: [server.url], timeoutMs: 300, clock: real })
   const [failures, replays] = [failuresOf(redis, () => 3, real), replaysOf(redis, real)]

@@ -63,7 +63,7 @@ describe('in one Redis', () => {
     throw new Error(`${key} is not ${kind}`)
   }
 
-  test('an answer of one process is given by another, long ones compressed', async () => {
+  test('an answer that one process stored is given by another one; long ones are compressed', async () => {
     const clock = fakeClock(Date.now())
     const [one, two] = [processAt(redis, clock), processAt(redis, clock)]
     await server.command('FLUSHALL')
@@ -77,7 +77,7 @@ describe('in one Redis', () => {
     expect(Number((await server.command('PTTL', name)).replace(/\D/g, ''))).toBeLessThanOrEqual(TTL_MS)
   })
 
-  test('one that is too large is not kept, and its key is free for all', async () => {
+  test('an answer that is too large is not stored, and its key is free again', async () => {
     const clock = fakeClock(Date.now())
     const [one, two] = [processAt(redis, clock), processAt(redis, clock)]
     await one.claim(keyed({ key: 'large' }))
@@ -86,7 +86,7 @@ describe('in one Redis', () => {
     expect((await until(two, 'large', 'claimed')).kind).toBe('claimed')
   })
 
-  test('a claim is renewed while its process lives, and free when that has died', async () => {
+  test('a claim is renewed while its process runs, and free after the process died', async () => {
     const clock = fakeClock(Date.now())
     const one = processAt(redis, clock)
     await server.command('FLUSHALL')
@@ -106,7 +106,7 @@ describe('in one Redis', () => {
     expect((await processAt(redis, clock).claim(keyed({ key: 'running', owner: 'second' }))).kind).toBe('claimed')
   })
 
-  test('a claim that Redis has forgotten, or never heard of, is told again', async () => {
+  test('a claim that Redis lost or never received is sent again', async () => {
     const clock = fakeClock(Date.now())
     const one = processAt(redis, clock)
     await server.command('FLUSHALL')
@@ -164,7 +164,7 @@ describe('in one Redis', () => {
     expect(told).toEqual([3, 4])
   })
 
-  test('who has lost a claim to another does not answer for it', async () => {
+  test('a process that lost a claim to another one does not store its answer', async () => {
     const clock = fakeClock(Date.now())
     const [one, two] = [processAt(redis, clock), processAt(redis, clock)]
     const claim = (at: IdempotencyStore, owner: string) => at.claim(keyed({ key: 'lost', owner }))
@@ -180,7 +180,7 @@ describe('in one Redis', () => {
     expect(await claim(processAt(redis, clock), 'fourth')).toEqual({ kind: 'stored', answer: answerOf('good') })
   })
 
-  test('who claims the key of an answer that is too old has it alone', async () => {
+  test('the key of an expired answer is claimed by one request only', async () => {
     const clock = fakeClock(Date.now())
     const one = processAt(redis, clock)
     const claim = (at: IdempotencyStore, owner: string) => at.claim(keyed({ key: 'old', owner }))
@@ -193,7 +193,7 @@ describe('in one Redis', () => {
     expect(claims).toEqual([{ kind: 'claimed' }, { kind: 'running' }])
   })
 
-  test('what somebody else has written there is no answer', async () => {
+  test('a value that another program wrote is not used as an answer', async () => {
     const clock = fakeClock(Date.now())
     const one = processAt(redis, clock)
     await one.claim(keyed({ key: 'odd' }))
@@ -224,7 +224,7 @@ describe('in a Redis Cluster', () => {
   idempotencyContract('the idempotency store of three processes on a cluster', clock => fleetAt(redis, clock, 3))
 })
 
-test('without Redis each process goes on with what it knows itself', async () => {
+test('without Redis each process uses what it knows itself', async () => {
   const server = await startRedis()
   const clock = fakeClock(Date.now())
   const redis = openRedis({ urls: [server.url], timeoutMs: 2000, clock: realClock })

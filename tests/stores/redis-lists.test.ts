@@ -24,7 +24,7 @@ async function alone() {
 listsContract('model lists in Redis', async () => listsAt(await alone()))
 listsContract('model lists in a Redis Cluster', async () => listsAt(await startRedisCluster()))
 
-test('lists go by themselves, what is no list is not there, and neither is anything without Redis', async () => {
+test('lists expire; neither other values nor anything without Redis are found', async () => {
   const server = await alone()
   const { redis, store, close } = await listsAt(server)
   store.set('a', listOf('m'))

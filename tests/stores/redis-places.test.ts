@@ -54,7 +54,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
     await place[Symbol.asyncDispose]()
   })
 
-  test('processes that want more than there is never have more at once, and each gets its turn', async () => {
+  test('processes that want more places than there are never exceed the limit, and all get their turn', async () => {
     const three = target('a', { maxConcurrent: 3, timeouts: { ...timeouts, queue: WITHIN_MS } })
     const candidates = [{ target: three, model: model('m', [three]), reason: '' }]
     let now = 0
@@ -82,7 +82,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(Math.min(...first)).toBeGreaterThan(5)
   }, 30_000)
 
-  test('what a process has at hand is asked of nobody, and given up to one that waits', async () => {
+  test('a leased place is used without asking Redis, and given up when another process waits', async () => {
     const two = target('a', { maxConcurrent: 2 })
     const [first, second] = [placesOn(redis), placesOn(redis)]
     for (let at = 0; at < 2; at++) await take(first, two)
@@ -97,7 +97,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(performance.now() - since).toBeLessThan(2000)
   })
 
-  test('where few wait, each gets its turn like one where many wait', async () => {
+  test('a process with few waiting calls gets its turn like one with many', async () => {
     const five = target('a', { maxConcurrent: 5, timeouts: { ...timeouts, queue: 6 * WITHIN_MS } })
     const candidates = [{ target: five, model: model('m', [five]), reason: '' }]
     const served = [0, 0]
@@ -121,7 +121,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(served[1]).toBeGreaterThan(20)
   }, 30_000)
 
-  test('one whose calls go elsewhere rather than wait gets its part of what lies idle', async () => {
+  test('a process whose calls do not wait still gets its part of the free places', async () => {
     const four = target('a', { maxConcurrent: 4 })
     const [first, second] = [placesOn(redis), placesOn(redis)]
     for (let at = 0; at < 4; at++) await take(first, four)
@@ -140,7 +140,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
     await work
   })
 
-  test('the places of a server are those of all its targets, over all processes', async () => {
+  test('the limit of a server holds for all its targets, over all processes', async () => {
     const home = server('a', { maxConcurrent: 2 })
     const [x, y] = ['x', 'y'].map(id => target('a', { id: `a/${id}`, server: home, maxConcurrent: 2 }))
     if (x === undefined || y === undefined) throw new Error('there are two')
@@ -162,7 +162,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(full).toEqual([false, false, false, false])
   })
 
-  test('what one target has at hand is given up to another of the same server', async () => {
+  test('a place that is leased for one target is given up to another target of the same server', async () => {
     const home = server('a', { maxConcurrent: 1 })
     const [x, y] = ['x', 'y'].map(id => target('a', { id: `a/${id}`, server: home }))
     if (x === undefined || y === undefined) throw new Error('there are two')
@@ -173,7 +173,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
     await take(only, y)
   })
 
-  test('a process that ends gives back what it had', async () => {
+  test('a process that stops gives its places back', async () => {
     const one = target('a', { maxConcurrent: 1 })
     const [first, second] = [placesOn(redis), placesOn(redis)]
     await take(first, one)
@@ -204,7 +204,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(left.map(ms => ms > 30_000 && ms <= 40_000)).toEqual([true, true, true])
   })
 
-  test('what was taken while Redis was away is told when it is back, by who had asked for nothing, too', async () => {
+  test('places that were taken while Redis was away are reported when it is back', async () => {
     const four = target('a', { maxConcurrent: 4 })
     let away = true
     const lost: Pick<Redis, 'use' | 'available'> = {
@@ -227,7 +227,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
     expect(more).not.toContain(true)
   })
 
-  test('who only asks and has nothing is told how many wait elsewhere', async () => {
+  test('a process that has no place learns how many calls wait in others', async () => {
     const one = target('a', { maxConcurrent: 1 })
     const [first, second] = [placesOn(redis), placesOn(redis)]
     await take(first, one)
@@ -240,7 +240,7 @@ describe.each(REDIS_FORMS)('with %s', form => {
   })
 })
 
-test('while Redis is away each process has its share, and what is in use is known when it is back empty', async () => {
+test('while Redis is away each process uses its share, and places in use are reported when Redis is back empty', async () => {
   await using away = await startRedis()
   const connections = [1, 2].map(() => openRedis({ urls: [away.url], timeoutMs: 300, clock: real }))
   const [first, second] = connections.map(redis => placesOn(redis, 2))

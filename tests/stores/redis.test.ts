@@ -39,7 +39,7 @@ async function until(holds: () => boolean, ms = 10_000): Promise<void> {
 }
 
 describe('a connection to Redis', () => {
-  test('answers from the first call on, although it was opened in the background', async () => {
+  test('is usable from the first call on, although it is opened in the background', async () => {
     await using server = await startRedis()
     const redis = open(server.url)
 
@@ -48,7 +48,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 30_000)
 
-  test('goes to each node of a cluster', async () => {
+  test('reaches each node of a cluster', async () => {
     await using cluster = await startRedisCluster()
     const redis = open(...cluster.urls)
     const keys = Array.from({ length: 50 }, (_, index) => `key ${index}`)
@@ -61,7 +61,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 60_000)
 
-  test('takes the password with it to the nodes that a cluster tells of', async () => {
+  test('uses the password for the nodes that a cluster names, too', async () => {
     await using cluster = await startRedisCluster()
     for (const { command } of cluster.nodes) await command('CONFIG', 'SET', 'requirepass', 'p@ss:w/rd %')
     const [first = ''] = cluster.urls.map(url => url.replace('//', `//:${encodeURIComponent('p@ss:w/rd %')}@`))
@@ -74,7 +74,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 60_000)
 
-  test('goes to a cluster by the names of its certificates', async () => {
+  test('reaches the nodes of a cluster by the names in their certificates', async () => {
     await using certificates = await makeCertificates()
     const { cert, key } = await certificates.issue('redis', 1, 'DNS:localhost')
     const ports: number[] = []
@@ -95,7 +95,7 @@ describe('a connection to Redis', () => {
     expect((await outcomeOf(child)).output.trim()).toBe('50')
   }, 60_000)
 
-  test('to a cluster that has lost a node keeps nobody waiting for it', async () => {
+  test('to a cluster that lost a node makes nobody wait for that node', async () => {
     await using cluster = await startRedisCluster()
     const redis = open(...cluster.urls)
     // Of the third node; the limits, and the trial, are at the second one.
@@ -114,7 +114,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 60_000)
 
-  test('to a cluster with a node that is silent is left alone until all of it speaks', async () => {
+  test('to a cluster with a silent node is not used until every node answers', async () => {
     await using cluster = await startRedisCluster()
     const [, limits, silent] = cluster.nodes
     const changes: boolean[] = []
@@ -141,7 +141,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 60_000)
 
-  test('goes where a slot is being moved', async () => {
+  test('follows a slot that is being moved', async () => {
     await using cluster = await startRedisCluster()
     const redis = open(...cluster.urls)
     const write = () => redis.use(client => client.eval("return redis.call('SET', KEYS[1], 1)", 1, 'a'))
@@ -160,7 +160,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 60_000)
 
-  test('is none where Redis has not the database that is asked for', async () => {
+  test('fails when Redis does not have the configured database', async () => {
     await using server = await startRedis()
     const reasons: string[] = []
     const redis = openRedis({
@@ -175,7 +175,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 30_000)
 
-  test('to one node of a cluster says that it is one', async () => {
+  test('to one node of a cluster says that the address belongs to a cluster', async () => {
     await using cluster = await startRedisCluster()
     const reasons: string[] = []
     const [url = ''] = cluster.urls
@@ -191,7 +191,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 60_000)
 
-  test('that cannot be had says why', async () => {
+  test('that fails says why', async () => {
     await using server = await startRedis()
     await server.command('CONFIG', 'SET', 'requirepass', 'of-somebody')
     const [nobody = 0, other = 0] = await freePorts(2)
@@ -210,7 +210,7 @@ describe('a connection to Redis', () => {
     expect(await tell(nowhere, `redis://127.0.0.1:${other}`)).toContain('None of startup nodes')
   }, 30_000)
 
-  test('that cannot be had fails soon, then at once, until there is one', async () => {
+  test('that fails makes the first call fail soon and later ones at once, until it succeeds', async () => {
     const [port = 0] = await freePorts(1)
     const failsAfterMs = async () => {
       const redis = open(`redis://127.0.0.1:${port}`)
@@ -224,7 +224,7 @@ describe('a connection to Redis', () => {
     expect(await fastest(SOON_MS, failsAfterMs)).toBeLessThan(SOON_MS)
   }, 30_000)
 
-  test('that falls silent costs one wait, and is used again once it speaks', async () => {
+  test('that becomes silent costs one wait, and is used again once it answers', async () => {
     await using server = await startRedis()
     const time = fakeClock()
     const redis = openRedis({ urls: [server.url], timeoutMs: TIMEOUT_MS, clock: time })
@@ -254,7 +254,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 30_000)
 
-  test('is not blamed for the time in which this process reads no answers', async () => {
+  test('does not count as silent while this process is blocked', async () => {
     await using server = await startRedis()
     const redis = open(server.url)
     await ask(redis)
@@ -267,7 +267,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 30_000)
 
-  test('is not blamed for the time before it was asked', async () => {
+  test('does not count as silent for the time before a call', async () => {
     await using server = await startRedis()
     const redis = open(server.url)
     await ask(redis)
@@ -286,7 +286,7 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 30_000)
 
-  test('that dies is found again when it is back', async () => {
+  test('that is lost is opened again when Redis is back', async () => {
     await using server = await startRedis()
     const redis = open(server.url)
     const backs: unknown[] = []
@@ -432,7 +432,7 @@ describe('a connection to Redis', () => {
     30_000,
   )
 
-  test('an error of a command is that command’s own', async () => {
+  test('an error of a command does not affect other commands', async () => {
     await using server = await startRedis()
     const redis = open(server.url)
     await redis.use(client => client.set('text', 'a'))

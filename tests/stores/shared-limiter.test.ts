@@ -40,7 +40,7 @@ describe('two processes on one shared memory', () => {
     return { clock, first, second, memories }
   }
 
-  test('give together no more than one would', () => {
+  test('admit together no more than one would', () => {
     const { first, second } = pair()
     const one = bucket({ burst: 10 })
     let admitted = 0
@@ -49,7 +49,7 @@ describe('two processes on one shared memory', () => {
     expect(admitted).toBe(10)
   })
 
-  test('count leases together, and what one has the other cannot give back', () => {
+  test('count their leases together, and neither can give back those of the other', () => {
     const { first, second } = pair()
     const two = bucket({ key: 'places', unit: 'concurrent', limit: 2 })
     passes(first, [two], 'one')
@@ -64,7 +64,7 @@ describe('two processes on one shared memory', () => {
     expect(passes(first, [two], 'four')).toBe(false)
   })
 
-  test('lose the leases of the one that has died, and no others', () => {
+  test('free the leases of one that has died, and no others', () => {
     const { first, second, memories } = pair()
     const three = bucket({ key: 'places', unit: 'concurrent', limit: 3 })
     for (const owner of ['one', 'two']) passes(first, [three], owner)
@@ -88,7 +88,7 @@ describe('the table of the shared limiter', () => {
     return { clock, limiter: createSharedLimiter(openSharedMemory(sharedFolder(), 1), clock) }
   }
 
-  test('keeps who owes most while a flood of others passes', () => {
+  test('keeps the emptiest buckets when many new ones arrive', () => {
     const { limiter } = fresh()
     const spent = bucket({ key: 'spent', burst: 50 })
     for (let times = 0; times < 50; times++) passes(limiter, [spent])
@@ -97,7 +97,7 @@ describe('the table of the shared limiter', () => {
     expect(passes(limiter, [spent])).toBe(false)
   })
 
-  test('never forgets one bucket of a decision to make room for another one of it', () => {
+  test('never drops a bucket of a decision to make room for another bucket of the same decision', () => {
     const { limiter } = fresh()
     const shared = bucket({ scope: 'global', limit: 60_000, burst: 1000 })
     let admitted = 0
@@ -107,7 +107,7 @@ describe('the table of the shared limiter', () => {
     expect(admitted).toBe(1000)
   })
 
-  test('has room again for limits that nobody is under', () => {
+  test('reuses the places of buckets that nobody needs any more', () => {
     const { limiter } = fresh()
     for (let at = 0; at < 100_000; at++) {
       const one = [bucket({ key: `caller ${at}`, unit: 'concurrent', limit: 1 })]

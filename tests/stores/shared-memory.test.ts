@@ -30,7 +30,7 @@ async function runProcess(folder: string, place: number, task: string, count: nu
 }
 
 describe('shared memory', () => {
-  test('counts exactly what processes do at the same time', async () => {
+  test('counts exactly when several processes count at the same time', async () => {
     const folder = sharedFolder()
     const memory = openSharedMemory(folder, 1)
     await Promise.all([2, 3].map(place => runProcess(folder, place, 'add', 20_000)))
@@ -40,14 +40,14 @@ describe('shared memory', () => {
     expect(memory.counts.of(memory.keyOf('all'))).toBe(20_000)
   })
 
-  test('lets processes decide over several buckets as one would', async () => {
+  test('lets several processes decide over several buckets as a single one would', async () => {
     const folder = sharedFolder()
     const admitted = await Promise.all([2, 3].map(place => runProcess(folder, place, 'take', 5000)))
 
     expect(admitted.map(Number).reduce((sum, each) => sum + each)).toBe(1000)
   })
 
-  test('is not locked for ever by a process that dies in the middle', async () => {
+  test('is not locked for ever by a process that dies while it holds the lock', async () => {
     const folder = sharedFolder()
     const memory = openSharedMemory(folder, 1)
     await runProcess(folder, 2, 'die', 0)
@@ -58,7 +58,7 @@ describe('shared memory', () => {
     expect(memory.counts.of(memory.keyOf('mine'))).toBe(1)
   })
 
-  test('of a supervisor that was killed is removed by the next one', () => {
+  test('that a killed supervisor left is removed by the next one', () => {
     const own = createSharedFolder()
     removals.push(own.remove)
     const gone = Bun.spawnSync(['true']).pid
@@ -69,7 +69,7 @@ describe('shared memory', () => {
     expect([existsSync(left), existsSync(own.folder)]).toEqual([false, true])
   })
 
-  test('can be read by nobody else', async () => {
+  test('cannot be read by other users', async () => {
     const folder = sharedFolder()
     const { stat } = await import('node:fs/promises')
 

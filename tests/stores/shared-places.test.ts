@@ -10,7 +10,7 @@ function pair() {
   return { memories, first: createSharedPlaces(memories[0]), second: createSharedPlaces(memories[1]) }
 }
 
-test('two processes have the places of a target together', () => {
+test('two processes share the places of a target', () => {
   const { first, second } = pair()
   const two = target('a', { maxConcurrent: 2 })
   const taken = [first.take(two), second.take(two), second.take(two)]
@@ -22,7 +22,7 @@ test('two processes have the places of a target together', () => {
   expect([first.has(two), second.has(two)]).toEqual([true, true])
 })
 
-test('a target that is full takes nothing of its server', () => {
+test('a full target takes no place of its server', () => {
   const { first, second } = pair()
   const home = server('a', { maxConcurrent: 2 })
   const narrow = target('a', { id: 'a/x', server: home, maxConcurrent: 1 })
@@ -33,7 +33,7 @@ test('a target that is full takes nothing of its server', () => {
   expect([second.take(wide), first.take(wide)]).toEqual([true, false])
 })
 
-test('the places of a process that has died are free', () => {
+test('the places of a process that has died are free again', () => {
   const { memories, first, second } = pair()
   const three = target('a', { maxConcurrent: 3 })
   for (let at = 0; at < 2; at++) first.take(three)
@@ -43,7 +43,7 @@ test('the places of a process that has died are free', () => {
   expect([second.take(three), second.take(three), second.take(three)]).toEqual([true, true, false])
 })
 
-test('each is told how many wait in the others, the dead not counted', () => {
+test('each process learns how many calls wait in the others; dead processes do not count', () => {
   const { memories, first, second } = pair()
   first.waiting(3)
   const seen = [second.waiting(2), first.waiting(3)]

@@ -81,7 +81,7 @@ describe('a spool in files', () => {
       }),
   )
 
-  test('gives everything once and in its order, whatever is remembered and however it is read', () =>
+  test('gives every line once and in order, however many are remembered and however they are read', () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(fc.tuple(fc.nat(12), fc.nat(4), fc.nat(6)), { maxLength: 30 }),
@@ -110,7 +110,7 @@ describe('a spool in files', () => {
       { numRuns: 50 },
     ))
 
-  test('remembers no more than it may, and reads the rest from its files', () =>
+  test('remembers no more lines than its limit, and reads the rest from its files', () =>
     inFolder(async folder => {
       const lines = Array.from({ length: 9 }, (_, line) => `line ${line}`)
       const readAgain: string[] = []
@@ -128,7 +128,7 @@ describe('a spool in files', () => {
       await spool.close()
     }))
 
-  test('takes no more onto the disk than it may, and more again once some was read', () =>
+  test('writes no more to disk than its limit, and more again when some was read', () =>
     inFolder(async folder => {
       const spool = spoolIn(folder, { bytesMax: 2000, fileBytesMax: 500 })
       const fill = async () => {
@@ -148,7 +148,7 @@ describe('a spool in files', () => {
       await spool.close()
     }))
 
-  test.each([1000, 0])('reads a line that is longer than one reading (%d remembered)', rememberedMax =>
+  test.each([1000, 0])('reads a line that is longer than one read (%d remembered)', rememberedMax =>
     inFolder(async folder => {
       const spool = spoolIn(folder, { bytesMax: 1e7, fileBytesMax: 1e7, rememberedMax })
       const long = 'ä'.repeat(600_000)
@@ -186,7 +186,7 @@ describe('a spool in files', () => {
       }),
   )
 
-  test('goes on in another file whenever somebody has removed the one that it writes to', () =>
+  test('starts another file when somebody removed the one that it writes to', () =>
     inFolder(async folder => {
       const spool = spoolIn(folder, { bytesMax: 1e9, fileBytesMax: 1e9 })
       const files: string[] = []
@@ -204,7 +204,7 @@ describe('a spool in files', () => {
       await spool.close()
     }))
 
-  test('keeps in memory what it can where nothing can be written', async () => {
+  test('keeps lines in memory, up to a limit, when it cannot write', async () => {
     const spool = spoolIn('/proc/self', { rememberedMax: 2 })
     add(spool, 'one')
     await settled(1)
@@ -244,7 +244,7 @@ describe('a spool in files', () => {
       }),
   )
 
-  test('writes what is for its heirs before the event loop turns, and the rest by the end of the turn', () =>
+  test('writes at once what other processes must find after a crash, and the rest by the end of the turn', () =>
     inFolder(async folder => {
       const spool = spoolIn(folder)
       const written = () => Bun.file(join(folder, 'here.1.a.1.spool')).text()
@@ -264,7 +264,7 @@ describe('a spool in files', () => {
       await spool.close()
     }))
 
-  test('leaves nothing behind when all was read, and everything when it was not', () =>
+  test('leaves no files when all was read, and keeps them otherwise', () =>
     inFolder(async folder => {
       const spool = spoolIn(folder)
       add(spool, 'one')
@@ -279,7 +279,7 @@ describe('a spool in files', () => {
     }))
 })
 
-describe('what a dead process has left', () => {
+describe('the spool that a dead process left', () => {
   const host = spoolName('').split('.')[0] ?? hostname()
   const now = Date.now()
 
@@ -310,7 +310,7 @@ describe('what a dead process has left', () => {
 
   const adopted = (folder: string, name?: string) => heirOf(folder, name).adopted()
 
-  test('is taken over in its order, once', () =>
+  test('is taken over once, in order', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.old.2.spool`), 'three\n')
       await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\ntwo\n')
@@ -322,7 +322,7 @@ describe('what a dead process has left', () => {
       expect(readdirSync(folder)).toEqual([])
     }))
 
-  test('is taken over as the lines that it was, whatever a caller has put into them', () =>
+  test('is taken over line by line, whatever text callers have put into it', () =>
     inFolder(async folder => {
       const name = `${host}.${NOBODY}.old`
       const lines = ['a\u2028b', 'c\u2029d', 'e\u0085f', `${'ü'.repeat(70_000)}€`, 'end of it']
@@ -333,7 +333,7 @@ describe('what a dead process has left', () => {
       expect(await adopted(folder)).toEqual([...lines, 'end'])
     }))
 
-  test('stays there while there is no room for it, however often that is tried', () =>
+  test('stays where it is while there is no room for it, however often that is tried', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.${'a'.repeat(36)}.1.spool`), 'one\ntwo\n')
       const full = () => heirOf(folder, spoolName('b'.repeat(36))).refuses()
@@ -344,7 +344,7 @@ describe('what a dead process has left', () => {
       expect(await adopted(folder)).toEqual(['one', 'two', 'end'])
     }))
 
-  test('is left to others by whom there is no room for any of it', () =>
+  test('is left to other processes by one that has no room for it', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\n')
       const begin = () => Promise.reject(new Error('no room'))
@@ -354,7 +354,7 @@ describe('what a dead process has left', () => {
       expect(await adopted(folder, `${host}.${process.ppid}.other`)).toEqual(['one', 'end'])
     }))
 
-  test('is not taken from whoever is taking it over for long', () =>
+  test('is not taken from a process that takes long to take it over', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\n'.repeat(50_000))
       const clock = fakeClock(now)
@@ -369,7 +369,7 @@ describe('what a dead process has left', () => {
       expect(touched.size).toBeGreaterThan(2)
     }))
 
-  test('stays there until all of it is safe elsewhere', () =>
+  test('stays where it is until all of it is stored elsewhere', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\n')
       const end = () => settled(1).then(() => Promise.reject(new Error('not taken by the disk')))
@@ -380,7 +380,7 @@ describe('what a dead process has left', () => {
       expect(await adopted(folder)).toEqual(['one', 'end'])
     }))
 
-  test('is not taken from whoever is taking it over', () =>
+  test('is not taken from a process that is taking it over', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${host}.${NOBODY}.old.1.spool`), 'one\n')
       await heirOf(folder, `${host}.${process.ppid}.first`).refuses()
@@ -393,7 +393,7 @@ describe('what a dead process has left', () => {
       expect([others, await heir.adopted()]).toEqual([[], ['one', 'end']])
     }))
 
-  test('that cannot be read keeps nobody from what others have left, and is told', () =>
+  test('that cannot be read is reported, and does not prevent taking over others', () =>
     inFolder(async folder => {
       await mkdir(join(folder, `${host}.${NOBODY}.a.1.spool`))
       await appendFile(join(folder, `${host}.${NOBODY}.b.1.spool`), 'one\n')
@@ -411,7 +411,7 @@ describe('what a dead process has left', () => {
       expect(readdirSync(folder)).toHaveLength(1)
     }))
 
-  test('is taken over whole by one of several that come at once', () =>
+  test('is taken over as a whole by one of several processes that try at once', () =>
     inFolder(async folder => {
       const files = Array.from({ length: 8 }, (_, at) => at + 1)
       const dead = Array.from({ length: 10 }, (_, at) => `${host}.${NOBODY}.dead-${at}`)
@@ -428,7 +428,7 @@ describe('what a dead process has left', () => {
       expect(readdirSync(folder)).toEqual([])
     }))
 
-  test('is taken over also when who began to take it over has died', () =>
+  test('is taken over when the process that began to take it over has died', () =>
     inFolder(async folder => {
       const owner = join(folder, `${host}.${NOBODY}.old`)
       await appendFile(`${owner}.1.spool`, 'one\n')
@@ -442,14 +442,14 @@ describe('what a dead process has left', () => {
       expect(readdirSync(folder)).toEqual([])
     }))
 
-  test('is taken over also from an earlier start with the same number', () =>
+  test('is taken over from an earlier process with the same process id', () =>
     inFolder(async folder => {
       await appendFile(join(folder, `${spoolName('earlier')}.1.spool`), 'one\n')
 
       expect(await adopted(folder)).toEqual(['one', 'end'])
     }))
 
-  test('is not taken from a process that lives, here or elsewhere', () =>
+  test('is not taken from a running process, here or on another machine', () =>
     inFolder(async folder => {
       const names = [
         `${host}.${process.ppid}.a.1.spool`,
@@ -462,7 +462,7 @@ describe('what a dead process has left', () => {
       expect(readdirSync(folder)).toHaveLength(3)
     }))
 
-  test('is taken over from elsewhere once nobody has touched it for long', () =>
+  test('is taken over from another machine when it was not changed for long', () =>
     inFolder(async folder => {
       const fileOf = (number: number) => join(folder, `elsewhere.${NOBODY}.b.${number}.spool`)
       const heir = heirOf(folder)
@@ -482,7 +482,7 @@ describe('what a dead process has left', () => {
       expect([seen, touched, begun, await later()]).toEqual([[], [], [], ['one', 'two', 'end']])
     }))
 
-  test('is not taken from a process that lives when the clock is set forward, nor by one whose clock is ahead', () =>
+  test('is not taken from a running process when a clock is set forward, or is ahead', () =>
     inFolder(async folder => {
       const heir = heirOf(folder)
       const owner = `${host}.${process.ppid}.a`

@@ -7,7 +7,7 @@ import { countTurns } from '#tests/support/turns.ts'
 
 setDefaultTimeout(60_000)
 
-test('rows of the audit log are those that are asked for, beside others as at once', async () => {
+test('the rows of the audit log are the requested ones, also while other work runs', async () => {
   const places = await sqlitePlaces()
   const database = openAt(await places.place())
   await database.write(sql =>

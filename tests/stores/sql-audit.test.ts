@@ -20,7 +20,7 @@ function grow(database: Database, chain: string, rows: number): Promise<unknown>
   )
 }
 
-test('one leads at a time, also after clocks were set right', async () => {
+test('only one process leads at a time, also after clocks were corrected', async () => {
   const places = await sqlitePlaces()
   const database = openAt(await places.place())
   const { lead } = createSqlUpkeep(database)
@@ -97,7 +97,7 @@ describe.each([
     return Number(rows[0]?.n)
   }
 
-  test('is trimmed in steps between which others have their turn', () =>
+  test('is trimmed in steps that do not block the event loop', () =>
     withDatabase(async database => {
       await grow(database, 'old', 1200)
       await addRequests(database, 'old', 1300)
@@ -122,7 +122,7 @@ describe.each([
       expect(turns).toBeGreaterThanOrEqual(written.length - 1)
     }))
 
-  test.each(['users', 'sessions'] as const)('and its %s are trimmed little by little', table =>
+  test.each(['users', 'sessions'] as const)('and its %s are trimmed in small steps', table =>
     withDatabase(async database => {
       const rows = Array.from({ length: 1300 }, (_, n) => ({
         ...{ tenant: `t${n % 2}`, key_id: `k${n % 3}`, id: `${n * 7919}`, first_seen: 0, requests: 1, tokens: 1 },
@@ -157,7 +157,7 @@ describe.each([
     }),
   )
 
-  test('and the budgets of months that are over go, but those of this month and its days stay', () =>
+  test('and the budgets of past months are removed, but not those of this month and its days', () =>
     withDatabase(async database => {
       const periods = ['2025-11', '2025-11-30', '2025-12', '2025-12-01', '2026-01']
       const rows = periods.map(period => ({ account: 'a', tenant: 't', period, spent: 1, held: 0 }))
@@ -169,7 +169,7 @@ describe.each([
       expect(left.map(({ period }) => period).sort()).toEqual(['2025-12', '2025-12-01', '2026-01'])
     }))
 
-  test('is trimmed in time, however much of it stays', () =>
+  test('is trimmed within the timeout, however many rows stay', () =>
     withDatabase(async database => {
       // More than Postgres would keep in its memory.
       const chain = 'kept'.repeat(100)
@@ -182,7 +182,7 @@ describe.each([
       expect([await count(database, 'audit'), await count(database, 'requests')]).toEqual([28_000, 2000])
     }))
 
-  test('has heads, the last rows of each chain, or those before a time', () =>
+  test('gives the last row of each chain, or the last one before a time', () =>
     withDatabase(async database => {
       const { heads } = createSqlUpkeep(database)
       const empty = [await heads(), await heads(5)]

@@ -17,7 +17,7 @@ const DAY_MS = 86_400_000
 const FIRST = Date.UTC(2026, 0, 1)
 const ROWS = 30_000
 
-test('usage is summed up beside others as at once, each time to what the requests come to', async () => {
+test('the sums of usage are the same while other work runs, and equal those of the requests', async () => {
   const places = await sqlitePlaces()
   const database = openAt(await places.place())
   const newId = createIds()
@@ -126,7 +126,7 @@ test.each([
   await places.close()
 })
 
-test.each(['users', 'sessions'] as const)('%s are looked for beside others, and are the same as at once', async of => {
+test.each(['users', 'sessions'] as const)('the lists of %s are the same while other work runs', async of => {
   const places = await sqlitePlaces()
   const database = openAt(await places.place())
   const rows = Array.from({ length: 22_000 }, (_, n) => ({

@@ -17,7 +17,7 @@ function recorded(given: readonly unknown[] = []) {
 }
 
 describe('a template', () => {
-  test('binds every value, and writes none of them', async () => {
+  test('binds every value instead of writing it into the text', async () => {
     const { sql, ran } = recorded()
 
     await sql`SELECT ${1}, ${'"; DROP TABLE keys; --'}, ${null}, ${undefined}, ${9007199254740993n}`
@@ -27,7 +27,7 @@ describe('a template', () => {
     ])
   })
 
-  test('gives what the statement gives', async () => {
+  test('returns the rows of the statement', async () => {
     const { sql } = recorded([{ id: 'a' }, { id: 'b' }])
 
     const rows: { id: string }[] = await sql`SELECT id FROM keys`
@@ -35,7 +35,7 @@ describe('a template', () => {
     expect(rows.map(({ id }) => id)).toEqual(['a', 'b'])
   })
 
-  test('that stands in another one is a part of it, and is not run', async () => {
+  test('inside another template is a part of it and is not run', async () => {
     const { sql, ran } = recorded()
 
     await sql`SELECT * FROM ${sql.unsafe('keys')} WHERE a = ${1} ${sql`AND b = ${2} ${sql`AND c = ${3}`}`} ${sql``}
@@ -45,7 +45,7 @@ describe('a template', () => {
     expect(ran).toEqual([{ text: 'SELECT * FROM keys WHERE a = ? AND b = ? AND c = ? AND d = ?', bound: [1, 2, 3, 4] }])
   })
 
-  test('takes lists and rows', async () => {
+  test('accepts lists and rows', async () => {
     const { sql, ran } = recorded()
     const rows = [
       { id: 'a', n: 1, left: 'out' },
@@ -80,7 +80,7 @@ describe('a template', () => {
     ])
   })
 
-  test.each([[true], [{}], [[1]], [() => 1]])('refuses %p, which no column takes', async value => {
+  test.each([[true], [{}], [[1]], [() => 1]])('refuses %p, which is not a value of a column', async value => {
     const { sql, ran } = recorded()
 
     await expect(sql`SELECT ${value}`).rejects.toThrow(TypeError)

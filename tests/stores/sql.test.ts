@@ -29,7 +29,7 @@ async function withFile(run: (place: DatabasePlace & { readonly file: string }) 
 }
 
 describe('a SQLite file', () => {
-  test('is made by the first write, not by reading', () =>
+  test('is created by the first write, not by reading', () =>
     withFile(async place => {
       const database = openAt(place)
       const before = await database.read(sql => sql`SELECT id FROM keys`)
@@ -43,7 +43,7 @@ describe('a SQLite file', () => {
       await database.close()
     }))
 
-  test('is for its owner alone, also in a folder that others may read; one that is there stays as it is', () =>
+  test('is created for its owner only, also in a folder that others may read; the mode of an existing file stays', () =>
     withFile(async place => {
       await mkdir(dirname(place.file), { recursive: true })
       await chmod(dirname(place.file), 0o755)
@@ -62,7 +62,7 @@ describe('a SQLite file', () => {
       await again.close()
     }))
 
-  test('that another process writes is waited for, and nothing else waits', () =>
+  test('that another process writes to is waited for, without blocking anything else', () =>
     withFile(async place => {
       const [one, two] = [openAt(place), openAt(place)]
       await one.write(async () => {})
@@ -81,7 +81,7 @@ describe('a SQLite file', () => {
       await Promise.all([one.close(), two.close()])
     }))
 
-  test('that another process never lets go of is given up in time', () =>
+  test('that another process keeps locked is given up after the timeout', () =>
     withFile(async place => {
       const [one, two] = [openAt(place), openAt(place, 50)]
       await one.write(async () => {})
@@ -96,7 +96,7 @@ describe('a SQLite file', () => {
       await Promise.all([one.close(), two.close()])
     }))
 
-  test('that is none is an error, and is tried again by the next call', () =>
+  test('that is not a database is an error, and the next call tries again', () =>
     withFile(async place => {
       await mkdir(dirname(place.file), { recursive: true })
       await writeFile(place.file, 'no database at all, but some text of a good length')
@@ -114,7 +114,7 @@ describe('a SQLite file', () => {
       await database.close()
     }))
 
-  test('that is removed is away, and is neither empty nor made anew; one that is put in its place is used', () =>
+  test('that was removed counts as unavailable, neither empty nor new; a file put in its place is used', () =>
     withFile(async place => {
       const database = openAt(place)
       const read = () => database.read(async sql => [...(await sql`SELECT version FROM versions`)])
@@ -133,7 +133,7 @@ describe('a SQLite file', () => {
       await database.close()
     }))
 
-  test('in the place of which another one is put is left for that', () =>
+  test('that was replaced by another file is closed, and the new one used', () =>
     withFile(async place => {
       const other = { ...place, file: `${place.file}.other` }
       const [database, changed] = [openAt(place), openAt(other)]
@@ -153,7 +153,7 @@ describe('a SQLite file', () => {
 })
 
 describe('Postgres', () => {
-  test('that accepts connections and says nothing is given up in time', async () => {
+  test('that accepts connections but does not answer is given up after the timeout', async () => {
     const silent = createServer(() => {})
     const listening = Promise.withResolvers<void>()
     silent.listen(0, '127.0.0.1', listening.resolve)
@@ -170,7 +170,7 @@ describe('Postgres', () => {
     silent.close()
   })
 
-  test('is the one of the address, whatever the environment says', async () => {
+  test('is the server in the address, whatever the environment variables say', async () => {
     await using postgres = await startPostgres()
     const url = await postgres.database()
     const asked = `import { openPostgres } from '#stores/sql-postgres.ts'
@@ -186,7 +186,7 @@ describe('Postgres', () => {
     expect((await new Response(child.stdout).text()).trim()).toBe(new URL(url).pathname.slice(1))
   }, 60_000)
 
-  test('keeps no statements prepared where its address says so, as poolers need it', async () => {
+  test('uses no prepared statements if the address says so, as poolers need it', async () => {
     await using postgres = await startPostgres()
     const url = await postgres.database()
     const prepared = async (address: string) => {
@@ -203,7 +203,7 @@ describe('Postgres', () => {
     expect(await prepared(`${url}?prepare=false`)).toBe(0)
   }, 60_000)
 
-  test('that takes no changes any more is left for the one to which its address leads by then', async () => {
+  test('that has become read-only is replaced by the server that the address now leads to', async () => {
     await using first = await startPostgres()
     await using next = await startPostgres()
     const [url, other] = [await first.database(), await next.database()]
@@ -230,7 +230,7 @@ describe('Postgres', () => {
     await database.close()
   }, 60_000)
 
-  test('that somebody has locked what is written in is read all the same', async () => {
+  test('with a locked table can still be read', async () => {
     await using postgres = await startPostgres()
     const url = await postgres.database()
     const database = openAt({ kind: 'postgres', url })
@@ -253,7 +253,7 @@ describe('Postgres', () => {
     await database.close()
   }, 60_000)
 
-  test('keeps nobody waiting for a lock who has been given up', async () => {
+  test('does not keep a call waiting for a lock after the call was given up', async () => {
     await using postgres = await startPostgres()
     const url = await postgres.database()
     const place = { kind: 'postgres', url } as const
@@ -278,7 +278,7 @@ describe('Postgres', () => {
     for (const each of [somebody, watcher, database]) await each.close()
   }, 60_000)
 
-  test('that takes no changes answers who is reading while it is left', async () => {
+  test('that has become read-only still answers running reads', async () => {
     await using postgres = await startPostgres()
     const url = await postgres.database()
     const place = { kind: 'postgres', url } as const
@@ -299,7 +299,7 @@ describe('Postgres', () => {
     await database.close()
   }, 60_000)
 
-  test('that does not take every text is refused before anything is made in it', async () => {
+  test('with an encoding that cannot hold every text is refused before any table is created', async () => {
     await using postgres = await startPostgres()
     const url = await postgres.database()
     const sql = new SQL({ url, max: 1 })
@@ -338,7 +338,7 @@ describe('Postgres', () => {
 })
 
 describe('migrations', () => {
-  test('are told and taken one by one', () =>
+  test('are listed, and applied one by one', () =>
     withFile(async place => {
       const options = { place, timeoutMs: 1000, pool: 1 }
       const versions = readMigrations().map(({ version }) => version)
@@ -383,7 +383,7 @@ describe('migrations', () => {
     }
   })
 
-  test('make tables whose rows all say whose they are', () => {
+  test('make tables in which every row names its tenant', () => {
     const text = readMigrations()
       .map(({ statements }) => statements)
       .join('\n')
