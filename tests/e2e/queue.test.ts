@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test'
 import { configFrom } from '#src/index.ts'
 import { configOf, type ModelServer, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
+import { until } from '#tests/support/until.ts'
 import { gate, json } from '#tests/support/upstream.ts'
 
 const WHOLE = {
@@ -58,6 +59,28 @@ test('a call waits for its place, is answered, and says how long it waited', asy
     return ((await report.json()) as { readonly timings: { readonly queue_ms: number } }).timings.queue_ms
   })
   expect(await Promise.all(reported)).toEqual([0, expect.closeTo(Number(waits[1]), 1)])
+})
+
+test('the wait for a place is not called the work of the gateway', async () => {
+  await using slow = await startSlowServer(2)
+  await using gateway = await startGateway(narrow(slow.server, { gateway: { headers: 'full' } }))
+
+  const running = gateway.chat()
+  await slow.server.called(1)
+  const waiting = gateway.chat()
+  await untilDepth(gateway, 1)
+  const since = performance.now()
+  await until('it has waited for long enough to tell', 10_000, () => performance.now() - since > 200)
+  slow.open(0)
+  slow.open(1)
+  const [, { headers }] = await Promise.all([running, waiting])
+
+  const [, own, queue] = /^gateway;dur=([\d.]+), queue;dur=([\d.]+), upstream;dur=/.exec(
+    headers.get('server-timing') ?? '',
+  ) ?? ['', '', '']
+  expect(Number(queue)).toBeGreaterThan(200)
+  expect(Number(own)).toBeLessThan(200)
+  expect(Number(headers.get('x-citadel-overhead-ms'))).toBeLessThan(200)
 })
 
 test('who waits too long is told when to come again', async () => {

@@ -25,7 +25,7 @@ const HEADERS = {
   ),
   'x-citadel-gateway': text('The version of the gateway: by this header a gateway knows another one.', '0.1.0'),
   'x-citadel-overhead-ms': text(
-    'What the gateway itself has added, in milliseconds. With `gateway.headers: full`, where a server was asked.',
+    'What the gateway itself has added, in milliseconds, without the wait for a place at a server. With `gateway.headers: full`, where a server was asked.',
     '1.2',
   ),
   'x-citadel-cost': text(
@@ -33,7 +33,7 @@ const HEADERS = {
     '0.0000125',
   ),
   'server-timing': text(
-    'The time of the gateway until it asked the server, and that of the server. With `gateway.headers: full`.',
+    'The time of the gateway until it asked the server, the wait for a place there (`queue`, if there was one), and the time of the server. With `gateway.headers: full`.',
     'gateway;dur=0.8, upstream;dur=412.5',
   ),
   'x-citadel-cache': text(

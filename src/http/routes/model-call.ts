@@ -111,14 +111,17 @@ function toHeaderList(names: readonly string[]): string {
 const PARAMETER = /^[\w.[\]-]{1,64}$/
 const NAMES_MAX = 20
 
-/** Writes into headers where the time went until now: in the gateway, and at the server. An answer for which no server was
- * asked has neither. */
+/** Writes into headers where the time went until now: in the gateway, waiting for a place, and at the server. An answer
+ * for which no server was asked has none of them. */
 function writeTimeHeaders(headers: Record<string, string>, record: RequestRecord, now: number): void {
   if (record.dialledAt === 0) return
-  const own = record.dialledAt - record.startedNow
-  const upstream = (record.answeredAt || now) - record.dialledAt
-  headers['x-citadel-overhead-ms'] = (now - record.startedNow - upstream).toFixed(1)
-  headers['server-timing'] = `gateway;dur=${own.toFixed(1)}, upstream;dur=${upstream.toFixed(1)}`
+  const { startedNow, dialledAt, queueMs } = record
+  // Later attempts may have waited too, while a server had been asked.
+  const own = Math.max(0, dialledAt - startedNow - queueMs)
+  const upstream = (record.answeredAt || now) - dialledAt
+  const queue = queueMs > 0 ? ` queue;dur=${queueMs.toFixed(1)},` : ''
+  headers['x-citadel-overhead-ms'] = (own + now - dialledAt - upstream).toFixed(1)
+  headers['server-timing'] = `gateway;dur=${own.toFixed(1)},${queue} upstream;dur=${upstream.toFixed(1)}`
 }
 
 /** Notes the end of a stream.
