@@ -178,6 +178,11 @@ const values: Broken[] = [
     'cors:\n  origins: [example.com]',
     'gateway.yaml:2:13  cors.origins.0: expected an origin such as https://app.example.com or http://localhost:*, got "example.com"',
   ],
+  // The gateway listens on the first two, and can neither be asked there nor tell that only this machine is meant.
+  ...['*', '[::1]', '127.0.0.1:8000', 'http://0.0.0.0'].map((host): [string, string] => [
+    `service:\n  host: "${host}"`,
+    `gateway.yaml:2:9  service.host: expected an address or a name of this machine, such as 127.0.0.1 or ::1 (0.0.0.0 for all), got "${host}"`,
+  ]),
   // The client takes database 0 for either.
   [
     'redis:\n  url: redis://h/citadel',

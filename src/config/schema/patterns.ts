@@ -10,6 +10,8 @@ export const SIZE = /^\s*\d{1,15}(\.\d{1,9})?\s*([bB]|[kmgtKMGT]([iI]?[bB])?)?\s
 export const AFTER = /^\s*([pP]([1-9]\d?|0[1-9])|\d+(\.\d+)?|\d{1,15}(\.\d{1,9})?\s*([mM]?[sS]|[mMhHdD]))\s*$/
 export const HTTP_URL = /^\s*[hH][tT][tT][pP][sS]?:/
 export const PROXY_URL = /^\s*[hH][tT][tT][pP]:/
+/** A name, an IPv4 address, or an IPv6 address: no brackets, and no port behind it. */
+export const HOST = /^([\w.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[\w.-]+)?)$/
 export const CIDR = /^(\d{1,3}(\.\d{1,3}){3}|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[^/]+)?)(\/\d{1,3})?$/
 export const INSTANT = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/
 

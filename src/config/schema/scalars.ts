@@ -9,6 +9,7 @@ import {
   beginning,
   CIDR,
   DURATION,
+  HOST,
   HTTP_URL,
   looksLike,
   NUMBER,
@@ -137,6 +138,8 @@ export const identifier = () =>
   z.string().regex(/^[A-Za-z0-9][\w.-]{0,63}$/, 'expected a name of letters, digits, dots, dashes and underscores')
 export const modelName = () =>
   z.string().regex(/^[A-Za-z0-9][\w.:/@+-]{0,127}$/, 'expected a model name of letters, digits and . _ - : / @ +')
+export const host = () =>
+  z.string().regex(HOST, 'expected an address or a name of this machine, such as 127.0.0.1 or ::1 (0.0.0.0 for all)')
 export const path = () => z.string().regex(/^\/[\w./-]*$/, 'expected a path such as /metrics')
 
 /** Accepts a key or password: any text. The mark `x-secret` in the schema says that its value is never shown. */

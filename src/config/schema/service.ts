@@ -5,6 +5,7 @@ import {
   cidr,
   duration,
   fraction,
+  host,
   integer,
   integerOrAuto,
   path,
@@ -32,7 +33,7 @@ export const service = z
       .describe(
         'The name of the installation, such as production, in /health, log lines and the metric gateway_build_info.',
       ),
-    host: text()
+    host: host()
       .default('127.0.0.1')
       .describe('The address to listen on. 127.0.0.1: only this machine; 0.0.0.0: every address of the machine.'),
     port: port().default(8000).describe('The port to listen on; 0: any free port.'),
