@@ -68,13 +68,17 @@ function toTurnBlocks(message: JsonObject, place: string, thinks: boolean): read
   throw malformed(`${place}.role`, 'must be system, developer, user, assistant or tool')
 }
 
+/** The API takes a mark for the cache on the result itself, and refuses one inside it, where callers put theirs. */
 function toToolResult(message: JsonObject, place: string): JsonObject {
-  const content = toBlocks(message.content, place)
+  const blocks = toBlocks(message.content, place)
+  const cache_control = [message, ...blocks].map(part => part.cache_control).find(isObject)
+  const content = blocks.map(({ cache_control: _, ...block }) => block)
   return {
     type: 'tool_result',
     tool_use_id: toToolId(message.tool_call_id),
     ...(content.length > 0 && { content }),
     ...(message.is_error === true && { is_error: true }),
+    ...(cache_control !== undefined && { cache_control }),
   }
 }
 

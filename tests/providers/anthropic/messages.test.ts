@@ -195,6 +195,27 @@ describe('tools in the history', () => {
     ])
   })
 
+  test('that are marked for the cache have the mark on themselves, not inside, where the API refuses it', () => {
+    const cache_control = { type: 'ephemeral' }
+    const marked = { ...text('21 degrees'), cache_control }
+    const turns = turnsOf([
+      { role: 'user', content: 'Rome?' },
+      { role: 'assistant', tool_calls: [call('a', 'f', '{}'), call('b', 'f', '{}')] },
+      { role: 'tool', tool_call_id: 'a', content: [marked, marked] },
+      { role: 'tool', tool_call_id: 'b', content: 'noon', cache_control: { type: 'ephemeral', ttl: '1h' } },
+    ])
+
+    expect(turns[2].content).toEqual([
+      { type: 'tool_result', tool_use_id: 'a', content: [text('21 degrees'), text('21 degrees')], cache_control },
+      {
+        type: 'tool_result',
+        tool_use_id: 'b',
+        content: [text('noon')],
+        cache_control: { type: 'ephemeral', ttl: '1h' },
+      },
+    ])
+  })
+
   test('may have arguments that are no object', () => {
     const [, { content }] = turnsOf([
       { role: 'user', content: 'Hi' },
