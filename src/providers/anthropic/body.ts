@@ -1,5 +1,6 @@
 import type { Delivered } from '#core/attempt.ts'
 import { estimateTokens } from '#core/usage.ts'
+import { sha256 } from '#lib/hash.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { refuse } from '../unsupported.ts'
 import { type Conversation, type Turn, toConversation } from './messages.ts'
@@ -113,10 +114,21 @@ function toOutputConfig(own: JsonValue, effort: string | undefined, format: Json
   return { ...(isObject(own) && own), ...(effort !== undefined && { effort }), ...(format !== undefined && { format }) }
 }
 
+/** Addresses of mail and telephone numbers, which the API refuses as the name of a user. */
+const PERSONAL = /@|^\+?[\d\s().-]{7,}$/
+
+/** A hash tells users apart as well. */
+function toOpaque(id: string): string {
+  return PERSONAL.test(id) ? sha256(id) : id
+}
+
 function toMetadata({ user, safety_identifier: identifier, metadata }: JsonObject) {
   const { user_id, ...rest } = isObject(metadata) ? metadata : {}
   const id = [user_id, identifier, user].find(value => typeof value === 'string' && value !== '')
-  return { value: id === undefined ? undefined : { user_id: id }, isWhole: Object.keys(rest).length === 0 }
+  return {
+    value: typeof id === 'string' ? { user_id: toOpaque(id) } : undefined,
+    isWhole: Object.keys(rest).length === 0,
+  }
 }
 
 function toServiceTier(tier: JsonValue): string | undefined {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { GatewayError } from '#core/errors.ts'
+import { sha256 } from '#lib/hash.ts'
 import type { JsonObject } from '#lib/json.ts'
 import { parameters } from '#providers/anthropic/parameters.ts'
 import { anthropic, chat, claude, sent } from '#tests/providers/anthropic/cases.ts'
@@ -135,6 +136,8 @@ describe('other parameters', () => {
     [{ user: 'u' }, { user_id: 'u' }, []],
     [{ user: 'u', safety_identifier: 's' }, { user_id: 's' }, []],
     [{ metadata: { user_id: 'm', team: 't' }, user: 'u' }, { user_id: 'm' }, ['metadata']],
+    [{ user: 'ann@example.com' }, { user_id: sha256('ann@example.com') }, []],
+    [{ user: '+49 (0)30 123-456' }, { user_id: sha256('+49 (0)30 123-456') }, []],
     [{ metadata: { team: 't' } }, undefined, ['metadata']],
   ])('name the user: %j', (given, metadata, left) => {
     const { body, dropped } = sent(given)
