@@ -5,7 +5,7 @@ export type { RedisClient } from './redis-connect.ts'
 
 export interface RedisOptions extends RedisPlace {
   readonly clock: Clock
-  /** Called when Redis stops answering, and when it answers again. */
+  /** Called when Redis stops answering, when it says why it cannot be had again, and when it answers again. */
   readonly onChange?: (change: { readonly available: boolean; readonly reason: string }) => void
 }
 
@@ -44,6 +44,8 @@ const ELSEWHERE = /^MOVED\b/
 /** Errors of the library that only say that it has no connection, and not why. */
 const UNTOLD =
   /^(?:Stream isn't writeable|Connection is closed|Cluster isn't ready|Failed to refresh slots|None of startup nodes)/
+/** Those of them that are about a connection which stood. */
+const CLOSED = /^(?:Stream isn't writeable|Connection is closed)/
 /** The pause before the next trial while Redis does not answer; it doubles from the first to the longest, in ms. */
 const PAUSE = { first: 50, longest: 1000 }
 /** If Redis is lost again within this time after a loss, the pause goes on doubling, in milliseconds. */
@@ -68,8 +70,13 @@ export function openRedis(options: RedisOptions): Redis {
   let stopWaiting: (() => void) | null = null
   /** The last error of the connection. The errors of calls do not contain it. */
   let suffered: unknown = null
+  /** Whether Redis itself has said why it is away. */
+  let explained = false
   const onError = (error: unknown) => {
-    if (!isUntold(error)) suffered = error
+    if (isUntold(error)) return
+    suffered = error
+    // What Redis itself says against a new connection, such as that the password is another one, keeps it away for good.
+    if (!available && isReply(error) && !explained) tell(error)
   }
   let opening: Promise<unknown> | null = connectRedis(options, onError).then(
     made => {
@@ -89,8 +96,13 @@ export function openRedis(options: RedisOptions): Redis {
     pause = clock.now() - lostAt > STEADY_MS ? PAUSE.first : Math.min(pause * 2, PAUSE.longest)
     lostAt = clock.now()
     silent = 0
-    onChange?.({ available, reason: reasonOf(isUntold(thrown) ? (suffered ?? thrown) : thrown) })
+    tell(isUntold(thrown) ? (suffered ?? thrown) : thrown)
     tryLater()
+  }
+
+  function tell(thrown: unknown): void {
+    explained = isReply(thrown)
+    onChange?.({ available, reason: reasonOf(thrown) })
   }
 
   function tryLater(): void {
@@ -142,9 +154,14 @@ export function openRedis(options: RedisOptions): Redis {
 
 /** Whether an error is a regular answer of a Redis that works, such as WRONGTYPE. */
 function isAnswer(thrown: unknown, client: RedisClient): boolean {
-  if (!(thrown instanceof Error) || thrown.name !== 'ReplyError') return false
+  if (!isReply(thrown)) return false
   const { message } = thrown
   return !USELESS.test(message) && !FORBIDDEN.test(message) && ('nodes' in client || !ELSEWHERE.test(message))
+}
+
+/** Whether an error is what Redis itself has said. */
+function isReply(thrown: unknown): thrown is Error {
+  return thrown instanceof Error && thrown.name === 'ReplyError'
 }
 
 /** Whether an error only says that there is no connection, and not why. */
@@ -153,7 +170,8 @@ function isUntold(thrown: unknown): boolean {
 }
 
 function reasonOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message.slice(0, 200) : 'it does not answer'
+  if (!(thrown instanceof Error)) return 'it does not answer'
+  return CLOSED.test(thrown.message) ? 'the connection was closed' : thrown.message.slice(0, 200)
 }
 
 class TimedOut extends Error {}

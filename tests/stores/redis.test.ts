@@ -210,6 +210,50 @@ describe('a connection to Redis', () => {
     expect(await tell(nowhere, `redis://127.0.0.1:${other}`)).toContain('None of startup nodes')
   }, 30_000)
 
+  test('that is closed reports it', async () => {
+    await using server = await startRedis()
+    const reasons: string[] = []
+    const redis = openRedis({
+      ...{ urls: [server.url], timeoutMs: TIMEOUT_MS, clock },
+      onChange: ({ reason }) => reasons.push(reason),
+    })
+    await ask(redis)
+
+    const asking = redis.use(client => {
+      client.disconnect(true)
+      return client.set('{citadel}:test', '1')
+    })
+    await expect(asking).rejects.toBeInstanceOf(RedisAway)
+
+    expect(reasons).toEqual(['the connection was closed'])
+    redis.close()
+  }, 30_000)
+
+  test('that is lost reports once what keeps it from coming back', async () => {
+    await using server = await startRedis()
+    await server.command('CONFIG', 'SET', 'requirepass', 'old')
+    const reasons: string[] = []
+    const redis = openRedis({
+      ...{ urls: [server.url.replace('//', '//:old@')], timeoutMs: TIMEOUT_MS, clock },
+      onChange: ({ reason }) => reasons.push(reason),
+    })
+    await ask(redis)
+
+    await redis.use(client => client.config('SET', 'requirepass', 'new'))
+    await server.command('-a', 'new', 'CLIENT', 'KILL', 'TYPE', 'normal')
+    await awayAfterMs(redis)
+    await until(() => reasons.length > 1)
+    const refused = async () => {
+      const stats = await server.command('-a', 'new', 'INFO', 'errorstats')
+      return Number(/errorstat_WRONGPASS:count=(\d+)/.exec(stats)?.[1])
+    }
+    const [before, deadline] = [await refused(), performance.now() + 10_000]
+    while ((await refused()) < before + 2 && performance.now() < deadline);
+
+    expect(reasons.slice(1)).toEqual([expect.stringContaining('WRONGPASS')])
+    redis.close()
+  }, 30_000)
+
   test('that fails makes the first call fail soon and later ones at once, until it succeeds', async () => {
     const [port = 0] = await freePorts(1)
     const failsAfterMs = async () => {
