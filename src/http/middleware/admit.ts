@@ -16,9 +16,9 @@ const LOOPBACK = /^(?:localhost|(?:[A-Za-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3
  * use a local GPU. On a loopback address the `Host` must name this machine, against DNS rebinding: a page could let its
  * own domain resolve to 127.0.0.1. */
 export function admit(): Middleware {
-  // The last host that passed the check, and the settings it passed with: nearly all requests have the same one.
+  // The last host that passed the check: nearly all requests have the same one, and where a gateway listens is settled
+  // when it starts.
   let known: string | null = null
-  let knownFor: Edge | null = null
 
   return function admit(c, next) {
     const { request, edge, record } = c.env
@@ -30,10 +30,9 @@ export function admit(): Middleware {
       throw new GatewayError('client_not_allowed', 'Clients of this address may not use the gateway.')
     }
     const host = hostOf(request)
-    if (host === null || host !== known || edge !== knownFor) {
+    if (host === null || host !== known) {
       checkHost(host, edge)
       known = host
-      knownFor = edge
     }
     if (!METHODS.has(request.method)) {
       throw new GatewayError('method_not_allowed', 'This method is not allowed.', {
