@@ -282,9 +282,9 @@ describe('the directives of a request', () => {
     await using setup = await caching(openAiScript())
     const { gateway, server } = setup
 
-    const empty = await gateway.chat({}, control('only-if-cached'))
+    const empty = await gateway.chat({}, control('Only-If-Cached'))
     await (await gateway.chat()).text()
-    const full = await gateway.chat({}, control('Only-If-Cached'))
+    const full = await gateway.chat({}, control('only-if-cached'))
 
     expect(empty.status).toBe(504)
     expect((await empty.json()).error.code).toBe('only_if_cached')

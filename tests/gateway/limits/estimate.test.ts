@@ -31,6 +31,7 @@ describe('the tokens that a call may need', () => {
     expect(need({}, [bucket(), tokens])).toBe(500)
     expect(need({ max_tokens: 1000 }, [tokens])).toBe(1100)
     expect(need({}, [{ ...tokens, burst: 10 }])).toBe(100)
+    expect(need({}, [{ ...tokens, burst: 300 }, tokens])).toBe(300)
   })
 
   test('are those of every answer that is written, shown or not, to each of its prompts', () => {
@@ -75,5 +76,13 @@ describe('the usual length', () => {
     expect(lengths.usual('chat')).toBeGreaterThan(120)
     expect(lengths.usual('chat')).toBeLessThan(170)
     expect(lengths.usual('other')).toBe(512)
+  })
+
+  test('is hardly moved by one answer, however long it is', () => {
+    const lengths = createLengths()
+    for (let answer = 0; answer < 500; answer++) lengths.note('chat', 100)
+    lengths.note('chat', 1100)
+
+    expect(lengths.usual('chat')).toBeLessThan(260)
   })
 })

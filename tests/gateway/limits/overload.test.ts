@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { PRIORITIES } from '#core/priority.ts'
-import { isExhausted, overloadOf, refusalOf } from '#gateway/limits/overload.ts'
+import { bodyRefusalOf, isExhausted, overloadOf, refusalOf } from '#gateway/limits/overload.ts'
 
 describe('the pressure', () => {
   test.each([
@@ -25,6 +25,15 @@ describe('a refusal', () => {
 
   test('is for those whom the overload names', () => {
     expect([refused('none'), refused('low'), refused('all')]).toEqual([[], ['low'], [...PRIORITIES]])
+  })
+
+  test('says whose calls are refused, and that a body is, which may otherwise still come', () => {
+    expect([refusalOf('all', 'high'), refusalOf('low', 'low')].map(refusal => refusal?.message)).toEqual([
+      'The gateway is overloaded and takes no new calls now; try again shortly.',
+      'The gateway is overloaded and takes no calls of low priority now; try again shortly.',
+    ])
+    expect([bodyRefusalOf('none'), bodyRefusalOf('low')]).toEqual([null, null])
+    expect(bodyRefusalOf('all')).toMatchObject({ code: 'overloaded', headers: { connection: 'close' } })
   })
 
   test('says when to come again', () => {
