@@ -4,7 +4,7 @@ import type { Bucket, Limiter, Verdict } from '#core/limiter.ts'
 import { abandonable, type Scope } from '#core/scope.ts'
 import type { Model } from '#core/servers.ts'
 import { CallSlots, type SlotSource } from '../call-slots.ts'
-import { limitRefusal } from './limits.ts'
+import { limitRefusal, tighter } from './limits.ts'
 
 /** The limits that one call meets on its way to a server. */
 export interface CallLimits {
@@ -211,7 +211,8 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
       this.deps.onDenied(hold.model, verdict.refused, error)
       return false
     }
-    this.verdict = verdict
+    // The caller's own tokens are taken with the first model only.
+    this.verdict = tighter(this.verdict, verdict)
     this.giveBack(0)
     this.callerHold ??= hold
     this.modelHold = hold

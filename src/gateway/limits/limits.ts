@@ -1,5 +1,5 @@
 import { type Code, GatewayError } from '#core/errors.ts'
-import type { Bucket, Verdict } from '#core/limiter.ts'
+import type { Bucket, Standing, Verdict } from '#core/limiter.ts'
 import type { RequestRecord } from '#core/record.ts'
 
 const CODES: Readonly<Record<Bucket['unit'], Code>> = {
@@ -31,11 +31,14 @@ export function limitRefusal(
   })
 }
 
-/** Of two decisions in one: how the tighter limits of requests stand, and those of tokens, which only one of them takes. */
+/** Two decisions in one: how the tighter limits stand, of requests and of tokens. */
 export function tighter(a: Verdict | null, b: Verdict | null): Verdict | null {
   if (a === null || b === null) return a ?? b
-  const isTighter = b.requests !== null && b.requests.remaining < (a.requests?.remaining ?? Infinity)
-  return isTighter ? { ...a, requests: b.requests } : a
+  return { ...a, requests: lessOf(a.requests, b.requests), tokens: lessOf(a.tokens, b.tokens) }
+}
+
+function lessOf(a: Standing | null, b: Standing | null): Standing | null {
+  return b !== null && b.remaining < (a?.remaining ?? Infinity) ? b : a
 }
 
 const NOTHING = { tokens: 0, waitMs: 0 }

@@ -111,6 +111,15 @@ describe('the allowance of a call', () => {
     expect(slots.take([A], scope)).not.toBeInstanceOf(Promise)
   })
 
+  test('tells of the caller’s own tokens where they are tighter, also when the call goes on to another model', async () => {
+    const { memory, allowance, slots, scope } = setup()
+    memory.take([TOKENS], 500, 'earlier')
+    await slots.take([A], scope)
+    await slots.take([B], scope)
+
+    expect(allowance.verdict?.tokens).toMatchObject({ limit: 1000, remaining: 100 })
+  })
+
   test('gives the first model back when the call goes on to another one', async () => {
     const { allowance, take, left, isFree } = setup()
 
