@@ -39,6 +39,9 @@ const USELESS =
   /^(?:ERR Error running script .*: -)?(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOPERM|NOREPLICAS|OOM|READONLY|TRYAGAIN|WRONGPASS)\b/
 /** Errors for commands that the stores need and this user, or any user, may not run. */
 const FORBIDDEN = /^ERR (?:unknown command|(?:Error running script .*: )?The user executing the script can't)/
+/** The pause before the next trial where this user lacks a right, in milliseconds. What is tried needs few rights: sooner it
+ * would only be back until the next call that needs the others, and give a limit anew each time. */
+const RIGHTS_PAUSE_MS = 30_000
 /** The error of a cluster node to a client that is not configured for a cluster. */
 const ELSEWHERE = /^MOVED\b/
 /** Errors of the library that only say that it has no connection, and not why. */
@@ -93,7 +96,8 @@ export function openRedis(options: RedisOptions): Redis {
   function lose(thrown: unknown): void {
     if (!available || closed) return
     available = false
-    pause = clock.now() - lostAt > STEADY_MS ? PAUSE.first : Math.min(pause * 2, PAUSE.longest)
+    if (lacksRights(thrown)) pause = RIGHTS_PAUSE_MS
+    else pause = clock.now() - lostAt > STEADY_MS ? PAUSE.first : Math.min(pause * 2, PAUSE.longest)
     lostAt = clock.now()
     silent = 0
     tell(isUntold(thrown) ? (suffered ?? thrown) : thrown)
@@ -157,6 +161,10 @@ function isAnswer(thrown: unknown, client: RedisClient): boolean {
   if (!isReply(thrown)) return false
   const { message } = thrown
   return !USELESS.test(message) && !FORBIDDEN.test(message) && ('nodes' in client || !ELSEWHERE.test(message))
+}
+
+function lacksRights(thrown: unknown): boolean {
+  return isReply(thrown) && (FORBIDDEN.test(thrown.message) || thrown.message.startsWith('NOPERM'))
 }
 
 /** Whether an error is what Redis itself has said. */

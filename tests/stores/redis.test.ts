@@ -415,6 +415,28 @@ describe('a connection to Redis', () => {
     30_000,
   )
 
+  test('whose user has not a right that is needed is tried again after half a minute, and used once it has it', async () => {
+    await using server = await startRedis()
+    await server.command('ACL', 'SETUSER', 'u', 'on', '>p', '~*', '+@all', '-zadd')
+    const time = fakeClock()
+    const redis = openRedis({ urls: [server.url.replace('//', '//u:p@')], timeoutMs: TIMEOUT_MS, clock: time })
+    const adding = () => redis.use(client => client.zadd('{citadel}:scores', 1, 'one'))
+    await ask(redis)
+    await expect(adding()).rejects.toBeInstanceOf(RedisAway)
+
+    for (let second = 1; second < 30; second++) await pass(time, 1000)
+    const tried = await server.command('INFO', 'commandstats')
+    const early = redis.available()
+    await server.command('ACL', 'SETUSER', 'u', '+zadd')
+    await pass(time, 1000)
+    await until(redis.available)
+
+    expect(tried).not.toContain('cmdstat_eval:')
+    expect(early).toBe(false)
+    expect(await adding()).toBe(1)
+    redis.close()
+  }, 30_000)
+
   // Up to 6.2 a script's error begins with a story of its own, as in these two of a Redis 6.2.14.
   test.each([
     [
