@@ -104,7 +104,6 @@ export function createSseParser(): SseParser {
     const events: SseEvent[] = []
     if (rest !== '') line(rest.replace(/\r$/, ''), events)
     line('', events)
-    rest = ''
     return events
   }
 

@@ -29,6 +29,8 @@ test.each([
   ['CR LF', 'data: a\r\n\r\ndata: b\r\n\r\n', ['a', 'b']],
   ['CR alone', 'data: a\r\rdata: b\r\r', ['a', 'b']],
   ['mixed line ends', 'data: a\r\n\ndata: b\n\r\n', ['a', 'b']],
+  ['a comment before all else dropped', ': PROCESSING\ndata: a\n\n', ['a']],
+  ['a comment behind a bare error dropped', '{"error":1}\n\n: PROCESSING\ndata: a\n\n', ['{"error":1}', 'a']],
   ['comments dropped', ': PROCESSING\n\n:\n\ndata: a\n: in between\ndata: b\n\n', ['a\nb']],
   ['a mark of the byte order', '\ufeffdata: a\n\n', ['a']],
   ['unknown fields ignored', 'id: 1\nretry: 5\nfoo: bar\ndatas: x\ndata: a\n\n', ['a']],
@@ -66,6 +68,16 @@ test('reports an event as soon as its blank line is there', () => {
 
   expect(parser.push('data: a\n')).toEqual([])
   expect(parser.push('\n')).toEqual([{ name: '', data: 'a' }])
+})
+
+test('knows whether it stands between two events', () => {
+  const parser = createSseParser()
+  const between = ['data: a\n\n', 'da', 'ta: b\n', '\n', ': comment\n', '\n'].map(piece => {
+    parser.push(piece)
+    return parser.between
+  })
+
+  expect(between).toEqual([true, false, false, true, false, true])
 })
 
 test('waits for the LF that may follow a CR', () => {
