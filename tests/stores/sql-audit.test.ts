@@ -119,6 +119,7 @@ describe.each([
       // What is sealed still, or was over later, stays.
       expect([await count(database, 'audit'), await count(database, 'requests')]).toEqual([100, 200])
       expect(Math.max(...written)).toBeLessThanOrEqual(500)
+      expect(written.length).toBeLessThan(20)
       expect(turns).toBeGreaterThanOrEqual(written.length - 1)
     }))
 
@@ -146,12 +147,16 @@ describe.each([
         },
       }
 
+      const stop = countTurns()
       await createSqlUpkeep(watched).trim([], 100, '')
+      const turns = stop()
       const writes = removed.length
       await createSqlUpkeep(watched).trim([], 100, '')
 
       expect(await left()).toEqual(rows.map(({ last_seen }) => last_seen).filter(at => at >= 100))
       expect(Math.max(...removed)).toBeLessThanOrEqual(500)
+      // After each page, also where it is none of the old.
+      expect(turns).toBeGreaterThanOrEqual(3)
       // Where nothing is old nobody is kept from writing: the second time for the budgets alone.
       expect(removed.length).toBe(writes + 1)
     }),
