@@ -101,11 +101,13 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
   }
 
   async function holdOf(hold: Hold): Promise<HoldVerdict> {
-    if (!holds.available()) return ledger.hold(hold)
+    // A hold that has expired already is a release: no row will settle it.
+    const isRelease = hold.expiresAt <= time()
+    // What the ledger gave while Redis was away is given back there.
+    if (!holds.available() || (isRelease && !held.has(hold.request))) return ledger.hold(hold)
     try {
       const verdict = await take(hold)
-      // A hold that has expired already is a release: no row will settle it.
-      if (verdict.refused === null && hold.expiresAt > time()) held.add(hold.request)
+      if (verdict.refused === null && !isRelease) held.add(hold.request)
       else if (verdict.refused === null) held.delete(hold.request)
       return verdict
     } catch (thrown) {

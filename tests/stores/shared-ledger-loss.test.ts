@@ -2,6 +2,7 @@ import { Database } from 'bun:sqlite'
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { OVER } from '#core/ledger.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import { createRedisHolds } from '#stores/redis-holds.ts'
 import { createSharedLedger, type SharedLedger } from '#stores/shared-ledger.ts'
@@ -160,6 +161,19 @@ describe('when Redis or a ledger was away, or has lost its data', () => {
 
     await expect(hold(failing(true), 1)).rejects.toThrow('broken')
     expect(await hold(failing(false), 1)).toEqual({ refused: null, used: [1] })
+  })
+
+  test('a hold is given back where it was taken, also when Redis is back by then', async () => {
+    let isThere = false
+    const ledger = createMemoryLedger('gives')
+    const holds = { ...createRedisHolds(each.redis), available: () => isThere }
+    const store = createSharedLedger({ holds, ledger, time: () => 1 })
+    const taken = { request: 'alone', accounts: [MONTH], nano: 300, expiresAt: 600_000 }
+    await store.hold(taken)
+    isThere = true
+    await store.hold({ ...taken, nano: 0, expiresAt: OVER })
+
+    expect([await ledger.expire(1), await ledger.holds()]).toEqual([1, 0])
   })
 
   test('with a new ledger a new account begins, and what the old one charged stays charged', async () => {

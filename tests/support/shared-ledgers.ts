@@ -50,7 +50,7 @@ export function redisWithHolds() {
   })
 
   const hold = (store: SharedLedger, nano: number, request = `h${++made}`, account: Account = MONTH) =>
-    store.hold({ request, accounts: [account], nano, expiresAt: 1e9 })
+    store.hold({ request, accounts: [account], nano, expiresAt: 1e13 })
 
   return {
     each: {
