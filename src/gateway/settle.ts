@@ -105,8 +105,10 @@ function chargeCall(record: RequestRecord): void {
   const isAnswer = ({ server: at, model }: AttemptEntry) => at === server && model === upstreamModel
   const broken = error === null || usage === null ? undefined : attempts.findLast(isAnswer)
   record.costNano = usage === null ? 0 : costOf(priceAt(record, server, upstreamModel), usage)
+  // Its tokens stand in the row of the call.
+  if (broken !== undefined) broken.usage = undefined
   for (const attempt of attempts) {
-    if (attempt.usage === undefined || attempt === broken) continue
+    if (attempt.usage === undefined) continue
     const cost = costOf(priceAt(record, attempt.server, attempt.model), attempt.usage)
     record.extraNano = cost === null || record.extraNano === null ? null : record.extraNano + cost
   }

@@ -108,6 +108,26 @@ describe('the end of a call', () => {
     expect(record.attempts.map(attempt => attempt.usage)).toEqual([estimateUsage(call(), 0), undefined])
   })
 
+  test('counts an answer that broke off for good once: as the call’s own, and not as an attempt’s', () => {
+    const own = estimateUsage(call(), 7)
+    const attempts = [
+      attemptEntry('a', { result: 'upstream_error', usage: own }),
+      attemptEntry('b', { result: 'stream_interrupted', usage: estimateUsage(call(), 3) }),
+    ]
+    const record = recordOf({
+      server: 'a',
+      upstreamModel: 'm',
+      usage: null,
+      contentFrames: 1,
+      contentChars: 7,
+      attempts,
+    })
+
+    settleCall(record, call(), new GatewayError('upstream_error', 'broken'), fakeClock())
+
+    expect([record.usage, ...attempts.map(({ usage }) => usage)]).toEqual([own, undefined, estimateUsage(call(), 3)])
+  })
+
   test('costs nobody twice: whoever left to others pays nothing, and ends nothing of theirs', () => {
     const running = attemptEntry('a', { ms: 0, result: null })
     const leaver = recordOf({ passedOn: true, attempts: [running] })
