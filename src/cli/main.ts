@@ -6,41 +6,49 @@ import { asksForHelp, type Command, EXIT, fail, printCommand, printHelp } from '
 const COMMANDS: Readonly<Record<string, Command>> = {
   start: {
     about: 'start the gateway',
+    takes: 'configuration',
     usage: ['[--config FILE]... [--env-file FILE]... [--host ADDRESS] [--port N]'],
     run: async args => (await import('./start.ts')).start(args),
   },
   check: {
     about: 'check configuration files without starting',
+    takes: 'configuration',
     usage: ['[FILE]... [--env-file FILE]...'],
     run: async args => (await import('./check.ts')).check(args),
   },
   doctor: {
     about: 'examine servers, stores and this machine; say what is wrong and what to do',
+    takes: 'configuration',
     usage: ['[--config FILE]... [--no-calls] [--timeout 30s] [--json]'],
     run: async args => (await import('./doctor.ts')).doctor(args),
   },
   healthcheck: {
     about: 'ask a running gateway whether it is ready; for containers',
+    takes: 'gateway',
     usage: ['[--url ADDRESS] [--timeout 5s]'],
     run: async args => (await import('./healthcheck.ts')).healthcheck(args),
   },
   models: {
     about: 'list the models of a running gateway',
+    takes: 'gateway',
     usage: ['[--url ADDRESS] [--key KEY] [--json]'],
     run: async args => (await import('./models.ts')).models(args),
   },
   chat: {
     about: 'ask a model through a running gateway, and show the answer as it comes',
+    takes: 'gateway',
     usage: ['[--model NAME] [--system TEXT] [--json] [PROMPT]      without one: standard input'],
     run: async args => (await import('./chat.ts')).chat(args),
   },
   config: {
     about: 'show what is configured and where it was written, or the JSON Schema',
+    takes: 'configuration',
     usage: ['show [--resolved] [--json] [--config FILE]...', 'schema'],
     run: async args => (await import('./config.ts')).config(args),
   },
   keys: {
     about: 'make, list, rotate and revoke the keys in the database',
+    takes: 'files',
     usage: [
       `create --name NAME [--role ROLE] [--models A,B] [--expires DATE] [--budget USD/month]
                     [--requests-per-minute N] [--tokens-per-minute N] [--concurrent-requests N]
@@ -52,26 +60,31 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   audit: {
     about: 'check that nobody has changed the audit log',
+    takes: 'files',
     usage: ['verify'],
     run: async args => (await import('./audit.ts')).audit(args),
   },
   migrate: {
     about: 'bring the database up to date, or say whether it is',
+    takes: 'files',
     usage: ['[--status]'],
     run: async args => (await import('./migrate.ts')).migrate(args),
   },
   worker: {
     about: 'internal: one of several processes on a port, started by `start`',
+    takes: 'nothing',
     usage: [],
     run: async () => (await import('./workers/worker.ts')).work(),
   },
   completion: {
     about: 'print the completion script for a shell',
+    takes: 'nothing',
     usage: ['bash|zsh|fish'],
     run: async args => (await import('./completion.ts')).completion(args, COMMANDS),
   },
   version: {
     about: 'print the version',
+    takes: 'nothing',
     usage: ['[--json]'],
     run: async args => (await import('./version.ts')).version(args),
   },

@@ -1,3 +1,5 @@
+import { explainOptions, type Takes } from './option-help.ts'
+
 /** Exit statuses, as in sysexits.h: what a service manager can tell apart. */
 export const EXIT = { ok: 0, failure: 1, usage: 64, unavailable: 69, config: 78 } as const
 
@@ -15,6 +17,8 @@ export interface Command {
   readonly about: string
   /** What follows its name, a line each. */
   readonly usage: readonly string[]
+  /** The options that it takes besides. */
+  readonly takes: Takes
   /** Runs it; resolves with the exit status. */
   readonly run: (args: string[]) => Promise<number>
 }
@@ -63,7 +67,10 @@ export function asksForHelp(args: readonly string[]): boolean {
 
 /** Prints how a command is used. */
 export function printCommand(name: string, command: Command): void {
-  console.log(`citadel ${name}: ${command.about}\n\n${usageOf(name, command).join('\n')}\n\n${COMMON}`)
+  const options = explainOptions(command.usage, command.takes)
+  console.log(
+    [`citadel ${name}: ${command.about}`, usageOf(name, command).join('\n'), options.join('\n')].join('\n\n').trimEnd(),
+  )
 }
 
 function usageOf(name: string, { usage }: Command): readonly string[] {

@@ -292,6 +292,26 @@ describe('--help', () => {
       expect((await command([name, '--help'])).out).toMatch(/--url ADDRESS.*--port N/s)
   })
 
+  test('of a command explains its options, and none that it does not take', async () => {
+    const help = async (name: string) => (await command([name, '--help'])).out
+
+    expect(await help('keys')).toMatch(/--overlap 1d {2,}how long the old secret/)
+    expect(await help('start')).toMatch(/--port N, -p {2,}\S/)
+    expect(await help('audit')).toMatch(/--config FILE, -c {2,}\S/)
+    for (const name of ['version', 'completion']) expect(await help(name)).not.toContain('--config')
+    for (const name of ['start', 'keys', 'migrate']) expect(await help(name)).not.toContain('--url')
+  })
+
+  test('explains every option that a usage names', async () => {
+    const { out } = await command(['help'])
+    const names = [...out.matchAll(/^citadel ([a-z]+) /gm)].map(([, name = '']) => name)
+    for (const name of new Set(names)) {
+      const { out: help } = await command([name, '--help'])
+      for (const [option] of help.matchAll(/--[a-z-]+/g))
+        expect(help).toMatch(new RegExp(`^ {2}${option}[^a-z-].* {2}\\S`, 'm'))
+    }
+  })
+
   test('behind -- is a word of the prompt', async () => {
     const { status, err } = await command(['chat', '--url', NOWHERE, '--', '--help'])
 
