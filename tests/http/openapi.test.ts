@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import Ajv from 'ajv/dist/2020'
 import type { ConfigInput } from '#config/schema.ts'
+import { readGuides } from '#http/docs/guides.ts'
 import { createRoutes } from '#http/routes.ts'
 import type { Services } from '#http/services.ts'
 import { OPENAI_PARAMETERS } from '#providers/parameters.ts'
@@ -57,6 +58,15 @@ async function documented(more: ConfigInput = {}) {
 }
 
 describe('the document that is served', () => {
+  test('calls guides by the titles that they have', async () => {
+    const { document } = await documented()
+    const named = [...JSON.stringify(document).matchAll(/\b[Gg]uide (?:\\"([^"\\]+)\\"|([A-Z]\w+))/g)]
+    const titles = readGuides().map(({ title }) => title)
+
+    expect(named.length).toBeGreaterThan(0)
+    for (const [, quoted, bare] of named) expect(titles).toContain(quoted ?? bare ?? '')
+  })
+
   test('has the operations of the table of routes, and no others', async () => {
     const { operations } = await documented()
 

@@ -37,7 +37,7 @@ const TAGS = [
 const DESCRIPTION = [
   'One OpenAI-compatible address in front of many model servers.',
   '**Addresses.** Give clients `/v1` at the end of the base URL. Model calls and lists are also served without `/v1`, and every path with and without a slash at its end. There are no redirects.',
-  '**Keys.** A key may come as `authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`. With authentication off, which is the default until a key is configured, none is needed and what is sent is ignored. A key that has to sign its requests needs `x-citadel-timestamp` and `x-citadel-signature` beside it, as the guide Security tells.',
+  '**Keys.** A key may come as `authorization: Bearer KEY`, `x-api-key: KEY` or `api-key: KEY`. With authentication off, which is the default until a key is configured, none is needed and what is sent is ignored. A key that has to sign its requests needs `x-citadel-timestamp` and `x-citadel-signature` beside it, as the guide "Signatures and TLS" tells.',
   '**Errors.** Every error has the same body, and `x-request-id` on every answer names the request in the logs; one that a caller sends stands beside it there.',
 ].join('\n\n')
 
