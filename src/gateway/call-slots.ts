@@ -1,14 +1,15 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import type { Scope } from '#core/scope.ts'
 
-/** Hands out places with regard to one thing more: who waits, or what is limited. */
+/** Hands out places for calls; `Regard` is what else it has to take into account, such as who waits or which limits
+ * apply. */
 export interface SlotSource<Regard> {
-  /** As `Slots` has it. */
+  /** As in `Slots`. */
   take(candidates: readonly Candidate[], scope: Scope, regard: Regard): Slot | Promise<Slot>
   tryTake(candidates: readonly Candidate[], regard: Regard): Slot | null
 }
 
-/** The places as one call sees them; a class, because one is made for each call. */
+/** The places as one call sees them. A class, because one is made for each call. */
 export class CallSlots<Regard> implements Slots {
   private readonly source: SlotSource<Regard>
   private readonly regard: Regard

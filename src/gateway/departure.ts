@@ -25,11 +25,11 @@ export interface DepartureDeps {
   readonly plan: (call: Call, snapshot: Snapshot, wishes: Wishes) => Plan
   readonly attempt: (record: RequestRecord) => Attempt
   readonly router: (maxAttempts: number, wait: Wait, hold: Holds) => Router
-  /** The money of a call; `null` where neither money is counted nor rows are kept. */
+  /** The holds of a call on budgets; `null` when neither money is counted nor rows are kept. */
   readonly purse: (call: Call, record: RequestRecord) => Purse | null
 }
 
-/** What a call has taken from limits and budgets and gives back, or pays, when it is over. */
+/** What a call has taken from limits and budgets, and gives back or pays when it ends. */
 export interface Holds {
   readonly permit: Permit | null
   readonly purse: Purse | null
@@ -37,15 +37,15 @@ export interface Holds {
 
 /** The request that a call is made for. */
 interface Origin {
-  /** Gets the plan, the attempts and the time in the queue. */
+  /** The plan, the attempts and the time in the queue are written into it. */
   readonly record: RequestRecord
   readonly wishes: Wishes
   readonly permit: Permit | null
   readonly snapshot: Snapshot
 }
 
-/** Takes one call to its servers: plans it, waits in the queue in its name, and writes each attempt into its record.
- * The answer is for one caller (`alone`), or for several (`flight` for a stream, `sharedAnswer` for a plain answer).
+/** Sends one call to its servers: plans it, waits in the queue for it, and writes each attempt into its record. The
+ * answer is for one caller (`alone`), or for several (`flight` for a stream, `sharedAnswer` for a plain answer).
  *
  * A class and no closures, because one is made for each call. */
 export class Departure implements Wait, Trail {
@@ -66,8 +66,7 @@ export class Departure implements Wait, Trail {
     record.model = this.plan.model.name
   }
 
-  /** Answers one caller whom nobody can join: the work ends with the scope of its request, which is all that a flight with
-   * one subscriber would see to. */
+  /** Answers one caller whom no other may join. The work ends with the scope of the request, so it needs no flight. */
   alone(scope: Scope): Promise<Live> {
     const own = scope.child(this.deadline)
     const work = this.start(own)
@@ -82,15 +81,15 @@ export class Departure implements Wait, Trail {
 
   /** Starts a plain answer that others may join.
    *
-   * @param first The scope of the request that asks first. Where its caller allows less time than the servers get, the
-   * work has a scope of its own, so that those who join are not cut short with it.
-   * @param onOver Told once: the whole answer, or `null` when there will be none. */
+   * @param first The scope of the request that asks first. If its caller allows less time than the servers get, the
+   * work has a scope of its own, so that callers who join later are not cut off with it.
+   * @param onOver Called once with the whole answer, or with `null` when there is none. */
   sharedAnswer(first: Scope, onOver: (whole: Whole | null) => void): SharedAnswer {
     const scope = first.endsAt === Infinity ? first.child(this.deadline) : createScope(this.deps.clock, this.deadline)
     return new SharedAnswer(this.start(scope), { scope, first, record: this.origin.record, onOver })
   }
 
-  /** Has to be called when shared work is over: gives back what the limits of models still hold for it. */
+  /** Must be called when shared work has ended: gives back what it still holds of the limits of models. */
   finished(): void {
     this.origin.permit?.end()
   }
@@ -104,7 +103,7 @@ export class Departure implements Wait, Trail {
     const { record, permit, wishes, snapshot } = this.origin
     const maxAttempts = Math.min(wishes.maxAttempts ?? Infinity, snapshot.settings.maxAttempts)
     const router = deps.router(maxAttempts, this, { permit, purse: deps.purse(call, record) })
-    // An answer that the server stores (`store: true`) is not asked for again: it would be stored twice.
+    // An answer that the server stores (`store: true`) is not requested again, because it would be stored twice.
     const recovers = call.stream && call.body.store !== true && snapshot.settings.retry.keepOne
     if (!recovers) return router(deps.attempt(record))(call, plan, scope, this).next()
     const offer: PrefillOffer = { delivered: null, upstreamModel: '', taken: false }
@@ -112,7 +111,7 @@ export class Departure implements Wait, Trail {
     return recover(attempts, { call, scope, offer }, watchRecovery(deps, record, call))
   }
 
-  /** As whom the call takes turns in the queue: callers without a key by their address. */
+  /** The name under which the call takes turns in the queue; for callers without a key this is their address. */
   get caller(): string {
     const { caller } = this.call
     return caller.role === 'anonymous' ? this.origin.record.address : caller.id
@@ -140,7 +139,7 @@ export class Departure implements Wait, Trail {
   }
 }
 
-/** Writes down which of the fallbacks that a call names do not exist, or are not allowed to its caller. */
+/** Records which of the fallbacks that a call names do not exist, or are not allowed to its caller. */
 function noteRefusedFallbacks(record: RequestRecord, { caller, fallbacks }: Call, snapshot: Snapshot): void {
   for (const name of fallbacks) {
     if (findAllowed(name, caller, snapshot) !== null) continue

@@ -19,7 +19,7 @@ export function isLate(answer: Promise<Live>, ms: number, clock: Pick<Clock, 'af
   })
 }
 
-/** An answer that is read before it is there: who reads it waits for it. */
+/** An answer whose stream is written before the answer exists: reading it waits for the answer. */
 export class Promised implements Source {
   private readonly answer: Promise<Live>
   private readonly own: Scope
@@ -27,7 +27,7 @@ export class Promised implements Source {
   private over = false
   private to: Bypass | null = null
 
-  /** @param own The request's: whoever stops reading stops waiting. */
+  /** @param own The scope of the request: when it ends, the waiting ends. */
   constructor(answer: Promise<Live>, own: Scope) {
     this.answer = answer
     this.own = own

@@ -4,33 +4,33 @@ import type { Writer } from '#core/writing.ts'
 
 /** A comment that keeps a connection open. */
 export const PING = ': ping\n\n'
-/** How long a client may take nothing of what is ready for it, in milliseconds. Nothing else ends such a stream: its
- * connection stands, and no server is waited for. */
+/** How long a client may read nothing although data are ready for it, in milliseconds. No other timeout ends such a
+ * stream: its connection is open, and no server is waited for. */
 const STALLED_MS = 60_000
 
-/** The way of a stream to its client. */
+/** Writes a stream to its client. */
 export interface Outlet {
-  /** Whether the client would take something now. */
+  /** Whether the client would accept data now. */
   readonly ready: boolean
-  /** Why the client is to be cut off: it does not take what there is. */
+  /** Why the client has to be disconnected: it does not read. */
   readonly stalled: GatewayError | null
   open(writer: Writer): void
   /** @param now Monotonic milliseconds. */
   put(piece: string | Uint8Array, now: number): void
-  /** Puts the last piece, and ends.
+  /** Writes the last piece and ends the stream.
    *
-   * @param over Run between the two: behind the end nothing can be said of the connection any more, and who hears of the
-   * end a moment later may close it. */
+   * @param over Runs between the two: after the end nothing more can be learned about the connection, and a client that
+   * sees the end may close it at once. */
   end(piece: string | Uint8Array, over: () => void): void
-  /** Waits until the client has taken what was put, or will never take it. */
+  /** Waits until the client has read what was written, or will never read it. */
   room(): Promise<void> | undefined
   close(): void
 }
 
-/** Creates the way to a client. It beats after each `beatMs` in which nothing was put (0 = never), and gives up on a
- * client that takes nothing for a minute.
+/** Creates the outlet to a client. It sends a ping after each `beatMs` without data (0 = never), and gives up on a
+ * client that reads nothing for a minute.
  *
- * @param giveUp Told why. */
+ * @param giveUp Called with the reason. */
 export function createOutlet(clock: Clock, beatMs: number, giveUp: (error: GatewayError) => void): Outlet {
   const patience = beatMs > 0 ? beatMs : Infinity
   const lookMs = Math.min(patience, STALLED_MS)
@@ -38,7 +38,7 @@ export function createOutlet(clock: Clock, beatMs: number, giveUp: (error: Gatew
   let since = 0
   let stalled: GatewayError | null = null
   let disarm: (() => void) | null = null
-  /** Who waits for the client, while it has something to take. */
+  /** Resolved when the client has read what was written; `null` while nobody waits. */
   let full: PromiseWithResolvers<void> | null = null
 
   function write(piece: string | Uint8Array): void {
@@ -61,7 +61,8 @@ export function createOutlet(clock: Clock, beatMs: number, giveUp: (error: Gatew
     waiting?.resolve()
   }
 
-  /** One timer for both: it looks what there is to wait for, and comes again when that may be over. */
+  /** Runs on one timer for both the ping and the stalled client: it checks what there is to wait for, and sets the
+   * timer again. */
   function look(): void {
     const left = since + (full === null ? patience : STALLED_MS) - clock.now()
     if (left > 0) {

@@ -3,17 +3,18 @@ import { type Detail, GatewayError } from '#core/errors.ts'
 import { excessIn, isDeeperThan, isObject, type JsonObject, parseJson } from '#lib/json.ts'
 
 const DEPTH_MAX = 64
-/** Of all objects together, and as many objects and lists. Those of ten thousand messages have fewer. */
+/** The most members of all objects together, and the most objects and lists. A body with ten thousand messages has
+ * fewer. */
 const MEMBERS_MAX = 100_000
-/** Above this many characters a text is scanned before it is parsed: parsing deep nesting, or many members, is what
- * blocks. A shorter one cannot have too many. */
+/** A text of more characters is scanned before it is parsed, because parsing deep nesting or many members blocks the
+ * event loop. A shorter text cannot contain too many. */
 const PARSE_FIRST_MAX = 256 * 1024
-/** No conversation of people or agents comes near; more only makes work. */
+/** The most messages. No real conversation has as many. */
 const MESSAGES_MAX = 10_000
-/** As many as OpenAI takes. */
+/** The most members of `metadata`, as with OpenAI. */
 const METADATA_MAX = 16
 const NAME_CHARACTERS_MAX = 256
-/** Each is looked for among all models; more could never be tried. */
+/** The most fallbacks. Each of them is looked up among all models, and more could never be tried. */
 const FALLBACKS_MAX = 100
 
 const COMMON: readonly Check[] = [
@@ -36,7 +37,7 @@ const COMMON: readonly Check[] = [
   optional('fallbacks', isNames, `must be an array of at most ${FALLBACKS_MAX} model names`),
 ]
 
-/** The fields that the gateway itself reads, and what they must be where they are given. */
+/** The fields that the gateway itself reads, and the types that they must have. */
 const CHECKS: Readonly<Record<Endpoint, readonly Check[]>> = {
   chat: [
     required(

@@ -6,9 +6,10 @@ import { QuietWatch } from './upstream/quiet.ts'
 import type { Wishes } from './wishes.ts'
 
 /** Waits for a stream no longer than its caller wants to: for the first content, and then for each piece. Only the
- * caller's own subscription ends; the work goes on where others wait for it, and no server has failed.
+ * caller's own subscription ends. The work goes on while others wait for it, and this does not count as a failure of
+ * the server.
  *
- * @param own The subscription's scope, which ends with `deadline_exceeded` when a clock runs out. */
+ * @param own The scope of the subscription. It ends with `deadline_exceeded` when a timeout is over. */
 export async function patiently(
   answer: Promise<Live>,
   { firstTokenMs, idleMs }: Pick<Wishes, 'firstTokenMs' | 'idleMs'>,

@@ -27,34 +27,34 @@ export interface ModelRequest {
   readonly record: RequestRecord
   readonly scope: Scope
   readonly wishes: Wishes
-  /** Those of the caller's headers that a dialect may pass on. */
+  /** The headers of the caller that a dialect may pass on. */
   readonly headers?: Call['headers']
-  /** What the caller wants of the cache. */
+  /** What the caller wants from the cache. */
   readonly cache: CacheWishes
-  /** Called once when a streamed answer is over; a plain one is over when the pipeline returns. */
+  /** Called once when a streamed answer has ended; a plain answer has ended when the pipeline returns. */
   readonly onStreamEnd: () => void
 }
 
 /** An answer for the edge to send. */
 export interface Answer {
   readonly body: string | Writing
-  /** Who answers; `null` for a stream that was begun early, before anybody had answered. */
+  /** The answer and who gives it; `null` for a stream that began early, before any server had answered. */
   readonly live: Live | null
-  /** How the limits stand that were checked after the body was read; `null` where there are none, or where the stream
-   * was begun before they were checked. */
+  /** The state of the limits that were checked after the body was read; `null` when there are none, or when the stream
+   * began before they were checked. */
   readonly limits: Verdict | null
 }
 
 /** What the pipeline is composed of. */
 export interface PipelineDeps extends PermitDeps, DepartureDeps {
   readonly snapshot: () => Snapshot
-  /** Asked while the cache is on. */
+  /** Used only while the cache is on. */
   readonly answers: Answers
-  /** Whether prompts and answers are kept. */
+  /** Whether prompts and answers are recorded. */
   readonly payloads: () => boolean
 }
 
-/** Creates the way of a model call, top to bottom:
+/** Creates the pipeline of a model call, from top to bottom:
  *
  * parse → limits → cache → resolve model and plan → join Flight (slots ⇄ attempts → stream) → render → settle */
 export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => Promise<Answer> {
@@ -78,7 +78,7 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
       const { heartbeatMs, earlyHeadersMs } = snapshot.settings
       const committed = passLimits(deps, snapshot, active)
       const early = call.stream && earlyHeadersMs !== null && (await isLate(committed, earlyHeadersMs, deps.clock))
-      // To a caller that left in the same moment nothing is sent.
+      // Nothing is sent to a caller that has just left.
       if (early && callScope.ended === null) {
         const answer = committed.then(live => accept(live, active))
         const body = await streamAnswer(deps, { live: new Promised(answer, callScope), active, heartbeatMs, early })
@@ -98,8 +98,8 @@ export function createPipeline(deps: PipelineDeps): (request: ModelRequest) => P
   }
 }
 
-/** Checks the limits that the parsed call meets, then goes on to its answer. Where no limiter has to be waited for, no
- * promise is made for it.
+/** Checks the limits that need the parsed body, then goes on to the answer. No promise is made for it while no limiter
+ * has to be waited for.
  *
  * @returns The answer, once it is committed.
  * @throws GatewayError at once what a limiter in memory refuses. */
@@ -109,7 +109,7 @@ function passLimits(deps: PipelineDeps, snapshot: Snapshot, active: ActiveCall):
   return abandonable(checking, active.scope).then(() => awaitAnswer(deps, snapshot, active))
 }
 
-/** Waits for the answer, of a stream no longer than the clocks that the request's headers set. */
+/** Waits for the answer; for a stream, no longer than the timeouts that the headers of the request set. */
 function awaitAnswer(deps: PipelineDeps, snapshot: Snapshot, active: ActiveCall): Promise<Live> {
   const { request, scope, call } = active
   const answer = obtain(deps, snapshot, active)
@@ -117,7 +117,7 @@ function awaitAnswer(deps: PipelineDeps, snapshot: Snapshot, active: ActiveCall)
   return patiently(answer, request.wishes, { clock: deps.clock, own: scope })
 }
 
-/** Takes a committed answer over: writes down who gave it, or closes it when nobody waits for it any more.
+/** Accepts a committed answer: records who gave it, or closes it when nobody waits for it any more.
  *
  * @throws GatewayError why the call ended. */
 function accept(live: Live, { scope, request: { record } }: ActiveCall): Live {
@@ -131,9 +131,9 @@ function accept(live: Live, { scope, request: { record } }: ActiveCall): Live {
   return live
 }
 
-/** Finds or starts the answer of a call: while the cache is on, a stored one or one that is under way, else a new one.
+/** Finds or starts the answer of a call: while the cache is on, a stored or a running one, else a new one.
  *
- * @returns It, once it is committed. */
+ * @returns The answer, once it is committed. */
 function obtain(deps: PipelineDeps, snapshot: Snapshot, active: ActiveCall): Promise<Live> {
   const { request, scope, call, permit } = active
   const { record, wishes, text, cache } = request
@@ -160,8 +160,9 @@ function streamAnswer(
     active.settle(error)
     request.onStreamEnd()
   }
-  // A scope tells its listeners of its end in the order in which they came, and its children last. An early stream listens
-  // before it has joined an answer: as a child it is settled after its call has left that answer, and has passed it on.
+  // A scope calls its listeners in the order in which they were added, and its children last. An early stream adds its
+  // listener before it joins an answer. As a child it is settled only after its call has left that answer and passed it
+  // on to others.
   const scope = early ? active.scope.child() : active.scope
   return renderStream(live, call, { clock: deps.clock, record: request.record, scope, heartbeatMs, early, onEnd })
 }
@@ -170,7 +171,7 @@ function streamAnswer(
 class ActiveCall {
   readonly request: ModelRequest
   readonly call: Call
-  /** The request's own scope, or a child of it where the request's headers set clocks. */
+  /** The scope of the request, or a child of it when headers of the request set timeouts. */
   readonly scope: Scope
   readonly permit: Permit | null
   private readonly deps: Pick<PipelineDeps, 'clock'>
@@ -188,7 +189,7 @@ class ActiveCall {
     this.permit = of.permit
   }
 
-  /** Completes the record and gives back what the limits hold: the first time only, however the call ends. */
+  /** Completes the record and gives back what is held of the limits. Only the first call has an effect. */
   settle(error: GatewayError | null): void {
     if (this.settled) return
     this.settled = true

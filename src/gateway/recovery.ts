@@ -5,14 +5,15 @@ import { forgetCount, type RequestRecord } from '#core/record.ts'
 import type { RecoveryWatch } from '#policies/recover.ts'
 import { estimateUsage, usageSoFar } from './settle.ts'
 
-/** Writes into the record what becomes of an answer that breaks off: the attempt that had committed failed after all,
- * and what it used is the operator's cost. */
+/** Records what happens to an answer that breaks off: the attempt that had committed has failed after all, and what it
+ * used is a cost of the operator. */
 export function watchRecovery(
   deps: { readonly clock: Clock; readonly journal: Journal },
   record: RequestRecord,
   call: Call,
 ): RecoveryWatch {
-  /** Whether what the server counts is heard: until it has caught up, another's frames are compared and left out. */
+  /** Whether token counts of the server are used. Until it has repeated what was delivered, its frames are only
+   * compared. */
   let isHeard = true
   return {
     onBroken(error, characters) {
@@ -27,7 +28,7 @@ export function watchRecovery(
     onRecovered(how, { target, model }) {
       isHeard = true
       record.recovered = true
-      // Its count is the answer's, and its price.
+      // The answer has the token count and the price of the server that continued it.
       record.model = model.name
       record.server = target.server.id
       record.upstreamModel = target.upstreamModel

@@ -12,29 +12,29 @@ import { toReport } from './management/explain.ts'
 import { parseCall } from './parse.ts'
 import { hasPlace } from './queue/slots.ts'
 
-/** What a rehearsal is made with. */
+/** What a rehearsal needs. */
 export interface RehearsalDeps {
   readonly snapshot: () => Snapshot
   readonly states: States
   readonly explain: (call: Call, snapshot: Snapshot, wishes: PlanWishes) => Explanation
-  /** Makes a planner whose plans follow each other and have no consequences. */
+  /** Makes a planner without side effects, whose plans take turns as those of calls would. */
   readonly planner: (states: States) => (call: Call, snapshot: Snapshot, wishes: PlanWishes) => Plan
 }
 
-/** Answers what would happen; nobody is called. */
+/** Answers what would happen to calls; no server is called. */
 export interface Rehearsal {
   /** Where a request would go, and why.
    *
    * @throws GatewayError `invalid_json` or `invalid_request` for a body that would not be accepted. */
   explain(caller: Caller, asked: ExplainRequest): object
-  /** How so many requests at once would be spread over the servers, and why. */
+  /** How a number of simultaneous requests would be spread over the servers, and why. */
   distribute(caller: Caller, workload: Workload): Promise<object>
 }
 
-/** Characters that stand for one token of a described prompt. */
+/** The text that stands for one token of a described prompt. */
 const TOKEN = 'word'
 
-/** Creates what explains the routing. */
+/** Creates the rehearsal. */
 export function createRehearsal(deps: RehearsalDeps): Rehearsal {
   return {
     explain(caller, { endpoint, request, server, strategy }) {
@@ -71,10 +71,10 @@ export function createRehearsal(deps: RehearsalDeps): Rehearsal {
 const ANYHOW = { priority: USUAL_PRIORITY, traceparent: null } as const
 const NOBODY = { counts: new Map<string, number>(), waiting: 0 }
 
-/** So many requests are planned before others have their turn: real calls go on meanwhile. */
+/** How many requests are planned before other work has its turn: real calls go on meanwhile. */
 const AT_A_TIME = 16
 
-/** Gives one request after the other its place, none of which comes free meanwhile. */
+/** Gives one request after the other a place; no place is freed meanwhile. */
 async function spread(
   deps: RehearsalDeps,
   snapshot: Snapshot,
@@ -101,7 +101,7 @@ async function spread(
   return { counts, waiting }
 }
 
-/** Those on preferred servers first, in the order in which these are preferred; other models stay behind. */
+/** Puts the candidates on preferred servers first, in the order of the preference; other models stay behind. */
 function preferring<T>(
   { preferred_servers: preferred }: Workload,
   all: readonly T[],
@@ -119,7 +119,7 @@ function preferring<T>(
   return all.toSorted((one, other) => place(one) - place(other))
 }
 
-/** Copies of the states that may be changed. */
+/** Copies the states, so that planning may change them. */
 function shadowOf(states: States): States {
   const targets = new Map<string, TargetState>()
   const servers = new Map<string, ServerState>()
@@ -138,7 +138,7 @@ function shadowOf(states: States): States {
   }
 }
 
-/** The calls of a workload; their prompts are as long as described, and none begins like another. */
+/** Makes the calls of a workload: their prompts have the described length, and no two begin alike. */
 function describedCalls(caller: Caller, workload: Workload): (index: number) => Call {
   const filler = TOKEN.repeat(workload.prompt_tokens)
   const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,' } }

@@ -18,19 +18,19 @@ const encoder = new TextEncoder()
 export interface RenderDeps {
   readonly clock: Clock
   readonly record: RequestRecord
-  /** The request's own: its end is the end of the rendering. */
+  /** The scope of the request; when it ends, the rendering ends. */
   readonly scope: Scope
   readonly heartbeatMs: number
-  /** Whether the answer is not there yet: a comment then goes out at once, and with it the headers. */
+  /** Whether the answer does not exist yet: then a comment is sent at once, and with it the headers. */
   readonly early: boolean
-  /** Called exactly once, when the answer is over: with the error, if it was not whole. */
+  /** Called exactly once when the answer has ended; with the error if it was not complete. */
   readonly onEnd: (error: GatewayError | null) => void
 }
 
-/** What is read of an answer, whoever gives it. */
+/** The part of an answer that is read, whoever gives it. */
 export type Source = Omit<Live, 'target' | 'model'>
 
-/** What is written at once; `null` when the answer is over. */
+/** What is written in one step; `null` when the answer has ended. */
 type Piece = string | Uint8Array | null
 
 /** Takes the one frame of a plain answer.
@@ -48,12 +48,13 @@ export async function renderPlain(live: Live, record: RequestRecord, clock: Cloc
   }
 }
 
-/** Writes an answer as server-sent events, read only as fast as the caller reads.
+/** Writes an answer as server-sent events, and reads it only as fast as the caller reads.
  *
- * Whole events only; `: ping` after a silence; `[DONE]` exactly when the answer was whole; otherwise the error as the
- * last event, so that a cut stream never looks complete. A client that stops reading is cut off after a minute.
+ * Only whole events are sent; `: ping` after a silence; `[DONE]` exactly when the answer was complete; otherwise the
+ * error as the last event, so that a cut stream never looks complete. A client that does not read for a minute is
+ * disconnected.
  *
- * @returns Once there is something to write, or at once where the answer begins early. */
+ * @returns Once there is something to write, or at once if the answer begins early. */
 export async function renderStream(live: Source, call: Call, deps: RenderDeps): Promise<Writing> {
   const { clock, record } = deps
   let ended = false
@@ -67,7 +68,7 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
     deps.onEnd(error)
   }
 
-  // The stream may never be read or cancelled when the client leaves before it was handed over.
+  // If the client leaves before the stream was handed over, nobody reads or cancels it.
   const stop = deps.scope.onEnd(cause => {
     if (cause.code === 'client_closed_request') end(cause)
   })
@@ -84,7 +85,7 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
     return text
   }
 
-  /** What is written first by one of many who read the same is the same for all of them. */
+  /** Takes frames that several requests read: the first reader encodes them, and the others use its bytes. */
   function takeShared(frames: readonly Frame[], shared: WeakMap<readonly Frame[], Uint8Array>): Uint8Array {
     const known = shared.get(frames)
     if (known === undefined) {
@@ -96,7 +97,7 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
     return known
   }
 
-  /** Reads what to write next. */
+  /** Reads what is to be written next. */
   async function read(): Promise<Piece> {
     try {
       for (let frames = await live.next(); frames.length > 0; frames = await live.next()) {
@@ -110,7 +111,7 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
     }
   }
 
-  /** What comes while the client waits for it goes out in the same turn. */
+  /** Writes events that arrive while the client waits for them, in the same turn of the event loop. */
   function pass(said: Said): boolean {
     if (!outlet.ready) return false
     countSaid(record, said)
@@ -119,7 +120,7 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
   }
   live.bypass?.(pass)
 
-  /** Read before there is anybody to write it to: written at once, it leaves in one packet with the headers. */
+  /** The first piece, read before there is a client to write it to: it leaves in one packet with the headers. */
   let ahead: Promise<Piece> | null = deps.early ? null : read()
   let first: Piece | undefined
   await ahead?.then(
@@ -146,7 +147,7 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
       const { before, error } = thrown
       if (!outlet.ready) await outlet.room()
       if (ended) return
-      // Before anything was said it is no interruption, but what the answer would have been.
+      // Before the first content this is no interruption: it is the error that the answer would have been.
       const told = record.contentFrames === 0 ? error : toStreamError(error)
       outlet.end(before + writeSse(errorEvent(told, record.contentChars)), () => end(told))
     }
@@ -154,14 +155,14 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
 
   return {
     async write(to) {
-      // Who has left before there was anything to write to is written nothing.
+      // The client left before there was anything to write to.
       if (ended) return
       try {
         outlet.open(to)
         if (deps.early) outlet.put(PING, clock.now())
         if (first !== undefined) {
           const piece = first
-          // It may be a large one, and is not kept for as long as the stream goes on.
+          // The piece may be large, and must not stay in memory as long as the stream goes on.
           first = undefined
           ahead = null
           put(piece)
@@ -171,7 +172,7 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
           else await outlet.room()
         }
       } catch (thrown) {
-        // Nobody can be written to any more.
+        // There is no connection left to write to.
         end(toGatewayError(thrown))
         throw thrown
       }
@@ -183,7 +184,7 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
   }
 }
 
-/** Carries an error out of the reading together with the text that came before it. */
+/** Carries an error out of the reading, together with the text that came before it. */
 class InBand extends Error {
   readonly before: string
   readonly error: GatewayError
@@ -199,7 +200,7 @@ function isUsageOnly(frame: DataFrame): boolean {
   return frame.kind === 'usage'
 }
 
-/** What a stream that broke off is told: its own clock's code, or that it was interrupted. */
+/** The error for a stream that broke off: the code of its own timeout, or that it was interrupted. */
 function toStreamError(error: GatewayError): GatewayError {
   const kept: readonly string[] = [
     'upstream_idle_timeout',

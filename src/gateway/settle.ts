@@ -9,7 +9,7 @@ import { countSaved, freeOutcome, type RequestRecord } from '#core/record.ts'
 import type { Price } from '#core/servers.ts'
 import { estimateTokens, inputTokens, promptLength, type Usage } from '#core/usage.ts'
 
-/** Writes into the record what one frame of the answer says. */
+/** Writes what one frame of the answer reports into the record. */
 export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock): void {
   if (frame.usage !== null) record.usage = frame.usage
   if (frame.soFar !== undefined) record.soFar = frame.soFar
@@ -20,7 +20,7 @@ export function countFrame(record: RequestRecord, frame: DataFrame, clock: Clock
   if (record.payload !== null) record.payload.answer += contentText(frame.chunk)
 }
 
-/** The same of events that say more of what a frame before them began. */
+/** The same for events that only add text to what an earlier frame began. */
 export function countSaid(record: RequestRecord, { events, field, text }: Said): void {
   record.contentFrames += events
   record.contentChars += text.length
@@ -36,7 +36,7 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
   else {
     record.code = error.code
     record.error = error
-    // Without a plan nothing else names the model, and the call would not count as one.
+    // Without a plan nothing else names the model, and the call would not be counted as a model call.
     record.model ??= error.model
     if (error.code === 'client_closed_request') record.outcome = 'cancelled'
     else
@@ -66,7 +66,7 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
   chargeCall(record)
 }
 
-/** What was used before anybody answered was used by who was asked last. */
+/** If no server has answered, the last one that was asked is named. */
 function nameLast(record: RequestRecord): void {
   const last = record.attempts.at(-1)
   if (last === undefined) return
@@ -75,7 +75,7 @@ function nameLast(record: RequestRecord): void {
   record.model = candidateAt(record, last.server, last.model)?.model.name ?? record.model
 }
 
-/** Whoever leaves does not wait for the attempts that were under way to say how they ended. */
+/** Ends the entries of attempts in progress: a caller that leaves does not wait for their results. */
 function endAttempts({ attempts }: RequestRecord, { code }: GatewayError, clock: Clock): void {
   for (const attempt of attempts) {
     if (attempt.result !== null) continue
@@ -84,7 +84,7 @@ function endAttempts({ attempts }: RequestRecord, { code }: GatewayError, clock:
   }
 }
 
-/** Takes over what is known of the answer by the request that began it. */
+/** Copies what is known of the answer from the request that began it. */
 function inherit(record: RequestRecord, began: RequestRecord): void {
   record.plan = began.plan
   record.attempts = began.attempts
@@ -98,8 +98,8 @@ function inherit(record: RequestRecord, began: RequestRecord): void {
   record.upstreamModel = began.upstreamModel
 }
 
-/** Says what the call costs: its answer the caller, and what was paid for besides the operator. An answer that broke off
- * for good is the caller's, too. */
+/** Computes what the call costs: the caller pays for the answer, even if it broke off for good, and the operator for
+ * anything else that was used. */
 function chargeCall(record: RequestRecord): void {
   const { usage, attempts, server, upstreamModel, error } = record
   const isAnswer = ({ server: at, model }: AttemptEntry) => at === server && model === upstreamModel
@@ -118,7 +118,7 @@ function priceAt(record: RequestRecord, server: string | null, upstreamModel: st
   return candidateAt(record, server, upstreamModel)?.target.price ?? null
 }
 
-/** Where an attempt was made; several models may have the same target, each at its own price. */
+/** The candidate of an attempt. Several models may have the same target, each at its own price. */
 function candidateAt(
   { plan, model }: RequestRecord,
   server: string | null,
@@ -129,17 +129,18 @@ function candidateAt(
   return plan === null ? null : (findCandidate(plan, isOwn) ?? findCandidate(plan, isAt))
 }
 
-/** What an answer has used that is not whole: as its server counted the prompt, which it may have found in its cache, and
- * as much of the answer as it counted or was said. */
+/** What an incomplete answer has used: the prompt as the server counted it, with the part from a prompt cache, and as
+ * much of the answer as was counted or sent. */
 export function usageSoFar({ soFar }: Pick<RequestRecord, 'soFar'>, call: Call, characters: number): Usage {
   const estimate = estimateUsage(call, characters)
   if (soFar === null) return estimate
-  // Servers that speak the dialect of another say 0 at the beginning of what they count at its end.
+  // Servers that imitate another dialect may report 0 at the beginning, and the true count only at the end.
   const input = inputTokens(soFar) === 0 ? estimate.input : soFar.input
   return { ...soFar, input, output: Math.max(soFar.output, estimate.output), estimated: true }
 }
 
-/** What a call has used when no server says so: the prompt, and so many characters of an answer. */
+/** Estimates what a call has used when no server says so: from the prompt and the number of characters of the answer.
+ */
 export function estimateUsage(call: Call, characters: number): Usage {
   const [input, output] = [estimateTokens(promptLength(call.body)), estimateTokens(characters)]
   return { input, cacheRead: 0, cacheWrite: 0, output, reasoning: 0, estimated: true }
