@@ -6,11 +6,11 @@ import type { Model } from '#core/servers.ts'
 import { CallSlots, type SlotSource } from '../call-slots.ts'
 import { limitRefusal, tighter } from './limits.ts'
 
-/** The limits that one call meets on its way to a server. */
+/** The limits that apply to one call on its way to a server. */
 export interface CallLimits {
-  /** Tokens of everybody that it is counted for. */
+  /** The token limits that do not depend on the model. */
   readonly tokens: readonly Bucket[]
-  /** Everything that limits a model. */
+  /** All limits of a model. */
   model(model: Model): readonly Bucket[]
 }
 
@@ -19,27 +19,27 @@ export interface AllowanceDeps {
   readonly limits: CallLimits
   /** The id of the request. */
   readonly owner: string
-  /** How many tokens the call may need at most from a model, as far as can be told. */
+  /** The most tokens that the call may need from a model, as an estimate. */
   estimate(model: Model, buckets: readonly Bucket[]): number
-  /** For how long the limits that let this call in would refuse the next one, in milliseconds. */
+  /** For how many milliseconds the limits that admitted this call would refuse the next one. */
   waitMs(): number
-  /** Told of each model that the call may not have. */
+  /** Called for each model that the call may not use. */
   onDenied(model: Model, bucket: Bucket, error: GatewayError): void
 }
 
-/** What one call holds of the limits, from before it is dialled until it is over. */
+/** What one call holds of the limits, from before it is sent to a server until it ends. */
 export interface Allowance {
-  /** Places for this call: candidates whose model is limited are left out, and when none is left, the refusal with the
-   * shortest wait is the answer. */
+  /** The places for this call, without candidates whose model is limited. When no candidate is left, the refusal with
+   * the shortest wait is thrown. */
   slots(places: Slots): Slots
-  /** Gives back what was not used, once; takes more when more was used.
+  /** Gives back what was not used, or takes more if more was used. Only the first call has an effect.
    *
-   * @param answered The model that used it, where that is known; else the one whose limits were taken last. */
+   * @param answered The model that was used, if it is known; else the one whose limits were taken last. */
   settle(tokensUsed: number, answered?: Model): void
-  /** The work goes on at somebody else's cost: the caller's tokens are given back, those of the model stay taken until
-   * `settle`. */
+  /** The work goes on, and another caller pays for it: the tokens of this caller are given back, those of the model
+   * stay taken until `settle`. */
   passOn(): void
-  /** How the limits stood when the call was let in; `null` before. */
+  /** The state of the limits when the call was admitted; `null` before. */
   readonly verdict: Verdict | null
 }
 
@@ -51,8 +51,9 @@ interface Hold {
   readonly owner: string
 }
 
-/** Creates the allowance of a call. Tokens of the caller are taken once, with those of the first model that is let in;
- * when the call goes on to another model, that one's limits are taken and the first one's are given back. */
+/** Creates the allowance of a call. The tokens of the caller are taken once, together with those of the first model
+ * that admits the call. When the call goes on to another model, the limits of that model are taken and those of the
+ * first one are given back. */
 export function createAllowance(deps: AllowanceDeps): Allowance {
   return new CallAllowance(deps)
 }
@@ -60,7 +61,7 @@ export function createAllowance(deps: AllowanceDeps): Allowance {
 class CallAllowance implements Allowance, SlotSource<Slots> {
   verdict: Verdict | null = null
   private readonly deps: AllowanceDeps
-  /** Models that the call may not have; made when there is one. */
+  /** The models that the call may not use; created when there is one. */
   private denied: Map<Model, GatewayError> | null = null
   private callerHold: Pick<Hold, 'tokens' | 'owner'> | null = null
   private modelHold: Hold | null = null
@@ -76,8 +77,8 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     return new CallSlots(this, places)
   }
 
-  /** A place at once, so only at the model whose limits have let the call in already: to ask another one's may mean to wait
-   * for a store. */
+  /** Takes a place at once, and therefore only at the model whose limits have already admitted the call: asking the
+   * limits of another one may mean waiting for a store. */
   tryTake(candidates: readonly Candidate[], places: Slots): Slot | null {
     return places.tryTake(candidates.filter(({ model }) => model === this.modelHold?.model))
   }
@@ -87,7 +88,7 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     this.over = true
     if (!this.passedOn) this.settleCaller(tokensUsed)
     const { limiter, limits, owner } = this.deps
-    // After the answer broke off, its recovery may have taken from the limits of another model without getting an answer.
+    // After a break, the recovery may have taken from the limits of another model without getting an answer.
     const isOther = answered !== undefined && this.modelHold !== null && this.modelHold.model !== answered
     this.giveBack(isOther ? 0 : tokensUsed)
     if (isOther) limiter.settle(limits.model(answered), { requests: 0, tokens: tokensUsed }, owner)
@@ -112,7 +113,7 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     this.deps.limiter.settle(hold.buckets, { requests: 0, tokens: tokensUsed - hold.tokens }, hold.owner)
   }
 
-  /** A place at the first candidate whose model is not limited. */
+  /** Takes a place at the first candidate whose model is not limited. */
   take(candidates: readonly Candidate[], scope: Scope, places: Slots): Slot | Promise<Slot> {
     const { denied } = this
     const open = denied === null ? candidates : candidates.filter(({ model }) => !denied.has(model))
@@ -160,7 +161,8 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     return slot.candidate.model === this.modelHold?.model ? slot : this.switchModel(places, open, slot, scope)
   }
 
-  /** Goes on where the place is at another model than the one whose limits have let the call in: that one's decide too. */
+  /** Continues when the place is at another model than the one whose limits have admitted the call: the limits of that
+   * model have to admit it, too. */
   private async switchModel(places: Slots, open: readonly Candidate[], slot: Slot, scope: Scope): Promise<Slot> {
     try {
       if (await this.admit(slot.candidate.model, scope)) return slot
@@ -172,9 +174,9 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     return this.take(open, scope, places)
   }
 
-  /** Takes from the limits of a model, and the first time from the caller's tokens with them.
+  /** Takes from the limits of a model, the first time together with the tokens of the caller.
    *
-   * @returns Whether they let the call in. */
+   * @returns Whether they admitted the call. */
   private admit(model: Model, scope: Scope): boolean | Promise<boolean> {
     if (this.modelHold?.model === model) return true
     const { limiter, limits } = this.deps
@@ -198,7 +200,7 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     // The caller left while the store decided, and the answer goes on for others.
     if (isIn && this.passedOn && buckets !== hold.buckets) this.settleCaller(0)
     if (!this.over) return isIn
-    // The call ended while the store decided: what it got it no longer needs.
+    // The call ended while the store decided: it does not need what it got.
     if (isIn) this.deps.limiter.settle(buckets, { requests: 0, tokens: -hold.tokens }, hold.owner)
     throw scope.ended ?? new Error('The call is over.')
   }

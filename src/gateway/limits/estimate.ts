@@ -4,20 +4,21 @@ import type { Bucket } from '#core/limiter.ts'
 import type { Model } from '#core/servers.ts'
 import { estimateUsage } from '../settle.ts'
 
-/** What an answer is taken to need before any was seen, in tokens. */
+/** How many tokens an answer is assumed to need before any was seen. */
 const FIRST_GUESS = 512
 const MODELS_MAX = 1000
-/** How much one answer moves what is usual. */
+/** The weight of the newest answer in the moving average. */
 const WEIGHT = 0.05
 
-/** How long the answers of each model usually are. */
+/** Learns how long the answers of each model usually are. */
 export interface Lengths {
-  /** Tokens that few answers go beyond. */
+  /** A number of tokens that few answers exceed. */
   usual(model: string): number
   note(model: string, tokens: number): void
 }
 
-/** Creates the memory of lengths: the moving mean of each model, and how far its answers stray from it. */
+/** Creates the estimate: for each model the moving average of the length of its answers, and of their deviation from
+ * it. */
 export function createLengths(): Lengths {
   const known = new LRUCache<string, { mean: number; deviation: number }>({ max: MODELS_MAX })
   return {
@@ -38,8 +39,8 @@ export function createLengths(): Lengths {
   }
 }
 
-/** The tokens that a call may need: its prompt, and as many as it allows its answers to have. Where it does not say,
- * as many as the model's answers usually have, but never so many more than the prompt that no bucket could give them. */
+/** How many tokens a call may need: its prompt, and as many as it allows its answers to have. If it names no number, as
+ * many as the answers of the model usually have, but never so many that no bucket could hold them. */
 export function estimateNeed(call: Call, model: Model, lengths: Lengths, buckets: readonly Bucket[]): number {
   const { input } = estimateUsage(call, 0)
   if (call.endpoint === 'embeddings') return input
@@ -51,14 +52,15 @@ export function estimateNeed(call: Call, model: Model, lengths: Lengths, buckets
   return Math.max(input, Math.min(most, input + answers * lengths.usual(model.name)))
 }
 
-/** The tokens that a call allows each of its answers to have; `null` where it does not say. Of two words for it the
- * larger counts: servers differ in which of them they know. */
+/** How many tokens a call allows each of its answers to have; `null` if it does not say. There are two fields for it,
+ * of which servers may know only one, so the larger counts. */
 export function allowedBy({ body }: Pick<Call, 'body'>): number | null {
   const [newer, older] = [positive(body.max_completion_tokens), positive(body.max_tokens)]
   return newer === null || older === null ? (newer ?? older) : Math.max(newer, older)
 }
 
-/** How many answers a call has written: `n` to each of its prompts, or as many as the best of them is chosen from. */
+/** How many answers are generated for a call: `n` for each of its prompts, or the `best_of` from which the best are
+ * chosen. */
 export function answersTo({ endpoint, body }: Pick<Call, 'endpoint' | 'body'>): number {
   const shown = positive(body.n) ?? 1
   if (endpoint !== 'completions') return shown

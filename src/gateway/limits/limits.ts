@@ -9,12 +9,13 @@ const CODES: Readonly<Record<Bucket['unit'], Code>> = {
 }
 const PERIODS: Readonly<Record<number, string>> = { 60000: 'minute', 3600000: 'hour', 86400000: 'day' }
 
-/** Notes when the next such request passes the limits that let this one in: what refuses it later tells no sooner time. */
+/** Records when the next request of this kind passes the limits that admitted this one: a later refusal must not name
+ * an earlier time. */
 export function noteNext(record: RequestRecord, { retryAfterMs }: Verdict, now: number): void {
   if (retryAfterMs > 0) record.nextAt = Math.max(record.nextAt, now + retryAfterMs)
 }
 
-/** The error for a request that a bucket refused, with all that its caller may know.
+/** Makes the error for a request that a bucket refused, with everything that its caller may know.
  *
  * @param asked What it would have taken, and for how long other limits will refuse it. */
 export function limitRefusal(
@@ -31,7 +32,7 @@ export function limitRefusal(
   })
 }
 
-/** Two decisions in one: how the tighter limits stand, of requests and of tokens. */
+/** Combines two decisions: the tighter of their request limits, and the tighter of their token limits. */
 export function tighter(a: Verdict | null, b: Verdict | null): Verdict | null {
   if (a === null || b === null) return a ?? b
   return { ...a, requests: lessOf(a.requests, b.requests), tokens: lessOf(a.tokens, b.tokens) }
@@ -45,12 +46,12 @@ const NOTHING = { tokens: 0, waitMs: 0 }
 
 type Headers = Record<string, string>
 
-/** Puts into headers how the tightest limits stand.
+/** Writes the state of the tightest limits into headers.
  *
- * @param withReset Whether they also tell when all is back.
+ * @param withReset Whether to add when a limit is full again.
  * @returns The same headers. */
 export function putLimits(headers: Headers, { requests, tokens }: Verdict, withReset: boolean): Headers {
-  // Names put together for each request would have to be looked up each time.
+  // Written out: a header name that is composed for each request would have to be looked up each time.
   if (requests !== null) {
     headers['x-ratelimit-limit-requests'] = String(requests.limit)
     headers['x-ratelimit-remaining-requests'] = String(requests.remaining)
@@ -74,7 +75,7 @@ function messageOf({ unit, scope, limit, periodMs, burst }: Bucket, retryAfterMs
   return `This request may need ${tokens} tokens, and the limit never gives more than ${burst} at once (${scope}). Shorten it, or lower max_tokens.`
 }
 
-/** A wait as OpenAI writes it: `20ms`, `1s`, `6m0s`, `2h0m0s`. */
+/** Writes a wait as OpenAI does: `20ms`, `1s`, `6m0s`, `2h0m0s`. */
 function formatReset(ms: number): string {
   if (ms < 1000) return `${Math.ceil(ms)}ms`
   const seconds = Math.ceil(ms / 1000)

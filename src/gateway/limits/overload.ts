@@ -1,11 +1,11 @@
 import { GatewayError } from '#core/errors.ts'
 import type { Priority } from '#core/priority.ts'
 
-/** How hard the process has it, as it was last measured. */
+/** The last measurements of the load of the process. */
 export interface Pressure {
-  /** How late the event loop turned, 99th percentile of the last seconds, in milliseconds. */
+  /** How late the event loop is, as the 99th percentile of the last seconds, in milliseconds. */
   readonly lagMs: number
-  /** Resident memory as a share of what the process may use. */
+  /** Resident memory as a share of what the process may use, from 0 to 1. */
   readonly memory: number
 }
 
@@ -15,26 +15,26 @@ export type Overload = 'none' | 'low' | 'all'
 const LAG_MS = 200
 const MEMORY_LOW = 0.85
 const MEMORY_ALL = 0.92
-/** From here on the process would not survive what a balancer still sends. */
+/** From this share of memory on, readiness fails: the process would not survive more requests from a load balancer. */
 const MEMORY_NOT_READY = 0.95
-/** Long enough for the measured seconds to pass, in milliseconds. */
+/** The wait that refused callers are told, in milliseconds: long enough for new measurements. */
 const RETRY_MS = 5000
 
-/** What follows from the pressure. A late event loop refuses low priorities only: it is late for want of processor
- * time, and what is refused costs that too. */
+/** Derives from the load which calls are refused. A late event loop refuses only low priorities: processor time is
+ * short, and refusing costs processor time, too. */
 export function overloadOf({ lagMs, memory }: Pressure): Overload {
   if (memory >= MEMORY_ALL) return 'all'
   return memory >= MEMORY_LOW || lagMs > LAG_MS ? 'low' : 'none'
 }
 
-/** Why a new call is refused; `null` when it is not. What is under way goes on in any case. */
+/** Why a new call is refused; `null` when it is not. Running calls always go on. */
 export function refusalOf(overload: Overload, priority: Priority): GatewayError | null {
   if (overload === 'none' || (overload === 'low' && priority !== 'low')) return null
   return overloaded(overload === 'all' ? 'new calls' : 'calls of low priority')
 }
 
-/** Why no more is read of a call that is not whole yet; `null` while it is. Bodies that come slowly were let in when there
- * was room, and would go on to fill the memory. */
+/** Why the body of a call is not read to its end; `null` when it is. A slow body was admitted while there was memory,
+ * and would go on to fill it. */
 export function bodyRefusalOf(overload: Overload): GatewayError | null {
   return overload === 'all' ? overloaded('new calls', { connection: 'close' }) : null
 }
@@ -46,7 +46,7 @@ function overloaded(which: string, headers: Readonly<Record<string, string>> = {
   })
 }
 
-/** Whether no more requests should be sent here at all. */
+/** Whether this process should get no more requests at all. */
 export function isExhausted({ memory }: Pressure): boolean {
   return memory >= MEMORY_NOT_READY
 }

@@ -17,7 +17,7 @@ export interface PermitDeps {
   readonly limiter: Limiter
   readonly journal: Journal
   readonly lengths: Lengths
-  /** The limits that a call meets once its body is read, beside those of the edge; `null` where it meets none. */
+  /** The limits that need the body of a call, in addition to those at the edge; `null` when there are none. */
   readonly limitsOf: (asking: {
     readonly caller: Caller
     readonly address: string
@@ -27,26 +27,27 @@ export interface PermitDeps {
 
 type Limits = CallLimits & { readonly user: readonly Bucket[] }
 
-/** What one call has taken from the limits that only its body tells: those of its end user, of tokens and of models. */
+/** What one call has taken from the limits that need its body: those of its end user, of tokens and of models. */
 export interface Permit {
-  /** Takes from the limits of the end user whom the call names; without a promise where the limiter needs none.
+  /** Takes from the limits of the end user that the call names. It returns no promise if the limiter needs none.
    *
    * @throws GatewayError `rate_limit_exceeded`, `concurrency_limit_exceeded`. */
   enter(): void | Promise<void>
-  /** Places at targets, but only where the limits of the model let the call in. */
+  /** The places at targets, but only at models whose limits admit the call. */
   slots(places: Slots): Slots
-  /** How the limits stood when the call was let in; `null` before. */
+  /** The state of the limits when the call was admitted; `null` before. */
   verdict(): Verdict | null
-  /** Gives back what is not used any more, and corrects estimates of tokens to what was used. To be called when the record
-   * is complete. Where the answer goes on at somebody else's cost, what its model's limits gave stays taken. */
+  /** Gives back what is no longer used, and replaces estimates of tokens by what was used. Must be called when the
+   * record is complete. If the answer goes on and another caller pays for it, what was taken from the limits of its
+   * model stays taken. */
   settle(): void
-  /** Gives back what stayed taken for an answer that went on: the work is over. */
+  /** Gives back what stayed taken for an answer that went on: its work has ended. */
   end(): void
 }
 
 const NOTHING = { requests: 0, tokens: 0 }
 
-/** Opens the permit of a call; `null` where only the limits of the edge hold for it, which is the usual case. */
+/** Opens the permit of a call; `null` when only the limits at the edge apply, which is the usual case. */
 export function openPermit(deps: PermitDeps, call: Call, record: RequestRecord): Permit | null {
   const limits = deps.limitsOf({ caller: call.caller, address: record.address, user: userOf(call) })
   return limits === null ? null : new CallPermit(deps, limits, call, record)
@@ -61,11 +62,11 @@ class CallPermit implements Permit, AllowanceDeps {
   private readonly call: Call
   private readonly record: RequestRecord
   private readonly allowance: Allowance
-  /** Whether something of the end user's limits is still to be given back. */
+  /** Whether a place of the end user's limits has to be given back. */
   private holdsUser = false
   private userVerdict: Verdict | null = null
   private over = false
-  /** Whether tokens were estimated, so that the length of the answer is worth learning from. */
+  /** Whether tokens were estimated, so that the length of the answer is worth learning. */
   private estimated = false
 
   constructor(deps: PermitDeps, limits: Limits, call: Call, record: RequestRecord) {
@@ -143,8 +144,8 @@ class CallPermit implements Permit, AllowanceDeps {
     if (this.record.passedOn) this.allowance.settle(0)
   }
 
-  /** Takes for an answer that another request began and this one pays for: whoever began it has got everything back, and
-   * nothing was taken for this request so far. */
+  /** Takes tokens for an answer that another request began and this one pays for. The other request has got everything
+   * back, and nothing was taken for this one so far. */
   private inherit(tokens: number, answered: Model | undefined): void {
     const own = answered === undefined ? [] : this.limits.model(answered)
     this.limiter.settle([...this.limits.tokens, ...own], { requests: 0, tokens }, this.owner)
