@@ -12,10 +12,10 @@ import type { Asked, Depart } from './share.ts'
 import { type AnswersDeps, giverOf, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
 import { answerVectors } from './vectors.ts'
 
-/** Gives the answer to a call: the stored one, the one that is under way, or a new one, which it stores. */
+/** Gives the answer to a call: the stored one, the running one of an equal call, or a new one, which it stores. */
 export type Answers = (asked: Asked, depart: Depart) => Promise<Live>
 
-/** Creates what stands before the flights while the cache is on. */
+/** Creates the step that looks for stored and running answers while the cache is on. */
 export function createAnswers(deps: AnswersDeps): Answers {
   return (asked, depart) => {
     const question = questionOf(asked)
@@ -26,7 +26,7 @@ export function createAnswers(deps: AnswersDeps): Answers {
   }
 }
 
-/** What of a call decides its answer; `null` when the answer must not be stored or shared.
+/** The parts of a call that decide its answer; `null` when the answer must not be stored or shared.
  *
  * @throws GatewayError when no model may answer. */
 function questionOf({ call, text, record, snapshot, settings, cache, wishes }: Asked): Question | null {
@@ -58,7 +58,7 @@ function answer(deps: AnswersDeps, asked: Asked, question: Question, depart: Dep
     if (asked.cache.onlyStored) throw notStored()
     return deps.flights.take(asked, key, depart, whole => keep(deps, asked, key, whole))
   }
-  // What is in memory is there at once, and so is the knowledge that it is not.
+  // For answers in memory, `get` returns without a promise, also when there is none.
   const found = asked.cache.read ? deps.store.get(key) : null
   return found instanceof Promise ? abandonable(found, asked.scope).then(goOn) : goOn(found)
 }
@@ -70,7 +70,7 @@ function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live 
   if (ageMs === null || giver === null) return null
   record.cache = { status: 'hit', ageMs, leftMs: Math.max(0, stored.ttlMs - ageMs) }
   record.model = stored.model
-  // At its pace it may be left in the middle: what was given of it is counted as it goes.
+  // A replay at the original pace may be stopped in the middle: what was given of it is counted as it goes.
   if (!call.stream || stored.pace.length === 0) {
     record.contentChars = stored.characters
     if (record.payload !== null) record.payload.answer = storedText(stored)
@@ -79,8 +79,8 @@ function give({ clock }: AnswersDeps, asked: Asked, stored: CachedAnswer): Live 
   return replayed(stored, { call, ...giver, clock, scope, id: record.id })
 }
 
-/** Stores a whole answer: not one of a model that stood in for another, and not one that a server was given the
- * beginning of, or of which a piece could not be read. */
+/** Stores a complete answer. Not stored are answers of a fallback model, answers of which a server was given the
+ * beginning, and answers with a piece that could not be read. */
 function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: Whole): void {
   const { call, record, settings } = asked
   if (!isOwn(asked, whole) || record.prefilled || record.eventsSkipped > 0) return
@@ -107,7 +107,7 @@ function keep({ store, clock }: AnswersDeps, asked: Asked, key: string, whole: W
   void store.set(key, answer, record.startedNow)
 }
 
-/** When each event of a stream came, from the first one on. */
+/** The time of each event of a stream, counted from the first one. */
 function paceOf({ moments }: Whole): readonly number[] {
   const [first = 0] = moments
   return moments.map(moment => Math.round(moment - first))

@@ -8,13 +8,13 @@ import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
 
-/** What of a call decides the form of its answer. */
+/** The parts of a call that decide the form of its answer. */
 type Form = Pick<Call, 'stream' | 'wantsUsage'>
 
-/** The longest stream that becomes a plain answer, in characters: as much as is read of a plain one. */
+/** The longest stream that is turned into a plain answer, in characters; the same limit as for plain answers. */
 const CHARACTERS_MAX = 16 * 1024 * 1024
 
-/** Gives an answer that somebody else asked for in the form that this call asks for. */
+/** Converts an answer that another caller asked for into the form that this call asks for. */
 export function convert(live: Live, from: Form, call: Call): Live {
   if (from.stream !== call.stream) return given(live, from.stream ? toPlain(live, call) : toStream(live, call))
   if (!call.stream || from.wantsUsage === call.wantsUsage) return live
@@ -24,12 +24,13 @@ export function convert(live: Live, from: Form, call: Call): Live {
   return given(live, async () => (await live.next()).map(fitted))
 }
 
-/** An answer of which the frames are read another way. */
+/** The same answer with its frames read in another way. */
 export function given(live: Live, next: Live['next']): Live {
   return { target: live.target, model: live.model, next, close: () => live.close() }
 }
 
-/** Reads a stream to its end and gives it as one frame; an error inside it is all that is given, or that it does not end. */
+/** Reads a stream to its end and gives it as one frame. If there is an error in it, or it does not end, it gives only
+ * the error. */
 function toPlain(live: Live, { endpoint }: Call): Live['next'] {
   return async () => {
     const chunks: JsonObject[] = []

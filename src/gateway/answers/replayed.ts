@@ -6,19 +6,20 @@ import type { Clock } from '#core/clock.ts'
 import { abandonable, type Scope } from '#core/scope.ts'
 import type { Model, Target } from '#core/servers.ts'
 
-/** What the replay of an answer is made of, beside the answer. */
+/** What is needed to replay an answer, besides the answer. */
 export interface Replaying {
   readonly call: Call
   readonly model: Model
   readonly target: Target
   readonly clock: Clock
-  /** The request's own. */
+  /** The scope of the request. */
   readonly scope: Scope
-  /** The request's own id, of which the answer's is made. */
+  /** The id of the request; the id of the answer is made of it. */
   readonly id: string
 }
 
-/** Gives a stored answer as if it were under way; one whose pace was kept takes as long as it took. */
+/** Gives a stored answer as if it were just being generated. If its pace was stored, the replay takes as long as the
+ * original. */
 export function replayed(answer: CachedAnswer, { call, model, target, clock, scope, id }: Replaying): Live {
   const prefix = call.endpoint === 'chat' ? 'chatcmpl' : 'cmpl'
   const fresh = { id: `${prefix}-${id.replaceAll('-', '')}`, created: Math.floor(clock.time() / 1000) }

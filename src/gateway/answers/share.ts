@@ -13,16 +13,16 @@ import { SharedAnswer } from '../flights/shared-answer.ts'
 import type { Whole } from '../flights/shared-log.ts'
 import { convert } from './convert.ts'
 
-/** The longest answer that is stored, or given to those who join late, in characters. */
+/** The longest answer that is stored, or kept for callers who join late, in characters. */
 const SHARED_CHARACTERS_MAX = 4 * 1024 * 1024
 
 /** A call for which there may be an answer already. */
 export interface Asked {
   readonly call: Call
-  /** The body as it came. */
+  /** The body as it was received. */
   readonly text: string
   readonly record: RequestRecord
-  /** The request's own. */
+  /** The scope of the request. */
   readonly scope: Scope
   readonly snapshot: Snapshot
   readonly settings: CacheSettings
@@ -37,13 +37,13 @@ export interface Asked {
 /** Prepares the work for a call. */
 export type Depart = (call: Call) => Pick<Departure, 'alone' | 'flight' | 'sharedAnswer' | 'finished'>
 
-/** The work that is under way, by what it answers. */
+/** The running work, by the question that it answers. */
 export interface Flights {
-  /** Joins the flight that answers the same call, or starts one.
+  /** Joins the flight of an equal call, or starts one.
    *
-   * @param onWhole Told of the answer when it is whole, by the flight that was started. */
+   * @param onWhole Called with the complete answer by the flight that was started. */
   take(asked: Asked, key: string, depart: Depart, onWhole: (whole: Whole) => void): Promise<Live>
-  /** Lets nobody join what is under way now. */
+  /** Prevents new callers from joining the work that is running now. */
   clear(): void
 }
 
@@ -57,15 +57,15 @@ const MISS: CacheNote = { status: 'miss', ageMs: 0, leftMs: 0 }
 const BYPASS: CacheNote = { status: 'bypass', ageMs: 0, leftMs: 0 }
 const COALESCED: CacheNote = { status: 'coalesced', ageMs: 0, leftMs: 0 }
 
-/** Creates the register of flights that others may join. Who joins waits as its leader does: the same priority and the
- * same bound of attempts are a part of what is the same. */
+/** Creates the register of flights that others may join. The priority and the limit of attempts are part of the key, so
+ * callers who join wait under the same conditions as the first one. */
 export function createFlights(clock: Pick<Clock, 'now'>): Flights {
   let shared = new PassingMap<Leader>()
 
   const flights: Flights = {
     take(asked, key, depart, onWhole) {
       const { call, record, settings, cache, scope, wishes } = asked
-      // Whoever left while a store was asked, or another's answer waited for, asks no server.
+      // The caller left while a store was asked, or while it waited for another answer: no server is asked.
       if (scope.ended !== null) return Promise.reject(scope.ended)
       const usual = call.priority === 'normal' && wishes.maxAttempts === null
       const name = usual ? key : `${key} ${call.priority} ${wishes.maxAttempts ?? ''}`
@@ -73,7 +73,7 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
       const leader = shares ? shared.get(name) : null
       if (leader?.work.open) {
         record.cache = COALESCED
-        // Where nobody answers, nothing else says it.
+        // If no server answers, nothing else records the model.
         record.model = leader.asked.record.model
         return leader.work.join(scope, record).then(
           live => {
@@ -108,7 +108,7 @@ export function createFlights(clock: Pick<Clock, 'now'>): Flights {
   return flights
 }
 
-/** What is refused for the sake of the limits or the money of one caller, end user or address. */
+/** Refusals that concern the limits or the budget of one caller, end user or address. */
 const REFUSALS: ReadonlySet<Code> = new Set([
   'rate_limit_exceeded',
   'token_limit_exceeded',
@@ -116,7 +116,7 @@ const REFUSALS: ReadonlySet<Code> = new Set([
   'budget_exceeded',
 ])
 
-/** Whether somebody else was refused what this call may have. */
+/** Whether the first caller got a refusal that does not concern this call. */
 function isRefusalOf(leader: Leader['asked'], { call, record }: Leader['asked'], thrown: unknown): boolean {
   if (!(thrown instanceof GatewayError && REFUSALS.has(thrown.code))) return false
   const isSameCaller = leader.call.caller.id === call.caller.id && leader.record.address === record.address

@@ -7,7 +7,7 @@ import type { Snapshot } from '#core/snapshot.ts'
 import type { Whole } from '../flights/shared-log.ts'
 import type { Asked, Depart, Flights } from './share.ts'
 
-/** What the answers are made of. */
+/** What the step for stored answers needs. */
 export interface AnswersDeps {
   readonly store: CacheStore
   readonly clock: Clock
@@ -15,22 +15,22 @@ export interface AnswersDeps {
   readonly fingerprints: Fingerprints
 }
 
-/** Answers a call whose answer is neither looked up, nor stored, nor shared. */
+/** Answers a call without looking up, storing or sharing the answer. */
 export function pass({ call, record, scope, cache }: Asked, depart: Depart): Promise<Live> {
   if (cache.onlyStored) throw notStored()
   record.cache = { status: 'bypass', ageMs: 0, leftMs: 0 }
   return depart(call).alone(scope)
 }
 
-/** The error for who wants nothing but a stored answer. */
+/** The error for a caller who accepts only stored answers. */
 export function notStored(): GatewayError {
   return new GatewayError('only_if_cached', 'There is no stored answer to this request.', { shouldRetry: false })
 }
 
-/** How old an answer is, if it will still do for a call: the one who gave it must still be asked, and the caller may
- * want a younger one, which is noted.
+/** The age of an answer if the call may use it. The target that gave it must still belong to the model, and the caller
+ * may ask for a maximum age; an answer that is too old for the caller is noted in the record.
  *
- * @returns Milliseconds; `null` when it will not do. */
+ * @returns Milliseconds; `null` when the call may not use it. */
 export function usableAge(
   { snapshot, cache, record }: Asked,
   stored: CachedAnswer,
@@ -43,25 +43,25 @@ export function usableAge(
   return null
 }
 
-/** The model and the target that gave an answer; `null` when they are not there, or belong together no more. */
+/** The model and the target that gave an answer; `null` when one is gone, or they no longer belong together. */
 export function giverOf(
   stored: Pick<CachedAnswer, 'model' | 'target'>,
   { models }: Pick<Snapshot, 'models'>,
 ): Pick<Live, 'model' | 'target'> | null {
   const model = models.get(stored.model)
-  // Another model may have the same target, with a price of its own.
+  // Another model may have the same target at a different price.
   const target = model?.targets.find(({ id }) => id === stored.target)
   return model === undefined || target === undefined ? null : { model, target }
 }
 
-/** Whether an answer is of a model that was asked for, rather than of a fallback. */
+/** Whether an answer is from a requested model, and not from a fallback. */
 export function isOwn({ record }: Asked, { model, target }: Pick<Whole, 'model' | 'target'>): boolean {
   const isGiver = (each: Candidate) => each.model.name === model.name && each.target.id === target.id
   const candidate = record.plan === null ? null : findCandidate(record.plan, isGiver)
   return candidate !== null && candidate.fallback !== true
 }
 
-/** Who gave an answer and whose it is. */
+/** Who gave an answer, and whom it belongs to. */
 export function ownerOf(
   { call, record }: Asked,
   { model, target }: Whole,

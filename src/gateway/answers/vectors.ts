@@ -14,18 +14,18 @@ import { given } from './convert.ts'
 import type { Asked, Depart } from './share.ts'
 import { type AnswersDeps, giverOf, isOwn, notStored, ownerOf, pass, usableAge } from './stored.ts'
 
-/** As many inputs as OpenAI takes. To look each of more of them up would keep everybody else waiting, here and at Redis. */
+/** The most inputs, as with OpenAI. Looking up more of them would delay everybody else, here and in Redis. */
 const INPUTS_MAX = 2048
 
-/** A batch: each of its inputs by its fingerprint, and what is stored of them. */
+/** A batch: the fingerprints of its inputs, and what is stored for them. */
 interface Batch {
   readonly keys: readonly string[]
   readonly stored: ReadonlyMap<string, CachedAnswer>
-  /** What has to be asked for, each once. */
+  /** The inputs that have to be requested, each once. */
   readonly missing: ReadonlyMap<string, JsonValue>
 }
 
-/** Answers an embeddings call: each input is stored for itself, so that only what is missing is asked for. */
+/** Answers an embeddings call. Each input is stored separately, so that only missing ones are requested. */
 export async function answerVectors(
   deps: AnswersDeps,
   asked: Asked,
@@ -46,7 +46,7 @@ export async function answerVectors(
   asked.record.asked = rest.call
   const live = await ask(rest, [...missing])
   if (isOfOneModel(batch, live)) {
-    // A server is asked all the same, only for less.
+    // A server is still asked, only for less: no price per request is saved.
     const price = live.target.price === null ? null : { ...live.target.price, request: 0 }
     for (const { usage } of stored.values()) if (usage !== null) countSaved(asked.record, price, usage)
     return given(live, async () => (await live.next()).map(frame => complete(frame, rest, batch, live)))
@@ -59,14 +59,14 @@ export async function answerVectors(
   )
 }
 
-/** Whether what was asked for comes from the model that gave what is stored, rather than from a fallback: the vectors of
- * two models have nothing to do with each other. */
+/** Whether the new vectors come from the model that gave the stored ones, and not from a fallback: vectors of different
+ * models cannot be compared. */
 function isOfOneModel({ stored }: Batch, { model }: Live): boolean {
   for (const vector of stored.values()) if (vector.model !== model.name) return false
   return true
 }
 
-/** Lets an answer go of which nothing is given to the caller. */
+/** Closes an answer of which nothing is given to the caller. */
 async function setAside({ record }: Asked, live: Live): Promise<void> {
   const [frame] = await live.next()
   live.close()
@@ -81,7 +81,7 @@ async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Que
   const inputs = inputsOf(all)
   if (question.models.length > 1 || inputs.length > INPUTS_MAX) return null
   if (hasDoubles(question.text, question.body)) return null
-  // What all of them have in common, which may be long, is read once.
+  // The part that all inputs share may be long, and is read only once.
   const common = fingerprint({ ...question, body: rest })
   if (common === null) return null
   const keys: string[] = []
@@ -101,7 +101,7 @@ async function lookUp({ store, clock }: AnswersDeps, asked: Asked, question: Que
   return { keys, stored, missing }
 }
 
-/** What is asked for, each with its fingerprint. */
+/** The requested inputs, each with its fingerprint. */
 type Inputs = readonly (readonly [key: string, input: JsonValue])[]
 
 function withInputs(asked: Asked, inputs: readonly JsonValue[]): Asked {
@@ -109,7 +109,7 @@ function withInputs(asked: Asked, inputs: readonly JsonValue[]): Asked {
   return { ...asked, call: { ...call, source: null, body: { ...call.body, input: inputs } } }
 }
 
-/** Gives a batch of which everything is stored; it is as old as its oldest part. */
+/** Gives a batch of which everything is stored. Its age is that of its oldest part. */
 function give({ clock }: AnswersDeps, { record, snapshot }: Asked, { keys, stored }: Batch): Live {
   const vectors = keys.flatMap(key => stored.get(key) ?? [])
   const [first] = vectors
@@ -136,12 +136,12 @@ function give({ clock }: AnswersDeps, { record, snapshot }: Asked, { keys, store
   return { target, model, next: async () => [frame], close() {} }
 }
 
-/** What a server has used for a call: where it does not say, as much as what it was asked for. */
+/** The token count of a server for a call; if it reports none, that of the requested inputs. */
 function usageOf({ usage }: DataFrame, { call }: Asked): Usage {
   return usage ?? estimateUsage(call, 0)
 }
 
-/** Puts what was stored beside what was asked for; only the latter was used now. */
+/** Combines the stored vectors with the requested ones. Only the requested ones count as usage. */
 function complete(frame: Frame, rest: Asked, { keys, stored, missing }: Batch, { target }: Live): Frame {
   if (frame.kind === 'error') return frame
   const fresh = vectorsIn(frame.text, missing.size)
@@ -157,7 +157,7 @@ function complete(frame: Frame, rest: Asked, { keys, stored, missing }: Batch, {
   return { ...frame, usage, text: writeVectors(vectors, target.upstreamModel, tokensOf(stored) + inputTokens(usage)) }
 }
 
-/** The tokens of what is stored, each input once: so often a server would have read it. */
+/** The tokens of the stored inputs. Inputs that are equal count once, because a server would be asked for them once. */
 function tokensOf(stored: Batch['stored']): number {
   let tokens = 0
   for (const { usage } of stored.values()) tokens += inputTokens(usage)
