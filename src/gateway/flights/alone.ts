@@ -14,7 +14,7 @@ export class Alone implements Live {
     return frames
   }
 
-  /** @param scope The work's own: closed when it is done, cancelled when its reader leaves before. */
+  /** @param scope The scope of the work: closed when the work is done, cancelled when its reader leaves earlier. */
   constructor(live: Live, scope: Scope) {
     this.live = live
     this.scope = scope

@@ -9,8 +9,8 @@ import { Payers } from './payers.ts'
 import { PIECE_CHARACTERS } from './said-events.ts'
 import { SharedLog, type Sharing } from './shared-log.ts'
 
-/** Upstream work for whose answer several may wait. It belongs to nobody: requests subscribe to it, and it ends with the
- * last of them. */
+/** Upstream work for whose answer several requests may wait. It belongs to none of them: requests subscribe to it, and
+ * it ends when the last one leaves. */
 export interface Flight {
   /** Subscribes; resolves when the answer is committed. Leaving (`close`, or the end of `scope`) is enough to stop the
    * work when nobody else listens.
@@ -18,22 +18,22 @@ export interface Flight {
    * @param record Who pays where several listen: whoever came first of those who are still there.
    * @throws GatewayError what ended the work, or the subscriber's own scope. */
   join(scope: Scope, record?: RequestRecord | null): Promise<Live>
-  /** Whether who joins now still gets everything from the beginning. */
+  /** Whether a request that joins now still gets everything from the beginning. */
   readonly open: boolean
 }
 
 interface Subscriber {
-  /** Pieces of the log that this subscriber has taken. */
+  /** How many pieces of the log this subscriber has taken. */
   taken: number
   /** Whether it waits for the next piece. */
   waits: boolean
-  /** Where it takes events that need not be looked at. */
+  /** Where it takes events that need not be parsed. */
   bypass: Bypass | null
   readonly record: RequestRecord | null
 }
 
-/** Why upstream work ends when nobody listens any more; shared, because an error of its own for each request that is
- * over would cost more than the rest of its end. */
+/** Why upstream work ends when nobody listens any more. One object serves all requests: creating an error for each
+ * would cost more than the rest of its end. */
 export const NOBODY_LEFT = new GatewayError('client_closed_request', 'The client closed the request.')
 
 /** Pieces that are there already and that readers take in one turn of the event loop, in the whole process. A thousand
@@ -51,7 +51,7 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
   work.catch(fail)
   let pulling: Promise<void> | null = null
   let over = false
-  /** Whose events go past the frames, as long as nobody has joined. */
+  /** The source whose events bypass the frames while there is only one reader. */
   let passing: Live | null = null
   let joined = false
   let payers: Payers | null = null
@@ -67,13 +67,13 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
     work.then(live => live.close(), ignore)
   }
 
-  /** Whoever pays pays for all that was said, however much of it he has read. */
+  /** Charges whoever pays for everything that was generated, however much of it that request has read. */
   function charge(): void {
     const payer = payers?.payer
     if (payer) log.charge(payer)
   }
 
-  /** The work failed: all who listen hear of it, and nobody joins any more. */
+  /** Handles the failure of the work: all subscribers get the error, and nobody may join any more. */
   function fail(thrown: unknown): void {
     log.fail(thrown)
     if (over) return

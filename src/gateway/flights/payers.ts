@@ -1,6 +1,7 @@
 import type { RequestRecord } from '#core/record.ts'
 
-/** Who pays for an answer for which several wait: all of it is paid by whoever came first of those who are still there. */
+/** Decides who pays for an answer for which several requests wait: the first of those that still wait pays for all of
+ * it. */
 export class Payers {
   private readonly began: RequestRecord
   private readonly waiting: Set<RequestRecord>
@@ -11,7 +12,7 @@ export class Payers {
     this.waiting = new Set([began])
   }
 
-  /** Who would pay now; `null` while there never were several, since the one caller is charged in the usual way. */
+  /** Who would pay now; `null` while there was never more than one request, which is charged in the usual way. */
   get payer(): RequestRecord | null {
     if (!this.several) return null
     const [payer = null] = this.waiting
@@ -23,7 +24,7 @@ export class Payers {
     this.waiting.add(record)
   }
 
-  /** Somebody leaves before the end of the answer; if he was to pay, the next one does. */
+  /** Removes a request that leaves before the end of the answer. If it was to pay, the next one pays. */
   leave(record: RequestRecord): void {
     const [payer] = this.waiting
     this.waiting.delete(record)

@@ -1,12 +1,12 @@
 import type { Said } from '#core/bypass.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
 
-/** The longest piece, in characters. A piece is written to a reader at once and held until its client has taken it. */
+/** The longest piece, in characters. A piece is written to a reader at once, and kept until its client has read it. */
 export const PIECE_CHARACTERS = 32 * 1024
 const EVENT_END = '\n\n'
 
-/** Events that went past the frames, one behind the other. They are kept as two texts, because nearly nobody joins and
- * reads them. */
+/** Consecutive events that bypassed the frames. They are kept as two texts, because almost nobody joins and reads them.
+ */
 export class SaidEvents {
   private readonly choice: number
   private readonly field: Said['field']
@@ -18,7 +18,7 @@ export class SaidEvents {
     this.field = field
   }
 
-  /** Whether what is said goes on here. */
+  /** Whether an event can be appended here. */
   fits({ choice, field, bytes }: Said): boolean {
     return choice === this.choice && field === this.field && this.written.length + bytes.length <= PIECE_CHARACTERS
   }
@@ -31,12 +31,13 @@ export class SaidEvents {
     return written.length
   }
 
-  /** All of them as one frame. */
+  /** All events as one frame. */
   get whole(): DataFrame {
     return this.frame(this.written, this.text)
   }
 
-  /** The frames that they would have come as. Which of them said what is not known any more: the first one says it all. */
+  /** The frames of these events. It is no longer known which event had which part of the text, so the first frame has
+   * all of it. */
   get frames(): readonly Frame[] {
     const events = this.written.split(EVENT_END).slice(0, -1)
     return events.map((event, at) => this.frame(event + EVENT_END, at === 0 ? this.text : ''))

@@ -6,9 +6,9 @@ import { NOBODY_LEFT } from './flight.ts'
 import { Payers } from './payers.ts'
 import type { Whole } from './shared-log.ts'
 
-/** A plain answer for which several may wait. As long as only its first caller does, its work is a child of that caller's
- * request and ends with it, which costs no more than an answer that nobody may share. Once a second caller joins, it ends
- * with the last of them. */
+/** A plain answer for which several requests may wait. While only the first one does, the work is a child of that
+ * request and ends with it, which costs no more than an answer that nobody may share. Once a second request joins, the
+ * work ends when the last one leaves. */
 export class SharedAnswer {
   private readonly scope: Scope
   private readonly first: Scope
@@ -39,7 +39,7 @@ export class SharedAnswer {
     this.whole = this.readWhole(work)
   }
 
-  /** Whether who joins now gets the answer. */
+  /** Whether a request that joins now gets the answer. */
   get open(): boolean {
     return !this.over && this.scope.ended === null
   }
@@ -59,7 +59,7 @@ export class SharedAnswer {
     if (record !== this.record) this.paying.join(record)
     const stop = own.onEnd(() => this.leave(record))
     try {
-      // Whoever leaves stops waiting at once: he may hold limits that others wait for.
+      // A request that ends stops waiting at once: it may hold limits that others need.
       const whole = await abandonable(this.whole, own)
       return new WholeAnswer(whole, whole.frames)
     } finally {
@@ -67,7 +67,7 @@ export class SharedAnswer {
     }
   }
 
-  /** Detaches the work from the first caller's request, who is one of several from now on. */
+  /** Detaches the work from the first request, which is now one of several. */
   private detach(): void {
     this.scope.outlive()
     this.waiting++

@@ -8,9 +8,9 @@ import { PIECE_CHARACTERS, SaidEvents } from './said-events.ts'
 
 /** How a flight is shared by several who ask the same. */
 export interface Sharing {
-  /** Frames are kept for those who join late, and for the slow, up to so many characters. */
+  /** How many characters of frames are kept for requests that join late or read slowly. */
   readonly charactersMax: number
-  /** Tells the time where it matters when each frame came; monotonic milliseconds. */
+  /** The clock, if the time of each frame is needed; monotonic milliseconds. */
   readonly now?: (() => number) | undefined
   /** Told once how the work ended: with the answer when it came to its end within that, else `null`. */
   readonly onOver: (whole: Whole | null) => void
@@ -32,13 +32,13 @@ export class SharedLog {
   private readonly sharing: Sharing
   private readonly pieces: Piece[] = []
   private readonly moments: number[] = []
-  /** Characters that may still be kept. */
+  /** The number of characters that may still be kept. */
   private room: number
-  /** Pieces that were dropped from the beginning. */
+  /** The number of pieces that were dropped from the beginning. */
   private forgotten = 0
-  /** Whether nothing more comes that anybody reads: the end, or an error. */
+  /** Whether nothing more follows: after the end, or an error. */
   ended = false
-  /** The server's latest count: of the whole answer, and of what it had said until then. */
+  /** The latest token count of the server for the whole answer, and for what it had sent until then. */
   usage: Usage | null = null
   soFar: Usage | null = null
   private broken: unknown = null
@@ -49,7 +49,7 @@ export class SharedLog {
     this.room = sharing.charactersMax
   }
 
-  /** Whether who joins now still gets everything from the beginning. */
+  /** Whether a request that joins now still gets everything from the beginning. */
   get open(): boolean {
     return !this.ended && this.forgotten === 0
   }
@@ -60,7 +60,7 @@ export class SharedLog {
     return this.bytes
   }
 
-  /** How many pieces there have been. */
+  /** The number of pieces so far, including dropped ones. */
   get length(): number {
     return this.forgotten + this.pieces.length
   }
@@ -81,7 +81,7 @@ export class SharedLog {
     }
   }
 
-  /** Adds events that went past the frames. */
+  /** Adds events that bypassed the frames. */
   addSaid(said: Said): void {
     const last = this.pieces.at(-1)
     const piece = last instanceof SaidEvents && last.fits(said) ? last : new SaidEvents(said)
@@ -125,7 +125,7 @@ export class SharedLog {
     }
   }
 
-  /** Writes into the record of whoever pays all that was said, of which others may have read more than he has. */
+  /** Writes everything that was generated into the record of the request that pays; others may have read more of it. */
   charge(record: RequestRecord): void {
     let characters = 0
     for (const frame of framesOf(this.pieces)) if (frame.kind !== 'error') characters += contentLength(frame.chunk)
@@ -140,7 +140,7 @@ export class SharedLog {
   }
 }
 
-/** All frames in one list. Written out, because `flat` is slower. */
+/** Joins all frames into one list. Written out, because `flat` is slower. */
 function framesOf(pieces: readonly Piece[]): readonly Frame[] {
   const all: Frame[] = []
   for (const piece of pieces) {
