@@ -7,7 +7,7 @@ import { Gathered } from './gather.ts'
 
 const FIRST_OF_MARK = 0xef
 
-/** What a body is read under. */
+/** The limits under which a body is read. */
 export interface Watch {
   readonly bytesMax: number
   readonly clock: Clock

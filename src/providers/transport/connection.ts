@@ -13,7 +13,7 @@ import { Tunnel } from './tunnel.ts'
 /** How long a socket is silent before TCP asks whether the other side is still there. */
 const KEEP_ALIVE_MS = 60_000
 
-/** Who uses a connection for one request. */
+/** The user of a connection for one request. */
 export interface User extends Sink {
   /** The connection stands, and is this user's. */
   onReady(connection: Connection): void
@@ -45,9 +45,9 @@ export class Connection {
   private paused = false
   /** Whether it was taken from the pool for a request that has not been written yet. */
   private lent = false
-  /** What has come in this turn of the event loop and is not parsed yet. */
+  /** Bytes that arrived in this turn of the event loop and are not parsed yet. */
   private inbox: Buffer[] = []
-  /** What the socket has not taken yet. */
+  /** Bytes that the socket has not accepted yet. */
   private pending: Buffer | null = null
 
   constructor(pool: Pool, user: User) {
@@ -103,7 +103,7 @@ export class Connection {
     this.lose(error)
   }
 
-  /** Gives the connection to a user who has found it idle. */
+  /** Gives an idle connection to a user. */
   lend(user: User): void {
     this.user = user
     // Reset here too, and not only in `send`: the connection may end before the request is written.
@@ -114,7 +114,8 @@ export class Connection {
   /** Sends a request; the answer goes to the user. */
   send(method: string, { bytes, start, end }: Message): void {
     this.lent = false
-    // What came before the request is no answer to it: some servers say something before they close an idle connection.
+    // Bytes from before the request are not its answer: some servers send something before they close an idle
+    // connection.
     if (this.reused && this.inbox.length > 0) {
       this.lose(connectionFailed('closed'))
       return
@@ -149,7 +150,7 @@ export class Connection {
     } else this.close()
   }
 
-  /** Closes the socket at once; nobody is told. */
+  /** Closes the socket at once, without telling the user. */
   close(): void {
     if (this.closed) return
     this.closed = true
@@ -161,7 +162,7 @@ export class Connection {
     this.socket?.close()
   }
 
-  /** Ends what goes on, and tells the user. */
+  /** Ends the current request with an error, and tells the user. */
   lose(error: GatewayError): void {
     const { user } = this
     this.close()
@@ -195,7 +196,7 @@ export class Connection {
     if (this.inbox.push(bytes) === 1) readAtTurnEnd(this)
   }
 
-  /** Reads what has come. */
+  /** Parses the bytes that have arrived. */
   read(): void {
     const { inbox } = this
     if (inbox.length === 0 || this.lent) return

@@ -14,9 +14,10 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
   zstd: createZstdDecompress,
 }
 
-/** Finds what undoes a `content-encoding`. Nothing compressed is asked for; some servers insist.
+/** Finds the decoder for a `content-encoding`. The gateway asks for no compression, but some servers compress all the
+ * same.
  *
- * @throws GatewayError `upstream_invalid_response` for an encoding that nobody knows. */
+ * @throws GatewayError `upstream_invalid_response` for an unknown encoding. */
 export function decoderFor(encoding: string): Transform {
   const create = Object.hasOwn(DECODERS, encoding) ? DECODERS[encoding] : undefined
   if (create === undefined) throw invalidAnswer(`content-encoding ${encoding}`)

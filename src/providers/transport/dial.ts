@@ -17,7 +17,7 @@ interface Caller {
 
 /** Connects to a host.
  *
- * @returns Ends it: nothing more is dialled, and nobody is told. */
+ * @returns A function that stops dialling, without telling the caller. */
 export type Dial = (hostname: string, caller: Caller) => () => void
 
 /** Creates what dials: an address as it is, a name at its addresses one after the other. The next one's turn comes when

@@ -15,7 +15,7 @@ const REASONS: Readonly<Record<string, Reason>> = {
   EPIPE: 'reset',
 }
 
-/** What the runtime calls a TLS failure that is in truth the connection's. */
+/** Codes that the runtime reports for TLS, although the connection itself has failed. */
 const NOT_TLS = new Set(['ECONNRESET', 'ECONNREFUSED', 'ETIMEDOUT', 'EPIPE'])
 
 /** The connection failed; `thrown` is what the runtime said, if anything. */

@@ -16,7 +16,7 @@ export function takeOver(socket: Socket<Tunnel>, connection: Connection): void {
   connection.opened(socket)
 }
 
-/** One table for all sockets: what they do differs by their connection only. */
+/** One table of handlers for all sockets: each socket carries its connection. */
 export const HANDLERS: SocketHandler<Connection> = {
   open: socket => socket.data.opened(socket),
   handshake: (socket, ok, error) => {

@@ -1,7 +1,7 @@
 import type { Head } from '../provider.ts'
 import { withoutBlanks } from './bytes.ts'
 
-/** The head of an answer; its headers are only looked for when somebody asks, for most are never asked for. */
+/** The head of an answer. A header is searched only when it is asked for, because most never are. */
 export class ResponseHead implements Head {
   readonly status: number
   /** The header lines, each with its CRLF. */

@@ -3,7 +3,7 @@ import type { Ending } from './framing.ts'
 import type { ResponseHead } from './head.ts'
 import { HeadReader } from './head-reader.ts'
 
-/** Who is told what an answer consists of. */
+/** Receives the parts of an answer. */
 export interface Sink {
   onHead(head: ResponseHead, encoding: string | null, length: number): void
   /** A piece of the body: `bytes` from `start` to `end`. */

@@ -18,7 +18,7 @@ export interface PoolOptions {
   readonly idleMs: number
   /** Decides which address a name is dialled at; all of the name's are when absent. */
   readonly guard?: Guard | undefined
-  /** What connections go through; straight when `null`. */
+  /** The proxy for all connections; `null` = none. */
   readonly proxy: ProxyServer | null
   readonly dial: Dial
 }

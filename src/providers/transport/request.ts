@@ -18,8 +18,8 @@ FRAMING.add('transfer-encoding').add('proxy-connection')
 const AGENT = 'user-agent: citadel-gateway\r\n'
 const NAMES_MAX = 1000
 
-/** Room for the head in front of the body, and how large the shared buffer is at first and at most: fresh memory costs
- * more than what is written into it. */
+/** The space for the head in front of the body, and the first and the largest size of the shared buffer: new memory
+ * costs more than writing into it. */
 const HEAD_ROOM = 8 * 1024
 const SCRATCH_BYTES = 256 * 1024
 const SCRATCH_BYTES_MAX = 4 * 1024 * 1024

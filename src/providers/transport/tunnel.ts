@@ -10,7 +10,7 @@ import type { Origin } from './place.ts'
 export interface ProxyServer {
   readonly hostname: string
   readonly port: number
-  /** What it asks for; `null` = nothing. */
+  /** The value of `proxy-authorization`; `null` = none is sent. */
   readonly authorization: string | null
 }
 
@@ -18,7 +18,7 @@ const HTTP_PORT = 80
 
 /** Reads the address of a proxy: `http://user:password@host:port`.
  *
- * @returns `null` for what is no such address. */
+ * @returns `null` if the text is not such an address. */
 export function proxyOf(address: string): ProxyServer | null {
   const url = URL.parse(address)
   if (url === null || url.protocol !== 'http:' || url.hostname === '' || url.pathname !== '/') return null
@@ -31,7 +31,7 @@ export function proxyOf(address: string): ProxyServer | null {
   }
 }
 
-/** Who wants a tunnel. */
+/** The user of a tunnel: told when it is open, or that it failed. */
 export interface Traveller {
   /** The tunnel stands; whoever owns the socket from now on sets its handlers. */
   through(socket: Socket<Tunnel>): void
@@ -62,7 +62,7 @@ export class Tunnel {
     })
   }
 
-  /** Gives it up; nobody is told. */
+  /** Gives the tunnel up, without telling its user. */
   close(): void {
     this.over = true
     this.hangUp?.()
