@@ -12,6 +12,8 @@ import type { Redis, RedisClient } from './redis.ts'
 const CLEARS = 'cache:clears'
 const SWEPT = 'swept'
 const CLEARS_MAX = 1000
+/** How many entries a node remembers to have read: more than Redis keeps. */
+const KNOWN_MAX = 2 * CLEARS_MAX
 const POLL_MS = 5000
 /** After which every node that answers has read a new entry of the stream, in milliseconds. */
 const HEARD_MS = POLL_MS + 1000
@@ -171,27 +173,30 @@ function watchClears(
 ): () => void {
   // Begins with the oldest entry: clearing an empty cache costs nothing, and ids for "now" need the clock of Redis.
   let last = '0'
+  /** The ids of the entries that were read last. */
+  let known: ReadonlySet<string> = new Set()
   let isFirst = true
   let stop = () => {}
   let stopped = false
 
   const since = (id: string) => redis.use(client => client.xrange(CLEARS, id, '+'))
 
-  /** Reads what is new. The last entry that was read is there still, unless Redis has lost the stream: a new one is read
-   * from its beginning, since a clock that is behind gives its entries lower ids. */
+  /** Reads what is new. The last entry that was read is there still, unless Redis has lost it: the stream is then read
+   * from its beginning, since a clock that is behind gives new entries lower ids. Those that were known are not new: each
+   * would be swept once more, and take what was stored since. */
   async function read(): Promise<readonly Entry[]> {
-    const entries = await since(last)
-    if (last === '0') return entries
-    if (entries[0]?.[0] === last) return entries.slice(1)
-    last = '0'
-    return since(last)
+    let entries = await since(last)
+    if (last !== '0' && entries[0]?.[0] !== last) entries = await since('0')
+    const news = entries.filter(([id]) => !known.has(id))
+    last = entries.at(-1)?.[0] ?? '0'
+    known = new Set([...known, ...news.map(([id]) => id)].slice(-KNOWN_MAX))
+    return news
   }
 
   async function poll(): Promise<void> {
     const entries = await read().catch(() => null)
     if (stopped) return
     for (const [id, [, told = '', swept]] of entries ?? []) {
-      last = id
       // An entry that is not valid was not written by a gateway: skip it.
       const selection = cacheClearRequest.safeParse(parseJson(told) ?? null)
       if (!selection.success) continue

@@ -140,6 +140,26 @@ describe('in one Redis', () => {
     cache.close()
   })
 
+  test('a clearing is not applied a second time where Redis has lost a later one', async () => {
+    const clock = fakeClock(Date.now())
+    const heard: (string | undefined)[] = []
+    const cache = cacheAt([server.url], clock, ({ tenant }) => heard.push(tenant))
+    const told = (tenant: string) => until(tenant, 4000, () => clock.advance(1000) ?? heard.includes(tenant))
+    const tell = (tenant: string) =>
+      server.command('XADD', 'cache:clears', '*', 'selection', JSON.stringify({ tenant }), 'swept', '1')
+    await listened(clock)
+    await tell('known')
+    const lost = await tell('lost')
+    await told('lost')
+
+    await server.command('XDEL', 'cache:clears', JSON.parse(lost))
+    await tell('new')
+    await told('new')
+
+    expect(heard.slice(heard.indexOf('known'))).toEqual(['known', 'lost', 'new'])
+    cache.close()
+  })
+
   test('a clearing by another node is applied once', async () => {
     const clock = fakeClock(Date.now())
     const heard: (string | undefined)[] = []
