@@ -30,7 +30,9 @@ export function createRedisIdempotency(options: RedisIdempotencyOptions): Idempo
   /** The claims of this process, and those of which Redis has not answered yet. */
   const held = new Map<string, KeyedRequest>()
   const asking = new Map<string, Promise<unknown>>()
-  /** The claims that ended while Redis could not be told: it takes them for running. */
+  /** The claims of which Redis was told, or may have been. */
+  const told = new WeakSet<KeyedRequest>()
+  /** Those of them that ended while Redis could not be told: it takes them for running. */
   let ended: KeyedRequest[] = []
   let stopRenewal: (() => void) | null = null
 
@@ -48,7 +50,9 @@ export function createRedisIdempotency(options: RedisIdempotencyOptions): Idempo
     return there
   }
 
-  function claimThere({ key, fingerprint, owner }: KeyedRequest, before: boolean): Promise<unknown> {
+  function claimThere(request: KeyedRequest, before: boolean): Promise<unknown> {
+    const { key, fingerprint, owner } = request
+    if (redis.available()) told.add(request)
     const values = [fingerprint, owner, CLAIM_MS, Math.floor(clock.time()), before ? 1 : 0]
     return redis.use(client => claimScript(client, nameOf(key), values))
   }
@@ -92,7 +96,7 @@ export function createRedisIdempotency(options: RedisIdempotencyOptions): Idempo
   }
 
   function remember(request: KeyedRequest): void {
-    if (ended.length < ENDED_MAX) ended.push(request)
+    if (told.has(request) && ended.length < ENDED_MAX) ended.push(request)
   }
 
   function renew(): void {

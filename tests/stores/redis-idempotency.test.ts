@@ -164,6 +164,33 @@ describe('in one Redis', () => {
     expect(told).toEqual([3, 4])
   })
 
+  test('a claim that Redis has is freed when it is back, however many began and ended without it', async () => {
+    const clock = fakeClock(Date.now())
+    const backs: (() => void)[] = []
+    let away = false
+    const lossy: Opened = {
+      ...redis,
+      use: work => (away ? Promise.reject(new Error('away')) : redis.use(work)),
+      available: () => !away,
+      onBack: run => void backs.push(run),
+    }
+    const [one, two] = [processAt(lossy, clock), processAt(redis, clock)]
+    await one.claim(keyed({ key: 'known there' }))
+    away = true
+    for (let at = 0; at < 1000; at++) {
+      await one.claim(keyed({ key: `unknown there ${at}` }))
+      one.release(`unknown there ${at}`, 'first')
+    }
+    one.release('known there', 'first')
+    await settled()
+    away = false
+    for (const run of backs) run()
+
+    expect(await two.claim(keyed({ key: 'known there', owner: 'second' }))).toEqual({ kind: 'claimed' })
+    one.close()
+    two.close()
+  })
+
   test('a process that lost a claim to another one does not store its answer', async () => {
     const clock = fakeClock(Date.now())
     const [one, two] = [processAt(redis, clock), processAt(redis, clock)]
