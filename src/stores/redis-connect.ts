@@ -65,7 +65,9 @@ export async function connectRedis(place: RedisPlace, onError: (error: unknown) 
     if (error.name === 'ReplyError') client.disconnect(true)
   })
   client.on('node error', onError)
-  await client.connect().catch(() => {})
+  // Of a cluster that is not whole at first the library never settles this, and connects again all the same.
+  const closed = new Promise(resolve => client.once('close', resolve))
+  await Promise.race([client.connect().catch(() => {}), closed])
   return client
 }
 

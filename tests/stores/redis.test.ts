@@ -142,6 +142,24 @@ describe('a connection to Redis', () => {
     redis.close()
   }, 60_000)
 
+  test('to a cluster that has not all of its slots at first is used once it has', async () => {
+    await using cluster = await startRedisCluster()
+    for (const node of cluster.nodes) {
+      // The others hear from its node that it still has the slot, until that has lost it as well.
+      while (!(await node.command('CLUSTER', 'INFO')).includes('cluster_state:fail')) {
+        await node.command('CLUSTER', 'DELSLOTS', '0').catch(() => {})
+      }
+    }
+    const redis = open(...cluster.urls)
+    await awayAfterMs(redis)
+
+    await cluster.nodes[0]?.command('CLUSTER', 'ADDSLOTS', '0')
+    await until(redis.available, 30_000)
+
+    expect(await ask(redis)).toBe('OK')
+    redis.close()
+  }, 60_000)
+
   test('follows a slot that is being moved', async () => {
     await using cluster = await startRedisCluster()
     const redis = open(...cluster.urls)
