@@ -46,3 +46,13 @@ export interface Operation {
   readonly errors?: readonly Code[]
   readonly samples: readonly CodeSample[]
 }
+
+/** An answer with a JSON body and named examples of it. */
+export function jsonAnswer(description: string, schema: z.ZodType, examples: Content['examples']): Answer {
+  return { description, content: [{ type: 'application/json', schema, examples }] }
+}
+
+/** An answer with a JSON body and one example of it. */
+export function exampleAnswer(description: string, schema: z.ZodType, summary: string, value: unknown): Answer {
+  return jsonAnswer(description, schema, { example: { summary, value } })
+}

@@ -7,20 +7,21 @@ export interface CodeSample {
 
 const BASE = 'http://localhost:8000'
 
+/** A shell program of curl commands. */
+export function shell(...lines: readonly string[]): CodeSample {
+  return { lang: 'bash', label: 'curl', source: lines.join('\n') }
+}
+
 /** A curl command that sends a body. */
 export function curlPost(path: string, body: object, options: { readonly stream?: boolean } = {}): CodeSample {
   const flags = options.stream === true ? '-N ' : ''
   const json = JSON.stringify(body, null, 2)
-  return {
-    lang: 'bash',
-    label: 'curl',
-    source: `curl ${flags}${BASE}${path} \\\n  -H 'content-type: application/json' \\\n  -d '${json}'`,
-  }
+  return shell(`curl ${flags}${BASE}${path} \\\n  -H 'content-type: application/json' \\\n  -d '${json}'`)
 }
 
 /** A curl command that reads. */
 export function curlGet(path: string): CodeSample {
-  return { lang: 'bash', label: 'curl', source: `curl ${BASE}${path}` }
+  return shell(`curl ${BASE}${path}`)
 }
 
 /** A module that uses the official client for JavaScript. */

@@ -1,15 +1,7 @@
 import { cacheClearRequest, cacheClearResponse } from '#wire/cache.ts'
-import type { Operation } from '../operation.ts'
-import type { CodeSample } from '../samples.ts'
-
-const CLEAR: CodeSample = {
-  lang: 'bash',
-  label: 'curl',
-  source: [
-    'curl http://localhost:8000/management/cache/clear \\',
-    '  -H "authorization: Bearer $CITADEL_ADMIN_KEY" -d \'{ "model": "chat" }\'',
-  ].join('\n'),
-}
+import { jsonAnswer, type Operation } from '../operation.ts'
+import { shell } from '../samples.ts'
+import { AUTH, BASE } from './management.ts'
 
 /** The operation of the cache. */
 export const cacheOperations = {
@@ -26,19 +18,12 @@ export const cacheOperations = {
       },
     },
     answers: {
-      200: {
-        description: 'The answers are removed.',
-        content: [
-          {
-            type: 'application/json',
-            schema: cacheClearResponse,
-            examples: { cleared: { summary: 'Some were', value: { object: 'cache.cleared', cleared: 12 } } },
-          },
-        ],
-      },
+      200: jsonAnswer('The answers are removed.', cacheClearResponse, {
+        cleared: { summary: 'Some were', value: { object: 'cache.cleared', cleared: 12 } },
+      }),
     },
     passes: ['caller', 'body'],
     errors: ['dependency_unavailable'],
-    samples: [CLEAR],
+    samples: [shell(`curl ${BASE}/cache/clear \\\n  ${AUTH} -d '{ "model": "chat" }'`)],
   },
 } as const satisfies Record<string, Operation>

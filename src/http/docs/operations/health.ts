@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { detailedHealthReport, healthReport, liveness, readiness } from '#wire/health.ts'
-import type { Answer, Operation } from '../operation.ts'
+import { type Answer, exampleAnswer, type Operation } from '../operation.ts'
 import { curlGet } from '../samples.ts'
 
 const report = {
@@ -54,10 +54,6 @@ const detailed = {
   event_loop_lag_ms: 0.4,
 }
 
-function json(description: string, schema: z.ZodType, summary: string, value: unknown): Answer {
-  return { description, content: [{ type: 'application/json', schema, examples: { example: { summary, value } } }] }
-}
-
 /** By this header a gateway is known, also where nothing else can be read. */
 function marked(answer: Answer): Answer {
   return { ...answer, headers: ['x-citadel-gateway'] }
@@ -78,9 +74,9 @@ export const healthOperations = {
     description:
       'For people, dashboards and simple monitors. The status is 200 while models can answer, even if some servers cannot (`degraded`), and 503 when no model can. Also served at `/v1/health`.',
     answers: {
-      200: marked(json('`healthy` or `degraded`.', healthReport, 'All is well', report)),
+      200: marked(exampleAnswer('`healthy` or `degraded`.', healthReport, 'All is well', report)),
       503: marked(
-        json('`unhealthy`: no model can answer.', healthReport, 'No server answers', {
+        exampleAnswer('`unhealthy`: no model can answer.', healthReport, 'No server answers', {
           ...report,
           status: 'unhealthy',
           servers: { total: 1, healthy: 0 },
@@ -96,8 +92,8 @@ export const healthOperations = {
     description:
       'The report of `/health`, and in addition every server, the process itself, and its dependencies, which are asked for this report. `monitoring.thresholds` decides what is `degraded` and what is `unhealthy`: by the memory in use, by the share of model calls that failed in the last minute, and by how long Redis, the database and the servers take to answer. Model calls go on without Redis or the database, so that the gateway is then only `degraded`.',
     answers: {
-      200: json('`healthy` or `degraded`.', detailedHealthReport, 'One Ollama server', detailed),
-      503: json(
+      200: exampleAnswer('`healthy` or `degraded`.', detailedHealthReport, 'One Ollama server', detailed),
+      503: exampleAnswer(
         '`unhealthy`: no model can answer, or a threshold is passed.',
         detailedHealthReport,
         'No server answers',
@@ -115,7 +111,7 @@ export const healthOperations = {
     summary: 'See whether the process is alive',
     description:
       'Answers as long as the event loop runs. It checks nothing else, so that a broken model server never makes an orchestrator restart the gateway.',
-    answers: { 200: json('Alive.', liveness, 'Alive', { status: 'ok' }) },
+    answers: { 200: exampleAnswer('Alive.', liveness, 'Alive', { status: 'ok' }) },
     passes: [],
     samples: [curlGet('/livez')],
   },
@@ -124,8 +120,11 @@ export const healthOperations = {
     summary: 'See whether the process should get requests',
     description: 'Ready when at least one model can be served and the process is not stopping. It never calls a model.',
     answers: {
-      200: json('Ready.', readiness, 'Ready', { status: 'ready', reason: null }),
-      503: json('Not ready.', readiness, 'Stopping', { status: 'not_ready', reason: 'the gateway is shutting down' }),
+      200: exampleAnswer('Ready.', readiness, 'Ready', { status: 'ready', reason: null }),
+      503: exampleAnswer('Not ready.', readiness, 'Stopping', {
+        status: 'not_ready',
+        reason: 'the gateway is shutting down',
+      }),
     },
     passes: [],
     samples: [curlGet('/readyz')],

@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi'
 import { completionRequest, completionResponse } from '#wire/completions.ts'
 import { embeddingRequest, embeddingResponse } from '#wire/embeddings.ts'
 import { errorBody } from '#wire/errors.ts'
-import type { Operation } from '../operation.ts'
+import { jsonAnswer, type Operation } from '../operation.ts'
 import { curlPost, node, python } from '../samples.ts'
 import { MODEL_CALL_ANSWER_HEADERS, modelCallHeaders } from './model-call.ts'
 
@@ -107,15 +107,10 @@ print(completion.choices[0].text)`),
     },
     answers: {
       200: {
-        description: 'One vector for each input.',
+        ...jsonAnswer('One vector for each input.', embeddingResponse, {
+          list: { summary: 'Two short vectors', value: embeddings },
+        }),
         headers: MODEL_CALL_ANSWER_HEADERS,
-        content: [
-          {
-            type: 'application/json',
-            schema: embeddingResponse,
-            examples: { list: { summary: 'Two short vectors', value: embeddings } },
-          },
-        ],
       },
     },
     passes: ['caller', 'limits', 'body', 'model'],

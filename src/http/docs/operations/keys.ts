@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import { keyCreation, keyList, keyPatch, keyRotation, keyView, keyWithSecret } from '#wire/keys.ts'
-import type { Answer, Operation } from '../operation.ts'
-import type { CodeSample } from '../samples.ts'
+import { type Answer, jsonAnswer, type Operation } from '../operation.ts'
+import { type CodeSample, shell } from '../samples.ts'
 import { AUTH, BASE, pageSize, tenant } from './management.ts'
 
 const ID = '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f'
@@ -57,10 +57,7 @@ const params = z.object({ id: z.string().describe('The id of the key.') })
 const keyed = { tag: 'Management', params, query } as const
 
 function one(description: string, schema: z.ZodType, value: unknown): Answer {
-  return {
-    description,
-    content: [{ type: 'application/json', schema, examples: { key: { summary: 'A key', value } } }],
-  }
+  return jsonAnswer(description, schema, { key: { summary: 'A key', value } })
 }
 
 /** A program that makes a key and goes on with its id in `$ID`. */
@@ -70,7 +67,7 @@ function withKey(...lines: readonly string[]): CodeSample {
     `  -d '{ "name": "web" }' | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')`,
     ...lines,
   ]
-  return { lang: 'bash', label: 'curl', source: source.join('\n') }
+  return shell(...source)
 }
 
 /** The operations on keys. */
@@ -84,20 +81,13 @@ export const keyOperations = {
       after: z.string().optional().describe('The value of `next` on the page before.'),
     }),
     answers: {
-      200: {
-        description: 'A page of keys; `next` is null on the last one.',
-        content: [
-          {
-            type: 'application/json',
-            schema: keyList,
-            examples: { page: { summary: 'The last page', value: { data: [key], next: null } } },
-          },
-        ],
-      },
+      200: jsonAnswer('A page of keys; `next` is null on the last one.', keyList, {
+        page: { summary: 'The last page', value: { data: [key], next: null } },
+      }),
     },
     passes: ['caller'],
     errors: ['invalid_request', 'dependency_unavailable'],
-    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/keys ${AUTH}` }],
+    samples: [shell(`curl ${BASE}/keys ${AUTH}`)],
   },
   createKey: {
     tag: 'Management',
@@ -108,7 +98,7 @@ export const keyOperations = {
     answers: { 201: one('The key, with its secret.', keyWithSecret, { ...key, key: SECRET, signing_secret: null }) },
     passes: ['caller', 'body'],
     errors: ['dependency_unavailable'],
-    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/keys ${AUTH} \\\n  -d '{ "name": "web" }'` }],
+    samples: [shell(`curl ${BASE}/keys ${AUTH} \\\n  -d '{ "name": "web" }'`)],
   },
   showKey: {
     ...keyed,

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { modelEntry, modelList, modelsStatus, providerList } from '#wire/models.ts'
-import type { Operation } from '../operation.ts'
+import { jsonAnswer, type Operation } from '../operation.ts'
 import { curlGet, node, python } from '../samples.ts'
 
 const demo = {
@@ -60,15 +60,10 @@ export const modelOperations = {
       'Lists every model that the caller may use, merged over all servers, under the names that callers ask for. It is answered from memory and never waits for a server.',
     answers: {
       200: {
-        description: 'The models, by name.',
+        ...jsonAnswer('The models, by name.', modelList, {
+          demo: { summary: 'Nothing but the demo model', value: { object: 'list', data: [demo] } },
+        }),
         headers: ['x-citadel-gateway'],
-        content: [
-          {
-            type: 'application/json',
-            schema: modelList,
-            examples: { demo: { summary: 'Nothing but the demo model', value: { object: 'list', data: [demo] } } },
-          },
-        ],
       },
     },
     passes: ['caller'],
@@ -87,16 +82,7 @@ export const modelOperations = {
       id: z.string().meta({ description: 'The name of the model.', examples: ['citadel-demo'] }),
     }),
     answers: {
-      200: {
-        description: 'The model.',
-        content: [
-          {
-            type: 'application/json',
-            schema: modelEntry,
-            examples: { demo: { summary: 'The demo model', value: demo } },
-          },
-        ],
-      },
+      200: jsonAnswer('The model.', modelEntry, { demo: { summary: 'The demo model', value: demo } }),
     },
     passes: ['caller'],
     errors: ['model_not_found'],
@@ -111,16 +97,9 @@ export const modelOperations = {
     summary: 'List servers by kind',
     description: 'Lists the servers behind the gateway, grouped by the dialect that they speak, with their health.',
     answers: {
-      200: {
-        description: 'The kinds of servers.',
-        content: [
-          {
-            type: 'application/json',
-            schema: providerList,
-            examples: { one: { summary: 'One Ollama server', value: providers } },
-          },
-        ],
-      },
+      200: jsonAnswer('The kinds of servers.', providerList, {
+        one: { summary: 'One Ollama server', value: providers },
+      }),
     },
     passes: ['caller'],
     samples: [curlGet('/v1/providers')],
@@ -130,16 +109,9 @@ export const modelOperations = {
     summary: 'See which models can answer',
     description: 'Shows every model with its targets, their health and load, and why a target is out.',
     answers: {
-      200: {
-        description: 'Every model and how its targets are.',
-        content: [
-          {
-            type: 'application/json',
-            schema: modelsStatus,
-            examples: { degraded: { summary: 'One of two servers is away', value: status } },
-          },
-        ],
-      },
+      200: jsonAnswer('Every model and how its targets are.', modelsStatus, {
+        degraded: { summary: 'One of two servers is away', value: status },
+      }),
     },
     passes: ['caller'],
     samples: [curlGet('/models/status')],

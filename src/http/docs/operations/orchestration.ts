@@ -8,12 +8,12 @@ import {
   serverList,
   serverView,
 } from '#wire/orchestration.ts'
-import type { Answer, Operation } from '../operation.ts'
-import { curlGet } from '../samples.ts'
+import { exampleAnswer, type Operation } from '../operation.ts'
+import { curlGet, shell } from '../samples.ts'
 import { processParts } from './health.ts'
+import { AUTH } from './management.ts'
 
 const BASE = 'http://localhost:8000/orchestration'
-const AUTH = '-H "authorization: Bearer $CITADEL_ADMIN_KEY"'
 
 const server = {
   server_id: 'llm-02',
@@ -49,22 +49,14 @@ const enlisted = {
 const params = z.object({ id: z.string().describe('The id of the server.') })
 const keyed = { tag: 'Orchestration', params } as const
 
-function one(description: string, schema: z.ZodType, summary: string, value: unknown): Answer {
-  return { description, content: [{ type: 'application/json', schema, examples: { example: { summary, value } } }] }
-}
-
 function curl(...lines: readonly string[]): Operation['samples'][number] {
-  return { lang: 'bash', label: 'curl', source: lines.join(' \\\n  ') }
+  return shell(lines.join(' \\\n  '))
 }
 
 /** A program that registers a server first. */
 function withServer(line: string): Operation['samples'][number] {
   const body = `{ "server_info": { "id": "llm-02", "hostname": "10.0.0.34", "port": 11434 } }`
-  return {
-    lang: 'bash',
-    label: 'curl',
-    source: `curl "${BASE}/servers/register" ${AUTH} \\\n  -d '${body}'\n${line}`,
-  }
+  return shell(`curl "${BASE}/servers/register" ${AUTH} \\\n  -d '${body}'\n${line}`)
 }
 
 const events = [
@@ -82,7 +74,7 @@ export const orchestrationOperations = {
     summary: 'List the servers of the fleet',
     description:
       'Lists every server: those of the configuration, those that the gateway found by itself, and those that registered themselves.',
-    answers: { 200: one('Every server.', serverList, 'One server', { servers: [server] }) },
+    answers: { 200: exampleAnswer('Every server.', serverList, 'One server', { servers: [server] }) },
     passes: ['caller'],
     samples: [curlGet('/orchestration/servers/list')],
   },
@@ -90,7 +82,7 @@ export const orchestrationOperations = {
     ...keyed,
     summary: 'Get the health of a server',
     description: 'The health of a server by its probes, and the load that the server reports.',
-    answers: { 200: one('The server.', serverView, 'A registered server', server) },
+    answers: { 200: exampleAnswer('The server.', serverView, 'A registered server', server) },
     passes: ['caller'],
     errors: ['not_found'],
     samples: [curlGet('/orchestration/servers/demo/health')],
@@ -102,7 +94,7 @@ export const orchestrationOperations = {
       'Adds a server to the fleet, or replaces the settings of one that has registered before; this also counts as a heartbeat. The gateway probes the server at once, asks it for its models unless it names them, and uses it for the models of these names. A server of kind `service` is only watched. A server that sends no heartbeat for `orchestration.heartbeat_timeout` is removed.',
     body: { schema: registration, examples: { ollama: { summary: 'An Ollama server', value: enlisted } } },
     answers: {
-      200: one('The server as it is now registered.', serverView, 'A registered server', server),
+      200: exampleAnswer('The server as it is now registered.', serverView, 'A registered server', server),
     },
     passes: ['caller', 'body'],
     errors: ['address_not_allowed', 'conflict', 'dependency_unavailable'],
@@ -118,7 +110,7 @@ export const orchestrationOperations = {
         load: { summary: 'With its load', value: { load_metrics: { cpu_percent: 41, error_rate: 0, queue: 0 } } },
       },
     },
-    answers: { 200: one('The server.', serverView, 'A registered server', server) },
+    answers: { 200: exampleAnswer('The server.', serverView, 'A registered server', server) },
     passes: ['caller', 'body'],
     errors: ['not_found', 'dependency_unavailable'],
     samples: [withServer(`curl -X POST "${BASE}/servers/llm-02/heartbeat" ${AUTH}`)],
@@ -129,7 +121,10 @@ export const orchestrationOperations = {
     description:
       'The server gets no new requests; running ones go on to their end. Servers of the configuration cannot be removed.',
     answers: {
-      200: one('The server is removed.', removedServer, 'A removed server', { server_id: 'llm-02', removed: true }),
+      200: exampleAnswer('The server is removed.', removedServer, 'A removed server', {
+        server_id: 'llm-02',
+        removed: true,
+      }),
     },
     passes: ['caller'],
     errors: ['not_found', 'dependency_unavailable'],
@@ -141,7 +136,7 @@ export const orchestrationOperations = {
     description:
       'Sends new requests to other servers, in every process within a few seconds; running ones go on to their end. The server stays drained until it is recovered, also after a restart.',
     answers: {
-      200: one('The server is draining.', failoverView, 'Two streams go on', {
+      200: exampleAnswer('The server is draining.', failoverView, 'Two streams go on', {
         server_id: 'llm-02',
         status: 'draining',
         in_flight: 2,
@@ -159,7 +154,7 @@ export const orchestrationOperations = {
     summary: 'Recover a drained server',
     description: 'Lets a drained server get requests again.',
     answers: {
-      200: one('The server gets requests.', failoverView, 'An active server', {
+      200: exampleAnswer('The server gets requests.', failoverView, 'An active server', {
         server_id: 'llm-02',
         status: 'active',
         in_flight: 0,
@@ -217,7 +212,7 @@ export const orchestrationOperations = {
     description:
       'Counts the servers by their health, which `monitoring.thresholds` derives from probes and from recent failed attempts, and lists each of them; the built-in demo server is left out. The process that answers and its dependencies are reported as in `/health/detailed`.',
     answers: {
-      200: one('The fleet.', enterpriseHealth, 'All is well', {
+      200: exampleAnswer('The fleet.', enterpriseHealth, 'All is well', {
         cluster_status: 'healthy',
         total_servers: 1,
         healthy_servers: 1,

@@ -5,7 +5,8 @@ import { writeCsv } from '#lib/csv.ts'
 import { auditPage } from '#wire/audit.ts'
 import { stats } from '#wire/stats.ts'
 import { namedPage, usagePage } from '#wire/usage-report.ts'
-import type { Operation } from '../operation.ts'
+import { jsonAnswer, type Operation } from '../operation.ts'
+import { shell } from '../samples.ts'
 import { AUTH, BASE, pageSize, tenant, tenants } from './management.ts'
 
 const ID = '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f'
@@ -79,14 +80,11 @@ function named(path: 'users' | 'sessions', summary: string, whom: string): Opera
       after: z.string().optional().describe('`next` of the page before.'),
     }),
     answers: {
-      200: {
-        description: 'A page; `next` is null on the last one.',
-        content: [{ type: 'application/json', schema: namedPage, examples }],
-      },
+      200: jsonAnswer('A page; `next` is null on the last one.', namedPage, examples),
     },
     passes: ['caller'],
     errors: ['invalid_request', 'dependency_unavailable'],
-    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/${path} ${AUTH}` }],
+    samples: [shell(`curl ${BASE}/${path} ${AUTH}`)],
   }
 }
 
@@ -99,42 +97,33 @@ export const reportOperations = {
       'Counts the model calls of a tenant by how they ended, and their tokens by class, since the process that answers was started.',
     query,
     answers: {
-      200: {
-        description: 'The counts.',
-        content: [
-          {
-            type: 'application/json',
-            schema: stats,
-            examples: {
-              stats: {
-                summary: 'A quiet hour',
-                value: {
-                  tenant: 'default',
-                  since: '2026-11-21T09:00:00.000Z',
-                  uptime_seconds: 3600,
-                  requests: {
-                    total: 120,
-                    ok: 117,
-                    recovered: 1,
-                    hit: 0,
-                    coalesced: 0,
-                    denied: 1,
-                    cancelled: 1,
-                    failed: 0,
-                    interrupted: 0,
-                  },
-                  cache: { hits: 0, coalesced: 0, misses: 0, hit_ratio: 0, saved_tokens: 0, saved_usd: 0 },
-                  tokens: { input: 5120, cache_read: 0, cache_write: 0, output: 20_480, reasoning: 0 },
-                },
-              },
+      200: jsonAnswer('The counts.', stats, {
+        stats: {
+          summary: 'A quiet hour',
+          value: {
+            tenant: 'default',
+            since: '2026-11-21T09:00:00.000Z',
+            uptime_seconds: 3600,
+            requests: {
+              total: 120,
+              ok: 117,
+              recovered: 1,
+              hit: 0,
+              coalesced: 0,
+              denied: 1,
+              cancelled: 1,
+              failed: 0,
+              interrupted: 0,
             },
+            cache: { hits: 0, coalesced: 0, misses: 0, hit_ratio: 0, saved_tokens: 0, saved_usd: 0 },
+            tokens: { input: 5120, cache_read: 0, cache_write: 0, output: 20_480, reasoning: 0 },
           },
-        ],
-      },
+        },
+      }),
     },
     passes: ['caller'],
     errors: ['invalid_request'],
-    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/stats ${AUTH}` }],
+    samples: [shell(`curl ${BASE}/stats ${AUTH}`)],
   },
   getUsage: {
     tag: 'Management',
@@ -184,7 +173,7 @@ export const reportOperations = {
     },
     passes: ['caller'],
     errors: ['invalid_request', 'dependency_unavailable'],
-    samples: [{ lang: 'bash', label: 'curl', source: `curl "${BASE}/usage?by=day,model" ${AUTH}` }],
+    samples: [shell(`curl "${BASE}/usage?by=day,model" ${AUTH}`)],
   },
   listUsers: named('users', 'List end users', 'The end users that requests name as `safety_identifier` or `user`'),
   listSessions: named('sessions', 'List conversations', 'The conversations that requests name in `x-citadel-session`'),
@@ -203,19 +192,12 @@ export const reportOperations = {
       after: z.string().optional().describe('`next` of the page before.'),
     }),
     answers: {
-      200: {
-        description: 'A page of rows; `next` is null on the last one.',
-        content: [
-          {
-            type: 'application/json',
-            schema: auditPage,
-            examples: { page: { summary: 'A key that was revoked', value: { data: [entry], next: null } } },
-          },
-        ],
-      },
+      200: jsonAnswer('A page of rows; `next` is null on the last one.', auditPage, {
+        page: { summary: 'A key that was revoked', value: { data: [entry], next: null } },
+      }),
     },
     passes: ['caller'],
     errors: ['invalid_request', 'dependency_unavailable'],
-    samples: [{ lang: 'bash', label: 'curl', source: `curl "${BASE}/audit?kind=administration" ${AUTH}` }],
+    samples: [shell(`curl "${BASE}/audit?kind=administration" ${AUTH}`)],
   },
 } as const satisfies Record<string, Operation>

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import { requestReport } from '#wire/requests.ts'
-import type { Operation } from '../operation.ts'
-import type { CodeSample } from '../samples.ts'
+import { jsonAnswer, type Operation } from '../operation.ts'
+import { shell } from '../samples.ts'
 
 const ID = '019a8f2e-5b7c-7d1e-9f60-3a4b5c6d7e8f'
 
@@ -43,16 +43,12 @@ const failedOver = {
   events_skipped: 0,
 }
 
-const CALL_AND_ASK: CodeSample = {
-  lang: 'bash',
-  label: 'curl',
-  source: [
-    'ID=$(curl -D - -o /dev/null http://localhost:8000/v1/chat/completions \\',
-    `  -d '{ "model": "citadel-demo", "messages": [{ "role": "user", "content": "Hello!" }] }' |`,
-    "  tr -d '\\r' | sed -n 's/^x-request-id: //p')",
-    'curl "http://localhost:8000/v1/requests/$ID"',
-  ].join('\n'),
-}
+const CALL_AND_ASK = shell(
+  'ID=$(curl -D - -o /dev/null http://localhost:8000/v1/chat/completions \\',
+  `  -d '{ "model": "citadel-demo", "messages": [{ "role": "user", "content": "Hello!" }] }' |`,
+  "  tr -d '\\r' | sed -n 's/^x-request-id: //p')",
+  'curl "http://localhost:8000/v1/requests/$ID"',
+)
 
 /** The operation of `/v1/requests/{id}`. */
 export const requestOperations = {
@@ -63,16 +59,11 @@ export const requestOperations = {
       'Which servers could answer and why, what was tried in which order and how each attempt ended, the timings, the tokens and the outcome. The id is the `x-request-id` of the answer. A key sees its own requests, one with the role viewer or more sees all; callers without a key see those of their address. Only the last requests are remembered. Prompts and answers are not.',
     params: z.object({ id: z.string().describe('The id of the request, from `x-request-id`.') }),
     answers: {
-      200: {
-        description: 'What is known of the request; `outcome` is `running` while it is being answered.',
-        content: [
-          {
-            type: 'application/json',
-            schema: requestReport,
-            examples: { failover: { summary: 'The second server answered', value: failedOver } },
-          },
-        ],
-      },
+      200: jsonAnswer(
+        'What is known of the request; `outcome` is `running` while it is being answered.',
+        requestReport,
+        { failover: { summary: 'The second server answered', value: failedOver } },
+      ),
     },
     passes: ['caller'],
     errors: ['not_found'],

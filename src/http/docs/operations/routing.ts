@@ -1,7 +1,7 @@
 import { distribution, explainRequest, routePlan, workload } from '#wire/routing.ts'
-import type { Operation } from '../operation.ts'
-
-const AUTH = '-H "authorization: Bearer $CITADEL_ADMIN_KEY"'
+import { jsonAnswer, type Operation } from '../operation.ts'
+import { shell } from '../samples.ts'
+import { AUTH } from './management.ts'
 
 const request = { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hello!' }] }
 const described = { model: 'citadel-demo', requests: 12, prompt_tokens: 1200, max_tokens: 300 }
@@ -63,27 +63,14 @@ export const routingOperations = {
       },
     },
     answers: {
-      200: {
-        description: 'The plan.',
-        content: [
-          {
-            type: 'application/json',
-            schema: routePlan,
-            examples: { plan: { summary: 'Two of three servers', value: plan } },
-          },
-        ],
-      },
+      200: jsonAnswer('The plan.', routePlan, { plan: { summary: 'Two of three servers', value: plan } }),
     },
     passes: ['caller', 'body'],
     samples: [
-      {
-        lang: 'bash',
-        label: 'curl',
-        source: [
-          `curl http://localhost:8000/management/route/explain ${AUTH} \\`,
-          `  -d '{ "request": { "model": "citadel-demo", "messages": [{ "role": "user", "content": "Hello!" }] } }'`,
-        ].join('\n'),
-      },
+      shell(
+        `curl http://localhost:8000/management/route/explain ${AUTH} \\`,
+        `  -d '{ "request": { "model": "citadel-demo", "messages": [{ "role": "user", "content": "Hello!" }] } }'`,
+      ),
     ],
   },
   distributeWorkload: {
@@ -100,27 +87,16 @@ export const routingOperations = {
       },
     },
     answers: {
-      200: {
-        description: 'The distribution.',
-        content: [
-          {
-            type: 'application/json',
-            schema: distribution,
-            examples: { spread: { summary: 'Two of three servers', value: spread } },
-          },
-        ],
-      },
+      200: jsonAnswer('The distribution.', distribution, {
+        spread: { summary: 'Two of three servers', value: spread },
+      }),
     },
     passes: ['caller', 'body'],
     samples: [
-      {
-        lang: 'bash',
-        label: 'curl',
-        source: [
-          `curl http://localhost:8000/orchestration/workload/distribute ${AUTH} \\`,
-          `  -d '{ "model": "citadel-demo", "requests": 12 }'`,
-        ].join('\n'),
-      },
+      shell(
+        `curl http://localhost:8000/orchestration/workload/distribute ${AUTH} \\`,
+        `  -d '{ "model": "citadel-demo", "requests": 12 }'`,
+      ),
     ],
   },
 } as const satisfies Record<string, Operation>

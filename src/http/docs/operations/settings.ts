@@ -1,6 +1,7 @@
 import type { z } from '@hono/zod-openapi'
 import { configValues, managedModels, managedServers, reloaded } from '#wire/management.ts'
-import type { Answer, Operation } from '../operation.ts'
+import { type Answer, jsonAnswer, type Operation } from '../operation.ts'
+import { shell } from '../samples.ts'
 import { AUTH, BASE } from './management.ts'
 
 const target = {
@@ -15,10 +16,7 @@ const target = {
 
 function page(description: string, schema: z.ZodType, entry: unknown): Answer {
   const value = { data: [entry], next: null }
-  return {
-    description,
-    content: [{ type: 'application/json', schema, examples: { page: { summary: 'A page', value } } }],
-  }
+  return jsonAnswer(description, schema, { page: { summary: 'A page', value } })
 }
 
 /** The operations on the configuration, and on what it makes of the fleet. */
@@ -38,7 +36,7 @@ export const settingsOperations = {
       }),
     },
     passes: ['caller'],
-    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/models/list ${AUTH}` }],
+    samples: [shell(`curl ${BASE}/models/list ${AUTH}`)],
   },
   getServersStatus: {
     tag: 'Management',
@@ -62,7 +60,7 @@ export const settingsOperations = {
       }),
     },
     passes: ['caller'],
-    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/servers/status ${AUTH}` }],
+    samples: [shell(`curl ${BASE}/servers/status ${AUTH}`)],
   },
   getConfig: {
     tag: 'Management',
@@ -77,7 +75,7 @@ export const settingsOperations = {
       }),
     },
     passes: ['caller'],
-    samples: [{ lang: 'bash', label: 'curl', source: `curl ${BASE}/config ${AUTH}` }],
+    samples: [shell(`curl ${BASE}/config ${AUTH}`)],
   },
   reloadConfig: {
     tag: 'Management',
@@ -85,21 +83,12 @@ export const settingsOperations = {
     description:
       'Reads the configuration files, the environment files and the files of secrets again, as SIGHUP does. A wrong configuration changes nothing; `details` of the error lists every mistake.',
     answers: {
-      200: {
-        description: 'The configuration is in force.',
-        content: [
-          {
-            type: 'application/json',
-            schema: reloaded,
-            examples: {
-              reloaded: { summary: 'Nothing to add', value: { reloaded: true, warnings: [], restart: [] } },
-            },
-          },
-        ],
-      },
+      200: jsonAnswer('The configuration is in force.', reloaded, {
+        reloaded: { summary: 'Nothing to add', value: { reloaded: true, warnings: [], restart: [] } },
+      }),
     },
     passes: ['caller'],
     errors: ['invalid_request', 'conflict'],
-    samples: [{ lang: 'bash', label: 'curl', source: `curl -X POST ${BASE}/config/reload ${AUTH}` }],
+    samples: [shell(`curl -X POST ${BASE}/config/reload ${AUTH}`)],
   },
 } as const satisfies Record<string, Operation>

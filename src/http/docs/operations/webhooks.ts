@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import { alertGroup, statusReport, webhookReceipt } from '#wire/webhooks.ts'
-import type { Operation } from '../operation.ts'
+import { jsonAnswer, type Operation } from '../operation.ts'
+import { shell } from '../samples.ts'
 
 const BASE = 'http://localhost:8000/webhooks'
 
@@ -43,16 +44,9 @@ const headers = z.object({
 })
 
 const taken = {
-  200: {
-    description: 'The message was accepted.',
-    content: [
-      {
-        type: 'application/json',
-        schema: webhookReceipt,
-        examples: { taken: { summary: 'One server was changed', value: { received: true, applied: 1 } } },
-      },
-    ],
-  },
+  200: jsonAnswer('The message was accepted.', webhookReceipt, {
+    taken: { summary: 'One server was changed', value: { received: true, applied: 1 } },
+  }),
 }
 
 const signed = {
@@ -74,7 +68,7 @@ function signing(type: string, body: string): Operation['samples'][number] {
     `curl ${BASE}/${type} -d "$BODY" \\`,
     '  -H "webhook-id: $ID" -H "webhook-timestamp: $NOW" -H "webhook-signature: v1,$SIGNATURE"',
   ]
-  return { lang: 'bash', label: 'curl', source: source.join('\n') }
+  return shell(...source)
 }
 
 /** The operations below `/webhooks`. */
@@ -86,11 +80,9 @@ export const webhookOperations = {
       'An alert with a label `server` marks that server as degraded, or drains it where a label `action` is `drain`; when it is resolved, that is undone. Alertmanager cannot sign: it sends the secret as a bearer token, or as the password of basic authentication.',
     body: { schema: alertGroup, examples: { firing: { summary: 'An alert that fires', value: alerts } } },
     samples: [
-      {
-        lang: 'bash',
-        label: 'curl',
-        source: `curl ${BASE}/alertmanager -H "authorization: Bearer $CITADEL_WEBHOOK_SECRET" \\\n  -d '{ "version": "4", "status": "resolved", "alerts": [] }'`,
-      },
+      shell(
+        `curl ${BASE}/alertmanager -H "authorization: Bearer $CITADEL_WEBHOOK_SECRET" \\\n  -d '{ "version": "4", "status": "resolved", "alerts": [] }'`,
+      ),
     ],
   },
   takeServerStatus: {
