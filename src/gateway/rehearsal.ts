@@ -5,6 +5,7 @@ import { ERRORS } from '#core/errors.ts'
 import { USUAL_PRIORITY } from '#core/priority.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { ServerState, States, TargetState } from '#core/states.ts'
+import { othersTurn } from '#lib/others-turn.ts'
 import type { Explanation } from '#routing/explain.ts'
 import type { PlanWishes } from '#routing/plan.ts'
 import type { ExplainRequest, Workload } from '#wire/routing.ts'
@@ -85,7 +86,7 @@ async function spread(
   const counts = new Map<string, number>()
   let waiting = 0
   for (let index = 0; index < from.workload.requests; index++) {
-    if (index % AT_A_TIME === 0) await new Promise(resolve => setImmediate(resolve))
+    if (index % AT_A_TIME === 0) await othersTurn()
     const { candidates } = planned(from.callAt(index), snapshot, from.wishes)
     const ordered = preferring(from.workload, candidates, candidate => candidate)
     const free = ordered.find(({ target }) => hasPlace(states, target))

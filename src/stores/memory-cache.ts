@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { type CachedAnswer, type CacheStore, isSelected } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
+import { othersTurn } from '#lib/others-turn.ts'
 
 /** What an entry takes besides its texts, in bytes. */
 const ENTRY_BYTES = 512
@@ -38,7 +39,7 @@ export function createMemoryCache(options: {
       let cleared = 0
       // A copy of the keys, because look-ups in between change the order of the cache.
       for (const [at, fingerprint] of [...answers.keys()].entries()) {
-        if (at > 0 && at % LOOKED_AT_ONCE === 0) await new Promise(resolve => setImmediate(resolve))
+        if (at > 0 && at % LOOKED_AT_ONCE === 0) await othersTurn()
         const answer = answers.peek(fingerprint)
         if (answer !== undefined && isSelected(answer, selection) && answers.delete(fingerprint)) cleared++
       }

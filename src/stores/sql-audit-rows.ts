@@ -1,5 +1,6 @@
 import type { AuditRow } from '#core/ledger.ts'
 import type { AuditQuery } from '#core/reports.ts'
+import { othersTurn } from '#lib/others-turn.ts'
 import type { Database, Sql } from './sql.ts'
 import { type RawRow, toAuditRow } from './sql-rows.ts'
 
@@ -29,7 +30,7 @@ export async function findAuditRows(
     found.push(...(await database.read(sql => rowsOf(sql, part, end), withinMs)))
     if (end === null || found.length >= limit) return found
     page = { ...query, after: end }
-    await new Promise(resolve => setImmediate(resolve))
+    await othersTurn()
   }
 }
 

@@ -1,6 +1,7 @@
 import { LEASES_MAX } from '#core/events.ts'
 import type { AuditRow, LedgerRow } from '#core/ledger.ts'
 import type { Head, UpkeepStore } from '#core/upkeep.ts'
+import { othersTurn } from '#lib/others-turn.ts'
 import type { Database, Sql } from './sql.ts'
 import { type RawRow, toAuditRow, toLedgerRow } from './sql-rows.ts'
 
@@ -108,11 +109,6 @@ async function trimNamed(database: Database, table: 'users' | 'sessions', before
 
 function nameOf(sql: Sql, { tenant, key_id, id }: RawRow): object {
   return sql`(${tenant}, ${key_id}, ${id})`
-}
-
-/** Lets the event loop run: SQLite runs in this process and blocks it during each query. */
-function othersTurn(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
 }
 
 /** The last row of each chain. Goes from chain to chain by the index, because this runs every half minute on a log of

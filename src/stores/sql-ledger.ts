@@ -10,6 +10,7 @@ import {
   type Spent,
 } from '#core/ledger.ts'
 import { firstIdAt } from '#lib/id.ts'
+import { othersTurn } from '#lib/others-turn.ts'
 import type { Database, Sql } from './sql.ts'
 import { expireHolds, settle } from './sql-charges.ts'
 import { countNamed } from './sql-named.ts'
@@ -185,7 +186,7 @@ async function spentInPages(sql: Sql, { tenant, period }: Account): Promise<numb
       FROM (SELECT id, tenant, day, cost_nano FROM requests WHERE id > ${after} ORDER BY id LIMIT ${PAGE}) AS page`
     spent += Number(page?.spent ?? 0)
     after = page?.last ?? null
-    await new Promise(resolve => setImmediate(resolve))
+    await othersTurn()
   }
   return spent
 }

@@ -1,5 +1,6 @@
 import type { LedgerRow } from '#core/ledger.ts'
 import type { Named, NamedQuery } from '#core/reports.ts'
+import { othersTurn } from '#lib/others-turn.ts'
 import type { Database, Sql } from './sql.ts'
 import type { RawRow } from './sql-rows.ts'
 
@@ -91,7 +92,7 @@ export async function findNamed(
     )
     found = [...found, ...part].sort((a, b) => b.lastSeen - a.lastSeen).slice(0, query.limit)
     first = tenant === null || last?.tenant === tenant ? last : null
-    await new Promise(resolve => setImmediate(resolve))
+    await othersTurn()
   }
   return found
 }

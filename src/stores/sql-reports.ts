@@ -1,5 +1,6 @@
 import type { Reports, UsageGroup, UsageQuery, UsageSum } from '#core/reports.ts'
 import { firstIdAt } from '#lib/id.ts'
+import { othersTurn } from '#lib/others-turn.ts'
 import type { Database, Sql } from './sql.ts'
 import { findAuditRows } from './sql-audit-rows.ts'
 import { findNamed } from './sql-named.ts'
@@ -53,7 +54,7 @@ async function sumInTurns(database: Database, query: UsageQuery): Promise<readon
       const known = sums.get(name)
       sums.set(name, known === undefined ? each : added(known, each))
     }
-    await new Promise(resolve => setImmediate(resolve))
+    await othersTurn()
   }
   const { after } = query
   const all = [...sums.values()].sort((a, b) => order(a.groups, b.groups))

@@ -4,6 +4,7 @@ import type { Clock } from '#core/clock.ts'
 import type { Fact, Journal } from '#core/journal.ts'
 import type { AuditRow, LedgerRow, LedgerStore, Spool } from '#core/ledger.ts'
 import type { RequestRecord } from '#core/record.ts'
+import { othersTurn } from '#lib/others-turn.ts'
 import { PassingMap } from '#lib/passing.ts'
 import { createDelay } from './delay.ts'
 import { batchOf, type KeptRow, openingOfLine, rowOfLine } from './lines.ts'
@@ -152,7 +153,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         depth -= rows.length
         delay.over()
         // A database in this process takes the time of everybody else.
-        await new Promise(resolve => setImmediate(resolve))
+        await othersTurn()
       } while (goesOn())
     } catch (thrown) {
       delay.failed(thrown, depth)
@@ -214,7 +215,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         }
         left.clear()
         // What was added in this turn is written by now.
-        await new Promise(resolve => setImmediate(resolve))
+        await othersTurn()
         const isKept = failed === 0
         failed = 0
         if (!isKept) throw new Error('what another process has left was not taken by the disk')
