@@ -1,4 +1,5 @@
 import type { Connection } from '#http/exchange.ts'
+import { inUrl } from '#lib/net.ts'
 import { closeListeningSocket } from './deafen.ts'
 import { IDLE_SECONDS_MAX, SocketConnection } from './socket-connection.ts'
 
@@ -125,7 +126,7 @@ export function listen(options: {
   }
 
   return {
-    url: `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `${tls === null ? 'http' : 'https'}://${inUrl(host)}:${port}`,
     port,
     renew(next) {
       if (closed) return

@@ -1,4 +1,5 @@
 import { isObject, parseJson } from '#lib/json.ts'
+import { inUrl } from '#lib/net.ts'
 import { CONFIG_OPTIONS, type ConfigValues, optionsOf, settle } from './options.ts'
 import { CommandFailed, EXIT } from './output.ts'
 
@@ -62,9 +63,8 @@ async function ownAddress(values: RemoteValues): Promise<{ readonly url: string;
   }
   const { config } = await settle(optionsOf(values))
   const { host, port, tls } = config.service
-  const own = OWN[host] ?? host
-  const name = own.includes(':') ? `[${own}]` : own
-  return { url: `${tls === null ? 'http' : 'https'}://${name}:${port}`, local: true }
+  const url = `${tls === null ? 'http' : 'https'}://${inUrl(OWN[host] ?? host)}:${port}`
+  return { url, local: true }
 }
 
 function unreachable(url: string, error: unknown): string {

@@ -2,6 +2,7 @@ import type { Config } from '#config/schema.ts'
 import type { ServerRecord } from '#core/registry.ts'
 import type { Server } from '#core/servers.ts'
 import { GATEWAY_ROLE } from '#gateway/upstream/hops.ts'
+import { inUrl } from '#lib/net.ts'
 import type { Registration } from '#wire/orchestration.ts'
 import { addressOf } from './address.ts'
 
@@ -91,5 +92,5 @@ export function selfOf(
 
 function hostOf(host: string): string {
   if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
-  return host.includes(':') ? `[${host}]` : host
+  return inUrl(host)
 }

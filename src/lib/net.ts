@@ -94,6 +94,11 @@ export function formatAddress({ family, value }: Address): string {
   return `${hex(0, zeros.start)}::${hex(zeros.start + zeros.length, 8)}`
 }
 
+/** Writes a host as it stands in a URL: an IPv6 address in brackets. */
+export function inUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}
+
 function longestZeros(groups: readonly number[]): { readonly start: number; readonly length: number } {
   let best = { start: 0, length: 0 }
   let start = 0

@@ -1,5 +1,6 @@
 import type { Socket, SocketHandler } from 'bun'
 import type { GatewayError } from '#core/errors.ts'
+import { inUrl } from '#lib/net.ts'
 import type { Dial } from './dial.ts'
 import { notConnected } from './errors.ts'
 import type { ResponseHead } from './head.ts'
@@ -49,7 +50,7 @@ export class Tunnel {
   private hangUp: (() => void) | null = null
 
   constructor({ hostname, port }: Origin, { authorization }: ProxyServer, traveller: Traveller) {
-    const host = `${hostname.includes(':') ? `[${hostname}]` : hostname}:${port}`
+    const host = `${inUrl(hostname)}:${port}`
     const credentials = authorization === null ? '' : `proxy-authorization: ${authorization}\r\n`
     this.request = `CONNECT ${host} HTTP/1.1\r\nhost: ${host}\r\n${credentials}\r\n`
     this.traveller = traveller
