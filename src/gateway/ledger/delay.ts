@@ -18,7 +18,9 @@ export interface Delay {
 /** Creates the delay of a store that does not fail. */
 export function createDelay(clock: Pick<Clock, 'now'>, journal: Journal): Delay {
   let waitMs = 0
+  /** What was told last, also of an outage that is over: a store that fails now and then has many. */
   let told: { readonly reason: string; readonly at: number } | null = null
+  let isTold = false
   return {
     get waitMs() {
       return waitMs
@@ -29,12 +31,13 @@ export function createDelay(clock: Pick<Clock, 'now'>, journal: Journal): Delay 
       const now = clock.now()
       if (told !== null && told.reason === reason && now - told.at < TELL_MS) return
       told = { reason, at: now }
+      isTold = true
       journal.note({ type: 'rows-delayed', reason, waiting })
     },
     over() {
       waitMs = 0
-      if (told === null) return
-      told = null
+      if (!isTold) return
+      isTold = false
       journal.note({ type: 'rows-taken-again' })
     },
   }
