@@ -6,8 +6,8 @@ import type { Member } from './member.ts'
 const EVERY_MS = 10_000
 const MISSED_MAX = 5
 
-/** Asks each worker that serves whether its event loop runs. The system goes on giving connections to one that hangs, and
- * nobody else can take those.
+/** Asks each worker that has begun to serve whether its event loop runs. The system goes on giving connections to one that
+ * hangs, also when it was told to leave, and nobody else can take those.
  *
  * @param members The current workers; the caller sets `missed` to 0 with each report of one.
  * @param onSilent Called with a worker that has not answered for about a minute. */
@@ -18,7 +18,7 @@ export function watchPulses(
 ): void {
   clock.after(EVERY_MS, () => {
     for (const member of members) {
-      if (member.state !== 'serving') continue
+      if (member.state === 'starting') continue
       if (member.missed === MISSED_MAX) onSilent(member)
       else {
         member.missed++

@@ -142,6 +142,26 @@ describe('a worker that hangs while it serves', () => {
     expect(warnings[0]).toBe('a worker answers nothing; it is ended {"worker":2}')
   })
 
+  test('is ended as soon when it was told to leave, and so is one that hangs while it leaves', async () => {
+    const { workers, clock, nth } = await started()
+    nth(0).hangs = true
+    const rolled = workers.roll()
+    for (const at of [2, 3]) {
+      await settled()
+      nth(at).report(READY)
+    }
+    await rolled
+    clock.advance(61_000)
+
+    expect([nth(0), nth(1)].map(({ orders, killed }) => [orders.includes('leave'), killed])).toEqual([
+      [true, true],
+      [true, false],
+    ])
+    nth(1).hangs = true
+    clock.advance(70_000)
+    expect(nth(1).killed).toBe(true)
+  })
+
   test('is left alone where it says something now and then', async () => {
     const { clock, nth } = await started({ size: 1 })
     nth(0).hangs = true
