@@ -3,6 +3,7 @@ import type { AuditRow, LedgerRow } from '#core/ledger.ts'
 import type { Head, UpkeepStore } from '#core/upkeep.ts'
 import { othersTurn } from '#lib/others-turn.ts'
 import type { Database, Sql } from './sql.ts'
+import { trimNamed } from './sql-named.ts'
 import { type RawRow, toAuditRow, toLedgerRow } from './sql-rows.ts'
 
 /** How many rows one transaction removes. Nobody else can write to SQLite meanwhile, and calls must not be delayed. */
@@ -75,40 +76,6 @@ async function trimRequests(database: Database, before: number): Promise<void> {
     )
     await othersTurn()
   }
-}
-
-/** Removes users or sessions that were last seen before a time, page by page in the order of their names: callers
- * choose the names, so there may be any number of them. */
-async function trimNamed(database: Database, table: 'users' | 'sessions', before: number): Promise<void> {
-  for (let last: RawRow | undefined = { tenant: '', key_id: '', id: '' }; last !== undefined; ) {
-    const after: RawRow = last
-    const [end]: RawRow[] = await database.read(
-      sql => sql`
-        SELECT tenant, key_id, id FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, after)}
-        ORDER BY tenant, key_id, id LIMIT 1 OFFSET ${TRIMMED_MAX - 1}`,
-    )
-    // A subquery with LIMIT, not a condition with both ends of the page: Postgres does not stop reading at the second
-    // end.
-    const page = (sql: Sql) => sql`
-      SELECT tenant, key_id, id, last_seen FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, after)}
-      ORDER BY tenant, key_id, id LIMIT ${TRIMMED_MAX}`
-    const found = await database.read(
-      sql => sql`SELECT 1 AS found FROM (${page(sql)}) AS page WHERE last_seen < ${before} LIMIT 1`,
-    )
-    if (found.length > 0)
-      await database.write(
-        sql => sql`
-          DELETE FROM ${sql.unsafe(table)}
-          WHERE last_seen < ${before}
-            AND (tenant, key_id, id) IN (SELECT tenant, key_id, id FROM (${page(sql)}) AS page)`,
-      )
-    last = end
-    await othersTurn()
-  }
-}
-
-function nameOf(sql: Sql, { tenant, key_id, id }: RawRow): object {
-  return sql`(${tenant}, ${key_id}, ${id})`
 }
 
 /** The last row of each chain. Goes from chain to chain by the index, because this runs every half minute on a log of

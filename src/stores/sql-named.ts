@@ -4,6 +4,8 @@ import { othersTurn } from '#lib/others-turn.ts'
 import type { Database, Sql } from './sql.ts'
 import type { RawRow } from './sql-rows.ts'
 
+type Table = NamedQuery['of']
+
 /** A row of `users` or `sessions`. */
 interface NamedRow {
   readonly tenant: string
@@ -20,24 +22,24 @@ const NAME_MAX = 256
 /** How many names one query reads in a database that runs in this process (SQLite): each query blocks the event
  * loop. */
 const PAGE = 5000
+/** How many names one transaction looks through for old ones. Nobody else can write to SQLite meanwhile. */
+const TRIMMED_MAX = 500
 
 /** Counts requests for the users and sessions that they name: one statement for all users of a batch, and one for all
  * sessions. */
 export async function countNamed(sql: Sql, rows: readonly LedgerRow[]): Promise<void> {
   const users = summed(rows, ({ user_id }) => user_id)
-  if (users.length > 0) {
-    await sql`INSERT INTO users ${sql(users)} ON CONFLICT (tenant, key_id, id) DO UPDATE SET
-      first_seen = CASE WHEN excluded.first_seen < users.first_seen THEN excluded.first_seen ELSE users.first_seen END,
-      last_seen = CASE WHEN excluded.last_seen > users.last_seen THEN excluded.last_seen ELSE users.last_seen END,
-      requests = users.requests + excluded.requests, tokens = users.tokens + excluded.tokens`
-  }
+  await countIn(sql, 'users', users)
   const sessions = summed(rows, ({ session_id }) => session_id)
-  if (sessions.length > 0) {
-    await sql`INSERT INTO sessions ${sql(sessions)} ON CONFLICT (tenant, key_id, id) DO UPDATE SET
-      first_seen = CASE WHEN excluded.first_seen < sessions.first_seen THEN excluded.first_seen ELSE sessions.first_seen END,
-      last_seen = CASE WHEN excluded.last_seen > sessions.last_seen THEN excluded.last_seen ELSE sessions.last_seen END,
-      requests = sessions.requests + excluded.requests, tokens = sessions.tokens + excluded.tokens`
-  }
+  await countIn(sql, 'sessions', sessions)
+}
+
+async function countIn(sql: Sql, table: Table, sums: readonly NamedRow[]): Promise<void> {
+  if (sums.length === 0) return
+  await sql`INSERT INTO ${sql.unsafe(table)} AS known ${sql(sums)} ON CONFLICT (tenant, key_id, id) DO UPDATE SET
+    first_seen = CASE WHEN excluded.first_seen < known.first_seen THEN excluded.first_seen ELSE known.first_seen END,
+    last_seen = CASE WHEN excluded.last_seen > known.last_seen THEN excluded.last_seen ELSE known.last_seen END,
+    requests = known.requests + excluded.requests, tokens = known.tokens + excluded.tokens`
 }
 
 /** Sums up rows: one row for each tenant, key and name. */
@@ -78,7 +80,7 @@ export async function findNamed(
   let found: readonly Named[] = []
   for (let first: RawRow | null = { tenant: tenant ?? '', key_id: '', id: '' }; first !== null; ) {
     const behind: RawRow = first
-    const last = await database.read(sql => nameAt(sql, of, behind), withinMs)
+    const last = await database.read(sql => nameAt(sql, of, behind, PAGE), withinMs)
     const part = await database.read(
       sql =>
         named(
@@ -97,11 +99,37 @@ export async function findNamed(
   return found
 }
 
-/** The last name of a page; `null` when it is the last page. */
-async function nameAt(sql: Sql, of: NamedQuery['of'], behind: RawRow): Promise<RawRow | null> {
+/** Removes users or sessions that were last seen before a time, page by page in the order of their names: callers
+ * choose the names, so there may be any number of them. */
+export async function trimNamed(database: Database, table: Table, before: number): Promise<void> {
+  for (let last: RawRow | null = { tenant: '', key_id: '', id: '' }; last !== null; ) {
+    const after: RawRow = last
+    const end = await database.read(sql => nameAt(sql, table, after, TRIMMED_MAX))
+    // A subquery with LIMIT, not a condition with both ends of the page: Postgres does not stop reading at the second
+    // end.
+    const page = (sql: Sql) => sql`
+      SELECT tenant, key_id, id, last_seen FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, after)}
+      ORDER BY tenant, key_id, id LIMIT ${TRIMMED_MAX}`
+    const found = await database.read(
+      sql => sql`SELECT 1 AS found FROM (${page(sql)}) AS page WHERE last_seen < ${before} LIMIT 1`,
+    )
+    if (found.length > 0)
+      await database.write(
+        sql => sql`
+          DELETE FROM ${sql.unsafe(table)}
+          WHERE last_seen < ${before}
+            AND (tenant, key_id, id) IN (SELECT tenant, key_id, id FROM (${page(sql)}) AS page)`,
+      )
+    last = end
+    await othersTurn()
+  }
+}
+
+/** The last name of a page of this size; `null` when it is the last page. */
+async function nameAt(sql: Sql, table: Table, behind: RawRow, size: number): Promise<RawRow | null> {
   const [row]: RawRow[] = await sql`
-    SELECT tenant, key_id, id FROM ${sql.unsafe(of)} WHERE (tenant, key_id, id) > ${nameOf(sql, behind)}
-    ORDER BY tenant, key_id, id LIMIT 1 OFFSET ${PAGE - 1}`
+    SELECT tenant, key_id, id FROM ${sql.unsafe(table)} WHERE (tenant, key_id, id) > ${nameOf(sql, behind)}
+    ORDER BY tenant, key_id, id LIMIT 1 OFFSET ${size - 1}`
   return row ?? null
 }
 
