@@ -4,7 +4,7 @@ import type { Account, LedgerStore } from '#core/ledger.ts'
 
 const ACCOUNTS_MAX = 10_000
 
-/** How much of the budgets is used, as this process last heard of it. */
+/** The used shares of the budgets, as this process last heard of them. */
 export interface BudgetUse {
   /** Sets money aside as `hold` does, and remembers what was used then. */
   watch(hold: LedgerStore['hold']): LedgerStore['hold']
@@ -17,7 +17,7 @@ interface Use {
   readonly resetsAt: number
 }
 
-/** Creates it. Nobody is asked for it: each call says what its accounts have left. */
+/** Creates the memory of what is used. It asks no store: each hold that is made tells what its accounts have left. */
 export function createBudgetUse(clock: Pick<Clock, 'time'>): BudgetUse {
   const uses = {
     key: new LRUCache<string, Use>({ max: ACCOUNTS_MAX }),

@@ -1,13 +1,13 @@
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
 
-/** How soon the store is tried again after it failed, the first time and at the longest. */
+/** The first and the longest wait before a store that failed is tried again, in milliseconds. */
 const RETRY_MIN_MS = 250
 const RETRY_MAX_MS = 5000
-/** How often an operator is told of one reason, in milliseconds: the store is tried every few seconds, for hours. */
+/** How often at most the same reason is logged, in milliseconds: a store may be tried every few seconds for hours. */
 const TELL_MS = 60_000
 
-/** What becomes of a store that fails: when it is tried again, and what an operator is told. */
+/** Decides when a store that failed is tried again, and what is logged of it. */
 export interface Delay {
   /** The wait before the next try; 0 = the store has taken the last rows. */
   readonly waitMs: number
@@ -15,7 +15,7 @@ export interface Delay {
   over(): void
 }
 
-/** Creates the delay of a store that does not fail. */
+/** Creates the delay for a store that has not failed so far. */
 export function createDelay(clock: Pick<Clock, 'now'>, journal: Journal): Delay {
   let waitMs = 0
   /** What was told last, also of an outage that is over: a store that fails now and then has many. */

@@ -1,14 +1,16 @@
 import type { Clock } from '#core/clock.ts'
 import { type Account, type Hold, type HoldVerdict, type LedgerStore, OVER } from '#core/ledger.ts'
 
-/** The longest wait for the database before a call goes on without it, and how long it is then left alone. */
+/** The longest wait for the store before a call goes on without it, and for how long it is then not asked; in
+ * milliseconds. */
 const ANSWER_MS = 300
 const AWAY_MS = 2000
-/** The steps in which it is waited: at least as many as a hold has questions to the database. */
+/** The length of the steps in which the wait passes, in milliseconds, and how many there are at least: as many as one
+ * hold has queries. */
 const STEP_MS = 20
 const STEPS_MIN = 8
 
-/** Decides in the shared store, and alone while that is away. */
+/** Decides about holds: in the shared store, or alone while the store is away. */
 export interface Desk {
   readonly hold: (hold: Hold) => HoldVerdict | Promise<HoldVerdict>
 }
@@ -25,7 +27,7 @@ export function createDesk(deps: {
   let awayUntil = 0
 
   async function ask(hold: Hold): Promise<HoldVerdict> {
-    // While it is away one call at a time finds out whether it is back.
+    // While the store is away, one call at a time tries whether it is back.
     if (isAway) awayUntil = clock.now() + AWAY_MS
     const asking = Promise.resolve(store.hold(hold))
     try {
@@ -45,7 +47,8 @@ export function createDesk(deps: {
     }
   }
 
-  /** The call went on without it, and its row, which would settle it, may be written already. */
+  /** Gives back a hold that came too late: its call went on without it, and the row that would settle it may be written
+   * already. */
   function letGo(hold: Hold) {
     return store.hold({ ...hold, nano: 0, expiresAt: OVER })
   }
@@ -53,11 +56,11 @@ export function createDesk(deps: {
   return { hold: hold => (clock.now() < awayUntil ? local.hold(hold) : ask(hold)) }
 }
 
-/** What cannot be given back ends by its time. */
+/** A hold that cannot be given back ends when its time is over. */
 function ignore(): void {}
 
-/** Waits for work, in steps: while this process is busy none of them ends before it has read once what has arrived, so that a
- * database is not held to be slow because we are. */
+/** Waits for work, in steps. No step ends before the event loop has read what has arrived, so that the store is not
+ * held to be slow when this process is. */
 function within<T>(clock: Clock, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const since = clock.now()

@@ -2,13 +2,13 @@ import { z } from 'zod'
 import { AUDIT_KINDS, type AuditRow, type LedgerRow } from '#core/ledger.ts'
 import type { Opening } from './row.ts'
 
-// Lines of the spool begin with what they are: `o`, a request that goes out, with what its row is made of when nothing
-// more is heard of it; `r`, a row of a request; `a`, one of the audit log.
+// A line of the spool begins with its kind: `o` is the opening of a request that goes out, from which its row is made
+// if its process dies; `r` is a row of a request; `a` is a row of the audit log.
 
-/** A row that is kept: of a request, or of the audit log. */
+/** A row to store: of a request, or of the audit log. */
 export type KeptRow = LedgerRow | AuditRow
 
-// What stands on a disk may be damaged there. A row that no database takes would hold up all that are behind it.
+// Lines on a disk may be damaged. A row that the database refuses would hold up all rows behind it.
 const text = z.string().refine(value => !value.includes('\0'))
 const textOrNull = text.nullable().default(null)
 const count = z.int()
@@ -37,18 +37,18 @@ const opening = ledgerRow.pick({
   ...{ input_tokens: true, cost_nano: true },
 }) satisfies z.ZodType<Opening>
 
-/** The row that a line says; `null` where it says none that a database would take. */
+/** Reads the row in a line; `null` if it has none that a database would take. */
 export function rowOfLine(line: string): KeptRow | null {
   if (line.startsWith('r')) return parsed(line, ledgerRow)
   return line.startsWith('a') ? parsed(line, auditRow) : null
 }
 
-/** The request that a line says goes out: for the heirs of its process only. */
+/** Reads the opening in a line; used only by the process that takes over from one that died. */
 export function openingOfLine(line: string): Opening | null {
   return line.startsWith('o') ? parsed(line, opening) : null
 }
 
-/** What a line says; `null` also for half a line, which was the last one before the power failed. */
+/** Parses a line; `null` if it is damaged, such as the half line that was the last one when the power failed. */
 function parsed<Said>(line: string, schema: z.ZodType<Said>): Said | null {
   try {
     return schema.safeParse(JSON.parse(line.slice(1))).data ?? null
@@ -57,7 +57,7 @@ function parsed<Said>(line: string, schema: z.ZodType<Said>): Said | null {
   }
 }
 
-/** What the store takes at once. */
+/** Sorts rows into the batch that the store takes at once. */
 export function batchOf(rows: readonly KeptRow[]): { requests: LedgerRow[]; audit: AuditRow[] } {
   const batch: { requests: LedgerRow[]; audit: AuditRow[] } = { requests: [], audit: [] }
   for (const row of rows) {

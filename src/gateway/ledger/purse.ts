@@ -20,25 +20,25 @@ export interface PurseDeps {
   readonly journal: Journal
   readonly lengths: Lengths
   readonly hold: (hold: Hold) => HoldVerdict | Promise<HoldVerdict>
-  /** Told before a call goes out, once. */
+  /** Called once, before the call goes out for the first time. */
   readonly opened: (record: RequestRecord, call: Call, candidate: Candidate) => void
 }
 
-/** The money of one call, from before it is dialled until its row is written. */
+/** The money of one call: holds it before the call goes out, until its row is written. */
 export interface Purse {
-  /** Places at servers that the caller can pay: when a dearer one is tried, what is held grows; who has too little left
-   * goes on to a cheaper one. */
+  /** Gives only places at servers that the caller can pay. The hold grows when a dearer server is tried; a call with
+   * too little money left goes on to a cheaper one. */
   slots(places: Slots): Slots
 }
 
 /** Opens the purse of a call.
  *
- * @param accounts Whose money it spends; empty where nobody has a budget. */
+ * @param accounts The accounts that it spends from; empty where none has a budget. */
 export function openPurse(deps: PurseDeps, call: Call, record: RequestRecord, accounts: readonly Account[]): Purse {
   return new CallPurse(deps, call, record, accounts)
 }
 
-/** A class, because one is made for each call. */
+/** A class, because one is made for each call, and closures would cost more. */
 class CallPurse implements Purse {
   private readonly deps: PurseDeps
   private readonly call: Call
@@ -59,7 +59,7 @@ class CallPurse implements Purse {
   slots(places: Slots): Slots {
     return {
       take: (candidates, scope) => this.place(places, candidates, scope),
-      // What never waits cannot ask a store either: only what is paid already.
+      // This path cannot wait for a store, so it gives only places that the hold covers already.
       tryTake: candidates => places.tryTake(candidates.filter(candidate => this.needOf(candidate) <= this.held)),
     }
   }
@@ -72,10 +72,10 @@ class CallPurse implements Purse {
     return slot instanceof Promise ? slot.then(go) : go(slot)
   }
 
-  /** Holds what the server of a place may cost. */
+  /** Sets aside what a call to the server of this place may cost. */
   private pay(places: Slots, candidates: readonly Candidate[], slot: Slot, scope: Scope): Slot | Promise<Slot> {
     const need = this.needOf(slot.candidate)
-    // Whoever pays in place of a caller who has left is charged when it is over.
+    // The caller that pays in place of one that has left is charged when the call is over.
     if (need <= this.held || this.record.passedOn) return this.open(slot)
     const { clock } = this.deps
     const verdict = this.deps.hold({
@@ -125,7 +125,7 @@ class CallPurse implements Purse {
     )
   }
 
-  /** Nobody waits any more, and the row that would settle the hold may be written already: it ends now. */
+  /** Gives the hold back, because no caller waits any more, and the row that would settle it may be written already. */
   private letGo(): void {
     const { record, accounts, deps } = this
     const verdict = deps.hold({ request: record.id, accounts, nano: 0, expiresAt: OVER })
@@ -133,7 +133,7 @@ class CallPurse implements Purse {
   }
 
   private open(slot: Slot): Slot {
-    // The row of a caller who has left to others may be written already, and nobody would close it again.
+    // The row of a caller that has left may be written already, and would not settle a new hold.
     if (!this.isOpen && !this.record.passedOn) {
       this.isOpen = true
       this.deps.opened(this.record, this.call, slot.candidate)
@@ -141,7 +141,7 @@ class CallPurse implements Purse {
     return slot
   }
 
-  /** What a server may cost; nothing where nobody knows its price, or nobody counts. */
+  /** The most that a call to a server may cost; 0 where the price is unknown or no account has a budget. */
   private needOf({ target, model }: Candidate): number {
     if (this.accounts.length === 0) return -1
     const { input } = estimateUsage(this.call, 0)
@@ -163,7 +163,7 @@ class CallPurse implements Purse {
 
 const NO_USAGE = { cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: true }
 
-/** The tokens that the answers of a call may have: as many as it allows, else as many as is usual. */
+/** The tokens that the answers of a call may have: its own limit, else the usual length. */
 function mostOutput(call: Call, model: Model, lengths: Lengths): number {
   if (call.endpoint === 'embeddings') return 0
   return Math.min(TOKENS_MAX, answersTo(call) * (allowedBy(call) ?? lengths.usual(model.name)))

@@ -10,7 +10,7 @@ import { createDelay } from './delay.ts'
 import { batchOf, type KeptRow, openingOfLine, rowOfLine } from './lines.ts'
 import { isKept, type Opening, toAttemptRows, toLostRow, toOpening, toRow } from './row.ts'
 
-/** Rows that are written at once, and how long the first of them waits for others, in milliseconds. */
+/** How many rows are written at once, and how long the first of them waits for others, in milliseconds. */
 const BATCH_MAX = 200
 const GATHER_MS = 100
 /** How long the end of the process waits for the store, in milliseconds. */
@@ -18,7 +18,7 @@ const CLOSE_MS = 2000
 
 /** What a spool asks of the recorder. */
 export interface SpoolNeeds {
-  /** The row that a line says; `null` where it says none that is to be written. */
+  /** Reads the row in a line; `null` if it has none to be written. */
   readonly read: (line: string) => KeptRow | null
   /** The opening lines of the requests that are under way. */
   readonly carry: () => readonly string[]
@@ -30,19 +30,19 @@ export interface RecorderDeps {
   readonly clock: Clock
   readonly journal: Journal
   readonly store: LedgerStore
-  /** Where rows wait; `null` where they are not kept, and only money is counted. */
+  /** Where rows wait; `null` where no rows are kept and only money is counted. */
   readonly spool: ((needs: SpoolNeeds) => Spool<KeptRow>) | null
-  /** Told of each row of a request that is over. */
+  /** Called with the row of each request that is over. */
   readonly settled?: (row: LedgerRow) => void
   /** Told of each row that is kept, as JSON; the batch that it belongs to. */
   readonly sealing?: { batch(): string | null; add(id: string, text: string): void } | null
 }
 
-/** Writes down what every request came to, beside its way and not on it. */
+/** Keeps the row of every request, without making the request wait. */
 export interface Recorder {
   readonly opened: (record: RequestRecord, call: Call, candidate: Candidate) => void
   readonly subscriber: (fact: Fact) => void
-  /** Adds a row of the audit log; `false` when there is no room. */
+  /** Adds a row of the audit log; `false` if there is no room for it. */
   audit(row: AuditRow): boolean
   /** Takes over what another process has left: its lines, and that there are no more of them; no faster than the store
    * takes them, so that there is room for rows of our own.
@@ -50,11 +50,12 @@ export interface Recorder {
    * @throws Error when there is no room, or the disk did not take it; what was taken may be told again, from the first
    * line. */
   readonly adopt: { begin(): void | Promise<void>; line(line: string): void | Promise<void>; end(): Promise<void> }
-  /** Rows that wait for the database, requests that are under way, and rows that were lost: without room, or damaged. */
+  /** The numbers of rows that wait for the database, of requests under way, and of rows that were lost because there
+   * was no room or they were damaged. */
   depth(): number
   open(): number
   dropped(): number
-  /** Writes what waits, until nothing does or the store fails. */
+  /** Writes all waiting rows, until none is left or the store fails. */
   flush(): Promise<void>
   close(): Promise<void>
 }
@@ -65,12 +66,12 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const delay = createDelay(clock, deps.journal)
   /** The opening lines of requests that are under way. */
   const open = new PassingMap<string>()
-  /** The same of a process that has died. */
+  /** The opening lines of requests of a process that has died. */
   const left = new Map<string, Opening>()
   const spool = deps.spool?.({ read: rowOfLine, carry: () => [...open].map(([, line]) => line), onLost: lost }) ?? null
   let depth = 0
   let dropped = 0
-  /** Lines that the disk did not take since something was taken over. */
+  /** How many lines the disk has not taken since the last take-over began. */
   let failed = 0
   let writing: Promise<void> | null = null
   let disarm: (() => void) | null = null
@@ -91,7 +92,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     return true
   }
 
-  /** Takes over a row that stays where it was when there is no room for it here. */
+  /** Takes over a row of another process; if there is no room for it here, it stays in the file of that process. */
   function inherit(line: string, row: KeptRow): void | Promise<void> {
     if (closed || spool === null || !put(spool, line, row)) throw noRoom()
     if (depth >= BATCH_MAX) return makeRoom()
@@ -143,7 +144,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         const [looking, known] = [spool.peek(BATCH_MAX), depth]
         const rows = await looking
         if (rows.length === 0) {
-          // Of what was there, the rest stands in lines that say no row any more.
+          // The rows that are still counted stand in lines that can no longer be read.
           depth -= known
           dropped += known
           return
@@ -152,7 +153,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         await spool.drop(rows.length)
         depth -= rows.length
         delay.over()
-        // A database in this process takes the time of everybody else.
+        // A database in this process (SQLite) blocks the event loop.
         await othersTurn()
       } while (goesOn())
     } catch (thrown) {
@@ -214,7 +215,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
           await inherit(`r${JSON.stringify(row)}`, row)
         }
         left.clear()
-        // What was added in this turn is written by now.
+        // After this, the lines added in this turn of the event loop are on the disk.
         await othersTurn()
         const isKept = failed === 0
         failed = 0
@@ -227,7 +228,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     flush,
     async close() {
       disarm?.()
-      // What is not written in time waits on the disk for the next start.
+      // Rows that are not written in time wait on the disk for the next start.
       await new Promise<void>(resolve => {
         const late = clock.after(CLOSE_MS, resolve)
         void flush().then(() => {

@@ -6,7 +6,7 @@ import { freeOutcome, type RequestRecord } from '#core/record.ts'
 import type { Usage } from '#core/usage.ts'
 import { estimateUsage } from '../settle.ts'
 
-/** What is written down of a request when it goes out. */
+/** The part of a request's row that is known when the request goes out. */
 export type Opening = Pick<
   LedgerRow,
   | ('id' | 'tenant' | 'key_id' | 'user_id' | 'session_id' | 'address' | 'started_at' | 'method' | 'route' | 'stream')
@@ -16,23 +16,23 @@ export type Opening = Pick<
 const NOTHING: Usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: false }
 const TEXT_MAX = 2048
 
-/** Whether a request is kept: a model call of somebody who is known. */
+/** Whether a request gets a row: it is a model call of a known caller. */
 export function isKept({ purpose, caller }: RequestRecord): boolean {
   return purpose === 'call' && caller !== null
 }
 
-/** What is kept of a request once it is over. The members stand in the order of the table's columns, which is also what
- * its hash is made of. */
+/** Makes the row of a request that is over. Its members stand in the order of the table's columns, because the hash is
+ * made over them in this order. */
 export function toRow(record: RequestRecord, endedAt: number, batch: string | null): LedgerRow {
-  // What the cache gave stands in the column of what was saved.
+  // An answer from the cache costs nothing; its price stands in the column of saved money.
   const usage = freeOutcome(record) === null ? record.usage : null
   const { outcome, model, server, upstreamModel } = record
   const cost = usage === null ? 0 : record.costNano
   return rowOf(record, { endedAt, outcome, model, server, upstreamModel, usage, cost, batch })
 }
 
-/** What is known of a request that goes out, and not the same of every request: written down for the case that its
- * process dies, and read only then. */
+/** Makes the opening of a request that goes out, with what differs from request to request. It is read only if the
+ * process dies before the request is over. */
 export function toOpening(record: RequestRecord, call: Call, { target, model }: Candidate): Opening {
   const usage = estimateUsage(call, 0)
   return {
@@ -105,7 +105,7 @@ interface Ending {
   readonly batch: string | null
 }
 
-/** A row of which nothing is known, its members in the order of the columns. */
+/** A row with nothing filled in, its members in the order of the columns. */
 const UNKNOWN: LedgerRow = {
   ...{ id: '', parent: null, tenant: '', key_id: '', user_id: null, session_id: null, address: '', day: '' },
   ...{ started_at: 0, ended_at: 0, method: '', route: '', status: 0, code: null, outcome: '', stream: 0, cache: null },
@@ -184,8 +184,8 @@ function tokensOf({ input, cacheRead, cacheWrite, output, reasoning, estimated }
   }
 }
 
-/** A caller's text as every database takes it. What is cut off a long one is copied: it would hold all of it in memory,
- * which may be megabytes, for as long as its row waits. */
+/** Makes a caller's text fit for every database. What is kept of a long text is copied: a slice would keep all of it in
+ * memory, perhaps megabytes, for as long as the row waits. */
 function clean(text: string | null): string | null {
   if (text === null) return null
   const short = text.length > TEXT_MAX ? Buffer.from(text.slice(0, TEXT_MAX)).toString() : text

@@ -4,14 +4,14 @@ import { periodOf } from '#core/money.ts'
 import { watchWallClock } from '#core/steady.ts'
 import type { Head, UpkeepStore } from '#core/upkeep.ts'
 
-/** How often it is done, and how long a process that does it and dies is waited for; in milliseconds. */
+/** How often the upkeep is done, and after how long another process takes over from one that died; in milliseconds. */
 const EVERY_MS = 30_000
 const LEASE_MS = 90_000
 const TRIM_EVERY_MS = 3_600_000
-/** How long the wall clock must have gone on as it is before anything is removed by it, and what is no longer going on; in
- * milliseconds. A machine that starts with a clock that is years ahead is set right within minutes. */
+/** For how long the wall clock must not have been set before rows are removed by it, in milliseconds. A machine that
+ * starts with a clock that is years ahead is corrected within minutes. */
 const STEADY_MS = 600_000
-/** How long after its end a budget may still be asked for, by requests and clocks that are late. */
+/** How long after the end of its period a budget is kept for requests and clocks that are late, in milliseconds. */
 const LATE_MS = 86_400_000
 
 export interface UpkeepDeps {
@@ -25,12 +25,12 @@ export interface UpkeepDeps {
   readonly steadyMs: number
   /** Notes in the audit log where its chains stand, or up to where they are removed. */
   readonly checkpoint: (action: 'heads' | 'trimmed', heads: readonly Head[]) => void
-  /** Writes what waits. */
+  /** Writes the waiting rows to the database. */
   readonly flush: () => Promise<void>
 }
 
-/** Does now and then what one process has to do for all: gives back holds whose time is over, notes where the chains of
- * the audit log stand, and removes what is older than it has to be. What fails is done the next time.
+/** Does regularly what one process does for all: gives back holds whose time is over, notes in the audit log where its
+ * chains stand, and removes rows past their retention. What fails is tried again the next time.
  *
  * @returns A function that stops it. */
 export function startUpkeep(deps: UpkeepDeps): () => void {
@@ -44,11 +44,11 @@ export function startUpkeep(deps: UpkeepDeps): () => void {
   async function round(): Promise<void> {
     const now = clock.time()
     const isSteady = steadyMs() >= STEADY_MS
-    // Everybody may: what one gives back is gone for the others.
+    // Every process does this: a hold that one gives back is gone for the others.
     await deps.ledger.expire(now)
     if (!(await deps.upkeep.lead(deps.owner, now, LEASE_MS))) return
     const heads = await deps.upkeep.heads()
-    // Its own row moves one chain each time; that alone is no news.
+    // The row of this note itself moves one chain each time; that alone is no reason for another note.
     const others = JSON.stringify(heads.filter(({ chain }) => chain !== deps.owner))
     const own = heads.find(({ chain }) => chain === deps.owner)?.seq ?? 0
     const news = `${others} ${own}`
@@ -57,7 +57,8 @@ export function startUpkeep(deps: UpkeepDeps): () => void {
       deps.checkpoint('heads', heads)
     }
     if (!isSteady || clock.now() - trimmedAt < TRIM_EVERY_MS) return
-    // Workers that serve for a short time only take turns, and removing looks through all names of users.
+    // The store is asked too: of workers that live only briefly each would remove anew, and look through all names of
+    // users.
     if (!(await deps.upkeep.isTrimDue(deps.owner, now, TRIM_EVERY_MS))) return
     trimmedAt = clock.now()
     await trim(now - deps.retentionMs(), periodOf(now - LATE_MS, 'month'))
@@ -67,7 +68,7 @@ export function startUpkeep(deps: UpkeepDeps): () => void {
     const old = await deps.upkeep.heads(before)
     if (old.length > 0) {
       deps.checkpoint('trimmed', old)
-      // Removed only once it is written that they are.
+      // The note of the removal must be written before the rows are removed.
       await deps.flush()
     }
     await deps.upkeep.trim(old, before, month)

@@ -26,22 +26,22 @@ export class Completion {
     }
   }
 
-  /** The server says that this is all. */
+  /** Notes that the server has declared the answer complete. */
   done(): void {
     this.said = true
   }
 
-  /** Every choice that was asked for has finished, or the server says that this is all. */
+  /** Whether every requested choice has finished, or the server has declared the answer complete. */
   get complete(): boolean {
     return this.said || this.closed.size >= this.expected
   }
 
-  /** No choice that began is unfinished: enough when the connection has closed. */
+  /** Whether no choice that began is unfinished, which is enough once the connection has closed. */
   get settled(): boolean {
     return this.closed.size > 0 && this.open.size === 0
   }
 
-  /** Nothing more is to come. */
+  /** Whether nothing more is to come. */
   get last(): boolean {
     return this.said || (this.counted && this.closed.size >= this.expected)
   }

@@ -14,38 +14,39 @@ import { hideSecrets } from './hide.ts'
 import { GATEWAY_ROLE, viaNext } from './hops.ts'
 import { readUpstream } from './upstream.ts'
 
-/** The largest plain answer that is read: of vectors what OpenAI gives at most for one request, 2048 of 3072 numbers each,
- * written as text. */
+/** The largest plain answer that is read, in bytes. OpenAI's largest has the vectors of one request: 2048 of them
+ * with 3072 numbers each, written as text. */
 const ANSWER_BYTES_MAX: Readonly<Record<Endpoint, number>> = {
   chat: 16 * 1024 * 1024,
   completions: 16 * 1024 * 1024,
   embeddings: 128 * 1024 * 1024,
 }
-/** Of all objects of a plain answer together: the log probabilities of a long one have half a million, vectors almost none.
- * Many more block the event loop for seconds while they are parsed. */
+/** How many members all objects of a plain answer may have together. The log probabilities of a long answer have half a
+ * million, vectors almost none; to parse many more blocks the event loop for seconds. */
 const MEMBERS_MAX: Readonly<Record<Endpoint, number>> = {
   chat: 1_000_000,
   completions: 1_000_000,
   embeddings: 100_000,
 }
-/** The largest error that is read. */
+/** The largest body of an error that is read, in bytes. */
 const ERROR_BYTES_MAX = 64 * 1024
 
-/** How long the words of an error are waited for: its status says already what is to be done. */
+/** How long the body of an error is waited for, in milliseconds: its status already decides what is done. */
 const ERROR_MS = 3000
 
-/** What a dialled attempt needs from outside. */
+/** The parts that an attempt needs from outside. */
 export interface DialDeps {
   readonly providers: ReadonlyMap<string, Provider>
   readonly transportFor: (server: Server) => Transport
   readonly clock: Clock
-  /** The name of this gateway in the `via` header of what goes to another one. */
+  /** The name of this gateway in the `via` header of requests to another gateway. */
   readonly hop?: string
-  /** Told how committed streams end. */
+  /** Called with how each committed stream ended. */
   readonly outcomes?: Outcomes
 }
 
-/** Creates the innermost attempt: translate, send, read, translate back. Chooses nothing and repeats nothing. */
+/** Creates the innermost attempt: it translates the call, sends it, reads the answer and translates it back. It neither
+ * chooses a server nor repeats anything. */
 export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
   return async ({ call, slot, scope, secret, delivered }) => {
     const { target } = slot.candidate
@@ -64,10 +65,10 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       target.server.role === GATEWAY_ROLE && deps.hop !== undefined
         ? { ...encoded, headers: { ...encoded.headers, via: viaNext(deps.hop, call.headers?.via) } }
         : encoded
-    // What a server stores it must not store twice.
+    // A request whose answer the server stores must not arrive twice.
     const outgoing = call.body.store === true ? { ...passed, once: true } : passed
     if (outgoing.dropped !== undefined && outgoing.dropped.length > 0) noteDropped(record, target, outgoing.dropped)
-    // Whoever left while a limit or a budget was asked has used nothing.
+    // A caller that left while a limit or a budget was asked has used nothing.
     if (scope.ended !== null) throw scope.ended
     if (record.dialledAt === 0) record.dialledAt = deps.clock.now()
     const incoming = await deps.transportFor(target.server)(outgoing, scope, target.timeouts)
@@ -96,7 +97,7 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
   }
 }
 
-/** Reads what is said of an error; nothing where it is too long, breaks off or takes too long. */
+/** Reads the body of an error; an empty text where it is too long, breaks off or takes too long. */
 async function wordsOf(incoming: Incoming, clock: Clock): Promise<string> {
   const disarm = clock.after(ERROR_MS, () => incoming.close())
   try {
@@ -109,7 +110,8 @@ async function wordsOf(incoming: Incoming, clock: Clock): Promise<string> {
   }
 }
 
-/** Reads a whole answer. One that the dialect fails over is the server's fault, as an event of a stream is. */
+/** Reads a whole answer. If the dialect throws while it reads one, that is the server's fault, as with an event of a
+ * stream. */
 function decodeWhole(provider: Provider, call: Call, text: string): DataFrame | GatewayError {
   if (isExcessive(text, MEMBERS_MAX[call.endpoint])) return invalidAnswer('an answer with too many levels or members')
   try {
@@ -119,7 +121,7 @@ function decodeWhole(provider: Provider, call: Call, text: string): DataFrame | 
   }
 }
 
-/** Apart from the rest, so that a plain answer pays for none of its functions. */
+/** A function of its own, so that a plain answer does not pay for its closures. */
 function openStream(
   from: {
     readonly deps: DialDeps
@@ -158,7 +160,7 @@ function openStream(
   }
 }
 
-/** Writes down what the dialect left out, in the entry of the attempt that is being made. */
+/** Notes which parameters the dialect left out, in the record's entry of this attempt. */
 function noteDropped({ attempts }: RequestRecord, { server, upstreamModel }: Target, dropped: readonly string[]): void {
   const entry = attempts.findLast(each => each.server === server.id && each.model === upstreamModel)
   if (entry !== undefined) entry.dropped = dropped

@@ -1,9 +1,9 @@
 import { excessIn } from '#lib/json.ts'
 
-/** Far more than any answer has. What nests some ten thousand levels deep can be read, but not written: the runtime takes
- * a second to find that out. */
+/** The deepest nesting that is read, far more than any answer has. The runtime can parse what nests some ten thousand
+ * levels deep, but not write it, and takes a second to find that out. */
 const DEPTH_MAX = 1000
-/** A shorter text cannot have so many levels, or members, that they cost anything. */
+/** A text shorter than this is not checked: it cannot have so many levels or members that they cost anything. */
 const SCANNED_MIN = 32 * 1024
 
 /** Whether a JSON text of a server would block the event loop.

@@ -2,7 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Server } from '#core/servers.ts'
 import { isObject } from '#lib/json.ts'
 
-/** Shorter texts would blot out ordinary words. */
+/** Shorter secrets are not looked for: they would blot out ordinary words. */
 const SECRET_MIN = 6
 const HIDDEN = '[key]'
 
@@ -21,7 +21,7 @@ export function hideSecrets(error: GatewayError, server: Server): GatewayError {
   return new GatewayError(code, message, { param, details, attempts, retryAfterMs, retryable, unsent, headers, cause })
 }
 
-/** A text that was cut may end within a secret. */
+/** Hides the beginning of a secret at the end of a text, which may have been cut within one. */
 function withoutBegun(text: string, secret: string): string {
   for (let length = secret.length - 1; length >= SECRET_MIN; length--) {
     if (text.endsWith(secret.slice(0, length))) return text.slice(0, -length) + HIDDEN
@@ -29,10 +29,10 @@ function withoutBegun(text: string, secret: string): string {
   return text
 }
 
-/** Names of failures are no sentences. */
+/** The form of a failure's name; sentences do not have it. */
 const NAME = /^[\w.:/-]{1,64}$/
 
-/** What names a failure: `{status, code, type}`, without those that nobody gave. */
+/** Reduces a cause to what names the failure: `{status, code, type}`, as far as they were given. */
 function wordless(cause: unknown): unknown {
   if (!isObject(cause)) return cause
   const { status, code, type } = cause

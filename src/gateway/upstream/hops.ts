@@ -1,8 +1,8 @@
 import { GatewayError } from '#core/errors.ts'
 
-/** What a server registers as when it is a gateway itself. */
+/** The role under which a gateway registers itself as a server with another gateway. */
 export const GATEWAY_ROLE = 'gateway'
-/** How often a request may go on from one gateway to the next. */
+/** The most gateways that a request may have come through. */
 const HOPS_MAX = 3
 const ENTRY = /\b1\.1 (citadel-[\w-]+)/g
 

@@ -5,20 +5,21 @@ import { writeSse } from '#lib/sse.ts'
 import { partsAround, TextPattern } from '#lib/text-pattern.ts'
 import type { Saying, StreamEvent } from '#providers/provider.ts'
 
-/** How many events may be learned from before any other was like one of them. */
+/** Learning from an event takes one of these, and passing one on gives one back: a stream whose events are not alike is
+ * soon no longer learned from. */
 const CREDIT = 8
 
 interface Likeness {
   readonly saying: Saying
   readonly pattern: TextPattern
-  /** What is written around the texts; `null` where events go on as the bytes they came as. */
+  /** The text written around each event; `null` where events go on as the bytes that arrived. */
   readonly written: readonly Buffer[] | null
 }
 
-/** Knows the events of one stream that are like one that was read in all but what they say, and passes them on as bytes:
- * neither parsed nor written anew.
+/** Recognises the events of one stream that differ from an event that was read in their text alone, and passes them on
+ * as bytes: neither parsed nor written anew.
  *
- * Nothing is guessed: an event that is not, byte by byte, one that was read with another text in it is read too. */
+ * Nothing is guessed: around its text such an event is the same byte for byte; any other is read. */
 export class Likenesses {
   private readonly to: Bypass
   private readonly clock: Clock
@@ -30,7 +31,7 @@ export class Likenesses {
     this.clock = clock
   }
 
-  /** An event was read: others like it may pass from now on. */
+  /** Learns from an event that was read: others like it may pass from now on. */
   learn(event: StreamEvent, frame: DataFrame, saying: Saying): void {
     if (this.credit-- <= 0) return
     const names = [saying.field, ...saying.idle]
@@ -46,12 +47,14 @@ export class Likenesses {
     }
   }
 
-  /** Events have to be read again: what came has changed what follows. */
+  /** Forgets what was learned, because something arrived that changes how later events must be read. */
   forget(): void {
     this.likeness = null
   }
 
-  /** Passes on what it knows of these bytes; answers with the position behind it. */
+  /** Passes on the events at the start of these bytes that are like a known one.
+   *
+   * @returns The position behind them. */
   take(bytes: Buffer, start: number, end: number): number {
     const { likeness } = this
     if (likeness === null) return start

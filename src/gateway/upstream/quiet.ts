@@ -1,13 +1,13 @@
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 
-/** How long an upstream is waited for in all after its last choice has finished, in milliseconds. */
+/** How long in total a server is waited for after the last choice has finished, in milliseconds. */
 export const AFTER_FINISH_MS = 1000
 
 /** Watches the silence of one stream with one timer for all its reads. Before the first content the first-token clock
  * is the one that counts: a server may send its headers at once and then read a long prompt. */
 export class QuietWatch {
-  /** Why the stream was closed, once it was silent for too long. */
+  /** The error with which the stream was closed because it was silent for too long; else `null`. */
   fired: GatewayError | null = null
   /** Whether content has come. */
   begun = false
@@ -16,7 +16,7 @@ export class QuietWatch {
   private limitMs: number
   private waitingSince = 0
   private finished = false
-  /** How long it was waited for since the finish. */
+  /** How long the server has been waited for since the finish, in milliseconds. */
   private waitedMs = 0
   private disarm: (() => void) | null = null
 
@@ -27,24 +27,24 @@ export class QuietWatch {
     this.close = close
   }
 
-  /** A read begins. */
+  /** Begins to measure silence: a read begins. */
   wait(): void {
     this.waitingSince = this.clock.now()
     if (this.begun && this.disarm === null) this.arm(this.limitMs - this.waitedMs)
   }
 
-  /** Something came for which the read goes on. */
+  /** Measures silence anew: something arrived at `at`, and the read goes on. After the finish nothing does that. */
   heard(at: number): void {
     if (!this.finished) this.waitingSince = at
   }
 
-  /** It is over. */
+  /** Stops measuring silence: the read is over. */
   rest(): void {
     if (this.finished) this.waitedMs += this.waiting()
     this.waitingSince = 0
   }
 
-  /** From now on it is waited for a little only, whatever it still says: the answer is there. */
+  /** Limits all further waiting to a short time, whatever the server still sends: the answer is complete. */
   shorten(): void {
     if (this.finished) return
     this.finished = true

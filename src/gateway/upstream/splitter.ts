@@ -2,12 +2,12 @@ import { createLineSplitter } from '#lib/lines.ts'
 import { createSseParser } from '#lib/sse.ts'
 import type { Provider, StreamEvent } from '#providers/provider.ts'
 
-/** Takes the text of a stream apart, wherever its reads begin. */
+/** Splits the text of a stream into events, however the reads cut it. */
 export interface Splitter {
   push(text: string): StreamEvent[]
-  /** What the end of the stream leaves unfinished. */
+  /** Gives what the end of the stream left unfinished, if anything. */
   end(): StreamEvent[]
-  /** Whether all that came so far are whole events; false where nobody asks. */
+  /** Whether everything so far consists of whole events; false where this is not tracked. */
   readonly between: boolean
 }
 

@@ -15,10 +15,10 @@ import { Likenesses } from './likeness.ts'
 import { AFTER_FINISH_MS, QuietWatch } from './quiet.ts'
 import { createSplitter } from './splitter.ts'
 
-/** Events of one stream that may be unreadable before the stream counts as garbage. */
+/** How many events of one stream may be unreadable before the whole stream counts as garbage. */
 const SKIPPED_EVENTS_MAX = 3
-/** Of all objects of an event together: as many as a million characters can hold. An event may be longer for the sake of a
- * picture, which is one text; millions of members would block the event loop for a second. */
+/** How many members all objects of one event may have together: as many as a million characters can hold. A picture may
+ * make an event longer, but is one text; millions of members would block the event loop for a second. */
 const EVENT_MEMBERS_MAX = 200_000
 const LF = 10
 
@@ -44,10 +44,10 @@ export function readUpstream(options: {
   readonly scope: Scope
   readonly clock: Clock
   readonly idleMs: number
-  /** Who answers; its secrets appear in no error. */
+  /** The server that answers; errors never contain its secrets. */
   readonly server: Server
   readonly onSkipped: () => void
-  /** Told once of a stream that had content: `null` when it is whole, else why it broke off. */
+  /** Called once for a stream that had content: with `null` when it is whole, else with why it broke off. */
   readonly onEnd: (error: GatewayError | null) => void
 }): UpstreamStream {
   const { incoming, provider, scope, clock } = options
@@ -85,7 +85,7 @@ export function readUpstream(options: {
     } catch (thrown) {
       options.onSkipped()
       if (++skipped <= SKIPPED_EVENTS_MAX) return
-      // The parser's words quote what is no JSON, which may be what the model said.
+      // The parser's message quotes the text that is no JSON, which may be what the model said.
       throw invalidAnswer('too many unreadable events', thrown instanceof SyntaxError ? undefined : thrown)
     }
   }
@@ -143,7 +143,7 @@ export function readUpstream(options: {
         try {
           bytes = await incoming.read()
         } catch (thrown) {
-          // That the connection breaks behind the answer, or because of its silence, is an end like others.
+          // A connection that breaks after the whole answer, or was closed for its silence, has ended as usual.
           if (quiet.fired === null && !completion.complete) throw thrown
         } finally {
           quiet.rest()
@@ -203,7 +203,7 @@ export function readUpstream(options: {
 
   function close(): void {
     over = true
-    // What is behind a whole answer is read to its end, for a second at most.
+    // The rest of the body behind a whole answer is read to its end, for a second at most.
     if (!draining) stop()
   }
 
