@@ -36,11 +36,11 @@ export interface StreamEvent {
   readonly data: string
 }
 
-/** Where in an event stands what it says: members by their names, wherever they stand. */
+/** The names of the members of an event that hold its text, at any depth. */
 export interface Saying {
   readonly choice: number
   readonly field: TextField
-  /** Members whose text says nothing. */
+  /** Members whose text carries no content. */
   readonly idle: readonly string[]
 }
 
@@ -50,10 +50,11 @@ export interface Saying {
 export interface StreamReducer<S> {
   start(): S
   step(state: S, event: StreamEvent): readonly [S, readonly Frame[]]
-  /** Where the event of this frame says something, if others that differ from it only there may go on as it did without
-   * being read, for as long as the state stays the same; `null` when they have to be read. */
+  /** Where the event of this frame holds its text, if other events that differ from it only in that text may be passed on
+   * like it without being read, for as long as the state stays the same; `null` when they have to be read. */
   saying?(frame: DataFrame): Saying | null
-  /** What is still owed when the upstream closed; completeness is judged by the finish frames, not here. */
+  /** The frames that are still missing when the server has closed the stream; whether the answer is complete is judged
+   * by its finish frames, not here. */
   end(state: S): readonly Frame[]
 }
 
@@ -83,14 +84,14 @@ export interface ModelDetails {
   decodeLoaded(body: string): ReadonlySet<string>
 }
 
-/** A place where a server may tell what it is busy with. */
+/** A path at which a server may report its load. */
 export interface Report {
   ask(server: Server, secret: string | null): Outgoing
   /** @returns `null` for what cannot be read: the server tells nothing there. */
   decode(body: string): { readonly calls: number | null; readonly loaded: readonly string[] | null } | null
 }
 
-/** What a dialect has words for; a model behind it may still be unable. */
+/** The features that a dialect can express; a model behind it may still lack them. */
 export interface ProviderCapabilities {
   readonly tools: boolean
   readonly vision: boolean
@@ -103,7 +104,7 @@ export interface ProviderCapabilities {
   readonly logprobs: boolean
   /** `n` above 1. */
   readonly several_choices: boolean
-  /** Going on from the beginning of an answer. */
+  /** Whether a model can go on from the beginning of an answer. */
   readonly prefill: boolean
 }
 
@@ -117,9 +118,9 @@ export interface Provider {
   /** Names of the caller's headers that go upstream, in lower case; none when absent. */
   readonly headers?: readonly string[]
   readonly capabilities: ProviderCapabilities
-  /** What becomes of each parameter; the support matrix in the documentation is made of it. */
+  /** The treatment of each parameter; the support matrix in the documentation is made from it. */
   readonly parameters: Parameters
-  /** Where it lives when the configuration names no address; `null` when it must. */
+  /** The address when the configuration names none; `null` when it must name one. */
   readonly defaultBaseUrl: string | null
   /** The address as configured, made into the prefix of every path. */
   normalizeBaseUrl(url: string): string

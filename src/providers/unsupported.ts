@@ -11,7 +11,7 @@ export interface Unsupported {
   readonly what: string
   /** Completes "…; …." with what to do instead. */
   readonly instead: string
-  /** Whether the parameter is taken but for this. */
+  /** Whether the parameter is accepted apart from this. */
   readonly partly?: boolean
 }
 
@@ -26,7 +26,7 @@ export const SEVERAL_CHOICES: Unsupported = {
   instead: 'send the request several times',
 }
 
-/** Changed odds of single tokens. */
+/** Changed probabilities of single tokens. */
 export const LOGIT_BIAS: Unsupported = {
   param: 'logit_bias',
   refused: value => isObject(value) && Object.keys(value).length > 0,

@@ -2,7 +2,7 @@ import { type Code, GatewayError } from '#core/errors.ts'
 import { parseDuration } from '#lib/duration.ts'
 import type { Head } from './provider.ts'
 
-/** What a provider read of an upstream's error, before it becomes one of the gateway's codes. */
+/** The parts of a server's error, as a dialect read them, before it becomes one of the gateway's codes. */
 export interface UpstreamFailure {
   readonly message: string
   readonly code: string | null
@@ -10,7 +10,7 @@ export interface UpstreamFailure {
   readonly param: string | null
 }
 
-// Not every `too long` is the prompt's: a tool's name has a longest length too.
+// Not every `too long` means the prompt: the name of a tool can be too long, too.
 const CONTEXT =
   /context.{0,2}(?:length|size|window)|maximum (?:context|prompt length|model length)|(?:prompt|input|conversation|messages) (?:is |are )?too long|exceeds? the (?:available )?context|too many (?:input )?tokens|token count.{0,40}exceeds|`inputs` (?:tokens \+ `max_new_tokens` must be <=|must have less than)/i
 const CONTENT = /content_filter|content_policy|content management policy|responsible_?ai/i
@@ -27,7 +27,7 @@ const NO_CAPACITY = 498
 const GENERATION_FAILED = 424
 const MESSAGE_CHARACTERS_MAX = 2000
 
-/** What asks for longer means "not today". */
+/** The longest wait that is passed on, in milliseconds: a longer one only means "not today". */
 const WAIT_MS_MAX = 86_400_000
 const GO_DURATION = /^(?:\d+(?:\.\d+)?(?:ms|[smhd]))+$/
 const DATE = /^(?:[A-Za-z]{3,9},? +\d|[A-Za-z]{3} [A-Za-z]{3} +\d|\d{4}-\d{2}-\d{2})/
@@ -79,8 +79,8 @@ export function invalidAnswer(what: string, cause: unknown = what): GatewayError
   })
 }
 
-/** Whether a status means that there is no such path: a mistake in the configuration, not the caller's, that says nothing
- * of a model. */
+/** Whether a status means that there is no such path: a mistake in the configuration, not the caller's, that says
+ * nothing of a model. */
 export function isWrongAddress(status: number, { message }: UpstreamFailure): boolean {
   return status === 405 || (status === 404 && /^(?:(?:page )?not found\W*)?$/i.test(message))
 }
@@ -92,14 +92,15 @@ export function wrongAddress(status: number): GatewayError {
 
 const PAGE = /^\s*<(?:!doctype|html|\?xml)\b/i
 
-/** The error for an answer that is no JSON object. Its text stays out of the log, because it may be what the model said;
- * a page, such as a proxy's, is nothing that a model says. */
+/** The error for an answer that is no JSON object. Its text stays out of the log, because it may be what the model
+ * said; a page, such as a proxy's, is nothing that a model says. */
 export function unreadableAnswer(body: string): GatewayError {
   const what = PAGE.test(body) ? body.trimStart().slice(0, 200) : `${body.length} characters`
   return invalidAnswer(`no JSON object: ${what}`)
 }
 
-/** The wait that an answer's headers ask for, in milliseconds and at most a day; `null` when they say nothing usable. */
+/** The wait that an answer's headers ask for, in milliseconds and at most a day; `null` when they say nothing
+ * usable. */
 export function retryAfterOf(head: Head, nowEpochMs: number): number | null {
   const wait =
     numberOf(head.header('retry-after-ms')) ??

@@ -10,13 +10,14 @@ const REASONS: ReadonlyMap<JsonValue, string> = new Map([
   ['refusal', 'content_filter'],
 ])
 
-/** Why an answer ended, in OpenAI's words. A tool that stands for the answer itself is no call. */
+/** Why an answer ended, in OpenAI's words. Calls of the tool that stands for the answer itself do not count as tool
+ * calls. */
 export function fromStopReason(reason: JsonValue, hasToolCalls: boolean): string {
   const known = REASONS.get(reason) ?? 'stop'
   return known === 'tool_calls' && !hasToolCalls ? 'stop' : known
 }
 
-/** What the model says to a request that it refuses; `null` when it did not. */
+/** The text with which the model refuses a request; `null` if it did not refuse. */
 export function toRefusal(reason: JsonValue, details: JsonValue): string | null {
   if (reason !== 'refusal') return null
   const explanation = isObject(details) ? details.explanation : null
@@ -30,7 +31,7 @@ export function toHead({ id, model }: JsonObject, object: string, created: numbe
   return { id: id ?? '', object, created, model: model ?? '' }
 }
 
-/** Whether a text says nothing: the API refuses to take such a one back. */
+/** Whether a text is empty or white space: the API refuses such texts in a conversation. */
 export function isBlank(text: string): boolean {
   return text.trim() === ''
 }

@@ -3,7 +3,7 @@ import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { isAnswer } from './output.ts'
 import { isThought, toReasoningDetail } from './reasoning.ts'
 
-/** A block of an answer under way. */
+/** A block of an answer that is still arriving. */
 export type Block =
   | { readonly kind: 'text' }
   | { readonly kind: 'ignored' }
@@ -12,13 +12,13 @@ export type Block =
 
 interface ToolBlock {
   readonly kind: 'tool'
-  /** Which call it is; `null` where its input is the answer itself. */
+  /** The number of the tool call; `null` where its input is the answer itself. */
   readonly tool: number | null
-  /** Whether any input has come. */
+  /** Whether any input has arrived. */
   readonly given: boolean
 }
 
-/** What an event does to its block: the block as it is now, and what it says to the caller. */
+/** The effect of an event: the block as it is now, and the delta for the caller. */
 interface Told {
   readonly block: Block
   readonly delta: JsonObject | null
@@ -59,7 +59,7 @@ export function stepBlock(block: Block, delta: JsonObject): Told {
 /** Ends a block. */
 export function stopBlock(block: Block): { readonly detail: JsonObject | null; readonly delta: JsonObject | null } {
   if (block.kind === 'thought') return { detail: toReasoningDetail(block.block, block.place), delta: null }
-  // A tool without arguments gets only an empty piece of them.
+  // For a tool without arguments only an empty piece of input arrives.
   return { detail: null, delta: block.kind === 'tool' && !block.given ? toInput(block, '{}') : null }
 }
 

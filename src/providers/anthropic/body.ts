@@ -12,10 +12,10 @@ import { isResumable, type Thinking, toThinking, wantsThinking } from './thinkin
 import { isForced, toTools } from './tools.ts'
 import { refuseUnsupported } from './unsupported.ts'
 
-/** The longest answer of a model that nothing is known of. */
+/** The longest answer that is asked of an unknown model, in tokens. */
 const OUTPUT_MAX = 4096
 
-/** Builds the body of a chat, and names what of the caller's could not go into it.
+/** Builds the body of a chat, and names the caller's parameters that were left out of it.
  *
  * @throws GatewayError `unsupported_parameter` for what the API cannot do. */
 export function toBody(body: JsonObject, model: string, delivered?: Delivered): Fields {
@@ -58,7 +58,7 @@ export function toBody(body: JsonObject, model: string, delivered?: Delivered): 
   return { fields, dropped: left }
 }
 
-/** The fields that go as they are, and the names of those that are left out. */
+/** The fields that are passed on unchanged, and the names of those that are left out. */
 function sort(body: JsonObject): { readonly passed: JsonObject; readonly dropped: readonly string[] } {
   const passed: Record<string, JsonValue> = {}
   const dropped: string[] = []
@@ -72,7 +72,7 @@ function sort(body: JsonObject): { readonly passed: JsonObject; readonly dropped
   return { passed, dropped }
 }
 
-/** Whether a value asks for anything: zeros, `false` and empty lists are what happens anyway. */
+/** Whether a value asks for something: zero, `false` and empty lists are the default behaviour. */
 function isSaid(value: JsonValue): boolean {
   return Array.isArray(value) ? value.length > 0 : Boolean(value)
 }
@@ -84,13 +84,13 @@ function toMaxTokens(body: JsonObject, { outputMax }: Traits, delivered: Deliver
   return delivered === undefined ? whole : Math.max(1, whole - estimateTokens(delivered.text.length))
 }
 
-/** How the call thinks, and its conversation with the thoughts that belong to that. */
+/** The settings for thinking, and the conversation with earlier thoughts where the API takes them. */
 function think(
   body: JsonObject,
   traits: Traits,
   asked: { readonly maxTokens: number; readonly forced: boolean },
 ): { readonly thinking: Thinking; readonly conversation: Conversation } {
-  // A model that thinks only when asked to is not reminded of its thoughts where it is not.
+  // A model that thinks only when asked to does not get its earlier thoughts back when it is not asked to think.
   const asks = traits.thinking === 'budget' ? wantsThinking(body) : traits.thinking !== 'none'
   const conversation = toConversation(body.messages, asks)
   const thinking = toThinking({ body, traits, ...asked, resumable: () => isResumable(conversation.turns) })
@@ -102,7 +102,8 @@ function think(
  *
  * @throws GatewayError `unsupported_parameter` where it would begin anew instead. */
 function goOn({ turns }: Conversation, traits: Traits, { on }: Thinking, { text }: Delivered): readonly Turn[] {
-  // The API takes no last text that ends with white space, and without that the texts would not fit together.
+  // The API refuses a last text that ends with white space; without the white space the two parts would not fit
+  // together.
   if (!traits.prefill || on || text !== text.trimEnd()) {
     throw refuse('messages', 'the beginning of an answer', 'let it begin anew')
   }
@@ -114,10 +115,10 @@ function toOutputConfig(own: JsonValue, effort: string | undefined, format: Json
   return { ...(isObject(own) && own), ...(effort !== undefined && { effort }), ...(format !== undefined && { format }) }
 }
 
-/** Addresses of mail and telephone numbers, which the API refuses as the name of a user. */
+/** Matches e-mail addresses and telephone numbers, which the API refuses as the id of a user. */
 const PERSONAL = /@|^\+?[\d\s().-]{7,}$/
 
-/** A hash tells users apart as well. */
+/** Replaces an id that is personal by its hash, which tells users apart as well. */
 function toOpaque(id: string): string {
   return PERSONAL.test(id) ? sha256(id) : id
 }

@@ -3,7 +3,7 @@ import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
 import type { Catalog, ListedModel } from '../provider.ts'
 import { toAnthropicGet } from './request.ts'
 
-/** The most that one page of the list holds. */
+/** The most models that one page of the list holds. */
 const PAGE = 1000
 
 /** How the API is probed and listed. Neither costs tokens. */

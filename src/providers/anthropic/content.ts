@@ -43,7 +43,7 @@ function toSource(url: string, place: string): JsonObject {
   return { type: 'base64', media_type, data: url.slice(head.length) }
 }
 
-/** PDF and plain text are what documents may be. */
+/** Translates a file. The API takes PDF and plain text as documents. */
 function toDocument(value: JsonValue, place: string): JsonObject {
   const file = isObject(value) ? value : {}
   const title = typeof file.filename === 'string' ? file.filename : undefined

@@ -18,15 +18,15 @@ const STATUSES: ReadonlyMap<string | null, number> = new Map([
 ])
 const OVERLOADED = 529
 
-/** What the API says in words only, under HTTP 400: the status or code that tells it apart. */
+/** Errors under HTTP 400 that only their text tells apart, with the status or code that they mean. */
 const WORDS: readonly (readonly [RegExp, { readonly status?: number; readonly code?: string }])[] = [
-  // Another credential may have some left.
+  // Another credential may still have credit.
   [/credit balance is too low|reached your specified (?:\w+ )?API usage limits/i, { status: 402 }],
   [/exceed context limit/i, { code: 'context_length_exceeded' }],
   [/content filtering policy/i, { code: 'content_policy_violation' }],
 ]
 
-/** The limits of which an answer tells what is left: `anthropic-ratelimit-requests-remaining`. */
+/** The limits whose remainder stands in the headers of an answer, such as `anthropic-ratelimit-requests-remaining`. */
 const LIMITS = ['requests', 'tokens', 'input-tokens', 'output-tokens'] as const
 
 /** Reads an answer outside 2xx: `{"type":"error","error":{"type":…,"message":…}}`.

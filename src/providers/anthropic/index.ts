@@ -41,7 +41,8 @@ export function createAnthropic(time: () => number): Provider {
 /** Anthropic, and servers that speak its dialect. */
 export const anthropic = createAnthropic(Date.now)
 
-/** Takes off what people paste behind the address, and appends the `/v1` that Anthropic's own libraries append. */
+/** Removes the path of an endpoint, which people paste with the address, and appends the `/v1` that Anthropic's own
+ * libraries append. */
 export function normalizeBaseUrl(url: string): string {
   const base = url
     .trim()

@@ -47,7 +47,8 @@ function resultsOf({ content }: Turn): number {
   return end < 0 ? content.length : end
 }
 
-/** A conversation has to begin with the user: OpenAI's may hold instructions only, or begin with a greeting. */
+/** Makes a turn of the user the first, as the API requires: OpenAI's conversations may hold instructions only, or begin
+ * with a greeting of the assistant. */
 function begin({ system, turns }: Conversation): Conversation {
   if (turns.length === 0 && system.length > 0) return { system: [], turns: [{ role: 'user', content: [...system] }] }
   if (turns[0]?.role !== 'assistant') return { system, turns }

@@ -1,4 +1,5 @@
-/** What a model takes. The API refuses with 400 what a generation of Claude does not know any more, or not yet. */
+/** What a model accepts. The API answers 400 to parameters that a generation of Claude does not know any more, or not
+ * yet. */
 export interface Traits {
   /** The longest answer in tokens; `null` where the model is not Claude, but something that speaks its dialect. */
   readonly outputMax: number | null
@@ -21,7 +22,7 @@ export interface Traits {
   readonly forcedTools: boolean
 }
 
-/** What those who only speak the dialect are most likely to take. */
+/** What servers that only speak the dialect are most likely to accept. */
 const UNKNOWN: Traits = {
   outputMax: null,
   thinking: 'budget',
@@ -42,7 +43,7 @@ const OUTPUT_MAX: readonly (readonly [since: number, tokens: number])[] = [
   [0, 4096],
 ]
 
-/** Reads off a model's name what it takes; a Claude that is newer than this table counts as the newest in it. */
+/** Tells from a model's name what it accepts; a Claude that is newer than this table counts as the newest in it. */
 export function traitsOf(model: string): Traits {
   if (!/claude/i.test(model)) return UNKNOWN
   const version = versionOf(model)

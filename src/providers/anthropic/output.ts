@@ -5,10 +5,10 @@ import type { Traits } from './models.ts'
 import { toOutputSchema } from './schema.ts'
 import { type Tools, toInputSchema } from './tools.ts'
 
-/** The tool that stands for an answer in JSON; what the model calls it with is the answer. */
+/** The tool that stands for an answer in JSON: the input of its call is the answer. */
 export const ANSWER_TOOL = 'json_answer'
 
-/** How an answer in JSON is asked for. */
+/** The parts of a request that ask for an answer in JSON. */
 export interface Output {
   readonly format?: JsonObject
   readonly tools: Tools
@@ -31,7 +31,7 @@ export function toOutput(body: JsonObject, traits: Traits, tools: Tools): Output
     description: 'Gives the answer to the user.',
     input_schema: toInputSchema(wanted),
   }
-  // Beside tools of the caller's the model has to choose one of them or to answer.
+  // Where the caller gave tools, the model must call one of them or the tool of the answer.
   const others = tools.choice?.type === 'none' ? [] : (tools.tools ?? [])
   const choice = others.length > 0 ? { type: 'any' } : { type: 'tool', name: ANSWER_TOOL }
   return { tools: { tools: [...others, answer], choice: { ...choice, disable_parallel_tool_use: true } } }

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
-/** Whose signatures these are; others are of no use to this API, which refuses them. */
+/** The format of thoughts that this API signed. It refuses the signatures of other servers. */
 const FORMAT = 'anthropic-claude-v1'
 
 /** A thought, and its place among the blocks of its message. */
@@ -9,7 +9,7 @@ interface PlacedBlock {
   readonly block: JsonObject
 }
 
-/** Whether a block is something that the model thought. */
+/** Whether a block is a thought of the model. */
 export function isThought({ type }: JsonObject): boolean {
   return type === 'thinking' || type === 'redacted_thinking'
 }
@@ -26,7 +26,8 @@ export function toReasoningDetail(block: JsonObject, index: number): JsonObject 
   return { type: 'reasoning.text', text: block.thinking ?? '', signature: block.signature, format: FORMAT, index }
 }
 
-/** Makes blocks of the thoughts that a caller sends back. What has no signature, or another server's, is left out. */
+/** Makes blocks of the thoughts that a caller sends back. Thoughts without a signature, or with another server's, are
+ * left out. */
 export function toThinkingBlocks(details: JsonValue): readonly PlacedBlock[] {
   const list = Array.isArray(details) ? details.filter(isObject) : []
   return list.flatMap((detail, position) => {

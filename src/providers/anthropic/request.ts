@@ -7,7 +7,7 @@ import { toBody } from './body.ts'
 
 /** The version of the API that this dialect speaks. */
 const VERSION = '2023-06-01'
-/** The header that switches on what is new in the API; callers may send it. */
+/** The header that switches on new features of the API; callers may send it. */
 export const BETA = 'anthropic-beta'
 
 /** Builds the request of a chat for the Messages API.
@@ -39,7 +39,7 @@ function withOwnHeaders(headers: Record<string, string>, { headers: configured }
   headers['anthropic-version'] ??= VERSION
   const hasOwn = Object.keys(configured).some(name => /^(?:x-api-key|authorization)$/i.test(name))
   if (secret === null || hasOwn) return headers
-  // Tokens of a login are no keys.
+  // A token of a login is sent in another header than an API key.
   if (secret.startsWith('sk-ant-oat')) headers.authorization = `Bearer ${secret}`
   else headers['x-api-key'] = secret
   return headers

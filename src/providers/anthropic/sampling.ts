@@ -7,10 +7,10 @@ export interface Fields {
   readonly dropped: readonly string[]
 }
 
-/** While it thinks with a budget a model takes no lower one. */
+/** The lowest `top_p` that a model takes while it thinks with a budget. */
 const TOP_P_MIN = 0.95
 
-/** Translates how freely the model chooses words. */
+/** Translates `temperature`, `top_p` and `top_k`. */
 export function toSampling(body: JsonObject, traits: Traits, thinks: boolean): Fields {
   const fields: Record<string, JsonValue> = {}
   const dropped: string[] = []

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
-/** The keywords that the API holds an answer to; the others it refuses with 400. */
+/** The keywords of JSON Schema that the API enforces; it answers 400 to all others. */
 const KEPT: ReadonlySet<string> = new Set([
   '$schema',
   '$ref',
@@ -35,7 +35,7 @@ const LISTS: ReadonlyMap<string, string> = new Map([
 /** Fits a JSON Schema to the part of it that structured outputs know. A bound that cannot be enforced is told to the
  * model in the description instead.
  *
- * @returns `null` for what cannot be said at all: objects with any keys. */
+ * @returns `null` for a schema that cannot be expressed at all: objects with any keys. */
 export function toOutputSchema(schema: JsonValue): JsonObject | null {
   try {
     return isObject(schema) ? fit(schema) : null

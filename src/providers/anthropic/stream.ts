@@ -13,10 +13,10 @@ import { fromAnthropicUsage, mergeUsage } from './usage.ts'
 interface State {
   /** What every chunk begins with; `null` before the message has started. */
   readonly head: JsonObject | null
-  /** The block under way: they come one after the other. */
+  /** The current block; blocks arrive one after the other. */
   readonly block: Block | null
   readonly toolCalls: number
-  /** Whether the answer has said anything yet. */
+  /** Whether the answer has had any content yet. */
   readonly spoke: boolean
   /** The thoughts so far, as callers keep them. */
   readonly details: readonly JsonObject[]
@@ -39,7 +39,7 @@ const EMPTY: State = {
   counted: false,
 }
 
-/** What each event does; others, such as `ping` and kinds to come, say nothing. */
+/** The handler of each event; events of other types, such as `ping` and future ones, are skipped. */
 const READERS: ReadonlyMap<unknown, Reader> = new Map<unknown, Reader>([
   ['content_block_start', startBlock],
   ['content_block_delta', goOn],
@@ -69,7 +69,7 @@ export function createAnthropicStream(call: Call, created: number): StreamReduce
   return { start: () => EMPTY, step, end: state => count(state)[1] }
 }
 
-/** Nothing behind an error is of the answer. */
+/** Ends the answer: nothing after an error belongs to it. */
 function fail(state: State, event: JsonObject): Step {
   const error = fromAnthropicErrorBody(event)
   return [{ ...state, finished: true, counted: true }, [{ kind: 'error', error }]]
@@ -103,7 +103,7 @@ function goOn(state: State, { delta: given }: JsonObject): Step {
   return [block === state.block && spoke === state.spoke ? state : { ...state, block, spoke }, toDeltas(state, delta)]
 }
 
-/** Whether a delta says something in the answer itself: texts of white space do not go back to the API. */
+/** Whether a delta has content of the answer itself. White space alone is none: the API would not take it back. */
 function speaks(delta: JsonObject | null): boolean {
   return delta !== null && typeof delta.content === 'string' && !isBlank(delta.content)
 }
@@ -140,13 +140,13 @@ function finish(before: State, reason: string, details: JsonValue): Step {
   return [{ ...state, finished: true }, frames]
 }
 
-/** The prompt is counted where the message starts: an answer that is cut has no other count. */
+/** Takes the tokens of the prompt from the start of the message: an answer that is cut has no other count. */
 function withCount(frame: DataFrame, given: JsonObject): DataFrame {
   const found = fromAnthropicUsage(given)
   return found === null ? frame : { ...frame, soFar: found.usage }
 }
 
-/** The count may grow until the message has stopped. */
+/** Takes the latest count; it may grow until the message has stopped. */
 function count(state: State): Step {
   const { head } = state
   if (state.counted || !state.finished || head === null) return [state, []]

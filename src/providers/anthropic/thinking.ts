@@ -3,14 +3,14 @@ import type { Turn } from './messages.ts'
 import type { Traits } from './models.ts'
 import { isThought } from './reasoning.ts'
 
-/** How a call thinks. */
+/** The settings for the thinking of one call. */
 export interface Thinking {
-  /** The API's `thinking`, where something has to be said. */
+  /** The API's `thinking`, where it must be sent. */
   readonly config?: JsonObject
   readonly effort?: string
   /** Whether the model may think. */
   readonly on: boolean
-  /** The parameter that could not be obeyed. */
+  /** The parameter that could not be honoured. */
   readonly dropped?: string
 }
 
@@ -24,17 +24,17 @@ const BUDGETS: ReadonlyMap<string, number> = new Map([
   ['max', 32_000],
 ])
 const BUDGET_MIN = 1024
-/** The rest of the answer is for what is said. */
+/** The largest share of an answer's tokens that thoughts may take; the rest is for its text. */
 const BUDGET_SHARE = 0.8
 
-/** What of a request decides how it thinks. */
+/** The parts of a request that decide how it thinks. */
 interface Asked {
   readonly body: JsonObject
   readonly traits: Traits
   readonly maxTokens: number
   /** Whether a tool has to be called: the API does not take that together with thoughts. */
   readonly forced: boolean
-  /** Whether the conversation can go on in thoughts; asked only where that matters. */
+  /** Whether the conversation allows thoughts now; called only where that matters. */
   readonly resumable: () => boolean
 }
 
@@ -64,7 +64,7 @@ export function wantsThinking({ reasoning_effort: effort, thinking: own }: JsonO
   return isObject(own) ? own.type !== 'disabled' : typeof effort === 'string' && effort !== 'none'
 }
 
-/** As little thought as the model can be brought to. */
+/** The settings for the least thinking that the model allows. */
 function off(traits: Traits): Thinking {
   if (traits.thinking === 'always') return { effort: traits.efforts[0], on: true }
   return traits.thinksUnasked ? { config: { type: 'disabled' }, on: false } : { on: false }

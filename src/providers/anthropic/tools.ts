@@ -4,7 +4,7 @@ import type { Traits } from './models.ts'
 import { toOutputSchema } from './schema.ts'
 import { malformed } from './unsupported.ts'
 
-/** What the model may call, and whether it must. */
+/** The tools that the model may call, and whether it must call one. */
 export interface Tools {
   readonly tools?: readonly JsonObject[]
   readonly choice?: JsonObject
@@ -19,7 +19,7 @@ export function toTools(body: JsonObject, traits: Traits): Tools {
   const admitted = names === null ? tools : tools.filter(tool => names.has(tool.name))
   const alone = body.parallel_tool_calls === false && mode.type !== 'none'
   const choice = alone ? { ...mode, disable_parallel_tool_use: true } : mode
-  // What the API does by itself is left to it.
+  // The default of the API needs no `tool_choice`.
   return { tools: admitted, choice: choice.type === 'auto' && !alone ? undefined : choice }
 }
 
@@ -72,7 +72,7 @@ function toTool(tool: JsonValue, place: string, traits: Traits): JsonObject {
   }
 }
 
-/** A schema of what a tool is called with: the API asks for its type, OpenAI's does not. */
+/** Completes the schema of a tool's input: the API requires `type`, OpenAI's does not. */
 export function toInputSchema(schema: JsonObject): JsonObject {
   return schema.type === undefined ? { type: 'object', ...schema } : schema
 }

@@ -37,7 +37,7 @@ export function refuseUnsupported(body: JsonObject): void {
   for (const { param, refused, instead } of RULES) if (refused(body[param])) throw refuse(param, param, instead)
 }
 
-/** The error for something that is not what OpenAI's format says. */
+/** The error for a value that is not valid in OpenAI's format. */
 export function malformed(param: string, what: string): GatewayError {
   return new GatewayError('invalid_request', `${param}: ${what}.`, { param })
 }

@@ -2,8 +2,8 @@ import { tokenCount } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { type Count, toCount } from '../count.ts'
 
-/** Reads the counts of an answer. Its `input_tokens` hold neither what came from the prompt cache nor what went into it;
- * OpenAI's `prompt_tokens` hold both.
+/** Reads the counts of an answer. Its `input_tokens` hold neither what came from the prompt cache nor what went into
+ * it; OpenAI's `prompt_tokens` hold both.
  *
  * @returns `null` when there are none. */
 export function fromAnthropicUsage(given: JsonValue): Count | null {
@@ -22,8 +22,8 @@ export function fromAnthropicUsage(given: JsonValue): Count | null {
   })
 }
 
-/** Joins what the beginning and the end of a stream say. The end's numbers are the whole ones; older servers count only
- * the output there, and others zero what they do not count. */
+/** Joins the counts at the beginning and at the end of a stream. Those at the end are complete; but older servers count
+ * only the output there, and others send zero for what they do not count. */
 export function mergeUsage(before: JsonObject, now: JsonValue): JsonObject {
   if (!isObject(now)) return before
   const said = Object.entries(now).filter(([, value]) => value !== null && value !== 0)

@@ -6,7 +6,7 @@ import { toDeepseekRequest } from './request.ts'
 
 const { capabilities } = openaiCompatible
 
-/** DeepSeek's own service. It answers in OpenAI's words, and takes fewer of them. */
+/** DeepSeek's own service. It answers in OpenAI's format, and accepts fewer parameters. */
 export const deepseek: Provider = {
   ...openaiCompatible,
   name: 'deepseek',
@@ -19,7 +19,7 @@ export const deepseek: Provider = {
   catalog: listAlone,
 }
 
-/** Takes off what people paste behind the address; paths stand at its root. */
+/** Removes the path of an endpoint, which people paste with the address; DeepSeek's paths begin at the root. */
 export function normalizeBaseUrl(url: string): string {
   return url
     .trim()

@@ -27,7 +27,7 @@ export const UNSUPPORTED: readonly Unsupported[] = [
   },
 ]
 
-/** What DeepSeek takes and does nothing with. */
+/** The parameters that DeepSeek accepts and ignores. */
 export const DROPPED: readonly string[] = [
   'seed',
   'parallel_tool_calls',

@@ -18,7 +18,8 @@ export function toDeepseekRequest(call: Call, target: Target, secret: string | n
   return toRequest(withThoughts(withThinking(call)), target, secret, delivered, SERVICE)
 }
 
-/** DeepSeek maps every effort to one that it has, but not thinking at all has a switch of its own. */
+/** Translates the effort. DeepSeek maps every effort to one that it has, but thinking is switched off by a parameter of
+ * its own. */
 function withThinking(call: Call): Call {
   if (call.body.reasoning_effort !== 'none') return call
   const { reasoning_effort: _, ...rest } = call.body

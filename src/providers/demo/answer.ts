@@ -75,8 +75,8 @@ function textOf(content: JsonValue): string {
   return content.map(part => (isObject(part) && typeof part.text === 'string' ? part.text : '')).join(' ')
 }
 
-/** A text in pieces that give it back when they are joined; none of blanks alone. Looked for at the ends of words: at
- * each blank it would take hours for a text of many. */
+/** Splits a text into pieces of which none is blank; joined they are the text again. The pattern looks for the ends of
+ * words: to try at each blank would take hours for a text of many blanks. */
 function toWords(text: string): readonly string[] {
   return text.trim() === '' ? [] : text.split(/(?<=\S)(?=\s+\S)/)
 }

@@ -5,18 +5,18 @@ import { checkToolCalls, fitToolCall } from '../openai_compatible/tool-calls.ts'
 import { fromGeminiName } from './names.ts'
 import { withSignature } from './signature.ts'
 
-/** What a content, or the piece of one that a chunk brings, says in OpenAI's words. */
+/** A content, or the piece of one in a chunk, translated into OpenAI's format. */
 export interface Said {
   readonly text: string
   readonly thoughts: string
   readonly calls: readonly JsonObject[]
-  /** What the model drew, in the form that OpenRouter gave it. */
+  /** The pictures that the model drew, in OpenRouter's form. */
   readonly images: readonly JsonObject[]
-  /** What carries the signature of what was said or thought; that of a call stands with the call. */
+  /** The members that carry the signature of a text or a thought; the signature of a call stands with the call. */
   readonly signature: JsonObject | null
 }
 
-/** What an answer, or each chunk of it, begins with. */
+/** The first members of an answer, and of each of its chunks. */
 export interface Head {
   readonly id: string
   readonly object: string
@@ -26,7 +26,7 @@ export interface Head {
   readonly text: string
 }
 
-/** Whether nothing of the answer itself was said. */
+/** Whether it has no content of the answer itself. */
 export function isSilent({ text, calls, images }: Said): boolean {
   return text === '' && calls.length === 0 && images.length === 0
 }
@@ -34,7 +34,7 @@ export function isSilent({ text, calls, images }: Said): boolean {
 /** Makes the head of an answer.
  *
  * @param model The name that was asked for, where the server does not say which model it was.
- * @param text What the answer came as: an id is made from it where the server gives none.
+ * @param text The answer as it arrived: the id is made from it where the server gives none.
  * @param nowEpochMs When the answer began, where the server does not say. */
 export function toHead(answer: JsonObject, object: string, model: JsonValue, text: string, nowEpochMs: number): Head {
   const { responseId: id, createTime, modelVersion } = answer
@@ -101,24 +101,24 @@ function fromFunctionCall(part: JsonObject, given: JsonObject, ids: readonly str
 
 const FILTERED = /SAFETY|RECITATION|BLOCKLIST|PROHIBITED_CONTENT|SPII|MODEL_ARMOR|ESCALATION/
 
-/** Why an answer ended, in OpenAI's words. Gemini says `STOP` for tool calls, and has many words for what it withholds;
- * what is none of these went wrong, and the answer is what there is of it. */
+/** Translates why an answer ended. Gemini says `STOP` for tool calls, and has many reasons for withholding an answer.
+ * Any other reason is a failure of the model; the answer then ends with what was received. */
 export function fromGeminiFinishReason(reason: string, hasToolCalls: boolean): string {
   if (reason === 'MAX_TOKENS') return 'length'
   if (FILTERED.test(reason)) return 'content_filter'
   return hasToolCalls ? 'tool_calls' : 'stop'
 }
 
-/** The failure that an end without any answer is: the model wrote a call that is none, or the server cannot say why.
+/** The error for an answer that ended without content: the model wrote an invalid call, or the server gives no reason.
  *
- * @returns `null` when nothing went wrong, and an empty answer is the answer. */
+ * @returns `null` when nothing failed, and the answer is truly empty. */
 export function failureOf(reason: string): GatewayError | null {
   if (reason === 'STOP' || reason === 'MAX_TOKENS' || FILTERED.test(reason)) return null
   return new GatewayError('upstream_error', 'The model failed to give an answer.', { cause: `finishReason ${reason}` })
 }
 
-/** Whether the prompt was blocked. The reason is not passed on: words in the answer would make it look like one, and
- * keep another model from being asked. */
+/** Whether the prompt was blocked. The reason is not passed on: as text it would look like an answer, and no other
+ * model would be asked. */
 export function isBlocked({ promptFeedback: feedback }: JsonObject): boolean {
   return isObject(feedback) && typeof feedback.blockReason === 'string'
 }
@@ -135,7 +135,7 @@ export function fromGeminiLogprobs({ logprobsResult: result }: JsonObject): Json
   return { content, refusal: null }
 }
 
-/** A log probability of 0, which is certainty, is left out by the server. */
+/** Reads a log probability; the server leaves out 0, which means certainty. */
 function fromLogprob({ token, logProbability }: JsonObject): JsonObject {
   const text = typeof token === 'string' ? token : ''
   return { token: text, logprob: logProbability ?? 0, bytes: [...Buffer.from(text)] }

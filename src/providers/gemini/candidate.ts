@@ -16,9 +16,9 @@ export interface CandidateState {
   /** The ids of its tool calls so far. */
   readonly ids: readonly string[]
   readonly spoken: boolean
-  /** Why it ended, as the server said last; `null` while it goes on. */
+  /** The latest reason for its end; `null` while it goes on. */
   readonly reason: string | null
-  /** Whether the caller has been told that it ended. */
+  /** Whether its end was sent to the caller. */
   readonly finished: boolean
 }
 
@@ -26,8 +26,8 @@ const NEW: CandidateState = { ids: [], spoken: false, reason: null, finished: fa
 
 /** Reads what one event brings of a candidate.
  *
- * @param before What is known of it; nothing when it begins.
- * @returns What is known now, the same object when that is nothing new, and what the caller is told. */
+ * @param before The state of the candidate before; `undefined` when it begins.
+ * @returns The state now (the same object if nothing has changed), and the choice for the caller. */
 export function readCandidate(
   candidate: JsonObject,
   index: number,
@@ -59,7 +59,7 @@ function toState(known: CandidateState, said: Said, reason: JsonValue): Candidat
   }
 }
 
-/** `null` for an event that says nothing, as the last one often does. */
+/** Makes the delta of an event; `null` for an event without content, as the last one often is. */
 function toDelta({ text, thoughts, calls, images, signature }: Said): JsonObject | null {
   const delta: Record<string, JsonValue> = {}
   if (thoughts !== '') delta.reasoning_content = thoughts
@@ -92,7 +92,7 @@ export function toBlocked(head: Head): readonly DataFrame[] {
   return [toStart(head, 0), toFrame('finish', head, { index: 0, delta: {}, finish_reason: 'content_filter' })]
 }
 
-// Every piece of an answer passes here: the head is written once, and no object is copied.
+// This runs for every piece of an answer, so the head is written once, and no object is copied.
 function toFrame(kind: DataFrame['kind'], head: Head, choice: JsonObject): DataFrame {
   const { id, object, created, model } = head
   const chunk = { id, object, created, model, choices: [choice] }

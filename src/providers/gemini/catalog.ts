@@ -3,7 +3,7 @@ import { isObject, type JsonObject, parseJson } from '#lib/json.ts'
 import type { Catalog, ListedModel, Outgoing } from '../provider.ts'
 import { toGeminiHeaders } from './request.ts'
 
-/** The longest page that Google gives. */
+/** The most models that Google gives on one page. */
 const PAGE = 1000
 
 /** How Gemini is probed and listed; the list costs no tokens. */
@@ -34,7 +34,7 @@ function decodeList(body: string): readonly ListedModel[] {
   return models.filter(isObject).flatMap(toListedModel)
 }
 
-/** A model as the gateway offers it; none for those that only make images, films or live talks. */
+/** Reads a model; none for models that only make images, films or live conversations. */
 function toListedModel(item: JsonObject): readonly ListedModel[] {
   const { name, supportedGenerationMethods: methods, inputTokenLimit: limit } = item
   if (typeof name !== 'string' || !Array.isArray(methods)) return []

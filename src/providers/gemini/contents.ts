@@ -25,7 +25,7 @@ interface Options {
   readonly baseUrl: string
 }
 
-/** A tool call that the conversation has had. */
+/** An earlier tool call of the conversation. */
 interface Called {
   readonly name: JsonValue
   /** Its place among all calls. */
@@ -35,7 +35,7 @@ interface Called {
 /** Translates the messages of a chat: instructions apart, roles as Gemini names them, calls and their answers as parts.
  *
  * The answers to parallel calls stand in one content and in the order of the calls, because Gemini counts them, and
- * tells those of one function apart by nothing else where it gave no ids. */
+ * where it gave no ids their order alone tells calls of one function apart. */
 export function toGeminiContents(messages: JsonValue, options: Options): Conversation {
   const list = Array.isArray(messages) ? messages.filter(isObject) : []
   const called = new Map<JsonValue, Called>()
@@ -60,11 +60,11 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
     for (const call of callsOf(message))
       if (isObject(call.function)) called.set(call.id, { name: call.function.name, at: calls++ })
     const last = contents.at(-1)
-    // Calls may only come behind the user: what the model said in several messages is one turn.
+    // Calls may only come after a turn of the user, so several messages of the model become one turn.
     if (message.role === 'assistant' && last?.role === 'model') last.parts.push(...parts)
     else if (parts.length > 0) contents.push({ role: message.role === 'assistant' ? 'model' : 'user', parts })
   }
-  // Gemini wants a content: instructions alone are then what the user says.
+  // Gemini requires a content: a conversation of instructions alone becomes a turn of the user.
   if (contents.length === 0) return { contents: [{ role: 'user', parts: instructions }] }
   return instructions.length > 0 ? { contents, systemInstruction: { parts: instructions } } : { contents }
 }
@@ -129,7 +129,7 @@ function ownId(id: JsonValue): JsonValue {
   return isMadeToolCallId(id) ? undefined : id
 }
 
-/** Gemini takes objects only, and reads `output` where an answer is none. */
+/** Makes the answer to a call an object, as Gemini requires: it reads other values from `output`. */
 function toResponse(content: JsonValue, place: string): JsonObject {
   const text = textOf(content, place)
   const value = parseExactly(text)

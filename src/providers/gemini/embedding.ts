@@ -8,7 +8,7 @@ import { refuse } from '../unsupported.ts'
 import { invalidAnswer } from '../upstream-error.ts'
 import { fromGeminiUsage } from './usage.ts'
 
-/** The most that Gemini embeds at once. */
+/** The most texts that Gemini embeds in one request. */
 const INPUTS_MAX = 100
 
 /** Builds a request for embeddings: always a batch, because one of one text is the same.

@@ -4,7 +4,7 @@ import { fromErrorResponse, readFailure } from '../openai_compatible/error.ts'
 import type { Head } from '../provider.ts'
 import { isWrongAddress, retryAfterOf, toUpstreamError, type UpstreamFailure, wrongAddress } from '../upstream-error.ts'
 
-/** What asks for longer means "not today". */
+/** The longest wait that is passed on, in milliseconds: a longer one only means "not today". */
 const WAIT_MS_MAX = 86_400_000
 
 /** Finds the error in a parsed body or event; some answers wrap it in an array of one.
@@ -42,18 +42,18 @@ function toGatewayError(status: number, error: JsonObject, waitMs: number | null
     const code = isSpent(details) ? 'insufficient_quota' : 'provider_rate_limited'
     return new GatewayError(code, 'The model server limits its requests; try again later.', {
       cause: { status, ...failure },
-      // The wait that is told with a daily quota is that of a minute.
+      // With a used-up daily quota Google sends the wait of the quota of a minute, which would be wrong.
       retryAfterMs: code === 'insufficient_quota' ? waitMs : retryAfterMs,
     })
   }
   return toUpstreamError(statusOf(status, failure), failure, retryAfterMs)
 }
 
-/** Projects that may not use the API where they are, or not without billing. */
+/** Matches errors of projects that may not use the API in their region, or not without billing. */
 const BARRED = /billing|location is not supported/i
 
-/** The status that says what is meant: Google answers 400 for a bad key and for a project that may not use the API, and
- * 403 for a file of the caller's that is not there; 499 is a server that gave up. */
+/** Corrects the status to what is meant: Google answers 400 for a bad key and for a project that may not use the API,
+ * 403 for a file of the caller that does not exist, and 499 when its server gave up. */
 function statusOf(status: number, { code, type, message }: UpstreamFailure): number {
   if (status === 400 && code?.startsWith('API_KEY')) return 401
   if (status === 400 && type === 'FAILED_PRECONDITION' && BARRED.test(message)) return 401
@@ -61,7 +61,7 @@ function statusOf(status: number, { code, type, message }: UpstreamFailure): num
   return status === 499 || status < 400 ? 500 : status
 }
 
-/** `RetryInfo` of google.rpc: seconds with an `s`, whole or not. */
+/** Reads the wait from `RetryInfo` of google.rpc: seconds with an `s`, such as `3.5s`. */
 function retryDelayOf(details: readonly JsonObject[]): number | null {
   const delay = details.map(detail => detail.retryDelay).find(value => typeof value === 'string')
   const seconds = typeof delay === 'string' ? Number(/^(\d+(?:\.\d+)?)s$/.exec(delay)?.[1] ?? Number.NaN) : Number.NaN

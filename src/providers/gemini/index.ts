@@ -6,7 +6,8 @@ import { toGeminiRequest } from './request.ts'
 import { fromGeminiResponse } from './response.ts'
 import { createGeminiStream } from './stream.ts'
 
-/** Google's Gemini by its native API, which, unlike its OpenAI-compatible one, tells thoughts, counts and blocks. */
+/** Google's Gemini by its native API, which, unlike its OpenAI-compatible one, shows thoughts, counts and blocked
+ * prompts. */
 export const gemini: Provider = {
   name: 'gemini',
   framing: 'sse',
@@ -32,7 +33,7 @@ export const gemini: Provider = {
   catalog,
 }
 
-/** Appends `/v1beta` to an address without a path, and takes off what people paste behind it. */
+/** Appends `/v1beta` to an address without a path, and removes the path of an endpoint that people paste with it. */
 export function normalizeBaseUrl(url: string): string {
   const base = url
     .trim()

@@ -2,7 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { refuse } from '../unsupported.ts'
 
-/** Media types by the ending of a name, for addresses and files that come without one. */
+/** Media types by file extension, for addresses and files that come without a media type. */
 const TYPES: ReadonlyMap<string, string> = new Map([
   ['aac', 'audio/aac'],
   ['csv', 'text/csv'],
@@ -72,7 +72,8 @@ function toMedia(url: string, place: string): JsonObject {
   const [head, mimeType] = /^data:([^;,]+)(?:;[^;,]*)*;base64,/i.exec(url) ?? []
   if (head !== undefined) return { inlineData: { mimeType, data: url.slice(head.length) } }
   if (/^(?:https?|gs):\/\//i.test(url))
-    // With `s` the first match is the only one: where a line feed stops the dot, each `?` before it is tried, for hours.
+    // With `s` the first match is the only one: where a line feed stops the dot, each `?` before it is tried, for
+    // hours.
     return { fileData: { fileUri: url, mimeType: typeOf(url.replace(/[?#].*$/s, '')) } }
   throw invalid(place, 'must be a data: URL with a media type and base64, or an https address')
 }

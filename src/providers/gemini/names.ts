@@ -1,7 +1,7 @@
 import type { JsonValue } from '#lib/json.ts'
 
-// Names of functions begin with a letter or an underscore at Gemini; at OpenAI also with a digit or a dash. Those get one
-// underscore more, and so do names that could be taken for such a one, so that each comes back as what it was.
+// Names of functions begin with a letter or an underscore at Gemini; at OpenAI also with a digit or a dash. Those get a
+// leading underscore, and so do names that already look like that, so that every name can be translated back.
 
 /** The name of a function as Gemini takes it. */
 export function toGeminiName(name: JsonValue): JsonValue {

@@ -23,7 +23,7 @@ const converted = (note: string, to?: string): Parameter => ({ treatment: 'conve
 const refused = (note: string): Parameter => ({ treatment: 'refused', note })
 const renamed = (to: string, note?: string): Parameter => ({ treatment: 'renamed', to, ...(note && { note }) })
 
-/** What becomes of each parameter; what is dropped and refused is read from here. */
+/** The treatment of each parameter. Requests are built by it too: it decides what is dropped and refused. */
 export const parameters = {
   chat: {
     ...Object.fromEntries(Object.entries(GENERATION).map(([name, to]) => [name, renamed(`generationConfig.${to}`)])),
@@ -87,7 +87,7 @@ const isDefault =
   (value: JsonValue) =>
     values.includes(value)
 
-/** Values that ask for what is done anyhow. */
+/** Values that ask for the default behaviour. */
 const NEUTRAL: ReadonlyMap<string, (value: JsonValue) => boolean> = new Map([
   ['n', isDefault(1)],
   ['presence_penalty', isDefault(0)],
@@ -101,7 +101,7 @@ const NEUTRAL: ReadonlyMap<string, (value: JsonValue) => boolean> = new Map([
   ['modalities', (value: JsonValue) => Array.isArray(value) && value.every(kind => kind === 'text')],
 ])
 
-/** Whether a parameter asks for something other than what is done without it. */
+/** Whether a parameter asks for something other than the default behaviour. */
 export function isAsked(body: JsonObject, name: string): boolean {
   const value = body[name]
   if (value === undefined || value === null) return false
@@ -111,7 +111,7 @@ export function isAsked(body: JsonObject, name: string): boolean {
   return Array.isArray(value) ? value.length > 0 : !isObject(value) || Object.keys(value).length > 0
 }
 
-/** The parameters of a call that are left out, those that nobody knows of included.
+/** The parameters of a call that are left out, unknown ones included.
  *
  * @throws GatewayError `unsupported_parameter` for those without which the answer would not be what was asked for. */
 export function droppedOf({ body, endpoint }: Call): readonly string[] {

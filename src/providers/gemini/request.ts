@@ -66,7 +66,7 @@ function toGenerate(body: JsonObject, { server, upstreamModel: model }: Target):
   }
 }
 
-/** What Google's own OpenAI-compatible endpoint takes beside OpenAI's parameters. */
+/** Reads the parameters that Google's own OpenAI-compatible endpoint accepts beside OpenAI's. */
 function googleOf(extra: JsonValue): JsonObject {
   return isObject(extra) && isObject(extra.google) ? extra.google : {}
 }

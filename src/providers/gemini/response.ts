@@ -48,7 +48,7 @@ function toChoices(answer: JsonObject, seed: string): readonly JsonObject[] | Ga
 
 interface Read {
   readonly choice: JsonObject
-  /** Why there is nothing in it, when something went wrong. */
+  /** The error that left it empty; `null` when nothing failed. */
   readonly failure: GatewayError | null
 }
 
@@ -68,7 +68,7 @@ function toChoice(candidate: JsonObject, at: number, seed: string): Read {
     content: isEmpty ? null : text,
     refusal: null,
     ...(thoughts !== '' && { reasoning_content: thoughts }),
-    // A call's index belongs to streams only.
+    // Tool calls have an index in streams only.
     ...(calls.length > 0 && { tool_calls: calls.map(({ index: _, ...call }) => call) }),
     ...(images.length > 0 && { images }),
     ...signature,

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
-/** A schema as Gemini takes it, and the paths of what it cannot express. */
+/** A schema as Gemini accepts it, and the paths of the keywords that were left out. */
 interface GeminiSchema {
   readonly schema: JsonObject
   readonly lost: readonly string[]
@@ -11,7 +11,7 @@ const KEPT = wordsOf(
   '$anchor $id description format maxItems maximum minItems minimum propertyOrdering required title type',
 )
 
-/** Keywords that forbid something and that Gemini does not know. All others are notes, which bind nobody. */
+/** Keywords that forbid something and that Gemini does not know. All others are annotations, which forbid nothing. */
 const LOST = wordsOf(
   `$dynamicRef contains dependencies dependentRequired dependentSchemas else if maxLength maxProperties minLength
   minProperties multipleOf not pattern patternProperties propertyNames then unevaluatedItems unevaluatedProperties`,
@@ -85,7 +85,7 @@ function convert(schema: JsonValue, at: Place): JsonObject {
   return '$ref' in out ? onlyRef(out, at) : out
 }
 
-/** Beside a `$ref` Gemini bears only what begins with a dollar. */
+/** Beside a `$ref` Gemini accepts only keywords that begin with a dollar. */
 function onlyRef(out: Out, at: Place): JsonObject {
   const kept = Object.entries(out).filter(([name]) => name.startsWith('$'))
   const notes = new Set(['description', 'title'])

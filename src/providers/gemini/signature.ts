@@ -9,7 +9,7 @@ export function signatureOf({ extra_content: extra }: JsonObject): string | unde
   return typeof signature === 'string' && signature !== '' ? signature : undefined
 }
 
-/** The members that carry a thought signature to the caller; none where there is none. */
+/** The members that carry a thought signature to the caller; empty without a signature. */
 export function withSignature(signature: unknown): JsonObject {
   if (typeof signature !== 'string' || signature === '') return {}
   return { extra_content: { google: { thought_signature: signature } } }

@@ -10,10 +10,10 @@ import { fromGeminiErrorBody, geminiErrorIn } from './error.ts'
 import { fromGeminiUsage } from './usage.ts'
 
 interface State {
-  /** What every chunk begins with; `null` before the first event. */
+  /** The first members of every chunk; `null` before the first event. */
   readonly head: Head | null
   readonly candidates: ReadonlyMap<number, CandidateState>
-  /** The count so far; each one replaces the one before. */
+  /** The latest count; each replaces the one before. */
   readonly count: Count | null
   readonly done: boolean
 }
@@ -51,7 +51,7 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
       if (before?.finished) continue
       const [read, produced] = readCandidate(candidate, index, before, head)
       frames.push(...produced)
-      // Servers of 2023 repeat the reason in each event, and do not count: theirs is told at the end of the stream.
+      // Servers of 2023 repeat the reason in each event, and send no count: their candidates end with the stream.
       const ends = read.reason !== null && counted !== null
       if (ends) frames.push(toFinish(head, index, read, expected === 1))
       if (read !== before) candidates = new Map(candidates).set(index, ends ? { ...read, finished: true } : read)
@@ -61,7 +61,7 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
     return isOver ? settle(now, frames) : [now, withCount(frames, counted)]
   }
 
-  /** Tells of the candidates that ended without a count. One that never ended was cut. */
+  /** Sends the end of the candidates that ended without a count. A candidate that never ended was cut. */
   function end(state: State): readonly Frame[] {
     const { head } = state
     if (state.done || head === null) return []
@@ -77,7 +77,7 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
   return { start: () => EMPTY, step, end }
 }
 
-/** Each event counts what there is until then: an answer that is cut has no other count. */
+/** Takes the count of an event, which is of everything so far: an answer that is cut has no other count. */
 function withCount(frames: readonly Frame[], counted: Count | null): readonly Frame[] {
   const last = frames.at(-1)
   if (counted === null || last === undefined || last.kind === 'error') return frames

@@ -1,7 +1,8 @@
 import { isObject, type JsonValue } from '#lib/json.ts'
 import { refuse } from '../unsupported.ts'
 
-/** How a model is told how much to think: by level from Gemini 3 on, by a number of tokens for 2.5, not at all before. */
+/** How the thinking of a model is set: by a level from Gemini 3 on, by a number of tokens in 2.5, and not at all
+ * before. */
 export function thinkingKindOf(model: string): 'level' | 'budget' | 'none' {
   if (isGemini3(model)) return 'level'
   return /gemini-2\.5/.test(model) ? 'budget' : 'none'
@@ -19,7 +20,7 @@ function levelsOf(model: string): readonly string[] {
   const version = Number(major) * 100 + Number(minor)
   const isPro = /-pro/.test(model)
   if (/-image/.test(model)) return isPro ? ['low', 'high'] : ['minimal', 'high']
-  // Of the large models none but the first was without the middle.
+  // The first large model of the third generation has no level `medium`; all later ones have it.
   if (isPro) return version > 300 ? ['low', 'medium', 'high'] : ['low', 'high']
   const isSmall = /-lite/.test(model)
   return isSmall || version < 307 ? ['minimal', 'low', 'medium', 'high'] : ['low', 'medium', 'high']
@@ -53,7 +54,7 @@ const EFFORTS: ReadonlyMap<string, Effort> = new Map([
 /** The least that the large model of 2.5 thinks. */
 const PRO_BUDGET_MIN = 128
 
-/** Builds `thinkingConfig` from an effort; thoughts are told to whoever asks for an effort.
+/** Builds `thinkingConfig` from an effort; a caller that asks for an effort also gets the thoughts.
  *
  * @param own The caller's own configuration, which wins.
  * @returns `undefined` when nothing is asked for, or the model does not think. */
@@ -65,7 +66,7 @@ export function toThinkingConfig(effort: JsonValue, own: JsonValue, model: strin
   if (known === undefined) throw refuse('reasoning_effort', 'this reasoning_effort', 'use none, low, medium or high')
   const { level, budget } = known
   const includeThoughts = effort !== 'none'
-  // The large models cannot but think: they get the least that they take.
+  // Thinking cannot be switched off in the large models: they get their least budget.
   const least = /-pro/.test(model) ? PRO_BUDGET_MIN : 0
   if (kind === 'budget') return { includeThoughts, thinkingBudget: Math.max(budget, least) }
   return { includeThoughts, thinkingLevel: nearestLevel(level, model) }

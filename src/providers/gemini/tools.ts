@@ -9,7 +9,7 @@ export function toGeminiTools(body: JsonObject): JsonObject {
   if (!Array.isArray(tools) || tools.length === 0) return {}
   const functions = tools.map(toFunction)
   const { mode, names } = toChoice(choice)
-  // Names can only be given to the mode in which one of them must be called.
+  // The API takes names only in the mode in which one of the functions must be called.
   const declared = mode === 'AUTO' && names !== null ? functions.filter(each => names.includes(each.name)) : functions
   if (declared.length === 0) return {}
   return {
@@ -31,7 +31,7 @@ function toFunction(tool: JsonValue, at: number): JsonObject {
   throw refuse(`tools.${at}`, 'tools other than functions', 'use function tools')
 }
 
-/** A schema without properties says no more than none, and older models refuse it. */
+/** Leaves out a schema without properties: it says nothing, and older models refuse it. */
 function toDeclaration({ name, description, parameters }: JsonObject): JsonObject {
   const isEmpty = !isObject(parameters) || Object.keys(parameters).length === 0
   return {

@@ -27,7 +27,7 @@ export function fromOllamaToolCalls(calls: JsonValue, before: number, seed: Json
   })
 }
 
-/** Why an answer ended, in OpenAI's words. Ollama also says `load` and `unload`, and says `stop` for tool calls. */
+/** Translates why an answer ended. Ollama also says `load` and `unload`, and says `stop` for tool calls. */
 export function fromOllamaDoneReason(reason: JsonValue, hasToolCalls: boolean): string {
   if (reason === 'length') return 'length'
   return hasToolCalls ? 'tool_calls' : 'stop'

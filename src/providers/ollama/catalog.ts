@@ -4,7 +4,7 @@ import { toGet } from '../openai_compatible/catalog.ts'
 import { toHeaders } from '../openai_compatible/request.ts'
 import type { Catalog, ListedModel, Outgoing } from '../provider.ts'
 
-/** How Ollama is probed and listed. */
+/** The probes of Ollama, and its list of models. */
 export const catalog: Catalog = {
   probes(server) {
     const secret = server.secrets[0] ?? null
@@ -41,7 +41,7 @@ function post(server: Server, path: string, secret: string | null, body: object)
 
 const LATEST = ':latest'
 
-/** The answer of `/api/ps`. Where a tag is left out, this one is meant, so that such models have two names. */
+/** Reads the answer of `/api/ps`. A name without a tag means `:latest`, so a model with that tag has two names. */
 function decodeRunning(body: string) {
   const value = parseJson(body)
   if (!isObject(value) || !Array.isArray(value.models)) return null
@@ -50,7 +50,7 @@ function decodeRunning(body: string) {
   return { calls: null, loaded: [...names, ...short] }
 }
 
-/** The answer of `/api/show`: the architecture is part of the key (`llama.context_length`). */
+/** Reads the answer of `/api/show`. Keys contain the architecture, such as `llama.context_length`. */
 function decodeModel(body: string): Partial<ListedModel> {
   const value = parseJson(body)
   if (!isObject(value)) return {}
@@ -91,14 +91,14 @@ function toListedModel(id: string, item: JsonObject): ListedModel {
     id,
     contextLength: typeof details.context_length === 'number' ? details.context_length : null,
     created: modified > 0 ? Math.floor(modified / 1000) : 0,
-    // `someone/model` is somebody's; what has no owner comes from Ollama's own library.
+    // In `someone/model` the owner is named; models without an owner come from Ollama's own library.
     ownedBy: id.includes('/') ? id.slice(0, id.indexOf('/')) : 'library',
     embedding: isEmbedding(id, item, details),
     ...(Array.isArray(item.capabilities) && { abilities: abilitiesOf(item.capabilities) }),
   }
 }
 
-/** Servers say it themselves since 2026; before, the architecture and the name tell. */
+/** Whether a model makes embeddings. Servers say so since 2026; for older ones the architecture and the name decide. */
 function isEmbedding(id: string, item: JsonObject, details: JsonObject): boolean {
   if (Array.isArray(item.capabilities)) return item.capabilities.includes('embedding')
   return /bert/i.test(String(details.family ?? '')) || /embed|minilm|bge-/i.test(id)

@@ -32,7 +32,7 @@ export const ollama: Provider = {
   catalog,
 }
 
-/** Takes off the `/v1` or `/api` that people paste. */
+/** Removes the `/v1` or `/api` that people paste with the address. */
 export function normalizeBaseUrl(url: string): string {
   return url
     .trim()

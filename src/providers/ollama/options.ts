@@ -47,7 +47,7 @@ export function toOllamaThink(body: JsonObject, model: string): JsonValue {
   return effort === 'minimal' ? 'low' : 'high'
 }
 
-/** The tools that the caller admits. Ollama has no `tool_choice`: leaving the others out is as near as it gets. */
+/** The tools that `tool_choice` allows. Ollama has no such parameter, so the other tools are left out. */
 export function toOllamaTools(body: JsonObject): JsonValue {
   const { tools, tool_choice: choice } = body
   if (!Array.isArray(tools) || tools.length === 0 || choice === 'none') return undefined
@@ -57,7 +57,7 @@ export function toOllamaTools(body: JsonObject): JsonValue {
   return tools.filter(tool => names.has(nameOf(tool)))
 }
 
-/** Whether a tool has to be called, which Ollama cannot be told. */
+/** Whether the caller requires a tool call, which Ollama cannot express. */
 export function isForced({ tool_choice: choice }: JsonObject): boolean {
   if (!isObject(choice)) return choice === 'required'
   return isObject(choice.allowed_tools) ? choice.allowed_tools.mode === 'required' : true

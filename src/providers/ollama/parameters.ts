@@ -14,7 +14,7 @@ const COUNTED = {
 const STOP = { treatment: 'converted', note: 'a list in `options.stop`' } as const
 const PASSED = { treatment: 'passed' } as const
 
-/** What Ollama has a place for; everything else of OpenAI's is left out and told. */
+/** The parameters that Ollama can express; all others of OpenAI are left out, and the answer's headers name them. */
 const OWN: Readonly<Record<Endpoint, Readonly<Record<string, Parameter>>>> = {
   chat: {
     ...inOptions,
@@ -72,7 +72,7 @@ const OWN: Readonly<Record<Endpoint, Readonly<Record<string, Parameter>>>> = {
   },
 }
 
-/** Of these no effect is missed that a caller could notice. */
+/** Marks parameters as left out: those without an effect whose absence a caller could notice. */
 const dropped = (names: readonly string[]): Readonly<Record<string, Parameter>> =>
   Object.fromEntries(names.map(name => [name, { treatment: 'dropped' }]))
 
@@ -94,10 +94,10 @@ const TABLES: Readonly<Record<Endpoint, ReadonlyMap<string, Parameter>>> = {
   embeddings: new Map(Object.entries(parameters.embeddings ?? {})),
 }
 
-/** Fields that are no parameters: the server's name of the model stands for the first, the others are the gateway's. */
+/** Fields that are not parameters: `model` is replaced by the server's name of it, the others are the gateway's own. */
 const NO_PARAMETERS: ReadonlySet<string> = new Set(['model', 'fallbacks', 'cache'])
 
-/** The parameters of a body that have no place at Ollama, those that nobody knows of included. */
+/** The parameters of a body that Ollama cannot express, unknown ones included. */
 export function droppedFrom(endpoint: Endpoint, body: Readonly<Record<string, unknown>>): readonly string[] {
   const table = TABLES[endpoint]
   const left: string[] = []

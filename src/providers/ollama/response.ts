@@ -31,7 +31,7 @@ function fromOllamaChat(answer: JsonObject): JsonObject | null {
     content: given.content === '' && calls.length > 0 ? null : (given.content ?? ''),
     refusal: null,
     ...(given.thinking ? { reasoning_content: given.thinking } : {}),
-    // A call's index belongs to streams only.
+    // Tool calls have an index in streams only.
     ...(calls.length > 0 && { tool_calls: calls.map(({ index: _, ...call }) => call) }),
   }
   const finish_reason = fromOllamaDoneReason(answer.done_reason, calls.length > 0)

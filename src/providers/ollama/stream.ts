@@ -9,7 +9,7 @@ import { fromOllamaErrorLine } from './error.ts'
 import { fromOllamaUsage } from './usage.ts'
 
 interface State {
-  /** What every chunk begins with; `null` before the first line. */
+  /** The first members of every chunk; `null` before the first line. */
   readonly head: JsonObject | null
   readonly toolCalls: number
   readonly done: boolean

@@ -15,7 +15,7 @@ export const catalog: Catalog = {
   reports,
 }
 
-/** The same where there is nothing but the list, as at hosted services. */
+/** The same for hosted services, which have only the list of models. */
 export const listAlone: Catalog = {
   ...catalog,
   probes: server => [list(server, server.secrets[0] ?? null)],
@@ -60,7 +60,7 @@ function toListedModel(item: JsonObject): readonly ListedModel[] {
   ]
 }
 
-/** vLLM, llama.cpp, OpenRouter, Groq, Mistral and LM Studio each have their own word for it. */
+/** Reads the context length: vLLM, llama.cpp, OpenRouter, Groq, Mistral and LM Studio each have a name of their own. */
 function contextLengthOf(item: JsonObject): number | null {
   const meta = isObject(item.meta) ? item.meta : {}
   const names: readonly JsonValue[] = [

@@ -17,7 +17,7 @@ export interface FittedChoices {
   readonly list: readonly JsonValue[]
   readonly choices: Choices
   readonly changed: boolean
-  /** Whether a choice finished with this chunk. */
+  /** Whether a choice has finished with this chunk. */
   readonly finishes: boolean
   readonly content: boolean
 }
@@ -27,7 +27,7 @@ interface Options {
   readonly chat: boolean
   /** Whether the chunk counts tokens: what it repeats of finished choices is then left out. */
   readonly tail: boolean
-  /** What ids are made from where the server gives none. */
+  /** The text from which ids are made where the server gives none. */
   readonly seed: string
   /** How many choices the answer may have. */
   readonly choicesMax: number
@@ -59,8 +59,8 @@ export function hasContent(delta: JsonObject): boolean {
 
 /** Fits the choices of one chunk: a role in the first of each choice, one finish, complete tool calls.
  *
- * @throws TypeError for a choice that nobody can have asked for, and for too many tool calls: something is remembered of
- * each, and looked through at each. */
+ * @throws TypeError for a choice that nobody can have asked for, and for too many tool calls: something is remembered
+ * of each, and looked through at each. */
 export function fitChoices(list: readonly JsonValue[], choices: Choices, options: Options): FittedChoices {
   let now = choices
   let finishes = false
@@ -87,7 +87,7 @@ export function fitChoices(list: readonly JsonValue[], choices: Choices, options
 
 const NO_TOOLS: OpenToolCalls = new Map()
 
-/** A choice with what it carries made good; the same object when nothing had to change. */
+/** Corrects the delta, message or text of a choice; the same object when nothing had to change. */
 interface Part {
   readonly choice: JsonObject
   readonly filled: boolean

@@ -25,8 +25,8 @@ export function fromEmbeddings(call: Call, body: string, value: JsonObject): Dat
   return { kind: 'finish', text, chunk: {}, usage: fromUsage(value.usage) }
 }
 
-/** The items in the order of the inputs, which clients take for granted; the same list when they are. Indexes that are no
- * order count for nothing. */
+/** The items in the order of the inputs, which clients take for granted; the same list when they are. Indexes that do
+ * not give an order are ignored. */
 function inOrder(data: readonly JsonObject[]): readonly JsonObject[] {
   const isOrdered = (item: JsonObject, at: number) => item.index === at
   if (data.every(isOrdered)) return data
@@ -36,7 +36,7 @@ function inOrder(data: readonly JsonObject[]): readonly JsonObject[] {
 
 /** Writes vectors as OpenAI lists them, in the encoding that the caller asked for.
  *
- * @param tokens Of the prompt. */
+ * @param tokens The number of tokens of the prompt. */
 export function toEmbeddingList(
   call: Call,
   vectors: readonly (readonly number[])[],
@@ -55,7 +55,7 @@ function wantedEncoding(call: Call): 'float' | 'base64' {
   return call.body.encoding_format === 'base64' ? 'base64' : 'float'
 }
 
-/** How many vectors an input asks for: one token list is one input, as one text is. */
+/** How many vectors an input asks for: a list of tokens is one input, as a text is. */
 export function inputsOf(input: unknown): number {
   return Array.isArray(input) && typeof input[0] !== 'number' ? input.length : 1
 }

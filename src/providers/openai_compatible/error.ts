@@ -20,10 +20,11 @@ export function fromErrorBody(body: unknown): GatewayError {
   return new GatewayError('upstream_error', 'The model server answered with an error.', { cause: failure })
 }
 
-/** DeepSeek says the second one when it had no capacity to go on. */
+/** Reasons for an end that are failures. DeepSeek uses the second when it had no capacity to go on. */
 const FAILED: ReadonlySet<JsonValue> = new Set(['error', 'insufficient_system_resource'])
 
-/** Finds the error in a parsed 2xx body or event: OpenAI's shape, vLLM's, FastAPI's, a bare message, a choice that failed.
+/** Finds the error in a parsed 2xx body or event: OpenAI's shape, vLLM's, FastAPI's, a bare message, a choice that
+ * failed.
  *
  * @returns What holds the error; `null` when there is none. */
 export function errorIn(body: JsonObject): JsonObject | null {
@@ -34,7 +35,7 @@ export function errorIn(body: JsonObject): JsonObject | null {
   return body.data === undefined && (body.detail || typeof body.message === 'string') ? body : null
 }
 
-/** Reads what a server says of its failure from any of the shapes that are in use. */
+/** Reads a server's description of its failure from any of the shapes in use. */
 export function readFailure(given: unknown): UpstreamFailure {
   // Google's compatible endpoint puts its errors into a list of one.
   const body: unknown = Array.isArray(given) ? given[0] : given
@@ -52,7 +53,7 @@ export function readFailure(given: unknown): UpstreamFailure {
 function messageOf(given: unknown, error: JsonObject, body: JsonObject): string {
   if (typeof given === 'string') return given
   const inner = isObject(error.metadata) ? error.metadata.raw : undefined
-  // OpenRouter wraps the words of the server behind it.
+  // OpenRouter wraps the error of the server behind it.
   if (typeof inner === 'string' && error.message === 'Provider returned error') {
     const wrapped = readFailure(parseJson(inner) ?? inner).message
     if (wrapped !== '') return wrapped

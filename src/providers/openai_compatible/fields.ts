@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
-/** Fields of a message or delta that are absent at OpenAI where other servers send null, or what else is none of it. */
+/** Fields of a message or delta that OpenAI leaves out where other servers send null or another invalid value. */
 const SHAPES = [
   ['tool_calls', Array.isArray],
   ['function_call', isObject],
@@ -15,8 +15,8 @@ export function isUsualDelta({ content, role, tool_calls: calls, reasoning, reas
   return !reasoning || isText(reasoning_content)
 }
 
-/** Makes good what the fields of a message or delta may not be: a list as content, null or a number for a list, thinking
- * in a field of another name.
+/** Corrects the fields of a message or delta: a list as content, null or a number in place of a list, and thinking in a
+ * field of another name.
  *
  * @returns The same object when nothing had to change. */
 export function fitFields(part: JsonObject): JsonObject {
@@ -35,7 +35,7 @@ export function fitFields(part: JsonObject): JsonObject {
   return Array.isArray(calls) && !calls.every(isObject) ? { ...fitted, tool_calls: calls.filter(isObject) } : fitted
 }
 
-/** Takes apart the list that Mistral's thinking models send for content. */
+/** Splits the list that Mistral's thinking models send as content into text and thinking. */
 function splitContent(parts: readonly JsonValue[]): JsonObject {
   const thinking = parts.filter(isThinking).map(textOf).join('')
   const content = parts

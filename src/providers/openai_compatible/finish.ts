@@ -1,6 +1,6 @@
 import type { JsonValue } from '#lib/json.ts'
 
-/** Why an answer ended, in the words of other servers. */
+/** Reasons for the end of an answer as other servers name them, with OpenAI's names. */
 const REASONS: Readonly<Record<string, string>> = {
   stop: 'stop',
   length: 'length',
@@ -15,10 +15,10 @@ const REASONS: Readonly<Record<string, string>> = {
   refusal: 'content_filter',
 }
 
-/** Why an answer ended, in OpenAI's words. What is unknown (`eos`, `end_turn`, `stop_sequence`) is the usual end; TGI
+/** Translates why an answer ended. An unknown reason (`eos`, `end_turn`, `stop_sequence`) counts as `stop`, and TGI
  * says `stop` for tool calls too.
  *
- * @returns Null while it goes on. */
+ * @returns `null` while the answer goes on. */
 export function fitReason(reason: JsonValue, hasToolCalls: boolean): string | null {
   if (typeof reason !== 'string' || reason === '') return null
   const known = REASONS[reason.toLowerCase()] ?? 'stop'

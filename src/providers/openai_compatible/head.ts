@@ -24,7 +24,7 @@ export function fitHead(chunk: JsonObject, object: string, known: JsonObject | n
   return { ...chunk, id, object, created, model }
 }
 
-/** What ids are made from where the server gives none: the same answer always gets the same ones. */
+/** The text from which ids are made where the server gives none, so that the same answer always gets the same ids. */
 export function seedOf({ id, created }: JsonObject): string {
   return `${id}${created}`
 }

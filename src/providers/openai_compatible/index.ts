@@ -32,8 +32,8 @@ export const openaiCompatible: Provider = {
   catalog,
 }
 
-/** Appends `/v1` to an address without a path, and takes off what people paste behind it. Azure has its own paths: the
- * older one when the address has an `api-version`. */
+/** Appends `/v1` to an address without a path, and removes the path of an endpoint that people paste with it. Azure has
+ * paths of its own: the older one when the address has an `api-version`. */
 export function normalizeBaseUrl(url: string): string {
   const [, address = url, query = ''] = /^([^?#]*)(\?[^#]*)?/.exec(url.trim()) ?? []
   const isAzure = /:\/\/[^/]+\.azure\.(?:com|us|cn)(?:\/|$)/.test(address)

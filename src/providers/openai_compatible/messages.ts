@@ -53,12 +53,12 @@ function isSignedInVain({ extra_content: extra }: JsonObject, messageFields: rea
 
 const SHORT_ID = /^[a-zA-Z0-9]{9}$/
 
-/** Whether an id is one of another server's. */
+/** Whether an id does not have the form that the service requires. */
 function isLongId(id: JsonValue): id is string {
   return typeof id === 'string' && !SHORT_ID.test(id)
 }
 
-/** The same for a call and for its result, in each request of a conversation. */
+/** Makes an id that is the same for a call and for its result, in each request of a conversation. */
 function toShortId(id: string): string {
   return sha256(id).slice(0, 9)
 }

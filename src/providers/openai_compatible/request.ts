@@ -16,7 +16,7 @@ const PATHS: Readonly<Record<Endpoint, string>> = {
 
 /** Fields of the body that are the gateway's own. */
 const OWN_FIELDS = ['fallbacks', 'cache'] as const
-/** The count of a stream is always asked for: accounting needs it, whether the caller does or not. */
+/** Asks for the usage of a stream. Always sent, because accounting needs the usage even if the caller does not ask. */
 const WITH_USAGE = '{"include_usage":true}'
 
 /** Builds the request of a call.
@@ -147,7 +147,7 @@ function patchable(text: string): readonly Member[] | null {
   return text.includes('\\') && text.includes('\\u00') ? null : topLevelMembers(text)
 }
 
-/** What must differ from the caller's body. */
+/** The members that must differ from the caller's body. */
 function changesOf(call: Call, model: string, service: Service): readonly Change[] {
   const { body } = call
   const changes: Change[] = []
@@ -158,7 +158,7 @@ function changesOf(call: Call, model: string, service: Service): readonly Change
   return changes
 }
 
-/** Notes what a member becomes; what was noted last counts. A list, because there are two or three at most. */
+/** Notes the new value of a member; the last one noted counts. A list, because there are two or three at most. */
 function change(changes: Change[], key: string, text: string | null): void {
   const at = changes.findIndex(known => known.key === key)
   if (at < 0) changes.push({ key, text })
@@ -174,14 +174,15 @@ function askForUsage({ body }: Call, service: Service, changes: Change[]): void 
   else change(changes, 'stream_options', JSON.stringify({ ...options, include_usage: true }))
 }
 
-/** Changes a chat to what a service takes. */
+/** Changes a chat to the parameters and messages that a service accepts. */
 function fitTo(service: Service, { body }: Call, changes: Change[]): void {
   for (const from in service.renamed) {
     const to = service.renamed[from]
     const value = body[from]
     if (value === undefined || to === undefined) continue
     change(changes, from, null)
-    // Of both limits the newer one counts, if it says anything: many clients send null for what is not set.
+    // If both limits are given, the newer one counts unless it is null, which many clients send for a limit that is not
+    // set.
     const counts = from === 'max_completion_tokens' || (body[to] ?? null) === null
     if (value !== null && counts) change(changes, to, JSON.stringify(value))
   }

@@ -4,13 +4,13 @@ import { isObject, type JsonValue } from '#lib/json.ts'
 import type { Saying } from '../provider.ts'
 
 const TEXT_FIELDS: readonly TextField[] = ['content', 'reasoning_content', 'reasoning', 'refusal']
-/** OpenAI's padding against who guesses an answer from the lengths of its events. */
+/** OpenAI's padding, which keeps eavesdroppers from guessing an answer by the lengths of its events. */
 const PADDING = 'obfuscation'
 const NOTHING_IDLE: readonly string[] = []
 const PADDED: readonly string[] = [PADDING]
 
-/** Finds where a chunk that goes on as it came says something: one text of one choice, and nothing else that anybody
- * reads. */
+/** Finds the only text in a chunk that is passed on unchanged: a text of one choice, and nothing else that the gateway
+ * or a client reads. */
 export function sayingOf({ kind, chunk }: DataFrame): Saying | null {
   const [choice] = chunk.choices ?? []
   if (kind !== 'delta' || !isObject(choice) || !isObject(choice.delta) || typeof choice.index !== 'number') return null

@@ -1,7 +1,7 @@
 import type { Server } from '#core/servers.ts'
 
-/** How a service differs from OpenAI in what it takes. What it refuses and the answer depends on is left to it to
- * refuse: its own words are clearer than silence. */
+/** How a service differs from OpenAI in what it accepts. A parameter that it refuses and that the answer depends on is
+ * still sent: the service's own error is clearer than an answer that silently ignores it. */
 export interface Service {
   readonly name: string
   /** Its hosts; the dialects that stand for one service name theirs. */
@@ -22,13 +22,13 @@ export interface Service {
   readonly cacheMarks: boolean
   /** Whether a stream counts tokens without being asked, and refuses to be asked. */
   readonly countsUnasked: boolean
-  /** Carries the credential. */
+  /** The header that carries the credential. */
   readonly keyHeader: 'authorization' | 'api-key'
   readonly note: string
 }
 
-/** A model server of one's own: all know `max_tokens` and `system`, some not the newer words, and take them in silence
- * for nothing. */
+/** A self-hosted model server: all know `max_tokens` and `system`; some do not know the newer names, and ignore them
+ * silently. */
 export const USUAL: Service = {
   name: 'model servers',
   host: null,
@@ -44,17 +44,17 @@ export const USUAL: Service = {
   note: 'vLLM, llama.cpp, LM Studio, TGI and every address that is not named here.',
 }
 
-/** An address of which nothing is known, used as OpenAI's. */
+/** A service at an unknown address; it is called as OpenAI is. */
 const UNTOUCHED: Service = { ...USUAL, name: 'as OpenAI', renamed: {}, developer: true, note: '' }
 
-/** What those are like who refuse Anthropic's marks of what to cache. */
+/** The settings of services that refuse Anthropic's cache marks. */
 const UNMARKED = { cacheMarks: false, dropped: ['cache_control'] } as const
 
-/** Fields of messages that those who are strict refuse: names, and what answers of other dialects carry. */
+/** Fields of messages that strict services refuse: names, and fields that answers of other dialects carry. */
 const STRANGE = ['name', 'reasoning_content', 'reasoning_details', 'extra_content'] as const
-/** What OpenAI's answers carry, and those of other dialects as the gateway writes them, for the most part as null. */
+/** Fields that answers of OpenAI carry, and answers of other dialects as the gateway writes them; mostly null. */
 const OPENAIS = ['refusal', 'annotations', 'audio'] as const
-/** Parameters of OpenAI's own. */
+/** Parameters that only OpenAI knows. */
 const OPENAI_ONLY = ['verbosity', 'safety_identifier'] as const
 
 /** The services that are told apart by their address. */
@@ -142,7 +142,7 @@ export const SERVICES: readonly Service[] = [
 
 const known = new WeakMap<Server, Service>()
 
-/** The service that a server is; looked up once for each server. */
+/** Finds which service a server is; looked up once for each server. */
 export function serviceOf(server: Server): Service {
   let service = known.get(server)
   if (service === undefined) {

@@ -14,17 +14,18 @@ import { sayingOf } from './saying.ts'
 
 interface State {
   readonly choices: Choices
-  /** Head of the chunks that the gateway adds; taken from the server's. */
+  /** The head for chunks that the gateway adds, taken from the server's chunks. */
   readonly head: JsonObject | null
-  /** What came in a chunk without a choice before the first one, as Azure sends the verdict on the prompt. */
+  /** The members of a chunk without a choice that arrived before the first choice, such as Azure's verdict on the
+   * prompt. */
   readonly preface: JsonObject | null
-  /** A count that has not been passed on yet. */
+  /** The usage that has not been passed on yet. */
   readonly count: Count | null
   readonly counted: boolean
   readonly done: boolean
 }
 
-/** What of the call matters to its stream. */
+/** The parts of the call that matter to its stream. */
 interface Asked {
   readonly chat: boolean
   readonly object: 'chat.completion.chunk' | 'text_completion'
@@ -54,7 +55,7 @@ export function createStream(call: Call): StreamReducer<State> {
 }
 
 function step(asked: Asked, state: State, { data, name }: StreamEvent): Step {
-  // An event without data is how some servers keep a connection alive.
+  // Some servers keep a connection alive by events without data.
   if (state.done || data === '') return [state, []]
   if (data === '[DONE]') return finish(asked, state)
   if (name === 'error') return fail(state, parseJson(data) ?? data)
@@ -67,7 +68,7 @@ function step(asked: Asked, state: State, { data, name }: StreamEvent): Step {
   return [state, [passOn(asked, kind, chunk, text)]]
 }
 
-/** The kind of the typical chunk, that goes on as it came: one choice under way, nothing ends, nothing is counted.
+/** The fast way for the typical chunk, which is passed on unchanged: one choice goes on, nothing ends, and no usage.
  *
  * @returns `null` when the chunk needs a closer look. */
 function plainKind(state: State, chunk: JsonObject): 'start' | 'delta' | null {
@@ -92,7 +93,7 @@ function fit(asked: Asked, state: State, given: JsonObject, text: string | null)
   const error = errorIn(given)
   if (error !== null) return fail(state, error)
   const list = Array.isArray(given.choices) ? given.choices : []
-  // What it says would not be where clients of a stream look for it.
+  // Clients of a stream would not find its text, because they look for it in another place.
   if (asked.chat && list.some(isWholeChoice)) throw new TypeError('a plain answer to a stream')
   const count = countOf(given, list)
   // Clients look into the first choice without asking whether there is one.
@@ -117,7 +118,7 @@ function fit(asked: Asked, state: State, given: JsonObject, text: string | null)
   return [settled, [frame, ...owed]]
 }
 
-/** Keeps what a chunk without a choice says, if it is one and not some server's keep-alive. */
+/** Keeps the members of a chunk without a choice, unless it is only a server's keep-alive. */
 function withPreface(state: State, chunk: JsonObject): State {
   if (state.choices.size > 0 || !Array.isArray(chunk.choices)) return state
   const { id: _, object: __, created: ___, model: ____, choices: _____, usage: ______, ...preface } = chunk

@@ -5,17 +5,18 @@ import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 /** A tool call that has begun in a stream. */
 interface OpenToolCall {
   readonly id: string
-  /** The id that the server gave it, if any. */
+  /** The server's id for it, if any. */
   readonly given: JsonValue
   readonly name: string
-  /** Its place as the caller sees it. */
+  /** Its index as the caller sees it. */
   readonly index: number
 }
 
 /** The tool calls of one choice that have begun, by the index that the server gave them. */
 export type OpenToolCalls = ReadonlyMap<number, OpenToolCall>
 
-/** More than any answer has. Each one is compared with those before it. */
+/** The most tool calls of one answer, more than any has. There is a limit because each is compared with all before
+ * it. */
 const TOOL_CALLS_MAX = 1000
 
 /** @throws TypeError for more tool calls than any answer has. */
@@ -23,7 +24,7 @@ export function checkToolCalls(count: number): void {
   if (count > TOOL_CALLS_MAX) throw new TypeError('too many tool calls')
 }
 
-/** Ids like TGI's `0` come again in the next answer, where they would mean another call. */
+/** Whether an id, like TGI's `0`, would come again in the next answer, where it would mean another call. */
 const NOT_UNIQUE = /^\d{0,3}$/
 
 /** Completes a whole tool call: id, type and arguments as text; the same object when nothing had to change.
@@ -58,7 +59,8 @@ export function fitToolCalls(calls: readonly JsonValue[], seed: string): readonl
   return fitted.every((call, at) => call === calls[at]) ? calls : fitted
 }
 
-/** A call's index belongs to streams only. Clients send calls back as they got them, and OpenAI refuses one that has it. */
+/** Removes the index of a call, which belongs to streams only: clients send calls back as they got them, and OpenAI
+ * refuses a call with an index. */
 function withoutIndex({ index: _, ...call }: JsonObject): JsonObject {
   return call
 }
@@ -94,8 +96,8 @@ export function fitToolCallDeltas(
   return fitted.every((call, at) => call === calls[at]) ? { calls, open: now } : { calls: fitted, open: now }
 }
 
-/** Gemini streams parallel calls whole and all with index 0, and has done so without ids. A name with another id is another
- * call; so is another name, and a name in the delta that has opened the call.
+/** Gemini streams parallel calls whole and all with index 0, and has done so without ids. A name with another id is
+ * another call; so is another name, and a name in the delta that has opened the call.
  *
  * @param opened Whether this delta has opened the call. */
 function isAnother(call: JsonObject, known: OpenToolCall, opened: boolean): boolean {
@@ -157,8 +159,8 @@ export function isMadeToolCallId(id: unknown): boolean {
   return typeof id === 'string' && /^call_[0-9a-f]{24}$/.test(id)
 }
 
-/** The arguments of a call as an object, for servers that take nothing else. Models also write arguments that are none,
- * and the history has to hold them. */
+/** Makes the arguments of a call an object, for servers that accept nothing else. Models also write arguments that are
+ * no object, and a conversation may contain them. */
 export function toArguments(given: JsonValue): JsonObject {
   if (isObject(given)) return given
   if (typeof given !== 'string' || given.trim() === '') return {}

@@ -1,9 +1,9 @@
 import { tokenCount, type Usage } from '#core/usage.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
 
-/** Reads OpenAI's usage, and what other servers made of it, as disjoint classes.
+/** Reads OpenAI's usage, and other servers' variants of it, as disjoint classes.
  *
- * @returns `null` when it says nothing: servers that do not count send zeros. */
+ * @returns `null` when it has no count: servers that do not count send zeros. */
 export function fromUsage(raw: unknown): Usage | null {
   if (!isObject(raw)) return null
   const prompt = tokenCount(raw.prompt_tokens)
