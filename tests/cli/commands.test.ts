@@ -63,7 +63,7 @@ describe('healthcheck', () => {
     ['nobody answers', () => startUpstream([cut()]), /no gateway answers/],
     ['it does not answer in time', () => startUpstream([hang()]), /did not answer in time/],
     ['it is not ready', () => startUpstream(json(503, { status: 'not_ready' })), /HTTP 503/],
-  ])('ends with 1 when %s', async (_, listen, said) => {
+  ])('ends with the exit status 1 when %s', async (_, listen, said) => {
     await using upstream = await listen()
 
     const { status, err } = await command(['healthcheck', '--url', upstream.url, '--timeout', '300ms'])
@@ -108,7 +108,7 @@ describe('models', () => {
     ['nobody is there', NOWHERE, 'one', 69, /citadel start/],
     ['the address is none', 'localhost', 'one', 64, /--url http/],
     ['the key is none', NOWHERE, 'two\nlines', 64, /the key is none/],
-  ])('fail when %s', async (_, url, key, status, said) => {
+  ])('end with a failure when %s', async (_, url, key, status, said) => {
     const answer = await command(['models', '--url', url, '--key', key])
 
     expect([answer.status, answer.out]).toEqual([status, ''])
@@ -205,7 +205,7 @@ describe('chat', () => {
     expect(err).toMatch(/"chat".*\(request/)
   })
 
-  test('wants a prompt', async () => {
+  test('is a wrong command line without a prompt', async () => {
     expect(await command(['chat'], { input: ' \n' })).toMatchObject({
       status: 64,
       err: expect.stringMatching(/no prompt/),
@@ -277,7 +277,7 @@ describe('--help', () => {
     [['chat', '-h'], 'CITADEL_API_KEY'],
     [['config', '--help'], 'citadel config schema'],
     [['completion', '--help'], 'bash|zsh|fish'],
-  ])('of %j says how it is used', async (args, expected) => {
+  ])('of %j prints how the command is used', async (args, expected) => {
     expect(await command(args)).toMatchObject({ status: 0, out: expect.stringContaining(expected), err: '' })
   })
 
@@ -380,7 +380,7 @@ describe('a command line that is wrong', () => {
     [['--name', 'two\nlines'], '--name: expected 1 to 100 characters, none of them a control character'],
     [['--overlap', '1h'], 'keys create does not take --overlap'],
     [['--requests-per-minute', '-5'], "'--requests-per-minute' argument is ambiguous. Try: citadel keys --help"],
-  ])('makes no key with %j', async (args, said) => {
+  ])('creates no key with %j', async (args, said) => {
     const { status, out, err } = await command(['keys', 'create', '--name', 'web', ...args])
 
     expect([status, out]).toEqual([64, ''])

@@ -295,7 +295,7 @@ describe('a server', () => {
     })
   })
 
-  test('that makes no vectors', async () => {
+  test('that makes no vectors for an embedding model is reported, with what to do', async () => {
     await using server = await serverWith(request =>
       request.path.endsWith('/embeddings') ? openAiError(404, 'no such path', null) : null,
     )
@@ -334,7 +334,7 @@ describe('a server', () => {
   test.each([
     ['a little', 120, 'warning'],
     ['so much that signatures fail', 900, 'failed'],
-  ])('whose clock differs %s', async (_, seconds, status) => {
+  ])('whose clock differs %s is reported', async (_, seconds, status) => {
     await using server = await serverWith(request => {
       if (!isList(request)) return null
       const date = new Date(Date.now() + seconds * 1000).toUTCString()
@@ -416,7 +416,7 @@ describe('a server', () => {
       ])
     })
 
-    test('that is in truth http', async () => {
+    test('that speaks plain http in truth is reported', async () => {
       await using server = Bun.serve({ port: 0, fetch: () => new Response() })
 
       const { worst } = await examine(oneServer(`https://localhost:${server.port}`))
@@ -477,7 +477,7 @@ describe('Redis', () => {
     })
   })
 
-  test('that is full', async () => {
+  test('that has no memory left fails, and the remedy names maxmemory', async () => {
     await using full = await startRedis()
     await full.command('CONFIG', 'SET', 'maxmemory', '1')
 
@@ -488,7 +488,7 @@ describe('Redis', () => {
     })
   })
 
-  test('that only reads', async () => {
+  test('that is a read-only replica fails, and the remedy names the primary', async () => {
     await using replica = await startRedis(['--replicaof', '127.0.0.1', '9', '--replica-serve-stale-data', 'yes'])
 
     expect(await withRedis(replica.url)).toMatchObject({
@@ -651,7 +651,7 @@ describe('the machine', () => {
     )
   })
 
-  test('with few open files', async () => {
+  test('with a limit of 256 open files fails the check, and the remedy names LimitNOFILE', async () => {
     const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname
     const child = Bun.spawn(['sh', '-c', `ulimit -n 256; exec "$0" "$1" doctor --no-calls`, process.execPath, MAIN], {
       cwd: '/',

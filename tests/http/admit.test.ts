@@ -96,7 +96,7 @@ describe('a page that writes', () => {
     'file://',
     'chrome-extension://abc',
     '',
-  ])('from %j is refused', async origin => {
+  ])('with the origin %j is refused', async origin => {
     const edge = await edgeOf()
 
     const response = await edge.chat({ headers: { origin } })
@@ -165,7 +165,7 @@ describe('a list of clients', () => {
     ['203.0.114.9', 403],
     ['2001:db9::7', 403],
     ['', 403],
-  ])('lets %p in or not: %p', async (from, status) => {
+  ])('answers a client at %p with the status %p', async (from, status) => {
     const edge = await edgeOf({ service })
 
     expect((await edge.chat({ from })).status).toBe(status)

@@ -98,7 +98,7 @@ describe('a key', () => {
     { authorization: `Bearer ${KEYS.caller}`, 'x-api-key': KEYS.caller },
   ]
 
-  test.each(carriers)('is taken from %j', async headers => {
+  test.each(carriers)('is read from the headers %j', async headers => {
     const edge = await edgeWith('required')
 
     expect((await edge.chat({ headers })).status).toBe(200)
@@ -154,7 +154,7 @@ describe('a key', () => {
     expect((await edge.chat({ headers: { authorization: 'Bearer whatever it is' } })).status).toBe(200)
   })
 
-  test('expires at its moment', async () => {
+  test('is refused from the moment of its expiry on', async () => {
     const edge = await edgeOf({ auth: { keys: [{ name: 'a', key: KEYS.caller, expires: '2026-01-01T00:01:00Z' }] } })
     const headers = { authorization: `Bearer ${KEYS.caller}` }
 
@@ -185,7 +185,7 @@ describe('the models of a key', () => {
   }
   const headers = { authorization: `Bearer ${KEYS.caller}` }
 
-  test('are all that it sees', async () => {
+  test('are the only ones that it sees in the lists', async () => {
     const edge = await edgeOf(config)
 
     const list = (await (await edge.ask('/v1/models', { headers })).json()) as { data: { id: string }[] }
@@ -195,7 +195,7 @@ describe('the models of a key', () => {
     expect((await edge.ask('/v1/models/closed', { headers })).status).toBe(404)
   })
 
-  test('are all that it may call', async () => {
+  test('are the only ones that it may call', async () => {
     const edge = await edgeOf(config)
 
     const response = await edge.chat({

@@ -68,7 +68,7 @@ describe('clearing the cache', () => {
     expect([await status(edge, as('the-web')), await status(edge, as('the-app'))]).toEqual(['miss', 'hit'])
   })
 
-  test('is for operators', async () => {
+  test('is refused to the key of a caller', async () => {
     const edge = await caching()
     const response = await edge.ask('/management/cache/clear', { method: 'POST', headers: as('the-web') })
 

@@ -26,7 +26,7 @@ describe('a preflight', () => {
     expect(headers.get('vary')).toBe('Origin, Access-Control-Request-Headers')
   })
 
-  test('needs no key', async () => {
+  test('is answered without a key', async () => {
     const edge = await edgeOf({ auth: { mode: 'required', keys: [{ name: 'a', key: 'sk-of-somebody' }] } })
 
     expect((await preflight(edge, PAGE)).status).toBe(204)
@@ -167,7 +167,7 @@ describe('the origins of the configuration', () => {
     ['https://app.test:8443', false],
     ['http://app.test', false],
     ['null', false],
-  ])('admit %s: %p', async (origin, admitted) => {
+  ])('admit the origin %s: %p', async (origin, admitted) => {
     const edge = await edgeOf({ cors: { origins: patterns } })
 
     const { headers } = await edge.ask('/v1/models', { headers: { origin } })

@@ -83,7 +83,7 @@ describe('the API document', () => {
     expect(lists.filter(({ items }) => !isObject(items))).toEqual([])
   })
 
-  test('refers only to what it has', () => {
+  test('refers only to components that it contains', () => {
     const pointers = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map(([, pointer = '']) => pointer)
     const found = (pointer: string) =>
       pointer.split('/').reduce<unknown>((value, key) => (isObject(value) ? value[key] : undefined), document)
@@ -110,7 +110,7 @@ describe('the API document', () => {
     expect(description).toContain('`/models/{id}`')
   })
 
-  test('asks for keys by role', () => {
+  test('asks for no key on the health page, and for an optional one on model calls', () => {
     expect(operationOf('getHealth').security).toEqual([])
     expect(operationOf('createChatCompletion').security).toContainEqual({ bearer: [] })
     expect(operationOf('createChatCompletion').security).toContainEqual({})

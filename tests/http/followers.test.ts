@@ -31,7 +31,7 @@ describe('who follows the events', () => {
     ['is revoked', 'DELETE', undefined],
     ['is no longer a viewer', 'PATCH', { role: 'caller' }],
     ['expires', 'PATCH', { expires_at: '2026-01-01T00:00:02Z' }],
-  ] as const)('is let go once the key %s', async (_, method, body) => {
+  ] as const)('is disconnected once the key %s', async (_, method, body) => {
     const edge = await edgeOf(REQUIRED)
     const { id, key } = await makeKey(edge, { role: 'viewer' })
     const isOver = await follow(edge, key)

@@ -108,7 +108,7 @@ describe('as servers come and go', () => {
     [['first.test', 'second.test'], 'healthy', 200, 'ready', 200],
     [['first.test'], 'degraded', 200, 'ready', 200],
     [[], 'unhealthy', 503, 'not_ready', 503],
-  ])('with %j the gateway is %s', async (up, status, code, ready, readyCode) => {
+  ])('with the servers %j up the gateway is %s', async (up, status, code, ready, readyCode) => {
     const edge = await probed(...up)
 
     const [health, detailed, readyz] = [

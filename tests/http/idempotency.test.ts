@@ -42,7 +42,7 @@ describe('a call with an idempotency key', () => {
     expect([spelled.status, replayed(spelled)]).toEqual([200, 'true'])
   })
 
-  test('is forgotten after a day', async () => {
+  test('is forgotten after a day, so that the call is made anew', async () => {
     const edge = await edgeOf({ limits: { enabled: false } })
     await edge.chat(keyed('k'))
 
@@ -81,7 +81,7 @@ describe('a call with an idempotency key', () => {
     expect(await (await edge.ask('/metrics')).text()).toContain('\ngateway_idempotent_replays_total 2\n')
   })
 
-  test('may be read by a page', async () => {
+  test('lets pages of a browser read the header that tells of a replay', async () => {
     const edge = await edgeOf()
     const { headers } = await edge.chat(keyed('k', { origin: 'http://localhost:3000' }))
 
@@ -90,7 +90,7 @@ describe('a call with an idempotency key', () => {
 })
 
 describe('the key of one caller', () => {
-  test('is nothing to another one', async () => {
+  test('means another call when another caller sends it', async () => {
     const edge = await edgeOf({
       auth: {
         keys: [
@@ -139,7 +139,7 @@ describe('nothing is stored', () => {
     expect([limited.status, passed.status, replayed(passed)]).toEqual([429, 200, null])
   })
 
-  test('of a request without a key', async () => {
+  test('of a request without an idempotency key', async () => {
     const edge = await edgeOf()
     await edge.chat()
 

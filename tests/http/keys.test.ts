@@ -104,7 +104,7 @@ describe('making a key', () => {
     ['a budget without an amount', { name: 'a', budget: { per: 'day' } }, 'budget.usd'],
     ['a date that is none', { name: 'a', expires_at: 'tomorrow' }, 'expires_at'],
     ['a list', [], ''],
-  ])('with %s is refused', async (_, body, param) => {
+  ])('is refused with %s', async (_, body, param) => {
     const { ask } = await setup()
 
     const refused = await ask('POST', '', body)

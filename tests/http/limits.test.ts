@@ -162,7 +162,7 @@ describe('tokens', () => {
 })
 
 describe('the limits of a model', () => {
-  test('are one for all callers', async () => {
+  test('are shared by all callers', async () => {
     const edge = await limited({ per_model: { small: { requests_per_minute: 2 } } })
 
     const all = [await statuses(edge, 2, { from: '203.0.113.1' }), await statuses(edge, 1, { from: '203.0.113.2' })]

@@ -40,7 +40,7 @@ async function metricsOf(edge: Edge): Promise<{ text: string; samples: ReadonlyM
 describe('the metrics', () => {
   const always = [...METRICS_ALWAYS, 'process_resident_memory_bytes', 'process_cpu_seconds_total']
 
-  test.each(always)('have %s', async name => {
+  test.each(always)('contain %s from the start, with its type and help', async name => {
     const edge = await edgeOf(config, { transport })
 
     const { text } = await metricsOf(edge)

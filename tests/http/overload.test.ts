@@ -55,7 +55,7 @@ describe('an overloaded gateway', () => {
     expect((await ask('/livez')).status).toBe(200)
   })
 
-  test('says so in the metrics', async () => {
+  test('shows the state of the overload in the metrics', async () => {
     const { gateway } = await edgeOf({}, { pressure: () => ({ lagMs: 0, memory: 0.93 }) })
 
     expect((await gateway.metrics()).text).toMatch(/^gateway_overload_state 2$/m)

@@ -125,7 +125,7 @@ describe('a request too many', () => {
 describe('who counts as one client', () => {
   const limits: ConfigInput['limits'] = { global: { requests_per_minute: 0 }, per_client: { requests_per_minute: 1 } }
 
-  test('is an address', async () => {
+  test('is each IPv4 address by itself', async () => {
     const edge = await edgeOf({ limits })
 
     expect(await passed(edge, 2, { from: '203.0.113.1' })).toBe(1)
@@ -218,7 +218,7 @@ describe('the global limit', () => {
     expect(statuses.filter(status => status === 200)).toHaveLength(100)
   })
 
-  test('is named in the refusal', async () => {
+  test('is named in the message of the refusal', async () => {
     const edge = await edgeOf({ limits: { global: { requests_per_minute: 6, burst: 1 } } })
     await edge.chat({ from: '203.0.113.1' })
 

@@ -128,7 +128,7 @@ describe('a path that is none', () => {
     '/docs/assets/..%2f..%2fpackage.json',
     '/constructor',
     '/__proto__',
-  ])('%s is not found', async path => {
+  ])('is answered with 404 at %s', async path => {
     const edge = await edgeOf()
 
     for (const method of ['GET', 'POST']) {
@@ -174,7 +174,7 @@ describe('a path that is none', () => {
     },
   )
 
-  test('is shown back only in part', async () => {
+  test('is quoted only in part when it is very long', async () => {
     const edge = await edgeOf()
 
     const { message } = await errorOf(await edge.ask(`/${'a'.repeat(5000)}`))

@@ -48,7 +48,7 @@ describe('explaining a route', () => {
     expect(asked).toEqual([])
   })
 
-  test('takes the wishes of a call', async () => {
+  test('honours the server and the strategy that the call asks for', async () => {
     const { ask } = await setup()
 
     const { body } = await ask(EXPLAIN, { request, server: 'b', strategy: 'auto' })
@@ -164,7 +164,7 @@ describe('distributing a workload', () => {
   })
 })
 
-test('both are for operators', async () => {
+test('both routes are for operators and administrators, not for viewers', async () => {
   const { edge, ask } = await setup()
   for (const role of ['viewer', 'operator']) {
     const { key } = await makeKey(edge, { role })

@@ -37,7 +37,7 @@ describe('a key with a signing secret', () => {
     expect((await signedCall(edge)).status).toBe(401)
   })
 
-  test('signs what it reads, too', async () => {
+  test('has to sign its GET requests, too', async () => {
     const edge = await edgeOf({ auth })
     const ask = (path: string, signed: string) =>
       edge.ask(path, { headers: headersOf(edge.clock.time(), 'GET', signed) })
@@ -61,7 +61,7 @@ describe('a key with a signing secret', () => {
     expect((await server.called(1)).headers).not.toHaveProperty('x-citadel-signature')
   })
 
-  test('leaves other keys alone', async () => {
+  test('asks no signature of other keys', async () => {
     const edge = await edgeOf({ auth })
 
     expect((await edge.chat({ headers: { authorization: 'Bearer sk-of-another' } })).status).toBe(200)

@@ -172,13 +172,13 @@ describe('a token', () => {
     })
   })
 
-  test.each(['x-api-key', 'api-key'])('is no key for %s', async name => {
+  test.each(['x-api-key', 'api-key'])('is refused in the header %s', async name => {
     const edge = await edgeWith()
 
     expect((await edge.chat({ headers: { [name]: await signToken(first, claims()) } })).status).toBe(401)
   })
 
-  test('beside a key is refused', async () => {
+  test('is refused when a key is sent beside it', async () => {
     const edge = await edgeWith({}, { auth: { keys: [{ name: 'a', key: 'sk-of-somebody' }] } })
     const authorization = `Bearer ${await signToken(first, claims())}`
 
@@ -235,9 +235,12 @@ describe('claims', () => {
     expect((await rights({}, more)).metrics).toBe(expected)
   })
 
-  test.each([{ roles: { admin: true } }, { roles: [1] }, { roles: 5 }])('%j are refused', async more => {
-    expect((await rights({}, more)).metrics).toBe(401)
-  })
+  test.each([{ roles: { admin: true } }, { roles: [1] }, { roles: 5 }])(
+    'with the value %j make the token invalid',
+    async more => {
+      expect((await rights({}, more)).metrics).toBe(401)
+    },
+  )
 
   test('are mapped to roles by name, and then no others count', async () => {
     const jwt: Jwt = { roles_claim: 'realm_access.roles', roles: { 'gateway-watchers': 'viewer' } }
@@ -261,7 +264,7 @@ describe('claims', () => {
     expect((await rights({}, { models: ['open'] }, { models })).models).toContain('closed')
   })
 
-  test('limit requests', async () => {
+  test('limit the requests of the subject of the token', async () => {
     const edge = await edgeWith()
     const token = await signToken(first, claims({ limits: { requests_per_minute: 2 } }))
     const other = await signToken(first, claims({ sub: 'user-2' }))
@@ -395,7 +398,7 @@ describe('the keys of an issuer', () => {
     ['a secret as a key', () => Response.json({ keys: [{ kty: 'oct', k: 'AAAA', kid: 'first' }] })],
     ['a private key', () => Response.json({ keys: [{ kty: 'RSA', d: 'AQ', n: 'AQ', e: 'AQAB', kid: 'first' }] })],
     ['endless keys', () => new Response('x'.repeat(600_000))],
-  ])('that are %s are not read', async (_, answer) => {
+  ])('that are %s are not accepted', async (_, answer) => {
     await using own = startIssuer(first)
     own.answer(answer)
     const edge = await edgeWith({ issuer: own.url, jwks_url: own.jwksUrl })

@@ -23,7 +23,7 @@ async function probed(): Promise<Edge> {
 }
 
 describe('a signed webhook', () => {
-  test('is taken once', async () => {
+  test('is accepted once, and refused when it is sent again', async () => {
     const edge = await probed()
     const headers = signed(FINE, edge.clock)
 
@@ -232,7 +232,7 @@ describe("Alertmanager's alerts", () => {
     ['nothing', {}, 401],
   ]
 
-  test.each(carriers)('with %s', async (_, headers, status) => {
+  test.each(carriers)('are answered by the credential: %s', async (_, headers, status) => {
     expect((await send(await probed(), headers)).status).toBe(status)
   })
 
@@ -265,7 +265,7 @@ describe("Alertmanager's alerts", () => {
     expect(statuses).toEqual([401, 401, 401, 429])
   })
 
-  test('may be signed too', async () => {
+  test('may be signed in place of the bearer token', async () => {
     const edge = await probed()
 
     expect((await post(edge, 'alertmanager', { headers: signed(group(), edge.clock), body: group() })).status).toBe(200)

@@ -91,7 +91,7 @@ describe('a circuit breaker', () => {
     'upstream_auth_failed',
     'client_closed_request',
     'deadline_exceeded',
-  ] as const)('does not count %s', code => {
+  ] as const)('does not count %s as a failure', code => {
     const { fail, position } = setUp()
 
     fail(code, 20)

@@ -131,7 +131,7 @@ describe('the commit gate', () => {
         body: { prompt: ['a', 'b'] },
       },
       { why: 'it has simply ended', frames: [finish], wantsContent: true },
-    ])('lets it through when $why', async ({ frames, stream, ...more }) => {
+    ])('passes the answer on when $why', async ({ frames, stream, ...more }) => {
       for (const streamed of stream === undefined ? [true, false] : [stream]) {
         const { run } = attemptWith(Promise.resolve(liveOf([frames])), { ...more, stream: streamed })
 

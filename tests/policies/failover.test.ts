@@ -104,7 +104,7 @@ describe('failover', () => {
     [{ a: 'upstream_error', b: 'upstream_timeout' }, 'all_targets_failed'],
     [{ a: 'provider_rate_limited', b: 'provider_rate_limited' }, 'provider_rate_limited'],
   ]
-  test.each(endings)('%o ends as %s', async (outcomes, code) => {
+  test.each(endings)('ends %o with the error %s', async (outcomes, code) => {
     const { error } = await over(outcomes)
 
     expect(error?.code).toBe(code)

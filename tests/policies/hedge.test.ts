@@ -323,7 +323,7 @@ describe('of two attempts', () => {
     expect(tried.map(each => each[0]).sort()).toEqual(['a', 'a', 'b', 'b'])
   })
 
-  test('both end with the call', async () => {
+  test('both are cancelled when the call is cancelled', async () => {
     const fleet = fleetOf({ a: { ms: 900 }, b: { ms: 900 } }, { hedging: hedgedAfter(200) })
     const { answer, scope, entries } = fleet.start()
     fleet.clock.advance(250)
@@ -358,7 +358,8 @@ describe('no second attempt is made', () => {
   }
   const hedging = hedgedAfter(100)
 
-  test('of what a server stores', () => never(fleetOf({ a: slow, b: quick }, { hedging }), { body: { store: true } }))
+  test('for a call whose answer the server stores', () =>
+    never(fleetOf({ a: slow, b: quick }, { hedging }), { body: { store: true } }))
 
   test('beyond the attempts that are allowed', () => never(fleetOf({ a: slow, b: quick }, { hedging, maxAttempts: 1 })))
 
@@ -370,7 +371,7 @@ describe('no second attempt is made', () => {
     expect(result).toBe('b')
   })
 
-  test('at a fallback model', () =>
+  test('at a target of a fallback model', () =>
     never(fleetOf({ a: slow, b: quick }, { hedging, candidates: { b: { fallback: true } } })))
 
   test('at a target that seems to be down', async () => {
@@ -384,7 +385,7 @@ describe('no second attempt is made', () => {
     await never(cooling)
   })
 
-  test('at the same server', () =>
+  test('at another target of the same server', () =>
     never(fleetOf({ a: slow, b: quick }, { hedging, targets: { b: { id: 'a/other', server: target('a').server } } })))
 
   test('where no place is free at once, and that costs nothing of the share', async () => {
@@ -402,7 +403,7 @@ describe('no second attempt is made', () => {
 })
 
 describe('the share of calls that are sent twice', () => {
-  test('is never exceeded', async () => {
+  test('is never exceeded, whichever number of calls has been made', async () => {
     const fleet = fleetOf({ a: { ms: 20 }, b: { ms: 20 } }, { hedging: hedgedAfter(0, 5) })
     for (let calls = 1; calls <= 100; calls++) {
       await fleet.over()
@@ -431,7 +432,7 @@ describe('the share of calls that are sent twice', () => {
     expect(made.filter(Boolean)).toHaveLength(30)
   })
 
-  test('is each model’s own', () => {
+  test('is counted for each model by itself', () => {
     const hedges = createHedges(createStates())
     const [one, other] = ['one', 'other'].map(name => model(name, [], { hedging: hedgedAfter(0, 10) }))
     if (one === undefined || other === undefined) throw new Error('no model')

@@ -38,7 +38,7 @@ describe('an answer can be gone on from', () => {
     ['the caller began it', [withBody({ messages: [{ role: 'assistant' }] }), transcriptOf(frame('delta', text))]],
     ['it is no chat', [call({ endpoint: 'completions' }), transcriptOf(frame('delta', text))]],
   ]
-  test.each(others)('but not when %s', (_, given) => {
+  test.each(others)('but no prefill is made when %s', (_, given) => {
     expect(toPrefill(...given)).toBeNull()
   })
 })
@@ -83,7 +83,7 @@ describe('the count of a continuation', () => {
   test.each([
     ['what was delivered before it, as output and not as prompt', 35, [90, 17]],
     ['no more than the prompt, as output', 4000, [0, 107]],
-  ] as const)('has %s', (_, characters, [input, output]) => {
+  ] as const)('counts %s', (_, characters, [input, output]) => {
     const { usage, chunk, text: sent } = withDelivered(counted(100, 7), characters)
 
     expect(usage).toMatchObject({ input, output, estimated: true })
@@ -127,7 +127,7 @@ describe('an attempt', () => {
     expect(await given({})).toEqual({ seen: [text], code: null, taken: true })
   })
 
-  test.each([{ prefill: false }, { upstreamModel: 'other' }])('is not with %o', async more => {
+  test.each([{ prefill: false }, { upstreamModel: 'other' }])('is not given what was delivered with %o', async more => {
     expect(await given(more)).toEqual({ seen: [undefined], code: null, taken: false })
   })
 
@@ -145,9 +145,12 @@ describe('an attempt', () => {
     expect(await given({ fails: 'client_closed_request', ends: true })).toMatchObject({ seen: [text] })
   })
 
-  test.each(['upstream_error', 'provider_rate_limited', 'upstream_timeout'] as const)('fails with %s', async code => {
-    expect(await given({ fails: code })).toEqual({ seen: [text], code, taken: false })
-  })
+  test.each(['upstream_error', 'provider_rate_limited', 'upstream_timeout'] as const)(
+    'fails with %s without being made again',
+    async code => {
+      expect(await given({ fails: code })).toEqual({ seen: [text], code, taken: false })
+    },
+  )
 })
 
 function withBody(more: object) {

@@ -173,7 +173,7 @@ describe('a recovery', () => {
   })
 
   const final: readonly Code[] = ['client_closed_request', 'deadline_exceeded', 'content_policy_violation']
-  test.each(final)('leaves %s as it is', async code => {
+  test.each(final)('does not touch %s', async code => {
     const thrown = await over(liveOf([[start, ...words('One')]], cut(code)), liveOf([]))
     const inBand = await over(liveOf([[start, ...words('One'), errorFrame(code)]]), liveOf([]))
 
@@ -237,7 +237,7 @@ describe('a recovery', () => {
     expect(outputs.slice(-4)).toEqual([undefined, 2, undefined, undefined])
   })
 
-  test('is not tried past 256 kB', async () => {
+  test('is not tried once more than 256 kB were delivered', async () => {
     const long = 'x'.repeat(256 * 1024)
     const { live, asked } = await over(liveOf([[start, ...words(long, 'y')]], cut()), liveOf([]))
 

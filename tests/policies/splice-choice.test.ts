@@ -116,7 +116,7 @@ describe('a chunk of a stream that starts again', () => {
       delivered: [{ delta: content('Hello'), tokens: ['Hel', 'lo'] }],
       again: { delta: content('Hello'), tokens: ['He', 'llo'] },
     },
-  ])('differs when it $why', ({ delivered, again }) => {
+  ])('counts as different when it $why', ({ delivered, again }) => {
     expect(rest(delivered, again)).toBe('differs')
   })
 })

@@ -212,7 +212,7 @@ describe('a splice', () => {
   test.each([
     ['a longer name of a tool', [{ index: 0, channel: 'call 0', text: 'finder' }]],
     ['content instead', say('content', 'Text')],
-  ] as const)('differs at %s', (_, atoms) => {
+  ] as const)('finds that the answers differ at %s', (_, atoms) => {
     const delivered = stream([{ index: 0, channel: 'call 0', text: 'find' }], 'first').slice(0, 1)
 
     expect(splice(delivered, stream([...atoms, finish('stop')]))).toBe('differs')
@@ -274,7 +274,7 @@ describe('a transcript', () => {
     { delta: {}, logprobs: { content: [{ token: 'No' }], refusal: [{ token: 'No' }] } },
     { text: 'a', logprobs: { tokens: ['a'] } },
     { text: 'a', reasoning_content: 'Let me think' },
-  ])('cannot be compared with %o', choice => {
+  ])('cannot be compared when a choice is %o', choice => {
     const chunk = { choices: [{ index: 0, finish_reason: null, ...choice }] }
 
     expect(transcriptOf([{ kind: 'delta', text: '', chunk, usage: null }]).comparable).toBe(false)

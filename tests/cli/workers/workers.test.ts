@@ -182,7 +182,7 @@ describe('a worker that does not come to serve', () => {
     await expect(workers.start()).rejects.toThrow('no process could be started for it: Error: EAGAIN')
   })
 
-  test('is ended after a minute', async () => {
+  test('is killed after a minute', async () => {
     const { clock, workers, nth } = setup({ size: 1 })
     void workers.start()
     clock.advance(59_999)
@@ -555,7 +555,7 @@ describe('a stop', () => {
   test.each([
     ['those that do not come to their end', 1, 635_000],
     ['those that hang soon after a second one', 2, 30_000],
-  ])('ends by force %s', async (_, stops, afterMs) => {
+  ])('kills %s', async (_, stops, afterMs) => {
     const { clock, workers, processes } = await started()
     for (let n = 0; n < stops; n++) workers.stop(5000)
     clock.advance(afterMs - 1)
@@ -566,7 +566,7 @@ describe('a stop', () => {
     expect(processes.map(({ killed }) => killed)).toEqual([true, true])
   })
 
-  test('starts nobody any more', async () => {
+  test('lets no worker be started in place of one that has ended', async () => {
     const { clock, workers, processes, nth } = await started({ size: 1 })
     await nth(0).exit()
     workers.stop(0)

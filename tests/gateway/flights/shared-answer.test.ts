@@ -88,7 +88,7 @@ describe('a plain answer that may be shared', () => {
     expect(await end(other)).toBe('client_closed_request')
   })
 
-  test('hands one failure to all', async () => {
+  test('hands the same failure to all requests that share it', async () => {
     const { sharing, leading, fail, told } = shared()
     const other = sharing.join(createScope(fakeClock()), recordOf())
     fail(new GatewayError('all_targets_failed', 'none'))

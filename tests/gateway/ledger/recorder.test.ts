@@ -129,7 +129,7 @@ describe('the recorder', () => {
     expect(tools.facts.map(({ type }) => type)).toEqual(['rows-delayed', 'rows-taken-again'])
   })
 
-  test('counts what finds no room', () => {
+  test('counts the rows that it has no room for as lost', () => {
     const { recorder, end } = recorderOf(2)
     for (const id of ['one', 'two', 'three']) end(id)
 

@@ -10,7 +10,7 @@ describe('the pressure', () => {
     [{ lagMs: 60_000, memory: 0.1 }, 'low'],
     [{ lagMs: 0, memory: 0.85 }, 'low'],
     [{ lagMs: 0, memory: 0.92 }, 'all'],
-  ] as const)('%o refuses %s', (pressure, overload) => {
+  ] as const)('of %o makes the gateway refuse these calls: %s', (pressure, overload) => {
     expect(overloadOf(pressure)).toBe(overload)
   })
 
@@ -23,7 +23,7 @@ describe('a refusal', () => {
   const refused = (overload: 'none' | 'low' | 'all') =>
     PRIORITIES.filter(priority => refusalOf(overload, priority) !== null)
 
-  test('is for those whom the overload names', () => {
+  test('is only for the priorities that the overload refuses', () => {
     expect([refused('none'), refused('low'), refused('all')]).toEqual([[], ['low'], [...PRIORITIES]])
   })
 
@@ -36,7 +36,7 @@ describe('a refusal', () => {
     expect(bodyRefusalOf('all')).toMatchObject({ code: 'overloaded', headers: { connection: 'close' } })
   })
 
-  test('says when to come again', () => {
+  test('tells the caller to try again after five seconds', () => {
     expect(refusalOf('all', 'high')).toMatchObject({ code: 'overloaded', status: 503, retryAfterMs: 5000 })
   })
 })

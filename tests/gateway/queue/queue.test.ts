@@ -63,7 +63,7 @@ describe('a free place', () => {
     expect(ask([one]).place).not.toBeInstanceOf(Promise)
   })
 
-  test('at any candidate is taken', async () => {
+  test('is taken at the next candidate when the first one is full', async () => {
     const { ask } = setup()
     const full = ask([one]).place
 

@@ -164,7 +164,7 @@ describe('events that are alike', () => {
     expect(await compare(events.join(''), endsOf(events))).toBe(19)
   })
 
-  test('pass many at a time', async () => {
+  test('pass as bytes also when many arrive at once', async () => {
     const events = [BEGIN, ...words(2), words(30).join(''), END]
 
     expect(await compare(events.join(''), endsOf(events))).toBe(31)
@@ -179,7 +179,7 @@ describe('events that are alike', () => {
     await compare(events.join(''), endsOf(events))
   })
 
-  test('may be padded', async () => {
+  test('pass as bytes also with padding of different lengths', async () => {
     const padded = Array.from({ length: 10 }, (_, at) => chunk({ content: `${at}` }, { obfuscation: 'x'.repeat(at) }))
     const events = [BEGIN, ...padded, END]
 
@@ -275,12 +275,15 @@ describe.skipIf(sharedDir() === null)('recorded streams', () => {
     .filter(isModelCall)
     .filter(({ streamed, status }) => streamed && status === 200)
 
-  test.each(streams.map(each => [each.name, each] as const))('go the short way too: %s', async (_, recorded) => {
-    const ends: number[] = []
-    for (let at = recorded.text.indexOf('\n\n'); at >= 0; at = recorded.text.indexOf('\n\n', at + 2)) {
-      ends.push(Buffer.byteLength(recorded.text.slice(0, at + 2)))
-    }
-    await compare(recorded.text, ends.slice(0, -1), callOf(recorded))
-    for (const split of seededSplits(recorded.text, 4, 1)) await compare(recorded.text, split, callOf(recorded))
-  })
+  test.each(streams.map(each => [each.name, each] as const))(
+    'pass as bytes without being parsed, too: %s',
+    async (_, recorded) => {
+      const ends: number[] = []
+      for (let at = recorded.text.indexOf('\n\n'); at >= 0; at = recorded.text.indexOf('\n\n', at + 2)) {
+        ends.push(Buffer.byteLength(recorded.text.slice(0, at + 2)))
+      }
+      await compare(recorded.text, ends.slice(0, -1), callOf(recorded))
+      for (const split of seededSplits(recorded.text, 4, 1)) await compare(recorded.text, split, callOf(recorded))
+    },
+  )
 })
