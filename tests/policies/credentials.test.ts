@@ -89,6 +89,23 @@ describe('the credentials of a server', () => {
     expect(choose()).toBe('one')
   })
 
+  test.each([
+    { what: 'limited for longer', error: limit(30_000) },
+    {
+      what: 'without money, for a shorter time',
+      error: new GatewayError('insufficient_quota', 'pay', { retryAfterMs: 200 }),
+    },
+  ])('one that is limited for a moment is waited for, although one before it is $what', ({ error }) => {
+    const { choose, reject } = setUp('one', 'two')
+    reject('one', error)
+
+    const outcome = reject('two', limit(1000))
+
+    expect([outcome?.code, outcome?.retryAfterMs]).toEqual(['provider_rate_limited', 1000])
+    // Without any, the server would answer that the key is wrong.
+    expect(choose()).toBe('one')
+  })
+
   test('everything is forgotten with a reload', () => {
     const { choose, reject, credentials, refusedUntil } = setUp('one', 'two')
     reject('one')
@@ -99,6 +116,16 @@ describe('the credentials of a server', () => {
 
     expect([choose(), refusedUntil()]).toEqual(['one', 0])
   })
+
+  test('every target that was out is back after a reload', () => {
+    const { states, credentials } = setUp()
+    const targets = ['a', 'b'].map(id => target(id, { server: server(id, { secrets: ['one'] }) }))
+    for (const each of targets) credentials.rejected(each, 'one', refusal)
+
+    credentials.forget()
+
+    expect(targets.map(each => states.target(each).refusedUntil)).toEqual([0, 0])
+  })
 })
 
 test('what was refused long ago is not kept', async () => {
@@ -106,8 +133,8 @@ test('what was refused long ago is not kept', async () => {
   const refused: WeakRef<object>[] = []
   for (let n = 0; n < 100; n++) {
     const gone = target(`s${n}`, { server: server(`s${n}`, { secrets: ['one'] }) })
-    refused.push(new WeakRef(gone))
     credentials.rejected(gone, 'one', refusal)
+    refused.push(new WeakRef(states.target(gone)))
     clock.advance(30_000)
   }
   states.retain(new Set())
