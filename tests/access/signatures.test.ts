@@ -61,6 +61,15 @@ describe('a signature', () => {
     expect(await check({ ...signed(clock.time()), ...change })).toBe('invalid_signature')
   })
 
+  test('has a time in whole milliseconds, however else a number may be written', async () => {
+    const { clock, check } = checker()
+    const written = [`${clock.time()}.5`, ` ${clock.time()}`, `0x${clock.time().toString(16)}`]
+
+    expect(await inTurn(written, timestamp => check(signed(0, { timestamp })))).toEqual(
+      written.map(() => 'invalid_signature'),
+    )
+  })
+
   test.each<[string, Partial<SignedRequest>]>([
     ['nothing', { signature: null }],
     ['no timestamp', { timestamp: null }],
@@ -82,6 +91,24 @@ describe('a signature', () => {
 
     expect(await check(signed(clock.time(), {}, 'another'))).toBe('invalid_signature')
     expect(await check(signed(clock.time()))).toBe('ok')
+  })
+
+  test('is refused, not an error of ours, where the secret of its key cannot be read', async () => {
+    const clock = fakeClock()
+    const by = { owner: 'partner', secret: null }
+
+    const refusal = await checkSignature(signed(clock.time()), by, { replays: createMemoryReplays(clock), clock })
+
+    expect(refusal?.code).toBe('invalid_signature')
+  })
+
+  test.each([{ signature: null }, { timestamp: null }])('that is not there is asked for: without %j', async change => {
+    const clock = fakeClock()
+    const request = { ...signed(clock.time()), ...change }
+
+    const refusal = await checkSignature(request, BY, { replays: createMemoryReplays(clock), clock })
+
+    expect(refusal?.message).toContain('send x-citadel-timestamp and x-citadel-signature')
   })
 
   test.each([
