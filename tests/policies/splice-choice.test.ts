@@ -81,6 +81,23 @@ describe('a chunk of a stream that starts again', () => {
     expect(finished).toEqual({ delta: {}, end: 'stop', kind: 'finish', whole: true })
   })
 
+  test('goes on with whatever is new once all was repeated, also with what cannot be compared', () => {
+    const sound = { audio: { data: 'AA' } }
+
+    expect(rest([{ delta: { role: 'assistant' } }], { delta: sound })).toMatchObject({ delta: sound })
+    expect(rest([{ delta: { role: 'assistant' } }], { delta: content('One'), tokens: ['One'] })).toMatchObject({
+      delta: content('One'),
+    })
+  })
+
+  test('brings log probabilities only where they begin with the text', () => {
+    const thought = [{ delta: { reasoning_content: 'Let me' } }]
+    const answer = { delta: { reasoning_content: 'Let me', content: 'Hi' }, tokens: ['Hi'] }
+
+    expect(rest(thought, answer)).toMatchObject({ delta: content('Hi') })
+    expect(rest([{ delta: content('One') }], { delta: content('One'), tokens: ['One'] })).toBe('differs')
+  })
+
   test('brings another tool call together with the rest of one', () => {
     const delivered = [{ delta: { tool_calls: [tool(0, 'f', '{"a"')] } }]
     const both = { tool_calls: [tool(0, 'f', '{"a":1}'), tool(1, 'g', '{}')] }
