@@ -22,7 +22,7 @@ async function ask(options: {
   readonly need?: Need
   readonly verdict?: Caller | GatewayError
   readonly known?: Caller
-  readonly waitMs?: number
+  readonly waitMs?: number | Promise<number>
   readonly credentials?: typeof TOKEN
 }): Promise<Caller | string> {
   const usual = { tenant: null, role: 'caller' as const, models: null, expires: null }
@@ -77,6 +77,13 @@ describe('a token', () => {
 
     expect(await ask({ mode: 'required', known, waitMs: 1 })).toBe(known)
     expect(await ask({ mode: 'required', verdict: known, waitMs: 1 })).toBe('rate_limit_exceeded')
+  })
+
+  test('waits for what other gateways have counted, and only then', async () => {
+    const caller = callerWith('caller')
+
+    expect(await ask({ mode: 'required', verdict: caller, waitMs: Promise.resolve(1) })).toBe('rate_limit_exceeded')
+    expect(await ask({ mode: 'required', verdict: caller, waitMs: Promise.resolve(0) })).toBe(caller)
   })
 })
 
