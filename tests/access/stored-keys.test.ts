@@ -155,6 +155,16 @@ describe('a key of the store', () => {
     expect(asked.find).toBe(0)
   })
 
+  test('stays known for as long as no key changes', async () => {
+    const { make, ask, asked, pass } = await setup()
+    const { secret } = await make()
+    await pass(2000)
+    await ask(secret)
+    await pass(60_000)
+
+    expect([await ask(secret), asked.find]).toEqual(['web', 1])
+  })
+
   test('that nobody has is asked for once', async () => {
     const { make, ask, asked } = await setup()
     await make()
@@ -270,6 +280,36 @@ describe('while the store is away', () => {
 
     expect(during).toEqual(['web', 'dependency_unavailable', 'dependency_unavailable'])
     expect(await ask(known.secret)).toBe('dependency_unavailable')
+  })
+
+  test('the time of grace begins when it has answered last, however long ago the gateway started', async () => {
+    const { make, ask, breakDown, pass } = await setup()
+    const { secret } = await make()
+    await pass(10 * STALE_MS)
+    await ask(secret)
+    breakDown()
+    await pass(STALE_MS - 3000)
+
+    expect(await ask(secret)).toBe('web')
+  })
+
+  test('that is known before anybody comes with a key', async () => {
+    const { breakDown, pass, stored, told } = await setup()
+    breakDown()
+    await pass(3000)
+
+    expect([stored.available(), told]).toEqual([false, [false]])
+  })
+
+  test('a gateway that has stopped does not go on asking it', async () => {
+    const { hold, pass, stored, clock, asked } = await setup()
+    const release = hold()
+    await pass(2000)
+    stored.stop()
+    release()
+    await settled()
+
+    expect([asked.state, clock.pending]).toEqual([2, 0])
   })
 
   test('it is asked only to find out when it is back', async () => {
