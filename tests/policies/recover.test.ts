@@ -276,6 +276,14 @@ describe('an answer that another one continues', () => {
     expect(frames.flatMap(each => (each.kind === 'error' ? [] : (each.soFar ?? [])))).toEqual([])
   })
 
+  test('is not taken for whole when the other one ends unfinished', async () => {
+    const { live, told } = await continuedBy(liveOf([words('and', ' more')]))
+
+    const { content, error } = await read(live)
+
+    expect([content, error?.code, told]).toEqual([`${said}and more`, 'stream_interrupted', ['prefill']])
+  })
+
   test('is not continued by the next one that was not asked to', async () => {
     const { live, told } = await continuedBy(
       liveOf([[start, ...words('and more')]], cut()),
