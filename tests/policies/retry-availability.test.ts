@@ -41,6 +41,17 @@ describe('targets whose availability changes during a call', () => {
     expect([error, tried, alone.tried]).toEqual([null, ['a 0', 'c 0'], ['a 0']])
   })
 
+  test('a server that was taken out of the fleet meanwhile is not tried, nor one that has refused every key', async () => {
+    const outcomes = { a: ['upstream_timeout'], b: ['ok'], c: ['ok'] } as const
+    const removed = await over(outcomes, { removed: ['b'] })
+    const late = await over(outcomes, { removed: ['b'], later: ['b'], fallbacks: ['c'] })
+    const refusing = await over(outcomes, { refusing: { b: 10_000 } })
+    const again = await over({ a: ['upstream_error', 'ok'] }, { removed: ['a'] })
+
+    for (const { tried } of [removed, late, refusing]) expect(tried).toEqual(['a 0', 'c 0'])
+    expect(again.tried).toEqual(['a 0'])
+  })
+
   test('a target that was unavailable at first is tried once it is back, before a fallback model and in turn', async () => {
     const [later, random] = [['b'], () => 0.5]
     const outcomes = { a: ['upstream_error'], b: ['upstream_error'], f: ['ok'] } as const

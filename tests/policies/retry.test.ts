@@ -37,6 +37,12 @@ describe('when an attempt fails', () => {
     expect(tried).toEqual(['a 0', 'a 2000'])
   })
 
+  test('the server that asks for the shortest wait is asked first', async () => {
+    const { tried } = await over({ a: [limited(2000), 'ok'], b: [limited(1000), 'ok'] })
+
+    expect(tried).toEqual(['a 0', 'b 0', 'b 1000'])
+  })
+
   test('a server that asks for too long a wait gets a cooldown, and a fallback model answers', async () => {
     const { tried, states } = await over({ a: [limited(200_000)], f: ['ok'] }, { fallbacks: ['f'] })
 

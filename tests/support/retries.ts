@@ -2,6 +2,7 @@ import type { Attempt, Candidate, Plan } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import { type Code, GatewayError, type GatewayErrorOptions } from '#core/errors.ts'
 import { createScope } from '#core/scope.ts'
+import type { Target } from '#core/servers.ts'
 import { failover } from '#policies/failover.ts'
 import { createStates } from '#registry/states.ts'
 import { call, liveOf, model, server, target } from './calls.ts'
@@ -48,6 +49,10 @@ export interface OverOptions extends NonNullable<Parameters<typeof policiesFor>[
   readonly failing?: readonly string[]
   /** Servers that were drained since the call was planned. */
   readonly drained?: readonly string[]
+  /** Servers that were taken out of the fleet since. */
+  readonly removed?: readonly string[]
+  /** Until when servers are not asked because they have refused every key, in milliseconds. */
+  readonly refusing?: Readonly<Record<string, number>>
   /** Servers that are drained after so many milliseconds of the call. */
   readonly drainedAt?: Readonly<Record<string, number>>
   /** For how long servers are left alone because of other calls, in milliseconds. */
@@ -78,6 +83,7 @@ export async function over(outcomes: Readonly<Record<string, readonly Outcome[]>
   }
   for (const id of failing) states.target(target(id)).breaker.failures = 1
   for (const [id, ms] of Object.entries(options.resting ?? {})) states.target(target(id)).coolUntil = ms
+  for (const [id, ms] of Object.entries(options.refusing ?? {})) states.target(target(id)).refusedUntil = ms
   for (const id of options.onTrial ?? [])
     Object.assign(states.target(target(id)).breaker, { openUntil: -1, trial: true })
   const tried: string[] = []
@@ -92,7 +98,8 @@ export async function over(outcomes: Readonly<Record<string, readonly Outcome[]>
     if (outcome === 'ok') return liveOf([])
     throw typeof outcome === 'string' ? fail(outcome) : outcome
   }
-  const deps = policiesFor(states, clock, options)
+  const isOffered = ({ server: { id } }: Target) => options.removed?.includes(id) !== true
+  const deps = { ...policiesFor(states, clock, options), isOffered }
   const scope = createScope(clock, { within: options.within ?? 60_000 })
   const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
   const whole = planOf(
