@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test'
-import { createTokens } from '#access/tokens.ts'
+import { createTokens, readToken } from '#access/tokens.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { makeKey, signToken } from '#tests/support/issuer.ts'
 
@@ -79,4 +79,12 @@ test('of what a token says the highest role counts, wherever it stands; a tenant
     expect(await resolve({ limits })).toMatchObject({ code: 'invalid_api_key' })
   const limited = await resolve({ limits: { requests_per_minute: 1, naps: 3 } })
   expect(limited).toHaveProperty('limits', { requests_per_minute: 1 })
+})
+
+test('a token beside another credential is none: nobody could say which of them counts', () => {
+  const authorization = 'Bearer aa.bb.cc'
+
+  expect(readToken({ authorization, xApiKey: null, apiKey: null })).toBe('aa.bb.cc')
+  expect(readToken({ authorization, xApiKey: 'sk-other', apiKey: null })).toBeNull()
+  expect(readToken({ authorization, xApiKey: null, apiKey: 'sk-other' })).toBeNull()
 })
