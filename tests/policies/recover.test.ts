@@ -126,6 +126,19 @@ describe('a recovery', () => {
     for (const each of [first, second]) expect(each.say(' more')).toBe(false)
   })
 
+  test('says nothing twice where the next answer brings an error together with what it repeats', async () => {
+    const broken = () => liveOf([[start, ...words('One', ' tw')]], cut())
+    const refused = await over(broken(), liveOf([[start, ...words('One two'), errorFrame('content_policy_violation')]]))
+    const brokenAgain = await over(
+      broken(),
+      liveOf([[start, ...words('One two'), errorFrame('upstream_error')]]),
+      liveOf([[start, ...words('One two'), finish]]),
+    )
+
+    expect(await read(refused.live)).toMatchObject({ content: 'One two', error: { code: 'content_policy_violation' } })
+    expect(await read(brokenAgain.live)).toEqual({ content: 'One two', error: null })
+  })
+
   test('survives several breaks, also while it catches up', async () => {
     const { live, told } = await over(
       liveOf([[start, ...words('One', ' two')]], cut()),
