@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { fakeClock } from '#tests/support/clock.ts'
+import { connectionFrom } from '#tests/support/connection.ts'
 import {
   callBody,
   configOf,
@@ -446,6 +447,20 @@ describe('what was checked is what runs', () => {
     expect(JSON.parse(server.calls.at(-1)?.body ?? '')).toMatchObject({ model: 'chat' })
     expect(Object.keys({})).toEqual([])
   })
+})
+
+test.each([
+  ['5s', [0, 5]],
+  ['65s', []],
+])('a connection that may be idle for %s is kept while a body comes', async (keep_alive, expected) => {
+  await using quick = await startGateway(configOf([server], { service: { keep_alive } }))
+  const told: number[] = []
+  const connection = { ...connectionFrom('127.0.0.1'), idle: (seconds: number) => void told.push(seconds) }
+
+  const request = new Request(`http://localhost${CHAT}`, { method: 'POST', body: GOOD })
+  const { status } = await quick.gateway.fetch(request, connection)
+
+  expect([status, told]).toEqual([200, expected])
 })
 
 test('a body that does not come in time is told so, and its connection ends', async () => {
