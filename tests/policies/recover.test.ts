@@ -250,6 +250,13 @@ describe('a recovery', () => {
     expect(outputs.slice(-4)).toEqual([undefined, 2, undefined, undefined])
   })
 
+  test('says every word once, even if several arrive together with a count', async () => {
+    const counted = words('One two', ' three', ' four').map(each => ({ ...each, soFar: COUNTED }))
+    const { live } = await over(liveOf([[start, ...words('One')]], cut()), liveOf([[start, ...counted], [finish]]))
+
+    expect(await read(live)).toEqual({ content: 'One two three four', error: null })
+  })
+
   test('is not tried once more than 256 kB were delivered', async () => {
     const long = 'x'.repeat(256 * 1024)
     const { live, asked } = await over(liveOf([[start, ...words(long, 'y')]], cut()), liveOf([]))
