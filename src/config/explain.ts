@@ -22,6 +22,32 @@ const secretKeys = new Set(
 /** Maps whose values are all secrets. */
 const secretMaps = new Set(['secrets', 'credentials'])
 
+/** What people call by another name, without its punctuation: servers by their programs, strategies by other balancers. */
+const otherNames: Readonly<Record<string, readonly string[]>> = {
+  openai_compatible:
+    'vllm sglang llamacpp llamaserver lmstudio localai tgi litellm openrouter azure azureopenai groq mistral together xai'.split(
+      ' ',
+    ),
+  anthropic: ['claude'],
+  gemini: ['google', 'googleai'],
+  least_busy: ['leastconn', 'leastconnections', 'leastloaded', 'leastrequest', 'leastrequests'],
+  latency: ['fastest', 'leasttime'],
+  cost: ['cheapest'],
+  affinity: ['iphash', 'consistenthash', 'sticky'],
+}
+
+/** Where the settings belong that people write to a model and its `endpoint`. */
+const elsewhere: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    ['api_key', 'api_keys', 'api_key_file', 'base_url', 'headers', 'kind', 'proxy', 'tls'].map(key => [
+      key,
+      'belongs to a server: describe it under servers, and name it in targets instead of endpoint',
+    ]),
+  ),
+  model: 'belongs to a target: write targets instead of endpoint',
+  price: 'belongs to a target: write targets instead of endpoint',
+}
+
 /** Writes the messages of schema errors for people; passed to zod as its error map. */
 export function wordIssue(issue: z.core.$ZodRawIssue): string {
   switch (issue.code) {
@@ -56,9 +82,15 @@ export function toProblems(issues: readonly z.core.$ZodIssue[], tree: Tree): Pro
 function unknownKeys(issue: z.core.$ZodIssueUnrecognizedKeys, tree: Tree): Problem[] {
   const known = issue.message.split(' ')
   return issue.keys.map(key => {
-    const message = key === '<<' ? 'merge keys are not supported' : `unknown key${didYouMean(key, known)}`
-    return problemAt(tree, [...issue.path, key], message, 'key')
+    return problemAt(tree, [...issue.path, key], unknownKey(key, known, issue.path), 'key')
   })
+}
+
+function unknownKey(key: string, known: readonly string[], within: Path): string {
+  if (key === '<<') return 'merge keys are not supported'
+  const isOfModel = within.length === 2 && within[0] === 'models'
+  if (isOfModel && Object.hasOwn(elsewhere, key)) return `unknown key, it ${elsewhere[key]}`
+  return `unknown key${didYouMean(key, known)}`
 }
 
 function complete(issue: z.core.$ZodIssue, tree: Tree): string {
@@ -72,7 +104,10 @@ function complete(issue: z.core.$ZodIssue, tree: Tree): string {
 }
 
 function suggestion(value: unknown, values: readonly unknown[]): string {
-  return typeof value === 'string' ? didYouMean(value, values.map(String)) : ''
+  if (typeof value !== 'string') return ''
+  const bare = value.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
+  const meant = values.find(word => otherNames[String(word)]?.includes(bare))
+  return meant === undefined ? didYouMean(value, values.map(String)) : `, did you mean "${meant}"?`
 }
 
 function found(node: Tree, path: Path): string {

@@ -149,6 +149,21 @@ const values: Broken[] = [
     'servers:\n  - { id: a/b, kind: openai }',
     'gateway.yaml:2:11  servers.0.id: expected a name of letters, digits, dots, dashes and underscores, got "a/b"',
   ],
+  [
+    'servers:\n  - { id: a, kind: vllm, base_url: "http://x" }\n  - { id: b, kind: Llama.cpp, base_url: "http://y" }\n  - { id: c, kind: claude }',
+    'gateway.yaml:2:20  servers.0.kind: expected one of openai, openai_compatible, ollama, anthropic, gemini, deepseek, demo, service, got "vllm", did you mean "openai_compatible"?',
+    'gateway.yaml:3:20  servers.1.kind: expected one of openai, openai_compatible, ollama, anthropic, gemini, deepseek, demo, service, got "Llama.cpp", did you mean "openai_compatible"?',
+    'gateway.yaml:4:20  servers.2.kind: expected one of openai, openai_compatible, ollama, anthropic, gemini, deepseek, demo, service, got "claude", did you mean "anthropic"?',
+  ],
+  [
+    'load_balancer:\n  algorithm: least_connections',
+    'gateway.yaml:2:14  load_balancer.algorithm: expected one of round_robin, weighted_round_robin, random, least_busy, latency, cost, affinity, resident, explicit, auto, got "least_connections", did you mean "least_busy"?',
+  ],
+  [
+    'models:\n  chat:\n    endpoint: "http://x"\n    api_key: secret\n    model: "mixtral:8x7b"',
+    'gateway.yaml:4:5  models.chat.api_key: unknown key, it belongs to a server: describe it under servers, and name it in targets instead of endpoint',
+    'gateway.yaml:5:5  models.chat.model: unknown key, it belongs to a target: write targets instead of endpoint',
+  ],
   ['servers: { a: { kind: openai } }', 'gateway.yaml:1:10  servers: expected a list, got a map'],
   ['servers: [ollama]', 'gateway.yaml:1:11  servers.0: expected a map of keys, got "ollama"'],
   ['models:\n  chat:', 'gateway.yaml:2:8  models.chat: expected a map of keys, got nothing'],
