@@ -3,6 +3,7 @@ import { readFile as readFileFromDisk } from 'node:fs/promises'
 import { checkReferences } from './check.ts'
 import { type Environment, readEnvironment } from './env.ts'
 import { parseEnvFile } from './env-file.ts'
+import { expiredWarnings } from './expired.ts'
 import { toProblems, wordIssue } from './explain.ts'
 import { type Origins, originsOf } from './origins.ts'
 import { parseFile } from './parse.ts'
@@ -24,6 +25,8 @@ export interface LoadOptions {
   readonly env: Environment
   readonly flags?: Flags
   readonly readFile?: ReadFile
+  /** Milliseconds since 1970. */
+  readonly now?: () => number
 }
 
 export interface Loaded {
@@ -39,7 +42,8 @@ export interface Loaded {
 /** Reads the configuration from files, then the environment, then flags; each wins over what came before.
  *
  * @throws ConfigError with everything that is wrong, at once. */
-export async function loadConfig({ files, env, flags = {}, readFile = readText }: LoadOptions): Promise<Loaded> {
+export async function loadConfig(options: LoadOptions): Promise<Loaded> {
+  const { files, env, flags = {}, readFile = readText, now = Date.now } = options
   const written = await readFiles(files, env, readFile)
   const environment = readEnvironment(env, written.tree)
   const fromFlags = treeOfFlags(flags)
@@ -50,7 +54,7 @@ export async function loadConfig({ files, env, flags = {}, readFile = readText }
   return {
     config,
     origins: originsOf(tree),
-    warnings: [...environment.warnings, ...pendingWarnings(explicit)],
+    warnings: [...environment.warnings, ...pendingWarnings(explicit), ...expiredWarnings(config, tree, now())],
     files: [...files, ...secretFiles],
   }
 }

@@ -201,3 +201,20 @@ test.each([
 ])('reads %j after which a hedge goes out the same in quotes and without', (after, meant) => {
   expect(configFrom({ hedging: { after } }).hedging.after as unknown).toBe(meant)
 })
+
+test('warns of keys that have expired', async () => {
+  const text = `
+auth:
+  keys:
+    - { name: past, key: ck-past, expires: 2027-01-01 }
+    - { name: now, key: ck-now, expires: 2027-01-02T00:00:00Z }
+    - { name: later, key: ck-later, expires: 2027-01-03 }
+    - { name: always, key: ck-always }
+`
+  const { warnings } = await loadText(text, { now: () => Date.UTC(2027, 0, 2) })
+
+  expect(warnings).toEqual([
+    'gateway.yaml:4:44  auth.keys.0.expires: has passed, so that the key of "past" is refused',
+    'gateway.yaml:5:42  auth.keys.1.expires: has passed, so that the key of "now" is refused',
+  ])
+})
