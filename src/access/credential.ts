@@ -18,6 +18,14 @@ export function credentialsOf(headers: { get(name: string): string | null }): Cr
   }
 }
 
+/** The only header with a credential, `null` when there are several. A space in front tells a key header from the same
+ * text in `authorization`. */
+export function soleHeader({ authorization, xApiKey, apiKey }: Credentials): string | null {
+  if (xApiKey === null && apiKey === null) return authorization
+  if (authorization !== null || (xApiKey !== null && apiKey !== null)) return null
+  return ` ${xApiKey ?? apiKey}`
+}
+
 /** What the headers contain: one key, none, or something that cannot be a key. */
 export type Presented = { readonly key: string } | 'none' | 'malformed'
 

@@ -6,7 +6,8 @@ import type { LimitSet } from '#core/limiter.ts'
 import { toNano } from '#core/money.ts'
 import type { Priority } from '#core/priority.ts'
 import { sha256 } from '#lib/hash.ts'
-import { type Credentials, isPlaceholder, readKey } from './credential.ts'
+import { type Credentials, isPlaceholder, readKey, soleHeader } from './credential.ts'
+import { type Accepted, createAccepted } from './failures.ts'
 import { isSecret, openSigning } from './secret.ts'
 import type { StoredKeys } from './stored-keys.ts'
 
@@ -43,6 +44,8 @@ export interface KeyringOptions {
   /** `auto` = `none` until anybody has made a key, then `required`. */
   readonly mode: AuthMode | 'auto'
   readonly clock: Pick<Clock, 'time'>
+  /** What was accepted before, by the keyring that this one takes the place of too. */
+  readonly accepted?: Accepted
 }
 
 /** Knows the keys. */
@@ -52,7 +55,7 @@ export interface Keyring {
   /** Finds the caller of a request, or the error that refuses it. Without waiting for callers that were found lately; a
    * promise where the store has to be asked. */
   resolve(credentials: Credentials): Caller | GatewayError | Promise<Caller | GatewayError>
-  /** Whether exactly these credentials were accepted before. */
+  /** Whether exactly these credentials were accepted before, and were not refused since. */
   knows(credentials: Credentials): boolean
   /** The secret with which the requests of a caller must be signed; `null` when it is not known. */
   signingSecret(caller: Caller): string | null
@@ -85,7 +88,7 @@ export const CALLS_ONLY: Caller = { ...ANONYMOUS }
 /** Creates the keyring. Keys are kept as hashes and looked up by hash, so that response times do not tell how much of a
  * key was right. */
 export function createKeyring(options: KeyringOptions): Keyring {
-  const { stored } = options
+  const { stored, accepted = createAccepted() } = options
   const signing = new WeakMap<Caller, string>()
   const byHash = declaredCallers(options, signing)
   const resolved = new LRUCache<string, Caller>({ max: RESOLVED_MAX })
@@ -126,11 +129,15 @@ export function createKeyring(options: KeyringOptions): Keyring {
   }
 
   function admitted(caller: Caller, quick: string | null): Caller {
-    if (quick !== null) resolved.set(quick, caller)
+    if (quick !== null) {
+      resolved.set(quick, caller)
+      accepted.set(quick, true)
+    }
     return admit(caller, mode())
   }
 
   function unknown(key: string, quick: string | null): ReturnType<Keyring['resolve']> {
+    if (quick !== null) accepted.delete(quick)
     const placeholder = isPlaceholder(key)
     const now = mode()
     const ignored = placeholder ? ANONYMOUS : UNRECOGNISED
@@ -153,6 +160,7 @@ export function createKeyring(options: KeyringOptions): Keyring {
     if (good !== null && secret !== null) signing.set(good, secret)
     // If keys have changed meanwhile, the answer is used for this request only and not remembered.
     if (good !== null) return admitted(good, keys.epoch() === asked ? quick : null)
+    if (quick !== null) accepted.delete(quick)
     return mode() === 'none' ? UNRECOGNISED : refused()
   }
 
@@ -168,19 +176,10 @@ export function createKeyring(options: KeyringOptions): Keyring {
 
   function knows(credentials: Credentials): boolean {
     const header = soleHeader(credentials)
-    const caller = header === null ? null : remembered(header)
-    return caller !== null && caller.role !== 'anonymous'
+    return header !== null && accepted.has(header)
   }
 
   return { mode, resolve, knows, signingSecret: caller => signing.get(caller) ?? null }
-}
-
-/** The only header with a credential, `null` when there are several. A space in front tells a key header from the same
- * text in `authorization`. */
-function soleHeader({ authorization, xApiKey, apiKey }: Credentials): string | null {
-  if (xApiKey === null && apiKey === null) return authorization
-  if (authorization !== null || (xApiKey !== null && apiKey !== null)) return null
-  return ` ${xApiKey ?? apiKey}`
 }
 
 function declaredCallers(

@@ -1,6 +1,6 @@
 import { authorize } from '#access/authorize.ts'
 import { credentialsOf } from '#access/credential.ts'
-import { tooManyFailures } from '#access/failures.ts'
+import { createAccepted, tooManyFailures } from '#access/failures.ts'
 import { createIdentify } from '#access/identify.ts'
 import { fetchText } from '#access/issuer.ts'
 import { createKeyring } from '#access/keys.ts'
@@ -19,8 +19,8 @@ import { createGuards } from './stores.ts'
 /** The functions by which the edge identifies and checks callers. */
 export type Identity = Pick<Edge, 'identify' | 'authMode' | 'authorize' | 'refused' | 'maySign' | 'checkSignature'>
 
-/** Builds the identification of callers. Counts of failures and remembered signatures are kept when the configuration
- * changes.
+/** Builds the identification of callers. Counts of failures, remembered signatures and who was accepted are kept when the
+ * configuration changes.
  *
  * @returns Makes those functions for a configuration. */
 export function composeIdentity(deps: {
@@ -33,6 +33,7 @@ export function composeIdentity(deps: {
   readonly warn: (message: string, fields: Readonly<Record<string, string>>) => void
 }): (config: Config) => Identity {
   const { clock } = deps
+  const accepted = createAccepted()
   let perMinute = 0
   const { failures, replays } = createGuards(deps.redis, clock, () => perMinute)
   const onThrottled = () => deps.journal.note({ type: 'limit-hit', scope: 'failures' })
@@ -47,7 +48,8 @@ export function composeIdentity(deps: {
     perMinute = auth.failures_per_minute
     const tokens: Tokens | null = tokensOf(auth.jwt)
     const mode = auth.mode === 'auto' && tokens !== null ? 'required' : auth.mode
-    const keyring = createKeyring({ keys: auth.keys, adminKeys: auth.admin_keys, mode, stored: deps.stored, clock })
+    const { keys, admin_keys: adminKeys } = auth
+    const keyring = createKeyring({ keys, adminKeys, mode, stored: deps.stored, clock, accepted })
     const identify = createIdentify({ keyring, tokens, failures, onThrottled })
     return {
       identify: (headers, address, access) => identify(credentialsOf(headers), address, access),

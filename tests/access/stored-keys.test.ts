@@ -12,6 +12,8 @@ import { newKey } from '#tests/contract/keys.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 
 const STALE_MS = 60_000
+/** In which every process has heard that keys were changed. */
+const VERSION_MS = 3000
 
 /** A store that can go away, and counts what it is asked. */
 function fragileStore() {
@@ -386,6 +388,36 @@ describe('while the store is away', () => {
 
     expect(late).toBe('overloaded')
     expect(new Set(await Promise.all(waiting))).toEqual(new Set(['invalid_api_key']))
+  })
+})
+
+describe('a key that was accepted', () => {
+  const knows = ({ keyring }: Awaited<ReturnType<typeof setup>>, secret: string) =>
+    keyring.knows(credentialsOf(new Headers({ authorization: `Bearer ${secret}` })))
+
+  test('is still known after others were changed, and while the store is away', async () => {
+    const gateway = await setup()
+    const { secret } = await gateway.make()
+    expect(knows(gateway, secret)).toBe(false)
+    await gateway.ask(secret)
+    await gateway.make()
+    await gateway.pass(VERSION_MS)
+
+    expect(knows(gateway, secret)).toBe(true)
+    gateway.breakDown()
+    await gateway.pass(STALE_MS + VERSION_MS)
+    expect(await gateway.ask(secret)).toBe('dependency_unavailable')
+    expect(knows(gateway, secret)).toBe(true)
+  })
+
+  test('is known no more once it was refused', async () => {
+    const gateway = await setup()
+    const { secret } = await gateway.make({ expiresAt: gateway.clock.time() + 1000 })
+    await gateway.ask(secret)
+    await gateway.pass(1000)
+
+    expect(await gateway.ask(secret)).toBe('invalid_api_key')
+    expect(knows(gateway, secret)).toBe(false)
   })
 })
 

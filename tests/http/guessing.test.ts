@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { configFrom } from '#config/load.ts'
 import type { ConfigInput } from '#config/schema.ts'
 import { type Edge, edgeOf, errorOf } from './edge.ts'
 
@@ -53,6 +54,25 @@ describe('an address that guesses', () => {
     },
   )
 
+  test('does not hold up a neighbour when the configuration is read again', async () => {
+    const edge = await edgeWith()
+    await edge.chat({ headers: bearer(KEY) })
+    await guess(edge, 4)
+    edge.gateway.reload(configFrom({ auth: { keys, failures_per_minute: 3 } }))
+
+    expect((await edge.chat({ headers: bearer(KEY) })).status).toBe(200)
+  })
+
+  test('is what a neighbour becomes whose key is taken away', async () => {
+    const edge = await edgeWith()
+    await edge.chat({ headers: bearer(KEY) })
+    await guess(edge, 4)
+    edge.gateway.reload(configFrom({ auth: { keys: keys.slice(1), failures_per_minute: 3 } }))
+
+    expect((await edge.chat({ headers: bearer(KEY) })).status).toBe(401)
+    expect((await edge.chat({ headers: bearer(KEY) })).status).toBe(429)
+  })
+
   test('does not hold up other addresses, nor who sends no key', async () => {
     const edge = await edgeWith({ mode: 'optional' })
     await guess(edge, 5)
@@ -101,7 +121,7 @@ describe('an address that guesses', () => {
 
     expect(await guess(off, 30)).toEqual(Array.from({ length: 30 }, () => 401))
     await guess(edge, 4)
-    edge.gateway.reload((await import('#src/index.ts')).configFrom({ auth: { keys, failures_per_minute: 3 } }))
+    edge.gateway.reload(configFrom({ auth: { keys, failures_per_minute: 3 } }))
     expect(await guess(edge, 1)).toEqual([429])
   })
 })
