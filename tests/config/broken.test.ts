@@ -212,20 +212,24 @@ const values: Broken[] = [
   // Nobody could connect to these, nor tell that there is a password in them.
   [
     'database:\n  url: "postgres://u:pass/word@127.0.0.1/citadel"',
-    'gateway.yaml:2:8  database.url: cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23',
+    'gateway.yaml:2:8  database.url: cannot be read: a port is 65535 at most, % is written %25, and in a user or password / %2F, ? %3F and # %23',
+  ],
+  [
+    'database:\n  url: "postgres://u:secret@127.0.0.1/citadel?sslmode=verify"',
+    'gateway.yaml:2:8  database.url: sslmode is one of disable, allow, prefer, require, verify-ca, verify-full',
   ],
   [
     'database:\n  url: "postgres://u:12/word@127.0.0.1/citadel"',
-    'gateway.yaml:2:8  database.url: cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23',
+    'gateway.yaml:2:8  database.url: cannot be read: a port is 65535 at most, % is written %25, and in a user or password / %2F, ? %3F and # %23',
   ],
   [
     'redis:\n  url: ["redis://:pass#word@127.0.0.1", "redis://:pass%word@127.0.0.1"]',
-    'gateway.yaml:2:9  redis.url.0: cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23',
-    'gateway.yaml:2:41  redis.url.1: cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23',
+    'gateway.yaml:2:9  redis.url.0: cannot be read: a port is 65535 at most, % is written %25, and in a user or password / %2F, ? %3F and # %23',
+    'gateway.yaml:2:41  redis.url.1: cannot be read: a port is 65535 at most, % is written %25, and in a user or password / %2F, ? %3F and # %23',
   ],
   [
     'servers:\n  - { id: a, kind: openai, proxy: "http://u:100%@p:1" }',
-    'gateway.yaml:2:35  servers.0.proxy: cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23',
+    'gateway.yaml:2:35  servers.0.proxy: cannot be read: a port is 65535 at most, % is written %25, and in a user or password / %2F, ? %3F and # %23',
   ],
   [
     'service:\n  trusted_proxies: [10.0.0.0/33]',
@@ -379,9 +383,9 @@ const references: Broken[] = [
   ],
   [
     'servers:\n  - { id: a, kind: openai, proxy: "http://u:50%@p:1" }\nredis: { url: "redis://:5%0@r:1" }\ndatabase: { url: "postgres://u:p@h/%ff" }',
-    'gateway.yaml:2:35  servers.0.proxy: cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23',
-    'gateway.yaml:3:15  redis.url: cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23',
-    'gateway.yaml:4:18  database.url: cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23',
+    'gateway.yaml:2:35  servers.0.proxy: cannot be read: a port is 65535 at most, % is written %25, and in a user or password / %2F, ? %3F and # %23',
+    'gateway.yaml:3:15  redis.url: cannot be read: a port is 65535 at most, % is written %25, and in a user or password / %2F, ? %3F and # %23',
+    'gateway.yaml:4:18  database.url: cannot be read: a port is 65535 at most, % is written %25, and in a user or password / %2F, ? %3F and # %23',
   ],
   [
     'limits:\n  per_tenant: { shop: { burst: 5, tokens_per_day: 9 } }',

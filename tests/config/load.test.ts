@@ -218,3 +218,12 @@ auth:
     'gateway.yaml:5:42  auth.keys.1.expires: has passed, so that the key of "now" is refused',
   ])
 })
+
+test.each(['disable', 'Prefer', 'required', 'verify_full', 'verify-ca', ''])(
+  'takes each sslmode that the runtime takes: %j',
+  mode => {
+    const url = `postgres://db.internal/citadel?sslmode=${mode}`
+
+    expect(configFrom({ database: { url } }).database.url).toBe(url)
+  },
+)

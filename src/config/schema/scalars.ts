@@ -212,7 +212,8 @@ export function urlOf(schemes: readonly string[], example: string, several = 'ho
 /** Matches a comma in the host, or a second address after a comma. A SQLite file may have a comma in its name. */
 const SEVERAL = /^(?!sqlite:)\w+:\/\/([^/?#]*,[^/?#@]*([/?#]|$)|.*,\s*\w+:\/\/)/
 
-const UNREADABLE = 'cannot be read: % is written %25, and in a user or password / %2F, ? %3F and # %23'
+const UNREADABLE =
+  'cannot be read: a port is 65535 at most, % is written %25, and in a user or password / %2F, ? %3F and # %23'
 
 /** Whether a text holds several addresses with commas between them. */
 export const holdsSeveral = (value: string) => SEVERAL.test(value)

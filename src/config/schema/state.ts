@@ -109,9 +109,19 @@ export const redis = z
   .transform(({ url_file: _, ...rest }) => rest)
   .describe('The Redis server in which several gateways share limits, places at servers and stored answers.')
 
+/** The runtime refuses any other when it first connects, which looks like a database that is away. It also takes `required`,
+ * and `_` for `-`. */
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']
+
+const hasKnownSslMode = (url: string) => {
+  const mode = url.startsWith('postgres') ? URL.parse(url)?.searchParams.get('sslmode') : null
+  return !mode || mode === 'required' || SSL_MODES.includes(mode.toLowerCase().replace('_', '-'))
+}
+
 export const database = z
   .strictObject({
     url: urlOf(['sqlite:', 'postgres://', 'postgresql://'], 'sqlite: or postgres://host/database')
+      .refine(hasKnownSslMode, `sslmode is one of ${SSL_MODES.join(', ')}`)
       .default('sqlite:')
       .describe(
         'The address: sqlite: for a file in service.data_dir, sqlite://path for another file, or postgres://user@host/name.',
