@@ -45,7 +45,7 @@ const idOf = (message: JsonObject) => callsOf(message)[0]?.id
 const callsOf = ({ tool_calls: calls }: JsonObject) => (Array.isArray(calls) ? calls.filter(isObject) : [])
 
 describe.skipIf(sharedDir() === null)('four turns with a tool and thinking', () => {
-  test.each(Object.keys(ANSWERS) as (keyof typeof ANSWERS)[])('go to %s and back', kind => {
+  test.each(Object.keys(ANSWERS) as (keyof typeof ANSWERS)[])('reach %s and come back whole', kind => {
     const thought = messageOf(kind)
     const result: JsonObject = { role: 'tool', tool_call_id: idOf(thought), content: 'Rain.' }
     const closing: JsonObject = { role: 'assistant', content: 'It rains.' }

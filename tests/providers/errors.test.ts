@@ -123,7 +123,7 @@ describe.skipIf(sharedDir() === null)('a recorded error means the same to retrie
     expect(meaningOf(errorOf(recorded))).toEqual(MEANINGS[meaning])
   })
 
-  test('whichever dialect it is of', () => {
+  test('and every recorded failure of each dialect is listed here', () => {
     const failed = ['openai', 'openai-compatible', 'anthropic', 'gemini', 'deepseek', 'ollama'].flatMap(recordedCases)
     const names = failed.filter(({ status }) => status >= 400).map(({ name }) => name)
 

@@ -29,7 +29,7 @@ describe('the metrics of an engine', () => {
     for (const text of ['', '<html>', 'node_load1 0.5\n', '{"error":"no"}']) expect(metrics?.decode(text)).toBeNull()
   })
 
-  test('stand beside /v1', () => {
+  test('are asked for beside /v1, not below it', () => {
     const at = server('a', { baseUrl: 'http://gpu:8000/v1', secrets: ['sk-x'] })
 
     expect(metrics?.ask(at, 'sk-x')).toMatchObject({ method: 'GET', url: 'http://gpu:8000/metrics' })
@@ -38,7 +38,7 @@ describe('the metrics of an engine', () => {
 })
 
 describe('the slots of llama.cpp', () => {
-  test('tell the calls that run', () => {
+  test('tell how many calls are being answered', () => {
     expect(slots?.decode('[{"id":0,"is_processing":true},{"id":1,"is_processing":false}]')?.calls).toBe(1)
     expect(slots?.decode('[{"id":0,"state":1},{"id":1,"state":0}]')?.calls).toBe(1)
   })
@@ -51,7 +51,7 @@ describe('the slots of llama.cpp', () => {
 describe('Ollama', () => {
   const [running] = ollama.reports ?? []
 
-  test('tells the models in memory', () => {
+  test('tells which models are in its memory', () => {
     expect(running?.decode('{"models":[{"name":"qwen3:8b","model":"qwen3:8b","size":1}]}')?.loaded).toEqual([
       'qwen3:8b',
     ])

@@ -22,18 +22,18 @@ describe('a prompt that is too long', () => {
     'Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 8740 `inputs` tokens',
     'Input validation error: `inputs` must have less than 1024 tokens. Given: 1168',
     'The decoder prompt (length 21535) is longer than the maximum model length of 16384.',
-  ])('is known by: %s', message => {
+  ])('is recognised by the message: %s', message => {
     expect(toUpstreamError(400, failure(message)).code).toBe('context_length_exceeded')
   })
 
-  test('is known by its code alone', () => {
+  test('is recognised by its code alone', () => {
     expect(toUpstreamError(400, failure('m', { code: 'context_length_exceeded' })).code).toBe('context_length_exceeded')
   })
 
   test.each([
     "Invalid 'tools[0].function.name': string too long. Expected a string with maximum length 64.",
     "Invalid 'user': too long",
-  ])('is not meant by: %s', message => {
+  ])('is not meant by the message: %s', message => {
     expect(toUpstreamError(400, failure(message)).code).toBe('invalid_request')
   })
 })
@@ -91,7 +91,7 @@ describe('words that may be shown', () => {
     ['sent Bearer abc', 'sent [key]'],
     ['a\r\nb\u0000c', 'a b c'],
     ['', 'The model server refused the request.'],
-  ])('%j become %j', (message, expected) => {
+  ])('in %j are shown as %j', (message, expected) => {
     expect(toUpstreamError(400, failure(message)).message).toBe(expected)
   })
 

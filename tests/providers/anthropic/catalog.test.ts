@@ -37,7 +37,7 @@ describe('the catalogue', () => {
     ])
   })
 
-  test.each(['', '[]', '{"data":7}'])('reads no list out of %j', body => {
+  test.each(['', '[]', '{"data":7}'])('rejects the body %j, which is no list of models', body => {
     expect(() => catalog.decodeList(body)).toThrow('no list of models')
   })
 })

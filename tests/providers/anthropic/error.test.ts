@@ -58,7 +58,7 @@ describe('an answer outside 2xx', () => {
       12_000,
     ],
     ['not at all', {}, null],
-  ])('tells the wait %s', (_, headers, wait) => {
+  ])('gives the caller the wait %s', (_, headers, wait) => {
     expect(errorOf(429, { type: 'rate_limit_error', message: 'slow' }, headers).retryAfterMs).toBe(wait)
   })
 

@@ -63,7 +63,7 @@ describe('instructions', () => {
 })
 
 describe('turns', () => {
-  test('of one role are joined', () => {
+  test('of the same role are joined into one', () => {
     const turns = turnsOf([
       { role: 'user', content: 'One.' },
       { role: 'user', content: 'Two.', name: 'ann' },
@@ -114,7 +114,7 @@ describe('turns', () => {
     ])
   })
 
-  test('of a refusal say it', () => {
+  test('of an assistant who refused carry the refusal as their text', () => {
     const turns = turnsOf([
       { role: 'user', content: 'Hi' },
       { role: 'assistant', content: null, refusal: 'No.' },

@@ -67,7 +67,7 @@ describe('the request', () => {
     ['https://api.anthropic.com/v1/', 'https://api.anthropic.com/v1'],
     ['https://api.anthropic.com/v1/messages', 'https://api.anthropic.com/v1'],
     ['https://api.deepseek.com/anthropic', 'https://api.deepseek.com/anthropic/v1'],
-  ])('finds the API at %s', (given, base) => {
+  ])('finds the base address of the API from %s', (given, base) => {
     expect(anthropic.normalizeBaseUrl(given)).toBe(base)
   })
 })
@@ -139,7 +139,7 @@ describe('other parameters', () => {
     [{ user: 'ann@example.com' }, { user_id: sha256('ann@example.com') }, []],
     [{ user: '+49 (0)30 123-456' }, { user_id: sha256('+49 (0)30 123-456') }, []],
     [{ metadata: { team: 't' } }, undefined, ['metadata']],
-  ])('name the user: %j', (given, metadata, left) => {
+  ])('name the user to the API: %j', (given, metadata, left) => {
     const { body, dropped } = sent(given)
 
     expect(body.metadata).toEqual(metadata)
@@ -150,7 +150,7 @@ describe('other parameters', () => {
     ['auto', 'auto', []],
     ['default', 'standard_only', []],
     ['flex', undefined, ['service_tier']],
-  ])('say what it may cost: %s', (service_tier, tier, left) => {
+  ])('are translated to the service tier of the API: %s', (service_tier, tier, left) => {
     const { body, dropped } = sent({ service_tier })
 
     expect([body.service_tier, dropped]).toEqual([tier, left])
@@ -234,7 +234,7 @@ describe('an answer that was begun', () => {
     ['the model does not know how', {}, 'claude-opus-4-6', delivered.text],
     ['it thinks', { reasoning_effort: 'low' }, MIDDLE, delivered.text],
     ['it ends with white space', {}, MIDDLE, 'It was '],
-  ])('begins anew where %s', (_, body, model, text) => {
+  ])('is refused, so that the model begins anew, where %s', (_, body, model, text) => {
     expect(() => encode(body as JsonObject, model, text)).toThrow('the beginning of an answer')
   })
 })

@@ -231,7 +231,7 @@ describe.skipIf(sharedDir() === null)('recorded answers', () => {
   test.each([
     ['cache-read', { input: 11, cacheRead: 2055, cacheWrite: 0, output: 100 }],
     ['cache-write', { input: 18, cacheRead: 0, cacheWrite: 2055, output: 100 }],
-  ])('count the cache apart: %s', (name, usage) => {
+  ])('count the tokens of the prompt cache apart: %s', (name, usage) => {
     expect(answerOf(recordedCase(`anthropic/messages-${name}`)).usage).toMatchObject(usage)
   })
 
@@ -244,7 +244,7 @@ describe.skipIf(sharedDir() === null)('recorded answers', () => {
     })
   })
 
-  test('say when they came', () => {
+  test('carry the time at which they arrived', () => {
     expect(JSON.parse(answerOf(recordedCase('anthropic/messages-text')).text)).toMatchObject({ created: 1_700_000_000 })
   })
 })
@@ -267,7 +267,7 @@ describe.skipIf(sharedDir() === null)('recorded failures', () => {
     expect(error?.code).toBe(CODES[name] as never)
   })
 
-  test('are all judged here', () => {
+  test('are all listed here, and every recorded call is tested', () => {
     expect(failures.map(({ name }) => name)).toEqual(Object.keys(CODES))
     expect(messages).toHaveLength(streams.length + answers.length + failures.length)
   })

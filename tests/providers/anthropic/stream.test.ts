@@ -61,7 +61,7 @@ describe('a stream', () => {
     ['model_context_window_exceeded', 'length'],
     ['refusal', 'content_filter'],
     ['a_new_reason', 'stop'],
-  ])('that ends by %s ends by %s', (given, reason) => {
+  ])('that Anthropic ends with %s ends with %s for the caller', (given, reason) => {
     expect(reasonOf([start, ...text('Hi'), finish(given), stop])).toEqual([reason])
   })
 
@@ -86,7 +86,7 @@ describe('a stream', () => {
     expect(strictProblems(textsOf(frames))).toEqual([])
   })
 
-  test('leaves out citations', () => {
+  test('leaves citations out of the answer', () => {
     const cited = block(
       { type: 'text', text: '' },
       { type: 'citations_delta', citation: {} },
@@ -194,7 +194,7 @@ describe('a stream', () => {
 describe('an answer in JSON that a tool gives', () => {
   const wanting = chat({ response_format: { type: 'json_object' } }, { stream: true })
 
-  test('is content, and no call', () => {
+  test('is given as content, and not as a tool call', () => {
     const events = [start, ...tool('t', 'json_answer', '{"a":', '1}'), finish('tool_use'), stop]
 
     const { frames } = play(events, wanting)
@@ -204,7 +204,7 @@ describe('an answer in JSON that a tool gives', () => {
     expect(strictProblems(textsOf(frames))).toEqual([])
   })
 
-  test('may be empty', () => {
+  test('is an empty object when the tool gets no input', () => {
     expect(contentOf(play([start, ...tool('t', 'json_answer'), finish('tool_use'), stop], wanting).frames)).toBe('{}')
   })
 

@@ -97,7 +97,7 @@ describe('a tool that must be called', () => {
   test.each([
     [BUDGET, undefined],
     [THINKS_UNASKED, { type: 'disabled' }],
-  ])('goes before thoughts: %s', (model, thinking) => {
+  ])('is called without thinking before it: %s', (model, thinking) => {
     const body = { tools, tool_choice: 'required', reasoning_effort: 'low' }
 
     expect(thinkingOf(body, model)).toEqual({ thinking, effort: undefined, dropped: ['reasoning_effort'] })
@@ -122,7 +122,7 @@ describe('thoughts that come back', () => {
     result,
   ]
 
-  test('stand where they stood', () => {
+  test('go back to the places where they stood in the message', () => {
     const reasoning_details = [
       thought,
       { type: 'reasoning.encrypted', data: 'secret', format: 'anthropic-claude-v1', index: 2 },

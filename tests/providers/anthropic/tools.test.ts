@@ -9,7 +9,7 @@ const time = { type: 'function', function: { name: 'time' } }
 const tools = [weather, time]
 
 describe('tools', () => {
-  test('have a schema, be it empty', () => {
+  test('are sent with a schema, be it an empty one', () => {
     expect(sent({ tools }).body.tools).toEqual([
       { name: 'weather', description: 'Tells it.', input_schema: schema },
       { name: 'time', input_schema: { type: 'object', properties: {} } },
@@ -70,7 +70,7 @@ describe('the choice', () => {
     expect(sent({ tools, ...given }).body.tool_choice).toEqual(choice)
   })
 
-  test('may leave only some tools', () => {
+  test('may allow only some tools, and then no others are sent', () => {
     const tool_choice = { type: 'allowed_tools', allowed_tools: { mode: 'required', tools: [time] } }
 
     const { body } = sent({ tools, tool_choice })
@@ -79,7 +79,7 @@ describe('the choice', () => {
     expect(body.tool_choice).toEqual({ type: 'any' })
   })
 
-  test('says nothing without tools', () => {
+  test('is left out where there are no tools', () => {
     expect(sent({ tool_choice: 'auto', tools: [] }).body).not.toHaveProperty('tool_choice')
   })
 })
@@ -88,7 +88,7 @@ describe('an answer in JSON', () => {
   const format = (given: JsonObject) => ({ response_format: { type: 'json_schema', json_schema: { schema: given } } })
   const open = { type: 'object', additionalProperties: { type: 'number' } }
 
-  test('is a structured output', () => {
+  test('is asked for as a structured output', () => {
     const { body } = sent(format(schema))
 
     expect(body.output_config).toEqual({
@@ -127,7 +127,7 @@ describe('an answer in JSON', () => {
     expect(() => sent({ response_format: { type: 'json_object' } }, 'claude-opus-5-5')).toThrow('JSON of any shape')
   })
 
-  test('is not asked for by text', () => {
+  test('is not asked for by a response format of plain text', () => {
     expect(sent({ response_format: { type: 'text' } }).body).not.toHaveProperty('output_config')
   })
 })

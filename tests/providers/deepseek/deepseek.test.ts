@@ -76,12 +76,12 @@ describe('a request', () => {
       ])
     })
 
-    test.each([{ thinking: { type: 'disabled' } }, { reasoning_effort: 'none' }])('stays as it is with %j', off => {
+    test.each([{ thinking: { type: 'disabled' } }, { reasoning_effort: 'none' }])('stays unchanged with %j', off => {
       expect(sent({ messages, ...off }).body.messages).toEqual(messages)
     })
   })
 
-  test('tells what has no effect', () => {
+  test('names the parameters that DeepSeek ignores as dropped', () => {
     expect(sent({ seed: 1014, user: 'u', temperature: 0 })).toMatchObject({
       dropped: ['seed', 'user'],
       body: { temperature: 0 },
@@ -93,7 +93,7 @@ describe('a request', () => {
     { logit_bias: { '1': 5 } },
     { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: {} } } },
     { functions: [{ name: 'f' }] },
-  ])('is refused with %j', body => {
+  ])('is refused with the parameter %j', body => {
     expect(() => sent(body)).toThrow(
       expect.objectContaining({ code: 'unsupported_parameter', param: Object.keys(body)[0] }),
     )
@@ -170,7 +170,7 @@ describe.skipIf(sharedDir() === null)('what it answered', () => {
     })
   })
 
-  test('its models are listed', () => {
+  test('has the models of DeepSeek in its list', () => {
     const models = deepseek.catalog.decodeList(recordedCase('deepseek/models-list').text)
 
     expect(models.length).toBeGreaterThan(0)
@@ -184,7 +184,7 @@ test.each([
   [422, 'Invalid Parameters', 'invalid_request'],
   [429, 'Rate Limit Reached', 'provider_rate_limited'],
   [503, 'Server Overloaded', 'upstream_error'],
-])('HTTP %d is %s', (status, message, code) => {
+])('HTTP %d of DeepSeek with the message %s becomes the code of its meaning', (status, message, code) => {
   const body = JSON.stringify({ error: { message, type: 'x', param: null, code: 'invalid_request_error' } })
 
   expect(deepseek.decodeError({ status, header: () => null }, body)).toMatchObject({ code })

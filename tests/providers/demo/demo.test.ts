@@ -61,7 +61,7 @@ describe('the demonstration model', () => {
     )
   })
 
-  test('always says the same', async () => {
+  test('always gives the same answer to the same request', async () => {
     expect(await send(saying('Hi'))).toEqual(await send(saying('Hi')))
   })
 
@@ -97,7 +97,7 @@ describe('the demonstration model', () => {
     expect(process.cpuUsage(before).user).toBeLessThan(500_000)
   })
 
-  test('reads content in parts', async () => {
+  test('reads content that is given in parts', async () => {
     const answer = await send({
       messages: [{ role: 'user', content: [{ type: 'text', text: 'parts' }, { type: 'image_url' }] }],
     })
@@ -108,7 +108,7 @@ describe('the demonstration model', () => {
   test.each([
     [{ max_tokens: 3 }, 'This is citadel-demo,', 'length'],
     [{ max_tokens: 3, max_completion_tokens: 2 }, 'This is', 'length'],
-  ])('stops at %j', async (limit, content, finish_reason) => {
+  ])('ends its answer at the limit %j', async (limit, content, finish_reason) => {
     expect(await send({ ...saying('Hi'), ...limit })).toMatchObject({
       body: { choices: [{ message: { content }, finish_reason }] },
     })
@@ -182,7 +182,7 @@ describe('tools', () => {
     })
   })
 
-  test('are called in a stream', async () => {
+  test('are called in a streamed answer, too', async () => {
     const { frames } = await stream({ ...saying('Hi'), tools, tool_choice: 'required' })
 
     expect(strictProblems(textsOf(frames))).toEqual([])
@@ -221,7 +221,7 @@ describe('embeddings', () => {
     expect(Math.abs(dot('the red house by the sea', 'compile errors annoy programmers'))).toBeLessThan(0.3)
   })
 
-  test.each(['', '!!!'])('exist for %j too', text => {
+  test.each(['', '!!!'])('have length one for %j, too', text => {
     expect(Math.hypot(...toVector(text, 8))).toBe(1)
   })
 
@@ -230,7 +230,7 @@ describe('embeddings', () => {
     [{ input: ['a', 'b'], encoding_format: 'base64' }, 2],
     [{ input: [1, 2, 3] }, 1],
     [{ input: [[1], [2], [3]], dimensions: 16 }, 3],
-  ])('of %j are %i', async (body, count) => {
+  ])('for %j are this many: %i', async (body, count) => {
     const answer = await send(body, 'embeddings')
 
     const data = 'body' in answer ? answer.body.data : []
@@ -241,7 +241,7 @@ describe('embeddings', () => {
   })
 })
 
-test('the list has the one model', async () => {
+test('the list of models has only the demonstration model', async () => {
   const clock = fakeClock()
   const [probe] = demo.catalog.probes(at.server)
   const incoming = await createDemoTransport({ clock })(

@@ -105,7 +105,7 @@ describe.skipIf(sharedDir() === null)('recorded requests', () => {
     expect(dropped).toEqual([])
   })
 
-  test('are all there', () => {
+  test('are all compared with what the gateway sends', () => {
     expect(asked.map(([name]) => name).toSorted()).toEqual(Object.keys(ASKED).toSorted())
   })
 })
@@ -146,7 +146,7 @@ describe.skipIf(sharedDir() === null)('recorded answers', () => {
     ['generate-text-exact-bytes', { input: 10, cacheRead: 0, output: 31, reasoning: 23 }],
     ['generate-max-tokens-empty', { input: 15, output: 2, reasoning: 2 }],
     ['generate-safety-no-content', { input: 8, output: 0 }],
-  ])('are counted: %s', (name, usage) => {
+  ])('have their tokens counted: %s', (name, usage) => {
     const recorded = recordedCase(`gemini/${name}`)
 
     const answer = gemini.decode(callFor(recorded), recorded.text)

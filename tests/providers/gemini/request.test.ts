@@ -126,7 +126,7 @@ describe('the effort of thinking', () => {
     ['gemini-3.1-flash-image', 'medium', { includeThoughts: true, thinkingLevel: 'minimal' }],
     ['gemini-3-pro-image-preview', 'medium', { includeThoughts: true, thinkingLevel: 'low' }],
     ['gemini-2.0-flash', 'high', undefined],
-  ])('of %s at %s', (model, reasoning_effort, thinkingConfig) => {
+  ])('is translated for %s at the effort %s', (model, reasoning_effort, thinkingConfig) => {
     expect(config({ reasoning_effort }, model)).toEqual(thinkingConfig && { thinkingConfig })
   })
 
@@ -188,7 +188,7 @@ describe('tools', () => {
     [named('b'), { mode: 'ANY', allowedFunctionNames: ['b'] }],
     [allowed('required', 'a', 'b'), { mode: 'ANY', allowedFunctionNames: ['a', 'b'] }],
     [allowed('auto', 'b'), { mode: 'AUTO' }],
-  ])('are chosen by %j', (tool_choice, functionCallingConfig) => {
+  ])('are chosen by the translated tool_choice %j', (tool_choice, functionCallingConfig) => {
     expect(sent({ tools, tool_choice }).toolConfig).toEqual({ functionCallingConfig })
   })
 
@@ -246,11 +246,11 @@ describe('the form of the answer', () => {
     response_format: { type: 'json_schema', json_schema: { name: 'n', schema } },
   })
 
-  test('may be any JSON', () => {
+  test('may be JSON of any shape', () => {
     expect(config({ response_format: { type: 'json_object' } })).toEqual({ responseMimeType: 'application/json' })
   })
 
-  test('may be a schema', () => {
+  test('may be prescribed by a JSON Schema', () => {
     const schema = {
       type: 'object',
       properties: { a: { type: 'integer' } },
@@ -352,7 +352,7 @@ describe('embeddings', () => {
     return gemini.encode(call({ endpoint: 'embeddings', stream: false, body: { model: 'v', ...body } }), at, 'key')
   }
 
-  test('are asked for in one batch', () => {
+  test('are asked for in one batch for all texts', () => {
     const { url, body } = embed({ input: ['a', 'b'], dimensions: 8 })
 
     expect(url).toBe('https://g.test/v1beta/models/gemini-embedding-001:batchEmbedContents')
@@ -373,7 +373,7 @@ describe('embeddings', () => {
     expect(() => embed({ input })).toThrow(expect.objectContaining({ code: 'unsupported_parameter', param: 'input' }))
   })
 
-  test('leave out who asks', () => {
+  test('leave out the user, and name that as dropped', () => {
     expect(embed({ input: 'a', user: 'u', encoding_format: 'base64' }).dropped).toEqual(['user'])
   })
 })

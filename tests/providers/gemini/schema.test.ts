@@ -19,7 +19,7 @@ test.each<[string, JsonObject]>([
   ['definitions', { $ref: '#/$defs/a', $defs: { a: { type: 'string' } } }],
   ['recursion', { type: 'object', properties: { next: { $ref: '#' } } }],
   ['maps', { type: 'object', additionalProperties: { type: 'number' } }],
-])('%s go as they are', (_, schema) => {
+])('schemas with %s are passed on unchanged', (_, schema) => {
   expect(converted(schema)).toEqual({ made: schema, lost: [] })
 })
 
@@ -63,7 +63,7 @@ test.each<[string, JsonObject, JsonObject]>([
   ['what forbids nothing', { type: 'string', minLength: 0, uniqueItems: false }, { type: 'string' }],
   ['notes beside a reference', { $ref: '#/$defs/a', description: 'd' }, { $ref: '#/$defs/a' }],
   ['anything', { items: true }, { items: {} }],
-])('%s is said in another way', (_, schema, made) => {
+])('a schema with %s is translated without loss', (_, schema, made) => {
   expect(converted(schema)).toEqual({ made, lost: [] })
 })
 

@@ -237,7 +237,7 @@ describe('an error', () => {
     ['in an array', `data: ${JSON.stringify([{ error }])}\r\n\r\n`],
     ['as bare JSON', `${JSON.stringify({ error }, null, 2)}\n\n`],
     ['as a bare array', `${JSON.stringify([{ error }], null, 2)}\r\n\r\n`],
-  ])('%s ends the stream', (_, broken) => {
+  ])('that comes %s ends the stream', (_, broken) => {
     expect(errorOf([text('a'), broken, text('b', { finishReason: 'STOP' })])).toBe('provider_rate_limited')
   })
 })

@@ -27,7 +27,7 @@ test('plain messages stay as they are', () => {
   expect(sent(...messages)).toEqual(messages)
 })
 
-test('a developer is a system', () => {
+test('a message of the role developer becomes one of the role system', () => {
   expect(sent({ role: 'developer', content: 'a' })).toEqual([{ role: 'system', content: 'a' }])
 })
 
@@ -51,7 +51,7 @@ describe('content in parts', () => {
     ])
   })
 
-  test('that is null is empty', () => {
+  test('that is null becomes an empty text', () => {
     expect(sent({ role: 'assistant', content: null })).toEqual([{ role: 'assistant', content: '' }])
   })
 
@@ -68,7 +68,7 @@ describe('content in parts', () => {
     [{ type: 'image_url', image_url: { url: 'data:image/png,raw' } }, 'invalid_request'],
     [{ type: 'image_url', image_url: {} }, 'invalid_request'],
     [5, 'invalid_request'],
-  ])('as %j is %s', (part, code) => {
+  ])('with the part %j is refused as %s', (part, code) => {
     expect(refusalOf([{ type: 'text', text: 'a' }, part])).toMatchObject({ code, param: 'messages.0.content.1' })
   })
 })

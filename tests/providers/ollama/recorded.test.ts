@@ -66,7 +66,7 @@ describe.skipIf(sharedDir() === null)('recorded', () => {
   const answers = cases.filter(each => each.status === 200 && !each.streamed).map(each => [each.name, each] as const)
   const asked = cases.flatMap(each => (isObject(each.request) ? [[each.name, each, each.request] as const] : []))
 
-  test('requests are all looked at', () => {
+  test('requests are all compared with what the gateway sends', () => {
     expect(asked.map(([name]) => name).filter(name => ASKED[name] === undefined)).toEqual([])
   })
 

@@ -33,7 +33,7 @@ describe('the request', () => {
     ['chat', '/api/chat'],
     ['completions', '/api/generate'],
     ['embeddings', '/api/embed'],
-  ] as const)('of %s goes to %s', (endpoint, path) => {
+  ] as const)('for %s goes to %s', (endpoint, path) => {
     const { method, url } = ollama.encode(call({ endpoint, body: { messages: hi, input: 'a', prompt: 'a' } }), at, null)
 
     expect([method, url]).toEqual(['POST', `http://o.test:11434${path}`])
@@ -109,11 +109,11 @@ describe('options', () => {
       { temperature: 1, options: { temperature: 0.1, mirostat: 2 } },
       { temperature: 0.1, mirostat: 2 },
     ],
-  ])('of %j are %j', (body, options) => {
+  ])('in %j become the options %j', (body, options) => {
     expect(bodyOf({ messages: hi, ...body }).options).toEqual(options)
   })
 
-  test('of its own go on', () => {
+  test('that only Ollama knows are passed on', () => {
     expect(bodyOf({ messages: hi, keep_alive: '5m', truncate: false })).toMatchObject({
       keep_alive: '5m',
       truncate: false,
@@ -130,7 +130,7 @@ test.each<[Body, unknown]>([
   [{ response_format: { type: 'json_schema', json_schema: { name: 'a' } } }, 'json'],
   [{ response_format: { type: 'text' } }, undefined],
   [{}, undefined],
-])('the format of %j is %j', (body, format) => {
+])('a request with %j asks Ollama for the format %j', (body, format) => {
   expect(bodyOf({ messages: hi, ...body }).format).toEqual(format as never)
 })
 
@@ -146,7 +146,7 @@ test.each<[Body, string, unknown]>([
   [{ reasoning_effort: 'high' }, 'gpt-oss:20b', 'high'],
   [{ reasoning_effort: 'xhigh' }, 'gpt-oss:120b-cloud', 'high'],
   [{ reasoning_effort: null }, 'gpt-oss:20b', undefined],
-])('with %j, %s thinks: %j', (body, model, think) => {
+])('a request with %j to %s is sent with think: %j', (body, model, think) => {
   expect(bodyOf({ messages: hi, ...body }, 'chat', model).think).toEqual(think as never)
 })
 
@@ -162,7 +162,7 @@ describe('tools', () => {
     ['none', undefined],
     [named, ['b']],
     [{ type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [named] } }, ['b']],
-  ])('with the choice %j', (choice, names) => {
+  ])('are sent as far as they are allowed by the choice %j', (choice, names) => {
     const sent = bodyOf({ messages: hi, tools, ...(choice !== undefined && { tool_choice: choice as string }) }).tools
 
     expect(sent?.map((each: ReturnType<typeof tool>) => each.function.name)).toEqual(names)
@@ -202,7 +202,7 @@ describe('completions', () => {
     [['a', 'b'], 'several prompts'],
     [[1, 2], 'tokens'],
     [[[1, 2]], 'tokens'],
-  ])('refuse %j', (prompt, words) => {
+  ])('refuse the prompt %j', (prompt, words) => {
     const refusal = refusalOf({ prompt: prompt as string[] }, 'completions')
 
     expect(refusal).toMatchObject({ code: 'unsupported_parameter', param: 'prompt' })
@@ -221,7 +221,7 @@ describe('embeddings', () => {
       { input: 'a', keep_alive: 0, options: { num_ctx: 1 } },
       { input: 'a', keep_alive: 0, options: { num_ctx: 1 } },
     ],
-  ])('of %j', (body, sent) => {
+  ])('are asked for with %j', (body, sent) => {
     expect(bodyOf(body, 'embeddings')).toEqual({ model: 'llama3.1:8b', ...sent })
   })
 
@@ -257,11 +257,11 @@ describe('what Ollama cannot do is refused:', () => {
   test.each<[Body]>([
     [{ n: 1, logit_bias: {}, modalities: ['text'], audio: null, functions: [], response_format: null, tools: null }],
     [{ n: null, logit_bias: null, logprobs: false }],
-  ])('but not the harmless %j', body => {
+  ])('while the harmless %j is accepted', body => {
     expect(refusalOf({ messages: hi, ...body })).toBeNull()
   })
 
-  test('log probabilities it can', () => {
+  test('while log probabilities, which it can give, are accepted', () => {
     expect(bodyOf({ messages: hi, logprobs: true, top_logprobs: 2 })).toMatchObject({ logprobs: true, top_logprobs: 2 })
     expect(bodyOf({ messages: hi, logprobs: false, top_logprobs: 2 })).not.toHaveProperty('top_logprobs')
   })

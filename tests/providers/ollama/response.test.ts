@@ -142,7 +142,7 @@ describe('an answer outside 2xx', () => {
     expect(errorOf(status, words)).toMatchObject(expected)
   })
 
-  test('may be a page', () => {
+  test('may be a page of HTML', () => {
     expect(ollama.decodeError({ status: 404, header: () => null }, '404 page not found')).toMatchObject({
       code: 'upstream_invalid_response',
     })
@@ -180,7 +180,7 @@ describe('the list of models', () => {
     [{ name: 'all-minilm:l6' }, true],
     [{ name: 'x', details: { family: 'nomic-bert' } }, true],
     [{ name: 'llama3' }, false],
-  ])('%j embeds: %p', (item, embedding) => {
+  ])('says of the model %j whether it makes embeddings: %p', (item, embedding) => {
     expect(listed([item])).toMatchObject([{ embedding }])
   })
 
@@ -188,7 +188,7 @@ describe('the list of models', () => {
     expect(listed([{}, null, { name: '' }])).toEqual([])
   })
 
-  test.each(['', '<html>', '{}', '[]', '{"models":{}}'])('is not %j', body => {
+  test.each(['', '<html>', '{}', '[]', '{"models":{}}'])('is not read from the body %j', body => {
     expect(() => ollama.catalog.decodeList(body)).toThrow('no list of models')
   })
 
@@ -210,7 +210,7 @@ describe('the list of models', () => {
 describe.skipIf(sharedDir() === null)('recorded', () => {
   const answers = recordedCases('ollama').filter(each => isModelCall(each) && each.status === 200 && !each.streamed)
 
-  test.each(answers.map(each => [each.name, each] as const))('%s is a whole answer', (_, recorded) => {
+  test.each(answers.map(each => [each.name, each] as const))('%s is read as a whole answer', (_, recorded) => {
     const answer = ollama.decode(callOf(recorded), recorded.text)
 
     if (answer instanceof GatewayError) throw answer

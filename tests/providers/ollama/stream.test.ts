@@ -42,7 +42,7 @@ test('a chat becomes chunks as OpenAI sends them', () => {
   ])
 })
 
-test('all chunks share one head', () => {
+test('all chunks of a stream have the same head', () => {
   const chunks = dataFrames(
     run([said('a'), line({ ...head, created_at: '2026-01-01T00:00:09Z', message: { content: 'b' } }), done()]).frames,
   )
@@ -59,7 +59,7 @@ test('all chunks share one head', () => {
   })
 })
 
-test('usage is counted', () => {
+test('the tokens of a stream are counted', () => {
   const last = dataFrames(run([said('a'), done()]).frames).at(-1)
 
   expect(last?.usage).toEqual({ input: 10, cacheRead: 0, cacheWrite: 0, output: 4, reasoning: 0, estimated: false })
@@ -84,7 +84,7 @@ test.each<[Json, string]>([
 })
 
 describe('thinking', () => {
-  test('becomes reasoning_content', () => {
+  test('is passed on as reasoning_content', () => {
     const choices = choicesOf([said('', { thinking: 'hm' }), said('a'), done()])
 
     expect(choices.map(choice => choice.delta)).toEqual([
@@ -128,7 +128,7 @@ describe('tool calls', () => {
     })
   })
 
-  test('several in one line', () => {
+  test('are read when several stand in one line', () => {
     const { frames } = run([said('', { tool_calls: [tool('f'), tool('g')] }), done()])
 
     expect(strictProblems(textsOf(frames))).toEqual([])
@@ -141,7 +141,7 @@ describe('tool calls', () => {
   })
 })
 
-test('log probabilities go along', () => {
+test('log probabilities are passed on with their text', () => {
   const logprobs = [{ token: 'a', logprob: -0.1, top_logprobs: [] }]
 
   expect(choicesOf([line({ message: { content: 'a' }, logprobs }), done()])[1]?.logprobs).toEqual({
@@ -154,7 +154,7 @@ describe('a completion', () => {
   const text = (response: string, more: Json = {}) => line({ response, ...more })
   const asked: Partial<Call> = { endpoint: 'completions' }
 
-  test('becomes chunks of text', () => {
+  test('is passed on as chunks of text', () => {
     const { frames } = run(
       [text('a'), text('b'), text('', { done: true, done_reason: 'length', context: [1], ...counts })],
       asked,
@@ -169,7 +169,7 @@ describe('a completion', () => {
     })
   })
 
-  test('shows that it thinks', () => {
+  test('passes its thinking on as well', () => {
     expect(choicesOf([text('', { thinking: 'hm' }), text('a', { done: true })], asked)).toEqual([
       { index: 0, text: '', reasoning_content: 'hm', logprobs: null, finish_reason: null },
       { index: 0, text: 'a', logprobs: null, finish_reason: null },

@@ -43,7 +43,7 @@ describe('a list is read from', () => {
     ])
   })
 
-  test.each(['', '<html>', '{}', '{"data":{}}', 'null', '"a"'])('no %j', body => {
+  test.each(['', '<html>', '{}', '{"data":{}}', 'null', '"a"'])('no body such as %j, which is no list', body => {
     expect(() => catalog.decodeList(body)).toThrow('no list of models')
   })
 })
@@ -70,7 +70,7 @@ test.each<[object, boolean]>([
   [{ id: 'embedded-chat', type: 'llm' }, false],
   [{ id: 'a', architecture: { output_modalities: ['embeddings'] } }, true],
   [{ id: 'llama-3' }, false],
-])('%j embeds: %p', (item, embedding) => {
+])('a model listed as %j is known to make embeddings: %p', (item, embedding) => {
   expect(catalog.decodeList(JSON.stringify({ data: [item] }))).toMatchObject([{ embedding }])
 })
 

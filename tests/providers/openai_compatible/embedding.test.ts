@@ -37,7 +37,7 @@ test('a vector survives the way there and back, as float32', () => {
   )
 })
 
-test.each(['', 'AAAA', 'AAAAPwA='])('%j is no vector', text => {
+test.each(['', 'AAAA', 'AAAAPwA='])('the text %j is not read as a vector', text => {
   expect(fromBase64Vector(text)).toBeNull()
 })
 
@@ -72,7 +72,7 @@ describe('the caller gets the encoding it asked for', () => {
   })
 })
 
-test('the tokens are counted', () => {
+test('the tokens of the prompt are counted in the answer', () => {
   expect(decode([item(0, one)], {})).toMatchObject({ usage: { input: 5, output: 0 } })
 })
 
@@ -100,18 +100,21 @@ test.each([
 })
 
 describe.skipIf(sharedDir() === null)('recorded vectors', () => {
-  test.each(['openai/embeddings-base64-dimensions', 'openai/embeddings-batch-base64'])('%s become floats', name => {
-    const recorded = recordedCase(name)
-    const asked = callOf(recorded)
+  test.each(['openai/embeddings-base64-dimensions', 'openai/embeddings-batch-base64'])(
+    '%s become floats again',
+    name => {
+      const recorded = recordedCase(name)
+      const asked = callOf(recorded)
 
-    const answer = openaiCompatible.decode(
-      { ...asked, body: { ...asked.body, encoding_format: 'float' } },
-      recorded.text,
-    )
+      const answer = openaiCompatible.decode(
+        { ...asked, body: { ...asked.body, encoding_format: 'float' } },
+        recorded.text,
+      )
 
-    const { data } = JSON.parse(answer instanceof GatewayError ? '' : answer.text)
-    for (const { embedding } of data) expect(Math.hypot(...embedding)).toBeCloseTo(1, 3)
-    const again = data.map(({ embedding }: { embedding: number[] }) => toBase64Vector(embedding))
-    expect(again).toEqual(JSON.parse(recorded.text).data.map(({ embedding }: { embedding: string }) => embedding))
-  })
+      const { data } = JSON.parse(answer instanceof GatewayError ? '' : answer.text)
+      for (const { embedding } of data) expect(Math.hypot(...embedding)).toBeCloseTo(1, 3)
+      const again = data.map(({ embedding }: { embedding: number[] }) => toBase64Vector(embedding))
+      expect(again).toEqual(JSON.parse(recorded.text).data.map(({ embedding }: { embedding: string }) => embedding))
+    },
+  )
 })

@@ -63,7 +63,7 @@ describe.skipIf(sharedDir() === null)('recorded streams', () => {
     expect(resultOf(replay(openaiCompatible, asked, textOf(recorded), 'every-byte'))).toBe(expected)
   })
 
-  test.each(whole.map(each => [each.name, each] as const))('keep their text: %s', (_, recorded) => {
+  test.each(whole.map(each => [each.name, each] as const))('keep the text that was recorded: %s', (_, recorded) => {
     const { frames } = replay(openaiCompatible, callOf(recorded), textOf(recorded))
 
     const sent = [...textOf(recorded).matchAll(/^data: (\{.*)$/gm)].map(([, data]) => JSON.parse(data ?? ''))
@@ -98,7 +98,7 @@ describe.skipIf(sharedDir() === null)('recorded streams', () => {
     ['openai-compatible/gpustack/chat-stream-reasoning', { input: 15, output: 171, reasoning: 160 }],
     ['openai-compatible/xai/chat-stream-tool-reasoning', { input: 1, cacheRead: 290, output: 222, reasoning: 196 }],
     ['deepseek/chat-stream-reasoning', { input: 17, output: 47, reasoning: 34 }],
-  ])('are counted: %s', (name, usage) => {
+  ])('have their tokens counted: %s', (name, usage) => {
     const recorded = recordedCase(name)
 
     const { frames } = replay(openaiCompatible, callOf(recorded), recorded.text)
@@ -191,14 +191,14 @@ describe.skipIf(sharedDir() === null)('recorded failures', () => {
     'openai-compatible/llama.cpp/error-503-loading': 'upstream_error',
   }
 
-  test.each(Object.entries(CODES))('%s is %s', (name, code) => {
+  test.each(Object.entries(CODES))('of %s get the code %s', (name, code) => {
     const recorded = recordedCase(name)
     const head = { status: recorded.status, header: (wanted: string) => recorded.headers[wanted] ?? null }
 
     expect(openaiCompatible.decodeError(head, recorded.text)).toMatchObject({ code })
   })
 
-  test('are all judged here', () => {
+  test('are all listed here', () => {
     expect(failures.map(({ name }) => name).filter(name => CODES[name] === undefined)).toEqual([])
   })
 })

@@ -25,7 +25,7 @@ describe('the request', () => {
     ['chat', 'http://a.test/v1/chat/completions'],
     ['completions', 'http://a.test/v1/completions'],
     ['embeddings', 'http://a.test/v1/embeddings'],
-  ] as const)('of %s goes to %s', (endpoint, url) => {
+  ] as const)('for %s goes to %s', (endpoint, url) => {
     expect(openaiCompatible.encode(call({ endpoint }), target('a'), null)).toMatchObject({ method: 'POST', url })
   })
 
@@ -51,7 +51,7 @@ describe('the request', () => {
     expect(headersOf({ call: { stream: true } }).accept).toStartWith('text/event-stream')
   })
 
-  test('passes the trace on', () => {
+  test('passes the trace of the caller on', () => {
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
     expect(headersOf({ call: { traceparent } }).traceparent).toBe(traceparent)

@@ -24,7 +24,7 @@ test('a whole answer goes on as it came', () => {
   expect(decode(body)).toMatchObject({ kind: 'finish', text: body, usage: null })
 })
 
-test('its usage is read', () => {
+test('the usage of a plain answer is read', () => {
   const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }
 
   expect(decode({ ...head, choices: [choice], usage })).toMatchObject({ same: true, usage: { input: 3, output: 2 } })

@@ -39,7 +39,7 @@ describe("a model server of one's own", () => {
     expect(body).toEqual({ model: 'm', seed: 1, messages: [{ role: 'system', content: 'Be short.' }, messages[1]] })
   })
 
-  test('leaves nothing out', () => {
+  test('gets every parameter of the caller', () => {
     expect(sent(LOCAL, { user: 'u', store: true, top_k: 3 })).not.toHaveProperty('dropped')
   })
 })
@@ -188,7 +188,7 @@ describe("Anthropic's marks of what to cache", () => {
     expect(dropped).toEqual(['cache_control'])
   })
 
-  test.each(['https://openrouter.ai/api/v1', 'http://127.0.0.1:8000/v1'])('go to %s as they came', address => {
+  test.each(['https://openrouter.ai/api/v1', 'http://127.0.0.1:8000/v1'])('go to %s unchanged', address => {
     expect(sent(address, marked).body).toEqual({ model: 'm', ...marked })
   })
 })

@@ -51,7 +51,7 @@ describe('kinds', () => {
     expect(kindsOf([role, ...later])).toEqual(['start', 'start', 'start', 'delta', 'delta', 'finish'])
   })
 
-  test('of text completions', () => {
+  test('of text completions are told apart, too', () => {
     const text = (value: string, finish_reason: string | null = null) =>
       chunk([{ index: 0, text: value, finish_reason }])
 
@@ -125,7 +125,7 @@ describe('roles', () => {
     expect(roles).toEqual(['assistant', 'assistant', undefined, undefined])
   })
 
-  test.each([null, ''])('replace one that is %j', given => {
+  test.each([null, ''])('replace a role that is %j', given => {
     const [frame] = dataFrames(run([delta({ role: given, content: 'a' })]).frames)
 
     expect(frame?.chunk.choices?.[0]?.delta).toEqual({ role: 'assistant', content: 'a' })
@@ -147,7 +147,7 @@ describe('the finish', () => {
     expect(kindsOf([role, finish, finish, finish, done])).toEqual(['start', 'finish'])
   })
 
-  test('is told once per choice', () => {
+  test('is sent once for each choice', () => {
     const second = (more: Json) => chunk([{ index: 1, delta: { role: 'assistant' }, finish_reason: null, ...more }])
 
     const { frames } = run([role, second({}), finish, second({ finish_reason: 'length' }), finish, done])
@@ -185,7 +185,7 @@ describe('the finish', () => {
     expect(kindsOf([role, delta({ content: 'a' })])).toEqual(['start', 'delta'])
   })
 
-  test('ends what is read', () => {
+  test('ends the reading: nothing behind it is passed on', () => {
     expect(kindsOf([role, finish, done, delta({ content: 'a' })])).toEqual(['start', 'finish'])
   })
 })
@@ -256,12 +256,15 @@ describe('usage', () => {
     expect(dataFrames(frames)[1]).toMatchObject({ usage: null, soFar: counted })
   })
 
-  test.each([null, {}, { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 }])('%j counts nothing', nothing => {
-    expect(kindsOf([role, chunk([choice({}, { finish_reason: 'stop' })], { usage: nothing })])).toEqual([
-      'start',
-      'finish',
-    ])
-  })
+  test.each([null, {}, { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 }])(
+    'is not counted from %j',
+    nothing => {
+      expect(kindsOf([role, chunk([choice({}, { finish_reason: 'stop' })], { usage: nothing })])).toEqual([
+        'start',
+        'finish',
+      ])
+    },
+  )
 })
 
 describe('what is no chunk', () => {
@@ -272,7 +275,7 @@ describe('what is no chunk', () => {
     expect(textsOf(frames)).toEqual([role, delta({ content: 'a' }), finish])
   })
 
-  test.each(['', '{}', '{"type":"ping"}', '{"object":"keepalive"}'])('%j is a keep-alive', text => {
+  test.each(['', '{}', '{"type":"ping"}', '{"object":"keepalive"}'])('the data %j is skipped as a keep-alive', text => {
     expect(run([role, event(text), finish])).toMatchObject({
       skipped: 0,
       frames: [{ kind: 'start' }, { kind: 'finish' }],
@@ -292,7 +295,7 @@ describe('a choice that breaks the rules', () => {
     expect(strictProblems(textsOf(frames))).toEqual([])
   })
 
-  test('null is left out', () => {
+  test('null among the choices is left out', () => {
     expect(strictProblems(textsOf(run([role, chunk([null, choice({ content: 'a' })]), finish]).frames))).toEqual([])
   })
 })
@@ -324,12 +327,15 @@ describe('an error', () => {
     expect(frames[1]).toMatchObject({ kind: 'error', error: { code } })
   })
 
-  test.each(['{"error":{"message":"m"}}', '{"message":"m"}', 'out of memory'])('named by its event: %s', data => {
-    const { frames, skipped } = run([role, `event: error\n${event(data)}`])
+  test.each(['{"error":{"message":"m"}}', '{"message":"m"}', 'out of memory'])(
+    'is recognised by the name of its event: %s',
+    data => {
+      const { frames, skipped } = run([role, `event: error\n${event(data)}`])
 
-    expect(skipped).toBe(0)
-    expect(frames[1]).toMatchObject({ kind: 'error', error: { code: 'upstream_error' } })
-  })
+      expect(skipped).toBe(0)
+      expect(frames[1]).toMatchObject({ kind: 'error', error: { code: 'upstream_error' } })
+    },
+  )
 
   test('is none when the field is null', () => {
     expect(kindsOf([role, chunk([choice({ content: 'a' })], { error: null })])).toEqual(['start', 'delta'])

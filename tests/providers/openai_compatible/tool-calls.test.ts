@@ -72,7 +72,7 @@ describe('what a first delta lacks is filled in', () => {
     ])
   })
 
-  test('the arguments', () => {
+  test('the arguments, where the first delta has none', () => {
     expect(run([{ ...opening, function: { name: 'f' } }], [more])).toMatchObject({
       problems: [],
       calls: [opening, more],
@@ -130,7 +130,7 @@ describe('what is repeated', () => {
     expect(calls[1]).toEqual({ index: 0, type: 'function', function: { arguments: '}' } })
   })
 
-  test.each([null, ''])('as %j is left out', empty => {
+  test.each([null, ''])('in later deltas as %j is left out', empty => {
     const { problems, calls } = run([opening], [{ index: 0, id: empty, function: { name: empty, arguments: '{}' } }])
 
     expect(problems).toEqual([])
@@ -159,7 +159,7 @@ describe('what is no call, or no part of one, is left out:', () => {
     ['an object', { a: 1 }, {}],
     ['a list of null', [null], { tool_calls: [] }],
     ['a list of texts', ['a'], { tool_calls: [] }],
-  ])('%s for the list', (_, tool_calls, left) => {
+  ])('%s in place of the list', (_, tool_calls, left) => {
     const { frames } = replay(openaiCompatible, call(), [role, event({ tool_calls }), event({}, 'stop')].join(''))
 
     expect(strictProblems(textsOf(frames))).toEqual([])
@@ -167,7 +167,7 @@ describe('what is no call, or no part of one, is left out:', () => {
     expect(JSON.parse(textsOf(frames)[1]?.slice(6) ?? '').choices[0].delta).toEqual(left)
   })
 
-  test('null among calls', () => {
+  test('null among the calls of a delta', () => {
     const body = [role, event({ tool_calls: [null, opening] }), event({ tool_calls: [more, null] }), finish].join('')
 
     const texts = textsOf(replay(openaiCompatible, call(), body).frames)
@@ -186,7 +186,7 @@ describe('what is no call, or no part of one, is left out:', () => {
     expect(calls[1]).toEqual({ index: 0, function: { arguments: text } })
   })
 
-  test.each([null, 5])('%j for the name', name => {
+  test.each([null, 5])('%j in place of the name', name => {
     for (const type of ['function', 'another']) {
       const { calls } = run([{ ...opening, type, function: { name, arguments: '' } }])
 
@@ -201,7 +201,7 @@ test('custom tools pass untouched', () => {
   expect(run([custom]).calls).toEqual([custom])
 })
 
-test('each choice has its own', () => {
+test('each choice has tool calls of its own', () => {
   const of = (index: number) => ({
     index,
     delta: { role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: '{}' } }] },

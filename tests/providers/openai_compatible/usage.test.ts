@@ -72,7 +72,7 @@ describe('usage is read as disjoint classes', () => {
     [{ prompt_tokens: 0, completion_tokens: 0 }],
     [{ prompt_tokens: '5' }],
     [{ prompt_tokens: -5, completion_tokens: Number.NaN }],
-  ])('and %j is no count', raw => {
+  ])('and %j is not taken for a count', raw => {
     expect(fromUsage(raw)).toBeNull()
   })
 

@@ -99,7 +99,7 @@ describe('the first-byte clock', () => {
     await upstream.allClosed()
   })
 
-  test('does not run in the body', async () => {
+  test('does not run while the body is read', async () => {
     const clock = fakeClock()
     const door = gate()
     await using upstream = await startUpstream([head(200, { 'content-length': '2' }), door, bytes('ok')])

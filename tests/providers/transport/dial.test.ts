@@ -225,7 +225,7 @@ describe('over sockets', () => {
     expect(storyOf(failure)).toMatchObject({ code: 'upstream_tls_error', reason: 'tls' })
   })
 
-  test('the proxy has a name too', async () => {
+  test('the name of a proxy is looked up, too', async () => {
     await using upstream = await startUpstream(json(200, 'ok'))
     await using proxy = await startProxy()
     const address = proxy.url.replace('127.0.0.1', 'proxy.example')

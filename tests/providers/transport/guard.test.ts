@@ -80,7 +80,7 @@ describe('a name is as good as its addresses', () => {
     ['zone.example', ['fe80::1%eth0']],
     ['nothing.example', []],
     ['nonsense.example', ['not-an-address']],
-  ])('%s at %j is refused', async (name, addresses) => {
+  ])('the name %s with the addresses %j is refused', async (name, addresses) => {
     const guard = createGuard(allowing(), async () => addresses)
 
     await expect(guard(name)).rejects.toMatchObject({ code: 'address_not_allowed' })

@@ -87,7 +87,7 @@ describe('the order of addresses', () => {
       ['192.0.2.1', '2001:db8::1', '2001:db8::2', '2001:db8::3'],
       ['192.0.2.1', '2001:db8::1', '2001:db8::2', '2001:db8::3'],
     ],
-  ])('of %j is %j', async (found, order) => {
+  ])('for %j is %j', async (found, order) => {
     const names = createNames(fakeClock(), async () => found)
 
     expect(await names.find('llm.example')).toEqual(order)

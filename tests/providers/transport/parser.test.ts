@@ -175,7 +175,7 @@ describe('a body', () => {
     ['204', 'POST', 'HTTP/1.1 204 No\r\ncontent-length: 5\r\n\r\n'],
     ['304', 'POST', 'HTTP/1.1 304 No\r\ntransfer-encoding: chunked\r\n\r\n'],
     ['an answer to HEAD', 'HEAD', `${OK}content-length: 5\r\ncontent-encoding: gzip\r\n\r\n`],
-  ])('is none of %s', (_, method, text) => {
+  ])('is not read behind %s', (_, method, text) => {
     expect(read(text, [], { method })).toMatchObject({ body: '', encoding: null, ended: true, persistent: true })
   })
 
@@ -224,7 +224,7 @@ describe('a connection', () => {
     ['HTTP/1.0 with keep-alive', 'HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nhi', true],
     ['bytes behind the answer', `${OK}content-length: 2\r\n\r\nhi!`, false],
     ['neither', `${OK}content-length: 2\r\n\r\nhi`, true],
-  ])('with %s', (_, text, persistent) => {
+  ])('is kept or closed after an answer with %s', (_, text, persistent) => {
     expect(read(text)).toMatchObject({ body: 'hi', ended: true, persistent })
   })
 })
@@ -259,7 +259,7 @@ describe('however the bytes are cut', () => {
   test.each([
     ['whole answers', answer],
     ['damaged answers', damaged],
-  ])('the same is read: %s', (_, texts) => {
+  ])('the same answer is read: %s', (_, texts) => {
     fc.assert(
       fc.property(texts, cuts, fc.boolean(), (text, split, closed) => {
         const bytes = Buffer.from(text, 'latin1')

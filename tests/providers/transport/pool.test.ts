@@ -54,7 +54,7 @@ describe('a connection is kept', () => {
     await until(() => upstream.openSockets() === 3)
   })
 
-  test('for a while', async () => {
+  test('until it has been idle for the configured time', async () => {
     const clock = fakeClock()
     await using upstream = await startUpstream(OK)
     await using line = openLine({ clock, idleMs: 1000 })
@@ -69,7 +69,7 @@ describe('a connection is kept', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('each for its own while', async () => {
+  test('each until its own idle time is over', async () => {
     const clock = fakeClock()
     const doors = [gate(), gate()]
     await using upstream = await startUpstream(({ index }) => [doors[index] ?? [], OK])

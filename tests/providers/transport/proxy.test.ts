@@ -45,7 +45,7 @@ describe('through a proxy', () => {
     ['refuses', 'HTTP/1.1 407 Who are you\r\ncontent-length: 5\r\n\r\nlogin', 'HTTP 407'],
     ['cannot reach the server', 'HTTP/1.1 502 Bad\r\n\r\n', 'HTTP 502'],
     ['is gone', '', 'has closed'],
-  ])('nothing stands where it %s', async (_, answer, told) => {
+  ])('the call fails and keeps no connection where the proxy %s', async (_, answer, told) => {
     await using proxy = await startProxy(answer)
     await using line = openLine({ proxy: proxyOf(proxy.url) })
 
@@ -57,7 +57,7 @@ describe('through a proxy', () => {
     expect(line.sockets.counts()).toEqual({ open: 0, idle: 0 })
   })
 
-  test('garbage is no answer', async () => {
+  test('bytes that are no HTTP fail the call', async () => {
     await using proxy = await startProxy('SSH-2.0-OpenSSH_9.6\r\n')
     await using line = openLine({ proxy: proxyOf(proxy.url) })
 
@@ -113,9 +113,12 @@ describe('through a proxy', () => {
     expect(proxy.asked).toEqual([])
   })
 
-  test.each(['https://proxy:1', 'proxy:3128', 'http://proxy/path', 'socks5://proxy:1'])('%s is none', address => {
-    expect(proxyOf(address)).toBeNull()
-  })
+  test.each(['https://proxy:1', 'proxy:3128', 'http://proxy/path', 'socks5://proxy:1'])(
+    '%s is not accepted as the address of a proxy',
+    address => {
+      expect(proxyOf(address)).toBeNull()
+    },
+  )
 })
 
 describe('certificates of the own', () => {

@@ -60,7 +60,7 @@ describe('a stream', () => {
     expect(storyOf(await failureOf(answer.read()))).toMatchObject({ code: 'upstream_error' })
   })
 
-  test('that is cut off says so', async () => {
+  test('that is cut off fails as truncated', async () => {
     await using upstream = await startUpstream([chunked, chunk('first'), cut()])
     await using line = openLine()
 
@@ -198,7 +198,7 @@ describe('a compressed answer', () => {
     expect(process.memoryUsage.rss() - before).toBeLessThan(64 * MEGABYTE)
   })
 
-  test('can be closed', async () => {
+  test('that is closed early closes its connection', async () => {
     await using upstream = await startUpstream([
       head(200, { 'content-encoding': 'gzip', 'content-length': '999' }),
       bytes(gzipSync(text).subarray(0, 20)),

@@ -118,7 +118,7 @@ describe('a secured connection', () => {
     expect(server.seen).toMatchObject({ connections: 2, resumed: 1 })
   })
 
-  test('waits for its reader', async () => {
+  test('delivers all bytes to a reader that begins late', async () => {
     const own = await good()
     await using server = await startSecure(own)
     await using line = openLine({ trust: { ca: own.cert } })
@@ -128,7 +128,7 @@ describe('a secured connection', () => {
     expect(await drain(answer)).toHaveLength(32 * 1024 * 1024)
   })
 
-  test('carries a large request', async () => {
+  test('carries a request with a large body', async () => {
     const own = await good()
     await using server = await startSecure(own)
     await using line = openLine({ trust: { ca: own.cert } })
