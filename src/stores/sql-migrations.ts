@@ -50,15 +50,12 @@ export async function migrate(
 }
 
 /** Says of each step whether it was taken; also of steps that only a newer program knows. */
-export async function migrationStates(
-  connections: Connections,
-  migrations: readonly Migration[] = readMigrations(),
-): Promise<readonly MigrationState[]> {
+export async function migrationStates(connections: Connections): Promise<readonly MigrationState[]> {
   const applied = await connections.read(async sql => {
     await connections.check(sql)
     return appliedOf(connections, sql)
   }, NEVER)
-  const versions = new Set([...migrations.map(({ version }) => version), ...applied.keys()])
+  const versions = new Set([...readMigrations().map(({ version }) => version), ...applied.keys()])
   return [...versions].sort((a, b) => a - b).map(version => ({ version, appliedAt: applied.get(version) ?? null }))
 }
 

@@ -7,21 +7,16 @@ import { respond } from './wire.ts'
 /** The address of the demonstration model: a scheme that no network knows. */
 export const DEMO_ADDRESS = 'demo:'
 
+/** The time between two words of a stream, in milliseconds. */
 const PAUSE_MS = 25
 
-/** Creates the transport for `demo:` addresses: answers are made in the process, and streams arrive word by word.
- *
- * @param options.pauseMs The time between two words (default 25). */
-export function createDemoTransport(options: {
-  readonly clock: Pick<Clock, 'after' | 'time'>
-  readonly pauseMs?: number
-}): Transport {
-  const { clock, pauseMs = PAUSE_MS } = options
+/** Creates the transport for `demo:` addresses: answers are made in the process, and streams arrive word by word. */
+export function createDemoTransport({ clock }: { readonly clock: Pick<Clock, 'after' | 'time'> }): Transport {
   return async (outgoing, scope) => {
     if (scope.ended !== null) throw scope.ended
     const { status, contentType, pieces } = respond(outgoing, Math.floor(clock.time() / 1000))
     const header = (name: string) => (name === 'content-type' ? contentType : null)
-    return toIncoming({ status, header }, pieces, scope, run => clock.after(pauseMs, run))
+    return toIncoming({ status, header }, pieces, scope, run => clock.after(PAUSE_MS, run))
   }
 }
 

@@ -16,11 +16,11 @@ export function geminiErrorIn(body: unknown): JsonObject | null {
 }
 
 /** Reads an answer outside 2xx. */
-export function fromGeminiErrorResponse(head: Head, body: string, nowEpochMs: number = Date.now()): GatewayError {
+export function fromGeminiErrorResponse(head: Head, body: string): GatewayError {
   const error = geminiErrorIn(parseJson(body))
-  if (error === null) return fromErrorResponse(head, body, nowEpochMs)
+  if (error === null) return fromErrorResponse(head, body)
   if (isWrongAddress(head.status, readFailure(error))) return wrongAddress(head.status)
-  return toGatewayError(head.status, error, retryAfterOf(head, nowEpochMs))
+  return toGatewayError(head.status, error, retryAfterOf(head, Date.now()))
 }
 
 /** Reads an error that came under HTTP 200. */

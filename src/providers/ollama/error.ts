@@ -14,10 +14,10 @@ const ABILITY_PARAMS: Readonly<Record<string, string>> = {
 }
 
 /** Reads an answer outside 2xx: `{"error":"<words>"}`. */
-export function fromOllamaErrorResponse(head: Head, body: string, nowEpochMs: number = Date.now()): GatewayError {
+export function fromOllamaErrorResponse(head: Head, body: string): GatewayError {
   const failure = readFailure(parseJson(body))
   const ability = ABILITY.exec(failure.message)?.[1]
-  if (head.status !== 400 || ability === undefined) return fromErrorResponse(head, body, nowEpochMs)
+  if (head.status !== 400 || ability === undefined) return fromErrorResponse(head, body)
   const param = ABILITY_PARAMS[ability.toLowerCase()] ?? 'model'
   return toUpstreamError(400, { ...failure, code: 'unsupported_parameter', param })
 }
