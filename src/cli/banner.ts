@@ -5,7 +5,7 @@ import type { Listener } from '#src/server.ts'
 import { VERSION } from '#src/version.ts'
 import type { Settled } from './options.ts'
 
-/** What is reached as `localhost`. */
+/** The addresses that are shown as `localhost`. */
 const LOCAL: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1', '0.0.0.0', '::'])
 
 const KEY = "-H 'authorization: Bearer YOUR-KEY' "
@@ -45,7 +45,7 @@ export function banner(options: {
   return lines.join('\n')
 }
 
-/** What stands in place of a configuration file. */
+/** The text that is shown in place of a configuration file. */
 function withoutFile({ config }: Settled): string {
   const isEmpty = config.servers.length === 0 && Object.keys(config.models).length === 0
   return `no configuration file: ${isEmpty ? 'looked around instead' : 'what the variables of the environment say'}`
@@ -64,7 +64,7 @@ export function firstKeyLines(key: string): string {
   ].join('\n')
 }
 
-/** Why the management has no key. */
+/** The line that says why the management has no key. */
 export function noFirstKeyLine(): string {
   return row(
     'note',

@@ -37,7 +37,8 @@ export async function chat(args: readonly string[]): Promise<number> {
   }
 }
 
-/** What a model writes must not steer the terminal of who reads it; who reads slowly is waited for. */
+/** Writes text to standard output, and waits for a slow reader. On a terminal control characters are removed, so that a
+ * model cannot steer it. */
 async function screen(text: string): Promise<void> {
   const out = Bun.stdout.writer()
   out.write(process.stdout.isTTY ? text.replace(/(?![\n\t])\p{Cc}/gu, '') : text)
@@ -50,7 +51,7 @@ function standardInput(): Promise<string> {
 
 /** Reads the events of an answer to their end.
  *
- * @throws CommandFailed when it breaks off. */
+ * @throws CommandFailed when the answer breaks off. */
 async function show(response: Response, put: (text: string) => Promise<void>) {
   const events = createSseParser()
   const decoder = new TextDecoder()

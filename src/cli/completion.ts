@@ -2,10 +2,10 @@ import { type Command, EXIT, fail } from './output.ts'
 
 type Commands = Readonly<Record<string, Command>>
 
-/** What a shell has to be told; each is written for `source <(citadel completion SHELL)` or that shell's own way. */
+/** The scripts for the shells, to be read with `source <(citadel completion SHELL)` or in the shell's own way. */
 const SHELLS: Readonly<Record<string, (commands: Commands) => string>> = { bash, zsh, fish }
 
-/** Prints what completes the commands and their options in a shell. */
+/** Prints the script that completes the commands and their options in a shell. */
 export async function completion(args: readonly string[], commands: Commands): Promise<number> {
   const [shell = '', ...rest] = args
   const write = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined
@@ -14,7 +14,7 @@ export async function completion(args: readonly string[], commands: Commands): P
   return EXIT.ok
 }
 
-/** The words that may follow a command: what it can be told to do, and its options. */
+/** The words that may follow a command: its subcommands and its options. */
 function wordsOf({ usage }: Command): readonly string[] {
   const verbs = usage.flatMap(line => /^[a-z]+(?:\|[a-z]+)*/.exec(line)?.[0].split('|') ?? [])
   const options = usage.flatMap(line => line.match(/--[a-z-]+/g) ?? [])

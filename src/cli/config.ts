@@ -28,7 +28,7 @@ async function schema(args: readonly string[]): Promise<number> {
   return EXIT.ok
 }
 
-/** People copy what they read here into a file. */
+/** Prints each value as a line of YAML, because people copy what they read here into a file. */
 async function print(entries: readonly ConfigEntry[]): Promise<void> {
   const { configJsonSchema } = await import('#config/json-schema.ts')
   const written = createWriter(configJsonSchema())

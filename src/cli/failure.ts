@@ -3,7 +3,8 @@ import { CannotListen, PortTaken } from '#src/server.ts'
 import { CommandFailed, EXIT, fail, failUsage } from './output.ts'
 import { TlsUnusable } from './tls.ts'
 
-/** The message that tells an operator what to do about a failure, and the exit status; `null` for an unknown failure. */
+/** The message that tells an operator what to do about a failure, and the exit status; `null` for an unknown
+ * failure. */
 export function failureOf(thrown: unknown): { readonly message: string; readonly status: number } | null {
   if (thrown instanceof ConfigError)
     return { message: `the configuration is wrong:\n${thrown.message}`, status: EXIT.config }
@@ -15,7 +16,7 @@ export function failureOf(thrown: unknown): { readonly message: string; readonly
 
 /** Says why a command failed.
  *
- * @throws what is no failure that a command knows. */
+ * @throws the error itself when it is no known failure. */
 export function failCommand(thrown: unknown): number {
   if (thrown instanceof CommandFailed) return fail(thrown.message, thrown.status)
   if (thrown instanceof TypeError) return failUsage(thrown)

@@ -32,12 +32,12 @@ const USAGE = `keys takes create, list, show ID, rotate ID or revoke ID. ${SEE}`
 
 type Values = ReturnType<typeof parse>['values']
 
-/** What one command does; the rest is the same for all. */
+/** The parts in which the commands differ. */
 type Command = (keys: KeyManagement, id: string, values: Values) => Promise<unknown>
 
 const actor = ({ tenant }: Values) => ({ by: 'cli', tenant })
 
-/** What every one of them can be told. */
+/** The options that all of them take. */
 const EVERYWHERE: readonly string[] = [...Object.keys(FILE_OPTIONS), 'tenant', 'json']
 const OF_ROTATE = ['overlap']
 const OF_CREATE = Object.keys(OPTIONS).filter(name => !EVERYWHERE.includes(name) && !OF_ROTATE.includes(name))
@@ -73,7 +73,7 @@ export async function keys(args: readonly string[]): Promise<number> {
     const tenant = tenantName.safeParse(values.tenant)
     if (!tenant.success) return fail(`--tenant: ${tenant.error.issues[0]?.message}`, EXIT.usage)
     const settled = await settle(optionsOf(values))
-    // What is mistyped is told before anything is looked for.
+    // A mistyped option is reported before the database is opened.
     overlapOf(values)
     const missing = missingFile(settled)
     if (name !== 'create') mustBeThere(settled)
@@ -96,7 +96,7 @@ function parse(args: readonly string[]) {
 
 /** Reads the flags as the body of `POST /management/keys`.
  *
- * @throws TypeError for what is no key. */
+ * @throws TypeError for a flag whose value is not valid. */
 function wishedKey(values: Values) {
   const [usd, per] = values.budget?.split(/\/(.*)/) ?? []
   const parsed = keyCreation.safeParse({
@@ -123,7 +123,8 @@ function wishedKey(values: Values) {
   throw new TypeError(`--${flag}: expected ${expected}`)
 }
 
-/** How the fields of a key are written on the command line, where that is not their name and a number. */
+/** The flags of a key's fields, and the values that they take; fields that are not listed take a number, under their
+ * own name. */
 const SPELLED: Readonly<Record<string, { readonly flag: string; readonly expected: string }>> = {
   name: { flag: 'name', expected: '1 to 100 characters, none of them a control character' },
   role: { flag: 'role', expected: 'caller, viewer, operator or admin' },
@@ -132,7 +133,8 @@ const SPELLED: Readonly<Record<string, { readonly flag: string; readonly expecte
   budget: { flag: 'budget', expected: 'US dollars and a period, such as 50/month or 5/day' },
 }
 
-/** What a variable of the shell left empty is no number: 0 would be no limit at all. */
+/** Reads a number. An empty text, such as that of an unset variable of the shell, is none: read as 0 it would mean no
+ * limit at all. */
 function toNumber(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN

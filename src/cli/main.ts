@@ -97,12 +97,12 @@ const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
 if (command !== undefined && asksForHelp(args)) {
   printCommand(name, command)
 } else if (command !== undefined) {
-  // Not awaited at top level: with a pending await there the runtime would only log what nobody caught.
+  // Not awaited at top level: while an await is pending there, the runtime only logs errors that nothing caught.
   void command.run(args).then(
     status => {
       if (status !== 0) process.exitCode = status
     },
-    // What has begun may hold connections, with which the process would never end by itself.
+    // Parts that were started may hold connections, which would keep the process alive.
     error => process.exit(fail(error instanceof Error ? error.message : String(error), 1)),
   )
 } else if (name === 'help' || name === '--help' || name === '-h') {

@@ -30,7 +30,7 @@ export function serveMetrics(
   }
 }
 
-/** What an operator is told when another process has the port. */
+/** The warning for a port that another process has. */
 export function metricsPortTaken(port: number): string {
   return `monitoring.prometheus_port: port ${port} is in use, so the metrics are only at /metrics of the gateway`
 }

@@ -3,7 +3,7 @@ import { explainOptions, type Takes } from './option-help.ts'
 /** Exit statuses, as in sysexits.h: what a service manager can tell apart. */
 export const EXIT = { ok: 0, failure: 1, usage: 64, unavailable: 69, config: 78 } as const
 
-/** What each of them means; the guide has the same table. */
+/** The meaning of each exit status; the guide has the same table. */
 export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
   ok: 'fine',
   failure: 'something is not as it should be; the output says what',

@@ -41,9 +41,9 @@ export async function run(options: Options, settled: Settled): Promise<number> {
   const readyMs = Math.round(performance.now())
   const { gateway, listener } = serving
   stopReloading = reloadOnChange(configured.files, reload)
-  // Before the first line: whoever reads it may send a signal at once.
+  // Before the first line is printed, because a process that waits for that line may send a signal at once.
   drainOnSignal(serving.drain, settled.config)
-  // On a terminal the banner says it.
+  // On a terminal the banner shows the address.
   if (process.stdout.isTTY !== true) gateway.started(listener.url)
   const found = await gateway.found
   say(banner({ listener, readyMs, found, settled, authMode: gateway.authMode() }))
@@ -62,7 +62,7 @@ export async function sayFirstKey(gateway: Gateway): Promise<void> {
   }
 }
 
-/** Prints what the first look around found late. */
+/** Prints what was found after the banner was printed. */
 export async function sayLater(gateway: Gateway): Promise<void> {
   const report = await gateway.later
   for (const line of report === null ? [] : reportLines(report)) say(line)
@@ -72,7 +72,7 @@ export async function sayLater(gateway: Gateway): Promise<void> {
 function reloadOnChange(files: () => readonly string[], reload: () => Promise<unknown>): () => void {
   const tryToReload = () => void reload().catch(() => {})
   const watcher = watchFiles(files, tryToReload)
-  // The second one is for several workers, and must not end one that serves alone.
+  // SIGUSR2 restarts workers where there are several; a process that serves alone must not be ended by it.
   for (const signal of ['SIGHUP', 'SIGUSR2'] as const) process.on(signal, tryToReload)
   ignore('SIGUSR1')
   return () => watcher.close()

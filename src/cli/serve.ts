@@ -19,8 +19,8 @@ export interface Serving {
 /** Creates the gateway of a configuration and listens.
  *
  * @param options.prepare Awaited before it listens.
- * @param options.onRequest Told of every request.
- * @param options.before Ends, before this process ends, what would disturb that.
+ * @param options.onRequest Called for every request.
+ * @param options.before Called before this process ends, to stop what would disturb that.
  * @throws TlsUnusable, PortTaken, CannotListen */
 export async function serve(
   settled: Settled,
@@ -45,7 +45,7 @@ export async function serve(
     certificateEnds: () => certificateEnds,
     own() {
       const port = listener?.port ?? service.port
-      // Which one the system gives is known once it listens.
+      // With port 0 the system chooses a port, which is known once the process listens.
       return port === 0 ? null : { host: service.host, port }
     },
   })

@@ -26,8 +26,8 @@ export function readTls(files: {
   }
 }
 
-/** Checks each file by itself, for an error that a person understands: the runtime's TLS library reports only numbers, and
- * treats an empty file as one that was not given.
+/** Checks each file by itself, for an error that a person understands: the runtime's TLS library reports only numbers,
+ * and treats an empty file as one that was not given.
  *
  * @throws Error with the reason. */
 function check(files: { readonly cert_file: string; readonly key_file: string }, { cert, key, ca }: Tls): void {
@@ -82,9 +82,9 @@ function validityOf({ cert }: Tls): Validity {
 
 /** Takes over certificates that have changed, once they are known to be good.
  *
- * @param onShown Told of the first in each file that clients are shown from now on.
- * @returns To be called with each new configuration; throws TlsUnusable when its files cannot be used, and CannotListen when
- * the port could not be opened with them: that is tried again the next time, with whichever there are. */
+ * @param onShown Called with the first certificate of each file that clients are shown from now on.
+ * @returns To be called with each new configuration; throws TlsUnusable when its files cannot be used, and CannotListen
+ * when the port could not be opened with them: that is tried again the next time, with whichever there are. */
 export function tlsRenewal(
   first: Config,
   listener: Pick<Listener, 'renew'>,
@@ -99,7 +99,8 @@ export function tlsRenewal(
     if (!encrypted || tls === null) return
     const next = readTls(tls)
     if (isDeepStrictEqual(next, current)) return
-    // Until it is done, nobody knows whether anything is served: those of before may have to be taken anew.
+    // Forgotten until the renewal has succeeded: after a failure the previous certificates may have to be set again,
+    // too.
     current = null
     listener.renew(next)
     current = next

@@ -61,7 +61,7 @@ export interface Calls {
   reload(before: Snapshot): void
 }
 
-/** Puts them together. */
+/** Builds the handling of model calls. */
 export function composeCalls(parts: CallParts): Calls {
   const { clock, random, journal, states, snapshot, transportFor, ledger, answers } = parts
   const settings = () => snapshot().settings

@@ -40,7 +40,7 @@ export function composeLines(clock: Clock, config: Config): Lines {
 
   return {
     to(url) {
-      // A quick answer for the usual case, in which there are none.
+      // A quick answer for the usual case, in which no address has such settings.
       return lines.size === 0 ? null : (lines.get(originOf(url) ?? '') ?? null)
     },
     reload(next) {
