@@ -1,5 +1,7 @@
-import { expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
+import { createKeySet } from '#access/key-set.ts'
 import { createTokens, readToken } from '#access/tokens.ts'
+import type { GatewayError } from '#core/errors.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { makeKey, signToken } from '#tests/support/issuer.ts'
 
@@ -87,4 +89,70 @@ test('a token beside another credential is none: nobody could say which of them 
   expect(readToken({ authorization, xApiKey: null, apiKey: null })).toBe('aa.bb.cc')
   expect(readToken({ authorization, xApiKey: 'sk-other', apiKey: null })).toBeNull()
   expect(readToken({ authorization, xApiKey: null, apiKey: 'sk-other' })).toBeNull()
+})
+
+describe('the keys of an issuer', () => {
+  /** An issuer with one key, `a`, that may be away; the gateway has run for a day. */
+  function issuerWith() {
+    const clock = fakeClock()
+    clock.advance(24 * 60 * 60_000)
+    const issuer = { reads: 0, away: false, told: 0 }
+    const keys = createKeySet({
+      clock,
+      async load() {
+        issuer.reads++
+        if (issuer.away) throw new Error('connection refused')
+        return { keys: [{ kid: 'a', kty: 'RSA' }] }
+      },
+      onFailure: () => void issuer.told++,
+    })
+    const ask = (kid: string) =>
+      keys.find(kid).then(
+        () => 'known',
+        (error: GatewayError) => error.code,
+      )
+    return { clock, issuer, keys, ask }
+  }
+
+  test('are good for as long as it answers, and tokens that they have signed stay known', async () => {
+    const { clock, keys, issuer } = issuerWith()
+    const found = await keys.find('a')
+
+    clock.advance(3 * 60 * 60_000)
+
+    expect(await keys.find('a')).toBe(found)
+    expect([keys.holds(found), issuer.reads]).toEqual([true, 2])
+  })
+
+  test('are not read again for each invented id, nor for each token while it is away', async () => {
+    const { clock, issuer, ask } = issuerWith()
+    await ask('a')
+    for (let n = 0; n < 5; n++) await ask(`invented ${n}`)
+    const invented = issuer.reads
+    issuer.away = true
+    clock.advance(3 * 60 * 60_000)
+    for (let n = 0; n < 5; n++) await ask('a')
+
+    expect([invented, issuer.reads]).toEqual([1, 2])
+  })
+
+  test('are told of at each time that it is away, and an unknown id is no fault of it once it is back', async () => {
+    const { clock, issuer, ask } = issuerWith()
+    const codes: string[] = []
+    for (const away of [true, false, true, true]) {
+      issuer.away = away
+      clock.advance(3 * 60 * 60_000)
+      codes.push(await ask('a'))
+      if (!away) codes.push(await ask('unknown'))
+    }
+
+    expect(codes).toEqual([
+      'dependency_unavailable',
+      'known',
+      'known',
+      'dependency_unavailable',
+      'dependency_unavailable',
+    ])
+    expect(issuer.told).toBe(2)
+  })
 })
