@@ -432,6 +432,24 @@ describe('the share of calls that are sent twice', () => {
     expect(made.filter(Boolean)).toHaveLength(30)
   })
 
+  test('comes back whole, although many calls that waited were sent twice at one moment', () => {
+    const hedges = createHedges(createStates())
+    const own = model('m', [], { hedging: hedgedAfter(0, 1) })
+    const thousandCalls = () => {
+      for (let n = 0; n < 1000; n++) hedges.delay(call(), own, target('a'))
+    }
+    const hedgeAll = () => {
+      let made = 0
+      for (; hedges.hasRoom(own); made++) hedges.count(own)
+      return made
+    }
+    thousandCalls()
+    const before = hedgeAll()
+    thousandCalls()
+
+    expect([before, hedgeAll()]).toEqual([10, 10])
+  })
+
   test('is counted for each model by itself', () => {
     const hedges = createHedges(createStates())
     const [one, other] = ['one', 'other'].map(name => model(name, [], { hedging: hedgedAfter(0, 10) }))
