@@ -205,11 +205,10 @@ describe('the end of a call', () => {
 
   test('with a broken answer is the caller’s to pay for, at its price, and what only failed is the operator’s', () => {
     const usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 10, reasoning: 0, estimated: true }
-    const attempts = ['small', 'large'].map(each =>
-      attemptEntry('llm', { model: each, result: 'upstream_error', usage }),
-    )
-    const broken = recordOf({ plan: PLAN, upstreamModel: 'small', attempts, contentFrames: 1 })
-    const failed = recordOf({ plan: PLAN, upstreamModel: 'small', attempts, usage: null })
+    const attempts = () =>
+      ['small', 'large'].map(each => attemptEntry('llm', { model: each, result: 'upstream_error', usage }))
+    const broken = recordOf({ plan: PLAN, upstreamModel: 'small', attempts: attempts(), contentFrames: 1 })
+    const failed = recordOf({ plan: PLAN, upstreamModel: 'small', attempts: attempts(), usage: null })
 
     const error = new GatewayError('all_targets_failed', 'none')
     for (const record of [broken, failed]) settleCall(record, call(), error, fakeClock())
