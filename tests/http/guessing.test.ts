@@ -106,6 +106,11 @@ describe('an address that guesses', () => {
     const edge = await edgeOf({ auth: { mode: 'none', failures_per_minute: 3 } })
 
     expect(await guess(edge, 5)).toEqual([200, 200, 200, 200, 200])
+    const statuses: number[] = []
+    for (let n = 0; n < 5; n++) {
+      statuses.push((await edge.ask('/management/keys', { headers: bearer(`sk-guess-${n}`) })).status)
+    }
+    expect(statuses).toEqual([401, 401, 401, 429, 429])
   })
 
   test('is not counted for keys that are missing', async () => {
