@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { createKeySet } from '#access/key-set.ts'
 import { createTokens, readToken } from '#access/tokens.ts'
 import type { GatewayError } from '#core/errors.ts'
-import { fakeClock } from '#tests/support/clock.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
 import { makeKey, signToken } from '#tests/support/issuer.ts'
 
 const ISSUER = 'https://login.example'
@@ -92,17 +92,17 @@ test('a token beside another credential is none: nobody could say which of them 
 })
 
 describe('the keys of an issuer', () => {
-  /** An issuer with one key, `a`, that may be away; the gateway has run for a day. */
+  /** An issuer with one key that may be away; the gateway has run for a day. */
   function issuerWith() {
     const clock = fakeClock()
     clock.advance(24 * 60 * 60_000)
-    const issuer = { reads: 0, away: false, told: 0 }
+    const issuer = { kid: 'a', reads: 0, away: false, told: 0 }
     const keys = createKeySet({
       clock,
       async load() {
         issuer.reads++
         if (issuer.away) throw new Error('connection refused')
-        return { keys: [{ kid: 'a', kty: 'RSA' }] }
+        return { keys: [{ kid: issuer.kid, kty: 'RSA' }] }
       },
       onFailure: () => void issuer.told++,
     })
@@ -122,6 +122,19 @@ describe('the keys of an issuer', () => {
 
     expect(await keys.find('a')).toBe(found)
     expect([keys.holds(found), issuer.reads]).toEqual([true, 2])
+  })
+
+  test('that were withdrawn hold no longer, though only tokens come that are known', async () => {
+    const { clock, keys, issuer } = issuerWith()
+    const found = await keys.find('a')
+    issuer.kid = 'b'
+    clock.advance(10 * 60_000)
+    const fresh = keys.holds(found)
+    clock.advance(1)
+    keys.holds(found)
+    await settled()
+
+    expect([fresh, keys.holds(found), issuer.reads]).toEqual([true, false, 2])
   })
 
   test('are not read again for each invented id, nor for each token while it is away', async () => {
