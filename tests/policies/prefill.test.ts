@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Attempt } from '#core/attempt.ts'
 import { type Code, GatewayError } from '#core/errors.ts'
-import type { DataFrame } from '#core/frame.ts'
+import type { DataFrame, Frame } from '#core/frame.ts'
 import { createScope } from '#core/scope.ts'
 import { holdContinuation, toPrefill, withDelivered, withPrefill } from '#policies/prefill.ts'
 import { createTranscript } from '#policies/transcript.ts'
@@ -59,11 +59,21 @@ describe('a continuation', () => {
     ['new words', [start, frame('delta', ' And'), frame('finish')], true],
     ['nothing but the end', [start, frame('finish')], true],
     ['the same beginning', [start, frame('delta', text.slice(0, 30)), frame('delta', text.slice(30))], false],
+    ['the same beginning and then other words, in one piece', [start, frame('delta', `${text.slice(0, 70)}?`)], false],
+    ['no end', [start, frame('delta', 'Once')], false],
     ['a part of the beginning', [start, frame('delta', 'Once upon'), frame('finish')], false],
     ['another beginning after some letters', [start, frame('delta', 'Once'), frame('delta', ' more')], true],
     ['reasoning', [start, deltaOf({ reasoning: 'hm' })], false],
   ] as const)('is judged by its beginning: %s', async (_, frames, continues) => {
     expect(await judged(frames)).toEqual({ continues, passed: [...frames] })
+  })
+
+  test('that ends with an error while it is held back is taken for a new start', async () => {
+    const error = new GatewayError('upstream_error', 'gone')
+    const frames: readonly Frame[] = [start, { kind: 'error', error }]
+    const { live, continues } = await holdContinuation(liveOf([frames]), { text })
+
+    expect([continues, await live.next()]).toEqual([false, frames])
   })
 
   test('that breaks while it is held back is taken for a new start', async () => {
