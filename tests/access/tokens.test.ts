@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { readKeys } from '#access/issuer.ts'
 import { createKeySet } from '#access/key-set.ts'
 import { createTokens, readToken } from '#access/tokens.ts'
 import type { GatewayError } from '#core/errors.ts'
@@ -167,5 +168,37 @@ describe('the keys of an issuer', () => {
       'dependency_unavailable',
     ])
     expect(issuer.told).toBe(2)
+  })
+})
+
+describe('the address of the keys, as an issuer describes it', () => {
+  /** The address at which the keys are read, or what the log is told. */
+  async function readFrom(document: unknown, issuer = ISSUER): Promise<string> {
+    let asked = ''
+    const reading = readKeys(issuer, null, async url => {
+      asked = url
+      return JSON.stringify(url.endsWith('/openid-configuration') ? document : { keys: [{ kty: 'RSA' }] })
+    })
+    return reading.then(
+      () => asked,
+      (error: Error) => error.message,
+    )
+  }
+
+  test('is taken from the issuer itself', async () => {
+    expect(await readFrom({ issuer: ISSUER, jwks_uri: `${ISSUER}/keys` })).toBe(`${ISSUER}/keys`)
+    for (const document of [{ issuer: 'https://other.example', jwks_uri: `${ISSUER}/keys` }, null, []]) {
+      expect(await readFrom(document)).toEndWith(`does not describe the issuer ${ISSUER}`)
+    }
+  })
+
+  test('is read as safely as the description: https stays https', async () => {
+    const local = 'http://127.0.0.1:9000'
+
+    expect(await readFrom({ issuer: local, jwks_uri: `${local}/keys` }, local)).toBe(`${local}/keys`)
+    expect(await readFrom({ issuer: local, jwks_uri: `${ISSUER}/keys` }, local)).toBe(`${ISSUER}/keys`)
+    for (const uri of ['http://login.example/keys', 'file:///etc/passwd', '/keys', ['https://login.example'], null]) {
+      expect(await readFrom({ issuer: ISSUER, jwks_uri: uri })).toEndWith('has no usable jwks_uri')
+    }
   })
 })
