@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { readKeys } from '#access/issuer.ts'
+import { fetchText, readKeys } from '#access/issuer.ts'
 import { createKeySet } from '#access/key-set.ts'
 import { createTokens, readToken } from '#access/tokens.ts'
 import type { GatewayError } from '#core/errors.ts'
@@ -190,6 +190,27 @@ describe('the address of the keys, as an issuer describes it', () => {
     for (const document of [{ issuer: 'https://other.example', jwks_uri: `${ISSUER}/keys` }, null, []]) {
       expect(await readFrom(document)).toEndWith(`does not describe the issuer ${ISSUER}`)
     }
+  })
+
+  test('is read where it stands, and only from an answer that is good', async () => {
+    await using server = Bun.serve({
+      port: 0,
+      fetch: ({ url }) =>
+        new URL(url).pathname === '/keys'
+          ? Response.json({ keys: [] })
+          : Response.json(
+              { keys: [] },
+              { status: Number(new URL(url).pathname.slice(1)), headers: { location: '/keys' } },
+            ),
+    })
+    const ask = (path: string) =>
+      fetchText(`${server.url.origin}/${path}`).then(
+        () => 'read',
+        (error: Error) => error.message,
+      )
+
+    expect(await ask('keys')).toBe('read')
+    for (const status of [302, 404, 503]) expect(await ask(`${status}`)).toEndWith(`answered ${status}`)
   })
 
   test('is read as safely as the description: https stays https', async () => {
