@@ -56,3 +56,10 @@ test('who asks in a later turn takes what those who waited have left', async () 
   expect(room()).toBeNull()
   expect(room()).toBeInstanceOf(Promise)
 })
+
+test('a quota that nobody waits for keeps no process busy', async () => {
+  const script = "const { createTurnQuota } = await import('#lib/turn.ts'); createTurnQuota(2)()"
+  await using child = Bun.spawn([process.execPath, '-e', script], { timeout: 3000, stdout: 'ignore' })
+
+  expect(await child.exited).toBe(0)
+})
