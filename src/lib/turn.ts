@@ -52,3 +52,8 @@ export function createTurnQuota(most: number): () => Promise<void> | null {
     return new Promise(resolve => waiting.push(resolve))
   }
 }
+
+/** Waits until the event loop has run once, so that long work which blocks it lets requests go on in between. */
+export function othersTurn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
+}

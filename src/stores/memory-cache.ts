@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { type CachedAnswer, type CacheStore, isSelected } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
-import { othersTurn } from '#lib/others-turn.ts'
+import { othersTurn } from '#lib/turn.ts'
 
 /** What an entry takes besides its texts, in bytes. */
 const ENTRY_BYTES = 512

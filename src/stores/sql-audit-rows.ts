@@ -1,6 +1,6 @@
 import type { AuditRow } from '#core/ledger.ts'
 import type { AuditQuery } from '#core/reports.ts'
-import { othersTurn } from '#lib/others-turn.ts'
+import { othersTurn } from '#lib/turn.ts'
 import type { Database, Sql } from './sql.ts'
 import { type RawRow, toAuditRow } from './sql-rows.ts'
 

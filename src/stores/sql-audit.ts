@@ -1,7 +1,7 @@
 import { LEASES_MAX } from '#core/events.ts'
 import type { AuditRow, LedgerRow } from '#core/ledger.ts'
 import type { Head, UpkeepStore } from '#core/upkeep.ts'
-import { othersTurn } from '#lib/others-turn.ts'
+import { othersTurn } from '#lib/turn.ts'
 import type { Database, Sql } from './sql.ts'
 import { trimNamed } from './sql-named.ts'
 import { type RawRow, toAuditRow, toLedgerRow } from './sql-rows.ts'

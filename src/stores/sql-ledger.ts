@@ -10,7 +10,7 @@ import {
   type Spent,
 } from '#core/ledger.ts'
 import { firstIdAt } from '#lib/id.ts'
-import { othersTurn } from '#lib/others-turn.ts'
+import { othersTurn } from '#lib/turn.ts'
 import type { Database, Sql } from './sql.ts'
 import { expireHolds, settle } from './sql-charges.ts'
 import { countNamed } from './sql-named.ts'

@@ -1,6 +1,6 @@
 import type { LedgerRow } from '#core/ledger.ts'
 import type { Named, NamedQuery } from '#core/reports.ts'
-import { othersTurn } from '#lib/others-turn.ts'
+import { othersTurn } from '#lib/turn.ts'
 import type { Database, Sql } from './sql.ts'
 import type { RawRow } from './sql-rows.ts'
 

@@ -1,6 +1,6 @@
 import type { Reports, UsageGroup, UsageQuery, UsageSum } from '#core/reports.ts'
 import { firstIdAt } from '#lib/id.ts'
-import { othersTurn } from '#lib/others-turn.ts'
+import { othersTurn } from '#lib/turn.ts'
 import type { Database, Sql } from './sql.ts'
 import { findAuditRows } from './sql-audit-rows.ts'
 import { findNamed } from './sql-named.ts'

@@ -142,16 +142,8 @@ class WorkerPool implements Workers {
     const name = `${process.pid}-${++this.made}`
     const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<WorkerPool['spawn']>>>()
     const member: Member = {
-      ...{
-        place,
-        name,
-        failures,
-        state: 'starting',
-        servesSince: clock.now(),
-        replaced: false,
-        process: null,
-        missed: 0,
-      },
+      ...{ place, name, failures, state: 'starting', servesSince: clock.now() },
+      ...{ replaced: false, process: null, missed: 0 },
       started: promise,
       disarm: clock.after(START_MS, () => member.process?.kill()),
     }

@@ -1,5 +1,9 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
+/** Anthropic's mark of what to cache, which callers send who also reach Claude. A service that drops the parameter of this
+ * name refuses the mark in messages and tools, too. */
+export const CACHE_MARK = 'cache_control'
+
 /** Takes Anthropic's marks of what to cache off messages and their parts, or off tools.
  *
  * @returns The same list when it has none. */

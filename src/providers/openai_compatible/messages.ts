@@ -1,6 +1,6 @@
 import { sha256 } from '#lib/hash.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { withoutCacheMarks } from './cache-marks.ts'
+import { CACHE_MARK, withoutCacheMarks } from './cache-marks.ts'
 import { withInstructionsFirst } from './order.ts'
 import type { Service } from './services.ts'
 
@@ -8,7 +8,7 @@ import type { Service } from './services.ts'
 export function toMessages(given: JsonValue, service: Service): JsonValue {
   if (!Array.isArray(given)) return given
   const messages = service.instructionsFirst ? withInstructionsFirst(given) : given
-  const unmarked = service.cacheMarks ? messages : withoutCacheMarks(messages)
+  const unmarked = service.dropped.includes(CACHE_MARK) ? withoutCacheMarks(messages) : messages
   if (!Array.isArray(unmarked) || !unmarked.some(message => isForeign(message, service))) return unmarked
   return unmarked.map(message => toMessage(message, service))
 }

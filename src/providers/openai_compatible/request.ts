@@ -4,7 +4,7 @@ import type { Server, Target } from '#core/servers.ts'
 import { estimateTokens } from '#core/usage.ts'
 import { type Change, isObject, type Member, nameToJson, patchMembers, topLevelMembers } from '#lib/json.ts'
 import type { Outgoing, Pieces } from '../provider.ts'
-import { withoutCacheMarks } from './cache-marks.ts'
+import { CACHE_MARK, withoutCacheMarks } from './cache-marks.ts'
 import { toMessages } from './messages.ts'
 import { type Service, serviceOf } from './services.ts'
 
@@ -189,7 +189,7 @@ function fitTo(service: Service, { body }: Call, changes: Change[]): void {
   for (const name of service.dropped) if (body[name] !== undefined) change(changes, name, null)
   const messages = toMessages(body.messages, service)
   if (messages !== body.messages) change(changes, 'messages', JSON.stringify(messages))
-  if (service.cacheMarks) return
+  if (!service.dropped.includes(CACHE_MARK)) return
   const tools = withoutCacheMarks(body.tools)
   if (tools !== body.tools) change(changes, 'tools', JSON.stringify(tools))
 }

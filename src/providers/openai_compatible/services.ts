@@ -1,4 +1,5 @@
 import type { Server } from '#core/servers.ts'
+import { CACHE_MARK } from './cache-marks.ts'
 
 /** How a service differs from OpenAI in what it accepts. A parameter that it refuses and that the answer depends on is
  * still sent: the service's own error is clearer than an answer that silently ignores it. */
@@ -18,8 +19,6 @@ export interface Service {
   readonly shortCallIds: boolean
   /** Whether it refuses instructions behind an answer. */
   readonly instructionsFirst: boolean
-  /** Whether it takes Anthropic's marks of what to cache, which callers send who also reach Claude. */
-  readonly cacheMarks: boolean
   /** Whether a stream counts tokens without being asked, and refuses to be asked. */
   readonly countsUnasked: boolean
   /** The header that carries the credential. */
@@ -38,7 +37,6 @@ export const USUAL: Service = {
   messageFields: [],
   shortCallIds: false,
   instructionsFirst: false,
-  cacheMarks: true,
   countsUnasked: false,
   keyHeader: 'authorization',
   note: 'vLLM, llama.cpp, LM Studio, TGI and every address that is not named here.',
@@ -46,9 +44,6 @@ export const USUAL: Service = {
 
 /** A service at an unknown address; it is called as OpenAI is. */
 const UNTOUCHED: Service = { ...USUAL, name: 'as OpenAI', renamed: {}, developer: true, note: '' }
-
-/** The settings of services that refuse Anthropic's cache marks. */
-const UNMARKED = { cacheMarks: false, dropped: ['cache_control'] } as const
 
 /** Fields of messages that strict services refuse: names, and fields that answers of other dialects carry. */
 const STRANGE = ['name', 'reasoning_content', 'reasoning_details', 'extra_content'] as const
@@ -65,14 +60,14 @@ export const SERVICES: readonly Service[] = [
     host: /^api\.openai\.com$/,
     // Reasoning models refuse the older name; the others know both.
     renamed: { max_tokens: 'max_completion_tokens' },
-    ...UNMARKED,
+    dropped: [CACHE_MARK],
     note: 'Reasoning models refuse `max_tokens`.',
   },
   {
     ...UNTOUCHED,
     name: 'Azure',
     host: /\.(?:openai|services\.ai|cognitiveservices)\.azure\.(?:com|us|cn)$/,
-    ...UNMARKED,
+    dropped: [CACHE_MARK],
     keyHeader: 'api-key',
     note: 'The key goes into `api-key`; with `?api-version=` the name of the deployment goes into the path.',
   },
@@ -82,11 +77,10 @@ export const SERVICES: readonly Service[] = [
     host: /(?:^|\.)mistral\.ai$/,
     // It answers 422 to every field that it does not know (`extra_forbidden`).
     renamed: { ...USUAL.renamed, seed: 'random_seed' },
-    dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity', ...UNMARKED.dropped],
+    dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity', CACHE_MARK],
     messageFields: [...STRANGE, ...OPENAIS, 'reasoning'],
     shortCallIds: true,
     instructionsFirst: true,
-    cacheMarks: false,
     countsUnasked: true,
     note: 'Refuses every field that it does not know, and ids of tool calls other than its own, which are made short. Instructions behind an answer, which it refuses too, go before the conversation.',
   },
@@ -96,9 +90,8 @@ export const SERVICES: readonly Service[] = [
     host: /^api\.groq\.com$/,
     renamed: {},
     // It answers 400 to fields that it does not know, those of messages too.
-    dropped: [...OPENAI_ONLY, 'prompt_cache_key', 'prompt_cache_retention', ...UNMARKED.dropped],
+    dropped: [...OPENAI_ONLY, 'prompt_cache_key', 'prompt_cache_retention', CACHE_MARK],
     messageFields: [...STRANGE, ...OPENAIS],
-    cacheMarks: false,
     note: 'Refuses `name` in messages, and fields that it does not know.',
   },
   {
@@ -107,16 +100,15 @@ export const SERVICES: readonly Service[] = [
     host: /^api\.cerebras\.ai$/,
     renamed: {},
     // It answers 400 to fields that it does not know, also to the one that the gateway adds to its own answers.
-    dropped: ['store', 'metadata', ...OPENAI_ONLY, 'prompt_cache_retention', ...UNMARKED.dropped],
+    dropped: ['store', 'metadata', ...OPENAI_ONLY, 'prompt_cache_retention', CACHE_MARK],
     messageFields: ['reasoning_content', 'reasoning_details', 'extra_content', ...OPENAIS],
-    cacheMarks: false,
     note: 'Refuses fields that it does not know; `reasoning`, its own word for thoughts, goes back as it came.',
   },
   {
     ...USUAL,
     name: 'Fireworks',
     host: /(?:^|\.)fireworks\.ai$/,
-    ...UNMARKED,
+    dropped: [CACHE_MARK],
     // It answers 400 to fields of messages that it does not know.
     messageFields: ['reasoning', 'reasoning_details', 'extra_content', ...OPENAIS],
     note: 'Refuses fields that it does not know; `reasoning_content`, its own word for thoughts, goes back as it came.',
@@ -126,9 +118,8 @@ export const SERVICES: readonly Service[] = [
     name: 'Google',
     host: /^generativelanguage\.googleapis\.com$/,
     // It answers 400 to fields that it does not know, and to null in those that it knows.
-    dropped: ['store', ...OPENAI_ONLY, 'prompt_cache_key', 'prompt_cache_retention', ...UNMARKED.dropped],
+    dropped: ['store', ...OPENAI_ONLY, 'prompt_cache_key', 'prompt_cache_retention', CACHE_MARK],
     messageFields: ['reasoning', 'reasoning_content', 'reasoning_details', ...OPENAIS],
-    cacheMarks: false,
     note: "Google's OpenAI-compatible endpoint; the kind `gemini` tells more. Refuses fields that it does not know.",
   },
   {
