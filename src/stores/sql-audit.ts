@@ -13,24 +13,8 @@ const TRIMMED_MAX = 500
  * last rows of the audit chains, and the removal of old rows. */
 export function createSqlUpkeep(database: Database): UpkeepStore {
   return {
-    lead: (owner, now, forMs) =>
-      database.write(async sql => {
-        const rows = await sql`
-          INSERT INTO leases (subject, owner, until) VALUES ('upkeep', ${owner}, ${now + forMs})
-          ON CONFLICT (subject) DO UPDATE SET owner = excluded.owner, until = excluded.until
-          WHERE leases.owner = excluded.owner OR leases.until <= ${now} OR leases.until > ${now + LEASES_MAX * forMs}
-          RETURNING owner`
-        return rows.length > 0
-      }),
-    isTrimDue: (owner, now, everyMs) =>
-      database.write(async sql => {
-        const rows = await sql`
-          INSERT INTO leases (subject, owner, until) VALUES ('trim', ${owner}, ${now + everyMs})
-          ON CONFLICT (subject) DO UPDATE SET owner = excluded.owner, until = excluded.until
-          WHERE leases.until <= ${now} OR leases.until > ${now + LEASES_MAX * everyMs}
-          RETURNING owner`
-        return rows.length > 0
-      }),
+    lead: (owner, now, forMs) => takeLease(database, { subject: 'upkeep', owner, now, forMs, renews: true }),
+    isTrimDue: (owner, now, forMs) => takeLease(database, { subject: 'trim', owner, now, forMs, renews: false }),
     heads: before =>
       database.read(async sql => {
         const rows = await (before === undefined ? ends(sql) : endsBefore(sql, before))
@@ -126,4 +110,30 @@ export function createSqlAuditSource(database: Database): {
         return rows.map(toLedgerRow)
       }),
   }
+}
+
+/** Takes a lease that is free, or that another clock has given for too long.
+ *
+ * @param lease.renews Whether the owner may take it again before it ends.
+ * @returns Whether it was taken. */
+function takeLease(
+  database: Database,
+  lease: {
+    readonly subject: string
+    readonly owner: string
+    readonly now: number
+    readonly forMs: number
+    readonly renews: boolean
+  },
+): Promise<boolean> {
+  const { subject, owner, now, forMs, renews } = lease
+  return database.write(async sql => {
+    const rows = await sql`
+      INSERT INTO leases (subject, owner, until) VALUES (${subject}, ${owner}, ${now + forMs})
+      ON CONFLICT (subject) DO UPDATE SET owner = excluded.owner, until = excluded.until
+      WHERE leases.until <= ${now} OR leases.until > ${now + LEASES_MAX * forMs}
+        ${renews ? sql`OR leases.owner = excluded.owner` : sql``}
+      RETURNING owner`
+    return rows.length > 0
+  })
 }
