@@ -2,10 +2,14 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { Writer, Writing } from '#core/writing.ts'
 import type { Exchange } from './exchange.ts'
+import { createRecurringHeaders } from './recurring-headers.ts'
 
 /** What is shorter, in characters or bytes, is not worth it. */
 const COMPRESS_MIN = 1024
 const compress = promisify(gzip)
+/** Streams have other headers than whole answers. */
+const headersOfWhole = createRecurringHeaders()
+const headersOfStream = createRecurringHeaders()
 
 /** Answers with JSON; `body` is a value, or text that is JSON already. */
 export function json(exchange: Exchange, body: unknown, status = 200): Response | Promise<Response> {
@@ -37,7 +41,9 @@ const READING: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 
 /** HEAD gets no body, and is told how long the one of GET is. */
 function whole({ headers, record }: Exchange, body: string | Uint8Array, status: number): Response {
-  if (record.method !== 'HEAD') return new Response(body as string | Uint8Array<ArrayBuffer>, { status, headers })
+  if (record.method !== 'HEAD') {
+    return new Response(body as string | Uint8Array<ArrayBuffer>, { status, headers: headersOfWhole(headers) })
+  }
   headers['content-length'] = String(Buffer.byteLength(body))
   return new Response(null, { status, headers })
 }
@@ -61,7 +67,7 @@ export function eventStream(exchange: Exchange, body: Writing | ReadableStream<U
   headers['cache-control'] = 'no-cache, no-transform'
   headers['x-accel-buffering'] = 'no'
   const isWriting = typeof body === 'object' && 'write' in body
-  return new Response(isWriting ? toStream(body) : body, { status: 200, headers })
+  return new Response(isWriting ? toStream(body) : body, { status: 200, headers: headersOfStream(headers) })
 }
 
 /** The runtime's own kind of stream, unknown to the standard and its types: what is written to it has no queue to pass. */
