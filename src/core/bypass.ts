@@ -4,7 +4,7 @@ export type TextField = 'content' | 'reasoning_content' | 'reasoning' | 'refusal
 /** Events of one stream that are like those before them in all but what they say. */
 export interface Said {
   /** The events as the caller gets them. */
-  readonly bytes: Buffer
+  readonly written: string
   readonly events: number
   /** The index of the choice that says it. */
   readonly choice: number

@@ -115,7 +115,7 @@ export async function renderStream(live: Source, call: Call, deps: RenderDeps): 
   function pass(said: Said): boolean {
     if (!outlet.ready) return false
     countSaid(record, said)
-    outlet.put(said.bytes, said.at)
+    outlet.put(said.written, said.at)
     return true
   }
   live.bypass?.(pass)

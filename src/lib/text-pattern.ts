@@ -1,3 +1,5 @@
+import { isAscii } from 'node:buffer'
+
 const QUOTE = 34
 const COLON = 58
 const BACKSLASH = 92
@@ -38,38 +40,53 @@ function placeOf(json: string, name: string): readonly [start: number, end: numb
   return null
 }
 
+/** Bytes, and the same as Latin-1, a character for each: texts are compared and searched in half the time. */
+export interface Chars {
+  readonly bytes: Buffer
+  /** The position in `bytes` of the first character. */
+  readonly start: number
+  readonly chars: string
+}
+
 /** Compares bytes with constant parts that have JSON texts between them. A class, because it is called for every event
  * of a stream. */
 export class TextPattern {
   /** The requested text of the last match. */
   text = ''
+  /** Whether all that matched last is ASCII. */
+  ascii = false
   /** The positions of all texts of the last match: start and end in turn. */
   readonly places: number[] = []
-  private readonly parts: readonly Buffer[]
+  /** As Latin-1. */
+  private readonly parts: readonly string[]
   private readonly asked: number
+  private readonly isAscii: boolean
 
   /** @param asked The index of the requested text; the others must be plain ASCII without escapes. */
   constructor(parts: readonly string[], asked: number) {
-    this.parts = parts.map(part => Buffer.from(part))
+    const bytes = parts.map(part => Buffer.from(part))
+    this.parts = bytes.map(part => part.toString('latin1'))
     this.asked = asked
+    this.isAscii = bytes.every(part => isAscii(part))
   }
 
-  /** Matches from `at` on.
+  /** Matches from the character at `at` on.
    *
    * @returns The position behind the match; -1 when it does not match, when the text is empty, or when it is not
    * certainly a JSON text. */
-  match(bytes: Buffer, at: number, end: number): number {
+  match(within: Chars, at: number): number {
     const { parts, places, asked } = this
+    const { chars } = within
     const last = parts.length - 1
     let from = at
     for (let index = 0; index < parts.length; index++) {
       const part = parts[index]
-      if (part === undefined || !isAt(bytes, from, end, part)) return -1
+      if (part === undefined || !chars.startsWith(part, from)) return -1
       from += part.length
       if (index === last) return from
-      const kind = endOfText(bytes, from, end)
+      const kind = endOfText(chars, from)
       if (kind < 0) return -1
-      if (index === asked ? !this.take(bytes, from, textEnd, kind) : kind !== PLAIN) return -1
+      if (index === asked ? !this.take(within, from, textEnd, kind) : kind !== PLAIN) return -1
       places[2 * index] = from
       places[2 * index + 1] = textEnd
       from = textEnd
@@ -77,9 +94,11 @@ export class TextPattern {
     return -1
   }
 
-  private take(bytes: Buffer, from: number, to: number, kind: number): boolean {
+  private take({ bytes, start }: Chars, from: number, to: number, kind: number): boolean {
     if (from === to) return false
-    const raw = bytes.toString(kind & WIDE ? 'utf8' : 'latin1', from, to)
+    this.ascii = this.isAscii && !(kind & WIDE)
+    // A copy: a part of the characters would keep all of them in memory.
+    const raw = bytes.toString(kind & WIDE ? 'utf8' : 'latin1', start + from, start + to)
     // Bytes that are not valid UTF-8 are read as this character.
     if (kind & WIDE && raw.includes('\ufffd')) return false
     if (!(kind & ESCAPED)) {
@@ -104,25 +123,19 @@ let textEnd = 0
 /** Finds the quote that ends a text.
  *
  * @returns Flags for the kinds of characters in it, or -1 when it does not end or has a control character in it. */
-function endOfText(bytes: Buffer, from: number, end: number): number {
+function endOfText(chars: string, from: number): number {
   let kind = PLAIN
-  for (let at = from; at < end; at++) {
-    const byte = bytes[at] ?? 0
-    if (byte === QUOTE) {
+  for (let at = from; at < chars.length; at++) {
+    const code = chars.charCodeAt(at)
+    if (code === QUOTE) {
       textEnd = at
       return kind
     }
-    if (byte < FIRST_VISIBLE) return -1
-    if (byte === BACKSLASH) {
+    if (code < FIRST_VISIBLE) return -1
+    if (code === BACKSLASH) {
       kind |= ESCAPED
       at++
-    } else if (byte >= ASCII_END) kind |= WIDE
+    } else if (code >= ASCII_END) kind |= WIDE
   }
   return -1
-}
-
-function isAt(bytes: Buffer, at: number, end: number, part: Buffer): boolean {
-  if (end - at < part.length) return false
-  for (let index = 0; index < part.length; index++) if (bytes[at + index] !== part[index]) return false
-  return true
 }

@@ -26,7 +26,7 @@ function halting() {
       piece.resolve(FRAMES)
       piece = Promise.withResolvers()
     },
-    pass: (at: number) => to?.({ bytes: Buffer.alloc(0), events: 1, choice: 0, field: 'content', text: 'x', at }),
+    pass: (at: number) => to?.({ written: '', events: 1, choice: 0, field: 'content', text: 'x', at }),
   }
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { partsAround, TextPattern } from '#lib/text-pattern.ts'
+import { type Chars, partsAround, TextPattern } from '#lib/text-pattern.ts'
 
 const AROUND = ['data: {"id":"x","choices":[{"delta":{"content":', '},"n":null}],"pad":', '}\n\n']
 const event = (said: string, pad: string) => `${AROUND[0]}${said}${AROUND[1]}${pad}${AROUND[2]}`
@@ -13,10 +13,16 @@ function pattern(): TextPattern {
   return new TextPattern(parts, 0)
 }
 
+/** Bytes behind others that are no part of them. */
+function charsOf(bytes: Buffer): Chars {
+  const before = 3
+  return { bytes: Buffer.concat([Buffer.alloc(before), bytes]), start: before, chars: bytes.toString('latin1') }
+}
+
 /** What a pattern reads in one event, or `null`. */
 function read(bytes: Buffer): string | null {
   const known = pattern()
-  return known.match(bytes, 0, bytes.length) === bytes.length ? known.text : null
+  return known.match(charsOf(bytes), 0) === bytes.length ? known.text : null
 }
 
 test('reads every text that JSON can write, and finds its end', () => {
@@ -27,6 +33,18 @@ test('reads every text that JSON can write, and finds its end', () => {
       expect(read(Buffer.from(event(written, '"abc"')))).toBe(written.includes('\ufffd') ? null : text)
     }),
     { seed: 1, numRuns: 2000 },
+  )
+})
+
+test('tells whether all that matched is ASCII, also around the text', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }), fc.constantFrom('x', 'é'), (text, id) => {
+      const known = new TextPattern([`{"id":"${id}","content":"`, '"}'], 0)
+      const bytes = Buffer.from(`{"id":"${id}","content":${json(text)}}`)
+      if (known.match(charsOf(bytes), 0) < 0) return
+      expect(known.ascii).toBe(bytes.every(byte => byte < 128))
+    }),
+    { seed: 3, numRuns: 2000 },
   )
 })
 
@@ -66,10 +84,8 @@ test('does not match bytes that are no UTF-8', () => {
   expect(read(bytes)).toBeNull()
 })
 
-test('stops where it is told to', () => {
-  const bytes = Buffer.from(sample)
-
-  expect(pattern().match(bytes, 0, bytes.length - 1)).toBe(-1)
+test('does not match the beginning of an event', () => {
+  expect(pattern().match(charsOf(Buffer.from(sample.slice(0, -1))), 0)).toBe(-1)
 })
 
 test.each([

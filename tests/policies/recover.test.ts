@@ -20,7 +20,7 @@ const errorFrame = (code: Code): Frame => ({ kind: 'error', error: cut(code) })
 const [start, finish] = [frame('start'), frame('finish')]
 /** Events that a server's bytes say without anybody parsing them. */
 const saidOf = (text: string): Said => ({
-  bytes: Buffer.from(text),
+  written: text,
   events: 1,
   choice: 0,
   field: 'content',

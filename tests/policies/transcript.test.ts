@@ -20,7 +20,7 @@ test.each([
   expect([before, transcript.comparable, transcript.choices.size]).toEqual([true, false, 0])
 })
 
-const said = (text: string) => ({ choice: 0, field: 'content', text, bytes: Buffer.of(), events: 1, at: 0 }) as const
+const said = (text: string) => ({ choice: 0, field: 'content', text, written: '', events: 1, at: 0 }) as const
 
 test('what went past the frames is counted at once, and stands in its place', () => {
   const transcript = createTranscript()

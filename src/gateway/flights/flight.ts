@@ -118,7 +118,7 @@ export function startFlight(work: Promise<Live>, scope: Scope, sharing: Sharing)
   function pass(said: Said): boolean {
     const [only] = subscribers
     // A reader who joined would hold a longer piece until its client has taken all of it.
-    if (!only?.waits || said.bytes.length > PIECE_CHARACTERS || only.bypass?.(said) !== true) return false
+    if (!only?.waits || said.written.length > PIECE_CHARACTERS || only.bypass?.(said) !== true) return false
     log.addSaid(said)
     only.taken = log.length
     return true

@@ -19,13 +19,12 @@ export class SaidEvents {
   }
 
   /** Whether an event can be appended here. */
-  fits({ choice, field, bytes }: Said): boolean {
-    return choice === this.choice && field === this.field && this.written.length + bytes.length <= PIECE_CHARACTERS
+  fits({ choice, field, written }: Said): boolean {
+    return choice === this.choice && field === this.field && this.written.length + written.length <= PIECE_CHARACTERS
   }
 
   /** @returns How many characters were written. */
-  add({ bytes, text }: Said): number {
-    const written = bytes.toString()
+  add({ written, text }: Said): number {
     this.written += written
     this.text += text
     return written.length

@@ -2,7 +2,7 @@ import type { Bypass, Said } from '#core/bypass.ts'
 import type { Clock } from '#core/clock.ts'
 import type { DataFrame } from '#core/frame.ts'
 import { writeSse } from '#lib/sse.ts'
-import { partsAround, TextPattern } from '#lib/text-pattern.ts'
+import { type Chars, partsAround, TextPattern } from '#lib/text-pattern.ts'
 import type { Saying, StreamEvent } from '#providers/provider.ts'
 
 /** Learning from an event takes one of these, and passing one on gives one back: a stream whose events are not alike is
@@ -12,12 +12,12 @@ const CREDIT = 8
 interface Likeness {
   readonly saying: Saying
   readonly pattern: TextPattern
-  /** The text written around each event; `null` where events go on as the bytes that arrived. */
-  readonly written: readonly Buffer[] | null
+  /** The text written around each event's own; `null` where events go on as they arrived. */
+  readonly around: readonly string[] | null
 }
 
 /** Recognises the events of one stream that differ from an event that was read in their text alone, and passes them on
- * as bytes: neither parsed nor written anew.
+ * as they are: neither parsed nor written anew.
  *
  * Nothing is guessed: around its text such an event is the same byte for byte; any other is read. */
 export class Likenesses {
@@ -43,7 +43,7 @@ export class Likenesses {
     this.likeness = {
       saying,
       pattern: new TextPattern(read, at),
-      written: isSame ? null : written.map(part => Buffer.from(part)),
+      around: isSame ? null : written,
     }
   }
 
@@ -58,33 +58,41 @@ export class Likenesses {
   take(bytes: Buffer, start: number, end: number): number {
     const { likeness } = this
     if (likeness === null) return start
-    const { saying, pattern, written } = likeness
-    const pieces: Uint8Array[] | null = written === null ? null : []
-    let at = start
+    const { saying, pattern, around } = likeness
+    const within = { bytes, start, chars: bytes.toString('latin1', start, end) }
+    const { length } = within.chars
+    let at = 0
     let text = ''
+    let rewritten = ''
+    let ascii = true
     let events = 0
-    for (let next = pattern.match(bytes, at, end); next >= 0; next = pattern.match(bytes, at, end)) {
+    for (let next = pattern.match(within, at); next >= 0; next = pattern.match(within, at)) {
       text += pattern.text
+      ascii &&= pattern.ascii
       events++
-      if (written !== null && pieces !== null) rewrite(bytes, pattern.places, written, pieces)
+      if (around !== null) rewritten += rewrite(within, pattern, around)
       at = next
-      if (at === end) break
+      if (at === length) break
     }
     if (events === 0) return start
-    const passed = pieces === null ? bytes.subarray(start, at) : Buffer.concat(pieces)
     const { choice, field } = saying
-    const said: Said = { bytes: passed, events, choice, field, text, at: this.clock.now() }
+    const written = around === null ? textOf(within, 0, at, ascii) : rewritten
+    const said: Said = { written, events, choice, field, text, at: this.clock.now() }
     if (!this.to(said)) return start
     this.credit++
-    return at
+    return start + at
   }
 }
 
-function rewrite(bytes: Buffer, places: readonly number[], written: readonly Buffer[], pieces: Uint8Array[]): void {
-  for (let index = 0; index < written.length; index++) {
-    const part = written[index]
-    if (part !== undefined) pieces.push(part)
-    const [start, end] = [places[2 * index], places[2 * index + 1]]
-    if (index < written.length - 1 && start !== undefined) pieces.push(bytes.subarray(start, end))
+function rewrite(within: Chars, { places, ascii }: TextPattern, around: readonly string[]): string {
+  let text = around[0] ?? ''
+  for (let index = 1; index < around.length; index++) {
+    text += textOf(within, places[2 * index - 2] ?? 0, places[2 * index - 1] ?? 0, ascii)
+    text += around[index]
   }
+  return text
+}
+
+function textOf({ bytes, start, chars }: Chars, from: number, to: number, ascii: boolean): string {
+  return ascii ? chars.slice(from, to) : bytes.toString('utf8', start + from, start + to)
 }

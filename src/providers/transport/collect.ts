@@ -49,6 +49,7 @@ export async function collect(source: Pick<Incoming, 'read' | 'close'>, watch: W
 }
 
 /** Decodes UTF-8; a byte order mark is no part of the text. */
-export function textOf(bytes: Buffer): string {
-  return bytes[0] === FIRST_OF_MARK ? new TextDecoder().decode(bytes) : bytes.toString()
+export function textOf(bytes: Buffer, start = 0, end = bytes.length): string {
+  if (bytes[start] === FIRST_OF_MARK) return new TextDecoder().decode(bytes.subarray(start, end))
+  return bytes.toString('utf8', start, end)
 }

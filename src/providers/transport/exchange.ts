@@ -24,6 +24,14 @@ const PIECE_BYTES = 256
 
 const END: Promise<null> = Promise.resolve(null)
 
+/** A part of what a socket gave. Only who reads it by bytes gets a view of it: the first view of such bytes costs as much as
+ * decoding a short answer. */
+interface Piece {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
 /** What one request is, and what it goes through. */
 export interface Work {
   readonly outgoing: Outgoing
@@ -50,7 +58,7 @@ export class Exchange implements User, Incoming {
   private responseHead: ResponseHead | null = null
   /** As the head says; -1 where it does not, or the body is compressed. */
   private contentLength = -1
-  private readonly pieces: Buffer[] = []
+  private readonly pieces: Piece[] = []
   private heldBytes = 0
   private ended = false
   private failure: GatewayError | null = null
@@ -80,9 +88,10 @@ export class Exchange implements User, Incoming {
   read(): Promise<Uint8Array | null> {
     const piece = this.pieces.shift()
     if (piece !== undefined) {
-      this.heldBytes -= piece.length + PIECE_BYTES
+      const { bytes, start, end } = piece
+      this.heldBytes -= end - start + PIECE_BYTES
       if (this.heldBytes < LOW_BYTES) this.connection?.resume()
-      return Promise.resolve(piece)
+      return Promise.resolve(bytes.subarray(start, end))
     }
     if (this.failure !== null) return Promise.reject(this.failure)
     if (this.ended) return END
@@ -98,7 +107,7 @@ export class Exchange implements User, Incoming {
     // Usually the whole body has come with the head, in one read.
     if (this.ended && this.failure === null && this.pieces.length < 2) {
       const piece = this.pieces.pop()
-      return Promise.resolve(piece === undefined ? '' : textOf(piece))
+      return Promise.resolve(piece === undefined ? '' : textOf(piece.bytes, piece.start, piece.end))
     }
     return collect(this, this.watch(bytesMax))
   }
@@ -162,15 +171,14 @@ export class Exchange implements User, Incoming {
       from = this.taker(bytes, start, end)
       if (from === end) return
     }
-    const piece = bytes.subarray(from, end)
     const { waiting } = this
     if (waiting !== null) {
       this.waiting = null
-      waiting.resolve(piece)
+      waiting.resolve(bytes.subarray(from, end))
       return
     }
-    this.pieces.push(piece)
-    this.heldBytes += piece.length + PIECE_BYTES
+    this.pieces.push({ bytes, start: from, end })
+    this.heldBytes += end - from + PIECE_BYTES
     if (this.heldBytes > HIGH_BYTES) this.connection?.pause()
   }
 

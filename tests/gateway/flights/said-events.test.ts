@@ -39,8 +39,8 @@ describe('a flight of which events go past the frames', () => {
       ...{ charactersMax: charactersMax ?? 100_000, now, onOver },
     })
     const sayAs = (who: Partial<Said>, ...texts: readonly string[]) => {
-      const bytes = Buffer.from(texts.map(event).join(''))
-      return to({ bytes, events: texts.length, choice: 0, field: 'content', text: texts.join(''), at: 7, ...who })
+      const written = texts.map(event).join('')
+      return to({ written, events: texts.length, choice: 0, field: 'content', text: texts.join(''), at: 7, ...who })
     }
     const say = (...texts: readonly string[]) => sayAs({}, ...texts)
     return { work, told, say, sayAs, finish, registered }
@@ -50,7 +50,7 @@ describe('a flight of which events go past the frames', () => {
     const passed: string[] = []
     const record = recordOf({ usage: null })
     const live = await work.join(createScope(clock), record)
-    live.bypass?.(({ bytes }) => passed.push(Buffer.from(bytes).toString()) > 0)
+    live.bypass?.(({ written }) => passed.push(written) > 0)
     return { live, passed, record }
   }
 

@@ -94,7 +94,7 @@ async function outcomeOf(
   if (short) {
     stream.bypass?.(said => {
       if (!takes(said)) return false
-      outcome.text += new TextDecoder().decode(said.bytes)
+      outcome.text += said.written
       outcome.passed += said.events
       countSaid(record, said)
       transcript.say(said)
