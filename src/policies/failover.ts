@@ -172,9 +172,10 @@ class FailoverRun implements Run, Course<RunningAttempt> {
   }
 
   failed(attempt: RunningAttempt, thrown: unknown): void {
-    const failure = failAttempt(this.deps, this.job, attempt, thrown)
-    if (this.job.plan.observed) observeFailure(this.deps, attempt)
-    this.decideNext(attempt, failure)
+    failAttempt(this.deps, this.job, attempt, thrown, failure => {
+      if (this.job.plan.observed) observeFailure(this.deps, attempt)
+      this.decideNext(attempt, failure)
+    })
   }
 
   lost(attempt: RunningAttempt): void {

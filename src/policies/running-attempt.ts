@@ -72,14 +72,27 @@ export function commitAttempt(deps: FailoverDeps, { call, scope, slot, entry }: 
   if (model.hedging) deps.hedges.observe(target, call.stream, entry.ms)
 }
 
-/** Records that the attempt failed: gives back what it holds, and tells the breaker. */
-export function failAttempt(deps: FailoverDeps, job: Job, attempt: RunningAttempt, thrown: unknown): Failure {
+/** Records that the attempt failed, tells the breaker, and gives the place back.
+ *
+ * @param decide Decides what follows. The place is given back only then, because a call that waits gets it at once, and
+ * must not get one at a target that has just asked to be left alone. */
+export function failAttempt(
+  deps: FailoverDeps,
+  job: Job,
+  attempt: RunningAttempt,
+  thrown: unknown,
+  decide: (failure: Failure) => void,
+): void {
   const error = job.scope.ended ?? attempt.scope.ended ?? toGatewayError(thrown)
-  const { entry } = attempt
+  const { entry, slot } = attempt
   end(deps, job, attempt, error)
   entry.result = error.code
   entry.cause = error.cause
-  return { candidate: attempt.slot.candidate, error, ms: entry.ms }
+  try {
+    decide({ candidate: slot.candidate, error, ms: entry.ms })
+  } finally {
+    slot.release()
+  }
 }
 
 /** Ends the entry of an attempt whose request the server has refused, and begins one for the changed request that is
@@ -101,12 +114,12 @@ export function restartAttempt(
 export function abandonAttempt(deps: FailoverDeps, job: Job, attempt: RunningAttempt): void {
   end(deps, job, attempt, LOST)
   attempt.entry.result = job.scope.ended?.code ?? 'lost'
+  attempt.slot.release()
 }
 
 function end({ clock, breakers }: FailoverDeps, job: Job, attempt: RunningAttempt, error: GatewayError): void {
   const { scope, slot, entry, decides } = attempt
   if (scope !== job.scope) scope.cancel(error)
-  slot.release()
   entry.ms = clock.now() - entry.startedAt
   breakers.failed(slot.candidate.target, error.code, decides)
 }

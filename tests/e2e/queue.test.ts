@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test'
 import { configFrom } from '#src/index.ts'
 import { configOf, type ModelServer, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
+import { openAiError } from '#tests/support/openai-upstream.ts'
 import { until } from '#tests/support/until.ts'
 import { gate, json } from '#tests/support/upstream.ts'
 
@@ -81,6 +82,30 @@ test('the wait for a place is not called the work of the gateway', async () => {
   expect(Number(queue)).toBeGreaterThan(200)
   expect(Number(own)).toBeLessThan(200)
   expect(Number(headers.get('x-citadel-overhead-ms'))).toBeLessThan(200)
+})
+
+test('a call that waits is not sent to a server that has just asked to be left alone', async () => {
+  const refusal = gate()
+  const limiting = [refusal, openAiError(429, 'slow down', null, { 'retry-after': '30' })]
+  await using limited = await startModelServer(limiting)
+  await using slow = await startSlowServer(2)
+  const { servers, ...rest } = configOf([limited, slow.server], { retry: { max_attempts: 1 } })
+  const narrowed = (servers as readonly object[]).map(each => ({ ...each, max_concurrent: 1 }))
+  await using gateway = await startGateway({ ...rest, servers: narrowed })
+
+  const refused = gateway.chat()
+  const running = gateway.chat()
+  await Promise.all([limited.called(1), slow.server.called(1)])
+  const waiting = gateway.chat()
+  await untilDepth(gateway, 1)
+  refusal.open()
+  expect((await refused).status).toBe(429)
+  slow.open(0)
+  slow.open(1)
+  const answers = await Promise.all([running, waiting])
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200])
+  expect(limited.calls).toHaveLength(1)
 })
 
 test('who waits too long is told when to come again', async () => {
