@@ -50,14 +50,16 @@ export function plan(
   const now = deps.clock.now()
   const lineup = deps.lineups.of(models, call.endpoint, snapshot)
   const anyServer = resolution.target === null && wishes.server === null
+  // The lineup of several models is that of all, of which the caller may use only some.
+  const restricted = models.length > 1 && call.caller.models !== null
+  const whole = anyServer && !restricted
   const limits = call.fallbacks.length > 0 ? ANY_LIMITS : lineup.limits
   const needs = limits === null ? null : needsOf(call, limits)
-  if (lineup.only !== null && anyServer && wishes.strategy === null && call.fallbacks.length === 0 && needs === null) {
+  if (lineup.only !== null && whole && wishes.strategy === null && call.fallbacks.length === 0 && needs === null) {
     const [candidate] = lineup.only.candidates
     if (candidate !== undefined && isAvailable(states.target(candidate.target), now)) return lineup.only
   }
-  const restricted = models.length > 1 && call.caller.models !== null
-  let tiers = anyServer && !restricted ? lineup.tiers : narrowTiers(lineup, resolution, call, wishes.server)
+  let tiers = whole ? lineup.tiers : narrowTiers(lineup, resolution, call, wishes.server)
   let fallbacks = fallbacksFor(call, snapshot, { lineup, lineups: deps.lineups, models, follow: anyServer })
   let excluded: Candidates = []
   if (needs !== null) {

@@ -213,6 +213,16 @@ describe('when the gateway chooses', () => {
 
     expect(order({ model: null, caller })).toEqual(['b/small', 'c/spare'])
   })
+
+  test('another model is not asked either when none of these can answer', () => {
+    const chatOnly = (id: string) => targetOf(id, { server: server(id, { kind: 'chat_only' }) })
+    const fleet = [model('one', [chatOnly('a/m')]), model('two', [chatOnly('b/m')]), model('third', [targetOf('c/m')])]
+    const caller = { ...anyone, models: new Set(['one', 'two']) }
+    const { order, refusal } = planner(snapshotOf(fleet, { intelligentRouting: true }), kind => kind !== 'chat_only')
+
+    expect(order({ model: null, endpoint: 'completions' })).toEqual(['c/m'])
+    expect(refusal({ model: null, endpoint: 'completions', caller })?.code).toBe('unsupported_parameter')
+  })
 })
 
 describe('fallbacks', () => {
