@@ -50,8 +50,8 @@ function panic(candidates: readonly Candidate[], { states, now }: Moment): reado
   return candidates
     .filter(candidate => {
       const state = stateOf(candidate)
-      const { maxConcurrent } = candidate.target
-      const most = allOpen ? 1 : Math.max(1, Math.floor(maxConcurrent * DOUBTED_SHARE))
+      const { maxConcurrent, server } = candidate.target
+      const most = allOpen ? 1 : Math.max(1, Math.floor((maxConcurrent || server.maxConcurrent) * DOUBTED_SHARE))
       return !isHealthy(state, now) && isOpen(state, now) && state.inFlight < most
     })
     .map(candidate => ({

@@ -4,15 +4,16 @@ import type { GatewayError } from '#core/errors.ts'
 import type { TargetState } from '#core/states.ts'
 import { createStates } from '#registry/states.ts'
 import { noneAvailable } from '#routing/panic.ts'
-import { model } from '#tests/support/calls.ts'
+import { model, server } from '#tests/support/calls.ts'
 import { targetOf } from '#tests/support/fleet.ts'
 
 const NOW = 1000
 
 /** What is decided when the targets are in these states. */
-function decide(states: readonly ((state: TargetState) => void)[], maxConcurrent = 0) {
+function decide(states: readonly ((state: TargetState) => void)[], maxConcurrent = 0, atServer = 0) {
   const all = createStates()
-  const targets = states.map((_, at) => targetOf(`s${at}/m`, { maxConcurrent }))
+  const at = (id: string) => ({ maxConcurrent, server: server(id, { maxConcurrent: atServer }) })
+  const targets = states.map((_, n) => targetOf(`s${n}/m`, at(`s${n}`)))
   const only = model('m', targets)
   const candidates: Candidate[] = targets.map(target => ({ target, model: only, reason: 'test' }))
   for (const [at, set] of states.entries()) set(all.target(targetOf(`s${at}/m`)))
@@ -64,7 +65,11 @@ describe('when no target is available', () => {
   })
 
   test('a quarter of the places is risked on each', () => {
-    expect(decide([busy(1, down), busy(2, down), down, down], 8).chosen).toEqual(['s2', 's3', 's0'])
+    const states = [busy(1, down), busy(2, down), down, down]
+
+    expect(decide(states, 8).chosen).toEqual(['s2', 's3', 's0'])
+    expect(decide(states, 0, 8).chosen).toEqual(['s2', 's3', 's0'])
+    expect(decide(states, 4, 16).chosen).toEqual(['s2', 's3'])
   })
 
   test('one call is risked on each when all breakers are open', () => {
