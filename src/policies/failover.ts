@@ -60,7 +60,7 @@ class FailoverRun implements Run, Course<RunningAttempt> {
         const wait = step.at === 0 ? 0 : step.at - this.deps.clock.now()
         if (wait > 0) {
           await pause(this.deps.clock, wait, this.job.scope)
-          if (!step.candidates.every(candidate => this.itinerary.isStillOffered(candidate))) continue
+          if (!step.candidates.every(candidate => this.itinerary.isOpen(candidate))) continue
         }
         const place = this.takePlace(step)
         const slot = place instanceof Promise ? await place : place

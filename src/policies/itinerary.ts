@@ -20,8 +20,9 @@ export interface Step {
 /** A target that failed and may be tried again. */
 interface Retry {
   readonly candidate: Candidate
-  /** The earliest start, in monotonic milliseconds. */
+  /** The earliest start, in monotonic milliseconds, and the latest one that it may be put off to. */
   readonly at: number
+  readonly latest: number
   /** How often it has failed this call. */
   readonly failures: number
 }
@@ -75,7 +76,7 @@ export class Itinerary {
 
   /** Whether the server is still part of the fleet and not draining. Both are checked: a server that is removed loses
    * its state, and with it the mark that it is draining. */
-  isStillOffered(candidate: Candidate): boolean {
+  private isStillOffered(candidate: Candidate): boolean {
     return this.deps.isOffered(candidate.target) && !this.state(candidate).server.draining
   }
 
@@ -131,7 +132,8 @@ export class Itinerary {
     const at = this.retryAt(candidate, error, failures)
     if (at === null) return
     this.retries ??= []
-    this.retries.push({ candidate, at, failures })
+    const latest = Math.max(at, this.deps.clock.now() + this.deps.retry.maxWaitMs)
+    this.retries.push({ candidate, at, latest, failures })
   }
 
   private cool(candidate: Candidate, error: GatewayError): void {
@@ -174,7 +176,8 @@ export class Itinerary {
     return this.state(candidate).breaker.failures === 0
   }
 
-  private isOpen(candidate: Candidate): boolean {
+  /** Whether a target may be tried now. */
+  isOpen(candidate: Candidate): boolean {
     const state = this.state(candidate)
     const now = this.deps.clock.now()
     if (!this.isStillOffered(candidate) || state.coolUntil > now || state.refusedUntil > now) return false
@@ -192,9 +195,13 @@ export class Itinerary {
     for (const retry of this.retries) {
       if (!onlyRetries && (retry.failures > 1 || retry.candidate.fallback)) continue
       const { candidate } = retry
-      if (!this.isStillOffered(candidate) || (!candidate.doubted && !breakerAdmits(this.state(candidate), now)))
-        continue
-      if (found === null || retry.at < found.at) found = retry
+      const state = this.state(candidate)
+      if (!this.isStillOffered(candidate) || state.refusedUntil > now) continue
+      if (!candidate.doubted && !breakerAdmits(state, now)) continue
+      // Another call may have learned since that the target wants to be left alone for longer.
+      const at = Math.max(retry.at, state.coolUntil)
+      if (at > retry.latest || at >= this.scope.endsAt) continue
+      if (found === null || at < found.at) found = { ...retry, at }
     }
     return found
   }

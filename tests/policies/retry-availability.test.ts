@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
+import type { States } from '#core/states.ts'
 import { target } from '#tests/support/calls.ts'
-import { over } from '#tests/support/retries.ts'
+import { limited, over } from '#tests/support/retries.ts'
 
 describe('targets whose availability changes during a call', () => {
   test('a target whose trial another call has taken is passed over, and its place is given back', async () => {
@@ -63,5 +64,18 @@ describe('targets whose availability changes during a call', () => {
     expect(back.tried).toEqual(['a 0', 'b 0'])
     expect(inTurn.tried).toEqual(['a 0', 'b 0', 'a 50', 'b 50', 'a 150'])
     for (const { tried } of [resting, drained]) expect(tried).toEqual(['a 0', 'f 0'])
+  })
+
+  test('a target of which another call learns during a wait that it wants a longer one is left alone', async () => {
+    const cool = (until: number) => (states: States) => Object.assign(states.target(target('a')), { coolUntil: until })
+    const refuse = (states: States) => Object.assign(states.target(target('a')), { refusedUntil: 30_000 })
+    const outcomes = { a: [limited(1000), 'ok'] } as const
+    const longer = await over(outcomes, { meanwhile: { 500: cool(2000) } })
+    const tooLong = await over(outcomes, { meanwhile: { 500: cool(20_000) } })
+    const refused = await over({ ...outcomes, f: ['ok'] }, { fallbacks: ['f'], meanwhile: { 500: refuse } })
+
+    expect([longer.error, longer.tried]).toEqual([null, ['a 0', 'a 2000']])
+    expect([tooLong.error?.code, tooLong.tried]).toEqual(['provider_rate_limited', ['a 0']])
+    expect([refused.error, refused.tried]).toEqual([null, ['a 0', 'f 1000']])
   })
 })

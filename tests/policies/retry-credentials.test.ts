@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import type { States } from '#core/states.ts'
 import { target } from '#tests/support/calls.ts'
 import { limited, over } from '#tests/support/retries.ts'
 
@@ -28,7 +29,9 @@ describe('a server with several keys', () => {
 
   test('a drained server is not tried with another key, nor after a wait in which it was drained', async () => {
     const rotated = await over({ keys: ['upstream_auth_failed', 'ok'], b: ['ok'] }, { drained: ['keys'] })
-    const waited = await over({ a: [limited(2000), 'ok'], f: ['ok'] }, { fallbacks: ['f'], drainedAt: { a: 1000 } })
+    const drain = (states: States) => Object.assign(states.server('a'), { draining: true })
+    const outcomes = { a: [limited(2000), 'ok'], f: ['ok'] } as const
+    const waited = await over(outcomes, { fallbacks: ['f'], meanwhile: { 1000: drain } })
 
     expect([rotated.tried, waited.tried]).toEqual([
       ['keys:one 0', 'b 0'],

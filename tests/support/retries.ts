@@ -3,6 +3,7 @@ import type { Call } from '#core/call.ts'
 import { type Code, GatewayError, type GatewayErrorOptions } from '#core/errors.ts'
 import { createScope } from '#core/scope.ts'
 import type { Target } from '#core/servers.ts'
+import type { States } from '#core/states.ts'
 import { failover } from '#policies/failover.ts'
 import { createStates } from '#registry/states.ts'
 import { call, liveOf, model, server, target } from './calls.ts'
@@ -53,8 +54,8 @@ export interface OverOptions extends NonNullable<Parameters<typeof policiesFor>[
   readonly removed?: readonly string[]
   /** Until when servers are not asked because they have refused every key, in milliseconds. */
   readonly refusing?: Readonly<Record<string, number>>
-  /** Servers that are drained after so many milliseconds of the call. */
-  readonly drainedAt?: Readonly<Record<string, number>>
+  /** What happens to servers because of others, after so many milliseconds of the call. */
+  readonly meanwhile?: Readonly<Record<number, (states: States) => void>>
   /** For how long servers are left alone because of other calls, in milliseconds. */
   readonly resting?: Readonly<Record<string, number>>
   /** Servers that were out when the call was planned. */
@@ -76,11 +77,7 @@ export async function over(outcomes: Readonly<Record<string, readonly Outcome[]>
   const states = createStates()
   const { fallbacks = [], beside = [], shared = [], failing = [], drained = [], later = [] } = options
   for (const id of drained) states.server(id).draining = true
-  for (const [id, ms] of Object.entries(options.drainedAt ?? {})) {
-    clock.after(ms, () => {
-      states.server(id).draining = true
-    })
-  }
+  for (const [ms, change] of Object.entries(options.meanwhile ?? {})) clock.after(Number(ms), () => change(states))
   for (const id of failing) states.target(target(id)).breaker.failures = 1
   for (const [id, ms] of Object.entries(options.resting ?? {})) states.target(target(id)).coolUntil = ms
   for (const [id, ms] of Object.entries(options.refusing ?? {})) states.target(target(id)).refusedUntil = ms
