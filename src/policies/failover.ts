@@ -110,7 +110,7 @@ class FailoverRun implements Run, Course<RunningAttempt> {
   /** Fails a call that got no place. If servers have failed before, the caller is told of those failures: full servers
    * are not the cause then. */
   private failPlace(thrown: unknown): never {
-    throw this.failures.length > 0 ? this.finalError() : thrown
+    throw this.job.scope.ended ?? (this.failures.length > 0 ? this.finalError() : thrown)
   }
 
   /** Makes the first attempt, with a hedge in case it is slow; `null` when this call may not be hedged. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import type { Attempt } from '#core/attempt.ts'
+import type { Attempt, Candidate } from '#core/attempt.ts'
 import { createScope } from '#core/scope.ts'
+import { createQueue } from '#gateway/queue/queue.ts'
 import { failover } from '#policies/failover.ts'
 import { createStates } from '#registry/states.ts'
 import { call, target } from '#tests/support/calls.ts'
@@ -116,5 +117,27 @@ describe('when an attempt fails', () => {
 
     await expect(run).rejects.toMatchObject({ code: 'client_closed_request' })
     expect([deps.budget.remaining(), clock.pending]).toEqual([3, 0])
+  })
+
+  test('a wait for a place after a failure ends as the call does', async () => {
+    const [clock, states] = [fakeClock(), createStates()]
+    const scope = createScope(clock)
+    const queue = createQueue({ states, clock, available: () => true })
+    const slots = queue.slotsFor({ caller: 'x', priority: 'normal', waited: () => {} })
+    const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
+    const attempt: Attempt = () => Promise.reject(fail('upstream_error'))
+    const [first, second] = planOf(['a', 'b']).candidates as [Candidate, Candidate]
+    const full = { ...second, target: { ...second.target, maxConcurrent: 1 } }
+    states.target(full.target).inFlight = 1
+    const plan = { ...planOf([]), candidates: [first, full] }
+    const deps = { ...policiesFor(states, clock), slots }
+    const run = failover(deps)(attempt)(call({ stream: false }), plan, scope, trail).next()
+    run.catch(() => {})
+    await settled()
+    expect(queue.depth()).toBe(1)
+
+    scope.cancel(fail('deadline_exceeded'))
+
+    await expect(run).rejects.toMatchObject({ code: 'deadline_exceeded' })
   })
 })
