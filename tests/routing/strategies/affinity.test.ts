@@ -92,6 +92,32 @@ describe('affinity', () => {
     for (const [index, count] of counts.entries()) expect(Math.abs(count - 400 * (index + 1))).toBeLessThan(40)
   })
 
+  test('gives a new prompt to the less used of its first two places', () => {
+    const candidates = candidatesOf([1, 2])
+    const used = (one: number, two: number) => {
+      const chosen = Array.from({ length: 40 }, (_, each) => {
+        const turns = new Map(candidates.map((candidate, at) => [candidate, at === 0 ? one : two]))
+        return first(candidates, strategyContext(1, { turns }), prompted(`Prompt ${each}`))
+      })
+      return candidates.map(candidate => chosen.filter(each => each === candidate).length)
+    }
+
+    // By weight: two calls of the second one are one of the first.
+    expect([used(2, 3), used(1, 3)]).toEqual([
+      [0, 40],
+      [40, 0],
+    ])
+  })
+
+  test('counts the calls of others as load', () => {
+    const candidates = candidatesOf([1, 1])
+    const own = strategyContext()
+    own.states.server('s0').others = 9
+    const chosen = Array.from({ length: 4 }, (_, each) => first(candidates, own, prompted(`Prompt ${each}`)))
+
+    expect(new Set(chosen)).toEqual(new Set(candidates.slice(1)))
+  })
+
   test('sends a new prompt to no server with more than 1.25 times its share of the calls in flight', () => {
     const candidates = candidatesOf([1, 1, 1, 1])
     const own = strategyContext()

@@ -109,6 +109,16 @@ describe('resident', () => {
     ])
   })
 
+  test('lets the least busy of all busy servers load the model, counting the calls of others', () => {
+    const { candidates, own } = setup([
+      { ...idle(['x']), inFlight: 2, others: 1 },
+      { ...idle(['x']), inFlight: 1 },
+      { ...idle(['x']), others: 2 },
+    ])
+
+    expect(resident.order(candidates, own).map(each => each.target.server.id)).toEqual(['s1', 's2', 's0'])
+  })
+
   test('knows of room by the bounds of target and server, and counts the calls of others', () => {
     const room = (
       bounds: readonly [target: number, server: number],
