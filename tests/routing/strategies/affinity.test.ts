@@ -5,6 +5,7 @@ import type { Call } from '#core/call.ts'
 import { createStates } from '#registry/states.ts'
 import { createLineups } from '#routing/lineup.ts'
 import { plan } from '#routing/plan.ts'
+import { prefixKey } from '#routing/prefix.ts'
 import { affinity } from '#routing/strategies/affinity.ts'
 import { anyone, call, model } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
@@ -103,10 +104,8 @@ describe('affinity', () => {
     }
 
     // By weight: two calls of the second one are one of the first.
-    expect([used(2, 3), used(1, 3)]).toEqual([
-      [0, 40],
-      [40, 0],
-    ])
+    expect(used(2, 3)).toEqual([0, 40])
+    expect(used(1, 3)).toEqual([40, 0])
   })
 
   test('counts the calls of others as load', () => {
@@ -230,6 +229,14 @@ describe('affinity', () => {
     }
 
     expect(places()).toEqual(places())
+  })
+
+  test('remembers the ten thousand prompts that came last', () => {
+    const [candidates, own] = [candidatesOf([1, 1]), strategyContext()]
+    for (const each of [...Array(10_000).keys(), 0, 10_000]) first(candidates, own, prompted(`${each}`))
+
+    expect(own.homes.size).toBe(10_000)
+    expect([0, 1].map(each => own.homes.has(prefixKey(prompted(`${each}`)) ?? 0))).toEqual([true, false])
   })
 
   test('spreads calls without a prompt to remember by load', () => {
