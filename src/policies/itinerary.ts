@@ -128,12 +128,13 @@ export class Itinerary {
     }
     this.cool(candidate, error)
     if (!ruleFor(error.code).again) return
+    const { clock, random, retry } = this.deps
+    const now = clock.now()
     const failures = (before?.failures ?? 0) + 1
-    const at = this.retryAt(candidate, error, failures)
-    if (at === null) return
+    const wait = backoff(retry, failures, random())
+    const at = now + Math.max(wait, error.retryAfterMs ?? 0)
     this.retries ??= []
-    const latest = Math.max(at, this.deps.clock.now() + this.deps.retry.maxWaitMs)
-    this.retries.push({ candidate, at, latest, failures })
+    this.retries.push({ candidate, at, latest: now + Math.max(wait, retry.maxWaitMs), failures })
   }
 
   private cool(candidate: Candidate, error: GatewayError): void {
@@ -204,16 +205,5 @@ export class Itinerary {
       if (found === null || at < found.at) found = { ...retry, at }
     }
     return found
-  }
-
-  /** When a target may be tried again, in monotonic milliseconds; `null` when that is past the longest wait or the
-   * deadline of the call. */
-  private retryAt(candidate: Candidate, error: GatewayError, failures: number): number | null {
-    const { clock, random, retry } = this.deps
-    const now = clock.now()
-    const asked = Math.max(error.retryAfterMs ?? 0, this.state(candidate).coolUntil - now)
-    if (asked > retry.maxWaitMs) return null
-    const at = now + Math.max(asked, backoff(retry, failures, random()))
-    return at < this.scope.endsAt ? at : null
   }
 }
