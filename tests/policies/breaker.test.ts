@@ -109,6 +109,7 @@ describe('a circuit breaker', () => {
 
   test('admits one trial when its time is over, which closes it', () => {
     const { fail, clock, admit, commit, position, facts } = setUp()
+    expect([admit(), admit()]).toEqual([true, true])
     fail('upstream_error', 5)
 
     clock.advance(60_000)

@@ -66,6 +66,17 @@ describe('targets whose availability changes during a call', () => {
     for (const { tried } of [resting, drained]) expect(tried).toEqual(['a 0', 'f 0'])
   })
 
+  test('a server that is tried in doubt is left out where it limits its callers or refuses every key', async () => {
+    const outcomes = { a: ['upstream_timeout'], b: ['ok'], f: ['ok'] } as const
+    const inDoubt = { fallbacks: ['b', 'f'], doubted: ['b'] }
+    const doubted = await over(outcomes, inDoubt)
+    const limiting = await over(outcomes, { ...inDoubt, resting: { b: 10_000 } })
+    const refusing = await over(outcomes, { ...inDoubt, refusing: { b: 10_000 } })
+
+    expect(doubted.tried).toEqual(['a 0', 'b 0'])
+    for (const { tried } of [limiting, refusing]) expect(tried).toEqual(['a 0', 'f 0'])
+  })
+
   test('a target of which another call learns during a wait that it wants a longer one is left alone', async () => {
     const cool = (until: number) => (states: States) => Object.assign(states.target(target('a')), { coolUntil: until })
     const refuse = (states: States) => Object.assign(states.target(target('a')), { refusedUntil: 30_000 })

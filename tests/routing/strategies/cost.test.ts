@@ -9,7 +9,7 @@ import { answerTokens, priceOf, promptTokens } from '#routing/price.ts'
 import { cost } from '#routing/strategies/cost.ts'
 import { model } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
-import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
+import { candidatesOf, snapshotOf, targetOf } from '#tests/support/fleet.ts'
 import { seeded } from '#tests/support/random.ts'
 import { firsts, prompted, strategyContext } from '#tests/support/strategies.ts'
 
@@ -23,6 +23,10 @@ const amount = fc.option(fc.integer({ min: 0, max: 40 }))
 const price = fc.option(fc.record({ input: amount, output: amount, request: fc.constantFrom(0, 0.001, 0.1) }))
 
 describe('cost', () => {
+  test('gives candidates of one price their turns by weight', () => {
+    expect(firsts(cost, candidatesOf([3, 1, 2]), 600)).toEqual([300, 100, 200])
+  })
+
   test('never chooses a dearer candidate, nor one of unknown price before one whose price is known', () => {
     fc.assert(
       fc.property(

@@ -109,6 +109,14 @@ describe('resident', () => {
     ])
   })
 
+  test('waits at the least busy server that has the model when none has room', () => {
+    const { candidates, own } = setup([idle(['m']), idle(['m']), idle(['m'])])
+    for (const [at, calls] of [6, 4, 5].entries())
+      Object.assign(own.states.target(targetOf(`s${at}/m`)), { inFlight: calls }).server.inFlight = calls
+
+    expect(resident.order(candidates, own).map(each => each.target.server.id)).toEqual(['s1', 's2', 's0'])
+  })
+
   test('lets the least busy of all busy servers load the model, counting the calls of others', () => {
     const { candidates, own } = setup([
       { ...idle(['x']), inFlight: 2, others: 1 },
