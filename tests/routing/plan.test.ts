@@ -117,6 +117,21 @@ describe('a plan', () => {
     expect(planned()).toBe(planned())
   })
 
+  test('for the only target there is, is refused while that is out', () => {
+    const { cool, refusal, order } = planner(snapshotOf([model('chat', [targetOf('a/m')])]))
+    expect(order()).toEqual(['a/m'])
+    cool('a/m', 1000)
+
+    expect(refusal()?.code).toBe('provider_rate_limited')
+  })
+
+  test('says whether its strategy learns from the answers, and whether it spares a load', () => {
+    const { planned } = planner(snapshotOf([chat], { algorithm: 'latency' }))
+
+    expect(planned()).toMatchObject({ observed: true, sparesLoad: false })
+    expect(planner(snapshotOf([chat])).planned().observed).toBe(false)
+  })
+
   test('leaves out servers of a kind that does not offer the endpoint', () => {
     const odd = targetOf('odd/m', { server: server('odd', { kind: 'other' }) })
     const supports: Supports = (kind, endpoint) => kind !== 'other' || endpoint === 'chat'
@@ -235,7 +250,10 @@ describe('fallbacks', () => {
   const settings = { fallbackOrder: ['last', 'vectors', 'second', 'unknown'] }
 
   test('follow in order, each once, whatever circles there are', () => {
-    expect(planner(snapshotOf(fleet, settings)).order()).toEqual(['a/m', 'b/m', 'c/m', 'd/m'])
+    const { planned, order } = planner(snapshotOf(fleet, settings))
+
+    expect(order()).toEqual(['a/m', 'b/m', 'c/m', 'd/m'])
+    expect(planned().candidates.map(({ fallback }) => fallback)).toEqual([undefined, true, true, true])
   })
 
   test('come from the least to the most busy, each target once', () => {
