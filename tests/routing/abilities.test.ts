@@ -41,6 +41,14 @@ describe('a target that cannot do what is asked is left out', () => {
     expect(planned([chat], {})).toEqual({ order: ['a/m', 'b/m'], excluded: [] })
   })
 
+  test('but not for an empty list of tools, nor for a text in parts', () => {
+    const chat = model('chat', [able('a/m', { tools: false, vision: false })])
+    const messages = [{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }]
+
+    for (const body of [{ tools: [] }, { functions: [] }, { messages }, { messages: 'none' }])
+      expect(planned([chat], body)).toEqual({ order: ['a/m'], excluded: [] })
+  })
+
   test('for a fallback that can', () => {
     const chat = model('chat', [able('a/m', { tools: false })], { fallbacks: ['other'] })
     const other = model('other', [targetOf('b/m')])
@@ -48,13 +56,17 @@ describe('a target that cannot do what is asked is left out', () => {
     expect(planned([chat, other], { tools })).toEqual({ order: ['b/m'], excluded: ['a/m cannot call tools'] })
   })
 
-  test('also among fallbacks that the call names', () => {
+  test.each<[Partial<Abilities>, object, string]>([
+    [{ vision: false }, { messages: [image] }, 'cannot read images'],
+    [{ tools: false }, { tools }, 'cannot call tools'],
+    [{ json_schema: false }, { response_format }, 'cannot follow a JSON schema'],
+  ])('also among fallbacks that the call names: %j', (abilities, body, reason) => {
     const chat = model('chat', [targetOf('a/m')])
-    const other = model('other', [able('b/m', { vision: false })])
+    const other = model('other', [able('b/m', abilities)])
 
-    const { order, excluded } = planned([chat, other], { messages: [image] }, { fallbacks: ['other'] })
+    const { order, excluded } = planned([chat, other], body, { fallbacks: ['other'] })
 
-    expect([order, excluded]).toEqual([['a/m'], ['b/m cannot read images']])
+    expect([order, excluded]).toEqual([['a/m'], [`b/m ${reason}`]])
   })
 })
 

@@ -35,6 +35,15 @@ describe('a model that is named', () => {
     expect(resolve({ model: name })).toEqual(expected)
   })
 
+  test('as server/model is found in whichever model the key may use', () => {
+    const twin = model('twin', [targetOf('llm/mixtral')])
+    const ask = (...names: readonly string[]) =>
+      resolve({ model: 'llm/mixtral', caller: only(...names) }, snapshotOf([twin, ...fleet]))
+
+    expect(ask('small', 'twin')).toEqual({ names: ['twin'], target: 'llm/mixtral' })
+    expect(ask('small')).toMatchObject({ code: 'model_not_allowed' })
+  })
+
   test('that does not exist is refused with the closest names', () => {
     const error = resolve({ model: 'smal' })
 
@@ -145,6 +154,11 @@ describe('with model routing turned off', () => {
   })
 
   test('an embedding model that is named is kept', () => {
-    expect(resolve({ model: 'vectors', endpoint: 'embeddings' }, snapshot)).toMatchObject({ names: ['vectors'] })
+    const other = model('other', [targetOf('llm/other')], { class: 'embedding' })
+    const both = snapshotOf([...fleet, other], snapshot.settings)
+
+    for (const name of ['vectors', 'other'])
+      expect(resolve({ model: name, endpoint: 'embeddings' }, both)).toMatchObject({ names: [name] })
+    expect(resolve({ model: 'vectors' }, both)).toMatchObject({ names: ['small'] })
   })
 })

@@ -346,6 +346,13 @@ describe('fallbacks', () => {
     expect(order({ model: 'vectors', endpoint: 'embeddings' })).toEqual(['e/m'])
   })
 
+  test('for embeddings may have no class when the call or the model names them', () => {
+    const embed = model('embed', [targetOf('f/m')], { class: 'embedding', fallbacks: ['second'] })
+    const { order } = planner(snapshotOf([embed, second, last]))
+
+    expect(order({ model: 'embed', endpoint: 'embeddings', fallbacks: ['last'] })).toEqual(['f/m', 'd/m', 'b/m'])
+  })
+
   test('use up no turns of the fallback model', () => {
     const pair = model('pair', [targetOf('x/m'), targetOf('y/m')])
     const { order } = planner(snapshotOf([model('chat', [targetOf('a/m')], { fallbacks: ['pair'] }), pair]))
