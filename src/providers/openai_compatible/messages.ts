@@ -1,13 +1,13 @@
 import { sha256 } from '#lib/hash.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { CACHE_MARK, withoutCacheMarks } from './cache-marks.ts'
-import { withInstructionsFirst } from './order.ts'
+import { inStrictOrder } from './order.ts'
 import type { Service } from './services.ts'
 
 /** The messages in the roles and with the fields that a service knows; the same list when nothing has to change. */
 export function toMessages(given: JsonValue, service: Service): JsonValue {
   if (!Array.isArray(given)) return given
-  const messages = service.instructionsFirst ? withInstructionsFirst(given) : given
+  const messages = service.strictOrder ? inStrictOrder(given) : given
   const unmarked = service.dropped.includes(CACHE_MARK) ? withoutCacheMarks(messages) : messages
   if (!Array.isArray(unmarked) || !unmarked.some(message => isForeign(message, service))) return unmarked
   return unmarked.map(message => toMessage(message, service))

@@ -1,18 +1,28 @@
 import { isObject, type JsonValue } from '#lib/json.ts'
 
-/** Puts instructions that stand right behind an answer, or the result of a tool, before the conversation.
+const INSTRUCTIONS = ['system', 'developer'] as const
+/** Stands between the result of a tool and the user. */
+const BRIDGE = { role: 'assistant', content: 'OK.' } as const
+
+/** Puts messages into an order that Mistral takes: instructions that stand right behind an answer, or the result of a
+ * tool, go before the conversation; those that end it behind an answer come from the user, because it cannot end with
+ * the answer; and the user is not heard right behind the result of a tool.
  *
- * @returns The same list when there are none. */
-export function withInstructionsFirst(messages: readonly JsonValue[]): readonly JsonValue[] {
+ * @returns The same list when it has this order. */
+export function inStrictOrder(messages: readonly JsonValue[]): readonly JsonValue[] {
+  const end = messages.findLastIndex(message => !isOf(message, INSTRUCTIONS))
+  const endsWithAnswer = isOf(messages[end], ['assistant'])
   const late: JsonValue[] = []
   const others: JsonValue[] = []
-  for (const message of messages) {
-    const isLate = isOf(message, ['system', 'developer']) && isOf(others.at(-1), ['assistant', 'tool'])
-    if (isLate) late.push(message)
+  for (const [at, message] of messages.entries()) {
+    const before = others.at(-1)
+    if (at > end && endsWithAnswer && isObject(message)) others.push({ ...message, role: 'user' })
+    else if (isOf(message, INSTRUCTIONS) && isOf(before, ['assistant', 'tool'])) late.push(message)
+    else if (isOf(message, ['user']) && isOf(before, ['tool'])) others.push(BRIDGE, message)
     else others.push(message)
   }
-  if (late.length === 0) return messages
-  const begin = others.findIndex(message => !isOf(message, ['system', 'developer']))
+  if (others.length === messages.length && others.every((message, at) => message === messages[at])) return messages
+  const begin = others.findIndex(message => !isOf(message, INSTRUCTIONS))
   return others.toSpliced(begin, 0, ...late)
 }
 

@@ -17,8 +17,8 @@ export interface Service {
   readonly messageFields: readonly string[]
   /** Whether it takes only its own ids of tool calls, nine letters and digits; others become such. */
   readonly shortCallIds: boolean
-  /** Whether it refuses instructions behind an answer. */
-  readonly instructionsFirst: boolean
+  /** Whether it refuses instructions behind an answer, and the user right behind the result of a tool. */
+  readonly strictOrder: boolean
   /** Whether a stream counts tokens without being asked, and refuses to be asked. */
   readonly countsUnasked: boolean
   /** The header that carries the credential. */
@@ -36,7 +36,7 @@ export const USUAL: Service = {
   developer: false,
   messageFields: [],
   shortCallIds: false,
-  instructionsFirst: false,
+  strictOrder: false,
   countsUnasked: false,
   keyHeader: 'authorization',
   note: 'vLLM, llama.cpp, LM Studio, TGI and every address that is not named here.',
@@ -80,9 +80,9 @@ export const SERVICES: readonly Service[] = [
     dropped: ['user', 'safety_identifier', 'store', 'service_tier', 'verbosity', CACHE_MARK],
     messageFields: [...STRANGE, ...OPENAIS, 'reasoning'],
     shortCallIds: true,
-    instructionsFirst: true,
+    strictOrder: true,
     countsUnasked: true,
-    note: 'Refuses every field that it does not know, and ids of tool calls other than its own, which are made short. Instructions behind an answer, which it refuses too, go before the conversation.',
+    note: 'Refuses every field that it does not know, and ids of tool calls other than its own, which are made short. Instructions behind an answer, which it refuses too, go before the conversation, or come from the user where they end it; behind the result of a tool the user comes after an answer `OK.`',
   },
   {
     ...USUAL,

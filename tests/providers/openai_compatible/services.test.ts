@@ -143,6 +143,43 @@ describe('Mistral', () => {
     expect(sent(MISTRAL, { messages: [first, hi, hello, hi] }).body.messages).toEqual([first, hi, hello, hi])
   })
 
+  test('answers instructions that end the conversation, which would else end with an answer', () => {
+    const said = (role: string, content: string) => ({ role, content })
+    const [hi, hello] = [said('user', 'Hi'), said('assistant', 'Hello')]
+
+    const { body } = sent(MISTRAL, { messages: [hi, hello, said('system', 'Sum up.'), said('developer', 'Be brief.')] })
+
+    expect(body.messages).toEqual([hi, hello, said('user', 'Sum up.'), said('user', 'Be brief.')])
+  })
+
+  test('gets an answer between the result of a tool and the user, whom it refuses right behind it', () => {
+    const made = { id: 'abcdefgh1', type: 'function', function: { name: 'f', arguments: '{}' } }
+    const called = { role: 'assistant', content: null, tool_calls: [made] }
+    const result = { role: 'tool', tool_call_id: 'abcdefgh1', content: 'x' }
+    const [hi, late] = [
+      { role: 'user', content: 'Hi' },
+      { role: 'system', content: 'Be brief.' },
+    ]
+    const bridge = { role: 'assistant', content: 'OK.' }
+
+    expect(sent(MISTRAL, { messages: [hi, called, result, hi] }).body.messages).toEqual([
+      hi,
+      called,
+      result,
+      bridge,
+      hi,
+    ])
+    expect(sent(MISTRAL, { messages: [hi, called, result, late, hi] }).body.messages).toEqual([
+      late,
+      hi,
+      called,
+      result,
+      bridge,
+      hi,
+    ])
+    expect(sent(MISTRAL, { messages: [hi, called, result, late] }).body.messages).toEqual([late, hi, called, result])
+  })
+
   test('is not asked to count a stream, which it does by itself', () => {
     const { body } = sent(MISTRAL, { stream: true, stream_options: { include_usage: true } }, { stream: true })
 
