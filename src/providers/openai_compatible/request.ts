@@ -6,7 +6,7 @@ import { type Change, isObject, type Member, nameToJson, patchMembers, topLevelM
 import type { Outgoing, Pieces } from '../provider.ts'
 import { CACHE_MARK, withoutCacheMarks } from './cache-marks.ts'
 import { toMessages } from './messages.ts'
-import { type Service, serviceOf } from './services.ts'
+import { type Service, serviceFor, serviceOf } from './services.ts'
 
 const PATHS: Readonly<Record<Endpoint, string>> = {
   chat: '/chat/completions',
@@ -22,13 +22,13 @@ const WITH_USAGE = '{"include_usage":true}'
 /** Builds the request of a call.
  *
  * @param delivered What the answer begins with: the server is asked to go on from there.
- * @param service What the server takes; found by its address when absent. */
+ * @param service What the server takes; found by its address and the model when absent. */
 export function toRequest(
   call: Call,
   target: Target,
   secret: string | null,
   delivered?: Delivered,
-  service: Service = serviceOf(target.server),
+  service: Service = serviceFor(target),
 ): Outgoing {
   const asked = delivered === undefined ? call : toContinuation(call, delivered)
   const outgoing = {

@@ -1,4 +1,4 @@
-import type { Server } from '#core/servers.ts'
+import type { Server, Target } from '#core/servers.ts'
 import { CACHE_MARK } from './cache-marks.ts'
 
 /** How a service differs from OpenAI in what it accepts. A parameter that it refuses and that the answer depends on is
@@ -21,6 +21,8 @@ export interface Service {
   readonly strictOrder: boolean
   /** Whether a stream counts tokens without being asked, and refuses to be asked. */
   readonly countsUnasked: boolean
+  /** How its models that think differ from the others; told apart by the name of the model. */
+  readonly thinking: ({ readonly models: RegExp } & Partial<Pick<Service, 'renamed' | 'messageFields'>>) | null
   /** The header that carries the credential. */
   readonly keyHeader: 'authorization' | 'api-key'
   readonly note: string
@@ -38,6 +40,7 @@ export const USUAL: Service = {
   shortCallIds: false,
   strictOrder: false,
   countsUnasked: false,
+  thinking: null,
   keyHeader: 'authorization',
   note: 'vLLM, llama.cpp, LM Studio, TGI and every address that is not named here.',
 }
@@ -68,8 +71,10 @@ export const SERVICES: readonly Service[] = [
     name: 'Azure',
     host: /\.(?:openai|services\.ai|cognitiveservices)\.azure\.(?:com|us|cn)$/,
     dropped: [CACHE_MARK],
+    // Reasoning models refuse the older name of the limit; others know only that one in older versions of the API.
+    thinking: { models: /(?:^|[^a-z0-9])o\d(?!\d)|gpt-?[5-9]/i, renamed: { max_tokens: 'max_completion_tokens' } },
     keyHeader: 'api-key',
-    note: 'The key goes into `api-key`; with `?api-version=` the name of the deployment goes into the path.',
+    note: 'Models that think, told by the name of the deployment (`o3-mini`, `gpt-5`), refuse `max_tokens` and get `max_completion_tokens`. The key goes into `api-key`; with `?api-version=` the name of the deployment goes into the path.',
   },
   {
     ...USUAL,
@@ -91,8 +96,9 @@ export const SERVICES: readonly Service[] = [
     renamed: {},
     // It answers 400 to fields that it does not know, those of messages too.
     dropped: [...OPENAI_ONLY, 'prompt_cache_key', 'prompt_cache_retention', CACHE_MARK],
-    messageFields: [...STRANGE, ...OPENAIS],
-    note: 'Refuses `name` in messages, and fields that it does not know.',
+    messageFields: [...STRANGE, ...OPENAIS, 'reasoning'],
+    thinking: { models: /gpt-oss|qwen/i, messageFields: [...STRANGE, ...OPENAIS] },
+    note: 'Refuses `name` in messages, and fields that it does not know; `reasoning`, its own word for thoughts, goes back to models that think (gpt-oss, Qwen), and others refuse it.',
   },
   {
     ...USUAL,
@@ -139,6 +145,20 @@ export function serviceOf(server: Server): Service {
   if (service === undefined) {
     service = serviceAt(server)
     known.set(server, service)
+  }
+  return service
+}
+
+const fitted = new WeakMap<Target, Service>()
+
+/** What the service of a target takes for its model; put together once for each target. */
+export function serviceFor(target: Target): Service {
+  let service = fitted.get(target)
+  if (service === undefined) {
+    const general = serviceOf(target.server)
+    const { thinking } = general
+    service = thinking?.models.test(target.upstreamModel) ? { ...general, ...thinking } : general
+    fitted.set(target, service)
   }
   return service
 }

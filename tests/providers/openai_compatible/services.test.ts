@@ -4,11 +4,15 @@ import { SERVICES, serviceOf } from '#providers/openai_compatible/services.ts'
 import { call, server, target } from '#tests/support/calls.ts'
 
 /** A chat as it goes to an address. */
-function sent(baseUrl: string, body: object, more: { readonly kind?: string; readonly stream?: boolean } = {}) {
-  const { kind = 'openai_compatible', stream = false } = more
+function sent(
+  baseUrl: string,
+  body: object,
+  more: { readonly kind?: string; readonly stream?: boolean; readonly model?: string } = {},
+) {
+  const { kind = 'openai_compatible', stream = false, model = 'm' } = more
   const whole = { model: 'm', messages: [{ role: 'user', content: 'Hi' }], ...body }
   const asked = call({ stream, body: whole, source: JSON.stringify(whole) })
-  const to = target('a', { server: server('a', { baseUrl: normalizeBaseUrl(baseUrl), kind }) })
+  const to = target('a', { server: server('a', { baseUrl: normalizeBaseUrl(baseUrl), kind }), upstreamModel: model })
   const { body: text, ...rest } = openaiCompatible.encode(asked, to, 'sk-1')
   return { ...rest, body: JSON.parse(text?.join('') ?? '') }
 }
@@ -90,6 +94,25 @@ describe('Azure', () => {
     expect(headers).toMatchObject({ 'api-key': 'sk-1' })
     expect(headers).not.toHaveProperty('authorization')
   })
+
+  const limit = (model: string, given: object) => sent('https://x.openai.azure.com/openai/v1', given, { model }).body
+
+  test.each(['o3-mini', 'team-o1', 'gpt-5', 'gpt5-mini', 'GPT-6'])(
+    'gets the limit of %s by its newer name, the only one that models that think take',
+    model => {
+      const { max_tokens, max_completion_tokens } = limit(model, { max_tokens: 5 })
+
+      expect({ max_tokens, max_completion_tokens }).toEqual({ max_tokens: undefined, max_completion_tokens: 5 })
+    },
+  )
+
+  test.each(['gpt-4o', 'gpt-35-turbo', 'gpt-4.1', 'Mistral-large'])(
+    'gets the limit of %s as it was sent: its older versions know the older name only',
+    model => {
+      expect(limit(model, { max_tokens: 5 })).toMatchObject({ max_tokens: 5 })
+      expect(limit(model, { max_completion_tokens: 5 })).toMatchObject({ max_completion_tokens: 5 })
+    },
+  )
 
   test('lists its models beside the deployments', () => {
     const baseUrl = 'https://x.openai.azure.com/openai/deployments/d?api-version=1'
@@ -191,6 +214,19 @@ test('Groq gets messages without names', () => {
   const { body } = sent('https://api.groq.com/openai/v1', { messages: [{ role: 'user', name: 'bob', content: 'Hi' }] })
 
   expect(body.messages).toEqual([{ role: 'user', content: 'Hi' }])
+})
+
+test.each([
+  ['openai/gpt-oss-120b', { reasoning: 'Hm' }],
+  ['qwen/qwen3-32b', { reasoning: 'Hm' }],
+  ['llama-3.3-70b-versatile', {}],
+  ['moonshotai/kimi-k2-instruct', {}],
+])('Groq gets the thoughts of an answer only for a model that takes them: %s', (model, kept) => {
+  const messages = [{ role: 'assistant', content: 'Hi', reasoning: 'Hm', reasoning_content: 'Hm' }]
+
+  const { body } = sent('https://api.groq.com/openai/v1', { messages }, { model })
+
+  expect(body.messages).toEqual([{ role: 'assistant', content: 'Hi', ...kept }])
 })
 
 describe("Anthropic's marks of what to cache", () => {
