@@ -28,10 +28,10 @@ export function toConversation(messages: JsonValue, thinks: boolean): Conversati
     if (!isObject(message)) continue
     const place = `messages.${at}`
     if (message.role === 'system' || message.role === 'developer') {
-      system.push(...toBlocks(message.content, `${place}.content`))
+      system.push(...withMark(toBlocks(message.content, `${place}.content`), message))
       continue
     }
-    const content = toTurnBlocks(message, place, thinks)
+    const content = withMark(toTurnBlocks(message, place, thinks), message)
     if (content.length === 0) continue
     const role = message.role === 'assistant' ? 'assistant' : 'user'
     const last = turns.at(-1)
@@ -69,10 +69,17 @@ function toTurnBlocks(message: JsonObject, place: string, thinks: boolean): read
   throw malformed(`${place}.role`, 'must be system, developer, user, assistant or tool')
 }
 
+/** Puts the mark for the cache of a whole message on its last block, where the API looks for it, unless that has one. */
+function withMark(blocks: readonly JsonObject[], { cache_control }: JsonObject): readonly JsonObject[] {
+  const last = blocks.at(-1)
+  if (last === undefined || !isObject(cache_control)) return blocks
+  return [...blocks.slice(0, -1), { cache_control, ...last }]
+}
+
 /** The API takes a mark for the cache on the result itself, and refuses one inside it, where callers put theirs. */
 function toToolResult(message: JsonObject, place: string): JsonObject {
   const blocks = toBlocks(message.content, place)
-  const cache_control = [message, ...blocks].map(part => part.cache_control).find(isObject)
+  const cache_control = blocks.map(block => block.cache_control).find(isObject)
   const content = blocks.map(({ cache_control: _, ...block }) => block)
   return {
     type: 'tool_result',

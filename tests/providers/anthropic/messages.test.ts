@@ -60,6 +60,34 @@ describe('instructions', () => {
 
     expect(body.system).toEqual([{ ...text('Long.'), cache_control }])
   })
+
+  test('may be marked as a whole, like every message: the mark stands on the last part', () => {
+    const [hour, minutes] = [{ type: 'ephemeral', ttl: '1h' }, { type: 'ephemeral' }]
+    const called = { id: 'toolu_1', type: 'function', function: { name: 'f', arguments: '{}' } }
+
+    const { body } = sent({
+      messages: [
+        { role: 'system', content: 'Long.', cache_control: hour },
+        { role: 'user', content: [text('Hi'), { ...text('there'), cache_control: hour }], cache_control: minutes },
+        { role: 'assistant', content: 'Hm.', tool_calls: [called], cache_control: minutes },
+        { role: 'tool', tool_call_id: 'toolu_1', content: 'x', cache_control: minutes },
+        { role: 'user', content: '', cache_control: minutes },
+      ],
+    })
+
+    expect(body.system).toEqual([{ ...text('Long.'), cache_control: hour }])
+    expect(body.messages).toEqual([
+      { role: 'user', content: [text('Hi'), { ...text('there'), cache_control: hour }] },
+      {
+        role: 'assistant',
+        content: [text('Hm.'), { type: 'tool_use', id: 'toolu_1', name: 'f', input: {}, cache_control: minutes }],
+      },
+      {
+        role: 'user',
+        content: [{ type: 'tool_result', tool_use_id: 'toolu_1', content: [text('x')], cache_control: minutes }],
+      },
+    ])
+  })
 })
 
 describe('turns', () => {
