@@ -26,3 +26,16 @@ describe.each(Object.entries(READERS))('counts of %s', (_, read) => {
     expect(read(given)).toMatchObject({ input, output: 10, estimated: false })
   })
 })
+
+test('what Anthropic took to compact a conversation is counted with the answer, where its own sum leaves it out', () => {
+  const iterations = [
+    { type: 'compaction', input_tokens: 180_000, output_tokens: 3500, cache_read_input_tokens: 2000 },
+    { type: 'message', input_tokens: 23_000, output_tokens: 1000 },
+    { type: 'compaction', input_tokens: 100, output_tokens: 5, cache_creation_input_tokens: 60 },
+  ]
+
+  const count = fromAnthropicUsage({ input_tokens: 23_000, output_tokens: 1000, iterations })
+
+  expect(count?.usage).toMatchObject({ input: 203_100, cacheRead: 2000, cacheWrite: 60, output: 4505 })
+  expect(count?.raw).toMatchObject({ prompt_tokens: 205_160, completion_tokens: 4505 })
+})

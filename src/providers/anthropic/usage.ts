@@ -8,10 +8,12 @@ import { type Count, toCount } from '../count.ts'
  * @returns `null` when there are none. */
 export function fromAnthropicUsage(given: JsonValue): Count | null {
   if (!isObject(given)) return null
-  const input = tokenCount(given.input_tokens)
-  const cacheRead = tokenCount(given.cache_read_input_tokens)
-  const cacheWrite = tokenCount(given.cache_creation_input_tokens)
-  const output = tokenCount(given.output_tokens)
+  const parts = [given, ...compactionsOf(given)]
+  const sum = (name: string) => tokenCount(parts.reduce((tokens, part) => tokens + tokenCount(part[name]), 0))
+  const input = sum('input_tokens')
+  const cacheRead = sum('cache_read_input_tokens')
+  const cacheWrite = sum('cache_creation_input_tokens')
+  const output = sum('output_tokens')
   if (input + cacheRead + cacheWrite + output === 0) return null
   const details = isObject(given.output_tokens_details) ? given.output_tokens_details : {}
   const reasoning = Math.min(tokenCount(details.thinking_tokens), output)
@@ -20,6 +22,11 @@ export function fromAnthropicUsage(given: JsonValue): Count | null {
     prompt_tokens_details: { cached_tokens: cacheRead, cache_write_tokens: cacheWrite },
     completion_tokens_details: { reasoning_tokens: reasoning },
   })
+}
+
+/** What it took to compact the conversation: the sums of the API leave that out, and it is paid for like the answer. */
+function compactionsOf({ iterations }: JsonObject): readonly JsonObject[] {
+  return Array.isArray(iterations) ? iterations.filter(isObject).filter(({ type }) => type === 'compaction') : []
 }
 
 /** Joins the counts at the beginning and at the end of a stream. Those at the end are complete; but older servers count
