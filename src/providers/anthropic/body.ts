@@ -9,7 +9,7 @@ import { toOutput } from './output.ts'
 import { treatmentOf } from './parameters.ts'
 import { type Fields, toSampling, toStops } from './sampling.ts'
 import { isResumable, type Thinking, toThinking, wantsThinking } from './thinking.ts'
-import { isForced, toTools } from './tools.ts'
+import { isForced } from './tools.ts'
 import { refuseUnsupported } from './unsupported.ts'
 
 /** The longest answer that is asked of an unknown model, in tokens. */
@@ -21,7 +21,7 @@ const OUTPUT_MAX = 4096
 export function toBody(body: JsonObject, model: string, delivered?: Delivered): Fields {
   refuseUnsupported(body)
   const traits = traitsOf(model)
-  const { format, tools } = toOutput(body, traits, toTools(body, traits))
+  const { format, tools } = toOutput(body, traits)
   const forced = isForced(tools)
   if (forced && !traits.forcedTools) throw refuse('tool_choice', 'a forced tool', 'use auto')
   const maxTokens = toMaxTokens(body, traits, delivered)

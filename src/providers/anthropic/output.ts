@@ -1,9 +1,10 @@
 import type { Call } from '#core/call.ts'
 import { isObject, type JsonObject } from '#lib/json.ts'
 import { refuse } from '../unsupported.ts'
+import { Grammar } from './grammar.ts'
 import type { Traits } from './models.ts'
 import { toOutputSchema } from './schema.ts'
-import { type Tools, toInputSchema } from './tools.ts'
+import { type Tools, toInputSchema, toTools } from './tools.ts'
 
 /** The tool that stands for an answer in JSON: the input of its call is the answer. */
 export const ANSWER_TOOL = 'json_answer'
@@ -14,15 +15,19 @@ export interface Output {
   readonly tools: Tools
 }
 
-/** Translates `response_format`: to the API's structured outputs, or, where the model or the schema does not fit them,
- * to a tool that has to be called.
+/** Translates tools and `response_format`: the latter to the API's structured outputs, or, where the model or the schema
+ * does not fit them, to a tool that has to be called.
  *
  * @throws GatewayError `unsupported_parameter` where neither is possible. */
-export function toOutput(body: JsonObject, traits: Traits, tools: Tools): Output {
+export function toOutput(body: JsonObject, traits: Traits): Output {
   const wanted = schemaOf(body)
-  if (wanted === null) return { tools }
   const schema = traits.structured ? toOutputSchema(wanted) : null
-  if (schema !== null) return { format: { type: 'json_schema', schema }, tools }
+  const grammar = new Grammar()
+  // The answer comes first; what no other way leads to is left to the API, whose error says what is too much.
+  const fits = schema !== null && (grammar.takes(schema, 0) || !traits.forcedTools)
+  const tools = toTools(body, traits, grammar)
+  if (wanted === null) return { tools }
+  if (fits) return { format: { type: 'json_schema', schema }, tools }
   if (!traits.forcedTools) {
     throw refuse('response_format', 'JSON of any shape', 'give a json_schema without open objects')
   }

@@ -1,5 +1,6 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { refuse } from '../unsupported.ts'
+import type { Grammar } from './grammar.ts'
 import type { Traits } from './models.ts'
 import { toOutputSchema } from './schema.ts'
 import { malformed } from './unsupported.ts'
@@ -10,12 +11,14 @@ export interface Tools {
   readonly choice?: JsonObject
 }
 
-/** Translates `tools`, `tool_choice` and `parallel_tool_calls`. */
-export function toTools(body: JsonObject, traits: Traits): Tools {
+/** Translates `tools`, `tool_choice` and `parallel_tool_calls`.
+ *
+ * @param grammar Takes in the schemas of strict tools; those for which it has no room are sent as those of others. */
+export function toTools(body: JsonObject, traits: Traits, grammar: Grammar): Tools {
   const given = Array.isArray(body.tools) ? body.tools : []
   if (given.length === 0) return {}
   const { mode, names } = readChoice(body.tool_choice)
-  const tools = given.map((tool, at) => toTool(tool, `tools.${at}`, traits))
+  const tools = given.map((tool, at) => toTool(tool, `tools.${at}`, traits, grammar))
   const admitted = names === null ? tools : tools.filter(tool => names.has(tool.name))
   const alone = body.parallel_tool_calls === false && mode.type !== 'none'
   const choice = alone ? { ...mode, disable_parallel_tool_use: true } : mode
@@ -53,7 +56,7 @@ function nameOf(tool: JsonValue): JsonValue {
   return isObject(tool) && isObject(tool.function) ? tool.function.name : undefined
 }
 
-function toTool(tool: JsonValue, place: string, traits: Traits): JsonObject {
+function toTool(tool: JsonValue, place: string, traits: Traits, grammar: Grammar): JsonObject {
   if (!isObject(tool)) throw malformed(place, 'must be an object')
   // Tools of the API's own, such as web search, go as they are.
   if (tool.type !== 'function') {
@@ -62,7 +65,8 @@ function toTool(tool: JsonValue, place: string, traits: Traits): JsonObject {
   }
   const { name, description, parameters, strict } = isObject(tool.function) ? tool.function : {}
   const schema = isObject(parameters) ? toInputSchema(parameters) : { type: 'object', properties: {} }
-  const exact = strict === true && traits.structured && isObject(parameters) ? toOutputSchema(schema) : null
+  const closed = strict === true && traits.structured && isObject(parameters) ? toOutputSchema(schema) : null
+  const exact = closed !== null && grammar.takes(closed, 1) ? closed : null
   return {
     name,
     ...(typeof description === 'string' && { description }),

@@ -34,6 +34,56 @@ describe('tools', () => {
     expect(sent({ tools: [search] }).body.tools).toEqual([search])
   })
 
+  describe('that are strict', () => {
+    const text = { type: 'string' }
+    const maybe = { type: ['string', 'null'] }
+    const strict = (parameters: JsonObject, name = 'f') => ({
+      type: 'function',
+      function: { name, parameters: { type: 'object', ...parameters }, strict: true },
+    })
+    const many = (count: number, value: JsonObject) =>
+      Object.fromEntries(Array.from({ length: count }, (_, at) => [`p${at}`, value]))
+    const exactly = (given: JsonObject) => {
+      const { tools = [], output_config } = sent(given).body
+      return [output_config !== undefined, tools.filter((tool: JsonObject) => tool.strict === true).length]
+    }
+    const nested = (count: number, value: JsonObject) => ({
+      properties: { list: { type: 'array', items: { type: 'object', properties: many(count, value) } } },
+      required: ['list'],
+    })
+    const format = (schema: JsonObject) => ({ response_format: { type: 'json_schema', json_schema: { schema } } })
+    const formatOf = (count: number) => format({ type: 'object', properties: many(count, text) })
+
+    test.each([
+      ['twenty in all', Array.from({ length: 22 }, () => strict({ properties: {} })), 20],
+      ['as many as have 24 optional values together', [strict({ properties: many(24, text) })], 1],
+      ['none with 25 optional values', [strict({ properties: many(25, text) })], 0],
+      ['none with 25 optional values further inside', [strict(nested(25, text))], 0],
+      ['all but those beyond what is left', [10, 20, 14, 1].map(count => strict({ properties: many(count, text) })), 2],
+      [
+        'as many as have 16 values of several types together',
+        [16, 1, 0].map(count => strict({ properties: many(count, maybe), required: Object.keys(many(count, maybe)) })),
+        2,
+      ],
+    ])('are so up to what the API compiles: %s', (_, given, expected) => {
+      expect(exactly({ tools: given })).toEqual([false, expected])
+    })
+
+    test('leave the room to the answer, where it has a schema', () => {
+      const given = [strict({ properties: many(5, text) })]
+
+      expect(exactly({ tools: given, ...formatOf(20) })).toEqual([true, 0])
+      expect(exactly({ tools: given, ...formatOf(19) })).toEqual([true, 1])
+      expect(exactly({ tools: given, ...formatOf(25) })).toEqual([false, 1])
+    })
+
+    test('are not refused beyond that: they go as tools of which the schema is only told', () => {
+      const parameters = { type: 'object', properties: many(25, text) }
+
+      expect(sent({ tools: [strict(parameters)] }).body.tools).toEqual([{ name: 'f', input_schema: parameters }])
+    })
+  })
+
   test('that are strict are so where model and schema allow it', () => {
     const strict = (parameters: JsonObject) => [{ type: 'function', function: { name: 'f', parameters, strict: true } }]
     const exact = { ...schema, additionalProperties: false }
