@@ -22,6 +22,8 @@ export interface CandidateState {
   readonly finished: boolean
 }
 
+/** The reason for the end of candidates to a prompt that was blocked. */
+const BLOCKED = 'SAFETY'
 const NEW: CandidateState = { ids: [], spoken: false, reason: null, finished: false }
 
 /** Reads what one event brings of a candidate.
@@ -87,9 +89,13 @@ export function toFinish(head: Head, index: number, { ids, reason, spoken }: Can
   })
 }
 
-/** The answer to a prompt that was blocked. */
-export function toBlocked(head: Head): readonly DataFrame[] {
-  return [toStart(head, 0), toFrame('finish', head, { index: 0, delta: {}, finish_reason: 'content_filter' })]
+/** The answer to a prompt that was blocked: Google may find out when the answer is under way.
+ *
+ * @param candidates The candidates that have begun. */
+export function toBlocked(head: Head, candidates: ReadonlyMap<number, CandidateState>): readonly Frame[] {
+  if (candidates.size === 0) return [toStart(head, 0), toFinish(head, 0, { ...NEW, reason: BLOCKED }, false)]
+  const cut = [...candidates].filter(([, { finished }]) => !finished)
+  return cut.map(([index, candidate]) => toFinish(head, index, { ...candidate, reason: BLOCKED }, false))
 }
 
 // This runs for every piece of an answer, so the head is written once, and no object is copied.

@@ -39,8 +39,8 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
     const counted = fromGeminiUsage(chunk.usageMetadata)
     const count = counted ?? state.count
     const list = Array.isArray(chunk.candidates) ? chunk.candidates : []
-    if (list.length === 0 && state.candidates.size === 0 && isBlocked(chunk))
-      return settle({ ...state, head, count }, toBlocked(head))
+    if (list.length === 0 && isBlocked(chunk))
+      return settle({ ...state, head, count }, toBlocked(head, state.candidates))
     let candidates = state.candidates
     const frames: Frame[] = []
     for (const [at, candidate] of list.entries()) {

@@ -229,6 +229,16 @@ test('a prompt that was blocked is an answer that was filtered', () => {
   expect(reasonsOf([blocked])).toEqual(['content_filter'])
 })
 
+test('a prompt that is blocked while the answer is under way filters what has not ended', () => {
+  const blocked = event({ promptFeedback: { blockReason: 'PROHIBITED_CONTENT' }, usageMetadata: usage })
+
+  const { frames } = run([says([{ text: 'Hm', thought: true }]), text('Hel'), blocked])
+
+  expect(frames.map(frame => frame.kind)).toEqual(['start', 'delta', 'delta', 'finish', 'usage'])
+  expect(reasonsOf([text('Hel'), blocked])).toEqual(['content_filter'])
+  expect(reasonsOf([text('Hello', { finishReason: 'MAX_TOKENS' }), blocked])).toEqual(['length'])
+})
+
 describe('an error', () => {
   const error = { code: 429, message: 'Slow down', status: 'RESOURCE_EXHAUSTED' }
 
