@@ -176,6 +176,8 @@ function askForUsage({ body }: Call, service: Service, changes: Change[]): void 
 
 /** Changes a chat to the parameters and messages that a service accepts. */
 function fitTo(service: Service, { body }: Call, changes: Change[]): void {
+  // Who refuses fields that it does not know does so where they are null, too: clients write that for what is not set.
+  if (service.messageFields.length > 0) for (const name in body) if (body[name] === null) change(changes, name, null)
   for (const from in service.renamed) {
     const to = service.renamed[from]
     const value = body[from]

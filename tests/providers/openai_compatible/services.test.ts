@@ -283,6 +283,25 @@ test.each([
   expect(dropped).toEqual(expected)
 })
 
+test.each([
+  'https://api.mistral.ai/v1',
+  'https://api.groq.com/openai/v1',
+  'https://api.cerebras.ai/v1',
+  'https://api.fireworks.ai/inference/v1',
+  'https://generativelanguage.googleapis.com/v1beta/openai',
+])('what is null is left out for %s, which refuses what it does not know also then', address => {
+  const unset = { logit_bias: null, stream_options: null, audio: null, stop: null, tools: null, user: null }
+  const limits = { max_tokens: null, max_completion_tokens: 5 }
+  const messages = [{ role: 'assistant', content: null }]
+
+  const { body, dropped } = sent(address, { ...unset, ...limits, temperature: 0, messages })
+
+  const { max_tokens, max_completion_tokens, ...others } = body
+  expect(others).toEqual({ model: 'm', messages, temperature: 0 })
+  expect([max_tokens, max_completion_tokens].filter(limit => limit !== undefined)).toEqual([5])
+  expect(dropped).toEqual([])
+})
+
 test('Cerebras gets thoughts in its own word only', () => {
   const messages = [{ role: 'assistant', name: 'bob', content: 'Hi', reasoning: 'Hm', reasoning_content: 'Hm' }]
 
