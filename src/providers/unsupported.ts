@@ -99,6 +99,11 @@ export function partsOf(content: JsonValue, place: string): readonly JsonValue[]
   throw new GatewayError('invalid_request', `${place}: must be text or a list of parts.`, { param: place })
 }
 
+/** What a message says where nobody knows refusals: the text of one that has no other content. */
+export function contentOf({ content, refusal }: JsonObject): JsonValue {
+  return (content ?? '') === '' && typeof refusal === 'string' && refusal !== '' ? refusal : content
+}
+
 function isList(value: JsonValue): value is readonly JsonValue[] {
   return Array.isArray(value)
 }

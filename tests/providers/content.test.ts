@@ -43,3 +43,19 @@ test.each(KINDS)('%s: a call of a tool needs no content', kind => {
     ).not.toThrow()
   }
 })
+
+test.each<[kind: string, said: JsonValue]>([
+  ['anthropic', [{ type: 'text', text: 'Not that.' }]],
+  ['gemini', [{ text: 'Not that.' }]],
+  ['ollama', 'Not that.'],
+  ['deepseek', 'Not that.'],
+  ['openai_compatible', 'Not that.'],
+])('%s: what the model refused with is what it said', (kind, said) => {
+  const refused = { role: 'assistant', content: null, refusal: 'Not that.' }
+  const user = { role: 'user', content: 'Hi' }
+
+  const { messages, contents } = JSON.parse(encode(kind, [user, refused, user])?.body?.join('') ?? '')
+
+  const [, { content, parts }] = messages ?? contents
+  expect(content ?? parts).toEqual(said)
+})

@@ -2,7 +2,7 @@ import { GatewayError } from '#core/errors.ts'
 import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { isMadeToolCallId, toArguments } from '../openai_compatible/tool-calls.ts'
-import { partsOf, refuse, refuseUntakable } from '../unsupported.ts'
+import { contentOf, partsOf, refuse, refuseUntakable } from '../unsupported.ts'
 import { toGeminiPart } from './media.ts'
 import { toGeminiName } from './names.ts'
 import { signatureOf } from './signature.ts'
@@ -71,7 +71,7 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
 
 function toParts(message: JsonObject, place: string, { marksCalls, baseUrl }: Options): JsonObject[] {
   refuseUntakable(message, place, true)
-  const parts = partsOf(message.content, `${place}.content`)
+  const parts = partsOf(contentOf(message), `${place}.content`)
     .map((part, at) => toGeminiPart(part, `${place}.content.${at}`, baseUrl))
     .filter(({ text }) => text !== '')
   const signature = message.role === 'assistant' ? signatureOf(message) : undefined

@@ -1,7 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { toArguments } from '../openai_compatible/tool-calls.ts'
-import { partsOf, refuse, refuseUntakable } from '../unsupported.ts'
+import { contentOf, partsOf, refuse, refuseUntakable } from '../unsupported.ts'
 
 /** Translates the messages of a chat: text in one piece, images apart, arguments of tool calls as objects. */
 export function toOllamaMessages(messages: JsonValue): readonly JsonObject[] {
@@ -11,7 +11,7 @@ export function toOllamaMessages(messages: JsonValue): readonly JsonObject[] {
     refuseUntakable(message, `messages.${at}`)
     const calls = Array.isArray(message.tool_calls) ? message.tool_calls.filter(isObject) : []
     for (const call of calls) if (isObject(call.function)) names.set(call.id, call.function.name)
-    const { text, images } = toContent(message.content, `messages.${at}.content`)
+    const { text, images } = toContent(contentOf(message), `messages.${at}.content`)
     const isTool = message.role === 'tool'
     return {
       role: message.role === 'developer' ? 'system' : message.role,

@@ -1,5 +1,6 @@
 import { sha256 } from '#lib/hash.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { contentOf } from '../unsupported.ts'
 import { CACHE_MARK, withoutCacheMarks } from './cache-marks.ts'
 import { inStrictOrder } from './order.ts'
 import type { Service } from './services.ts'
@@ -15,11 +16,13 @@ export function toMessages(given: JsonValue, service: Service): JsonValue {
 
 function toMessage(message: JsonValue, service: Service): JsonValue {
   if (!isObject(message) || !isForeign(message, service)) return message
-  const { tool_calls: calls, tool_call_id: answered } = message
+  const { tool_calls: calls, tool_call_id: answered, content } = message
+  const said = contentOf(message)
   const fields = Object.fromEntries(service.messageFields.map(name => [name, undefined]))
   return {
     ...message,
     ...fields,
+    ...(said !== content && !service.developer && { content: said }),
     ...(message.role === 'developer' && !service.developer && { role: 'system' }),
     ...(Array.isArray(calls) && { tool_calls: calls.map(call => toCall(call, service)) }),
     ...(service.shortCallIds && isLongId(answered) && { tool_call_id: toShortId(answered) }),
@@ -29,7 +32,8 @@ function toMessage(message: JsonValue, service: Service): JsonValue {
 /** Whether a service would refuse a message, or not understand it. */
 function isForeign(message: JsonValue, { developer, messageFields, shortCallIds }: Service): boolean {
   if (!isObject(message)) return false
-  if (!developer && message.role === 'developer') return true
+  // Who knows the newer role knows refusals; others refuse a message that seems to say nothing.
+  if (!developer && (message.role === 'developer' || contentOf(message) !== message.content)) return true
   if (messageFields.length === 0) return false
   if (messageFields.some(name => message[name] !== undefined)) return true
   const calls = Array.isArray(message.tool_calls) ? message.tool_calls.filter(isObject) : []

@@ -302,6 +302,29 @@ test.each([
   expect(dropped).toEqual([])
 })
 
+test.each([
+  'https://api.mistral.ai/v1',
+  'https://api.groq.com/openai/v1',
+  'https://api.cerebras.ai/v1',
+  'https://api.fireworks.ai/inference/v1',
+  'https://generativelanguage.googleapis.com/v1beta/openai',
+])('a refusal is what the model said for %s, which does not know it', address => {
+  const refused = { role: 'assistant', content: null, refusal: 'No.' }
+  const messages = [
+    { role: 'user', content: 'Hi' },
+    refused,
+    { ...refused, content: 'Well.' },
+    { role: 'user', content: 'Ok' },
+  ]
+
+  const { body } = sent(address, { messages })
+
+  expect(body.messages.slice(1, 3)).toEqual([
+    { role: 'assistant', content: 'No.' },
+    { role: 'assistant', content: 'Well.' },
+  ])
+})
+
 test('Cerebras gets thoughts in its own word only', () => {
   const messages = [{ role: 'assistant', name: 'bob', content: 'Hi', reasoning: 'Hm', reasoning_content: 'Hm' }]
 
