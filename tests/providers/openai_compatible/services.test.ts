@@ -175,6 +175,24 @@ describe('Mistral', () => {
     expect(body.messages).toEqual([hi, hello, said('user', 'Sum up.'), said('user', 'Be brief.')])
   })
 
+  test('gets no answer in which nothing was said', () => {
+    const hi = { role: 'user', content: 'Hi' }
+    const refused = { role: 'assistant', content: '', refusal: 'No.' }
+    const empty = ['', null, []].map(content => ({
+      role: 'assistant',
+      content,
+      reasoning_content: 'Hm',
+      tool_calls: [],
+    }))
+
+    expect(sent(MISTRAL, { messages: [hi, ...empty, hi, refused, hi] }).body.messages).toEqual([
+      hi,
+      hi,
+      { role: 'assistant', content: 'No.' },
+      hi,
+    ])
+  })
+
   test('gets an answer between the result of a tool and the user, whom it refuses right behind it', () => {
     const made = { id: 'abcdefgh1', type: 'function', function: { name: 'f', arguments: '{}' } }
     const called = { role: 'assistant', content: null, tool_calls: [made] }
@@ -292,9 +310,9 @@ test.each([
 ])('what is null is left out for %s, which refuses what it does not know also then', address => {
   const unset = { logit_bias: null, stream_options: null, audio: null, stop: null, tools: null, user: null }
   const limits = { max_tokens: null, max_completion_tokens: 5 }
-  const messages = [{ role: 'assistant', content: null }]
+  const messages = [{ role: 'user', content: 'Hi' }]
 
-  const { body, dropped } = sent(address, { ...unset, ...limits, temperature: 0, messages })
+  const { body, dropped } = sent(address, { ...unset, ...limits, temperature: 0 })
 
   const { max_tokens, max_completion_tokens, ...others } = body
   expect(others).toEqual({ model: 'm', messages, temperature: 0 })
