@@ -189,6 +189,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
         ...stateDeps,
         redis,
         database,
+        isRefused: ledger.isRefused,
         memory: () => ({ used: pressure.read().memory, limit: pressure.memoryMax() }),
         calls: failures.read,
       }),

@@ -14,6 +14,8 @@ export interface HealthComposition {
   readonly env: Environment
   readonly redis: Redis | null
   readonly database: Database | null
+  /** Whether the database has refused rows and has taken none since: its disk may be full, and it is read all the same. */
+  readonly isRefused: () => boolean
   /** The share of its memory that the process uses (0 to 1), and how much it may use, in bytes. */
   readonly memory: () => { readonly used: number; readonly limit: number }
   readonly calls: () => { readonly all: number; readonly failed: number }
@@ -28,11 +30,15 @@ export function composeHealth(parts: HealthComposition): () => Promise<HealthPar
   const isPostgres = databasePlace(config(), parts.env).kind === 'postgres'
   const thresholds = () => config().monitoring.thresholds
   const used = processorLoad(parts.clock)
+  const takesChanges = async (asked: Database) => {
+    await askDatabase(asked, isPostgres, thresholds().response_time[1])
+    if (parts.isRefused()) throw new Error('rows wait for the database')
+  }
   return createHealth({
     ...parts,
     thresholds,
     checks: {
-      database: database === null ? null : () => askDatabase(database, isPostgres, thresholds().response_time[1]),
+      database: database === null ? null : () => takesChanges(database),
       redis: redis === null ? null : () => redis.use(client => client.ping()),
       vectors: null,
     },

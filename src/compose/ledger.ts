@@ -68,6 +68,8 @@ export interface Accounting {
   /** Whether prompts and answers are kept. */
   readonly payloads: () => boolean
   readonly numbers: LedgerNumbers
+  /** Whether the database has refused rows and has taken none since. */
+  readonly isRefused: () => boolean
   close(): Promise<void>
 }
 
@@ -117,6 +119,7 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
       dropped: () => running?.recorder.dropped() ?? 0,
       budgets: budgetUse.highest,
     },
+    isRefused: () => running?.recorder.isRefused() ?? false,
     close: async () => running?.close(),
   }
 }

@@ -1,8 +1,14 @@
+import { Database } from 'bun:sqlite'
 import { expect, test } from 'bun:test'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { SQL } from 'bun'
 import { migrateSql } from '#stores/sql-client.ts'
-import { startGateway } from '#tests/support/gateway.ts'
+import { startGateway, type TestGateway } from '#tests/support/gateway.ts'
 import { startPostgres } from '#tests/support/postgres.ts'
+
+const ADMIN = { authorization: 'Bearer admin-key' }
 
 test('a Postgres that takes no changes is not healthy', async () => {
   await using postgres = await startPostgres()
@@ -11,9 +17,7 @@ test('a Postgres that takes no changes is not healthy', async () => {
   const config = { auth: { admin_keys: ['admin-key'] }, database: { url }, gateway: { demo: true } }
   const healthOf = async () => {
     await using gateway = await startGateway(config)
-    const headers = { authorization: 'Bearer admin-key' }
-    const { status, dependencies } = await (await fetch(`${gateway.url}/health/detailed`, { headers })).json()
-    return [status, dependencies.database.status, dependencies.database.available]
+    return await readHealth(gateway)
   }
 
   const before = await healthOf()
@@ -27,3 +31,40 @@ test('a Postgres that takes no changes is not healthy', async () => {
     ['degraded', 'unhealthy', false],
   ])
 }, 60_000)
+
+test('a database that can be read and takes no rows is not healthy until it takes them again', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'citadel-health-'))
+  const file = join(folder, 'citadel.db')
+  await migrateSql({ place: { kind: 'sqlite', file }, timeoutMs: 10_000, pool: 1 })
+  const administer = (statement: string) => {
+    using database = new Database(file)
+    database.run(statement)
+  }
+  administer(`CREATE TRIGGER full BEFORE INSERT ON requests BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END`)
+  try {
+    await using gateway = await startGateway({
+      auth: { admin_keys: ['admin-key'] },
+      database: { url: `sqlite://${file}` },
+      gateway: { demo: true },
+    })
+
+    await gateway.chat({ model: 'citadel-demo' }, { headers: ADMIN })
+    await gateway.logged({ message: 'rows wait for the database' })
+    const meanwhile = await readHealth(gateway)
+    administer('DROP TRIGGER full')
+    await gateway.logged({ message: 'the database takes rows again' })
+    const after = await readHealth(gateway)
+
+    expect([meanwhile, after]).toEqual([
+      ['degraded', 'unhealthy', false],
+      ['healthy', 'healthy', true],
+    ])
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+async function readHealth(gateway: TestGateway): Promise<readonly unknown[]> {
+  const { status, dependencies } = await (await fetch(`${gateway.url}/health/detailed`, { headers: ADMIN })).json()
+  return [status, dependencies.database.status, dependencies.database.available]
+}

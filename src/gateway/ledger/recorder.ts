@@ -55,6 +55,8 @@ export interface Recorder {
   depth(): number
   open(): number
   dropped(): number
+  /** Whether the store has refused rows and has taken none since. */
+  isRefused(): boolean
   /** Writes all waiting rows, until none is left or the store fails. */
   flush(): Promise<void>
   close(): Promise<void>
@@ -225,6 +227,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     depth: () => depth,
     open: () => open.size,
     dropped: () => dropped,
+    isRefused: () => delay.waitMs > 0,
     flush,
     async close() {
       disarm?.()
