@@ -8,6 +8,7 @@ export async function check(args: readonly string[]): Promise<number> {
   try {
     const settled = await settle(parseOptions(args))
     if (settled.config.service.tls !== null) readTls(settled.config.service.tls)
+    if (settled.unreadable.length > 0) throw new ConfigError(settled.unreadable)
     for (const warning of settled.warnings) say(`warning  ${warning}`)
     console.log(summary(settled))
     return EXIT.ok

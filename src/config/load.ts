@@ -5,11 +5,12 @@ import { type Environment, readEnvironment } from './env.ts'
 import { parseEnvFile } from './env-file.ts'
 import { expiredWarnings } from './expired.ts'
 import { toProblems, wordIssue } from './explain.ts'
+import { unreadableFiles } from './named-files.ts'
 import { type Origins, originsOf } from './origins.ts'
 import { parseFile } from './parse.ts'
 import { pendingWarnings } from './pending.ts'
 import { withPerformance } from './performance.ts'
-import { ConfigError, type Problem } from './problems.ts'
+import { ConfigError, formatProblem, type Problem } from './problems.ts'
 import { type Config, type ConfigInput, configSchema } from './schema.ts'
 import { type ReadFile, readFailure, readSecrets, resolvePaths, withoutReplaced } from './secrets.ts'
 import { emptyMap, leafOf, type MapTree, merge, place, toPlain, treeOf } from './tree.ts'
@@ -35,6 +36,8 @@ export interface Loaded {
   readonly origins: Origins
   /** Warnings of one line each, without secrets. */
   readonly warnings: readonly string[]
+  /** What the warnings say of files that connections need and that cannot be read. */
+  readonly unreadable: readonly Problem[]
   /** All files that were read, including those with secrets: a change of any of them causes a reload. */
   readonly files: readonly string[]
 }
@@ -51,10 +54,17 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
   const effective = layers(withPerformance(written.tree), withPerformance(environment.tree, written.tree), fromFlags)
   const { tree, problems, files: secretFiles } = await readSecrets(resolvePaths(effective), readFile)
   const config = validate(tree, [...written.problems, ...problems])
+  const unreadable = await unreadableFiles(tree)
   return {
     config,
     origins: originsOf(tree),
-    warnings: [...environment.warnings, ...pendingWarnings(explicit), ...expiredWarnings(config, tree, now())],
+    warnings: [
+      ...environment.warnings,
+      ...pendingWarnings(explicit),
+      ...expiredWarnings(config, tree, now()),
+      ...unreadable.map(formatProblem),
+    ],
+    unreadable,
     files: [...files, ...secretFiles],
   }
 }

@@ -354,6 +354,22 @@ describe('completion', () => {
   })
 })
 
+describe('check', () => {
+  test('names the files of certificates that cannot be read, without which the gateway would start', async () => {
+    const written = `servers:
+  - { id: a, kind: openai, tls: { ca_file: ca.pem, cert_file: ./gateway.yaml } }
+database: { url: "postgres://me:secret@db/name?sslmode=verify-full&sslrootcert=/gone/ca.pem" }
+`
+    const { status, out, err } = await command(['check', 'gateway.yaml'], { files: { 'gateway.yaml': written } })
+
+    expect([status, out]).toEqual([78, ''])
+    expect(err).toBe(`gateway.yaml:2:44  servers.0.tls.ca_file: ca.pem does not exist
+gateway.yaml:3:18  database.url: sslrootcert /gone/ca.pem does not exist
+2 problems; nothing was started.
+`)
+  })
+})
+
 describe('a command line that is wrong', () => {
   test.each([
     [['chekc'], 64, 'citadel: unknown command "chekc", did you mean "check"? Try: citadel help\n'],

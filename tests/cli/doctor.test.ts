@@ -387,6 +387,17 @@ describe('a server', () => {
       expect([known.worst, named.worst]).toEqual([[], []])
     })
 
+    test('whose file of authorities is not there', async () => {
+      await using server = await behindTls(1)
+
+      const { worst } = await examine(oneServer(server.url, ', tls: { ca_file: gone.pem }'), { more: ['--no-calls'] })
+
+      expect(worst).toMatchObject([
+        { check: 'configuration', detail: expect.stringMatching(/tls\.ca_file: gone\.pem does not exist/) },
+        { check: 'server', detail: expect.stringMatching(/gone\.pem/), remedy: expect.stringMatching(/ca_file/) },
+      ])
+    })
+
     test('that wants to see a certificate, by which it is known to the gateway', async () => {
       const { cert, key } = await certificates.issue('gateway.example')
       const mutual = { ca: Bun.file(certificates.ca), requestCert: true, rejectUnauthorized: true }

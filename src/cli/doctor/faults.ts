@@ -29,6 +29,10 @@ const CONNECTION: Readonly<Record<string, Fault>> = {
     detail: 'it closes the connection',
     remedy: 'Look into its log; it may speak https where base_url says http.',
   },
+  ENOENT: {
+    detail: 'a file that tls of the server names is missing',
+    remedy: 'Put it there, or correct ca_file, cert_file and key_file.',
+  },
   CERT_HAS_EXPIRED: { detail: 'its certificate has expired', remedy: 'Renew the certificate of that server.' },
   ERR_TLS_CERT_ALTNAME_INVALID: {
     detail: 'its certificate is for another name',
