@@ -34,15 +34,18 @@ export interface MigrationOptions<A extends readonly unknown[], R> {
   readonly report?: (event: MigrationEvent<R>) => void
 }
 
-/** Reads the four flags; without them everything goes through the gateway, and falls back to the provider.
+/** Reads the four flags; without them everything goes through the gateway, and falls back to the provider. While it is
+ * switched off the others are not read: whoever has to switch it off may have got one of them wrong.
  *
  * @throws RangeError naming a flag whose value is none. */
 export function migrationFromEnv(env: Env): Migration {
+  const enabled = flag(env, 'GATEWAY_ENABLED')
+  const read = enabled ? env : {}
   return {
-    enabled: flag(env, 'GATEWAY_ENABLED', true),
-    percent: percentage(env, 'GATEWAY_PERCENT', 100),
-    comparePercent: percentage(env, 'GATEWAY_COMPARE_PERCENT', 0),
-    fallback: flag(env, 'GATEWAY_FALLBACK', true),
+    enabled,
+    percent: percentage(read, 'GATEWAY_PERCENT', 100),
+    comparePercent: percentage(read, 'GATEWAY_COMPARE_PERCENT', 0),
+    fallback: flag(read, 'GATEWAY_FALLBACK'),
   }
 }
 
@@ -100,8 +103,8 @@ function bucketOf(text: string): number {
 
 type Env = Readonly<Record<string, string | undefined>>
 
-function flag(env: Env, name: string, preset: boolean): boolean {
-  const value = env[name] || String(preset)
+function flag(env: Env, name: string): boolean {
+  const value = env[name] || 'true'
   if (/^(?:true|1|on)$/i.test(value)) return true
   if (/^(?:false|0|off)$/i.test(value)) return false
   throw new RangeError(`${name} takes true or false, not "${value}".`)

@@ -62,6 +62,17 @@ describe('the flags', () => {
   ])('that say nothing are an error: %s=%s', (name, value) => {
     expect(() => migrationFromEnv({ [name]: value })).toThrow(new RegExp(`^${name} takes .*"${value}"`))
   })
+
+  test('of a gateway that is switched off need not be right', () => {
+    const env = {
+      GATEWAY_ENABLED: 'false',
+      GATEWAY_PERCENT: '12,5',
+      GATEWAY_COMPARE_PERCENT: 'x',
+      GATEWAY_FALLBACK: '?',
+    }
+
+    expect(migrationFromEnv(env).enabled).toBe(false)
+  })
 })
 
 describe('a call', () => {
