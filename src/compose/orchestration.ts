@@ -1,3 +1,4 @@
+import { suggestion } from '#config/explain.ts'
 import type { Config } from '#config/schema.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Crew } from '#core/crew.ts'
@@ -12,7 +13,7 @@ import { createLoadMonitor } from '#events/load.ts'
 import { createObserver } from '#events/observer.ts'
 import { createOrchestration, type Orchestration } from '#gateway/management/orchestrate.ts'
 import { createReceiver, type Receiver } from '#gateway/management/receive.ts'
-import { COMPATIBLE_KIND } from '#providers/index.ts'
+import { COMPATIBLE_KIND, PROVIDERS } from '#providers/index.ts'
 import type { Guard } from '#providers/transport/guard.ts'
 import { startEnlisting } from '#registry/enlist.ts'
 import type { Fleet } from '#registry/fleet.ts'
@@ -27,10 +28,12 @@ import { createSqlCursors } from '#stores/sql-cursors.ts'
 import { createSqlEvents } from '#stores/sql-events.ts'
 import { createSqlInFlight } from '#stores/sql-in-flight.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
-import { addressOf, WATCHED_ONLY } from './address.ts'
+import { WATCHED_ONLY } from './address.ts'
 import type { Ask } from './listing.ts'
 import { createServersOf, selfOf } from './registered.ts'
 
+/** The kinds of servers that may register. */
+const KINDS = [...PROVIDERS.keys(), WATCHED_ONLY]
 const EVENTS_MAX = 1000
 const REGROUP_MS = 500
 const POST_TIMEOUT_MS = 10_000
@@ -173,7 +176,8 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
     registrations,
     fleet: () => ({ snapshot: fleet.current(), states }),
     usualKind: COMPATIBLE_KIND,
-    knowsKind: kind => kind === WATCHED_ONLY || addressOf(kind, 'http://server') !== null,
+    kinds: KINDS,
+    meantKind: kind => suggestion(kind, KINDS),
     hasCredential: name => Object.hasOwn(config().orchestration.credentials, name),
     checkAddress: parts.guard,
     errorRate: monitor.errorRate,

@@ -103,7 +103,8 @@ function complete(issue: z.core.$ZodIssue, tree: Tree): string {
   return `${issue.message}${found(node, issue.path)}${meant}`
 }
 
-function suggestion(value: unknown, values: readonly unknown[]): string {
+/** Ends a message with the value that was most likely meant, also by the name of a program; with nothing where none is. */
+export function suggestion(value: unknown, values: readonly unknown[]): string {
   if (typeof value !== 'string') return ''
   const bare = value.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
   const meant = values.find(word => otherNames[String(word)]?.includes(bare))

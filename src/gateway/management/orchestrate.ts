@@ -24,8 +24,10 @@ export interface OrchestrationDeps {
   readonly fleet: () => FleetView
   /** The kind of a server that does not say which it is. */
   readonly usualKind: string
-  /** Whether a server of this kind can be used here. */
-  readonly knowsKind: (kind: string) => boolean
+  /** The kinds of servers that can be used here. */
+  readonly kinds: readonly string[]
+  /** Ends a message with the kind that was most likely meant; with nothing where none is. */
+  readonly meantKind: (kind: string) => string
   /** Whether the configuration holds a credential of this name. */
   readonly hasCredential: (name: string) => boolean
   /** @throws GatewayError `address_not_allowed` */
@@ -120,7 +122,10 @@ export function createOrchestration(deps: OrchestrationDeps): Orchestration {
     if (known !== undefined && known.origin !== 'registration') {
       throw new GatewayError('conflict', `"${id}" is the id of a server that did not register itself.`)
     }
-    if (!deps.knowsKind(kind)) throw invalid('server_info.kind', `there is no kind "${kind}"`)
+    if (!deps.kinds.includes(kind)) {
+      const known = `expected one of ${deps.kinds.join(', ')}, got "${kind}"`
+      throw invalid('server_info.kind', `${known}${deps.meantKind(kind)}`)
+    }
     if (credential !== null && !deps.hasCredential(credential)) {
       throw invalid('server_info.credential', `orchestration.credentials has no "${credential}"`)
     }
@@ -224,5 +229,6 @@ function noSuchServer(): GatewayError {
 }
 
 function invalid(path: string, message: string): GatewayError {
-  return new GatewayError('invalid_request', `${path}: ${message}.`, { param: path, details: [{ path, message }] })
+  const end = message.endsWith('?') ? '' : '.'
+  return new GatewayError('invalid_request', `${path}: ${message}${end}`, { param: path, details: [{ path, message }] })
 }

@@ -43,7 +43,7 @@ interface Answer {
   readonly models?: readonly string[]
   readonly servers?: readonly { readonly server_id: string }[]
   readonly load_metrics?: object
-  readonly error?: { readonly code: string }
+  readonly error?: { readonly code: string; readonly message: string }
 }
 
 /** Asks the management of a gateway. */

@@ -125,6 +125,19 @@ describe('a registration is refused', () => {
   })
 })
 
+test('a kind that is called by the name of a program is told what it is called here', async () => {
+  await using gateway = await startFleet()
+
+  const { body } = await manage(
+    gateway.url,
+    'POST',
+    '/orchestration/servers/register',
+    registrationOf('b', { port: 9 }, { kind: 'vLLM' }),
+  )
+
+  expect(body.error?.message).toEndWith('service, got "vLLM", did you mean "openai_compatible"?')
+})
+
 test('a server without a sign of life departs; one that gives some stays', async () => {
   await using silent = await startMember()
   await using alive = await startMember()
