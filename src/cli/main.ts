@@ -13,7 +13,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   check: {
     about: 'check configuration files without starting',
     takes: 'configuration',
-    usage: ['[FILE]... [--env-file FILE]...'],
+    usage: ['[FILE]... [--env-file FILE]... [--json]'],
     run: async args => (await import('./check.ts')).check(args),
   },
   doctor: {

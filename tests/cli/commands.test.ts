@@ -368,6 +368,36 @@ gateway.yaml:3:18  database.url: sslrootcert /gone/ca.pem does not exist
 2 problems; nothing was started.
 `)
   })
+
+  test('tells programs what is wrong, and where', async () => {
+    const files = {
+      'good.yaml': 'service: { secret: "0123456789abcdef0123456789abcdef" }\n',
+      'bad.yaml': 'service:\n  prot: 1\n  workers: many\n',
+      'tls.yaml': 'service: { tls: { cert_file: gone.pem, key_file: gone.key } }\n',
+    }
+    const reports = []
+    for (const name of Object.keys(files)) {
+      const { status, out, err } = await command(['check', name, '--json'], { files })
+      reports.push([status, JSON.parse(out), err])
+    }
+
+    expect(reports).toEqual([
+      [0, { ok: true, problems: [], warnings: [expect.stringMatching(/no effect yet/)] }, ''],
+      [
+        78,
+        {
+          ok: false,
+          problems: [
+            expect.objectContaining({ file: 'bad.yaml', line: 2, column: 3, path: 'service.prot' }),
+            expect.objectContaining({ line: 3, path: 'service.workers', message: expect.stringMatching(/^expected/) }),
+          ],
+          warnings: [],
+        },
+        '',
+      ],
+      [78, { ok: false, problems: [expect.objectContaining({ path: 'service.tls' })], warnings: [] }, ''],
+    ])
+  })
 })
 
 describe('a command line that is wrong', () => {
