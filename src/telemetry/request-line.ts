@@ -1,6 +1,7 @@
 import type { AttemptEntry } from '#core/attempt.ts'
 import { ERRORS, GatewayError } from '#core/errors.ts'
 import { freeOutcome, type RequestRecord } from '#core/record.ts'
+import { isObject } from '#lib/json.ts'
 import { createNameWriter, printable, quote } from './quote.ts'
 import { overheadMs } from './request-metrics.ts'
 
@@ -125,9 +126,16 @@ function storyOf(cause: unknown, redact: Redact): string | null {
   if (cause === undefined || cause === null) return null
   // The stack of an error of ours says where it was made, and not why.
   if (cause instanceof GatewayError) return storyOf(cause.cause ?? cause.code, redact)
-  const whole =
-    cause instanceof Error ? (cause.stack ?? String(cause)) : typeof cause === 'string' ? cause : json(cause)
+  const whole = cause instanceof Error ? (cause.stack ?? String(cause)) : words(cause)
   return redact(whole.slice(0, CAUSE_READ_MAX)).slice(0, CAUSE_MAX)
+}
+
+/** What is known of a failure, in words: JSON within the JSON of the line is hard to read, and to search. */
+function words(cause: unknown): string {
+  if (typeof cause === 'string') return cause
+  if (!isObject(cause)) return json(cause)
+  const told = Object.entries(cause).filter(([, value]) => value !== null && value !== undefined)
+  return told.map(([name, value]) => `${name} ${typeof value === 'string' ? value : json(value)}`).join(', ')
 }
 
 function json(value: unknown): string {

@@ -39,5 +39,5 @@ test('what names the failure is in the log', async () => {
 
   const line = await gateway.logged({ path: '/v1/chat/completions' })
 
-  expect(JSON.parse(String(line.error))).toEqual({ status: 500, code: 'out_of_memory', type: 'server_error' })
+  expect(line.error).toBe('status 500, code out_of_memory, type server_error')
 })

@@ -106,7 +106,7 @@ describe('the line of a request', () => {
 
   test('lists the attempts when there were several, or when the only one failed, each with its cause', () => {
     const { settle, lines } = setup()
-    const cause = { status: 500, code: 'out_of_memory' }
+    const cause = { status: 500, code: 'out_of_memory', type: null }
     settle({ attempts: [attemptEntry('cloud', { result: 'upstream_error', ms: 1.239, cause }), attemptEntry('llm')] })
     settle({ attempts: [attemptEntry('llm', { result: 'upstream_timeout' })], status: 504, code: 'upstream_timeout' })
 
@@ -114,7 +114,7 @@ describe('the line of a request', () => {
 
     expect(two.attempts).toBe(2)
     expect(two.attempt_list).toEqual([
-      { server: 'cloud', result: 'upstream_error', ms: 1.24, error: '{"status":500,"code":"out_of_memory"}' },
+      { server: 'cloud', result: 'upstream_error', ms: 1.24, error: 'status 500, code out_of_memory' },
       { server: 'llm', result: 'ok', ms: 20 },
     ])
     expect(one).toMatchObject({ attempt_list: [{ result: 'upstream_timeout' }], level: 'error' })
@@ -165,7 +165,7 @@ describe('the line of a request', () => {
     const left = new GatewayError('client_closed_request', 'public')
     settle({ status: 200, stream: true, code: 'client_closed_request', outcome: 'cancelled', error: left })
 
-    expect(lines()).toMatchObject([{ level: 'error', code: 'stream_interrupted', error: '{"reason":"reset"}' }])
+    expect(lines()).toMatchObject([{ level: 'error', code: 'stream_interrupted', error: 'reason reset' }])
   })
 
   test('shortens the internal cause to a fixed length', () => {
