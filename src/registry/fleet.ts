@@ -113,10 +113,12 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
     })
   }
 
-  /** @param message What is told of it; `null` where somebody else tells it. */
+  /** All workers see a change, and one of them tells it.
+   *
+   * @param message What is told of it; `null` where somebody else tells it. */
   function take(next: Snapshot, message: string | null): void {
     snapshot = next
-    if (message !== null) journal.note({ type: 'fleet-changed', message })
+    if (message !== null && leads()) journal.note({ type: 'fleet-changed', message })
     preloadAgain(null)
   }
 

@@ -46,7 +46,7 @@ function fakeDiscovery() {
   return { discovery, find, started: () => started }
 }
 
-function setup(more: Partial<Declaration> = {}) {
+function setup(more: Partial<Declaration> = {}, leads = true) {
   const clock = fakeClock()
   const facts: Fact[] = []
   const probed: string[] = []
@@ -77,6 +77,7 @@ function setup(more: Partial<Declaration> = {}) {
       load: () => null,
       discovery: found.discovery,
       watchedOnly: new Set(['service']),
+      crew: { leads: () => leads },
     },
     declaration,
   )
@@ -126,6 +127,15 @@ describe('the fleet', () => {
       'the list of b has changed (new: b-model)',
       'the list of a has changed (new: one, two, three, four, five and 2 more; gone: a-model)',
     ])
+  })
+
+  test('tells of its changes once where several workers see them', async () => {
+    const { fleet, facts, names } = setup({ servers: [server('a')] }, false)
+
+    await fleet.start()
+
+    expect(names()).toEqual(['a-model'])
+    expect(facts).toEqual([])
   })
 
   test('keeps nothing of servers that have left', () => {
