@@ -51,6 +51,22 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
   )
 
   test(
+    'a column of short names takes no more room than they need on a phone',
+    async () => {
+      const { page } = await open('/docs/failures')
+      await page.setViewportSize({ width: 390, height: 800 })
+      const widths = await page.evaluate(
+        `[...document.querySelectorAll('.table th:first-child')].filter(cell => cell.innerText === 'no.').map(cell => cell.offsetWidth)`,
+      )
+      await page.close()
+
+      expect(widths).toEqual([expect.any(Number), expect.any(Number)])
+      expect(Math.max(...(Array.isArray(widths) ? widths : []))).toBeLessThan(64)
+    },
+    PAGE_MS,
+  )
+
+  test(
     'the reference calls the gateway that serves it',
     async () => {
       const { page, complaints } = await open('/docs/reference')
