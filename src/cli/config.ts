@@ -7,7 +7,7 @@ import { secretsOf } from '#src/compose/edge.ts'
 import { createRedactor } from '#telemetry/quote.ts'
 import { failCommand } from './failure.ts'
 import { CONFIG_OPTIONS, optionsOf, settle } from './options.ts'
-import { EXIT, fail } from './output.ts'
+import { EXIT, fail, say } from './output.ts'
 
 const USAGE = 'usage: citadel config show [--resolved] [--json] [--config FILE]... | citadel config schema'
 
@@ -52,6 +52,7 @@ async function show(args: readonly string[]): Promise<number> {
     const entries = showConfig({ config, tenant: DEFAULT_TENANT, origins, secrets, redact })
     const shown = values.resolved ? entries : entries.filter(({ origin }) => origin !== 'default')
     if (values.json) console.log(JSON.stringify(shown, null, 2))
+    else if (shown.length === 0) say('nothing is configured; --resolved shows the defaults')
     else await print(shown)
     return EXIT.ok
   } catch (thrown) {

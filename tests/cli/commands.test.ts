@@ -214,6 +214,14 @@ describe('chat', () => {
 })
 
 describe('config show', () => {
+  test('says so where nothing is configured, and how to see the defaults', async () => {
+    expect(await command(['config', 'show'])).toEqual({
+      status: 0,
+      out: '',
+      err: 'nothing is configured; --resolved shows the defaults\n',
+    })
+  })
+
   const files = {
     'gateway.yaml':
       'service: { port: 9000 }\nredis: { url: "redis://:geheimes-wort@db:6379" }\nauth: { admin_keys: [ein-langer-schluessel] }\n',
