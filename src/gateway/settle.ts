@@ -63,12 +63,30 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
     record.usage = usageSoFar(record, asked, said)
     if (record.server === null) nameLast(record)
   }
+  if (record.outcome === 'cancelled' && dialled) countLeft(record, asked)
   chargeCall(record)
 }
 
-/** If no server has answered, the last one that was asked is named. */
+/** Counts the prompt that other servers had read when the caller left: those that raced, and the one whose answer was
+ * still compared with what the caller had been given. */
+function countLeft(record: RequestRecord, asked: Call): void {
+  const { attempts } = record
+  const [answer, last] = [answeringAttempt(record), attempts.at(-1)]
+  if (last !== answer && last?.result === 'ok') last.result = 'client_closed_request'
+  for (const attempt of attempts) {
+    if (attempt !== answer && attempt.result === 'client_closed_request') attempt.usage = estimateUsage(asked, 0)
+  }
+}
+
+/** The attempt whose answer the caller was given, or at least waited for. */
+function answeringAttempt({ attempts, server, upstreamModel }: RequestRecord): AttemptEntry | undefined {
+  return attempts.findLast(attempt => attempt.server === server && attempt.model === upstreamModel)
+}
+
+/** If no server has answered, the last one that was still at it is named, else the last one that was asked. */
 function nameLast(record: RequestRecord): void {
-  const last = record.attempts.at(-1)
+  const { attempts } = record
+  const last = attempts.findLast(({ result }) => result === 'client_closed_request') ?? attempts.at(-1)
   if (last === undefined) return
   record.server = last.server
   record.upstreamModel = last.model
@@ -102,8 +120,7 @@ function inherit(record: RequestRecord, began: RequestRecord): void {
  * anything else that was used. */
 function chargeCall(record: RequestRecord): void {
   const { usage, attempts, server, upstreamModel, error } = record
-  const isAnswer = ({ server: at, model }: AttemptEntry) => at === server && model === upstreamModel
-  const broken = error === null || usage === null ? undefined : attempts.findLast(isAnswer)
+  const broken = error === null || usage === null ? undefined : answeringAttempt(record)
   record.costNano = usage === null ? 0 : costOf(priceAt(record, server, upstreamModel), usage)
   // Its tokens stand in the row of the call.
   if (broken !== undefined) broken.usage = undefined

@@ -108,6 +108,37 @@ describe('the end of a call', () => {
     expect(record.attempts.map(attempt => attempt.usage)).toEqual([estimateUsage(call(), 0), undefined])
   })
 
+  const broken = attemptEntry('b', { result: 'upstream_error', usage: estimateUsage(call(), 7) })
+  const unanswered = { server: null, upstreamModel: null }
+  const halfAnswered = { server: 'b', upstreamModel: 'm', contentFrames: 1, contentChars: 7 }
+
+  test.each([
+    ['raced', unanswered, [attemptEntry('a', { result: null }), attemptEntry('b', { result: null })]],
+    ['raced, and was told before', unanswered, ['a', 'b'].map(id => attemptEntry(id, { result: gone.code }))],
+    ['was to go on', halfAnswered, [broken, attemptEntry('a', { result: null })]],
+    ['was compared', halfAnswered, [broken, attemptEntry('a')]],
+  ])('puts the prompt of a server that %s when the caller left down to the operator', (_, more, given) => {
+    const attempts = given.map(attempt => ({ ...attempt }))
+    const record = recordOf({ ...more, usage: null, attempts })
+
+    settleCall(record, call(), gone, fakeClock())
+
+    const paid = attempts.filter(({ usage }) => usage !== undefined)
+    expect([record.outcome, record.server]).toEqual(['cancelled', 'b'])
+    expect(paid.map(({ server, result, usage }) => [server, result, usage])).toEqual([
+      ['a', 'client_closed_request', estimateUsage(call(), 0)],
+    ])
+  })
+
+  test('is paid at the server that was still at it when the caller left, and not at one that had failed since', () => {
+    const attempts = [attemptEntry('a', { result: null }), attemptEntry('b', { result: 'upstream_error' })]
+    const record = recordOf({ ...unanswered, usage: null, attempts })
+
+    settleCall(record, call(), gone, fakeClock())
+
+    expect([record.server, record.usage, record.extraNano]).toEqual(['a', estimateUsage(call(), 0), 0])
+  })
+
   test('counts an answer that broke off for good once: as the call’s own, and not as an attempt’s', () => {
     const own = estimateUsage(call(), 7)
     const attempts = [
