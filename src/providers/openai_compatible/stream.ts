@@ -1,4 +1,4 @@
-import type { Call } from '#core/call.ts'
+import { type Call, choicesAsked } from '#core/call.ts'
 import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
@@ -30,6 +30,7 @@ interface Asked {
   readonly chat: boolean
   readonly object: 'chat.completion.chunk' | 'text_completion'
   readonly wantsUsage: boolean
+  readonly choices: number
   readonly choicesMax: number
 }
 
@@ -44,12 +45,13 @@ export function createStream(call: Call): StreamReducer<State> {
     chat,
     object: chat ? 'chat.completion.chunk' : 'text_completion',
     wantsUsage: call.wantsUsage,
+    choices: choicesAsked(call.body),
     choicesMax: CHOICES_MAX * inputsOf(call.body.prompt),
   }
   return {
     start: () => EMPTY,
     step: (state, event) => step(asked, state, event),
-    end: state => settle(asked, state, null)[1],
+    end: state => settle(asked, { ...state, done: true }, null)[1],
     saying: chat ? sayingOf : () => null,
   }
 }
@@ -132,14 +134,16 @@ function toFrame(asked: Asked, chunk: JsonObject, fitted: FittedChoices, count: 
   const changed = { ...withoutUsage(chunk), choices }
   const own = { kind, text: writeSse(JSON.stringify(changed)), chunk: changed as Chunk } as const
   if (count === null) return { ...own, usage: null }
-  return isFinished(fitted.choices) ? { ...own, usage: count.usage } : { ...own, usage: null, soFar: count.usage }
+  return isWhole(asked, fitted.choices) ? { ...own, usage: count.usage } : { ...own, usage: null, soFar: count.usage }
 }
 
-/** Passes the count on once every choice has finished; until then it may still grow.
+/** Passes the count on once every choice has finished; until then it may still grow. Servers may give fewer choices than
+ * they are asked for, which is known at the end.
  *
  * @param chunk The chunk that brought the count and nothing else, if one did, with its text if that may go on. */
 function settle(asked: Asked, state: State, chunk: JsonObject | null, text: string | null = null): Step {
-  if (state.count === null || state.counted || !isFinished(state.choices)) return [state, []]
+  const isOver = state.done ? isFinished(state.choices) : isWhole(asked, state.choices)
+  if (state.count === null || state.counted || !isOver) return [state, []]
   const frame = toUsageFrame(state.count, chunk ?? state.head ?? {}, asked.object, text)
   return [{ ...state, count: null, counted: true }, [frame]]
 }
@@ -171,6 +175,10 @@ function isWholeChoice(choice: JsonValue): boolean {
 
 function headOf({ id, object, created, model }: JsonObject): JsonObject {
   return { id, object, created, model }
+}
+
+function isWhole(asked: Asked, choices: Choices): boolean {
+  return choices.size >= asked.choices && isFinished(choices)
 }
 
 function isFinished(choices: Choices): boolean {

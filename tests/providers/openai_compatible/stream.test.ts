@@ -193,6 +193,7 @@ describe('the finish', () => {
 describe('usage', () => {
   const counted = { input: 10, cacheRead: 0, cacheWrite: 0, output: 4, reasoning: 0, estimated: false }
   const own = chunk([], { usage })
+  const first = { prompt_tokens: 10, completion_tokens: 1, total_tokens: 11 }
 
   test('in its own chunk goes on as it came', () => {
     const { frames } = run([role, finish, own, done])
@@ -248,6 +249,27 @@ describe('usage', () => {
       'finish',
       'usage',
     ])
+  })
+
+  test.each([
+    ['in each finish', [{ usage: first }, { usage }], []],
+    ['behind each choice', [{}, {}], [chunk([], { usage: first }), own]],
+  ] as const)('of choices that come one after the other is the last one, also %s', (_, ends, behind) => {
+    const events = ends.flatMap((more, index) => [
+      chunk([{ index, delta: { role: 'assistant', content: 'a' }, finish_reason: null }]),
+      chunk([{ index, delta: {}, finish_reason: 'stop' }], more),
+      behind[index] ?? '',
+    ])
+
+    const counts = dataFrames(run([...events, done], { body: { n: 2 } }).frames).filter(frame => frame.usage !== null)
+
+    expect(counts.at(-1)?.kind).toBe('usage')
+    expect(counts.map(frame => frame.usage)).toEqual(counts.map(() => counted))
+  })
+
+  test('of a server that gives fewer choices than it was asked for comes with the end', () => {
+    expect(kindsOf([role, finish, own, done], { body: { n: 2 } })).toEqual(['start', 'finish', 'usage'])
+    expect(kindsOf([role, finish, own], { body: { n: 2 } })).toEqual(['start', 'finish', 'usage'])
   })
 
   test('is known as it grows, for an answer that breaks off', () => {
