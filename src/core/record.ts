@@ -73,6 +73,8 @@ export interface RequestRecord {
   cache: CacheNote | null
   /** Whether there was a stored answer that was older than the request allows. */
   foundTooOld: boolean
+  /** Whether the time that its caller had set was over: as if the caller had left, but for being told. */
+  gaveUp: boolean
   /** Whether somebody else who listens to the same answer pays for it, because this request left before its end. */
   passedOn: boolean
   /** The request that began the answer, where this one pays for it in its place. */
@@ -146,6 +148,7 @@ export function createRecord(start: {
     prefilled: false,
     cache: null,
     foundTooOld: false,
+    gaveUp: false,
     passedOn: false,
     heirOf: null,
     savedTokens: 0,

@@ -193,6 +193,7 @@ class ActiveCall {
   settle(error: GatewayError | null): void {
     if (this.settled) return
     this.settled = true
+    this.request.record.gaveUp = this.scope.ended !== this.request.scope.ended
     settleCall(this.request.record, this.call, error, this.deps.clock)
     this.permit?.settle()
     if (this.scope !== this.request.scope) this.scope.close()

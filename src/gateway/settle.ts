@@ -57,14 +57,22 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
     return
   }
   const said = Math.max(record.contentChars, record.saidChars)
-  const dialled = (record.heirOf ?? record).dialledAt > 0
-  const answered = error === null || record.contentFrames > 0 || (record.outcome === 'cancelled' && dialled)
+  const left = (record.outcome === 'cancelled' || record.gaveUp) && isAsked(record)
+  const answered = error === null || record.contentFrames > 0 || left
   if (record.usage === null && answered) {
     record.usage = usageSoFar(record, asked, said)
     if (record.server === null) nameLast(record)
   }
-  if (record.outcome === 'cancelled' && dialled) countLeft(record, asked)
+  if (left) countLeft(record, asked)
   chargeCall(record)
+}
+
+/** How an attempt ends that was under way when its caller left, or had no more time. */
+const LEFT: ReadonlySet<AttemptEntry['result']> = new Set(['client_closed_request', 'deadline_exceeded'] as const)
+
+/** Whether a server was at work when the caller left: those that have failed cost nothing. */
+function isAsked({ heirOf, dialledAt, attempts }: RequestRecord): boolean {
+  return (heirOf?.dialledAt ?? dialledAt) > 0 && attempts.some(({ result }) => result === 'ok' || LEFT.has(result))
 }
 
 /** Counts the prompt that other servers had read when the caller left: those that raced, and the one whose answer was
@@ -74,7 +82,7 @@ function countLeft(record: RequestRecord, asked: Call): void {
   const [answer, last] = [answeringAttempt(record), attempts.at(-1)]
   if (last !== answer && last?.result === 'ok') last.result = 'client_closed_request'
   for (const attempt of attempts) {
-    if (attempt !== answer && attempt.result === 'client_closed_request') attempt.usage = estimateUsage(asked, 0)
+    if (attempt !== answer && LEFT.has(attempt.result)) attempt.usage = estimateUsage(asked, 0)
   }
 }
 
@@ -86,7 +94,7 @@ function answeringAttempt({ attempts, server, upstreamModel }: RequestRecord): A
 /** If no server has answered, the last one that was still at it is named, else the last one that was asked. */
 function nameLast(record: RequestRecord): void {
   const { attempts } = record
-  const last = attempts.findLast(({ result }) => result === 'client_closed_request') ?? attempts.at(-1)
+  const last = attempts.findLast(({ result }) => LEFT.has(result)) ?? attempts.at(-1)
   if (last === undefined) return
   record.server = last.server
   record.upstreamModel = last.model

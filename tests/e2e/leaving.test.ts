@@ -183,6 +183,21 @@ test('a caller that has stopped reading holds no place any more when its time is
   expect(await client.until(text => text.includes('"error"'))).toContain('"deadline_exceeded"')
 }, 20_000)
 
+test.each([false, true])(
+  'a caller pays for the prompt when its own time is over, as if it had left (stream: %p)',
+  async stream => {
+    await using server = await startModelServer(hang())
+    await using gateway = await startGateway(configOf([server]))
+
+    const answer = await gateway.chat({ stream }, { headers: { 'x-citadel-timeout-ms': '50' } })
+
+    expect(answer.status).toBe(504)
+    expect(await gateway.logged({ code: 'deadline_exceeded' })).toMatchObject({
+      ...{ outcome: 'failed', server: 'a', tokens_in: 1, tokens_out: 0, estimated: true },
+    })
+  },
+)
+
 test('many callers that leave at once leave nothing behind', async () => {
   await using server = await startModelServer(sse([chunkOf({ content: 'One' }), hang()]))
   await using gateway = await startGateway(configOf([server]))

@@ -139,6 +139,19 @@ describe('the end of a call', () => {
     expect([record.server, record.usage, record.extraNano]).toEqual(['a', estimateUsage(call(), 0), 0])
   })
 
+  test.each([
+    ['where the time that its caller had set is over', true, 'deadline_exceeded', null, true],
+    ['not where the time that is configured is over', false, 'deadline_exceeded', null, false],
+    ['not where every server had failed when its caller left', false, 'client_closed_request', 'upstream_error', false],
+  ] as const)('is paid for the prompt %s', (_, gaveUp, code, result, isPaid) => {
+    const record = recordOf({ ...unanswered, usage: null, gaveUp, attempts: [attemptEntry('a', { result })] })
+
+    settleCall(record, call(), new GatewayError(code, 'over'), fakeClock())
+
+    expect(record.usage).toEqual(isPaid ? estimateUsage(call(), 0) : null)
+    expect(record.server).toBe(isPaid ? 'a' : null)
+  })
+
   test('counts an answer that broke off for good once: as the call’s own, and not as an attempt’s', () => {
     const own = estimateUsage(call(), 7)
     const attempts = [
