@@ -7,6 +7,7 @@ export interface ToolCallPart {
   readonly id?: string
   readonly type?: string
   readonly function?: { readonly name?: string; readonly arguments?: string }
+  readonly custom?: { readonly input?: unknown } | null
 }
 
 /** What the gateway reads of a delta (streamed) or message (plain); everything else passes through. */
@@ -18,7 +19,7 @@ export interface Delta {
   readonly refusal?: string | null
   readonly audio?: unknown
   readonly tool_calls?: readonly ToolCallPart[] | null
-  readonly function_call?: unknown
+  readonly function_call?: { readonly arguments?: unknown } | null
 }
 
 export interface Choice {
@@ -69,7 +70,7 @@ export function isContent(frame: DataFrame): boolean {
  * cost in time and memory. */
 const NO_CALLS: readonly ToolCallPart[] = []
 
-/** Counts the characters of content, reasoning, refusal and tool arguments in a chunk. */
+/** Counts the characters of content, reasoning, refusal and what is given to tools in a chunk. */
 export function contentLength(chunk: Chunk): number {
   let length = 0
   for (const choice of chunk.choices ?? []) {
@@ -81,7 +82,8 @@ export function contentLength(chunk: Chunk): number {
     }
     length += textLength(part.content)
     length += textLength(part.reasoning_content ?? part.reasoning) + textLength(part.refusal)
-    for (const tool of part.tool_calls ?? NO_CALLS) length += textLength(tool.function?.arguments)
+    for (const tool of part.tool_calls ?? NO_CALLS) length += textLength(tool.function?.arguments ?? tool.custom?.input)
+    length += textLength(part.function_call?.arguments)
   }
   return length
 }
