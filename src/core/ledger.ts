@@ -25,6 +25,12 @@ export interface Hold {
   readonly expiresAt: number
 }
 
+/** How much of an account may be used with a hold. To give back is never refused, though calls that cost more than they
+ * held may have used more than the cap by then. */
+export function capOf({ nano, expiresAt }: Hold, { cap }: Account): number {
+  return nano === 0 && expiresAt === OVER ? Number.MAX_SAFE_INTEGER : cap
+}
+
 /** What a hold came to. */
 export interface HoldVerdict {
   /** The account that has too little left; `null` when all gave. */

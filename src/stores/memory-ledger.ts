@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import {
   type Account,
+  capOf,
   type Hold,
   keyAccount,
   type Ledger,
@@ -74,8 +75,9 @@ export function createMemoryLedger(name = ''): Ledger & {
   }
 
   return {
-    hold({ request, accounts, nano, expiresAt }: Hold) {
-      const refused = accounts.find(account => usedOf(account) + nano > account.cap)
+    hold(hold: Hold) {
+      const { request, accounts, nano, expiresAt } = hold
+      const refused = accounts.find(account => usedOf(account) + nano > capOf(hold, account))
       if (refused === undefined) {
         for (const account of accounts) purseOf(account).held += nano
         const before = holds.get(request)

@@ -1,4 +1,4 @@
-import type { Hold, HoldVerdict, SharedHolds } from '#core/ledger.ts'
+import { capOf, type Hold, type HoldVerdict, type SharedHolds } from '#core/ledger.ts'
 import type { Redis } from './redis.ts'
 import { redisScript } from './redis-script.ts'
 
@@ -16,9 +16,10 @@ const spendScript = redisScript('spend')
 export function createRedisHolds(redis: Pick<Redis, 'use' | 'available'>): SharedHolds {
   return {
     available: redis.available,
-    async take({ request, accounts, nano, expiresAt }: Hold, ledger: string): Promise<HoldVerdict | null> {
+    async take(hold: Hold, ledger: string): Promise<HoldVerdict | null> {
+      const { request, accounts, nano, expiresAt } = hold
       const values: (string | number)[] = [ledger, request, nano, expiresAt]
-      for (const { id, period, cap } of accounts) values.push(`${id} ${period}`, cap)
+      for (const account of accounts) values.push(`${account.id} ${account.period}`, capOf(hold, account))
       const answer = await redis.use(client => holdScript(client, PREFIX, values))
       const [refused = 0, ...used] = Array.isArray(answer) ? answer.map(Number) : []
       return refused < 0 ? null : { refused: accounts[refused - 1] ?? null, used }

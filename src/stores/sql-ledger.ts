@@ -1,6 +1,7 @@
 import {
   type Account,
   type Balance,
+  capOf,
   type Hold,
   type HoldVerdict,
   keyAccount,
@@ -55,8 +56,7 @@ export function createSqlLedger(database: Database, inProcess = false): Ledger {
   }
 }
 
-/** The row of `versions` with the random number that identifies this ledger; created when shared holds first ask for a
- * balance. */
+/** The row of `versions` with the random number of this ledger, made when shared holds first ask for a balance. */
 const IDENTITY = 'ledger identity'
 
 function newIdentity(): number {
@@ -73,8 +73,7 @@ function balanceOf({ version, identity }: LedgerState, spent: readonly Spent[]):
   return { ledger: String(identity), version: Number(version), spent }
 }
 
-/** Why a hold was not taken from an account: its cap does not allow it, it has no row yet, or another process has
- * changed the row between the update and the look at it. */
+/** Why an account gave no hold: its cap does not allow it, it has no row, or its row changed before it was looked at. */
 type Reason = 'short' | 'closed' | 'changed'
 
 /** Thrown to roll back the whole transaction. */
@@ -129,8 +128,9 @@ async function take(
  *
  * @returns What is spent and held of the account after that, in billionths of a dollar.
  * @throws NotTaken when its cap does not allow it or it has no row. */
-async function takeFrom(sql: Sql, { request, nano, expiresAt }: Hold, account: Account): Promise<number> {
-  const { id, period, cap } = account
+async function takeFrom(sql: Sql, hold: Hold, account: Account): Promise<number> {
+  const { request, nano, expiresAt } = hold
+  const { id, period, cap } = { ...account, cap: capOf(hold, account) }
   const [row]: { used: bigint }[] = await sql`
     UPDATE budgets SET held = held + ${nano}
     WHERE account = ${id} AND period = ${period} AND spent + held + ${nano} <= ${cap}

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import type { Account, AuditRow, Hold, LedgerRow, LedgerStore } from '#core/ledger.ts'
+import { type Account, type AuditRow, type Hold, type LedgerRow, type LedgerStore, OVER } from '#core/ledger.ts'
 import { toRow } from '#gateway/ledger/row.ts'
 import { recordOf } from '#tests/support/records.ts'
 
@@ -195,6 +195,19 @@ export function ledgerContract(
       await store.expire(100)
 
       expect([await used(one), await used(other)]).toEqual([0, 70])
+    })
+
+    test('gives a hold back also where more than the cap is used by then', async () => {
+      const one = account(1000)
+      const [left, dear] = [`left-${one.key}`, `dear-${one.key}`]
+      for (const request of [left, dear]) await store.hold(holdOf(request, [one], 400))
+      await write(rowOf(dear, 700, { key_id: one.key }))
+
+      const verdict = await store.hold(holdOf(left, [one], 0, { expiresAt: OVER }))
+
+      expect(verdict).toEqual({ refused: null, used: [1100] })
+      await store.expire(1)
+      expect(await used(one)).toBe(700)
     })
 
     test('gives back what nobody settles in time, and still charges a row that comes after', async () => {
