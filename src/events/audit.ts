@@ -20,7 +20,7 @@ export interface AuditDeps {
   readonly chain: Chain
   readonly newId: (time: number) => string
   readonly enabled: () => boolean
-  /** Replaces the secrets of the configuration in a text. */
+  /** Replaces the secrets of the configuration, and the keys that were made, in a text. */
   readonly redact: (text: string) => string
 }
 
@@ -54,7 +54,8 @@ export function createAudit(deps: AuditDeps): Audit {
 
   function add(note: AuditNote): void {
     const entry = entryOf(note)
-    chain.add({ ...entry, detail: deps.redact(redactPatterns(entry.detail)) })
+    const subject = entry.subject === null ? null : deps.redact(entry.subject)
+    chain.add({ ...entry, subject, detail: deps.redact(redactPatterns(entry.detail)) })
   }
 
   function addRequest(record: RequestRecord): void {

@@ -23,17 +23,20 @@ export function printable(text: string): string {
 
 /** Secrets with fewer characters are not redacted, because ordinary words would be redacted with them. */
 const SECRET_MIN = 6
+/** Keys and signing secrets that were made at run time: of them no more than a hash is kept, so that only their form is
+ * known. Whoever wants to revoke a leaked key may write it where its id belongs. */
+const MADE = String.raw`\bc[ks]_[\w-]{43}`
 
-/** Creates the function that replaces secrets in a text with `[redacted]`. */
+/** Creates the function that replaces secrets in a text with `[redacted]`: these, and what the gateway itself has made. */
 export function createRedactor(secrets: readonly string[]): (text: string) => string {
   const known = [...new Set(secrets.filter(secret => secret.length >= SECRET_MIN))]
-  if (known.length === 0) return text => text
   // Longest first, because one secret may be the beginning of another. Escaped forms too, for paths and JSON.
   const forms = new Set(
     known.flatMap(secret => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]),
   )
   const sorted = [...forms].sort((a, b) => b.length - a.length)
-  const pattern = new RegExp(sorted.map(form => form.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&')).join('|'), 'g')
+  const quoted = sorted.map(form => form.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&'))
+  const pattern = new RegExp([...quoted, MADE].join('|'), 'g')
   return text => text.replace(pattern, '[redacted]')
 }
 

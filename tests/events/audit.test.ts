@@ -80,6 +80,14 @@ describe('the audit log', () => {
     expect(rows.at(-1)?.detail).toContain('postgres://me:[redacted]@db and [redacted], Bearer [redacted]')
   })
 
+  test('removes secrets from what was acted on, too', () => {
+    const { rows, audit } = logOf(text => text.replaceAll('hunter2-hunter2', '[redacted]'))
+    const subject = '{"key":"hunter2-hunter2"}'
+    audit.subscriber({ type: 'administered', action: 'cache-cleared', subject, tenant: 'default', by: 'admin' })
+
+    expect(rows.at(-1)?.subject).toBe('{"key":"[redacted]"}')
+  })
+
   test('has no gap in its chain after a row found no room', () => {
     const { rows, settle, fill } = logOf()
     settle({ ...failing('upstream_error') })

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
+import { newSecret, newSigningSecret } from '#access/secret.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { createLog, type LogOptions } from '#telemetry/log.ts'
@@ -239,6 +240,18 @@ describe('secrets', () => {
     expect(text()).not.toContain('and-more')
     expect(text()).not.toContain('uo')
     expect(text()).toContain('"nothing":"abc"')
+  })
+
+  test('are known by their form where the gateway made them, since it keeps no more than a hash of each', () => {
+    const { log, settle, text } = setup()
+    const made = [newSecret().secret, newSigningSecret()]
+    for (const each of made) {
+      settle({ method: 'DELETE', path: `/management/keys/${each}`, callerRequestId: `x-${each}` })
+      log.info('administered', { subject: JSON.stringify({ key: each }) })
+    }
+
+    for (const each of made) expect(text()).not.toContain(each)
+    expect(text()).toContain('"path":"/management/keys/[redacted]"')
   })
 
   test('are removed before a text is cut, so that no part of one is left', () => {
