@@ -200,6 +200,7 @@ describe('the mode', () => {
     ['required', malformed, 'invalid_api_key'],
     ['auto', none, 'missing_api_key'],
     ['auto', good, 'web'],
+    ['auto', malformed, 'invalid_api_key'],
   ])('%s with %p: %s', (mode, headers, expected) => {
     const { ask } = ring({ mode })
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { configFrom } from '#config/load.ts'
 import type { ConfigInput } from '#config/schema.ts'
-import { type Edge, edgeOf, errorOf } from './edge.ts'
+import { ADMIN_KEY, AS_ADMIN, type Edge, edgeOf, errorOf } from './edge.ts'
 
 const KEY = 'sk-of-a-neighbour'
 const LATE = 'sk-of-a-late-neighbour'
@@ -32,6 +32,24 @@ describe('an address that guesses', () => {
     expect((await errorOf(response)).code).toBe('rate_limit_exceeded')
     await edge.pass(20_000)
     expect(await guess(edge, 2)).toEqual([401, 429])
+  })
+
+  test.each(['x-api-key', 'api-key'])('waits as well when it sends them in %s', async header => {
+    const edge = await edgeWith()
+    const statuses: number[] = []
+    for (let n = 0; n < 4; n++) statuses.push((await edge.chat({ headers: { [header]: `sk-guess-${n}` } })).status)
+
+    expect(statuses).toEqual([401, 401, 401, 429])
+  })
+
+  test('is seen in the metrics', async () => {
+    const edge = await edgeWith({ admin_keys: [ADMIN_KEY] })
+    await edge.ask('/management/keys', { headers: AS_ADMIN })
+    await guess(edge, 5)
+
+    const metrics = await edge.ask('/metrics', { headers: AS_ADMIN })
+
+    expect(await metrics.text()).toContain('gateway_rate_limited_total{scope="failures"} 2')
   })
 
   test('waits also with a key that is right, or waiting would tell which one is', async () => {

@@ -8,7 +8,8 @@ import { METRICS_ALWAYS, parseExposition } from '#tests/support/exposition.ts'
 import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
 import { attemptEntry, recordOf } from '#tests/support/records.ts'
 
-const models = [model('chat', [targetOf('llm/mixtral'), targetOf('cloud/big')]), model('small', [targetOf('llm/phi')])]
+const chat = model('chat', [targetOf('llm/mixtral'), targetOf('cloud/big')])
+const models = [chat, model('small', [targetOf('llm/phi')])]
 
 function setup(more: Partial<MetricsOptions> = {}) {
   const clock = fakeClock()
@@ -144,6 +145,88 @@ describe('a request', () => {
     expect(samples.get('gateway_upstream_duration_seconds_sum{server="llm",model="chat"}')).toBeCloseTo(0.07)
     expect(samples.get('gateway_time_to_first_token_seconds_sum{server="llm",model="chat"}')).toBeCloseTo(0.03)
     expect(samples.get('gateway_inter_token_seconds_sum')).toBeCloseTo(0.005)
+  })
+
+  test('is measured from when it came, and its wait in the queue apart', async () => {
+    const { settle, read } = setup()
+    settle({
+      stream: true,
+      startedNow: 1000,
+      queueMs: 20,
+      dialledAt: 1022,
+      attempts: [attemptEntry('llm', { startedAt: 1022 })],
+      firstTokenAt: 1050,
+      answeredAt: 1100,
+      endedAt: 1101,
+    })
+
+    const samples = await read()
+    const ofChat = '{server="llm",model="chat"}'
+
+    expect(samples.get('gateway_overhead_seconds_sum')).toBeCloseTo(0.003)
+    expect(samples.get('gateway_queue_wait_seconds_sum')).toBeCloseTo(0.02)
+    expect(samples.get(`gateway_upstream_duration_seconds_sum${ofChat}`)).toBeCloseTo(0.078)
+    expect(samples.get(`gateway_time_to_first_token_seconds_sum${ofChat}`)).toBeCloseTo(0.05)
+    expect(samples.get('http_request_duration_seconds_sum{method="POST",route="/v1/chat/completions"}')).toBeCloseTo(
+      0.101,
+    )
+  })
+
+  test('is not measured where it did not wait, or got no answer', async () => {
+    const { settle, read } = setup()
+    settle({ stream: true, firstTokenAt: 0, answeredAt: 0, endedAt: 90, status: 502 })
+
+    const samples = await read()
+
+    expect(samples.get('gateway_overhead_seconds_sum')).toBeCloseTo(0.002)
+    expect(samples.get('gateway_queue_wait_seconds_count')).toBe(0)
+    expect([...samples.keys()].filter(name => /upstream_duration|first_token/.test(name))).toEqual([])
+  })
+
+  test('counts the load that it spared where it went to the server that had the model', async () => {
+    const { settle, read } = setup()
+    const candidate = { model: chat, target: targetOf('llm/mixtral'), reason: 'in memory' }
+    const plan = { model: chat, strategy: 'resident', candidates: [candidate], sparesLoad: true }
+    settle({ plan })
+    settle({ plan, server: 'cloud' })
+    settle({ plan: { ...plan, sparesLoad: false } })
+
+    const samples = await read()
+    const spared = [...samples].filter(([name]) => name.startsWith('gateway_model_loads_avoided_total'))
+
+    expect(spared).toEqual([['gateway_model_loads_avoided_total{server="llm"}', 1]])
+  })
+
+  test('counts what it costs in dollars, and apart what nobody knows the price of', async () => {
+    const { settle, read } = setup()
+    settle({ costNano: 1_500_000_000 })
+    settle({ costNano: 0 })
+    settle({ costNano: null })
+
+    const samples = await read()
+
+    expect(samples.get('gateway_cost_usd_total{server="llm",model="chat"}')).toBe(1.5)
+    expect(samples.get('gateway_cost_unknown_total{server="llm",model="chat"}')).toBe(1)
+  })
+
+  test('counts what the cache saved, and no token or cost of it again', async () => {
+    const { settle, read } = setup()
+    const from = (status: 'hit' | 'miss' | 'coalesced' | 'bypass') => ({ status, ageMs: 0, leftMs: 0 })
+    const free = { attempts: [], dialledAt: 0, savedTokens: 46, savedNano: 500_000_000, costNano: 0 }
+    settle({ ...free, cache: from('hit'), stream: true, firstTokenAt: 3 })
+    settle({ ...free, cache: from('hit'), savedNano: null })
+    settle({ ...free, cache: from('coalesced') })
+    settle({ cache: from('bypass') })
+    settle({ cache: from('miss') })
+
+    const samples = await read()
+    const named = (...names: string[]) => names.map(name => samples.get(name))
+
+    expect(named('cache_hits_total', 'cache_misses_total', 'gateway_coalesced_total')).toEqual([2, 1, 1])
+    expect(samples.get('gateway_saved_tokens_total{model="chat"}')).toBe(3 * 46)
+    expect(samples.get('gateway_saved_cost_usd_total{model="chat"}')).toBe(1)
+    expect(samples.get('gateway_tokens_total{server="llm",model="chat",type="output"}')).toBe(2 * 34)
+    expect([...samples.keys()].filter(name => name.includes('first_token'))).toEqual([])
   })
 
   test('falls into the bucket of its duration and every larger one', async () => {
