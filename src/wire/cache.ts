@@ -1,19 +1,19 @@
 import { z } from 'zod'
 
+/** What was to be forgotten is remembered for a while, here and in Redis. The longest names are those of callers with
+ * tokens: the address of an issuer, and the subject behind it. */
+const name = z.string().min(1).max(1024)
+
 /** The body of `POST /management/cache/clear`. */
 export const cacheClearRequest = z
   .strictObject({
-    model: z.string().min(1).optional().describe('Only answers of this model, by its public name.'),
-    tenant: z
-      .string()
-      .min(1)
+    model: name.optional().describe('Only answers of this model, by its public name.'),
+    tenant: name
       .optional()
       .describe(
         'Only answers to keys of this tenant. When absent: the own tenant, and for administrators of the tenant `default` all tenants.',
       ),
-    key: z
-      .string()
-      .min(1)
+    key: name
       .optional()
       .describe(
         'Only answers to this caller: the name of a key of the configuration, the id of a key made at run time, or the address of callers without a key.',

@@ -52,9 +52,23 @@ describe('clearing the cache', () => {
   test('takes nothing that it does not know', async () => {
     const edge = await caching()
 
-    for (const body of [{ models: 'chat' }, { model: '' }, { model: 1 }, [], '{']) {
+    for (const body of [{ models: 'chat' }, { model: '' }, { model: 1 }, []]) {
       expect((await errorOf(await clear(edge, body))).code).toBe('invalid_request')
     }
+    expect(await errorOf(await clear(edge, '{'))).toMatchObject({ code: 'invalid_json' })
+  })
+
+  test('takes no more than other bodies may hold, nor a name that would be kept for long and is none', async () => {
+    const edge = await caching()
+    const deep = `{"model":${'['.repeat(100_000)}${']'.repeat(100_000)}}`
+    const statuses: number[] = []
+    for (const body of ['model', 'tenant', 'key'].flatMap(field =>
+      [1024, 1025].map(long => ({ [field]: 'x'.repeat(long) })),
+    ))
+      statuses.push((await clear(edge, body)).status)
+
+    expect(statuses).toEqual([200, 400, 200, 400, 200, 400])
+    expect((await errorOf(await clear(edge, deep))).message).toContain('64 levels')
   })
 
   test('reaches only the own tenant, but for an administrator of the installation', async () => {
