@@ -351,6 +351,32 @@ describe('the gauges', () => {
     expect(samples.get('gateway_log_lines_dropped_total')).toBe(7)
   })
 
+  test('follow what happens to the fleet, and how it is told on', async () => {
+    const { metrics, read } = setup()
+    const event = { id: 'a', type: 'server_departed', at: 0, server: 'llm', data: {} } as const
+    for (const how of ['restart', 'prefill', 'restart'] as const) metrics.subscriber({ type: 'stream-recovered', how })
+    metrics.subscriber({ type: 'model-loaded', server: 'llm', model: 'chat' })
+    metrics.subscriber({ type: 'event-kept', event })
+    for (const result of ['ok', 'lost'] as const) metrics.subscriber({ type: 'event-delivered', result })
+    for (const ok of [true, true, false]) metrics.subscriber({ type: 'webhook-received', webhook: 'deploy', ok })
+
+    const samples = await read()
+
+    expect(samples.get('gateway_recoveries_total{how="restart"}')).toBe(2)
+    expect(samples.get('gateway_model_loads_total{server="llm"}')).toBe(1)
+    expect(samples.get('gateway_events_total{type="server_departed"}')).toBe(1)
+    expect(samples.get('gateway_event_deliveries_total{result="lost"}')).toBe(1)
+    expect(samples.get('gateway_webhooks_received_total{ok="true"}')).toBe(2)
+    expect(samples.get('gateway_webhooks_received_total{ok="false"}')).toBe(1)
+  })
+
+  test('say when the certificate ends, in seconds, where there is one', async () => {
+    const name = 'gateway_certificate_expires_seconds'
+
+    expect((await setup({ certificateEnds: () => 1_500_000 }).read()).get(name)).toBe(1500)
+    expect((await setup({ certificateEnds: () => null }).read()).has(name)).toBe(false)
+  })
+
   test('report the health of each server once it was probed', async () => {
     const { states, read } = setup()
     states.server('llm').inFlight = 4
