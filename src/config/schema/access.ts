@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { isDay } from '#lib/calendar.ts'
+import { httpUrl } from './addresses.ts'
 import { budget, ownLimits } from './limits.ts'
 import { INSTANT, looksLike } from './patterns.ts'
-import { boolean, choice, duration, httpUrl, integer, modelName, ownKey, secret, text } from './scalars.ts'
+import { boolean, choice, duration, integer, modelName, ownKey, secret, text } from './scalars.ts'
 
 const moment = z.string().meta(looksLike(INSTANT))
 const instant = moment.transform((value, context) => {

@@ -1,14 +1,12 @@
 import { z } from 'zod'
 import { EVENT_TYPES } from '#core/events.ts'
+import { cidr, hookUrl, httpUrl } from './addresses.ts'
 import {
   boolean,
   choice,
-  cidr,
   duration,
   fraction,
   headerSecret,
-  hookUrl,
-  httpUrl,
   identifier,
   integer,
   number,

@@ -1,19 +1,8 @@
 import { z } from 'zod'
+import { httpUrl, proxyUrl } from './addresses.ts'
 import { modelClasses } from './gateway.ts'
 import { hedgingOverrides, timeoutOverrides } from './resilience.ts'
-import {
-  boolean,
-  choice,
-  headerSecret,
-  headers,
-  httpUrl,
-  identifier,
-  integer,
-  modelName,
-  number,
-  proxyUrl,
-  text,
-} from './scalars.ts'
+import { boolean, choice, headerSecret, headers, identifier, integer, modelName, number, text } from './scalars.ts'
 
 /** The kinds of servers: the dialects, and `service` for servers that are only watched and answer no model call. */
 const knownKinds = [

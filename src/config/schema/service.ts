@@ -1,11 +1,10 @@
 import { z } from 'zod'
+import { cidr, host } from './addresses.ts'
 import {
   boolean,
   choice,
-  cidr,
   duration,
   fraction,
-  host,
   integer,
   integerOrAuto,
   path,

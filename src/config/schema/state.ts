@@ -1,17 +1,6 @@
 import { z } from 'zod'
-import {
-  boolean,
-  choice,
-  duration,
-  fraction,
-  holdsSeveral,
-  identifier,
-  integer,
-  modelName,
-  size,
-  text,
-  urlOf,
-} from './scalars.ts'
+import { holdsSeveral, urlOf } from './addresses.ts'
+import { boolean, choice, duration, fraction, identifier, integer, modelName, size, text } from './scalars.ts'
 
 const tenYears = 3653 * 86_400_000
 
