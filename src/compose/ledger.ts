@@ -1,47 +1,32 @@
-import { join } from 'node:path'
 import type { Environment } from '#config/env.ts'
-import { databasePlace, dataDir } from '#config/places.ts'
+import { databasePlace } from '#config/places.ts'
 import type { Config } from '#config/schema.ts'
 import type { Call } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Fact, Journal } from '#core/journal.ts'
-import {
-  type Account,
-  keyAccount,
-  type Ledger,
-  type LedgerRow,
-  type LedgerStore,
-  type Spool,
-  tenantAccount,
-} from '#core/ledger.ts'
+import { type Account, keyAccount, type Ledger, type LedgerRow, type LedgerStore, tenantAccount } from '#core/ledger.ts'
 import { type Budget, periodEnd, periodOf, toNano } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { type Audit, createAudit } from '#events/audit.ts'
 import { type Chain, createChain } from '#events/chain.ts'
 import { type BudgetUse, createBudgetUse } from '#gateway/ledger/budget-use.ts'
 import { createDesk } from '#gateway/ledger/desk.ts'
-import type { KeptRow } from '#gateway/ledger/lines.ts'
 import { openPurse, type Purse } from '#gateway/ledger/purse.ts'
-import { createRecorder, type Recorder, type SpoolNeeds } from '#gateway/ledger/recorder.ts'
+import { createRecorder, type Recorder } from '#gateway/ledger/recorder.ts'
 import { startUpkeep } from '#gateway/ledger/upkeep.ts'
 import type { Lengths } from '#gateway/limits/estimate.ts'
-import { createFileSpool } from '#stores/file-spool.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
-import { createMemorySpool } from '#stores/memory-spool.ts'
 import type { Redis } from '#stores/redis.ts'
 import { createRedisHolds } from '#stores/redis-holds.ts'
 import { createSharedLedger } from '#stores/shared-ledger.ts'
-import { adoptSpools, type Sightings, spoolName, TOUCH_MS, touchSpool } from '#stores/spool-adoption.ts'
+import { spoolName } from '#stores/spool-adoption.ts'
 import type { Database } from '#stores/sql.ts'
 import { createSqlUpkeep } from '#stores/sql-audit.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
 import type { LedgerNumbers } from '#telemetry/live-gauges.ts'
+import { adoptNowAndThen, openSpool, spoolFolder } from './spool.ts'
 import { keepsRows } from './state.ts'
-
-const SPOOL = { bytesMax: 256 * 1024 * 1024, fileBytesMax: 16 * 1024 * 1024, rememberedMax: 10_000 }
-/** How many rows wait in memory at most, where there is no folder. */
-const SPOOL_LINES_MAX = 10_000
 
 /** The parts that the ledger is built from. */
 export interface LedgerDeps {
@@ -164,7 +149,7 @@ function runWith(database: Database, deps: LedgerDeps, budgetUse: BudgetUse): Ru
     createSqlLedger(database, databasePlace(config(), deps.env).kind === 'sqlite'),
   )
   const local = createMemoryLedger()
-  const folder = spoolFolder(deps)
+  const folder = spoolFolder(config(), deps.env)
   const owner = newId(clock.time())
   const name = spoolName(owner)
   const chain: Chain = createChain(owner, { newId, keep: row => recorder.audit(row) })
@@ -207,50 +192,5 @@ function runWith(database: Database, deps: LedgerDeps, budgetUse: BudgetUse): Ru
       audit.sealing.seal()
       await recorder.close()
     },
-  }
-}
-
-function spoolFolder({ config, env }: LedgerDeps): string | null {
-  const folder = dataDir(config(), env)
-  return folder === null ? null : join(folder, 'spool')
-}
-
-/** Opens the spool; in memory where the folder cannot be written. */
-function openSpool(folder: string | null, name: string, needs: SpoolNeeds, journal: Journal): Spool<KeptRow> {
-  if (folder === null) return createMemorySpool(SPOOL_LINES_MAX)
-  try {
-    return createFileSpool({ folder, name, ...needs, ...SPOOL })
-  } catch (thrown) {
-    journal.note({ type: 'rows-delayed', reason: String(thrown), waiting: 0 })
-    return createMemorySpool(SPOOL_LINES_MAX)
-  }
-}
-
-/** Takes over the rows that ended processes have left, and marks the own file as in use, again and again. */
-function adoptNowAndThen(
-  folder: string,
-  name: string,
-  recorder: Recorder,
-  { clock, journal }: Pick<LedgerDeps, 'clock' | 'journal'>,
-): () => void {
-  let stopped = false
-  let disarm: () => void = () => {}
-  const sightings: Sightings = new Map()
-  async function round(): Promise<void> {
-    await touchSpool(folder, name, clock.time())
-    await adoptSpools({ folder, name, clock, sightings }, recorder.adopt)
-  }
-  function again(): void {
-    if (!stopped) disarm = clock.after(TOUCH_MS, run)
-  }
-  // Files that cannot be read now are tried again the next time.
-  const run = () =>
-    void round()
-      .catch(thrown => journal.note({ type: 'rows-delayed', reason: String(thrown), waiting: recorder.depth() }))
-      .then(again)
-  run()
-  return () => {
-    stopped = true
-    disarm()
   }
 }
