@@ -247,6 +247,9 @@ describe('claims', () => {
 
     expect((await rights(jwt, { realm_access: { roles: ['gateway-watchers'] } })).metrics).toBe(200)
     expect((await rights(jwt, { realm_access: { roles: ['admin'] } })).metrics).toBe(403)
+    // Nothing at the end of the path is no role, and not a bad token.
+    for (const realm_access of [undefined, null, 'roles', ['gateway-watchers'], {}])
+      expect((await rights(jwt, { realm_access })).metrics).toBe(403)
   })
 
   test('may have dots in their names', async () => {
