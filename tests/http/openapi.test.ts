@@ -84,6 +84,14 @@ describe('the document that is served', () => {
     expect(JSON.stringify(components)).not.toMatch(/"allOf":\[\{"\$ref":"[^"]*"\},\{"type":\["object","null"\]/)
   })
 
+  test('says of each path that takes a credential that whoever guesses has to wait', async () => {
+    const { operations } = await documented()
+    const guarded = operations.filter(({ responses }) => responses['401'] !== undefined)
+
+    expect(guarded.length).toBeGreaterThan(30)
+    expect(guarded.filter(({ responses }) => responses['429'] === undefined).map(each => each.operationId)).toEqual([])
+  })
+
   test('names only paths that are served with their method', async () => {
     const { edge, operations } = await documented()
 
