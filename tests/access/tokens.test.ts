@@ -93,7 +93,7 @@ test('a token beside another credential is none: nobody could say which of them 
 })
 
 describe('the keys of an issuer', () => {
-  /** An issuer with one key that may be away; the gateway has run for a day. */
+  /** An issuer with two keys that may be away; the gateway has run for a day. */
   function issuerWith() {
     const clock = fakeClock()
     clock.advance(24 * 60 * 60_000)
@@ -103,7 +103,7 @@ describe('the keys of an issuer', () => {
       async load() {
         issuer.reads++
         if (issuer.away) throw new Error('connection refused')
-        return { keys: [{ kid: issuer.kid, kty: 'RSA' }] }
+        return { keys: [issuer.kid, 'other'].map(kid => ({ kid, kty: 'RSA' })) }
       },
       onFailure: () => void issuer.told++,
     })
@@ -148,6 +148,29 @@ describe('the keys of an issuer', () => {
     for (let n = 0; n < 5; n++) await ask('a')
 
     expect([invented, issuer.reads]).toEqual([1, 2])
+  })
+
+  test('are good for an hour while it is away, each of them, and nobody waits for it meanwhile', async () => {
+    const { clock, issuer, keys, ask } = issuerWith()
+    await ask('a')
+    issuer.away = true
+    clock.advance(70 * 60_000)
+    const late = [await ask('a'), await ask('other')]
+    clock.advance(1)
+
+    expect([...late, await ask('a')]).toEqual(['known', 'known', 'dependency_unavailable'])
+    await expect(keys.find(null)).rejects.toMatchObject({ code: 'dependency_unavailable' })
+  })
+
+  test('are tried for every few seconds, and not with each token, where none was ever read', async () => {
+    const { clock, issuer, ask } = issuerWith()
+    issuer.away = true
+    for (let n = 0; n < 5; n++) await ask('a')
+    const first = issuer.reads
+    clock.advance(5000)
+    for (let n = 0; n < 5; n++) await ask('a')
+
+    expect([first, issuer.reads]).toEqual([1, 2])
   })
 
   test('are told of at each time that it is away, and an unknown id is no fault of it once it is back', async () => {
