@@ -236,6 +236,20 @@ describe('the address of the keys, as an issuer describes it', () => {
     for (const status of [302, 404, 503]) expect(await ask(`${status}`)).toEndWith(`answered ${status}`)
   })
 
+  test('is read to its end, also in pieces, unless it is longer than keys are', async () => {
+    // Of three bytes each, so that pieces end within some of them.
+    const text = '€'.repeat(170_000)
+    await using server = Bun.serve({
+      port: 0,
+      fetch: ({ url }) =>
+        new Response(url.endsWith('/keys') ? text : 'x'.repeat(Number(new URL(url).pathname.slice(1)))),
+    })
+
+    expect((await fetchText(`${server.url.origin}/keys`)) === text).toBe(true)
+    expect(await fetchText(`${server.url.origin}/${512 * 1024}`)).toHaveLength(512 * 1024)
+    await expect(fetchText(`${server.url.origin}/${512 * 1024 + 1}`)).rejects.toThrow('more than 524288 bytes')
+  })
+
   test('is read as safely as the description: https stays https', async () => {
     const local = 'http://127.0.0.1:9000'
 

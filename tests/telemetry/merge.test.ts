@@ -26,13 +26,23 @@ describe('merging the metrics of several processes', () => {
   })
 
   test.each([
-    ['workers_active', 7],
-    ['gateway_server_up', 3],
+    ...['workers_active', 'gateway_build_info', 'gateway_model_info', 'gateway_breaker_state'].map(
+      each => [each, 7] as const,
+    ),
+    ...['gateway_overload_state', 'gateway_budget_used_ratio', 'process_event_loop_lag_seconds'].map(
+      each => [each, 7] as const,
+    ),
+    ...['gateway_server_up', 'gateway_config_last_reload_successful'].map(each => [each, 3] as const),
+    ...['process_start_time_seconds', 'gateway_certificate_expires_seconds'].map(each => [each, 3] as const),
     ['gateway_streams_active', 10],
   ])('become one as is true of %s', (name, expected) => {
     const of = (value: number) => [family({ name, type: 'gauge', samples: [sample(value)] })]
 
-    expect(mergeFamilies([of(3), of(7)])[0]?.samples).toEqual([sample(expected)])
+    for (const values of [
+      [3, 7],
+      [7, 3],
+    ] as const)
+      expect(mergeFamilies(values.map(of))[0]?.samples).toEqual([sample(expected)])
   })
 
   test('adds up histograms bucket by bucket', () => {

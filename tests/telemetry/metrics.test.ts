@@ -342,6 +342,8 @@ describe('the gauges', () => {
 
     expect(samples.get('gateway_streams_active')).toBe(1)
     expect(samples.get('gateway_config_last_reload_successful')).toBe(0)
+    metrics.subscriber({ type: 'config-reloaded', ok: true, message: 'mended' })
+    expect((await read()).get('gateway_config_last_reload_successful')).toBe(1)
     expect(samples.get('gateway_fallbacks_total{from="chat",to="small",reason="upstream_error"}')).toBe(1)
     expect(samples.get('gateway_rate_limited_total{scope="address"}')).toBe(1)
     expect(samples.get('gateway_idempotent_replays_total')).toBe(1)
@@ -388,6 +390,8 @@ describe('the gauges', () => {
     expect(samples.get('gateway_inflight{server="cloud"}')).toBe(0)
     expect(samples.get('gateway_server_up{server="llm"}')).toBe(0)
     expect(samples.has('gateway_server_up{server="cloud"}')).toBe(false)
+    states.server('cloud').health = 'degraded'
+    expect((await read()).get('gateway_server_up{server="cloud"}')).toBe(1)
   })
 
   test('report the state of the circuit breaker of each target', async () => {
@@ -424,12 +428,14 @@ describe('the gauges', () => {
     settle({ caller: 'web' })
     settle({ caller: 'web' })
     settle({ caller: 'anonymous', address: '203.0.113.1' })
-    settle({ caller: null, address: '203.0.113.2' })
+    for (const address of ['203.0.113.2', '203.0.113.3']) settle({ caller: null, address })
+    settle({ caller: 'anonymous', address: '203.0.113.4' })
+    settle({ caller: 'web', address: '203.0.113.5' })
     const before = (await read()).get('user_sessions_active')
     clock.advance(200_000)
     settle({ caller: 'web' })
     clock.advance(200_000)
 
-    expect([before, (await read()).get('user_sessions_active')]).toEqual([3, 1])
+    expect([before, (await read()).get('user_sessions_active')]).toEqual([5, 1])
   })
 })
