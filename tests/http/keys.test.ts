@@ -138,10 +138,12 @@ describe('a key that is there', () => {
       (await edge.ask('/management/stats', { headers: bearer(secret) })).status === 200
 
     const rotated = keyWithSecret.parse((await ask('POST', `/${id}/rotate`, { overlap_seconds: 60 })).body)
+    await edge.pass(59_000)
     const during = [await works(key), await works(rotated.key)]
-    await edge.pass(60_000)
+    await edge.pass(1000)
 
     expect(rotated.id).toBe(id)
+    expect(rotated).toMatchObject({ status: 'active', revoked_at: null })
     expect([during, await works(key), await works(rotated.key)]).toEqual([[true, true], false, true])
   })
 
@@ -182,6 +184,8 @@ describe('a key that is there', () => {
 
     expect([first.data.map(({ id }) => id), second.data.map(({ id }) => id)]).toEqual([ids.slice(0, 3), ids.slice(3)])
     expect(second.next).toBeNull()
+    expect(keyList.parse((await ask('GET', '?limit=5')).body)).toMatchObject({ data: { length: 5 }, next: null })
+    for (const limit of ['1', '200']) expect((await ask('GET', `?limit=${limit}`)).status).toBe(200)
     for (const limit of ['0', '201', 'x', '-1', '1.5']) expect((await ask('GET', `?limit=${limit}`)).status).toBe(400)
   })
 })

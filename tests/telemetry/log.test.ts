@@ -96,6 +96,24 @@ describe('the line of a request', () => {
     ])
   })
 
+  test('counts its times from when it came, and tokens of every class as those that went in', () => {
+    const { settle, lines } = setup()
+    const usage = { input: 1, cacheRead: 2, cacheWrite: 4, output: 8, reasoning: 0, estimated: false }
+    const times = { startedNow: 1000, dialledAt: 1002, firstTokenAt: 1030, answeredAt: 1050, endedAt: 1051 }
+    settle({ ...times, usage, stream: true })
+    settle({ ...times, usage, stream: false })
+
+    expect(lines()[0]).toMatchObject({
+      duration_ms: 51,
+      first_token_ms: 30,
+      overhead_ms: 3,
+      tokens_in: 7,
+      tokens_out: 8,
+    })
+    // All of a plain answer comes at once.
+    expect(lines()[1]).not.toHaveProperty('first_token_ms')
+  })
+
   test('has no fields of a model when none was called', () => {
     const { settle, lines } = setup()
     settle({ model: null, server: null, upstreamModel: null, attempts: [], usage: null, dialledAt: 0 })
