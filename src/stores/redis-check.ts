@@ -4,9 +4,11 @@ import { tryOut } from './redis-connect.ts'
 export interface RedisFound {
   readonly version: string
   readonly ms: number
+  /** How many bytes it may hold until it takes no more writes; `null` if it makes room, or has no bound. */
+  readonly fullAt: number | null
 }
 
-/** Looks at a Redis once: connects, signs in, writes as the gateway does, reads its version, and leaves.
+/** Looks at a Redis once: connects, signs in, writes as the gateway does, reads what it says of itself, and leaves.
  *
  * @throws Error with what Redis, or the connection to it, says. */
 export async function checkRedis(options: {
@@ -33,11 +35,17 @@ export async function checkRedis(options: {
     if (options.urls.length === 1) await tryOut(client)
     else await client.ping()
     const ms = performance.now() - askedAt
-    const info = await client.info('server')
-    return { version: /redis_version:(\S+)/.exec(info)?.[1] ?? 'unknown', ms }
+    const server = await client.info('server')
+    const fullAt = fullAtOf(await client.info('memory'))
+    return { version: /redis_version:(\S+)/.exec(server)?.[1] ?? 'unknown', ms, fullAt }
   } catch (thrown) {
     throw suffered[0] ?? thrown
   } finally {
     client.disconnect()
   }
+}
+
+function fullAtOf(memory: string): number | null {
+  const bytes = Number(/maxmemory:(\d+)/.exec(memory)?.[1] ?? 0)
+  return bytes > 0 && /maxmemory_policy:noeviction\b/.test(memory) ? bytes : null
 }

@@ -499,6 +499,20 @@ describe('Redis', () => {
     })
   })
 
+  test('that will take no writes once it is full is warned of, unless it makes room', async () => {
+    await using bounded = await startRedis()
+    await bounded.command('CONFIG', 'SET', 'maxmemory', '64mb')
+
+    expect(await withRedis(bounded.url)).toMatchObject({
+      status: 'warning',
+      detail: expect.stringMatching(/takes writes.*until its 64 MB are full.*noeviction/),
+      remedy: expect.stringMatching(/allkeys-lru/),
+    })
+
+    await bounded.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+    expect(await withRedis(bounded.url)).toMatchObject({ status: 'ok' })
+  })
+
   test('that is a read-only replica fails, and the remedy names the primary', async () => {
     await using replica = await startRedis(['--replicaof', '127.0.0.1', '9', '--replica-serve-stale-data', 'yes'])
 

@@ -16,7 +16,7 @@ const REDIS: Remedies = [
   ],
   [/unknown command/, 'That Redis runs no scripts, of which the limits are made: allow EVAL and EVALSHA.'],
   [/DB index|SELECT/, 'Redis has no database of that number: put another one at the end of redis.url, or none.'],
-  [/OOM|maxmemory/, 'Redis is full: raise maxmemory, or set maxmemory-policy to volatile-lru.'],
+  [/OOM|maxmemory/, 'Redis is full: raise maxmemory, or set maxmemory-policy to allkeys-lru.'],
   [/READONLY/, 'That is a replica: put the address of the primary into redis.url.'],
   [/MISCONF/, 'Redis cannot save to its disk: make room there, or set stop-writes-on-bgsave-error no.'],
   [/CLUSTERDOWN|MOVED/, 'That is a cluster: list its nodes in redis.url, and see that all its slots are served.'],
@@ -86,12 +86,17 @@ export async function checkStores(settled: Settled, timeoutMs: number): Promise<
 }
 
 async function redis({ redis: { url } }: Config, timeoutMs: number): Promise<Finding> {
-  const { ok, failed, skipped } = about('redis')
+  const { ok, warning, failed, skipped } = about('redis')
   if (url === null) return skipped('not configured; one process needs none')
   try {
     const urls = typeof url === 'string' ? [url] : url
-    const { version, ms } = await checkRedis({ urls, timeoutMs })
-    return ok(`Redis ${version} takes writes, in ${Math.ceil(ms)} ms`)
+    const { version, ms, fullAt } = await checkRedis({ urls, timeoutMs })
+    const found = `Redis ${version} takes writes, in ${Math.ceil(ms)} ms`
+    if (fullAt === null) return ok(found)
+    return warning(
+      `${found}, until its ${Math.round(fullAt / 1024 / 1024)} MB are full (maxmemory-policy noeviction)`,
+      'Set maxmemory-policy to allkeys-lru: stored answers then make room for limits and budgets.',
+    )
   } catch (thrown) {
     const message = messageOf(thrown)
     return failed(`Redis cannot be used: ${message}`, remedyFor(message, REDIS))
