@@ -1,4 +1,5 @@
 import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
+import type { Usage } from '#core/usage.ts'
 import type { JsonObject, JsonValue } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import {
@@ -29,12 +30,14 @@ const NEW: CandidateState = { ids: [], spoken: false, reason: null, finished: fa
 /** Reads what one event brings of a candidate.
  *
  * @param before The state of the candidate before; `undefined` when it begins.
+ * @param soFar The count of everything so far, if the event has one: an answer that is cut has no other.
  * @returns The state now (the same object if nothing has changed), and the choice for the caller. */
 export function readCandidate(
   candidate: JsonObject,
   index: number,
   before: CandidateState | undefined,
   head: Head,
+  soFar: Usage | undefined,
 ): readonly [CandidateState, readonly DataFrame[]] {
   const known = before ?? NEW
   const said = fromGeminiContent(candidate.content, known.ids, `${head.id}:${index}`)
@@ -44,7 +47,7 @@ export function readCandidate(
   if (delta !== null) {
     const kind = isSilent(said) && said.thoughts === '' ? 'start' : 'delta'
     const logprobs = fromGeminiLogprobs(candidate)
-    frames.push(toFrame(kind, head, { index, delta, logprobs, finish_reason: null }))
+    frames.push(toFrame(kind, head, { index, delta, logprobs, finish_reason: null }, soFar))
   }
   return [now, frames]
 }
@@ -99,9 +102,9 @@ export function toBlocked(head: Head, candidates: ReadonlyMap<number, CandidateS
 }
 
 // This runs for every piece of an answer, so the head is written once, and no object is copied.
-function toFrame(kind: DataFrame['kind'], head: Head, choice: JsonObject): DataFrame {
+function toFrame(kind: DataFrame['kind'], head: Head, choice: JsonObject, soFar?: Usage): DataFrame {
   const { id, object, created, model } = head
   const chunk = { id, object, created, model, choices: [choice] }
   const text = writeSse(`${head.text},"choices":[${JSON.stringify(choice)}]}`)
-  return { kind, text, chunk: chunk as Chunk, usage: null }
+  return { kind, text, chunk: chunk as Chunk, usage: null, soFar }
 }

@@ -49,7 +49,7 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
       checkChoice(index, CHOICES_MAX)
       const before = candidates.get(index)
       if (before?.finished) continue
-      const [read, produced] = readCandidate(candidate, index, before, head)
+      const [read, produced] = readCandidate(candidate, index, before, head, counted?.usage)
       frames.push(...produced)
       // Servers of 2023 repeat the reason in each event, and send no count: their candidates end with the stream.
       const ends = read.reason !== null && counted !== null
@@ -58,7 +58,7 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
     }
     const now = { head, candidates, count, done: false }
     const isOver = candidates !== state.candidates && finishedIn(candidates) >= expected
-    return isOver ? settle(now, frames) : [now, withCount(frames, counted)]
+    return isOver ? settle(now, frames) : [now, frames]
   }
 
   /** Sends the end of the candidates that ended without a count. A candidate that never ended was cut. */
@@ -75,13 +75,6 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
   }
 
   return { start: () => EMPTY, step, end }
-}
-
-/** Takes the count of an event, which is of everything so far: an answer that is cut has no other count. */
-function withCount(frames: readonly Frame[], counted: Count | null): readonly Frame[] {
-  const last = frames.at(-1)
-  if (counted === null || last === undefined || last.kind === 'error') return frames
-  return [...frames.slice(0, -1), { ...last, soFar: counted.usage }]
 }
 
 /** Ends the stream, with the count behind everything else. */
