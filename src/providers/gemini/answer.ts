@@ -54,18 +54,19 @@ export function toHead(answer: JsonObject, object: string, model: JsonValue, tex
  * @param seed What ids are made from where the server gives none, or the same twice.
  * @throws TypeError for more calls than any answer has. */
 export function fromGeminiContent(content: JsonValue, before: readonly string[], seed: string): Said {
-  const parts = isObject(content) && Array.isArray(content.parts) ? content.parts.filter(isObject) : []
+  const parts = isObject(content) && Array.isArray(content.parts) ? content.parts : []
   const calls: JsonObject[] = []
   const images: JsonObject[] = []
-  const ids = [...before]
+  let ids = before
   let text = ''
   let thoughts = ''
   let signature: JsonObject | null = null
   for (const part of parts) {
+    if (!isObject(part)) continue
     if (isObject(part.functionCall)) {
       checkToolCalls(ids.length + 1)
       const call = fromFunctionCall(part, part.functionCall, ids, seed)
-      ids.push(String(call.id))
+      ids = [...ids, String(call.id)]
       calls.push(call)
       continue
     }
