@@ -1,4 +1,5 @@
 import { type KnownModels, readKnownModels } from '#config/known-models.ts'
+import { toPrice } from '#core/cost.ts'
 import type { Knowledge } from '#core/servers.ts'
 import { PROVIDERS } from '#providers/index.ts'
 
@@ -21,7 +22,7 @@ export function composeKnowledge(knownModels: KnownModels = readKnownModels()): 
         vision: able('vision'),
         json_schema: able('json_schema'),
       },
-      price: isOwn && entry.price !== null ? { ...entry.price, request: 0 } : null,
+      price: isOwn && entry.price !== null ? toPrice(entry.price) : null,
     }
   }
 }

@@ -1,3 +1,4 @@
+import { toPrice, type WrittenPrice } from '#core/cost.ts'
 import type { DeclaredModel } from '#core/declared.ts'
 import type { HedgingSettings, Price, Server } from '#core/servers.ts'
 import type { Settings } from '#core/snapshot.ts'
@@ -66,19 +67,12 @@ function endpointServer(name: string, model: ModelConfig, config: Config, addres
   }
 }
 
-type WrittenPrice = ModelConfig['targets'][number]['price']
-
-const NO_PRICE = { input: null, output: null, cache_read: null, cache_write: null, request: null }
-
-/** A price as it was meant: what is read from or written to a cache is read, unless it has a price of its own; and who
- * names a price for requests alone takes nothing for tokens. */
-function toPrice(written: WrittenPrice): Price | null {
+/** A price as it was meant: who names one for requests alone takes nothing for anything else. */
+function priceOf(written: WrittenPrice | null): Price | null {
   if (written === null) return null
-  const { input, output, cache_read, cache_write, request } = written
-  if (request !== null && input === null && output === null) {
-    return { input: 0, output: 0, cache_read: cache_read ?? 0, cache_write: cache_write ?? 0, request }
-  }
-  return { input, output, cache_read: cache_read ?? input, cache_write: cache_write ?? input, request: request ?? 0 }
+  const { input, output, request, search } = written
+  const isFlat = request != null && input == null && output == null
+  return toPrice(isFlat ? { ...written, input: 0, output: 0, search: search ?? 0 } : written)
 }
 
 function toModel(
@@ -100,7 +94,7 @@ function toModel(
       model: target.model,
       weight: target.weight,
       maxConcurrent: target.max_concurrent,
-      price: toPrice(target.price),
+      price: priceOf(target.price),
       timeouts: timeoutsOf(target.server),
     }))
   const endpoint = {
@@ -108,7 +102,7 @@ function toModel(
     model: name,
     weight: 1,
     maxConcurrent: model.max_concurrent,
-    price: toPrice(model.cost_per_request === null ? null : { ...NO_PRICE, request: model.cost_per_request }),
+    price: priceOf(model.cost_per_request === null ? null : { request: model.cost_per_request }),
     timeouts: timeoutsOf(name),
   }
   return {

@@ -3,6 +3,26 @@ import { z } from 'zod'
 import file from '../../config/models.yaml'
 
 const amount = z.number().min(0).nullable()
+/** Prices that most models do not have. */
+const parts = {
+  cache_write_1h: amount,
+  audio_input: amount,
+  audio_cache_read: amount,
+  audio_output: amount,
+  reasoning: amount,
+}
+const rates = { input: amount, cache_read: amount, cache_write: amount, output: amount }
+
+/** USD per million tokens, and per search; null = unknown. */
+const price = z.strictObject({
+  ...rates,
+  ...z.object(parts).partial().shape,
+  search: amount.optional(),
+  /** Of prompts that are longer. */
+  tiers: z
+    .array(z.strictObject({ above: z.int().min(1), ...z.object({ ...rates, ...parts }).partial().shape }))
+    .optional(),
+})
 
 const knownModel = z.strictObject({
   id: z.string().min(1),
@@ -14,8 +34,7 @@ const knownModel = z.strictObject({
   input: z.array(z.enum(['text', 'image', 'audio'])).min(1),
   tools: z.boolean(),
   json_schema: z.boolean(),
-  /** USD per million tokens; null = unknown. */
-  price: z.strictObject({ input: amount, cache_read: amount, cache_write: amount, output: amount }).nullable(),
+  price: price.nullable(),
   source: z.url(),
   date: z.iso.date(),
 })

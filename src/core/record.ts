@@ -1,8 +1,8 @@
 import type { AttemptEntry, Plan } from './attempt.ts'
 import type { CacheNote } from './cache.ts'
 import type { Call } from './call.ts'
+import { costOf } from './cost.ts'
 import type { Code, GatewayError } from './errors.ts'
-import { costOf } from './money.ts'
 import type { Price } from './servers.ts'
 import { inputTokens, type Usage } from './usage.ts'
 

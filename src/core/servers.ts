@@ -41,14 +41,35 @@ export interface ServerOwn {
   readonly healthUrl: string | null
 }
 
-/** USD per million tokens, and per request; `null` = unknown, never zero. */
-export interface Price {
+/** USD per million tokens of each class; absent or null = unknown, never zero. A class that is a part of another one has
+ * the price of that one while its own is unknown. */
+export interface Rates {
+  readonly input?: number | null
+  readonly audio_input?: number | null
+  /** Of prompt tokens that a cache served, and of those written to one, for an hour instead of minutes. */
+  readonly cache_read?: number | null
+  readonly audio_cache_read?: number | null
+  readonly cache_write?: number | null
+  readonly cache_write_1h?: number | null
+  readonly output?: number | null
+  readonly audio_output?: number | null
+  readonly reasoning?: number | null
+}
+
+/** What all tokens of a call cost whose prompt is longer than so many. */
+export interface Tier extends Rates {
+  readonly above: number
+}
+
+/** What a target takes for tokens, for each request, and for each search that it makes. */
+export interface Price extends Rates {
   readonly input: number | null
   readonly output: number | null
-  /** Of prompt tokens that a cache served, and of those written to one; absent or null = unknown. */
-  readonly cache_read?: number | null
-  readonly cache_write?: number | null
   readonly request: number
+  /** Absent or null = unknown. */
+  readonly search?: number | null
+  /** By rising `above`, each with every price that holds there; absent where all prompts are alike. */
+  readonly tiers?: readonly Tier[]
 }
 
 /** What a model on a server can do; `null` = unknown. */

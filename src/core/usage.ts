@@ -9,6 +9,28 @@ export interface Usage {
   readonly reasoning: number
   /** True when the gateway counted because the server did not say. */
   readonly estimated: boolean
+  /** Absent where there are none. */
+  readonly parts?: UsageParts
+}
+
+/** Parts of these classes that may have a price of their own, and what is counted besides tokens. */
+export interface UsageParts {
+  /** Of `input`, of `cacheRead` and of `output`. */
+  readonly audioInput: number
+  readonly audioCacheRead: number
+  readonly audioOutput: number
+  /** Of `cacheWrite`: what is kept for an hour instead of minutes. */
+  readonly cacheWriteHour: number
+  /** Searches of the web that the provider made. */
+  readonly searches: number
+}
+
+export const NO_PARTS: UsageParts = { audioInput: 0, audioCacheRead: 0, audioOutput: 0, cacheWriteHour: 0, searches: 0 }
+
+/** Adds parts to a count; one that has none stays as it is. */
+export function withParts(usage: Usage, found: Partial<UsageParts>): Usage {
+  const parts = { ...NO_PARTS, ...found }
+  return Object.values(parts).some(count => count > 0) ? { ...usage, parts } : usage
 }
 
 /** More than any answer has, and little enough that databases hold what it costs, and sums of it. */

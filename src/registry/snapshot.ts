@@ -1,5 +1,5 @@
 import type { DeclaredModel } from '#core/declared.ts'
-import type { Capabilities, Knowledge, ListedModel, Model, Server, Target, TargetId } from '#core/servers.ts'
+import type { Capabilities, Knowledge, ListedModel, Model, Price, Server, Target, TargetId } from '#core/servers.ts'
 import type { Settings, Snapshot } from '#core/snapshot.ts'
 import { classOf, describeTarget, withAbilities } from './abilities.ts'
 
@@ -94,7 +94,7 @@ function declaredModel(
       upstreamModel: model,
       weight: own.weight * (server.weight ?? 1),
       maxConcurrent: own.maxConcurrent,
-      price: own.price ?? known?.price ?? null,
+      price: own.price === null ? (known?.price ?? null) : withSearch(own.price, known?.price),
       timeouts: { ...server.timeouts, ...own.timeouts },
       ...describeTarget(declared.capabilities, entry, known),
     })
@@ -147,6 +147,11 @@ function listedModel(
     eligible: isEligible(targets, namedOnly),
     hedging: settings.hedging,
   }
+}
+
+/** Adds what a search costs, which depends on the provider alone, to a price that does not say. */
+function withSearch(price: Price, known: Price | null | undefined): Price {
+  return price.search == null && known?.search != null ? { ...price, search: known.search } : price
 }
 
 function listedTarget(

@@ -1,5 +1,6 @@
 import type { Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
+import { ratesAt } from '#core/cost.ts'
 import { estimateTokens, promptLength } from '#core/usage.ts'
 
 /** The assumed tokens of an answer without a limit. */
@@ -25,8 +26,9 @@ export function priceOf({ target: { price } }: Candidate, input: number, output:
   if (price === null) return UNKNOWN
   // If only requests have a price, tokens cost nothing.
   if (price.input === null && price.output === null) return price.request > 0 ? price.request : UNKNOWN
-  const read = input === 0 ? 0 : price.input
-  const written = output === 0 ? 0 : price.output
-  if (read === null || written === null) return UNKNOWN
+  const rates = ratesAt(price, input)
+  const read = input === 0 ? 0 : rates.input
+  const written = output === 0 ? 0 : rates.output
+  if (read == null || written == null) return UNKNOWN
   return price.request + (read * input + written * output) / MILLION
 }

@@ -8,7 +8,7 @@ const openai = server('a', { kind: 'openai', baseUrl: 'https://api.openai.com/v1
 test('a model at its own provider has abilities and a price', () => {
   expect(knowledge(openai, 'gpt-4o-2024-11-20')).toEqual({
     abilities: { context_length: 128_000, tools: true, vision: true, json_schema: true },
-    price: { input: 2.5, cache_read: 1.25, cache_write: null, output: 10, request: 0 },
+    price: { input: 2.5, cache_read: 1.25, output: 10, request: 0 },
   })
 })
 

@@ -41,6 +41,7 @@ const REQUIRED: Readonly<Record<string, unknown>> = {
   name: 'n',
   key: 'sk-a',
   usd: 1,
+  above: 1,
   cert_file: 'c.pem',
   key_file: 'k.pem',
   url: 'http://h.test',

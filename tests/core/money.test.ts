@@ -1,44 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { costOf, formatUsd, periodEnd, periodOf, toNano } from '#core/money.ts'
-import type { Usage } from '#core/usage.ts'
-
-const usage = (more: Partial<Usage> = {}): Usage => ({
-  input: 0,
-  cacheRead: 0,
-  cacheWrite: 0,
-  output: 0,
-  reasoning: 0,
-  estimated: false,
-  ...more,
-})
-const price = { input: 1.25, output: 10, cache_read: 0.125, cache_write: null, request: 0.002 }
-
-describe('what an answer costs', () => {
-  test('is the sum of disjoint classes and of the request; reasoning is in the output', () => {
-    const used = usage({ input: 1000, cacheRead: 2000, output: 100, reasoning: 90 })
-
-    expect(costOf(price, used)).toBe(1_250_000 + 250_000 + 1_000_000 + 2_000_000)
-  })
-
-  test('is unknown where the price of something that was used is, and only there', () => {
-    expect(costOf(null, usage())).toBeNull()
-    expect(costOf(price, usage({ input: 5, cacheWrite: 1 }))).toBeNull()
-    expect(costOf({ input: null, output: 1, request: 0 }, usage({ input: 1 }))).toBeNull()
-    expect(costOf({ input: null, output: 1, request: 0 }, usage({ output: 1 }))).toBe(1000)
-  })
-
-  test('is exact: no part of a billionth is lost over many calls of one size', () => {
-    fc.assert(
-      fc.property(fc.nat(1_000_000), fc.nat(999_999_999), (tokens, millionths) => {
-        const cost = costOf({ input: millionths / 1e6, output: 0, request: 0 }, usage({ input: tokens }))
-        const exact = (BigInt(tokens) * BigInt(millionths) + 500n) / 1000n
-
-        expect(BigInt(cost ?? -1)).toBe(exact)
-      }),
-    )
-  })
-})
+import { formatUsd, periodEnd, periodOf, toNano } from '#core/money.ts'
 
 test.each([
   [0, '0'],

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { httpUrl, proxyUrl } from './addresses.ts'
 import { modelClasses } from './gateway.ts'
+import { amount, price } from './prices.ts'
 import { hedgingOverrides, timeoutOverrides } from './resilience.ts'
 import { boolean, choice, headerSecret, headers, identifier, integer, modelName, number, text } from './scalars.ts'
 
@@ -86,23 +87,6 @@ export const server = z
     ...rest,
     api_keys: api_key === null || rest.api_keys.includes(api_key) ? rest.api_keys : [api_key, ...rest.api_keys],
   }))
-
-/** The highest price, in dollars for a million tokens. More than a dollar for each token is a typing mistake, and the
- * sums would be more than a database can count. */
-const AMOUNT_MAX = 1_000_000
-const amount = () => number({ min: 0, max: AMOUNT_MAX }).nullable().default(null)
-
-const price = z.strictObject({
-  input: amount().describe('US dollars per million prompt tokens.'),
-  output: amount().describe('US dollars per million answer tokens.'),
-  cache_read: amount().describe(
-    'US dollars per million prompt tokens that the provider reads from its own cache. null: the price of input.',
-  ),
-  cache_write: amount().describe(
-    'US dollars per million prompt tokens that the provider writes to its own cache. null: the price of input.',
-  ),
-  request: amount().describe('US dollars per request. If only this is set, tokens cost nothing.'),
-})
 
 const target = z.strictObject({
   server: identifier().describe('The id of a server under servers.'),

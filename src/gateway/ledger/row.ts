@@ -1,7 +1,7 @@
 import type { AttemptEntry, Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
+import { costOf } from '#core/cost.ts'
 import type { LedgerRow } from '#core/ledger.ts'
-import { costOf } from '#core/money.ts'
 import { freeOutcome, type RequestRecord } from '#core/record.ts'
 import type { Usage } from '#core/usage.ts'
 import { estimateUsage } from '../settle.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
+import { costOf } from '#core/cost.ts'
 import { GatewayError } from '#core/errors.ts'
-import { costOf } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Usage } from '#core/usage.ts'
 import { toAttemptRows, toLostRow, toOpening, toRow } from '#gateway/ledger/row.ts'

@@ -1,0 +1,94 @@
+import { toNano } from './money.ts'
+import type { Price, Rates, Tier } from './servers.ts'
+import { inputTokens, NO_PARTS, type Usage } from './usage.ts'
+
+/** Prices are counted in billionths of a thousandth of a US dollar a token: USD per million tokens have six places. */
+const PICO_PER_PRICE = 1e6
+
+/** Every class of tokens that may have a price, with the wider one whose price it has while none of its own is known: what
+ * is used is never free only because nobody wrote its price down. */
+const WIDER: Readonly<Record<keyof Rates, keyof Rates | null>> = {
+  input: null,
+  audio_input: 'input',
+  cache_read: 'input',
+  audio_cache_read: 'cache_read',
+  cache_write: 'input',
+  cache_write_1h: 'cache_write',
+  output: null,
+  audio_output: 'output',
+  reasoning: 'output',
+}
+
+/** A price as somebody wrote it down; what is absent or null is not known. */
+export interface WrittenPrice extends Rates {
+  readonly request?: number | null
+  readonly search?: number | null
+  readonly tiers?: readonly Tier[] | undefined
+}
+
+/** Makes a price of what is written: a tier keeps the prices that it does not name from the one below it. */
+export function toPrice({ tiers = [], search, request, ...written }: WrittenPrice): Price {
+  const base = known(written)
+  let rates: Rates = base
+  const laid = tiers
+    .toSorted((one, other) => one.above - other.above)
+    .map(({ above, ...own }) => {
+      rates = { ...rates, ...known(own) }
+      return { ...rates, above }
+    })
+  return {
+    input: null,
+    output: null,
+    ...base,
+    request: request ?? 0,
+    ...(search != null && { search }),
+    ...(laid.length > 0 && { tiers: laid }),
+  }
+}
+
+function known(rates: Rates): Rates {
+  return Object.fromEntries(Object.entries(rates).filter(([, amount]) => amount !== null))
+}
+
+/** The prices of tokens in a call whose prompt has so many. */
+export function ratesAt(price: Price, prompt: number): Rates {
+  return price.tiers?.findLast(({ above }) => prompt > above) ?? price
+}
+
+/** What an answer costs.
+ *
+ * @returns Billionths of a US dollar; `null` when the price of something that was used is not known. */
+export function costOf(price: Price | null, usage: Usage): number | null {
+  if (price === null) return null
+  const { input, cacheRead, cacheWrite, output, reasoning, parts = NO_PARTS } = usage
+  const rates = price.tiers === undefined ? price : ratesAt(price, inputTokens(usage))
+  // Each part is taken out of its whole, which estimates may have made smaller.
+  const heard = Math.min(parts.audioInput, input)
+  const heardBefore = Math.min(parts.audioCacheRead, cacheRead)
+  const kept = Math.min(parts.cacheWriteHour, cacheWrite)
+  const thought = Math.min(reasoning, output)
+  const spoken = Math.min(parts.audioOutput, output - thought)
+  const pico =
+    picoOf(rates, 'input', input - heard) +
+    picoOf(rates, 'audio_input', heard) +
+    picoOf(rates, 'cache_read', cacheRead - heardBefore) +
+    picoOf(rates, 'audio_cache_read', heardBefore) +
+    picoOf(rates, 'cache_write', cacheWrite - kept) +
+    picoOf(rates, 'cache_write_1h', kept) +
+    picoOf(rates, 'output', output - thought - spoken) +
+    picoOf(rates, 'reasoning', thought) +
+    picoOf(rates, 'audio_output', spoken)
+  const extra = toNano(price.request) + (parts.searches === 0 ? 0 : parts.searches * toNano(price.search ?? Number.NaN))
+  return Number.isNaN(pico + extra) ? null : Math.round(pico / 1000) + extra
+}
+
+function picoOf(rates: Rates, name: keyof Rates, tokens: number): number {
+  if (tokens === 0) return 0
+  const price = rateOf(rates, name)
+  return price === null ? Number.NaN : tokens * Math.round(price * PICO_PER_PRICE)
+}
+
+function rateOf(rates: Rates, name: keyof Rates): number | null {
+  const wider = WIDER[name]
+  return rates[name] ?? (wider === null ? null : rateOf(rates, wider))
+}

@@ -1,0 +1,152 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { costOf, ratesAt, toPrice } from '#core/cost.ts'
+import type { Rates } from '#core/servers.ts'
+import { inputTokens, type Usage, type UsageParts, withParts } from '#core/usage.ts'
+
+function usageOf({ parts = {}, ...more }: Partial<Omit<Usage, 'parts'>> & { parts?: Partial<UsageParts> } = {}): Usage {
+  const none = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: false }
+  return withParts({ ...none, ...more }, parts)
+}
+
+const price = { input: 1.25, output: 10, cache_read: 0.125, cache_write: null, request: 0.002 }
+const MILLION = 1e6
+/** What one million tokens of each class are, on their own. */
+const EACH: Readonly<Record<keyof Rates, Usage>> = {
+  input: usageOf({ input: MILLION }),
+  audio_input: usageOf({ input: MILLION, parts: { audioInput: MILLION } }),
+  cache_read: usageOf({ cacheRead: MILLION }),
+  audio_cache_read: usageOf({ cacheRead: MILLION, parts: { audioCacheRead: MILLION } }),
+  cache_write: usageOf({ cacheWrite: MILLION }),
+  cache_write_1h: usageOf({ cacheWrite: MILLION, parts: { cacheWriteHour: MILLION } }),
+  output: usageOf({ output: MILLION }),
+  audio_output: usageOf({ output: MILLION, parts: { audioOutput: MILLION } }),
+  reasoning: usageOf({ output: MILLION, reasoning: MILLION }),
+}
+const classes = Object.keys(EACH) as (keyof Rates)[]
+
+const tokens = fc.nat(1_000_000)
+const usages: fc.Arbitrary<Usage> = fc
+  .record({ input: tokens, cacheRead: tokens, cacheWrite: tokens, output: tokens, reasoning: tokens })
+  .chain(given =>
+    fc
+      .record({ audioInput: tokens, audioCacheRead: tokens, audioOutput: tokens, cacheWriteHour: tokens })
+      .map(parts => usageOf({ ...given, reasoning: Math.min(given.reasoning, given.output), parts })),
+  )
+const amounts = fc.nat(99_999_999).map(millionths => millionths / 1e6)
+
+describe('what an answer costs', () => {
+  test('is the sum of disjoint classes and of the request; reasoning is in the output', () => {
+    const used = usageOf({ input: 1000, cacheRead: 2000, output: 100, reasoning: 90 })
+
+    expect(costOf(price, used)).toBe(1_250_000 + 250_000 + 1_000_000 + 2_000_000)
+  })
+
+  test('has a price for each class that may have one', () => {
+    const own = { ...Object.fromEntries(classes.map((name, at) => [name, at + 1])), request: 0 }
+
+    for (const [at, name] of classes.entries()) expect(costOf(toPrice(own), EACH[name])).toBe((at + 1) * 1e9)
+  })
+
+  test('takes the price of the wider class where a part of it has none, and is never free instead', () => {
+    const of = (written: Rates) => {
+      const cost = (name: keyof Rates) => (costOf(toPrice(written), EACH[name]) ?? -1e9) / 1e9
+      return Object.fromEntries(classes.map(name => [name, cost(name)]))
+    }
+
+    expect(of({ input: 1, output: 5 })).toEqual({
+      ...{ input: 1, audio_input: 1, cache_read: 1, audio_cache_read: 1, cache_write: 1, cache_write_1h: 1 },
+      ...{ output: 5, audio_output: 5, reasoning: 5 },
+    })
+    expect(of({ input: 1, output: 5, cache_read: 2, cache_write: 3 })).toMatchObject({
+      ...{ audio_input: 1, cache_read: 2, audio_cache_read: 2, cache_write: 3, cache_write_1h: 3 },
+    })
+  })
+
+  test('is unknown where the price of something that was used is, and only there', () => {
+    expect(costOf(null, usageOf())).toBeNull()
+    expect(costOf({ input: null, output: 1, request: 0 }, usageOf({ input: 1 }))).toBeNull()
+    expect(costOf({ input: null, output: 1, request: 0 }, usageOf({ cacheWrite: 1 }))).toBeNull()
+    expect(costOf({ input: null, output: 1, request: 0 }, usageOf({ output: 1 }))).toBe(1000)
+    expect(costOf(price, usageOf({ output: 1, parts: { searches: 1 } }))).toBeNull()
+  })
+
+  test('has every search of the provider in it', () => {
+    const used = usageOf({ output: 1, parts: { searches: 3 } })
+
+    expect(costOf(toPrice({ input: 1, output: 1, search: 0.01 }), used)).toBe(1000 + 30_000_000)
+  })
+
+  test('is exact: no part of a billionth is lost over many calls of one size', () => {
+    fc.assert(
+      fc.property(fc.nat(1_000_000), fc.nat(999_999_999), (tokens, millionths) => {
+        const cost = costOf({ input: millionths / 1e6, output: 0, request: 0 }, usageOf({ input: tokens }))
+        const exact = (BigInt(tokens) * BigInt(millionths) + 500n) / 1000n
+
+        expect(BigInt(cost ?? -1)).toBe(exact)
+      }),
+    )
+  })
+
+  test('counts each token in one class only, however much of it is said to be a part', () => {
+    fc.assert(
+      fc.property(usages, used => {
+        const same = toPrice(Object.fromEntries(classes.map(name => [name, 1])))
+
+        expect(costOf(same, used)).toBe((inputTokens(used) + used.output) * 1000)
+      }),
+    )
+  })
+
+  test('never falls when more is used, or when anything gets dearer', () => {
+    const rates = fc.record(
+      Object.fromEntries(classes.map(name => [name, amounts])) as Record<keyof Rates, typeof amounts>,
+    )
+    fc.assert(
+      fc.property(usages, rates, fc.constantFrom(...classes), tokens, (used, written, name, more) => {
+        const tier = Object.fromEntries(classes.map(each => [each, written[each] * 2]))
+        const at = toPrice({ ...written, tiers: [{ above: 200_000, ...tier }] })
+        const cost = costOf(at, used) ?? -1
+        const { input, cacheRead, cacheWrite, output } = EACH[name]
+        const grown = {
+          ...used,
+          input: used.input + (input && more),
+          cacheRead: used.cacheRead + (cacheRead && more),
+          cacheWrite: used.cacheWrite + (cacheWrite && more),
+          output: used.output + (output && more),
+        }
+
+        expect(costOf(at, grown)).toBeGreaterThanOrEqual(cost)
+        expect(costOf(toPrice({ ...written, [name]: written[name] + 1 }), used)).toBeGreaterThanOrEqual(
+          costOf(toPrice(written), used) ?? 0,
+        )
+      }),
+    )
+  })
+})
+
+describe('tiers', () => {
+  const tiered = toPrice({
+    ...{ input: 1, cache_read: 0.1, output: 5, reasoning: null },
+    tiers: [
+      { above: 1000, input: 4, cache_read: null },
+      { above: 200, input: 2, output: 8 },
+    ],
+  })
+
+  test.each([
+    [usageOf({ input: 200, output: 10 }), 200 + 50],
+    [usageOf({ input: 201, output: 10 }), 402 + 80],
+    // All of the prompt counts, wherever it was read, and all of the call has the price of the tier.
+    [usageOf({ input: 1, cacheRead: 150, cacheWrite: 50, output: 10 }), 2 + 15 + 100 + 80],
+    // What a tier does not name stays as it is below.
+    [usageOf({ input: 1001, output: 10 }), 4004 + 80],
+  ])('hold for the whole of a call with a longer prompt: %j', (used, millionths) => {
+    expect(costOf(tiered, used)).toBe(millionths * 1000)
+  })
+
+  test('are found for a prompt of any length', () => {
+    expect([0, 200, 201, 1001].map(prompt => ratesAt(tiered, prompt).input)).toEqual([1, 1, 2, 4])
+    expect(ratesAt(price, 1e9)).toBe(price)
+  })
+})
