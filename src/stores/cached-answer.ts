@@ -21,6 +21,15 @@ const usage = z.object({
   output: z.number(),
   reasoning: z.number(),
   estimated: z.boolean(),
+  parts: z
+    .object({
+      audioInput: z.number(),
+      audioCacheRead: z.number(),
+      audioOutput: z.number(),
+      cacheWriteHour: z.number(),
+      searches: z.number(),
+    })
+    .optional(),
 })
 
 /** What the line before the texts says of an answer. */

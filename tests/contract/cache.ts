@@ -26,6 +26,11 @@ export function answerOf(text: string, clock: Pick<FakeClock, 'time'>, more: Par
   }
 }
 
+const OF_PARTS = {
+  ...{ input: 9, cacheRead: 8, cacheWrite: 7, output: 6, reasoning: 0, estimated: false },
+  parts: { audioInput: 5, audioCacheRead: 4, audioOutput: 3, cacheWriteHour: 2, searches: 1 },
+}
+
 /** A store under test, and what has to be ended after it. */
 export interface StoreUnderTest {
   readonly store: CacheStore
@@ -61,7 +66,7 @@ export function cacheContract(name: string, create: (clock: FakeClock) => StoreU
       const texts = ['{}', '{"content":"ä\\n€\u2028😀"}', `"${'long '.repeat(20_000)}"`]
       for (const text of texts) {
         const key = fresh()
-        const answer = answerOf(text, clock, { count: 'data: {}\n\n', pace: [0, 12], form: 'stream' })
+        const answer = answerOf(text, clock, { count: 'data: {}\n\n', pace: [0, 12], form: 'stream', usage: OF_PARTS })
         await store().set(key, answer)
 
         expect(await store().get(key)).toEqual(answer)

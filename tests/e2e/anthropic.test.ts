@@ -52,6 +52,13 @@ async function play(script: Script, model?: string) {
   }
 }
 
+/** What is told of a request once it is over. */
+async function reported(gateway: Awaited<ReturnType<typeof gatewayBefore>>['gateway']) {
+  const line = await gateway.logged({ message: 'request' })
+  const report = await (await fetch(`${gateway.url}/v1/requests/${line.request_id}`)).json()
+  return { line, report: requestReport.parse(report) }
+}
+
 /** The events of an answer with this text. */
 function said(text: string, ...before: JsonObject[]): JsonObject[] {
   const message = { id: 'msg_1', model: 'claude', usage: { input_tokens: 40, output_tokens: 1 } }
@@ -226,6 +233,43 @@ describe('an answer that breaks off', () => {
   })
 })
 
+describe('an answer with parts that have prices of their own', () => {
+  const counted = {
+    ...{ input_tokens: 40, cache_read_input_tokens: 0, cache_creation_input_tokens: 300, output_tokens: 9 },
+    cache_creation: { ephemeral_5m_input_tokens: 100, ephemeral_1h_input_tokens: 200 },
+    server_tool_use: { web_search_requests: 2 },
+  }
+  const whole = { id: 'm', content: [{ type: 'text', text: 'Hi' }], stop_reason: 'end_turn', usage: counted }
+  const [, ...content] = said('Hi')
+  const events = [
+    { type: 'message_start', message: { id: 'm', usage: { input_tokens: 40, output_tokens: 1 } } },
+    ...content,
+    { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: counted },
+    { type: 'message_stop' },
+  ]
+
+  test.each([
+    [false, json(200, whole)],
+    [true, sse(events)],
+  ])('is charged for each of them, as a stream: %p', async (stream, script) => {
+    await using api = await startModelServer(script)
+    const price = {
+      ...{ input: 1, cache_write: 1.25, cache_write_1h: 2, output: 5, search: 0.01 },
+      tiers: [{ above: 339, output: 7 }],
+    }
+    const at = await gatewayBefore([api], {
+      models: { chat: { targets: [{ server: 'claude-0', model: 'm', price }] } },
+    })
+    await using gateway = at.gateway
+
+    const response = await gateway.chat({ stream })
+    await response.text()
+    const { report } = await reported(gateway)
+
+    expect(report.cost_usd).toBeCloseTo((40 + 100 * 1.25 + 200 * 2 + 9 * 7) / 1e6 + 0.02, 12)
+  })
+})
+
 describe('an answer that does not come to its end', () => {
   const counted = {
     input_tokens: 40,
@@ -238,13 +282,6 @@ describe('an answer that does not come to its end', () => {
   const cut = [{ type: 'message_start', message }, ...content]
   // 31 characters were said.
   const used = { input: 40, cache_read: 2000, cache_write: 300, output: 9, reasoning: 0, estimated: true }
-
-  /** What is told of a request once it is over. */
-  async function reported(gateway: Awaited<ReturnType<typeof gatewayBefore>>['gateway']) {
-    const line = await gateway.logged({ message: 'request' })
-    const report = await (await fetch(`${gateway.url}/v1/requests/${line.request_id}`)).json()
-    return { line, report: requestReport.parse(report) }
-  }
 
   test('is charged as its server has counted the prompt', async () => {
     await using api = await startModelServer(sse([...cut, reset()] as StreamItem[]))

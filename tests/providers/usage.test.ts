@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import type { Usage } from '#core/usage.ts'
-import { fromAnthropicUsage } from '#providers/anthropic/usage.ts'
+import { fromAnthropicUsage, mergeUsage } from '#providers/anthropic/usage.ts'
 import { fromGeminiUsage } from '#providers/gemini/usage.ts'
 import { fromOllamaUsage } from '#providers/ollama/usage.ts'
 import { fromUsage } from '#providers/openai_compatible/usage.ts'
@@ -38,4 +38,113 @@ test('what Anthropic took to compact a conversation is counted with the answer, 
 
   expect(count?.usage).toMatchObject({ input: 203_100, cacheRead: 2000, cacheWrite: 60, output: 4505 })
   expect(count?.raw).toMatchObject({ prompt_tokens: 205_160, completion_tokens: 4505 })
+})
+
+test("so is what Anthropic's other model took that gave advice", () => {
+  const iterations = [
+    { type: 'message', input_tokens: 1, output_tokens: 45 },
+    { type: 'advisor_message', model: 'claude-opus-5', input_tokens: 159_419, output_tokens: 7805 },
+    // Another model's answer that was refused: it is not paid for.
+    { type: 'fallback_message', input_tokens: 700, output_tokens: 70 },
+    { type: 'message', input_tokens: 1, output_tokens: 446 },
+  ]
+
+  const count = fromAnthropicUsage({ input_tokens: 2, output_tokens: 491, iterations })
+
+  expect(count?.usage).toMatchObject({ input: 159_421, output: 8296 })
+})
+
+const NO_PARTS = { audioInput: 0, audioCacheRead: 0, audioOutput: 0, cacheWriteHour: 0, searches: 0 }
+const plain = { input_tokens: 10, output_tokens: 1 }
+const audio = (tokenCount: number) => [
+  { modality: 'TEXT', tokenCount: 20 },
+  { modality: 'AUDIO', tokenCount },
+]
+
+test.each([
+  ['nothing of its own', fromAnthropicUsage(plain)?.usage, undefined],
+  [
+    'what a cache keeps for an hour',
+    fromAnthropicUsage({
+      ...{ ...plain, cache_creation_input_tokens: 60 },
+      cache_creation: { ephemeral_5m_input_tokens: 20, ephemeral_1h_input_tokens: 40 },
+    })?.usage,
+    { cacheWriteHour: 40 },
+  ],
+  [
+    'its share where the split is of the first part of a stream alone',
+    fromAnthropicUsage({
+      ...{ ...plain, cache_creation_input_tokens: 600 },
+      cache_creation: { ephemeral_5m_input_tokens: 20, ephemeral_1h_input_tokens: 40 },
+    })?.usage,
+    { cacheWriteHour: 400 },
+  ],
+  [
+    'what was kept of a conversation that was compacted',
+    fromAnthropicUsage({
+      ...plain,
+      iterations: [
+        {
+          type: 'compaction',
+          cache_creation_input_tokens: 60,
+          cache_creation: { ephemeral_1h_input_tokens: 60 },
+        },
+      ],
+    })?.usage,
+    { cacheWriteHour: 60 },
+  ],
+  [
+    'searches',
+    fromAnthropicUsage({ ...plain, server_tool_use: { web_search_requests: 3, web_fetch_requests: 1 } })?.usage,
+    { searches: 3 },
+  ],
+  [
+    'audio in a prompt, and in a spoken answer',
+    fromUsage({
+      ...{ prompt_tokens: 30, completion_tokens: 50 },
+      prompt_tokens_details: { audio_tokens: 10, cached_tokens: 5 },
+      completion_tokens_details: { audio_tokens: 40, text_tokens: 10 },
+    }),
+    { audioInput: 10, audioOutput: 40 },
+  ],
+  [
+    'audio that was in a cache, said or not',
+    fromUsage({
+      prompt_tokens: 30,
+      completion_tokens: 1,
+      prompt_tokens_details: { audio_tokens: 28, cached_tokens: 5 },
+    }),
+    { audioInput: 25, audioCacheRead: 3 },
+  ],
+  [
+    'audio that a cache is said to have had',
+    fromUsage({
+      ...{ prompt_tokens: 30, completion_tokens: 1 },
+      prompt_tokens_details: { audio_tokens: 12, cached_tokens: 9, cached_tokens_details: { audio_tokens: 8 } },
+    }),
+    { audioInput: 4, audioCacheRead: 8 },
+  ],
+  [
+    "audio in Gemini's words",
+    fromGeminiUsage({
+      ...{ promptTokenCount: 120, cachedContentTokenCount: 90, candidatesTokenCount: 30, thoughtsTokenCount: 5 },
+      ...{ promptTokensDetails: audio(100), cacheTokensDetails: audio(70), candidatesTokensDetails: audio(10) },
+    })?.usage,
+    { audioInput: 30, audioCacheRead: 70, audioOutput: 10 },
+  ],
+  ['what is no number', fromUsage({ prompt_tokens: 1, prompt_tokens_details: { audio_tokens: 'x' } }), undefined],
+])('a count says %s', (_, usage, parts) => {
+  expect(usage?.parts).toEqual(parts && { ...NO_PARTS, ...parts })
+})
+
+test('a stream says it, too, also when only its beginning splits what went into the cache', () => {
+  const before = {
+    ...{ input_tokens: 10, cache_creation_input_tokens: 60, output_tokens: 1 },
+    cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 60 },
+  }
+  const now = { cache_creation_input_tokens: 90, output_tokens: 5, server_tool_use: { web_search_requests: 2 } }
+
+  expect(fromAnthropicUsage(mergeUsage(before, now))?.usage.parts).toEqual({
+    ...{ ...NO_PARTS, cacheWriteHour: 90, searches: 2 },
+  })
 })

@@ -283,4 +283,20 @@ describe('what a target can do', () => {
 
     expect(targets.get('llm/m')?.price).toEqual(own)
   })
+
+  test.each([
+    [undefined, 0.01],
+    [0.5, 0.5],
+    [0, 0],
+  ])('adds only what a search costs, which the provider asks of everybody: %p is %p', (search, expected) => {
+    const own = { input: 9, output: 9, request: 0, ...(search !== undefined && { search }) }
+
+    const { targets } = build({
+      knowledge: () => ({ abilities, price: { ...price, search: 0.01 } }),
+      servers: [server('llm')],
+      declaredModels: [declared('chat', [declaredTarget('llm', 'm', { price: own })])],
+    })
+
+    expect(targets.get('llm/m')?.price).toEqual({ ...own, search: expected })
+  })
 })

@@ -1,4 +1,4 @@
-import { tokenCount } from '#core/usage.ts'
+import { tokenCount, withParts } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { type Count, toCount } from '../count.ts'
 
@@ -8,25 +8,49 @@ import { type Count, toCount } from '../count.ts'
  * @returns `null` when there are none. */
 export function fromAnthropicUsage(given: JsonValue): Count | null {
   if (!isObject(given)) return null
-  const parts = [given, ...compactionsOf(given)]
-  const sum = (name: string) => tokenCount(parts.reduce((tokens, part) => tokens + tokenCount(part[name]), 0))
-  const input = sum('input_tokens')
-  const cacheRead = sum('cache_read_input_tokens')
-  const cacheWrite = sum('cache_creation_input_tokens')
-  const output = sum('output_tokens')
+  const runs = [given, ...besidesOf(given)]
+  const input = sum(runs, 'input_tokens')
+  const cacheRead = sum(runs, 'cache_read_input_tokens')
+  const cacheWrite = sum(runs, 'cache_creation_input_tokens')
+  const output = sum(runs, 'output_tokens')
   if (input + cacheRead + cacheWrite + output === 0) return null
-  const details = isObject(given.output_tokens_details) ? given.output_tokens_details : {}
-  const reasoning = Math.min(tokenCount(details.thinking_tokens), output)
-  const usage = { input, cacheRead, cacheWrite, output, reasoning, estimated: false }
+  const reasoning = Math.min(tokenCount(objectIn(given, 'output_tokens_details').thinking_tokens), output)
+  const usage = withParts(
+    { input, cacheRead, cacheWrite, output, reasoning, estimated: false },
+    {
+      cacheWriteHour: hourOf(runs, cacheWrite),
+      searches: tokenCount(objectIn(given, 'server_tool_use').web_search_requests),
+    },
+  )
   return toCount(usage, {
     prompt_tokens_details: { cached_tokens: cacheRead, cache_write_tokens: cacheWrite },
     completion_tokens_details: { reasoning_tokens: reasoning },
   })
 }
 
-/** What it took to compact the conversation: the sums of the API leave that out, and it is paid for like the answer. */
-function compactionsOf({ iterations }: JsonObject): readonly JsonObject[] {
-  return Array.isArray(iterations) ? iterations.filter(isObject).filter(({ type }) => type === 'compaction') : []
+function sum(of: readonly JsonObject[], name: string): number {
+  return tokenCount(of.reduce((tokens, each) => tokens + tokenCount(each[name]), 0))
+}
+
+function objectIn(given: JsonObject, name: string): JsonObject {
+  const value = given[name]
+  return isObject(value) ? value : {}
+}
+
+/** How much of what went into the cache is kept for an hour. Streams split only what the first run of the model has
+ * written, while the sum grows with each search of its own: the rest is shared out as that was. */
+function hourOf(runs: readonly JsonObject[], cacheWrite: number): number {
+  const split = runs.map(run => objectIn(run, 'cache_creation'))
+  const hour = sum(split, 'ephemeral_1h_input_tokens')
+  return hour === 0 ? 0 : Math.round((cacheWrite * hour) / (hour + sum(split, 'ephemeral_5m_input_tokens')))
+}
+
+/** The runs that the sums of the API leave out, and that are paid for like the answer: those that compact the
+ * conversation, and those of another model that is asked for advice. */
+const BESIDES: ReadonlySet<JsonValue> = new Set(['compaction', 'advisor_message'])
+
+function besidesOf({ iterations }: JsonObject): readonly JsonObject[] {
+  return Array.isArray(iterations) ? iterations.filter(isObject).filter(({ type }) => BESIDES.has(type)) : []
 }
 
 /** Joins the counts at the beginning and at the end of a stream. Those at the end are complete; but older servers count

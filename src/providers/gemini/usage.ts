@@ -1,4 +1,4 @@
-import { tokenCount } from '#core/usage.ts'
+import { tokenCount, withParts } from '#core/usage.ts'
 import { isObject } from '#lib/json.ts'
 import { type Count, toCount } from '../count.ts'
 
@@ -13,9 +13,20 @@ export function fromGeminiUsage(metadata: unknown): Count | null {
   const output = tokenCount(metadata.candidatesTokenCount) + reasoning
   if (prompt + output === 0) return null
   const cacheRead = Math.min(tokenCount(metadata.cachedContentTokenCount), prompt)
-  const usage = { input: prompt - cacheRead, cacheRead, cacheWrite: 0, output, reasoning, estimated: false }
+  const audioCacheRead = Math.min(audioOf(metadata.cacheTokensDetails), cacheRead)
+  const audioInput = Math.max(audioOf(metadata.promptTokensDetails) - audioCacheRead, 0)
+  const usage = withParts(
+    { input: prompt - cacheRead, cacheRead, cacheWrite: 0, output, reasoning, estimated: false },
+    { audioInput, audioCacheRead, audioOutput: audioOf(metadata.candidatesTokensDetails) },
+  )
   return toCount(usage, {
     prompt_tokens_details: { cached_tokens: cacheRead },
     completion_tokens_details: { reasoning_tokens: reasoning },
   })
+}
+
+/** The tokens of audio in a list of what each modality has. */
+function audioOf(details: unknown): number {
+  const found = Array.isArray(details) ? details.find(each => isObject(each) && each.modality === 'AUDIO') : undefined
+  return tokenCount(found?.tokenCount)
 }

@@ -1,5 +1,5 @@
-import { tokenCount, type Usage } from '#core/usage.ts'
-import { isObject, type JsonObject } from '#lib/json.ts'
+import { tokenCount, type Usage, withParts } from '#core/usage.ts'
+import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
 /** Reads OpenAI's usage, and other servers' variants of it, as disjoint classes.
  *
@@ -16,8 +16,9 @@ export function fromUsage(raw: unknown): Usage | null {
   const cacheWrite = Math.min(tokenCount(promptDetails.cache_write_tokens), prompt - cacheRead)
   // xAI and Gemini leave reasoning out of completion_tokens; only the total has it.
   const output = Math.max(completion, tokenCount(raw.total_tokens) - prompt)
-  const reasoning = tokenCount(detailsOf(raw.completion_tokens_details).reasoning_tokens)
-  return {
+  const { reasoning_tokens, audio_tokens: spoken } = detailsOf(raw.completion_tokens_details)
+  const reasoning = tokenCount(reasoning_tokens)
+  const usage = {
     input: prompt - cacheRead - cacheWrite,
     cacheRead,
     cacheWrite,
@@ -25,6 +26,15 @@ export function fromUsage(raw: unknown): Usage | null {
     reasoning: Math.min(reasoning || output - completion, output),
     estimated: false,
   }
+  const { audio_tokens: heard, cached_tokens_details: inCache } = promptDetails
+  return heard || spoken ? withAudio(usage, heard, spoken, detailsOf(inCache).audio_tokens) : usage
+}
+
+/** Says how much of the count is audio. What there is more of it than of the fresh prompt was in the cache. */
+function withAudio(usage: Usage, heard: JsonValue, spoken: JsonValue, cached: JsonValue): Usage {
+  const all = tokenCount(heard)
+  const audioCacheRead = Math.max(Math.min(tokenCount(cached), all), Math.min(all - usage.input, usage.cacheRead))
+  return withParts(usage, { audioInput: all - audioCacheRead, audioCacheRead, audioOutput: tokenCount(spoken) })
 }
 
 function detailsOf(value: unknown): JsonObject {

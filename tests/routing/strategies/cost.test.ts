@@ -111,10 +111,12 @@ describe('what a call would cost', () => {
   const at = (price: Price | null, input: number, output: number) =>
     priceOf(candidatesAt([price])[0] ?? never(), input, output)
   const unknown = Number.MAX_VALUE
+  const TIER = { above: 200_000, input: 4, output: 16 }
 
   test.each([
     ['tokens of both kinds, by the million', { input: 2, output: 8, request: 0 }, 500_000, 250_000, 3],
     ['what is taken for each request too', { input: 2, output: 8, request: 0.5 }, 500_000, 0, 1.5],
+    ['what its tier takes', { input: 2, output: 8, request: 0, tiers: [TIER] }, 500_000, 250_000, 2 + 4],
     ['nothing for what is free', { input: 0, output: 0, request: 0 }, 1000, 1000, 0],
     ['no output where there is none', { input: 2, output: null, request: 0 }, 1_000_000, 0, 2],
     ['no input where there is none', { input: null, output: 8, request: 0 }, 0, 1_000_000, 8],
