@@ -1,6 +1,6 @@
 import { toNano } from './money.ts'
 import type { Price, Rates, Tier } from './servers.ts'
-import { inputTokens, NO_PARTS, type Usage } from './usage.ts'
+import { inputTokens, NO_PARTS, type Usage, withParts } from './usage.ts'
 
 /** Prices are counted in billionths of a thousandth of a US dollar a token: USD per million tokens have six places. */
 const PICO_PER_PRICE = 1e6
@@ -80,6 +80,37 @@ export function costOf(price: Price | null, usage: Usage): number | null {
     picoOf(rates, 'audio_output', spoken)
   const extra = toNano(price.request) + (parts.searches === 0 ? 0 : parts.searches * toNano(price.search ?? Number.NaN))
   return Number.isNaN(pico + extra) ? null : Math.round(pico / 1000) + extra
+}
+
+/** How much a call may use, as far as that is known before it goes out. */
+export interface Bound {
+  readonly input: number
+  readonly output: number
+  readonly searches: number
+  /** Whether what it writes to a cache may be kept for an hour, and whether its answer is spoken. */
+  readonly keeps: boolean
+  readonly speaks: boolean
+}
+
+/** The most that a call may cost: every token in the dearest class that it may come to belong to.
+ *
+ * @returns Billionths of a US dollar; `null` when a price is not known. */
+export function mostOf(price: Price | null, { input, output, searches, keeps, speaks }: Bound): number | null {
+  if (price === null) return null
+  const rates = ratesAt(price, input)
+  const most = {
+    input: dearest(rates, keeps ? ['input', 'cache_write', 'cache_write_1h'] : ['input', 'cache_write']),
+    output: dearest(rates, speaks ? ['output', 'reasoning', 'audio_output'] : ['output', 'reasoning']),
+    request: price.request,
+    search: price.search ?? 0,
+  }
+  const none = { cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: true }
+  return costOf(most, withParts({ ...none, input, output }, { searches }))
+}
+
+function dearest(rates: Rates, names: readonly (keyof Rates)[]): number | null {
+  const amounts = names.flatMap(name => rateOf(rates, name) ?? [])
+  return amounts.length === 0 ? null : Math.max(...amounts)
 }
 
 function picoOf(rates: Rates, name: keyof Rates, tokens: number): number {

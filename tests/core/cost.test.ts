@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { costOf, ratesAt, toPrice } from '#core/cost.ts'
+import { costOf, mostOf, ratesAt, toPrice } from '#core/cost.ts'
 import type { Rates } from '#core/servers.ts'
 import { inputTokens, type Usage, type UsageParts, withParts } from '#core/usage.ts'
 
@@ -123,6 +123,38 @@ describe('what an answer costs', () => {
       }),
     )
   })
+})
+
+test('the most that a call may cost is never below what its tokens cost, in whichever class they are', () => {
+  const rates = fc.record(
+    Object.fromEntries(classes.map(name => [name, fc.option(amounts)])) as Record<
+      keyof Rates,
+      fc.Arbitrary<number | null>
+    >,
+  )
+  fc.assert(
+    fc.property(rates, tokens, tokens, fc.nat(4), (written, prompt, output, searches) => {
+      // What is read from a cache costs less than what is not, wherever a provider has a price for it.
+      const own = {
+        ...written,
+        input: written.input ?? 1,
+        output: written.output ?? 1,
+        cache_read: 0,
+        audio_cache_read: 0,
+      }
+      const price = toPrice({ ...own, search: 0.01, tiers: [{ above: 500_000, input: own.input * 2 }] })
+      const most = mostOf(price, { input: prompt, output, searches, keeps: true, speaks: true }) ?? -1
+      for (const parts of [{}, { audioOutput: output }, { cacheWriteHour: prompt }]) {
+        for (const where of [{ input: prompt }, { cacheRead: prompt }, { cacheWrite: prompt }]) {
+          for (const reasoning of [0, output]) {
+            const used = usageOf({ ...where, output, reasoning, parts: { ...parts, searches } })
+
+            expect(most).toBeGreaterThanOrEqual(costOf(price, used) ?? Number.POSITIVE_INFINITY)
+          }
+        }
+      }
+    }),
+  )
 })
 
 describe('tiers', () => {

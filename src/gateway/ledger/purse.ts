@@ -1,16 +1,15 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
-import { costOf } from '#core/cost.ts'
+import { mostOf } from '#core/cost.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import { type Account, type Hold, type HoldVerdict, OVER } from '#core/ledger.ts'
 import { noteSkip, type RequestRecord } from '#core/record.ts'
 import { abandonable, type Scope } from '#core/scope.ts'
-import type { Model, Target } from '#core/servers.ts'
-import { TOKENS_MAX } from '#core/usage.ts'
-import { allowedBy, answersTo, type Lengths } from '../limits/estimate.ts'
-import { estimateUsage } from '../settle.ts'
+import type { Target } from '#core/servers.ts'
+import type { Lengths } from '../limits/estimate.ts'
+import { boundOf } from './bound.ts'
 
 /** How long a hold outlives the longest time that its call may take, in milliseconds. */
 const EXPIRY_GRACE_MS = 10_000
@@ -144,9 +143,7 @@ class CallPurse implements Purse {
   /** The most that a call to a server may cost; 0 where the price is unknown or no account has a budget. */
   private needOf({ target, model }: Candidate): number {
     if (this.accounts.length === 0) return -1
-    const { input } = estimateUsage(this.call, 0)
-    const output = mostOutput(this.call, model, this.deps.lengths)
-    return costOf(target.price, { ...NO_USAGE, input, output }) ?? 0
+    return mostOf(target.price, boundOf(this.call, model, this.deps.lengths)) ?? 0
   }
 
   private refusal({ id, cap, resetsAt, period }: Account): GatewayError {
@@ -159,12 +156,4 @@ class CallPurse implements Purse {
       { retryAfterMs: Math.max(1, resetsAt - this.deps.clock.time()), shouldRetry: false },
     )
   }
-}
-
-const NO_USAGE = { cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: true }
-
-/** The tokens that the answers of a call may have: its own limit, else the usual length. */
-function mostOutput(call: Call, model: Model, lengths: Lengths): number {
-  if (call.endpoint === 'embeddings') return 0
-  return Math.min(TOKENS_MAX, answersTo(call) * (allowedBy(call) ?? lengths.usual(model.name)))
 }

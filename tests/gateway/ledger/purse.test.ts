@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Candidate, Slots } from '#core/attempt.ts'
 import type { Endpoint } from '#core/call.ts'
+import { toPrice } from '#core/cost.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Account, Hold, HoldVerdict, LedgerStore } from '#core/ledger.ts'
 import { createScope } from '#core/scope.ts'
@@ -50,7 +51,8 @@ function purseOf(
     },
     opened: (_: unknown, __: unknown, { target: { server } }: Candidate) => opened.push(server.id),
   }
-  const called = call({ endpoint, body: { model: 'chat', messages: [], ...body } })
+  const whole = { model: 'chat', messages: [], ...body }
+  const called = call({ endpoint, body: whole, source: JSON.stringify(whole) })
   const record = recordOf()
   const slots = openPurse(deps, called, record, accounts).slots(places)
   const used = async () => (await ledger.hold({ request: 'probe', accounts: [account], nano: 0, expiresAt: 0 })).used[0]
@@ -206,6 +208,35 @@ describe('a purse', () => {
     await list.take(candidateOf('one', 1))
 
     expect(await list.used()).toBe(100_000)
+  })
+
+  test.each([
+    ['its prompt as if all of it went into a cache', {}, 20 * 3 + 10 * 6],
+    ['it as kept for an hour, where the call may ask for that', { cache_control: { ttl: '1h' } }, 20 * 4 + 10 * 6],
+    ['a spoken answer as one', { modalities: ['text', 'audio'] }, 20 * 3 + 10 * 9],
+    // The numbers beside them are read like a text.
+    [
+      'searches',
+      {
+        tools: [
+          { type: 'web_search_1', max_uses: 5 },
+          { type: 'x', max_uses: 9 },
+        ],
+      },
+      23 * 3 + 60 + 500,
+    ],
+    ['a long prompt at its tier', { prompt: 'x'.repeat(72) }, 40 * 8 + 10 * 8],
+  ])('holds %s', async (_, body, millionths) => {
+    const price = toPrice({
+      ...{ input: 2, cache_write: 3, cache_write_1h: 4, output: 5, reasoning: 6, audio_output: 9, search: 0.0001 },
+      tiers: [{ above: 30, cache_write: 8, cache_write_1h: 9, output: 8 }],
+    })
+    const messages = [{ role: 'user', content: 'x'.repeat(72) }]
+    const { take, used } = purseOf({ max_tokens: 10, messages, ...body })
+    const one = target('one', { id: 'one/m', price })
+    await take({ target: one, model: model('chat', [one]), reason: '' })
+
+    expect(await used()).toBe(millionths * 1000)
   })
 
   test('holds nothing where nobody has a budget, and writes the call down all the same', async () => {

@@ -1,0 +1,33 @@
+import type { Call } from '#core/call.ts'
+import type { Bound } from '#core/cost.ts'
+import type { Model } from '#core/servers.ts'
+import { TOKENS_MAX } from '#core/usage.ts'
+import { isObject } from '#lib/json.ts'
+import { allowedBy, answersTo, type Lengths } from '../limits/estimate.ts'
+import { estimateUsage } from '../settle.ts'
+
+/** What a call may use at most at a model, as far as the call itself says it. */
+export function boundOf(call: Call, model: Model, lengths: Lengths): Bound {
+  const { body, source } = call
+  return {
+    input: estimateUsage(call, 0).input,
+    output: mostOutput(call, model, lengths),
+    searches: searchesOf(body.tools),
+    // The marks of what is to be cached may stand anywhere in a prompt.
+    keeps: source === null || source.includes('"1h"'),
+    speaks: Array.isArray(body.modalities) && body.modalities.includes('audio'),
+  }
+}
+
+/** The tokens that the answers of a call may have: its own limit, else the usual length. */
+function mostOutput(call: Call, model: Model, lengths: Lengths): number {
+  if (call.endpoint === 'embeddings') return 0
+  return Math.min(TOKENS_MAX, answersTo(call) * (allowedBy(call) ?? lengths.usual(model.name)))
+}
+
+/** How often a provider may search the web for a call; what sets no bound is not known, and counts as none. */
+function searchesOf(tools: unknown): number {
+  if (!Array.isArray(tools)) return 0
+  const uses = tools.map(tool => (isObject(tool) && String(tool.type).startsWith('web_search') ? tool.max_uses : 0))
+  return uses.reduce((sum: number, most) => sum + (typeof most === 'number' && most > 0 ? most : 0), 0)
+}
