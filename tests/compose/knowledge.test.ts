@@ -12,6 +12,16 @@ test('a model at its own provider has abilities and a price', () => {
   })
 })
 
+test('at its own provider a long prompt has a price of its own, which keeps what does not change', () => {
+  const anthropic = server('a', { kind: 'anthropic', baseUrl: 'https://api.anthropic.com/v1' })
+  const { price } = knowledge(anthropic, 'claude-haiku-5-5')
+
+  expect(price).toMatchObject({ input: 0.1, cache_write_1h: 0.2, search: 0.01, request: 0 })
+  expect(price?.tiers).toEqual([
+    { above: 100_000, input: 0.5, cache_read: 0.05, cache_write: 0.625, cache_write_1h: 1, output: 2.5 },
+  ])
+})
+
 test('at another address it has no price', () => {
   const proxy = server('a', { kind: 'openai', baseUrl: 'https://proxy.example.com/v1' })
   const other = server('a', { kind: 'openai_compatible', baseUrl: 'https://api.openai.com/v1' })
