@@ -62,7 +62,7 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
   if (record.usage === null && answered) {
     record.usage = usageSoFar(record, asked, said)
     if (record.server === null) nameLast(record)
-  }
+  } else if (record.usage !== null) record.usage = withPrompt(record.usage, asked)
   if (left) countLeft(record, asked)
   chargeCall(record)
 }
@@ -154,14 +154,21 @@ function candidateAt(
   return plan === null ? null : (findCandidate(plan, isOwn) ?? findCandidate(plan, isAt))
 }
 
+/** Adds the prompt to a count that leaves it out, as some servers do with a prompt that was in their cache: it was read all
+ * the same. */
+function withPrompt(usage: Usage, call: Call): Usage {
+  if (inputTokens(usage) > 0) return usage
+  const { input } = estimateUsage(call, 0)
+  return input === 0 ? usage : { ...usage, input, estimated: true }
+}
+
 /** What an incomplete answer has used: the prompt as the server counted it, with the part from a prompt cache, and as
  * much of the answer as was counted or sent. */
 export function usageSoFar({ soFar }: Pick<RequestRecord, 'soFar'>, call: Call, characters: number): Usage {
   const estimate = estimateUsage(call, characters)
   if (soFar === null) return estimate
   // Servers that imitate another dialect may report 0 at the beginning, and the true count only at the end.
-  const input = inputTokens(soFar) === 0 ? estimate.input : soFar.input
-  return { ...soFar, input, output: Math.max(soFar.output, estimate.output), estimated: true }
+  return { ...withPrompt(soFar, call), output: Math.max(soFar.output, estimate.output), estimated: true }
 }
 
 /** Estimates what a call has used when no server says so: from the prompt and the number of characters of the answer.

@@ -88,6 +88,17 @@ describe('the end of a call', () => {
     expect(record.usage).toEqual({ ...soFar, input, estimated: true })
   })
 
+  test('is paid for the prompt as it is estimated where a whole answer is counted without it, as from a cache', () => {
+    const counted = { input: 0, cacheRead: 0, cacheWrite: 0, output: 30, reasoning: 0, estimated: false }
+    const cached = { ...counted, cacheRead: 7 }
+    const [record, whole] = [recordOf({ usage: counted }), recordOf({ usage: cached })]
+
+    for (const each of [record, whole]) settleCall(each, call(), null, fakeClock())
+
+    expect(record.usage).toEqual({ ...counted, input: estimateUsage(call(), 0).input, estimated: true })
+    expect(whole.usage).toBe(cached)
+  })
+
   test('of one who took over an answer, and left before it came, is paid for the prompt', () => {
     const began = recordOf({ passedOn: true })
     const gone = new GatewayError('client_closed_request', 'gone')
