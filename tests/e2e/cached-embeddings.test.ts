@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
+import { ownFolder } from '#tests/support/server-process.ts'
+import { until } from '#tests/support/until.ts'
 import { gate, hang, json, type RecordedRequest, type Script, type Steps } from '#tests/support/upstream.ts'
+import { usagePage } from '#wire/usage-report.ts'
+
+const ADMIN = 'gw-admin-0123456789abcdef'
+
+type UsageLine = ReturnType<typeof usagePage.parse>['data'][number]
 
 interface Answer {
   readonly data: readonly { readonly index: number; readonly embedding: readonly number[] | string }[]
@@ -290,6 +297,43 @@ describe('a batch of embeddings', () => {
       const told = await fetch(`${gateway.url}/v1/requests/${id}`)
       expect(await told.json()).toMatchObject({ model: 'spare', usage: { input: 2 }, cost_usd: 2, saved_tokens: 0 })
       expect(await vectorsIn(await embed(['one', 'two']))).toEqual(['one', 'two'].map(vectorOf))
+      await own.close()
+      await other.close()
+    })
+
+    test.each([true, false])('has what was set aside of it as the cost of the operator, counted: %p', async counted => {
+      let down = false
+      const own = await startModelServer(request =>
+        down ? json(500, { error: { message: 'down' } }) : embedder(request),
+      )
+      const other = await startModelServer(request => {
+        const data = inputsIn(request).map((_, index) => ({ object: 'embedding', index, embedding: [1, 2, 3] }))
+        const usage = counted ? { usage: { prompt_tokens: 1, total_tokens: 1 } } : {}
+        return json(200, { object: 'list', data, model: 'm', ...usage })
+      })
+      const folder = await ownFolder('citadel-vectors-')
+      const config = configOf([own, other], { cache: { enabled: true }, models: models({ fallbacks: ['spare'] }) })
+      const more = { service: { data_dir: folder.path }, auth: { admin_keys: [ADMIN] }, retry: { backoff_base: '1ms' } }
+      await using gateway = await startGateway({ ...config, ...more })
+      const headers = { authorization: `Bearer ${ADMIN}` }
+      const embed = async (...input: readonly string[]) => {
+        const body = JSON.stringify({ model: 'chat', input })
+        return await (await fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body, headers })).text()
+      }
+      await embed('one')
+      down = true
+      await embed('one', 'two')
+
+      let line: UsageLine | undefined
+      await until('the row', 10_000, async () => {
+        const response = await fetch(`${gateway.url}/management/usage?by=model`, { headers })
+        line = usagePage.parse(await response.json()).data.find(({ model }) => model === 'spare')
+        return line !== undefined
+      })
+
+      // "two" was asked for alone, and then with "one"; where nobody counts, each is one token.
+      expect(line).toMatchObject({ extra_cost_usd: 1 })
+      await folder.remove()
       await own.close()
       await other.close()
     })

@@ -51,7 +51,7 @@ export async function answerVectors(
     for (const { usage } of stored.values()) if (usage !== null) countSaved(asked.record, price, usage)
     return given(live, async () => (await live.next()).map(frame => complete(frame, rest, batch, live)))
   }
-  await setAside(asked, live)
+  await setAside(rest, live)
   const inputs = inputsOf(asked.call.body.input)
   return ask(
     asked,
@@ -67,12 +67,13 @@ function isOfOneModel({ stored }: Batch, { model }: Live): boolean {
 }
 
 /** Closes an answer of which nothing is given to the caller. */
-async function setAside({ record }: Asked, live: Live): Promise<void> {
+async function setAside(asked: Asked, live: Live): Promise<void> {
+  const { record } = asked
   const [frame] = await live.next()
   live.close()
   record.asked = null
   const attempt = record.attempts.findLast(({ result }) => result === 'ok')
-  if (attempt !== undefined && frame !== undefined && frame.kind !== 'error') attempt.usage = frame.usage ?? undefined
+  if (attempt !== undefined && frame !== undefined && frame.kind !== 'error') attempt.usage = usageOf(frame, asked)
 }
 
 /** @returns `null` for a batch that is too large, cannot be told from others, or may get the vectors of several models. */
