@@ -74,8 +74,14 @@ export interface KeyStore {
     readonly after: string | null
     readonly limit: number
   }): Promise<readonly StoredKey[]>
-  /** @returns The key after the change; `null` when the tenant has no such key. */
-  change(change: KeyChange): Promise<StoredKey | null>
+  /** @returns What the change has done; `null` when the tenant has no such key. */
+  change(change: KeyChange): Promise<KeyChanged | null>
+}
+
+/** A key as a change found it, and as it left it; nothing is found of one that is made. */
+export interface KeyChanged {
+  readonly before: StoredKey | null
+  readonly after: StoredKey
 }
 
 /** What a change makes of a key. */

@@ -41,7 +41,7 @@ export function createMemoryKeys(): KeyStore {
         entries.set(change.key.id, { key: change.key, hash: change.hash, previous: null })
         inUse ||= change.key.origin === 'created'
         version++
-        return change.key
+        return { before: null, after: change.key }
       }
       const entry = owned(change)
       if (entry === undefined) return null
@@ -49,7 +49,7 @@ export function createMemoryKeys(): KeyStore {
       const rotated = change.kind === 'rotate' && key !== entry.key
       entries.set(change.id, rotated ? { key, hash: change.hash, previous: entry.hash } : { ...entry, key })
       version++
-      return key
+      return { before: entry.key, after: key }
     },
   }
 }

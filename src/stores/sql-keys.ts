@@ -1,4 +1,12 @@
-import { asPrevious, changeKey, type KeyChange, type KeyOf, type KeyStore, type StoredKey } from '#core/keys.ts'
+import {
+  asPrevious,
+  changeKey,
+  type KeyChange,
+  type KeyChanged,
+  type KeyOf,
+  type KeyStore,
+  type StoredKey,
+} from '#core/keys.ts'
 import { keyView, storedSettings } from '#wire/keys.ts'
 import type { Database, Sql } from './sql.ts'
 
@@ -60,22 +68,23 @@ export function createSqlKeys(database: Database, now: () => number = Date.now):
   }
 }
 
-async function insert(sql: Sql, change: KeyChange & { kind: 'create' }, now: number): Promise<StoredKey> {
+async function insert(sql: Sql, change: KeyChange & { kind: 'create' }, now: number): Promise<KeyChanged> {
   const { key, hash } = change
   await sql`INSERT INTO tenants (id, created_at, settings) VALUES (${key.tenant}, ${now}, '{}') ON CONFLICT (id) DO NOTHING`
   await sql`
     INSERT INTO keys (id, tenant, name, prefix, hash, role, settings, origin, created_by, created_at, expires_at)
     VALUES (${key.id}, ${key.tenant}, ${key.name}, ${key.prefix}, ${hash}, ${key.role}, ${JSON.stringify(key.settings)},
       ${key.origin}, ${key.createdBy}, ${key.createdAt}, ${key.expiresAt})`
-  return key
+  return { before: null, after: key }
 }
 
-async function alter(sql: Sql, change: Exclude<KeyChange, { kind: 'create' }>): Promise<StoredKey | null> {
+async function alter(sql: Sql, change: Exclude<KeyChange, { kind: 'create' }>): Promise<KeyChanged | null> {
   const row = await rowOf(sql, change)
   const before = toKey(row)
   if (row === undefined || before === null) return null
   const key = changeKey(before, change)
-  if (key === before) return key
+  const changed = { before, after: key }
+  if (key === before) return changed
   await sql`
     UPDATE keys SET name = ${key.name}, role = ${key.role}, settings = ${JSON.stringify(key.settings)},
       expires_at = ${key.expiresAt}, revoked_at = ${key.revokedAt}
@@ -89,7 +98,7 @@ async function alter(sql: Sql, change: Exclude<KeyChange, { kind: 'create' }>): 
   if (change.kind === 'revoke') {
     await sql`UPDATE keys SET previous_until = ${null} WHERE tenant = ${key.tenant} AND id = ${key.id}`
   }
-  return key
+  return changed
 }
 
 async function rowOf(sql: Sql, { tenant, id }: KeyOf): Promise<KeyRow | undefined> {

@@ -78,13 +78,14 @@ export function keysContract(
         patch: { name: 'app', settings: { limits: { tokens_per_day: 9 }, models: null }, expiresAt: 7000 },
       })
 
-      expect(changed).toEqual({
+      expect(changed?.before).toEqual(key)
+      expect(changed?.after).toEqual({
         ...key,
         name: 'app',
         expiresAt: 7000,
         settings: { ...key.settings, models: null, limits: { ...key.settings.limits, tokens_per_day: 9 } },
       })
-      expect(await store.find(of)).toEqual(changed)
+      expect(await store.find(of)).toEqual(changed?.after ?? null)
     })
 
     test('rotates: the new secret is good, the old one until the end of the overlap', async () => {
@@ -149,8 +150,8 @@ export function keysContract(
       })
       await store.change({ kind: 'revoke', ...of, at: 90 })
 
-      expect(revoked).toMatchObject({ revokedAt: 70, previousUntil: null })
-      expect(await store.find({ hash: `${hash}-2` })).toEqual(revoked)
+      expect(revoked?.after).toMatchObject({ revokedAt: 70, previousUntil: null })
+      expect(await store.find({ hash: `${hash}-2` })).toEqual(revoked?.after ?? null)
       expect(await store.find({ hash })).toMatchObject({ revokedAt: 70, expiresAt: 0 })
       expect(await store.find({ hash: `${hash}-3` })).toBeNull()
     })

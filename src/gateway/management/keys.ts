@@ -55,10 +55,11 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
     { by }: KeyActor,
     action: 'key-created' | 'key-updated' | 'key-rotated' | 'key-revoked',
     wanted: KeyChange,
-    detail: (key: StoredKey) => object = () => ({}),
+    told: object = {},
   ): Promise<StoredKey> {
-    const key = await reached(store.change(wanted))
-    if (key === null) throw noSuchKey()
+    const changed = await reached(store.change(wanted))
+    if (changed === null) throw noSuchKey()
+    const { before, after: key } = changed
     // Another call may have revoked it since it was looked at.
     if (key.revokedAt !== null && wanted.kind !== 'revoke') throw alreadyRevoked()
     await deps.changed()
@@ -68,7 +69,7 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
       subject: key.id,
       tenant: key.tenant,
       by,
-      detail: detail(key),
+      detail: detailOf(before, key, told),
     })
     return key
   }
@@ -103,7 +104,7 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
         revokedAt: null,
       }
       const wanted = { kind: 'create', key, hash: sha256(secret) } as const
-      const made = await change(actor, 'key-created', wanted, created => ({ after: partsOf(created, CREATED) }))
+      const made = await change(actor, 'key-created', wanted, CREATED)
       return { ...toView(made, at), key: secret, signing_secret: signed.secret }
     },
     async list(tenant, { after, limit }) {
@@ -124,8 +125,7 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
       const before = await mustBeGood(actor.tenant, id)
       if (patch.limits !== undefined && hasIdleBurst({ ...before.settings.limits, ...patch.limits })) throw idleBurst()
       const wanted = { kind: 'update', tenant: actor.tenant, id, patch: toUpdate(patch) } as const
-      const changes = (after: StoredKey) => ({ before: partsOf(before, patch), after: partsOf(after, patch) })
-      return toView(await change(actor, 'key-updated', wanted, changes), clock.time())
+      return toView(await change(actor, 'key-updated', wanted, patch), clock.time())
     },
     async rotate(actor, id, overlapMs) {
       const before = await mustBeGood(actor.tenant, id)
@@ -142,10 +142,7 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
         at,
         previousUntil: at + overlapMs,
       } as const
-      const key = await change(actor, 'key-rotated', wanted, after => ({
-        before: partsOf(before, ROTATED),
-        after: partsOf(after, ROTATED),
-      }))
+      const key = await change(actor, 'key-rotated', wanted, ROTATED)
       return { ...toView(key, at), key: secret, signing_secret: signed.secret }
     },
     async revoke(actor, id) {
@@ -203,6 +200,12 @@ function toView(key: StoredKey, now: number): KeyView {
 
 const CREATED = { ...keyPatch.shape, prefix: true, signing: true }
 const ROTATED = { prefix: true, previous_until: true }
+
+/** The parts of a key that an object names, before and after a change; nothing where it names none. */
+function detailOf(before: StoredKey | null, after: StoredKey, told: object): object {
+  if (Object.keys(told).length === 0) return {}
+  return { ...(before !== null && { before: partsOf(before, told) }), after: partsOf(after, told) }
+}
 
 /** Of a key as it is shown the parts that an object names. */
 function partsOf(key: StoredKey, names: object): object {

@@ -45,6 +45,18 @@ describe('what is told of a change', () => {
     })
   })
 
+  test('is what each of two patches found that cross', async () => {
+    const { management, make, details } = setup()
+    const { id } = await make({ name: 'first' })
+
+    await Promise.all(['second', 'third'].map(name => management.update(ACTOR, id, { name })))
+
+    expect(details().slice(1)).toEqual([
+      { before: { name: 'first' }, after: { name: 'second' } },
+      { before: { name: 'second' }, after: { name: 'third' } },
+    ])
+  })
+
   test('is which secret a rotation has ended, and when', async () => {
     const { management, make, details } = setup()
     const made = await make()
