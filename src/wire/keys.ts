@@ -5,7 +5,8 @@ export const KEY_CHARACTERS_MAX = 512
 /** The characters of a bearer token (RFC 6750 §2.1) and the few more that keys in use have. */
 export const KEY = /^[\x21-\x2b\x2d-\x7e]+$/
 
-const NAME = /^[^\p{Cc}]{1,100}$/u
+// Half a character, of a pair that was cut, has no bytes: databases keep something else in its place.
+const NAME = /^[^\p{Cc}\p{Cs}]{1,100}$/u
 const amount = z.int().min(0).max(1_000_000_000_000)
 
 /** The limits that a caller may have of its own. */
@@ -48,7 +49,16 @@ const priority = z.enum(['low', 'normal', 'high', 'critical'])
 const budget = z
   .strictObject({ usd: z.number().min(0).max(1_000_000_000), per: z.enum(['day', 'month']).default('month') })
   .nullable()
-const instant = z.iso.datetime({ offset: true }).nullable()
+/** The first moment that has a year of four digits, and the first that has not. */
+const [EARLIEST, TOO_LATE] = [Date.parse('0000-01-01T00:00:00Z'), Date.UTC(10_000, 0)]
+const instant = z.iso
+  .datetime({ offset: true })
+  // An offset may put a moment beyond them, which no client could read in the answers.
+  .refine(
+    text => !(Date.parse(text) < EARLIEST || Date.parse(text) >= TOO_LATE),
+    'expected a moment of the years 0 to 9999 in UTC',
+  )
+  .nullable()
 
 /** The name of a tenant: what may have a budget, so that those of tokens can be asked about, which are often addresses. */
 export const tenantName = z

@@ -103,6 +103,9 @@ describe('making a key', () => {
     ['a burst of no limit', { name: 'a', limits: { requests_per_minute: 0, burst: 5 } }, 'limits.burst'],
     ['a budget without an amount', { name: 'a', budget: { per: 'day' } }, 'budget.usd'],
     ['a date that is none', { name: 'a', expires_at: 'tomorrow' }, 'expires_at'],
+    ['a moment behind the last day', { name: 'a', expires_at: '9999-12-31T23:59:59-14:00' }, 'expires_at'],
+    ['a moment before the first day', { name: 'a', expires_at: '0000-01-01T00:00:00+14:00' }, 'expires_at'],
+    ['half a character', { name: 'a\ud83d' }, 'name'],
     ['a list', [], ''],
   ])('is refused with %s', async (_, body, param) => {
     const { ask } = await setup()
