@@ -1,6 +1,6 @@
 import { toNano } from './money.ts'
 import type { Price, Rates, Tier } from './servers.ts'
-import { inputTokens, NO_PARTS, type Usage, withParts } from './usage.ts'
+import { inputTokens, NO_PARTS, type Usage, type UsageParts, withParts } from './usage.ts'
 
 /** Prices are counted in billionths of a thousandth of a US dollar a token: USD per million tokens have six places. */
 const PICO_PER_PRICE = 1e6
@@ -60,15 +60,28 @@ export function ratesAt(price: Price, prompt: number): Rates {
  * @returns Billionths of a US dollar; `null` when the price of something that was used is not known. */
 export function costOf(price: Price | null, usage: Usage): number | null {
   if (price === null) return null
-  const { input, cacheRead, cacheWrite, output, reasoning, parts = NO_PARTS } = usage
+  const { input, cacheRead, cacheWrite, output, parts } = usage
   const rates = price.tiers === undefined ? price : ratesAt(price, inputTokens(usage))
-  // Each part is taken out of its whole, which estimates may have made smaller.
+  const pico =
+    parts === undefined && rates.reasoning == null
+      ? picoOf(rates, 'input', input) +
+        picoOf(rates, 'cache_read', cacheRead) +
+        picoOf(rates, 'cache_write', cacheWrite) +
+        picoOf(rates, 'output', output)
+      : picoOfParts(rates, usage)
+  const cost = Math.round(pico / 1000) + toNano(price.request) + searchCost(price, parts)
+  return Number.isNaN(cost) ? null : cost
+}
+
+/** The same where a part may have a price of its own; each is taken out of its whole, which estimates may have made
+ * smaller. */
+function picoOfParts(rates: Rates, { input, cacheRead, cacheWrite, output, reasoning, parts = NO_PARTS }: Usage) {
   const heard = Math.min(parts.audioInput, input)
   const heardBefore = Math.min(parts.audioCacheRead, cacheRead)
   const kept = Math.min(parts.cacheWriteHour, cacheWrite)
   const thought = Math.min(reasoning, output)
   const spoken = Math.min(parts.audioOutput, output - thought)
-  const pico =
+  return (
     picoOf(rates, 'input', input - heard) +
     picoOf(rates, 'audio_input', heard) +
     picoOf(rates, 'cache_read', cacheRead - heardBefore) +
@@ -78,8 +91,12 @@ export function costOf(price: Price | null, usage: Usage): number | null {
     picoOf(rates, 'output', output - thought - spoken) +
     picoOf(rates, 'reasoning', thought) +
     picoOf(rates, 'audio_output', spoken)
-  const extra = toNano(price.request) + (parts.searches === 0 ? 0 : parts.searches * toNano(price.search ?? Number.NaN))
-  return Number.isNaN(pico + extra) ? null : Math.round(pico / 1000) + extra
+  )
+}
+
+function searchCost({ search }: Price, parts: UsageParts | undefined): number {
+  if (parts === undefined || parts.searches === 0) return 0
+  return search == null ? Number.NaN : parts.searches * toNano(search)
 }
 
 /** How much a call may use, as far as that is known before it goes out. */
@@ -120,6 +137,8 @@ function picoOf(rates: Rates, name: keyof Rates, tokens: number): number {
 }
 
 function rateOf(rates: Rates, name: keyof Rates): number | null {
+  const own = rates[name]
+  if (own != null) return own
   const wider = WIDER[name]
-  return rates[name] ?? (wider === null ? null : rateOf(rates, wider))
+  return wider === null ? null : rateOf(rates, wider)
 }
