@@ -51,6 +51,16 @@ const usage = z.object({
   output: z.int().describe('Tokens of the answer.'),
   reasoning: z.int().describe('Those of them that are reasoning.'),
   estimated: z.boolean().describe('Whether the gateway counted because the server did not say.'),
+  parts: z
+    .object({
+      audio_input: z.int().describe('Tokens of `input` that are audio.'),
+      audio_cache_read: z.int().describe('Tokens of `cache_read` that are audio.'),
+      audio_output: z.int().describe('Tokens of `output` that are audio.'),
+      cache_write_1h: z.int().describe('Tokens of `cache_write` that are kept for an hour.'),
+      searches: z.int().describe('Searches of the web that the provider made.'),
+    })
+    .optional()
+    .describe('What may have a price of its own; absent where there is none of it.'),
 })
 
 /** The answer of `GET /v1/requests/{id}`. */

@@ -267,6 +267,7 @@ describe('an answer with parts that have prices of their own', () => {
     const { report } = await reported(gateway)
 
     expect(report.cost_usd).toBeCloseTo((40 + 100 * 1.25 + 200 * 2 + 9 * 7) / 1e6 + 0.02, 12)
+    expect(report.usage?.parts).toMatchObject({ audio_input: 0, cache_write_1h: 200, searches: 2 })
   })
 })
 

@@ -5,6 +5,7 @@ import type { History } from '#core/history.ts'
 import type { Fact } from '#core/journal.ts'
 import { formatUsd } from '#core/money.ts'
 import type { RequestRecord } from '#core/record.ts'
+import type { Usage } from '#core/usage.ts'
 import { overheadMs } from '#telemetry/request-metrics.ts'
 
 /** Creates the listener that remembers model calls: those of callers that are known, so that a flood of strangers, or
@@ -58,14 +59,7 @@ export function explainRequest(record: RequestRecord, running: boolean, clock: C
       dropped_parameters: dropped ?? [],
     })),
     timings: timingsOf(record, running ? now : record.endedAt, running),
-    usage: usage && {
-      input: usage.input,
-      cache_read: usage.cacheRead,
-      cache_write: usage.cacheWrite,
-      output: usage.output,
-      reasoning: usage.reasoning,
-      estimated: usage.estimated,
-    },
+    usage: usage && usageOf(usage),
     cache: record.cache?.status ?? null,
     saved_tokens: record.savedTokens,
     saved_usd: record.savedNano === null ? null : Number(formatUsd(record.savedNano)),
@@ -73,6 +67,14 @@ export function explainRequest(record: RequestRecord, running: boolean, clock: C
     content_chars: record.contentChars,
     events_skipped: record.eventsSkipped,
   }
+}
+
+function usageOf({ input, cacheRead, cacheWrite, output, reasoning, estimated, parts }: Usage) {
+  const sums = { input, cache_read: cacheRead, cache_write: cacheWrite, output, reasoning, estimated }
+  if (parts === undefined) return sums
+  const { audioInput, audioCacheRead, audioOutput, cacheWriteHour, searches } = parts
+  const audio = { audio_input: audioInput, audio_cache_read: audioCacheRead, audio_output: audioOutput }
+  return { ...sums, parts: { ...audio, cache_write_1h: cacheWriteHour, searches } }
 }
 
 /** What is over and has used nothing costs nothing, also where nobody came as far as to count. */
