@@ -36,6 +36,9 @@ export function withParts(usage: Usage, found: Partial<UsageParts>): Usage {
 /** More than any answer has, and little enough that databases hold what it costs, and sums of it. */
 export const TOKENS_MAX = 1e9
 
+/** The same for searches, each of which costs more than a token. */
+export const SEARCHES_MAX = 1e6
+
 /** A number of tokens as a server says it; 0 for what is none. */
 export function tokenCount(value: unknown): number {
   return typeof value === 'number' && value > 0 && value <= TOKENS_MAX ? Math.round(value) : 0

@@ -99,6 +99,11 @@ test.each([
     { searches: 3 },
   ],
   [
+    'no more searches than a database can hold the cost of',
+    fromAnthropicUsage({ ...plain, server_tool_use: { web_search_requests: 1e9 } })?.usage,
+    { searches: 1e6 },
+  ],
+  [
     'audio in a prompt, and in a spoken answer',
     fromUsage({
       ...{ prompt_tokens: 30, completion_tokens: 50 },

@@ -4,9 +4,11 @@ import { integer, number } from './scalars.ts'
 /** The highest price, in dollars for a million tokens. More than a dollar for each token is a typing mistake, and the
  * sums would be more than a database can count. */
 const AMOUNT_MAX = 1_000_000
+/** The same for a search, of which a call may need many. */
+const SEARCH_MAX = 1000
 
 /** An amount of US dollars, or null where it is not known. */
-export const amount = () => number({ min: 0, max: AMOUNT_MAX }).nullable().default(null)
+export const amount = (max = AMOUNT_MAX) => number({ min: 0, max }).nullable().default(null)
 
 const rates = {
   input: amount().describe('US dollars per million prompt tokens.'),
@@ -36,7 +38,7 @@ const tier = z.strictObject({
 export const price = z.strictObject({
   ...rates,
   request: amount().describe('US dollars per request. If only this is set, nothing else costs anything.'),
-  search: amount().describe(
+  search: amount(SEARCH_MAX).describe(
     'US dollars per web search that the provider makes for a call. null: the price in config/models.yaml, if it is known there.',
   ),
   tiers: z

@@ -1,7 +1,7 @@
 import type { Call } from '#core/call.ts'
 import type { Bound } from '#core/cost.ts'
 import type { Model } from '#core/servers.ts'
-import { TOKENS_MAX } from '#core/usage.ts'
+import { SEARCHES_MAX, TOKENS_MAX } from '#core/usage.ts'
 import { isObject } from '#lib/json.ts'
 import { allowedBy, answersTo, type Lengths } from '../limits/estimate.ts'
 import { estimateUsage } from '../settle.ts'
@@ -29,5 +29,6 @@ function mostOutput(call: Call, model: Model, lengths: Lengths): number {
 function searchesOf(tools: unknown): number {
   if (!Array.isArray(tools)) return 0
   const uses = tools.map(tool => (isObject(tool) && String(tool.type).startsWith('web_search') ? tool.max_uses : 0))
-  return uses.reduce((sum: number, most) => sum + (typeof most === 'number' && most > 0 ? most : 0), 0)
+  const all = uses.reduce((sum: number, most) => sum + (typeof most === 'number' && most > 0 ? most : 0), 0)
+  return Math.min(SEARCHES_MAX, Math.ceil(all))
 }

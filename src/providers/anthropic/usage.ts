@@ -1,4 +1,4 @@
-import { tokenCount, withParts } from '#core/usage.ts'
+import { SEARCHES_MAX, tokenCount, withParts } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { type Count, toCount } from '../count.ts'
 
@@ -19,7 +19,7 @@ export function fromAnthropicUsage(given: JsonValue): Count | null {
     { input, cacheRead, cacheWrite, output, reasoning, estimated: false },
     {
       cacheWriteHour: hourOf(runs, cacheWrite),
-      searches: tokenCount(objectIn(given, 'server_tool_use').web_search_requests),
+      searches: Math.min(tokenCount(objectIn(given, 'server_tool_use').web_search_requests), SEARCHES_MAX),
     },
   )
   return toCount(usage, {

@@ -99,6 +99,17 @@ describe('a purse', () => {
     expect(ledger.holds()).toBe(0)
   })
 
+  test.each([1e300, 0.3])(
+    'asks for what a ledger can count, however often a call lets a provider search: %p',
+    async max_uses => {
+      const { take, asked } = purseOf({ max_tokens: 1, tools: [{ type: 'web_search_20250305', max_uses }] })
+      const one = target('one', { id: 'one/m', price: { input: 0, output: 0, request: 0, search: 0.000000001 } })
+      await take({ target: one, model: model('chat', [one]), reason: '' })
+
+      expect(asked.map(({ nano }) => Number.isSafeInteger(nano))).toEqual([true])
+    },
+  )
+
   test('passes over what it cannot pay, and gives its place back', async () => {
     const { take, released, record } = purseOf()
 
