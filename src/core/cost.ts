@@ -57,7 +57,7 @@ export function ratesAt(price: Price, prompt: number): Rates {
 
 /** What an answer costs.
  *
- * @returns Billionths of a US dollar; `null` when the price of something that was used is not known. */
+ * @returns Billionths of a US dollar; `null` when the price of tokens that were used is not known. */
 export function costOf(price: Price | null, usage: Usage): number | null {
   if (price === null) return null
   const { input, cacheRead, cacheWrite, output, parts } = usage
@@ -94,9 +94,9 @@ function picoOfParts(rates: Rates, { input, cacheRead, cacheWrite, output, reaso
   )
 }
 
+/** A search without a price costs nothing: a call would else be free of the price of its tokens by asking for one. */
 function searchCost({ search }: Price, parts: UsageParts | undefined): number {
-  if (parts === undefined || parts.searches === 0) return 0
-  return search == null ? Number.NaN : parts.searches * toNano(search)
+  return parts === undefined || search == null ? 0 : parts.searches * toNano(search)
 }
 
 /** How much a call may use, as far as that is known before it goes out. */

@@ -66,7 +66,7 @@ export interface Price extends Rates {
   readonly input: number | null
   readonly output: number | null
   readonly request: number
-  /** Absent or null = unknown. */
+  /** Absent or null = unknown, and not charged. */
   readonly search?: number | null
   /** By rising `above`, each with every price that holds there; absent where all prompts are alike. */
   readonly tiers?: readonly Tier[]

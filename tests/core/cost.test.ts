@@ -68,13 +68,16 @@ describe('what an answer costs', () => {
     expect(costOf({ input: null, output: 1, request: 0 }, usageOf({ input: 1 }))).toBeNull()
     expect(costOf({ input: null, output: 1, request: 0 }, usageOf({ cacheWrite: 1 }))).toBeNull()
     expect(costOf({ input: null, output: 1, request: 0 }, usageOf({ output: 1 }))).toBe(1000)
-    expect(costOf(price, usageOf({ output: 1, parts: { searches: 1 } }))).toBeNull()
   })
 
   test('has every search of the provider in it', () => {
     const used = usageOf({ output: 1, parts: { searches: 3 } })
 
     expect(costOf(toPrice({ input: 1, output: 1, search: 0.01 }), used)).toBe(1000 + 30_000_000)
+  })
+
+  test('has what the tokens cost where the price of a search is not known', () => {
+    expect(costOf(toPrice({ input: 1, output: 1 }), usageOf({ output: 1, parts: { searches: 3 } }))).toBe(1000)
   })
 
   test('is exact: no part of a billionth is lost over many calls of one size', () => {
