@@ -1,11 +1,12 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
+import { isBounded } from '#core/places.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Target } from '#core/servers.ts'
 import { CallSlots, type SlotSource } from '../call-slots.ts'
 import { chooseEvicted, createLine, type Waiting } from './line.ts'
 import { createPace, type Pace } from './pace.ts'
-import { countPlaces, createSlots, queueFull } from './slots.ts'
+import { countPlaces, createSlots, queueFull, queueTimeout } from './slots.ts'
 import { isUsable, isWantedByWaiter, type QueueDeps, type Waiter } from './waiter.ts'
 
 /** How many calls of one model may wait: this many for each place at its candidates, but always at least the minimum. */
@@ -14,8 +15,8 @@ const WAITING_MIN = 100
 /** How often waiting calls are checked although this process freed no place, in milliseconds: a server that was down may
  * be available again, and nothing tells the queue so. */
 const LOOK_MS = 250
-/** The delay to the next check after one that served a call, in milliseconds. Only one call is served per check, because
- * a half-open breaker takes a single trial call: the next check sees what the first call has changed. */
+/** The delay to the next check after one that served a call, in milliseconds: that check sees what the call has changed,
+ * such as that the one trial of a half-open breaker is under way. */
 const LOOK_AGAIN_MS = 10
 /** As `LOOK_MS`, where other processes call the same targets. Shorter, because a process is not told when another one
  * frees a place. */
@@ -101,13 +102,21 @@ class FairQueue implements SlotSource<Wait> {
     this.serve(count + 1)
   }
 
-  /** Gives up to `count` free places to waiting calls.
+  /** Gives free places to waiting calls: all of them, but no more than `count` of those that other processes may want,
+   * and none after one at a half-open breaker, which takes a single trial call.
    *
    * @returns Whether at least one call was served. */
   private serve(count: number): boolean {
-    let served = 0
-    while (served < count && this.line.size > 0 && this.serveOne()) served++
-    return served > 0
+    const { places, states } = this.deps
+    let served = false
+    for (let left = count; left > 0 && this.line.size > 0; ) {
+      const target = this.serveOne()
+      if (target === null) break
+      served = true
+      if (states.target(target).breaker.openUntil !== 0) break
+      if (places != null && isBounded(target)) left--
+    }
+    return served
   }
 
   /** Decides whether a place that came free is left to other processes. Each process gets freed places in proportion to
@@ -130,8 +139,8 @@ class FairQueue implements SlotSource<Wait> {
 
   /** Gives a free place to the next call in turn that can use it; rejects calls whose deadline has passed.
    *
-   * @returns Whether a call was served. */
-  private serveOne(): boolean {
+   * @returns Where the place is; `null` when no call was served. */
+  private serveOne(): Target | null {
     const fits = (waiter: Waiter) => waiter.candidates.some(candidate => isUsable(waiter, candidate, this.deps))
     for (let waiter = this.line.next(fits); waiter !== null; waiter = this.line.next(fits)) {
       // The deadline's timer may be late when the process is busy: do not dial for a call that is already over.
@@ -142,12 +151,12 @@ class FairQueue implements SlotSource<Wait> {
       }
       const slot = this.slots.tryTake(waiter.candidates.filter(candidate => isUsable(waiter, candidate, this.deps)))
       // Another process took the place first: this call stays next in turn.
-      if (slot === null) return false
+      if (slot === null) return null
       this.removeServed(waiter)
       waiter.resolve(slot)
-      return true
+      return slot.candidate.target
     }
-    return false
+    return null
   }
 
   private removeServed(waiter: Waiter): void {
@@ -235,8 +244,4 @@ class FairQueue implements SlotSource<Wait> {
     if (evicted === null) throw refusal()
     this.leave(evicted, refusal)
   }
-}
-
-function queueTimeout(retryAfterMs: number): GatewayError {
-  return new GatewayError('queue_timeout', 'No model server became free in time; try again later.', { retryAfterMs })
 }

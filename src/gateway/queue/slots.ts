@@ -110,3 +110,8 @@ export function queueFull(retryAfterMs: number): GatewayError {
     retryAfterMs,
   })
 }
+
+/** The refusal of a call that has waited in vain. */
+export function queueTimeout(retryAfterMs: number): GatewayError {
+  return new GatewayError('queue_timeout', 'No model server became free in time; try again later.', { retryAfterMs })
+}

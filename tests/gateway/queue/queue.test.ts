@@ -209,7 +209,7 @@ describe('a call that finds no place', () => {
   })
 
   test('is let in alone at a target that is back, so that a trial is one call', async () => {
-    const { ask, clock, out } = setup()
+    const { ask, clock, out, states } = setup()
     const roomy = target('a', { maxConcurrent: 2 })
     const busy = [ask([roomy]), ask([roomy])].map(({ place }) => place as Slot)
     const waiting = [ask([roomy]), ask([roomy])]
@@ -217,6 +217,7 @@ describe('a call that finds no place', () => {
     for (const slot of busy) slot.release()
 
     out.delete(roomy.id)
+    states.target(roomy).breaker.openUntil = 1
     clock.advance(250)
     await settled()
     expect(waiting.map(({ end }) => end.times)).toEqual([1, 0])
@@ -224,6 +225,21 @@ describe('a call that finds no place', () => {
     clock.advance(10)
     await settled()
     expect(waiting.map(({ end }) => end.times)).toEqual([1, 1])
+  })
+
+  test('does not wait for another one when a target that is back has places for both', async () => {
+    const { ask, clock, out } = setup()
+    const roomy = target('a', { maxConcurrent: 20 })
+    const busy = Array.from({ length: 20 }, () => ask([roomy]).place as Slot)
+    const waiting = Array.from({ length: 21 }, () => ask([roomy]))
+    out.add(roomy.id)
+    for (const slot of busy) slot.release()
+
+    out.delete(roomy.id)
+    clock.advance(250)
+    await settled()
+
+    expect(waiting.map(({ end }) => end.times)).toEqual([...busy.map(() => 1), 0])
   })
 
   test('is served before later calls when a target becomes available again', async () => {
