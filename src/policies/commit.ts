@@ -1,4 +1,4 @@
-import type { Attempt, Live, Policy } from '#core/attempt.ts'
+import type { Attempt, Live, Policy, Slot } from '#core/attempt.ts'
 import { choicesAsked } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -27,7 +27,7 @@ export function commitGate(clock: Clock): Policy {
     )
     try {
       const live = await next(attempt)
-      return resumeFrom(live, await holdUntilContent(live, wantsContent))
+      return resumeFrom(live, await holdUntilContent(live, wantsContent), slot)
     } finally {
       disarm()
     }
@@ -42,7 +42,7 @@ export function commitGate(clock: Clock): Policy {
 async function refuseFiltered(next: Attempt, attempt: AttemptOptions): Promise<Live> {
   const live = await next(attempt)
   const frames = await live.next()
-  if (!frames.some(isFilteredOut)) return resumeFrom(live, frames)
+  if (!frames.some(isFilteredOut)) return resumeFrom(live, frames, attempt.slot)
   live.close()
   throw filteredOut()
 }
@@ -96,8 +96,11 @@ function noContent(cause: string): GatewayError {
   })
 }
 
-/** Makes an answer that gives the frames which were read already, and then the rest. */
-function resumeFrom(live: Live, held: readonly Frame[]): Live {
+/** Makes an answer that gives the frames which were read already, and then the rest.
+ *
+ * @param slot Its place, free with its end. That of a stream which fails before is free only when the failure was told:
+ * a call that waits would get it at a server which has just asked to be left alone. */
+function resumeFrom(live: Live, held: readonly Frame[], slot: Slot): Live {
   let first: readonly Frame[] | null = held
   return {
     target: live.target,
@@ -109,6 +112,9 @@ function resumeFrom(live: Live, held: readonly Frame[]): Live {
       return Promise.resolve(frames)
     },
     bypass: to => live.bypass?.(to),
-    close: () => live.close(),
+    close() {
+      live.close()
+      slot.release()
+    },
   }
 }

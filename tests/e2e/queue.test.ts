@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test'
 import { configFrom } from '#src/index.ts'
 import { configOf, type ModelServer, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
-import { openAiError } from '#tests/support/openai-upstream.ts'
+import { openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { until } from '#tests/support/until.ts'
-import { gate, json } from '#tests/support/upstream.ts'
+import { gate, inTurn, json, sse } from '#tests/support/upstream.ts'
 
 const WHOLE = {
   id: 'chatcmpl-1',
@@ -106,6 +106,24 @@ test('a call that waits is not sent to a server that has just asked to be left a
 
   expect(answers.map(({ status }) => status)).toEqual([200, 200])
   expect(limited.calls).toHaveLength(1)
+})
+
+test('a call that waits does not get the place of a stream that opens the breaker', async () => {
+  const failing = gate()
+  const broken = sse([failing, { error: { message: 'out of memory', type: 'server_error', code: null } }])
+  await using server = await startModelServer(inTurn(broken, openAiScript()))
+  const breaker = { circuit_breaker_threshold: 1, circuit_breaker_timeout: '300ms' }
+  const config = narrow(server, { retry: { max_attempts: 1 }, load_balancer: breaker })
+  await using gateway = await startGateway(config)
+
+  const failed = gateway.chat({ stream: true })
+  await server.called(1)
+  const waiting = gateway.chat()
+  await untilDepth(gateway, 1)
+  failing.open()
+
+  expect((await failed).status).toBe(503)
+  expect((await waiting).status).toBe(200)
 })
 
 test('who waits too long is told when to come again', async () => {

@@ -1,4 +1,4 @@
-import type { Attempt, Live, Outcomes, Slot } from '#core/attempt.ts'
+import type { Attempt, Candidate, Live, Outcomes, Slot } from '#core/attempt.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
@@ -93,7 +93,7 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       incoming.close()
       throw invalidAnswer(`content-type ${type}`)
     }
-    return openStream({ deps, record, provider, incoming }, call, slot, scope)
+    return openStream({ deps, record, provider, incoming }, call, slot.candidate, scope)
   }
 }
 
@@ -121,7 +121,8 @@ function decodeWhole(provider: Provider, call: Call, text: string): DataFrame | 
   }
 }
 
-/** A function of its own, so that a plain answer does not pay for its closures. */
+/** A function of its own, so that a plain answer does not pay for its closures. The place of a stream is the commit
+ * gate's to free. */
 function openStream(
   from: {
     readonly deps: DialDeps
@@ -130,11 +131,10 @@ function openStream(
     readonly incoming: Incoming
   },
   call: Call,
-  slot: Slot,
+  { target, model }: Candidate,
   scope: Scope,
 ): Live {
   const { deps, record, provider, incoming } = from
-  const { target, model } = slot.candidate
   const stream = readUpstream({
     incoming,
     provider,
@@ -153,10 +153,7 @@ function openStream(
     model,
     next: stream.next,
     ...(stream.bypass !== undefined && { bypass: stream.bypass }),
-    close() {
-      stream.close()
-      slot.release()
-    },
+    close: stream.close,
   }
 }
 
