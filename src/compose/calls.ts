@@ -110,8 +110,8 @@ export function composeCalls(parts: CallParts): Calls {
   return {
     run,
     rehearsal,
-    queueDepth: queue.depth,
-    granted: queue.granted,
+    queueDepth: () => queue.depth(),
+    granted: count => queue.granted(count),
     retriesLeft: budget.remaining,
     subscriber: budget.subscriber,
     reload(before) {

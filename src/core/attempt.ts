@@ -48,8 +48,9 @@ export interface Slot {
 export interface Slots {
   /** A place at the first candidate that has one free.
    *
+   * @param later Candidates that are out now: a call that has to wait gets a place there, too, once they are back.
    * @throws GatewayError `queue_full` when none has. */
-  take(candidates: readonly Candidate[], scope: Scope): Promise<Slot> | Slot
+  take(candidates: readonly Candidate[], scope: Scope, later?: readonly Candidate[]): Promise<Slot> | Slot
   /** A place at once, or nothing. */
   tryTake(candidates: readonly Candidate[]): Slot | null
 }

@@ -5,7 +5,12 @@ import type { Scope } from '#core/scope.ts'
  * apply. */
 export interface SlotSource<Regard> {
   /** As in `Slots`. */
-  take(candidates: readonly Candidate[], scope: Scope, regard: Regard): Slot | Promise<Slot>
+  take(
+    candidates: readonly Candidate[],
+    scope: Scope,
+    regard: Regard,
+    later?: readonly Candidate[],
+  ): Slot | Promise<Slot>
   tryTake(candidates: readonly Candidate[], regard: Regard): Slot | null
 }
 
@@ -19,8 +24,8 @@ export class CallSlots<Regard> implements Slots {
     this.regard = regard
   }
 
-  take(candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
-    return this.source.take(candidates, scope, this.regard)
+  take(candidates: readonly Candidate[], scope: Scope, later?: readonly Candidate[]): Slot | Promise<Slot> {
+    return this.source.take(candidates, scope, this.regard, later)
   }
 
   tryTake(candidates: readonly Candidate[]): Slot | null {

@@ -100,7 +100,7 @@ class FailoverRun implements Run, Course<RunningAttempt> {
   /** Takes a place at the first candidate that has one. It returns no promise when a place is free at once. */
   private takePlace(step: Step): Slot | Promise<Slot> {
     try {
-      const place = this.deps.slots.take(step.candidates, this.job.scope)
+      const place = this.deps.slots.take(step.candidates, this.job.scope, step.later)
       return place instanceof Promise ? place.catch(thrown => this.failPlace(thrown)) : place
     } catch (thrown) {
       return this.failPlace(thrown)

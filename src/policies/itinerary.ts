@@ -11,6 +11,8 @@ import { backoff } from './wait.ts'
 export interface Step {
   /** In order; the first one with a free place is used. */
   readonly candidates: readonly Candidate[]
+  /** Candidates that are out now. If the attempt has to wait for a place, it may go there once they are back. */
+  readonly later: readonly Candidate[]
   /** When the attempt may start, in monotonic milliseconds; 0 = at once. */
   readonly at: number
   /** Whether the attempt needs no place of the retry budget, because it adds no load to a server that is failing. */
@@ -26,6 +28,8 @@ interface Retry {
   /** How often it has failed this call. */
   readonly failures: number
 }
+
+const NOBODY: readonly Candidate[] = []
 
 type ItineraryDeps = Pick<FailoverDeps, 'states' | 'isOffered' | 'clock' | 'journal' | 'random' | 'retry'>
 
@@ -53,13 +57,15 @@ export class Itinerary {
    * @param first Whether no attempt was made yet. The plan is then new and is not checked again. */
   nextStep(left: number, first: boolean): Step | null {
     if (left <= 0) return null
-    if (first) return this.untried.length === 0 ? null : { candidates: this.untried, at: 0, free: true }
+    const { untried, later } = this
+    if (first) return untried.length === 0 ? null : { candidates: untried, later, at: 0, free: true }
     this.refresh()
     const [fresh] = this.untried
     const retry = fresh === undefined || fresh.fallback === true ? this.soonestRetry(fresh === undefined, left) : null
-    if (retry !== null) return { candidates: [retry.candidate], at: retry.at, free: false }
+    if (retry !== null) return { candidates: [retry.candidate], later: NOBODY, at: retry.at, free: false }
     if (fresh === undefined) return null
-    return { candidates: this.untried, at: 0, free: this.hasNoFailures(fresh) }
+    const back = this.later.filter(candidate => this.isStillOffered(candidate))
+    return { candidates: this.untried, later: back, at: 0, free: this.hasNoFailures(fresh) }
   }
 
   /** Sorts the untried targets into available and unavailable ones. Earlier attempts may have taken so long that this
@@ -83,12 +89,13 @@ export class Itinerary {
   /** Where the next attempt may go when the retry budget is used up: only to targets that are not failing. */
   nextFreeStep(): Step | null {
     const candidates = this.untried.filter(candidate => this.hasNoFailures(candidate))
-    return candidates.length === 0 ? null : { candidates, at: 0, free: true }
+    return candidates.length === 0 ? null : { candidates, later: NOBODY, at: 0, free: true }
   }
 
   /** Takes a target out of those that were not tried yet, as its attempt starts. */
   markTried(candidate: Candidate): void {
     if (this.untried.includes(candidate)) this.untried = this.untried.filter(other => other !== candidate)
+    else this.later = this.later.filter(other => other !== candidate)
   }
 
   /** Where a hedge may go while an attempt runs: to healthy other servers of the models that were asked for. */

@@ -126,6 +126,25 @@ test('a call that waits does not get the place of a stream that opens the breake
   expect((await waiting).status).toBe(200)
 })
 
+test('a call that waits goes to a server that comes back, though that was out when the call came', async () => {
+  const limiting = [openAiError(429, 'slow down', null, { 'retry-after-ms': '300' })]
+  await using limited = await startModelServer(inTurn(limiting, openAiScript()))
+  await using slow = await startSlowServer(1)
+  const { servers, ...rest } = configOf([limited, slow.server], { retry: { max_attempts: 1 } })
+  const narrowed = (servers as readonly object[]).map(each => ({ ...each, max_concurrent: 1 }))
+  await using gateway = await startGateway({ ...rest, servers: narrowed })
+
+  const refused = gateway.chat()
+  const running = gateway.chat()
+  await slow.server.called(1)
+  expect((await refused).status).toBe(429)
+  const answer = await gateway.chat()
+  slow.open(0)
+
+  expect([answer.status, answer.headers.get('x-citadel-server')]).toEqual([200, 'a'])
+  expect((await running).status).toBe(200)
+})
+
 test('who waits too long is told when to come again', async () => {
   await using slow = await startSlowServer(1)
   await using gateway = await startGateway(narrow(slow.server, { timeouts: { queue: '50ms' } }))

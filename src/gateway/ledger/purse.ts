@@ -37,6 +37,14 @@ export function openPurse(deps: PurseDeps, call: Call, record: RequestRecord, ac
   return new CallPurse(deps, call, record, accounts)
 }
 
+/** A call that wants a place; see `Slots.take`. */
+interface Wanted {
+  readonly places: Slots
+  readonly candidates: readonly Candidate[]
+  readonly later: readonly Candidate[]
+  readonly scope: Scope
+}
+
 /** A class, because one is made for each call, and closures would cost more. */
 class CallPurse implements Purse {
   private readonly deps: PurseDeps
@@ -57,22 +65,28 @@ class CallPurse implements Purse {
 
   slots(places: Slots): Slots {
     return {
-      take: (candidates, scope) => this.place(places, candidates, scope),
+      take: (candidates, scope, later = []) => this.place({ places, candidates, scope, later }),
       // This path cannot wait for a store, so it gives only places that the hold covers already.
       tryTake: candidates => places.tryTake(candidates.filter(candidate => this.needOf(candidate) <= this.held)),
     }
   }
 
-  private place(places: Slots, candidates: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
-    const open = this.denied.size === 0 ? candidates : candidates.filter(({ target }) => !this.denied.has(target))
-    if (open.length === 0 && this.refused !== null) throw this.refusal(this.refused)
-    const slot = places.take(open, scope)
-    const go = (taken: Slot) => this.pay(places, candidates, taken, scope)
+  private place(wanted: Wanted): Slot | Promise<Slot> {
+    const { places, scope } = wanted
+    const [candidates, later] = [this.withoutDenied(wanted.candidates), this.withoutDenied(wanted.later)]
+    if (candidates.length === 0 && this.refused !== null) throw this.refusal(this.refused)
+    const slot = places.take(candidates, scope, later)
+    const go = (taken: Slot) => this.pay(wanted, taken)
     return slot instanceof Promise ? slot.then(go) : go(slot)
   }
 
+  private withoutDenied(candidates: readonly Candidate[]): readonly Candidate[] {
+    return this.denied.size === 0 ? candidates : candidates.filter(({ target }) => !this.denied.has(target))
+  }
+
   /** Sets aside what a call to the server of this place may cost. */
-  private pay(places: Slots, candidates: readonly Candidate[], slot: Slot, scope: Scope): Slot | Promise<Slot> {
+  private pay(wanted: Wanted, slot: Slot): Slot | Promise<Slot> {
+    const { scope } = wanted
     const need = this.needOf(slot.candidate)
     // The caller that pays in place of one that has left is charged when the call is over.
     if (need <= this.held || this.record.passedOn) return this.open(slot)
@@ -100,7 +114,7 @@ class CallPurse implements Purse {
       slot.release()
       this.refused = decided.refused
       this.deny(slot.candidate)
-      return this.place(places, candidates, scope)
+      return this.place(wanted)
     }
     if (!(verdict instanceof Promise)) return follow(verdict)
     return abandonable(verdict, scope).then(follow, thrown => {

@@ -51,6 +51,14 @@ interface Hold {
   readonly owner: string
 }
 
+/** What a call wants: a place at one of the candidates that its limits leave, or `later` at one of the others. */
+interface Wanted {
+  readonly open: readonly Candidate[]
+  readonly later: readonly Candidate[]
+  readonly scope: Scope
+  readonly places: Slots
+}
+
 /** Creates the allowance of a call. The tokens of the caller are taken once, together with those of the first model
  * that admits the call. When the call goes on to another model, the limits of that model are taken and those of the
  * first one are given back. */
@@ -114,56 +122,42 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
   }
 
   /** Takes a place at the first candidate whose model is not limited. */
-  take(candidates: readonly Candidate[], scope: Scope, places: Slots): Slot | Promise<Slot> {
-    const { denied } = this
-    const open = denied === null ? candidates : candidates.filter(({ model }) => !denied.has(model))
-    const [first] = open
+  take(
+    candidates: readonly Candidate[],
+    scope: Scope,
+    places: Slots,
+    later: readonly Candidate[] = [],
+  ): Slot | Promise<Slot> {
+    const wanted = { open: this.withoutDenied(candidates), later: this.withoutDenied(later), scope, places }
+    const [first] = wanted.open
     if (first === undefined) {
       const refusal = this.refusal(candidates)
       if (refusal !== undefined) throw refusal
-      return places.take(candidates, scope)
+      return this.placeAt(wanted)
     }
     const admitted = this.admit(first.model, scope)
-    if (admitted === true) return this.placeAt(places, open, scope)
-    if (admitted === false) return this.take(candidates, scope, places)
-    return this.placeOnce(admitted, { places, candidates, open, scope })
+    if (admitted === true) return this.placeAt(wanted)
+    if (admitted === false) return this.take(candidates, scope, places, later)
+    return admitted.then(isIn => (isIn ? this.placeAt(wanted) : this.take(candidates, scope, places, later)))
   }
 
-  private async placeOnce(
-    admitted: Promise<boolean>,
-    at: {
-      readonly places: Slots
-      readonly candidates: readonly Candidate[]
-      readonly open: readonly Candidate[]
-      readonly scope: Scope
-    },
-  ): Promise<Slot> {
-    const isIn = await admitted
-    return isIn ? this.placeAt(at.places, at.open, at.scope) : this.take(at.candidates, at.scope, at.places)
+  private withoutDenied(candidates: readonly Candidate[]): readonly Candidate[] {
+    const { denied } = this
+    return denied === null ? candidates : candidates.filter(({ model }) => !denied.has(model))
   }
 
-  private placeAt(places: Slots, open: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
-    const slot = places.take(open, scope)
-    if (slot instanceof Promise) return this.checkModelOnce(slot, places, open, scope)
-    return this.checkModel(slot, places, open, scope)
+  private placeAt(wanted: Wanted): Slot | Promise<Slot> {
+    const slot = wanted.places.take(wanted.open, wanted.scope, wanted.later)
+    return slot instanceof Promise ? slot.then(taken => this.checkModel(taken, wanted)) : this.checkModel(slot, wanted)
   }
 
-  private async checkModelOnce(
-    slot: Promise<Slot>,
-    places: Slots,
-    open: readonly Candidate[],
-    scope: Scope,
-  ): Promise<Slot> {
-    return this.checkModel(await slot, places, open, scope)
-  }
-
-  private checkModel(slot: Slot, places: Slots, open: readonly Candidate[], scope: Scope): Slot | Promise<Slot> {
-    return slot.candidate.model === this.modelHold?.model ? slot : this.switchModel(places, open, slot, scope)
+  private checkModel(slot: Slot, wanted: Wanted): Slot | Promise<Slot> {
+    return slot.candidate.model === this.modelHold?.model ? slot : this.switchModel(slot, wanted)
   }
 
   /** Continues when the place is at another model than the one whose limits have admitted the call: the limits of that
    * model have to admit it, too. */
-  private async switchModel(places: Slots, open: readonly Candidate[], slot: Slot, scope: Scope): Promise<Slot> {
+  private async switchModel(slot: Slot, { open, later, scope, places }: Wanted): Promise<Slot> {
     try {
       if (await this.admit(slot.candidate.model, scope)) return slot
     } catch (thrown) {
@@ -171,7 +165,7 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
       throw thrown
     }
     slot.release()
-    return this.take(open, scope, places)
+    return this.take(open, scope, places, later)
   }
 
   /** Takes from the limits of a model, the first time together with the tokens of the caller.

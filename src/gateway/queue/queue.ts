@@ -40,20 +40,15 @@ export interface Queue {
 
 /** Creates the queue.
  *
- * A call takes the first free place at any of its candidates. If there is none it waits for all of them at once, for at
- * most the longest `timeouts.queue` among them. A place that comes free is given to one waiting call immediately: the
+ * A call takes the first free place at any of its candidates. If there is none it waits for all of them at once, also
+ * for those that are out now, for at most the longest `timeouts.queue` among them. A place that comes free is given to one waiting call immediately: the
  * next in turn among those that can use it. `take` fails with `queue_full` (no room to wait), `queue_timeout` (waited in
  * vain), or the error that ended the call's scope. */
 export function createQueue(deps: QueueDeps): Queue {
-  const queue = new FairQueue(deps)
-  return {
-    slotsFor: wait => queue.slotsFor(wait),
-    depth: () => queue.depth(),
-    granted: count => queue.granted(count),
-  }
+  return new FairQueue(deps)
 }
 
-class FairQueue implements SlotSource<Wait> {
+class FairQueue implements Queue, SlotSource<Wait> {
   private readonly deps: QueueDeps
   private readonly pace: Pace
   private readonly slots: Slots
@@ -87,10 +82,15 @@ class FairQueue implements SlotSource<Wait> {
     return this.slots.tryTake(candidates)
   }
 
-  take(candidates: readonly Candidate[], scope: Scope, wait: Wait): Slot | Promise<Slot> {
+  take(
+    candidates: readonly Candidate[],
+    scope: Scope,
+    wait: Wait,
+    later: readonly Candidate[] = [],
+  ): Slot | Promise<Slot> {
     const slot =
       this.line.size > 0 && isWantedByWaiter(this.line, candidates, this.deps) ? null : this.tryTake(candidates)
-    return slot ?? this.waitFor(candidates, wait, scope)
+    return slot ?? this.waitFor(candidates, later, { wait, scope })
   }
 
   depth(): number {
@@ -182,18 +182,23 @@ class FairQueue implements SlotSource<Wait> {
     this.yieldedSinceLook = 0
   }
 
-  private async waitFor(candidates: readonly Candidate[], wait: Wait, scope: Scope): Promise<Slot> {
+  private async waitFor(
+    open: readonly Candidate[],
+    later: readonly Candidate[],
+    { wait, scope }: { readonly wait: Wait; readonly scope: Scope },
+  ): Promise<Slot> {
+    const candidates = [...open, ...later]
     const [first] = candidates
     const patience = Math.max(0, ...candidates.map(({ target }) => target.timeouts.queue))
     const longest = Math.max(patience, this.deps.places?.answersIn ?? 0)
     if (scope.ended !== null) throw scope.ended
-    if (first === undefined || longest === 0) throw queueFull(this.pace.untilFree(candidates, this.line.size))
+    if (first === undefined || longest === 0) throw queueFull(this.pace.untilFree(open, this.line.size))
     const model = first.model.name
-    this.ensureRoom(wait, candidates, model)
+    this.ensureRoom(wait, open, model)
     const { clock, available } = this.deps
     const since = clock.now()
     const { promise, resolve, reject } = Promise.withResolvers<Slot>()
-    const unavailableAtStart = new Set(candidates.filter(({ target }) => !available(target)))
+    const unavailableAtStart = new Set(open.filter(({ target }) => !available(target)))
     const { caller, priority } = wait
     // Called before the promise settles: a client that leaves is recorded in the same turn, and nobody awaits it later.
     const ended = () => wait.waited(clock.now() - since)
@@ -212,9 +217,7 @@ class FairQueue implements SlotSource<Wait> {
     this.deps.places?.waiting(this.line.size)
     this.scheduleLook(this.lookMs)
     const late = patience > 0 ? queueTimeout : queueFull
-    const disarm = clock.after(longest, () =>
-      this.leave(waiter, () => late(this.pace.untilFree(candidates, this.line.size))),
-    )
+    const disarm = clock.after(longest, () => this.leave(waiter, () => late(this.pace.untilFree(open, this.line.size))))
     const stop = scope.onEnd(cause => this.leave(waiter, () => cause))
     try {
       const slot = await promise

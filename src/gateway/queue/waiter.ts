@@ -23,8 +23,8 @@ export interface QueueDeps {
 /** A call that waits in the queue. */
 export interface Waiter extends Waiting {
   readonly candidates: readonly Candidate[]
-  /** Candidates that were not available when the wait began. The plan had chosen them nevertheless, for want of better
-   * ones, so they are used as soon as they have a place. */
+  /** Candidates that were not available when the wait began, although the call was to go there, for want of better ones:
+   * they are used as soon as they have a place. */
   readonly unavailableAtStart: ReadonlySet<Candidate>
   readonly scope: Scope
   /** The public name of the model; the length of the queue is bounded for each model. */

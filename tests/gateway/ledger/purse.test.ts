@@ -35,7 +35,8 @@ function purseOf(
   const asked: Hold[] = []
   const released: string[] = []
   const places: Slots = {
-    take: ([first]) => {
+    take: (candidates, _scope, later = []) => {
+      const [first] = [...later, ...candidates]
       if (first === undefined) throw new Error('nobody')
       return { candidate: first, release: () => released.push(first.target.server.id) }
     },
@@ -117,6 +118,16 @@ describe('a purse', () => {
 
     expect([slot.candidate.target.server.id, released]).toEqual(['cheap', ['dear']])
     expect(record.skipped).toEqual([{ model: 'chat', code: 'budget_exceeded' }])
+  })
+
+  test('takes a place at a server that is back only if it can pay that', async () => {
+    const { slots, scope, released } = purseOf()
+    const [cheap, dear, back] = [candidateOf('cheap', 1), candidateOf('dear', 50), candidateOf('back', 1)]
+    const places = [await slots.take([cheap], scope, [back]), await slots.take([cheap], scope, [dear])]
+    const again = await slots.take([cheap], scope, [dear])
+
+    expect([...places, again].map(({ candidate: { target } }) => target.server.id)).toEqual(['back', 'cheap', 'cheap'])
+    expect(released).toEqual(['dear'])
   })
 
   test('tells once of a model of which several servers are too dear', async () => {

@@ -64,8 +64,10 @@ function setup(
   })
   const choose = options.choose ?? (([first]) => first ?? A)
   const places: Slots = {
-    take: candidates =>
-      options.waits ? settled(1).then(() => slotAt(choose(candidates))) : slotAt(choose(candidates)),
+    take(open, _scope, later = []) {
+      const candidates = [...open, ...later]
+      return options.waits ? settled(1).then(() => slotAt(choose(candidates))) : slotAt(choose(candidates))
+    },
     tryTake: ([first]) => (first === undefined ? null : slotAt(first)),
   }
   const slots = allowance.slots(places)
@@ -166,6 +168,18 @@ describe('the allowance of a call', () => {
     answer.resolve()
 
     expect([await taken, left(TOKENS), left(tokensOf('a')), isFree('a')]).toEqual(['a', 1000, 600, false])
+  })
+
+  test('takes a place at a server that is back only if its model admits the call, and asks that once', async () => {
+    const { memory, slots, scope, denied, released } = setup({ choose: all => all.at(-1) ?? A, waits: true })
+    const free = await slots.take([A], scope, [B])
+    await slots.take([A], scope)
+    memory.take([placesOf('b')], 0, 'somebody')
+    const refused = await slots.take([A], scope, [B])
+    const again = await slots.take([A], scope, [B])
+
+    expect([free, refused, again].map(({ candidate }) => candidate.model.name)).toEqual(['b', 'a', 'a'])
+    expect([denied, released]).toEqual([['b model concurrency_limit_exceeded'], ['b']])
   })
 
   test('asks for a limited model once only', async () => {

@@ -29,7 +29,8 @@ function setup() {
       priority: who.priority ?? 'normal',
       waited: (ms: number) => waits.push(ms),
     }
-    const place = queue.slotsFor(wait).take(candidates, scope)
+    const later = (who.later ?? []).map(each => ({ target: each, model: only, reason: '' }))
+    const place = queue.slotsFor(wait).take(candidates, scope, later)
     const end: { slot: Slot | null; error: GatewayError | null; times: number } = { slot: null, error: null, times: 0 }
     const over = Promise.resolve(place).then(
       slot => {
@@ -52,6 +53,7 @@ interface Asking {
   readonly priority: Priority
   readonly scope: Scope
   readonly model: string
+  readonly later: readonly Target[]
 }
 
 const one = target('a', { maxConcurrent: 1 })
@@ -290,6 +292,35 @@ describe('a call that finds no place', () => {
     expect(waiting.end.times).toBe(1)
   })
 
+  test('gets a place at a target that was out when it came, once that is back, and before calls that come then', async () => {
+    const { ask, clock, out } = setup()
+    const other = target('b', { maxConcurrent: 1 })
+    ask([one])
+    out.add(other.id)
+    const waiting = ask([one], { later: [other] })
+    clock.advance(500)
+    await settled()
+    expect(waiting.end.times).toBe(0)
+
+    out.delete(other.id)
+    const next = ask([other])
+    clock.advance(250)
+    await settled()
+
+    expect([waiting.end.slot?.candidate.target.id, next.end.times]).toEqual([other.id, 0])
+  })
+
+  test('waits also where nothing else is left than a target that is out', async () => {
+    const { ask, clock, out } = setup()
+    out.add(one.id)
+    const waiting = ask([], { later: [one] })
+    out.delete(one.id)
+    clock.advance(250)
+    await waiting.over
+
+    expect(waiting.end.slot?.candidate.target.id).toBe(one.id)
+  })
+
   test('does not delay calls for other targets', async () => {
     const { ask, out } = setup()
     const busy = ask([one]).place as Slot
@@ -338,6 +369,19 @@ describe('a full line', () => {
     await refused.over
 
     expect([refused.end.error?.code, queue.depth()]).toEqual(['queue_full', 120])
+  })
+
+  test('holds no more because a target without bounds is out', async () => {
+    const { ask, out } = setup()
+    const boundless = target('b')
+    out.add(boundless.id)
+    ask([one])
+    for (let index = 0; index < 100; index++) ask([one], { later: [boundless] })
+
+    const refused = ask([one], { later: [boundless] })
+    await refused.over
+
+    expect(refused.end.error?.code).toBe('queue_full')
   })
 
   test('evicts a call for a caller with fewer waiting calls, or for a higher priority', async () => {

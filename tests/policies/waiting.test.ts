@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'bun:test'
+import type { Attempt, Candidate, Slot } from '#core/attempt.ts'
+import { createScope } from '#core/scope.ts'
+import { isAvailable } from '#core/states.ts'
+import { createQueue } from '#gateway/queue/queue.ts'
+import { failover } from '#policies/failover.ts'
+import { createStates } from '#registry/states.ts'
+import { call, liveOf } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
+import { policiesFor } from '#tests/support/policies.ts'
+import { fail, planOf } from '#tests/support/retries.ts'
+
+/** Calls that wait in one queue; every target takes two of them at once. */
+function setup(attempt: Attempt) {
+  const [clock, states] = [fakeClock(), createStates()]
+  const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
+  const slots = queue.slotsFor({ caller: 'x', priority: 'normal', waited: () => {} })
+  const deps = { ...policiesFor(states, clock), slots }
+  const all = planOf(['a', 'b', 'c']).candidates.map(each => ({
+    ...each,
+    target: { ...each.target, maxConcurrent: 2 },
+  })) as [Candidate, Candidate, Candidate]
+  const tried: string[] = []
+  const noted: Attempt = given => {
+    tried.push(`${given.slot.candidate.target.server.id} ${clock.now()}`)
+    return attempt(given)
+  }
+  const trail = { begin: () => ({ server: '', model: '', startedAt: 0, ms: 0, result: null, cause: null }) }
+  const ask = (candidates: readonly Candidate[], later: readonly Candidate[] = []) => {
+    const plan = { ...planOf([]), candidates, later }
+    return failover(deps)(noted)(call({ stream: false }), plan, createScope(clock), trail).next()
+  }
+  const fill = (candidate: Candidate) => [0, 1].map(() => slots.take([candidate], createScope(clock), []) as Slot)
+  return { clock, states, all, ask, fill, tried }
+}
+
+describe('a call that waits for a place', () => {
+  test('after a failure waits for targets that are out, too', async () => {
+    const { clock, states, all, ask, fill, tried } = setup(({ slot }) =>
+      slot.candidate.target.server.id === 'a' ? Promise.reject(fail('upstream_timeout')) : Promise.resolve(liveOf([])),
+    )
+    const [a, b, c] = all
+    fill(b)
+    states.target(c.target).coolUntil = 400
+    const run = ask([a, b], [c])
+    await settled()
+
+    clock.advance(500)
+    await run
+
+    expect(tried).toEqual(['a 0', 'c 500'])
+  })
+})
