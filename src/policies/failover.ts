@@ -185,7 +185,6 @@ class FailoverRun implements Run, Course<RunningAttempt> {
   }
 
   private start(slot: Slot, apart: boolean): RunningAttempt | null {
-    this.itinerary.markTried(slot.candidate)
     const wantsContent = this.deps.retry.afterFilter && this.mayAskAnother(slot.candidate)
     const attempt = startAttempt(this.deps, this.job, {
       slot,
@@ -194,6 +193,7 @@ class FailoverRun implements Run, Course<RunningAttempt> {
       wantsContent,
       again: this,
     })
+    this.itinerary.markTried(slot.candidate, attempt !== null)
     if (attempt === null) return null
     this.attemptsMade++
     this.lastStarted = attempt

@@ -43,6 +43,7 @@ export class Itinerary {
   /** Targets that were not tried yet because they were unavailable at the last look. */
   private later: readonly Candidate[]
   private retries: Retry[] | null = null
+  private isNew = true
 
   constructor(deps: ItineraryDeps, { candidates, later = [] }: Pick<Plan, 'candidates' | 'later'>, scope: Scope) {
     this.deps = deps
@@ -54,18 +55,24 @@ export class Itinerary {
   /** Where the next attempt goes; `null` when nothing is left to try.
    *
    * @param left Attempts that may still be made, this one included.
-   * @param first Whether no attempt was made yet. The plan is then new and is not checked again. */
+   * @param first Whether no attempt was made yet. Such a call waits even if every target is out by now. */
   nextStep(left: number, first: boolean): Step | null {
     if (left <= 0) return null
-    const { untried, later } = this
-    if (first) return untried.length === 0 ? null : { candidates: untried, later, at: 0, free: true }
+    if (this.isNew) return this.planned()
     this.refresh()
     const [fresh] = this.untried
     const retry = fresh === undefined || fresh.fallback === true ? this.soonestRetry(fresh === undefined, left) : null
     if (retry !== null) return { candidates: [retry.candidate], later: NOBODY, at: retry.at, free: false }
-    if (fresh === undefined) return null
-    const back = this.later.filter(candidate => this.isStillOffered(candidate))
-    return { candidates: this.untried, later: back, at: 0, free: this.hasNoFailures(fresh) }
+    const later = this.later.filter(candidate => this.isStillOffered(candidate))
+    if (fresh === undefined && !(first && later.length > 0)) return null
+    return { candidates: this.untried, later, at: 0, free: fresh === undefined || first || this.hasNoFailures(fresh) }
+  }
+
+  /** The plan as it was made, which is not checked again. */
+  private planned(): Step | null {
+    this.isNew = false
+    const { untried, later } = this
+    return untried.length === 0 ? null : { candidates: untried, later, at: 0, free: true }
   }
 
   /** Sorts the untried targets into available and unavailable ones. Earlier attempts may have taken so long that this
@@ -92,10 +99,13 @@ export class Itinerary {
     return candidates.length === 0 ? null : { candidates, later: NOBODY, at: 0, free: true }
   }
 
-  /** Takes a target out of those that were not tried yet, as its attempt starts. */
-  markTried(candidate: Candidate): void {
+  /** Takes a target out of those that were not tried yet.
+   *
+   * @param started Whether its attempt has; otherwise its breaker has let nobody in, and it may be tried later. */
+  markTried(candidate: Candidate, started: boolean): void {
     if (this.untried.includes(candidate)) this.untried = this.untried.filter(other => other !== candidate)
     else this.later = this.later.filter(other => other !== candidate)
+    if (!started) this.later = [...this.later, candidate]
   }
 
   /** Where a hedge may go while an attempt runs: to healthy other servers of the models that were asked for. */

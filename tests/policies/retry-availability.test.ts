@@ -6,11 +6,16 @@ import { limited, over } from '#tests/support/retries.ts'
 describe('targets whose availability changes during a call', () => {
   test('a target whose trial another call has taken is passed over, and its place is given back', async () => {
     const passed = await over({ a: ['ok'], b: ['ok'] }, { onTrial: ['a'], maxAttempts: 1 })
+    const back = await over({ a: ['ok'], b: ['ok'] }, { onTrial: ['a'], later: ['b'] })
     const alone = await over({ a: ['ok'] }, { onTrial: ['a'] })
+    const drained = await over({ a: ['ok'] }, { onTrial: ['a'], drained: ['a'] })
 
-    expect([passed.error, passed.tried, passed.states.server('a').inFlight]).toEqual([null, ['b 0'], 0])
-    expect([alone.error?.code, alone.tried, alone.states.server('a').inFlight]).toEqual(['no_healthy_upstream', [], 0])
-    expect(alone.error?.retryAfterMs).toBe(1000)
+    for (const { error, tried, states } of [passed, back]) {
+      expect([error, tried, states.server('a').inFlight]).toEqual([null, ['b 0'], 0])
+    }
+    // These places keep nobody waiting.
+    expect([alone.error?.code, alone.tried, alone.states.server('a').inFlight]).toEqual(['queue_full', [], 0])
+    expect([drained.error?.code, drained.error?.retryAfterMs]).toEqual(['no_healthy_upstream', 1000])
   })
 
   test('a target that is tried in doubt is called whatever its breaker says, and its trial goes on', async () => {

@@ -50,4 +50,25 @@ describe('a call that waits for a place', () => {
 
     expect(tried).toEqual(['a 0', 'c 500'])
   })
+
+  test('goes on waiting while another one makes the trial for which both were let in', async () => {
+    const trial = Promise.withResolvers<void>()
+    const { clock, states, all, ask, fill, tried } = setup(() => trial.promise.then(() => liveOf([])))
+    const [a] = all
+    const busy = fill(a)
+    const runs = [ask([a]), ask([a])]
+    states.target(a.target).breaker.openUntil = -1
+    for (const slot of busy) slot.release()
+    await settled()
+    clock.advance(500)
+    await settled()
+    const during = [...tried]
+
+    trial.resolve()
+    await settled()
+    clock.advance(250)
+    await Promise.all(runs)
+
+    expect([during, tried]).toEqual([['a 0'], ['a 0', 'a 750']])
+  })
 })
