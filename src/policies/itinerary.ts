@@ -62,8 +62,9 @@ export class Itinerary {
     this.refresh()
     const [fresh] = this.untried
     const retry = fresh === undefined || fresh.fallback === true ? this.soonestRetry(fresh === undefined, left) : null
-    if (retry !== null) return { candidates: [retry.candidate], later: NOBODY, at: retry.at, free: false }
     const later = this.later.filter(candidate => this.isStillOffered(candidate))
+    // If its target has no place then, a fallback model is better than a wait for one.
+    if (retry !== null) return { candidates: [retry.candidate, ...this.untried], later, at: retry.at, free: false }
     if (fresh === undefined && !(first && later.length > 0)) return null
     return { candidates: this.untried, later, at: 0, free: fresh === undefined || first || this.hasNoFailures(fresh) }
   }

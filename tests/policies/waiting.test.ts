@@ -8,7 +8,7 @@ import { createStates } from '#registry/states.ts'
 import { call, liveOf } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 import { policiesFor } from '#tests/support/policies.ts'
-import { fail, planOf } from '#tests/support/retries.ts'
+import { fail, limited, planOf } from '#tests/support/retries.ts'
 
 /** Calls that wait in one queue; every target takes two of them at once. */
 function setup(attempt: Attempt) {
@@ -49,6 +49,21 @@ describe('a call that waits for a place', () => {
     await run
 
     expect(tried).toEqual(['a 0', 'c 500'])
+  })
+
+  test('to try a target again takes a fallback model rather than wait for that target to have a place', async () => {
+    const { clock, all, ask, fill, tried } = setup(({ slot }) =>
+      slot.candidate.fallback ? Promise.resolve(liveOf([])) : Promise.reject(limited(400)),
+    )
+    const [a, b] = all
+    const run = ask([a, { ...b, fallback: true }])
+    await settled()
+    fill(a)
+
+    clock.advance(500)
+    await run
+
+    expect(tried).toEqual(['a 0', 'b 500'])
   })
 
   test('goes on waiting while another one makes the trial for which both were let in', async () => {
