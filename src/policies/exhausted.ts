@@ -14,8 +14,10 @@ export interface Failure {
   readonly waitMs?: number | null
 }
 
-/** Makes the error that the caller gets when no target is left to try. */
-export function exhausted(failures: readonly Failure[]): GatewayError {
+/** Makes the error that the caller gets when no target is left to try.
+ *
+ * @param restMs For how long a target is left alone from now on. Other calls may have been told of a longer wait. */
+export function exhausted(failures: readonly Failure[], restMs: (candidate: Candidate) => number): GatewayError {
   const attempts: AttemptSummary[] = failures.map(({ candidate, error, ms }) => ({
     server: candidate.target.server.id,
     result: error.code,
@@ -41,7 +43,7 @@ export function exhausted(failures: readonly Failure[]): GatewayError {
     return new GatewayError(
       all('insufficient_quota') ? 'insufficient_quota' : 'provider_rate_limited',
       'Every model server limits its requests; try again later.',
-      { ...options, shouldRetry: undefined, retryAfterMs: smallestWait(failures) },
+      { ...options, shouldRetry: undefined, retryAfterMs: smallestWait(failures, restMs) },
     )
   }
   const alone = failures.every(({ candidate }) => candidate.target.id === failures[0]?.candidate.target.id)
@@ -55,8 +57,11 @@ export function exhausted(failures: readonly Failure[]): GatewayError {
 }
 
 /** Counts only the last failure of each target. */
-function smallestWait(failures: readonly Failure[]): number {
-  const waits = new Map(failures.map(({ candidate, waitMs }) => [candidate.target.id, waitMs ?? RETRY_MS]))
+function smallestWait(failures: readonly Failure[], restMs: (candidate: Candidate) => number): number {
+  const waits = new Map<string, number>()
+  for (const { candidate, waitMs } of failures) {
+    waits.set(candidate.target.id, Math.max(waitMs ?? RETRY_MS, Math.ceil(restMs(candidate))))
+  }
   return Math.min(...waits.values())
 }
 

@@ -94,7 +94,7 @@ class FailoverRun implements Run, Course<RunningAttempt> {
   }
 
   private finalError(): GatewayError {
-    return this.refusal ?? exhausted(this.failures)
+    return this.refusal ?? exhausted(this.failures, candidate => this.itinerary.restMs(candidate))
   }
 
   /** Takes a place at the first candidate that has one. It returns no promise when a place is free at once. */

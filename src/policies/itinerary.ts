@@ -195,6 +195,11 @@ export class Itinerary {
     return this.state(candidate).breaker.failures === 0
   }
 
+  /** For how many milliseconds a target is left alone from now on; 0 or less when it is not. */
+  restMs(candidate: Candidate): number {
+    return this.state(candidate).coolUntil - this.deps.clock.now()
+  }
+
   /** Whether a target may be tried now. */
   isOpen(candidate: Candidate): boolean {
     const state = this.state(candidate)

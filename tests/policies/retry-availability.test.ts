@@ -92,6 +92,7 @@ describe('targets whose availability changes during a call', () => {
 
     expect([longer.error, longer.tried]).toEqual([null, ['a 0', 'a 2000']])
     expect([tooLong.error?.code, tooLong.tried]).toEqual(['provider_rate_limited', ['a 0']])
+    expect(tooLong.error?.retryAfterMs).toBe(19_000)
     expect([refused.error, refused.tried]).toEqual([null, ['a 0', 'f 1000']])
   })
 })
