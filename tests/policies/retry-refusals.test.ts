@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import type { Call } from '#core/call.ts'
+import { createJournal, type Fact } from '#core/journal.ts'
 import { fail, limited, type OverOptions, over } from '#tests/support/retries.ts'
 
 describe('when a server refuses a call', () => {
@@ -59,7 +60,18 @@ describe('when a server refuses a call', () => {
     expect([alone.error, alone.tried]).toEqual([refused, ['a 0']])
     expect([down.error, down.tried]).toEqual([null, ['a 0', 'a 0']])
     expect([failing.error, failing.tried.slice(0, 2)]).toEqual([refused, ['a 0', 'f 0']])
-    expect([again.error, again.tried]).toEqual([refused, ['a 0', 'f 0']])
+    expect(again.error).toBe(refused)
+    expect(again.tried).toEqual(['a 0', 'f 0'])
+  })
+
+  test('that another model answers is told with the reason', async () => {
+    const facts: Fact[] = []
+    const journal = createJournal([fact => facts.push(fact)])
+    const outcomes = { a: [fail('context_length_exceeded')], f: ['ok'] } as const
+    await over(outcomes, { fallbacks: ['f'], lengths: [8000, 32_000], journal })
+
+    const reason = 'context_length_exceeded'
+    expect(facts).toEqual([{ type: 'fallback-taken', from: 'm', to: 'other', reason }])
   })
 
   test('a filtered answer goes to no other target of the model, nor to a model that is not its fallback', async () => {

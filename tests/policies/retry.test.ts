@@ -32,10 +32,12 @@ describe('when an attempt fails', () => {
   })
 
   test('a wait that the server asks for is kept, rather than asking a fallback model', async () => {
-    const { error, tried } = await over({ a: [limited(2000), 'ok'], f: ['ok'] }, { fallbacks: ['f'] })
+    for (const refusal of [limited(2000), fail('upstream_error', { retryAfterMs: 2000 })]) {
+      const { error, tried } = await over({ a: [refusal, 'ok'], f: ['ok'] }, { fallbacks: ['f'] })
 
-    expect(error).toBeNull()
-    expect(tried).toEqual(['a 0', 'a 2000'])
+      expect(error).toBeNull()
+      expect(tried).toEqual(['a 0', 'a 2000'])
+    }
   })
 
   test('the server that asks for the shortest wait is asked first', async () => {

@@ -82,6 +82,22 @@ test('what was heard is no news for the log', async () => {
   ])
 })
 
+test('only a good probe that was heard of, and no earlier than it was made, proves that calls will be well', () => {
+  const clock = fakeClock()
+  const journal = createJournal([])
+  const [hears, shares] = [createStates().server('a'), createStates().server('a')]
+  clock.advance(5000)
+  const probed = { health: 'healthy', probedAt: 1, seenAt: 1, latencyMs: 5, reason: null } as const
+
+  hearProbe(hears, { ...probed, failures: 1, successes: 0 }, { clock, journal })
+  const bad = hears.provedAt
+  hearProbe(hears, { ...probed, failures: 0, successes: 1 }, { clock, journal })
+  const shared = { ok: true, latencyMs: 5, reason: null, agoMs: 2000 }
+  recordProbe(shares, shared, { clock, journal, settings, proves: true })
+
+  expect([bad, hears.provedAt, shares.provedAt]).toEqual([-1, 5000, 3000])
+})
+
 test('who leads from now on begins to probe', async () => {
   const { probes, following, led, pass } = setup()
   await pass(1000)

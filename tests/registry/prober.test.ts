@@ -175,12 +175,15 @@ describe('probes', () => {
     expect(facts[0]).toMatchObject({ to: 'degraded', reason: 'answered after 1500 ms' })
   })
 
-  test('that take too long count as failed, and are aborted', async () => {
+  test('that take too long count as failed, and are aborted, which is no second failure', async () => {
     const aborted: boolean[] = []
     const { begin, pass, state } = setup(
       (_, signal) =>
-        new Promise(() => {
-          signal.addEventListener('abort', () => aborted.push(true))
+        new Promise((_, reject) => {
+          signal.addEventListener('abort', () => {
+            aborted.push(true)
+            reject(new Error('aborted'))
+          })
         }),
     )
     await begin()
@@ -251,6 +254,16 @@ describe('probes', () => {
     await pass(20)
 
     expect(probed).toEqual([0, 30_000])
+  })
+
+  test('begin a new rhythm, and end the old one, when a reload names the server again', async () => {
+    const { begin, prober, probed, pass } = setup(async () => good)
+    await begin()
+    await pass(10)
+    prober.watch([server('a')], settings)
+    await pass(50)
+
+    expect(probed).toEqual([0, 10_000, 40_000])
   })
 
   test('know nothing of a server that has moved', async () => {
