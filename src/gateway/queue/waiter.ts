@@ -39,10 +39,11 @@ type AvailabilityDeps = Pick<QueueDeps, 'states' | 'available' | 'places' | 'new
 export function isUsable({ unavailableAtStart }: Waiter, candidate: Candidate, deps: AvailabilityDeps): boolean {
   const { states, available, places, newest } = deps
   const target = newest?.(candidate.target) ?? candidate.target
+  // Shared places come last: where this process has none, the look itself asks for one.
   return (
     hasPlace(states, target) &&
-    (places?.has(target) ?? true) &&
-    (unavailableAtStart.has(candidate) || available(target))
+    (unavailableAtStart.has(candidate) || available(target)) &&
+    (places?.has(target) ?? true)
   )
 }
 

@@ -190,3 +190,25 @@ test('a call with a queue timeout of 0 waits for the shared places to answer, an
   expect(await refused).toBe('queue_full')
   expect(await served).toBeObject()
 })
+
+test('no place is asked for at a target that is out', async () => {
+  const clock = fakeClock()
+  const asked: string[] = []
+  const places: Places = {
+    answersIn: 0,
+    has: ({ id }) => asked.push(id) < 0,
+    take: () => false,
+    free() {},
+    waiting: () => 0,
+  }
+  const down = target('b', { maxConcurrent: 1 })
+  const queue = createQueue({ states: createStates(), clock, available: ({ id }) => id !== down.id, places })
+  const only = model('m', [one, down])
+  const [open, later] = [one, down].map(each => [{ target: each, model: only, reason: '' }])
+  const wait = { caller: 'a', priority: 'normal', waited() {} } as const
+  void queue.slotsFor(wait).take(open ?? [], createScope(clock), later)
+  clock.advance(10)
+  await settled()
+
+  expect(asked).toEqual([one.id])
+})
