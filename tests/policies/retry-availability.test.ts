@@ -3,10 +3,15 @@ import type { States } from '#core/states.ts'
 import { target } from '#tests/support/calls.ts'
 import { limited, over } from '#tests/support/retries.ts'
 
+const NO_BUDGET = { budgetPercent: 0, budgetMin: 0 }
+
 describe('targets whose availability changes during a call', () => {
   test('a target whose trial another call has taken is passed over, and its place is given back', async () => {
     const passed = await over({ a: ['ok'], b: ['ok'] }, { onTrial: ['a'], maxAttempts: 1 })
-    const back = await over({ a: ['ok'], b: ['ok'] }, { onTrial: ['a'], later: ['b'] })
+    const back = await over(
+      { a: ['ok'], b: ['ok'] },
+      { onTrial: ['a'], later: ['b'], failing: ['b'], retry: NO_BUDGET },
+    )
     const alone = await over({ a: ['ok'] }, { onTrial: ['a'] })
     const drained = await over({ a: ['ok'] }, { onTrial: ['a'], drained: ['a'] })
 

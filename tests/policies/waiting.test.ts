@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Attempt, Candidate, Slot } from '#core/attempt.ts'
 import { createScope } from '#core/scope.ts'
+import type { RetrySettings } from '#core/snapshot.ts'
 import { isAvailable } from '#core/states.ts'
 import { createQueue } from '#gateway/queue/queue.ts'
 import { failover } from '#policies/failover.ts'
@@ -11,11 +12,11 @@ import { policiesFor } from '#tests/support/policies.ts'
 import { fail, limited, planOf } from '#tests/support/retries.ts'
 
 /** Calls that wait in one queue; every target takes two of them at once. */
-function setup(attempt: Attempt) {
+function setup(attempt: Attempt, retry: Partial<RetrySettings> = {}) {
   const [clock, states] = [fakeClock(), createStates()]
   const queue = createQueue({ states, clock, available: target => isAvailable(states.target(target), clock.now()) })
   const slots = queue.slotsFor({ caller: 'x', priority: 'normal', waited: () => {} })
-  const deps = { ...policiesFor(states, clock), slots }
+  const deps = { ...policiesFor(states, clock, { retry }), slots }
   const all = planOf(['a', 'b', 'c']).candidates.map(each => ({
     ...each,
     target: { ...each.target, maxConcurrent: 2 },
@@ -68,7 +69,9 @@ describe('a call that waits for a place', () => {
 
   test('goes on waiting while another one makes the trial for which both were let in', async () => {
     const trial = Promise.withResolvers<void>()
-    const { clock, states, all, ask, fill, tried } = setup(() => trial.promise.then(() => liveOf([])))
+    // It has not been tried yet, so that it needs no place of the retry budget.
+    const budget = { budgetPercent: 0, budgetMin: 0 }
+    const { clock, states, all, ask, fill, tried } = setup(() => trial.promise.then(() => liveOf([])), budget)
     const [a] = all
     const busy = fill(a)
     const runs = [ask([a]), ask([a])]
