@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Fact } from '#core/journal.ts'
 import type { LedgerBatch, LedgerRow } from '#core/ledger.ts'
+import type { SpoolNeeds } from '#gateway/ledger/backlog.ts'
 import type { KeptRow } from '#gateway/ledger/lines.ts'
 import { createRecorder, type RecorderDeps } from '#gateway/ledger/recorder.ts'
 import { createFileSpool } from '#stores/file-spool.ts'
@@ -287,6 +288,24 @@ describe('the recorder', () => {
     expect([await readdir(left.path), heir.rows().map(({ id }) => id)]).toEqual([[], ['one']])
     await heir.recorder.close()
     await Promise.all([own.remove(), left.remove()])
+  })
+
+  test('takes over what its disk takes, whatever the disk did not take before', async () => {
+    const dead = recorderOf()
+    dead.end('one')
+    let lose: SpoolNeeds['onLost'] = () => {}
+    const heir = recorderOf(0, needs => {
+      lose = needs.onLost
+      return createMemorySpool(1000)
+    })
+    lose(['a line of its own'], true)
+    await heir.recorder.adopt.begin()
+    for (const line of dead.lines) await heir.recorder.adopt.line(line)
+
+    await heir.recorder.adopt.end()
+
+    await advance(heir, 100)
+    expect(heir.rows().map(({ id }) => id)).toEqual(['one'])
   })
 
   test('writes what its disk does not take to a store that is well', async () => {
