@@ -25,12 +25,12 @@ export function createLead(members: ReadonlySet<Member>): Lead {
   let failed: Order | null = null
 
   function instruct(member: Member): void {
-    if (member === leader && failed !== null) member.process?.send(failed)
+    if (member === leader && failed !== null) member.send(failed)
   }
 
   function elect(): void {
     leader = [...members].find(({ state }) => state === 'serving') ?? null
-    leader?.process?.send({ type: 'news', news: { type: 'lead' } })
+    leader?.send({ type: 'news', news: { type: 'lead' } })
     if (leader !== null) instruct(leader)
   }
 
@@ -50,6 +50,6 @@ export function createLead(members: ReadonlySet<Member>): Lead {
       else if (order.type === 'reload') failed = null
     },
     instruct,
-    tell: order => leader?.process?.send(order),
+    tell: order => leader?.send(order),
   }
 }

@@ -22,7 +22,7 @@ export function watchPulses(
       if (member.missed === MISSED_MAX) onSilent(member)
       else {
         member.missed++
-        member.process?.send({ type: 'pulse' })
+        member.send({ type: 'pulse' })
       }
     }
     watchPulses(members, clock, onSilent)

@@ -2,10 +2,9 @@ import type { Clock } from '#core/clock.ts'
 import type { News } from '#core/crew.ts'
 import { createInTurn } from '#lib/in-turn.ts'
 import type { Log } from '#telemetry/log.ts'
-import { CommandFailed, EXIT } from '../output.ts'
 import { createLatest } from './latest.ts'
 import { createLead } from './lead.ts'
-import type { Member, Worker, WorkerProcess } from './member.ts'
+import { Member, type MemberWatch, type Spawn, type Worker } from './member.ts'
 import type { Order, Ready, Report } from './messages.ts'
 import { watchPulses } from './pulse.ts'
 
@@ -31,12 +30,7 @@ export interface WorkersOptions {
   readonly maxAgeMs: () => number | null
   /** When a worker ends, how long it goes on serving (`delayMs`), and then finishes running requests (`timeoutMs`). */
   readonly drain: () => { readonly delayMs: number; readonly timeoutMs: number }
-  /** Starts the process of a worker, and gives it its first order. */
-  readonly spawn: (
-    worker: Worker,
-    first: { readonly leads: boolean; readonly patient: boolean; readonly news: readonly News[] },
-    listener: { report(report: Report): void; exit(how: string): void },
-  ) => WorkerProcess
+  readonly spawn: Spawn
   /** Called when a worker has ended, to free what it held in shared memory and to keep its counters. */
   readonly ended: (worker: Worker) => void
   /** Called with the reports that are not handled here. */
@@ -70,7 +64,7 @@ export function createWorkers(options: WorkersOptions): Workers {
   return new WorkerPool(options)
 }
 
-class WorkerPool implements Workers {
+class WorkerPool implements Workers, MemberWatch {
   readonly ended: Promise<void>
   private readonly options: WorkersOptions
   private readonly members = new Set<Member>()
@@ -87,19 +81,18 @@ class WorkerPool implements Workers {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.ended = promise
     this.allEnded = resolve
-    watchPulses(this.members, options.clock, ({ process: worker }) => {
-      options.log.warn('a worker answers nothing; it is ended', { worker: worker?.pid ?? 0 })
-      worker?.kill()
+    watchPulses(this.members, options.clock, member => {
+      options.log.warn('a worker answers nothing; it is ended', { worker: member.pid })
+      member.kill()
     })
   }
 
   async start(): Promise<readonly Ready[]> {
-    const starting = Array.from({ length: this.options.size }, () => this.spawn(0))
-    const started = await Promise.all(starting)
-    const failed = started.find(each => each.ready === null)
-    if (failed !== undefined && !this.stopping) {
+    const started = await Promise.all(Array.from({ length: this.options.size }, () => this.spawn(0).started))
+    const failure = started.find(each => each.failure !== null)?.failure
+    if (failure != null && !this.stopping) {
       this.kill()
-      throw failed.failure ?? new CommandFailed('a worker ended while it started', 1)
+      throw failure
     }
     return started.flatMap(({ ready }) => ready ?? [])
   }
@@ -118,7 +111,7 @@ class WorkerPool implements Workers {
   tell(order: Order, whom: 'all' | 'leader' = 'all'): void {
     this.lead.note(order)
     if (whom === 'leader') this.lead.tell(order)
-    else for (const { process: worker } of this.members) worker?.send(order)
+    else for (const member of this.members) member.send(order)
   }
 
   stop(delayMs: number): void {
@@ -132,55 +125,25 @@ class WorkerPool implements Workers {
 
   private kill(): void {
     this.stopping = true
-    for (const { process: worker } of this.members) worker?.kill()
+    for (const member of this.members) member.kill()
   }
 
-  /** Starts one; resolves when it serves, or has ended before. */
-  private spawn(failures: number): Promise<{ readonly ready: Ready | null; readonly failure: CommandFailed | null }> {
-    const { clock } = this.options
-    const place = this.freePlace()
-    const name = `${process.pid}-${++this.made}`
-    const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<WorkerPool['spawn']>>>()
-    const member: Member = {
-      ...{ place, name, failures, state: 'starting', servesSince: clock.now() },
-      ...{ replaced: false, process: null, missed: 0 },
-      started: promise,
-      disarm: clock.after(START_MS, () => member.process?.kill()),
-    }
+  private spawn(failures: number): Member {
+    const { clock, spawn } = this.options
+    const member = new Member({ place: this.freePlace(), name: `${process.pid}-${++this.made}` }, failures)
+    member.disarm = clock.after(START_MS, () => member.kill())
     this.members.add(member)
-    let failure: CommandFailed | null = null
     const patient = [...this.members].some(({ state }) => state === 'serving')
-    const first = { leads: this.lead.isTakenBy(member), patient, news: this.latest.all() }
-    const listener = {
-      report: (report: Report) => {
-        member.missed = 0
-        if (report.type === 'ready') {
-          this.onReady(member)
-          resolve({ ready: report, failure: null })
-        } else if (report.type === 'failed') failure = new CommandFailed(report.message, report.status)
-        else this.onReport(member, report)
-      },
-      exit: (how: string) => {
-        this.onExit(member, how)
-        resolve({ ready: null, failure })
-      },
-    }
-    try {
-      member.process = this.options.spawn(member, first, listener)
-      this.lead.instruct(member)
-    } catch (thrown) {
-      // The system is out of processes, or the program file is being replaced: temporary, and tried again.
-      failure = new CommandFailed(`no process could be started for it: ${thrown}`, EXIT.failure)
-      listener.exit('before it began')
-    }
-    return promise
+    member.start(spawn, { leads: this.lead.isTakenBy(member), patient, news: this.latest.all() }, this)
+    this.lead.instruct(member)
+    return member
   }
 
-  private onReady(member: Member): void {
+  onReady(member: Member): void {
     const { clock, random, maxAgeMs, log } = this.options
     if (member.state === 'starting') member.state = 'serving'
     this.lead.fill()
-    log.info('a worker serves', { worker: member.process?.pid ?? 0 })
+    log.info('a worker serves', { worker: member.pid })
     member.servesSince = clock.now()
     member.disarm()
     const age = maxAgeMs()
@@ -190,18 +153,18 @@ class WorkerPool implements Workers {
     member.disarm = this.after(after, () => void this.renew(member))
   }
 
-  private onReport(member: Member, report: Report): void {
+  onReport(member: Member, report: Report): void {
     if (report.type === 'news') this.pass(member, report.news)
     else if (report.type === 'spent') void this.renew(member)
-    else if (report.type !== 'pulse') this.options.onReport(report, order => member.process?.send(order))
+    else if (report.type !== 'pulse') this.options.onReport(report, order => member.send(order))
   }
 
   private pass(from: Member, news: News): void {
     this.latest.note(news)
-    for (const member of this.members) if (member !== from) member.process?.send({ type: 'news', news })
+    for (const member of this.members) if (member !== from) member.send({ type: 'news', news })
   }
 
-  private onExit(member: Member, how: string): void {
+  onExit(member: Member, how: string): void {
     const { clock, log } = this.options
     this.members.delete(member)
     member.disarm()
@@ -212,7 +175,7 @@ class WorkerPool implements Workers {
     }
     this.lead.pass(member)
     if (member.state !== 'serving') return
-    log.warn('a worker ended; another one is started', { worker: member.process?.pid ?? 0, how })
+    log.warn('a worker ended; another one is started', { worker: member.pid, how })
     if (member.replaced) return
     const isHealthy = clock.now() - member.servesSince >= HEALTHY_MS
     this.refill(isHealthy ? 0 : member.failures)
@@ -223,9 +186,9 @@ class WorkerPool implements Workers {
     const wait = Math.min(RESTART_MS_MAX, RESTART_MS * 2 ** failures)
     const cancel = this.options.clock.after(wait, () => {
       this.cancels.delete(cancel)
-      void this.spawn(failures + 1).then(({ ready, failure }) => {
-        if (ready !== null || this.stopping) return
-        this.options.log.warn('a worker could not start', { why: failure?.message ?? 'it ended at once' })
+      void this.spawn(failures + 1).started.then(({ failure }) => {
+        if (failure === null || this.stopping) return
+        this.options.log.warn('a worker could not start', { why: failure.message })
         this.refill(failures + 1)
       })
     })
@@ -246,11 +209,10 @@ class WorkerPool implements Workers {
   private async replace(old: Member): Promise<boolean> {
     if (this.stopping || old.state !== 'serving' || !this.members.has(old)) return true
     old.replaced = true
-    const { ready, failure } = await this.spawn(0)
+    const { failure } = await this.spawn(0).started
     old.replaced = false
-    if (ready === null) {
-      const why = failure?.message ?? 'the new one ended'
-      if (!this.stopping) this.options.log.warn('a worker was not replaced', { why })
+    if (failure !== null) {
+      if (!this.stopping) this.options.log.warn('a worker was not replaced', { why: failure.message })
       // The old worker died meanwhile and was not restarted, because it was being replaced.
       if (!this.stopping && !this.members.has(old)) this.refill(0)
       return false
@@ -258,10 +220,10 @@ class WorkerPool implements Workers {
     old.state = 'leaving'
     old.disarm()
     this.lead.pass(old)
-    old.process?.send({ type: 'leave' })
+    old.send({ type: 'leave' })
     const { delayMs, timeoutMs } = this.options.drain()
     // Kill it if it hangs. `timeoutMs` counts twice: the worker waits for running requests, and again when it stops.
-    old.disarm = this.after(delayMs + 2 * timeoutMs + GRACE_MS, () => old.process?.kill())
+    old.disarm = this.after(delayMs + 2 * timeoutMs + GRACE_MS, () => old.kill())
     return true
   }
 
