@@ -74,27 +74,25 @@ export async function findNamed(
   query: NamedQuery,
   { inProcess, withinMs }: { readonly inProcess: boolean; readonly withinMs: number },
 ): Promise<readonly Named[]> {
-  const { of, tenant } = query
+  const { of, tenant, limit } = query
   if (!inProcess)
     return database.read(sql => named(sql, query, tenant === null ? sql`` : sql`AND tenant = ${tenant}`), withinMs)
   let found: readonly Named[] = []
-  for (let first: RawRow | null = { tenant: tenant ?? '', key_id: '', id: '' }; first !== null; ) {
-    const behind: RawRow = first
-    const last = await database.read(sql => nameAt(sql, of, behind, PAGE), withinMs)
+  for await (const { after, last } of pagesOf(database, of, { size: PAGE, from: tenant ?? '', withinMs })) {
     const part = await database.read(
       sql =>
         named(
           sql,
           query,
           // The `+` keeps SQLite from using the index on the tenant, which would read all rows of it for each page.
-          sql`AND (tenant, key_id, id) > ${nameOf(sql, behind)} ${tenant === null ? sql`` : sql`AND +tenant = ${tenant}`}
+          sql`AND (tenant, key_id, id) > ${nameOf(sql, after)} ${tenant === null ? sql`` : sql`AND +tenant = ${tenant}`}
             ${last === null ? sql`` : sql`AND (tenant, key_id, id) <= ${nameOf(sql, last)}`}`,
         ),
       withinMs,
     )
-    found = [...found, ...part].sort((a, b) => b.lastSeen - a.lastSeen).slice(0, query.limit)
-    first = tenant === null || last?.tenant === tenant ? last : null
-    await othersTurn()
+    found = [...found, ...part].sort((a, b) => b.lastSeen - a.lastSeen).slice(0, limit)
+    const isPastTenant = tenant !== null && last?.tenant !== tenant
+    if (isPastTenant) break
   }
   return found
 }
@@ -102,9 +100,7 @@ export async function findNamed(
 /** Removes users or sessions that were last seen before a time, page by page in the order of their names: callers
  * choose the names, so there may be any number of them. */
 export async function trimNamed(database: Database, table: Table, before: number): Promise<void> {
-  for (let last: RawRow | null = { tenant: '', key_id: '', id: '' }; last !== null; ) {
-    const after: RawRow = last
-    const end = await database.read(sql => nameAt(sql, table, after, TRIMMED_MAX))
+  for await (const { after } of pagesOf(database, table, { size: TRIMMED_MAX, from: '' })) {
     // A subquery with LIMIT, not a condition with both ends of the page: Postgres does not stop reading at the second
     // end.
     const page = (sql: Sql) => sql`
@@ -113,15 +109,31 @@ export async function trimNamed(database: Database, table: Table, before: number
     const found = await database.read(
       sql => sql`SELECT 1 AS found FROM (${page(sql)}) AS page WHERE last_seen < ${before} LIMIT 1`,
     )
-    if (found.length > 0)
-      await database.write(
-        sql => sql`
-          DELETE FROM ${sql.unsafe(table)}
-          WHERE last_seen < ${before}
-            AND (tenant, key_id, id) IN (SELECT tenant, key_id, id FROM (${page(sql)}) AS page)`,
-      )
-    last = end
+    if (found.length === 0) continue
+    await database.write(
+      sql => sql`
+        DELETE FROM ${sql.unsafe(table)}
+        WHERE last_seen < ${before}
+          AND (tenant, key_id, id) IN (SELECT tenant, key_id, id FROM (${page(sql)}) AS page)`,
+    )
+  }
+}
+
+/** Goes through a table page by page, in the order of names. The event loop runs after each page.
+ *
+ * @param options.from The tenant to begin with.
+ * @returns The name before each page, and its last name; `null` = the table ends with this page. */
+async function* pagesOf(
+  database: Database,
+  table: Table,
+  { size, from, withinMs }: { readonly size: number; readonly from: string; readonly withinMs?: number },
+): AsyncGenerator<{ readonly after: RawRow; readonly last: RawRow | null }> {
+  for (let after: RawRow = { tenant: from, key_id: '', id: '' }; ; ) {
+    const last = await database.read(sql => nameAt(sql, table, after, size), withinMs)
+    yield { after, last }
     await othersTurn()
+    if (last === null) return
+    after = last
   }
 }
 
