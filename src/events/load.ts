@@ -46,13 +46,14 @@ const MINUTE_MS = 60_000
 const FADE = 0.9
 /** There is no error rate for fewer attempts. */
 const ATTEMPTS_MIN = 20
-const FIELDS = {
-  response_time: 'response_time_ms',
-  cpu: 'cpu_percent',
-  memory: 'memory_percent',
-  error_rate: 'error_rate',
-  queue: 'queue',
-} as const satisfies Record<keyof LoadThresholds, keyof LoadMetrics>
+/** The thresholds, and what each of them is for. */
+const METRICS = [
+  ['response_time', 'response_time_ms'],
+  ['cpu', 'cpu_percent'],
+  ['memory', 'memory_percent'],
+  ['error_rate', 'error_rate'],
+  ['queue', 'queue'],
+] as const satisfies readonly (readonly [keyof LoadThresholds, keyof LoadMetrics])[]
 
 /** Creates the monitor. It observes one event when a value goes above its threshold, at most one a minute for each server
  * and metric. */
@@ -68,8 +69,8 @@ export function createLoadMonitor(options: LoadMonitorOptions): LoadMonitor {
     const now = new Set<string>()
     for (const { server, load } of options.loads()) {
       const known = { error_rate: rateOf(counts.get(server)), ...load }
-      for (const metric of METRICS) {
-        const value = known[FIELDS[metric]]
+      for (const [metric, field] of METRICS) {
+        const value = known[field]
         if (value === undefined || value <= thresholds[metric]) continue
         now.add(`${server}:${metric}`)
         if (!above.has(`${server}:${metric}`)) tell(server, metric, value, thresholds[metric])
@@ -109,8 +110,6 @@ export function createLoadMonitor(options: LoadMonitorOptions): LoadMonitor {
     stop: () => disarm(),
   }
 }
-
-const METRICS = ['response_time', 'cpu', 'memory', 'error_rate', 'queue'] as const
 
 function rateOf(count: Count | undefined): number | undefined {
   return count === undefined || count.all < ATTEMPTS_MIN ? undefined : count.failed / count.all

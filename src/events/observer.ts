@@ -13,6 +13,8 @@ export interface ObserverOptions {
   readonly failoverMs: (server: string) => number | null
 }
 
+type FactOf<Type extends Fact['type']> = Fact & { readonly type: Type }
+
 /** Makes fleet events of the facts in the journal. */
 export interface Observer {
   subscriber(fact: Fact): void
@@ -54,16 +56,11 @@ export function createObserver({ observe, ...options }: ObserverOptions): Observ
     return { of: 'health_status_changed', from }
   }
 
-  function membership(server: string, joins: boolean, data: NewObservation['event']['data']): NewObservation {
-    const [now, before] = joins ? ['registered', 'departed'] : ['departed', 'registered']
-    const change = { series: `membership:${server}`, state: now ?? '', initially: before ?? '' }
-    return { ...change, event: { type: joins ? 'server_registered' : 'server_departed', server, data } }
-  }
-
-  function health({ server, from, to, reason }: Fact & { readonly type: 'health-changed' }): readonly NewObservation[] {
-    const change = { series: `health:${server}`, state: to, initially: 'healthy' }
+  function health({ server, from, to, reason }: FactOf<'health-changed'>): readonly NewObservation[] {
     const changed: NewObservation = {
-      ...change,
+      series: `health:${server}`,
+      state: to,
+      initially: 'healthy',
       event: { type: 'health_status_changed', server, data: { from, to, reason } },
     }
     if (to === 'unhealthy') return [changed, initiated(server, 'automatic', null)]
@@ -72,13 +69,11 @@ export function createObserver({ observe, ...options }: ObserverOptions): Observ
 
   function subscriber(fact: Fact): void {
     switch (fact.type) {
-      case 'server-registered': {
-        const joined = membership(fact.server, true, { address: fact.address, by: fact.by })
-        observe([joined], rebalanced(fact.type, fact.server))
+      case 'server-registered':
+        observe([registered(fact)], rebalanced(fact.type, fact.server))
         break
-      }
       case 'server-departed':
-        observe([membership(fact.server, false, { reason: fact.reason })], rebalanced(fact.type, fact.server))
+        observe([departed(fact)], rebalanced(fact.type, fact.server))
         break
       case 'health-changed':
         observe(health(fact), rebalanced(fact.type, fact.server))
@@ -94,6 +89,16 @@ export function createObserver({ observe, ...options }: ObserverOptions): Observ
   }
 
   return { subscriber, regrouped: () => observe([], rebalanced('fleet-changed', null)) }
+}
+
+function registered({ server, address, by }: FactOf<'server-registered'>): NewObservation {
+  const change = { series: `membership:${server}`, state: 'registered', initially: 'departed' }
+  return { ...change, event: { type: 'server_registered', server, data: { address, by } } }
+}
+
+function departed({ server, reason }: FactOf<'server-departed'>): NewObservation {
+  const change = { series: `membership:${server}`, state: 'departed', initially: 'registered' }
+  return { ...change, event: { type: 'server_departed', server, data: { reason } } }
 }
 
 /** Makes the observation that ends a failover.
