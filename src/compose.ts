@@ -4,7 +4,6 @@ import { databasePlace } from '#config/places.ts'
 import { untilRestart } from '#config/reload.ts'
 import type { Config } from '#config/schema.ts'
 import { systemClock } from '#core/clock.ts'
-import { GatewayError } from '#core/errors.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
 import { createLengths } from '#gateway/limits/estimate.ts'
 import { rememberRequests } from '#gateway/management/explain.ts'
@@ -17,7 +16,6 @@ import { createStates } from '#registry/states.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
 import { createFailures } from '#telemetry/failures.ts'
-import { STOPPING } from '#telemetry/log.ts'
 import { createStats } from '#telemetry/stats.ts'
 import { composeCache } from './compose/cache.ts'
 import { composeCalls } from './compose/calls.ts'
@@ -27,6 +25,7 @@ import { composeFleet, declarationOf } from './compose/fleet.ts'
 import type { Gateway, Overrides } from './compose/gateway.ts'
 import { composeHealth } from './compose/health.ts'
 import { composeIdentity } from './compose/identity.ts'
+import { createLeaving } from './compose/leaving.ts'
 import { composeLedger } from './compose/ledger.ts'
 import { composeLog } from './compose/log.ts'
 import { composeMetrics } from './compose/metrics.ts'
@@ -166,9 +165,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const active = createActive(clock)
   const identity = composeIdentity({ clock, journal, redis, stored: keys.stored, warn: log.warn })
   let edge = composeEdge(config, identity(config), buckets)
-  let phase: 'serving' | 'leaving' | 'draining' = 'serving'
-  // Of several workers the supervisor says when they start and stop.
-  const isAlone = overrides.worker === undefined
+  const leaving = createLeaving({ active, log, isAlone: overrides.worker === undefined, stopFleet: fleet.stop })
   const fetch = createApp({
     clock,
     journal,
@@ -207,8 +204,8 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       database === null ? null : createSqlReports(database, { inProcess: place.kind === 'sqlite' }),
     ),
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
-    serving: () => phase !== 'draining',
-    staying: () => phase === 'serving',
+    serving: leaving.serving,
+    staying: leaving.staying,
     active,
     extraPaths: { health: config.monitoring.health_check_endpoint, metrics: config.monitoring.metrics_endpoint },
   })
@@ -244,22 +241,10 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     authMode: () => edge.authMode(),
     fail: (message, thrown) => log.error(message, { error: String(thrown) }),
     started: url => log.info('started', { version: VERSION, url }),
-    drain() {
-      phase = 'draining'
-      if (isAlone) log.info(STOPPING, { running: active.size })
-    },
-    leave() {
-      if (phase === 'serving') phase = 'leaving'
-      // The other processes probe the servers from now on, and tell this one what they find.
-      fleet.stop()
-    },
-    idle: active.idle,
-    abort() {
-      if (active.size > 0) log.warn('requests were ended before they were answered', { count: active.size })
-      active.cancelAll(
-        new GatewayError('server_shutting_down', 'The gateway is shutting down.', { retryAfterMs: 1000 }),
-      )
-    },
+    drain: leaving.drain,
+    leave: leaving.leave,
+    idle: leaving.idle,
+    abort: leaving.abort,
     async close() {
       pressure.stop()
       keys.stored.stop()
@@ -275,7 +260,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
       answers.close()
       redis?.close()
       measured.stop()
-      if (isAlone && phase === 'draining') log.info('stopped')
+      leaving.ended()
       log.close()
     },
   }
