@@ -1,7 +1,6 @@
 import type {
   Account,
   Balance,
-  Followed,
   Hold,
   HoldVerdict,
   Ledger,
@@ -9,8 +8,8 @@ import type {
   LedgerRow,
   LedgerStore,
   SharedHolds,
-  Spent,
 } from '#core/ledger.ts'
+import { accountPeriod, createHoldNews } from './hold-news.ts'
 
 /** How many requests and accounts are remembered while the shared holds do not answer. Beyond it they are forgotten, and
  * the holds end when they expire. */
@@ -41,43 +40,35 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
   /** Accounts whose sums Redis is known to have. */
   const followed = new Set<string>()
   const opening = new Map<string, Promise<void>>()
+  const news = createHoldNews()
+  /** The name of the ledger; `null` until it was read. */
   let name: string | null = null
-  const pending = {
-    spent: new Map<string, Followed['spent'][number]>(),
-    over: new Map<string, number>(),
-    written: new Set<string>(),
-  }
+  /** Whether the news are told at the end of this turn of the event loop. */
   let posted = false
 
-  function learn({ ledger: from, version, spent }: Balance): void {
-    name = from
-    for (const each of spent) pending.spent.set(keyOf(each), { ...each, ledger: from, version })
+  function learn(balance: Balance): void {
+    name = balance.ledger
+    news.spent(balance)
   }
 
   async function tell(): Promise<number> {
-    const told = { spent: [...pending.spent.values()], over: [...pending.over], written: [...pending.written] }
-    for (const each of [pending.spent, pending.over, pending.written]) each.clear()
-    const over = told.over.map(([request, nano]) => ({ request, nano }))
+    const told = news.take()
     try {
-      return await holds.follow({ now: time(), spent: told.spent, over, written: told.written })
+      return await holds.follow({ now: time(), ...told })
     } catch (thrown) {
-      for (const each of told.spent) if (!pending.spent.has(keyOf(each))) pending.spent.set(keyOf(each), each)
-      for (const [request, nano] of told.over) pending.over.set(request, nano)
-      for (const request of told.written) pending.written.add(request)
-      if (pending.spent.size + pending.over.size + pending.written.size > PENDING_MAX) forget()
+      news.putBack(told)
+      if (news.size() > PENDING_MAX) {
+        followed.clear()
+        news.clear()
+      }
       throw thrown
     }
-  }
-
-  function forget(): void {
-    followed.clear()
-    for (const each of [pending.spent, pending.over, pending.written]) each.clear()
   }
 
   /** Copies the sums of accounts to Redis. Calls for the same accounts share one query, because the queries would lock each
    * other out. */
   function open(accounts: readonly Account[]): Promise<void> {
-    const key = accounts.map(keyOf).join('\n')
+    const key = accounts.map(accountPeriod).join('\n')
     const asking = opening.get(key) ?? openNow(accounts).finally(() => opening.delete(key))
     opening.set(key, asking)
     return asking
@@ -87,12 +78,12 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
     learn(await ledger.balance(accounts))
     await tell()
     if (followed.size > PENDING_MAX) followed.clear()
-    for (const account of accounts) followed.add(keyOf(account))
+    for (const account of accounts) followed.add(accountPeriod(account))
   }
 
   async function take(hold: Hold): Promise<HoldVerdict> {
     const { accounts } = hold
-    if (name === null || accounts.some(account => !followed.has(keyOf(account)))) await open(accounts)
+    if (name === null || accounts.some(account => !followed.has(accountPeriod(account)))) await open(accounts)
     const verdict = await holds.take(hold, name ?? '')
     if (verdict !== null) return verdict
     // Redis has lost the accounts: copy them again.
@@ -124,12 +115,12 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
     let isNews = balance !== null && balance.spent.length > 0
     for (const { id, parent } of batch.requests) {
       if (parent !== null) continue
-      pending.over.delete(id)
+      news.forgetOver(id)
       if (held.delete(id)) isNews = true
       // A row may settle a hold of another process, such as one that died: then only its changed accounts say so.
-      if (isNews) pending.written.add(id)
+      if (isNews) news.written(id)
     }
-    if ((isNews || pending.written.size > 0) && holds.available()) await tell().catch(ignore)
+    if ((isNews || news.hasWritten()) && holds.available()) await tell().catch(ignore)
     return balance
   }
 
@@ -146,7 +137,7 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
     },
     settled({ id, cost_nano }) {
       if (!held.has(id)) return
-      pending.over.set(id, cost_nano ?? 0)
+      news.over(id, cost_nano ?? 0)
       if (posted || !holds.available()) return
       posted = true
       // Together with the other requests that end in this turn of the event loop.
@@ -157,10 +148,6 @@ export function createSharedLedger({ holds, ledger, time }: SharedLedgerOptions)
     },
     lost: () => followed.clear(),
   }
-}
-
-function keyOf({ id, period }: Pick<Spent, 'id' | 'period'>): string {
-  return `${id} ${period}`
 }
 
 /** For updates that failed: they are still pending, and are sent with the next ones. */
