@@ -1,6 +1,7 @@
 import type { Clock } from '#core/clock.ts'
 import { isBounded, type Places } from '#core/places.ts'
 import type { Target } from '#core/servers.ts'
+import { type Holding, mostOfLate, newHolding } from './holding.ts'
 import type { Redis } from './redis.ts'
 import { redisScript } from './redis-script.ts'
 
@@ -26,28 +27,12 @@ const RENEW_MS = 10_000
  * calls in flight: their ends free places for it anyway. */
 const LACK_MS = 20
 const LACK_MORE_MS = 2 * LACK_MS
-/** Unused places are kept for the next calls: as many as the most that were in use at once in this period and the one
- * before. The length of a period, in milliseconds. */
-const KEEP_MS = 10_000
 /** For how long after a failed attempt a process is reported as waiting, in milliseconds, even if its call did not queue. */
 const HEARD_MS = 2 * HEAR_MS
 /** How long a call whose queue timeout is 0 waits for an answer from Redis, in milliseconds. */
 const ANSWER_MS = HEARD_MS
 
-/** The places of this process at one target. */
-interface Holding {
-  target: Target
-  used: number
-  /** How many it may use. Those above `used` are free for the next calls. */
-  leased: number
-  /** How many calls found no place since Redis was last asked. */
-  lacking: number
-  /** When the current period of `KEEP_MS` began, and the most places in use at once in it and in the one before. */
-  since: number
-  most: number
-  mostBefore: number
-}
-
+/** How many places Redis is asked for at a target. */
 interface Asked {
   readonly holding: Holding
   readonly wanted: number
@@ -61,23 +46,28 @@ const placesScript = redisScript('places', 'now')
 export function createRedisPlaces(options: RedisPlacesOptions): Places & { close(): Promise<void> } {
   const { redis, clock, processId, processes, onGranted } = options
   const holdings = new Map<string, Holding>()
+  /** All processes that live, and the calls that wait in the others. */
   let others = { processes: 1, waiting: 0 }
+  /** The calls that wait here, and as how many they were last reported. */
   let own = 0
-  let told = 0
+  let reported = 0
   let inUse = 0
   let asking = false
+  /** When Redis last gave less than was asked for, or places were given up for others: nothing more is asked for soon
+   * after. */
   let refusedAt = -Infinity
+  /** When Redis last gave less than was asked for. */
   let lackedAt = -Infinity
   /** Whether Redis did not answer since the last success. It may then have lost the leases, and does not know what was
    * taken meanwhile: every process has to report what it uses before any of them asks for more. */
   let wasAway = false
-  let again: { readonly at: number; readonly disarm: () => void } | null = null
+  let scheduled: { readonly at: number; readonly disarm: () => void } | null = null
   let closed = false
 
   function holdingOf(target: Target): Holding {
     let holding = holdings.get(target.id)
     if (holding === undefined) {
-      holding = { target, used: 0, leased: 0, lacking: 0, since: clock.now(), most: 0, mostBefore: 0 }
+      holding = newHolding(target, clock.now())
       holdings.set(target.id, holding)
     }
     holding.target = target
@@ -102,9 +92,9 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
   function askIn(ms: number): void {
     if (asking || closed) return
     const at = clock.now() + ms
-    if (again !== null && again.at <= at) return
-    again?.disarm()
-    again = { at, disarm: ms > 0 ? clock.after(ms, ask) : atEndOfTurn(ask) }
+    if (scheduled !== null && scheduled.at <= at) return
+    scheduled?.disarm()
+    scheduled = { at, disarm: ms > 0 ? clock.after(ms, ask) : atEndOfTurn(ask) }
   }
 
   function lack(holding: Holding, count: number): void {
@@ -117,64 +107,67 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
 
   /** How many places this process asks for at a target: those that its calls need, and unused ones that it may keep as long
    * as no process lacks places at that server. */
-  function wantedOf(holding: Holding, lacking: number, short: ReadonlySet<string>): number {
-    const now = clock.now()
-    if (now - holding.since >= KEEP_MS) {
-      holding.mostBefore = holding.most
-      holding.most = holding.used
-      holding.since = now
-    }
-    const { target, used, leased, most, mostBefore } = holding
-    const keeps = others.waiting === 0 && !short.has(target.server.id)
-    return Math.max(used + lacking, keeps ? Math.min(leased, Math.max(most, mostBefore)) : 0)
+  function wantedOf(holding: Holding, lacking: number, lackingServers: ReadonlySet<string>): number {
+    const { target, used, leased } = holding
+    const most = mostOfLate(holding, clock.now())
+    const keeps = others.waiting === 0 && !lackingServers.has(target.server.id)
+    return Math.max(used + lacking, keeps ? Math.min(leased, most) : 0)
   }
 
   /** How many waiting calls are reported to the other processes. */
   const waitingHere = () => Math.max(own, clock.now() - lackedAt < HEARD_MS ? 1 : 0)
 
   async function ask(): Promise<void> {
-    again?.disarm()
-    again = null
+    scheduled?.disarm()
+    scheduled = null
     asking = true
-    const tells = wasAway
+    const onlyReports = wasAway
     wasAway = false
-    const short = new Set<string>()
+    reported = waitingHere()
+    const asked = prepare(onlyReports)
+    const values = ['', LEASE_MS, processId, reported, ...asked.flatMap(toValues)]
+    try {
+      const answer = await redis.use(client => placesScript(client, PREFIX, values))
+      asking = false
+      follow(asked, answer)
+      if (onlyReports) refusedAt = clock.now() + HEAR_MS
+    } catch {
+      asking = false
+      goOnAlone()
+    }
+    for (const holding of holdings.values()) if (holding.lacking > 0) lack(holding, holding.lacking)
+    askIn(isToldWrong() ? LACK_MS : holdings.size > 0 || reported > 0 ? HEAR_MS : RENEW_MS)
+  }
+
+  /** Decides what to ask for at each target; of what is leased, the rest is given back at once.
+   *
+   * @param onlyReports Whether only what is in use is asked for. */
+  function prepare(onlyReports: boolean): readonly Asked[] {
     const mayWant = clock.now() >= wantsAt()
-    for (const { lacking, target } of holdings.values()) if (mayWant && lacking > 0) short.add(target.server.id)
-    const asked: Asked[] = []
-    const values: (string | number)[] = ['', LEASE_MS, processId, waitingHere()]
-    for (const holding of holdings.values()) {
-      const { target, used } = holding
-      const { server, id, maxConcurrent } = target
-      const wanted = tells ? used : wantedOf(holding, mayWant ? holding.lacking : 0, short)
-      asked.push({ holding, wanted })
-      values.push(id, maxConcurrent, server.id, server.maxConcurrent, used, wanted)
+    const lackingServers = new Set<string>()
+    for (const { lacking, target } of holdings.values())
+      if (mayWant && lacking > 0) lackingServers.add(target.server.id)
+    return Array.from(holdings.values(), holding => {
+      const wanted = onlyReports ? holding.used : wantedOf(holding, mayWant ? holding.lacking : 0, lackingServers)
       // Places that are given up for other processes are not asked for again before those have had time to ask.
       if (mayWant && others.waiting > 0 && holding.leased > wanted) refusedAt = clock.now()
       // Places that are given back must not be used while the call is under way.
       holding.leased = Math.min(holding.leased, wanted)
       if (mayWant) holding.lacking = 0
-    }
-    told = waitingHere()
-    try {
-      const answer = await redis.use(client => placesScript(client, PREFIX, values))
-      asking = false
-      follow(asked, answer)
-      if (tells) refusedAt = clock.now() + HEAR_MS
-    } catch {
-      // From now on `hasPlace` uses the share. Leases end, because other processes may hold them when Redis is back.
-      asking = false
-      wasAway = true
-      refusedAt = clock.now()
-      others = { ...others, waiting: 0 }
-      for (const holding of holdings.values()) holding.leased = 0
-    }
-    for (const holding of holdings.values()) if (holding.lacking > 0) lack(holding, holding.lacking)
-    askIn(isToldWrong() ? LACK_MS : holdings.size > 0 || told > 0 ? HEAR_MS : RENEW_MS)
+      return { holding, wanted }
+    })
+  }
+
+  /** From now on `hasPlace` uses the share. Leases end, because other processes may hold them when Redis is back. */
+  function goOnAlone(): void {
+    wasAway = true
+    refusedAt = clock.now()
+    others = { ...others, waiting: 0 }
+    for (const holding of holdings.values()) holding.leased = 0
   }
 
   /** Whether what was last reported to the other processes, that calls wait here or that none does, is wrong by now. */
-  const isToldWrong = () => waitingHere() > 0 !== told > 0
+  const isToldWrong = () => waitingHere() > 0 !== reported > 0
 
   function follow(asked: readonly Asked[], answer: unknown): void {
     const [living = 1, waiting = 0, ...leased] = Array.isArray(answer) ? answer.map(Number) : []
@@ -232,10 +225,16 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     },
     async close() {
       closed = true
-      again?.disarm()
+      scheduled?.disarm()
       await redis.use(client => placesScript(client, PREFIX, ['', 0, processId, 0])).catch(() => {})
     },
   }
+}
+
+/** What the script reads of a target. */
+function toValues({ holding: { target, used }, wanted }: Asked): readonly (string | number)[] {
+  const { id, maxConcurrent, server } = target
+  return [id, maxConcurrent, server.id, server.maxConcurrent, used, wanted]
 }
 
 /** Runs at the end of this turn of the event loop, so that all calls of the turn are asked for at once. */
