@@ -8,7 +8,7 @@ import {
   type Tree,
 } from '#tests/support/gateway.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
-import { rawClient } from '#tests/support/raw-client.ts'
+import { rawStream } from '#tests/support/raw-chat.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 import { until } from '#tests/support/until.ts'
 import { cut, gate, hang, inTurn, json, type Script, type Steps, sse } from '#tests/support/upstream.ts'
@@ -35,15 +35,6 @@ const [role = '', one = '', two = '', ...rest] = chatEvents('test-model')
 function halting() {
   const middle = gate()
   return { middle, script: sse([role, one, middle, two, ...rest]) satisfies Steps }
-}
-
-/** A raw client that streams the usual call. */
-function streaming(port: number) {
-  const body = JSON.stringify({ model: 'chat', messages: [{ role: 'user', content: 'Hi' }], stream: true })
-  return rawClient(
-    port,
-    `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-  )
 }
 
 const statusOf = (response: Response) => response.headers.get('x-citadel-cache')
@@ -125,7 +116,7 @@ describe('equal calls at the same time', () => {
     const { middle, script } = halting()
     await using setup = await caching(script)
     const { gateway, server } = setup
-    const leader = streaming(gateway.port)
+    const leader = rawStream(gateway.port)
     await leader.until(text => text.includes('Hello'))
     const follower = await gateway.chat(stream)
 
@@ -148,7 +139,7 @@ describe('equal calls at the same time', () => {
       cache: { enabled: true },
       limits: { enabled: true, per_model: { chat: { concurrent_requests: 1 } } },
     })
-    const leader = streaming(gateway.port)
+    const leader = rawStream(gateway.port)
     await leader.until(text => text.includes('Hello'))
     const follower = await gateway.chat(stream)
 
@@ -207,7 +198,7 @@ describe('equal calls at the same time', () => {
       const { middle, script } = halts()
       await using setup = await billing(script)
       const { gateway } = setup
-      const leader = streaming(gateway.port)
+      const leader = rawStream(gateway.port)
       await leader.until(text => text.includes('Hello'))
       const followers = [await gateway.chat(stream), await gateway.chat(stream)]
 
@@ -233,7 +224,7 @@ describe('equal calls at the same time', () => {
       const limits = { per_model: { chat: { tokens_per_minute: 12 } } }
       await using setup = await caching(inTurn(script, openAiScript()), { limits })
       const { gateway } = setup
-      const leader = streaming(gateway.port)
+      const leader = rawStream(gateway.port)
       await leader.until(text => text.includes('Hello'))
       const follower = await gateway.chat(stream)
 
@@ -275,7 +266,7 @@ describe('equal calls at the same time', () => {
     test('are paid by the last one when all have left', async () => {
       await using setup = await billing(sse([role, one, hang()]))
       const { gateway, server } = setup
-      const clients = [streaming(gateway.port), streaming(gateway.port), streaming(gateway.port)]
+      const clients = [rawStream(gateway.port), rawStream(gateway.port), rawStream(gateway.port)]
       for (const client of clients) await client.until(text => text.includes('Hello'))
 
       for (const client of clients) client.socket.destroy()
@@ -354,7 +345,7 @@ describe('equal calls at the same time', () => {
   test('when the last one has left the server is let go', async () => {
     await using setup = await caching(sse([role, one, hang()]))
     const { gateway, server } = setup
-    const clients = [streaming(gateway.port), streaming(gateway.port)]
+    const clients = [rawStream(gateway.port), rawStream(gateway.port)]
     for (const client of clients) await client.until(text => text.includes('Hello'))
 
     for (const client of clients) client.socket.destroy()

@@ -16,6 +16,7 @@ import {
   type Tree,
 } from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
+import { isOver, lastEvent } from '#tests/support/raw-chat.ts'
 import { type RawClient, rawClient } from '#tests/support/raw-client.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
 import { until } from '#tests/support/until.ts'
@@ -571,13 +572,4 @@ function bodyOf(text: string): string {
     .replaceAll(/[0-9a-f]+\r\n((?:[^\r]|\r(?!\n))*)\r\n/g, '$1')
     .replace(/^\r\n$/, '')
     .replace(/\r\n$/, '')
-}
-
-function lastEvent(text: string): unknown {
-  return JSON.parse(/.*data: (\{.*?\})\n\n/s.exec(text)?.[1] ?? 'null')
-}
-
-/** Whether the last chunk of the body has come: the body ended as it should, whatever was in it. */
-function isOver(text: string): boolean {
-  return text.endsWith('\r\n0\r\n\r\n')
 }

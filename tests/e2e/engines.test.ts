@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { parseExposition } from '#tests/support/exposition.ts'
 import { startGateway, type TestGateway } from '#tests/support/gateway.ts'
 import { openAiScript } from '#tests/support/openai-upstream.ts'
+import { until } from '#tests/support/until.ts'
 import { json, type RecordedRequest, startUpstream, type Upstream } from '#tests/support/upstream.ts'
 import { routePlan } from '#wire/routing.ts'
 
@@ -58,12 +59,6 @@ async function planOf(gateway: TestGateway, model = 'chat') {
   return routePlan.parse(await response.json())
 }
 
-/** Asks until something is so. */
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + WITHIN_MS
-  while (!(await holds())) if (performance.now() > end) throw new Error('it did not become so in time')
-}
-
 async function metric(gateway: TestGateway, name: string): Promise<number> {
   let sum = 0
   for (const [series, value] of parseExposition((await gateway.gateway.metrics()).text)) {
@@ -79,7 +74,9 @@ describe('resident', () => {
     await using one = await startOllama('other')
     await using two = await startOllama('chat')
     await using gateway = await gatewayFor([one, two], 'ollama', 'resident')
-    await until(async () => (await planOf(gateway)).candidates.some(({ score }) => Number(score) > 1000))
+    await until('a plan with what the engine told', WITHIN_MS, async () =>
+      (await planOf(gateway)).candidates.some(({ score }) => Number(score) > 1000),
+    )
 
     for (let each = 0; each < 5; each++) await (await gateway.chat()).text()
 
@@ -92,7 +89,9 @@ describe('resident', () => {
     await using one = await startOllama('other')
     await using two = await startOllama('another')
     await using gateway = await gatewayFor([one, two], 'ollama', 'resident')
-    await until(async () => (await planOf(gateway)).candidates.every(({ score }) => Number(score) > 1000))
+    await until('a plan with what the engine told', WITHIN_MS, async () =>
+      (await planOf(gateway)).candidates.every(({ score }) => Number(score) > 1000),
+    )
 
     for (let each = 0; each < 4; each++) await (await gateway.chat()).text()
 
@@ -120,7 +119,9 @@ describe('least_busy', () => {
     await using busy = await startEngine(7)
     await using idle = await startEngine(0)
     await using gateway = await gatewayFor([busy, idle], 'openai_compatible', 'least_busy')
-    await until(async () => (await planOf(gateway)).candidates.some(({ score }) => score === 7))
+    await until('a plan with what the engine told', WITHIN_MS, async () =>
+      (await planOf(gateway)).candidates.some(({ score }) => score === 7),
+    )
 
     const servers = new Set<string | null>()
     for (let each = 0; each < 10; each++) servers.add((await gateway.chat()).headers.get('x-citadel-server'))

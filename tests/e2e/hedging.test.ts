@@ -2,7 +2,6 @@ import { describe, expect, test } from 'bun:test'
 import { parseExposition } from '#tests/support/exposition.ts'
 import { fastest } from '#tests/support/fastest.ts'
 import {
-  callBody,
   configOf,
   type ModelServer,
   startGateway,
@@ -11,7 +10,7 @@ import {
   type Tree,
 } from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
-import { rawClient } from '#tests/support/raw-client.ts'
+import { rawChat } from '#tests/support/raw-chat.ts'
 import { bytes, cut, type Gate, gate, hang, head, inTurn, json, type Steps, sse } from '#tests/support/upstream.ts'
 
 /** How soon the slower server must be let go, and both when the caller has left, in milliseconds. */
@@ -161,9 +160,7 @@ for (const stream of [false, true]) {
     await using second = await startModelServer(inTurn(two, openAiScript()))
     await using gateway = await startGateway(raceBetween([first, second], 50))
 
-    const body = JSON.stringify(callBody({ stream }))
-    const request = `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}`
-    const client = rawClient(gateway.port, `${request}\r\n\r\n${body}`)
+    const client = rawChat(gateway.port, { stream })
     await Promise.all([one.reached, two.reached])
     const leftAt = performance.now()
     client.socket.destroy()

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import { fakeClock } from '#tests/support/clock.ts'
-import { callBody, configOf, SERVER_KEY, startGateway, startModelServer } from '#tests/support/gateway.ts'
+import { configOf, SERVER_KEY, startGateway, startModelServer } from '#tests/support/gateway.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
-import { type RawClient, rawClient } from '#tests/support/raw-client.ts'
+import { isOver, lastEvent, rawStream } from '#tests/support/raw-chat.ts'
 import { bytes, chunk, cut, gate, hang, reset, type StreamItem, sse } from '#tests/support/upstream.ts'
 
 const events = chatEvents('test-model', { deltas: ['One', ' two'] })
@@ -39,7 +39,7 @@ describe.each(breaks)('$name after the first content', ({ items, body = {}, deli
     await using other = await startModelServer(openAiScript())
     await using gateway = await startGateway(configOf([server, other]))
 
-    const client = stream(gateway.port, body)
+    const client = rawStream(gateway.port, body)
     await client.until(text => text.includes('One'))
     seen.open()
     const text = await client.until(isOver)
@@ -58,7 +58,7 @@ test('silence in the middle ends the stream when the idle clock has run out', as
   await using server = await startModelServer(sse([role, one, hang()]))
   await using gateway = await startGateway(configOf([server], { timeouts: { idle: '60s' } }), { clock })
 
-  const client = stream(gateway.port)
+  const client = rawStream(gateway.port)
   await client.until(text => text.includes('One'))
   clock.advance(59_900)
   const before = client.text()
@@ -77,7 +77,7 @@ test('silence before the first content is the first-token clock, not the idle cl
   await using server = await startModelServer(sse([prefill, ...events]), { reads: 'confirmed' })
   await using gateway = await startGateway(configOf([server]), { clock })
 
-  const client = stream(gateway.port)
+  const client = rawStream(gateway.port)
   await prefill.reached
   clock.advance(110_000)
   prefill.open()
@@ -91,7 +91,7 @@ test('silence in the middle is filled with comments', async () => {
   await using server = await startModelServer(sse([role, one, quiet, two, finish, '[DONE]']))
   await using gateway = await startGateway(configOf([server]), { clock })
 
-  const client = stream(gateway.port)
+  const client = rawStream(gateway.port)
   await client.until(text => text.includes('One'))
   clock.advance(15_000)
   await client.until(text => text.split(': ping\n\n').length === 2)
@@ -119,7 +119,7 @@ test('a finish without [DONE] is waited for a second, then the answer is whole',
   await using server = await startModelServer(sse([role, one, finish, hang()]))
   await using gateway = await startGateway(configOf([server]), { clock })
 
-  const client = stream(gateway.port)
+  const client = rawStream(gateway.port)
   await client.until(text => text.includes('"finish_reason":"stop"'))
   clock.advance(990)
   const before = client.text()
@@ -140,7 +140,7 @@ for (const { name, items } of [
     await using server = await startModelServer(sse([role, one, finish, seen, ...items]))
     await using gateway = await startGateway(configOf([server]), { clock: startedClock() })
 
-    const client = stream(gateway.port)
+    const client = rawStream(gateway.port)
     await client.until(text => text.includes('"finish_reason":"stop"'))
     seen.open()
 
@@ -161,7 +161,7 @@ test('a running stream is told when the gateway ends', async () => {
   await using server = await startModelServer(sse([role, one, hang()]))
   await using gateway = await startGateway(configOf([server]))
 
-  const client = stream(gateway.port)
+  const client = rawStream(gateway.port)
   await client.until(text => text.includes('One'))
   gateway.gateway.abort()
   const text = await client.until(isOver)
@@ -175,20 +175,4 @@ function startedClock() {
   const clock = fakeClock()
   clock.advance(1)
   return clock
-}
-
-/** Asks for a stream on a socket of its own, since `fetch` hides how a body ends. */
-function stream(port: number, more: object = {}): RawClient {
-  const body = JSON.stringify(callBody({ stream: true, ...more }))
-  const head = 'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n'
-  return rawClient(port, `${head}content-length: ${body.length}\r\n\r\n${body}`)
-}
-
-/** Whether the last chunk of the body has come: the body ended as it should, whatever was in it. */
-function isOver(text: string): boolean {
-  return text.endsWith('\r\n0\r\n\r\n')
-}
-
-function lastEvent(text: string): unknown {
-  return JSON.parse(/.*data: (\{.*?\})\n\n/s.exec(text)?.[1] ?? 'null')
 }

@@ -1,15 +1,9 @@
 import { expect, test } from 'bun:test'
 import { parseExposition } from '#tests/support/exposition.ts'
 import { fastest } from '#tests/support/fastest.ts'
-import {
-  callBody,
-  configOf,
-  type ModelServer,
-  startGateway,
-  startModelServer,
-  type TestGateway,
-} from '#tests/support/gateway.ts'
+import { configOf, type ModelServer, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
 import { chatCompletion, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
+import { rawChat } from '#tests/support/raw-chat.ts'
 import { type RawClient, rawClient } from '#tests/support/raw-client.ts'
 import { eventLoopTurn } from '#tests/support/socket-reads.ts'
 import { bytes, chunk, type Gate, gate, hang, head, inTurn, type Steps, sse } from '#tests/support/upstream.ts'
@@ -77,7 +71,7 @@ for (const { when, stream, script, read } of phases) {
     await using server = await startModelServer(inTurn(script(end), openAiScript()), { reads: 'confirmed' })
     await using gateway = await startGateway(oneAtATime([server]))
 
-    const client = call(gateway, { stream })
+    const client = rawChat(gateway.port, { stream })
     await end.reached
     if (read !== undefined) await client.until(text => text.includes(read))
     const asked = await server.called(1)
@@ -135,7 +129,7 @@ for (const stream of [false, true]) {
     await using second = await startModelServer(inTurn(hang(), openAiScript()))
     await using gateway = await startGateway(oneAtATime([first, second]))
 
-    const client = call(gateway, { stream })
+    const client = rawChat(gateway.port, { stream })
     const asked = await second.called(1)
     const closedAfterMs = await leave(client, asked)
 
@@ -153,7 +147,7 @@ async function heldBackClosedAfter(): Promise<number> {
   await using server = await startModelServer(inTurn(flood(64), openAiScript()))
   await using gateway = await startGateway(oneAtATime([server]))
 
-  const client = call(gateway, { stream: true })
+  const client = rawChat(gateway.port, { stream: true })
   const asked = await server.called(1)
   client.socket.pause()
   const played = await Promise.race([asked.played.then(() => true), Bun.sleep(1000).then(() => false)])
@@ -172,7 +166,7 @@ test('a caller that had stopped reading holds the upstream back, and closes it w
 test('a caller that has stopped reading holds no place any more when its time is over', async () => {
   await using server = await startModelServer(inTurn(flood(64), openAiScript()))
   await using gateway = await startGateway({ ...oneAtATime([server]), timeouts: { queue: '4s' } })
-  const client = call(gateway, { stream: true }, 'x-citadel-timeout-ms: 300\r\n')
+  const client = rawChat(gateway.port, { stream: true }, 'x-citadel-timeout-ms: 300\r\n')
   await server.called(1)
   client.socket.pause()
 
@@ -202,7 +196,7 @@ test('many callers that leave at once leave nothing behind', async () => {
   await using server = await startModelServer(sse([chunkOf({ content: 'One' }), hang()]))
   await using gateway = await startGateway(configOf([server]))
 
-  const clients = Array.from({ length: 50 }, () => call(gateway, { stream: true }))
+  const clients = Array.from({ length: 50 }, () => rawChat(gateway.port, { stream: true }))
   await Promise.all(clients.map(client => client.until(text => text.includes('One'))))
   for (const client of clients) client.socket.destroy()
   await Promise.all(server.calls.map(asked => asked.closed))
@@ -226,12 +220,6 @@ function oneAtATime(servers: readonly ModelServer[]) {
   const config = configOf(servers)
   const list = config.servers as readonly object[]
   return { ...config, servers: list.map(server => ({ ...server, max_concurrent: 1 })) }
-}
-
-function call(gateway: TestGateway, more: object, headers = ''): RawClient {
-  const body = JSON.stringify(callBody(more))
-  const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json`
-  return rawClient(gateway.port, `${head}\r\n${headers}content-length: ${body.length}\r\n\r\n${body}`)
 }
 
 /** @returns Milliseconds from the caller's leaving to the end of the upstream connection. */

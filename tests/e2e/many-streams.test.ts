@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test'
-import { callBody, startModelServer } from '#tests/support/gateway.ts'
+import { startModelServer } from '#tests/support/gateway.ts'
 import { startLiveGateway } from '#tests/support/live-gateway.ts'
 import { chatEvents } from '#tests/support/openai-upstream.ts'
-import { rawClient } from '#tests/support/raw-client.ts'
+import { rawStream } from '#tests/support/raw-chat.ts'
 import { gate, sse } from '#tests/support/upstream.ts'
 
 const STREAMS = 1000
@@ -19,11 +19,9 @@ test(
     const gateway = await startLiveGateway(
       JSON.stringify({ models: { chat: { endpoint: server.url } }, limits: { enabled: false } }),
     )
-    const body = JSON.stringify(callBody({ stream: true }))
-    const lines = `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}`
 
     const port = Number(new URL(gateway.url).port)
-    const clients = Array.from({ length: STREAMS }, () => rawClient(port, `${lines}\r\n\r\n${body}`))
+    const clients = Array.from({ length: STREAMS }, () => rawStream(port))
     await Promise.all(clients.map(client => client.until(text => text.includes('Hello'))))
     const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
     const finished = clients.filter(client => client.text().includes('[DONE]')).length

@@ -1,21 +1,12 @@
 import { describe, expect, test } from 'bun:test'
 import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
-import { rawClient } from '#tests/support/raw-client.ts'
+import { rawStream } from '#tests/support/raw-chat.ts'
 import { until } from '#tests/support/until.ts'
 import { cut, gate, hang, inTurn, type Script, sse } from '#tests/support/upstream.ts'
 
 const stream = { stream: true }
 const [role = '', one = '', two = ''] = chatEvents('test-model')
-
-/** A raw client that streams the usual call. */
-function streaming(port: number, more: object = {}) {
-  const body = JSON.stringify({ model: 'chat', messages: [{ role: 'user', content: 'Hi' }], stream: true, ...more })
-  return rawClient(
-    port,
-    `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-  )
-}
 
 /** Two servers, of which the first breaks off in the middle; who began the answer has left, and another one waits. */
 async function leftAlone(second: Script, more: Tree) {
@@ -23,7 +14,7 @@ async function leftAlone(second: Script, more: Tree) {
   const first = await startModelServer(inTurn(sse([role, one, middle, cut()]), sse([role, one, hang()])))
   const spare = await startModelServer(second)
   const gateway = await startGateway(configOf([first, spare], { cache: { enabled: true }, ...more }))
-  const leader = streaming(gateway.port)
+  const leader = rawStream(gateway.port)
   await leader.until(text => text.includes('Hello'))
   const follower = await gateway.chat(stream)
   leader.socket.destroy()
@@ -88,9 +79,9 @@ describe('an answer that goes on without who began it', () => {
     const perModel = { limits: { per_model: { chat: { tokens_per_hour: 100 } } } }
     await using gateway = await startGateway(configOf([server], { cache: { enabled: true }, ...perModel }))
     const long = { max_tokens: 1, messages: [{ role: 'user', content: 'x'.repeat(200) }] }
-    const clients = [streaming(gateway.port, long)]
+    const clients = [rawStream(gateway.port, long)]
     await server.called(1)
-    clients.push(streaming(gateway.port, long))
+    clients.push(rawStream(gateway.port, long))
     // Another question that reaches the server shows that the second one has had its turn.
     await (await gateway.chat({ max_tokens: 1 })).text()
 

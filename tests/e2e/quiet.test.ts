@@ -1,13 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import {
-  callBody,
-  configOf,
-  type ModelServer,
-  startGateway,
-  startModelServer,
-  type TestGateway,
-} from '#tests/support/gateway.ts'
+import { configOf, type ModelServer, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents } from '#tests/support/openai-upstream.ts'
+import { isOver, rawChat } from '#tests/support/raw-chat.ts'
 import { type RawClient, rawClient, rawRequest } from '#tests/support/raw-client.ts'
 import { bytes, head, json, pause, type Steps, sse } from '#tests/support/upstream.ts'
 
@@ -59,7 +53,7 @@ for (const name of Object.keys(scripts).filter(each => each.includes('long silen
     async () => {
       const client = ask(gateway, name)
 
-      const text = await Promise.race([client.until(isOver), client.ended])
+      const text = await Promise.race([client.until(isWhole), client.ended])
 
       expect(text).toStartWith('HTTP/1.1 200 ')
       if (name.startsWith('a stream')) expect(text).toContain('data: [DONE]')
@@ -74,7 +68,7 @@ test.concurrent(
   async () => {
     const client = ask(gateway, 'a stream with a long silence in its middle')
 
-    const text = await client.until(isOver)
+    const text = await client.until(isWhole)
 
     expect(text.split(': ping\n\n').length - 1).toBeWithin(3, 6)
   },
@@ -100,7 +94,7 @@ for (const name of ['a plain answer that is slow', 'a stream that is slow']) {
     `a connection that has borne ${name} is closed like any other when it is idle`,
     async () => {
       const client = ask(hasty, name)
-      await client.until(isOver)
+      await client.until(isWhole)
       const idleSince = performance.now()
 
       await client.ended
@@ -125,7 +119,7 @@ for (const [framing, piece, last] of [
         client.socket.write(piece)
       }
       client.socket.write(last)
-      const text = await Promise.race([client.until(isOver), client.ended])
+      const text = await Promise.race([client.until(isWhole), client.ended])
       const idleSince = performance.now()
 
       await client.ended
@@ -138,14 +132,10 @@ for (const [framing, piece, last] of [
 }
 
 function ask(at: TestGateway, content: string): RawClient {
-  const body = JSON.stringify(
-    callBody({ messages: [{ role: 'user', content }], stream: content.startsWith('a stream') }),
-  )
-  const lines = 'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json'
-  return rawClient(at.port, `${lines}\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+  return rawChat(at.port, { messages: [{ role: 'user', content }], stream: content.startsWith('a stream') })
 }
 
 /** Whether the answer has come to its end, as a stream or as a whole. */
-function isOver(text: string): boolean {
-  return text.endsWith('\r\n0\r\n\r\n') || /\r\n\r\n\{.*\}$/s.test(text)
+function isWhole(text: string): boolean {
+  return isOver(text) || /\r\n\r\n\{.*\}$/s.test(text)
 }

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'bun:test'
 import { configFrom } from '#config/load.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { fastest } from '#tests/support/fastest.ts'
-import { callBody, configOf, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
+import { configOf, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
 import { chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
-import { type RawClient, rawClient } from '#tests/support/raw-client.ts'
+import { isOver, lastEvent, rawStream } from '#tests/support/raw-chat.ts'
 import {
   bytes,
   chunk,
@@ -153,7 +153,7 @@ test('goes on from a server that was out when the stream began and is back', asy
   await using gateway = await startGateway(configOf([broken, limited]), { clock })
   const first = await gateway.chat({}, { headers: { 'x-citadel-server': 'b' } })
 
-  const client = stream(gateway.port)
+  const client = rawStream(gateway.port)
   await client.until(text => text.includes('One'))
   clock.advance(11_000)
   seen.open()
@@ -169,7 +169,7 @@ test('goes on from no server that is configured no more', async () => {
   await using removed = await startModelServer(same)
   await using gateway = await startGateway(configOf([broken, removed]))
 
-  const client = stream(gateway.port)
+  const client = rawStream(gateway.port)
   await client.until(text => text.includes('One'))
   gateway.gateway.reload(configFrom(configOf([broken], { limits: { enabled: false } })))
   seen.open()
@@ -186,7 +186,7 @@ test('a stream that falls silent goes on from another server when the idle clock
   await using sound = await startModelServer(same)
   await using gateway = await startGateway(configOf([broken, sound]), { clock })
 
-  const client = stream(gateway.port)
+  const client = rawStream(gateway.port)
   await client.until(text => text.includes('One'))
   clock.advance(61_000)
   const text = await client.until(isOver)
@@ -241,7 +241,7 @@ async function nextClosedAfterMs(): Promise<number> {
   await using slow = await startModelServer(sse([role, hang()]))
   await using gateway = await startGateway(configOf([broken, slow]))
 
-  const client = stream(gateway.port)
+  const client = rawStream(gateway.port)
   await client.until(text => text.includes('One'))
   seen.open()
   const call = await slow.called(1)
@@ -357,20 +357,10 @@ async function streamed(
   more: object = {},
   sight = 'One',
 ): Promise<string> {
-  const client = stream(gateway.port, more)
+  const client = rawStream(gateway.port, more)
   await client.until(text => text.includes(sight))
   seen.open()
   return client.until(isOver)
-}
-
-function stream(port: number, more: object = {}): RawClient {
-  const body = JSON.stringify(callBody({ stream: true, ...more }))
-  const head = 'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n'
-  return rawClient(port, `${head}content-length: ${body.length}\r\n\r\n${body}`)
-}
-
-function isOver(text: string): boolean {
-  return text.endsWith('\r\n0\r\n\r\n')
 }
 
 interface Event {
@@ -385,10 +375,6 @@ function contentOf(text: string): string {
   return eventsOf(text)
     .map(event => event.choices?.[0]?.delta.content ?? '')
     .join('')
-}
-
-function lastEvent(text: string): unknown {
-  return eventsOf(text).at(-1)
 }
 
 async function recoveries(gateway: TestGateway): Promise<string> {
