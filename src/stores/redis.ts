@@ -1,5 +1,7 @@
 import type { Clock } from '#core/clock.ts'
+import { answerOf, TimedOut } from './redis-answer.ts'
 import { connectRedis, countConnections, type RedisClient, type RedisPlace, tryOut } from './redis-connect.ts'
+import { isAnswer, isReply, isUntold, lacksRights, reasonOf } from './redis-errors.ts'
 
 export type { RedisClient } from './redis-connect.ts'
 
@@ -33,22 +35,9 @@ export class RedisAway extends Error {
   }
 }
 
-/** Errors of a Redis that is reachable but cannot work: full, read-only, loading, wrong password, or a cluster without all
- * its slots. Up to Redis 6.2 an error within a script is prefixed with the script's name. */
-const USELESS =
-  /^(?:ERR Error running script .*: -)?(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOPERM|NOREPLICAS|OOM|READONLY|TRYAGAIN|WRONGPASS)\b/
-/** Errors for commands that the stores need and this user, or any user, may not run. */
-const FORBIDDEN = /^ERR (?:unknown command|(?:Error running script .*: )?The user executing the script can't)/
 /** The pause before the next trial where this user lacks a right, in milliseconds. What is tried needs few rights: sooner it
  * would only be back until the next call that needs the others, and give a limit anew each time. */
 const RIGHTS_PAUSE_MS = 30_000
-/** The error of a cluster node to a client that is not configured for a cluster. */
-const ELSEWHERE = /^MOVED\b/
-/** Errors of the library that only say that it has no connection, and not why. */
-const UNTOLD =
-  /^(?:Stream isn't writeable|Connection is closed|Cluster isn't ready|Failed to refresh slots|None of startup nodes)/
-/** Those of them that are about a connection which stood. */
-const CLOSED = /^(?:Stream isn't writeable|Connection is closed)/
 /** The pause before the next trial while Redis does not answer; it doubles from the first to the longest, in ms. */
 const PAUSE = { first: 50, longest: 1000 }
 /** If Redis is lost again within this time after a loss, the pause goes on doubling, in milliseconds. */
@@ -67,8 +56,10 @@ export function openRedis(options: RedisOptions): Redis {
   let available = true
   let closed = false
   const returns: (() => void)[] = []
+  /** How long the next trial waits, in milliseconds. */
   let pause = PAUSE.first
   let lostAt = -Infinity
+  /** How many trials since the loss had no answer. */
   let silent = 0
   let stopWaiting: (() => void) | null = null
   /** The last error of the connection. The errors of calls do not contain it. */
@@ -154,71 +145,4 @@ export function openRedis(options: RedisOptions): Redis {
       client?.disconnect()
     },
   }
-}
-
-/** Whether an error is a regular answer of a Redis that works, such as WRONGTYPE. */
-function isAnswer(thrown: unknown, client: RedisClient): boolean {
-  if (!isReply(thrown)) return false
-  const { message } = thrown
-  return !USELESS.test(message) && !FORBIDDEN.test(message) && ('nodes' in client || !ELSEWHERE.test(message))
-}
-
-function lacksRights(thrown: unknown): boolean {
-  return isReply(thrown) && (FORBIDDEN.test(thrown.message) || thrown.message.startsWith('NOPERM'))
-}
-
-/** Whether an error is what Redis itself has said. */
-function isReply(thrown: unknown): thrown is Error {
-  return thrown instanceof Error && thrown.name === 'ReplyError'
-}
-
-/** Whether an error only says that there is no connection, and not why. */
-function isUntold(thrown: unknown): boolean {
-  return thrown instanceof Error && UNTOLD.test(thrown.message)
-}
-
-function reasonOf(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return 'it does not answer'
-  return CLOSED.test(thrown.message) ? 'the connection was closed' : thrown.message.slice(0, 200)
-}
-
-class TimedOut extends Error {}
-
-interface Answer<T> {
-  readonly answer: T
-  /** Whether it took more than half of the allowed time. */
-  readonly slow: boolean
-}
-
-/** Waits for an answer. When the time is over, sockets are read once more before the call fails: the answer may have
- * arrived in time while this process was busy.
- *
- * @throws TimedOut when there is none after `ms`. */
-function answerOf<T>(work: Promise<T>, clock: Clock, ms: number): Promise<Answer<T>> {
-  return new Promise((resolve, reject) => {
-    let slow = false
-    let over = false
-    let disarm = () => {}
-    const runIn = (waitMs: number, run: () => void) => {
-      disarm = clock.after(waitMs, () => afterReading(run))
-    }
-    runIn(ms / 2, () => {
-      slow = true
-      if (!over) runIn(ms / 2, () => reject(new TimedOut(`no answer within ${ms} ms`)))
-    })
-    const settle = (run: () => void) => {
-      over = true
-      disarm()
-      run()
-    }
-    work.then(
-      answer => settle(() => resolve({ answer, slow })),
-      thrown => settle(() => reject(thrown)),
-    )
-  })
-}
-
-/** Runs after every socket was read once more. */
-function afterReading(run: () => void): void {
-  setImmediate(() => setImmediate(run))
 }
