@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test'
 import { CannotListen, claimPort, listen, PortTaken } from '#src/server.ts'
 import { rawClient } from '#tests/support/raw-client.ts'
+import { isRefused } from '#tests/support/server-process.ts'
 
 const REQUEST = 'GET / HTTP/1.1\r\nhost: test\r\n\r\n'
 
@@ -8,12 +9,6 @@ function serveOn(port: number, answer: string) {
   const handle = async () => new Response(answer)
   return listen({ host: '127.0.0.1', port, keepAliveSeconds: 10, shared: true, handle })
 }
-
-const isRefused = (url: string) =>
-  fetch(url, { keepalive: false }).then(
-    () => false,
-    () => true,
-  )
 
 test('a server that takes no more connections still answers on those that it has', async () => {
   const server = serveOn(0, 'here')

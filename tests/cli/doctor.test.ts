@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { chown, readFile, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { SQL } from 'bun'
 import { migrateSql } from '#stores/sql-client.ts'
@@ -10,6 +9,7 @@ import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { type Postgres, startPostgres } from '#tests/support/postgres.ts'
 import { type Redis, startRedis } from '#tests/support/redis.ts'
+import { freePort } from '#tests/support/server-process.ts'
 import {
   hang,
   html,
@@ -74,14 +74,6 @@ async function examine(
     report,
     worst: report.findings.filter(each => each.status === 'failed' || each.status === 'warning'),
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise(resolve => server.once('listening', resolve))
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 const oneServer = (url: string, more = '', models = 'models: { chat: { targets: [{ server: one, model: good }] } }') =>

@@ -46,7 +46,14 @@ export function keysContract(
     async function kept(more: Partial<StoredKey> = {}) {
       const each = newKey(more)
       await store.change({ kind: 'create', ...each })
-      return { ...each, of: { tenant: each.key.tenant, id: each.key.id } }
+      const of = { tenant: each.key.tenant, id: each.key.id }
+      /** Gives the key another secret, whose hash ends so; the one before is good until 100. */
+      const rotate = (end: string, at = 50) =>
+        store.change({
+          ...{ kind: 'rotate', ...of, hash: `${each.hash}-${end}`, prefix: `ck_${end}` },
+          ...{ signing: null, at, previousUntil: 100 },
+        })
+      return { ...each, of, rotate }
     }
 
     test('gives a key back as it was made, by its secret and by its tenant and id', async () => {
@@ -89,35 +96,17 @@ export function keysContract(
     })
 
     test('rotates: the new secret is good, the old one until the end of the overlap', async () => {
-      const { key, hash, of } = await kept()
-      await store.change({
-        kind: 'rotate',
-        ...of,
-        hash: `${hash}-2`,
-        prefix: 'ck_second',
-        signing: null,
-        at: 50,
-        previousUntil: 100,
-      })
+      const { key, hash, rotate } = await kept()
+      await rotate('2')
 
       const [now, before] = [await store.find({ hash: `${hash}-2` }), await store.find({ hash })]
 
-      expect(now).toEqual({ ...key, prefix: 'ck_second', rotatedAt: 50, previousUntil: 100 })
-      expect(before).toEqual({ ...key, prefix: 'ck_second', rotatedAt: 50, previousUntil: 100, expiresAt: 100 })
+      expect(now).toEqual({ ...key, prefix: 'ck_2', rotatedAt: 50, previousUntil: 100 })
+      expect(before).toEqual({ ...key, prefix: 'ck_2', rotatedAt: 50, previousUntil: 100, expiresAt: 100 })
     })
 
     test('forgets a secret that was rotated away twice', async () => {
-      const { hash, of } = await kept({ expiresAt: 60 })
-      const rotate = (name: string) =>
-        store.change({
-          kind: 'rotate',
-          ...of,
-          hash: `${hash}-${name}`,
-          prefix: 'p',
-          signing: null,
-          at: 50,
-          previousUntil: 100,
-        })
+      const { hash, rotate } = await kept({ expiresAt: 60 })
       await rotate('b')
       await rotate('c')
 
@@ -127,27 +116,11 @@ export function keysContract(
     })
 
     test('revokes for good: neither secret is good, and nothing changes it any more', async () => {
-      const { hash, of } = await kept()
-      await store.change({
-        kind: 'rotate',
-        ...of,
-        hash: `${hash}-2`,
-        prefix: 'p',
-        signing: null,
-        at: 50,
-        previousUntil: 100,
-      })
+      const { hash, of, rotate } = await kept()
+      await rotate('2')
       const revoked = await store.change({ kind: 'revoke', ...of, at: 70 })
       await store.change({ kind: 'update', ...of, patch: { name: 'again' } })
-      await store.change({
-        kind: 'rotate',
-        ...of,
-        hash: `${hash}-3`,
-        prefix: 'q',
-        signing: null,
-        at: 80,
-        previousUntil: 200,
-      })
+      await rotate('3', 80)
       await store.change({ kind: 'revoke', ...of, at: 90 })
 
       expect(revoked?.after).toMatchObject({ revokedAt: 70, previousUntil: null })
@@ -204,19 +177,11 @@ export function keysContract(
 
     test('has another version after each change, and the same while nothing changes', async () => {
       const versions = [(await store.state()).version, (await store.state()).version]
-      const { hash, of } = await kept()
+      const { of, rotate } = await kept()
       versions.push((await store.state()).version)
       await store.change({ kind: 'update', ...of, patch: { name: 'n' } })
       versions.push((await store.state()).version)
-      await store.change({
-        kind: 'rotate',
-        ...of,
-        hash: `${hash}-2`,
-        prefix: 'p',
-        signing: null,
-        at: 1,
-        previousUntil: 2,
-      })
+      await rotate('2')
       versions.push((await store.state()).version)
       await store.change({ kind: 'revoke', ...of, at: 1 })
       versions.push((await store.state()).version)

@@ -7,7 +7,7 @@ import { validate } from 'dockerfile-utils'
 import { parse } from 'yaml'
 import { loadConfig } from '#config/load.ts'
 import { parseDuration } from '#lib/duration.ts'
-import { freePorts, ownFolder, runProgram, serverProcess } from '#tests/support/server-process.ts'
+import { freePort, ownFolder, runProgram, serverProcess } from '#tests/support/server-process.ts'
 import { DEPLOY, ROOT, read, stopSeconds } from './files.ts'
 
 setDefaultTimeout(60_000)
@@ -47,7 +47,7 @@ describe('the image', () => {
     const at = (...parts: string[]) => join(folder.path, ...parts)
     const user = process.getuid?.() === 0 ? NOBODY : undefined
     const data = await ownFolder('citadel-data-', user)
-    const [port = 0] = await freePorts(1)
+    const port = await freePort()
     await mkdir(at('app'))
     await cp(process.execPath, at('bun'))
     for (const name of ['package.json', 'bun.lock', 'bunfig.toml']) await cp(join(ROOT, name), at('app', name))

@@ -11,7 +11,7 @@ import {
 } from '#tests/support/gateway.ts'
 import { type Nginx, startNginx } from '#tests/support/nginx.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
-import { freePorts } from '#tests/support/server-process.ts'
+import { freePort, freePorts } from '#tests/support/server-process.ts'
 import { gate, hang, pause, type Script, sse } from '#tests/support/upstream.ts'
 import { triedBlocks } from './tried.ts'
 
@@ -39,7 +39,7 @@ beforeAll(async () => {
   gateways.push(await start('127.0.0.2'), await start('127.0.0.1'))
   certificates = await makeCertificates()
   const { cert, key } = await certificates.issue('gateway.example')
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const [site = ''] = triedBlocks('proxy.md', 'nginx')
   const here = site
     .replace('127.0.0.1:8001', `127.0.0.2:${gateways[0]?.port}`)

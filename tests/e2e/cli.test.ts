@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { VERSION } from '#src/version.ts'
 import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
-import { freePorts } from '#tests/support/server-process.ts'
+import { freePort, isRefused } from '#tests/support/server-process.ts'
 import { type Gate, gate, json, sse, startUpstream } from '#tests/support/upstream.ts'
 import { run, type Started, start } from './child.ts'
 
@@ -37,11 +37,6 @@ async function takenPort(): Promise<{ readonly port: number; readonly server: Se
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
   return { port, server, [Symbol.asyncDispose]: () => new Promise(resolve => server.close(() => resolve())) }
-}
-
-async function freePort(): Promise<number> {
-  await using taken = await takenPort()
-  return taken.port
 }
 
 /** An upstream whose streams stop in the middle until the gate is opened. */
@@ -120,7 +115,7 @@ describe('start', () => {
   })
 
   test('does not say that nothing listens where it listens itself', async () => {
-    const [port] = await freePorts(1)
+    const port = await freePort()
     const text = 'gateway: { discover: true, demo: true }\n'
     await using child = await start(text, { OLLAMA_HOST: `127.0.0.1:${port}` }, ['--port', `${port}`])
 
@@ -301,12 +296,7 @@ describe('SIGTERM', () => {
     child.kill('SIGTERM')
     await until(async () => (await statusOf(`${child.url}/readyz`)) === 503)
     const during = await statusOf(`${child.url}/v1/models`)
-    await until(() =>
-      fetch(`${child.url}/livez`).then(
-        () => false,
-        () => true,
-      ),
-    )
+    await until(() => isRefused(`${child.url}/livez`))
     hold.open()
 
     expect(during).toBe(200)

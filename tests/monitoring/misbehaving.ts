@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type Started, start } from '#tests/e2e/child.ts'
 import { startModelServer } from '#tests/support/gateway.ts'
 import { openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
-import { freePorts } from '#tests/support/server-process.ts'
+import { freePort, freePorts } from '#tests/support/server-process.ts'
 import { pause } from '#tests/support/upstream.ts'
 
 /** A gateway in a process of its own that does something wrong. */
@@ -29,7 +29,7 @@ load_balancer: { health_check_interval: 200ms, health_check_timeout: 1s }
 
 /** One server fails every call until it is mended, one is not there, and the changed configuration is broken. */
 export async function failing(): Promise<Misbehaving & { mend(): void }> {
-  const [nobody] = await freePorts(1)
+  const nobody = await freePort()
   const sound = openAiScript()
   let isBroken = true
   const server = await startModelServer(request => {

@@ -6,7 +6,7 @@ import { type FakeClock, fakeClock, settled } from '#tests/support/clock.ts'
 import { fastest } from '#tests/support/fastest.ts'
 import { outcomeOf } from '#tests/support/output.ts'
 import { startRedis, startRedisCluster } from '#tests/support/redis.ts'
-import { freePorts } from '#tests/support/server-process.ts'
+import { freePort, freePorts } from '#tests/support/server-process.ts'
 import { startTcpProxy } from '#tests/support/tcp-proxy.ts'
 
 const PROCESS = new URL('./redis-process.ts', import.meta.url).pathname
@@ -274,7 +274,7 @@ describe('a connection to Redis', () => {
   }, 30_000)
 
   test('that fails makes the first call fail soon and later ones at once, until it succeeds', async () => {
-    const [port = 0] = await freePorts(1)
+    const port = await freePort()
     const failsAfterMs = async () => {
       const redis = open(`redis://127.0.0.1:${port}`)
       const first = await awayAfterMs(redis)

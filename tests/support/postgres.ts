@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SQL } from 'bun'
-import { freePorts, type Ids, ownFolder, runProgram, type ServerProcess, serverProcess } from './server-process.ts'
+import { freePort, type Ids, ownFolder, runProgram, type ServerProcess, serverProcess } from './server-process.ts'
 
 /** A real Postgres with no data in it, on loopback. */
 export interface Postgres extends Omit<ServerProcess, 'kill' | 'pause' | 'resume'> {
@@ -37,7 +37,7 @@ export async function startPostgres(password: string | null = null): Promise<Pos
     user,
   )
   // Not before what takes seconds, in which somebody else may take it.
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const login = password === null ? SUPERUSER : `${SUPERUSER}:${password}`
   const address = (name: string) => `postgres://${login}@127.0.0.1:${port}/${name}`
   const server = serverProcess({

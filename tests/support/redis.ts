@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import type { RedisClient } from '#stores/redis.ts'
-import { freePorts, ownFolder, runProgram, type ServerProcess, serverProcess } from './server-process.ts'
+import { freePort, freePorts, ownFolder, runProgram, type ServerProcess, serverProcess } from './server-process.ts'
 
 /** A real Redis with no data in it, on loopback; it forgets all when it is started again. */
 export interface Redis extends ServerProcess {
@@ -27,7 +27,7 @@ const JOINED_MS = 20_000
  * @param options More options of its command line, such as `--maxmemory 1mb`.
  * @throws Error With the command that installs it when it is missing. */
 export async function startRedis(options: readonly string[] = []): Promise<Redis> {
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const redis = await prepareRedis(port, options)
   await redis.start()
   return redis

@@ -119,6 +119,20 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports
 }
 
+/** Finds a port on loopback that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const [port = 0] = await freePorts(1)
+  return port
+}
+
+/** Whether nobody listens at an address. */
+export function isRefused(url: string): Promise<boolean> {
+  return fetch(url, { keepalive: false }).then(
+    () => false,
+    () => true,
+  )
+}
+
 /** Dies with the tests, also when they are killed. */
 function asUser(user: Ids | undefined): string[] {
   const other = user === undefined ? [] : [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups']

@@ -1,5 +1,5 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { freePorts } from '#tests/support/server-process.ts'
+import { freePort, isRefused } from '#tests/support/server-process.ts'
 import { gate } from '#tests/support/upstream.ts'
 import { run } from '../child.ts'
 import { call, heldServer, isWhole, metricsOf, openStreams, startWorkers, until, workersOf } from './crew.ts'
@@ -33,7 +33,7 @@ describe('several workers on one port', () => {
   })
 
   test('leave the port of the metrics to the gateway that has it, and say so', async () => {
-    const [port = 0] = await freePorts(1)
+    const port = await freePort()
     const files = {
       'gateway.yaml': `gateway: { discover: false, demo: true }\nservice: { workers: 2 }\nmonitoring: { prometheus_port: ${port} }\n`,
     }
@@ -243,12 +243,7 @@ describe('the end', () => {
     const workers = workersOf(gateway)
     const streams = await openStreams(gateway.url, 10)
     gateway.kill('SIGTERM')
-    await until('nobody listens', () =>
-      fetch(gateway.url).then(
-        () => false,
-        () => true,
-      ),
-    )
+    await until('nobody listens', () => isRefused(gateway.url))
     hold.open()
     const answers = await Promise.all(streams.map(({ over }) => over))
 
@@ -264,12 +259,7 @@ describe('the end', () => {
     await using gateway = await startWorkers(server)
     const streams = await openStreams(gateway.url, 6)
     gateway.kill('SIGTERM')
-    await until('nobody listens', () =>
-      fetch(gateway.url).then(
-        () => false,
-        () => true,
-      ),
-    )
+    await until('nobody listens', () => isRefused(gateway.url))
     gateway.kill('SIGTERM')
     const answers = await Promise.all(streams.map(({ over }) => over))
 
@@ -284,12 +274,7 @@ describe('the end', () => {
     const workers = workersOf(gateway)
     const streams = await openStreams(gateway.url, 6)
     gateway.kill('SIGKILL')
-    await until('nobody listens', () =>
-      fetch(gateway.url).then(
-        () => false,
-        () => true,
-      ),
-    )
+    await until('nobody listens', () => isRefused(gateway.url))
     const during = workers.filter(isAlive).length
     hold.open()
     const answers = await Promise.all(streams.map(({ over }) => over))
