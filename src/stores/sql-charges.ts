@@ -67,7 +67,7 @@ function accountsOf({ tenant, key_id }: LedgerRow): readonly string[] {
 
 async function change(sql: Sql, sums: Sums): Promise<readonly Spent[]> {
   const charged: Spent[] = []
-  for (const [account, period, { held, spent }] of sums.sorted()) {
+  for (const { account, period, held, spent } of sums.sorted()) {
     const [row]: { spent: bigint }[] = await sql`
       UPDATE budgets SET held = held + ${held}, spent = spent + ${spent}
       WHERE account = ${account} AND period = ${period} RETURNING spent`
@@ -80,33 +80,35 @@ function monthOf(day: string): string {
   return day.slice(0, 7)
 }
 
+/** What changes of an account in a period. */
 interface Sum {
+  readonly account: string
+  readonly period: string
   held: number
   spent: number
 }
 
-/** Sums by account and period, given in one order, so that no two transactions wait for each other. */
 class Sums {
   private readonly byKey = new Map<string, Sum>()
 
-  add(account: string, period: string, { held = 0, spent = 0 }: Partial<Sum>): void {
+  add(account: string, period: string, { held = 0, spent = 0 }: Partial<Pick<Sum, 'held' | 'spent'>>): void {
     const key = `${period} ${account}`
-    const sum = this.byKey.get(key) ?? { held: 0, spent: 0 }
+    const sum = this.byKey.get(key)
+    if (sum === undefined) {
+      this.byKey.set(key, { account, period, held, spent })
+      return
+    }
     sum.held += held
     sum.spent += spent
-    this.byKey.set(key, sum)
   }
 
-  sorted(): (readonly [account: string, period: string, sum: Sum])[] {
-    const byAccount = [...this.byKey].map(([key, sum]) => {
-      const [period = '', account = ''] = split(key, ' ')
-      return [account, period, sum] as const
-    })
-    return byAccount.sort(([a, ap], [b, bp]) => (a === b ? (ap < bp ? -1 : 1) : a < b ? -1 : 1))
+  /** All sums in one order, so that no two transactions wait for each other. */
+  sorted(): readonly Sum[] {
+    return [...this.byKey.values()].sort((a, b) => compare(a.account, b.account) || compare(a.period, b.period))
   }
 }
 
-function split(text: string, by: string): readonly string[] {
-  const at = text.indexOf(by)
-  return [text.slice(0, at), text.slice(at + 1)]
+function compare(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
 }
