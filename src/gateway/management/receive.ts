@@ -48,6 +48,7 @@ const ALERTMANAGER = 'alertmanager'
 const TOLERANCE_SECONDS = 300
 const IN_VAIN_MAX = 1000
 const ID = /^[\x21-\x7e]{1,200}$/
+const SECONDS = /^\d{1,12}$/
 
 /** Creates the receiver. A kind without a secret takes nothing. */
 export function createReceiver(deps: ReceiverDeps): Receiver {
@@ -65,23 +66,19 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
       if (!hasCredential(credential, secret)) throw notGenuine()
       return { message: null, text: await body() }
     }
-    const [id, at, signature] = ['id', 'timestamp', 'signature'].map(name => headers.get(`webhook-${name}`) ?? '')
-    const seconds = /^\d{1,12}$/.test(at ?? '') ? Number(at) : Number.NaN
-    const now = clock.time() / 1000
-    const recent = Math.abs(now - seconds) <= TOLERANCE_SECONDS
-    if (!recent || id === undefined || !ID.test(id) || !signature) throw notGenuine()
+    const signed = signatureOf(headers)
+    if (signed === null || Math.abs(clock.time() / 1000 - signed.seconds) > TOLERANCE_SECONDS) throw notGenuine()
     const text = await body()
-    // Reading takes a byte order mark away, with which the body was signed.
-    const isGenuine = ['', '\ufeff'].some(mark => isSignedBy(secret, { id, seconds, body: mark + text }, signature))
-    if (!isGenuine) throw notGenuine()
-    const message = `${type}:${id}`
-    const isNew = await inVainUnless(message, () => reached(deps.claim(`webhook:${type}`, id, clock.time())))
+    if (!isGenuine(secret, signed, text)) throw notGenuine()
+    const message = `${type}:${signed.id}`
+    const isNew = await rememberInVain(message, () => reached(deps.claim(`webhook:${type}`, signed.id, clock.time())))
     const wasInVain = inVain.delete(message)
     if (!isNew && !wasInVain) throw notGenuine()
     return { message, text }
   }
 
-  async function inVainUnless<T>(message: string | null, work: () => Promise<T>): Promise<T> {
+  /** Does something with a message, and remembers it where that fails because the store is away. */
+  async function rememberInVain<T>(message: string | null, work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (thrown) {
@@ -119,7 +116,7 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
     const { type } = delivered
     try {
       const { message, text } = await admit(delivered)
-      const applied = await inVainUnless(message, () => take(type, text))
+      const applied = await rememberInVain(message, () => take(type, text))
       journal.note({ type: 'webhook-received', webhook: type, ok: true })
       return applied
     } catch (thrown) {
@@ -127,6 +124,27 @@ export function createReceiver(deps: ReceiverDeps): Receiver {
       throw thrown
     }
   }
+}
+
+/** The headers of a message that is signed. */
+interface Signed {
+  readonly id: string
+  readonly seconds: number
+  readonly signature: string
+}
+
+/** Reads the headers of https://www.standardwebhooks.com; `null` where one is missing or cannot be right. */
+function signatureOf(headers: Delivered['headers']): Signed | null {
+  const id = headers.get('webhook-id') ?? ''
+  const seconds = headers.get('webhook-timestamp') ?? ''
+  const signature = headers.get('webhook-signature') ?? ''
+  if (!ID.test(id) || !SECONDS.test(seconds) || signature === '') return null
+  return { id, seconds: Number(seconds), signature }
+}
+
+function isGenuine(secret: string, { id, seconds, signature }: Signed, text: string): boolean {
+  // Reading takes a byte order mark away, with which the body was signed.
+  return ['', '\ufeff'].some(mark => isSignedBy(secret, { id, seconds, body: mark + text }, signature))
 }
 
 /** `Bearer SECRET`, or `Basic` with the secret as the password or as `user:password`. */
