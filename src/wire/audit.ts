@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** One row of the audit log as it is shown. */
-export const auditEntry = z
+const auditEntry = z
   .object({
     id: z.string().describe('The id of the row.'),
     object: z.literal('audit'),

@@ -87,7 +87,7 @@ export function refuseIdleBurst(limits: WithBurst, context: z.RefinementCtx): vo
 
 /** What a key is allowed besides its role; a limit of null is what holds for every client, 0 is no limit. Also the
  * shape in which it is stored. */
-export const keySettings = z.object({
+const keySettings = z.object({
   models: models.default(null).describe('The public names of the models that the key may call; null: all.'),
   max_priority: priority
     .default('normal')

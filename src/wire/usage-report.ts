@@ -37,7 +37,7 @@ export type UsageLine = z.infer<typeof usageLine>
 export const usagePage = z.object({ data: z.array(usageLine), next: z.string().nullable() })
 
 /** A user or a session of one key. */
-export const namedLine = z
+const namedLine = z
   .object({
     id: z.string().describe('The id of the user or conversation, as requests name it.'),
     key: z.string().describe('The id of the key, or the name of a key of the configuration.'),

@@ -13,7 +13,7 @@ export interface FleetView {
 export type FleetStatus = 'healthy' | 'degraded' | 'unhealthy'
 
 /** One model as `/v1/models` lists it. */
-export function toModelEntry(model: Model) {
+function toModelEntry(model: Model) {
   return {
     id: model.name,
     object: 'model' as const,

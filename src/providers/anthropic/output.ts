@@ -7,7 +7,7 @@ import { toOutputSchema } from './schema.ts'
 import { type Tools, toInputSchema, toTools } from './tools.ts'
 
 /** The tool that stands for an answer in JSON: the input of its call is the answer. */
-export const ANSWER_TOOL = 'json_answer'
+const ANSWER_TOOL = 'json_answer'
 
 /** The parts of a request that ask for an answer in JSON. */
 export interface Output {
