@@ -53,9 +53,8 @@ export function createListing(options: ListingOptions): Listing {
         quietMs = USUAL_MS
         options.onChange(server)
       } else if (models !== null) quietMs = Math.min(quietMs * 2, options.longestMs())
-      const unknown = before === undefined && !patient
-      const wait = models !== null ? Math.min(quietMs, options.longestMs()) : unknown ? EAGER_MS : USUAL_MS
-      entry.stop = clock.after(wait, () => void turn())
+      const retryMs = before === undefined && !patient ? EAGER_MS : USUAL_MS
+      entry.stop = clock.after(models === null ? retryMs : Math.min(quietMs, options.longestMs()), () => void turn())
     }
 
     if (!patient) return turn()
