@@ -67,7 +67,7 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
   )
 
   test(
-    'the reference calls the gateway that serves it',
+    'the reference calls the gateway that serves it, and fits a phone with all that an answer says',
     async () => {
       const { page, complaints } = await open('/docs/reference')
       await page.click('#operations-Inference-createChatCompletion .opblock-summary-control')
@@ -77,9 +77,12 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
 
       const answer = await page.textContent('.live-responses-table')
       const examples = await page.textContent('.samples .tabs')
+      await page.setViewportSize({ width: 360, height: 800 })
+      const overflow = await page.evaluate('document.documentElement.scrollWidth - window.innerWidth')
       await page.close()
 
       expect(complaints).toEqual([])
+      expect(overflow).toBe(0)
       expect(answer).toContain('This is citadel-demo')
       expect(examples).toContain('openai-python')
     },
