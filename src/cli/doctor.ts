@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { ConfigError, formatProblem, type Problem } from '#config/problems.ts'
 import { parseDuration } from '#lib/duration.ts'
 import { redactPatterns } from '#lib/redact.ts'
 import { composeExaminer } from '#src/compose/doctor.ts'
@@ -28,10 +29,14 @@ export async function doctor(args: readonly string[]): Promise<number> {
     const timeoutMs = parseDuration(values.timeout)
     if (timeoutMs === null)
       return fail('--timeout takes a duration, such as 10s. Try: citadel doctor --timeout 10s', EXIT.usage)
-    const settled = await settle(optionsOf(values))
+    const settled = await settle(optionsOf(values)).catch(thrown => {
+      // The message on standard error is for people; a program reads the report, whatever is wrong.
+      if (values.json && thrown instanceof ConfigError) console.log(jsonOf(thrown.problems.map(wrong)))
+      throw thrown
+    })
     const findings = await examine(settled, { timeoutMs, calls: values.calls })
     const withoutSecrets = createRedactor(secretsOf(settled.config))
-    const report = values.json ? JSON.stringify(reportOf(findings), null, 2) : textOf(findings)
+    const report = values.json ? jsonOf(findings) : textOf(findings)
     console.log(redactPatterns(withoutSecrets(report)))
     const status = findings.some(finding => finding.status === 'failed') ? EXIT.failure : EXIT.ok
     process.exitCode = status
@@ -65,6 +70,14 @@ function configuration({ configFiles, warnings }: Settled): readonly Finding[] {
   const { ok, warning } = about('configuration')
   const from = configFiles.length > 0 ? configFiles.join(', ') : 'no file: the defaults'
   return [ok(from), ...warnings.map(text => warning(text, 'Take it out of the configuration, or do as it says.'))]
+}
+
+function wrong(problem: Problem): Finding {
+  return about('configuration').failed(formatProblem(problem), 'Correct it; nothing else was examined.')
+}
+
+function jsonOf(findings: readonly Finding[]): string {
+  return JSON.stringify(reportOf(findings), null, 2)
 }
 
 function reportOf(findings: readonly Finding[]) {

@@ -696,11 +696,18 @@ describe('the machine', () => {
   })
 })
 
-test('a configuration that is wrong is told on standard error, with 78', async () => {
-  const { status, text, err } = await examine('servrs: []\n')
+test('a configuration that is wrong is told on standard error and to programs, with 78', async () => {
+  const { status, report, err } = await examine('servrs: []\nservice: { drain_delay: x }\n')
 
-  expect([status, text]).toEqual([78, ''])
+  expect(status).toBe(78)
   expect(err).toContain('servers')
+  expect(report).toMatchObject({
+    failed: 2,
+    findings: [
+      { check: 'configuration', detail: expect.stringMatching(/gateway\.yaml:1:1 {2}servrs: .*"servers"/) },
+      { check: 'configuration', detail: expect.stringMatching(/service\.drain_delay/), remedy: expect.any(String) },
+    ],
+  })
 })
 
 test.each([
