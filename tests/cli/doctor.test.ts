@@ -468,8 +468,8 @@ describe('Redis', () => {
   })
 
   test.each([
-    ['a wrong password', () => at(':wrong-password@'), /WRONGPASS/, /password/],
-    ['no password', () => at(''), /NOAUTH/, /password/],
+    ['a wrong password', () => at(':wrong-password@'), /WRONGPASS/, /password .* before the @$/],
+    ['no password', () => at(''), /NOAUTH/, /password .* before the @$/],
     ['a host that nobody knows', () => 'redis://no-such-host.invalid', /ENOTFOUND|EAI_AGAIN/, /host name/],
     ['nobody there', () => 'redis://127.0.0.1:9', /ECONNREFUSED/, /start Redis/],
   ])('with %s', async (_, url, detail, remedy) => {
@@ -478,6 +478,25 @@ describe('Redis', () => {
       detail: expect.stringMatching(detail),
       remedy: expect.stringMatching(remedy),
     })
+  })
+
+  test('that is a web server in truth fails, and the remedy names host and port', async () => {
+    await using server = Bun.serve({ port: 0, fetch: () => new Response('hello') })
+
+    expect(await withRedis(`redis://127.0.0.1:${server.port}`)).toMatchObject({
+      status: 'failed',
+      remedy: expect.stringMatching(/no Redis.*host and port/),
+    })
+  })
+
+  test('that closes connections fails, and the remedy names TLS', async () => {
+    const server = createServer(socket => socket.resetAndDestroy()).listen(0, '127.0.0.1')
+    await new Promise(resolve => server.once('listening', resolve))
+    const address = server.address()
+    const found = await withRedis(`redis://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`)
+    server.close()
+
+    expect(found).toMatchObject({ status: 'failed', remedy: expect.stringMatching(/rediss:\/\//) })
   })
 
   test('that has no memory left fails, and the remedy names maxmemory', async () => {
@@ -591,6 +610,7 @@ describe('the database', () => {
       /host name/,
     ],
     ['nobody there', () => 'postgres://a:b@127.0.0.1:9/c', /REFUSED|connect/i, /start Postgres/],
+    ['a host that nobody knows', () => 'postgres://a:b@no-such-host.invalid/c', /ENOTFOUND|EAI_AGAIN/, /host name/],
   ])('with %s', async (_, url, detail, remedy) => {
     const found = await withDatabase(url())
 

@@ -1,6 +1,8 @@
+import { lookup } from 'node:dns/promises'
 import { databasePlace } from '#config/places.ts'
 import type { Config } from '#config/schema.ts'
 import { checkRedis } from '#stores/redis-check.ts'
+import type { DatabasePlace } from '#stores/sql.ts'
 import { mayMakeTables, migrationsOf, tryToWrite } from '#stores/sql-client.ts'
 import type { Settled } from '../options.ts'
 import { about, type Finding, messageOf } from './finding.ts'
@@ -9,7 +11,11 @@ import { about, type Finding, messageOf } from './finding.ts'
 type Remedies = readonly (readonly [pattern: RegExp, remedy: string])[]
 
 const REDIS: Remedies = [
-  [/WRONGPASS|NOAUTH|invalid password/i, 'Put the right password into redis.url: redis://:PASSWORD@host:6379.'],
+  // Not as an address with a password in it: the report would show that as [redacted].
+  [
+    /WRONGPASS|NOAUTH|invalid password/i,
+    'Put the right password into redis.url: behind the user, if there is one, and a colon, and before the @',
+  ],
   [
     /NOPERM|executing the script can't/,
     'Give the user of redis.url its rights: the guide "Databases" has the rule (ACL SETUSER …).',
@@ -23,7 +29,12 @@ const REDIS: Remedies = [
   [/ENOTFOUND|EAI_AGAIN/, 'Nobody knows that host name: correct redis.url.'],
   [/ECONNREFUSED/, 'Nothing listens there: start Redis, or correct host and port of redis.url.'],
   [/certificate|SSL|TLS/i, 'Use rediss:// only where Redis speaks TLS, with a certificate that this machine trusts.'],
-  [/timed? ?out|ETIMEDOUT/i, 'Nothing answers there: look at firewalls and the bind address of Redis.'],
+  [/RESP type/, 'That is no Redis: correct host and port of redis.url.'],
+  [/ECONNRESET|closed/i, 'It closes the connection: write rediss:// if it speaks TLS, and look into its log.'],
+  [
+    /timed? ?out|ETIMEDOUT/i,
+    'Nothing answers there: look at firewalls and the bind address of Redis; write redis:// if it speaks no TLS.',
+  ],
 ]
 
 const DATABASE: Remedies = [
@@ -69,6 +80,7 @@ const DATABASE: Remedies = [
     'Give the file and its folder to the user that runs the gateway.',
   ],
   [/ENOTFOUND|EAI_AGAIN|getaddrinfo/i, 'Nobody knows that host name: correct database.url.'],
+  [/never received response/, 'That is no Postgres: correct host and port of database.url.'],
   [
     /ECONNREFUSED|connect|closed|timed? ?out/i,
     'Nothing answers there: start Postgres, correct database.url, or look at listen_addresses and pg_hba.conf.',
@@ -127,9 +139,17 @@ async function database({ config, env }: Settled, timeoutMs: number): Promise<Fi
       'Run `citadel migrate`; a start does it too.',
     )
   } catch (thrown) {
-    const message = messageOf(thrown)
+    const message = (await unknownHost(place)) ?? messageOf(thrown)
     return failed(`${name} cannot be used: ${message}`, remedyFor(message, DATABASE))
   }
+}
+
+/** What the name service says of a host that it does not know; `null` for all others. The client of Postgres only says
+ * that it failed to connect. */
+async function unknownHost(place: DatabasePlace): Promise<string | null> {
+  if (place.kind === 'sqlite') return null
+  const host = new URL(place.url).hostname.replace(/^\[|\]$/g, '')
+  return host === '' ? null : lookup(host).then(() => null, messageOf)
 }
 
 function vectors({ vectors: { url } }: Config): Finding {
