@@ -9,7 +9,7 @@ import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { type Postgres, startPostgres } from '#tests/support/postgres.ts'
 import { type Redis, startRedis } from '#tests/support/redis.ts'
-import { freePort } from '#tests/support/server-process.ts'
+import { freePort, ownFolder } from '#tests/support/server-process.ts'
 import {
   hang,
   html,
@@ -23,6 +23,7 @@ import {
 
 setDefaultTimeout(60_000)
 
+const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname
 const TOOL_CALL = { id: 'call_1', type: 'function', function: { name: 'get_weather', arguments: '{"city":"Lisbon"}' } }
 const usual = openAiScript({ models: ['good', 'text-embed'] })
 
@@ -689,7 +690,6 @@ describe('the machine', () => {
   })
 
   test('with a limit of 256 open files fails the check, and the remedy names LimitNOFILE', async () => {
-    const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname
     const child = Bun.spawn(['sh', '-c', `ulimit -n 256; exec "$0" "$1" doctor --no-calls`, process.execPath, MAIN], {
       cwd: '/',
       env: { PATH: process.env.PATH ?? '', HOME: '/dev/null' },
@@ -699,6 +699,22 @@ describe('the machine', () => {
 
     expect(text).toMatch(/^failed {3}file limit: 256 open files.*\n.*LimitNOFILE/m)
     expect(await child.exited).toBe(1)
+  })
+
+  test('whose data folder takes no more, as on a full disk', async () => {
+    const folder = await ownFolder('citadel-full-')
+    const command = `ulimit -f 0; trap '' XFSZ; exec "$0" "$1" doctor --no-calls --json`
+    const child = Bun.spawn(['sh', '-c', command, process.execPath, MAIN], {
+      cwd: '/',
+      env: { PATH: process.env.PATH ?? '', HOME: folder.path },
+      stderr: 'ignore',
+    })
+    const { findings }: Report = JSON.parse(await new Response(child.stdout).text())
+    await folder.remove()
+
+    expect(findings).toContainEqual(
+      expect.objectContaining({ check: 'data folder', status: 'failed', detail: expect.stringMatching(/EFBIG/) }),
+    )
   })
 
   test('whose data folder cannot be written', async () => {

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, statfs } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { release } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,10 @@ import { about, type Finding, messageOf } from './finding.ts'
 /** How many file descriptors a stream needs: one for its client and one for its server. */
 const DESCRIPTORS_A_STREAM = 2
 const DESCRIPTORS = { least: 1024, good: 8192 }
-const DISK_FREE_BYTES = 1024 ** 3
+const MB = 1024 ** 2
+const GB = 1024 ** 3
+/** What is written to see whether a disk takes it: more than a file system keeps beside a name. */
+const TRIAL_BYTES = 64 * 1024
 const DAY_MS = 86_400_000
 const CERTIFICATE_DAYS = 14
 
@@ -141,20 +144,35 @@ async function dataFolder({ config, env }: Settled): Promise<Finding> {
   if (folder === null) {
     return warning('there is no place for it: keys, usage and audit stay in memory', 'Set service.data_dir, or HOME.')
   }
+  const makeRoom = 'Make room on its disk: the spool and the database grow with every call.'
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    await rm(await mkdtemp(join(folder, 'doctor-')), { recursive: true })
+    await tryToKeep(folder)
   } catch (thrown) {
+    const message = messageOf(thrown)
     return failed(
-      `${folder} cannot be written: ${messageOf(thrown)}`,
-      'Give it to the user that runs the gateway (`chown -R`), or set service.data_dir to another folder.',
+      `${folder} cannot be written: ${message}`,
+      /ENOSPC|EDQUOT/.test(message)
+        ? makeRoom
+        : 'Give it to the user that runs the gateway (`chown -R`), or set service.data_dir to another folder.',
     )
   }
   const { bavail, bsize } = await statfs(folder)
-  const found = `${folder} can be written; ${Math.floor((bavail * bsize) / DISK_FREE_BYTES)} GB are free`
-  return bavail * bsize < DISK_FREE_BYTES
-    ? warning(found, 'Make room on its disk: the spool and the database grow with every call.')
-    : ok(found)
+  const free = bavail * bsize
+  const found = `${folder} can be written; ${free < GB ? `${Math.floor(free / MB)} MB` : `${Math.floor(free / GB)} GB`} are free`
+  return free < GB ? warning(found, makeRoom) : ok(found)
+}
+
+/** Keeps something in a folder and takes it away again. A full disk mostly still takes a folder, but nothing in it.
+ *
+ * @throws Error when the folder does not take it. */
+async function tryToKeep(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const place = await mkdtemp(join(folder, 'doctor-'))
+  try {
+    await writeFile(join(place, 'trial'), new Uint8Array(TRIAL_BYTES))
+  } finally {
+    await rm(place, { recursive: true })
+  }
 }
 
 function certificate(files: NonNullable<Settled['config']['service']['tls']>): Finding {
