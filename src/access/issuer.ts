@@ -39,8 +39,9 @@ function toKeySet(text: string): JSONWebKeySet {
 
 /** Reads over HTTP without following redirects, within a time and a size.
  *
+ * @param note Told the headers of the answer.
  * @throws Error when that fails. */
-export async function fetchText(url: string): Promise<string> {
+export async function fetchText(url: string, note: (headers: Headers) => void = () => {}): Promise<string> {
   const response = await fetch(url, {
     redirect: 'manual',
     signal: AbortSignal.timeout(TIMEOUT_MS),
@@ -50,6 +51,7 @@ export async function fetchText(url: string): Promise<string> {
     await response.body?.cancel()
     throw new Error(`${url} answered ${response.status}`)
   }
+  note(response.headers)
   const decoder = new TextDecoder()
   let text = ''
   let bytes = 0

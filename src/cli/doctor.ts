@@ -8,6 +8,7 @@ import { declarationOf } from '#src/compose/fleet.ts'
 import { VERSION } from '#src/version.ts'
 import { createRedactor } from '#telemetry/quote.ts'
 import { about, type Finding, type Status } from './doctor/finding.ts'
+import { checkIssuers } from './doctor/issuers.ts'
 import { checkMachine } from './doctor/machine.ts'
 import { checkServers } from './doctor/servers.ts'
 import { checkStores } from './doctor/stores.ts'
@@ -58,6 +59,7 @@ async function examine(
       configuration(settled),
       checkMachine(settled),
       checkStores(settled, options.timeoutMs),
+      checkIssuers(settled.config),
       checkServers({ servers: real, models, examiner, ...options }),
     ])
     return found.flat()

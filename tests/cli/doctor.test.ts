@@ -5,6 +5,7 @@ import { SQL } from 'bun'
 import { migrateSql } from '#stores/sql-client.ts'
 import { run, start } from '#tests/e2e/child.ts'
 import { type Certificates, makeCertificates } from '#tests/support/certificates.ts'
+import { type Issuer, makeKey, startIssuer } from '#tests/support/issuer.ts'
 import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { type Postgres, startPostgres } from '#tests/support/postgres.ts'
@@ -660,6 +661,56 @@ async function speakTls(url: string, certificate: { readonly cert: string; reado
   await sql.unsafe('SELECT pg_reload_conf()')
   await sql.close()
 }
+
+describe('an issuer of tokens', () => {
+  let issuer: Issuer
+  beforeAll(async () => {
+    issuer = startIssuer(await makeKey('one'))
+  })
+  afterAll(() => issuer[Symbol.asyncDispose]())
+
+  const withIssuer = (more: string) =>
+    examine(`auth: { jwt: { issuer: ${issuer.url}, audience: citadel${more} } }\ngateway: { demo: true }\n`).then(
+      ({ report }) => report.findings.filter(({ subject }) => subject?.startsWith(issuer.url) === true),
+    )
+
+  test('that publishes its keys is fine', async () => {
+    issuer.answer(null)
+
+    expect(await withIssuer('')).toMatchObject([{ check: 'issuer', status: 'ok', detail: 'it publishes 1 key' }])
+  })
+
+  test('whose tokens are checked with a secret is not asked', async () => {
+    expect(await withIssuer(', algorithms: [HS256], secret: not-a-secret-but-32-characters-long')).toEqual([])
+  })
+
+  test.each([
+    ['that publishes nothing there', () => new Response('', { status: 404 }), /answered 404/, /jwks_url/],
+    ['that answers with a web page', () => new Response('<html>'), /cannot be read/, /jwks_url/],
+    ['that names itself otherwise', () => Response.json({ issuer: 'x' }), /does not describe/, /as the issuer names/],
+  ])('%s', async (_, answer, detail, remedy) => {
+    issuer.answer(answer)
+
+    expect(await withIssuer('')).toMatchObject([
+      {
+        check: 'issuer',
+        status: 'failed',
+        detail: expect.stringMatching(detail),
+        remedy: expect.stringMatching(remedy),
+      },
+    ])
+  })
+
+  test('whose clock differs by more than the leeway', async () => {
+    const date = new Date(Date.now() - 60_000).toUTCString()
+    issuer.answer(() => Response.json({ keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB' }] }, { headers: { date } }))
+
+    expect(await withIssuer(`, jwks_url: ${issuer.jwksUrl}`)).toMatchObject([
+      { check: 'issuer', status: 'ok' },
+      { check: 'clock', status: 'failed', detail: expect.stringMatching(/6\d s ahead of/) },
+    ])
+  })
+})
 
 describe('the machine', () => {
   test('whose port is taken by another program', async () => {

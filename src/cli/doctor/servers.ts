@@ -4,6 +4,7 @@ import type { ListedModel, Server } from '#core/servers.ts'
 import { closest } from '#lib/closest.ts'
 import { dialectOf, type Examiner, notAnAnswer, type Reply } from '#src/compose/doctor.ts'
 import { counted } from '../output.ts'
+import { compareClocks } from './clock.ts'
 import { faultOf } from './faults.ts'
 import { about, type Finding } from './finding.ts'
 import { checkModel } from './models.ts'
@@ -55,7 +56,7 @@ async function checkServer(server: Server, asked: ServersAsked): Promise<readonl
           'Name its models in `models`; lists are not needed for those.',
         )
       : ok(`${server.baseUrl}: it answers in ${Math.ceil(reply.ms)} ms and lists ${counted(listed.length, 'model')}`),
-    ...clockOf(server, reply),
+    ...compareClocks({ subject: server.id, date: reply.header('date'), ...SKEW_MS }),
     ...(listed === null ? [] : wanted.flatMap(name => missing(server, name, listed))),
   ]
   if (!asked.calls || dialectOf(server) === null) return found
@@ -126,18 +127,4 @@ function missing(server: Server, name: string, listed: readonly ListedModel[]): 
         : `Load ${name} into the server, or take the target away.`,
     ),
   ]
-}
-
-/** Compares the clocks by the `date` of the answer (RFC 9110 §6.6.1). */
-function clockOf(server: Server, { header }: Reply): readonly Finding[] {
-  const theirs = Date.parse(header('date') ?? '')
-  if (Number.isNaN(theirs)) return []
-  const skew = Date.now() - theirs
-  const off = Math.abs(skew)
-  if (off < SKEW_MS.warning) return []
-  const { warning, failed } = about('clock', server.id)
-  const detail = `the clock of this machine is ${Math.round(off / 1000)} s ${skew > 0 ? 'ahead of' : 'behind'} that of the server`
-  const remedy =
-    'Set the clock by NTP (`timedatectl set-ntp true`), here or there: tokens, signatures and budgets depend on it.'
-  return [off < SKEW_MS.failed ? warning(detail, remedy) : failed(detail, remedy)]
 }
