@@ -3,7 +3,7 @@ import { verifyAudit } from '#events/verify.ts'
 import { createSqlAuditSource } from '#stores/sql-audit.ts'
 import { failDatabase, mustBeThere, withDatabase } from './database.ts'
 import { FILE_OPTIONS, optionsOf, settle } from './options.ts'
-import { EXIT, fail } from './output.ts'
+import { EXIT, fail, print } from './output.ts'
 
 const USAGE = 'usage: citadel audit verify [--config FILE]... [--env-file FILE]...'
 
@@ -16,9 +16,9 @@ export async function audit(args: readonly string[]): Promise<number> {
     mustBeThere(settled)
     return await withDatabase(settled, async database => {
       const { chains, rows, requests, unsealed, problems } = await verifyAudit(createSqlAuditSource(database))
-      console.log(`${rows} rows in ${chains} chains, ${requests} sealed requests, ${unsealed} not sealed`)
-      for (const problem of problems) console.log(problem)
-      console.log(problems.length === 0 ? 'the audit log is whole' : 'the audit log was changed')
+      const found = `${rows} rows in ${chains} chains, ${requests} sealed requests, ${unsealed} not sealed`
+      const verdict = problems.length === 0 ? 'the audit log is whole' : 'the audit log was changed'
+      print([found, ...problems, verdict].join('\n'))
       return problems.length === 0 ? EXIT.ok : EXIT.failure
     })
   } catch (thrown) {

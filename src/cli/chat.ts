@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { isObject, parseJson } from '#lib/json.ts'
 import { createSseParser } from '#lib/sse.ts'
 import { failCommand } from './failure.ts'
-import { CommandFailed, EXIT, fail } from './output.ts'
+import { CommandFailed, EXIT, fail, print } from './output.ts'
 import { findRemote, REMOTE_OPTIONS } from './remote.ts'
 
 const OPTIONS = {
@@ -30,7 +30,7 @@ export async function chat(args: readonly string[]): Promise<number> {
     const response = await remote.ask('/v1/chat/completions', { method: 'POST', headers, body })
     const { text, usage } = await show(response, values.json ? async () => {} : screen)
     if (!values.json) await screen('\n')
-    else console.log(JSON.stringify({ text, usage, ...origin(response.headers) }))
+    else print(JSON.stringify({ text, usage, ...origin(response.headers) }))
     return EXIT.ok
   } catch (thrown) {
     return failCommand(thrown)

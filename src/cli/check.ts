@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { ConfigError } from '#config/problems.ts'
 import { CONFIG_OPTIONS, optionsOf, type Settled, settle } from './options.ts'
-import { counted, EXIT, fail, failUsage, say } from './output.ts'
+import { counted, EXIT, fail, failUsage, print, say } from './output.ts'
 import { problemsOf } from './reload.ts'
 import { readTls, TlsUnusable } from './tls.ts'
 
@@ -30,7 +30,7 @@ function printSummary({ config, configFiles, warnings }: Settled): void {
   for (const warning of warnings) say(`warning  ${warning}`)
   const models = Object.keys(config.models).length
   const from = configFiles.length > 0 ? configFiles.join(', ') : 'no file: the defaults'
-  console.log(
+  print(
     `ok  ${from}: ${counted(config.servers.length, 'server')}, ${counted(models, 'model')}, ${counted(config.auth.keys.length, 'key')}, ${config.service.host}:${config.service.port}`,
   )
 }
@@ -48,5 +48,5 @@ function sayWrong(thrown: ConfigError | TlsUnusable, json: boolean): number {
 
 /** For programs, such as those that show a mistake beside its line. */
 function printReport(problems: readonly object[], warnings: readonly string[]): void {
-  console.log(JSON.stringify({ ok: problems.length === 0, problems, warnings }, null, 2))
+  print(JSON.stringify({ ok: problems.length === 0, problems, warnings }, null, 2))
 }

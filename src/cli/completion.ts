@@ -1,4 +1,4 @@
-import { type Command, EXIT, fail } from './output.ts'
+import { type Command, EXIT, fail, print } from './output.ts'
 
 type Commands = Readonly<Record<string, Command>>
 
@@ -10,7 +10,7 @@ export async function completion(args: readonly string[], commands: Commands): P
   const [shell = '', ...rest] = args
   const write = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined
   if (write === undefined || rest.length > 0) return fail('usage: citadel completion bash|zsh|fish', EXIT.usage)
-  console.log(write(commands))
+  print(write(commands))
   return EXIT.ok
 }
 

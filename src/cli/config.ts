@@ -7,7 +7,7 @@ import { secretsOf } from '#src/compose/edge.ts'
 import { createRedactor } from '#telemetry/quote.ts'
 import { failCommand } from './failure.ts'
 import { CONFIG_OPTIONS, optionsOf, settle } from './options.ts'
-import { EXIT, fail, say } from './output.ts'
+import { EXIT, fail, print, say } from './output.ts'
 
 const USAGE = 'usage: citadel config show [--resolved] [--json] [--config FILE]... | citadel config schema'
 
@@ -24,16 +24,17 @@ export async function config(args: readonly string[]): Promise<number> {
 async function schema(args: readonly string[]): Promise<number> {
   if (args.length > 0) return fail(USAGE, EXIT.usage)
   const { configJsonSchema } = await import('#config/json-schema.ts')
-  console.log(JSON.stringify(configJsonSchema(), null, 2))
+  print(JSON.stringify(configJsonSchema(), null, 2))
   return EXIT.ok
 }
 
 /** Prints each value as a line of YAML, because people copy what they read here into a file. */
-async function print(entries: readonly ConfigEntry[]): Promise<void> {
+async function printLines(entries: readonly ConfigEntry[]): Promise<void> {
   const { configJsonSchema } = await import('#config/json-schema.ts')
   const written = createWriter(configJsonSchema())
-  for (const { key, value, origin } of entries)
-    console.log(`${key}: ${JSON.stringify(written(key, value))}  # ${origin}`)
+  print(
+    entries.map(({ key, value, origin }) => `${key}: ${JSON.stringify(written(key, value))}  # ${origin}`).join('\n'),
+  )
 }
 
 /** Prints each value with the place where it was written, without secrets; with `--resolved` the defaults too. */
@@ -51,9 +52,9 @@ async function show(args: readonly string[]): Promise<number> {
     const redact = (text: string) => redactPatterns(withoutSecrets(text))
     const entries = showConfig({ config, tenant: DEFAULT_TENANT, origins, secrets, redact })
     const shown = values.resolved ? entries : entries.filter(({ origin }) => origin !== 'default')
-    if (values.json) console.log(JSON.stringify(shown, null, 2))
+    if (values.json) print(JSON.stringify(shown, null, 2))
     else if (shown.length === 0) say('nothing is configured; --resolved shows the defaults')
-    else await print(shown)
+    else await printLines(shown)
     return EXIT.ok
   } catch (thrown) {
     return failCommand(thrown)

@@ -14,7 +14,7 @@ import { checkServers } from './doctor/servers.ts'
 import { checkStores } from './doctor/stores.ts'
 import { failCommand } from './failure.ts'
 import { CONFIG_OPTIONS, optionsOf, type Settled, settle } from './options.ts'
-import { counted, EXIT, fail } from './output.ts'
+import { counted, EXIT, fail, print } from './output.ts'
 
 const OPTIONS = {
   ...CONFIG_OPTIONS,
@@ -32,16 +32,14 @@ export async function doctor(args: readonly string[]): Promise<number> {
       return fail('--timeout takes a duration, such as 10s. Try: citadel doctor --timeout 10s', EXIT.usage)
     const settled = await settle(optionsOf(values)).catch(thrown => {
       // The message on standard error is for people; a program reads the report, whatever is wrong.
-      if (values.json && thrown instanceof ConfigError) console.log(jsonOf(thrown.problems.map(wrong)))
+      if (values.json && thrown instanceof ConfigError) print(jsonOf(thrown.problems.map(wrong)))
       throw thrown
     })
     const findings = await examine(settled, { timeoutMs, calls: values.calls })
     const withoutSecrets = createRedactor(secretsOf(settled.config))
     const report = values.json ? jsonOf(findings) : textOf(findings)
-    console.log(redactPatterns(withoutSecrets(report)))
-    const status = findings.some(finding => finding.status === 'failed') ? EXIT.failure : EXIT.ok
-    process.exitCode = status
-    return status
+    print(redactPatterns(withoutSecrets(report)))
+    return findings.some(finding => finding.status === 'failed') ? EXIT.failure : EXIT.ok
   } catch (thrown) {
     return failCommand(thrown)
   }

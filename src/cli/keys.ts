@@ -7,7 +7,7 @@ import { composeKeysCommand } from '#src/compose/keys-command.ts'
 import { type KeyView, keyCreation, OVERLAP_SECONDS_MAX, tenantName } from '#wire/keys.ts'
 import { failDatabase, missingFile, mustBeThere, withDatabase } from './database.ts'
 import { FILE_OPTIONS, optionsOf, settle } from './options.ts'
-import { EXIT, fail, say } from './output.ts'
+import { EXIT, fail, print, say } from './output.ts'
 
 const OPTIONS = {
   ...FILE_OPTIONS,
@@ -159,17 +159,17 @@ async function listAll(keys: KeyManagement, _: string, values: Values): Promise<
     all.push(...page.data)
     after = page.next
   } while (after !== null)
-  if (values.json) console.log(JSON.stringify(all, null, 2))
-  else for (const key of all) console.log(line(key))
+  if (values.json) print(JSON.stringify(all, null, 2))
+  else if (all.length > 0) print(all.map(line).join('\n'))
 }
 
 /** Prints a key; its secret alone on standard output, so that it can go into a variable. */
 function show({ json }: Values): (key: KeyView | KeyWithSecret) => void {
   return key => {
-    if (json) return console.log(JSON.stringify(key, null, 2))
-    if (!('key' in key)) return console.log(line(key))
+    if (json) return print(JSON.stringify(key, null, 2))
+    if (!('key' in key)) return print(line(key))
     say(`${line(key)}\nThe key is shown only now:`)
-    console.log(key.key)
+    print(key.key)
     if (key.signing_secret !== null) say(`and what its requests must be signed with: ${key.signing_secret}`)
   }
 }

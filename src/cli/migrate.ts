@@ -3,7 +3,7 @@ import { databasePlace } from '#config/places.ts'
 import { migrateSql, migrationsOf } from '#stores/sql-client.ts'
 import { failDatabase } from './database.ts'
 import { FILE_OPTIONS, optionsOf, settle } from './options.ts'
-import { EXIT } from './output.ts'
+import { EXIT, print } from './output.ts'
 
 /** Brings the database up to date, or says whether it is. */
 export async function migrate(args: readonly string[]): Promise<number> {
@@ -15,15 +15,17 @@ export async function migrate(args: readonly string[]): Promise<number> {
     const sql = { place: databasePlace(config, env), timeoutMs: timeout, pool }
     if (values.status !== true) {
       const applied = await migrateSql(sql)
-      console.log(
-        applied.length === 0 ? 'up to date' : applied.map(version => `${number(version)}  applied`).join('\n'),
-      )
+      print(applied.length === 0 ? 'up to date' : applied.map(version => `${number(version)}  applied`).join('\n'))
       return EXIT.ok
     }
     const states = await migrationsOf(sql)
-    for (const { version, appliedAt } of states) {
-      console.log(`${number(version)}  ${appliedAt === null ? 'pending' : new Date(appliedAt).toISOString()}`)
-    }
+    print(
+      states
+        .map(({ version, appliedAt }) => {
+          return `${number(version)}  ${appliedAt === null ? 'pending' : new Date(appliedAt).toISOString()}`
+        })
+        .join('\n'),
+    )
     return states.some(({ appliedAt }) => appliedAt === null) ? EXIT.failure : EXIT.ok
   } catch (thrown) {
     return failDatabase(thrown)

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { modelList } from '#wire/models.ts'
 import { failCommand } from './failure.ts'
-import { CommandFailed, EXIT, say } from './output.ts'
+import { CommandFailed, EXIT, print, say } from './output.ts'
 import { findRemote, REMOTE_OPTIONS } from './remote.ts'
 
 /** Lists the models that a running gateway offers to the key. */
@@ -12,10 +12,10 @@ export async function models(args: readonly string[]): Promise<number> {
     const list = modelList.safeParse(await (await remote.ask('/v1/models')).json())
     if (!list.success) throw new CommandFailed(`what answers at ${remote.url} is no gateway`, EXIT.failure)
     const { data } = list.data
-    if (values.json) console.log(JSON.stringify(data, null, 2))
+    if (values.json) print(JSON.stringify(data, null, 2))
     else if (data.length === 0) say('citadel: no model is offered. See what is wrong with: citadel doctor')
     else {
-      console.log(
+      print(
         table([
           ['MODEL', 'CLASS', 'CONTEXT', 'FROM'],
           ...data.map(model => [model.id, model.class ?? '-', `${model.context_length ?? '-'}`, model.owned_by]),

@@ -1,4 +1,9 @@
+import { writeSync } from 'node:fs'
 import { explainOptions, type Takes } from './option-help.ts'
+
+const STDOUT = 1
+/** How long a reader that is slower than we are is given before the next try. */
+const READER_PAUSE_MS = 10
 
 /** Exit statuses, as in sysexits.h: what a service manager can tell apart. */
 export const EXIT = { ok: 0, failure: 1, usage: 64, unavailable: 69, config: 78 } as const
@@ -39,6 +44,23 @@ export function say(text: string): void {
   console.warn(text)
 }
 
+/** Writes a result to standard output. Who reads it may leave at any time, as `head` does; but what cannot be written, as
+ * on a full disk, is a failure: the file would be taken for whole, and a key is shown only once. */
+export function print(text: string): void {
+  const bytes = Buffer.from(`${text}\n`)
+  let from = 0
+  while (from < bytes.length) {
+    try {
+      from += writeSync(STDOUT, bytes, from)
+    } catch (thrown) {
+      const said = thrown instanceof Error ? thrown.message : String(thrown)
+      if (/EPIPE/.test(said)) return
+      if (!/EAGAIN/.test(said)) return void fail(`standard output cannot be written: ${said}`, EXIT.failure)
+      Bun.sleepSync(READER_PAUSE_MS)
+    }
+  }
+}
+
 /** How many there are, in words: `1 model`, `2 models`. */
 export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`
@@ -68,7 +90,7 @@ export function asksForHelp(args: readonly string[]): boolean {
 /** Prints how a command is used. */
 export function printCommand(name: string, command: Command): void {
   const options = explainOptions(command.usage, command.takes)
-  console.log(
+  print(
     [`citadel ${name}: ${command.about}`, usageOf(name, command).join('\n'), options.join('\n')].join('\n\n').trimEnd(),
   )
 }
@@ -89,7 +111,7 @@ export function printHelp(commands: Readonly<Record<string, Command>>): void {
     ([name, status]) =>
       `  ${`${status}`.padEnd(3)} ${Object.entries(EXIT_MEANINGS).find(([each]) => each === name)?.[1]}`,
   )
-  console.log(`citadel: one OpenAI-compatible front door for every model server
+  print(`citadel: one OpenAI-compatible front door for every model server
 
 Usage: citadel <command> [options]
 

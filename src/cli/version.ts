@@ -1,5 +1,5 @@
 import { VERSION } from '#src/version.ts'
-import { EXIT, fail } from './output.ts'
+import { EXIT, fail, print } from './output.ts'
 
 /** Prints the version of the gateway and of the runtime. */
 export async function version(args: readonly string[]): Promise<number> {
@@ -8,6 +8,6 @@ export async function version(args: readonly string[]): Promise<number> {
     return fail('usage: citadel version [--json]', EXIT.usage)
   }
   const found = { version: VERSION, bun: Bun.version, platform: process.platform, arch: process.arch }
-  console.log(option === '--json' ? JSON.stringify(found) : `citadel-gateway ${VERSION} (Bun ${Bun.version})`)
+  print(option === '--json' ? JSON.stringify(found) : `citadel-gateway ${VERSION} (Bun ${Bun.version})`)
   return EXIT.ok
 }

@@ -460,6 +460,15 @@ test('version is for people, and for programs', async () => {
   expect(wrong.status).toBe(64)
 })
 
+test('a key whose secret cannot be written, as on a full disk, is told to be lost', async () => {
+  const program = ['sh', '-c', 'exec "$0" "$@" > /dev/full', process.execPath, CLI]
+  await using child = await run(['keys', 'create', '--name', 'web'], { program })
+
+  expect(await child.exited).toBe(1)
+  expect(child.err()).toMatch(/active .* web$/m)
+  expect(child.err()).toMatch(/^citadel: standard output cannot be written: ENOSPC/m)
+})
+
 test('a failure that nobody knows ends the command, also while connections are open', async () => {
   await using server = await startModelServer(openAiScript())
   const preload = `const { on } = process
