@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { isObject, parseJson } from '#lib/json.ts'
 import { createSseParser } from '#lib/sse.ts'
 import { failCommand } from './failure.ts'
-import { CommandFailed, EXIT, fail, print } from './output.ts'
+import { CommandFailed, EXIT, fail, print, refusalOf } from './output.ts'
 import { findRemote, REMOTE_OPTIONS } from './remote.ts'
 
 const OPTIONS = {
@@ -41,8 +41,15 @@ export async function chat(args: readonly string[]): Promise<number> {
  * model cannot steer it. */
 async function screen(text: string): Promise<void> {
   const out = Bun.stdout.writer()
-  out.write(process.stdout.isTTY ? text.replace(/(?![\n\t])\p{Cc}/gu, '') : text)
-  await out.flush()
+  try {
+    out.write(process.stdout.isTTY ? text.replace(/(?![\n\t])\p{Cc}/gu, '') : text)
+    await out.flush()
+  } catch (thrown) {
+    const refusal = refusalOf(thrown)
+    // To leave is to hang up: nobody pays for an answer that nobody reads.
+    if (refusal === null) process.exit(EXIT.ok)
+    throw new CommandFailed(refusal, EXIT.failure)
+  }
 }
 
 function standardInput(): Promise<string> {

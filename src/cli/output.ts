@@ -44,8 +44,8 @@ export function say(text: string): void {
   console.warn(text)
 }
 
-/** Writes a result to standard output. Who reads it may leave at any time, as `head` does; but what cannot be written, as
- * on a full disk, is a failure: the file would be taken for whole, and a key is shown only once. */
+/** Writes a result to standard output. Who reads it may leave at any time; but what cannot be written, as on a full disk,
+ * is a failure: the file would be taken for whole, and a key is shown only once. */
 export function print(text: string): void {
   const bytes = Buffer.from(`${text}\n`)
   let from = 0
@@ -53,12 +53,18 @@ export function print(text: string): void {
     try {
       from += writeSync(STDOUT, bytes, from)
     } catch (thrown) {
-      const said = thrown instanceof Error ? thrown.message : String(thrown)
-      if (/EPIPE/.test(said)) return
-      if (!/EAGAIN/.test(said)) return void fail(`standard output cannot be written: ${said}`, EXIT.failure)
+      const refusal = refusalOf(thrown)
+      if (refusal === null) return
+      if (!/EAGAIN/.test(refusal)) return void fail(refusal, EXIT.failure)
       Bun.sleepSync(READER_PAUSE_MS)
     }
   }
+}
+
+/** What is to be said of a standard output that refuses a text; `null` when only its reader has left, as `head` does. */
+export function refusalOf(thrown: unknown): string | null {
+  const said = thrown instanceof Error ? thrown.message : String(thrown)
+  return /EPIPE/.test(said) ? null : `standard output cannot be written: ${said}`
 }
 
 /** How many there are, in words: `1 model`, `2 models`. */

@@ -187,6 +187,18 @@ describe('chat', () => {
     expect([child.out().trim(), child.err()]).toEqual(['200001', ''])
   })
 
+  test('ends quietly when its reader has left', async () => {
+    await using gateway = await gatewayOf(openAiScript())
+
+    await using child = await run(['chat', '-m', 'chat', 'Hi'], {
+      ...gateway,
+      program: ['sh', '-c', '{ "$@"; echo "status $?" >&2; } | true', 'sh', process.execPath, CLI],
+    })
+    await child.exited
+
+    expect([child.out(), child.err()]).toEqual(['', 'status 0\n'])
+  })
+
   test('shows what came, and says that it broke off', async () => {
     await using gateway = await gatewayOf(sse([...chatEvents('m').slice(0, 2), cut()]))
 
