@@ -49,7 +49,7 @@ export async function findRemote(values: RemoteValues): Promise<Remote> {
         throw new CommandFailed(unreachable(url, error), EXIT.unavailable)
       })
       if (response.ok) return response
-      throw await refused(response)
+      throw await refused(url, response)
     },
   }
 }
@@ -76,10 +76,13 @@ function adviceOf(param: unknown): string {
   return param === 'model' ? ' `citadel models` lists the models; name one with --model.' : ''
 }
 
-async function refused(response: Response): Promise<CommandFailed> {
+async function refused(url: string, response: Response): Promise<CommandFailed> {
   const body = parseJson(await response.text())
   const error = isObject(body) && isObject(body.error) ? body.error : {}
-  const said = typeof error.message === 'string' ? error.message : `HTTP ${response.status}, and not from a gateway`
+  const said =
+    typeof error.message === 'string'
+      ? error.message
+      : `HTTP ${response.status} from ${url}, and not from a gateway: name yours with --url`
   const advice = response.status === 401 ? ' Give a key: --key, or CITADEL_API_KEY.' : adviceOf(error.param)
   const id = response.headers.get('x-request-id')
   return new CommandFailed(`${said}${advice}${id === null ? '' : ` (request ${id})`}`, EXIT.failure)

@@ -217,11 +217,25 @@ describe('a server', () => {
       /Write goood/,
     ],
     [
+      'of another kind, with the model in its list',
+      'stream',
+      request => (isStream(request) ? openAiError(404, 'no such path', null) : null),
+      /lists the model, .*\(HTTP 404/,
+      /kind/,
+    ],
+    [
+      'of another kind, whose list is taken for an empty one',
+      'model',
+      request => (isList(request) ? json(200, { object: 'list', data: [] }) : null),
+      /it has none/,
+      /kind/,
+    ],
+    [
       'without a list',
       'server',
       request => (isList(request) ? json(404, {}) : null),
       /lists no models/,
-      /Name its models/,
+      /Name its models.*kind/,
     ],
     [
       'whose streams never start',

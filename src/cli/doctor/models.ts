@@ -33,6 +33,9 @@ const TOOL_QUESTION = {
   max_tokens: 4 * TOKENS,
 }
 
+/** What to do about a server that has a model and does not answer for it: calls go to another path than lists. */
+const LISTED_ONLY = 'Correct kind or base_url if they do not fit the server; see whether its key may use the model.'
+
 /** Calls a model and checks the first streamed content, the usage and a tool call; or the vectors of a model that makes
  * embeddings. */
 export async function checkModel(asked: ModelAsked): Promise<readonly Finding[]> {
@@ -72,8 +75,13 @@ async function streams(asked: ModelAsked): Promise<{ readonly stream: Finding; r
           ),
     }
   } catch (thrown) {
-    const { detail, remedy } = faultOf(toGatewayError(thrown))
-    return { stream: failed(detail, remedy), usage: null }
+    const error = toGatewayError(thrown)
+    const { detail, remedy } = faultOf(error)
+    const stream =
+      error.code === 'model_not_found' && asked.listed !== null
+        ? failed(`it lists the model, but does not answer for it: ${detail}`, LISTED_ONLY)
+        : failed(detail, remedy)
+    return { stream, usage: null }
   }
 }
 

@@ -53,7 +53,7 @@ async function checkServer(server: Server, asked: ServersAsked): Promise<readonl
     listed === null
       ? warning(
           `${server.baseUrl}: it answers, but lists no models (HTTP ${reply.status})`,
-          'Name its models in `models`; lists are not needed for those.',
+          'Name its models in `models`; lists are not needed for those. If it should have a list, correct kind or base_url.',
         )
       : ok(`${server.baseUrl}: it answers in ${Math.ceil(reply.ms)} ms and lists ${counted(listed.length, 'model')}`),
     ...compareClocks({ subject: server.id, date: reply.header('date'), ...SKEW_MS }),
@@ -124,7 +124,7 @@ function missing(server: Server, name: string, listed: readonly ListedModel[]): 
       `the server does not have it; it has ${has || 'none'}`,
       near.length > 0
         ? `Write ${near[0]} at its target, or load ${name} into the server.`
-        : `Load ${name} into the server, or take the target away.`,
+        : `Load ${name} into the server, or take the target away.${ids.length > 0 ? '' : ' If it has models, correct kind.'}`,
     ),
   ]
 }
