@@ -9,6 +9,9 @@ import type { ProbeResult } from '#registry/health.ts'
 import type { Ask } from './listing.ts'
 
 const REPORT_TIMEOUT_MS = 10_000
+/** The part of the time that a connection may take. It ends first, so that a server that cannot be reached, as behind a
+ * firewall, is told from one that says nothing. */
+const CONNECT_SHARE = 0.9
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
 /** How servers are asked. */
@@ -25,7 +28,7 @@ export function createAsk({ clock, transportFor }: AskDeps, origin: Server['orig
     signal?.addEventListener('abort', stop, { once: true })
     try {
       const incoming = await transportFor({ baseUrl: outgoing.url, origin })(outgoing, scope, {
-        connect: timeoutMs,
+        connect: timeoutMs * CONNECT_SHARE,
         first_byte: timeoutMs,
         idle: timeoutMs,
       })

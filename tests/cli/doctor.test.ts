@@ -339,6 +339,22 @@ describe('a server', () => {
     expect(status).toBe(1)
   })
 
+  test('with which no connection comes about is told from one that says nothing', async () => {
+    const server = createServer(() => {}).listen(0, '127.0.0.1')
+    await new Promise(resolve => server.once('listening', resolve))
+    const address = server.address()
+    const { worst } = await examine(oneServer(`https://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`))
+    server.close()
+
+    expect(worst).toMatchObject([
+      {
+        check: 'server',
+        detail: expect.stringMatching(/no connection .*connect timeout/),
+        remedy: expect.stringMatching(/firewalls.*https/),
+      },
+    ])
+  })
+
   test.each([
     ['a little', 120, 'warning'],
     ['so much that signatures fail', 900, 'failed'],

@@ -21,6 +21,10 @@ const CONNECTION: Readonly<Record<string, Fault>> = {
     detail: 'there is no way to its address',
     remedy: 'Look at routes and firewalls, or correct base_url.',
   },
+  'connect timeout': {
+    detail: 'no connection to it comes about',
+    remedy: 'Look at routes and firewalls, or correct base_url; https needs a server that speaks TLS.',
+  },
   reset: {
     detail: 'it closes the connection',
     remedy: 'Look into its log; it may speak https where base_url says http.',
@@ -103,7 +107,7 @@ export function faultOf(error: GatewayError): Fault {
     (typeof message === 'string' ? SAID.find(([said]) => said.test(message))?.[1] : undefined) ??
     (typeof code === 'string' ? CONNECTION[code] : undefined) ??
     (typeof reason === 'string' ? CONNECTION[reason] : undefined) ??
-    (error.cause === 'connect timeout' ? CONNECTION.unreachable : undefined) ??
+    (typeof error.cause === 'string' ? CONNECTION[error.cause] : undefined) ??
     CODES[error.code]
   const said = [
     typeof status === 'number' ? `HTTP ${status}` : '',
