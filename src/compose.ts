@@ -93,7 +93,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const network = composeNetwork(clock, () => current, overrides)
   const { transportFor, guard } = network
   const own = overrides.own ?? (() => null)
-  const { fleet, ask } = composeFleet(config, {
+  const { fleet, post } = composeFleet(config, {
     clock,
     random,
     states,
@@ -152,7 +152,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     states,
     database,
     fleet,
-    ask,
+    post,
     guard,
     own,
     warn: log.warn,

@@ -3,7 +3,8 @@ import { GatewayError, toGatewayError } from '#core/errors.ts'
 import { createScope } from '#core/scope.ts'
 import type { ListedModel, Model, Server, Target } from '#core/servers.ts'
 import { PROVIDERS } from '#providers/index.ts'
-import type { Transport } from '#providers/transport.ts'
+import type { Outgoing } from '#providers/provider.ts'
+import type { Incoming, Transport } from '#providers/transport.ts'
 import type { Source } from '#registry/engines.ts'
 import type { ProbeResult } from '#registry/health.ts'
 import type { Ask } from './listing.ts'
@@ -20,25 +21,55 @@ export interface AskDeps {
   readonly transportFor: (server: Pick<Server, 'baseUrl' | 'origin'>) => Transport
 }
 
+/** Sends a message.
+ *
+ * @returns The HTTP status.
+ * @throws when there is no answer in time. */
+export type Post = (
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+  timeoutMs: number,
+) => Promise<number>
+
 /** Creates the function that sends a small request to a server, bounded in time and size. */
-export function createAsk({ clock, transportFor }: AskDeps, origin: Server['origin']): Ask {
-  return async (outgoing, timeoutMs, signal) => {
-    const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
-    const stop = () => scope.cancel(new GatewayError('upstream_timeout', 'The model server did not answer in time.'))
-    signal?.addEventListener('abort', stop, { once: true })
-    try {
-      const incoming = await transportFor({ baseUrl: outgoing.url, origin })(outgoing, scope, {
-        connect: timeoutMs * CONNECT_SHARE,
-        first_byte: timeoutMs,
-        idle: timeoutMs,
-      })
+export function createAsk(deps: AskDeps, origin: Server['origin']): Ask {
+  return (outgoing, timeoutMs, signal) =>
+    within(deps, origin, { outgoing, timeoutMs, signal }, async incoming => {
       const body = await incoming.text(ANSWER_BYTES_MAX)
       incoming.close()
       return { status: incoming.head.status, header: incoming.head.header, body }
-    } finally {
-      scope.close()
-      signal?.removeEventListener('abort', stop)
-    }
+    })
+}
+
+/** Creates the function that sends a message whose answer says all by its status. The rest is read for the sake of the
+ * connection alone: who has taken a message may say of it what he likes, and as long as he likes. */
+export function createPost(deps: AskDeps, origin: Server['origin']): Post {
+  return (url, headers, body, timeoutMs) =>
+    within(deps, origin, { outgoing: { method: 'POST', url, headers, body: [body] }, timeoutMs }, async incoming => {
+      await incoming.text(ANSWER_BYTES_MAX).catch(() => '')
+      incoming.close()
+      return incoming.head.status
+    })
+}
+
+/** Sends a request, and takes its answer in the time that is left. */
+async function within<T>(
+  { clock, transportFor }: AskDeps,
+  origin: Server['origin'],
+  request: { readonly outgoing: Outgoing; readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+  take: (incoming: Incoming) => Promise<T>,
+): Promise<T> {
+  const { outgoing, timeoutMs, signal } = request
+  const scope = createScope(clock, { within: timeoutMs, code: 'upstream_timeout' })
+  const stop = () => scope.cancel(new GatewayError('upstream_timeout', 'The model server did not answer in time.'))
+  signal?.addEventListener('abort', stop, { once: true })
+  try {
+    const clocks = { connect: timeoutMs * CONNECT_SHARE, first_byte: timeoutMs, idle: timeoutMs }
+    return await take(await transportFor({ baseUrl: outgoing.url, origin })(outgoing, scope, clocks))
+  } finally {
+    scope.close()
+    signal?.removeEventListener('abort', stop)
   }
 }
 

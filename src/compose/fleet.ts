@@ -18,9 +18,9 @@ import { shareProbes } from '#registry/share-probes.ts'
 import type { List } from '#registry/shared-lists.ts'
 import { configuredStrategy } from '#routing/strategies/index.ts'
 import { addressOf, WATCHED_ONLY } from './address.ts'
-import { type AskDeps, createAsk, listOf, load, probe, sourcesOf } from './asking.ts'
+import { type AskDeps, createAsk, createPost, listOf, load, type Post, probe, sourcesOf } from './asking.ts'
 import { composeKnowledge } from './knowledge.ts'
-import { type Ask, createLister } from './listing.ts'
+import { createLister } from './listing.ts'
 
 const DEMO = { id: BUILT_IN_KIND, kind: BUILT_IN_KIND } as const
 /** The kinds whose models answer only requests that name them. */
@@ -46,10 +46,10 @@ export interface FleetDeps extends AskDeps {
   readonly share: (list: List) => List
 }
 
-/** The fleet, and the function that sends small requests to its servers. */
+/** The fleet, and the function that sends messages to addresses of the configuration. */
 export interface ComposedFleet {
   readonly fleet: Fleet
-  readonly ask: Ask
+  readonly post: Post
 }
 
 /** Builds the registry: declared and discovered servers, and how servers are probed and listed. */
@@ -118,7 +118,7 @@ export function composeFleet(config: Config, deps: FleetDeps): ComposedFleet {
     else if (news.type === 'server-suspected') fleet.suspect(news.server)
     else if (news.type === 'lead') fleet.lead()
   })
-  return { fleet, ask }
+  return { fleet, post: createPost(deps, 'configuration') }
 }
 
 function isUp(health: Health): boolean {

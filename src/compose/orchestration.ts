@@ -29,7 +29,7 @@ import { createSqlEvents } from '#stores/sql-events.ts'
 import { createSqlInFlight } from '#stores/sql-in-flight.ts'
 import { createSqlServers } from '#stores/sql-servers.ts'
 import { WATCHED_ONLY } from './address.ts'
-import type { Ask } from './listing.ts'
+import type { Post } from './asking.ts'
 import { createServersOf, selfOf } from './registered.ts'
 
 /** The kinds of servers that may register. */
@@ -48,7 +48,7 @@ export interface OrchestrationParts {
   readonly states: States
   readonly database: Database | null
   readonly fleet: Fleet
-  readonly ask: Ask
+  readonly post: Post
   readonly guard: Guard
   readonly own: () => { readonly host: string; readonly port: number } | null
   readonly warn: (message: string) => void
@@ -154,10 +154,8 @@ export function composeOrchestration(parts: OrchestrationParts): Orchestrated {
         return { server: id, load: { ...probed, ...registrations.current().get(id)?.load } }
       }),
   })
-  const post = async (url: string, headers: Readonly<Record<string, string>>, body: string) => {
-    const { status } = await parts.ask({ method: 'POST', url, headers, body: [body] }, POST_TIMEOUT_MS)
-    return status
-  }
+  const post = (url: string, headers: Readonly<Record<string, string>>, body: string) =>
+    parts.post(url, headers, body, POST_TIMEOUT_MS)
   // Without a database there is no record of which worker delivers an event, so the leading worker delivers for all.
   const endpoints = () => (shared || crew.leads() ? config().webhooks.deliver : [])
   const delivery = createDelivery({ ...parts, ...stores, owner, endpoints, post })

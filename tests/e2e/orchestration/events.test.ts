@@ -8,7 +8,7 @@ import { seen } from '#tests/contract/events.ts'
 import { startModelServer } from '#tests/support/gateway.ts'
 import { chatCompletion } from '#tests/support/openai-upstream.ts'
 import { ownFolder } from '#tests/support/server-process.ts'
-import { json, startUpstream } from '#tests/support/upstream.ts'
+import { bytes, cut, hang, head, json, startUpstream } from '#tests/support/upstream.ts'
 import { answeredBy, manage, readEvents, register, startFleet, startMember, until } from './fleet.ts'
 
 const WHOLE = json(200, chatCompletion('test-model'))
@@ -159,3 +159,22 @@ test('two processes see the same failure as one event, delivered once and signed
   expect(JSON.parse(taken?.body ?? '')).toMatchObject({ type: 'health_status_changed', data: { server: 'a' } })
   await folder.remove()
 }, 30_000)
+
+test('an event is delivered once to whoever takes it, however much follows the status, and when it breaks off', async () => {
+  await using server = await startModelServer(WHOLE)
+  const answers = [
+    [head(200, { 'content-length': String(2 ** 30) }), hang()],
+    [head(200, { 'content-length': '20' }), bytes('half'), cut()],
+    [head(204)],
+  ]
+  await using receiver = await startUpstream(request => answers[request.index] ?? head(204))
+  await using gateway = await startFleet({
+    servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }],
+    webhooks: { deliver: [{ url: receiver.url }] },
+  })
+
+  await manage(gateway.url, 'POST', '/orchestration/failover/a')
+  await until('three were delivered', () => receiver.requests.length === 3)
+
+  expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id'])).size).toBe(3)
+})
