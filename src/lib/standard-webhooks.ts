@@ -9,6 +9,14 @@ export interface SignedMessage {
   readonly body: string
 }
 
+const BASE64 = /^[\w+/-]{2,}={0,2}$/
+
+/** Whether a text can be a secret: what begins with `whsec_` goes on in base64. Bytes that are none are passed over when
+ * it is read, so that of `whsec_` alone an empty key would be left, with which anybody can sign. */
+export function isSigningSecret(text: string): boolean {
+  return !text.startsWith(PREFIX) || BASE64.test(text.slice(PREFIX.length))
+}
+
 /** Signs a message.
  *
  * @param secret `whsec_` and base64, or any text, of which the bytes are the key.

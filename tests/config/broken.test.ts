@@ -405,6 +405,12 @@ const references: Broken[] = [
     'gateway.yaml:2:88  auth.keys.0.limits.burst: has no effect without requests_per_minute, requests_per_hour or requests_per_day',
   ],
   [
+    'webhooks:\n  secrets: { deploy: whsec_, ship: whsec_a secret of mine, fine: whsec_AQID, plain: a secret }\n  deliver: [{ url: "http://a/hook", secret: "whsec_=" }]',
+    'gateway.yaml:2:22  webhooks.secrets.deploy: holds no base64 behind whsec_',
+    'gateway.yaml:2:36  webhooks.secrets.ship: holds no base64 behind whsec_',
+    'gateway.yaml:3:45  webhooks.deliver.0.secret: holds no base64 behind whsec_',
+  ],
+  [
     'webhooks:\n  deliver: [{ url: hooks.example.com/services/secret-of-a-channel }]',
     'gateway.yaml:2:20  webhooks.deliver.0.url: expected an address such as http://127.0.0.1:11434',
   ],

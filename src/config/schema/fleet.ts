@@ -11,7 +11,7 @@ import {
   integer,
   number,
   percent,
-  secret,
+  signingSecret,
   text,
 } from './scalars.ts'
 
@@ -79,7 +79,7 @@ const delivery = z
       .nullable()
       .default(null)
       .describe('The types of events that are sent. null: all.'),
-    secret: secret()
+    secret: signingSecret()
       .nullable()
       .default(null)
       .describe('The secret that signs each delivery. null: deliveries are not signed.'),
@@ -90,7 +90,7 @@ const delivery = z
 export const webhooks = z
   .strictObject({
     secrets: z
-      .record(z.string(), secret())
+      .record(z.string(), signingSecret())
       .default({})
       .describe('The secrets that senders sign with: a map of kinds of webhook, such as server_status, to secrets.'),
     deliver: z.array(delivery).default([]).describe('The addresses that events of the gateway are sent to.'),

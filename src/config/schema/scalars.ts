@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { formatDuration, formatSize, parseDuration, parseSize } from '#lib/duration.ts'
 import { FIELD_NAME, NOT_IN_FIELD } from '#lib/field.ts'
+import { isSigningSecret } from '#lib/standard-webhooks.ts'
 import { KEY, KEY_CHARACTERS_MAX } from '#wire/keys.ts'
 import { alsoText, anyCase, DURATION, looksLike, NUMBER, SIZE } from './patterns.ts'
 
@@ -139,6 +140,9 @@ export const ownKey = () =>
 /** Accepts a secret that goes out in a header. */
 export const headerSecret = () =>
   secret().refine(value => !NOT_IN_FIELD.test(value), 'holds a line end or another character that no header can carry')
+
+/** Accepts a secret that webhooks are signed with. */
+export const signingSecret = () => secret().refine(isSigningSecret, 'holds no base64 behind whsec_')
 
 /** Accepts the headers that are sent with requests. */
 export const headers = () =>
