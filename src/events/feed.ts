@@ -70,6 +70,7 @@ export function createFeed(options: FeedOptions): Feed {
         if (kept.length > 0) void look()
       }
     } catch {
+      stopWaiting()
       stopWaiting = clock.after(AGAIN_MS, () => void keepAll())
     } finally {
       keeping = false

@@ -46,6 +46,30 @@ test('events that were seen while the store is away are kept when it is back, in
   feed.stop()
 })
 
+test('a store that is away is tried once a second, however much there is to keep', async () => {
+  let tries = 0
+  const add: EventStore['add'] = async () => {
+    tries++
+    throw new Error('away')
+  }
+  const { feed, clock } = feedOver({ ...createMemoryEvents({ entriesMax: 10, newId: createIds() }), add })
+  for (const server of ['a', 'b', 'c']) {
+    feed.observe([seen(server, 'unhealthy')])
+    await settled()
+    clock.advance(100)
+  }
+  const before = tries
+
+  for (let tenth = 0; tenth < 30; tenth++) {
+    clock.advance(100)
+    await settled()
+  }
+
+  expect(tries - before).toBe(3)
+  feed.stop()
+  expect(clock.pending).toBe(0)
+})
+
 test('an event of another process is reported within a second, and once', async () => {
   const store = createMemoryEvents({ entriesMax: 10, newId: createIds() })
   const clock = fakeClock()
