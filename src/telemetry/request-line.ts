@@ -1,6 +1,7 @@
 import type { AttemptEntry } from '#core/attempt.ts'
 import { ERRORS, GatewayError } from '#core/errors.ts'
 import { freeOutcome, type RequestRecord } from '#core/record.ts'
+import type { Usage } from '#core/usage.ts'
 import { isObject } from '#lib/json.ts'
 import { createNameWriter, printable, quote } from './quote.ts'
 import { overheadMs } from './request-metrics.ts'
@@ -80,8 +81,7 @@ export function requestLine(
     if (attempts.length > 1 || attempts[0]?.result !== 'ok') line += attemptList(attempts, redact)
   }
   if (usage !== null) {
-    const input = usage.input + usage.cacheRead + usage.cacheWrite
-    line += `,"tokens_in":${input},"tokens_out":${usage.output},"estimated":${usage.estimated}`
+    line += `,"tokens_in":${tokensIn(usage)},"tokens_out":${usage.output},"estimated":${usage.estimated}`
     // The outcome of a client that left early is `cancelled`, so this field says that another call paid for the tokens.
     const free = freeOutcome(record)
     if (free !== null) line += `,"cache":"${free}"`
@@ -105,11 +105,16 @@ export function prettyRequestLine(time: string, record: RequestRecord, redact: R
   const parts = [time, record.method, redact(pathOf(record.path)), String(record.status), took]
   if (record.model !== null) parts.push(`${record.model} → ${record.server ?? '-'}`)
   if (record.attempts.length > 1) parts.push(`${record.attempts.length} attempts`)
-  if (record.usage !== null) parts.push(`${record.usage.input}+${record.usage.output} tokens`)
+  if (record.usage !== null) parts.push(`${tokensIn(record.usage)}+${record.usage.output} tokens`)
   if (record.code !== null) parts.push(record.code)
   const cause = causeText(record, redact)
   if (cause !== null) parts.push(cause)
   return parts.map(printable).join('  ')
+}
+
+/** The whole prompt, also what of it a prompt cache held. */
+function tokensIn({ input, cacheRead, cacheWrite }: Usage): number {
+  return input + cacheRead + cacheWrite
 }
 
 /** Whether the gateway or a server is at fault. A stream that broke off has the status 200 with which it began. */

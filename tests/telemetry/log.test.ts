@@ -426,6 +426,23 @@ describe('lines for people', () => {
     ])
   })
 
+  test('say what went wrong, how often it was tried, and count the whole prompt', () => {
+    const { settle, writes } = setup({ pretty: true })
+    const usage = { input: 1, cacheRead: 2, cacheWrite: 4, output: 8, reasoning: 0, estimated: false }
+    settle({
+      usage,
+      server: null,
+      status: 502,
+      code: 'upstream_error',
+      error: new GatewayError('upstream_error', 'public', { cause: 'it "broke" off' }),
+      attempts: [attemptEntry('llm', { result: 'upstream_error' }), attemptEntry('llm', { result: 'upstream_error' })],
+    })
+
+    expect(writes).toEqual([
+      '00:00:00  POST  /v1/chat/completions  502  51 ms  chat → -  2 attempts  7+8 tokens  upstream_error  it "broke" off\n',
+    ])
+  })
+
   test('contain no terminal control characters and no secrets', () => {
     const { settle, log, writes } = setup({ pretty: true, redact: ['sk-secret'] })
     settle({ path: '/\u001b[2J\nsk-secret', model: null })
