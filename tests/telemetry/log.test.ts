@@ -283,15 +283,22 @@ describe('secrets', () => {
   })
 
   test('are also removed when they were added after the start', () => {
-    const { log, text } = setup()
+    const { log, settle, text } = setup()
+    settle({ upstreamModel: 'mixtral' })
     log.warn('before')
     log.configure({ level: 'warn', service: 'renamed', environment: 'stage "2"', redact: [secret] })
     log.info('not written')
     log.warn(secret)
+    log.configure({ level: 'info', service: 'renamed', redact: [secret, 'mixtral'] })
+    settle({ upstreamModel: 'mixtral' })
 
     expect(text()).toContain('"service":"citadel-gateway","message":"before"')
     expect(text()).toContain(String.raw`"service":"renamed","environment":"stage \"2\"","message":"[redacted]"`)
     expect(text()).not.toContain('not written')
+    expect(text().match(/"upstream_model":"[^"]*"/g)).toEqual([
+      '"upstream_model":"mixtral"',
+      '"upstream_model":"[redacted]"',
+    ])
   })
 })
 
@@ -338,7 +345,22 @@ describe('events', () => {
     log.subscriber({ type: 'dependency-changed', dependency: 'database', available: false, reason: 'refused' })
     log.subscriber({ type: 'dependency-changed', dependency: 'database', available: true, reason: null })
     log.subscriber({ type: 'administered', action: 'key-revoked', subject: 'k', tenant: 'shop', by: 'admin' })
+    log.subscriber({ type: 'health-changed', server: 'a', from: 'healthy', to: 'degraded', reason: 'slow' })
+    log.subscriber({ type: 'breaker-opened', server: 'a', model: 'm', reason: 'upstream_error', ms: 60_400 })
+    log.subscriber({ type: 'breaker-closed', server: 'a', model: 'm' })
+    log.subscriber({ type: 'credential-refused', server: 'a', model: 'm', left: 0 })
+    log.subscriber({ type: 'server-registered', server: 'b', address: 'http://b', by: 'ops' })
+    log.subscriber({ type: 'server-departed', server: 'b', reason: 'silent', by: null })
+    log.subscriber({ type: 'server-drained', server: 'a', by: 'ops' })
+    log.subscriber({ type: 'server-recovered', server: 'a', by: 'ops' })
+    log.subscriber({ type: 'event-delivered', result: 'retried' })
+    log.subscriber({ type: 'event-delivered', result: 'lost' })
+    log.subscriber({ type: 'webhook-received', webhook: 'deploy', ok: true })
+    log.subscriber({ type: 'webhook-received', webhook: 'deploy', ok: false })
+    log.subscriber({ type: 'rows-delayed', reason: 'refused', waiting: 7 })
+    log.subscriber({ type: 'rows-taken-again' })
 
+    expect(lines()).toContainEqual(expect.objectContaining({ message: 'circuit breaker opened', seconds: 60 }))
     expect(lines().map(({ level, message }) => `${level} ${message}`)).toEqual([
       'warn server health changed',
       'info server health changed',
@@ -349,7 +371,35 @@ describe('events', () => {
       'error dependency away',
       'info dependency back',
       'info administered',
+      'warn server health changed',
+      'warn circuit breaker opened',
+      'info circuit breaker closed',
+      'error a credential was refused',
+      'info server registered',
+      'warn server departed',
+      'warn server drained',
+      'info server takes requests again',
+      'error an event could not be delivered',
+      'info webhook received',
+      'warn webhook refused',
+      'warn rows wait for the database',
+      'info the database takes rows again',
     ])
+  })
+
+  test('are written by the process that saw them, and by no other that hears of them', () => {
+    const { log, text } = setup()
+    log.subscriber({
+      type: 'health-changed',
+      server: 'a',
+      from: 'healthy',
+      to: 'unhealthy',
+      reason: 'refused',
+      heard: true,
+    })
+    log.subscriber({ type: 'config-reloaded', ok: true, message: 'fine', heard: true })
+
+    expect(text()).toBe('')
   })
 
   test('carry the time to the millisecond', () => {
