@@ -136,14 +136,16 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     return true
   }
 
+  /** Reads the next events to deliver, past those that the endpoint does not want, for as long as it is this process's. */
   async function nextPage(state: EndpointState, { events }: Endpoint): Promise<FleetEvent | undefined> {
-    for (;;) {
-      const page = await options.events.list({ after: state.after ?? state.first, limit: PAGE })
+    while (state.after !== null) {
+      const page = await options.events.list({ after: state.after, limit: PAGE })
       state.waiting = page.filter(({ type }) => events?.includes(type) ?? true)
       const last = page.at(-1)
       if (state.waiting.length > 0 || last === undefined) return state.waiting[0]
       await advance(state, last.id)
     }
+    return undefined
   }
 
   /** Moves on after an event that was delivered or given up. */

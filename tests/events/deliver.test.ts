@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import type { CursorStore, FleetEvent } from '#core/events.ts'
 import type { Fact } from '#core/journal.ts'
 import { createDelivery, type Endpoint } from '#events/deliver.ts'
+import { sha256 } from '#lib/hash.ts'
 import { createIds } from '#lib/id.ts'
 import { isSignedBy } from '#lib/standard-webhooks.ts'
 import { createMemoryCursors } from '#stores/memory-cursors.ts'
@@ -244,6 +245,32 @@ test('a process that was stopped for a while continues after what others deliver
 
   expect(first.servers()).toEqual(['s1', 's2', 's3'])
   await first.stop()
+})
+
+test('a process that has lost an endpoint while it passed over events of other types leaves it alone', async () => {
+  const world = createWorld()
+  const wanted = [{ ...HOOK, events: ['server_departed'] as const }]
+  let lists = 0
+  const list: typeof world.events.list = async page => {
+    const found = await world.events.list(page)
+    // It stood still for as long as its lease lasts, and another one has taken the endpoint over.
+    if (++lists === 2) {
+      const now = world.clock.time() + 20_000
+      await world.cursors.claim(sha256(HOOK.url), 'two', { now, until: now + 15_000, first: '' })
+    }
+    if (lists > 9) throw new Error('asked again and again')
+    return found
+  }
+  const { keep, pass, servers, stop } = deliveryTo(wanted, () => 204, { ...world, events: { ...world.events, list } })
+  await settled()
+
+  await keep('a')
+  await settled()
+  await keep('b', 'server_departed')
+  await pass(3000)
+  await stop()
+
+  expect([lists, servers()]).toEqual([2, []])
 })
 
 test('a delivery that could not be recorded is not repeated by the same process', async () => {
