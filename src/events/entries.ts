@@ -39,6 +39,8 @@ export function noteOfFact(fact: Fact): AuditNote | null {
       // A refused one is recorded with its request.
       return fact.ok ? { kind: 'administration', action, outcome: 'ok', subject: fact.webhook } : null
     case 'health-changed': {
+      // The process that saw the change records it.
+      if (fact.heard === true) return null
       const { server: subject, from, to: outcome, reason } = fact
       return { kind: 'health', action, outcome, subject, detail: { from, reason } }
     }

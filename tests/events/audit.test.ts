@@ -64,6 +64,15 @@ describe('the audit log', () => {
     expect(rows).toHaveLength(1)
   })
 
+  test('records once what one worker has seen of a server, and the others have heard', () => {
+    const { rows, audit } = logOf()
+    const change = { type: 'health-changed', server: 'a', from: 'healthy', to: 'unhealthy', reason: 'refused' } as const
+    audit.subscriber(change)
+    audit.subscriber({ ...change, heard: true })
+
+    expect(rows).toHaveLength(1)
+  })
+
   test('records neither errors of callers nor calls that succeed', () => {
     const { rows, settle } = logOf()
     settle({})
