@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { GatewayError } from '#core/errors.ts'
+import type { Fact } from '#core/journal.ts'
 import type { AuditRow, LedgerRow } from '#core/ledger.ts'
 import type { Head } from '#core/upkeep.ts'
 import { createAudit } from '#events/audit.ts'
@@ -71,6 +72,95 @@ describe('the audit log', () => {
     audit.subscriber({ ...change, heard: true })
 
     expect(rows).toHaveLength(1)
+  })
+
+  const told: readonly (readonly [Fact, string, object?])[] = [
+    [
+      { type: 'administered', action: 'key-revoked', subject: 'k', tenant: 'shop', by: 'ops' },
+      'administration key-revoked ok k ops shop',
+    ],
+    [
+      { type: 'config-reloaded', ok: false, message: 'line 3' },
+      'administration config-reloaded failed null null default',
+      { message: 'line 3' },
+    ],
+    [
+      { type: 'server-registered', server: 'b', address: 'http://b', by: 'ops' },
+      'administration server-registered ok b ops default',
+      { address: 'http://b' },
+    ],
+    [{ type: 'server-drained', server: 'b', by: 'ops' }, 'administration server-drained ok b ops default'],
+    [{ type: 'server-recovered', server: 'b', by: 'ops' }, 'administration server-recovered ok b ops default'],
+    [
+      { type: 'server-departed', server: 'b', reason: 'removed', by: 'ops' },
+      'administration server-departed removed b ops default',
+    ],
+    [
+      { type: 'server-departed', server: 'b', reason: 'silent', by: null },
+      'health server-departed silent b null default',
+    ],
+    [
+      { type: 'webhook-received', webhook: 'deploy', ok: true },
+      'administration webhook-received ok deploy null default',
+    ],
+    [
+      { type: 'health-changed', server: 'b', from: 'healthy', to: 'unhealthy', reason: 'refused' },
+      'health health-changed unhealthy b null default',
+      { from: 'healthy', reason: 'refused' },
+    ],
+    [
+      { type: 'breaker-opened', server: 'b', model: 'm', reason: 'upstream_error', ms: 60_000 },
+      'health breaker-opened open b/m null default',
+      { reason: 'upstream_error', ms: 60_000 },
+    ],
+    [{ type: 'breaker-closed', server: 'b', model: 'm' }, 'health breaker-closed closed b/m null default'],
+    [
+      { type: 'credential-refused', server: 'b', model: 'm', left: 1 },
+      'health credential-refused refused b/m null default',
+      { left: 1 },
+    ],
+    [
+      { type: 'dependency-changed', dependency: 'redis', available: false, reason: 'refused' },
+      'health dependency-changed away redis null default',
+      { reason: 'refused' },
+    ],
+  ]
+
+  test.each(told)('records %j', (fact, said, detail = {}) => {
+    const { rows, audit } = logOf()
+    audit.subscriber(fact)
+
+    const [row, ...more] = rows
+    expect(`${row?.kind} ${row?.action} ${row?.outcome} ${row?.subject} ${row?.actor} ${row?.tenant}`).toBe(said)
+    expect(JSON.parse(row?.detail ?? '')).toEqual(detail)
+    expect(more).toEqual([])
+  })
+
+  test.each([
+    ['missing_api_key', 'call', 'authentication request refused'],
+    ['invalid_signature', 'call', 'authentication request refused'],
+    ['model_not_allowed', 'call', 'authentication access refused'],
+    ['client_not_allowed', 'call', 'authentication access refused'],
+    ['budget_exceeded', 'call', 'limit request refused'],
+    ['queue_full', 'call', 'limit request refused'],
+    ['provider_rate_limited', 'call', 'error request interrupted'],
+    ['internal_error', 'call', 'error request interrupted'],
+    ['invalid_request', 'administration', 'administration request refused'],
+    ['invalid_request', 'call', null],
+  ] as const)('records a request that ended with %s (%s) as %p', (code, purpose, said) => {
+    const { rows, settle } = logOf()
+    settle({ caller: 'anonymous', purpose, outcome: 'interrupted', ...failing(code) })
+
+    const all = rows.map(({ kind, action, outcome }) => `${kind} ${action} ${outcome}`)
+    expect(all).toEqual(said === null ? [] : [said])
+  })
+
+  test('records neither a refused webhook twice nor what is no event of the log', () => {
+    const { rows, audit } = logOf()
+    audit.subscriber({ type: 'webhook-received', webhook: 'deploy', ok: false })
+    audit.subscriber({ type: 'stream-opened' })
+
+    expect(rows).toEqual([])
   })
 
   test('records neither errors of callers nor calls that succeed', () => {

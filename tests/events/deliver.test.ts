@@ -73,6 +73,7 @@ describe('an event', () => {
       ],
       () => 204,
     )
+    await settled()
 
     await keep('a')
     await settled()
@@ -84,7 +85,11 @@ describe('an event', () => {
       timestamp: '2026-01-01T00:00:00.000Z',
       data: { id, server: 'a', by: 'ops' },
     })
-    const seconds = Number(signed?.headers['webhook-timestamp'])
+    const seconds = Date.UTC(2026, 0, 1) / 1000
+    expect(signed?.headers).toMatchObject({
+      'content-type': 'application/json',
+      'webhook-timestamp': String(seconds),
+    })
     const message = { id, seconds, body: signed?.body ?? '' }
     expect(isSignedBy('a secret', message, signed?.headers['webhook-signature'] ?? '')).toBe(true)
     expect(plain?.headers).not.toHaveProperty('webhook-signature')
@@ -101,7 +106,7 @@ describe('an event', () => {
     expect(servers()).toEqual(['b'])
   })
 
-  test('is tried eight times with doubling waits, and then dropped', async () => {
+  test('is tried eight times with doubling waits, and then dropped, and so is the next', async () => {
     const { keep, sent, pass, results } = deliveryTo([HOOK], (_, count) => {
       if (count % 2 === 0) throw new Error('refused')
       return 500
@@ -113,7 +118,11 @@ describe('an event', () => {
 
     expect(sent.map(({ at }) => at / 1000)).toEqual([0, 1, 3, 7, 15, 31, 63, 127])
     expect(new Set(sent.map(({ headers }) => headers['webhook-id'])).size).toBe(1)
-    expect(results()).toEqual([...Array.from({ length: 7 }, () => 'retried' as const), 'lost'])
+    const eight = [...Array.from({ length: 7 }, () => 'retried' as const), 'lost' as const]
+    expect(results()).toEqual(eight)
+    await keep('b')
+    await pass(200_000)
+    expect(results()).toEqual([...eight, ...eight])
   })
 
   test('that an endpoint does not accept delays the next events of this endpoint, and of no other', async () => {
@@ -228,13 +237,13 @@ test('a process that was stopped for a while continues after what others deliver
     after: (ms: number, run: () => void) => world.clock.after(ms, () => (stands ? frozen.push(run) : run())),
   }
   const endpoints = [{ url: 'https://a.test/', events: null, secret: null }]
-  const first = deliveryTo(endpoints, () => 200, { ...world, clock: stopping })
+  const first = deliveryTo(endpoints, ({ body }) => (body.includes('s2') ? 500 : 200), { ...world, clock: stopping })
   await first.keep('s1')
+  await first.keep('s2')
   await settled()
   stands = true
   const second = deliveryTo(endpoints, () => 200, world, 'two')
   await second.pass(20_000)
-  await second.keep('s2')
   await second.keep('s3')
   await second.pass(2000)
   await second.stop()
@@ -243,7 +252,7 @@ test('a process that was stopped for a while continues after what others deliver
   for (const run of frozen) run()
   await first.pass(10_000)
 
-  expect(first.servers()).toEqual(['s1', 's2', 's3'])
+  expect(first.servers()).toEqual(['s1', 's2', 's2', 's3'])
   await first.stop()
 })
 
@@ -289,12 +298,33 @@ test('a delivery that could not be recorded is not repeated by the same process'
   await pass(3000)
   away = false
   await pass(6000)
+  const over = { now: world.clock.time() + 20_000, until: 0, first: '' }
+  const known = await memory.claim(sha256(HOOK.url), 'nobody', over)
   await stop()
   const next = deliveryTo([HOOK], () => 204, world, 'two')
   await next.keep('b')
   await settled()
 
   expect(servers()).toEqual(['a', 'b'])
+  expect(known).toBe((await world.events.list({ after: '', limit: 1 }))[0]?.id ?? 'none')
+})
+
+test('the stop waits for the message that is on its way', async () => {
+  const { promise: answered, resolve: answer } = Promise.withResolvers<number>()
+  const { keep, results, stop } = deliveryTo([HOOK], () => answered)
+  await keep('a')
+  await settled()
+
+  let isOver = false
+  const stopping = stop().then(() => {
+    isOver = true
+  })
+  await settled()
+  const early = isOver
+  answer(204)
+  await stopping
+
+  expect([early, results()]).toEqual([false, ['ok']])
 })
 
 test('nothing is retried after the stop', async () => {
