@@ -125,3 +125,22 @@ test('when too many events wait for the store, the oldest are dropped, also whil
   expect(kept).toEqual(Array.from({ length: 1001 }, (_, at) => `${at}`))
   feed.stop()
 })
+
+test('a follower gets nothing that is older than the clocks of other processes may be late', async () => {
+  const store = createMemoryEvents({ entriesMax: 10, newId: createIds() })
+  const clock = fakeClock()
+  const first = feedOver(store, clock)
+  first.unfollow()
+  for (const server of ['long ago', 'just now']) {
+    first.feed.observe([seen(server, 'unhealthy')])
+    await settled()
+    clock.advance(6000)
+  }
+
+  const second = feedOver(store, clock)
+  clock.advance(1000)
+  await settled()
+
+  expect(second.told.map(({ server }) => server)).toEqual(['just now'])
+  for (const { feed } of [first, second]) feed.stop()
+})

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import type { ConfigInput } from '#config/schema.ts'
+import { cacheWishesOf } from '#http/middleware/cache.ts'
 import { cacheClearResponse } from '#wire/cache.ts'
 import { type Edge, edgeOf, errorOf } from './edge.ts'
 
@@ -127,6 +128,21 @@ describe('the age of an answer', () => {
     expect(await asked()).toBe('citadel; fwd=request')
     expect(await asked()).toStartWith('citadel; hit')
   })
+})
+
+test.each([
+  ['max-age=60, no-store', { read: false, store: false, maxAgeMs: 60_000 }],
+  [' No-Cache ,only-if-cached', { read: false, store: true, onlyStored: true }],
+  ['max-age = "5"', { read: true, maxAgeMs: 5000 }],
+  ['max-age=1', { read: true, maxAgeMs: 1000 }],
+  ['max-age=0', { read: false, store: true }],
+  ['max-age=-1, max-stale', { read: true, store: true, maxAgeMs: Infinity, onlyStored: false }],
+  ['max-age=5s', { read: true, maxAgeMs: Infinity }],
+])('cache-control: %s asks for %j', (control, asked) => {
+  for (const keyed of [false, true]) {
+    const headers = new Headers({ 'cache-control': control })
+    expect(cacheWishesOf(headers, keyed)).toMatchObject({ ...asked, share: !keyed })
+  }
 })
 
 test('a call that is kept out of the cache was not kept out by a directive that says nothing of that', async () => {

@@ -1,5 +1,8 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
+import type { AuditRow } from '#core/ledger.ts'
+import { createChain } from '#events/chain.ts'
 import { createReportManagement, type ReportManagement } from '#gateway/management/reports.ts'
+import { createIds } from '#lib/id.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
 import { openAt } from '#tests/contract/database.ts'
@@ -81,10 +84,44 @@ test('what no page ended with is refused', async () => {
     btoa('{"user":"u","model":"m"}'),
   ]
   const nul = btoa('{"model":"m","user":"\\u0000"}')
+  const named = ['"x1"', '"1x"', 'null'].map(seen => btoa(`{"seen":${seen},"tenant":"t","key":"k","id":"i"}`))
+  const halves = ['tenant', 'key', 'id'].map(gone =>
+    btoa(JSON.stringify({ seen: '1', tenant: 't', key: 'k', id: 'i', [gone]: null })),
+  )
 
-  for (const after of [...cursors, nul]) {
-    expect(reports.usage({ ...usageQuery, after })).rejects.toMatchObject({ code: 'invalid_request', param: 'after' })
+  for (const after of [...cursors, nul, ...named, ...halves]) {
+    const usage = reports.usage({ ...usageQuery, after })
+    await expect(usage).rejects.toMatchObject({ code: 'invalid_request', param: 'after' })
     const users = reports.named({ of: 'users', tenant: null, key: null, limit: 1, after })
-    expect(users).rejects.toMatchObject({ code: 'invalid_request', param: 'after' })
+    await expect(users).rejects.toMatchObject({ code: 'invalid_request', param: 'after' })
   }
+})
+
+test('the audit log says where the next page begins, as long as there is one', async () => {
+  const places = await sqlitePlaces()
+  const database = openAt(await places.place())
+  const ledger = createSqlLedger(database)
+  const reports = createReportManagement(createSqlReports(database, { inProcess: true }))
+  const kept: AuditRow[] = []
+  const chain = createChain('c', {
+    newId: createIds(),
+    keep: row => {
+      kept.push(row)
+      return true
+    },
+  })
+  const said = { kind: 'health', action: 'x', outcome: 'ok', detail: '{}', tenant: 'default' } as const
+  const nobody = { actor: null, address: null, request_id: null, subject: null, code: null }
+  for (const at of [1, 2, 3, 4]) chain.add({ ...said, ...nobody, at })
+  await ledger.write({ requests: [], audit: kept })
+  const query = { tenant: null, kind: null, actor: null, from: 0, to: 10 }
+
+  const lines = await walk(
+    after => reports.audit({ ...query, limit: 2, after }),
+    read => expect(read).toBe(2),
+  )
+
+  expect(lines.map(({ seq }) => seq)).toEqual([4, 3, 2, 1])
+  await database.close()
+  await places.close()
 })
