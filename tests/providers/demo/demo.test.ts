@@ -311,12 +311,12 @@ describe('the transport', () => {
     expect(clock.pending).toBe(0)
   })
 
-  test('does not begin in a scope that has ended', () => {
+  test('does not begin in a scope that has ended', async () => {
     const clock = fakeClock()
     const scope = createScope(clock)
     scope.cancel(cause)
 
-    expect(createDemoTransport({ clock })(demo.encode(call(), at, null), scope, timeouts)).rejects.toBe(cause)
+    await expect(createDemoTransport({ clock })(demo.encode(call(), at, null), scope, timeouts)).rejects.toBe(cause)
   })
 
   test('refuses a body past the bound, and one that is no JSON', async () => {
