@@ -29,8 +29,7 @@ export const NO_PARTS: UsageParts = { audioInput: 0, audioCacheRead: 0, audioOut
 
 /** Adds parts to a count; one that has none stays as it is. */
 export function withParts(usage: Usage, found: Partial<UsageParts>): Usage {
-  const parts = { ...NO_PARTS, ...found }
-  return Object.values(parts).some(count => count > 0) ? { ...usage, parts } : usage
+  return Object.values(found).some(count => count > 0) ? { ...usage, parts: { ...NO_PARTS, ...found } } : usage
 }
 
 /** More than any answer has, and little enough that databases hold what it costs, and sums of it. */

@@ -9,7 +9,7 @@ import { fromUsage } from '#providers/openai_compatible/usage.ts'
 const READERS: Readonly<Record<string, (prompt: number) => Usage | null>> = {
   openai: prompt => fromUsage({ prompt_tokens: prompt, completion_tokens: 10 }),
   anthropic: prompt => fromAnthropicUsage({ input_tokens: prompt, output_tokens: 10 })?.usage ?? null,
-  gemini: prompt => fromGeminiUsage({ promptTokenCount: prompt, candidatesTokenCount: 10 })?.usage ?? null,
+  gemini: prompt => fromGeminiUsage({ promptTokenCount: prompt, candidatesTokenCount: 10 }),
   ollama: prompt => fromOllamaUsage({ prompt_eval_count: prompt, eval_count: 10 })?.usage ?? null,
 }
 
@@ -134,7 +134,7 @@ test.each([
     fromGeminiUsage({
       ...{ promptTokenCount: 120, cachedContentTokenCount: 90, candidatesTokenCount: 30, thoughtsTokenCount: 5 },
       ...{ promptTokensDetails: audio(100), cacheTokensDetails: audio(70), candidatesTokensDetails: audio(10) },
-    })?.usage,
+    }),
     { audioInput: 30, audioCacheRead: 70, audioOutput: 10 },
   ],
   ['what is no number', fromUsage({ prompt_tokens: 1, prompt_tokens_details: { audio_tokens: 'x' } }), undefined],

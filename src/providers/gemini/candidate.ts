@@ -30,14 +30,14 @@ const NEW: CandidateState = { ids: [], spoken: false, reason: null, finished: fa
 /** Reads what one event brings of a candidate.
  *
  * @param before The state of the candidate before; `undefined` when it begins.
- * @param soFar The count of everything so far, if the event has one: an answer that is cut has no other.
+ * @param soFar The count of everything so far; `null` if the event has none. An answer that is cut has no other.
  * @returns The state now (the same object if nothing has changed), and the choice for the caller. */
 export function readCandidate(
   candidate: JsonObject,
   index: number,
   before: CandidateState | undefined,
   head: Head,
-  soFar: Usage | undefined,
+  soFar: Usage | null,
 ): readonly [CandidateState, readonly DataFrame[]] {
   const known = before ?? NEW
   const said = fromGeminiContent(candidate.content, known.ids, `${head.id}:${index}`)
@@ -47,7 +47,7 @@ export function readCandidate(
   if (delta !== null) {
     const kind = isSilent(said) && said.thoughts === '' ? 'start' : 'delta'
     const logprobs = fromGeminiLogprobs(candidate)
-    frames.push(toFrame(kind, head, { index, delta, logprobs, finish_reason: null }, soFar))
+    frames.push(toFrame(kind, head, { index, delta, logprobs, finish_reason: null }, soFar ?? undefined))
   }
   return [now, frames]
 }

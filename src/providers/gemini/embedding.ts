@@ -33,7 +33,7 @@ export function fromGeminiEmbeddings(call: Call, answer: JsonObject): DataFrame 
   const texts = textsOf(call.body.input)
   if (vectors.length !== texts.length || !vectors.every(isVector))
     return invalidAnswer('an answer without the embeddings')
-  const usage = fromGeminiUsage(answer.usageMetadata)?.usage ?? estimateOf(texts)
+  const usage = fromGeminiUsage(answer.usageMetadata) ?? estimateOf(texts)
   const about = { model: call.body.model ?? '', tokens: usage.input + usage.cacheRead }
   const text = toEmbeddingList(call, vectors, about)
   return { kind: 'finish', text, chunk: {}, usage }

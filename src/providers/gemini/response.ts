@@ -14,7 +14,7 @@ import {
 } from './answer.ts'
 import { fromGeminiEmbeddings } from './embedding.ts'
 import { fromGeminiErrorBody, geminiErrorIn } from './error.ts'
-import { fromGeminiUsage } from './usage.ts'
+import { fromGeminiUsage, toGeminiCount } from './usage.ts'
 
 /** Reads a whole 2xx answer.
  *
@@ -32,9 +32,9 @@ export function fromGeminiResponse(
   const { text: _, ...head } = toHead(answer, 'chat.completion', call.body.model, body, nowEpochMs)
   const choices = toChoices(answer, head.id)
   if (choices instanceof GatewayError) return choices
-  const count = fromGeminiUsage(answer.usageMetadata)
-  const chunk = { ...head, choices, ...(count !== null && { usage: count.raw }) }
-  return { kind: 'finish', text: JSON.stringify(chunk), chunk: chunk as Chunk, usage: count?.usage ?? null }
+  const usage = fromGeminiUsage(answer.usageMetadata)
+  const chunk = { ...head, choices, ...(usage !== null && { usage: toGeminiCount(usage).raw }) }
+  return { kind: 'finish', text: JSON.stringify(chunk), chunk: chunk as Chunk, usage }
 }
 
 function toChoices(answer: JsonObject, seed: string): readonly JsonObject[] | GatewayError {

@@ -1,20 +1,21 @@
 import type { Call } from '#core/call.ts'
 import type { Frame } from '#core/frame.ts'
+import type { Usage } from '#core/usage.ts'
 import { isObject } from '#lib/json.ts'
-import { type Count, toCountFrame } from '../count.ts'
+import { toCountFrame } from '../count.ts'
 import { CHOICES_MAX, checkChoice } from '../openai_compatible/choices.ts'
 import type { StreamEvent, StreamReducer } from '../provider.ts'
 import { type Head, isBlocked, toHead } from './answer.ts'
 import { type CandidateState, readCandidate, toBlocked, toFinish } from './candidate.ts'
 import { fromGeminiErrorBody, geminiErrorIn } from './error.ts'
-import { fromGeminiUsage } from './usage.ts'
+import { fromGeminiUsage, toGeminiCount } from './usage.ts'
 
 interface State {
   /** The first members of every chunk; `null` before the first event. */
   readonly head: Head | null
   readonly candidates: ReadonlyMap<number, CandidateState>
   /** The latest count; each replaces the one before. */
-  readonly count: Count | null
+  readonly count: Usage | null
   readonly done: boolean
 }
 
@@ -49,7 +50,7 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
       checkChoice(index, CHOICES_MAX)
       const before = candidates.get(index)
       if (before?.finished) continue
-      const [read, produced] = readCandidate(candidate, index, before, head, counted?.usage)
+      const [read, produced] = readCandidate(candidate, index, before, head, counted)
       frames.push(...produced)
       // Servers of 2023 repeat the reason in each event, and send no count: their candidates end with the stream.
       const ends = read.reason !== null && counted !== null
@@ -82,7 +83,7 @@ function settle(state: State, frames: readonly Frame[]): Step {
   const done = { ...state, done: true }
   if (state.head === null || state.count === null || frames.some(frame => frame.kind === 'error')) return [done, frames]
   const { text: _, ...head } = state.head
-  return [done, [...frames, toCountFrame(state.count, head)]]
+  return [done, [...frames, toCountFrame(toGeminiCount(state.count), head)]]
 }
 
 function finishedIn(candidates: ReadonlyMap<number, CandidateState>): number {

@@ -1,4 +1,4 @@
-import { tokenCount, withParts } from '#core/usage.ts'
+import { tokenCount, type Usage, withParts } from '#core/usage.ts'
 import { isObject } from '#lib/json.ts'
 import { type Count, toCount } from '../count.ts'
 
@@ -6,7 +6,7 @@ import { type Count, toCount } from '../count.ts'
  * what is zero is left out by the server.
  *
  * @returns `null` when there is no count. */
-export function fromGeminiUsage(metadata: unknown): Count | null {
+export function fromGeminiUsage(metadata: unknown): Usage | null {
   if (!isObject(metadata)) return null
   const prompt = tokenCount(metadata.promptTokenCount) + tokenCount(metadata.toolUsePromptTokenCount)
   const reasoning = tokenCount(metadata.thoughtsTokenCount)
@@ -15,13 +15,18 @@ export function fromGeminiUsage(metadata: unknown): Count | null {
   const cacheRead = Math.min(tokenCount(metadata.cachedContentTokenCount), prompt)
   const audioCacheRead = Math.min(audioOf(metadata.cacheTokensDetails), cacheRead)
   const audioInput = Math.max(audioOf(metadata.promptTokensDetails) - audioCacheRead, 0)
-  const usage = withParts(
-    { input: prompt - cacheRead, cacheRead, cacheWrite: 0, output, reasoning, estimated: false },
-    { audioInput, audioCacheRead, audioOutput: audioOf(metadata.candidatesTokensDetails) },
-  )
+  const audioOutput = audioOf(metadata.candidatesTokensDetails)
+  const usage = { input: prompt - cacheRead, cacheRead, cacheWrite: 0, output, reasoning, estimated: false }
+  // Every event of a stream has a count, and hardly any has audio in it.
+  const isHeard = audioInput + audioCacheRead + audioOutput > 0
+  return isHeard ? withParts(usage, { audioInput, audioCacheRead, audioOutput }) : usage
+}
+
+/** Writes a count as OpenAI does. */
+export function toGeminiCount(usage: Usage): Count {
   return toCount(usage, {
-    prompt_tokens_details: { cached_tokens: cacheRead },
-    completion_tokens_details: { reasoning_tokens: reasoning },
+    prompt_tokens_details: { cached_tokens: usage.cacheRead },
+    completion_tokens_details: { reasoning_tokens: usage.reasoning },
   })
 }
 
