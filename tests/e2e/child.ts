@@ -2,6 +2,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
+/** Large sources are kept compiled in the home folder, which is new here each time: a worker that outlives its supervisor
+ * for a moment would make that folder again after it was removed. */
+const NO_CACHE = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0' }
+
 const SOURCES = [process.execPath, new URL('../../src/cli/main.ts', import.meta.url).pathname]
 
 /** The gateway's own command, run as an operator runs it. */
@@ -46,7 +50,7 @@ export async function run(
   }
   const child = Bun.spawn([...program, ...args], {
     cwd: folder,
-    env: { PATH: process.env.PATH ?? '', HOME: folder, ...env },
+    env: { PATH: process.env.PATH ?? '', HOME: folder, ...NO_CACHE, ...env },
     stdin: input === undefined ? 'ignore' : new TextEncoder().encode(input),
     stdout: 'pipe',
     stderr: 'pipe',
