@@ -67,7 +67,7 @@ export function composeCalls(parts: CallParts): Calls {
   const settings = () => snapshot().settings
   const available: Parameters<typeof createQueue>[0]['available'] = target =>
     isAvailable(states.target(target), clock.now())
-  const newest = (target: Target) => snapshot().targets.get(target.id) ?? target
+  const newest = ({ id }: Target) => snapshot().targets.get(id)
   const queue = createQueue({ states, clock, available, places: parts.places, newest })
   const budget = createRetryBudget(() => settings().retry)
   const breakers = createBreakers({ states, clock, journal, random, settings: () => settings().breaker })

@@ -258,3 +258,29 @@ test('who waits keeps to the fewer places that a reload leaves', async () => {
   expect(depth).toBe('1')
   expect(answers.map(({ status }) => status)).toEqual([200, 200])
 })
+
+test.each(['is removed', 'has moved'])('who waits is not sent to a server that was out and %s since', async how => {
+  await using limited = await startModelServer(openAiError(429, 'slow down', null, { 'retry-after': '60' }))
+  await using slow = await startSlowServer(2)
+  const { servers, ...rest } = configOf([limited, slow.server], { retry: { max_attempts: 1 } })
+  const [first, second] = (servers as readonly object[]).map(each => ({ ...each, max_concurrent: 1 }))
+  const removed: Tree = { servers: [second], models: { chat: { targets: [{ server: 'b', model: 'test-model' }] } } }
+  const moved: Tree = { ...rest, servers: [{ ...first, base_url: 'http://127.0.0.1:9/v1' }, second] }
+  await using gateway = await startGateway({ ...rest, servers: [first, second] })
+
+  const refused = gateway.chat()
+  const running = gateway.chat()
+  await slow.server.called(1)
+  expect((await refused).status).toBe(429)
+  const waiting = gateway.chat()
+  await untilDepth(gateway, 1)
+  gateway.gateway.reload(configFrom({ limits: { enabled: false }, ...(how === 'is removed' ? removed : moved) }))
+  const since = performance.now()
+  await until('the queue was looked at again', 10_000, () => performance.now() - since > 300)
+  slow.open(0)
+  slow.open(1)
+  const answers = await Promise.all([running, waiting])
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200])
+  expect(limited.calls).toHaveLength(1)
+})

@@ -203,7 +203,7 @@ class FairQueue implements Queue, SlotSource<Wait> {
     // Called before the promise settles: a client that leaves is recorded in the same turn, and nobody awaits it later.
     const ended = () => wait.waited(clock.now() - since)
     const waiter: Waiter = {
-      ...{ caller, priority, candidates, unavailableAtStart, scope, model },
+      ...{ caller, priority, candidates, unavailableAtStart, later, scope, model },
       resolve(slot) {
         ended()
         resolve(slot)

@@ -18,16 +18,17 @@ export interface SlotObserver {
  * waits: it throws `queue_full` when no place is free. Waiting is the queue's part.
  *
  * @param places Counts places together with other processes that call the same targets; `null` = there are none.
- * @param newest Finds a target as it is configured now: a call may hold the one of an older configuration. */
+ * @param newest As in `QueueDeps`: a call may hold the target of an older configuration. */
 export function createSlots(
   states: States,
   observer: SlotObserver | null = null,
   places: Pick<Places, 'take' | 'free'> | null = null,
-  newest: (target: Target) => Target = target => target,
+  newest: (target: Target) => Target | undefined = target => target,
 ): Slots {
   function tryTake(candidates: readonly Candidate[]): Slot | null {
     for (const candidate of candidates) {
-      const target = isBounded(candidate.target) ? newest(candidate.target) : candidate.target
+      const planned = candidate.target
+      const target = (isBounded(planned) ? newest(planned) : planned) ?? planned
       if (!hasPlace(states, target)) continue
       const shared = places !== null && isBounded(target) ? places : null
       if (shared !== null && !shared.take(target)) continue

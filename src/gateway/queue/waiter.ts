@@ -16,8 +16,9 @@ export interface QueueDeps {
   readonly available: (target: Target) => boolean
   /** Counts places together with other processes that call the same targets; absent or `null` = there are none. */
   readonly places?: Places | null
-  /** Finds a target as it is configured now: `max_concurrent` may have changed during the wait (default: unchanged). */
-  readonly newest?: (target: Target) => Target
+  /** Finds a target as it is configured now: `max_concurrent` may have changed during the wait (default: unchanged);
+   * `undefined` when it is no part of the fleet any more. */
+  readonly newest?: (target: Target) => Target | undefined
 }
 
 /** A call that waits in the queue. */
@@ -26,6 +27,8 @@ export interface Waiter extends Waiting {
   /** Candidates that were not available when the wait began, although the call was to go there, for want of better ones:
    * they are used as soon as they have a place. */
   readonly unavailableAtStart: ReadonlySet<Candidate>
+  /** Candidates that are used only when they are back. */
+  readonly later: readonly Candidate[]
   readonly scope: Scope
   /** The public name of the model; the length of the queue is bounded for each model. */
   readonly model: string
@@ -36,16 +39,21 @@ export interface Waiter extends Waiting {
 type AvailabilityDeps = Pick<QueueDeps, 'states' | 'available' | 'places' | 'newest'>
 
 /** Whether a waiting call could take a place at one of its candidates now. */
-export function isUsable({ unavailableAtStart }: Waiter, candidate: Candidate, deps: AvailabilityDeps): boolean {
-  const { states, available, places, newest } = deps
-  const target = newest?.(candidate.target) ?? candidate.target
+export function isUsable({ unavailableAtStart, later }: Waiter, candidate: Candidate, deps: AvailabilityDeps): boolean {
+  const { states, available, places, newest = itself } = deps
+  const now = newest(candidate.target)
+  const target = now ?? candidate.target
   // Shared places come last: where this process has none, the look itself asks for one.
   return (
     hasPlace(states, target) &&
     (unavailableAtStart.has(candidate) || available(target)) &&
+    // With a server that was removed or has moved, it is forgotten that it was out.
+    (now?.server.baseUrl === candidate.target.server.baseUrl || !later.includes(candidate)) &&
     (places?.has(target) ?? true)
   )
 }
+
+const itself = (target: Target) => target
 
 /** Whether a waiting call could take a place that a new call is about to take. That happens when a target has become
  * available and the queue has not been checked since; the new call must then wait its turn. */
