@@ -7,7 +7,7 @@ import { CallSlots, type SlotSource } from '../call-slots.ts'
 import { chooseEvicted, createLine, type Waiting } from './line.ts'
 import { createPace, type Pace } from './pace.ts'
 import { countPlaces, createSlots, queueFull, queueTimeout } from './slots.ts'
-import { isUsable, isWantedByWaiter, type QueueDeps, type Waiter } from './waiter.ts'
+import { isUsable, isWantedByWaiter, patienceOf, type QueueDeps, type Waiter } from './waiter.ts'
 
 /** How many calls of one model may wait: this many for each place at its candidates, but always at least the minimum. */
 const WAITING_PER_PLACE = 4
@@ -40,10 +40,10 @@ export interface Queue {
 
 /** Creates the queue.
  *
- * A call takes the first free place at any of its candidates. If there is none it waits for all of them at once, also
- * for those that are out now, for at most the longest `timeouts.queue` among them. A place that comes free is given to one waiting call immediately: the
- * next in turn among those that can use it. `take` fails with `queue_full` (no room to wait), `queue_timeout` (waited in
- * vain), or the error that ended the call's scope. */
+ * A call takes the first free place at any of its candidates. If there is none it waits for all of them at once, for at
+ * most the longest `timeouts.queue` among them, and meanwhile for those that are out now. A place that comes free is given
+ * to one waiting call immediately: the next in turn among those that can use it. `take` fails with `queue_full` (no room
+ * to wait), `queue_timeout` (waited in vain), or the error that ended the call's scope. */
 export function createQueue(deps: QueueDeps): Queue {
   return new FairQueue(deps)
 }
@@ -189,7 +189,7 @@ class FairQueue implements Queue, SlotSource<Wait> {
   ): Promise<Slot> {
     const candidates = [...open, ...later]
     const [first] = candidates
-    const patience = Math.max(0, ...candidates.map(({ target }) => target.timeouts.queue))
+    const patience = patienceOf(open, later)
     const longest = Math.max(patience, this.deps.places?.answersIn ?? 0)
     if (scope.ended !== null) throw scope.ended
     if (first === undefined || longest === 0) throw queueFull(this.pace.untilFree(open, this.line.size))

@@ -36,6 +36,13 @@ export interface Waiter extends Waiting {
   readonly reject: (error: GatewayError) => void
 }
 
+/** For how long a call waits for a place, in milliseconds. Targets that are out have no say in it as long as there are
+ * others: where nobody is to wait for a full one, nobody has to because a fallback is down. */
+export function patienceOf(open: readonly Candidate[], later: readonly Candidate[]): number {
+  const decisive = open.length > 0 ? open : later
+  return Math.max(0, ...decisive.map(({ target }) => target.timeouts.queue))
+}
+
 type AvailabilityDeps = Pick<QueueDeps, 'states' | 'available' | 'places' | 'newest'>
 
 /** Whether a waiting call could take a place at one of its candidates now. */

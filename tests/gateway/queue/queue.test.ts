@@ -147,6 +147,18 @@ describe('a call that finds no place', () => {
     expect(waiting.end.error?.code).toBe('queue_full')
   })
 
+  test('is refused at once, too, when only a target that is out has a longer timeout', async () => {
+    const { ask, out } = setup()
+    const hasty = target('a', { maxConcurrent: 1, timeouts: { ...timeouts, queue: 0 } })
+    const other = target('b')
+    out.add(other.id)
+    ask([hasty])
+    const waiting = ask([hasty], { later: [other] })
+    await settled()
+
+    expect(waiting.end.error?.code).toBe('queue_full')
+  })
+
   test('is removed when its client disconnects, and the place goes to the next call', async () => {
     const { ask, queue } = setup()
     const busy = ask([one]).place as Slot
