@@ -131,7 +131,8 @@ class CallAllowance implements Allowance, SlotSource<Slots> {
     const wanted = { open: this.withoutDenied(candidates), later: this.withoutDenied(later), scope, places }
     const [first] = wanted.open
     if (first === undefined) {
-      const refusal = this.refusal(candidates)
+      // With nothing left to wait for, the model of a server that has come back may be the only one that was refused.
+      const refusal = this.refusal(wanted.later.length > 0 ? candidates : [...candidates, ...later])
       if (refusal !== undefined) throw refusal
       return this.placeAt(wanted)
     }

@@ -4,6 +4,7 @@ import { GatewayError } from '#core/errors.ts'
 import type { Bucket, Limiter } from '#core/limiter.ts'
 import { createScope } from '#core/scope.ts'
 import { createAllowance } from '#gateway/limits/allowance.ts'
+import { queueFull } from '#gateway/queue/slots.ts'
 import { createMemoryLimiter } from '#stores/memory-limiter.ts'
 import { bucket } from '#tests/contract/limiter.ts'
 import { model, slotFor, target } from '#tests/support/calls.ts'
@@ -180,6 +181,19 @@ describe('the allowance of a call', () => {
 
     expect([free, refused, again].map(({ candidate }) => candidate.model.name)).toEqual(['b', 'a', 'a'])
     expect([denied, released]).toEqual([['b model concurrency_limit_exceeded'], ['b']])
+  })
+
+  test('refuses with its limit when the only server that is back is of a limited model', async () => {
+    const choose = ([first]: readonly Candidate[]) => {
+      if (first === undefined) throw queueFull(0)
+      return first
+    }
+    const { memory, slots, scope, released } = setup({ choose, waits: true })
+    memory.take([placesOf('b')], 0, 'somebody')
+
+    const error = await Promise.resolve(slots.take([], scope, [B])).catch((thrown: GatewayError) => thrown)
+
+    expect([error, released]).toMatchObject([{ code: 'concurrency_limit_exceeded' }, ['b']])
   })
 
   test('asks for a limited model once only', async () => {
