@@ -18,8 +18,7 @@ const LOOK_MS = 250
 /** The delay to the next check after one that served a call, in milliseconds: that check sees what the call has changed,
  * such as that the one trial of a half-open breaker is under way. */
 const LOOK_AGAIN_MS = 10
-/** As `LOOK_MS`, where other processes call the same targets. Shorter, because a process is not told when another one
- * frees a place. */
+/** As `LOOK_MS`, where other processes call the same targets. Shorter, because nobody tells of the places that they free. */
 const SHARED_LOOK_MS = 10
 
 /** The call that wants a place. */
@@ -68,7 +67,7 @@ class FairQueue implements Queue, SlotSource<Wait> {
       taken: this.pace.taken,
       freed: (target: Target, takenAt: number) => {
         this.pace.freed(target, takenAt)
-        if (this.line.size > 0 && !this.yieldsToOthers()) this.serveOne()
+        if (this.line.size > 0 && !this.yieldsToOthers()) this.serveOne(target.server.id)
       },
     }
     this.slots = createSlots(deps.states, observer, deps.places, deps.newest)
@@ -139,9 +138,11 @@ class FairQueue implements Queue, SlotSource<Wait> {
 
   /** Gives a free place to the next call in turn that can use it; rejects calls whose deadline has passed.
    *
+   * @param server Where a place has come free; everywhere is looked for one when absent.
    * @returns Where the place is; `null` when no call was served. */
-  private serveOne(): Target | null {
-    const fits = (waiter: Waiter) => waiter.candidates.some(candidate => isUsable(waiter, candidate, this.deps))
+  private serveOne(server?: string): Target | null {
+    const isFree = (waiter: Waiter) => (candidate: Candidate) => isUsable(waiter, candidate, this.deps, server)
+    const fits = (waiter: Waiter) => waiter.candidates.some(isFree(waiter))
     for (let waiter = this.line.next(fits); waiter !== null; waiter = this.line.next(fits)) {
       // The deadline's timer may be late when the process is busy: do not dial for a call that is already over.
       if (waiter.scope.endsAt <= this.deps.clock.now()) {
@@ -149,7 +150,7 @@ class FairQueue implements Queue, SlotSource<Wait> {
         waiter.reject(new GatewayError('deadline_exceeded', 'The request took longer than the time allowed for it.'))
         continue
       }
-      const slot = this.slots.tryTake(waiter.candidates.filter(candidate => isUsable(waiter, candidate, this.deps)))
+      const slot = this.slots.tryTake(waiter.candidates.filter(isFree(waiter)))
       // Another process took the place first: this call stays next in turn.
       if (slot === null) return null
       this.removeServed(waiter)
@@ -199,11 +200,10 @@ class FairQueue implements Queue, SlotSource<Wait> {
     const since = clock.now()
     const { promise, resolve, reject } = Promise.withResolvers<Slot>()
     const unavailableAtStart = new Set(open.filter(({ target }) => !available(target)))
-    const { caller, priority } = wait
     // Called before the promise settles: a client that leaves is recorded in the same turn, and nobody awaits it later.
     const ended = () => wait.waited(clock.now() - since)
     const waiter: Waiter = {
-      ...{ caller, priority, candidates, unavailableAtStart, later, scope, model },
+      ...{ caller: wait.caller, priority: wait.priority, candidates, unavailableAtStart, later, scope, model },
       resolve(slot) {
         ended()
         resolve(slot)

@@ -3,7 +3,7 @@ import type { Clock } from '#core/clock.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Places } from '#core/places.ts'
 import type { Scope } from '#core/scope.ts'
-import type { Target } from '#core/servers.ts'
+import type { Target, TargetId } from '#core/servers.ts'
 import type { States } from '#core/states.ts'
 import type { Waiting } from './line.ts'
 import { hasPlace } from './slots.ts'
@@ -45,8 +45,16 @@ export function patienceOf(open: readonly Candidate[], later: readonly Candidate
 
 type AvailabilityDeps = Pick<QueueDeps, 'states' | 'available' | 'places' | 'newest'>
 
-/** Whether a waiting call could take a place at one of its candidates now. */
-export function isUsable({ unavailableAtStart, later }: Waiter, candidate: Candidate, deps: AvailabilityDeps): boolean {
+/** Whether a waiting call could take a place at one of its candidates now.
+ *
+ * @param server The only server that is of interest; any one when absent. */
+export function isUsable(
+  { unavailableAtStart, later }: Waiter,
+  candidate: Candidate,
+  deps: AvailabilityDeps,
+  server?: string,
+): boolean {
+  if (server !== undefined && candidate.target.server.id !== server) return false
   const { states, available, places, newest = itself } = deps
   const now = newest(candidate.target)
   const target = now ?? candidate.target
@@ -63,16 +71,21 @@ export function isUsable({ unavailableAtStart, later }: Waiter, candidate: Candi
 const itself = (target: Target) => target
 
 /** Whether a waiting call could take a place that a new call is about to take. That happens when a target has become
- * available and the queue has not been checked since; the new call must then wait its turn. */
+ * available and the queue has not been checked since; the new call must then wait its turn.
+ *
+ * Each new call asks this of all waiting ones, so most of them are passed over by what is quick to see. */
 export function isWantedByWaiter(
   waiting: Iterable<Waiter>,
   candidates: readonly Candidate[],
   deps: AvailabilityDeps,
 ): boolean {
+  const { states, newest = itself } = deps
+  const free = new Set<TargetId>()
+  for (const { target } of candidates) if (hasPlace(states, newest(target) ?? target)) free.add(target.id)
+  if (free.size === 0) return false
   for (const waiter of waiting) {
     for (const candidate of waiter.candidates) {
-      if (!isUsable(waiter, candidate, deps)) continue
-      if (candidates.some(({ target }) => target.id === candidate.target.id)) return true
+      if (free.has(candidate.target.id) && isUsable(waiter, candidate, deps)) return true
     }
   }
   return false

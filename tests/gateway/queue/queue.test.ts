@@ -344,6 +344,26 @@ describe('a call that finds no place', () => {
     expect(ask([target('b', { maxConcurrent: 1 })]).place).not.toBeInstanceOf(Promise)
   })
 
+  test('is not looked at for calls of other targets, neither when they come nor when they end', () => {
+    const [clock, states] = [fakeClock(), createStates()]
+    let looks = 0
+    const available = () => {
+      looks++
+      return false
+    }
+    const slots = createQueue({ states, clock, available }).slotsFor({ caller: 'a', priority: 'normal', waited() {} })
+    const candidateAt = (at: Target): Candidate => ({ target: at, model: model('m', []), reason: '' })
+    const scope = createScope(clock)
+    void slots.take([candidateAt(one)], scope)
+    void slots.take([candidateAt(one)], scope, [candidateAt(target('b'))])
+    looks = 0
+
+    const place = slots.take([candidateAt(target('c'))], scope) as Slot
+    place.release()
+
+    expect(looks).toBe(0)
+  })
+
   test('may use a target that was unavailable when the wait began', async () => {
     const { ask, out } = setup()
     out.add(one.id)
