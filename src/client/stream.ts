@@ -20,65 +20,62 @@ export interface StreamSource {
  *
  * Its iterator throws a `CitadelError`: what the gateway says inside of the stream, `stream_truncated` when it ends
  * without `[DONE]`, `client_timeout` for silence, `aborted`. */
-export function readStream<T extends object>(source: StreamSource): AnswerStream<T> {
+export function readStream<T extends object>({ response, life, idleMs }: StreamSource): AnswerStream<T> {
+  const reader = response.body?.getReader()
+  const leave = () => void reader?.cancel().catch(() => {})
   let read = false
+  // Node forgets the signal of a request whose answer has begun once its memory is cleaned; nobody may be reading.
+  life.signal.addEventListener('abort', leave)
+
+  async function* chunks(): AsyncGenerator<T, void> {
+    let delivered = 0
+    try {
+      for await (const data of eventsOf(reader, life, idleMs)) {
+        if (data === '[DONE]') return
+        const chunk = chunkOf<T>(data, response.headers)
+        delivered += charsOf(chunk)
+        yield chunk
+      }
+      throw truncated(response, delivered)
+    } catch (thrown) {
+      if (life.signal.aborted) throw life.signal.reason
+      throw thrown instanceof CitadelError ? thrown : truncated(response, delivered, thrown)
+    } finally {
+      leave()
+      life.end()
+    }
+  }
+
   return {
-    abort: () => {
-      source.life.abort()
-      // Nobody reads: then nothing else would close it.
-      if (!read) void source.response.body?.cancel().catch(() => {})
-    },
+    abort: () => life.abort(),
     [Symbol.asyncIterator]() {
       if (read) throw new TypeError('A stream can be read once.')
       read = true
-      return chunksOf<T>(source)
+      return chunks()
     },
-  }
-}
-
-async function* chunksOf<T extends object>({ response, life, idleMs }: StreamSource): AsyncGenerator<T, void> {
-  let delivered = 0
-  try {
-    for await (const data of eventsOf(response, life, idleMs)) {
-      if (data === '[DONE]') return
-      const chunk = chunkOf<T>(data, response.headers)
-      delivered += charsOf(chunk)
-      yield chunk
-    }
-    throw truncated(response, delivered)
-  } catch (thrown) {
-    if (life.signal.aborted) throw life.signal.reason
-    throw thrown instanceof CitadelError ? thrown : truncated(response, delivered, thrown)
-  } finally {
-    life.end()
   }
 }
 
 /** The data of each event (WHATWG HTML §9.2.6, of which the gateway uses only `data:` lines and comments). */
-async function* eventsOf(response: Response, life: Lifetime, idleMs: number): AsyncGenerator<string, void> {
-  const reader = response.body?.getReader()
-  if (reader === undefined) return
+async function* eventsOf(
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
+  life: Lifetime,
+  idleMs: number,
+): AsyncGenerator<string, void> {
   const decoder = new TextDecoder()
   let rest = ''
-  const leave = () => void reader.cancel().catch(() => {})
-  // Node forgets the signal of a request whose answer has begun once its memory is cleaned.
-  life.signal.addEventListener('abort', leave)
-  try {
-    while (true) {
-      life.restart(idleMs, 'Nothing came')
-      const { done, value } = await reader.read()
-      life.pause()
-      if (done) return
-      const text = decoder.decode(value, { stream: true })
-      rest += text
-      // A long event comes in many pieces: what came before is not looked through for each.
-      if (!text.includes('\n')) continue
-      const lines = rest.split(/\r?\n/)
-      rest = lines.pop() ?? ''
-      for (const line of lines) if (line.startsWith('data:')) yield line.slice(5).trim()
-    }
-  } finally {
-    leave()
+  while (reader) {
+    life.restart(idleMs, 'Nothing came')
+    const { done, value } = await reader.read()
+    life.pause()
+    if (done) return
+    const text = decoder.decode(value, { stream: true })
+    rest += text
+    // A long event comes in many pieces: what came before is not looked through for each.
+    if (!text.includes('\n')) continue
+    const lines = rest.split(/\r?\n/)
+    rest = lines.pop() ?? ''
+    for (const line of lines) if (line.startsWith('data:')) yield line.slice(5).trim()
   }
 }
 

@@ -130,6 +130,21 @@ test('reads a long event that comes in small pieces in the time that it takes to
   expect(performance.now() - startedAt).toBeLessThan(5000)
 })
 
+test('closes a stream that nobody reads yet when the signal of its call says so', async () => {
+  const closed = Promise.withResolvers<void>()
+  const body = new ReadableStream<Uint8Array>({ cancel: () => closed.resolve() })
+  const answer = new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+  // Node forgets the signal of a request whose answer has begun; so does this one.
+  const client = createClient({ baseUrl: 'http://gateway', fetch: async () => answer })
+  const controller = new AbortController()
+
+  const stream = await client.stream({ messages: [] }, { signal: controller.signal })
+  controller.abort()
+  await closed.promise
+
+  expect((await Array.fromAsync(stream).catch(Object)).code).toBe('aborted')
+})
+
 test('does for code of the openai package what that package does', async () => {
   await using gateway = await gatewayOf(openAiScript())
   const ways: readonly (OpenAI | OpenAIShape)[] = [
