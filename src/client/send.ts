@@ -81,7 +81,7 @@ export function createSend(defaults: ClientOptions): Send {
           if (!response.ok) throw errorOf(response, parsed(await response.text()))
           return { value: await read(response), response, life }
         } catch (thrown) {
-          const error = toError(thrown, life, url)
+          const error = toError(thrown, life, base)
           const ms = retry < retries ? waitFor(error, retry) : Infinity
           if (ms > (defaults.maxWaitMs ?? 60_000) || Date.now() + ms >= life.endsAt()) throw error
           await wait(ms, life.signal)
@@ -121,12 +121,12 @@ function parsed(text: string): unknown {
 }
 
 /** What was thrown, as an error of the client: a life that is over says why, and all else is the connection. */
-function toError(thrown: unknown, { signal }: Lifetime, url: string): CitadelError {
+function toError(thrown: unknown, { signal }: Lifetime, base: string): CitadelError {
   if (signal.aborted && signal.reason instanceof CitadelError) return signal.reason
   if (thrown instanceof CitadelError) return thrown
-  return new CitadelError('connection_failed', `The gateway at ${new URL(url).origin} did not answer.`, {
-    cause: thrown,
-  })
+  // It may be a path, of the page's own origin, or no address at all; a password in it is not shown.
+  const address = base.replace(/\/\/.*@/, '//')
+  return new CitadelError('connection_failed', `The gateway at ${address} did not answer.`, { cause: thrown })
 }
 
 /** How long to wait before the next attempt; `Infinity` when it would be in vain. */

@@ -145,6 +145,19 @@ test('closes a stream that nobody reads yet when the signal of its call says so'
   expect((await Array.fromAsync(stream).catch(Object)).code).toBe('aborted')
 })
 
+test.each([
+  ['/gateway', '/gateway/v1'],
+  ['localhost:8000', 'localhost:8000/v1'],
+  ['http://user:pass/word@host/v1/', 'http://host/v1'],
+])('fails by its own error at an address that is none, or a path of the page: %s', async (baseUrl, said) => {
+  const client = createClient({ baseUrl, fetch: () => Promise.reject(new TypeError('Failed to fetch')), maxRetries: 0 })
+
+  expect(await client.models().catch(Object)).toMatchObject({
+    code: 'connection_failed',
+    message: `The gateway at ${said} did not answer.`,
+  })
+})
+
 test('does for code of the openai package what that package does', async () => {
   await using gateway = await gatewayOf(openAiScript())
   const ways: readonly (OpenAI | OpenAIShape)[] = [
