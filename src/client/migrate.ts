@@ -52,8 +52,8 @@ export function migrationFromEnv(env: Env): Migration {
 /** Makes one function of two that do the same, one by the gateway and one by a provider.
  *
  * A call falls back when the gateway was not reached or failed by itself (status 500 and more). A refusal (a limit, a
- * budget, a right) is the answer: falling back would go around it. A stream that has begun is not begun again, and
- * streams are not compared. */
+ * budget, a right) is the answer: falling back would go around it. A stream that has begun is not begun again. Streams
+ * and calls that have failed are not compared. */
 export function migrate<A extends readonly unknown[], R>(
   ways: { readonly [way in Way]: (...args: A) => Promise<R> },
   { settings, key, report = () => {} }: MigrationOptions<A, R>,
@@ -68,10 +68,11 @@ export function migrate<A extends readonly unknown[], R>(
       report({ kind: 'fallback', error: failed })
       return ways.direct(...args)
     }
-    if (enabled && Math.random() * 100 < comparePercent && !('answer' in answered && isStream(answered.answer))) {
+    // What has failed may have been to be a stream, and the other side would begin one that nobody reads.
+    if ('error' in answered) throw answered.error
+    if (enabled && Math.random() * 100 < comparePercent && !isStream(answered.answer)) {
       void run(toGateway ? 'direct' : 'gateway').then(other => report({ kind: 'compared', answered, other }))
     }
-    if ('error' in answered) throw answered.error
     return answered.answer
   }
 }

@@ -4,6 +4,8 @@ import { CitadelError, type Migration, type MigrationEvent, migrate, migrationFr
 const outage = new CitadelError('no_healthy_upstream', 'No.', { status: 503 })
 const on: Migration = { enabled: true, percent: 100, comparePercent: 0, fallback: true }
 
+const refused = new CitadelError('rate_limit_exceeded', 'x', { status: 429 })
+
 /** A call that two ways answer with their names, or as told. */
 function call(settings: Partial<Migration>, gateway: () => Promise<unknown> = async () => 'gateway') {
   const events: MigrationEvent<unknown>[] = []
@@ -166,6 +168,13 @@ describe('running beside each other', () => {
     expect(events).toMatchObject([
       { answered: { way: 'direct', answer: 'direct' }, other: { way: 'gateway', error: outage } },
     ])
+  })
+
+  test('does not ask the other side for what was refused: nobody would read a stream that it opened', async () => {
+    const { ask, asked } = call({ comparePercent: 100 }, () => Promise.reject(refused))
+
+    expect(await ask('a').catch(thrown => thrown)).toBe(refused)
+    expect(asked).toEqual(['gateway a'])
   })
 
   test('does not ask the other side for streams, nor while it is off', async () => {
