@@ -6,6 +6,9 @@ import { isObject } from '#lib/json.ts'
 import { allowedBy, answersTo, type Lengths } from '../limits/estimate.ts'
 import { estimateUsage } from '../settle.ts'
 
+/** How long a prompt is to be kept, in each way that JSON has to write it; slow, and hardly anybody writes escapes. */
+const HOUR = /"(?:1|\\u0031)(?:h|\\u0068)"/
+
 /** What a call may use at most at a model, as far as the call itself says it. */
 export function boundOf(call: Call, model: Model, lengths: Lengths): Bound {
   const { body, source } = call
@@ -14,7 +17,7 @@ export function boundOf(call: Call, model: Model, lengths: Lengths): Bound {
     output: mostOutput(call, model, lengths),
     searches: searchesOf(body.tools),
     // The marks of what is to be cached may stand anywhere in a prompt.
-    keeps: source === null || source.includes('"1h"'),
+    keeps: source === null || source.includes('"1h"') || (source.includes('\\u00') && HOUR.test(source)),
     speaks: Array.isArray(body.modalities) && body.modalities.includes('audio'),
   }
 }

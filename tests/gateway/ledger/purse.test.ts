@@ -26,7 +26,15 @@ function candidateOf(server: string, output: number | null): Candidate {
 function purseOf(
   body: object = { max_tokens: 100 },
   accounts: readonly Account[] = [account],
-  { endpoint = 'chat', own = null }: { readonly endpoint?: Endpoint; readonly own?: LedgerStore['hold'] | null } = {},
+  {
+    endpoint = 'chat',
+    own = null,
+    write = JSON.stringify,
+  }: {
+    readonly endpoint?: Endpoint
+    readonly own?: LedgerStore['hold'] | null
+    readonly write?: (body: object) => string
+  } = {},
 ) {
   const clock = fakeClock()
   const ledger = createMemoryLedger()
@@ -53,7 +61,7 @@ function purseOf(
     opened: (_: unknown, __: unknown, { target: { server } }: Candidate) => opened.push(server.id),
   }
   const whole = { model: 'chat', messages: [], ...body }
-  const called = call({ endpoint, body: whole, source: JSON.stringify(whole) })
+  const called = call({ endpoint, body: whole, source: write(whole) })
   const record = recordOf()
   const slots = openPurse(deps, called, record, accounts).slots(places)
   const used = async () => (await ledger.hold({ request: 'probe', accounts: [account], nano: 0, expiresAt: 0 })).used[0]
@@ -259,6 +267,49 @@ describe('a purse', () => {
     await take({ target: one, model: model('chat', [one]), reason: '' })
 
     expect(await used()).toBe(millionths * 1000)
+  })
+
+  test.each([
+    // The numbers themselves are read.
+    ['for a number of searches that is a text', { tools: [{ type: 'web_search_1', max_uses: '5' }] }, 1 + 50],
+    [
+      'or less for one that is negative',
+      {
+        tools: [
+          { type: 'web_search_1', max_uses: -5 },
+          { type: 'web_search_2', max_uses: 2 },
+        ],
+      },
+      3 + 50 + 200,
+    ],
+    ['for a tool that is none', { tools: [null] }, 50],
+    ['for an answer that is only written', { modalities: ['text'] }, 50],
+  ])('holds no more %s', async (_, body, millionths) => {
+    const price = toPrice({ input: 1, output: 5, audio_output: 9, search: 0.0001 })
+    const { take, used } = purseOf({ max_tokens: 10, ...body })
+    const one = target('one', { id: 'one/m', price })
+    await take({ target: one, model: model('chat', [one]), reason: '' })
+
+    expect(await used()).toBe(millionths * 1000)
+  })
+
+  test('knows a prompt that is to be kept for an hour in whatever way that is written', async () => {
+    const one = target('one', { id: 'one/m', price: toPrice({ input: 1, cache_write_1h: 2, output: 0 }) })
+    const body = { messages: [{ role: 'user', content: 'x'.repeat(72) }], cache_control: { ttl: '1h' } }
+    for (const ttl of ['"1h"', '"\\u0031h"', '"1\\u0068"', '"\\u0031\\u0068"']) {
+      const { take, used } = purseOf(body, [account], { write: whole => JSON.stringify(whole).replace('"1h"', ttl) })
+      await take({ target: one, model: model('chat', [one]), reason: '' })
+
+      expect([ttl, await used()]).toEqual([ttl, 40_000])
+    }
+  })
+
+  test('holds what an embedding reads where only that has a price', async () => {
+    const { take, used } = purseOf({ input: 'x'.repeat(72) }, [account], { endpoint: 'embeddings' })
+    const one = target('one', { id: 'one/m', price: toPrice({ input: 2 }) })
+    await take({ target: one, model: model('chat', [one]), reason: '' })
+
+    expect(await used()).toBe(40_000)
   })
 
   test('holds nothing where nobody has a budget, and writes the call down all the same', async () => {
