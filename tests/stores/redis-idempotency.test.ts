@@ -207,6 +207,29 @@ describe('in one Redis', () => {
     expect(await claim(processAt(redis, clock), 'fourth')).toEqual({ kind: 'stored', answer: answerOf('good') })
   })
 
+  test('a twin in the same process leaves the claim to its owner, whose answer others get', async () => {
+    const clock = fakeClock(Date.now())
+    const [one, two] = [processAt(redis, clock), processAt(redis, clock)]
+    await one.claim(keyed({ key: 'twin' }))
+
+    expect(await one.claim(keyed({ key: 'twin', owner: 'second' }))).toEqual({ kind: 'running' })
+    one.keep('twin', 'first', answerOf('once'))
+    expect(await until(two, 'twin', 'stored')).toEqual({ kind: 'stored', answer: answerOf('once') })
+  })
+
+  test('a process that was turned away does not claim the key later', async () => {
+    const clock = fakeClock(Date.now())
+    const [one, two, three] = [processAt(redis, clock), processAt(redis, clock), processAt(redis, clock)]
+    await one.claim(keyed({ key: 'elsewhere' }))
+    expect(await two.claim(keyed({ key: 'elsewhere', owner: 'second' }))).toEqual({ kind: 'running' })
+    one.close()
+    await server.command('FLUSHALL')
+    clock.advance(10_000)
+
+    expect(await three.claim(keyed({ key: 'elsewhere', owner: 'third' }))).toEqual({ kind: 'claimed' })
+    three.close()
+  })
+
   test('the key of an expired answer is claimed by one request only', async () => {
     const clock = fakeClock(Date.now())
     const one = processAt(redis, clock)
