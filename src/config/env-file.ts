@@ -14,7 +14,7 @@ export function parseEnvFile(text: string, file = 'environment file'): Record<st
     .split(/\r?\n/)
     .entries()) {
     if (/^\s*(#|$)/.test(line)) continue
-    const match = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$/.exec(line)
+    const match = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=([\s\S]*)$/.exec(line)
     const value = match ? unquote(match[2] ?? '') : null
     if (match?.[1] !== undefined && value !== null) values[match[1]] = value
     else {
@@ -26,11 +26,12 @@ export function parseEnvFile(text: string, file = 'environment file'): Record<st
   return values
 }
 
-function unquote(written: string): string | null {
+function unquote(text: string): string | null {
+  const written = text.trim()
   const single = /^'([^']*)'\s*(#.*)?$/.exec(written)
   if (single) return single[1] ?? ''
   const double = /^"((?:[^"\\]|\\.)*)"\s*(#.*)?$/.exec(written)
   if (double) return (double[1] ?? '').replaceAll(/\\([n"\\$`])/g, (_, next: string) => (next === 'n' ? '\n' : next))
   if (/^['"]/.test(written)) return null
-  return written.replace(/(^|\s)#.*$/, '').trimEnd()
+  return text.replace(/\s#.*$/, '').trim()
 }

@@ -28,6 +28,12 @@ test('leaves a backslash in double quotes that begins no escape', () => {
   expect(parseEnvFile('A="DOMAIN\\user"\nB="^\\d+\\$"')).toEqual({ A: 'DOMAIN\\user', B: '^\\d+$' })
 })
 
+test('takes for a comment only what stands behind a blank, so that a password may begin with its sign', () => {
+  expect(parseEnvFile('A=#pass\nB=#pass # word\nC= # none\nD=\t#none\nE=b   # comment')).toEqual({
+    ...{ A: '#pass', B: '#pass', C: '', D: '', E: 'b' },
+  })
+})
+
 test('lets the last of two lines with one name win', () => {
   expect(parseEnvFile('A=1\nA=2')).toEqual({ A: '2' })
 })
