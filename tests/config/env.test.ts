@@ -11,15 +11,18 @@ test('lets the variables of the gateway win over the common ones', async () => {
   expect(config.service).toMatchObject({ host: 'b', port: 2 })
 })
 
-test.each(['tcp://10.0.0.1:8000', 'http', '70000', '1.5'])('ignores %j as a port, with a warning', async value => {
+test.each(['tcp://10.0.0.1:8000', 'http', '65536', '1.5'])('ignores %j as a port, with a warning', async value => {
   const { config, warnings } = await load({ API_GATEWAY_PORT: value, GATEWAY_PORT: '81' })
 
   expect(config.service.port).toBe(81)
   expect(warnings).toEqual(['environment  API_GATEWAY_PORT: ignored, it is no port'])
 })
 
-test('takes an empty variable as absent', async () => {
-  expect((await load({ API_GATEWAY_PORT: ' ', DEFAULT_MODEL: '' })).config.service.port).toBe(8000)
+test('takes an empty variable as absent, and none of the blanks around another', async () => {
+  const { config, warnings } = await load({ API_GATEWAY_PORT: ' ', DEFAULT_MODEL: '' })
+
+  expect([config.service.port, warnings]).toEqual([8000, []])
+  expect((await load({ API_GATEWAY_HOST: ' ::1\n' })).config.service.host).toBe('::1')
 })
 
 test('sets every key of the table', async () => {

@@ -160,6 +160,16 @@ test('the most that a call may cost is never below what its tokens cost, in whic
   )
 })
 
+test('what no price allows for costs no more: an hour that is not asked for, a voice, and what nobody prices', () => {
+  const bound = { input: 10, output: 10, searches: 3, keeps: false, speaks: false }
+  const price = toPrice({ input: 1, cache_write_1h: 5, output: 2, audio_output: 9 })
+
+  expect(mostOf(price, bound)).toBe(10_000 + 20_000)
+  expect(mostOf(price, { ...bound, keeps: true, speaks: true })).toBe(50_000 + 90_000)
+  expect(mostOf(null, bound)).toBeNull()
+  expect(mostOf(toPrice({ input: 1 }), bound)).toBeNull()
+})
+
 describe('tiers', () => {
   const tiered = toPrice({
     ...{ input: 1, cache_read: 0.1, output: 5, reasoning: null },

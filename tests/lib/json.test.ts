@@ -66,6 +66,7 @@ describe('depth', () => {
     ['{"a":"[[[["}', 1, false],
     ['{"a":"\\"[[[["}', 1, false],
     ['[[],[],[[]]]', 2, true],
+    ['[{},{},{}]', 2, false],
   ] as const)('%s against %i', (text, limit, deeper) => {
     expect(excessIn(text, limit)).toBe(deeper ? 'depth' : null)
     expect(isDeeperThan(JSON.parse(text), limit)).toBe(deeper)
@@ -95,6 +96,8 @@ describe('the members of all objects, and as many objects and lists', () => {
   test.each([
     ['{"a":1,"b":[{"c":2}]}', 3, null],
     ['{"a":1,"b":[{"c":2}]}', 2, 'members'],
+    ['{"a":1,"b":2}', 2, null],
+    ['{"a":1,"b":2}', 1, 'members'],
     ['{"a":":::","b:":"\\":{"}', 2, null],
     ['[1,2,3]', 1, null],
     ['[{},[],{}]', 4, null],
