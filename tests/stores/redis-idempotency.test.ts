@@ -58,6 +58,8 @@ describe('in one Redis', () => {
     for (const end = performance.now() + 5000; performance.now() < end; ) {
       const claim = await store.claim(keyed({ key, owner: 'later' }))
       if (claim.kind === kind) return claim
+      // What is wrong once may be right when it has run out.
+      if (claim.kind !== 'running') throw new Error(`${key} is ${claim.kind} instead of ${kind}`)
       await Bun.sleep(2)
     }
     throw new Error(`${key} is not ${kind}`)
@@ -92,11 +94,13 @@ describe('in one Redis', () => {
     await server.command('FLUSHALL')
     await one.claim(keyed({ key: 'running' }))
     const [name = ''] = /idempotency:[0-9a-f]+/.exec(await server.command('KEYS', 'idempotency:*')) ?? []
-    await server.command('PEXPIRE', name, '1000')
-    clock.advance(10_000)
     const left = async () => Number((await server.command('PTTL', name)).replace(/\D/g, ''))
-    for (const end = performance.now() + 5000; (await left()) <= 1000; ) {
-      if (performance.now() > end) throw new Error('the claim was not renewed')
+    for (const _ of ['once', 'and again']) {
+      await server.command('PEXPIRE', name, '1000')
+      clock.advance(10_000)
+      for (const end = performance.now() + 5000; (await left()) <= 1000; ) {
+        if (performance.now() > end) throw new Error('the claim was not renewed')
+      }
     }
     one.close()
 
@@ -215,6 +219,17 @@ describe('in one Redis', () => {
     expect(await one.claim(keyed({ key: 'twin', owner: 'second' }))).toEqual({ kind: 'running' })
     one.keep('twin', 'first', answerOf('once'))
     expect(await until(two, 'twin', 'stored')).toEqual({ kind: 'stored', answer: answerOf('once') })
+  })
+
+  test('twins that come together are both given what another process stored', async () => {
+    const clock = fakeClock(Date.now())
+    const [one, two] = [processAt(redis, clock), processAt(redis, clock)]
+    await one.claim(keyed({ key: 'together' }))
+    one.keep('together', 'first', answerOf('once'))
+    await until(processAt(redis, clock), 'together', 'stored')
+
+    const twins = ['second', 'third'].map(owner => two.claim(keyed({ key: 'together', owner })))
+    expect((await Promise.all(twins)).map(({ kind }) => kind)).toEqual(['stored', 'stored'])
   })
 
   test('a process that was turned away does not claim the key later', async () => {
