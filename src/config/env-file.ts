@@ -1,4 +1,5 @@
 import { ConfigError, type Problem } from './problems.ts'
+import { LOST } from './tree.ts'
 
 /** Reads the lines `NAME=value` of an environment file, with comments, quotes and `export`.
  *
@@ -16,11 +17,11 @@ export function parseEnvFile(text: string, file = 'environment file'): Record<st
     if (/^\s*(#|$)/.test(line)) continue
     const match = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=([\s\S]*)$/.exec(line)
     const value = match ? unquote(match[2] ?? '') : null
-    if (match?.[1] !== undefined && value !== null) values[match[1]] = value
-    else {
-      const message = match ? 'a quote is not closed, or something stands behind it' : 'expected NAME=value'
-      problems.push({ file, line: index + 1, column: 1, path: '', message })
-    }
+    const complain = (message: string) => problems.push({ file, line: index + 1, column: 1, path: '', message })
+    if (match?.[1] === undefined) complain('expected NAME=value')
+    else if (value === null) complain('a quote is not closed, or something stands behind it')
+    else if (value.includes(LOST)) complain('is not in UTF-8')
+    else values[match[1]] = value
   }
   if (problems.length > 0) throw new ConfigError(problems)
   return values

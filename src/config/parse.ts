@@ -2,7 +2,7 @@ import type { Document, ErrorCode, LineCounter, Node, Pair, Scalar, YAMLError } 
 import type { Environment } from './env.ts'
 import { interpolate } from './interpolate.ts'
 import type { Problem } from './problems.ts'
-import { emptyMap, type Leaf, type MapTree, type Origin, type Tree } from './tree.ts'
+import { emptyMap, type Leaf, LOST, type MapTree, type Origin, type Tree } from './tree.ts'
 
 interface Parsed {
   readonly tree: MapTree
@@ -118,6 +118,7 @@ function readScalar(
   if (typeof value === 'number' || typeof value === 'boolean' || value === null)
     return { kind: 'leaf', ...placed, value }
   const text = typeof value === 'string' ? value : (source ?? String(value))
+  if (text.includes(LOST)) problems.push({ ...placed.at, path: path.join('.'), message: 'is not in UTF-8' })
   if (!text.includes('$')) return { kind: 'leaf', ...placed, value: text }
   const result = interpolate(text, env)
   for (const message of result.errors) problems.push({ ...placed.at, path: path.join('.'), message })

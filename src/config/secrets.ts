@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, join } from 'node:path'
 import type { Problem } from './problems.ts'
-import { find, type Leaf, leafOf, type MapTree, place, problemAt, type Tree } from './tree.ts'
+import { find, type Leaf, LOST, leafOf, type MapTree, place, problemAt, type Tree } from './tree.ts'
 
 export type ReadFile = (path: string) => Promise<string>
 
@@ -50,6 +50,7 @@ export async function readSecrets(tree: MapTree, readFile: ReadFile): Promise<Fi
     )
     if (typeof secret !== 'string') problems.push(problemAt(tree, fileKey, `${file} ${secret.message}`))
     else if (secret === '') problems.push(problemAt(tree, fileKey, `${file} is empty`))
+    else if (secret.includes(LOST)) problems.push(problemAt(tree, fileKey, `${file} is not in UTF-8`))
     else filled = replace(filled, [...path, key], { ...from, value: secret, written: file })
   }
   return { tree: filled.kind === 'map' ? filled : tree, problems, files }

@@ -38,6 +38,9 @@ export type Path = readonly PropertyKey[]
 /** Reports a problem at a path. */
 export type Complain = (path: Path, message: string, position?: 'key' | 'value') => void
 
+/** What stands for letters that are not in UTF-8: a password that has one would be another password. */
+export const LOST = '\ufffd'
+
 const nowhere: Origin = { file: 'config', line: 0, column: 0 }
 
 /** Makes an empty map. */

@@ -42,6 +42,7 @@ const syntax: Broken[] = [
   ],
   ['service: {}\n---\nservice: {}', 'gateway.yaml:2:1  holds more than one document; keep one'],
   ['- service', 'gateway.yaml:1:1  expected sections such as "service:", got something else'],
+  ['service', 'gateway.yaml:1:1  expected sections such as "service:", got something else'],
   [
     'service:\n  port: 1\n  host: a\n  port: 2',
     'gateway.yaml:4:3  service.port: is set twice; the first time is on line 2',
@@ -56,6 +57,8 @@ const syntax: Broken[] = [
     'gateway.yaml:1:1  is nested too deeply, or its aliases stand for too much',
   ],
   ['__proto__: { x: 1 }', 'gateway.yaml:1:1  __proto__: cannot be a key'],
+  ['? [service]\n: { port: 1 }', 'gateway.yaml:1:3  ?: cannot be a key'],
+  ['service:\n  : 1', 'gateway.yaml:2:3  service.?: cannot be a key'],
   [
     'service:\n  name: ${na me}',
     'gateway.yaml:2:9  service.name: cannot read a reference; write ${VAR}, ${VAR:-default} or ${VAR:?message}',

@@ -39,11 +39,13 @@ test('lets the last of two lines with one name win', () => {
 })
 
 test('names every line that is none, and never shows it', async () => {
-  const parse = async () => parseEnvFile('A=1\ncanary\nB="canary\n9=canary', 'site.env')
+  const parse = async () =>
+    parseEnvFile('A=1\ncanary\nB="canary\n9=canary\nC=\ufffdcanary # \ufffd\nD=1 # \ufffd', 'site.env')
 
   expect(await complaints(parse())).toEqual([
     'site.env:2:1  expected NAME=value',
     'site.env:3:1  a quote is not closed, or something stands behind it',
     'site.env:4:1  expected NAME=value',
+    'site.env:5:1  is not in UTF-8',
   ])
 })

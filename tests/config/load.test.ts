@@ -107,6 +107,20 @@ test('reads numbers and words that YAML leaves as text', async () => {
   expect(config.monitoring.log_level).toBe('warn')
 })
 
+test('reads the name of a model as it is written, also one that looks like a number', async () => {
+  const { config } = await loadText('models: { 3.10: { endpoint: "http://a" }, 0x10: { endpoint: "http://b" } }')
+
+  expect(Object.keys(config.models)).toEqual(['3.10', '0x10'])
+})
+
+test('reads a long file in which an alias stands', async () => {
+  const order = Array.from({ length: 20_001 }, (_, at) => `s/${at}`).join(', ')
+  const text = `servers: [{ id: &s s, kind: ollama, base_url: "http://s" }, { id: t, kind: ollama, base_url: "http://t" }]
+gateway: { classes: { heavyweight: { prefer: [*s] } }, fallback: { order: [${order}] } }`
+
+  expect((await loadText(text)).config.gateway.fallback.order).toHaveLength(20_001)
+})
+
 test('completes both forms of a model', async () => {
   const { config } = await loadText(`
 servers: [{ id: local, kind: Ollama }]

@@ -46,6 +46,20 @@ servers:
   ])
 })
 
+test('tells of values that are not in UTF-8, whose letters are lost, and leaves comments alone', async () => {
+  const lost = Buffer.from('grün', 'latin1').toString('utf8')
+  const text = `# ${lost}
+redis: { url_file: /run/redis }
+database: { url: "postgres://user:${lost}@host/db" } # ${lost}
+`
+  const said = await complaints(loadText(text, { others: { '/run/redis': `redis://:${lost}@host` } }))
+
+  expect(said).toEqual([
+    'gateway.yaml:2:20  redis.url_file: /run/redis is not in UTF-8',
+    'gateway.yaml:3:18  database.url: is not in UTF-8',
+  ])
+})
+
 test('never shows what a secret file holds', async () => {
   const said = await complaints(loadText('redis: { url_file: /run/redis }', { others: { '/run/redis': 'canary' } }))
 
