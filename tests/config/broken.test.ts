@@ -276,6 +276,10 @@ const keys: Broken[] = [
     'gateway.yaml:3:5  gateway.classes.lightwight: unknown key, did you mean "lightweight"?',
   ],
   [
+    'gateway:\n  classes:\n    lightweight: { prefer: [gpu-1] }\nservers: [{ id: gpu1, kind: ollama }]',
+    'gateway.yaml:3:29  gateway.classes.lightweight.prefer.0: no server has the id "gpu-1", did you mean "gpu1"?',
+  ],
+  [
     'limits:\n  global: { requests_per_minut: 1 }',
     'gateway.yaml:2:13  limits.global.requests_per_minut: unknown key, did you mean "requests_per_minute"?',
   ],

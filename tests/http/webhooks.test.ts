@@ -223,6 +223,20 @@ describe("Alertmanager's alerts", () => {
     expect(body.applied).toBe(0)
   })
 
+  test('are told apart by their labels where they have no other mark, and counted', async () => {
+    const edge = await probed()
+    const [hot, slow] = ['Hot', 'Slow'].map(alertname => ({ server: 'demo', alertname }))
+    const bare = (status: string, labels: object = {}) => ({ ...alert(status, labels), fingerprint: undefined })
+
+    const both = await send(edge, bearer, bare('firing', hot), bare('firing', slow))
+    await send(edge, bearer, bare('resolved', slow))
+    const one = await stateOf(edge)
+    await send(edge, bearer, bare('resolved', hot))
+
+    expect([both.body.applied, one]).toEqual([2, ['degraded', 'active']])
+    expect(await stateOf(edge)).toEqual(['healthy', 'active'])
+  })
+
   const carriers: readonly (readonly [string, Record<string, string>, number])[] = [
     ['the secret as a bearer token', bearer, 200],
     ['the secret as a password', { authorization: `Basic ${btoa(`citadel:${WEBHOOK_SECRET}`)}` }, 200],
