@@ -81,9 +81,10 @@ export function isLoopback(host: string): boolean {
 }
 
 /** Turns an allowed origin into a pattern: `http://localhost:*` allows every port, `https://*.example.com` every name
- * below, `*` everything. */
+ * below, `moz-extension://*` every name of a scheme, `*` everything. */
 function toOriginPattern(origin: string): RegExp {
   if (origin === '*') return /^/
+  if (origin.endsWith('://*')) return new RegExp(`^${origin.slice(0, -1).replace(/[.+]/g, '\\$&')}[^/]*$`, 'i')
   const escaped = origin.replace(/[.+?^${}()|[\]\\]/g, '\\$&')
   const named = escaped.replace('//*\\.', '//(?:[a-z0-9-]+\\.)+')
   const port = named.endsWith(':*') ? `${named.slice(0, -2)}(?::\\d{1,5})?` : named

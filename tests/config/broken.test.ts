@@ -196,6 +196,11 @@ const values: Broken[] = [
     'cors:\n  origins: [example.com]',
     'gateway.yaml:2:13  cors.origins.0: expected an origin such as https://app.example.com or http://localhost:*, got "example.com"',
   ],
+  // Whoever means every page has to write "*".
+  [
+    'cors:\n  origins: ["https://*"]',
+    'gateway.yaml:2:13  cors.origins.0: expected an origin such as https://app.example.com or http://localhost:*, got "https://*"',
+  ],
   // The gateway listens on the first two, and can neither be asked there nor tell that only this machine is meant.
   ...['*', '[::1]', '127.0.0.1:8000', 'http://0.0.0.0'].map((host): [string, string] => [
     `service:\n  host: "${host}"`,

@@ -175,6 +175,22 @@ describe('the origins of the configuration', () => {
     expect(headers.has('access-control-allow-origin')).toBe(admitted)
   })
 
+  test.each([
+    ['app://obsidian.md', true],
+    ['app://other.md', false],
+    ['moz-extension://5b5c9dd6-6ea8-4b2d-9f1f-3d4c2b1a0f9e', true],
+    ['file://', true],
+    ['vscode-webview://1nc0hl', false],
+    ['http://moz-extension', false],
+    ['moz-extension://a/b', false],
+  ])('admit the application %s: %p', async (origin, admitted) => {
+    const edge = await edgeOf({ cors: { origins: ['app://obsidian.md', 'moz-extension://*', 'file://*'] } })
+
+    const { status } = await edge.chat({ headers: { origin } })
+
+    expect(status).toBe(admitted ? 200 : 403)
+  })
+
   test('admit every page with a star', async () => {
     const edge = await edgeOf({ cors: { origins: ['*'] } })
 

@@ -115,7 +115,10 @@ export const monitoring = z
   .prefault({})
   .describe('Logs, metrics and the health report.')
 
-const origin = /^(\*|[hH][tT][tT][pP][sS]?:\/\/(\*\.)?[A-Za-z0-9.[\]:-]+?(:(\d{1,5}|\*))?)$/
+/** Applications with pages of their own have schemes of their own, such as `app:`, and some a new name at each start; what
+ * stands for every page of the web is written `*` alone. */
+const origin =
+  /^(\*|[hH][tT][tT][pP][sS]?:\/\/(\*\.)?[A-Za-z0-9.[\]:-]+?(:(\d{1,5}|\*))?|(?![hH][tT][tT][pP][sS]?:)[A-Za-z][A-Za-z0-9+.-]*:\/\/(\*|[A-Za-z0-9._-]+(:\d{1,5})?))$/
 
 export const cors = z
   .strictObject({
@@ -123,7 +126,7 @@ export const cors = z
       .array(z.string().regex(origin, 'expected an origin such as https://app.example.com or http://localhost:*'))
       .default(['http://localhost:*', 'http://127.0.0.1:*'])
       .describe(
-        'The origins of web pages that may call the gateway from a browser, such as https://app.example.com or http://localhost:*.',
+        'The origins of web pages that may call the gateway from a browser, such as https://app.example.com or http://localhost:*; those of desktop applications and browser extensions, such as app://obsidian.md or moz-extension://*, too.',
       ),
     credentials: boolean()
       .default(false)
