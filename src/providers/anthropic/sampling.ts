@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from '#lib/json.ts'
+import { stopsOf } from '../stops.ts'
 import type { Traits } from './models.ts'
 
 /** Fields of the request, and the parameters that could not go into it. */
@@ -31,7 +32,7 @@ export function toSampling(body: JsonObject, traits: Traits, thinks: boolean): F
 
 /** Translates `stop`; the API refuses texts that hold nothing but white space. */
 export function toStops({ stop }: JsonObject): Fields {
-  const given = typeof stop === 'string' ? [stop] : Array.isArray(stop) ? stop : []
+  const given = stopsOf(stop)
   const taken = given.filter(text => typeof text === 'string' && text.trim() !== '')
   return {
     fields: taken.length > 0 ? { stop_sequences: taken } : {},

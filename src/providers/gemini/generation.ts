@@ -1,4 +1,5 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { stopsOf } from '../stops.ts'
 import { refuse } from '../unsupported.ts'
 import { GENERATION, isAsked } from './parameters.ts'
 import { toGeminiSchema } from './schema.ts'
@@ -16,10 +17,9 @@ export function toGenerationConfig(body: JsonObject, model: string, thinking: Js
   if (body.logprobs === true && isAsked(body, 'top_logprobs')) config.logprobs = body.top_logprobs
   if (typeof body.n === 'number' && body.n > CANDIDATES_MAX)
     throw refuse('n', `more than ${CANDIDATES_MAX} choices`, 'send the request several times')
-  const stops = typeof body.stop === 'string' ? [body.stop] : body.stop
-  if (Array.isArray(stops) && stops.length > STOPS_MAX)
-    throw refuse('stop', `more than ${STOPS_MAX} stop sequences`, 'send fewer')
-  if (Array.isArray(stops) && stops.length > 0) config.stopSequences = stops
+  const stops = stopsOf(body.stop)
+  if (stops.length > STOPS_MAX) throw refuse('stop', `more than ${STOPS_MAX} stop sequences`, 'send fewer')
+  if (stops.length > 0) config.stopSequences = stops
   const thinkingConfig = toThinkingConfig(body.reasoning_effort, thinking, model)
   if (thinkingConfig !== undefined) config.thinkingConfig = thinkingConfig
   return { ...config, ...toResponseFormat(body.response_format) }

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { stopsOf } from '../stops.ts'
 
 /** OpenAI's sampling parameters, and the common ones beside them, by their names among Ollama's options. */
 export const OPTIONS: Readonly<Record<string, string>> = {
@@ -22,8 +23,9 @@ export function toOllamaOptions(body: JsonObject): JsonObject {
     const value = body[name]
     if (value !== undefined && value !== null) options[OPTIONS[name] ?? name] = value
   }
-  if (typeof body.stop === 'string') options.stop = [body.stop]
-  else if (Array.isArray(body.stop)) options.stop = body.stop
+  const stops = stopsOf(body.stop)
+  // An empty list would take the place of the model's own.
+  if (stops.length > 0) options.stop = stops
   return { ...options, ...(isObject(body.options) && body.options) }
 }
 

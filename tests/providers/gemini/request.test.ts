@@ -98,7 +98,8 @@ test('sampling goes under its names there', () => {
 test('what is the same without being said is not said', () => {
   const body = { n: 1, presence_penalty: 0, frequency_penalty: 0, logprobs: false, top_logprobs: 5, temperature: null }
 
-  expect(config({ ...body, stop: [], response_format: { type: 'text' } })).toBeUndefined()
+  for (const stop of [[], '', ['']])
+    expect(config({ ...body, stop, response_format: { type: 'text' } }), JSON.stringify(stop)).toBeUndefined()
 })
 
 test('the newer limit of tokens wins', () => {

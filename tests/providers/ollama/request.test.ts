@@ -105,6 +105,9 @@ describe('options', () => {
     [{ temperature: 0 }, { temperature: 0 }],
     [{ stop: 'a' }, { stop: ['a'] }],
     [{ stop: ['a', 'b'] }, { stop: ['a', 'b'] }],
+    [{ stop: ['', 'a'] }, { stop: ['a'] }],
+    [{ stop: '' }, {}],
+    [{ stop: [] }, {}],
     [
       { temperature: 1, options: { temperature: 0.1, mirostat: 2 } },
       { temperature: 0.1, mirostat: 2 },
