@@ -70,7 +70,10 @@ function toFile(value: JsonValue, place: string, baseUrl: string): JsonObject {
 /** A data URL goes inline, an address is fetched by Google. */
 function toMedia(url: string, place: string): JsonObject {
   const [head, mimeType] = /^data:([^;,]+)(?:;[^;,]*)*;base64,/i.exec(url) ?? []
-  if (head !== undefined) return { inlineData: { mimeType, data: url.slice(head.length) } }
+  if (head !== undefined) {
+    // Many applications make the type of the ending. Gemini refuses what is not registered.
+    return { inlineData: { mimeType: mimeType?.replace(/^image\/jpg$/i, 'image/jpeg'), data: url.slice(head.length) } }
+  }
   if (/^(?:https?|gs):\/\//i.test(url))
     // With `s` the first match is the only one: where a line feed stops the dot, each `?` before it is tried, for
     // hours.

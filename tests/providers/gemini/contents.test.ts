@@ -103,6 +103,11 @@ test.each<[string, JsonValue, JsonObject]>([
     { inlineData: { mimeType: 'image/webp', data: 'AAAA' } },
   ],
   [
+    'an image of a type that is misspelt',
+    { type: 'image_url', image_url: { url: 'data:image/jpg;base64,AAAA' } },
+    { inlineData: { mimeType: 'image/jpeg', data: 'AAAA' } },
+  ],
+  [
     'an image at an address',
     { type: 'image_url', image_url: { url: 'https://x.test/a.JPG?size=2' } },
     { fileData: { fileUri: 'https://x.test/a.JPG?size=2', mimeType: 'image/jpeg' } },
