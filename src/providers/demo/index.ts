@@ -1,6 +1,7 @@
 import { listAlone } from '../openai_compatible/catalog.ts'
 import { openaiCompatible } from '../openai_compatible/index.ts'
 import type { Provider } from '../provider.ts'
+import { parameters, toDemoRequest } from './request.ts'
 import { DEMO_ADDRESS } from './transport.ts'
 
 const { capabilities } = openaiCompatible
@@ -20,7 +21,9 @@ export const demo: Provider = {
     several_choices: false,
     prefill: false,
   },
+  parameters,
   defaultBaseUrl: DEMO_ADDRESS,
   normalizeBaseUrl: () => DEMO_ADDRESS,
+  encode: toDemoRequest,
   catalog: listAlone,
 }

@@ -141,6 +141,23 @@ describe('the demonstration model', () => {
     expect('body' in typed && JSON.parse(typed.body.choices[0].message.content)).toEqual({ age: 0 })
   })
 
+  test.each<[Endpoint, Body, string]>([
+    ['chat', { ...saying('Hi'), n: 2 }, 'n'],
+    ['completions', { prompt: 'Hi', n: 2 }, 'n'],
+    ['completions', { prompt: ['Hi', 'there'] }, 'prompt'],
+    ['completions', { prompt: [[1], [2]] }, 'prompt'],
+  ])('refuses what needs several choices: %s of %j', async (endpoint, body, param) => {
+    const refusal = await send(body, endpoint).catch(thrown => thrown)
+
+    expect(refusal).toMatchObject({ code: 'unsupported_parameter', param })
+  })
+
+  test('says what it leaves out', () => {
+    const body = { ...saying('Hi'), stop: ['x'], logprobs: true, top_logprobs: 2, temperature: 0 }
+
+    expect(demo.encode(call({ body }), at, null).dropped).toEqual(['stop', 'logprobs', 'top_logprobs'])
+  })
+
   test('knows no other model', async () => {
     expect(await send(saying('Hi'), 'chat', 'gpt-4')).toMatchObject({ code: 'model_not_found' })
   })
