@@ -27,14 +27,20 @@ export function noteError({ record }: Exchange, error: GatewayError): void {
   if (record.outcome === 'ok') record.outcome = error.code === 'client_closed_request' ? 'cancelled' : 'denied'
 }
 
+/** What paths look like that clients have put together from a wrong base URL. */
+const BASE_URL_MISTAKES: readonly (readonly [RegExp, string])[] = [
+  [/\/\//, 'There are two slashes in a row in this path: the base URL of your client must not end in one.'],
+  [/^\/v1\/v1(?:\/|$)/, 'There is no /v1/v1: the base URL of your client must end in /v1 once, not twice.'],
+  [
+    /\/(?:completions|embeddings)\/(?:chat\/completions|completions|embeddings|models)\/?$/,
+    'The base URL of your client must end in /v1, not in the path of an endpoint.',
+  ],
+]
+
 /** The error for a path that no route has. */
 export function unknownPath(path: string): GatewayError {
-  if (path.startsWith('/v1/v1/')) {
-    return new GatewayError(
-      'not_found',
-      'There is no /v1/v1: the base URL of your client must end in /v1 once, not twice.',
-    )
-  }
+  const mistake = BASE_URL_MISTAKES.find(([pattern]) => pattern.test(path))
+  if (mistake !== undefined) return new GatewayError('not_found', mistake[1])
   return new GatewayError(
     'not_found',
     // Newer clients ask for other APIs first; nearly all of them can be told to use these.

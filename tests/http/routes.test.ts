@@ -153,13 +153,21 @@ describe('a path that is none', () => {
     expect(html).toContain('href="/docs/troubleshooting"')
   })
 
-  test('is told from a base URL that ends in /v1 twice', async () => {
+  test.each([
+    ['/v1/v1/chat/completions', '/v1 once'],
+    ['/v1/v1', '/v1 once'],
+    ['//v1/chat/completions', 'two slashes'],
+    ['/v1//chat/completions', 'two slashes'],
+    ['/v1/chat/completions/chat/completions', 'the path of an endpoint'],
+    ['/v1/chat/completions/models', 'the path of an endpoint'],
+    ['/embeddings/embeddings/', 'the path of an endpoint'],
+  ])('%s says what is wrong with the base URL: %s', async (path, told) => {
     const edge = await edgeOf()
 
-    const response = await edge.ask('/v1/v1/chat/completions', { method: 'POST', body: {} })
+    const response = await edge.ask(path, { method: 'POST', body: {} })
 
     expect(response.status).toBe(404)
-    expect((await errorOf(response)).message).toContain('/v1 once')
+    expect((await errorOf(response)).message).toContain(told)
   })
 
   test.each(['/v1/responses', '/v1/messages', '/api/chat', '/v1/moderations'])(
