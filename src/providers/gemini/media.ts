@@ -27,6 +27,8 @@ const TYPES: ReadonlyMap<string, string> = new Map([
   ['webp', 'image/webp'],
 ])
 
+const ADDRESS = /^(?:https?|gs):\/\//i
+
 /** Translates one part of a message's content.
  *
  * @param place Where it stands in the body, for errors.
@@ -57,7 +59,8 @@ function toFile(value: JsonValue, place: string, baseUrl: string): JsonObject {
   const { file_data: data, file_id: id, filename } = isObject(value) ? value : {}
   if (typeof data === 'string') {
     const mimeType = typeOf(filename)
-    // Some clients send the base64 alone.
+    // Some clients send an address here, as OpenRouter has it, and some the base64 alone.
+    if (ADDRESS.test(data) && mimeType !== undefined) return { fileData: { fileUri: data, mimeType } }
     return data.startsWith('data:') || mimeType === undefined
       ? toMedia(data, place)
       : { inlineData: { mimeType, data } }
@@ -74,7 +77,7 @@ function toMedia(url: string, place: string): JsonObject {
     // Many applications make the type of the ending. Gemini refuses what is not registered.
     return { inlineData: { mimeType: mimeType?.replace(/^image\/jpg$/i, 'image/jpeg'), data: url.slice(head.length) } }
   }
-  if (/^(?:https?|gs):\/\//i.test(url))
+  if (ADDRESS.test(url))
     // With `s` the first match is the only one: where a line feed stops the dot, each `?` before it is tried, for
     // hours.
     return { fileData: { fileUri: url, mimeType: typeOf(url.replace(/[?#].*$/s, '')) } }

@@ -138,6 +138,11 @@ test.each<[string, JsonValue, JsonObject]>([
     { inlineData: { mimeType: 'application/pdf', data: 'AAAA' } },
   ],
   [
+    'a named file at an address',
+    { type: 'file', file: { file_data: 'https://x.test/latest?id=1', filename: 'a.pdf' } },
+    { fileData: { fileUri: 'https://x.test/latest?id=1', mimeType: 'application/pdf' } },
+  ],
+  [
     'a file that the server keeps',
     { type: 'file', file: { file_id: 'files/abc-1' } },
     { fileData: { fileUri: `${baseUrl}/files/abc-1` } },
