@@ -27,13 +27,16 @@ describe('the Host header', () => {
     'evil-localhost',
     '192.168.1.10:8000',
     '[::2]:8000',
-  ])('%s is somebody else, on a loopback address', async host => {
+    'host.docker.internal:8000',
+  ])('%s is somebody else, on a loopback address, and told what would let it in', async host => {
     const edge = await edgeOf()
 
     const response = await edge.ask('/v1/models', { headers: { host } })
 
     expect(response.status).toBe(400)
-    expect((await errorOf(response)).code).toBe('invalid_host')
+    const { code, message } = await errorOf(response)
+    expect(code).toBe('invalid_host')
+    expect(message).toContain('service.host')
   })
 
   test.each(['gateway.example:8000', '10.0.0.5', '[2001:db8::1]:80', 'gate_way'])(

@@ -56,7 +56,10 @@ function checkHost(host: string | null, { loopbackOnly }: Edge): asserts host is
     throw new GatewayError('invalid_host', 'The request needs exactly one valid Host header.')
   }
   if (loopbackOnly && !LOOPBACK.test(host)) {
-    throw new GatewayError('invalid_host', 'This gateway listens on a loopback address and answers only to localhost.')
+    throw new GatewayError(
+      'invalid_host',
+      'This gateway listens on a loopback address and answers only to localhost; for other names, such as host.docker.internal, let it listen on another address (service.host).',
+    )
   }
 }
 
