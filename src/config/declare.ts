@@ -23,7 +23,8 @@ export function declare(config: Config, address: Address): Declaration {
   )
   const servers = [...configured, ...shorthand]
   const known = new Set(servers.map(server => server.id))
-  const models = Object.entries(config.models).map(([name, model]) => toModel(name, model, { config, known }))
+  const clocks = new Map(config.servers.map(({ id, timeouts }) => [id, withOverrides(config.timeouts, timeouts)]))
+  const models = Object.entries(config.models).map(([name, model]) => toModel(name, model, { config, known, clocks }))
   return { servers, models, settings: toSettings(config) }
 }
 
@@ -81,12 +82,12 @@ function toModel(
   from: {
     readonly config: Config
     readonly known: ReadonlySet<string>
+    /** The timeouts of each configured server. */
+    readonly clocks: ReadonlyMap<string, Config['timeouts']>
   },
 ): DeclaredModel {
-  const { config, known } = from
-  const servers = new Map(config.servers.map(server => [server.id, server]))
-  const timeoutsOf = (server: string) =>
-    withOverrides(withOverrides(config.timeouts, servers.get(server)?.timeouts ?? {}), model.timeouts)
+  const { config, known, clocks } = from
+  const timeoutsOf = (server: string) => withOverrides(clocks.get(server) ?? config.timeouts, model.timeouts)
   const targets = model.targets
     .filter(target => known.has(target.server))
     .map(target => ({

@@ -12,6 +12,7 @@ import type { HealthSettings, ProbeResult } from './health.ts'
 import { createListing } from './listing.ts'
 import { createPreload, type PreloadOptions } from './preload.ts'
 import { createProber } from './prober.ts'
+import { createRelisting } from './relisting.ts'
 import { buildSnapshot, undeclaredServers } from './snapshot.ts'
 
 /** What the configuration says of the fleet. */
@@ -88,10 +89,11 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
   const prober = createProber({ ...options, leads })
   const preload = createPreload(options)
   let declaration = first
+  const relisting = createRelisting({ ...options, current: () => snapshot, build, take })
   const listing = createListing({
     ...options,
     longestMs: () => declaration.listsHoldMs,
-    onChange: relist,
+    onChange: relisting.changed,
   })
   let found: readonly Server[] = []
   let enrolled: readonly Server[] = []
@@ -129,13 +131,6 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
     if (running && leads() && declaration.preload.length > 0) void preload.again(declaration.preload, snapshot, lost)
   }
 
-  /** A list that changes nothing leaves the snapshot, and with it whose turn it is. */
-  function relist(server: Server): void {
-    const next = build()
-    if (JSON.stringify([...next.models.values()]) === JSON.stringify([...snapshot.models.values()])) return
-    take(next, `the list of ${server.id} has changed${toldOf(snapshot, next)}`)
-  }
-
   /** Sets the prober and the listing to the servers there are now. */
   function watch(): Promise<void> {
     const all = servers()
@@ -145,10 +140,11 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
     if (!running) return Promise.resolve()
     const open = new Set(undeclaredServers(all, declaration.models))
     const asked = all.filter(server => !watchedOnly.has(server.kind))
-    return listing.watch(
+    const listed = listing.watch(
       asked.filter(server => open.has(server)),
       asked.filter(server => !open.has(server)),
     )
+    return listed.then(relisting.settle)
   }
 
   async function discover(): Promise<void> {
@@ -189,6 +185,7 @@ export function createFleet(options: FleetOptions, first: Declaration): Fleet {
       running = false
       prober.stop()
       listing.stop()
+      relisting.stop()
       discovery.stop()
     },
     suspect: prober.suspect,
@@ -231,19 +228,4 @@ function modelsOn(server: Server, snapshot: Snapshot): readonly string[] {
 /** Where a server is, so that one that is declared is not found a second time. */
 function placeOf(server: Server): string {
   return URL.parse(server.baseUrl)?.host.replace(/^(localhost|\[::1\])(?=:|$)/, '127.0.0.1') ?? server.baseUrl
-}
-
-/** Names that a line of the log has room for. */
-const TOLD_MAX = 5
-
-/** Which names of models are new, and which nobody has any more; nothing where they are the same. */
-function toldOf({ models: before }: Snapshot, { models: now }: Snapshot): string {
-  const told: string[] = []
-  for (const [word, these, others] of [['new', now, before] as const, ['gone', before, now] as const]) {
-    const names = [...these.keys()].filter(name => !others.has(name))
-    if (names.length === 0) continue
-    const more = names.length > TOLD_MAX ? ` and ${names.length - TOLD_MAX} more` : ''
-    told.push(`${word}: ${names.slice(0, TOLD_MAX).join(', ')}${more}`)
-  }
-  return told.length === 0 ? '' : ` (${told.join('; ')})`
 }

@@ -29,7 +29,9 @@ const NO_CAPABILITIES: Capabilities = { context_length: null, tools: null, visio
 export function buildSnapshot(source: SnapshotSource): Snapshot {
   const servers = new Map(source.servers.map(server => [server.id, server]))
   const models = new Map<string, Model>()
-  for (const declared of source.declaredModels) models.set(declared.name, declaredModel(declared, servers, source))
+  const registered = source.servers.filter(server => server.origin === 'registration')
+  for (const declared of source.declaredModels)
+    models.set(declared.name, declaredModel(declared, { servers, registered }, source))
   const aliases = new Set(source.declaredModels.flatMap(declared => declared.aliases))
   const taken = new Set([RESERVED, ...models.keys(), ...aliases])
   for (const [name, entries] of offered(source, servers, taken)) models.set(name, listedModel(name, entries, source))
@@ -77,7 +79,7 @@ function offered(
 
 function declaredModel(
   declared: DeclaredModel,
-  servers: ReadonlyMap<string, Server>,
+  { servers, registered }: { readonly servers: ReadonlyMap<string, Server>; readonly registered: readonly Server[] },
   { listed, namedOnly, knowledge }: SnapshotSource,
 ): Model {
   const targets = new Map<TargetId, Target>()
@@ -99,8 +101,7 @@ function declaredModel(
       ...describeTarget(declared.capabilities, entry, known),
     })
   }
-  for (const server of servers.values()) {
-    if (server.origin !== 'registration') continue
+  for (const server of registered) {
     const entry = listed.get(server.id)?.find(each => each.id === declared.name)
     if (entry === undefined) continue
     entries.push(entry)

@@ -62,6 +62,7 @@ function setup(more: Partial<Declaration> = {}, leads = true) {
     listsHoldMs: 300_000,
     ...more,
   }
+  const lists = async (id: string) => (models.get(id) ?? [`${id}-model`]).map(listed)
   const states = createStates()
   const fleet = createFleet(
     {
@@ -73,7 +74,7 @@ function setup(more: Partial<Declaration> = {}, leads = true) {
         probed.push(id)
         return { ok: true, latencyMs: 1, reason: null }
       },
-      list: async ({ id }) => (models.get(id) ?? [`${id}-model`]).map(listed),
+      list: ({ id }) => (id === 'silent' ? new Promise(() => {}) : lists(id)),
       load: () => null,
       discovery: found.discovery,
       watchedOnly: new Set(['service']),
@@ -127,6 +128,28 @@ describe('the fleet', () => {
       'the list of b has changed (new: b-model)',
       'the list of a has changed (new: one, two, three, four, five and 2 more; gone: a-model)',
     ])
+  })
+
+  test('makes two snapshots of a thousand lists that come together, and waits for no silent server', async () => {
+    const servers = Array.from({ length: 1000 }, (_, n) => server(`s${n}`))
+    const { fleet, names, facts, clock } = setup({ servers: [...servers, server('silent')] })
+    const before = fleet.current().version
+    void fleet.start()
+    await settled()
+    clock.advance(100)
+
+    expect(names()).toHaveLength(1000)
+    expect(facts.flatMap(fact => (fact.type === 'fleet-changed' ? fact.message : []))).toEqual([
+      'the list of s0 has changed (new: s0-model)',
+      'the lists of s1, s2, s3, s4, s5 and 994 more have changed ' +
+        '(new: s1-model, s2-model, s3-model, s4-model, s5-model and 994 more)',
+    ])
+    expect(fleet.current().version - before).toBe(2)
+
+    clock.advance(30_000)
+    await settled()
+    clock.advance(100)
+    expect(facts.filter(fact => fact.type === 'fleet-changed')).toHaveLength(2)
   })
 
   test('tells of its changes once where several workers see them', async () => {
