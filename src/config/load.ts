@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { readFile as readFileFromDisk } from 'node:fs/promises'
+import { othersTurn } from '#lib/turn.ts'
 import { checkReferences } from './check.ts'
 import { type Environment, readEnvironment } from './env.ts'
 import { parseEnvFile } from './env-file.ts'
@@ -53,7 +54,10 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
   const explicit = layers(written.tree, environment.tree, fromFlags)
   const effective = layers(withPerformance(written.tree), withPerformance(environment.tree, written.tree), fromFlags)
   const { tree, problems, files: secretFiles } = await readSecrets(resolvePaths(effective), readFile)
+  // Each step of a large configuration takes long, and the gateway may be serving.
+  await othersTurn()
   const config = validate(tree, [...written.problems, ...problems])
+  await othersTurn()
   const unreadable = await unreadableFiles(tree)
   return {
     config,

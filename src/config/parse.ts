@@ -1,4 +1,6 @@
 import type { Document, ErrorCode, LineCounter, Node, Pair, Scalar, YAMLError } from 'yaml'
+import { othersTurn } from '#lib/turn.ts'
+import { readYaml } from './document.ts'
 import type { Environment } from './env.ts'
 import { interpolate } from './interpolate.ts'
 import type { Problem } from './problems.ts'
@@ -39,8 +41,8 @@ export async function parseFile(text: string, file: string, env: Environment): P
   const yaml = await import('yaml')
   const lines = new yaml.LineCounter()
   try {
-    // Duplicate keys are found below, where the path to them is known.
-    const document = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false })
+    const document = await readYaml(yaml, text, lines)
+    await othersTurn()
     return readDocument({ yaml, document, lines, file, env, problems: [], aliases: 0, copies: 0 }, text)
   } catch (error) {
     // Thrown by the parser for a file of brackets, and below for a file of aliases.

@@ -121,6 +121,24 @@ gateway: { classes: { heavyweight: { prefer: [*s] } }, fallback: { order: [${ord
   expect((await loadText(text)).config.gateway.fallback.order).toHaveLength(20_001)
 })
 
+test('lets others have their turn while it reads a large file', async () => {
+  const models = Array.from({ length: 2000 }, (_, at) => `  m${at}: { targets: [{ server: s, model: t${at} }] }`)
+  const text = `servers: [{ id: s, kind: ollama, base_url: "http://s" }]\nmodels:\n${models.join('\n')}`
+  let turns = 0
+  let over = false
+  const count = () => {
+    turns++
+    if (!over) setImmediate(count)
+  }
+  setImmediate(count)
+
+  const { config } = await loadText(text)
+  over = true
+
+  expect(Object.keys(config.models)).toHaveLength(2000)
+  expect(turns).toBeGreaterThan(10)
+})
+
 test('completes both forms of a model', async () => {
   const { config } = await loadText(`
 servers: [{ id: local, kind: Ollama }]
