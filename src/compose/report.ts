@@ -3,6 +3,7 @@ import { providersFromEnv } from '#config/providers-from-env.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Fleet } from '#registry/fleet.ts'
 
+const SHOWN_SERVERS = 20
 const SHOWN_MODELS = 4
 /** How long a start waits for the first look around before it says what it has found, in milliseconds. */
 const LOOK_AROUND_MS = 200
@@ -23,7 +24,7 @@ const LABELS = {
 } as const
 
 /** Describes the fleet: what was found, what is missing, and why. */
-export function reportFleet(fleet: Fleet, env: Environment): FleetReport {
+export function reportFleet(fleet: Pick<Fleet, 'status' | 'current'>, env: Environment): FleetReport {
   const status = fleet.status()
   const servers = status.servers.map(({ server, state, models }) => ({
     kind: LABELS[server.origin],
@@ -32,6 +33,8 @@ export function reportFleet(fleet: Fleet, env: Environment): FleetReport {
         ? `${models.join(', ')} is offered, so that a first request works; it answers only when it is named`
         : `${server.id} (${server.kind}) at ${server.baseUrl}: ${modelList(models, state.reason)}`,
   }))
+  const rest = servers.length - SHOWN_SERVERS
+  const more = rest > 0 ? [{ kind: '', text: `and ${rest} more; /health/detailed shows all` }] : []
   const missing = status.missing.map(({ name, why }) => ({ kind: 'no', text: `${name}: ${why}` }))
   const pending = status.discovering
     ? providersFromEnv(env).pending.map(({ variable, provider }) => ({
@@ -41,7 +44,10 @@ export function reportFleet(fleet: Fleet, env: Environment): FleetReport {
     : []
   const models = [...fleet.current().models.values()]
   const first = models.find(model => model.eligible && model.class !== 'embedding') ?? models[0]
-  return { lines: [...servers, ...missing, ...pending], firstModel: first?.name ?? null }
+  return {
+    lines: [...servers.slice(0, SHOWN_SERVERS), ...more, ...missing, ...pending],
+    firstModel: first?.name ?? null,
+  }
 }
 
 /** Reports after a short wait, and again when all servers have answered; the second report is `null` if nothing has

@@ -1,6 +1,9 @@
 import { expect, test } from 'bun:test'
-import { type FleetReport, reportOnce } from '#src/compose/report.ts'
+import { createStates } from '#registry/states.ts'
+import { type FleetReport, reportFleet, reportOnce } from '#src/compose/report.ts'
+import { model, server, target } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
+import { snapshotOf } from '#tests/support/fleet.ts'
 
 const reportOf = (...texts: readonly string[]): FleetReport => ({
   lines: texts.map(text => ({ kind: 'server', text })),
@@ -30,4 +33,23 @@ test('a look around that finds nothing more is told of once', async () => {
   const same = reportOf('a: model x')
 
   expect(await reports(same, same)).toEqual([same, null])
+})
+
+test('of a large fleet the first servers are shown, and where all of them are', () => {
+  const states = createStates()
+  const status = (count: number) => ({
+    servers: Array.from({ length: count }, (_, at) => ({
+      server: server(`s${at}`),
+      state: states.server(`s${at}`),
+      models: ['m'],
+    })),
+    missing: [],
+    discovering: false,
+  })
+  const current = () => snapshotOf([model('m', [target('s0')])])
+  const linesOf = (count: number) => reportFleet({ status: () => status(count), current }, {}).lines
+
+  expect(linesOf(20).map(line => line.kind)).toEqual(Array(20).fill('server'))
+  expect(linesOf(500)).toHaveLength(21)
+  expect(linesOf(500).at(-1)).toEqual({ kind: '', text: 'and 480 more; /health/detailed shows all' })
 })
