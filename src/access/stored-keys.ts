@@ -19,7 +19,7 @@ export interface StoredKeys {
   readonly looked: Promise<void>
   /** The caller whose key has this hash, `null` when there is none.
    *
-   * @throws GatewayError `dependency_unavailable` when the store does not answer, `overloaded` when too many keys are
+   * @throws GatewayError `dependency_unavailable` when the store does not answer, `overloaded` when too many strange keys are
    * being looked up. */
   find(hash: string): Promise<Caller | null>
   /** The signing secret of a caller that was found, encrypted with its key; `null` where its requests need no
@@ -49,17 +49,21 @@ export interface StoredKeysOptions {
 const LOOK_EVERY_MS = 2000
 const FRESH_MS = 5000
 const FOUND_MAX = 10_000
-/** How many different keys are looked up at the same time. More are strangers that guess. */
-const LOOKUPS_MAX = 256
+/** How many keys that were never good are looked up at the same time. More are strangers that guess. */
+const STRANGERS_MAX = 256
 
 /** Reads keys from a store, remembers the callers, and notices changes by polling the version of the keys. */
 export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
   const { store, clock } = options
   const found = new LRUCache<string, { readonly caller: Caller | null }>({ max: FOUND_MAX })
+  /** The keys that were good when they were last looked up. When one key changes, all are looked up again, and those who
+   * come with a good one are not turned away for being many. */
+  const good = new LRUCache<string, true>({ max: FOUND_MAX })
   const sealed = new WeakMap<Caller, string>()
   const lookups = new Map<string, Promise<Caller | null>>()
   let state: KeyState | null = options.known ?? null
   let epoch = 0
+  let strangers = 0
   let available = true
   let heardAt = clock.now()
   let cancel: () => void = () => {}
@@ -104,10 +108,14 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
 
   async function ask(hash: string): Promise<Caller | null> {
     const asked = epoch
+    const isStranger = !good.has(hash)
+    if (isStranger) strangers++
     try {
       const key = await store.find({ hash })
       const caller = key === null || key.revokedAt !== null ? null : callerOf(key)
       if (caller !== null && key?.settings.signing != null) sealed.set(caller, key.settings.signing)
+      if (caller === null) good.delete(hash)
+      else good.set(hash, true)
       // Not remembered if keys have changed since it was asked.
       if (asked === epoch) found.set(hash, { caller })
       return caller
@@ -115,6 +123,7 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
       tell(false, thrown)
       throw unavailable(thrown)
     } finally {
+      if (isStranger) strangers--
       if (asked === epoch) lookups.delete(hash)
     }
   }
@@ -126,7 +135,7 @@ export function createStoredKeys(options: StoredKeysOptions): StoredKeys {
     if (running !== undefined) return running
     // The next poll, not a request, finds out that the store answers again.
     if (!available) throw unavailable()
-    if (lookups.size >= LOOKUPS_MAX)
+    if (strangers >= STRANGERS_MAX && !good.has(hash))
       throw new GatewayError('overloaded', 'Too many unknown keys at once.', { retryAfterMs: 1000 })
     const lookup = ask(hash)
     lookups.set(hash, lookup)

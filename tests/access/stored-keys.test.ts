@@ -389,6 +389,24 @@ describe('while the store is away', () => {
     expect(late).toBe('overloaded')
     expect(new Set(await Promise.all(waiting))).toEqual(new Set(['invalid_api_key']))
   })
+
+  test('no crowd of keys that were good is turned away when another has changed, nor by strangers', async () => {
+    const { make, ask, hold, stored } = await setup({ mode: 'required' })
+    const known = await Promise.all(Array.from({ length: 300 }, () => make()))
+    await stored.refresh()
+    for (const { secret } of known) expect(await ask(secret)).toBe('web')
+    await make()
+    await stored.refresh()
+    const release = hold()
+    const strangers = Array.from({ length: 256 }, () => ask(newSecret().secret))
+    const waiting = known.map(({ secret }) => ask(secret))
+    const late = await ask(newSecret().secret)
+    release()
+
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set(['web']))
+    expect(late).toBe('overloaded')
+    expect(new Set(await Promise.all(strangers))).toEqual(new Set(['invalid_api_key']))
+  })
 })
 
 describe('a key that was accepted', () => {
