@@ -90,6 +90,22 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
 }
 
+/** What other programs call their commands. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  launch: 'start',
+  run: 'start',
+  serve: 'start',
+  server: 'start',
+  up: 'start',
+  lint: 'check',
+  test: 'check',
+  validate: 'check',
+  ping: 'healthcheck',
+  status: 'healthcheck',
+  diagnose: 'doctor',
+  upgrade: 'migrate',
+}
+
 const [first = 'help', ...rest] = process.argv.slice(2)
 // `citadel help keys` means `citadel keys --help`.
 const [name, args] = first === 'help' && rest[0] !== undefined ? [rest[0], ['--help']] : [first, rest]
@@ -110,5 +126,11 @@ if (command !== undefined && asksForHelp(args)) {
 } else if (name === '--version' || name === '-v') {
   void import('./version.ts').then(({ version }) => version([]))
 } else {
-  fail(`unknown command "${name}"${didYouMean(name, Object.keys(COMMANDS)) || '.'} Try: citadel help`, EXIT.usage)
+  fail(unknownCommand(name), EXIT.usage)
+}
+
+function unknownCommand(name: string): string {
+  if (name.startsWith('-')) return 'a command comes first, such as: citadel start. Try: citadel help'
+  const meant = Object.hasOwn(ELSEWHERE, name) ? `, did you mean "${ELSEWHERE[name]}"?` : ''
+  return `unknown command "${name}"${meant || didYouMean(name, Object.keys(COMMANDS)) || '.'} Try: citadel help`
 }

@@ -423,6 +423,8 @@ gateway.yaml:3:18  database.url: sslrootcert /gone/ca.pem does not exist
 describe('a command line that is wrong', () => {
   test.each([
     [['chekc'], 64, 'citadel: unknown command "chekc", did you mean "check"? Try: citadel help\n'],
+    [['serve'], 64, 'citadel: unknown command "serve", did you mean "start"? Try: citadel help\n'],
+    [['--port', '1'], 64, 'citadel: a command comes first, such as: citadel start. Try: citadel help\n'],
     [['frobnicate'], 64, 'citadel: unknown command "frobnicate". Try: citadel help\n'],
     [['check', '--config='], 78, 'flag  --config: names no file\n1 problem; nothing was started.\n'],
     [['check', '--env-file', ''], 78, 'flag  --env-file: names no file\n1 problem; nothing was started.\n'],
