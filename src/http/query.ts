@@ -1,10 +1,21 @@
 import { GatewayError } from '#core/errors.ts'
+import { didYouMean } from '#lib/closest.ts'
 import type { GatewayContext } from './exchange.ts'
 
 /** Reads one value of the query, the first where a name stands in it twice; `null` when it is absent. */
 export function queryParam(c: GatewayContext, name: string): string | null {
   const value = URL.parse(c.env.request.url)?.searchParams.get(name) ?? null
   return value === null ? null : askable(value)
+}
+
+/** Refuses a query with other names than these: what a misspelt filter lets through would look like the answer.
+ *
+ * @throws GatewayError `invalid_request` that names the first one. */
+export function onlyParams(c: GatewayContext, ...names: readonly string[]): void {
+  const unknown = [...(URL.parse(c.env.request.url)?.searchParams.keys() ?? [])].find(name => !names.includes(name))
+  if (unknown === undefined) return
+  const hint = didYouMean(unknown, names) || `; the query may have ${names.join(', ')}.`
+  throw new GatewayError('invalid_request', `Unknown parameter "${askable(unknown)}"${hint}`, { param: unknown })
 }
 
 /** Reads how much a page is to hold.

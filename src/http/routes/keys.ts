@@ -1,7 +1,7 @@
 import { keyCreation, keyPatch, keyRotation } from '#wire/keys.ts'
 import type { Handler } from '../exchange.ts'
 import { bodyOf } from '../parsed-body.ts'
-import { idParam, limitParam, queryParam } from '../query.ts'
+import { idParam, limitParam, onlyParams, queryParam } from '../query.ts'
 import { privateJson } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { actorOf, tenantOf } from '../tenant.ts'
@@ -11,6 +11,7 @@ const PAGE = { usual: 50, most: 200 }
 /** `GET /management/keys`: the keys of a tenant, page by page. */
 export function listKeys({ keys }: Services): Handler {
   return async c => {
+    onlyParams(c, 'tenant', 'limit', 'after')
     const tenant = tenantOf(c)
     const page = { after: queryParam(c, 'after'), limit: limitParam(c, PAGE) }
     return privateJson(c.env, await keys.list(tenant, page))

@@ -6,7 +6,7 @@ import { isDay } from '#lib/calendar.ts'
 import { writeCsv } from '#lib/csv.ts'
 import { usageLine } from '#wire/usage-report.ts'
 import type { GatewayContext, Handler } from '../exchange.ts'
-import { limitParam, queryParam } from '../query.ts'
+import { limitParam, onlyParams, queryParam } from '../query.ts'
 import { privateJson, text } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { callerOf, tenantOf } from '../tenant.ts'
@@ -18,6 +18,7 @@ const DAY_MS = 86_400_000
 /** `GET /management/usage`: sums of requests by day, key, tenant, model, server, user and session; as JSON or CSV. */
 export function managementUsage({ reports, clock }: Services): Handler {
   return async c => {
+    onlyParams(c, 'tenant', 'by', 'from', 'to', 'key', 'model', 'server', 'format', 'limit', 'after')
     const by = groupsOf(c)
     const today = new Date(clock.time()).toISOString().slice(0, 10)
     const page = await reports.usage({
@@ -43,6 +44,7 @@ export function managementUsage({ reports, clock }: Services): Handler {
  * first. */
 export function managementNamed({ reports }: Services, of: Naming): Handler {
   return async c => {
+    onlyParams(c, 'tenant', 'key', 'limit', 'after')
     const page = await reports.named({
       of,
       tenant: tenantsOf(c),
@@ -57,6 +59,7 @@ export function managementNamed({ reports }: Services, of: Naming): Handler {
 /** `GET /management/audit`: the rows of the audit log, the latest first. */
 export function managementAudit({ reports, clock }: Services): Handler {
   return async c => {
+    onlyParams(c, 'tenant', 'kind', 'actor', 'from', 'to', 'limit', 'after')
     const kind = queryParam(c, 'kind')
     const known = AUDIT_KINDS.find(each => each === kind)
     if (kind !== null && known === undefined) throw invalid('kind', `kind must be one of ${AUDIT_KINDS.join(', ')}.`)
