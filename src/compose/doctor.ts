@@ -77,7 +77,7 @@ export function composeExaminer(config: Config): Examiner {
       let firstMs: number | null = null
       const frames: Frame[] = []
       try {
-        const live = await dial({ call: toCall(asked), slot, scope, number: 1 })
+        const live = await dial({ call: toCall(asked), slot, scope })
         for (let some = await live.next(); some.length > 0; some = await live.next()) {
           for (const frame of some) {
             if (frame.kind === 'error') throw frame.error

@@ -82,8 +82,6 @@ export type Attempt = (attempt: {
   readonly call: Call
   readonly slot: Slot
   readonly scope: Scope
-  /** From 1, over all targets of a call. */
-  readonly number: number
   /** The credential to use; the server's first one when absent. */
   readonly secret?: string | null
   readonly delivered?: Delivered

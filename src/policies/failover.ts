@@ -186,13 +186,7 @@ class FailoverRun implements Run, Course<RunningAttempt> {
 
   private start(slot: Slot, apart: boolean): RunningAttempt | null {
     const wantsContent = this.deps.retry.afterFilter && this.mayAskAnother(slot.candidate)
-    const attempt = startAttempt(this.deps, this.job, {
-      slot,
-      number: this.attemptsMade + 1,
-      apart,
-      wantsContent,
-      again: this,
-    })
+    const attempt = startAttempt(this.deps, this.job, { slot, apart, wantsContent, again: this })
     this.itinerary.markTried(slot.candidate, attempt !== null)
     if (attempt === null) return null
     this.attemptsMade++

@@ -33,11 +33,11 @@ const LOST = new GatewayError('client_closed_request', 'Another server was quick
 export function startAttempt(
   deps: FailoverDeps,
   job: Job,
-  options: Required<Pick<Parameters<Attempt>[0], 'slot' | 'number' | 'wantsContent' | 'again'>> & {
+  options: Required<Pick<Parameters<Attempt>[0], 'slot' | 'wantsContent' | 'again'>> & {
     readonly apart: boolean
   },
 ): RunningAttempt | null {
-  const { slot, number, wantsContent, again } = options
+  const { slot, wantsContent, again } = options
   const { candidate } = slot
   const isTrusted = candidate.doubted !== true
   const decides = isTrusted && deps.states.target(candidate.target).breaker.openUntil !== 0
@@ -50,7 +50,6 @@ export function startAttempt(
     call: job.call,
     slot,
     scope: options.apart ? job.scope.child() : job.scope,
-    number,
     secret: deps.credentials.choose(candidate.target),
     wantsContent,
     again,

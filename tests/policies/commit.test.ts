@@ -21,7 +21,6 @@ function attemptWith(
     call: call({ stream: more.stream ?? true, body: more.body ?? {} }),
     slot: slotFor(candidate),
     scope,
-    number: 1,
     wantsContent: more.wantsContent,
   })
   return { clock, scope, run }

@@ -125,7 +125,7 @@ describe('an attempt', () => {
     const offer = { delivered: { text }, upstreamModel, taken: false }
     const again = { takeOne: () => left }
     const scope = createScope(fakeClock())
-    const tried = withPrefill(attempt, offer)({ call: call(), slot, scope, number: 2, again })
+    const tried = withPrefill(attempt, offer)({ call: call(), slot, scope, again })
     const code = await tried.then(
       () => null,
       (error: GatewayError) => error.code,

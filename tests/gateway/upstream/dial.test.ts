@@ -23,7 +23,7 @@ test('who leaves before a server is dialled pays nothing, and no server hears of
   clock.advance(10)
   scope.cancel(gone)
 
-  const left = createDial({ providers, transportFor, clock }, record)({ call: call(), slot, scope, number: 1 })
+  const left = createDial({ providers, transportFor, clock }, record)({ call: call(), slot, scope })
   expect(await left.then(null, error => error)).toBe(gone)
   settleCall(record, call(), gone, clock)
 
