@@ -31,6 +31,7 @@ export interface MigrationOptions<A extends readonly unknown[], R> {
   readonly settings: () => Migration
   /** Who calls: equal texts go the same way while the percentage stays. Chance decides without it. */
   readonly key?: (...args: A) => string
+  /** Told what happened beside the answer. What it throws is written to the console, and costs nobody an answer. */
   readonly report?: (event: MigrationEvent<R>) => void
 }
 
@@ -58,6 +59,14 @@ export function migrate<A extends readonly unknown[], R>(
   ways: { readonly [way in Way]: (...args: A) => Promise<R> },
   { settings, key, report = () => {} }: MigrationOptions<A, R>,
 ): (...args: A) => Promise<R> {
+  async function tell(event: MigrationEvent<R>): Promise<void> {
+    try {
+      await report(event)
+    } catch (thrown) {
+      console.error('The report of a migration failed:', thrown)
+    }
+  }
+
   return async (...args) => {
     const { enabled, percent, comparePercent, fallback } = settings()
     const toGateway = enabled && (key === undefined ? Math.random() * 100 : bucketOf(key(...args))) < percent
@@ -65,13 +74,13 @@ export function migrate<A extends readonly unknown[], R>(
     const answered = await run(toGateway ? 'gateway' : 'direct')
     const failed = 'error' in answered && answered.error instanceof CitadelError ? answered.error : null
     if (toGateway && fallback && failed !== null && isOutage(failed)) {
-      report({ kind: 'fallback', error: failed })
+      void tell({ kind: 'fallback', error: failed })
       return ways.direct(...args)
     }
     // What has failed may have been to be a stream, and the other side would begin one that nobody reads.
     if ('error' in answered) throw answered.error
     if (enabled && Math.random() * 100 < comparePercent && !isStream(answered.answer)) {
-      void run(toGateway ? 'direct' : 'gateway').then(other => report({ kind: 'compared', answered, other }))
+      void run(toGateway ? 'direct' : 'gateway').then(other => tell({ kind: 'compared', answered, other }))
     }
     return answered.answer
   }

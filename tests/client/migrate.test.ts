@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { CitadelError, type Migration, type MigrationEvent, migrate, migrationFromEnv } from '#src/client/index.ts'
+import { until } from '#tests/support/until.ts'
 
 const outage = new CitadelError('no_healthy_upstream', 'No.', { status: 503 })
 const on: Migration = { enabled: true, percent: 100, comparePercent: 0, fallback: true }
@@ -187,5 +188,35 @@ describe('running beside each other', () => {
 
     expect(streamed.asked).toEqual(['gateway a'])
     expect(off.asked).toEqual(['direct a'])
+  })
+})
+
+describe('a report that throws', () => {
+  const report = () => {
+    throw new TypeError('no such counter')
+  }
+
+  test('takes no answer from the caller, and is told on the console', async () => {
+    const told: unknown[] = []
+    const asBefore = console.error
+    console.error = (...said: unknown[]) => void told.push(said.at(-1))
+    try {
+      const backUp = migrate(
+        { gateway: () => Promise.reject(outage), direct: async () => 'direct' },
+        { settings: () => on, report },
+      )
+      const beside = migrate(
+        { gateway: async () => {}, direct: async () => {} },
+        { settings: () => ({ ...on, comparePercent: 100 }), report },
+      )
+
+      expect(await backUp()).toBe('direct')
+      await beside()
+      await until('both reports to be told of', 5000, () => told.length === 2)
+    } finally {
+      console.error = asBefore
+    }
+
+    expect(told).toEqual([new TypeError('no such counter'), new TypeError('no such counter')])
   })
 })
