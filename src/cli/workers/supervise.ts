@@ -1,8 +1,6 @@
-import { needsRestart } from '#config/reload.ts'
 import { watchFiles } from '#config/watch.ts'
 import type { Clock } from '#core/clock.ts'
 import { watchWallClock } from '#core/steady.ts'
-import { createInTurn } from '#lib/in-turn.ts'
 import { claimPort } from '#src/server.ts'
 import { VERSION } from '#src/version.ts'
 import { openMetricFiles } from '#stores/metric-files.ts'
@@ -10,21 +8,17 @@ import { createSharedFolder, openSharedMemory } from '#stores/shared.ts'
 import { createLog, type Log, STOPPING } from '#telemetry/log.ts'
 import { foldFamilies } from '#telemetry/merge.ts'
 import { createConfigured } from '../configured.ts'
-import { metricsPortTaken } from '../metrics-port.ts'
 import type { Options, Settled } from '../options.ts'
 import { CommandFailed, EXIT, fail, say } from '../output.ts'
-import { problemsOf, reasonOf, restartNote } from '../reload.ts'
 import { ignore } from '../signals.ts'
 import { createWholeWriter } from '../sink.ts'
-import { readTls } from '../tls.ts'
-import type { Order, Ready, Reloaded, Report } from './messages.ts'
+import type { Ready } from './messages.ts'
+import { createRollout, logSettings } from './rollout.ts'
 import { spawnWorker } from './spawn.ts'
 import { createWorkers, type Workers } from './workers.ts'
 
 /** The place of the supervisor in the shared memory of the workers. */
 const OWN_PLACE = 1
-/** The keys for which not even a new worker takes another value: the supervisor has to be restarted. */
-const FIXED: ReadonlySet<string> = new Set(['service.host', 'service.port', 'service.workers'])
 
 /** Starts several workers on one port, and replaces those that end, until it is told to stop. It answers no request
  * itself.
@@ -40,27 +34,25 @@ export async function supervise(options: Options, settled: Settled, size: number
   const memory = openSharedMemory(folder, OWN_PLACE)
   const numbers = openMetricFiles(folder, 'supervisor')
   const pretty = process.stdout.isTTY === true
-  const log = createLog({ ...namedIn(settled), write: createWholeWriter(), pretty, clock })
+  const log = createLog({ ...logSettings(settled), write: createWholeWriter(), pretty, clock })
   const configured = createConfigured(options, settled)
-  const inTurn = createInTurn()
+  const rollout = createRollout({ settled, configured, log, workers: () => workers })
   const steadyMs = watchWallClock(clock)
-  /** The configuration with which all workers were started. Keys that a running worker cannot change have its
-   * values. */
-  let started = settled
-  let metricsPort = freeMetricsPort(settled, null)
   const drain = () => {
-    const { drain_delay, drain_timeout } = started.config.service
+    const { drain_delay, drain_timeout } = rollout.started().config.service
     return { delayMs: drain_delay, timeoutMs: drain_timeout }
   }
   const workers: Workers = createWorkers({
     size,
     clock,
     random: Math.random,
-    maxAgeMs: () => started.config.service.worker_max_age || null,
+    maxAgeMs: () => rollout.started().config.service.worker_max_age || null,
     drain,
     spawn({ place, name }, first, listener) {
       const worker = spawnWorker(listener)
+      const metricsPort = rollout.metricsPort()
       const seat = { host: service.host, port, metricsPort, size, folder, place, name, steadyMs: steadyMs() }
+      const started = rollout.started()
       worker.send({ type: 'start', seat, settled: started, ...first })
       const latest = configured.latest()
       if (latest !== started) worker.send({ type: 'reload', settled: latest })
@@ -70,63 +62,15 @@ export async function supervise(options: Options, settled: Settled, size: number
       memory.reclaim(place)
       numbers.fold(name, foldFamilies)
     },
-    onReport: (report, send) => void answer(report, send),
+    async onReport(report, send) {
+      if (report.type === 'reload') send({ type: 'reloaded', id: report.id, reloaded: await rollout.reload('never') })
+    },
     log,
   })
 
-  /** Reads the configuration and sends it to all workers.
-   *
-   * @param rolls Whether the workers are replaced: never, if a changed key needs it, or always. */
-  async function reload(rolls: 'never' | 'if-needed' | 'always'): Promise<Reloaded> {
-    try {
-      const { warnings, config } = await configured.read(checkTls)
-      const restart = needsRestart(started.config, config)
-      for (const warning of warnings) log.warn(warning)
-      const latest = configured.latest()
-      log.configure(namedIn(latest))
-      workers.tell({ type: 'reload', settled: latest })
-      const rolled = rolls === 'always' || (rolls === 'if-needed' && restart.some(key => !FIXED.has(key)))
-      for (const note of restartNote(rolled ? restart.filter(key => FIXED.has(key)) : restart)) log.warn(note)
-      if (rolled) await roll()
-      return { ok: true, warnings, restart }
-    } catch (thrown) {
-      workers.tell({ type: 'reload-failed', message: reasonOf(thrown) }, 'leader')
-      return { ok: false, details: problemsOf(thrown) }
-    }
-  }
-
-  /** The port for the metrics, which all workers share; `null` where another process has it. Checked here, because
-   * workers that may share a port do not notice that another process shares it, too. */
-  function freeMetricsPort({ config }: Settled, held: number | null): number | null {
-    const wanted = config.monitoring.prometheus_port
-    if (wanted === null || wanted === held) return wanted
-    try {
-      return claimPort(service.host, wanted)
-    } catch {
-      log.warn(metricsPortTaken(wanted))
-      return null
-    }
-  }
-
-  /** Replaces all workers; two calls never overlap. If not all could be replaced, `started` stays as it was, so that
-   * the next reload still sees the difference. */
-  function roll(): Promise<void> {
-    return inTurn(async () => {
-      const before = started
-      started = configured.latest()
-      metricsPort = freeMetricsPort(started, metricsPort)
-      if (await workers.roll()) log.info('every worker was replaced')
-      else started = before
-    })
-  }
-
-  async function answer(report: Report, send: (order: Order) => void): Promise<void> {
-    if (report.type === 'reload') send({ type: 'reloaded', id: report.id, reloaded: await reload('never') })
-  }
-
-  const watcher = watchFiles(configured.files, () => void reload('never'))
-  process.on('SIGHUP', () => void reload('if-needed'))
-  process.on('SIGUSR2', () => void reload('always'))
+  const watcher = watchFiles(configured.files, () => void rollout.reload('never'))
+  process.on('SIGHUP', () => void rollout.reload('if-needed'))
+  process.on('SIGUSR2', () => void rollout.reload('always'))
   ignore('SIGUSR1')
   stopOnSignal({ workers, watcher, log, delayMs: () => drain().delayMs })
   try {
@@ -144,13 +88,6 @@ export async function supervise(options: Options, settled: Settled, size: number
   log.close()
   remove()
   process.exit(process.exitCode ?? EXIT.ok)
-}
-
-/** Checks the certificate before the workers read it, so that whoever asked for the reload gets the error.
- *
- * @throws TlsUnusable */
-function checkTls({ config }: Settled): void {
-  if (config.service.tls !== null) readTls(config.service.tls)
 }
 
 async function greet(
@@ -181,11 +118,6 @@ function stopOnSignal(options: {
   process.on('SIGTERM', () => stop(delayMs()))
   // Without delay: the delay is for a load balancer, and with Ctrl-C there is none in front.
   process.on('SIGINT', () => stop(0))
-}
-
-/** The settings of the log in a configuration. */
-function namedIn({ config: { service, monitoring } }: Settled) {
-  return { level: monitoring.log_level, service: service.name, environment: service.environment }
 }
 
 const clock: Clock = {
