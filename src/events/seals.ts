@@ -1,6 +1,7 @@
 import type { AuditRow, LedgerRow } from '#core/ledger.ts'
+import { sha256 } from '#lib/hash.ts'
 import { isObject, parseJson } from '#lib/json.ts'
-import { rowHash, sealOf } from './chain.ts'
+import { sealOf, textOfRow } from './chain.ts'
 
 /** A batch of sealed requests: what its row of the chain says, and what was found. */
 interface Seal {
@@ -42,7 +43,7 @@ export class Seals {
       return
     }
     this.sealed++
-    seal.found.push({ id: request.id, hash: rowHash(request) })
+    seal.found.push({ id: request.id, hash: sha256(textOfRow(request)) })
     if (++seal.seen !== seal.rows) return
     if (sealOf(seal.found) !== seal.hash) this.report(`a request of batch ${seal.row.id} was changed`)
     // Requests of a batch are close together, so that only few batches are in memory at a time.

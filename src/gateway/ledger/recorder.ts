@@ -3,6 +3,7 @@ import type { Call } from '#core/call.ts'
 import type { Fact } from '#core/journal.ts'
 import type { AuditRow, LedgerRow } from '#core/ledger.ts'
 import type { RequestRecord } from '#core/record.ts'
+import { textOfRow } from '#events/chain.ts'
 import { PassingMap } from '#lib/passing.ts'
 import { type Adoption, createAdoption } from './adoption.ts'
 import { type Backlog, type BacklogDeps, createBacklog } from './backlog.ts'
@@ -13,7 +14,7 @@ export interface RecorderDeps extends Omit<BacklogDeps, 'spool' | 'carry'> {
   readonly spool: BacklogDeps['spool'] | null
   /** Called with the row of each request that is over. */
   readonly settled?: (row: LedgerRow) => void
-  /** Told of each row that is kept, as JSON; the batch that it belongs to. */
+  /** The batch that a row belongs to; told of each row that is kept, by the text over which it is sealed. */
   readonly sealing?: { batch(): string | null; add(id: string, text: string): void } | null
 }
 
@@ -37,7 +38,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const backlog = deps.spool === null ? NO_BACKLOG : createBacklog({ ...deps, spool: deps.spool, carry })
 
   function keep(row: LedgerRow): void {
-    const text = JSON.stringify(row)
+    const text = textOfRow(row)
     if (backlog.append(`r${text}`, row) && row.batch !== null) sealing?.add(row.id, text)
   }
 
