@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Caller } from '#core/caller.ts'
-import type { Bucket, LimitSet } from '#core/limiter.ts'
+import { type Bucket, type LimitSet, PERIODS } from '#core/limiter.ts'
 import type { Model, Target } from '#core/servers.ts'
 import { sha256 } from '#lib/hash.ts'
 import { clientNetwork } from '#lib/net.ts'
@@ -52,11 +52,6 @@ export interface Buckets {
 const REMEMBERED_MAX = 10_000
 /** A user with a longer name, in characters, is known by the hash of it. */
 const USER_CHARACTERS_MAX = 64
-const PERIODS = [
-  ['minute', 60_000],
-  ['hour', 3_600_000],
-  ['day', 86_400_000],
-] as const
 
 /** Creates the lookup of the buckets. */
 export function createBuckets(limits: Limits): Buckets {

@@ -1,18 +1,18 @@
+import type { LimitName } from '#wire/keys.ts'
+
+/** The periods for which requests and tokens are limited, the shortest first, in milliseconds. */
+export const PERIODS = [
+  ['minute', 60_000],
+  ['hour', 3_600_000],
+  ['day', 86_400_000],
+] as const
+
 /** What a limit counts: requests or tokens in a period, or requests that are under way. */
 type Unit = 'requests' | 'tokens' | 'concurrent'
 
-/** Limits as an operator writes them: 0 = none; what is absent is not said here. */
-export interface LimitSet {
-  readonly requests_per_minute?: number | null
-  readonly requests_per_hour?: number | null
-  readonly requests_per_day?: number | null
-  readonly tokens_per_minute?: number | null
-  readonly tokens_per_hour?: number | null
-  readonly tokens_per_day?: number | null
-  readonly concurrent_requests?: number | null
-  /** Requests that may come at once. */
-  readonly burst?: number | null
-}
+/** Limits as an operator writes them: 0 = none; what is absent is not said here. `burst` is how many requests may come at
+ * once. */
+export type LimitSet = { readonly [limit in LimitName | 'burst']?: number | null }
 
 /** One limit as it holds for somebody: `burst` at once, and refilled at `limit` a period; or `limit` under way. */
 export interface Bucket {

@@ -19,6 +19,12 @@ export const LIMITS = [
   'tokens_per_day',
   'concurrent_requests',
 ] as const
+export type LimitName = (typeof LIMITS)[number]
+
+/** Makes the same for each of these limits, such as its field in a schema. */
+export function eachLimit<T>(make: (name: LimitName) => T): Record<LimitName, T> {
+  return Object.fromEntries(LIMITS.map(name => [name, make(name)])) as Record<LimitName, T>
+}
 
 const ownAmount = amount
   .nullable()
@@ -29,14 +35,8 @@ const ownBurst = amount
   .describe(
     'How many requests may arrive at the same moment. It applies to the shortest period with a limit; null: as many as that limit.',
   )
-const unsaid = Object.fromEntries(LIMITS.map(name => [name, ownAmount.default(null)])) as Record<
-  (typeof LIMITS)[number],
-  z.ZodDefault<typeof ownAmount>
->
-const kept = Object.fromEntries(LIMITS.map(name => [name, ownAmount.optional()])) as Record<
-  (typeof LIMITS)[number],
-  z.ZodOptional<typeof ownAmount>
->
+const unsaid = eachLimit(() => ownAmount.default(null))
+const kept = eachLimit(() => ownAmount.optional())
 
 const name = z
   .string()

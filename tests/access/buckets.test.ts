@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { createBuckets, type Limits } from '#access/buckets.ts'
 import { ANONYMOUS } from '#access/keys.ts'
 import type { Caller } from '#core/caller.ts'
+import { LIMITS } from '#wire/keys.ts'
 
 const ADDRESS = '203.0.113.7'
 const limits: Limits = {
@@ -16,6 +17,7 @@ const limits: Limits = {
 }
 const web: Caller = { ...ANONYMOUS, id: 'web', role: 'caller', limits: { requests_per_minute: 600 } }
 const chat = { name: 'chat', aliases: ['gpt-4o'], class: 'heavyweight' as const, targets: [{ id: 's1/chat' }] }
+const asking = { caller: ANONYMOUS, address: ADDRESS, user: null }
 const keysOf = (buckets: readonly { readonly key: string }[] | undefined) => buckets?.map(({ key }) => key)
 const perMinute = (key: string, scope: string, limit: number, burst = limit) => ({
   key: `${key}:requests/minute${burst === limit ? '' : `~${(burst / limit) * 60_000}`}`,
@@ -32,6 +34,14 @@ describe('the buckets of a request', () => {
       perMinute('global', 'global', 1000, 100),
       perMinute('key:web', 'key', 600),
     ])
+  })
+
+  test.each(LIMITS)('are one for %s', name => {
+    const buckets = createBuckets({ ...limits, global: { [name]: 5 }, per_client: {} })
+
+    const all = [...buckets.ofCaller(ANONYMOUS, ADDRESS), ...(buckets.ofCall(asking)?.tokens ?? [])]
+
+    expect(all).toMatchObject([{ scope: 'global', limit: 5 }])
   })
 
   test('are the usual ones for a key without a limit of its own', () => {

@@ -1,18 +1,22 @@
 import { z } from 'zod'
-import { refuseIdleBurst } from '#wire/keys.ts'
+import { eachLimit, type LimitName, refuseIdleBurst } from '#wire/keys.ts'
 import { perClass } from './gateway.ts'
 import { boolean, choice, integer, modelName, number, text } from './scalars.ts'
 
 const rate = () => integer()
 
+const WHAT: Readonly<Record<LimitName, string>> = {
+  requests_per_minute: 'Requests per minute',
+  requests_per_hour: 'Requests per hour',
+  requests_per_day: 'Requests per day',
+  tokens_per_minute: 'Tokens of prompts and answers per minute',
+  tokens_per_hour: 'Tokens of prompts and answers per hour',
+  tokens_per_day: 'Tokens of prompts and answers per day',
+  concurrent_requests: 'Requests that may run at the same time',
+}
+
 const limitKeys = {
-  requests_per_minute: rate().default(0).describe('Requests per minute; 0: no limit.'),
-  requests_per_hour: rate().default(0).describe('Requests per hour; 0: no limit.'),
-  requests_per_day: rate().default(0).describe('Requests per day; 0: no limit.'),
-  tokens_per_minute: rate().default(0).describe('Tokens of prompts and answers per minute; 0: no limit.'),
-  tokens_per_hour: rate().default(0).describe('Tokens of prompts and answers per hour; 0: no limit.'),
-  tokens_per_day: rate().default(0).describe('Tokens of prompts and answers per day; 0: no limit.'),
-  concurrent_requests: rate().default(0).describe('Requests that may run at the same time; 0: no limit.'),
+  ...eachLimit(name => rate().default(0).describe(`${WHAT[name]}; 0: no limit.`)),
   burst: integer({ min: 1 })
     .nullable()
     .default(null)
@@ -23,19 +27,12 @@ const limitKeys = {
 
 const limitSet = z.strictObject(limitKeys).superRefine(refuseIdleBurst)
 
-const ownRate = (what: string) =>
-  rate().nullable().default(null).describe(`${what}. null: as limits.per_client says; 0: no limit.`)
-
 // In a key, a limit that is absent is the one of every client, while 0 means no limit.
 export const ownLimits = z
   .strictObject({
-    requests_per_minute: ownRate('Requests per minute'),
-    requests_per_hour: ownRate('Requests per hour'),
-    requests_per_day: ownRate('Requests per day'),
-    tokens_per_minute: ownRate('Tokens of prompts and answers per minute'),
-    tokens_per_hour: ownRate('Tokens of prompts and answers per hour'),
-    tokens_per_day: ownRate('Tokens of prompts and answers per day'),
-    concurrent_requests: ownRate('Requests that may run at the same time'),
+    ...eachLimit(name =>
+      rate().nullable().default(null).describe(`${WHAT[name]}. null: as limits.per_client says; 0: no limit.`),
+    ),
     burst: limitKeys.burst,
   })
   .superRefine(refuseIdleBurst)

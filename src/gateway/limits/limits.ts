@@ -1,5 +1,5 @@
 import { type Code, GatewayError } from '#core/errors.ts'
-import type { Bucket, Standing, Verdict } from '#core/limiter.ts'
+import { type Bucket, PERIODS, type Standing, type Verdict } from '#core/limiter.ts'
 import type { RequestRecord } from '#core/record.ts'
 
 const CODES: Readonly<Record<Bucket['unit'], Code>> = {
@@ -7,7 +7,7 @@ const CODES: Readonly<Record<Bucket['unit'], Code>> = {
   tokens: 'token_limit_exceeded',
   concurrent: 'concurrency_limit_exceeded',
 }
-const PERIODS: Readonly<Record<number, string>> = { 60000: 'minute', 3600000: 'hour', 86400000: 'day' }
+const PERIOD_NAMES: ReadonlyMap<number, string> = new Map(PERIODS.map(([name, ms]) => [ms, name]))
 
 /** Records when the next request of this kind passes the limits that admitted this one: a later refusal must not name
  * an earlier time. */
@@ -69,7 +69,7 @@ function messageOf({ unit, scope, limit, periodMs, burst }: Bucket, retryAfterMs
   const seconds = Number((Math.max(1, retryAfterMs) / 1000).toFixed(3))
   const again = `Please try again in ${seconds}s.`
   if (unit === 'concurrent') return `Too many requests at once: the limit is ${limit} (${scope}). ${again}`
-  const reached = `Rate limit reached: ${limit} ${unit} per ${PERIODS[periodMs]} (${scope})`
+  const reached = `Rate limit reached: ${limit} ${unit} per ${PERIOD_NAMES.get(periodMs)} (${scope})`
   if (unit === 'requests') return `${reached}. ${again}`
   if (retryAfterMs !== Infinity) return `${reached}; this request may need ${tokens}. ${again}`
   return `This request may need ${tokens} tokens, and the limit never gives more than ${burst} at once (${scope}). Shorten it, or lower max_tokens.`
