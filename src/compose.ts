@@ -7,14 +7,12 @@ import { systemClock } from '#core/clock.ts'
 import { createJournal, type Fact } from '#core/journal.ts'
 import { createLengths } from '#gateway/limits/estimate.ts'
 import { rememberRequests } from '#gateway/management/explain.ts'
-import { createReportManagement } from '#gateway/management/reports.ts'
 import { createActive } from '#http/active.ts'
 import { createApp } from '#http/app.ts'
 import { createIds } from '#lib/id.ts'
 import { PASSED_HEADERS } from '#providers/index.ts'
 import { createStates } from '#registry/states.ts'
 import { createMemoryHistory } from '#stores/memory-history.ts'
-import { createSqlReports } from '#stores/sql-reports.ts'
 import { createFailures } from '#telemetry/failures.ts'
 import { createStats } from '#telemetry/stats.ts'
 import { composeCache } from './compose/cache.ts'
@@ -34,7 +32,7 @@ import { composeOrchestration } from './compose/orchestration.ts'
 import { composePressure } from './compose/pressure.ts'
 import { reportFleet, reportOnce } from './compose/report.ts'
 import { composeSettings } from './compose/settings.ts'
-import { composeDatabase, composeKeys } from './compose/state.ts'
+import { composeDatabase, composeKeys, composeReports } from './compose/state.ts'
 import {
   createBoard,
   createIdempotency,
@@ -82,7 +80,6 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const place = databasePlace(config, env)
   const keys = composeKeys(database, stateDeps)
   const answers = composeCache(config, { clock, redis, crew })
-  const cache = answers.store
   const lengths = createLengths()
   const logged = composeLog(config, clock, overrides)
   const { log, redact } = logged
@@ -94,23 +91,19 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const { transportFor, guard } = network
   const own = overrides.own ?? (() => null)
   const { fleet, post } = composeFleet(config, {
-    clock,
+    ...stateDeps,
     random,
     states,
-    journal,
     listen,
     transportFor,
-    env,
     own,
     crew,
     share: createSharing(redis, clock, () => current.cache.ttl.models),
-    config: () => current,
     board: createBoard(redis, database, place),
   })
   const stopCooldowns = shareCooldowns({ clock, crew, redis, states, snapshot: fleet.current, listen })
   const { places, close: closePlaces } = createPlaces(redis, shared.places, {
-    clock,
-    config: () => current,
+    ...stateDeps,
     onGranted: count => calls.granted(count),
   })
   const calls = composeCalls({
@@ -134,12 +127,11 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     snapshot: fleet.current,
     states,
     calls,
-    cache,
+    cache: answers.store,
     ledger,
     log,
     redis,
-    pressure: pressure.read,
-    memoryMax: pressure.memoryMax,
+    pressure,
     certificateEnds: overrides.certificateEnds,
     shared,
   })
@@ -171,7 +163,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     journal,
     limiter,
     idempotency,
-    cache,
+    cache: answers.store,
     history,
     newId,
     edge: () => edge,
@@ -182,14 +174,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     metrics,
     process: { startedAt: clock.time(), uptimeMs: () => clock.now() - begunAt, workers: () => crew.size },
     health: {
-      parts: composeHealth({
-        ...stateDeps,
-        redis,
-        database,
-        isRefused: ledger.isRefused,
-        memory: () => ({ used: pressure.read().memory, limit: pressure.memoryMax() }),
-        calls: failures.read,
-      }),
+      parts: composeHealth({ ...stateDeps, redis, database, ledger, pressure, calls: failures.read }),
       errorRate: orchestration.errorRate,
     },
     keys: keys.management,
@@ -200,9 +185,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     orchestration: orchestration.management,
     events: orchestration.feed,
     receive: orchestration.receive,
-    reports: createReportManagement(
-      database === null ? null : createSqlReports(database, { inProcess: place.kind === 'sqlite' }),
-    ),
+    reports: composeReports(database, place),
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
     serving: leaving.serving,
     staying: leaving.staying,

@@ -6,6 +6,8 @@ import type { Clock } from '#core/clock.ts'
 import { createHealth, type HealthParts } from '#gateway/management/health.ts'
 import type { Redis } from '#stores/redis.ts'
 import type { Database } from '#stores/sql.ts'
+import type { Accounting } from './ledger.ts'
+import type { Pressed } from './pressure.ts'
 
 /** The parts that health is read from. */
 export interface HealthComposition {
@@ -15,9 +17,8 @@ export interface HealthComposition {
   readonly redis: Redis | null
   readonly database: Database | null
   /** Whether the database has refused rows and has taken none since: its disk may be full, and it is read all the same. */
-  readonly isRefused: () => boolean
-  /** The share of its memory that the process uses (0 to 1), and how much it may use, in bytes. */
-  readonly memory: () => { readonly used: number; readonly limit: number }
+  readonly ledger: Pick<Accounting, 'isRefused'>
+  readonly pressure: Pick<Pressed, 'read' | 'memoryMax'>
   readonly calls: () => { readonly all: number; readonly failed: number }
 }
 
@@ -26,13 +27,13 @@ const CPU_LOOK_MS = 1000
 
 /** Creates the function that reads the state of the process and its dependencies. */
 export function composeHealth(parts: HealthComposition): () => Promise<HealthParts> {
-  const { config, redis, database } = parts
+  const { config, redis, database, ledger, pressure } = parts
   const isPostgres = databasePlace(config(), parts.env).kind === 'postgres'
   const thresholds = () => config().monitoring.thresholds
   const used = processorLoad(parts.clock)
   const takesChanges = async (asked: Database) => {
     await askDatabase(asked, isPostgres, thresholds().response_time[1])
-    if (parts.isRefused()) throw new Error('rows wait for the database')
+    if (ledger.isRefused()) throw new Error('rows wait for the database')
   }
   return createHealth({
     ...parts,
@@ -43,9 +44,9 @@ export function composeHealth(parts: HealthComposition): () => Promise<HealthPar
       vectors: null,
     },
     memory() {
-      const { used, limit } = parts.memory()
       const { rss, heapUsed } = process.memoryUsage()
-      return { rss_bytes: rss, heap_used_bytes: heapUsed, limit_bytes: limit, used: round(used) }
+      const [limit, used] = [pressure.memoryMax(), round(pressure.read().memory)]
+      return { rss_bytes: rss, heap_used_bytes: heapUsed, limit_bytes: limit, used }
     },
     cpu() {
       const { user, system } = process.cpuUsage()

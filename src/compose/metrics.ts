@@ -2,7 +2,7 @@ import type { CacheStore } from '#core/cache.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import type { States } from '#core/states.ts'
-import { overloadOf, type Pressure } from '#gateway/limits/overload.ts'
+import { overloadOf } from '#gateway/limits/overload.ts'
 import { OLLAMA_KIND } from '#providers/index.ts'
 import type { Redis } from '#stores/redis.ts'
 import type { Log } from '#telemetry/log.ts'
@@ -26,8 +26,7 @@ export interface MetricParts {
   readonly ledger: Pick<Accounting, 'numbers'>
   readonly log: Pick<Log, 'dropped'>
   readonly redis: Redis | null
-  readonly pressure: () => Pressure
-  readonly memoryMax: Pressed['memoryMax']
+  readonly pressure: Pick<Pressed, 'read' | 'memoryMax'>
   readonly certificateEnds?: (() => number | null) | undefined
   readonly shared: Pick<Shared, 'crew' | 'metrics'>
 }
@@ -50,9 +49,9 @@ export function composeMetrics(parts: MetricParts): { readonly metrics: Metrics;
     redisConnections: () => redis?.connections() ?? 0,
     retriesLeft: calls.retriesLeft,
     ledger: parts.ledger.numbers,
-    overload: () => overloadOf(pressure()),
-    lagMs: () => pressure().lagMs,
-    memoryLimit: parts.memoryMax,
+    overload: () => overloadOf(pressure.read()),
+    lagMs: () => pressure.read().lagMs,
+    memoryLimit: pressure.memoryMax,
     certificateEnds: parts.certificateEnds,
     cacheSize: parts.cache.size,
     workers: () => crew.size,

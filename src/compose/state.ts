@@ -6,10 +6,12 @@ import { DEFAULT_TENANT } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
 import { createKeyManagement, type KeyManagement, type KeyWithSecret } from '#gateway/management/keys.ts'
+import { createReportManagement, type ReportManagement } from '#gateway/management/reports.ts'
 import { createMemoryKeys } from '#stores/memory-keys.ts'
-import { type Database, openSql } from '#stores/sql.ts'
+import { type Database, type DatabasePlace, openSql } from '#stores/sql.ts'
 import { createSqlKeys } from '#stores/sql-keys.ts'
 import { sqliteIsMissing } from '#stores/sql-place.ts'
+import { createSqlReports } from '#stores/sql-reports.ts'
 import { keyCreation } from '#wire/keys.ts'
 
 /** The state of keys in a database that does not exist yet: there are none. */
@@ -97,4 +99,11 @@ export function composeKeys(database: Database | null, deps: StateDeps): Keys {
       }
     },
   }
+}
+
+/** Builds the reports over rows of requests and the audit log; without a database they are empty. */
+export function composeReports(database: Database | null, place: DatabasePlace): ReportManagement {
+  return createReportManagement(
+    database === null ? null : createSqlReports(database, { inProcess: place.kind === 'sqlite' }),
+  )
 }

@@ -19,11 +19,13 @@ test('a worker whose numbers cannot be read for once writes them down the next t
     ledger: { numbers: { open: () => 0, depth: () => 0, dropped: () => 0, budgets: () => [] } },
     log: { dropped: () => 0 },
     redis: null,
-    pressure() {
-      if (!hasDescriptors) throw new Error('EMFILE')
-      return { memory: 0, lagMs: 0 }
+    pressure: {
+      read() {
+        if (!hasDescriptors) throw new Error('EMFILE')
+        return { memory: 0, lagMs: 0 }
+      },
+      memoryMax: () => 1,
     },
-    memoryMax: () => 1,
     shared: { crew: ALONE, metrics: { write: snapshot => written.push(snapshot), readAll: () => [], fold() {} } },
   })
 
