@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { declare } from '#config/declare.ts'
 import { needsRestart } from '#config/reload.ts'
-import { algorithms } from '#config/schema/gateway.ts'
+import { STRATEGY_NAMES } from '#core/strategies.ts'
 import { PROVIDERS } from '#providers/index.ts'
 import { STRATEGIES } from '#routing/strategies/index.ts'
 import { addressOf } from '#src/compose/address.ts'
@@ -56,7 +56,7 @@ describe('a key that does nothing yet says what it waits for', () => {
 })
 
 describe('the algorithm of the load balancer', () => {
-  test.each([...algorithms, 'Round_Robin'])('%s is built', async algorithm => {
+  test.each([...STRATEGY_NAMES, 'Round_Robin'])('%s is built', async algorithm => {
     const { config } = await loadText(`load_balancer: { algorithm: ${algorithm} }`)
 
     expect([...STRATEGIES.keys()]).toContain(config.load_balancer.algorithm)

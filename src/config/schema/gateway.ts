@@ -1,21 +1,8 @@
 import { z } from 'zod'
+import { STRATEGY_NAMES } from '#core/strategies.ts'
 import { autoOrBoolean, boolean, choice, duration, identifier, integer, modelName } from './scalars.ts'
 
 export const modelClasses = ['lightweight', 'heavyweight', 'embedding', 'specialized'] as const
-
-/** The ways to choose a target, by the names of the strategies of routing. */
-export const algorithms = [
-  'round_robin',
-  'weighted_round_robin',
-  'random',
-  'least_busy',
-  'latency',
-  'cost',
-  'affinity',
-  'resident',
-  'explicit',
-  'auto',
-] as const
 
 /** Gives each class of models its own optional settings. */
 export function perClass<T extends z.ZodType>(settings: T) {
@@ -84,7 +71,7 @@ export const gateway = z
 
 export const loadBalancer = z
   .strictObject({
-    algorithm: choice(algorithms)
+    algorithm: choice(STRATEGY_NAMES)
       .default('weighted_round_robin')
       .describe('The strategy that chooses among the targets of a model.'),
     preload: z

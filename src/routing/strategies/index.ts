@@ -1,3 +1,4 @@
+import type { StrategyName } from '#core/strategies.ts'
 import { affinity } from './affinity.ts'
 import { auto } from './auto.ts'
 import { cost } from './cost.ts'
@@ -10,10 +11,23 @@ import { roundRobin } from './round-robin.ts'
 import type { Strategy } from './strategy.ts'
 import { weightedRoundRobin } from './weighted-round-robin.ts'
 
-const all = [explicit, roundRobin, weightedRoundRobin, random, leastBusy, latency, cost, affinity, resident, auto]
+const all: Readonly<Record<StrategyName, Strategy>> = {
+  explicit,
+  round_robin: roundRobin,
+  weighted_round_robin: weightedRoundRobin,
+  random,
+  least_busy: leastBusy,
+  latency,
+  cost,
+  affinity,
+  resident,
+  auto,
+}
 
-/** Every strategy by its name in the configuration. To add one, write a file and add a line here. */
-export const STRATEGIES: ReadonlyMap<string, Strategy> = new Map(all.map(strategy => [strategy.name, strategy]))
+/** Every strategy by its name. */
+export const STRATEGIES: ReadonlyMap<string, Strategy> = new Map(
+  Object.values(all).map(strategy => [strategy.name, strategy]),
+)
 
 /** The strategy that the configuration names. The schema admits only known names; the default is used where settings
  * come from elsewhere. */

@@ -2,6 +2,7 @@ import type { Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import type { TargetId } from '#core/servers.ts'
 import type { States } from '#core/states.ts'
+import type { StrategyName } from '#core/strategies.ts'
 
 /** What a strategy remembers of earlier calls for the same model. Only the strategy reads and writes it. */
 export interface Memory {
@@ -28,7 +29,7 @@ export interface StrategyContext extends Memory {
 
 /** A way to spread load: puts the candidates, all of them available, into the order in which they are tried. */
 export interface Strategy {
-  readonly name: string
+  readonly name: StrategyName
   /** A permutation of the candidates; the first one counts as chosen. */
   order(candidates: readonly Candidate[], context: StrategyContext): readonly Candidate[]
   /** Whether it learns from the results of attempts. */

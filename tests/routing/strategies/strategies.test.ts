@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { algorithms } from '#config/schema/gateway.ts'
 import type { Candidate } from '#core/attempt.ts'
+import { STRATEGY_NAMES } from '#core/strategies.ts'
 import { configuredStrategy, STRATEGIES } from '#routing/strategies/index.ts'
 import { candidatesOf } from '#tests/support/fleet.ts'
 import { firsts, strategyContext } from '#tests/support/strategies.ts'
@@ -43,8 +43,8 @@ describe('every strategy', () => {
   })
 
   test('is found by its name, and every name in the configuration has one', () => {
-    for (const name of algorithms) expect(configuredStrategy(name).name).toBe(name)
-    expect([...STRATEGIES.keys()].sort()).toEqual([...algorithms].sort())
+    for (const name of STRATEGY_NAMES) expect(configuredStrategy(name).name).toBe(name)
+    expect([...STRATEGIES.keys()].sort()).toEqual([...STRATEGY_NAMES].sort())
   })
 
   test('keeps its shares within two percentage points of the weights over 10,000 calls, where it goes by weight', () => {

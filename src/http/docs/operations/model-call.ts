@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi'
+import { STRATEGY_NAMES } from '#core/strategies.ts'
 
 const count = () => z.int().min(1).optional()
 
@@ -6,18 +7,7 @@ const count = () => z.int().min(1).optional()
 export const modelCallHeaders = z.object({
   'x-citadel-server': z.string().optional().describe('Asks only this server, by its id.'),
   'x-citadel-strategy': z
-    .enum([
-      'round_robin',
-      'weighted_round_robin',
-      'random',
-      'least_busy',
-      'latency',
-      'cost',
-      'affinity',
-      'resident',
-      'auto',
-      'explicit',
-    ])
+    .enum(STRATEGY_NAMES)
     .optional()
     .describe('How a server is chosen for this call. Where keys are in use it needs one.'),
   'x-citadel-timeout-ms': count().describe(
