@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { PRIORITIES } from '#core/priority.ts'
 import { isDay } from '#lib/calendar.ts'
 import { httpUrl } from './addresses.ts'
 import { budget, ownLimits } from './limits.ts'
@@ -29,7 +30,7 @@ const key = z
       .nullable()
       .default(null)
       .describe('The names or aliases of the models that the caller may use. null: all.'),
-    max_priority: choice(['low', 'normal', 'high', 'critical'])
+    max_priority: choice(PRIORITIES)
       .default('normal')
       .describe('The highest priority that the caller may ask for when requests wait for a server.'),
     limits: ownLimits.prefault({}).describe('Limits of this key, each in place of the same one in limits.per_client.'),

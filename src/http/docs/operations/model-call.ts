@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi'
+import { PRIORITIES } from '#core/priority.ts'
 import { STRATEGY_NAMES } from '#core/strategies.ts'
 
 const count = () => z.int().min(1).optional()
@@ -23,7 +24,7 @@ export const modelCallHeaders = z.object({
     'How many attempts this call may take; it can only lower what is configured.',
   ),
   'x-citadel-priority': z
-    .enum(['low', 'normal', 'high', 'critical'])
+    .enum(PRIORITIES)
     .optional()
     .describe('How soon this call gets a place when every server is busy; at most what the key allows.'),
   'x-citadel-session': z
