@@ -18,6 +18,9 @@ const price = z.strictObject({
   ...rates,
   ...z.object(parts).partial().shape,
   search: amount.optional(),
+  /** How many times these prices hold, by the tier of service and by the place. */
+  service_tiers: z.record(z.string(), z.number().min(0)).optional(),
+  inference_geo: z.record(z.string(), z.number().min(0)).optional(),
   /** Of prompts that are longer. */
   tiers: z
     .array(z.strictObject({ above: z.int().min(1), ...z.object({ ...rates, ...parts }).partial().shape }))

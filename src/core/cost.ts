@@ -1,6 +1,6 @@
 import { toNano } from './money.ts'
 import type { Price, Rates, Tier } from './servers.ts'
-import { inputTokens, NO_PARTS, type Usage, type UsageParts, withParts } from './usage.ts'
+import { inputTokens, NO_PARTS, type Served, type Usage, type UsageParts, withParts } from './usage.ts'
 
 /** Prices are counted in billionths of a thousandth of a US dollar a token: USD per million tokens have six places. */
 const PICO_PER_PRICE = 1e6
@@ -24,10 +24,15 @@ export interface WrittenPrice extends Rates {
   readonly request?: number | null
   readonly search?: number | null
   readonly tiers?: readonly Tier[] | undefined
+  readonly service_tiers?: WrittenFactors | null | undefined
+  readonly inference_geo?: WrittenFactors | null | undefined
 }
 
+type WrittenFactors = Readonly<Record<string, number | undefined>>
+
 /** Makes a price of what is written: a tier keeps the prices that it does not name from the one below it. */
-export function toPrice({ tiers = [], search, request, ...written }: WrittenPrice): Price {
+export function toPrice(price: WrittenPrice): Price {
+  const { tiers = [], search, request, service_tiers, inference_geo, ...written } = price
   const base = known(written)
   let rates: Rates = base
   const laid = tiers
@@ -43,7 +48,16 @@ export function toPrice({ tiers = [], search, request, ...written }: WrittenPric
     request: request ?? 0,
     ...(search != null && { search }),
     ...(laid.length > 0 && { tiers: laid }),
+    ...((service_tiers != null || inference_geo != null) && {
+      factors: { serviceTier: given(service_tiers), inferenceGeo: given(inference_geo) },
+    }),
   }
+}
+
+function given(written: WrittenFactors | null | undefined): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    Object.entries(written ?? {}).flatMap(([name, times]) => (times == null ? [] : [[name, times]])),
+  )
 }
 
 function known(rates: Rates): Rates {
@@ -55,11 +69,31 @@ export function ratesAt(price: Price, prompt: number): Rates {
   return price.tiers?.findLast(({ above }) => prompt > above) ?? price
 }
 
+/** How many times the usual price of tokens a call has that is served so; what has no factor has the usual price.
+ *
+ * @param least What is counted of a factor at least: 1 where the call may be served as usual instead. */
+export function timesOf({ factors }: Price, { serviceTier, inferenceGeo }: Served, least = 0): number {
+  if (factors === undefined) return 1
+  const [tier, geo] = [factorOf(factors.serviceTier, serviceTier), factorOf(factors.inferenceGeo, inferenceGeo)]
+  return Math.max(least, tier) * Math.max(least, geo)
+}
+
+function factorOf(factors: Readonly<Record<string, number>>, name: string | undefined): number {
+  if (name === undefined) return 1
+  if (Object.hasOwn(factors, name)) return factors[name] ?? 1
+  // Who asks OpenAI for the one gets what its answers, and its prices, call the other.
+  return name === 'fast' ? factorOf(factors, 'priority') : 1
+}
+
 /** What an answer costs.
  *
  * @returns Billionths of a US dollar; `null` when the price of tokens that were used is not known. */
 export function costOf(price: Price | null, usage: Usage): number | null {
-  if (price === null) return null
+  return price === null ? null : sumOf(price, usage, timesOf(price, usage))
+}
+
+/** @param times How many times the price of the tokens holds; a request and a search have one price. */
+function sumOf(price: Price, usage: Usage, times: number): number | null {
   const { input, cacheRead, cacheWrite, output, parts } = usage
   const rates = price.tiers === undefined ? price : ratesAt(price, inputTokens(usage))
   const pico =
@@ -69,7 +103,7 @@ export function costOf(price: Price | null, usage: Usage): number | null {
         picoOf(rates, 'cache_write', cacheWrite) +
         picoOf(rates, 'output', output)
       : picoOfParts(rates, usage)
-  const cost = Math.round(pico / 1000) + toNano(price.request) + searchCost(price, parts)
+  const cost = Math.round((pico * times) / 1000) + toNano(price.request) + searchCost(price, parts)
   return Number.isNaN(cost) ? null : cost
 }
 
@@ -107,13 +141,16 @@ export interface Bound {
   /** Whether what it writes to a cache may be kept for an hour, and whether its answer is spoken. */
   readonly keeps: boolean
   readonly speaks: boolean
+  /** What it asks for; it may be served at the usual tier instead. */
+  readonly asked: Served
 }
 
 /** The most that a call may cost: every token in the dearest class that it may come to belong to.
  *
  * @returns Billionths of a US dollar; `null` when a price is not known. */
-export function mostOf(price: Price | null, { input, output, searches, keeps, speaks }: Bound): number | null {
+export function mostOf(price: Price | null, bound: Bound): number | null {
   if (price === null) return null
+  const { input, output, searches, keeps, speaks, asked } = bound
   const rates = ratesAt(price, input)
   const most = {
     input: dearest(rates, keeps ? ['input', 'cache_write', 'cache_write_1h'] : ['input', 'cache_write']),
@@ -122,7 +159,7 @@ export function mostOf(price: Price | null, { input, output, searches, keeps, sp
     search: price.search ?? 0,
   }
   const none = { cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: true }
-  return costOf(most, withParts({ ...none, input, output }, { searches }))
+  return sumOf(most, withParts({ ...none, input, output }, { searches }), timesOf(price, asked, 1))
 }
 
 function dearest(rates: Rates, names: readonly (keyof Rates)[]): number | null {

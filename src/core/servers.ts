@@ -61,6 +61,12 @@ export interface Tier extends Rates {
   readonly above: number
 }
 
+/** How many times the usual price of tokens holds, by the tier of service and by the place. */
+export interface Factors {
+  readonly serviceTier: Readonly<Record<string, number>>
+  readonly inferenceGeo: Readonly<Record<string, number>>
+}
+
 /** What a target takes for tokens, for each request, and for each search that it makes. */
 export interface Price extends Rates {
   readonly input: number | null
@@ -70,6 +76,8 @@ export interface Price extends Rates {
   readonly search?: number | null
   /** By rising `above`, each with every price that holds there; absent where all prompts are alike. */
   readonly tiers?: readonly Tier[]
+  /** Absent where every call has the usual price. */
+  readonly factors?: Factors
 }
 
 /** What a model on a server can do; `null` = unknown. */

@@ -1,5 +1,13 @@
+/** What changes the price of all tokens of an answer; absent where nobody says so. */
+export interface Served {
+  /** The tier of service, such as `flex` or `priority`; `default` for the usual one. */
+  readonly serviceTier?: string
+  /** Where the model ran, where that has a price. */
+  readonly inferenceGeo?: string
+}
+
 /** Tokens of one answer as disjoint classes, so that nothing is ever counted twice. */
-export interface Usage {
+export interface Usage extends Served {
   /** Prompt tokens that were neither read from nor written to a prompt cache. */
   readonly input: number
   readonly cacheRead: number

@@ -7,6 +7,7 @@ import type { GatewayError } from '#core/errors.ts'
 import { contentLength, contentText, type DataFrame } from '#core/frame.ts'
 import { countSaved, freeOutcome, type RequestRecord } from '#core/record.ts'
 import type { Price } from '#core/servers.ts'
+import { servedIn, withServed } from '#core/service-tier.ts'
 import { estimateTokens, inputTokens, promptLength, type Usage } from '#core/usage.ts'
 
 /** Writes what one frame of the answer reports into the record. */
@@ -64,7 +65,7 @@ export function settleCall(record: RequestRecord, call: Call, error: GatewayErro
     if (record.server === null) nameLast(record)
   } else if (record.usage !== null) record.usage = withPrompt(record.usage, asked)
   if (left) countLeft(record, asked)
-  chargeCall(record)
+  chargeCall(record, asked)
 }
 
 /** How an attempt ends that was under way when its caller left, or had no more time. */
@@ -126,17 +127,28 @@ function inherit(record: RequestRecord, began: RequestRecord): void {
 
 /** Computes what the call costs: the caller pays for the answer, even if it broke off for good, and the operator for
  * anything else that was used. */
-function chargeCall(record: RequestRecord): void {
-  const { usage, attempts, server, upstreamModel, error } = record
+function chargeCall(record: RequestRecord, asked: Call): void {
+  const { attempts, server, upstreamModel, error } = record
+  if (record.usage !== null) record.usage = asServed(record.usage, asked, answeringAttempt(record))
+  const { usage } = record
   const broken = error === null || usage === null ? undefined : answeringAttempt(record)
   record.costNano = usage === null ? 0 : costOf(priceAt(record, server, upstreamModel), usage)
   // Its tokens stand in the row of the call.
   if (broken !== undefined) broken.usage = undefined
   for (const attempt of attempts) {
     if (attempt.usage === undefined) continue
-    const cost = costOf(priceAt(record, attempt.server, attempt.model), attempt.usage)
+    const used = asServed(attempt.usage, asked, attempt)
+    const cost = costOf(priceAt(record, attempt.server, attempt.model), used)
     record.extraNano = cost === null || record.extraNano === null ? null : record.extraNano + cost
   }
+}
+
+/** Takes for a tier of service that the server does not tell the one that it was asked for. */
+function asServed(usage: Usage, { body }: Call, attempt: AttemptEntry | undefined): Usage {
+  const dropped = attempt?.dropped ?? []
+  const said =
+    dropped.length === 0 ? body : Object.fromEntries(Object.entries(body).filter(([name]) => !dropped.includes(name)))
+  return withServed(usage, servedIn(said))
 }
 
 function priceAt(record: RequestRecord, server: string | null, upstreamModel: string | null): Price | null {

@@ -1,5 +1,5 @@
 import type { Chunk, DataFrame } from '#core/frame.ts'
-import { inputTokens, type Usage } from '#core/usage.ts'
+import { inputTokens, type Served, type Usage } from '#core/usage.ts'
 import type { JsonObject } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 
@@ -14,14 +14,14 @@ export interface Count {
  * @param details The members that say more than the sums, where the dialect knows more. */
 export function toCount(usage: Usage, details: JsonObject = {}): Count {
   const prompt = inputTokens(usage)
+  const sums = { prompt_tokens: prompt, completion_tokens: usage.output, total_tokens: prompt + usage.output }
+  return { usage, raw: { ...sums, ...details, ...toServed(usage) } }
+}
+
+function toServed({ serviceTier, inferenceGeo }: Served): JsonObject {
   return {
-    usage,
-    raw: {
-      prompt_tokens: prompt,
-      completion_tokens: usage.output,
-      total_tokens: prompt + usage.output,
-      ...details,
-    },
+    ...(serviceTier !== undefined && { service_tier: serviceTier }),
+    ...(inferenceGeo !== undefined && { inference_geo: inferenceGeo }),
   }
 }
 

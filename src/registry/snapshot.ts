@@ -96,7 +96,7 @@ function declaredModel(
       upstreamModel: model,
       weight: own.weight * (server.weight ?? 1),
       maxConcurrent: own.maxConcurrent,
-      price: own.price === null ? (known?.price ?? null) : withSearch(own.price, known?.price),
+      price: own.price === null ? (known?.price ?? null) : completed(own.price, known?.price),
       timeouts: { ...server.timeouts, ...own.timeouts },
       ...describeTarget(declared.capabilities, entry, known),
     })
@@ -150,9 +150,16 @@ function listedModel(
   }
 }
 
-/** Adds what a search costs, which depends on the provider alone, to a price that does not say. */
-function withSearch(price: Price, known: Price | null | undefined): Price {
-  return price.search == null && known?.search != null ? { ...price, search: known.search } : price
+/** Adds to a price that does not say it what a search costs, which depends on the provider alone, and how many times the
+ * price holds at other tiers. */
+function completed(price: Price, known: Price | null | undefined): Price {
+  if (known == null) return price
+  const { search, factors } = known
+  return {
+    ...price,
+    ...(price.search == null && search != null && { search }),
+    ...(price.factors === undefined && factors !== undefined && { factors }),
+  }
 }
 
 function listedTarget(

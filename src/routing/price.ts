@@ -1,7 +1,7 @@
 import type { Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
-import { ratesAt } from '#core/cost.ts'
-import { estimateTokens, promptLength } from '#core/usage.ts'
+import { ratesAt, timesOf } from '#core/cost.ts'
+import { estimateTokens, promptLength, type Served } from '#core/usage.ts'
 
 /** The assumed tokens of an answer without a limit. */
 const ANSWER_TOKENS = 500
@@ -21,8 +21,10 @@ export function promptTokens({ body }: Call): number {
   return estimateTokens(promptLength(body))
 }
 
-/** What a call would cost at a candidate, in USD; `Number.MAX_VALUE` when that is not known. */
-export function priceOf({ target: { price } }: Candidate, input: number, output: number): number {
+/** What a call would cost at a candidate, in USD; `Number.MAX_VALUE` when that is not known.
+ *
+ * @param asked The tier of service that the call asks for. */
+export function priceOf({ target: { price } }: Candidate, input: number, output: number, asked: Served = {}): number {
   if (price === null) return UNKNOWN
   // If only requests have a price, tokens cost nothing.
   if (price.input === null && price.output === null) return price.request > 0 ? price.request : UNKNOWN
@@ -30,5 +32,5 @@ export function priceOf({ target: { price } }: Candidate, input: number, output:
   const read = input === 0 ? 0 : rates.input
   const written = output === 0 ? 0 : rates.output
   if (read == null || written == null) return UNKNOWN
-  return price.request + (read * input + written * output) / MILLION
+  return price.request + ((read * input + written * output) * timesOf(price, asked)) / MILLION
 }

@@ -21,6 +21,8 @@ const usage = z.object({
   output: z.number(),
   reasoning: z.number(),
   estimated: z.boolean(),
+  serviceTier: z.string().optional(),
+  inferenceGeo: z.string().optional(),
   parts: z
     .object({
       audioInput: z.number(),

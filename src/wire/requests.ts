@@ -51,6 +51,11 @@ const usage = z.object({
   output: z.int().describe('Tokens of the answer.'),
   reasoning: z.int().describe('Those of them that are reasoning.'),
   estimated: z.boolean().describe('Whether the gateway counted because the server did not say.'),
+  service_tier: z
+    .string()
+    .optional()
+    .describe('The tier of service as the server tells it, else as the call asks for it; `default` is the usual one.'),
+  inference_geo: z.string().optional().describe('Where the model ran, where that is told or asked for.'),
   parts: z
     .object({
       audio_input: z.int().describe('Tokens of `input` that are audio.'),

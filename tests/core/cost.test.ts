@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { costOf, mostOf, ratesAt, toPrice } from '#core/cost.ts'
+import { costOf, mostOf, ratesAt, timesOf, toPrice } from '#core/cost.ts'
 import type { Rates } from '#core/servers.ts'
 import { inputTokens, type Usage, type UsageParts, withParts } from '#core/usage.ts'
 
@@ -146,7 +146,7 @@ test('the most that a call may cost is never below what its tokens cost, in whic
         audio_cache_read: 0,
       }
       const price = toPrice({ ...own, search: 0.01, tiers: [{ above: 500_000, input: own.input * 2 }] })
-      const most = mostOf(price, { input: prompt, output, searches, keeps: true, speaks: true }) ?? -1
+      const most = mostOf(price, { input: prompt, output, searches, keeps: true, speaks: true, asked: {} }) ?? -1
       for (const parts of [{}, { audioOutput: output }, { cacheWriteHour: prompt }]) {
         for (const where of [{ input: prompt }, { cacheRead: prompt }, { cacheWrite: prompt }]) {
           for (const reasoning of [0, output]) {
@@ -161,7 +161,7 @@ test('the most that a call may cost is never below what its tokens cost, in whic
 })
 
 test('what no price allows for costs no more: an hour that is not asked for, a voice, and what nobody prices', () => {
-  const bound = { input: 10, output: 10, searches: 3, keeps: false, speaks: false }
+  const bound = { input: 10, output: 10, searches: 3, keeps: false, speaks: false, asked: {} }
   const price = toPrice({ input: 1, cache_write_1h: 5, output: 2, audio_output: 9 })
 
   expect(mostOf(price, bound)).toBe(10_000 + 20_000)
@@ -193,5 +193,58 @@ describe('tiers', () => {
   test('are found for a prompt of any length', () => {
     expect([0, 200, 201, 1001].map(prompt => ratesAt(tiered, prompt).input)).toEqual([1, 1, 2, 4])
     expect(ratesAt(price, 1e9)).toBe(price)
+  })
+})
+
+describe('tiers of service', () => {
+  const written = {
+    ...{ input: 1, cache_read: 0.1, cache_write_1h: 2, audio_output: 8, output: 5, request: 0.5, search: 0.01 },
+    tiers: [{ above: 200, input: 2 }],
+  }
+  const price = toPrice({ ...written, service_tiers: { flex: 0.5, priority: 2 }, inference_geo: { us: 1.1 } })
+  const used = usageOf({ input: 100, output: 10, parts: { searches: 1 } })
+
+  test.each([
+    [{}, 1],
+    [{ serviceTier: 'default' }, 1],
+    [{ serviceTier: 'flex' }, 0.5],
+    [{ serviceTier: 'priority', inferenceGeo: 'us' }, 2.2],
+    // Who asks OpenAI for fast is answered that it was served as priority.
+    [{ serviceTier: 'fast' }, 2],
+    [{ serviceTier: 'toString', inferenceGeo: 'constructor' }, 1],
+  ])('have so many times the price of the tokens, and the same of a request and a search: %j', (served, times) => {
+    expect(costOf(price, { ...used, ...served })).toBe(Math.round(150_000 * times) + 500_000_000 + 10_000_000)
+    expect(timesOf(toPrice(written), served)).toBe(1)
+  })
+
+  test('cost so many times as much in each class and at each length, and no hold is below what is charged', () => {
+    const times = fc.integer({ min: 0, max: 100_000 }).map(thousandths => thousandths / 1000)
+    const asked = fc.record({
+      serviceTier: fc.constantFrom('flex', 'priority'),
+      inferenceGeo: fc.constantFrom('us', 'eu'),
+    })
+    fc.assert(
+      fc.property(usages, times, times, times, asked, (counted, flex, priority, us, wish) => {
+        const rates = {
+          ...Object.fromEntries(classes.map(name => [name, 3])),
+          tiers: [{ above: 500_000, input: 7, output: 8 }],
+        }
+        const factors = { service_tiers: { flex, priority }, inference_geo: { us } }
+        const [usual, own] = [toPrice(rates), toPrice({ ...rates, ...factors })]
+        const factor = (wish.serviceTier === 'flex' ? flex : priority) * (wish.inferenceGeo === 'us' ? us : 1)
+        const input = inputTokens(counted)
+        const most =
+          mostOf(own, { input, output: counted.output, searches: 0, keeps: true, speaks: true, asked: wish }) ?? -1
+
+        const cost = costOf(own, { ...counted, ...wish }) ?? -1
+
+        expect(Math.abs(cost - (costOf(usual, counted) ?? 0) * factor)).toBeLessThanOrEqual(1 + cost * 1e-12)
+        // It may be served as asked, or as usual.
+        for (const served of [wish, {}]) {
+          const charged = costOf(own, { ...counted, ...served }) ?? Number.POSITIVE_INFINITY
+          expect(most).toBeGreaterThanOrEqual(Math.floor(charged * (1 - 1e-12)))
+        }
+      }),
+    )
   })
 })

@@ -272,6 +272,37 @@ describe('the end of a call', () => {
     expect([failed.costNano, failed.extraNano]).toEqual([0, 110_000])
   })
 
+  test('is at the tier of service that was asked for where none is told, unless the server was not asked for it', () => {
+    const factors = { serviceTier: { flex: 0.5, priority: 2 }, inferenceGeo: { us: 1.1 } }
+    const llm = target('llm', { upstreamModel: 'm', price: { input: 0, output: 10, request: 0, factors } })
+    const chat = model('chat', [llm])
+    const plan = { model: chat, strategy: 'explicit', candidates: [{ target: llm, model: chat, reason: '' }] }
+    const usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 10, reasoning: 0, estimated: false }
+    const costOf = (told: object, dropped?: readonly string[]) => {
+      const attempts = ['ok', 'upstream_error'].map(result =>
+        attemptEntry('llm', {
+          model: 'm',
+          result: result as 'ok',
+          ...(dropped && { dropped }),
+          ...(result !== 'ok' && { usage }),
+        }),
+      )
+      const record = recordOf({
+        plan,
+        server: 'llm',
+        upstreamModel: 'm',
+        attempts: attempts.toReversed(),
+        usage: { ...usage, ...told },
+      })
+      settleCall(record, call({ body: { service_tier: 'priority', inference_geo: 'us' } }), null, fakeClock())
+      return [record.costNano, record.extraNano]
+    }
+
+    expect(costOf({})).toEqual([220_000, 220_000])
+    expect(costOf({ serviceTier: 'default' })).toEqual([110_000, 220_000])
+    expect(costOf({}, ['service_tier', 'inference_geo'])).toEqual([100_000, 100_000])
+  })
+
   test('costs nothing where the answer was stored, and says what that has saved', () => {
     const price = { input: 0, output: 1, request: 0 }
     const record = recordOf({

@@ -153,3 +153,39 @@ test('a stream says it, too, also when only its beginning splits what went into 
     ...{ ...NO_PARTS, cacheWriteHour: 90, searches: 2 },
   })
 })
+
+const counts = { prompt_tokens: 10, completion_tokens: 1 }
+const gemini = { promptTokenCount: 10, candidatesTokenCount: 1 }
+
+test.each<[string, Usage | null | undefined, object]>([
+  ['OpenAI', fromUsage(counts, 'priority'), { serviceTier: 'priority' }],
+  ['OpenAI, the usual one', fromUsage(counts, 'default'), { serviceTier: 'default' }],
+  ['who says nothing', fromUsage(counts, null), {}],
+  ['who says what was asked for', fromUsage(counts, 'auto'), {}],
+  ['who says nonsense', fromUsage(counts, `x${'y'.repeat(40)}`), {}],
+  ['Groq', fromUsage(counts, 'on_demand'), { serviceTier: 'default' }],
+  [
+    'a gateway before Anthropic',
+    fromUsage({ ...counts, service_tier: 'standard', inference_geo: 'us' }),
+    { serviceTier: 'default', inferenceGeo: 'us' },
+  ],
+  ['Anthropic', fromAnthropicUsage({ ...plain, service_tier: 'priority' })?.usage, { serviceTier: 'priority' }],
+  [
+    'Anthropic, of its speed',
+    fromAnthropicUsage({ ...plain, service_tier: 'standard', speed: 'fast', inference_geo: 'us' })?.usage,
+    { serviceTier: 'fast', inferenceGeo: 'us' },
+  ],
+  [
+    'Anthropic, of no place',
+    fromAnthropicUsage({ ...plain, speed: 'standard', inference_geo: 'not_available' })?.usage,
+    {},
+  ],
+  ['Gemini', fromGeminiUsage({ ...gemini, serviceTier: 'flex' }), { serviceTier: 'flex' }],
+  ['Vertex', fromGeminiUsage({ ...gemini, trafficType: 'ON_DEMAND_PRIORITY' }), { serviceTier: 'priority' }],
+  ['Vertex, the usual one', fromGeminiUsage({ ...gemini, trafficType: 'ON_DEMAND' }), { serviceTier: 'default' }],
+  ['Vertex, none', fromGeminiUsage({ ...gemini, trafficType: 'TRAFFIC_TYPE_UNSPECIFIED' }), {}],
+])('the tier of service is read as %s tells it', (_, usage, served) => {
+  const { serviceTier, inferenceGeo } = usage ?? {}
+
+  expect({ serviceTier, inferenceGeo }).toEqual({ serviceTier: undefined, inferenceGeo: undefined, ...served })
+})

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { integer, number } from './scalars.ts'
+import { identifier, integer, number } from './scalars.ts'
 
 /** The highest price, in dollars for a million tokens. More than a dollar for each token is a typing mistake, and the
  * sums would be more than a database can count. */
@@ -35,6 +35,17 @@ const tier = z.strictObject({
   ...rates,
 })
 
+/** What providers call the tiers of service that they sell: a name that none of them has would never apply. */
+const tierNames = [
+  ...['default', 'flex', 'priority', 'fast', 'ultrafast', 'batch'],
+  ...['scale', 'performance', 'reserved', 'provisioned_throughput'],
+]
+
+/** More than a hundred times the usual price is a typing mistake. */
+const times = () => number({ min: 0, max: 100 })
+
+const serviceTiers = z.strictObject(Object.fromEntries(tierNames.map(name => [name, times().optional()])))
+
 export const price = z.strictObject({
   ...rates,
   request: amount().describe('US dollars per request. If only this is set, nothing else costs anything.'),
@@ -46,5 +57,18 @@ export const price = z.strictObject({
     .default([])
     .describe(
       'Prices for all tokens of calls with a long prompt. What a tier does not name stays as for shorter prompts.',
+    ),
+  service_tiers: serviceTiers
+    .nullable()
+    .default(null)
+    .describe(
+      'How many times these prices the tokens of a call cost that is served at another tier of service, such as { flex: 0.5, priority: 2 }. null: as in config/models.yaml, if it is known there.',
+    ),
+  inference_geo: z
+    .record(identifier(), times())
+    .nullable()
+    .default(null)
+    .describe(
+      'The same by the place where the model runs, such as { us: 1.1 } at Anthropic. null: as in config/models.yaml, if it is known there.',
     ),
 })

@@ -1,6 +1,7 @@
 import type { Call } from '#core/call.ts'
 import type { Bound } from '#core/cost.ts'
 import type { Model } from '#core/servers.ts'
+import { servedIn } from '#core/service-tier.ts'
 import { SEARCHES_MAX, TOKENS_MAX } from '#core/usage.ts'
 import { isObject } from '#lib/json.ts'
 import { allowedBy, answersTo, type Lengths } from '../limits/estimate.ts'
@@ -19,6 +20,7 @@ export function boundOf(call: Call, model: Model, lengths: Lengths): Bound {
     // The marks of what is to be cached may stand anywhere in a prompt.
     keeps: source === null || source.includes('"1h"') || (source.includes('\\u00') && HOUR.test(source)),
     speaks: Array.isArray(body.modalities) && body.modalities.includes('audio'),
+    asked: servedIn(body),
   }
 }
 

@@ -3,6 +3,7 @@ import type { Call } from '#core/call.ts'
 import { costOf } from '#core/cost.ts'
 import type { LedgerRow } from '#core/ledger.ts'
 import { freeOutcome, type RequestRecord } from '#core/record.ts'
+import { servedIn, withServed } from '#core/service-tier.ts'
 import type { Usage } from '#core/usage.ts'
 import { estimateUsage } from '../settle.ts'
 
@@ -51,7 +52,7 @@ export function toOpening(record: RequestRecord, call: Call, { target, model }: 
     upstream_model: target.upstreamModel,
     attempts: record.attempts.length,
     input_tokens: usage.input,
-    cost_nano: costOf(target.price, usage),
+    cost_nano: costOf(target.price, withServed(usage, servedIn(call.body))),
   }
 }
 

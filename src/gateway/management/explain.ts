@@ -69,8 +69,13 @@ export function explainRequest(record: RequestRecord, running: boolean, clock: C
   }
 }
 
-function usageOf({ input, cacheRead, cacheWrite, output, reasoning, estimated, parts }: Usage) {
-  const sums = { input, cache_read: cacheRead, cache_write: cacheWrite, output, reasoning, estimated }
+function usageOf({ input, cacheRead, cacheWrite, output, reasoning, estimated, parts, ...served }: Usage) {
+  const { serviceTier, inferenceGeo } = served
+  const sums = {
+    ...{ input, cache_read: cacheRead, cache_write: cacheWrite, output, reasoning, estimated },
+    ...(serviceTier !== undefined && { service_tier: serviceTier }),
+    ...(inferenceGeo !== undefined && { inference_geo: inferenceGeo }),
+  }
   if (parts === undefined) return sums
   const { audioInput, audioCacheRead, audioOutput, cacheWriteHour, searches } = parts
   const audio = { audio_input: audioInput, audio_cache_read: audioCacheRead, audio_output: audioOutput }

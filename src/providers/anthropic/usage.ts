@@ -1,3 +1,4 @@
+import { servedIn, withServed } from '#core/service-tier.ts'
 import { SEARCHES_MAX, tokenCount, withParts } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { type Count, toCount } from '../count.ts'
@@ -22,7 +23,7 @@ export function fromAnthropicUsage(given: JsonValue): Count | null {
       searches: Math.min(tokenCount(objectIn(given, 'server_tool_use').web_search_requests), SEARCHES_MAX),
     },
   )
-  return toCount(usage, {
+  return toCount(withServed(usage, servedIn(given)), {
     prompt_tokens_details: { cached_tokens: cacheRead, cache_write_tokens: cacheWrite },
     completion_tokens_details: { reasoning_tokens: reasoning },
   })

@@ -1,3 +1,4 @@
+import { servedAs, withServed } from '#core/service-tier.ts'
 import { tokenCount, type Usage, withParts } from '#core/usage.ts'
 import { isObject } from '#lib/json.ts'
 import { type Count, toCount } from '../count.ts'
@@ -16,7 +17,9 @@ export function fromGeminiUsage(metadata: unknown): Usage | null {
   const audioCacheRead = Math.min(audioOf(metadata.cacheTokensDetails), cacheRead)
   const audioInput = Math.max(audioOf(metadata.promptTokensDetails) - audioCacheRead, 0)
   const audioOutput = audioOf(metadata.candidatesTokensDetails)
-  const usage = { input: prompt - cacheRead, cacheRead, cacheWrite: 0, output, reasoning, estimated: false }
+  const counted = { input: prompt - cacheRead, cacheRead, cacheWrite: 0, output, reasoning, estimated: false }
+  // Vertex tells the traffic that it counts a call to.
+  const usage = withServed(counted, servedAs(metadata.serviceTier ?? metadata.trafficType))
   // Every event of a stream has a count, and hardly any has audio in it.
   const isHeard = audioInput + audioCacheRead + audioOutput > 0
   return isHeard ? withParts(usage, { audioInput, audioCacheRead, audioOutput }) : usage

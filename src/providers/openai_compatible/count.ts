@@ -4,11 +4,13 @@ import { writeSse } from '#lib/sse.ts'
 import type { Count } from '../count.ts'
 import { fromUsage } from './usage.ts'
 
-/** Finds the count in a chunk: OpenAI has it at top level, Groq in its own object, Moonshot in a choice. */
-export function countOf(chunk: JsonObject, choices: readonly JsonValue[]): Count | null {
+/** Finds the count in a chunk: OpenAI has it at top level, Groq in its own object, Moonshot in a choice.
+ *
+ * @param tier The tier of service that the stream has told. */
+export function countOf(chunk: JsonObject, choices: readonly JsonValue[], tier: JsonValue): Count | null {
   const groq = isObject(chunk.x_groq) ? chunk.x_groq.usage : undefined
   const raw = [chunk.usage, groq, ...choices.map(choice => (isObject(choice) ? choice.usage : null))].find(isObject)
-  const usage = fromUsage(raw)
+  const usage = fromUsage(raw, tier)
   return usage === null || raw === undefined ? null : { raw, usage }
 }
 

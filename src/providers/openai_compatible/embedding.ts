@@ -22,7 +22,7 @@ export function fromEmbeddings(call: Call, body: string, value: JsonObject): Dat
   }
   const ordered = inOrder(data)
   const text = changed || ordered !== data ? JSON.stringify({ ...value, data: ordered }) : body
-  return { kind: 'finish', text, chunk: {}, usage: fromUsage(value.usage) }
+  return { kind: 'finish', text, chunk: {}, usage: fromUsage(value.usage, value.service_tier) }
 }
 
 /** The items in the order of the inputs, which clients take for granted; the same list when they are. Indexes that do

@@ -30,7 +30,7 @@ export function fromResponse(call: Call, body: string): DataFrame | GatewayError
     kind: 'finish',
     text: changed ? JSON.stringify(answer) : body,
     chunk: answer as Chunk,
-    usage: fromUsage(value.usage),
+    usage: fromUsage(value.usage, value.service_tier),
   }
 }
 

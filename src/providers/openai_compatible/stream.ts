@@ -1,5 +1,7 @@
 import { type Call, choicesAsked } from '#core/call.ts'
 import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
+import { servedAs, withServed } from '#core/service-tier.ts'
+import type { Usage } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import type { Count } from '../count.ts'
@@ -19,6 +21,8 @@ interface State {
   /** The members of a chunk without a choice that arrived before the first choice, such as Azure's verdict on the
    * prompt. */
   readonly preface: JsonObject | null
+  /** The tier of service as it was told last. */
+  readonly tier: JsonValue
   /** The usage that has not been passed on yet. */
   readonly count: Count | null
   readonly counted: boolean
@@ -36,7 +40,17 @@ interface Asked {
 
 type Step = readonly [State, readonly Frame[]]
 
-const EMPTY: State = { choices: new Map(), head: null, preface: null, count: null, counted: false, done: false }
+const EMPTY: State = {
+  choices: new Map(),
+  head: null,
+  preface: null,
+  tier: undefined,
+  count: null,
+  counted: false,
+  done: false,
+}
+
+const UNCOUNTED: Usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: true }
 
 /** Creates the reducer of one stream. A chunk's own text goes on wherever it obeys the rules of a strict client. */
 export function createStream(call: Call): StreamReducer<State> {
@@ -97,7 +111,8 @@ function fit(asked: Asked, state: State, given: JsonObject, text: string | null)
   const list = Array.isArray(given.choices) ? given.choices : []
   // Clients of a stream would not find its text, because they look for it in another place.
   if (asked.chat && list.some(isWholeChoice)) throw new TypeError('a plain answer to a stream')
-  const count = countOf(given, list)
+  const tier = given.service_tier ?? state.tier
+  const count = countOf(given, list, tier)
   // Clients look into the first choice without asking whether there is one.
   if (list.length === 0 && count === null) return [withPreface(state, given), []]
   const chunk = fitHead({ ...state.preface, ...given }, asked.object, state.head)
@@ -109,12 +124,18 @@ function fit(asked: Asked, state: State, given: JsonObject, text: string | null)
     choices: fitted.choices,
     head: state.head ?? headOf(chunk),
     preface: null,
+    tier,
     count: count ?? state.count,
   }
   const whole = state.preface === null && isUsualHead(given, asked.object) ? text : null
   if (count !== null && fitted.list.length === 0) return settle(asked, next, chunk, whole)
   if (fitted.list.length === 0) return [next, []]
-  const frame = toFrame(asked, chunk, fitted, count, whole)
+  const own = toFrame(asked, chunk, fitted, count, whole)
+  // An answer that is cut has no count, and was served at a tier all the same.
+  const frame =
+    tier === state.tier || count !== null
+      ? own
+      : { ...own, soFar: withServed(state.count?.usage ?? UNCOUNTED, servedAs(tier)) }
   // Behind an end without a count, the last one may still be to come.
   const [settled, owed] = count === null ? [next, []] : settle(asked, next, null)
   return [settled, [frame, ...owed]]

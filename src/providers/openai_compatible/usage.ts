@@ -1,10 +1,13 @@
+import { servedAs, withServed } from '#core/service-tier.ts'
 import { tokenCount, type Usage, withParts } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
 /** Reads OpenAI's usage, and other servers' variants of it, as disjoint classes.
  *
+ * @param tier The tier of service as the answer tells it; gateways in front of Anthropic tell it, and the speed and the
+ * place, within the usage.
  * @returns `null` when it has no count: servers that do not count send zeros. */
-export function fromUsage(raw: unknown): Usage | null {
+export function fromUsage(raw: unknown, tier?: JsonValue): Usage | null {
   if (!isObject(raw)) return null
   const prompt = tokenCount(raw.prompt_tokens)
   const completion = tokenCount(raw.completion_tokens)
@@ -18,7 +21,7 @@ export function fromUsage(raw: unknown): Usage | null {
   const output = Math.max(completion, tokenCount(raw.total_tokens) - prompt)
   const { reasoning_tokens, audio_tokens: spoken } = detailsOf(raw.completion_tokens_details)
   const reasoning = tokenCount(reasoning_tokens)
-  const usage = {
+  const counted = {
     input: prompt - cacheRead - cacheWrite,
     cacheRead,
     cacheWrite,
@@ -26,6 +29,10 @@ export function fromUsage(raw: unknown): Usage | null {
     reasoning: Math.min(reasoning || output - completion, output),
     estimated: false,
   }
+  const usage = withServed(
+    counted,
+    servedAs(raw.speed === 'fast' ? raw.speed : (raw.service_tier ?? tier), raw.inference_geo),
+  )
   const { audio_tokens: heard, cached_tokens_details: inCache } = promptDetails
   return heard || spoken ? withAudio(usage, heard, spoken, detailsOf(inCache).audio_tokens) : usage
 }

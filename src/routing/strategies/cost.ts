@@ -1,3 +1,4 @@
+import { servedIn } from '#core/service-tier.ts'
 import { answerTokens, priceOf, promptTokens } from '../price.ts'
 import { rankedInTurn, type Strategy } from './strategy.ts'
 
@@ -11,9 +12,10 @@ export const cost: Strategy = {
     const { call } = context
     const input = promptTokens(call)
     const output = answerTokens(call)
+    const asked = servedIn(call.body)
     const ranks: number[] = []
-    for (const candidate of candidates) ranks.push(priceOf(candidate, input, output))
+    for (const candidate of candidates) ranks.push(priceOf(candidate, input, output, asked))
     return rankedInTurn(candidates, ranks, context)
   },
-  score: (candidate, { call }) => priceOf(candidate, promptTokens(call), answerTokens(call)),
+  score: (candidate, { call }) => priceOf(candidate, promptTokens(call), answerTokens(call), servedIn(call.body)),
 }

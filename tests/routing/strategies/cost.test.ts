@@ -90,6 +90,17 @@ describe('cost', () => {
     expect(ask('Write a book.', 4000)).toBe('s1')
   })
 
+  test('counts the tier of service that a call asks for', () => {
+    const half = { input: 3, output: 3, request: 0, factors: { serviceTier: { flex: 0.5 }, inferenceGeo: {} } }
+    const candidates = candidatesAt([{ input: 2, output: 2, request: 0 }, half])
+    const ask = (body: object) => {
+      const call = prompted('', { body: { messages: [{ role: 'user', content: 'Hi' }], ...body } })
+      return cost.order(candidates, strategyContext(1, { call }))[0]?.target.server.id
+    }
+
+    expect([ask({}), ask({ service_tier: 'flex' })]).toEqual(['s0', 's1'])
+  })
+
   test('takes a price for requests alone as the whole price', () => {
     const perRequest = { input: null, output: null, request: 0.1 }
 
