@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import type { Usage } from '#core/usage.ts'
 import { fromAnthropicUsage, mergeUsage } from '#providers/anthropic/usage.ts'
-import { fromGeminiUsage } from '#providers/gemini/usage.ts'
+import type { Count } from '#providers/count.ts'
+import { fromGeminiUsage, toGeminiCount } from '#providers/gemini/usage.ts'
 import { fromOllamaUsage } from '#providers/ollama/usage.ts'
 import { fromUsage } from '#providers/openai_compatible/usage.ts'
 
@@ -188,4 +189,38 @@ test.each<[string, Usage | null | undefined, object]>([
   const { serviceTier, inferenceGeo } = usage ?? {}
 
   expect({ serviceTier, inferenceGeo }).toEqual({ serviceTier: undefined, inferenceGeo: undefined, ...served })
+})
+
+test.each<[string, Count | null]>([
+  [
+    'Anthropic',
+    fromAnthropicUsage({
+      ...{ input_tokens: 10, cache_read_input_tokens: 7, cache_creation_input_tokens: 60, output_tokens: 5 },
+      cache_creation: { ephemeral_5m_input_tokens: 20, ephemeral_1h_input_tokens: 40 },
+      ...{ server_tool_use: { web_search_requests: 2 }, service_tier: 'standard', speed: 'fast', inference_geo: 'us' },
+    }),
+  ],
+  ['Gemini', geminiCount({ cachedContentTokenCount: 30, cacheTokensDetails: audio(8), serviceTier: 'flex' })],
+])('what %s counts costs the same behind two gateways', (_, count) => {
+  expect(count?.usage.parts).toBeDefined()
+  expect(fromUsage(count?.raw)).toEqual(count?.usage ?? null)
+})
+
+function geminiCount(more: object): Count | null {
+  const usage = fromGeminiUsage({
+    ...{ promptTokenCount: 100, candidatesTokenCount: 9, promptTokensDetails: audio(50) },
+    ...{ candidatesTokensDetails: audio(4), ...more },
+  })
+  return usage && toGeminiCount(usage)
+}
+
+test('what LiteLLM writes of a cache is read as OpenRouter writes it', () => {
+  const prompt_tokens_details = {
+    ...{ cached_tokens: 20, cache_creation_tokens: 10 },
+    cache_creation_token_details: { ephemeral_5m_input_tokens: 7, ephemeral_1h_input_tokens: 3 },
+  }
+
+  expect(fromUsage({ prompt_tokens: 130, completion_tokens: 5, prompt_tokens_details })).toMatchObject({
+    ...{ input: 100, cacheRead: 20, cacheWrite: 10, parts: { cacheWriteHour: 3 } },
+  })
 })

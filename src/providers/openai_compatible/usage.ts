@@ -1,5 +1,5 @@
 import { servedAs, withServed } from '#core/service-tier.ts'
-import { tokenCount, type Usage, withParts } from '#core/usage.ts'
+import { SEARCHES_MAX, tokenCount, type Usage, type UsageParts, withParts } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 
 /** Reads OpenAI's usage, and other servers' variants of it, as disjoint classes.
@@ -16,7 +16,9 @@ export function fromUsage(raw: unknown, tier?: JsonValue): Usage | null {
   // DeepSeek and Moonshot count the tokens that a prompt cache served at top level.
   const cached = promptDetails.cached_tokens ?? raw.prompt_cache_hit_tokens ?? raw.cached_tokens
   const cacheRead = Math.min(tokenCount(cached), prompt)
-  const cacheWrite = Math.min(tokenCount(promptDetails.cache_write_tokens), prompt - cacheRead)
+  // OpenRouter, and LiteLLM.
+  const written = promptDetails.cache_write_tokens ?? promptDetails.cache_creation_tokens
+  const cacheWrite = Math.min(tokenCount(written), prompt - cacheRead)
   // xAI and Gemini leave reasoning out of completion_tokens; only the total has it.
   const output = Math.max(completion, tokenCount(raw.total_tokens) - prompt)
   const { reasoning_tokens, audio_tokens: spoken } = detailsOf(raw.completion_tokens_details)
@@ -33,15 +35,26 @@ export function fromUsage(raw: unknown, tier?: JsonValue): Usage | null {
     counted,
     servedAs(raw.speed === 'fast' ? raw.speed : (raw.service_tier ?? tier), raw.inference_geo),
   )
-  const { audio_tokens: heard, cached_tokens_details: inCache } = promptDetails
-  return heard || spoken ? withAudio(usage, heard, spoken, detailsOf(inCache).audio_tokens) : usage
+  const { audio_tokens: heard, cache_creation_token_details: kept } = promptDetails
+  return heard || spoken || kept || raw.server_tool_use
+    ? withParts(usage, partsOf(usage, raw, promptDetails, spoken))
+    : usage
 }
 
-/** Says how much of the count is audio. What there is more of it than of the fresh prompt was in the cache. */
-function withAudio(usage: Usage, heard: JsonValue, spoken: JsonValue, cached: JsonValue): Usage {
-  const all = tokenCount(heard)
-  const audioCacheRead = Math.max(Math.min(tokenCount(cached), all), Math.min(all - usage.input, usage.cacheRead))
-  return withParts(usage, { audioInput: all - audioCacheRead, audioCacheRead, audioOutput: tokenCount(spoken) })
+/** Says how much of the count is audio, and what else may have a price of its own. What there is more of audio than of the
+ * fresh prompt was in the cache. */
+function partsOf(usage: Usage, raw: JsonObject, details: JsonObject, spoken: JsonValue): Partial<UsageParts> {
+  const all = tokenCount(details.audio_tokens)
+  const cached = tokenCount(detailsOf(details.cached_tokens_details).audio_tokens)
+  const audioCacheRead = Math.max(Math.min(cached, all), Math.min(all - usage.input, usage.cacheRead))
+  const hour = tokenCount(detailsOf(details.cache_creation_token_details).ephemeral_1h_input_tokens)
+  return {
+    audioInput: all - audioCacheRead,
+    audioCacheRead,
+    audioOutput: tokenCount(spoken),
+    cacheWriteHour: Math.min(hour, usage.cacheWrite),
+    searches: Math.min(tokenCount(detailsOf(raw.server_tool_use).web_search_requests), SEARCHES_MAX),
+  }
 }
 
 function detailsOf(value: unknown): JsonObject {
