@@ -1,6 +1,6 @@
 import { toNano } from './money.ts'
-import type { Price, Rates, Tier } from './servers.ts'
-import { inputTokens, NO_PARTS, type Served, type Usage, type UsageParts, withParts } from './usage.ts'
+import type { Price, Rates, Target, Tier } from './servers.ts'
+import { type Beside, inputTokens, NO_PARTS, type Served, type Usage, type UsageParts, withParts } from './usage.ts'
 
 /** Prices are counted in billionths of a thousandth of a US dollar a token: USD per million tokens have six places. */
 const PICO_PER_PRICE = 1e6
@@ -90,6 +90,35 @@ function factorOf(factors: Readonly<Record<string, number>>, name: string | unde
  * @returns Billionths of a US dollar; `null` when the price of tokens that were used is not known. */
 export function costOf(price: Price | null, usage: Usage): number | null {
   return price === null ? null : sumOf(price, usage, timesOf(price, usage))
+}
+
+/** What an answer costs at a target, where what its server asked other models for has their prices; that of the target where
+ * they have none. */
+export function costAt({ price, priceBeside }: Pick<Target, 'price' | 'priceBeside'>, usage: Usage): number | null {
+  const { besides, inferenceGeo } = usage
+  if (besides === undefined || price === null) return costOf(price, usage)
+  let cost = costOf(price, besides.reduce(without, usage))
+  for (const { model, usage: taken } of besides) {
+    // It ran at the same place, and belongs to the same request.
+    const at = { ...(priceBeside?.(model) ?? price), request: 0 }
+    const own = costOf(at, inferenceGeo === undefined ? taken : { ...taken, inferenceGeo })
+    cost = cost === null || own === null ? null : cost + own
+  }
+  return cost
+}
+
+function without(all: Usage, { usage }: Beside): Usage {
+  const hour = usage.parts?.cacheWriteHour ?? 0
+  return {
+    ...all,
+    input: Math.max(0, all.input - usage.input),
+    cacheRead: Math.max(0, all.cacheRead - usage.cacheRead),
+    cacheWrite: Math.max(0, all.cacheWrite - usage.cacheWrite),
+    output: Math.max(0, all.output - usage.output),
+    ...(all.parts !== undefined && {
+      parts: { ...all.parts, cacheWriteHour: Math.max(0, all.parts.cacheWriteHour - hour) },
+    }),
+  }
 }
 
 /** @param times How many times the price of the tokens holds; a request and a search have one price. */

@@ -110,6 +110,8 @@ export interface Target {
   /** Calls in flight at once; 0 = no bound. */
   readonly maxConcurrent: number
   readonly price: Price | null
+  /** What another model takes that the server asks for an answer of this one; absent or null when it is not known. */
+  readonly priceBeside?: (upstreamModel: string) => Price | null
   readonly timeouts: Timeouts
   /** Absent when nothing is known. */
   readonly abilities?: Abilities

@@ -19,6 +19,14 @@ export interface Usage extends Served {
   readonly estimated: boolean
   /** Absent where there are none. */
   readonly parts?: UsageParts
+  /** What other models of the server took for the answer, each a part of all of this; absent where there was none. */
+  readonly besides?: readonly Beside[]
+}
+
+/** What another model took, by the name that the server has for it. */
+export interface Beside {
+  readonly model: string
+  readonly usage: Usage
 }
 
 /** Parts of these classes that may have a price of their own, and what is counted besides tokens. */

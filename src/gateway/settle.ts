@@ -2,11 +2,10 @@ import { type AttemptEntry, type Candidate, findCandidate } from '#core/attempt.
 import type { Said } from '#core/bypass.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
-import { costOf } from '#core/cost.ts'
+import { costAt } from '#core/cost.ts'
 import type { GatewayError } from '#core/errors.ts'
 import { contentLength, contentText, type DataFrame } from '#core/frame.ts'
 import { countSaved, freeOutcome, type RequestRecord } from '#core/record.ts'
-import type { Price } from '#core/servers.ts'
 import { servedIn, withServed } from '#core/service-tier.ts'
 import { estimateTokens, inputTokens, promptLength, type Usage } from '#core/usage.ts'
 
@@ -132,13 +131,12 @@ function chargeCall(record: RequestRecord, asked: Call): void {
   if (record.usage !== null) record.usage = asServed(record.usage, asked, answeringAttempt(record))
   const { usage } = record
   const broken = error === null || usage === null ? undefined : answeringAttempt(record)
-  record.costNano = usage === null ? 0 : costOf(priceAt(record, server, upstreamModel), usage)
+  record.costNano = usage === null ? 0 : costBy(record, server, upstreamModel, usage)
   // Its tokens stand in the row of the call.
   if (broken !== undefined) broken.usage = undefined
   for (const attempt of attempts) {
     if (attempt.usage === undefined) continue
-    const used = asServed(attempt.usage, asked, attempt)
-    const cost = costOf(priceAt(record, attempt.server, attempt.model), used)
+    const cost = costBy(record, attempt.server, attempt.model, asServed(attempt.usage, asked, attempt))
     record.extraNano = cost === null || record.extraNano === null ? null : record.extraNano + cost
   }
 }
@@ -151,8 +149,14 @@ function asServed(usage: Usage, { body }: Call, attempt: AttemptEntry | undefine
   return withServed(usage, servedIn(said))
 }
 
-function priceAt(record: RequestRecord, server: string | null, upstreamModel: string | null): Price | null {
-  return candidateAt(record, server, upstreamModel)?.target.price ?? null
+function costBy(
+  record: RequestRecord,
+  server: string | null,
+  upstreamModel: string | null,
+  usage: Usage,
+): number | null {
+  const candidate = candidateAt(record, server, upstreamModel)
+  return candidate === null ? null : costAt(candidate.target, usage)
 }
 
 /** The candidate of an attempt. Several models may have the same target, each at its own price. */

@@ -17,6 +17,11 @@ export interface SnapshotSource {
   readonly knowledge?: Knowledge
 }
 
+/** The same with what a server takes for any of its models: as a target has it, else as it is known. */
+interface Source extends SnapshotSource {
+  readonly priceAt: (server: Server, upstreamModel: string) => Price | null
+}
+
 /** The name with which a call leaves the choice to the gateway; no listed model may take it. */
 const RESERVED = 'auto'
 const NO_CAPABILITIES: Capabilities = { context_length: null, tools: null, vision: null, prefill: false }
@@ -26,7 +31,11 @@ const NO_CAPABILITIES: Capabilities = { context_length: null, tools: null, visio
  * Declared models come first, in their order, and keep their names. A server on which nothing is declared offers what
  * it lists: several servers that list the same name become the targets of one model, and what cannot have its own name
  * because that is taken is called `server/model`; but a server that registered itself joins the declared model. Targets on unknown servers are left out. */
-export function buildSnapshot(source: SnapshotSource): Snapshot {
+export function buildSnapshot(given: SnapshotSource): Snapshot {
+  const targets = new Map<TargetId, Target>()
+  const priceAt: Source['priceAt'] = (server, model) =>
+    targets.get(targetId(server.id, model))?.price ?? given.knowledge?.(server, model).price ?? null
+  const source = { ...given, priceAt }
   const servers = new Map(source.servers.map(server => [server.id, server]))
   const models = new Map<string, Model>()
   const registered = source.servers.filter(server => server.origin === 'registration')
@@ -35,7 +44,6 @@ export function buildSnapshot(source: SnapshotSource): Snapshot {
   const aliases = new Set(source.declaredModels.flatMap(declared => declared.aliases))
   const taken = new Set([RESERVED, ...models.keys(), ...aliases])
   for (const [name, entries] of offered(source, servers, taken)) models.set(name, listedModel(name, entries, source))
-  const targets = new Map<TargetId, Target>()
   for (const model of models.values()) {
     for (const target of model.targets) if (!targets.has(target.id)) targets.set(target.id, target)
   }
@@ -80,8 +88,9 @@ function offered(
 function declaredModel(
   declared: DeclaredModel,
   { servers, registered }: { readonly servers: ReadonlyMap<string, Server>; readonly registered: readonly Server[] },
-  { listed, namedOnly, knowledge }: SnapshotSource,
+  source: Source,
 ): Model {
+  const { listed, namedOnly, knowledge, priceAt } = source
   const targets = new Map<TargetId, Target>()
   const entries: (ListedModel | undefined)[] = []
   for (const { server: id, model, ...own } of declared.targets) {
@@ -97,6 +106,7 @@ function declaredModel(
       weight: own.weight * (server.weight ?? 1),
       maxConcurrent: own.maxConcurrent,
       price: own.price === null ? (known?.price ?? null) : completed(own.price, known?.price),
+      priceBeside: name => priceAt(server, name),
       timeouts: { ...server.timeouts, ...own.timeouts },
       ...describeTarget(declared.capabilities, entry, known),
     })
@@ -105,8 +115,7 @@ function declaredModel(
     const entry = listed.get(server.id)?.find(each => each.id === declared.name)
     if (entry === undefined) continue
     entries.push(entry)
-    const known = knowledge?.(server, entry.id)
-    targets.set(targetId(server.id, entry.id), listedTarget(server, entry, known, declared.capabilities))
+    targets.set(targetId(server.id, entry.id), listedTarget(server, entry, source, declared.capabilities))
   }
   const all = [...targets.values()]
   return {
@@ -126,13 +135,10 @@ function declaredModel(
   }
 }
 
-function listedModel(
-  name: string,
-  offers: readonly Offer[],
-  { namedOnly, knowledge, settings }: SnapshotSource,
-): Model {
+function listedModel(name: string, offers: readonly Offer[], source: Source): Model {
+  const { namedOnly, settings } = source
   const entries = offers.map(offer => offer.listed)
-  const targets = offers.map(({ server, listed }) => listedTarget(server, listed, knowledge?.(server, listed.id)))
+  const targets = offers.map(({ server, listed }) => listedTarget(server, listed, source))
   const [first] = offers
   return {
     name,
@@ -165,9 +171,10 @@ function completed(price: Price, known: Price | null | undefined): Price {
 function listedTarget(
   server: Server,
   listed: ListedModel,
-  known: ReturnType<Knowledge> | undefined,
+  { knowledge, priceAt }: Source,
   declared: Capabilities = NO_CAPABILITIES,
 ): Target {
+  const known = knowledge?.(server, listed.id)
   return {
     id: targetId(server.id, listed.id),
     server,
@@ -175,6 +182,7 @@ function listedTarget(
     weight: server.weight ?? 1,
     maxConcurrent: 0,
     price: known?.price ?? null,
+    priceBeside: name => priceAt(server, name),
     timeouts: server.timeouts,
     ...describeTarget(declared, listed, known),
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { costOf, mostOf, ratesAt, timesOf, toPrice } from '#core/cost.ts'
+import { costAt, costOf, mostOf, ratesAt, timesOf, toPrice } from '#core/cost.ts'
 import type { Rates } from '#core/servers.ts'
 import { inputTokens, type Usage, type UsageParts, withParts } from '#core/usage.ts'
 
@@ -244,6 +244,48 @@ describe('tiers of service', () => {
           const charged = costOf(own, { ...counted, ...served }) ?? Number.POSITIVE_INFINITY
           expect(most).toBeGreaterThanOrEqual(Math.floor(charged * (1 - 1e-12)))
         }
+      }),
+    )
+  })
+})
+
+describe('what another model took for an answer', () => {
+  const own = toPrice({
+    input: 1,
+    output: 2,
+    request: 0.5,
+    tiers: [{ above: 100, input: 9 }],
+    inference_geo: { us: 2 },
+  })
+  const dear = toPrice({ input: 10, output: 20, cache_write_1h: 40, request: 7, inference_geo: { us: 3 } })
+  const advice = usageOf({ input: 1000, cacheWrite: 10, output: 100, parts: { cacheWriteHour: 10 } })
+  const besides = [{ model: 'dear', usage: advice }]
+  const used = { ...usageOf({ input: 1050, cacheWrite: 10, output: 110, parts: { cacheWriteHour: 10 } }), besides }
+  const target = { price: own, priceBeside: (model: string) => (model === 'dear' ? dear : null) }
+
+  test('costs what that one takes, and neither a second request nor the price of a longer prompt', () => {
+    expect(costAt(target, used)).toBe(500_000_000 + 50_000 + 20_000 + 10_000_000 + 400_000 + 2_000_000)
+    expect(costAt(target, { ...used, inferenceGeo: 'us' })).toBe(500_000_000 + 2 * 70_000 + 3 * 12_400_000)
+  })
+
+  test('costs what the target takes where nothing else is known, and is unknown where that is', () => {
+    expect(costAt({ price: own }, used)).toBe(500_000_000 + 70_000 + 9_000_000 + 10_000 * 9 + 200_000)
+    expect(costAt({ price: null, priceBeside: () => dear }, used)).toBeNull()
+  })
+
+  test('is a part of the whole: at one price for all the sum is the same', () => {
+    const flat = toPrice(Object.fromEntries(classes.map(name => [name, 1])))
+    fc.assert(
+      fc.property(usages, usages, (answer, other) => {
+        const sum = {
+          ...usageOf({
+            ...{ input: answer.input + other.input, cacheRead: answer.cacheRead + other.cacheRead },
+            ...{ cacheWrite: answer.cacheWrite + other.cacheWrite, output: answer.output + other.output },
+          }),
+          besides: [{ model: 'any', usage: other }],
+        }
+
+        expect(costAt({ price: flat, priceBeside: () => flat }, sum)).toBe(costOf(flat, sum))
       }),
     )
   })

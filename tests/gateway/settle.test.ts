@@ -303,6 +303,20 @@ describe('the end of a call', () => {
     expect(costOf({}, ['service_tier', 'inference_geo'])).toEqual([100_000, 100_000])
   })
 
+  test('has what another model took for it at the price of that one', () => {
+    const at = (output: number) => ({ input: 0, output, request: 0 })
+    const llm = { ...target('llm', { upstreamModel: 'm', price: at(1) }), priceBeside: () => at(10) }
+    const chat = model('chat', [llm])
+    const plan = { model: chat, strategy: 'explicit', candidates: [{ target: llm, model: chat, reason: '' }] }
+    const none = { input: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: false }
+    const usage = { ...none, output: 15, besides: [{ model: 'large', usage: { ...none, output: 5 } }] }
+    const record = recordOf({ plan, server: 'llm', upstreamModel: 'm', usage })
+
+    settleCall(record, call(), null, fakeClock())
+
+    expect(record.costNano).toBe(10_000 + 50_000)
+  })
+
   test('costs nothing where the answer was stored, and says what that has saved', () => {
     const price = { input: 0, output: 1, request: 0 }
     const record = recordOf({

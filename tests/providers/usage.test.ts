@@ -52,7 +52,10 @@ test("so is what Anthropic's other model took that gave advice", () => {
 
   const count = fromAnthropicUsage({ input_tokens: 2, output_tokens: 491, iterations })
 
-  expect(count?.usage).toMatchObject({ input: 159_421, output: 8296 })
+  expect(count?.usage).toMatchObject({
+    ...{ input: 159_421, output: 8296 },
+    besides: [{ model: 'claude-opus-5', usage: { input: 159_419, output: 7805 } }],
+  })
 })
 
 const NO_PARTS = { audioInput: 0, audioCacheRead: 0, audioOutput: 0, cacheWriteHour: 0, searches: 0 }

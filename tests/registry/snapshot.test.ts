@@ -284,6 +284,22 @@ describe('what a target can do', () => {
     expect(targets.get('llm/m')?.price).toEqual(own)
   })
 
+  test('of another model that the server asks beside is that of its own target, else as it is known', () => {
+    const own = { input: 9, output: 9, request: 0 }
+
+    const { targets } = build({
+      knowledge,
+      servers: [server('llm'), server('other')],
+      declaredModels: [
+        declared('chat', [declaredTarget('llm', 'm')]),
+        declared('large', [declaredTarget('llm', 'l', { price: own }), declaredTarget('other', 'n', { price: own })]),
+      ],
+    })
+
+    const beside = targets.get('llm/m')?.priceBeside
+    expect([beside?.('l'), beside?.('n')]).toEqual([own, price])
+  })
+
   test.each([
     [undefined, 0.01],
     [0.5, 0.5],

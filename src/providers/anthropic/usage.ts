@@ -1,5 +1,5 @@
 import { servedIn, withServed } from '#core/service-tier.ts'
-import { SEARCHES_MAX, tokenCount, withParts } from '#core/usage.ts'
+import { type Beside, SEARCHES_MAX, tokenCount, withParts } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
 import { type Count, toCount } from '../count.ts'
 
@@ -23,10 +23,14 @@ export function fromAnthropicUsage(given: JsonValue): Count | null {
       searches: Math.min(tokenCount(objectIn(given, 'server_tool_use').web_search_requests), SEARCHES_MAX),
     },
   )
-  return toCount(withServed(usage, servedIn(given)), {
-    prompt_tokens_details: { cached_tokens: cacheRead, cache_write_tokens: cacheWrite },
-    completion_tokens_details: { reasoning_tokens: reasoning },
-  })
+  const besides = runs.filter(({ type }) => type === ADVICE).map(toBeside)
+  return toCount(
+    { ...withServed(usage, servedIn(given)), ...(besides.length > 0 && { besides }) },
+    {
+      prompt_tokens_details: { cached_tokens: cacheRead, cache_write_tokens: cacheWrite },
+      completion_tokens_details: { reasoning_tokens: reasoning },
+    },
+  )
 }
 
 function sum(of: readonly JsonObject[], name: string): number {
@@ -48,7 +52,18 @@ function hourOf(runs: readonly JsonObject[], cacheWrite: number): number {
 
 /** The runs that the sums of the API leave out, and that are paid for like the answer: those that compact the
  * conversation, and those of another model that is asked for advice. */
-const BESIDES: ReadonlySet<JsonValue> = new Set(['compaction', 'advisor_message'])
+const ADVICE = 'advisor_message'
+const BESIDES: ReadonlySet<JsonValue> = new Set(['compaction', ADVICE])
+
+/** What another model took to advise this one, which costs what that one takes. */
+function toBeside(run: JsonObject): Beside {
+  const cacheWrite = tokenCount(run.cache_creation_input_tokens)
+  const usage = {
+    ...{ input: tokenCount(run.input_tokens), cacheRead: tokenCount(run.cache_read_input_tokens), cacheWrite },
+    ...{ output: tokenCount(run.output_tokens), reasoning: 0, estimated: false },
+  }
+  return { model: String(run.model), usage: withParts(usage, { cacheWriteHour: hourOf([run], cacheWrite) }) }
+}
 
 function besidesOf({ iterations }: JsonObject): readonly JsonObject[] {
   return Array.isArray(iterations) ? iterations.filter(isObject).filter(({ type }) => BESIDES.has(type)) : []
