@@ -30,25 +30,24 @@ const TOLD_MAX = 5
 /** Creates the relisting. The first change is followed at once, and those soon after it together: at the start all
  * servers of a fleet answer within a second, and a snapshot of a large fleet for each of them would hold up requests. */
 export function createRelisting({ clock, current, build, take }: RelistingOptions): Relisting {
-  let waiting: Server[] = []
+  const waiting = new Set<string>()
   let disarm: (() => void) | null = null
 
   /** Lists that change nothing leave the snapshot, and with it whose turn it is. */
   function settle(): void {
-    const changed = waiting
+    const changed = [...waiting]
     if (changed.length === 0) return
-    waiting = []
+    waiting.clear()
     const [before, next] = [current(), build()]
-    if (isDeepStrictEqual([...next.models.values()], [...before.models.values()])) return
-    const ids = someOf(changed.map(server => server.id))
-    const lists = changed.length === 1 ? `the list of ${ids} has` : `the lists of ${ids} have`
+    if (isDeepStrictEqual(dataOf(next), dataOf(before))) return
+    const lists = changed.length === 1 ? `the list of ${changed[0]} has` : `the lists of ${someOf(changed)} have`
     take(next, `${lists} changed${toldOf(before, next)}`)
   }
 
   function pause(): void {
     disarm = clock.after(GATHER_MS, () => {
       disarm = null
-      if (waiting.length > 0) follow()
+      if (waiting.size > 0) follow()
     })
   }
 
@@ -59,16 +58,24 @@ export function createRelisting({ clock, current, build, take }: RelistingOption
 
   return {
     changed(server) {
-      waiting.push(server)
+      waiting.add(server.id)
       if (disarm === null) follow()
     },
     settle,
     stop() {
       disarm?.()
       disarm = null
-      waiting = []
+      waiting.clear()
     },
   }
+}
+
+/** The models without the functions of their targets, which are others in each snapshot. */
+function dataOf({ models }: Snapshot): readonly object[] {
+  return Array.from(models.values(), ({ targets, ...model }) => ({
+    ...model,
+    targets: targets.map(({ priceBeside: _, ...target }) => target),
+  }))
 }
 
 /** Which names of models are new, and which nobody has any more; nothing where they are the same. */
