@@ -36,6 +36,20 @@ const otherNames: Readonly<Record<string, readonly string[]>> = {
   affinity: ['iphash', 'consistenthash', 'sticky'],
 }
 
+/** What people call a key by another name, without its punctuation. */
+const otherKeys: Readonly<Record<string, readonly string[]>> = {
+  algorithm: ['strategy', 'policy'],
+  base_url: ['address', 'apibase'],
+  concurrent_requests: ['maxconcurrent', 'maxparallelrequests'],
+  database: ['db', 'postgres', 'sqlite'],
+  first_token: ['ttft'],
+  kind: ['provider', 'type'],
+  limits: ['ratelimit', 'ratelimiting'],
+  load_balancer: ['routing'],
+  requests_per_minute: ['rpm'],
+  tokens_per_minute: ['tpm'],
+}
+
 /** Where the settings belong that people write to a model and its `endpoint`. */
 const elsewhere: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
@@ -90,7 +104,7 @@ function unknownKey(key: string, known: readonly string[], within: Path): string
   if (key === '<<') return 'merge keys are not supported'
   const isOfModel = within.length === 2 && within[0] === 'models'
   if (isOfModel && Object.hasOwn(elsewhere, key)) return `unknown key, it ${elsewhere[key]}`
-  return `unknown key${didYouMean(key, known)}`
+  return `unknown key${meant(key, known, otherKeys)}`
 }
 
 function complete(issue: z.core.$ZodIssue, tree: Tree): string {
@@ -99,16 +113,19 @@ function complete(issue: z.core.$ZodIssue, tree: Tree): string {
   if (!node || !issue.message.startsWith('expected ')) return issue.message
   const bare = node.kind === 'leaf' && typeof node.value !== 'string' && node.value !== null
   if (issue.message === 'expected text' && bare) return `expected text in quotes${found(node, issue.path)}`
-  const meant = issue.code === 'invalid_value' && node.kind === 'leaf' ? suggestion(node.value, issue.values) : ''
-  return `${issue.message}${found(node, issue.path)}${meant}`
+  const hint = issue.code === 'invalid_value' && node.kind === 'leaf' ? suggestion(node.value, issue.values) : ''
+  return `${issue.message}${found(node, issue.path)}${hint}`
 }
 
 /** Ends a message with the value that was most likely meant, also by the name of a program; with nothing where none is. */
 export function suggestion(value: unknown, values: readonly unknown[]): string {
-  if (typeof value !== 'string') return ''
-  const bare = value.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
-  const meant = values.find(word => otherNames[String(word)]?.includes(bare))
-  return meant === undefined ? didYouMean(value, values.map(String)) : `, did you mean "${meant}"?`
+  return typeof value === 'string' ? meant(value, values.map(String), otherNames) : ''
+}
+
+function meant(written: string, known: readonly string[], others: Readonly<Record<string, readonly string[]>>): string {
+  const bare = written.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
+  const other = known.find(name => Object.hasOwn(others, name) && others[name]?.includes(bare))
+  return other === undefined ? didYouMean(written, known) : `, did you mean "${other}"?`
 }
 
 function found(node: Tree, path: Path): string {

@@ -1,5 +1,8 @@
 // Both lengths are bounded because names also come from requests, and the work grows with their product.
 const lengthMax = 64
+/** Two names are of one stem if they begin with as many equal letters, and those are so much of the shorter one. */
+const STEM_MIN = 4
+const STEM_SHARE = 0.75
 
 /** Finds the candidates that a misspelt name most likely meant, best first.
  *
@@ -8,12 +11,13 @@ const lengthMax = 64
 export function closest(name: string, candidates: Iterable<string>, limit = 3): string[] {
   const wanted = normalise(name)
   if (wanted === '') return []
-  const near: { candidate: string; score: number }[] = []
+  const near: { candidate: string; score: number; alike: number }[] = []
   for (const candidate of candidates) {
-    const score = distance(wanted, normalise(candidate))
-    if (score !== null) near.push({ candidate, score })
+    const normal = normalise(candidate)
+    const score = distance(wanted, normal)
+    if (score !== null) near.push({ candidate, score, alike: commonStart(wanted, normal) })
   }
-  near.sort((a, b) => a.score - b.score || (a.candidate < b.candidate ? -1 : 1))
+  near.sort((a, b) => a.score - b.score || b.alike - a.alike || (a.candidate < b.candidate ? -1 : 1))
   return near.slice(0, limit).map(each => each.candidate)
 }
 
@@ -33,7 +37,16 @@ function distance(wanted: string, candidate: string): number | null {
   const contained = shorter >= 3 && (candidate.includes(wanted) || wanted.includes(candidate))
   if (contained) return 1 + (longer - shorter) / lengthMax
   const edits = longer - shorter > allowed ? null : editDistance(wanted, candidate)
-  return edits !== null && edits <= allowed ? edits : null
+  if (edits !== null && edits <= allowed) return edits
+  // "retries" means "retry": words of one stem differ in their ends.
+  const start = commonStart(wanted, candidate)
+  return start >= STEM_MIN && start >= shorter * STEM_SHARE ? longer : null
+}
+
+function commonStart(a: string, b: string): number {
+  let at = 0
+  while (at < a.length && a[at] === b[at]) at++
+  return at
 }
 
 /** Counts insertions, deletions, replacements and swaps of neighbours that turn one text into the other. */

@@ -266,6 +266,13 @@ const values: Broken[] = [
 ]
 
 const keys: Broken[] = [
+  ['servis:\n  port: 1', 'gateway.yaml:1:1  servis: unknown key, did you mean "service"?'],
+  ['rate_limit: {}', 'gateway.yaml:1:1  rate_limit: unknown key, did you mean "limits"?'],
+  [
+    'limits:\n  global: { rpm: 1, TPM: 1 }',
+    'gateway.yaml:2:13  limits.global.rpm: unknown key, did you mean "requests_per_minute"?',
+    'gateway.yaml:2:21  limits.global.TPM: unknown key, did you mean "tokens_per_minute"?',
+  ],
   ['sevice:\n  port: 1', 'gateway.yaml:1:1  sevice: unknown key, did you mean "service"?'],
   [
     'service:\n  prot: 1\n  nonsense_entirely: 2',

@@ -23,6 +23,21 @@ test('prefers a name that holds the wanted one, or is held by it, to one that is
   expect(closest('api_keys', ['mode', 'keys', 'admin_keys'], 1)).toEqual(['keys'])
 })
 
+test('prefers the name that begins alike to another one that is as many slips away', () => {
+  expect(closest('servis', ['servers', 'service'], 1)).toEqual(['service'])
+})
+
+test('finds another form of the same word', () => {
+  const settings = ['retry', 'cache', 'hedging', 'concurrent_requests', 'redis', 'recovery']
+  const written = ['retries', 'caching', 'hedge', 'concurrency']
+  expect(written.map(name => closest(name, settings, 1)[0])).toEqual([
+    'retry',
+    'cache',
+    'hedging',
+    'concurrent_requests',
+  ])
+})
+
 test('ignores case', () => {
   expect(closest('Hermes-2', models, 1)).toEqual(['hermes-2'])
 })
