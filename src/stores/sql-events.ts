@@ -75,7 +75,8 @@ export function createSqlEvents(database: Database, newId: (time: number) => str
     list: ({ after, limit }) =>
       database.read(async sql => {
         const rows: EventRow[] = await sql`
-          SELECT * FROM events WHERE id > ${after} AND id < ${BEHIND_IDS} ORDER BY id LIMIT ${limit}`
+          SELECT * FROM events WHERE id > ${after} AND id < ${BEHIND_IDS} AND type IN ${sql([...EVENT_TYPES])}
+          ORDER BY id LIMIT ${limit}`
         return rows.flatMap(toEvent)
       }),
     open: () => database.read(sql => latest(sql, 'failover_initiated')),
@@ -125,7 +126,7 @@ async function lastOf(sql: Sql, series: string): Promise<EventRow | undefined> {
 }
 
 function toEvent(row: EventRow): FleetEvent[] {
-  // A newer version of the gateway may have written a type that this one does not know: skip it.
+  // A newer version of the gateway may have written a type that this one does not know; no page has one.
   const type = EVENT_TYPES.find(each => each === row.type)
   if (type === undefined) return []
   return [{ id: row.id, type, at: Number(row.at), server: row.subject, data: contentOf(row).data }]

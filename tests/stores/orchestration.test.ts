@@ -98,6 +98,23 @@ test.each([
   expect(kept).toEqual(['b', 'c'])
 })
 
+test.each([
+  ['SQLite', sqlitePlaces],
+  ['Postgres', postgresPlaces],
+] as const)('a page holds events, however many rows of a newer version lie before them, in %s', async (_, open) => {
+  const places = await open()
+  const database = openAt(await places.place())
+  const events = createEvents(database)
+  for (let n = 1; n <= 3; n++) await events.add([seen(n)])
+  await database.write(sql => sql`UPDATE events SET type = 'of a newer version' WHERE at < 3`)
+
+  const page = await events.list({ after: '', limit: 2 })
+  await database.close()
+  await places.close()
+
+  expect(page.map(({ at }) => at)).toEqual([3])
+})
+
 test('in memory, the events of a server are dropped together with what was known of it', async () => {
   const events = createMemoryEvents({ entriesMax: 10, newId })
   const about = (server: string, type: FleetEvent['type'], state: string, initially: string) =>
