@@ -10,10 +10,10 @@ export interface Interpolated {
 
 const reference = /\$(?:\$|\{([^}]*)\})/g
 /** As a shell writes it: taken as it stands, the name would be the key that callers send. */
-const bareReference = /(?:^|[\s:/@])\$[A-Z_][A-Z0-9_]*(?=$|[\s:/@])/
+const bareReference = /(?:^|[\s:/@]|:-)\$[A-Z_][A-Z0-9_]*(?=$|[\s:/@}])/
 const expression = /^([A-Za-z_]\w*)(?::([-?])([\s\S]*))?$/
 
-/** Replaces `${VAR}`, `${VAR:-default}` and `${VAR:?message}`; `$$` stands for one `$`, and `$VAR` is a mistake.
+/** Replaces `${VAR}`, `${VAR:-default}` and `${VAR:?message}`; `$$` stands for one `$`, in a default too, and `$VAR` is a mistake.
  *
  * An empty variable counts as absent for `:-` and `:?`, as in a shell. Values are not looked into again. */
 export function interpolate(text: string, env: Environment): Interpolated {
@@ -43,6 +43,6 @@ function resolve(inner: string, env: Environment): { value: string } | { error: 
     return { error: `the variable ${name} is not set; write \${${name}:-} if it may be absent` }
   }
   if (value !== undefined && value !== '') return { value }
-  if (operator === '-') return { value: rest }
+  if (operator === '-') return { value: rest.replaceAll('$$', () => '$') }
   return { error: rest.trim() === '' ? `the variable ${name} is not set` : `${name}: ${rest.trim()}` }
 }
