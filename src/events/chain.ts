@@ -46,9 +46,15 @@ export function createChain(
 ): Chain {
   let seq = 0
   let prev = GENESIS
+  let lastTime = 0
+  // Rows of one millisecond are listed by their ids, so that each takes the next one.
+  const nextId = (at: number) => {
+    lastTime = Math.max(lastTime + 1, at)
+    return deps.newId(lastTime)
+  }
   return {
     id,
-    add(entry, rowId = deps.newId(entry.at)) {
+    add(entry, rowId = nextId(entry.at)) {
       const linked = { id: rowId, ...entry, chain: id, seq: seq + 1, prev }
       const row: AuditRow = { ...linked, hash: hashOf(linked) }
       if (!deps.keep(row)) return false

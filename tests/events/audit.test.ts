@@ -40,6 +40,16 @@ const failing = (code: ConstructorParameters<typeof GatewayError>[0], cause?: un
 })
 
 describe('the audit log', () => {
+  test('gives rows of one moment ids in their order, by which they are listed', () => {
+    const { rows, audit } = logOf()
+
+    for (let n = 0; n < 20; n++) audit.subscriber({ type: 'config-reloaded', ok: true, message: `${n}` })
+
+    const listed = rows.toSorted((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1))
+    expect(new Set(rows.map(({ at }) => at)).size).toBe(1)
+    expect(listed.map(({ seq }) => seq)).toEqual(rows.map(({ seq }) => seq).toReversed())
+  })
+
   test('records an accepted key once a minute, and a refused one each time', () => {
     const { rows, clock, settle } = logOf()
     for (let call = 0; call < 3; call++) settle({})
