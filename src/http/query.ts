@@ -23,8 +23,9 @@ export function onlyParams(c: GatewayContext, ...names: readonly string[]): void
  * @throws GatewayError `invalid_request` for what is no number from 1 to `most`. */
 export function limitParam(c: GatewayContext, { usual, most }: { readonly usual: number; readonly most: number }) {
   const written = queryParam(c, 'limit')
-  const limit = written === null ? usual : Number(written)
-  if (Number.isInteger(limit) && limit >= 1 && limit <= most) return limit
+  if (written === null) return usual
+  const limit = /^\d+$/.test(written) ? Number(written) : 0
+  if (limit >= 1 && limit <= most) return limit
   throw new GatewayError('invalid_request', `limit must be an integer from 1 to ${most}.`, { param: 'limit' })
 }
 
