@@ -21,8 +21,9 @@ export async function migrate(args: readonly string[]): Promise<number> {
     const states = await migrationsOf(sql)
     print(
       states
-        .map(({ version, appliedAt }) => {
-          return `${number(version)}  ${appliedAt === null ? 'pending' : new Date(appliedAt).toISOString()}`
+        .map(({ version, appliedAt, known }) => {
+          const when = appliedAt === null ? 'pending' : new Date(appliedAt).toISOString()
+          return `${number(version)}  ${when}${known ? '' : '  of a newer version'}`
         })
         .join('\n'),
     )

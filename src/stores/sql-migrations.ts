@@ -14,6 +14,8 @@ export interface Migration {
 export interface MigrationState {
   readonly version: number
   readonly appliedAt: number | null
+  /** Whether this program has the step; if not, a newer one has taken it. */
+  readonly known: boolean
 }
 
 /** Reads all steps, `sql/NNN.sql`, in their order. */
@@ -55,8 +57,10 @@ export async function migrationStates(connections: Connections): Promise<readonl
     await connections.check(sql)
     return appliedOf(connections, sql)
   }, NEVER)
-  const versions = new Set([...readMigrations().map(({ version }) => version), ...applied.keys()])
-  return [...versions].sort((a, b) => a - b).map(version => ({ version, appliedAt: applied.get(version) ?? null }))
+  const known = new Set(readMigrations().map(({ version }) => version))
+  return [...new Set([...known, ...applied.keys()])]
+    .sort((a, b) => a - b)
+    .map(version => ({ version, appliedAt: applied.get(version) ?? null, known: known.has(version) }))
 }
 
 async function pendingOf(connections: Connections, sql: Sql, migrations: readonly Migration[]): Promise<Migration[]> {

@@ -1,3 +1,4 @@
+import { Database } from 'bun:sqlite'
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync, statSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -237,6 +238,23 @@ describe('citadel migrate', () => {
       expect.stringMatching(new RegExp(`^${steps.map(step => `${step} {2}\\d{4}-[^\\n]+`).join('\\n')}$`)),
     ])
     expect(existsSync(join(folder.path, 'state', 'citadel.db'))).toBe(true)
+  })
+
+  test('says which steps a newer version has taken', async () => {
+    await using folder = await disposable()
+    const env = { STATE_DIRECTORY: folder.path }
+    await citadel(['migrate'], env)
+    const file = new Database(join(folder.path, 'citadel.db'))
+    file.run('INSERT INTO migrations VALUES (999, 0)')
+    file.close()
+
+    const ended = await citadel(['migrate', '--status'], env)
+
+    expect(ended.status).toBe(0)
+    expect(ended.out.split('\n').slice(-2)).toEqual([
+      expect.stringMatching(/^\d{3} {2}\S+$/),
+      '999  1970-01-01T00:00:00.000Z  of a newer version',
+    ])
   })
 
   test('says why a database cannot be used', async () => {
