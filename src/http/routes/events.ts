@@ -28,10 +28,10 @@ export function fleetEvents(services: Services): Handler {
     // No stream for HEAD: it would never end.
     if (exchange.record.method === 'HEAD') return eventStream(exchange, '')
     const follower = createFollower(services)
-    const missed = after === null ? NOTHING : await missedSince(after, services, follower.stop)
+    const begun = { after: firstIdAt(exchange.record.startedAt), missed: [], whole: true }
+    const from = (after === null ? null : await missedSince(after, services, follower.stop)) ?? begun
     disableIdleTimeout(exchange)
     exchange.streaming = true
-    const from = { after: after ?? firstIdAt(exchange.record.startedAt), ...missed }
     return eventStream(
       exchange,
       follower.stream(from, exchange, () => end(exchange, services)),
@@ -39,24 +39,29 @@ export function fleetEvents(services: Services): Handler {
   }
 }
 
-/** The events that a client has missed; `whole` is false when there are more than are sent at once. */
+/** The events that a client has missed since an id; `whole` is false when there are more than are sent at once. */
 interface Missed {
+  readonly after: string
   readonly missed: readonly FleetEvent[]
   readonly whole: boolean
 }
 
-const NOTHING: Missed = { missed: [], whole: true }
-
-/** Reads the events since an id. The caller follows new events already, so that none is lost in between. */
-async function missedSince(after: string, { events }: Services, stop: () => void): Promise<Missed> {
+/** Reads the events since an id. The caller follows new events already, so that none is lost in between.
+ *
+ * @returns `null` for an id that lies ahead of all events, such as that of another gateway, or of a database that was
+ * replaced since: a client that waited for what follows it would wait for as long as it lies ahead. */
+async function missedSince(after: string, { events, clock }: Services, stop: () => void): Promise<Missed | null> {
   try {
+    // Only the last event itself may lie ahead, where the clock of another process does.
+    const isAhead = after > firstIdAt(clock.time()) && (await events.since(after.slice(0, -1), 1)).length === 0
+    if (isAhead) return null
     const missed: FleetEvent[] = []
     for (let last = after; ; ) {
       const page = await events.since(last, PAGE)
       missed.push(...page)
       const end = page.at(-1)
-      if (end === undefined || page.length < PAGE) return { missed, whole: true }
-      if (missed.length >= BEHIND_MAX) return { missed, whole: false }
+      if (end === undefined || page.length < PAGE) return { after, missed, whole: true }
+      if (missed.length >= BEHIND_MAX) return { after, missed, whole: false }
       last = end.id
     }
   } catch (thrown) {
@@ -71,11 +76,7 @@ function createFollower({ events, clock, serving, edge }: Services) {
   let take = (event: FleetEvent): void => void early.push(event)
   const stop = events.follow(event => take(event))
 
-  function stream(
-    { after, missed, whole }: Missed & { readonly after: string },
-    exchange: Exchange,
-    ended: () => void,
-  ): ReadableStream<Uint8Array> {
+  function stream({ after, missed, whole }: Missed, exchange: Exchange, ended: () => void): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder()
     let sent = after
     let over = false

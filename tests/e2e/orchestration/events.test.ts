@@ -102,6 +102,18 @@ test('who comes back with the last id gets what was missed, and nothing twice', 
   expect((await manage(gateway.url, 'GET', '/orchestration/events?after=yesterday')).status).toBe(400)
 })
 
+test('who comes with an id that lies ahead of all events is told from now on', async () => {
+  await using server = await startModelServer(WHOLE)
+  await using gateway = await startFleet({ servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }] })
+  const reader = await readEvents(gateway.url, 'ffffffff-ffff-7fff-bfff-ffffffffffff')
+
+  await manage(gateway.url, 'POST', '/orchestration/failover/a')
+  await until('it is told', () => reader.has('failover_completed', 'a'))
+  await reader.stop()
+
+  expect(reader.events[0]).toMatchObject({ type: 'failover_initiated', server: 'a' })
+}, 20_000)
+
 test('who is further behind than is told at once gets all of it, coming back with the last id', async () => {
   const folder = await ownFolder('citadel-events-')
   const file = join(folder.path, 'citadel.db')
