@@ -1,27 +1,74 @@
-import { tryOut } from './redis-connect.ts'
+import { connectRedis, type RedisClient, type RedisPlace, tryOut } from './redis-connect.ts'
 
 /** What one look at a Redis found. */
 export interface RedisFound {
   readonly version: string
   readonly ms: number
-  /** How many bytes it may hold until it takes no more writes; `null` if it makes room, or has no bound. */
+  /** How many bytes it may hold until it takes no more writes, of a cluster the least of its nodes; `null` if it makes
+   * room, or has no bound. */
   readonly fullAt: number | null
+  /** The nodes of a cluster that are listed and do not answer, with the reason; it is used all the same. */
+  readonly away: readonly string[]
 }
 
 /** Looks at a Redis once: connects, signs in, writes as the gateway does, reads what it says of itself, and leaves.
  *
  * @throws Error with what Redis, or the connection to it, says. */
-export async function checkRedis(options: {
-  /** One address, or the nodes of a cluster: the first that is tried answers for all. */
-  readonly urls: readonly string[]
-  readonly timeoutMs: number
-}): Promise<RedisFound> {
+export async function checkRedis(place: RedisPlace): Promise<RedisFound> {
+  const { urls, timeoutMs } = place
+  if (urls.length > 1) return checkCluster(place)
+  const found = await withNode(urls[0] ?? '', timeoutMs, client => lookAt(client, [client]))
+  return { ...found, away: [] }
+}
+
+async function checkCluster(place: RedisPlace): Promise<RedisFound> {
+  const { urls, timeoutMs } = place
+  const listed = [...new Set(urls)]
+  const looks = await Promise.allSettled(listed.map(url => withNode(url, timeoutMs, node => node.cluster('INFO'))))
+  const failures = looks.flatMap((look, index) =>
+    look.status === 'rejected' ? [{ host: URL.parse(listed[index] ?? '')?.host, reason: look.reason }] : [],
+  )
+  if (failures.length === listed.length) throw failures[0]?.reason
+  const suffered: unknown[] = []
+  // A command of the library may take ten times as long as is allowed to those of the stores.
+  const client = await connectRedis({ urls, timeoutMs: timeoutMs / 10 }, error => suffered.push(error))
+  try {
+    const found = await lookAt(client, 'nodes' in client ? client.nodes('master') : [])
+    return { ...found, away: failures.map(({ host, reason }) => `${host} (${wordsOf(reason)})`) }
+  } catch (thrown) {
+    throw suffered[0] ?? thrown
+  } finally {
+    client.disconnect()
+  }
+}
+
+/** What the gateway itself does with a Redis, and what its nodes say of themselves. */
+async function lookAt(
+  client: RedisClient,
+  nodes: readonly Pick<RedisClient, 'info'>[],
+): Promise<Omit<RedisFound, 'away'>> {
+  const askedAt = performance.now()
+  await tryOut(client)
+  const ms = performance.now() - askedAt
+  const told = await Promise.all(
+    nodes.map(async node => [await node.info('server'), await node.info('memory')] as const),
+  )
+  const bounds = told.flatMap(([, memory]) => fullAtOf(memory) ?? [])
+  return {
+    version: /redis_version:(\S+)/.exec(told[0]?.[0] ?? '')?.[1] ?? 'unknown',
+    ms,
+    fullAt: bounds.length === 0 ? null : Math.min(...bounds),
+  }
+}
+
+/** Connects to one node alone, once. */
+async function withNode<T>(url: string, timeoutMs: number, look: (client: RedisClient) => Promise<T>): Promise<T> {
   const { Redis } = await import('ioredis')
-  const client = new Redis(options.urls[0] ?? '', {
+  const client = new Redis(url, {
     lazyConnect: true,
-    connectTimeout: options.timeoutMs,
+    connectTimeout: timeoutMs,
     disableClientInfo: true,
-    commandTimeout: options.timeoutMs,
+    commandTimeout: timeoutMs,
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
   })
@@ -31,18 +78,16 @@ export async function checkRedis(options: {
   try {
     await client.connect()
     if (suffered[0] !== undefined) throw suffered[0]
-    const askedAt = performance.now()
-    if (options.urls.length === 1) await tryOut(client)
-    else await client.ping()
-    const ms = performance.now() - askedAt
-    const server = await client.info('server')
-    const fullAt = fullAtOf(await client.info('memory'))
-    return { version: /redis_version:(\S+)/.exec(server)?.[1] ?? 'unknown', ms, fullAt }
+    return await look(client)
   } catch (thrown) {
     throw suffered[0] ?? thrown
   } finally {
     client.disconnect()
   }
+}
+
+function wordsOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason)
 }
 
 function fullAtOf(memory: string): number | null {

@@ -10,7 +10,7 @@ import { type Issuer, makeKey, startIssuer } from '#tests/support/issuer.ts'
 import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { chatCompletion, chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { type Postgres, startPostgres } from '#tests/support/postgres.ts'
-import { type Redis, startRedis } from '#tests/support/redis.ts'
+import { type Redis, type RedisCluster, startRedis, startRedisCluster } from '#tests/support/redis.ts'
 import { freePort, ownFolder } from '#tests/support/server-process.ts'
 import {
   hang,
@@ -510,6 +510,53 @@ describe('Redis', () => {
       status: 'failed',
       detail: expect.stringMatching(detail),
       remedy: expect.stringMatching(remedy),
+    })
+  })
+
+  describe('as a cluster', () => {
+    let cluster: RedisCluster
+    beforeAll(async () => {
+      cluster = await startRedisCluster()
+    }, 30_000)
+    afterAll(() => cluster[Symbol.asyncDispose]())
+
+    const withNodes = (urls: readonly string[]) =>
+      examine(`redis: { url: ${JSON.stringify(urls)} }\n`).then(({ report }) =>
+        report.findings.find(({ check }) => check === 'redis'),
+      )
+
+    test('is fine when all of it takes writes', async () => {
+      expect(await withNodes(cluster.urls)).toMatchObject({
+        status: 'ok',
+        detail: expect.stringMatching(/^Redis \d.* takes writes/),
+      })
+    })
+
+    test('is used with a listed node away, which is told', async () => {
+      const found = await withNodes(['redis://127.0.0.1:9', ...cluster.urls])
+
+      expect(found).toMatchObject({
+        status: 'warning',
+        detail: expect.stringMatching(/takes writes.*; 127\.0\.0\.1:9 .*ECONNREFUSED/),
+      })
+    })
+
+    test('has every master looked at', async () => {
+      await cluster.nodes[1]?.command('CONFIG', 'SET', 'maxmemory', '1gb')
+      const found = await withNodes(cluster.urls)
+      await cluster.nodes[1]?.command('CONFIG', 'SET', 'maxmemory', '0')
+
+      expect(found).toMatchObject({ status: 'warning', detail: expect.stringMatching(/1024 MB are full/) })
+    })
+
+    test('fails where its nodes are none of a cluster', async () => {
+      const found = await withNodes([at(':right-password@'), at(':right-password@')])
+
+      expect(found).toMatchObject({
+        status: 'failed',
+        detail: expect.stringMatching(/cluster support disabled/),
+        remedy: expect.stringMatching(/one address/),
+      })
     })
   })
 

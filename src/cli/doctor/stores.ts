@@ -25,6 +25,7 @@ const REDIS: Remedies = [
   [/OOM|maxmemory/, 'Redis is full: raise maxmemory, or set maxmemory-policy to allkeys-lru.'],
   [/READONLY/, 'That is a replica: put the address of the primary into redis.url.'],
   [/MISCONF/, 'Redis cannot save to its disk: make room there, or set stop-writes-on-bgsave-error no.'],
+  [/cluster support disabled/, 'That is no cluster: write one address into redis.url, not a list.'],
   [/CLUSTERDOWN|MOVED/, 'That is a cluster: list its nodes in redis.url, and see that all its slots are served.'],
   [/ENOTFOUND|EAI_AGAIN/, 'Nobody knows that host name: correct redis.url.'],
   [/ECONNREFUSED/, 'Nothing listens there: start Redis, or correct host and port of redis.url.'],
@@ -102,9 +103,12 @@ async function redis({ redis: { url } }: Config, timeoutMs: number): Promise<Fin
   if (url === null) return skipped('not configured; one process needs none')
   try {
     const urls = typeof url === 'string' ? [url] : url
-    const { version, ms, fullAt } = await checkRedis({ urls, timeoutMs })
+    const { version, ms, fullAt, away } = await checkRedis({ urls, timeoutMs })
     const found = `Redis ${version} takes writes, in ${Math.ceil(ms)} ms`
-    if (fullAt === null) return ok(found)
+    if (fullAt === null && away.length === 0) return ok(found)
+    if (fullAt === null) {
+      return warning(`${found}; ${away.join(', ')}`, 'Start the nodes that do not answer, or take them from redis.url.')
+    }
     return warning(
       `${found}, until its ${Math.round(fullAt / 1024 / 1024)} MB are full (maxmemory-policy noeviction)`,
       'Set maxmemory-policy to allkeys-lru: stored answers then make room for limits and budgets.',
