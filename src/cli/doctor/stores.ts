@@ -22,7 +22,7 @@ const REDIS: Remedies = [
   ],
   [/unknown command/, 'That Redis runs no scripts, of which the limits are made: allow EVAL and EVALSHA.'],
   [/DB index|SELECT/, 'Redis has no database of that number: put another one at the end of redis.url, or none.'],
-  [/OOM|maxmemory/, 'Redis is full: raise maxmemory, or set maxmemory-policy to allkeys-lru.'],
+  [/OOM|maxmemory/, 'Redis is full: raise maxmemory, or set maxmemory-policy to volatile-lru.'],
   [/READONLY/, 'That is a replica: put the address of the primary into redis.url.'],
   [/MISCONF/, 'Redis cannot save to its disk: make room there, or set stop-writes-on-bgsave-error no.'],
   [/cluster support disabled/, 'That is no cluster: write one address into redis.url, not a list.'],
@@ -111,7 +111,7 @@ async function redis({ redis: { url } }: Config, timeoutMs: number): Promise<Fin
     }
     return warning(
       `${found}, until its ${Math.round(fullAt / 1024 / 1024)} MB are full (maxmemory-policy noeviction)`,
-      'Set maxmemory-policy to allkeys-lru: stored answers then make room for limits and budgets.',
+      'Set maxmemory-policy to volatile-lru: stored answers then make room for limits and budgets.',
     )
   } catch (thrown) {
     const message = messageOf(thrown)
