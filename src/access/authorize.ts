@@ -1,6 +1,7 @@
 import { type Caller, hasRole } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
-import { type AuthMode, CALLS_ONLY, missing, refused, UNDECIDED, UNRECOGNISED, unavailable } from './keys.ts'
+import { type AuthMode, CALLS_ONLY, UNDECIDED, UNRECOGNISED } from './keys.ts'
+import { missing, refused, unavailable } from './refusals.ts'
 
 /** Who may use a route. An `observer` may be anybody where no key is needed, and has to be a viewer where keys are. */
 export type Need = 'anyone' | 'caller' | 'observer' | 'viewer' | 'operator' | 'admin'

@@ -2,6 +2,10 @@ import { KEY, KEY_CHARACTERS_MAX } from '#wire/keys.ts'
 
 const BEARER = /^bearer(?: +|$)/i
 
+const QUOTED = /^["'`].*["'`]$/
+/** As a shell, a template or a web page writes what it did not replace. */
+const VARIABLE = /^(?:\$\{?\w+\}?|\{\{.*\}\}|<.*>|%\w+%)$/
+
 /** The headers that may carry a key, as they were sent; `null` = absent. */
 export interface Credentials {
   readonly authorization: string | null
@@ -44,6 +48,18 @@ export function readKey({ authorization, xApiKey, apiKey }: Credentials): Presen
   }
   if (key === null) return 'none'
   return key.length <= KEY_CHARACTERS_MAX && KEY.test(key) ? { key } : 'malformed'
+}
+
+/** What is wrong with how a key was sent, where that can be seen; `null` where it cannot. */
+export function faultOfForm({ authorization, xApiKey, apiKey }: Credentials): string | null {
+  const sent = authorization ?? ''
+  if (sent !== '' && !BEARER.test(sent)) return 'send it as "Authorization: Bearer <key>"'
+  const own = sent.replace(BEARER, '').trim()
+  if (BEARER.test(own)) return 'the word "Bearer" was sent twice'
+  const keys = [own, xApiKey ?? '', apiKey ?? ''].filter(each => each !== '')
+  if (keys.some(each => QUOTED.test(each))) return 'it was sent with quotes around it'
+  if (keys.some(each => VARIABLE.test(each))) return 'the name of a variable was sent in its place'
+  return keys.some(each => each !== keys[0]) ? 'several headers carry different keys, send one' : null
 }
 
 const PLACEHOLDERS: ReadonlySet<string> = new Set(

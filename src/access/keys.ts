@@ -6,8 +6,9 @@ import type { LimitSet } from '#core/limiter.ts'
 import { toNano } from '#core/money.ts'
 import type { Priority } from '#core/priority.ts'
 import { sha256 } from '#lib/hash.ts'
-import { type Credentials, isPlaceholder, readKey, soleHeader } from './credential.ts'
+import { type Credentials, faultOfForm, isPlaceholder, readKey, soleHeader } from './credential.ts'
 import { type Accepted, createAccepted } from './failures.ts'
+import { missing, refused, unavailable } from './refusals.ts'
 import { isSecret, openSigning } from './secret.ts'
 import type { StoredKeys } from './stored-keys.ts'
 
@@ -63,7 +64,6 @@ export interface Keyring {
 
 /** How many headers are remembered with their caller, so that a hash is not computed for each request. */
 const RESOLVED_MAX = 10_000
-const UNAVAILABLE_RETRY_MS = 1000
 
 /** A caller without a credential where none is needed. */
 export const ANONYMOUS: Caller = {
@@ -120,12 +120,13 @@ export function createKeyring(options: KeyringOptions): Keyring {
     if (before !== null) return admit(before, mode())
     const presented = readKey(credentials)
     if (presented === 'none') return mode() === 'required' ? decided(missing, ANONYMOUS) : ANONYMOUS
-    if (presented === 'malformed') return mode() === 'none' ? UNRECOGNISED : decided(refused, UNRECOGNISED)
+    const refusal = () => refused(undefined, faultOfForm(credentials))
+    if (presented === 'malformed') return mode() === 'none' ? UNRECOGNISED : decided(refusal, UNRECOGNISED)
     const hash = sha256(presented.key)
     const caller = known(byHash.get(hash))
     if (caller !== null) return admitted(caller, quick)
     if (stored !== undefined && isSecret(presented.key)) return lookedUp(stored, { key: presented.key, hash, quick })
-    return unknown(presented.key, quick)
+    return unknown(presented.key, quick, refusal)
   }
 
   function admitted(caller: Caller, quick: string | null): Caller {
@@ -136,13 +137,13 @@ export function createKeyring(options: KeyringOptions): Keyring {
     return admit(caller, mode())
   }
 
-  function unknown(key: string, quick: string | null): ReturnType<Keyring['resolve']> {
+  function unknown(key: string, quick: string | null, refusal: () => GatewayError): ReturnType<Keyring['resolve']> {
     if (quick !== null) accepted.delete(quick)
     const placeholder = isPlaceholder(key)
     const now = mode()
     const ignored = placeholder ? ANONYMOUS : UNRECOGNISED
-    if (now === 'required') return decided(refused, ignored)
-    if (now === 'optional' && !placeholder) return refused()
+    if (now === 'required') return decided(refusal, ignored)
+    if (now === 'optional' && !placeholder) return refusal()
     if (quick !== null) resolved.set(quick, ignored)
     return ignored
   }
@@ -200,30 +201,6 @@ function declaredCallers(
 /** In mode `none` a key only counts if it allows more than calling models. */
 export function admit(caller: Caller, mode: AuthMode): Caller {
   return mode === 'none' && caller.role === 'caller' ? CALLS_ONLY : caller
-}
-
-/** The error for a request without a credential where one is needed. */
-export function missing(): GatewayError {
-  return new GatewayError('missing_api_key', 'An API key is needed: send it as "Authorization: Bearer <key>".', {
-    headers: { 'www-authenticate': 'Bearer' },
-  })
-}
-
-/** The error for keys that are unknown, expired, revoked or malformed: one for all, so that it tells nothing about
- * keys. */
-export function refused(cause?: unknown): GatewayError {
-  return new GatewayError('invalid_api_key', 'The API key is not valid.', {
-    headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
-    cause,
-  })
-}
-
-/** The error for a key that cannot be checked, because the store of keys does not answer. */
-export function unavailable(cause?: unknown): GatewayError {
-  return new GatewayError('dependency_unavailable', 'Keys cannot be checked at the moment. Please try again.', {
-    retryAfterMs: UNAVAILABLE_RETRY_MS,
-    cause,
-  })
 }
 
 /** The caller that a key stands for. */

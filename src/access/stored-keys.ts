@@ -3,7 +3,8 @@ import type { Caller } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { KeyState, KeyStore, StoredKey } from '#core/keys.ts'
-import { toCaller, unavailable } from './keys.ts'
+import { toCaller } from './keys.ts'
+import { unavailable } from './refusals.ts'
 
 /** The keys of the store as this process knows them. */
 export interface StoredKeys {

@@ -9,7 +9,7 @@ import { type ClaimNames, callerOf } from './claims.ts'
 import type { Credentials } from './credential.ts'
 import { type FetchText, readKeys } from './issuer.ts'
 import { createKeySet, type KeySet } from './key-set.ts'
-import { refused } from './keys.ts'
+import { refused } from './refusals.ts'
 
 /** Which tokens are accepted, and what their claims mean, as the operator declares it. */
 export interface TokenSettings extends ClaimNames {

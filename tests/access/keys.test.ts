@@ -137,13 +137,31 @@ describe('a key', () => {
 
   test('is refused in the same words whatever is wrong with it', () => {
     const { keyring, clock } = ring({ keys: [key({ expires: 0 })] })
-    const messages = [`Bearer ${KEY}`, 'Bearer wrong', 'Basic eDp5', `Bearer ${'x'.repeat(600)}`].map(authorization =>
+    const messages = [`Bearer ${KEY}`, 'Bearer wrong', `Bearer ${'x'.repeat(600)}`].map(authorization =>
       String(keyring.resolve({ authorization, xApiKey: null, apiKey: null })),
     )
 
     expect(clock.time()).toBeGreaterThan(0)
     expect(new Set(messages).size).toBe(1)
     expect(messages[0]).not.toContain('wrong')
+  })
+
+  test.each<[string, Record<string, string>]>([
+    ['send it as "Authorization: Bearer <key>"', { authorization: KEY }],
+    ['send it as "Authorization: Bearer <key>"', { authorization: `Basic ${btoa(`x:${KEY}`)}` }],
+    ['the word "Bearer" was sent twice', { authorization: `Bearer Bearer ${KEY}` }],
+    ['the word "Bearer" was sent twice', { authorization: `Bearer bearer  ${KEY}` }],
+    ['it was sent with quotes around it', { authorization: `Bearer "${KEY}"` }],
+    ['it was sent with quotes around it', { 'x-api-key': `'${KEY}'` }],
+    ['the name of a variable was sent in its place', { authorization: 'Bearer $OPENAI_API_KEY' }],
+    ['the name of a variable was sent in its place', { 'api-key': '{{ apiKey }}' }],
+    ['several headers carry different keys, send one', { authorization: `Bearer ${KEY}`, 'x-api-key': 'sk-other' }],
+  ])('that was sent in a wrong form is refused with what to do: %s', (fault, headers) => {
+    const { keyring } = ring()
+
+    const error = keyring.resolve(credentialsOf(new Headers(headers)))
+
+    expect(error).toMatchObject({ code: 'invalid_api_key', message: `The API key is not valid: ${fault}.` })
   })
 
   test('that is a placeholder by declaration is a key', () => {

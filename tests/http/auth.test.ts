@@ -108,11 +108,8 @@ describe('a key', () => {
     { authorization: 'Bearer sk-of-nobody' },
     { authorization: 'Bearer sk-key-of-a-caller2' },
     { authorization: 'Bearer SK-KEY-OF-A-CALLER' },
-    { authorization: `Basic ${btoa(`a:${KEYS.caller}`)}` },
-    { authorization: KEYS.caller },
     { authorization: `Bearer ${KEYS.caller}, Bearer ${KEYS.admin}` },
     { authorization: `Bearer ${'x'.repeat(600)}` },
-    { authorization: `Bearer ${KEYS.caller}`, 'x-api-key': KEYS.admin },
     { 'x-api-key': "' OR 1=1 --" },
     { 'x-api-key': 'expired-key-of-somebody' },
   ]
