@@ -15,7 +15,7 @@ import { SharedAnswer } from './flights/shared-answer.ts'
 import type { Sharing, Whole } from './flights/shared-log.ts'
 import type { Purse } from './ledger/purse.ts'
 import type { Permit } from './limits/permit.ts'
-import type { Wait } from './queue/queue.ts'
+import type { Wait } from './queue/waiter.ts'
 import { watchRecovery } from './recovery.ts'
 import type { Wishes } from './wishes.ts'
 
@@ -50,6 +50,7 @@ interface Origin {
  * A class and no closures, because one is made for each call. */
 export class Departure implements Wait, Trail {
   readonly call: Call
+  waitedMs = 0
   private readonly deps: DepartureDeps
   private readonly origin: Origin
   private readonly plan: Plan
@@ -122,10 +123,12 @@ export class Departure implements Wait, Trail {
   }
 
   waited(ms: number): void {
+    this.waitedMs += ms
     this.origin.record.queueMs += ms
   }
 
   begin({ target }: Candidate): AttemptEntry {
+    this.waitedMs = 0
     const entry: AttemptEntry = {
       server: target.server.id,
       model: target.upstreamModel,

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test'
 import { configFrom } from '#src/index.ts'
+import { fakeClock } from '#tests/support/clock.ts'
 import { configOf, type ModelServer, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
 import { openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { until } from '#tests/support/until.ts'
@@ -157,6 +158,40 @@ test('who waits too long is told when to come again', async () => {
   expect([refused.status, (await refused.json()).error.code]).toEqual([429, 'queue_timeout'])
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
   expect((await running).status).toBe(200)
+})
+
+test('who has to wait again before any attempt waits no longer in all', async () => {
+  await using busy = await startSlowServer(1)
+  await using spare = await startSlowServer(1)
+  const clock = fakeClock()
+  const at = (id: string, { url }: ModelServer) => ({ id, kind: 'openai_compatible', base_url: url, max_concurrent: 1 })
+  await using gateway = await startGateway(
+    {
+      servers: [at('a', busy.server), at('b', spare.server)],
+      models: {
+        chat: { targets: [{ server: 'a', model: 'm' }], fallbacks: ['spare'] },
+        spare: { targets: [{ server: 'b', model: 'm' }] },
+      },
+      limits: { per_model: { spare: { requests_per_minute: 1 } } },
+      timeouts: { queue: '1s' },
+    },
+    { clock },
+  )
+  const running = [gateway.chat(), gateway.chat({ model: 'spare' })]
+  await Promise.all([busy.server.called(1), spare.server.called(1)])
+  const waiting = gateway.chat()
+  await untilDepth(gateway, 1)
+
+  clock.advance(900)
+  spare.open(0)
+  await (await running[1])?.text()
+  await untilDepth(gateway, 1)
+  clock.advance(100)
+  const refused = await waiting
+  busy.open(0)
+  await Promise.all(running)
+
+  expect([refused.status, (await refused.json()).error.code]).toEqual([429, 'queue_timeout'])
 })
 
 test('a client that leaves is never sent to the server, and the next one is', async () => {

@@ -4,10 +4,10 @@ import { isBounded } from '#core/places.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Target } from '#core/servers.ts'
 import { CallSlots, type SlotSource } from '../call-slots.ts'
-import { chooseEvicted, createLine, type Waiting } from './line.ts'
+import { chooseEvicted, createLine } from './line.ts'
 import { createPace, type Pace } from './pace.ts'
 import { countPlaces, createSlots, queueFull, queueTimeout } from './slots.ts'
-import { isUsable, isWantedByWaiter, patienceOf, type QueueDeps, type Waiter } from './waiter.ts'
+import { inOrder, isUsable, isWantedByWaiter, patienceOf, type QueueDeps, type Wait, type Waiter } from './waiter.ts'
 
 /** How many calls of one model may wait: this many for each place at its candidates, but always at least the minimum. */
 const WAITING_PER_PLACE = 4
@@ -20,12 +20,6 @@ const LOOK_MS = 250
 const LOOK_AGAIN_MS = 10
 /** As `LOOK_MS`, where other processes call the same targets. Shorter, because nobody tells of the places that they free. */
 const SHARED_LOOK_MS = 10
-
-/** The call that wants a place. */
-export interface Wait extends Waiting {
-  /** Called once when the wait ends, served or not, with its length in milliseconds. */
-  waited(ms: number): void
-}
 
 /** Hands out the places (concurrent calls) at targets, and holds the calls that find none free. */
 export interface Queue {
@@ -188,12 +182,14 @@ class FairQueue implements Queue, SlotSource<Wait> {
     later: readonly Candidate[],
     { wait, scope }: { readonly wait: Wait; readonly scope: Scope },
   ): Promise<Slot> {
-    const candidates = [...open, ...later]
+    const candidates = inOrder(open, later)
     const [first] = candidates
-    const patience = patienceOf(open, later)
+    const { waitedMs = 0 } = wait
+    const patience = Math.max(0, patienceOf(open, later) - waitedMs)
+    const late = patience + waitedMs > 0 ? queueTimeout : queueFull
     const longest = Math.max(patience, this.deps.places?.answersIn ?? 0)
     if (scope.ended !== null) throw scope.ended
-    if (first === undefined || longest === 0) throw queueFull(this.pace.untilFree(open, this.line.size))
+    if (first === undefined || longest === 0) throw late(this.pace.untilFree(open, this.line.size))
     const model = first.model.name
     this.ensureRoom(wait, open, model)
     const { clock, available } = this.deps
@@ -216,7 +212,6 @@ class FairQueue implements Queue, SlotSource<Wait> {
     this.line.add(waiter)
     this.deps.places?.waiting(this.line.size)
     this.scheduleLook(this.lookMs)
-    const late = patience > 0 ? queueTimeout : queueFull
     const disarm = clock.after(longest, () => this.leave(waiter, () => late(this.pace.untilFree(open, this.line.size))))
     const stop = scope.onEnd(cause => this.leave(waiter, () => cause))
     try {

@@ -21,6 +21,14 @@ export interface QueueDeps {
   readonly newest?: (target: Target) => Target | undefined
 }
 
+/** The call that wants a place. */
+export interface Wait extends Waiting {
+  /** How long it has waited already for the attempt that it wants to make, in milliseconds (default 0). */
+  readonly waitedMs?: number
+  /** Called once when the wait ends, served or not, with its length in milliseconds. */
+  waited(ms: number): void
+}
+
 /** A call that waits in the queue. */
 export interface Waiter extends Waiting {
   readonly candidates: readonly Candidate[]
@@ -41,6 +49,13 @@ export interface Waiter extends Waiting {
 export function patienceOf(open: readonly Candidate[], later: readonly Candidate[]): number {
   const decisive = open.length > 0 ? open : later
   return Math.max(0, ...decisive.map(({ target }) => target.timeouts.queue))
+}
+
+/** All candidates that a call waits for, in the order in which it prefers them: a target that is back comes before a
+ * fallback. */
+export function inOrder(open: readonly Candidate[], later: readonly Candidate[]): readonly Candidate[] {
+  const all = [...open, ...later]
+  return [...all.filter(({ fallback }) => !fallback), ...all.filter(({ fallback }) => fallback)]
 }
 
 type AvailabilityDeps = Pick<QueueDeps, 'states' | 'available' | 'places' | 'newest'>

@@ -21,12 +21,16 @@ function setup() {
   /** One call that wants a place at one of these. */
   function ask(targets: readonly Target[], who: Partial<Asking> = {}) {
     const only = model(who.model ?? 'm', targets)
-    const candidates: Candidate[] = targets.map(each => ({ target: each, model: only, reason: '' }))
+    const candidates: Candidate[] = [
+      ...targets.map(each => ({ target: each, model: only, reason: '' })),
+      ...(who.fallbacks ?? []).map(each => ({ target: each, model: only, reason: '', fallback: true })),
+    ]
     const scope = who.scope ?? createScope(clock)
     const waits: number[] = []
     const wait = {
       caller: who.caller ?? 'a',
       priority: who.priority ?? 'normal',
+      waitedMs: who.waitedMs ?? 0,
       waited: (ms: number) => waits.push(ms),
     }
     const later = (who.later ?? []).map(each => ({ target: each, model: only, reason: '' }))
@@ -51,6 +55,8 @@ function setup() {
 interface Asking {
   readonly caller: string
   readonly priority: Priority
+  readonly waitedMs: number
+  readonly fallbacks: readonly Target[]
   readonly scope: Scope
   readonly model: string
   readonly later: readonly Target[]
@@ -320,6 +326,35 @@ describe('a call that finds no place', () => {
     await settled()
 
     expect([waiting.end.slot?.candidate.target.id, next.end.times]).toEqual([other.id, 0])
+  })
+
+  test('prefers a target that is back to a fallback that has a place in the same moment', async () => {
+    const { ask, clock, out, states } = setup()
+    const [back, fallback] = ['b', 'c'].map(id => target(id, { maxConcurrent: 1 }))
+    if (back === undefined || fallback === undefined) return
+    ask([one])
+    states.target(fallback).inFlight++
+    out.add(back.id)
+    const waiting = ask([one], { later: [back], fallbacks: [fallback] })
+
+    states.target(fallback).inFlight--
+    out.delete(back.id)
+    clock.advance(250)
+    await waiting.over
+
+    expect(waiting.end.slot?.candidate.target.id).toBe(back.id)
+  })
+
+  test('waits no longer than what is left of its time from an earlier wait', async () => {
+    const { ask, clock } = setup()
+    const bounded = target('a', { maxConcurrent: 1, timeouts: { ...timeouts, queue: 1000 } })
+    ask([bounded])
+    const again = ask([bounded], { waitedMs: 700 })
+    const spent = ask([bounded], { waitedMs: 1000 })
+    clock.advance(300)
+    await Promise.all([again.over, spent.over])
+
+    expect([again, spent].map(({ end }) => end.error?.code)).toEqual(['queue_timeout', 'queue_timeout'])
   })
 
   test('waits also where nothing else is left than a target that is out', async () => {
