@@ -117,3 +117,10 @@ export function isAvailable(state: TargetState, now: number): boolean {
     breakerAdmits(state, now)
   )
 }
+
+/** Whether a target and its server are below their `max_concurrent`, counting the calls of this process only. */
+export function hasPlace(states: States, target: Target): boolean {
+  const state = states.target(target)
+  if (target.maxConcurrent > 0 && state.inFlight >= target.maxConcurrent) return false
+  return target.server.maxConcurrent === 0 || state.server.inFlight < target.server.maxConcurrent
+}

@@ -4,14 +4,13 @@ import type { Caller } from '#core/caller.ts'
 import { ERRORS } from '#core/errors.ts'
 import { USUAL_PRIORITY } from '#core/priority.ts'
 import type { Snapshot } from '#core/snapshot.ts'
-import type { ServerState, States, TargetState } from '#core/states.ts'
+import { hasPlace, type ServerState, type States, type TargetState } from '#core/states.ts'
 import { othersTurn } from '#lib/turn.ts'
 import type { Explanation } from '#routing/explain.ts'
 import type { PlanWishes } from '#routing/plan.ts'
 import type { ExplainRequest, Workload } from '#wire/routing.ts'
 import { toReport } from './management/explain.ts'
 import { parseCall } from './parse.ts'
-import { hasPlace } from './queue/slots.ts'
 
 /** What a rehearsal needs. */
 export interface RehearsalDeps {

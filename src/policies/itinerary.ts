@@ -1,7 +1,7 @@
 import type { Candidate, Plan } from '#core/attempt.ts'
 import type { GatewayError } from '#core/errors.ts'
 import type { Scope } from '#core/scope.ts'
-import { breakerAdmits, isAvailable } from '#core/states.ts'
+import { breakerAdmits, hasPlace, isAvailable } from '#core/states.ts'
 import { cool } from './cooldown.ts'
 import type { FailoverDeps } from './deps.ts'
 import { ruleFor } from './rules.ts'
@@ -11,7 +11,8 @@ import { backoff } from './wait.ts'
 export interface Step {
   /** In order; the first one with a free place is used. */
   readonly candidates: readonly Candidate[]
-  /** Candidates that are out now. If the attempt has to wait for a place, it may go there once they are back. */
+  /** Candidates that are out now, or have failed. If the attempt has to wait for a place, it may go there once they can
+   * be called. */
   readonly later: readonly Candidate[]
   /** When the attempt may start, in monotonic milliseconds; 0 = at once. */
   readonly at: number
@@ -28,8 +29,6 @@ interface Retry {
   /** How often it has failed this call. */
   readonly failures: number
 }
-
-const NOBODY: readonly Candidate[] = []
 
 type ItineraryDeps = Pick<FailoverDeps, 'states' | 'isOffered' | 'clock' | 'journal' | 'random' | 'retry'>
 
@@ -66,7 +65,20 @@ export class Itinerary {
     // If its target has no place then, a fallback model is better than a wait for one.
     if (retry !== null) return { candidates: [retry.candidate, ...this.untried], later, at: retry.at, free: false }
     if (fresh === undefined && !(first && later.length > 0)) return null
+    const again = this.retryBesideWait(left)
+    if (again !== null) return { candidates: this.untried, later: [...later, again], at: 0, free: false }
     return { candidates: this.untried, later, at: 0, free: fresh === undefined || first || this.hasNoFailures(fresh) }
+  }
+
+  /** A target that failed, and that the call may go back to while it waits for a place at one of the others: that one may
+   * be full for longer than this call can wait. It is asked at the next look of the queue, which is wait enough but for
+   * a server that has asked for a longer one. */
+  private retryBesideWait(left: number): Candidate | null {
+    const { states, clock, retry } = this.deps
+    if (this.retries === null || this.untried.some(({ target }) => hasPlace(states, target))) return null
+    const failed = this.soonestRetry(false, left)
+    const rest = failed === null ? 0 : Math.max(this.restMs(failed.candidate), retry.backoffBaseMs)
+    return failed === null || failed.at > clock.now() + rest ? null : failed.candidate
   }
 
   /** The plan as it was made, which is not checked again. */
@@ -97,7 +109,8 @@ export class Itinerary {
   /** Where the next attempt may go when the retry budget is used up: only to targets that are not failing. */
   nextFreeStep(): Step | null {
     const candidates = this.untried.filter(candidate => this.hasNoFailures(candidate))
-    return candidates.length === 0 ? null : { candidates, later: NOBODY, at: 0, free: true }
+    const later = this.later.filter(candidate => this.isStillOffered(candidate) && this.hasNoFailures(candidate))
+    return candidates.length === 0 ? null : { candidates, later, at: 0, free: true }
   }
 
   /** Takes a target out of those that were not tried yet.

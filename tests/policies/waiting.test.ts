@@ -32,7 +32,7 @@ function setup(attempt: Attempt, retry: Partial<RetrySettings> = {}) {
     return failover(deps)(noted)(call({ stream: false }), plan, createScope(clock), trail).next()
   }
   const fill = (candidate: Candidate) => [0, 1].map(() => slots.take([candidate], createScope(clock), []) as Slot)
-  return { clock, states, all, ask, fill, tried }
+  return { clock, states, all, ask, fill, tried, budget: deps.budget }
 }
 
 describe('a call that waits for a place', () => {
@@ -50,6 +50,55 @@ describe('a call that waits for a place', () => {
     await run
 
     expect(tried).toEqual(['a 0', 'c 500'])
+  })
+
+  test('behind a failure goes to the target that failed again, unless the other one is free first', async () => {
+    const ran: (readonly string[])[] = []
+    for (const freedAt of [null, 100]) {
+      let failures = 0
+      const { clock, all, ask, fill, tried } = setup(() =>
+        failures++ === 0 ? Promise.reject(fail('upstream_error')) : Promise.resolve(liveOf([])),
+      )
+      const [a, b] = all
+      const [place] = fill(b)
+      const run = ask([a, b])
+      await settled()
+
+      clock.advance(100)
+      if (freedAt !== null) place?.release()
+      await settled()
+      clock.advance(150)
+      await run
+      ran.push(tried)
+    }
+
+    expect(ran).toEqual([
+      ['a 0', 'a 250'],
+      ['a 0', 'b 100'],
+    ])
+  })
+
+  test.each([
+    ['has asked for a longer wait', 2000, 0],
+    ['may be retried by no more calls', null, 3],
+  ])('behind a failure waits for the other target alone where the first one %s', async (_, retryAfterMs, taken) => {
+    const { clock, all, ask, fill, tried, budget } = setup(({ slot }) =>
+      slot.candidate.target.server.id === 'a'
+        ? Promise.reject(fail('upstream_error', retryAfterMs === null ? {} : { retryAfterMs }))
+        : Promise.resolve(liveOf([])),
+    )
+    const [a, b] = all
+    const [place] = fill(b)
+    for (let n = 0; n < taken; n++) budget.take()
+    const run = ask([a, b])
+    await settled()
+
+    clock.advance(500)
+    await settled()
+    place?.release()
+    await run
+
+    expect(tried).toEqual(['a 0', 'b 500'])
   })
 
   test('to try a target again takes a fallback model rather than wait for that target to have a place', async () => {

@@ -2,7 +2,7 @@ import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import { GatewayError } from '#core/errors.ts'
 import { isBounded, type Places } from '#core/places.ts'
 import type { Target } from '#core/servers.ts'
-import type { States, TargetState } from '#core/states.ts'
+import { hasPlace, type States, type TargetState } from '#core/states.ts'
 
 /** The `retry-after` of `queue_full` when there is no estimate, in milliseconds. */
 export const FULL_RETRY_MS = 1000
@@ -80,13 +80,6 @@ class HeldSlot implements Slot {
     this.places?.free(this.candidate.target)
     this.observer?.freed(this.candidate.target, this.takenAt)
   }
-}
-
-/** Whether a target and its server are below their `max_concurrent`, counting the calls of this process only. */
-export function hasPlace(states: States, target: Target): boolean {
-  const state = states.target(target)
-  if (target.maxConcurrent > 0 && state.inFlight >= target.maxConcurrent) return false
-  return target.server.maxConcurrent === 0 || state.server.inFlight < target.server.maxConcurrent
 }
 
 /** How many calls these candidates take at once in total; `Infinity` if one of them is unbounded. */

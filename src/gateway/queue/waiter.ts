@@ -4,9 +4,8 @@ import type { GatewayError } from '#core/errors.ts'
 import type { Places } from '#core/places.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Target, TargetId } from '#core/servers.ts'
-import type { States } from '#core/states.ts'
+import { hasPlace, type States } from '#core/states.ts'
 import type { Waiting } from './line.ts'
-import { hasPlace } from './slots.ts'
 
 /** What the queue is built from. */
 export interface QueueDeps {
