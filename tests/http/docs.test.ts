@@ -12,7 +12,7 @@ const routes = createRoutes({ extraPaths: { health: '/health', metrics: '/metric
 const table: DocumentedRoute[] = routes.flatMap(({ method, path, access, operation }) =>
   operation === null ? [] : [{ method, path, role: access, operation }],
 )
-const document = buildOpenapi(table, { version: '1.2.3' })
+const document = await buildOpenapi(table, { version: '1.2.3' })
 const docs = createDocs({ version: '1.2.3', support: composeSupport() })
 
 interface DocumentedResponse {
@@ -116,10 +116,24 @@ describe('the API document', () => {
     expect(operationOf('createChatCompletion').security).toContainEqual({})
   })
 
-  test('refuses a route that is not described', () => {
+  test('lets others have their turn between two operations', async () => {
+    let turns = 0
+    const count = () => {
+      turns++
+      immediate = setImmediate(count)
+    }
+    let immediate = setImmediate(count)
+
+    await buildOpenapi(table, { version: '1' })
+    clearImmediate(immediate)
+
+    expect(turns).toBeGreaterThanOrEqual(new Set(table.map(({ operation }) => operation)).size)
+  })
+
+  test('refuses a route that is not described', async () => {
     const route = { method: 'GET', path: '/new', role: 'anyone', operation: 'getNew' } as const
 
-    expect(() => buildOpenapi([route], { version: '1' })).toThrow('getNew')
+    await expect(buildOpenapi([route], { version: '1' })).rejects.toThrow('getNew')
   })
 })
 

@@ -1,5 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
 import { type Code, ERRORS } from '#core/errors.ts'
+import { othersTurn } from '#lib/turn.ts'
 import { errorBody } from '#wire/errors.ts'
 import type { Access } from '../edge.ts'
 import { byStatus, ERROR_GROUPS, ERROR_MEANINGS } from './error-codes.ts'
@@ -41,33 +42,50 @@ const DESCRIPTION = [
   '**Errors.** Every error has the same body, and `x-request-id` on every answer names the request in the logs; one that a caller sends stands beside it there.',
 ].join('\n\n')
 
-/** Builds the OpenAPI 3.1 document of the routes.
+/** Builds the OpenAPI 3.1 document of the routes, operation by operation, with turns for others in between: at once it
+ * would hold the process up for a tenth of a second or more.
  *
  * @param routes The route table; of several paths of one operation the first is documented, the others are named.
  * @throws Error when a route names an operation that is not described. */
-export function buildOpenapi(
+export async function buildOpenapi(
   routes: readonly DocumentedRoute[],
   { version }: { readonly version: string },
-): OpenapiDocument {
-  // Never served: only its collection of schemas and its generator are used.
-  const collector = new OpenAPIHono()
-  const registry = collector.openAPIRegistry
-  registerHeaders(registry)
-  registerSecurity(registry)
+): Promise<OpenapiDocument> {
   const documented = new Map<string, DocumentedRoute[]>()
   for (const route of routes) {
     if (!Object.hasOwn(METHODS, route.method.toLowerCase())) continue
     documented.set(route.operation, [...(documented.get(route.operation) ?? []), route])
   }
-  for (const [id, all] of documented) register(registry, id, all)
-  const document = collector.getOpenAPI31Document({
+  const paths: NonNullable<OpenapiDocument['paths']> = {}
+  const components: Record<string, object> = {}
+  for (const [id, all] of documented) {
+    const part = describe(id, all, version)
+    // Of one path there may be several operations, and most operations share schemas.
+    for (const [path, item] of Object.entries(part.paths ?? {})) paths[path] = { ...paths[path], ...item }
+    for (const [kind, named] of Object.entries(part.components ?? {})) {
+      components[kind] = { ...components[kind], ...named }
+    }
+    await othersTurn()
+  }
+  const document = { ...describe(null, [], version), components, paths }
+  describeStreams(document)
+  return document
+}
+
+/** The document of one operation alone; of none for the id `null`. */
+function describe(id: string | null, routes: readonly DocumentedRoute[], version: string): OpenapiDocument {
+  // Never served: only its collection of schemas and its generator are used.
+  const collector = new OpenAPIHono()
+  const registry = collector.openAPIRegistry
+  registerHeaders(registry)
+  registerSecurity(registry)
+  if (id !== null) register(registry, id, routes)
+  return collector.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'Citadel Gateway API', version, description: DESCRIPTION },
     servers: [{ url: '/' }],
     tags: TAGS,
   })
-  describeStreams(document)
-  return document
 }
 
 /** A stream as a whole is a text. What its events hold stands beside that, in the words of JSON Schema. */

@@ -14,7 +14,7 @@ export function openapiDocument(routes: () => readonly Route[], services: Servic
     const documented = routes().flatMap(({ operation, method, path, access }) =>
       operation === null ? [] : [{ method, path, role: access, operation }],
     )
-    return JSON.stringify(buildOpenapi(documented, { version: services.edge().version }))
+    return JSON.stringify(await buildOpenapi(documented, { version: services.edge().version }))
   }
   return async c => {
     document ??= build()
