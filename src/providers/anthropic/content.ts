@@ -1,4 +1,5 @@
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { typeOrGuess } from '../media-types.ts'
 import { partsOf, refuse } from '../unsupported.ts'
 import { isBlank } from './answer.ts'
 import { malformed } from './unsupported.ts'
@@ -34,13 +35,14 @@ function toImageSource(value: JsonValue, place: string): JsonObject {
   return toSource(typeof url === 'string' ? url : '', place)
 }
 
-function toSource(url: string, place: string): JsonObject {
+function toSource(url: string, place: string, filename?: string): JsonObject {
   if (/^https?:/i.test(url)) return { type: 'url', url }
   const [head, type] = /^data:([^;,]+)(?:;[^;,]+)*;base64,/i.exec(url) ?? []
   if (head === undefined || type === undefined)
     throw malformed(place, 'must be an https address or a data: URL in base64')
-  const media_type = type.toLowerCase().replace('image/jpg', 'image/jpeg')
-  return { type: 'base64', media_type, data: url.slice(head.length) }
+  const data = url.slice(head.length)
+  const media_type = typeOrGuess(type, filename, data).toLowerCase().replace('image/jpg', 'image/jpeg')
+  return { type: 'base64', media_type, data }
 }
 
 /** Translates a file. The API takes PDF and plain text as documents. */
@@ -52,7 +54,7 @@ function toDocument(value: JsonValue, place: string): JsonObject {
   const data = typeof file.file_data === 'string' ? file.file_data : ''
   // OpenAI also takes the bare base64 of a PDF.
   const bare = /^[A-Za-z0-9+/]+={0,2}$/.test(data) ? `data:application/pdf;base64,${data}` : data
-  const source = toSource(bare, place)
+  const source = toSource(bare, place, title)
   if (String(source.media_type).startsWith('image/')) return { type: 'image', source }
   if (!String(source.media_type).startsWith('text/')) return { type: 'document', source, title }
   const text = Buffer.from(String(source.data), 'base64').toString('utf8')

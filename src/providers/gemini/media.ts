@@ -1,31 +1,7 @@
 import { GatewayError } from '#core/errors.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { MEDIA_TYPES, typeOfName, typeOrGuess } from '../media-types.ts'
 import { refuse } from '../unsupported.ts'
-
-/** Media types by file extension, for addresses and files that come without a media type. */
-const TYPES: ReadonlyMap<string, string> = new Map([
-  ['aac', 'audio/aac'],
-  ['csv', 'text/csv'],
-  ['flac', 'audio/flac'],
-  ['gif', 'image/gif'],
-  ['heic', 'image/heic'],
-  ['heif', 'image/heif'],
-  ['html', 'text/html'],
-  ['jpeg', 'image/jpeg'],
-  ['jpg', 'image/jpeg'],
-  ['md', 'text/markdown'],
-  ['mov', 'video/quicktime'],
-  ['mp3', 'audio/mp3'],
-  ['mp4', 'video/mp4'],
-  ['mpeg', 'video/mpeg'],
-  ['ogg', 'audio/ogg'],
-  ['pdf', 'application/pdf'],
-  ['png', 'image/png'],
-  ['txt', 'text/plain'],
-  ['wav', 'audio/wav'],
-  ['webm', 'video/webm'],
-  ['webp', 'image/webp'],
-])
 
 const ADDRESS = /^(?:https?|gs):\/\//i
 
@@ -52,41 +28,38 @@ function toImage(value: JsonValue, place: string): JsonObject {
 function toAudio(value: JsonValue, place: string): JsonObject {
   const { data, format } = isObject(value) ? value : {}
   if (typeof data !== 'string' || typeof format !== 'string') throw invalid(place, 'needs data and a format')
-  return { inlineData: { mimeType: TYPES.get(format) ?? `audio/${format}`, data } }
+  return { inlineData: { mimeType: MEDIA_TYPES.get(format) ?? `audio/${format}`, data } }
 }
 
 function toFile(value: JsonValue, place: string, baseUrl: string): JsonObject {
   const { file_data: data, file_id: id, filename } = isObject(value) ? value : {}
   if (typeof data === 'string') {
-    const mimeType = typeOf(filename)
+    const mimeType = typeOfName(filename)
     // Some clients send an address here, as OpenRouter has it, and some the base64 alone.
     if (ADDRESS.test(data) && mimeType !== undefined) return { fileData: { fileUri: data, mimeType } }
     return data.startsWith('data:') || mimeType === undefined
-      ? toMedia(data, place)
+      ? toMedia(data, place, filename)
       : { inlineData: { mimeType, data } }
   }
   if (typeof id !== 'string') throw invalid(place, 'needs file_data or a file_id')
-  if (/^files\/[\w-]+$/.test(id)) return { fileData: { fileUri: `${baseUrl}/${id}`, mimeType: typeOf(filename) } }
+  if (/^files\/[\w-]+$/.test(id)) return { fileData: { fileUri: `${baseUrl}/${id}`, mimeType: typeOfName(filename) } }
   return toMedia(id, place)
 }
 
 /** A data URL goes inline, an address is fetched by Google. */
-function toMedia(url: string, place: string): JsonObject {
-  const [head, mimeType] = /^data:([^;,]+)(?:;[^;,]*)*;base64,/i.exec(url) ?? []
+function toMedia(url: string, place: string, filename?: JsonValue): JsonObject {
+  const [head, declared = ''] = /^data:([^;,]+)(?:;[^;,]*)*;base64,/i.exec(url) ?? []
   if (head !== undefined) {
+    const data = url.slice(head.length)
     // Many applications make the type of the ending. Gemini refuses what is not registered.
-    return { inlineData: { mimeType: mimeType?.replace(/^image\/jpg$/i, 'image/jpeg'), data: url.slice(head.length) } }
+    const mimeType = typeOrGuess(declared, filename, data).replace(/^image\/jpg$/i, 'image/jpeg')
+    return { inlineData: { mimeType, data } }
   }
   if (ADDRESS.test(url))
     // With `s` the first match is the only one: where a line feed stops the dot, each `?` before it is tried, for
     // hours.
-    return { fileData: { fileUri: url, mimeType: typeOf(url.replace(/[?#].*$/s, '')) } }
+    return { fileData: { fileUri: url, mimeType: typeOfName(url.replace(/[?#].*$/s, '')) } }
   throw invalid(place, 'must be a data: URL with a media type and base64, or an https address')
-}
-
-function typeOf(name: JsonValue): string | undefined {
-  const ending = typeof name === 'string' ? /\.([a-z0-9]+)$/i.exec(name)?.[1] : undefined
-  return ending === undefined ? undefined : TYPES.get(ending.toLowerCase())
 }
 
 function invalid(place: string, problem: string): GatewayError {

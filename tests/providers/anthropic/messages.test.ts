@@ -302,6 +302,22 @@ describe('parts', () => {
     ])
   })
 
+  test('of an unknown type are what their name or their beginning tells', () => {
+    const data = (base64: string) => `data:application/octet-stream;base64,${base64}`
+
+    expect(
+      contentOf([
+        { type: 'file', file: { filename: 'a.pdf', file_data: data('AAAA') } },
+        { type: 'file', file: { filename: 'a.md', file_data: data(btoa('# A')) } },
+        { type: 'image_url', image_url: { url: data('iVBORw0KGgoA') } },
+      ]),
+    ).toEqual([
+      { type: 'document', source: { type: 'base64', media_type: 'application/pdf', data: 'AAAA' }, title: 'a.pdf' },
+      { type: 'document', source: { type: 'text', media_type: 'text/plain', data: '# A' }, title: 'a.md' },
+      { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'iVBORw0KGgoA' } },
+    ])
+  })
+
   test("of the API's own go as they are", () => {
     const document = { type: 'document', source: { type: 'url', url: 'https://example.com/a.pdf' }, citations: {} }
 

@@ -133,6 +133,21 @@ test.each<[string, JsonValue, JsonObject]>([
     { inlineData: { mimeType: 'application/pdf', data: 'AAAA' } },
   ],
   [
+    'a file of an unknown type by its name',
+    { type: 'file', file: { file_data: 'data:application/octet-stream;base64,AAAA', filename: 'notes.MD' } },
+    { inlineData: { mimeType: 'text/markdown', data: 'AAAA' } },
+  ],
+  [
+    'a file of an unknown type by its beginning',
+    { type: 'file', file: { file_data: 'data:application/octet-stream;base64,JVBERi0xLjc=', filename: 'report' } },
+    { inlineData: { mimeType: 'application/pdf', data: 'JVBERi0xLjc=' } },
+  ],
+  [
+    'a file of a type that nothing tells as it was sent',
+    { type: 'file', file: { file_data: 'data:application/octet-stream;base64,AAAA' } },
+    { inlineData: { mimeType: 'application/octet-stream', data: 'AAAA' } },
+  ],
+  [
     'a file inline as base64 alone',
     { type: 'file', file: { file_data: 'AAAA', filename: 'a.pdf' } },
     { inlineData: { mimeType: 'application/pdf', data: 'AAAA' } },
