@@ -21,11 +21,12 @@ export function managementUsage({ reports, clock }: Services): Handler {
     onlyParams(c, 'tenant', 'by', 'from', 'to', 'key', 'model', 'server', 'format', 'limit', 'after')
     const by = groupsOf(c)
     const today = new Date(clock.time()).toISOString().slice(0, 10)
+    const [from, to] = inOrder(day(c, 'from'), day(c, 'to'))
     const page = await reports.usage({
       tenant: tenantsOf(c),
       by,
-      from: day(c, 'from') ?? `${today.slice(0, 7)}-01`,
-      to: day(c, 'to') ?? today,
+      from: from ?? `${today.slice(0, 7)}-01`,
+      to: to ?? today,
       key: queryParam(c, 'key'),
       model: queryParam(c, 'model'),
       server: queryParam(c, 'server'),
@@ -63,12 +64,13 @@ export function managementAudit({ reports, clock }: Services): Handler {
     const kind = queryParam(c, 'kind')
     const known = AUDIT_KINDS.find(each => each === kind)
     if (kind !== null && known === undefined) throw invalid('kind', `kind must be one of ${AUDIT_KINDS.join(', ')}.`)
+    const [from, to] = inOrder(moment(c, 'from'), moment(c, 'to'))
     const page = await reports.audit({
       tenant: tenantsOf(c),
       kind: known ?? null,
       actor: queryParam(c, 'actor'),
-      from: moment(c, 'from') ?? 0,
-      to: moment(c, 'to') ?? clock.time() + DAY_MS,
+      from: from ?? 0,
+      to: to ?? clock.time() + DAY_MS,
       after: queryParam(c, 'after') || null,
       limit: limitParam(c, AUDIT_PAGE),
     })
@@ -103,11 +105,18 @@ function day(c: GatewayContext, name: string): string | null {
 }
 
 function moment(c: GatewayContext, name: string): number | null {
-  const written = queryParam(c, name)
+  // The sign of a time zone that was not escaped arrives as a blank.
+  const written = queryParam(c, name)?.replace(/ (?=\d\d:\d\d$)/, '+') ?? null
   if (written === null) return null
   const time = /^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d))?$/.test(written) ? Date.parse(written) : Number.NaN
   if (!Number.isNaN(time) && isDay(written.slice(0, 10))) return time
   throw invalid(name, `${name} must be a day such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z.`)
+}
+
+/** Refuses a range that ends before it begins: it would seem that nothing had happened in it. */
+function inOrder<T extends string | number>(from: T | null, to: T | null): readonly [T | null, T | null] {
+  if (from === null || to === null || from <= to) return [from, to]
+  throw invalid('from', 'from must not be later than to.')
 }
 
 function wantsCsv(c: GatewayContext): boolean {
