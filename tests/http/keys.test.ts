@@ -188,6 +188,7 @@ describe('a key that is there', () => {
     expect([first.data.map(({ id }) => id), second.data.map(({ id }) => id)]).toEqual([ids.slice(0, 3), ids.slice(3)])
     expect(second.next).toBeNull()
     expect(keyList.parse((await ask('GET', '?limit=5')).body)).toMatchObject({ data: { length: 5 }, next: null })
+    expect((await ask('GET', '?after=nothing')).status).toBe(400)
     for (const limit of ['1', '200']) expect((await ask('GET', `?limit=${limit}`)).status).toBe(200)
     const refused = ['0', '201', 'x', '-1', '1.5', '1e2', '0x10', '5.0', '%205', '%2B5', '']
     for (const limit of refused) expect((await ask('GET', `?limit=${limit}`)).status, limit).toBe(400)

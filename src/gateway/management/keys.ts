@@ -5,6 +5,7 @@ import type { Journal } from '#core/journal.ts'
 import type { KeyChange, KeyStore, KeyUpdate, StoredKey } from '#core/keys.ts'
 import { sha256 } from '#lib/hash.ts'
 import { hasIdleBurst, IDLE_BURST, type KeyCreation, type KeyPatch, type KeyView, keyPatch } from '#wire/keys.ts'
+import { badCursor } from './cursor.ts'
 import { reached } from './reached.ts'
 
 /** There can be only one key of the first start, however many processes start at once. */
@@ -108,6 +109,7 @@ export function createKeyManagement(deps: KeyManagementDeps): KeyManagement {
       return { ...toView(made, at), key: secret, signing_secret: signed.secret }
     },
     async list(tenant, { after, limit }) {
+      if (after !== null && !CURSOR.test(after)) throw badCursor()
       const keys = await reached(store.list({ tenant, after, limit: limit + 1 }))
       const page = keys.slice(0, limit)
       const now = clock.time()
@@ -158,6 +160,8 @@ interface Signed {
   readonly sealed: string | null
 }
 
+/** A page ends with the id of a key. */
+const CURSOR = /^[0-9a-f-]{36}$/
 const UNSIGNED: Signed = { secret: null, sealed: null }
 
 function signedBy(key: string): Signed {

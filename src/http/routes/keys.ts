@@ -13,7 +13,7 @@ export function listKeys({ keys }: Services): Handler {
   return async c => {
     onlyParams(c, 'tenant', 'limit', 'after')
     const tenant = tenantOf(c)
-    const page = { after: queryParam(c, 'after'), limit: limitParam(c, PAGE) }
+    const page = { after: queryParam(c, 'after') || null, limit: limitParam(c, PAGE) }
     return privateJson(c.env, await keys.list(tenant, page))
   }
 }
