@@ -86,6 +86,7 @@ export function composeCalls(parts: CallParts): Calls {
     plan: (call, fleet, wishes) => plan(call, fleet, states, planning, wishes),
     answers: createAnswers({ ...answers, clock }),
     attempt: (record: RequestRecord) => gate(createDial(dialling, record)),
+    canContinue: ({ kind }) => PROVIDERS.get(kind)?.capabilities.prefill ?? false,
     limiter: parts.limiter,
     lengths: parts.lengths,
     limitsOf: parts.limitsOf,

@@ -5,6 +5,7 @@ import type { Journal } from '#core/journal.ts'
 import type { Priority } from '#core/priority.ts'
 import { noteSkip, type RequestRecord } from '#core/record.ts'
 import { createScope, type Scope } from '#core/scope.ts'
+import type { Server } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { type PrefillOffer, withPrefill } from '#policies/prefill.ts'
 import { recover } from '#policies/recover.ts'
@@ -24,6 +25,7 @@ export interface DepartureDeps {
   readonly journal: Journal
   readonly plan: (call: Call, snapshot: Snapshot, wishes: Wishes) => Plan
   readonly attempt: (record: RequestRecord) => Attempt
+  readonly canContinue: (server: Server) => boolean
   readonly router: (maxAttempts: number, wait: Wait, hold: Holds) => Router
   /** The holds of a call on budgets; `null` when neither money is counted nor rows are kept. */
   readonly purse: (call: Call, record: RequestRecord) => Purse | null
@@ -108,7 +110,7 @@ export class Departure implements Wait, Trail {
     const recovers = call.stream && call.body.store !== true && snapshot.settings.retry.keepOne
     if (!recovers) return router(deps.attempt(record))(call, plan, scope, this).next()
     const offer: PrefillOffer = { delivered: null, upstreamModel: '', taken: false }
-    const attempts = router(withPrefill(deps.attempt(record), offer))(call, plan, scope, this)
+    const attempts = router(withPrefill(deps.attempt(record), offer, deps.canContinue))(call, plan, scope, this)
     return recover(attempts, { call, scope, offer }, watchRecovery(deps, record, call))
   }
 

@@ -2,6 +2,7 @@ import type { Attempt, Delivered, Live } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import { toGatewayError } from '#core/errors.ts'
 import type { DataFrame, Frame } from '#core/frame.ts'
+import type { Server } from '#core/servers.ts'
 import { estimateTokens, type Usage } from '#core/usage.ts'
 import { isObject } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
@@ -21,8 +22,11 @@ export interface PrefillOffer {
 }
 
 /** Makes attempts continue the delivered text where the model is known to support this. If the server refuses, it is
- * asked to start over. */
-export function withPrefill(attempt: Attempt, offer: PrefillOffer): Attempt {
+ * asked to start over.
+ *
+ * @param canContinue Whether the dialect of a server can say what was delivered. The answer of one that was never told
+ * would be taken for a continuation, and the caller given both. */
+export function withPrefill(attempt: Attempt, offer: PrefillOffer, canContinue: (server: Server) => boolean): Attempt {
   const goOn = async (given: Parameters<Attempt>[0], delivered: Delivered): Promise<Live> => {
     try {
       const live = await attempt({ ...given, delivered })
@@ -37,7 +41,8 @@ export function withPrefill(attempt: Attempt, offer: PrefillOffer): Attempt {
   }
   return given => {
     const { target, model } = given.slot.candidate
-    const fits = model.capabilities.prefill && target.upstreamModel === offer.upstreamModel
+    const isSame = target.upstreamModel === offer.upstreamModel
+    const fits = model.capabilities.prefill && isSame && canContinue(target.server)
     return offer.delivered !== null && fits ? goOn(given, offer.delivered) : attempt(given)
   }
 }

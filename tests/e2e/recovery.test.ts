@@ -3,6 +3,7 @@ import { configFrom } from '#config/load.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { fastest } from '#tests/support/fastest.ts'
 import { configOf, startGateway, startModelServer, type TestGateway } from '#tests/support/gateway.ts'
+import { ollamaStream } from '#tests/support/ollama-upstream.ts'
 import { chatEvents, openAiError, openAiScript } from '#tests/support/openai-upstream.ts'
 import { isOver, lastEvent, rawStream } from '#tests/support/raw-chat.ts'
 import {
@@ -274,12 +275,19 @@ describe('a model that continues what was begun', () => {
     chat: { targets: servers.map(server => ({ server, model: 'test-model' })), capabilities: { prefill: true } },
   })
 
-  async function run(script: Script, max_attempts = 4) {
+  async function run(script: Script, { max_attempts = 4, kind = 'openai_compatible' } = {}) {
     const seen = gate()
     await using broken = await startModelServer(started(seen))
     await using next = await startModelServer(script)
     await using gateway = await startGateway(
-      configOf([broken, next], { models: models(['a', 'b']), retry: { max_attempts } }),
+      configOf([broken, next], {
+        servers: [
+          { id: 'a', kind: 'openai_compatible', base_url: broken.url },
+          { id: 'b', kind, base_url: next.url },
+        ],
+        models: models(['a', 'b']),
+        retry: { max_attempts },
+      }),
     )
     const body = { max_tokens: 100, stream_options: { include_usage: true } }
     const text = await streamed(gateway, seen, body, 'another server')
@@ -313,6 +321,17 @@ describe('a model that continues what was begun', () => {
     expect(metrics).toContain('gateway_recoveries_total{how="restart"} 1')
   })
 
+  test.each(['openai', 'ollama'])('is not taken for one that goes on at a server of the kind %s', async kind => {
+    const words = ['Something else altogether, said by a server', ' that was not given the beginning.']
+    const script = kind === 'ollama' ? ollamaStream('test-model', ...words) : rest(words)
+    const { text, calls, metrics } = await run(script, { kind })
+
+    expect(contentOf(text)).toBe(head)
+    expect(lastEvent(text)).toMatchObject({ error: { code: 'stream_interrupted', delivered_chars: head.length } })
+    expect(calls[0]?.messages.map(({ role }) => role)).toEqual(['user'])
+    expect(metrics).not.toContain('prefill')
+  })
+
   test('is noticed when it starts again with other words', async () => {
     const { text } = await run(rest([head.slice(0, 70), ' that differs']))
 
@@ -337,7 +356,7 @@ describe('a model that continues what was begun', () => {
   test('is not asked again when no attempt is left', async () => {
     const script: Script = request =>
       isAsked(request) ? openAiError(400, 'continue_final_message is unknown', null) : rest([head + tail])
-    const { text, calls } = await run(script, 2)
+    const { text, calls } = await run(script, { max_attempts: 2 })
 
     expect(calls).toHaveLength(1)
     expect(lastEvent(text)).toMatchObject({ error: { code: 'stream_interrupted', delivered_chars: head.length } })
@@ -347,7 +366,7 @@ describe('a model that continues what was begun', () => {
 interface Prefilled {
   readonly continue_final_message?: boolean
   readonly max_tokens: number
-  readonly messages: readonly unknown[]
+  readonly messages: readonly { readonly role: string; readonly content: string }[]
 }
 
 /** Asks for a stream, lets the server go on once the caller has seen so much, and reads to the end. */

@@ -33,6 +33,7 @@ function setup() {
     plan: () => planFor('a'),
     purse: () => null,
     attempt: () => () => Promise.reject(new Error('nobody is asked')),
+    canContinue: () => false,
     router: () => () => (_call, _plan, scope) => ({ next: () => new Promise((_, reject) => scope.onEnd(reject)) }),
     answers: async ({ call, record, scope }, depart) => {
       await late.promise

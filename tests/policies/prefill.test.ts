@@ -107,11 +107,12 @@ describe('an attempt', () => {
   async function given(more: {
     readonly prefill?: boolean
     readonly upstreamModel?: string
+    readonly dialect?: boolean
     readonly fails?: Code
     readonly left?: boolean
     readonly ends?: boolean
   }) {
-    const { prefill = true, upstreamModel = 'm', fails, left = true, ends = false } = more
+    const { prefill = true, upstreamModel = 'm', dialect = true, fails, left = true, ends = false } = more
     const only = target('a')
     const capabilities = { context_length: null, tools: null, vision: null, prefill }
     const slot = slotFor({ target: only, model: model('m', [only], { capabilities }), reason: 'test' })
@@ -125,7 +126,7 @@ describe('an attempt', () => {
     const offer = { delivered: { text }, upstreamModel, taken: false }
     const again = { takeOne: () => left }
     const scope = createScope(fakeClock())
-    const tried = withPrefill(attempt, offer)({ call: call(), slot, scope, again })
+    const tried = withPrefill(attempt, offer, () => dialect)({ call: call(), slot, scope, again })
     const code = await tried.then(
       () => null,
       (error: GatewayError) => error.code,
@@ -137,9 +138,12 @@ describe('an attempt', () => {
     expect(await given({})).toEqual({ seen: [text], code: null, taken: true })
   })
 
-  test.each([{ prefill: false }, { upstreamModel: 'other' }])('is not given what was delivered with %o', async more => {
-    expect(await given(more)).toEqual({ seen: [undefined], code: null, taken: false })
-  })
+  test.each([{ prefill: false }, { upstreamModel: 'other' }, { dialect: false }])(
+    'is not given what was delivered with %o',
+    async more => {
+      expect(await given(more)).toEqual({ seen: [undefined], code: null, taken: false })
+    },
+  )
 
   test('starts again when it is refused', async () => {
     expect(await given({ fails: 'invalid_request' })).toEqual({ seen: [text, undefined], code: null, taken: false })
