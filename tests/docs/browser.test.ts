@@ -66,6 +66,23 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
     PAGE_MS,
   )
 
+  test.each(['troubleshooting', 'configuration', 'observability', 'support'])(
+    'the names in the tables of the page %s break on a phone only where one could read them apart',
+    async slug => {
+      const { page } = await open(`/docs/${slug}`)
+      await page.setViewportSize({ width: 390, height: 800 })
+      const torn = await page.evaluate(
+        `[...document.querySelectorAll('.table td:not(:first-child) > code')]
+          .filter(code => code.getClientRects().length > code.innerText.split(/[_./:=-]|\\s/).length)
+          .map(code => code.innerText)`,
+      )
+      await page.close()
+
+      expect(torn).toEqual([])
+    },
+    PAGE_MS,
+  )
+
   test(
     'the reference calls the gateway that serves it, and fits a phone with all that an answer says',
     async () => {

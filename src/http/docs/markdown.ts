@@ -47,20 +47,21 @@ function renderer(anchors: ReadonlyMap<Token, string>) {
       return `<a href="${escapeHtml(toAddress(href))}">${this.parser.parseInline(tokens)}</a>`
     },
     table(this: { parser: { parseInline(tokens: Token[]): string } }, { header, rows }: Tokens.Table) {
-      const fitting = header.length < WIDE_COLUMNS ? (html: string) => html : letCodeBreak
+      const wide = header.length < WIDE_COLUMNS ? '' : ' wide'
       const cells = (row: readonly Tokens.TableCell[], tag: string) =>
-        row.map(cell => `<${tag}>${fitting(this.parser.parseInline(cell.tokens))}</${tag}>`).join('')
+        row.map(cell => `<${tag}>${letCodeBreak(this.parser.parseInline(cell.tokens))}</${tag}>`).join('')
       const body = rows.map(row => `<tr>${cells(row, 'td')}</tr>`).join('\n')
-      return `<div class="table"><table><thead><tr>${cells(header, 'th')}</tr></thead><tbody>${body}</tbody></table></div>\n`
+      return `<div class="table${wide}"><table><thead><tr>${cells(header, 'th')}</tr></thead><tbody>${body}</tbody></table></div>\n`
     },
   }
 }
 
-/** A table of so many columns has no room for names such as `upstream_invalid_response` on one line. */
+/** A table of so many columns has no room for names such as `upstream_invalid_response` on one line; the style sheet lets
+ * those of the others break on narrow screens only. */
 const WIDE_COLUMNS = 6
 
 function letCodeBreak(html: string): string {
-  return html.replace(/(?<=<code>)[^<]*/g, code => code.replaceAll(/[_./](?=\w)/g, '$&<wbr>'))
+  return html.replace(/(?<=<code>)[^<]*/g, code => code.replaceAll(/[_./](?=[a-z])/gi, '$&<wbr>'))
 }
 
 /** Guides link to each other by file name, so that the links also work where the files are read as they are. */
