@@ -137,6 +137,24 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
     },
     PAGE_MS,
   )
+
+  test(
+    'nothing of a page is cut off on paper',
+    async () => {
+      const { page } = await open('/docs/keys')
+      await page.setViewportSize({ width: 720, height: 1000 })
+      await page.emulateMedia({ media: 'print' })
+      const cut = await page.evaluate(
+        `[...document.querySelectorAll('.code pre, .table')]
+          .filter(box => box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== 'visible')
+          .map(box => box.innerText)`,
+      )
+      await page.close()
+
+      expect(cut).toEqual([])
+    },
+    PAGE_MS,
+  )
 })
 
 /** Opens a page and collects what it asks for elsewhere, and what the browser complains about. */
