@@ -5,6 +5,7 @@ import { createDocs } from '#http/docs/page.ts'
 import { composeSupport } from '#src/compose/support.ts'
 import { launchBrowser } from '#tests/support/chromium.ts'
 import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
+import { until } from '#tests/support/until.ts'
 
 const PAGE_MS = 30_000
 
@@ -152,6 +153,39 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
       await page.close()
 
       expect(cut).toEqual([])
+    },
+    PAGE_MS,
+  )
+
+  test(
+    'the keyboard reaches what can be scrolled, and nothing else that does nothing',
+    async () => {
+      const { page } = await open('/docs/streaming')
+      const stops = () => page.locator('.table[tabindex="0"]').count()
+      await page.setViewportSize({ width: 300, height: 800 })
+      await until('a table can be reached', PAGE_MS, async () => (await stops()) > 0)
+      await page.setViewportSize({ width: 1280, height: 800 })
+      await until('none can', PAGE_MS, async () => (await stops()) === 0)
+      await page.close()
+    },
+    PAGE_MS,
+  )
+
+  test(
+    'what the search has found goes away with the keyboard, and is not followed when it is hidden',
+    async () => {
+      const { page } = await open('/docs/keys')
+      await page.fill('#search', 'least_busy')
+      await page.waitForSelector('#results a')
+      await page.keyboard.press('Tab')
+      expect(await page.isVisible('#results')).toBe(true)
+      for (const _ of await page.$$('#results a')) await page.keyboard.press('Tab')
+      expect(await page.isVisible('#results')).toBe(false)
+
+      await page.focus('#search')
+      await page.keyboard.press('Enter')
+      expect(new URL(page.url()).pathname).toBe('/docs/keys')
+      await page.close()
     },
     PAGE_MS,
   )

@@ -49,7 +49,13 @@ function renderer(anchors: ReadonlyMap<Token, string>) {
     table(this: { parser: { parseInline(tokens: Token[]): string } }, { header, rows }: Tokens.Table) {
       const wide = header.length < WIDE_COLUMNS ? '' : ' wide'
       const cells = (row: readonly Tokens.TableCell[], tag: string) =>
-        row.map(cell => `<${tag}>${letCodeBreak(this.parser.parseInline(cell.tokens))}</${tag}>`).join('')
+        row
+          .map(({ text, tokens }) => {
+            // The corner of a table that has headings on two sides heads nothing.
+            const name = text === '' ? 'td' : tag
+            return `<${name}>${letCodeBreak(this.parser.parseInline(tokens))}</${name}>`
+          })
+          .join('')
       const body = rows.map(row => `<tr>${cells(row, 'td')}</tr>`).join('\n')
       return `<div class="table${wide}"><table><thead><tr>${cells(header, 'th')}</tr></thead><tbody>${body}</tbody></table></div>\n`
     },

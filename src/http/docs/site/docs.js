@@ -38,6 +38,17 @@ function setUpCopying() {
   }
 }
 
+/** Tables that are wider than the window can be scrolled by the keyboard; the others are no stops on its way. */
+function setUpTables() {
+  const observer = new ResizeObserver(entries => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0
+      else target.removeAttribute('tabindex')
+    }
+  })
+  for (const table of document.querySelectorAll('.table')) observer.observe(table)
+}
+
 function setUpContents() {
   const links = new Map()
   for (const link of document.querySelectorAll('.toc a')) links.set(link.hash.slice(1), link)
@@ -115,9 +126,12 @@ function setUpSearch() {
     if (event.key === 'Escape') results.hidden = true
     else if (event.key === 'ArrowDown') choose(1)
     else if (event.key === 'ArrowUp') choose(-1)
-    else if (event.key === 'Enter') results.querySelectorAll('a')[Math.max(0, chosen)]?.click()
+    else if (event.key === 'Enter' && !results.hidden) results.querySelectorAll('a')[Math.max(0, chosen)]?.click()
     else return
     event.preventDefault()
+  })
+  box.addEventListener('focusout', ({ relatedTarget }) => {
+    if (relatedTarget !== null && !box.contains(relatedTarget)) results.hidden = true
   })
   document.addEventListener('click', event => {
     if (!box.contains(event.target) || event.target.closest('#results a')) results.hidden = true
@@ -142,5 +156,6 @@ function toItem({ entry, extract }) {
 setUpMenu()
 showCurrent()
 setUpCopying()
+setUpTables()
 setUpContents()
 setUpSearch()
