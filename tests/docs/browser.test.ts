@@ -189,6 +189,27 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
     },
     PAGE_MS,
   )
+
+  test(
+    'a link to an operation shows it from its first line on, in the one main part of the page',
+    async () => {
+      const { page } = await open('/docs/reference#/Management/getUsage')
+      await page.waitForSelector('#operations-Management-getUsage .opblock-body')
+      await until('the page has scrolled', PAGE_MS, () => page.evaluate('window.scrollY > 0'))
+      const { top, below, mains } = Object(
+        await page.evaluate(`({
+          top: document.querySelector('#operations-Management-getUsage').getBoundingClientRect().top,
+          below: document.querySelector('.top').getBoundingClientRect().bottom,
+          mains: [...document.querySelectorAll('main:not([role])')].map(({ id }) => id),
+        })`),
+      )
+      await page.close()
+
+      expect(top).toBeGreaterThanOrEqual(below)
+      expect(mains).toEqual(['main'])
+    },
+    PAGE_MS,
+  )
 })
 
 /** Opens a page and collects what it asks for elsewhere, and what the browser complains about. */

@@ -3,6 +3,14 @@
 /** Shows the programs of `x-codeSamples` above the responses, and errors, which all have one body, in a line each. */
 function plugin() {
   return {
+    statePlugins: {
+      layout: {
+        wrapActions: {
+          // Its own scrolling knows nothing of the bar that stays at the top, and puts what a link names behind it.
+          scrollToElement: () => element => element.scrollIntoView(),
+        },
+      },
+    },
     wrapComponents: {
       // Its own highlighter writes colours onto the elements, where no style sheet reaches them.
       SyntaxHighlighter: (_, system) => props => highlighted(String(props.children), system.React),
@@ -95,4 +103,6 @@ window.SwaggerUIBundle({
   displayRequestDuration: true,
   tryItOutEnabled: false,
   validatorUrl: null,
+  // It calls its list a page's main part, and the page has one already.
+  onComplete: () => document.querySelector('#operations')?.setAttribute('role', 'region'),
 })
