@@ -1,3 +1,4 @@
+import { optionsTaken } from './option-help.ts'
 import { type Command, EXIT, fail, print } from './output.ts'
 
 type Commands = Readonly<Record<string, Command>>
@@ -15,10 +16,9 @@ export async function completion(args: readonly string[], commands: Commands): P
 }
 
 /** The words that may follow a command: its subcommands and its options. */
-function wordsOf({ usage }: Command): readonly string[] {
+function wordsOf({ usage, takes }: Command): readonly string[] {
   const verbs = usage.flatMap(line => /^[a-z]+(?:\|[a-z]+)*/.exec(line)?.[0].split('|') ?? [])
-  const options = usage.flatMap(line => line.match(/--[a-z-]+/g) ?? [])
-  return [...new Set([...verbs, ...options])]
+  return [...new Set([...verbs, ...optionsTaken(usage, takes)])]
 }
 
 function bash(commands: Commands): string {
@@ -36,14 +36,16 @@ ${cases.join('\n')}
 complete -o default -F _citadel citadel`
 }
 
+/** In zsh `words` are those of the command line: whoever declares them anew no longer sees what was typed. A file that zsh
+ * loads by itself runs when the first completion is asked for, and has to answer it. */
 function zsh(commands: Commands): string {
   const names = Object.entries(commands).map(([name, { about }]) => `    '${name}:${about.replaceAll("'", '’')}'`)
   const cases = Object.entries(commands).map(
-    ([name, command]) => `      ${name}) words=(${wordsOf(command).join(' ')}) ;;`,
+    ([name, command]) => `      ${name}) offers=(${wordsOf(command).join(' ')}) ;;`,
   )
   return `#compdef citadel
 _citadel() {
-  local -a commands words
+  local -a commands offers
   commands=(
 ${names.join('\n')}
   )
@@ -54,10 +56,10 @@ ${names.join('\n')}
     case $name in
 ${cases.join('\n')}
     esac
-    compadd -- $words; _files
+    compadd -- $offers; _files
   fi
 }
-compdef _citadel citadel`
+if [[ $funcstack[1] == _citadel ]]; then _citadel "$@"; else compdef _citadel citadel; fi`
 }
 
 function fish(commands: Commands): string {

@@ -42,10 +42,15 @@ const MEANINGS: Readonly<Record<string, readonly [written: string, does: string]
 
 const WIDTH = Math.max(...Object.values(MEANINGS).map(([written]) => written.length))
 
+/** The options that a command takes. */
+export function optionsTaken(usage: readonly string[], takes: Takes): readonly string[] {
+  const named = usage.flatMap(line => line.match(/--[a-z-]+/g) ?? [])
+  return [...new Set([...named, ...TAKEN[takes]])]
+}
+
 /** A line for each option that a command takes. */
 export function explainOptions(usage: readonly string[], takes: Takes): readonly string[] {
-  const named = usage.flatMap(line => line.match(/--[a-z-]+/g) ?? [])
-  return [...new Set([...named, ...TAKEN[takes]])].map(option => {
+  return optionsTaken(usage, takes).map(option => {
     const [written, does] = MEANINGS[option] ?? [option, '']
     return `  ${written.padEnd(WIDTH)}  ${does}`
   })

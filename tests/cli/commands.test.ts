@@ -353,6 +353,15 @@ describe('completion', () => {
     expect(await complete('ch')).toEqual(['check', 'chat'])
     expect(await complete('keys', '')).toEqual(expect.arrayContaining(['create', 'revoke', '--name', '--overlap']))
     expect(await complete('doctor', '--n')).toEqual(['--no-calls'])
+    expect(await complete('chat', '--u')).toEqual(['--url'])
+    expect(await complete('check', '--c')).toEqual(['--config'])
+  })
+
+  test('leaves zsh the words that it completes, and completes at once when zsh loads it by itself', async () => {
+    const { out } = await command(['completion', 'zsh'])
+
+    expect(out).not.toMatch(/local -a.*\bwords\b|\bwords=\(/)
+    expect(out).toEndWith('if [[ $funcstack[1] == _citadel ]]; then _citadel "$@"; else compdef _citadel citadel; fi\n')
   })
 
   test('knows every command of the help in every shell', async () => {
