@@ -16,7 +16,7 @@ const instant = moment.transform((value, context) => {
 
 const key = z
   .strictObject({
-    name: text().describe("The caller's name in logs and metrics, such as web."),
+    name: text().describe("The caller's name in logs and reports, such as web."),
     key: ownKey().optional().describe('The key that the caller sends. Either this or key_file is required.'),
     key_file: text().optional().describe('A file that holds the key, such as /run/secrets/web.'),
     tenant: text().nullable().default(null).describe('The tenant that the caller belongs to. null: default.'),
