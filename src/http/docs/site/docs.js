@@ -64,7 +64,9 @@ function setUpContents() {
   mark()
 }
 
-/** The entries that hold every word, those with the words in a title first. */
+const OFTEN = 10
+
+/** The entries that hold every word: first those with the words in a title, then those that say them more often. */
 function find(entries, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean)
   if (words.length === 0) return []
@@ -74,7 +76,10 @@ function find(entries, query) {
     const text = entry.text.toLowerCase()
     if (!words.every(word => title.includes(word) || text.includes(word))) continue
     const rating = words.reduce(
-      (sum, word) => sum + (entry.heading.toLowerCase().includes(word) ? 3 : title.includes(word) ? 2 : 1),
+      (sum, word) =>
+        sum +
+        (entry.heading.toLowerCase().includes(word) ? 3 : title.includes(word) ? 2 : 1) +
+        Math.min(text.split(word).length - 1, OFTEN) / (2 * OFTEN),
       0,
     )
     rated.push({ entry, rating, extract: extractOf(entry.text, words[0]) })
