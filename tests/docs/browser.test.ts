@@ -125,6 +125,23 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
     PAGE_MS,
   )
 
+  test.each(['/docs/first-steps', '/docs/reference#/Inference/createChatCompletion'])(
+    'the commands of %s call the gateway that serves the page',
+    async path => {
+      const { page } = await open(path)
+      await page.waitForSelector('.code')
+      const code = String(
+        await page.evaluate(`[...document.querySelectorAll('.code')].map(each => each.innerText).join('\\n')`),
+      )
+      const origin = String(await page.evaluate('location.origin'))
+      await page.close()
+
+      expect(code).toContain(`${origin}/v1`)
+      expect(code).not.toContain('localhost:8000/')
+    },
+    PAGE_MS,
+  )
+
   test(
     'the search leads to a section',
     async () => {

@@ -67,7 +67,7 @@ function renderer(anchors: ReadonlyMap<Token, string>) {
 const WIDE_COLUMNS = 6
 
 function letCodeBreak(html: string): string {
-  return html.replace(/(?<=<code>)[^<]*/g, code => code.replaceAll(/[_./](?=[a-z])/gi, '$&<wbr>'))
+  return html.replace(/(?<=<code>)[^<]*/g, code => code.replaceAll(/(?<!\/)[_./](?=[a-z])/gi, '$&<wbr>'))
 }
 
 /** Guides link to each other by file name, so that the links also work where the files are read as they are. */

@@ -19,6 +19,19 @@ function showCurrent() {
   if (current) nav.scrollTop = current.offsetTop - nav.offsetTop - nav.clientHeight / 2
 }
 
+const USUAL_ADDRESS = 'http://localhost:8000'
+
+/** Commands name the usual address of a gateway, where another one may be: the reader's is that of this page. */
+function setUpAddresses() {
+  for (const code of document.querySelectorAll('article code')) {
+    const texts = document.createTreeWalker(code, NodeFilter.SHOW_TEXT)
+    while (texts.nextNode()) {
+      const text = texts.currentNode
+      if (text.data.includes(USUAL_ADDRESS)) text.data = text.data.replaceAll(USUAL_ADDRESS, location.origin)
+    }
+  }
+}
+
 function setUpCopying() {
   // Without a secure context browsers give pages no clipboard.
   if (!navigator.clipboard) return
@@ -160,6 +173,7 @@ function toItem({ entry, extract }) {
 
 setUpMenu()
 showCurrent()
+setUpAddresses()
 setUpCopying()
 setUpTables()
 setUpContents()

@@ -70,7 +70,7 @@ function Samples({ samples, React }) {
   const { createElement: element, useState } = React
   const [at, setAt] = useState(0)
   const [copied, setCopied] = useState(false)
-  const { source } = samples[at]
+  const source = samples[at].source.replaceAll('http://localhost:8000', location.origin)
   const copy = async () => {
     await navigator.clipboard.writeText(source)
     setCopied(true)
