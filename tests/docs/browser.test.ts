@@ -142,13 +142,16 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
     PAGE_MS,
   )
 
-  test(
-    'the search leads to a section',
-    async () => {
+  test.each([
+    ['least_busy', '**/docs/routing#strategies'],
+    ['budget', '**/docs/budgets'],
+  ])(
+    'the search for %s leads to what is about it',
+    async (word, address) => {
       const { page, complaints } = await open('/docs')
-      await page.fill('#search', 'least_busy')
+      await page.fill('#search', word)
       await page.click('#results a')
-      await page.waitForURL('**/docs/routing#strategies')
+      await page.waitForURL(address)
       await page.close()
 
       expect(complaints).toEqual([])

@@ -86,12 +86,13 @@ function find(entries, query) {
   const rated = []
   for (const entry of entries) {
     const title = `${entry.page} ${entry.heading}`.toLowerCase()
+    const heading = (entry.heading || entry.page).toLowerCase()
     const text = entry.text.toLowerCase()
     if (!words.every(word => title.includes(word) || text.includes(word))) continue
     const rating = words.reduce(
       (sum, word) =>
         sum +
-        (entry.heading.toLowerCase().includes(word) ? 3 : title.includes(word) ? 2 : 1) +
+        (heading.includes(word) ? 3 : title.includes(word) ? 2 : 1) +
         Math.min(text.split(word).length - 1, OFTEN) / (2 * OFTEN),
       0,
     )
