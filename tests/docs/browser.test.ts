@@ -1,26 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { existsSync } from 'node:fs'
-import type { Browser, Page } from 'playwright-core'
 import { createDocs } from '#http/docs/page.ts'
 import { composeSupport } from '#src/compose/support.ts'
-import { launchBrowser } from '#tests/support/chromium.ts'
-import { type LiveGateway, startLiveGateway } from '#tests/support/live-gateway.ts'
 import { until } from '#tests/support/until.ts'
+import { hasBrowser, type Pages, startPages } from './pages.ts'
 
 const PAGE_MS = 30_000
 
-let gateway: LiveGateway
-let browser: Browser
+let pages: Pages
+const open = (path: string) => pages.open(path)
 
-describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('in a browser', () => {
+describe.skipIf(!hasBrowser())('in a browser', () => {
   beforeAll(async () => {
-    gateway = await startLiveGateway('gateway: { discover: false, demo: true }\n')
-    browser = await launchBrowser()
+    pages = await startPages()
   }, PAGE_MS)
-  afterAll(async () => {
-    await browser.close()
-    await gateway.stop()
-  })
+  afterAll(() => pages.stop())
 
   test.each(createDocs({ version: '1.2.3', support: composeSupport() }).slugs)(
     'the page %s stays within its own origin and policy, and fits a narrow screen',
@@ -80,47 +73,6 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
       await page.close()
 
       expect(torn).toEqual([])
-    },
-    PAGE_MS,
-  )
-
-  test(
-    'the reference calls the gateway that serves it, and fits a phone with all that an answer says',
-    async () => {
-      const { page, complaints } = await open('/docs/reference')
-      await page.click('#operations-Inference-createChatCompletion .opblock-summary-control')
-      await page.click('.try-out button')
-      await page.click('.execute')
-      await page.waitForSelector('.live-responses-table')
-
-      const answer = await page.textContent('.live-responses-table')
-      const examples = await page.textContent('.samples .tabs')
-      await page.setViewportSize({ width: 360, height: 800 })
-      const overflow = await page.evaluate('document.documentElement.scrollWidth - window.innerWidth')
-      await page.close()
-
-      expect(complaints).toEqual([])
-      expect(overflow).toBe(0)
-      expect(answer).toContain('This is citadel-demo')
-      expect(examples).toContain('openai-python')
-    },
-    PAGE_MS,
-  )
-
-  test(
-    'the dialog for a key begins with its first field',
-    async () => {
-      const { page, complaints } = await open('/docs/reference')
-      await page.click('.authorize')
-      await page.waitForSelector('.auth-container input')
-      const state = await page.evaluate(`({
-        focused: [...document.querySelectorAll('.auth-container input')].indexOf(document.activeElement),
-        scrolled: document.querySelector('.modal-ux-content').scrollTop,
-      })`)
-      await page.close()
-
-      expect(complaints).toEqual([])
-      expect(state).toEqual({ focused: 0, scrolled: 0 })
     },
     PAGE_MS,
   )
@@ -209,41 +161,4 @@ describe.skipIf(!existsSync(process.env.CHROMIUM_PATH || '/usr/bin/chromium'))('
     },
     PAGE_MS,
   )
-
-  test(
-    'a link to an operation shows it from its first line on, in the one main part of the page',
-    async () => {
-      const { page } = await open('/docs/reference#/Management/getUsage')
-      await page.waitForSelector('#operations-Management-getUsage .opblock-body')
-      await until('the page has scrolled', PAGE_MS, () => page.evaluate('window.scrollY > 0'))
-      const { top, below, mains } = Object(
-        await page.evaluate(`({
-          top: document.querySelector('#operations-Management-getUsage').getBoundingClientRect().top,
-          below: document.querySelector('.top').getBoundingClientRect().bottom,
-          mains: [...document.querySelectorAll('main:not([role])')].map(({ id }) => id),
-        })`),
-      )
-      await page.close()
-
-      expect(top).toBeGreaterThanOrEqual(below)
-      expect(mains).toEqual(['main'])
-    },
-    PAGE_MS,
-  )
 })
-
-/** Opens a page and collects what it asks for elsewhere, and what the browser complains about. */
-async function open(path: string): Promise<{ readonly page: Page; readonly complaints: string[] }> {
-  const page = await browser.newPage()
-  const complaints: string[] = []
-  page.on('request', request => {
-    const url = request.url()
-    if (!url.startsWith(gateway.url) && !url.startsWith('data:')) complaints.push(url)
-  })
-  page.on('console', message => {
-    if (message.type() === 'error') complaints.push(message.text())
-  })
-  page.on('pageerror', error => complaints.push(error.message))
-  await page.goto(gateway.url + path, { waitUntil: 'networkidle' })
-  return { page, complaints }
-}

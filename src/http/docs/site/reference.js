@@ -14,11 +14,12 @@ function plugin() {
     wrapComponents: {
       // Its own highlighter writes colours onto the elements, where no style sheet reaches them.
       SyntaxHighlighter: (_, system) => props => highlighted(String(props.children), system.React),
-      // Each field of the dialog takes the focus, so that the last one has it and the first is scrolled out of sight.
       authorizationPopup:
         (Original, { React }) =>
         props => {
-          React.useEffect(() => document.querySelector('.auth-container input')?.focus(), [])
+          // Asked before its fields are there, for each of them takes the focus.
+          const [opener] = React.useState(() => document.activeElement)
+          React.useEffect(() => manageDialog(opener), [])
           return React.createElement(Original, props)
         },
       response: (Original, system) => props => {
@@ -38,6 +39,29 @@ function plugin() {
         )
       },
     },
+  }
+}
+
+/** Takes the focus into the dialog for keys, closes it by Escape, and gives the focus back. */
+function manageDialog(opener) {
+  const close = event => {
+    if (event.key === 'Escape') document.querySelector('.close-modal')?.click()
+  }
+  document.addEventListener('keydown', close)
+  // The last field has it, and the first is scrolled out of sight.
+  document.querySelector('.auth-container input')?.focus()
+  return () => {
+    document.removeEventListener('keydown', close)
+    opener?.focus()
+  }
+}
+
+/** Names the controls that Swagger UI leaves without a name, of which a screen reader tells only that they are there. */
+function nameControls() {
+  for (const control of document.querySelectorAll('#reference :is(select, textarea, .close-modal):not([aria-label])')) {
+    const parameter = control.closest('[data-param-name]')?.dataset.paramName
+    const usual = { SELECT: 'Example', TEXTAREA: 'Request body', BUTTON: 'Close' }[control.tagName]
+    control.setAttribute('aria-label', parameter ?? usual)
   }
 }
 
@@ -89,6 +113,8 @@ function Samples({ samples, React }) {
     element('div', { className: 'code' }, element('pre', { tabIndex: 0 }, element('code', null, source)), copyButton),
   )
 }
+
+new MutationObserver(nameControls).observe(document.querySelector('#reference'), { childList: true, subtree: true })
 
 window.SwaggerUIBundle({
   url: '/openapi.json',
