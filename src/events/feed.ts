@@ -91,7 +91,8 @@ export function createFeed(options: FeedOptions): Feed {
         if (page.length === PAGE) lookAgain = true
       }
     } catch {
-      // `later` asks again in a second.
+      // `later` asks again in a second, also where no other process could add anything.
+      lookAgain = true
     } finally {
       looking = false
     }

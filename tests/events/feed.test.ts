@@ -10,13 +10,13 @@ function seen(server: string, state: string): NewObservation {
   return { series: `health:${server}`, state, initially: 'healthy', event }
 }
 
-function feedOver(store: EventStore, clock = fakeClock()) {
+function feedOver(store: EventStore, clock = fakeClock(), shared = true) {
   const kept: string[] = []
   const told: FleetEvent[] = []
   const feed = createFeed({
     store,
     clock,
-    shared: true,
+    shared,
     journal: { note: fact => fact.type === 'event-kept' && kept.push(`${fact.event.server}`) },
   })
   const unfollow = feed.follow(event => told.push(event))
@@ -87,6 +87,26 @@ test('an event of another process is reported within a second, and once', async 
   expect(mine.told).toEqual(other.told)
   expect(mine.told).toHaveLength(1)
   for (const { feed } of [mine, other]) feed.stop()
+})
+
+test('an event that the store could not give to the followers is given a second later, also by a process alone', async () => {
+  const store = createMemoryEvents({ entriesMax: 10, newId: createIds() })
+  let away = true
+  const list: EventStore['list'] = async page => {
+    if (away) throw new Error('away')
+    return store.list(page)
+  }
+  const { feed, clock, told } = feedOver({ ...store, list }, fakeClock(), false)
+
+  feed.observe([seen('a', 'unhealthy')])
+  await settled()
+  away = false
+  clock.advance(1000)
+  await settled()
+
+  expect(told.map(({ server }) => server)).toEqual(['a'])
+  expect(clock.pending).toBe(0)
+  feed.stop()
 })
 
 test('the store is not asked for events of other processes while nobody follows them', async () => {
