@@ -15,7 +15,7 @@ const names: Readonly<Record<string, string>> = {
 }
 
 const secretKeys = new Set(
-  'api_key api_keys key keys admin_keys secret secrets signing_secret credentials proxy redis.url database.url deliver.url'.split(
+  'api_key api_keys key keys admin_keys secret secrets signing_secret credentials proxy redis.url database.url deliver deliver.url'.split(
     ' ',
   ),
 )

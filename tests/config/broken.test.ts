@@ -631,16 +631,15 @@ auth:
 service: { secret: [canary], port: "\${SECRET}" }
 redis: { url: "http://:canary@host" }
 database: { url: "canary://root:canary@host" }
-webhooks: { secrets: { alert: [canary] } }
+webhooks: { secrets: { alert: [canary] }, deliver: [{ url: "ftp://me:can/canary@host" }] }
 hedging: { after: "\${ABSENT:-canary}" }
 orchestration: { credentials: { a: 1234567890 }, register_with: ["me:canary@host"] }
 vectors: { url: "me:canary@host" }
-webhooks: { deliver: [{ url: "ftp://me:can/canary@host" }] }
 `
   const said = await complaints(loadText(text, { env: { SECRET: 'canary', REDIS_URL: 'x://canary@y' } }))
 
   expect(said.length).toBeGreaterThan(10)
-  expect(said.join('\n')).not.toMatch(/canary|1234567890/)
+  expect(said.join('\n')).not.toMatch(/canary|1234567890|is set twice/)
 })
 
 test.each([
@@ -649,6 +648,8 @@ test.each([
   'database: { url: "host=db password=canary" }',
   'database: { url: "mysql://me:can/canary@host/db" }',
   'orchestration: { credentials: canary }',
+  'webhooks: { deliver: "https://hooks.example.com/services/canary" }',
+  'webhooks: { deliver: ["https://hooks.example.com/services/canary"] }',
 ])('never shows what may be a password: %s', async text => {
   const said = await complaints(loadText(text))
 

@@ -17,7 +17,8 @@ type Schema = ReturnType<typeof configJsonSchema>
 type Step = string | number
 interface Place {
   readonly path: readonly Step[]
-  /** The values that its neighbours must have. */
+  readonly schema: Schema
+  /** The schemas of what it stands in, from the outermost one. */
   readonly schemas: readonly Schema[]
 }
 
@@ -49,7 +50,7 @@ const REQUIRED: Readonly<Record<string, unknown>> = {
 
 /** Every place where a value may stand: a key, a name of one's own, an item of a list. */
 function* places(schema: Schema, path: readonly Step[], schemas: readonly Schema[]): Generator<Place> {
-  if (path.length > 1) yield { path, schemas }
+  if (path.length > 1) yield { path, schema, schemas }
   const below = (key: Step, inner: unknown, of: Schema) =>
     isSchema(inner) ? places(inner, [...path, key], [...schemas, of]) : []
   for (const [key, inner] of Object.entries(schema.properties ?? {})) yield* below(key, inner, schema)
@@ -144,6 +145,21 @@ test('the published schema refuses no text and no number that the gateway takes'
     }),
     { numRuns: 2000 },
   )
+})
+
+test('what the schema marks as a secret is in no complaint, whatever stands there', async () => {
+  const isSecret = (schema: unknown): boolean =>
+    isSchema(schema) && (schema['x-secret'] === true || (schema.anyOf ?? []).some(isSecret))
+  const holds = ({ schema }: Place) => [schema, schema.items, schema.additionalProperties].some(isSecret)
+  const secrets = [...all.values()].filter(holds)
+
+  expect(secrets.length).toBeGreaterThan(15)
+  for (const place of secrets) {
+    for (const value of [1234567890, 'one\n1234567890', [1234567890], { 'x-a': 1234567890 }]) {
+      const said = await complaints(loadText(JSON.stringify(configOf(place, value))))
+      expect(said.join(), place.path.join('.')).not.toContain('1234567890')
+    }
+  }
 })
 
 test('a reference may stand for every single value', () => {
