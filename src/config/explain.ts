@@ -142,12 +142,9 @@ function found(node: Tree, path: Path): string {
 
 function isSecret(path: Path): boolean {
   const keys = path.filter(segment => typeof segment === 'string')
-  const [parent = '', last = ''] = keys.slice(-2)
-  const own = keys.length === 1 ? parent : last
+  const [own = '', parent = ''] = keys.toReversed()
   const header = keys[0] === 'servers' && (own === 'headers' || parent === 'headers')
-  return (
-    header || secretKeys.has(own) || secretKeys.has(`${parent}.${own}`) || (keys.length > 1 && secretMaps.has(parent))
-  )
+  return header || secretKeys.has(own) || secretKeys.has(`${parent}.${own}`) || secretMaps.has(parent)
 }
 
 function atLeast(issue: z.core.$ZodIssueTooSmall | z.core.$ZodRawIssue<z.core.$ZodIssueTooSmall>): string {
