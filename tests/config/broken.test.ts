@@ -87,6 +87,13 @@ const values: Broken[] = [
   ['service:\n  port: eighty', 'gateway.yaml:2:9  service.port: expected a number, got "eighty"'],
   ['service:\n  port:', 'gateway.yaml:2:8  service.port: expected a number, got nothing'],
   ['service:\n  name: 3', 'gateway.yaml:2:9  service.name: expected text in quotes, got 3'],
+  ['service:\n  name:', 'gateway.yaml:2:8  service.name: expected text, got nothing'],
+  ['service:\n  name: [a]', 'gateway.yaml:2:9  service.name: expected text, got a list'],
+  [`service:\n  port: ${'x'.repeat(60)}`, `gateway.yaml:2:9  service.port: expected a number, got "${'x'.repeat(60)}"`],
+  [
+    `service:\n  port: ${'x'.repeat(61)}`,
+    `gateway.yaml:2:9  service.port: expected a number, got "${'x'.repeat(60)}…"`,
+  ],
   ['service:\n  max_body: big', 'gateway.yaml:2:13  service.max_body: expected a size such as 10MB, got "big"'],
   ['timeouts:\n  idle: soon', 'gateway.yaml:2:9  timeouts.idle: expected a duration such as 30s, got "soon"'],
   ['timeouts:\n  idle: 0', 'gateway.yaml:2:9  timeouts.idle: expected a duration such as 30s (more than 0), got 0'],
@@ -294,6 +301,22 @@ const keys: Broken[] = [
   [
     'limits:\n  global: { requests_per_minut: 1 }',
     'gateway.yaml:2:13  limits.global.requests_per_minut: unknown key, did you mean "requests_per_minute"?',
+  ],
+  [
+    'models: { chat: { endpoint: "http://a", price: 1, proxy: b } }\nservers: [{ id: a, kind: openai, model: b }]',
+    'gateway.yaml:1:41  models.chat.price: unknown key, it belongs to a target: write targets instead of endpoint',
+    'gateway.yaml:1:51  models.chat.proxy: unknown key, it belongs to a server: describe it under servers, and name it in targets instead of endpoint',
+    'gateway.yaml:2:34  servers.0.model: unknown key',
+  ],
+  // No server is said to be missing: it stands in the section that was misspelt.
+  [
+    'serverz: [{ id: a, kind: openai }]\nmodels: { chat: { targets: [{ server: a, model: b }] } }',
+    'gateway.yaml:1:1  serverz: unknown key, did you mean "servers"?',
+  ],
+  [
+    'servers: [{ id: a, kind: openai, ib: 1 }]\nmodels: { chat: { targets: [{ server: b, model: c }] } }',
+    'gateway.yaml:1:34  servers.0.ib: unknown key',
+    'gateway.yaml:2:39  models.chat.targets.0.server: no server has the id "b"',
   ],
 ]
 
@@ -569,7 +592,7 @@ models:
   chat:
     targts: []
     class: hevy
-timeouts: { idle: soon }
+timeouts: { idle: soon, connect: later }
 gateway: { default_model: caht }
 `
   const said = await complaints(loadText(text, { env: { RATE_LIMIT_RPS: 'abc' }, flags: { port: 'x' } }))
@@ -579,6 +602,7 @@ gateway: { default_model: caht }
     'gateway.yaml:7:5  models.chat.targts: unknown key, did you mean "targets"?',
     'gateway.yaml:8:12  models.chat.class: expected one of lightweight, heavyweight, embedding, specialized, got "hevy"',
     'gateway.yaml:9:19  timeouts.idle: expected a duration such as 30s, got "soon"',
+    'gateway.yaml:9:34  timeouts.connect: expected a duration such as 30s, got "later"',
     'gateway.yaml:10:27  gateway.default_model: no model is called "caht", did you mean "chat"?',
     'environment  RATE_LIMIT_RPS: expected a number, got "abc"',
     'flag  --port: expected a number, got "x"',

@@ -70,6 +70,17 @@ test('keeps a section that a later file leaves empty', async () => {
   expect(config.gateway.fallback.enabled).toBe(false)
 })
 
+test('lets a later file take a value back, but not put another thing where a section belongs', async () => {
+  const after = (text: string) =>
+    loadTexts({ 'base.yaml': 'service: { port: 1 }\ngateway: { default_model: demo }', 'site.yaml': text })
+
+  expect((await after('gateway: { default_model: }')).config.gateway.default_model).toBeNull()
+  expect(await complaints(after('service: 5'))).toEqual(['site.yaml:1:10  service: expected a map of keys, got 5'])
+  expect(await complaints(after('service: [5]'))).toEqual([
+    'site.yaml:1:10  service: expected a map of keys, got a list',
+  ])
+})
+
 test('places problems in the file that wrote the value', async () => {
   const said = await complaints(
     loadTexts({ 'base.yaml': 'service:\n  port: x\n  host: 1', 'site.yaml': '# comment\nservice: { port: y }' }),
@@ -200,7 +211,9 @@ test('looks for files where it was told, then in the environment, then in the us
 
   expect(configFiles(['a.yaml', 'b.yaml'], env, there)).toEqual(['a.yaml', 'b.yaml'])
   expect(configFiles([], env, there)).toEqual(['/etc/citadel.yaml'])
-  expect(configFiles([], { CITADEL_CONFIG: '' }, there)).toEqual(['config/gateway.yaml'])
+  expect(configFiles([], { CITADEL_CONFIG: ' ' }, path => path === 'config/gateway.yaml')).toEqual([
+    'config/gateway.yaml',
+  ])
   expect(configFiles([], {}, () => false)).toEqual([])
 })
 
