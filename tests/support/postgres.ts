@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { chown, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SQL } from 'bun'
 import { freePort, type Ids, ownFolder, runProgram, type ServerProcess, serverProcess } from './server-process.ts'
@@ -31,6 +31,8 @@ export async function startPostgres(password: string | null = null): Promise<Pos
   const data = join(folder.path, 'data')
   const secret = join(folder.path, 'password')
   await writeFile(secret, password ?? 'none')
+  // Where new files are for their owner alone, it could not be read.
+  if (user !== undefined) await chown(secret, user.uid, user.gid)
   const access = ['-A', password === null ? 'trust' : 'scram-sha-256', '--pwfile', secret]
   await runProgram(
     [join(bin, 'initdb'), '-D', data, '-U', SUPERUSER, ...access, '-E', 'UTF8', '--locale=C', '--no-sync'],
