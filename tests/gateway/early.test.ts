@@ -49,6 +49,18 @@ test('what is read before it is there comes once it is, and what is alike passes
   expect(live.closed()).toBe(1)
 })
 
+test('what is alike passes by whoever begins to read when the answer is there already', async () => {
+  const passed: unknown[] = []
+  const live = Object.assign(liveOf(FRAMES), { bypass: (to: unknown) => void passed.push(to) })
+  const promised = new Promised(Promise.resolve(live), createScope(fakeClock()))
+  await settled()
+  const pass = () => true
+
+  promised.bypass(pass)
+
+  expect(passed).toEqual([pass])
+})
+
 test('who reads what never comes is told why', async () => {
   const promised = new Promised(Promise.reject(gone()), createScope(fakeClock()))
 

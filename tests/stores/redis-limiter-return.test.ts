@@ -41,6 +41,21 @@ describe('when Redis is back', () => {
     expect((await ask(one, [rate])).requests?.remaining).toBe(60 - 24)
   })
 
+  test('what several calls turn out to have used without Redis is charged once each, and what was taken alone beside it', async () => {
+    const [one] = processes(1)
+    const tokens = bucket({ unit: 'tokens', limit: 6000 })
+    if (one === undefined) throw new Error('no limiter')
+    for (const call of ['a', 'b']) await ask(one, [tokens], 1000, call)
+    state.away = true
+    one.settle([tokens], { requests: 0, tokens: 500 }, 'a')
+    one.settle([tokens], { requests: 0, tokens: -900 }, 'b')
+    await ask(one, [tokens], 300, 'c')
+    state.away = false
+    await ask(one, [tokens], 0)
+
+    expect((await ask(one, [tokens], 0)).tokens?.remaining).toBe(6000 - 2000 - 500 + 900 - 300)
+  })
+
   test('what the limit has given out again since then is not charged', async () => {
     const [one] = processes(1)
     const [rate, tokens] = [bucket({ limit: 60 }), bucket({ key: 'tokens', unit: 'tokens', limit: 6000 })]

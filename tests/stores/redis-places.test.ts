@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+import type { Clock } from '#core/clock.ts'
 import { createScope } from '#core/scope.ts'
 import type { Target } from '#core/servers.ts'
 import { createQueue } from '#gateway/queue/queue.ts'
@@ -7,6 +8,7 @@ import { createStates } from '#registry/states.ts'
 import { openRedis, type Redis } from '#stores/redis.ts'
 import { createRedisPlaces } from '#stores/redis-places.ts'
 import { model, server, target, timeouts } from '#tests/support/calls.ts'
+import { fakeClock, settled } from '#tests/support/clock.ts'
 import { forgetAll, REDIS_FORMS, type RedisPlace, startRedis, startRedisAs } from '#tests/support/redis.ts'
 import { until } from '#tests/support/until.ts'
 
@@ -16,9 +18,14 @@ const WITHIN_MS = 5000
 type Places = ReturnType<typeof createRedisPlaces>
 const opened: Places[] = []
 
-function placesOn(redis: Pick<Redis, 'use' | 'available'>, processes = 1, onGranted = (_: number) => {}): Places {
+function placesOn(
+  redis: Pick<Redis, 'use' | 'available'>,
+  processes = 1,
+  onGranted = (_: number) => {},
+  clock: Clock = real,
+): Places {
   const places = createRedisPlaces({
-    ...{ redis, clock: real, processId: crypto.randomUUID() },
+    ...{ redis, clock, processId: crypto.randomUUID() },
     processes: () => processes,
     onGranted,
   })
@@ -95,6 +102,36 @@ describe.each(REDIS_FORMS)('with %s', form => {
 
     expect(again).toEqual([true, true, false])
     expect(performance.now() - since).toBeLessThan(2000)
+  })
+
+  test('as many places are kept as were of late in use at once, and the others given back', async () => {
+    const three = target('a', { maxConcurrent: 3 })
+    const clock = fakeClock()
+    let answers = 0
+    const counted: Pick<Redis, 'use' | 'available'> = {
+      available: () => redis.available(),
+      use: work => redis.use(work).finally(() => answers++),
+    }
+    const places = placesOn(counted, 1, () => {}, clock)
+    const pass = async (ms: number) => {
+      const before = answers
+      clock.advance(ms)
+      await until('Redis to be asked', WITHIN_MS, () => answers > before)
+      await settled()
+    }
+    for (let at = 0; at < 3; at++) await take(places, three)
+    for (let at = 0; at < 3; at++) places.free(three)
+    await pass(10_000)
+    const kept = [places.take(three), places.take(three), places.take(three)]
+    for (let at = 0; at < 2; at++) places.free(three)
+    await pass(10_000)
+    kept.push(places.take(three), places.take(three))
+    for (let at = 0; at < 2; at++) places.free(three)
+    await pass(10_000)
+    await pass(10_000)
+
+    expect(kept).toEqual([true, true, true, true, true])
+    expect(places.take(three)).toBe(false)
   })
 
   test('a process with few waiting calls gets its turn like one with many', async () => {

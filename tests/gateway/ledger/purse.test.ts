@@ -185,6 +185,32 @@ describe('a purse', () => {
     expect(asked[1]).toMatchObject({ nano: 0, expiresAt: 0 })
   })
 
+  test('takes it for nothing that a ledger fails when nobody waits for it any more', async () => {
+    const verdict = Promise.withResolvers<HoldVerdict>()
+    const { take, asked, released, scope } = purseOf({}, [account], { own: () => verdict.promise })
+    const taking = Promise.resolve(take(candidateOf('cheap', 1))).then(null, error => error.code)
+    scope.cancel(new GatewayError('client_closed_request', 'Gone.'))
+
+    verdict.reject(new Error('away'))
+
+    expect(await taking).toBe('client_closed_request')
+    await settled()
+    expect([released, asked.length]).toEqual([['cheap'], 1])
+  })
+
+  test.each([null, account])('lets go of what it gets in the moment in which its caller leaves: %p', async refused => {
+    const { take, asked, opened, released, scope } = purseOf({}, [account], {
+      own: () => {
+        scope.cancel(new GatewayError('client_closed_request', 'Gone.'))
+        return { refused, used: [0] }
+      },
+    })
+
+    expect(() => take(candidateOf('cheap', 1))).toThrow(expect.objectContaining({ code: 'client_closed_request' }))
+    expect([opened, released]).toEqual([[], ['cheap']])
+    expect(asked.map(({ nano }) => nano > 0)).toEqual(refused === null ? [true, false] : [true])
+  })
+
   test('asks for nothing, and opens nothing, once somebody else pays for the answer', async () => {
     const { take, asked, opened, record } = purseOf()
     record.passedOn = true
