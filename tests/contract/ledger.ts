@@ -26,9 +26,9 @@ export function ledgerContract(
     afterAll(() => close())
 
     /** An account that nobody has used, of a key whose rows are charged to it. */
-    const account = (cap: number): Account & { readonly key: string } => {
+    const account = (cap: number, tenant = 'shop'): Account & { readonly key: string } => {
       const key = `key-${++made}`
-      return { id: `key:shop/${key}`, tenant: 'shop', key, period: '2026-01', cap, resetsAt: 0 }
+      return { id: `key:${tenant}/${key}`, tenant, key, period: '2026-01', cap, resetsAt: 0 }
     }
     const holdOf = (request: string, accounts: readonly Account[], nano: number, more: Partial<Hold> = {}): Hold => ({
       request,
@@ -64,13 +64,14 @@ export function ledgerContract(
     })
 
     test('holds for a request in each of its accounts, and gives back to each', async () => {
-      const own = account(1000)
-      const tenant = { ...account(2000), id: `tenant:shop-${made}` }
+      // Of a tenant of its own: what the keys of other tests have used would be the tenant's, too.
+      const own = account(1000, 'bank')
+      const tenant = { ...account(2000, 'bank'), id: 'tenant:bank' }
       const both = await store.hold(holdOf('in both', [own, tenant], 300))
       const one = await store.hold(holdOf('in one', [tenant], 50))
       const held = [await used(own), await used(tenant)]
 
-      await write(rowOf('in both', null, { key_id: own.key }))
+      await write(rowOf('in both', null, { tenant: 'bank', key_id: own.key }))
 
       expect([both.used, one.used]).toEqual([[300, 300], [350]])
       expect([held, [await used(own), await used(tenant)]]).toEqual([

@@ -110,6 +110,7 @@ describe('the command', () => {
     await chmod(folder.path, 0o755)
     if (isRoot) await sayingAll('chown', 'nobody', state)
     await writeFile(join(folder.path, 'gateway.yaml'), `auth: { admin_keys: ["\${ADMIN_KEY}", "\${OTHER_KEY}"] }\n`)
+    await chmod(join(folder.path, 'gateway.yaml'), 0o644)
     await writeFile(join(folder.path, 'secrets.env'), '# kept\nADMIN_KEY="one-of-$two"\n', { mode: 0o600 })
     await writeFile(join(folder.path, 'citadel.env'), 'OTHER_KEY=of-another')
     const script = read('systemd/citadel')
