@@ -73,6 +73,36 @@ test.each([
   await places.close()
 })
 
+test('a line says what its requests have used, saved and cost', async () => {
+  const places = await sqlitePlaces()
+  const database = openAt(await places.place())
+  const reports = createReportManagement(createSqlReports(database, { inProcess: true }))
+  const of = { day: '2026-01-31', model: 'm', user_id: 'u', input_tokens: 0, output_tokens: 0 }
+  const rows = [
+    rowOf('whole', 1_500_000_000, {
+      ...of,
+      ...{ input_tokens: 1, cache_read_tokens: 2, cache_write_tokens: 3, output_tokens: 4, reasoning_tokens: 5 },
+      ...{ saved_tokens: 6, extra_cost_nano: 250_000_000, saved_nano: 125_000_000, estimated: 1 },
+    }),
+    rowOf('lost', null, { ...of, outcome: 'lost' }),
+    rowOf('unpriced', null, of),
+  ]
+  await createSqlLedger(database).write({ requests: rows, audit: [] })
+
+  const { data, next } = await reports.usage({ ...usageQuery, after: null })
+
+  expect(data).toEqual([
+    {
+      ...{ model: 'm', user: 'u', requests: 3, estimated: 1, lost: 1, unpriced: 2 },
+      ...{ input_tokens: 1, cache_read_tokens: 2, cache_write_tokens: 3, output_tokens: 4, reasoning_tokens: 5 },
+      ...{ saved_tokens: 6, cost_usd: 1.5, extra_cost_usd: 0.25, saved_usd: 0.125 },
+    },
+  ])
+  expect(next).toBeNull()
+  await database.close()
+  await places.close()
+})
+
 test('what no page ended with is refused', async () => {
   const reports: ReportManagement = createReportManagement(null)
   const cursors = [
@@ -94,6 +124,10 @@ test('what no page ended with is refused', async () => {
     await expect(usage).rejects.toMatchObject({ code: 'invalid_request', param: 'after' })
     const users = reports.named({ of: 'users', tenant: null, key: null, limit: 1, after })
     await expect(users).rejects.toMatchObject({ code: 'invalid_request', param: 'after' })
+  }
+  for (const after of [...cursors, '.a', '1.', '1.a b', 'x1.a', '1.a.', `1.${'a'.repeat(65)}`, `${10 ** 16}.a`]) {
+    const audit = reports.audit({ tenant: null, kind: null, actor: null, from: 0, to: 1, limit: 1, after })
+    await expect(audit).rejects.toMatchObject({ code: 'invalid_request', param: 'after' })
   }
 })
 
