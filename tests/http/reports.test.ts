@@ -22,11 +22,14 @@ describe('reports', () => {
     // From the first of January to its last day, and to the second of February.
     for (const later of [0, 30, 2]) {
       edge.clock.jump(later * DAY_MS)
-      await (await edge.chat()).text()
+      const asked = { model: 'citadel-demo', messages: [{ role: 'user', content: 'Hi' }], user: `after-${later}` }
+      await (await edge.chat({ body: asked })).text()
+      await edge.ask('/management/keys', { method: 'POST', headers: AS_ADMIN, body: { name: `k${later}` } })
     }
     await until('the rows', 10_000, async () => {
       await edge.pass(1000)
-      return (await days('from=2026-01-01')).length === 3
+      const { data }: { data: object[] } = await (await ask('audit')).json()
+      return (await days('from=2026-01-01')).length === 3 && data.length >= 3
     })
   })
 
@@ -39,6 +42,32 @@ describe('reports', () => {
     expect(await days()).toEqual(['2026-02-02'])
     expect(await days('from=2026-01-31')).toEqual(['2026-01-31', '2026-02-02'])
     expect(await days('from=2026-01-02&to=2026-01-31')).toEqual(['2026-01-31'])
+  })
+
+  test('are of what is asked for', async () => {
+    const all = 'from=2026-01-01'
+    const [line] = (await (await ask(`usage?${all}&by=key,model,server`)).json()).data
+
+    for (const name of ['key', 'model', 'server']) {
+      expect(await days(`${all}&${name}=${line[name]}`)).toHaveLength(3)
+      expect(await days(`${all}&${name}=other`)).toEqual([])
+    }
+    expect((await (await ask(`users?key=${line.key}`)).json()).data).toHaveLength(3)
+    expect((await (await ask('users?key=other')).json()).data).toEqual([])
+  })
+
+  test.each(['usage?from=2026-01-01&', 'users?', 'audit?'])('go on behind the page before: %s', async path => {
+    const ids: string[] = []
+    for (let after: string | null = ''; after !== null; ) {
+      const { data, next }: { data: object[]; next: string | null } = await (
+        await ask(`${path}limit=1&after=${after}`)
+      ).json()
+      ids.push(...data.map(each => JSON.stringify(each)))
+      after = next
+    }
+
+    expect(ids.length).toBeGreaterThanOrEqual(3)
+    expect(new Set(ids).size).toBe(ids.length)
   })
 
   test.each([
