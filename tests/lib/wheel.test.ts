@@ -232,3 +232,18 @@ test('runs a long deadline when it is due, and at most a fiftieth later', async 
     expect(ran).toBe(true)
   }
 })
+
+test('a timer that throws keeps no other one from its turn, and the process hears of it', () => {
+  const code = `
+    import { createWheel } from '#lib/wheel.ts'
+    process.on('uncaughtException', error => console.log(error.message))
+    const after = createWheel()
+    after(20, () => { throw new Error('thrown') })
+    after(20, () => console.log('beside it'))
+    after(60, () => { console.log('later'); process.exit() })
+    setTimeout(() => process.exit(), 10_000)
+  `
+  const { stdout, stderr } = Bun.spawnSync([process.execPath, '-e', code], { cwd: import.meta.dir })
+
+  expect([`${stdout}`.trim().split('\n'), `${stderr}`]).toEqual([['beside it', 'thrown', 'later'], ''])
+})
