@@ -186,6 +186,29 @@ describe('a spool in files', () => {
       }),
   )
 
+  // Only a process of its own can have a bound on its files, of two blocks of 512 bytes.
+  test('takes back what a full disk has taken a part of, so that the next line is whole', () =>
+    inFolder(async folder => {
+      const code = `
+        import { createFileSpool } from '#stores/file-spool.ts'
+        const lost = []
+        const spool = createFileSpool({
+          folder: process.argv.at(-1), name: 'here.1.a', bytesMax: 1e6, fileBytesMax: 1e5, rememberedMax: 0,
+          read: line => line, carry: () => [], onLost: lines => lost.push(...lines.map(each => each.length)),
+        })
+        for (const length of [900, 300, 100]) {
+          spool.append('x'.repeat(length), '')
+          await new Promise(resolve => setImmediate(resolve))
+        }
+        console.log(JSON.stringify({ kept: (await spool.peek(9)).map(each => each.length), lost }))
+        await spool.close()`
+      const bounded = `trap '' XFSZ; ulimit -f 2; "$@" 2>&1 | cat`
+      const command = ['sh', '-c', bounded, 'sh', process.execPath, '-e', code, folder]
+      const { stdout } = Bun.spawnSync(command, { cwd: import.meta.dir })
+
+      expect(`${stdout}`.trim()).toBe('{"kept":[900,100],"lost":[300]}')
+    }))
+
   test('starts another file when somebody removed the one that it writes to', () =>
     inFolder(async folder => {
       const spool = spoolIn(folder, { bytesMax: 1e9, fileBytesMax: 1e9 })
