@@ -87,6 +87,23 @@ export const cases = {
     return text
   },
 
+  /** How many listeners the caller's signal has while a stream is read, and behind it and other calls. */
+  async longLivedSignal(at) {
+    const { signal } = new AbortController()
+    const held = new Set<unknown>()
+    Object.assign(signal, {
+      addEventListener: (_: string, listener: unknown) => held.add(listener),
+      removeEventListener: (_: string, listener: unknown) => held.delete(listener),
+    })
+    const client = clientOf(at)
+    await client.chat(body, { signal })
+    await failure(() => client.chat({ ...body, model: 'chatt' }, { signal }))
+    const stream = await client.stream(body, { signal })
+    const during = held.size
+    await textOf(stream)
+    return { during, after: held.size }
+  },
+
   async abortWaiting(at) {
     const controller = new AbortController()
     const call = failure(() => clientOf(at).chat(body, { signal: controller.signal }))

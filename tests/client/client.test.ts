@@ -43,7 +43,7 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       expect(await run('stream', gateway)).toMatchObject({
         text: 'Hello there!',
         info: { requestID: ID, model: 'chat' },
-        again: { name: 'TypeError' },
+        again: { name: 'TypeError', message: 'A stream can be read once.' },
       })
     })
 
@@ -356,6 +356,12 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
         quick: true,
       })
       await gateway.allClosed()
+    })
+
+    test('is listened for as long as the call lasts, and no longer', async () => {
+      await using gateway = await gatewayOf(openAiScript())
+
+      expect(await run('longLivedSignal', gateway)).toEqual({ during: 1, after: 0 })
     })
 
     test('before the call asks nobody', async () => {
