@@ -70,6 +70,13 @@ describe('reports', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
+  test.each(['json', 'csv'])('are kept by nobody on the way, as %s', async format => {
+    const page = await ask(`usage?from=2026-01-01&limit=1&format=${format}`)
+
+    expect(page.headers.get('cache-control')).toBe('no-store')
+    expect(page.headers.get('x-citadel-next') !== null).toBe(format === 'csv')
+  })
+
   test.each([
     ['usage', 10_000],
     ['users', 10_000],
