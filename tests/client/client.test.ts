@@ -53,6 +53,21 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       expect(await run('stream', gateway)).toMatchObject({ text: 'Hello there!' })
     })
 
+    test('a stream whose pieces end inside of a line, and inside of a letter', async () => {
+      const events = chatEvents('m', { deltas: ['Grüße', ' aus Köln'] })
+      const lines = events.map(event => `data:${typeof event === 'string' ? event : JSON.stringify(event)}\n\n`)
+      const text = Buffer.from(lines.join(''))
+      const cuts = [0, text.indexOf('ü') + 1, text.indexOf('ö') + 1, text.length]
+      const pieces = cuts.slice(1).map((to, at) => [pause(50), bytes(text.subarray(cuts[at], to))])
+      await using gateway = await scripted(headers => [
+        head(200, { ...headers, 'content-type': 'text/event-stream' }),
+        ...pieces.flat(),
+        cut(),
+      ])
+
+      expect(await run('stream', gateway)).toMatchObject({ text: 'Grüße aus Köln' })
+    })
+
     test('headers of the application replace those of the client, in whatever letters', async () => {
       await using gateway = await scripted(whole)
 
