@@ -70,6 +70,14 @@ describe('reports', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
+  test('as a table have a column for each group that was asked for, and for no other', async () => {
+    const table = await (await ask('usage?from=2026-01-01&by=tenant,day&format=csv')).text()
+    const [columns = '', ...lines] = table.trim().split('\r\n')
+
+    expect(columns).toStartWith('day,tenant,requests,input_tokens,')
+    expect(lines.map(line => line.split(',')[0])).toEqual(['2026-01-01', '2026-01-31', '2026-02-02'])
+  })
+
   test.each(['json', 'csv'])('are kept by nobody on the way, as %s', async format => {
     const page = await ask(`usage?from=2026-01-01&limit=1&format=${format}`)
 
