@@ -237,6 +237,7 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       await using gateway = await scripted(refused(503, 'overloaded', { 'retry-after': value }))
 
       expect(await run('failOnce', gateway)).toMatchObject({ retryAfterMs: null })
+      expect(gateway.keys).toHaveLength(1)
     })
 
     test('attempts end', async () => {
