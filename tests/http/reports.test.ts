@@ -78,6 +78,20 @@ describe('reports', () => {
     expect(lines.map(line => line.split(',')[0])).toEqual(['2026-01-01', '2026-01-31', '2026-02-02'])
   })
 
+  test.each([
+    ['usage?from=2026-02-30', 'from'],
+    ['usage?to=x2026-01-31', 'to'],
+    ['usage?to=2026-01-31x', 'to'],
+    ['audit?from=x2026-01-31', 'from'],
+    ['audit?to=2026-01-31T12:00:00Zx', 'to'],
+    ['audit?to=January', 'to'],
+    ['audit?kind=none', 'kind'],
+  ])('are refused for what is no day, no time and no kind: %s', async (path, param) => {
+    const refused = await ask(path)
+
+    expect([refused.status, await errorOf(refused)]).toMatchObject([400, { param }])
+  })
+
   test.each(['json', 'csv'])('are kept by nobody on the way, as %s', async format => {
     const page = await ask(`usage?from=2026-01-01&limit=1&format=${format}`)
 
