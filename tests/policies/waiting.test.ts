@@ -78,6 +78,21 @@ describe('a call that waits for a place', () => {
     ])
   })
 
+  test('behind a failure holds up no other call at the target that failed', async () => {
+    let failures = 0
+    const { all, ask, fill, tried } = setup(() =>
+      failures++ === 0 ? Promise.reject(fail('upstream_error')) : Promise.resolve(liveOf([])),
+    )
+    const [a, b] = all
+    fill(b)
+    void ask([a, b])
+    await settled()
+
+    await ask([a])
+
+    expect(tried).toEqual(['a 0', 'a 0'])
+  })
+
   test.each([
     ['has asked for a longer wait', 2000, 0],
     ['may be retried by no more calls', null, 3],

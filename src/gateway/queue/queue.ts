@@ -196,10 +196,12 @@ class FairQueue implements Queue, SlotSource<Wait> {
     const since = clock.now()
     const { promise, resolve, reject } = Promise.withResolvers<Slot>()
     const unavailableAtStart = new Set(open.filter(({ target }) => !available(target)))
+    const failedOnly = new Set(later.filter(({ target }) => available(target)))
     // Called before the promise settles: a client that leaves is recorded in the same turn, and nobody awaits it later.
     const ended = () => wait.waited(clock.now() - since)
     const waiter: Waiter = {
-      ...{ caller: wait.caller, priority: wait.priority, candidates, unavailableAtStart, later, scope, model },
+      ...{ caller: wait.caller, priority: wait.priority, candidates, scope, model },
+      ...{ unavailableAtStart, later, failedOnly },
       resolve(slot) {
         ended()
         resolve(slot)

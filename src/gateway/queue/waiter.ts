@@ -36,6 +36,9 @@ export interface Waiter extends Waiting {
   readonly unavailableAtStart: ReadonlySet<Candidate>
   /** Candidates that are used only when they are back. */
   readonly later: readonly Candidate[]
+  /** Those of them that could be called when the wait began, because they have only failed this call: others need not let
+   * it go first there. */
+  readonly failedOnly: ReadonlySet<Candidate>
   readonly scope: Scope
   /** The public name of the model; the length of the queue is bounded for each model. */
   readonly model: string
@@ -99,7 +102,8 @@ export function isWantedByWaiter(
   if (free.size === 0) return false
   for (const waiter of waiting) {
     for (const candidate of waiter.candidates) {
-      if (free.has(candidate.target.id) && isUsable(waiter, candidate, deps)) return true
+      if (!free.has(candidate.target.id) || waiter.failedOnly.has(candidate)) continue
+      if (isUsable(waiter, candidate, deps)) return true
     }
   }
   return false
