@@ -49,15 +49,16 @@ export function toPrice(price: WrittenPrice): Price {
     ...(search != null && { search }),
     ...(laid.length > 0 && { tiers: laid }),
     ...((service_tiers != null || inference_geo != null) && {
-      factors: { serviceTier: given(service_tiers), inferenceGeo: given(inference_geo) },
+      factors: {
+        ...(service_tiers != null && { serviceTier: given(service_tiers) }),
+        ...(inference_geo != null && { inferenceGeo: given(inference_geo) }),
+      },
     }),
   }
 }
 
-function given(written: WrittenFactors | null | undefined): Readonly<Record<string, number>> {
-  return Object.fromEntries(
-    Object.entries(written ?? {}).flatMap(([name, times]) => (times == null ? [] : [[name, times]])),
-  )
+function given(written: WrittenFactors): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(written).flatMap(([name, times]) => (times == null ? [] : [[name, times]])))
 }
 
 function known(rates: Rates): Rates {
@@ -78,8 +79,8 @@ export function timesOf({ factors }: Price, { serviceTier, inferenceGeo }: Serve
   return Math.max(least, tier) * Math.max(least, geo)
 }
 
-function factorOf(factors: Readonly<Record<string, number>>, name: string | undefined): number {
-  if (name === undefined) return 1
+function factorOf(factors: Readonly<Record<string, number>> | undefined, name: string | undefined): number {
+  if (factors === undefined || name === undefined) return 1
   if (Object.hasOwn(factors, name)) return factors[name] ?? 1
   // Who asks OpenAI for the one gets what its answers, and its prices, call the other.
   return name === 'fast' ? factorOf(factors, 'priority') : 1

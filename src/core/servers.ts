@@ -61,10 +61,10 @@ export interface Tier extends Rates {
   readonly above: number
 }
 
-/** How many times the usual price of tokens holds, by the tier of service and by the place. */
+/** How many times the usual price of tokens holds, by the tier of service and by the place; what is absent is not said. */
 export interface Factors {
-  readonly serviceTier: Readonly<Record<string, number>>
-  readonly inferenceGeo: Readonly<Record<string, number>>
+  readonly serviceTier?: Readonly<Record<string, number>>
+  readonly inferenceGeo?: Readonly<Record<string, number>>
 }
 
 /** What a target takes for tokens, for each request, and for each search that it makes. */

@@ -164,7 +164,7 @@ function completed(price: Price, known: Price | null | undefined): Price {
   return {
     ...price,
     ...(price.search == null && search != null && { search }),
-    ...(price.factors === undefined && factors !== undefined && { factors }),
+    ...(factors !== undefined && { factors: { ...factors, ...price.factors } }),
   }
 }
 

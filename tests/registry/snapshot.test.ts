@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test'
+import { toPrice } from '#core/cost.ts'
 import type { DeclaredModel, DeclaredTarget } from '#core/declared.ts'
 import type { ListedModel } from '#core/servers.ts'
 import { buildSnapshot, type SnapshotSource, undeclaredServers } from '#registry/snapshot.ts'
@@ -315,4 +316,25 @@ describe('what a target can do', () => {
 
     expect(targets.get('llm/m')?.price).toEqual({ ...own, search: expected })
   })
+
+  test.each([
+    [{}, { serviceTier: { fast: 6 }, inferenceGeo: { us: 1.1 } }],
+    [{ service_tiers: { fast: 2 } }, { serviceTier: { fast: 2 }, inferenceGeo: { us: 1.1 } }],
+    [{ inference_geo: {} }, { serviceTier: { fast: 6 }, inferenceGeo: {} }],
+  ])(
+    'adds how many times a price holds at other tiers, and elsewhere, where it does not say: %j',
+    (written, factors) => {
+      const known = toPrice({ input: 1, output: 1, service_tiers: { fast: 6 }, inference_geo: { us: 1.1 } })
+
+      const { targets } = build({
+        knowledge: () => ({ abilities, price: known }),
+        servers: [server('llm')],
+        declaredModels: [
+          declared('chat', [declaredTarget('llm', 'm', { price: toPrice({ input: 9, output: 9, ...written }) })]),
+        ],
+      })
+
+      expect(targets.get('llm/m')?.price?.factors).toEqual(factors)
+    },
+  )
 })
