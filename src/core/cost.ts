@@ -1,5 +1,6 @@
 import { toNano } from './money.ts'
 import type { Price, Rates, Target, Tier } from './servers.ts'
+import { USUAL } from './service-tier.ts'
 import { type Beside, inputTokens, NO_PARTS, type Served, type Usage, type UsageParts, withParts } from './usage.ts'
 
 /** Prices are counted in billionths of a thousandth of a US dollar a token: USD per million tokens have six places. */
@@ -70,13 +71,18 @@ export function ratesAt(price: Price, prompt: number): Rates {
   return price.tiers?.findLast(({ above }) => prompt > above) ?? price
 }
 
-/** How many times the usual price of tokens a call has that is served so; what has no factor has the usual price.
- *
- * @param least What is counted of a factor at least: 1 where the call may be served as usual instead. */
-export function timesOf({ factors }: Price, { serviceTier, inferenceGeo }: Served, least = 0): number {
+/** How many times the usual price of tokens a call has that is served so; what has no factor has the usual price. */
+export function timesOf({ factors }: Price, { serviceTier, inferenceGeo }: Served): number {
   if (factors === undefined) return 1
-  const [tier, geo] = [factorOf(factors.serviceTier, serviceTier), factorOf(factors.inferenceGeo, inferenceGeo)]
-  return Math.max(least, tier) * Math.max(least, geo)
+  return factorOf(factors.serviceTier, serviceTier) * factorOf(factors.inferenceGeo, inferenceGeo)
+}
+
+/** The same at most for a call that asks for this, since it may be served as usual instead, and be told so or not. */
+function mostTimesOf({ factors }: Price, { serviceTier, inferenceGeo }: Served): number {
+  if (factors === undefined) return 1
+  const [tiers, places] = [factors.serviceTier, factors.inferenceGeo]
+  const tier = Math.max(1, factorOf(tiers, serviceTier), factorOf(tiers, USUAL))
+  return tier * Math.max(1, factorOf(places, inferenceGeo))
 }
 
 function factorOf(factors: Readonly<Record<string, number>> | undefined, name: string | undefined): number {
@@ -189,7 +195,7 @@ export function mostOf(price: Price | null, bound: Bound): number | null {
     search: price.search ?? 0,
   }
   const none = { cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: true }
-  return sumOf(most, withParts({ ...none, input, output }, { searches }), timesOf(price, asked, 1))
+  return sumOf(most, withParts({ ...none, input, output }, { searches }), mostTimesOf(price, asked))
 }
 
 function dearest(rates: Rates, names: readonly (keyof Rates)[]): number | null {

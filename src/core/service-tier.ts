@@ -2,7 +2,7 @@ import type { JsonObject } from '#lib/json.ts'
 import type { Served, Usage } from './usage.ts'
 
 /** The usual tier of service, whose prices are the ones that are written down. */
-const USUAL = 'default'
+export const USUAL = 'default'
 /** What providers and callers call it otherwise, and the words that name no tier: who asks for `auto` learns from the
  * answer which one it was. */
 const NAMES: ReadonlyMap<string, string | undefined> = new Map([

@@ -224,12 +224,12 @@ describe('tiers of service', () => {
       inferenceGeo: fc.constantFrom('us', 'eu'),
     })
     fc.assert(
-      fc.property(usages, times, times, times, asked, (counted, flex, priority, us, wish) => {
+      fc.property(usages, times, times, times, times, asked, (counted, flex, priority, us, dear, wish) => {
         const rates = {
           ...Object.fromEntries(classes.map(name => [name, 3])),
           tiers: [{ above: 500_000, input: 7, output: 8 }],
         }
-        const factors = { service_tiers: { flex, priority }, inference_geo: { us } }
+        const factors = { service_tiers: { default: dear, flex, priority }, inference_geo: { us } }
         const [usual, own] = [toPrice(rates), toPrice({ ...rates, ...factors })]
         const factor = (wish.serviceTier === 'flex' ? flex : priority) * (wish.inferenceGeo === 'us' ? us : 1)
         const input = inputTokens(counted)
@@ -240,7 +240,7 @@ describe('tiers of service', () => {
 
         expect(Math.abs(cost - (costOf(usual, counted) ?? 0) * factor)).toBeLessThanOrEqual(1 + cost * 1e-12)
         // It may be served as asked, or as usual.
-        for (const served of [wish, {}]) {
+        for (const served of [wish, {}, { serviceTier: 'default' }]) {
           const charged = costOf(own, { ...counted, ...served }) ?? Number.POSITIVE_INFINITY
           expect(most).toBeGreaterThanOrEqual(Math.floor(charged * (1 - 1e-12)))
         }
