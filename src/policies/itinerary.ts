@@ -60,7 +60,7 @@ export class Itinerary {
     if (this.isNew) return this.planned()
     this.refresh()
     const [fresh] = this.untried
-    const retry = fresh === undefined || fresh.fallback === true ? this.soonestRetry(fresh === undefined, left) : null
+    const retry = fresh?.fallback || this.isCrowdedOut() ? this.soonestRetry(fresh === undefined, left) : null
     const later = this.later.filter(candidate => this.isStillOffered(candidate))
     // If its target has no place then, a fallback model is better than a wait for one.
     if (retry !== null) return { candidates: [retry.candidate, ...this.untried], later, at: retry.at, free: false }
@@ -68,6 +68,12 @@ export class Itinerary {
     const again = this.retryBesideWait(left)
     if (again !== null) return { candidates: this.untried, later: [...later, again], at: 0, free: false }
     return { candidates: this.untried, later, at: 0, free: fresh === undefined || first || this.hasNoFailures(fresh) }
+  }
+
+  /** Whether only targets that failed are left: there is no other, or all others are full and calls do not wait there. */
+  private isCrowdedOut(): boolean {
+    const isOut = ({ target }: Candidate) => target.timeouts.queue === 0 && !hasPlace(this.deps.states, target)
+    return this.retries !== null && this.untried.every(isOut)
   }
 
   /** A target that failed, and that the call may go back to while it waits for a place at one of the others: that one may

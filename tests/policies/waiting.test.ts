@@ -78,6 +78,22 @@ describe('a call that waits for a place', () => {
     ])
   })
 
+  test('behind a failure tries the target again where calls do not wait for the other one', async () => {
+    let failures = 0
+    const { all, ask, fill, tried } = setup(() =>
+      failures++ === 0 ? Promise.reject(fail('upstream_error')) : Promise.resolve(liveOf([])),
+    )
+    const [a, b] = all.map(({ target, ...more }) => ({
+      ...more,
+      target: { ...target, timeouts: { ...target.timeouts, queue: 0 } },
+    })) as typeof all
+    fill(b)
+
+    await ask([a, b])
+
+    expect(tried).toEqual(['a 0', 'a 0'])
+  })
+
   test('behind a failure holds up no other call at the target that failed', async () => {
     let failures = 0
     const { all, ask, fill, tried } = setup(() =>
