@@ -308,6 +308,10 @@ const keys: Broken[] = [
     'gateway.yaml:1:51  models.chat.proxy: unknown key, it belongs to a server: describe it under servers, and name it in targets instead of endpoint',
     'gateway.yaml:2:34  servers.0.model: unknown key',
   ],
+  [
+    'servers: [{ id: a, kind: anthropic }]\nmodels: { c: { targets: [{ server: a, price: { inference_geo: { US: 1 } } }] } }',
+    'gateway.yaml:2:65  models.c.targets.0.price.inference_geo.US: expected the name of a place in small letters, such as us',
+  ],
   // No server is said to be missing: it stands in the section that was misspelt.
   [
     'serverz: [{ id: a, kind: openai }]\nmodels: { chat: { targets: [{ server: a, model: b }] } }',

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { identifier, integer, number } from './scalars.ts'
+import { integer, number } from './scalars.ts'
 
 /** The highest price, in dollars for a million tokens. More than a dollar for each token is a typing mistake, and the
  * sums would be more than a database can count. */
@@ -44,6 +44,10 @@ const tierNames = [
 /** More than a hundred times the usual price is a typing mistake. */
 const times = () => number({ min: 0, max: 100 })
 
+/** As answers are read: another spelling would never apply. */
+const place = () =>
+  z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, 'expected the name of a place in small letters, such as us')
+
 const serviceTiers = z.strictObject(Object.fromEntries(tierNames.map(name => [name, times().optional()])))
 
 export const price = z.strictObject({
@@ -65,7 +69,7 @@ export const price = z.strictObject({
       'How many times these prices the tokens of a call cost that is served at another tier of service, such as { flex: 0.5, priority: 2 }. null: as in config/models.yaml, if it is known there.',
     ),
   inference_geo: z
-    .record(identifier(), times())
+    .record(place(), times())
     .nullable()
     .default(null)
     .describe(
