@@ -44,6 +44,11 @@ describe('reports', () => {
     expect(await days('from=2026-01-02&to=2026-01-31')).toEqual(['2026-01-31'])
   })
 
+  test('up to a day of an earlier month are of that month', async () => {
+    expect(await days('to=2026-01-31')).toEqual(['2026-01-01', '2026-01-31'])
+    expect(await days('to=2026-01-30')).toEqual(['2026-01-01'])
+  })
+
   test('are of what is asked for', async () => {
     const all = 'from=2026-01-01'
     const [line] = (await (await ask(`usage?${all}&by=key,model,server`)).json()).data

@@ -20,13 +20,14 @@ export function managementUsage({ reports, clock }: Services): Handler {
   return async c => {
     onlyParams(c, 'tenant', 'by', 'from', 'to', 'key', 'model', 'server', 'format', 'limit', 'after')
     const by = groupsOf(c)
-    const today = new Date(clock.time()).toISOString().slice(0, 10)
     const [from, to] = inOrder(day(c, 'from'), day(c, 'to'))
+    const last = to ?? new Date(clock.time()).toISOString().slice(0, 10)
     const page = await reports.usage({
       tenant: tenantsOf(c),
       by,
-      from: from ?? `${today.slice(0, 7)}-01`,
-      to: to ?? today,
+      // Of the last day's own month: this month begins behind a day of an earlier one.
+      from: from ?? `${last.slice(0, 7)}-01`,
+      to: last,
       key: queryParam(c, 'key'),
       model: queryParam(c, 'model'),
       server: queryParam(c, 'server'),

@@ -138,7 +138,7 @@ export const reportOperations = {
       from: z.iso
         .date()
         .optional()
-        .describe('The first day, such as `2026-11-01`; the first of this month when absent.'),
+        .describe('The first day, such as `2026-11-01`; the first of the month of the last day when absent.'),
       to: z.iso.date().optional().describe('The last day, such as `2026-11-30`; today when absent.'),
       key: z
         .string()
