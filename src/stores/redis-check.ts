@@ -1,4 +1,5 @@
 import { connectRedis, type RedisClient, type RedisPlace, tryOut } from './redis-connect.ts'
+import { isReply } from './redis-errors.ts'
 
 /** What one look at a Redis found. */
 export interface RedisFound {
@@ -36,7 +37,8 @@ async function checkCluster(place: RedisPlace): Promise<RedisFound> {
     const found = await lookAt(client, 'nodes' in client ? client.nodes('master') : [])
     return { ...found, away: failures.map(({ host, reason }) => `${host} (${wordsOf(reason)})`) }
   } catch (thrown) {
-    throw suffered[0] ?? thrown
+    // What a node has said comes before why another one that is listed was not reached.
+    throw isReply(thrown) ? thrown : (suffered[0] ?? thrown)
   } finally {
     client.disconnect()
   }

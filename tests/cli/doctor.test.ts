@@ -549,6 +549,23 @@ describe('Redis', () => {
       expect(found).toMatchObject({ status: 'warning', detail: expect.stringMatching(/1024 MB are full/) })
     })
 
+    test('that is full is called full, also with listed nodes away', async () => {
+      // Many, because the library begins with any of those that are listed.
+      const away = Array.from({ length: 9 }, (_, at) => `redis://127.0.0.1:${at + 1}`)
+      const sizes = async (bytes: string) => {
+        for (const node of cluster.nodes) await node.command('CONFIG', 'SET', 'maxmemory', bytes)
+      }
+      await sizes('1')
+      const found = await withNodes([...away, ...cluster.urls])
+      await sizes('0')
+
+      expect(found).toMatchObject({
+        status: 'failed',
+        detail: expect.stringMatching(/OOM/),
+        remedy: expect.stringMatching(/full/),
+      })
+    })
+
     test('fails where its nodes are none of a cluster', async () => {
       const found = await withNodes([at(':right-password@'), at(':right-password@')])
 
