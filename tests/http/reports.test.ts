@@ -91,7 +91,8 @@ describe('reports', () => {
     ['audit?to=2026-01-31T12:00:00Zx', 'to'],
     ['audit?to=January', 'to'],
     ['audit?kind=none', 'kind'],
-  ])('are refused for what is no day, no time and no kind: %s', async (path, param) => {
+    ['audit?from=2026-01-31&to=2026-01-31', 'to'],
+  ])('are refused for what is no day, no time, no kind and no range: %s', async (path, param) => {
     const refused = await ask(path)
 
     expect([refused.status, await errorOf(refused)]).toMatchObject([400, { param }])

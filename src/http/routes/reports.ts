@@ -66,6 +66,7 @@ export function managementAudit({ reports, clock }: Services): Handler {
     const known = AUDIT_KINDS.find(each => each === kind)
     if (kind !== null && known === undefined) throw invalid('kind', `kind must be one of ${AUDIT_KINDS.join(', ')}.`)
     const [from, to] = inOrder(moment(c, 'from'), moment(c, 'to'))
+    if (from !== null && from === to) throw invalid('to', 'to must be later than from: it is no part of the range.')
     const page = await reports.audit({
       tenant: tenantsOf(c),
       kind: known ?? null,
