@@ -33,7 +33,7 @@ export function plotSpeed(readme: string): string {
       .filter(({ name }) => row.test(name))
       .map(({ cells: [concurrent = '', ...values] }) => ({
         concurrent,
-        values: SUBJECTS.map((_, index) => Number(values[index])),
+        values: SUBJECTS.map((_, index) => Number(values[index]?.replaceAll(',', ''))),
       })),
   }))
   const drawn: string[] = []

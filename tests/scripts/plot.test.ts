@@ -12,3 +12,10 @@ test('the picture in the README shows the numbers of its table', async () => {
   expect(picture.match(/<rect class="gateway"/g)?.length).toBeGreaterThan(2)
   expect(readme).toContain('(scripts/bench/speed.svg)')
 })
+
+test('numbers of a thousand and more are drawn as they are written', () => {
+  const picture = plotSpeed('| request | 1 | 927 | 1,470 | 419 | 1.58 | 3.50 |')
+
+  expect(picture).toContain('>1470<')
+  expect(picture).not.toContain('NaN')
+})
