@@ -90,8 +90,7 @@ export class Itinerary {
   /** The plan as it was made, which is not checked again. */
   private planned(): Step | null {
     this.isNew = false
-    const { untried, later } = this
-    return untried.length === 0 ? null : { candidates: untried, later, at: 0, free: true }
+    return this.untried.length === 0 ? null : { candidates: this.untried, later: this.later, at: 0, free: true }
   }
 
   /** Sorts the untried targets into available and unavailable ones. Earlier attempts may have taken so long that this
