@@ -541,12 +541,15 @@ describe('Redis', () => {
       })
     })
 
-    test('has every master looked at', async () => {
+    test('has every master looked at, also with a listed node away, which is told', async () => {
       await cluster.nodes[1]?.command('CONFIG', 'SET', 'maxmemory', '1gb')
-      const found = await withNodes(cluster.urls)
+      const found = await withNodes(['redis://127.0.0.1:9', ...cluster.urls])
       await cluster.nodes[1]?.command('CONFIG', 'SET', 'maxmemory', '0')
 
-      expect(found).toMatchObject({ status: 'warning', detail: expect.stringMatching(/1024 MB are full/) })
+      expect(found).toMatchObject({
+        status: 'warning',
+        detail: expect.stringMatching(/1024 MB are full.*; 127\.0\.0\.1:9 .*ECONNREFUSED/),
+      })
     })
 
     test('that is full is called full, also with listed nodes away', async () => {

@@ -105,12 +105,13 @@ async function redis({ redis: { url } }: Config, timeoutMs: number): Promise<Fin
     const urls = typeof url === 'string' ? [url] : url
     const { version, ms, fullAt, away } = await checkRedis({ urls, timeoutMs })
     const found = `Redis ${version} takes writes, in ${Math.ceil(ms)} ms`
-    if (fullAt === null && away.length === 0) return ok(found)
+    const lost = away.map(node => `; ${node}`).join('')
+    if (fullAt === null && lost === '') return ok(found)
     if (fullAt === null) {
-      return warning(`${found}; ${away.join(', ')}`, 'Start the nodes that do not answer, or take them from redis.url.')
+      return warning(`${found}${lost}`, 'Start the nodes that do not answer, or take them from redis.url.')
     }
     return warning(
-      `${found}, until its ${Math.round(fullAt / 1024 / 1024)} MB are full (maxmemory-policy noeviction)`,
+      `${found}, until its ${Math.round(fullAt / 1024 / 1024)} MB are full (maxmemory-policy noeviction)${lost}`,
       'Set maxmemory-policy to volatile-lru: stored answers then make room for limits and budgets.',
     )
   } catch (thrown) {
