@@ -78,11 +78,14 @@ function adviceOf(param: unknown): string {
 
 async function refused(url: string, response: Response): Promise<CommandFailed> {
   const body = parseJson(await response.text())
-  const error = isObject(body) && isObject(body.error) ? body.error : {}
+  const answer = isObject(body) ? body : {}
+  const error = isObject(answer.error) ? answer.error : {}
   const said =
     typeof error.message === 'string'
       ? error.message
-      : `HTTP ${response.status} from ${url}, and not from a gateway: name yours with --url`
+      : answer.status === 'not_ready' && typeof answer.reason === 'string'
+        ? `the gateway at ${url} is not ready: ${answer.reason}`
+        : `HTTP ${response.status} from ${url}, and not from a gateway: name yours with --url`
   const advice = response.status === 401 ? ' Give a key: --key, or CITADEL_API_KEY.' : adviceOf(error.param)
   const id = response.headers.get('x-request-id')
   return new CommandFailed(`${said}${advice}${id === null ? '' : ` (request ${id})`}`, EXIT.failure)

@@ -62,11 +62,12 @@ describe('healthcheck', () => {
   test.each([
     ['nobody answers', () => startUpstream([cut()]), /no gateway answers/],
     ['it does not answer in time', () => startUpstream([hang()]), /did not answer in time/],
-    ['it is not ready', () => startUpstream(json(503, { status: 'not_ready' })), /HTTP 503/],
+    ['something else is there', () => startUpstream(json(503, {})), /HTTP 503 .* not from a gateway/],
+    ['it is not ready', () => startGateway({}), /the gateway at \S+ is not ready: no model can be served now/],
   ])('ends with the exit status 1 when %s', async (_, listen, said) => {
-    await using upstream = await listen()
+    await using listener = await listen()
 
-    const { status, err } = await command(['healthcheck', '--url', upstream.url, '--timeout', '300ms'])
+    const { status, err } = await command(['healthcheck', '--url', listener.url, '--timeout', '300ms'])
 
     expect(status).toBe(1)
     expect(err).toMatch(said)
