@@ -32,6 +32,16 @@ async function analyze(words: readonly string[], change = (text: string) => text
   }
 }
 
+/** The command that the guide installs, for files of these tests. */
+function commandIn(etc: string, state: string): string {
+  return read('systemd/citadel')
+    .replaceAll('/etc/citadel', etc)
+    .replaceAll('/var/lib/citadel', state)
+    .replaceAll('/usr/local/bin/bun', process.execPath)
+    .replaceAll('/opt/citadel', ROOT)
+    .replace('--reuid=citadel --regid=citadel', '--reuid=nobody --regid=nogroup')
+}
+
 describe('the unit', () => {
   test('is one that systemd understands to the last word', async () => {
     expect(await analyze(['verify'])).toBe('')
@@ -52,6 +62,27 @@ describe('the unit', () => {
 
   test('does not start again what cannot work', () => {
     expect(valuesOf('RestartPreventExitStatus')).toEqual([`${EXIT.usage} ${EXIT.config}`])
+  })
+
+  test('reloads what is right only, and says what is wrong where the journal gets it', async () => {
+    const [check = '', signal] = valuesOf('ExecReload')
+    const folder = await ownFolder('citadel-reload-')
+    await chmod(folder.path, 0o755)
+    const [command, config] = [join(folder.path, 'citadel'), join(folder.path, 'gateway.yaml')]
+    await writeFile(command, commandIn(folder.path, folder.path), { mode: 0o755 })
+    const [, words = ''] = /^\+\/bin\/sh -c '(.*)'$/.exec(check) ?? []
+    const reload = async (text: string) => {
+      await writeFile(config, text)
+      return Bun.spawnSync(['sh', '-c', words.replace('/usr/local/bin/citadel', command)])
+    }
+
+    const [right, wrong] = [await reload('servers: []\n'), await reload('serverz: []\n')]
+    await folder.remove()
+
+    expect([right.exitCode, String(right.stdout)]).toEqual([EXIT.ok, ''])
+    expect([wrong.exitCode, String(wrong.stdout)]).toEqual([EXIT.config, ''])
+    expect(String(wrong.stderr)).toContain(`${config}:1:1`)
+    expect(signal).toBe('/bin/kill -HUP $MAINPID')
   })
 
   test('runs as a user that there is', async () => {
@@ -113,12 +144,7 @@ describe('the command', () => {
     await chmod(join(folder.path, 'gateway.yaml'), 0o644)
     await writeFile(join(folder.path, 'secrets.env'), '# kept\nADMIN_KEY="one-of-$two"\n', { mode: 0o600 })
     await writeFile(join(folder.path, 'citadel.env'), 'OTHER_KEY=of-another')
-    const script = read('systemd/citadel')
-      .replaceAll('/etc/citadel', folder.path)
-      .replaceAll('/var/lib/citadel', state)
-      .replaceAll('/usr/local/bin/bun', process.execPath)
-      .replaceAll('/opt/citadel', ROOT)
-      .replace('--reuid=citadel --regid=citadel', '--reuid=nobody --regid=nogroup')
+    const script = commandIn(folder.path, state)
     const citadel = (...words: string[]) => sayingAll('sh', '-c', script, 'citadel', ...words)
 
     const none = await citadel('keys', 'list').catch(String)
