@@ -1,5 +1,13 @@
 import type { Config } from '#config/schema.ts'
-import { bodyRefusalOf, isExhausted, overloadOf, type Pressure, refusalOf } from '#gateway/limits/overload.ts'
+import {
+  bodyRefusalOf,
+  heldFor,
+  isExhausted,
+  overloadOf,
+  type Pressure,
+  refusalOf,
+  roomRefusalOf,
+} from '#gateway/limits/overload.ts'
 import type { Services } from '#http/services.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
 
@@ -31,7 +39,15 @@ export function composePressure(config: Config, workers: number, given?: () => P
     read,
     load: {
       refusal: priority => refusalOf(overloadOf(read()), priority),
-      bodyRefusal: () => bodyRefusalOf(overloadOf(read())),
+      bodies: {
+        refusal: () => bodyRefusalOf(overloadOf(read())),
+        admit(bytes) {
+          const held = heldFor(bytes)
+          const refusal = roomRefusalOf(read().memory + sampler.announced() + held / limit)
+          if (refusal === null) sampler.announce(held)
+          return refusal
+        },
+      },
       exhausted: () => isExhausted(read()),
     },
     memoryMax: () => limit,

@@ -26,7 +26,7 @@ export function createApp(services: Services): GatewayFetch {
   const ofRoute = (route: Route): readonly Middleware[] => [
     ...everyRequest,
     authenticate(route.access),
-    signature(clock, services.load.bodyRefusal),
+    signature(clock, services.load.bodies),
     ...(route.limited ? [rateLimit(limiter, journal, clock)] : []),
   ]
 

@@ -14,25 +14,35 @@ const DECODERS: Readonly<Record<string, () => Duplex>> = {
 
 /** More than any client makes of the largest body. The runtime makes an object of each, however small it is. */
 const PIECES_MAX = 100_000
+/** From this size on, in bytes, and for each as many of a body whose size is not told, it is asked whether there is room. */
+const LARGE = 65_536
 /** How often it is asked whether a body that takes its time may still come, in milliseconds. */
 const LOOK_MS = 1000
 
+/** Says whether there is memory for bodies. */
+export interface Room {
+  /** Why so many bytes are not taken in; `null` when they are, which then count as taken. */
+  admit(bytes: number): GatewayError | null
+  /** Why no more of any body is to be held; `null` while they may come. */
+  refusal(): GatewayError | null
+}
+
+const UNBOUNDED: Room = { admit: () => null, refusal: () => null }
+
 /** Reads the body of a request once, as text, within the size and time that the edge allows.
  *
- * @param refusal Why no more of it is to be held; `null` while it may come.
  * @throws GatewayError `request_too_large` (the same for a declared, chunked or compressed body), `invalid_request` for
  * one in too many pieces, `request_timeout`, `unsupported_media_type` for an unknown encoding. */
-export function readBody(
-  exchange: Exchange,
-  clock: Clock,
-  refusal: () => GatewayError | null = () => null,
-): Promise<string> {
+export function readBody(exchange: Exchange, clock: Clock, room = UNBOUNDED): Promise<string> {
   const { request, edge, scope, text } = exchange
   if (text !== null) return Promise.resolve(text)
   const encoding = request.headers.get('content-encoding')
   const declared = request.headers.get('content-length')
+  const bytes = Number(declared)
+  const noRoom = bytes >= LARGE ? room.admit(bytes) : null
+  if (noRoom !== null) return Promise.reject(noRoom)
   // A plain body of known size needs no counting: the runtime reads exactly that many bytes.
-  const reading = encoding === null && declared !== null ? request.text() : count(exchange, encoding)
+  const reading = encoding === null && declared !== null ? request.text() : count(exchange, encoding, bytes, room)
   // The server takes a connection for idle whose body takes longer, also while it comes.
   if (edge.keepAliveSeconds * 1000 < edge.bodyTimeoutMs) disableIdleTimeout(exchange)
   return new Promise((resolve, reject) => {
@@ -40,7 +50,7 @@ export function readBody(
     let disarm = clock.after(Math.min(LOOK_MS, edge.bodyTimeoutMs), look)
     function look(): void {
       const left = endsAt - clock.now()
-      const refused = left > 0 ? refusal() : late()
+      const refused = left > 0 ? room.refusal() : late()
       if (refused === null) disarm = clock.after(Math.min(LOOK_MS, left), look)
       else reject(refused)
     }
@@ -86,15 +96,22 @@ function tooManyPieces(): GatewayError {
   })
 }
 
-async function count(exchange: Exchange, encoding: string | null): Promise<string> {
+/** @param announced So many bytes were announced, and admitted if they are many. */
+async function count(exchange: Exchange, encoding: string | null, announced: number, room: Room): Promise<string> {
   const { request, edge } = exchange
   if (request.body === null) return ''
   const decoder = new TextDecoder()
   let total = 0
+  let taken = announced
   let text = ''
   for await (const bytes of decoded(bounded(request.body, edge.bodyBytesMax), encoding)) {
     total += bytes.byteLength
     if (total > edge.bodyBytesMax) throw tooLarge(edge.bodyBytesMax)
+    if (total - taken >= LARGE) {
+      const noRoom = room.admit(total - taken)
+      if (noRoom !== null) throw noRoom
+      taken = total
+    }
     text += decoder.decode(bytes, { stream: true })
   }
   return text + decoder.decode()

@@ -16,6 +16,7 @@ import type { ReportManagement } from '#gateway/management/reports.ts'
 import type { Answer, ModelRequest } from '#gateway/pipeline.ts'
 import type { Rehearsal } from '#gateway/rehearsal.ts'
 import type { Active } from './active.ts'
+import type { Room } from './body.ts'
 import type { SupportMatrix } from './docs/support.ts'
 import type { Edge } from './edge.ts'
 
@@ -39,10 +40,10 @@ export interface Services {
   readonly newId: (time: number) => string
   /** The edge's settings now; a request takes one and keeps it. */
   readonly edge: () => Edge
-  /** Whether the process has room for a new call, for more of a body that is not whole yet, and for requests at all. */
+  /** Whether the process has room for a new call, for bodies, and for requests at all. */
   readonly load: {
     refusal(priority: Priority): GatewayError | null
-    bodyRefusal(): GatewayError | null
+    readonly bodies: Room
     exhausted(): boolean
   }
   readonly run: (request: ModelRequest) => Promise<Answer>

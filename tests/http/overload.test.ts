@@ -41,6 +41,27 @@ describe('an overloaded gateway', () => {
     expect([refused.headers.get('retry-after'), refused.headers.get('connection')]).toEqual(['5', 'close'])
   })
 
+  test.each([
+    ['that says how large it is', (text: string) => ({ body: text, headers: { 'content-length': `${text.length}` } })],
+    ['that comes in pieces', (text: string) => ({ body: new Blob([text]).stream() })],
+  ])('does not take in a large body %s when it would fill the memory', async (_, sent) => {
+    const config = { performance: { memory_limit_gb: 0.1 } }
+    const { gateway } = await edgeOf(config, { pressure: () => ({ lagMs: 0, memory: 0.7 }) })
+    const send = (bytes: number) => {
+      const request = { method: 'POST', ...sent(JSON.stringify({ prompt: 'x'.repeat(bytes) })) }
+      return gateway.fetch(new Request('http://localhost/v1/chat/completions', request), connectionFrom('127.0.0.1'))
+    }
+
+    const [large, smaller] = [await send(9_000_000), await send(1_000_000)]
+
+    expect([large.status, large.headers.get('retry-after'), await errorOf(large)]).toMatchObject([
+      503,
+      '5',
+      { code: 'overloaded', message: 'The gateway is overloaded and takes no large bodies now; try again shortly.' },
+    ])
+    expect(smaller.status).toBe(400)
+  })
+
   test('stays ready until memory is all but gone, and answers what is no model call', async () => {
     const pressure = { lagMs: 900, memory: 0.94 }
     const { ask } = await edgeOf({}, { pressure: () => pressure })

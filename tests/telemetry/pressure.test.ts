@@ -58,12 +58,31 @@ describe('the sampler', () => {
     expect(sampler.read().lagMs).toBe(0)
   })
 
-  test('measures the memory every second', () => {
+  test('counts what was announced until it must be seen', () => {
+    const { sampler, turn } = setup()
+    turn(0)
+    sampler.announce(100)
+    sampler.announce(50)
+
+    const seen = [sampler.announced()]
+    turn(0)
+    seen.push(sampler.announced())
+    sampler.announce(200)
+    turn(0, 2)
+    seen.push(sampler.announced())
+    turn(0, 2)
+    seen.push(sampler.announced())
+
+    expect(seen).toEqual([0.15, 0.15, 0.2, 0])
+    expect(sampler.read().memory).toBe(0.1)
+  })
+
+  test('measures the memory five times a second', () => {
     const { sampler, turn, use } = setup()
     use(900)
     expect(sampler.read().memory).toBe(0.1)
 
-    turn(0, 10)
+    turn(0, 2)
 
     expect(sampler.read().memory).toBe(0.9)
   })

@@ -17,6 +17,9 @@ const MEMORY_LOW = 0.85
 const MEMORY_ALL = 0.92
 /** From this share of memory on, readiness fails: the process would not survive more requests from a load balancer. */
 const MEMORY_NOT_READY = 0.95
+/** Bytes of memory that a call takes for each byte of its body: its text, the values read from it, and what is sent. About
+ * 2.5 were measured. */
+const HELD_PER_BYTE = 3
 /** The wait that refused callers are told, in milliseconds: long enough for new measurements. */
 const RETRY_MS = 5000
 
@@ -37,6 +40,19 @@ export function refusalOf(overload: Overload, priority: Priority): GatewayError 
  * and would go on to fill it. */
 export function bodyRefusalOf(overload: Overload): GatewayError | null {
   return overload === 'all' ? overloaded('new calls', { connection: 'close' }) : null
+}
+
+/** How much memory a body will take, in bytes. */
+export function heldFor(bodyBytes: number): number {
+  return bodyBytes * HELD_PER_BYTE
+}
+
+/** Why a large body is not taken in; `null` when it is. Many that come together would fill the memory before it is
+ * measured again.
+ *
+ * @param expected The share of memory in use once this body is held, and all that came since it was measured. */
+export function roomRefusalOf(expected: number): GatewayError | null {
+  return expected >= MEMORY_ALL ? overloaded('large bodies') : null
 }
 
 function overloaded(which: string, headers: Readonly<Record<string, string>> = {}): GatewayError {

@@ -1,27 +1,26 @@
 import type { Clock } from '#core/clock.ts'
-import type { GatewayError } from '#core/errors.ts'
-import { readBody } from '../body.ts'
+import { type Room, readBody } from '../body.ts'
 import type { Exchange, Middleware } from '../exchange.ts'
 import { noted } from './authenticate.ts'
 
 /** Checks the signature of a request whose caller must sign; other requests pass. The signature covers the body, which is
  * therefore read here and kept on the exchange for the handler.
  *
- * @param bodyRefusal Why no body may be held in memory now; `null` = it may.
+ * @param room The room for bodies in memory.
  * @throws GatewayError `invalid_signature`, or the refusal of an address that has sent too many wrong ones. */
-export function signature(clock: Clock, bodyRefusal: () => GatewayError | null): Middleware {
+export function signature(clock: Clock, room: Room): Middleware {
   return function signature(c, next) {
-    return c.env.caller?.signs === true ? check(c.env, clock, bodyRefusal).then(next) : next()
+    return c.env.caller?.signs === true ? check(c.env, clock, room).then(next) : next()
   }
 }
 
-async function check(exchange: Exchange, clock: Clock, bodyRefusal: () => GatewayError | null): Promise<void> {
+async function check(exchange: Exchange, clock: Clock, room: Room): Promise<void> {
   const { request, edge, caller, record } = exchange
   if (caller === null) return
   const wait = await edge.maySign(record.address, caller)
   if (wait !== null) throw wait
   const { headers, method, url } = request
-  exchange.text = await readBody(exchange, clock, bodyRefusal)
+  exchange.text = await readBody(exchange, clock, room)
   const refusal = await edge.checkSignature(caller, {
     method,
     path: url.slice(url.indexOf('/', url.indexOf('://') + 3)),

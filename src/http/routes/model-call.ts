@@ -33,7 +33,7 @@ export function modelCall(endpoint: Endpoint, services: Services): Handler {
     if (wishes.strategy !== null) checkMayChooseStrategy(exchange, caller)
     const refusal = services.load.refusal(priorityOf(caller, wishes))
     if (refusal !== null) throw refusal
-    const text = await readBody(exchange, services.clock, services.load.bodyRefusal)
+    const text = await readBody(exchange, services.clock, services.load.bodies)
     const claim = claimKey(exchange, services.idempotency, { endpoint, text })
     const keyed = claim === null ? null : await claim
     if (keyed !== null && keyed.answer !== null) {

@@ -1,0 +1,15 @@
+import { expect, test } from 'bun:test'
+import { composePressure } from '#src/compose/pressure.ts'
+import { configFrom } from '#src/index.ts'
+
+test('large bodies that come together are let in as far as there is memory for all of them', () => {
+  const config = configFrom({ performance: { memory_limit_gb: 0.1 } })
+  const pressure = composePressure(config, 1, () => ({ lagMs: 0, memory: 0.5 }))
+  const { admit, refusal } = pressure.load.bodies
+
+  const admitted = Array.from({ length: 10 }, () => admit(4_000_000) === null)
+  pressure.stop()
+
+  expect(admitted).toEqual([true, true, true, false, false, false, false, false, false, false])
+  expect(refusal()).toBeNull()
+})
