@@ -79,12 +79,12 @@ export function compose(config: Config, overrides: Overrides): Gateway {
   const database = composeDatabase(stateDeps)
   const place = databasePlace(config, env)
   const keys = composeKeys(database, stateDeps)
-  const answers = composeCache(config, { clock, redis, crew })
+  const pressure = composePressure(config, crew.size, overrides.pressure)
+  const answers = composeCache(config, { clock, redis, crew, memoryMax: pressure.memoryMax() })
   const lengths = createLengths()
   const logged = composeLog(config, clock, overrides)
   const { log, redact } = logged
   const ledger = composeLedger(database, { ...stateDeps, redis, listen, lengths, redact, steadyMs: shared.steadyMs })
-  const pressure = composePressure(config, crew.size, overrides.pressure)
 
   // The fleet.
   const network = composeNetwork(clock, () => current, overrides)

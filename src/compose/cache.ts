@@ -18,11 +18,25 @@ export interface Cache {
   close(): void
 }
 
+/** The share of its memory that a process fills with stored answers at most. They stay, so that a process too small for
+ * `cache.max_memory` would end up refusing all calls for lack of memory. */
+const MEMORY_SHARE = 0.5
+
+/** What a cache is made with. */
+interface CacheDeps {
+  readonly clock: Clock
+  readonly redis: Redis | null
+  readonly crew: Crew
+  /** How much memory the process may use, in bytes. */
+  readonly memoryMax: number
+}
+
 /** Creates the cache: in the memory of this process, with Redis behind it where there is one. */
 export function composeCache(
-  { cache: { max_memory: bytesMax } }: Config,
-  { clock, redis, crew }: { readonly clock: Clock; readonly redis: Redis | null; readonly crew: Crew },
+  { cache: { max_memory: wished } }: Config,
+  { clock, redis, crew, memoryMax }: CacheDeps,
 ): Cache {
+  const bytesMax = Math.min(wished, memoryMax * MEMORY_SHARE)
   const fingerprints = createFingerprints()
   const flights = createFlights(clock)
   const clears = new Clears()

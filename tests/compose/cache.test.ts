@@ -12,6 +12,7 @@ import { startRedis } from '#tests/support/redis.ts'
 
 const YEAR_MS = 31_536_000_000
 const config = configFrom({ cache: { enabled: true } })
+const memoryMax = 1_000_000_000
 
 /** A question, and whether its body was looked at since it was last asked. */
 function question(): { readonly asked: Question; readonly wasRead: () => boolean } {
@@ -37,7 +38,7 @@ function question(): { readonly asked: Question; readonly wasRead: () => boolean
 test.each(['this process', 'another worker'])('a clearing of %s forgets the questions with the answers', async who => {
   const heard: ((news: News) => void)[] = []
   const crew: Crew = { ...ALONE, size: 2, listen: hear => void heard.push(hear) }
-  const { store, fingerprints } = composeCache(config, { clock: fakeClock(), redis: null, crew })
+  const { store, fingerprints } = composeCache(config, { clock: fakeClock(), redis: null, crew, memoryMax })
   const { asked, wasRead } = question()
   const name = fingerprints.of(asked) ?? ''
   fingerprints.remember(asked, name)
@@ -54,7 +55,7 @@ test.each(['this process', 'another worker'])('a clearing of %s means what is un
   const heard: ((news: News) => void)[] = []
   const crew: Crew = { ...ALONE, size: 2, listen: hear => void heard.push(hear) }
   const clock = fakeClock()
-  const { store } = composeCache(config, { clock, redis: null, crew })
+  const { store } = composeCache(config, { clock, redis: null, crew, memoryMax })
   const before = clock.now()
   clock.advance(1)
   const { model, tenant } = answerOf('{}', clock)
@@ -73,7 +74,7 @@ test.each(['this process', 'another worker'])('a clearing of %s means what is un
 
 test('a clearing by a clock that is ahead for a moment keeps nothing from being stored afterwards', async () => {
   const clock = fakeClock()
-  const { store } = composeCache(config, { clock, redis: null, crew: ALONE })
+  const { store } = composeCache(config, { clock, redis: null, crew: ALONE, memoryMax })
   clock.jump(YEAR_MS)
   await store.clear({})
   clock.jump(-YEAR_MS)
@@ -87,10 +88,10 @@ test('other workers hear of a clearing when Redis has nothing any more that coul
   await using server = await startRedis()
   const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
   const redis = openRedis({ urls: [server.url], timeoutMs: 2000, clock })
-  const other = composeCache(config, { clock, redis, crew: ALONE })
+  const other = composeCache(config, { clock, redis, crew: ALONE, memoryMax })
   const found: unknown[] = []
   const tell = () => void found.push(other.store.get(KEY))
-  const own = composeCache(config, { clock, redis, crew: { ...ALONE, size: 2, tell } })
+  const own = composeCache(config, { clock, redis, crew: { ...ALONE, size: 2, tell }, memoryMax })
   await own.store.set(KEY, answerOf('{}', clock))
 
   await own.store.clear({})
@@ -100,3 +101,14 @@ test('other workers hear of a clearing when Redis has nothing any more that coul
 })
 
 const KEY = `chat:${'0'.repeat(64)}`
+
+test('takes at most half of the memory of a process that is small', async () => {
+  const clock = fakeClock()
+  const { store } = composeCache(config, { clock, redis: null, crew: ALONE, memoryMax: 1_000_000 })
+  const answer = answerOf('a'.repeat(20_000), clock)
+
+  for (let index = 0; index < 20; index++) await store.set(`question ${index}`, answer)
+
+  expect(store.size().bytes).toBeLessThanOrEqual(500_000)
+  expect(store.size().entries).toBe(12)
+})
