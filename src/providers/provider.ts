@@ -128,10 +128,12 @@ export interface Provider {
    *
    * @throws GatewayError `unsupported_parameter` for what the dialect cannot express. */
   encode(call: Call, target: Target, secret: string | null, delivered?: Delivered): Outgoing
-  /** A whole 2xx answer; an error also when the body says so under HTTP 200. */
-  decode(call: Call, body: string): DataFrame | GatewayError
+  /** A whole 2xx answer; an error also when the body says so under HTTP 200.
+   *
+   * @param head What it came with, where the dialect may find more than in the body. */
+  decode(call: Call, body: string, head?: Head): DataFrame | GatewayError
   /** An answer outside 2xx, whatever its body is. */
   decodeError(head: Head, body: string): GatewayError
-  stream(call: Call): StreamReducer<unknown>
+  stream(call: Call, head?: Head): StreamReducer<unknown>
   readonly catalog: Catalog
 }

@@ -1,4 +1,5 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
+import type { JsonObject } from '#lib/json.ts'
 import { configOf, startGateway, startModelServer, type Tree } from '#tests/support/gateway.ts'
 import { chatCompletion, chatEvents } from '#tests/support/openai-upstream.ts'
 import { json, reset, type Script, type StreamItem, sse } from '#tests/support/upstream.ts'
@@ -21,11 +22,22 @@ function served(service_tier: string | null, cut = false): Script {
   }
 }
 
+/** An answer of the same count from Gemini, which tells its tier in a header. */
+function servedByGemini(tier: string): Script {
+  const headers = { 'x-gemini-service-tier': tier }
+  const answer = {
+    candidates: [{ content: { parts: [{ text: 'Hi' }] }, finishReason: 'STOP', index: 0 }],
+    usageMetadata: { promptTokenCount: 7, candidatesTokenCount: 3 },
+  }
+  return ({ path }) => (path.includes(':stream') ? sse([answer], { headers }) : json(200, answer, headers))
+}
+
 /** Calls a gateway before such a server, and gives the status and what is told of the call. */
-async function charged(script: Script, body: object, more: Tree = {}) {
+async function charged(script: Script, body: object, more: Tree = {}, kind = 'openai_compatible') {
   await using server = await startModelServer(script)
   await using gateway = await startGateway({
     ...configOf([server]),
+    servers: [{ id: 'a', kind, base_url: server.url }],
     models: { chat: { targets: [{ server: 'a', model: 'm', price: PRICE }] } },
     auth: { keys: [{ name: 'web', key: KEY, budget: { usd: 1, per: 'month' } }] },
     ...more,
@@ -34,7 +46,8 @@ async function charged(script: Script, body: object, more: Tree = {}) {
   await response.text()
   const path = `/v1/requests/${response.headers.get('x-request-id')}`
   const report = await fetch(`${gateway.url}${path}`, { headers: { 'x-api-key': KEY } })
-  return { status: response.status, report: requestReport.parse(await report.json()) }
+  const sent: JsonObject = JSON.parse(server.calls[0]?.body ?? '{}')
+  return { status: response.status, report: requestReport.parse(await report.json()), sent }
 }
 
 test.each([
@@ -47,6 +60,19 @@ test.each([
   for (const stream of [false, true]) {
     const { report } = await charged(served(told), { ...asked, stream })
 
+    expect(report.cost_usd).toBeCloseTo(USUAL * times, 12)
+    expect(report.usage?.service_tier).toBe(tier)
+  }
+})
+
+test.each([
+  ['flex', 'flex', 0.5, 'flex'],
+  ['priority', 'standard', 1, 'default'],
+] as const)('Gemini is asked for %s, and a call costs as its answer tells: %s', async (asked, told, times, tier) => {
+  for (const stream of [false, true]) {
+    const { report, sent } = await charged(servedByGemini(told), { service_tier: asked, stream }, {}, 'gemini')
+
+    expect(sent.service_tier).toBe(asked)
     expect(report.cost_usd).toBeCloseTo(USUAL * times, 12)
     expect(report.usage?.service_tier).toBe(tier)
   }

@@ -6,7 +6,7 @@ import type { DataFrame, Frame } from '#core/frame.ts'
 import type { RequestRecord } from '#core/record.ts'
 import type { Scope } from '#core/scope.ts'
 import type { Server, Target } from '#core/servers.ts'
-import type { Provider } from '#providers/provider.ts'
+import type { Head, Provider } from '#providers/provider.ts'
 import type { Incoming, Transport } from '#providers/transport.ts'
 import { invalidAnswer } from '#providers/upstream-error.ts'
 import { isExcessive } from './excess.ts'
@@ -78,13 +78,13 @@ export function createDial(deps: DialDeps, record: RequestRecord): Attempt {
       throw hideSecrets(provider.decodeError(head, isExcessive(text) ? '' : text), target.server)
     }
     if (!call.stream) {
-      const answer = decodeWhole(provider, call, await incoming.text(ANSWER_BYTES_MAX[call.endpoint]))
+      const answer = decodeWhole(provider, call, head, await incoming.text(ANSWER_BYTES_MAX[call.endpoint]))
       if (answer instanceof GatewayError) throw hideSecrets(answer, target.server)
       return new WholeAnswer(answer, slot)
     }
     const type = (head.header('content-type') ?? '').toLowerCase()
     if (provider.framing === 'sse' && type.startsWith('application/json')) {
-      const answer = decodeWhole(provider, call, await incoming.text(ANSWER_BYTES_MAX[call.endpoint]))
+      const answer = decodeWhole(provider, call, head, await incoming.text(ANSWER_BYTES_MAX[call.endpoint]))
       throw answer instanceof GatewayError
         ? hideSecrets(answer, target.server)
         : invalidAnswer('a plain answer to a stream')
@@ -112,10 +112,10 @@ async function wordsOf(incoming: Incoming, clock: Clock): Promise<string> {
 
 /** Reads a whole answer. If the dialect throws while it reads one, that is the server's fault, as with an event of a
  * stream. */
-function decodeWhole(provider: Provider, call: Call, text: string): DataFrame | GatewayError {
+function decodeWhole(provider: Provider, call: Call, head: Head, text: string): DataFrame | GatewayError {
   if (isExcessive(text, MEMBERS_MAX[call.endpoint])) return invalidAnswer('an answer with too many levels or members')
   try {
-    return provider.decode(call, text)
+    return provider.decode(call, text, head)
   } catch (thrown) {
     return invalidAnswer(`an answer that ends in a ${thrown instanceof Error ? thrown.name : 'failure'}`)
   }

@@ -53,7 +53,7 @@ export function readUpstream(options: {
   const { incoming, provider, scope, clock } = options
   const decoder = new TextDecoder()
   const split = createSplitter(provider.framing)
-  const reducer = provider.stream(options.call)
+  const reducer = provider.stream(options.call, incoming.head)
   const completion = new Completion(options.call.body)
   const quiet = new QuietWatch(clock, options.idleMs, () => incoming.close())
   let state = reducer.start()

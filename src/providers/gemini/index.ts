@@ -5,6 +5,7 @@ import { parameters } from './parameters.ts'
 import { toGeminiRequest } from './request.ts'
 import { fromGeminiResponse } from './response.ts'
 import { createGeminiStream } from './stream.ts'
+import { tierOf } from './tier.ts'
 
 /** Google's Gemini by its native API, which, unlike its OpenAI-compatible one, shows thoughts, counts and blocked
  * prompts. */
@@ -27,9 +28,9 @@ export const gemini: Provider = {
   defaultBaseUrl: 'https://generativelanguage.googleapis.com/v1beta',
   normalizeBaseUrl,
   encode: toGeminiRequest,
-  decode: fromGeminiResponse,
+  decode: (call, body, head) => fromGeminiResponse(call, body, Date.now(), tierOf(head)),
   decodeError: fromGeminiErrorResponse,
-  stream: createGeminiStream,
+  stream: (call, head) => createGeminiStream(call, Date.now(), tierOf(head)),
   catalog,
 }
 

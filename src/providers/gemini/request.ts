@@ -6,8 +6,9 @@ import type { Outgoing } from '../provider.ts'
 import { toGeminiContents } from './contents.ts'
 import { toGeminiEmbeddings } from './embedding.ts'
 import { toGenerationConfig } from './generation.ts'
-import { droppedOf } from './parameters.ts'
+import { droppedOf, isAsked } from './parameters.ts'
 import { isGemini3, thinkingKindOf } from './thinking.ts'
+import { type AskedTier, toGeminiTier } from './tier.ts'
 import { toGeminiTools } from './tools.ts'
 
 /** Builds the request of a call in Gemini's native API.
@@ -18,14 +19,19 @@ export function toGeminiRequest(call: Call, target: Target, secret: string | nul
   const dropped = droppedOf(call)
   const embeds = call.endpoint === 'embeddings'
   const ignoresEffort = !embeds && call.body.reasoning_effort && thinkingKindOf(model) === 'none'
+  const tier = embeds ? null : toGeminiTier(call.body.service_tier, server)
   const resource = resourceOf(model)
   const method = embeds ? 'batchEmbedContents' : call.stream ? 'streamGenerateContent?alt=sse' : 'generateContent'
   return {
     method: 'POST',
     url: `${server.baseUrl}/${resource.split('/').map(encodeURIComponent).join('/')}:${method}`,
-    headers: toPostHeaders(call, server, secret),
-    body: [JSON.stringify(embeds ? toGeminiEmbeddings(call.body, resource) : toGenerate(call.body, target))],
-    dropped: ignoresEffort ? [...dropped, 'reasoning_effort'] : dropped,
+    headers: { ...tier?.header, ...toPostHeaders(call, server, secret) },
+    body: [JSON.stringify(embeds ? toGeminiEmbeddings(call.body, resource) : toGenerate(call.body, target, tier))],
+    dropped: [
+      ...dropped,
+      ...(ignoresEffort ? ['reasoning_effort'] : []),
+      ...(tier === null && !embeds && isAsked(call.body, 'service_tier') ? ['service_tier'] : []),
+    ],
   }
 }
 
@@ -49,7 +55,7 @@ function resourceOf(model: string): string {
   return model.includes('/') ? model : `models/${model}`
 }
 
-function toGenerate(body: JsonObject, { server, upstreamModel: model }: Target): JsonObject {
+function toGenerate(body: JsonObject, { server, upstreamModel: model }: Target, tier: AskedTier | null): JsonObject {
   const { contents, systemInstruction } = toGeminiContents(body.messages, {
     marksCalls: isGemini3(model),
     baseUrl: server.baseUrl,
@@ -63,6 +69,7 @@ function toGenerate(body: JsonObject, { server, upstreamModel: model }: Target):
     generationConfig: Object.keys(config).length > 0 ? config : undefined,
     safetySettings: google.safety_settings,
     cachedContent: google.cached_content,
+    service_tier: tier?.field,
   }
 }
 

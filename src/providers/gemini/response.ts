@@ -18,11 +18,13 @@ import { fromGeminiUsage, toGeminiCount } from './usage.ts'
 
 /** Reads a whole 2xx answer.
  *
- * @param nowEpochMs The time of the answer, which Gemini does not tell. */
+ * @param nowEpochMs The time of the answer, which Gemini does not tell.
+ * @param tier The tier of service, where its head tells it. */
 export function fromGeminiResponse(
   call: Call,
   body: string,
   nowEpochMs: number = Date.now(),
+  tier: string | null = null,
 ): DataFrame | GatewayError {
   const answer = parseJson(body)
   const error = geminiErrorIn(answer)
@@ -32,7 +34,7 @@ export function fromGeminiResponse(
   const { text: _, ...head } = toHead(answer, 'chat.completion', call.body.model, body, nowEpochMs)
   const choices = toChoices(answer, head.id)
   if (choices instanceof GatewayError) return choices
-  const usage = fromGeminiUsage(answer.usageMetadata)
+  const usage = fromGeminiUsage(answer.usageMetadata, tier)
   const chunk = { ...head, choices, ...(usage !== null && { usage: toGeminiCount(usage).raw }) }
   return { kind: 'finish', text: JSON.stringify(chunk), chunk: chunk as Chunk, usage }
 }

@@ -25,8 +25,13 @@ const EMPTY: State = { head: null, candidates: new Map(), count: null, done: fal
 
 /** Creates the reducer of one stream: events of `streamGenerateContent` in, OpenAI's chunks out.
  *
- * @param nowEpochMs When the stream begins, which Gemini does not tell. */
-export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()): StreamReducer<State> {
+ * @param nowEpochMs When the stream begins, which Gemini does not tell.
+ * @param tier The tier of service, where its head tells it. */
+export function createGeminiStream(
+  call: Call,
+  nowEpochMs: number = Date.now(),
+  tier: string | null = null,
+): StreamReducer<State> {
   const { model, n } = call.body
   const expected = typeof n === 'number' ? n : 1
 
@@ -37,7 +42,7 @@ export function createGeminiStream(call: Call, nowEpochMs: number = Date.now()):
     if (error !== null) return [{ ...state, done: true }, [{ kind: 'error', error: fromGeminiErrorBody(error) }]]
     if (!isObject(chunk)) throw new TypeError('an event that is no object')
     const head = state.head ?? toHead(chunk, 'chat.completion.chunk', model, event.data, nowEpochMs)
-    const counted = fromGeminiUsage(chunk.usageMetadata)
+    const counted = fromGeminiUsage(chunk.usageMetadata, tier)
     const count = counted ?? state.count
     const list = Array.isArray(chunk.candidates) ? chunk.candidates : []
     if (list.length === 0 && isBlocked(chunk))

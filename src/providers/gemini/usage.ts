@@ -6,8 +6,9 @@ import { type Count, toCount } from '../count.ts'
 /** Reads `usageMetadata`. The cached tokens are part of the prompt's, the thoughts are not part of the candidates';
  * what is zero is left out by the server.
  *
+ * @param tier The tier of service, where the count does not tell it.
  * @returns `null` when there is no count. */
-export function fromGeminiUsage(metadata: unknown): Usage | null {
+export function fromGeminiUsage(metadata: unknown, tier: string | null = null): Usage | null {
   if (!isObject(metadata)) return null
   const prompt = tokenCount(metadata.promptTokenCount) + tokenCount(metadata.toolUsePromptTokenCount)
   const reasoning = tokenCount(metadata.thoughtsTokenCount)
@@ -19,7 +20,7 @@ export function fromGeminiUsage(metadata: unknown): Usage | null {
   const audioOutput = audioOf(metadata.candidatesTokensDetails)
   const counted = { input: prompt - cacheRead, cacheRead, cacheWrite: 0, output, reasoning, estimated: false }
   // Vertex tells the traffic that it counts a call to.
-  const usage = withServed(counted, servedAs(metadata.serviceTier ?? metadata.trafficType))
+  const usage = withServed(counted, servedAs(metadata.serviceTier ?? metadata.trafficType ?? tier))
   // Every event of a stream has a count, and hardly any has audio in it.
   const isHeard = audioInput + audioCacheRead + audioOutput > 0
   return isHeard ? withParts(usage, { audioInput, audioCacheRead, audioOutput }) : usage

@@ -293,7 +293,7 @@ describe('a parameter that Gemini does not have', () => {
       user: 'u',
       store: true,
       parallel_tool_calls: false,
-      service_tier: 'flex',
+      service_tier: 'scale',
       madeUp: 1,
       metadata: { a: 'b' },
     }
@@ -319,6 +319,30 @@ describe('a parameter that Gemini does not have', () => {
 
     expect(encode(body).dropped).toEqual([])
   })
+})
+
+test.each(['flex', 'priority', 'standard'])('the tier of service %s is asked for', service_tier => {
+  const { dropped } = encode({ service_tier })
+
+  expect([sent({ service_tier }).service_tier, dropped]).toEqual([service_tier, []])
+})
+
+test("Google's cloud is asked for it in a header, unless the configuration does so", () => {
+  const baseUrl = 'https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/l/publishers/google'
+  const header = 'x-vertex-ai-llm-shared-request-type'
+  const asked = [{ service_tier: 'flex' }, { service_tier: 'standard' }, {}].map(more => {
+    const at = target('g', { server: server('g', { baseUrl }) })
+    const { headers, body } = gemini.encode(call({ body: { messages, ...more } }), at, 'key')
+    return [headers[header], JSON.parse(body?.join('') ?? '').service_tier]
+  })
+  const own = target('g', { server: server('g', { baseUrl, headers: { [header]: 'priority' } }) })
+
+  expect(asked).toEqual([
+    ['flex', undefined],
+    [undefined, undefined],
+    [undefined, undefined],
+  ])
+  expect(gemini.encode(call({ body: { messages, service_tier: 'flex' } }), own, 'key').headers[header]).toBe('priority')
 })
 
 test('the table says of each parameter what really happens to it', () => {
