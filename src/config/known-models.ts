@@ -13,11 +13,12 @@ const parts = {
 }
 const rates = { input: amount, cache_read: amount, cache_write: amount, output: amount }
 
-/** USD per million tokens, and per search; null = unknown. */
+/** USD per million tokens, per search and per request; null = unknown. */
 const price = z.strictObject({
   ...rates,
   ...z.object(parts).partial().shape,
   search: amount.optional(),
+  request: amount.optional(),
   /** How many times these prices hold, by the tier of service and by the place. */
   service_tiers: z.record(z.string(), z.number().min(0)).optional(),
   inference_geo: z.record(z.string(), z.number().min(0)).optional(),

@@ -22,6 +22,12 @@ test('at its own provider a long prompt has a price of its own, which keeps what
   ])
 })
 
+test("a model of OpenAI's that searches the web for every call costs so much for each", () => {
+  const { price } = knowledge(openai, 'gpt-5-search-api-2025-10-14')
+
+  expect(price).toEqual({ input: 1.25, cache_read: 0.125, output: 10, request: 0.01 })
+})
+
 test('at another address it has no price', () => {
   const proxy = server('a', { kind: 'openai', baseUrl: 'https://proxy.example.com/v1' })
   const other = server('a', { kind: 'openai_compatible', baseUrl: 'https://api.openai.com/v1' })
