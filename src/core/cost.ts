@@ -179,6 +179,15 @@ export interface Bound {
   readonly speaks: boolean
   /** What it asks for; it may be served at the usual tier instead. */
   readonly asked: Served
+  /** The models that its server may ask besides, so many times each; absent where there are none. */
+  readonly besides?: readonly BoundBeside[]
+}
+
+/** How much another model may say at a time. */
+export interface BoundBeside {
+  readonly model: string
+  readonly output: number
+  readonly uses: number
 }
 
 /** The most that a call may cost: every token in the dearest class that it may come to belong to.
@@ -196,6 +205,23 @@ export function mostOf(price: Price | null, bound: Bound): number | null {
   }
   const none = { cacheRead: 0, cacheWrite: 0, reasoning: 0, estimated: true }
   return sumOf(most, withParts({ ...none, input, output }, { searches }), mostTimesOf(price, asked))
+}
+
+/** The same at a target, with what its server may ask other models for, which read the prompt and what was answered to
+ * it. */
+export function mostAt({ price, priceBeside }: Pick<Target, 'price' | 'priceBeside'>, bound: Bound): number | null {
+  const { besides = [], asked, input, output } = bound
+  let most = mostOf(price, bound)
+  for (const { model, uses, output: said } of besides) {
+    if (most === null || price === null) return null
+    const at = { ...(priceBeside?.(model) ?? price), request: 0 }
+    const { inferenceGeo } = asked
+    const place = inferenceGeo === undefined ? {} : { inferenceGeo }
+    const own = mostOf(at, { ...bound, input: input + output, output: said, searches: 0, speaks: false, asked: place })
+    // More than a ledger can count is more than any budget.
+    most = own === null ? null : Math.min(Number.MAX_SAFE_INTEGER, most + uses * own)
+  }
+  return most
 }
 
 function dearest(rates: Rates, names: readonly (keyof Rates)[]): number | null {

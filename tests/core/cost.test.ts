@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { costAt, costOf, mostOf, ratesAt, timesOf, toPrice } from '#core/cost.ts'
+import { costAt, costOf, mostAt, mostOf, ratesAt, timesOf, toPrice } from '#core/cost.ts'
 import type { Rates } from '#core/servers.ts'
 import { inputTokens, type Usage, type UsageParts, withParts } from '#core/usage.ts'
 
@@ -262,6 +262,7 @@ describe('what another model took for an answer', () => {
   const besides = [{ model: 'dear', usage: advice }]
   const used = { ...usageOf({ input: 1050, cacheWrite: 10, output: 110, parts: { cacheWriteHour: 10 } }), besides }
   const target = { price: own, priceBeside: (model: string) => (model === 'dear' ? dear : null) }
+  const BOUND = { input: 1, output: 1, searches: 0, keeps: false, speaks: false, asked: {} }
 
   test('costs what that one takes, and neither a second request nor the price of a longer prompt', () => {
     expect(costAt(target, used)).toBe(500_000_000 + 50_000 + 20_000 + 10_000_000 + 400_000 + 2_000_000)
@@ -271,6 +272,31 @@ describe('what another model took for an answer', () => {
   test('costs what the target takes where nothing else is known, and is unknown where that is', () => {
     expect(costAt({ price: own }, used)).toBe(500_000_000 + 70_000 + 9_000_000 + 10_000 * 9 + 200_000)
     expect(costAt({ price: null, priceBeside: () => dear }, used)).toBeNull()
+  })
+
+  test('costs no more than is held for it', () => {
+    fc.assert(
+      fc.property(usages, usages, fc.integer({ min: 1, max: 3 }), (answer, other, uses) => {
+        const input = inputTokens(answer)
+        // Whoever advises reads what the one who asks has read and said.
+        const advised = usageOf({ input: Math.min(other.input, input + answer.output), output: other.output })
+        const all = Array.from({ length: uses }, () => ({ model: 'dear', usage: advised }))
+        const sum = {
+          ...{ ...answer, input: answer.input + uses * advised.input, output: answer.output + uses * advised.output },
+          besides: all,
+        }
+        const bound = { input, output: answer.output, searches: 0, keeps: true, speaks: true, asked: {} }
+        const beside = { model: 'dear', output: advised.output, uses }
+
+        const most = mostAt(target, { ...bound, besides: [beside] }) ?? -1
+
+        expect(most).toBeGreaterThanOrEqual(costAt(target, sum) ?? Number.POSITIVE_INFINITY)
+      }),
+    )
+    expect(mostAt({ price: null }, { ...BOUND, besides: [{ model: 'dear', output: 1, uses: 1 }] })).toBeNull()
+    expect(mostAt(target, { ...BOUND, besides: [{ model: 'dear', output: 1e9, uses: 1e9 }] })).toBe(
+      Number.MAX_SAFE_INTEGER,
+    )
   })
 
   test('is a part of the whole: at one price for all the sum is the same', () => {

@@ -2,8 +2,8 @@ import type { Call } from '#core/call.ts'
 import type { Bound } from '#core/cost.ts'
 import type { Model } from '#core/servers.ts'
 import { servedIn } from '#core/service-tier.ts'
-import { SEARCHES_MAX, TOKENS_MAX } from '#core/usage.ts'
-import { isObject } from '#lib/json.ts'
+import { SEARCHES_MAX, TOKENS_MAX, tokenCount } from '#core/usage.ts'
+import { isObject, type JsonObject } from '#lib/json.ts'
 import { allowedBy, answersTo, type Lengths } from '../limits/estimate.ts'
 import { estimateUsage } from '../settle.ts'
 
@@ -21,6 +21,7 @@ export function boundOf(call: Call, model: Model, lengths: Lengths): Bound {
     keeps: source === null || source.includes('"1h"') || (source.includes('\\u00') && HOUR.test(source)),
     speaks: Array.isArray(body.modalities) && body.modalities.includes('audio'),
     asked: servedIn(body),
+    ...besidesOf(body.tools, lengths),
   }
 }
 
@@ -28,6 +29,22 @@ export function boundOf(call: Call, model: Model, lengths: Lengths): Bound {
 function mostOutput(call: Call, model: Model, lengths: Lengths): number {
   if (call.endpoint === 'embeddings') return 0
   return Math.min(TOKENS_MAX, answersTo(call) * (allowedBy(call) ?? lengths.usual(model.name)))
+}
+
+/** What other models may be asked for: an adviser of Anthropic, once where the call sets no bound. */
+function besidesOf(tools: unknown, lengths: Lengths): Pick<Bound, 'besides'> {
+  const advisers = Array.isArray(tools) ? tools.filter(isObject).filter(isAdviser) : []
+  if (advisers.length === 0) return {}
+  const besides = advisers.map(({ model, max_uses: uses, max_tokens: said }) => ({
+    model: String(model),
+    output: tokenCount(said) || lengths.usual(String(model)),
+    uses: Math.max(1, tokenCount(uses)),
+  }))
+  return { besides }
+}
+
+function isAdviser({ type }: JsonObject): boolean {
+  return String(type).startsWith('advisor_')
 }
 
 /** How often a provider may search the web for a call; what sets no bound is not known, and counts as none. */

@@ -1,7 +1,7 @@
 import type { Candidate, Slot, Slots } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import type { Clock } from '#core/clock.ts'
-import { mostOf } from '#core/cost.ts'
+import { mostAt } from '#core/cost.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Journal } from '#core/journal.ts'
 import { type Account, type Hold, type HoldVerdict, OVER } from '#core/ledger.ts'
@@ -157,7 +157,7 @@ class CallPurse implements Purse {
   /** The most that a call to a server may cost; 0 where the price is unknown or no account has a budget. */
   private needOf({ target, model }: Candidate): number {
     if (this.accounts.length === 0) return -1
-    return mostOf(target.price, boundOf(this.call, model, this.deps.lengths)) ?? 0
+    return mostAt(target, boundOf(this.call, model, this.deps.lengths)) ?? 0
   }
 
   private refusal({ id, cap, resetsAt, period }: Account): GatewayError {

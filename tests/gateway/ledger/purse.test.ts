@@ -5,6 +5,7 @@ import { toPrice } from '#core/cost.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { Account, Hold, HoldVerdict, LedgerStore } from '#core/ledger.ts'
 import { createScope } from '#core/scope.ts'
+import { estimateTokens, promptLength } from '#core/usage.ts'
 import { openPurse } from '#gateway/ledger/purse.ts'
 import { createLengths } from '#gateway/limits/estimate.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
@@ -118,6 +119,24 @@ describe('a purse', () => {
       expect(asked.map(({ nano }) => Number.isSafeInteger(nano))).toEqual([true])
     },
   )
+
+  test.each([
+    // What the model may say, and the advice: each reads the prompt and what was said.
+    ['as often as the call allows it', { max_uses: 2, max_tokens: 50 }, 2, 100 * 1 + 2 * (100 * 2 + 50 * 10)],
+    ['once where the call sets no bound', { max_tokens: 50 }, 1, 100 * 1 + 100 * 2 + 50 * 10],
+    ['as much as answers usually have', {}, 1, 100 * 1 + 100 * 2 + 512 * 10],
+  ])('holds what an adviser may take, %s', async (_, more, uses, millionths) => {
+    const tools = [{ type: 'advisor_20260301', name: 'advisor', model: 'wise', ...more }]
+    const { take, used } = purseOf({ max_tokens: 100, tools }, [{ ...account, cap: 1e12 }])
+    const beside = toPrice({ input: 2, output: 10, request: 3 })
+    const price = toPrice({ input: 0, output: 1 })
+    const one = target('one', { id: 'one/m', price, priceBeside: name => (name === 'wise' ? beside : null) })
+    await take({ target: one, model: model('chat', [one]), reason: '' })
+
+    // The tools are a part of the prompt.
+    const prompt = estimateTokens(promptLength({ tools }))
+    expect(await used()).toBe((millionths + uses * prompt * 2) * 1000)
+  })
 
   test('passes over what it cannot pay, and gives its place back', async () => {
     const { take, released, record } = purseOf()
