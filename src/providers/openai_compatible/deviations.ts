@@ -40,6 +40,11 @@ export const DEVIATIONS = {
   },
   count_everywhere: { seen: 'Perplexity', habit: 'usage in every chunk', made: 'the last one, as a chunk of its own' },
   count_elsewhere: { seen: 'Groq', habit: 'usage in `x_groq`', made: 'a chunk of its own' },
+  total_alone: {
+    seen: 'Voyage',
+    habit: 'embeddings without `prompt_tokens`',
+    made: '`total_tokens`, which are the same',
+  },
   content_parts: { seen: 'Mistral', habit: 'content as a list', made: 'text and `reasoning_content`' },
   no_content: { seen: 'Groq, Gemini', habit: 'no content beside tool calls', made: '`null`' },
   no_message: {

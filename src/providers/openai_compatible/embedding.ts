@@ -21,8 +21,17 @@ export function fromEmbeddings(call: Call, body: string, value: JsonObject): Dat
     data.push(fitted)
   }
   const ordered = inOrder(data)
-  const text = changed || ordered !== data ? JSON.stringify({ ...value, data: ordered }) : body
-  return { kind: 'finish', text, chunk: {}, usage: fromUsage(value.usage, value.service_tier) }
+  const usage = fitUsage(value.usage)
+  const isWhole = !changed && ordered === data && usage === value.usage
+  const text = isWhole ? body : JSON.stringify({ ...value, data: ordered, usage })
+  return { kind: 'finish', text, chunk: {}, usage: fromUsage(usage, value.service_tier) }
+}
+
+/** All tokens of embeddings are those of the prompt, which strict clients look for. */
+function fitUsage(usage: JsonValue): JsonValue {
+  if (!isObject(usage) || typeof usage.prompt_tokens === 'number' || typeof usage.total_tokens !== 'number')
+    return usage
+  return { ...usage, prompt_tokens: usage.total_tokens }
 }
 
 /** The items in the order of the inputs, which clients take for granted; the same list when they are. Indexes that do

@@ -200,6 +200,21 @@ const HABITS: Readonly<Record<keyof typeof DEVIATIONS, () => void>> = {
       code: 'invalid_request',
       message: 'seed: extra',
     }),
+  total_alone: () => {
+    const body = {
+      object: 'list',
+      data: [{ object: 'embedding', index: 0, embedding: [1] }],
+      usage: { total_tokens: 9 },
+    }
+    const asked = call({ endpoint: 'embeddings', stream: false, body: { input: 'a' } })
+    const answer = openaiCompatible.decode(asked, JSON.stringify(body))
+
+    expect(answer).toMatchObject({ usage: { input: 9, estimated: false } })
+    expect(JSON.parse('text' in answer ? answer.text : '')).toEqual({
+      ...body,
+      usage: { prompt_tokens: 9, total_tokens: 9 },
+    })
+  },
   bare_list: () => expect(openaiCompatible.catalog.decodeList('[{"id":"m"}]')).toMatchObject([{ id: 'm' }]),
 }
 
