@@ -137,7 +137,7 @@ function fit(asked: Asked, state: State, given: JsonObject, text: string | null)
       ? own
       : { ...own, soFar: withServed(state.count?.usage ?? UNCOUNTED, servedAs(tier)) }
   // Behind an end without a count, the last one may still be to come.
-  const [settled, owed] = count === null ? [next, []] : settle(asked, next, null)
+  const [settled, owed] = count === null || !countsAll(asked) ? [next, []] : settle(asked, next, null)
   return [settled, [frame, ...owed]]
 }
 
@@ -155,7 +155,14 @@ function toFrame(asked: Asked, chunk: JsonObject, fitted: FittedChoices, count: 
   const changed = { ...withoutUsage(chunk), choices }
   const own = { kind, text: writeSse(JSON.stringify(changed)), chunk: changed as Chunk } as const
   if (count === null) return { ...own, usage: null }
-  return isWhole(asked, fitted.choices) ? { ...own, usage: count.usage } : { ...own, usage: null, soFar: count.usage }
+  if (isWhole(asked, fitted.choices) && countsAll(asked)) return { ...own, usage: count.usage }
+  return { ...own, usage: null, soFar: count.usage }
+}
+
+/** Whether a count that comes with a choice is of the whole answer: of several, vLLM counts each on its own, and all of
+ * them behind the last. */
+function countsAll({ choices }: Asked): boolean {
+  return choices === 1
 }
 
 /** Passes the count on once every choice has finished; until then it may still grow. Servers may give fewer choices than

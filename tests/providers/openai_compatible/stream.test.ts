@@ -253,6 +253,8 @@ describe('usage', () => {
 
   test.each([
     ['in each finish', [{ usage: first }, { usage }], []],
+    // vLLM, where it is asked to count in every chunk.
+    ['behind finishes that count their choice alone', [{ usage: first }, { usage: first }], ['', own]],
     ['behind each choice', [{}, {}], [chunk([], { usage: first }), own]],
   ] as const)('of choices that come one after the other is the last one, also %s', (_, ends, behind) => {
     const events = ends.flatMap((more, index) => [
