@@ -19,12 +19,14 @@ export function fromUsage(raw: unknown, tier?: JsonValue): Usage | null {
   // OpenRouter, and LiteLLM.
   const written = promptDetails.cache_write_tokens ?? promptDetails.cache_creation_tokens
   const cacheWrite = Math.min(tokenCount(written), prompt - cacheRead)
-  // xAI and Gemini leave reasoning out of completion_tokens; only the total has it.
-  const output = Math.max(completion, tokenCount(raw.total_tokens) - prompt)
   const { reasoning_tokens, audio_tokens: spoken } = detailsOf(raw.completion_tokens_details)
-  const reasoning = tokenCount(reasoning_tokens)
+  const reasoning = tokenCount(reasoning_tokens) || tokenCount(raw.reasoning_tokens)
+  // What Perplexity reads and thinks in a research of its own it counts apart, and its total leaves it out.
+  const cited = tokenCount(raw.citation_tokens)
+  // xAI and Gemini leave reasoning out of completion_tokens; only the total has it.
+  const output = Math.max(completion, tokenCount(raw.total_tokens) - prompt) + (cited > 0 ? reasoning : 0)
   const counted = {
-    input: prompt - cacheRead - cacheWrite,
+    input: prompt - cacheRead - cacheWrite + cited,
     cacheRead,
     cacheWrite,
     output,
@@ -36,7 +38,7 @@ export function fromUsage(raw: unknown, tier?: JsonValue): Usage | null {
     servedAs(raw.speed === 'fast' ? raw.speed : (raw.service_tier ?? tier), raw.inference_geo),
   )
   const { audio_tokens: heard, cache_creation_token_details: kept } = promptDetails
-  return heard || spoken || kept || raw.server_tool_use
+  return heard || spoken || kept || raw.server_tool_use || raw.num_search_queries
     ? withParts(usage, partsOf(usage, raw, promptDetails, spoken))
     : usage
 }
@@ -53,7 +55,10 @@ function partsOf(usage: Usage, raw: JsonObject, details: JsonObject, spoken: Jso
     audioCacheRead,
     audioOutput: tokenCount(spoken),
     cacheWriteHour: Math.min(hour, usage.cacheWrite),
-    searches: Math.min(tokenCount(detailsOf(raw.server_tool_use).web_search_requests), SEARCHES_MAX),
+    searches: Math.min(
+      tokenCount(detailsOf(raw.server_tool_use).web_search_requests ?? raw.num_search_queries),
+      SEARCHES_MAX,
+    ),
   }
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { fromUsage } from '#providers/openai_compatible/usage.ts'
 
+const NO_PARTS = { audioInput: 0, audioCacheRead: 0, audioOutput: 0, cacheWriteHour: 0, searches: 0 }
 const none = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: false }
 
 describe('usage is read as disjoint classes', () => {
@@ -46,6 +47,19 @@ describe('usage is read as disjoint classes', () => {
       'with reasoning in the total only',
       { prompt_tokens: 35, completion_tokens: 12, total_tokens: 109 },
       { input: 35, output: 74, reasoning: 62 },
+    ],
+    [
+      'with what Perplexity has read and thought for it, which its total leaves out',
+      {
+        ...{ prompt_tokens: 1188, completion_tokens: 4240, total_tokens: 5428 },
+        ...{ citation_tokens: 8014, num_search_queries: 54, reasoning_tokens: 92_431 },
+      },
+      { input: 9202, output: 96_671, reasoning: 92_431, parts: { ...NO_PARTS, searches: 54 } },
+    ],
+    [
+      'with reasoning beside the details, as of SGLang',
+      { prompt_tokens: 10, completion_tokens: 9, total_tokens: 19, reasoning_tokens: 5 },
+      { input: 10, output: 9, reasoning: 5 },
     ],
     ['without a completion, as of embeddings', { prompt_tokens: 5, total_tokens: 5 }, { input: 5 }],
     [
