@@ -16,9 +16,7 @@ export function fromUsage(raw: unknown, tier?: JsonValue): Usage | null {
   // DeepSeek and Moonshot count the tokens that a prompt cache served at top level.
   const cached = promptDetails.cached_tokens ?? raw.prompt_cache_hit_tokens ?? raw.cached_tokens
   const cacheRead = Math.min(tokenCount(cached), prompt)
-  // OpenRouter, and LiteLLM.
-  const written = promptDetails.cache_write_tokens ?? promptDetails.cache_creation_tokens
-  const cacheWrite = Math.min(tokenCount(written), prompt - cacheRead)
+  const cacheWrite = Math.min(writtenIn(promptDetails), prompt - cacheRead)
   const { reasoning_tokens, audio_tokens: spoken } = detailsOf(raw.completion_tokens_details)
   const reasoning = tokenCount(reasoning_tokens) || tokenCount(raw.reasoning_tokens)
   // What Perplexity reads and thinks in a research of its own it counts apart, and its total leaves it out.
@@ -37,8 +35,8 @@ export function fromUsage(raw: unknown, tier?: JsonValue): Usage | null {
     counted,
     servedAs(raw.speed === 'fast' ? raw.speed : (raw.service_tier ?? tier), raw.inference_geo),
   )
-  const { audio_tokens: heard, cache_creation_token_details: kept } = promptDetails
-  return heard || spoken || kept || raw.server_tool_use || raw.num_search_queries
+  const heard = promptDetails.audio_tokens
+  return heard || spoken || keptIn(promptDetails) || raw.server_tool_use || raw.num_search_queries
     ? withParts(usage, partsOf(usage, raw, promptDetails, spoken))
     : usage
 }
@@ -49,7 +47,7 @@ function partsOf(usage: Usage, raw: JsonObject, details: JsonObject, spoken: Jso
   const all = tokenCount(details.audio_tokens)
   const cached = tokenCount(detailsOf(details.cached_tokens_details).audio_tokens)
   const audioCacheRead = Math.max(Math.min(cached, all), Math.min(all - usage.input, usage.cacheRead))
-  const hour = tokenCount(detailsOf(details.cache_creation_token_details).ephemeral_1h_input_tokens)
+  const hour = tokenCount(detailsOf(keptIn(details)).ephemeral_1h_input_tokens)
   return {
     audioInput: all - audioCacheRead,
     audioCacheRead,
@@ -60,6 +58,16 @@ function partsOf(usage: Usage, raw: JsonObject, details: JsonObject, spoken: Jso
       SEARCHES_MAX,
     ),
   }
+}
+
+/** What went into a cache, in the words of OpenRouter, of LiteLLM, and of Alibaba. */
+function writtenIn(details: JsonObject): number {
+  return tokenCount(details.cache_write_tokens ?? details.cache_creation_tokens ?? details.cache_creation_input_tokens)
+}
+
+/** How long it is kept there, in the words of LiteLLM, and of Alibaba. */
+function keptIn(details: JsonObject): JsonValue {
+  return details.cache_creation_token_details ?? details.cache_creation
 }
 
 function detailsOf(value: unknown): JsonObject {

@@ -19,6 +19,17 @@ describe('usage is read as disjoint classes', () => {
       { input: 3, cacheRead: 2, cacheWrite: 5, output: 4 },
     ],
     [
+      "with a cache write in Alibaba's words, kept for an hour in part",
+      {
+        ...{ prompt_tokens: 1524, completion_tokens: 4 },
+        prompt_tokens_details: {
+          ...{ cached_tokens: 1305, cache_creation_input_tokens: 213, cache_type: 'ephemeral' },
+          cache_creation: { ephemeral_5m_input_tokens: 13, ephemeral_1h_input_tokens: 200 },
+        },
+      },
+      { input: 6, cacheRead: 1305, cacheWrite: 213, output: 4, parts: { ...NO_PARTS, cacheWriteHour: 200 } },
+    ],
+    [
       'with reasoning',
       { prompt_tokens: 10, completion_tokens: 9, completion_tokens_details: { reasoning_tokens: 5 } },
       { input: 10, output: 9, reasoning: 5 },
