@@ -8,7 +8,7 @@ const openai = server('a', { kind: 'openai', baseUrl: 'https://api.openai.com/v1
 test('a model at its own provider has abilities and a price', () => {
   expect(knowledge(openai, 'gpt-4o-2024-11-20')).toEqual({
     abilities: { context_length: 128_000, tools: true, vision: true, json_schema: true },
-    price: { input: 2.5, cache_read: 1.25, output: 10, request: 0 },
+    price: { input: 2.5, cache_read: 1.25, output: 10, request: 0, factors: { serviceTier: { priority: 1.7 } } },
   })
 })
 
@@ -20,6 +20,14 @@ test('at its own provider a long prompt has a price of its own, which keeps what
   expect(price?.tiers).toEqual([
     { above: 100_000, input: 0.5, cache_read: 0.05, cache_write: 0.625, cache_write_1h: 1, output: 2.5 },
   ])
+})
+
+test.each([
+  ['gpt-5-mini', { flex: 0.5, priority: 1.8 }],
+  ['gpt-5.4-nano', { flex: 0.5 }],
+  ['gpt-6-sol', { flex: 0.5, priority: 2 }],
+])('what %s costs at other tiers of service is known', (model, serviceTier) => {
+  expect(knowledge(openai, model).price?.factors).toEqual({ serviceTier })
 })
 
 test("a model of OpenAI's that searches the web for every call costs so much for each", () => {
