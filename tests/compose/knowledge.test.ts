@@ -30,6 +30,12 @@ test.each([
   expect(knowledge(openai, model).price?.factors).toEqual({ serviceTier })
 })
 
+test("what Claude's fast speed costs is known", () => {
+  const anthropic = server('a', { kind: 'anthropic', baseUrl: 'https://api.anthropic.com/v1' })
+
+  expect(knowledge(anthropic, 'claude-opus-5-5').price?.factors?.serviceTier).toEqual({ fast: 2 })
+})
+
 test("a model of OpenAI's that searches the web for every call costs so much for each", () => {
   const { price } = knowledge(openai, 'gpt-5-search-api-2025-10-14')
 
