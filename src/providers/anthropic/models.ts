@@ -10,6 +10,8 @@ export interface Traits {
   readonly thinking: 'none' | 'budget' | 'adaptive' | 'always'
   /** Whether it thinks when nothing is said about it. */
   readonly thinksUnasked: boolean
+  /** What tells it not to, or as little as it can. */
+  readonly thinkingOff: 'disabled' | 'between_tools'
   /** The efforts that it knows, from little to much. */
   readonly efforts: readonly string[]
   /** Whether it takes `temperature`, `top_p` and `top_k`: both of the first two, one of them, or none of the three. */
@@ -27,6 +29,7 @@ const UNKNOWN: Traits = {
   outputMax: null,
   thinking: 'budget',
   thinksUnasked: false,
+  thinkingOff: 'disabled',
   efforts: [],
   sampling: 'both',
   structured: false,
@@ -47,16 +50,20 @@ const OUTPUT_MAX: readonly (readonly [since: number, tokens: number])[] = [
 export function traitsOf(model: string): Traits {
   if (!/claude/i.test(model)) return UNKNOWN
   const version = versionOf(model)
-  const alwaysThinks = version >= 505 || /fable|mythos/i.test(model)
+  // From 5.5 on, each line has a way of its own.
+  const isSonnet = version >= 505 && /sonnet/i.test(model)
+  const isHaiku = version >= 505 && /haiku/i.test(model)
+  const alwaysThinks = (version >= 505 && !isSonnet && !isHaiku) || /fable|mythos/i.test(model)
   return {
     outputMax: outputMaxOf(model, version),
     thinking: version < 307 ? 'none' : version < 406 ? 'budget' : alwaysThinks ? 'always' : 'adaptive',
     thinksUnasked: version >= 500,
+    thinkingOff: isSonnet ? 'between_tools' : 'disabled',
     efforts: version < 406 ? [] : ['low', 'medium', 'high', ...(version < 407 ? [] : ['xhigh']), 'max'],
     sampling: version >= 407 ? 'none' : version >= 401 ? 'one' : 'both',
     structured: version >= 401,
     prefill: version < 406,
-    forcedTools: version <= 500 || (version < 505 && !alwaysThinks),
+    forcedTools: version <= 500 || isHaiku || (version < 505 && !alwaysThinks),
   }
 }
 

@@ -67,7 +67,7 @@ export function wantsThinking({ reasoning_effort: effort, thinking: own }: JsonO
 /** The settings for the least thinking that the model allows. */
 function off(traits: Traits): Thinking {
   if (traits.thinking === 'always') return { effort: traits.efforts[0], on: true }
-  return traits.thinksUnasked ? { config: { type: 'disabled' }, on: false } : { on: false }
+  return traits.thinksUnasked ? { config: { type: traits.thinkingOff }, on: false } : { on: false }
 }
 
 function budgetOf(effort: string, maxTokens: number): number {

@@ -73,6 +73,9 @@ describe('an effort', () => {
     [ADAPTIVE, undefined, undefined],
     [THINKS_UNASKED, { type: 'disabled' }, undefined],
     [ALWAYS, undefined, 'low'],
+    ['claude-fable-5-1', undefined, 'low'],
+    ['claude-sonnet-5-5', { type: 'between_tools' }, undefined],
+    ['claude-haiku-5-5', { type: 'disabled' }, undefined],
   ])('of none switches thoughts off as far as the model lets: %s', (model, thinking, effort) => {
     expect(thinkingOf({ reasoning_effort: 'none' }, model)).toEqual({ thinking, effort, dropped: [] })
   })
@@ -91,12 +94,16 @@ test("the API's own parameter goes as it is", () => {
 
   expect(thinkingOf({ thinking, reasoning_effort: 'low' }, BUDGET).thinking).toEqual(thinking)
   expect(thinkingOf({ thinking: { type: 'disabled' } }, THINKS_UNASKED).thinking).toEqual({ type: 'disabled' })
+  expect(thinkingOf({ thinking: { type: 'between_tools' } }, 'claude-sonnet-5-5').thinking).toEqual({
+    type: 'between_tools',
+  })
 })
 
 describe('a tool that must be called', () => {
   test.each([
     [BUDGET, undefined],
     [THINKS_UNASKED, { type: 'disabled' }],
+    ['claude-haiku-5-5', { type: 'disabled' }],
   ])('is called without thinking before it: %s', (model, thinking) => {
     const body = { tools, tool_choice: 'required', reasoning_effort: 'low' }
 

@@ -173,9 +173,12 @@ describe('an answer in JSON', () => {
     expect(body.tool_choice).toEqual({ type: 'any', disable_parallel_tool_use: true })
   })
 
-  test('of any shape is refused where no tool can be forced', () => {
-    expect(() => sent({ response_format: { type: 'json_object' } }, 'claude-opus-5-5')).toThrow('JSON of any shape')
-  })
+  test.each(['claude-opus-5-5', 'claude-sonnet-5-5', 'claude-fable-5-1'])(
+    'of any shape is refused where no tool can be forced: %s',
+    model => {
+      expect(() => sent({ response_format: { type: 'json_object' } }, model)).toThrow('JSON of any shape')
+    },
+  )
 
   test('is not asked for by a response format of plain text', () => {
     expect(sent({ response_format: { type: 'text' } }).body).not.toHaveProperty('output_config')
