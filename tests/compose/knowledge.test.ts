@@ -30,6 +30,13 @@ test.each([
   expect(knowledge(openai, model).price?.factors).toEqual({ serviceTier })
 })
 
+test.each([
+  ['text-embedding-3-small', { input: 0.02, output: null, request: 0 }],
+  ['gpt-audio', { input: 2.5, audio_input: 32, output: 10, audio_output: 64, request: 0 }],
+])('the price of %s is known', (model, price) => {
+  expect(knowledge(openai, model).price).toEqual(price)
+})
+
 test("what Claude's fast speed costs is known", () => {
   const anthropic = server('a', { kind: 'anthropic', baseUrl: 'https://api.anthropic.com/v1' })
 
