@@ -9,10 +9,12 @@ import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
  * @returns `null` when it has no count: servers that do not count send zeros. */
 export function fromUsage(raw: unknown, tier?: JsonValue): Usage | null {
   if (!isObject(raw)) return null
-  const prompt = tokenCount(raw.prompt_tokens)
+  const promptDetails = detailsOf(raw.prompt_tokens_details)
+  const { audio_tokens: heard } = promptDetails
+  // Mistral counts what it hears beside the prompt.
+  const prompt = tokenCount(raw.prompt_tokens) + ('prompt_audio_seconds' in raw ? tokenCount(heard) : 0)
   const completion = tokenCount(raw.completion_tokens)
   if (prompt === 0 && completion === 0) return null
-  const promptDetails = detailsOf(raw.prompt_tokens_details)
   // DeepSeek and Moonshot count the tokens that a prompt cache served at top level.
   const cached = promptDetails.cached_tokens ?? raw.prompt_cache_hit_tokens ?? raw.cached_tokens
   const cacheRead = Math.min(tokenCount(cached), prompt)
@@ -35,7 +37,6 @@ export function fromUsage(raw: unknown, tier?: JsonValue): Usage | null {
     counted,
     servedAs(raw.speed === 'fast' ? raw.speed : (raw.service_tier ?? tier), raw.inference_geo),
   )
-  const heard = promptDetails.audio_tokens
   return heard || spoken || keptIn(promptDetails) || raw.server_tool_use || raw.num_search_queries
     ? withParts(usage, partsOf(usage, raw, promptDetails, spoken))
     : usage

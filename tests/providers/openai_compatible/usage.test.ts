@@ -68,6 +68,14 @@ describe('usage is read as disjoint classes', () => {
       { input: 9202, output: 96_671, reasoning: 92_431, parts: { ...NO_PARTS, searches: 54 } },
     ],
     [
+      'with what Mistral has heard, beside the prompt',
+      {
+        ...{ prompt_audio_seconds: 0, prompt_tokens: 6, completion_tokens: 2, total_tokens: 383 },
+        prompt_tokens_details: { cached_tokens: 0, audio_tokens: 375 },
+      },
+      { input: 381, output: 2, parts: { ...NO_PARTS, audioInput: 375 } },
+    ],
+    [
       'with reasoning beside the details, as of SGLang',
       { prompt_tokens: 10, completion_tokens: 9, total_tokens: 19, reasoning_tokens: 5 },
       { input: 10, output: 9, reasoning: 5 },
