@@ -37,6 +37,18 @@ test.each([
   expect(knowledge(openai, model).price).toEqual(price)
 })
 
+test('of a model of Google what is read from a cache, long prompts and recordings have their prices', () => {
+  const google = server('a', { kind: 'gemini', baseUrl: 'https://generativelanguage.googleapis.com/v1beta' })
+
+  expect(knowledge(google, 'gemini-2.5-pro').price).toMatchObject({
+    input: 1.25,
+    cache_read: 0.125,
+    output: 10,
+    tiers: [{ above: 200_000, input: 2.5, cache_read: 0.25, output: 15 }],
+  })
+  expect(knowledge(google, 'gemini-2.5-flash-lite').price).toMatchObject({ input: 0.1, audio_input: 0.3, output: 0.4 })
+})
+
 test("what Claude's fast speed costs is known", () => {
   const anthropic = server('a', { kind: 'anthropic', baseUrl: 'https://api.anthropic.com/v1' })
 
