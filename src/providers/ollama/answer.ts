@@ -34,7 +34,6 @@ export function fromOllamaDoneReason(reason: JsonValue, hasToolCalls: boolean): 
 }
 
 /** The log probabilities of a message or delta; `null` when there are none. */
-export function fromOllamaLogprobs(line: JsonObject): JsonObject | null {
-  const { logprobs } = line
+export function fromOllamaLogprobs(logprobs: JsonValue): JsonObject | null {
   return Array.isArray(logprobs) && logprobs.length > 0 ? { content: logprobs, refusal: null } : null
 }

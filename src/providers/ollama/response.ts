@@ -35,7 +35,7 @@ function fromOllamaChat(answer: JsonObject): JsonObject | null {
     ...(calls.length > 0 && { tool_calls: calls.map(({ index: _, ...call }) => call) }),
   }
   const finish_reason = fromOllamaDoneReason(answer.done_reason, calls.length > 0)
-  return { ...head, choices: [{ index: 0, message, logprobs: fromOllamaLogprobs(answer), finish_reason }] }
+  return { ...head, choices: [{ index: 0, message, logprobs: fromOllamaLogprobs(answer.logprobs), finish_reason }] }
 }
 
 function fromOllamaGenerate(answer: JsonObject): JsonObject | null {

@@ -8,10 +8,15 @@ import { fromOllamaDoneReason, fromOllamaLogprobs, fromOllamaToolCalls, toHead }
 import { fromOllamaErrorLine } from './error.ts'
 import { fromOllamaUsage } from './usage.ts'
 
+/** No call of a tool has so many tokens; what is more has no text to come with. */
+const WAITING_MAX = 4096
+
 interface State {
   /** The first members of every chunk; `null` before the first line. */
   readonly head: JsonObject | null
   readonly toolCalls: number
+  /** What is known of tokens that no text has come of yet: servers send each while they make out a call of a tool. */
+  readonly waiting: readonly JsonValue[]
   readonly done: boolean
 }
 
@@ -34,21 +39,32 @@ export function createOllamaStream(call: Call): StreamReducer<State> {
     const frames: Frame[] = []
     if (state.head === null && chat) frames.push(toFrame('start', head, { delta: { role: 'assistant', content: '' } }))
     const part = chat ? toDelta(message, calls) : toText(line)
-    if (part !== null) frames.push(toFrame('delta', head, { ...part, logprobs: fromOllamaLogprobs(line) }))
-    if (line.done !== true) return [{ head, toolCalls, done: false }, frames]
+    const known = withWaiting(state.waiting, line)
+    if (part !== null) frames.push(toFrame('delta', head, { ...part, logprobs: fromOllamaLogprobs(known) }))
+    const waiting = part === null ? known : []
+    if (line.done !== true) return [{ head, toolCalls, waiting, done: false }, frames]
     const reason = fromOllamaDoneReason(line.done_reason, toolCalls > 0)
-    frames.push(toFrame('finish', head, chat ? { delta: {} } : { text: '' }, reason))
+    frames.push(toFrame('finish', head, toEnd(chat, fromOllamaLogprobs(waiting)), reason))
     const count = fromOllamaUsage(line)
     if (count !== null) frames.push(toCountFrame(count, head))
-    return [{ head, toolCalls, done: true }, frames]
+    return [{ head, toolCalls, waiting: [], done: true }, frames]
   }
 
-  return { start: () => ({ head: null, toolCalls: 0, done: false }), step, end: () => [] }
+  return { start: () => ({ head: null, toolCalls: 0, waiting: [], done: false }), step, end: () => [] }
 }
 
 function toFrame(kind: DataFrame['kind'], head: JsonObject, part: JsonObject, reason: string | null = null): DataFrame {
   const chunk = { ...head, choices: [{ index: 0, ...part, finish_reason: reason }] }
   return { kind, text: writeSse(JSON.stringify(chunk)), chunk: chunk as Chunk, usage: null }
+}
+
+function withWaiting(waiting: readonly JsonValue[], { logprobs }: JsonObject): readonly JsonValue[] {
+  return Array.isArray(logprobs) && waiting.length < WAITING_MAX ? [...waiting, ...logprobs] : waiting
+}
+
+function toEnd(chat: boolean, logprobs: JsonObject | null): JsonObject {
+  const end = chat ? { delta: {} } : { text: '' }
+  return logprobs === null ? end : { ...end, logprobs }
 }
 
 function toDelta(message: JsonObject, calls: readonly JsonObject[]): JsonObject | null {

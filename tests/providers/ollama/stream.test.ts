@@ -150,6 +150,19 @@ test('log probabilities are passed on with their text', () => {
   })
 })
 
+test('those of tokens that no text has come of yet come with the next piece, or with the end', () => {
+  const of = (...tokens: readonly string[]) => tokens.map(token => ({ token, logprob: -0.1, top_logprobs: [] }))
+  const silent = (token: string) => line({ message: { content: '' }, logprobs: of(token) })
+  const called = said('', { tool_calls: [tool('f')] })
+  const frames = choicesOf([silent('<tool'), silent('>'), called, silent('</tool'), done({ logprobs: of('>') })])
+
+  expect(frames.map(choice => choice.logprobs)).toEqual([
+    undefined,
+    { content: of('<tool', '>'), refusal: null },
+    { content: of('</tool', '>'), refusal: null },
+  ])
+})
+
 describe('a completion', () => {
   const text = (response: string, more: Json = {}) => line({ response, ...more })
   const asked: Partial<Call> = { endpoint: 'completions' }
