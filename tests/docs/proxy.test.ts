@@ -138,8 +138,14 @@ test('bodies of some megabytes pass', async () => {
   expect((await chat({ messages: [{ role: 'user', content: 'x'.repeat(3_000_000) }] })).status).toBe(200)
 })
 
-test('metrics are not for everybody', async () => {
-  expect((await call('/metrics')).status).toBe(404)
+test('metrics are not for everybody, at none of the paths that a gateway has for them', async () => {
+  const paths = ['/metrics', '/metrics/', '/v1/metrics', '/v1/metrics/', '/%6detrics', '//v1//metrics']
+  const from = `http://127.0.0.1:${gateways[1]?.port}`
+
+  expect((await fetch(`${from}/v1/metrics/`)).status).toBe(200)
+  expect(await Promise.all(paths.map(async path => [path, (await call(path)).status]))).toEqual(
+    paths.map(path => [path, 404]),
+  )
 })
 
 test('a gateway that is gone is not noticed, and no call is sent twice', async () => {
