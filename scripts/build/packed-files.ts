@@ -4,6 +4,7 @@ import type { BunPlugin } from 'bun'
 /** What the gateway reads of its own files, beside its code. */
 const PACKED = [
   'src/http/docs/guides/*.md',
+  'src/http/docs/guides/figures/*.svg',
   'src/http/docs/site/*',
   'src/stores/redis/*.lua',
   'src/stores/sql/*.sql',

@@ -7,6 +7,7 @@ export interface Asset {
 }
 
 const JAVASCRIPT = 'text/javascript; charset=utf-8'
+const SVG = 'image/svg+xml'
 const CSS = 'text/css; charset=utf-8'
 
 const OWN: Readonly<Record<string, string>> = {
@@ -14,10 +15,13 @@ const OWN: Readonly<Record<string, string>> = {
   'docs.js': JAVASCRIPT,
   'reference.css': CSS,
   'reference.js': JAVASCRIPT,
-  'favicon.svg': 'image/svg+xml',
+  'favicon.svg': SVG,
 }
 
 // Listed one by one: a name from a request never becomes a path.
+/** The pictures of the guides, which `scripts/figures.ts` draws. */
+const FIGURES: ReadonlySet<string> = new Set(['clocks.svg', 'hedging.svg', 'limits.svg', 'outage.svg'])
+
 const SWAGGER: Readonly<Record<string, string>> = {
   'swagger-ui-bundle.js': JAVASCRIPT,
   'swagger-ui.css': CSS,
@@ -26,6 +30,7 @@ const SWAGGER: Readonly<Record<string, string>> = {
 /** Finds a file that the pages load, by its name; `null` for every other name. */
 export function docsAsset(name: string): Asset | null {
   if (Object.hasOwn(OWN, name)) return file(OWN[name], new URL(`./site/${name}`, import.meta.url))
+  if (FIGURES.has(name)) return file(SVG, new URL(`./guides/figures/${name}`, import.meta.url))
   if (Object.hasOwn(SWAGGER, name))
     return file(SWAGGER[name], new URL(name, import.meta.resolve('swagger-ui-dist/package.json')))
   return null

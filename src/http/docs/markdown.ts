@@ -46,6 +46,9 @@ function renderer(anchors: ReadonlyMap<Token, string>) {
     link(this: { parser: { parseInline(tokens: Token[]): string } }, { href, tokens }: Tokens.Link) {
       return `<a href="${escapeHtml(toAddress(href))}">${this.parser.parseInline(tokens)}</a>`
     },
+    image({ href, text }: Tokens.Image) {
+      return `<img src="${escapeHtml(toAddress(href))}" alt="${escapeHtml(text)}">`
+    },
     table(this: { parser: { parseInline(tokens: Token[]): string } }, { header, rows }: Tokens.Table) {
       const wide = header.length < WIDE_COLUMNS ? '' : ' wide'
       const cells = (row: readonly Tokens.TableCell[], tag: string) =>
@@ -70,9 +73,10 @@ function letCodeBreak(html: string): string {
   return html.replace(/(?<=<code>)[^<]*/g, code => code.replaceAll(/(?<!\/)[_./](?=[a-z])/gi, '$&<wbr>'))
 }
 
-/** Guides link to each other by file name, so that the links also work where the files are read as they are. */
+/** Guides link to each other, and to their pictures, by file name, so that the links also work where the files are read as
+ * they are. */
 function toAddress(href: string): string {
-  return href.replace(/^([\w-]+)\.md(?=#|$)/, '/docs/$1')
+  return href.replace(/^([\w-]+)\.md(?=#|$)/, '/docs/$1').replace(/^figures\//, '/docs/assets/')
 }
 
 function collectHeadings(tokens: readonly Token[], anchors: Map<Token, string>): Map<Token, Heading> {
@@ -117,7 +121,7 @@ function plain(markdown: string): string {
   return markdown
     .replace(/<!--[\s\S]*?-->/g, ' ')
     .replace(/^```.*$/gm, ' ')
-    .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
     .replace(/[`*|]|^[-#>\s]+|:?-{3,}:?|(?<!\w)_|_(?!\w)/gm, ' ')
     .replace(/\s+/g, ' ')
     .trim()
