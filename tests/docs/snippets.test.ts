@@ -42,6 +42,20 @@ describe('configurations load', () => {
   }
 })
 
+test('what an emergency asks of the configuration loads, with the model that it is about', async () => {
+  const guide = await Bun.file(new URL('../../src/http/docs/guides/upkeep.md', import.meta.url)).text()
+  const rows = guide.match(/^\| (?:one model costs too much|all callers must wait) .*$/gm) ?? []
+  const model = 'models: { chat: { endpoint: "http://127.0.0.1:8080/v1" } }'
+
+  for (const row of rows) {
+    const [, change = 'none'] = /`(\w+: \{[^`]+\})`/.exec(row) ?? []
+    const loaded = await loadConfig({ files: ['f'], env: {}, readFile: async () => `${change}\n${model}` })
+
+    expect(loaded.warnings, row).toEqual([])
+  }
+  expect(rows.length).toBe(2)
+})
+
 describe('examples run against a live gateway', () => {
   let gateway: LiveGateway
 
