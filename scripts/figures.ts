@@ -1,4 +1,5 @@
 /** Draws the pictures of the guides, with the parts of the gateway that they are about: `bun scripts/figures.ts`. */
+import { drawAttempts } from './figures/attempts.ts'
 import { drawClocks } from './figures/clocks.ts'
 import { picture } from './figures/draw.ts'
 import { drawHedging } from './figures/hedging.ts'
@@ -11,6 +12,7 @@ const GUIDES = new URL('../src/http/docs/guides/', import.meta.url)
 export async function drawFigures(): Promise<ReadonlyMap<string, string>> {
   const streaming = await Bun.file(new URL('streaming.md', GUIDES)).text()
   return new Map([
+    ['attempts.svg', picture(await drawAttempts())],
     ['clocks.svg', picture(drawClocks(streaming))],
     ['hedging.svg', picture(drawHedging())],
     ['limits.svg', picture(drawLimits())],

@@ -20,7 +20,7 @@ const OWN: Readonly<Record<string, string>> = {
 
 // Listed one by one: a name from a request never becomes a path.
 /** The pictures of the guides, which `scripts/figures.ts` draws. */
-const FIGURES: ReadonlySet<string> = new Set(['clocks.svg', 'hedging.svg', 'limits.svg', 'outage.svg'])
+const FIGURES: ReadonlySet<string> = new Set(['attempts.svg', 'clocks.svg', 'hedging.svg', 'limits.svg', 'outage.svg'])
 
 const SWAGGER: Readonly<Record<string, string>> = {
   'swagger-ui-bundle.js': JAVASCRIPT,
