@@ -33,9 +33,9 @@ async function install(folder: string): Promise<void> {
   await cp(join(ROOT, 'config/examples/application'), join(folder, 'application'), { recursive: true })
 }
 
-async function run(command: readonly string[], env: Readonly<Record<string, string>> = {}) {
+async function run(command: readonly string[], env: Readonly<Record<string, string>> = {}, cwd = built.folder) {
   const child = Bun.spawn([...command], {
-    cwd: built.folder,
+    cwd,
     env: { PATH: process.env.PATH ?? '', ...env },
     stdin: 'ignore',
     stdout: 'pipe',
@@ -93,6 +93,19 @@ export const wrong = (error: CitadelError) => error.code === 'queue_ful'
     errors: '',
     status: 0,
   })
+})
+
+test('is a package by itself once it is built, with the version of the gateway', async () => {
+  const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  const home = join(built.application, 'node_modules/citadel-gateway')
+  const code = "import { createClient } from 'citadel-gateway/client'; console.log(typeof createClient)"
+
+  const own = JSON.parse(await readFile(join(home, 'package.json'), 'utf8'))
+  const ran = await run(['node', '--input-type=module', '--eval', code], {}, built.application)
+
+  expect(own).toMatchObject({ name: 'citadel-gateway', version })
+  expect(own.dependencies).toBeUndefined()
+  expect(ran).toEqual({ output: 'function\n', errors: '', status: 0 })
 })
 
 test('is what the package exports to Bun, too', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type * as Library from '#src/client/index.ts'
@@ -14,6 +14,8 @@ export interface Runtime {
 /** The client and the cases as files that any runtime imports. */
 export interface Built {
   readonly folder: string
+  /** An application into which what the script wrote is installed, as it is. */
+  readonly application: string
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -24,10 +26,18 @@ export async function build(): Promise<Built> {
   const folder = await mkdtemp(join(tmpdir(), 'citadel-client-'))
   const build = Bun.spawn([process.execPath, join(ROOT, 'scripts/build-client.ts'), folder], { stderr: 'pipe' })
   if ((await build.exited) !== 0) throw new Error(await new Response(build.stderr).text())
+  const application = await mkdtemp(join(tmpdir(), 'citadel-application-'))
+  await cp(folder, join(application, 'node_modules/citadel-gateway'), { recursive: true })
   await Bun.build({ entrypoints: [join(import.meta.dir, 'cases.ts')], outdir: folder, target: 'browser' })
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   await writeFile(join(folder, 'serve.js'), SERVE)
-  return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) }
+  return {
+    folder,
+    application,
+    async [Symbol.asyncDispose]() {
+      for (const each of [folder, application]) await rm(each, { recursive: true, force: true })
+    },
+  }
 }
 
 /** Answers each line on standard input, `[case, url]`, with a line on standard output. */
