@@ -46,8 +46,9 @@ test('starts in an empty folder, answers as the demo model, and has its document
   expect(await answer.json()).toMatchObject({ object: 'chat.completion', model: 'citadel-demo' })
   expect(pages.filter(({ status }) => status !== 200)).toEqual([])
   const swagger = ['swagger-ui.css', 'swagger-ui-bundle.js'].map(name => `/docs/assets/${name}`)
-  const assets = [...(await assetsIn(`${url}/docs/reference`)), ...swagger]
+  const assets = [...(await assetsIn(`${url}/docs/reference`)), ...(await assetsIn(`${url}/docs/limits`)), ...swagger]
   expect(assets.length).toBeGreaterThan(4)
+  expect(assets).toContain('/docs/assets/limits.svg')
   for (const asset of assets) expect((await fetch(url + asset)).status).toBe(200)
 })
 
