@@ -67,8 +67,22 @@ async function ownAddress(values: RemoteValues): Promise<{ readonly url: string;
   return { url, local: true }
 }
 
+/** What is wrong where somebody may well be at the address, by the code of the error. */
+const WRONG: readonly (readonly [code: RegExp, said: string])[] = [
+  [/ALTNAME/, 'its certificate is for another name. Use an address with that name.'],
+  [/CERT_HAS_EXPIRED/, 'its certificate has expired. Renew it.'],
+  [
+    /CERT|SIGNED|UNABLE_TO_/,
+    'its certificate is not trusted here. Name the file of its authority in the variable NODE_EXTRA_CA_CERTS.',
+  ],
+  [/ENOTFOUND|EAI_AGAIN/, 'nobody knows its host name. Correct the address.'],
+]
+
 function unreachable(url: string, error: unknown): string {
   if (error instanceof DOMException) return `the gateway at ${url} did not answer in time`
+  const code = isObject(error) ? String(error.code) : ''
+  const [, said] = WRONG.find(([codes]) => codes.test(code)) ?? []
+  if (said !== undefined) return `the gateway at ${url} cannot be asked: ${said}`
   return `no gateway answers at ${url}. Start one (citadel start, or bun run start), or name another with --url`
 }
 

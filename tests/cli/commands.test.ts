@@ -59,6 +59,28 @@ describe('healthcheck', () => {
     expect(found).toEqual({ status: 0, out: '', err: '' })
   })
 
+  test('says what is wrong with the certificate of an address, or with its name', async () => {
+    await using certificates = await makeCertificates()
+    const { cert, key } = await certificates.issue('gateway.example', 1, 'DNS:localhost')
+    await using child = await start(`service: { tls: { cert_file: ${cert}, key_file: ${key} } }\n`)
+    const { port } = new URL(child.url)
+    const ask = async (host: string, env: Readonly<Record<string, string>> = {}) =>
+      (await command(['healthcheck', '--url', `https://${host}:${port}`], { env })).err
+
+    const [stranger, known, other, nowhere] = await Promise.all([
+      ask('localhost'),
+      ask('localhost', { NODE_EXTRA_CA_CERTS: certificates.ca }),
+      ask('127.0.0.1', { NODE_EXTRA_CA_CERTS: certificates.ca }),
+      ask('nowhere.invalid'),
+    ])
+
+    expect(stranger).toContain('its certificate is not trusted here')
+    expect(stranger).toContain('NODE_EXTRA_CA_CERTS')
+    expect(known).toBe('')
+    expect(other).toContain('its certificate is for another name')
+    expect(nowhere).toContain('nobody knows its host name')
+  })
+
   test.each([
     ['nobody answers', () => startUpstream([cut()]), /no gateway answers/],
     ['it does not answer in time', () => startUpstream([hang()]), /did not answer in time/],
