@@ -112,6 +112,24 @@ describe.skipIf(!hasBrowser())('in a browser', () => {
   )
 
   test(
+    'the buttons that copy cover no code on a touch screen',
+    async () => {
+      const { page } = await pages.open('/docs/first-steps', { isMobile: true, hasTouch: true })
+      const covered = await page.evaluate(
+        `[...document.querySelectorAll('.code')]
+          .filter(box => box.querySelector('.copy').getBoundingClientRect().bottom > box.querySelector('code').getBoundingClientRect().top)
+          .map(box => box.innerText)`,
+      )
+      const buttons = await page.locator('.code .copy').count()
+      await page.close()
+
+      expect(covered).toEqual([])
+      expect(buttons).toBeGreaterThan(10)
+    },
+    PAGE_MS,
+  )
+
+  test(
     'nothing of a page is cut off on paper',
     async () => {
       const { page } = await open('/docs/keys')

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
-import type { Page } from 'playwright-core'
+import type { BrowserContextOptions, Page } from 'playwright-core'
 import { launchBrowser } from '#tests/support/chromium.ts'
 import { startLiveGateway } from '#tests/support/live-gateway.ts'
 
 /** The pages of a gateway with the demo model, in a browser. */
 export interface Pages {
   /** Opens a page and collects what it asks for elsewhere, and what the browser complains about. */
-  open(path: string): Promise<{ readonly page: Page; readonly complaints: string[] }>
+  open(path: string, device?: BrowserContextOptions): Promise<{ readonly page: Page; readonly complaints: string[] }>
   stop(): Promise<void>
 }
 
@@ -18,8 +18,8 @@ export async function startPages(): Promise<Pages> {
   const gateway = await startLiveGateway('gateway: { discover: false, demo: true }\n')
   const browser = await launchBrowser()
   return {
-    async open(path) {
-      const page = await browser.newPage()
+    async open(path, device) {
+      const page = await browser.newPage(device)
       const complaints: string[] = []
       page.on('request', request => {
         const url = request.url()
