@@ -53,7 +53,7 @@ describe('promtool', () => {
     )
     const fired = cases.filter(({ exp_alerts = [] }) => exp_alerts.length > 0).map(({ alertname }) => alertname)
 
-    expect([...new Set(fired)].toSorted()).toEqual(alerts.map(nameOf).toSorted())
+    expect([...new Set(fired)].toSorted()).toEqual([...new Set(alerts.map(nameOf))].toSorted())
   })
 })
 
