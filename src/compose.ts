@@ -102,7 +102,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     board: createBoard(redis, database, place),
   })
   const stopCooldowns = shareCooldowns({ clock, crew, redis, states, snapshot: fleet.current, listen })
-  const { places, close: closePlaces } = createPlaces(redis, shared.places, {
+  const { places, close: closePlaces } = createPlaces(redis, shared, {
     ...stateDeps,
     onGranted: count => calls.granted(count),
   })

@@ -20,6 +20,7 @@ import { createRedisProbes } from '#stores/redis-probes.ts'
 import { createRedisReplays } from '#stores/redis-replays.ts'
 import type { Database, DatabasePlace } from '#stores/sql.ts'
 import { createSqlProbes } from '#stores/sql-probes.ts'
+import type { Shared } from './workers.ts'
 
 const LIMITER_ENTRIES_MAX = 100_000
 /** For how long, and up to which size, answers are kept for requests that are sent again. */
@@ -58,13 +59,17 @@ export function createLimiter(
  * @param onGranted Called with the number of places that this process has got. */
 export function createPlaces(
   redis: Redis | null,
-  shared: Places | null,
+  shared: Shared,
   deps: { readonly clock: Clock; readonly config: () => Config; readonly onGranted: (count: number) => void },
 ): { readonly places: Places | null; close(): Promise<void> } {
-  if (redis === null) return { places: shared, close: async () => {} }
+  const { name, crew } = shared
+  if (redis === null) return { places: shared.places, close: async () => {} }
   const { clock, config, onGranted } = deps
   const processes = () => config().limits.processes
-  const places = createRedisPlaces({ redis, clock, processId: crypto.randomUUID(), processes, onGranted })
+  const places = createRedisPlaces({ redis, clock, processId: name, processes, onGranted })
+  crew.listen(news => {
+    if (news.type === 'worker-ended') void places.end(news.worker)
+  })
   return { places, close: places.close }
 }
 

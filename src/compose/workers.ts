@@ -13,7 +13,7 @@ export interface WorkerPlace {
   /** The folder of the shared files, and the number of this worker in them. */
   readonly folder: string
   readonly place: number
-  /** Unique over all workers, also those that have ended. */
+  /** Unique over all processes of all machines, also those that have ended. */
   readonly name: string
   /** For how long the supervisor had seen the wall clock not being set, in milliseconds. */
   readonly steadyMs: number
@@ -21,6 +21,8 @@ export interface WorkerPlace {
 
 /** What a gateway shares with the other workers of its machine; empty where it is alone. */
 export interface Shared {
+  /** The name of this process, unique over all that have ever been. */
+  readonly name: string
   readonly crew: Crew
   readonly limiter: Limiter | null
   readonly places: Places | null
@@ -30,10 +32,12 @@ export interface Shared {
 
 /** Opens what the workers share. */
 export function openShared(worker: WorkerPlace | undefined): Shared {
-  if (worker === undefined) return { crew: ALONE, limiter: null, places: null, metrics: undefined, steadyMs: 0 }
+  if (worker === undefined)
+    return { name: crypto.randomUUID(), crew: ALONE, limiter: null, places: null, metrics: undefined, steadyMs: 0 }
   const { crew, folder, place, name, steadyMs } = worker
   const memory = openSharedMemory(folder, place)
   return {
+    name,
     crew,
     limiter: createSharedLimiter(memory, { now: createMachineTime() }),
     places: createSharedPlaces(memory),

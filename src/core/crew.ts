@@ -15,6 +15,7 @@ export type News =
   | { readonly type: 'server-suspected'; readonly server: string }
   | { readonly type: 'target-limited'; readonly target: TargetId; readonly ms: number }
   | { readonly type: 'cache-cleared'; readonly selection: CacheSelection }
+  | { readonly type: 'worker-ended'; readonly worker: string }
 
 /** The workers of one gateway, as one of them sees them. */
 export interface Crew {

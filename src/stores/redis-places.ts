@@ -42,8 +42,10 @@ const placesScript = redisScript('places', 'now')
 
 /** Creates the places that all processes on one Redis share. Each process leases the places that its calls use, and keeps
  * them for its next calls as long as no other process waits, so that most calls need no round trip. While Redis does not
- * answer, each process uses an equal share of every bound. */
-export function createRedisPlaces(options: RedisPlacesOptions): Places & { close(): Promise<void> } {
+ * answer, each process uses an equal share of every bound. `end` gives back what a process held that was killed. */
+export function createRedisPlaces(
+  options: RedisPlacesOptions,
+): Places & { end(processId: string): Promise<void>; close(): Promise<void> } {
   const { redis, clock, processId, processes, onGranted } = options
   const holdings = new Map<string, Holding>()
   /** All processes that live, and the calls that wait in the others. */
@@ -187,6 +189,10 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
     if (granted > 0) onGranted(granted)
   }
 
+  async function end(process: string): Promise<void> {
+    await redis.use(client => placesScript(client, PREFIX, ['', 0, process, 0])).catch(() => {})
+  }
+
   return {
     answersIn: ANSWER_MS,
     has(target) {
@@ -223,15 +229,15 @@ export function createRedisPlaces(options: RedisPlacesOptions): Places & { close
       if (isToldWrong()) askIn(0)
       return others.waiting
     },
+    end,
     async close() {
       closed = true
       scheduled?.disarm()
-      await redis.use(client => placesScript(client, PREFIX, ['', 0, processId, 0])).catch(() => {})
+      await end(processId)
     },
   }
 }
 
-/** What the script reads of a target. */
 function toValues({ holding: { target, used }, wanted }: Asked): readonly (string | number)[] {
   const { id, maxConcurrent, server } = target
   return [id, maxConcurrent, server.id, server.maxConcurrent, used, wanted]

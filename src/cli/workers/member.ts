@@ -9,7 +9,7 @@ export interface WorkerProcess {
   kill(): void
 }
 
-/** The identity of a worker: its place number in the shared memory, and a name that is never used again. */
+/** The identity of a worker: its place number in the shared memory, and a name that is never used again anywhere. */
 export interface Worker {
   readonly place: number
   readonly name: string

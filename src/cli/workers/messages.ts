@@ -15,7 +15,7 @@ export interface Seat {
   readonly folder: string
   /** The place number of this worker in the shared memory. */
   readonly place: number
-  /** Unique over all workers of all time. */
+  /** Unique over all processes of all time. */
   readonly name: string
   /** For how long the supervisor has seen the wall clock not being set, in milliseconds. */
   readonly steadyMs: number

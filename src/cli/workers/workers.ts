@@ -73,7 +73,6 @@ class WorkerPool implements Workers, MemberWatch {
   private readonly cancels = new Set<() => void>()
   private readonly allEnded: () => void
   private stopping = false
-  private made = 0
   private readonly inTurn = createInTurn()
 
   constructor(options: WorkersOptions) {
@@ -130,7 +129,7 @@ class WorkerPool implements Workers, MemberWatch {
 
   private spawn(failures: number): Member {
     const { clock, spawn } = this.options
-    const member = new Member({ place: this.freePlace(), name: `${process.pid}-${++this.made}` }, failures)
+    const member = new Member({ place: this.freePlace(), name: crypto.randomUUID() }, failures)
     member.disarm = clock.after(START_MS, () => member.kill())
     this.members.add(member)
     const patient = [...this.members].some(({ state }) => state === 'serving')
@@ -173,6 +172,7 @@ class WorkerPool implements Workers, MemberWatch {
       if (this.members.size === 0) this.allEnded()
       return
     }
+    this.pass(member, { type: 'worker-ended', worker: member.name })
     this.lead.pass(member)
     if (member.state !== 'serving') return
     log.warn('a worker ended; another one is started', { worker: member.pid, how })

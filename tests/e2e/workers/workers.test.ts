@@ -1,4 +1,5 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { startRedis } from '#tests/support/redis.ts'
 import { freePort, isRefused } from '#tests/support/server-process.ts'
 import { gate } from '#tests/support/upstream.ts'
 import { run } from '../child.ts'
@@ -97,6 +98,36 @@ describe('what workers limit together', () => {
     expect(before.status).toBe(429)
     expect(lost).toBeLessThan(16)
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(lost)
+  })
+
+  test('what a killed worker held in Redis at a server is free at once, too', async () => {
+    await using redis = await startRedis()
+    await using server = await heldServer()
+    await using gateway = await startWorkers(
+      server,
+      `  sixteen: { endpoint: "${server.url}", max_concurrent: 16 }
+redis: { url: "${redis.url}", timeout: 5s }
+timeouts: { queue: 5s }`,
+    )
+    const asked = () => server.requests.filter(({ path }) => path.endsWith('/chat/completions')).length
+    const ask = () => call(gateway.url, { model: 'sixteen', stream: true })
+    const streams = Array.from({ length: 16 }, ask)
+    await Promise.all(streams.map(({ begun }) => begun))
+    const ended = new Set<number>()
+    for (const [index, { over }] of streams.entries()) void over.then(() => ended.add(index))
+
+    process.kill(workersOf(gateway)[0] ?? 0, 'SIGKILL')
+    await until('its streams have ended', () => ended.size > 0)
+    await until('two workers serve', () => gateway.out().match(/a worker serves/g)?.length === 3)
+    const lost = ended.size
+    const refused: number[] = []
+    const calls = Array.from({ length: lost }, ask)
+    for (const { over } of calls) void over.then(({ status }) => refused.push(status))
+    await until('they have come to the server', () => asked() === 16 + lost || refused.length > 0)
+
+    expect(lost).toBeLessThan(16)
+    expect(refused).toEqual([])
+    for (const { leave } of [...streams, ...calls]) leave()
   })
 
   test('a server that takes three calls at once gets three, and the others wait for their turn', async () => {
