@@ -34,7 +34,7 @@ export interface Delivery {
   /** Starts delivery to the configured endpoints; call it again after a reload, for new ones. */
   start(): void
   subscriber(fact: Fact): void
-  /** Resolves when no message is in flight, and ends the leases, so that other processes can go on at once. */
+  /** Resolves when no message is in flight, and ends the leases, so that others can go on at once; else after two seconds. */
   stop(): Promise<void>
 }
 
@@ -65,6 +65,8 @@ const LOOK_EVERY_MS = 1000
 /** The lease on an endpoint: how long it lasts, and how often its owner renews it and other processes try to get it. */
 const LEASE_MS = 15_000
 const RENEW_MS = 4000
+/** How long a stop waits for the answer to a message and for the store, in milliseconds. */
+const STOP_MS = 2000
 const PAGE = 100
 /** Events that are older than this are not delivered any more, so that an endpoint that was down for days is not flooded. */
 const AGE_MAX_MS = 24 * 3_600_000
@@ -76,6 +78,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   const { clock, cursors, journal, owner } = options
   const states = new Map<string, EndpointState>()
   let stopped = false
+  let isOver = false
 
   function stateOf(url: string): EndpointState {
     const state = states.get(url) ?? newState(url, clock)
@@ -205,7 +208,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   async function leave(state: EndpointState): Promise<void> {
     state.disarm()
     await state.busy
-    if (state.after !== null) await cursors.advance(state.name, owner, state.after, 0).catch(() => false)
+    if (state.after !== null && !isOver) await cursors.advance(state.name, owner, state.after, 0).catch(() => false)
   }
 
   const start = () => {
@@ -218,7 +221,11 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     },
     async stop() {
       stopped = true
-      await Promise.all([...states.values()].map(leave))
+      const { promise: late, resolve } = Promise.withResolvers<void>()
+      const cancel = clock.after(STOP_MS, resolve)
+      await Promise.race([Promise.all([...states.values()].map(leave)), late])
+      cancel()
+      isOver = true
     },
   }
 }

@@ -1,3 +1,4 @@
+import { Database } from 'bun:sqlite'
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { rename, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
@@ -6,7 +7,7 @@ import { VERSION } from '#src/version.ts'
 import { ollamaStream, ollamaTags } from '#tests/support/ollama-upstream.ts'
 import { chatEvents, openAiScript } from '#tests/support/openai-upstream.ts'
 import { freePort, isRefused } from '#tests/support/server-process.ts'
-import { type Gate, gate, json, sse, startUpstream } from '#tests/support/upstream.ts'
+import { type Gate, gate, hang, json, sse, startUpstream } from '#tests/support/upstream.ts'
 import { run, type Started, start } from './child.ts'
 
 setDefaultTimeout(20_000)
@@ -340,6 +341,32 @@ describe('SIGTERM', () => {
 
     expect(await stream.rest()).toContain('server_shutting_down')
     expect(await child.exited).toBe(0)
+  })
+
+  test('writes down what was answered, however long a webhook keeps its answer', async () => {
+    const hold = gate()
+    hold.open()
+    await using upstream = await heldUpstream(hold)
+    await using receiver = await startUpstream(() => [hang()])
+    const key = 'admin-key-of-this-test-alone'
+    const more = `service: { drain_delay: 0, data_dir: data }
+auth: { mode: none, admin_keys: ["${key}"] }
+orchestration: { allowed_addresses: [127.0.0.0/8] }
+webhooks: { deliver: [{ url: "${receiver.url}" }] }
+servers: [{ id: spare, kind: openai_compatible, base_url: "${upstream.url}" }]
+`
+    await using child = await start(held(upstream.url, more))
+    const headers = { authorization: `Bearer ${key}` }
+    await fetch(`${child.url}/orchestration/failover/spare`, { method: 'POST', headers })
+    await until(async () => receiver.requests.length === 1)
+    await (await begun(child.url)).rest()
+
+    child.kill('SIGTERM')
+
+    expect(await child.exited).toBe(0)
+    expect(child.out().trimEnd().split('\n').at(-1)).toContain('"message":"stopped"')
+    using database = new Database(join(child.folder, 'data', 'citadel.db'))
+    expect(database.query('SELECT outcome FROM requests').values()).toEqual([['ok']])
   })
 })
 

@@ -327,6 +327,27 @@ test('the stop waits for the message that is on its way', async () => {
   expect([early, results()]).toEqual([false, ['ok']])
 })
 
+test('the stop waits for two seconds and no longer, and leaves the event to others', async () => {
+  const world = createWorld()
+  const first = deliveryTo([HOOK], () => new Promise<number>(() => {}), world)
+  await first.keep('a')
+  await settled()
+  const second = deliveryTo([HOOK], () => 204, world, 'two')
+
+  let isOver = false
+  const stopping = first.stop().then(() => {
+    isOver = true
+  })
+  await second.pass(1000)
+  const early = isOver
+  await second.pass(1000)
+  await stopping
+  await second.pass(20_000)
+
+  expect(early).toBe(false)
+  expect(second.results()).toEqual(['ok'])
+})
+
 test('nothing is retried after the stop', async () => {
   const { keep, sent, pass, stop } = deliveryTo([HOOK], () => 500)
   await keep('a')
