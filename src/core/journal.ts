@@ -63,6 +63,8 @@ export type Fact =
   /** Rows could not be written to the database and wait. */
   | { readonly type: 'rows-delayed'; readonly reason: string; readonly waiting: number }
   | { readonly type: 'rows-taken-again' }
+  /** This process ends with rows that neither the database nor the disk took. */
+  | { readonly type: 'rows-lost'; readonly count: number }
   | {
       readonly type: 'dependency-changed'
       readonly dependency: 'database' | 'redis'

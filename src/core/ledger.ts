@@ -207,7 +207,8 @@ export interface Spool<T> {
   peek(max: number): Promise<readonly T[]>
   /** Forgets the first ones. */
   drop(count: number): Promise<void>
-  close(): Promise<void>
+  /** @returns How many of those that still wait end with this process, because nothing keeps them. */
+  close(): Promise<number>
 }
 
 /** The money of a key and of a tenant. */

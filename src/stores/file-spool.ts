@@ -62,6 +62,8 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
   let unwrittenCharacters = 0
   let isUrgent = false
   let remembered = 0
+  /** Those of the remembered entries that stand in no file. */
+  const homeless = new Set<T>()
   let syncing: ReturnType<typeof setTimeout> | null = null
 
   function begin(): Segment<T> {
@@ -125,7 +127,10 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
       // A full disk must not end the process. Entries that fit in memory still get to the database.
       const last = segments.at(-1) ?? openMemorySegment()
       const isRemembered = last.known === last.written && remembered < options.rememberedMax
-      if (isRemembered) remember(last, entries, last.known)
+      if (isRemembered) {
+        remember(last, entries, last.known)
+        for (const entry of entries) homeless.add(entry)
+      }
       options.onLost(added, isRemembered)
     }
   }
@@ -195,6 +200,7 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
       const segment = segments.find(({ waiting }) => waiting.length > 0)
       if (segment === undefined) return
       remembered -= Math.min(count, segment.waiting.length)
+      if (homeless.size > 0) for (const entry of segment.waiting.slice(0, count)) homeless.delete(entry)
       segment.waiting = segment.waiting.slice(count)
       await removeDone()
     },
@@ -209,6 +215,7 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
           closeSync(segment.fd)
         }
       }
+      return homeless.size
     },
   }
 }

@@ -13,6 +13,6 @@ export function createMemorySpool<T>(linesMax: number): Spool<T> {
     async drop(count) {
       waiting = waiting.slice(count)
     },
-    async close() {},
+    close: async () => waiting.length,
   }
 }

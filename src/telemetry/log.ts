@@ -130,6 +130,8 @@ function logEventOf(fact: Fact): LogEvent | null {
       return ['warn', 'rows wait for the database', { waiting: fact.waiting, reason: fact.reason }]
     case 'rows-taken-again':
       return ['info', 'the database takes rows again']
+    case 'rows-lost':
+      return ['error', 'rows are lost: neither the database nor the disk took them', { count: fact.count }]
     case 'dependency-changed': {
       const { dependency, available, reason } = fact
       return [available ? 'info' : 'error', available ? 'dependency back' : 'dependency away', { dependency, reason }]

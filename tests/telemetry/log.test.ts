@@ -359,6 +359,7 @@ describe('events', () => {
     log.subscriber({ type: 'webhook-received', webhook: 'deploy', ok: false })
     log.subscriber({ type: 'rows-delayed', reason: 'refused', waiting: 7 })
     log.subscriber({ type: 'rows-taken-again' })
+    log.subscriber({ type: 'rows-lost', count: 7 })
 
     expect(lines()).toContainEqual(expect.objectContaining({ message: 'circuit breaker opened', seconds: 60 }))
     expect(lines().map(({ level, message }) => `${level} ${message}`)).toEqual([
@@ -384,6 +385,7 @@ describe('events', () => {
       'warn webhook refused',
       'warn rows wait for the database',
       'info the database takes rows again',
+      'error rows are lost: neither the database nor the disk took them',
     ])
   })
 

@@ -160,7 +160,8 @@ export function createBacklog({ clock, journal, store, carry, ...deps }: Backlog
       })
       closed = true
       disarm?.()
-      await spool.close()
+      const lost = await spool.close()
+      if (lost > 0) journal.note({ type: 'rows-lost', count: lost })
     },
   }
 }

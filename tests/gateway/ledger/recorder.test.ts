@@ -331,6 +331,26 @@ describe('the recorder', () => {
     expect(fixture.rows().map(({ id }) => id)).toEqual(['one', 'two', 'three'])
   })
 
+  test('tells of the rows that end with the process, because neither its disk nor its store took them', async () => {
+    const onFullDisk: RecorderDeps['spool'] = needs =>
+      createFileSpool<KeptRow>({
+        ...{ folder: '/proc/self', name: 'nowhere', bytesMax: 1e6, fileBytesMax: 1e6, rememberedMax: 9, ...needs },
+      })
+    const lost: Fact[][] = []
+    for (const spool of [onFullDisk, () => createMemorySpool<KeptRow>(9)]) {
+      const fixture = recorderOf(0, spool)
+      fixture.end('one')
+      await advance(fixture, 100)
+      fixture.state.isAway = true
+      for (const id of ['two', 'three']) fixture.end(id)
+      await advance(fixture, 100)
+      await fixture.recorder.close()
+      lost.push(fixture.facts.filter(({ type }) => type === 'rows-lost'))
+    }
+
+    expect(lost).toEqual([[{ type: 'rows-lost', count: 2 }], [{ type: 'rows-lost', count: 2 }]])
+  })
+
   test('counts what its disk no longer says as dropped, and looks for it no more', async () => {
     const own = await ownFolder('citadel-spool-')
     const fixture = recorderOf(0, needs =>
@@ -386,6 +406,7 @@ describe('the recorder', () => {
 
     expect(tools.rows()).toHaveLength(201)
     expect(tools.recorder.depth()).toBe(0)
+    expect(tools.facts).toEqual([])
   })
 
   test('does not wait for ever for its store when the process ends', async () => {
