@@ -6,6 +6,7 @@ import type { Clock } from '#core/clock.ts'
 import { createHealth, type HealthParts } from '#gateway/management/health.ts'
 import type { Redis } from '#stores/redis.ts'
 import type { Database } from '#stores/sql.ts'
+import { heapBytes, residentBytes } from '#telemetry/memory.ts'
 import type { Accounting } from './ledger.ts'
 import type { Pressed } from './pressure.ts'
 
@@ -44,9 +45,8 @@ export function composeHealth(parts: HealthComposition): () => Promise<HealthPar
       vectors: null,
     },
     memory() {
-      const { rss, heapUsed } = process.memoryUsage()
       const [limit, used] = [pressure.memoryMax(), round(pressure.read().memory)]
-      return { rss_bytes: rss, heap_used_bytes: heapUsed, limit_bytes: limit, used }
+      return { rss_bytes: residentBytes(), heap_used_bytes: heapBytes(), limit_bytes: limit, used }
     },
     cpu() {
       const { user, system } = process.cpuUsage()

@@ -9,6 +9,7 @@ import {
   roomRefusalOf,
 } from '#gateway/limits/overload.ts'
 import type { Services } from '#http/services.ts'
+import { residentBytes } from '#telemetry/memory.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
 
 const GIGABYTE = 1024 ** 3
@@ -31,7 +32,7 @@ export function composePressure(config: Config, workers: number, given?: () => P
   const sampler = samplePressure({
     now: () => performance.now(),
     every: unheldInterval,
-    rss: () => process.memoryUsage.rss(),
+    rss: residentBytes,
     limit: () => limit,
   })
   const read = given ?? sampler.read

@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs'
+import { heapBytes, residentBytes } from './memory.ts'
 import { createGauge, type Metric } from './series.ts'
 
 const MICROSECONDS = 1e6
@@ -16,8 +17,8 @@ export interface ProcessSources {
 export function createProcessGauges({ lagMs = () => 0, memoryLimit }: ProcessSources): readonly Metric[] {
   const startedAt = Date.now() / 1000 - process.uptime()
   return [
-    createGauge('process_resident_memory_bytes', 'Resident memory in bytes.', () => process.memoryUsage.rss()),
-    createGauge('process_heap_bytes', 'Heap in use, in bytes.', () => process.memoryUsage().heapUsed),
+    createGauge('process_resident_memory_bytes', 'Resident memory in bytes.', residentBytes),
+    createGauge('process_heap_bytes', 'Heap in use, in bytes.', heapBytes),
     createGauge('process_cpu_seconds_total', 'CPU time spent, user and system, in seconds.', cpuSeconds, 'counter'),
     createGauge('process_start_time_seconds', 'Start of the process since the epoch, in seconds.', () => startedAt),
     createGauge('process_open_fds', 'Open file descriptors.', openFiles),

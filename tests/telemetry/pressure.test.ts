@@ -95,6 +95,21 @@ describe('the sampler', () => {
   })
 })
 
+test('the memory of a process that can open no more files is as it was last', () => {
+  const code = `
+    import { openSync } from 'node:fs'
+    import { createProcessGauges } from '#telemetry/process.ts'
+    const gauges = createProcessGauges({}).slice(0, 2)
+    const read = () => gauges.map(each => each.samples()[0].value)
+    const before = read()
+    try { for (;;) openSync('/dev/null') } catch {}
+    console.log(JSON.stringify(read().map((each, index) => each === before[index] && each > 0)))`
+  const command = ['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, '-e', code]
+  const { stdout, stderr } = Bun.spawnSync(command, { cwd: import.meta.dir })
+
+  expect([`${stdout}`.trim(), `${stderr}`]).toEqual(['[true,true]', ''])
+})
+
 test('the memory limit of a process is known', () => {
   expect(memoryOfProcess()).toBeGreaterThan(process.memoryUsage.rss())
 })
