@@ -211,7 +211,8 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
       for (const segment of [...segments]) {
         if (segment.fd === -1 || (isDone(segment) && !carried)) await remove(segment)
         else {
-          await sync(segment.fd)
+          // A disk that fails must not keep the process from ending.
+          await sync(segment.fd).catch(() => {})
           closeSync(segment.fd)
         }
       }

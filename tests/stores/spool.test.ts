@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { readdirSync, statSync, utimesSync } from 'node:fs'
+import { readdirSync, statSync, symlinkSync, utimesSync } from 'node:fs'
 import { appendFile, mkdir, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -285,6 +285,16 @@ describe('a spool in files', () => {
       expect([soon, again]).toEqual(['one\n-open\n'.length, 'one\n-open\ntwo\n-open\n'.length])
       expect(await written()).toBe('one\n-open\ntwo\n-open\nthree\n')
       await spool.close()
+    }))
+
+  test('comes to its end also where the disk does not confirm what was written', () =>
+    inFolder(async folder => {
+      // A device takes what is written, and cannot be synced.
+      symlinkSync('/dev/null', join(folder, 'here.1.a.1.spool'))
+      const spool = spoolIn(folder)
+      add(spool, 'one')
+
+      expect(await spool.close()).toBe(0)
     }))
 
   test('leaves no files when all was read, and keeps them otherwise', () =>
