@@ -36,7 +36,7 @@ export function composeCache(
   { cache: { max_memory: wished } }: Config,
   { clock, redis, crew, memoryMax }: CacheDeps,
 ): Cache {
-  const bytesMax = Math.min(wished, memoryMax * MEMORY_SHARE)
+  const bytesMax = Math.min(wished, Math.floor(memoryMax * MEMORY_SHARE))
   const fingerprints = createFingerprints()
   const flights = createFlights(clock)
   const clears = new Clears()

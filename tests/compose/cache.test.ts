@@ -104,7 +104,7 @@ const KEY = `chat:${'0'.repeat(64)}`
 
 test('takes at most half of the memory of a process that is small', async () => {
   const clock = fakeClock()
-  const { store } = composeCache(config, { clock, redis: null, crew: ALONE, memoryMax: 1_000_000 })
+  const { store } = composeCache(config, { clock, redis: null, crew: ALONE, memoryMax: 1_000_001 })
   const answer = answerOf('a'.repeat(20_000), clock)
 
   for (let index = 0; index < 20; index++) await store.set(`question ${index}`, answer)
