@@ -2,7 +2,15 @@ import type { Delivered } from '#core/attempt.ts'
 import type { Call, Endpoint } from '#core/call.ts'
 import type { Server, Target } from '#core/servers.ts'
 import { estimateTokens } from '#core/usage.ts'
-import { type Change, isObject, type Member, nameToJson, patchMembers, topLevelMembers } from '#lib/json.ts'
+import {
+  type Change,
+  isObject,
+  type JsonObject,
+  type Member,
+  nameToJson,
+  patchMembers,
+  topLevelMembers,
+} from '#lib/json.ts'
 import type { Outgoing, Pieces } from '../provider.ts'
 import { CACHE_MARK, withoutCacheMarks } from './cache-marks.ts'
 import { toMessages } from './messages.ts'
@@ -174,10 +182,16 @@ function askForUsage({ body }: Call, service: Service, changes: Change[]): void 
   else change(changes, 'stream_options', JSON.stringify({ ...options, include_usage: true }))
 }
 
+/** Who refuses fields that it does not know does so where they are null, too: clients write that for what is not set.
+ * What was noted before stays, such as the model that a caller left to the gateway. */
+function leaveOutNulls(body: JsonObject, changes: Change[]): void {
+  const noted = changes.map(({ key }) => key)
+  for (const key in body) if (body[key] === null && !noted.includes(key)) changes.push({ key, text: null })
+}
+
 /** Changes a chat to the parameters and messages that a service accepts. */
 function fitTo(service: Service, { body }: Call, changes: Change[]): void {
-  // Who refuses fields that it does not know does so where they are null, too: clients write that for what is not set.
-  if (service.messageFields.length > 0) for (const name in body) if (body[name] === null) change(changes, name, null)
+  if (service.messageFields.length > 0) leaveOutNulls(body, changes)
   for (const from in service.renamed) {
     const to = service.renamed[from]
     const value = body[from]

@@ -320,6 +320,22 @@ test.each([
   expect(dropped).toEqual([])
 })
 
+test('what is null and has to be sent, such as a model that was left to the gateway, is sent to those who refuse null', () => {
+  const { body } = sent('https://api.groq.com/openai/v1', { model: null, stream_options: null }, { stream: true })
+
+  expect(body).toMatchObject({ model: 'm', stream_options: { include_usage: true } })
+})
+
+test('a body of nothing but fields that are null is made to fit as quickly as another', () => {
+  const fields = Object.fromEntries(Array.from({ length: 50_000 }, (_, at) => [`field${at}`, null]))
+  const startedAt = performance.now()
+
+  const { body } = sent('https://api.mistral.ai/v1', fields)
+
+  expect(performance.now() - startedAt).toBeLessThan(1000)
+  expect(Object.keys(body)).toEqual(['model', 'messages'])
+})
+
 test.each([
   'https://api.mistral.ai/v1',
   'https://api.groq.com/openai/v1',
