@@ -84,3 +84,24 @@ describe.skipIf(sharedDir() === null)('four turns with a tool and thinking', () 
     expect(answered).toMatchObject({ tool_name: 'get_current_weather' })
   })
 })
+
+test.each(['anthropic', 'gemini', 'ollama'])(
+  'what a tool call nests without end goes to %s as the text that it is',
+  kind => {
+    const nested = `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`
+    const made = { id: 'call_a', type: 'function', function: { name: 'f', arguments: nested } }
+    const messages = [
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: null, tool_calls: [made] },
+      { role: 'tool', tool_call_id: 'call_a', content: nested },
+    ]
+
+    const body = PROVIDERS.get(kind)?.encode(
+      call({ body: { model: 'm', messages } }),
+      target('a', { server: server('a', { kind }) }),
+      null,
+    ).body
+
+    expect(body?.join('').split(JSON.stringify(nested))).toHaveLength(3)
+  },
+)

@@ -1,7 +1,6 @@
 import { GatewayError } from '#core/errors.ts'
-import { parseExactly } from '#lib/exact-json.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { isMadeToolCallId, toArguments } from '../openai_compatible/tool-calls.ts'
+import { isMadeToolCallId, parseWithin, toArguments } from '../openai_compatible/tool-calls.ts'
 import { contentOf, partsOf, refuse, refuseUntakable } from '../unsupported.ts'
 import { toGeminiPart } from './media.ts'
 import { toGeminiName } from './names.ts'
@@ -132,7 +131,7 @@ function ownId(id: JsonValue): JsonValue {
 /** Makes the answer to a call an object, as Gemini requires: it reads other values from `output`. */
 function toResponse(content: JsonValue, place: string): JsonObject {
   const text = textOf(content, place)
-  const value = parseExactly(text)
+  const value = parseWithin(text)
   return isObject(value) ? value : { output: text }
 }
 

@@ -1,6 +1,9 @@
 import { parseExactly } from '#lib/exact-json.ts'
 import { sha256 } from '#lib/hash.ts'
-import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+import { excessIn, isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
+
+const DEPTH_MAX = 64
+const MEMBERS_MAX = 100_000
 
 /** A tool call that has begun in a stream. */
 interface OpenToolCall {
@@ -164,6 +167,12 @@ export function isMadeToolCallId(id: unknown): boolean {
 export function toArguments(given: JsonValue): JsonObject {
   if (isObject(given)) return given
   if (typeof given !== 'string' || given.trim() === '') return {}
-  const value = parseExactly(given)
+  const value = parseWithin(given)
   return isObject(value) ? value : { arguments: given }
+}
+
+/** Parses a text of a conversation that may be JSON; `undefined` when it is none, or nests more or has more members than
+ * a body may: reading and writing that would hold up everybody. */
+export function parseWithin(text: string): unknown {
+  return excessIn(text, DEPTH_MAX, MEMBERS_MAX) === null ? parseExactly(text) : undefined
 }
