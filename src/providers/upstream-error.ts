@@ -16,8 +16,9 @@ const CONTEXT =
 const CONTENT = /content_filter|content_policy|content management policy|responsible_?ai/i
 /** OpenRouter refuses with 403 what its moderation flags. */
 const FLAGGED = /requires moderation|was flagged/i
-/** xAI and Gemini answer a bad key with 400. */
-const KEY = /(?:incorrect|invalid)[ _]api[ _]?key|api key (?:not valid|is invalid)/i
+/** xAI and Gemini answer a bad key with 400. Only how a message begins is certainly the server's: vLLM repeats in it what
+ * the caller has sent, and what callers write must not end a credential. */
+const KEY = /^(?:(?:incorrect|invalid)[ _]api[ _]?key|api key (?:not valid|is invalid))/i
 const QUOTA = /insufficient_quota|billing|quota_exceeded|insufficient.{0,8}(?:balance|credits)/i
 /** Groq and OpenAI name their billing pages in limits that pass, too; so does Gemini, with when to come again. */
 const PASSING = /rate_limit_exceeded|(?:try again|retry) in \d/i
@@ -47,7 +48,7 @@ export function toUpstreamError(
   const param = failure.param
   if (status === 403 && FLAGGED.test(words))
     return new GatewayError('content_policy_violation', message, { cause, param })
-  if (status === 401 || status === 402 || status === 403 || (status === 400 && KEY.test(words))) {
+  if (status === 401 || status === 402 || status === 403 || (status === 400 && isOfKey(failure))) {
     return new GatewayError('upstream_auth_failed', 'The model server refused the credentials of the gateway.', {
       cause,
     })
@@ -70,6 +71,10 @@ export function toUpstreamError(
     return new GatewayError('invalid_request', message, options)
   }
   return invalidAnswer(`HTTP ${status}`, cause)
+}
+
+function isOfKey({ code, message }: UpstreamFailure): boolean {
+  return KEY.test(message) || (code !== null && KEY.test(code))
 }
 
 /** The error for an answer that is not what the protocol promises: HTML, half a JSON, a redirect. */

@@ -43,6 +43,15 @@ test.each<[number, object, string, boolean]>([
   [400, failure('m', { code: 'unsupported_parameter', param: 'top_k' }), 'unsupported_parameter', false],
   [400, failure('Incorrect API key provided'), 'upstream_auth_failed', true],
   [400, failure('API key not valid. Please pass a valid API key.'), 'upstream_auth_failed', true],
+  [400, failure('m', { code: 'invalid_api_key' }), 'upstream_auth_failed', true],
+  [
+    400,
+    failure(
+      "[{'msg': 'Input should be a list', 'input': [{'role': 'user', 'content': 'Why is it an invalid API key?'}]}]",
+    ),
+    'invalid_request',
+    false,
+  ],
   [403, failure('m requires moderation on p. Your input was flagged for "x".'), 'content_policy_violation', false],
   [403, failure('Forbidden'), 'upstream_auth_failed', true],
   [404, failure('m'), 'model_not_found', false],
