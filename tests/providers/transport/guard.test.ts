@@ -38,6 +38,7 @@ describe('an address that is not public is refused, however it is written', () =
     ['this network', '0.1.2.3'],
     ['metadata of a cloud', '169.254.169.254'],
     ['metadata, decimal', '2852039166'],
+    ['the host of a machine of Azure', '168.63.129.16'],
     ['private', '10.1.2.3'],
     ['private', '172.31.255.255'],
     ['private', '192.168.0.1'],
