@@ -211,6 +211,12 @@ describe('the documentation site', () => {
     expect(await docs.asset('constructor')).toBeNull()
   })
 
+  test('makes the index for the search once, however often it is asked for', async () => {
+    const [first, second] = [await docs.asset('search.json'), await docs.asset('search.json')]
+
+    expect(second?.body).toBe(first?.body)
+  })
+
   test('has an index of all guides for the search', async () => {
     const file = await docs.asset('search.json')
     const entries: { readonly path: string; readonly text: string }[] = JSON.parse(new TextDecoder().decode(file?.body))

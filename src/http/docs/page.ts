@@ -57,6 +57,8 @@ export function createDocs({ version, support }: { readonly version: string; rea
     return read
   }
   const pages = new Map<string, Promise<string>>()
+  // To make it takes a third of a second, in which nobody else is served, and anybody may ask for it.
+  let index: Promise<Uint8Array> | null = null
 
   async function html(slug: string): Promise<string | null> {
     const guide = slug === '' ? guides()[0] : guides().find(each => each.slug === slug)
@@ -76,7 +78,10 @@ export function createDocs({ version, support }: { readonly version: string; rea
       return { headers: PAGE_HEADERS, body: missingPage(name, guides(), version) }
     },
     async asset(name) {
-      if (name === SEARCH_INDEX) return toFile('application/json', await searchIndex(guides()))
+      if (name === SEARCH_INDEX) {
+        index ??= searchIndex(guides())
+        return toFile('application/json', await index)
+      }
       const asset = docsAsset(name)
       return asset === null ? null : toFile(asset.type, await asset.load())
     },
