@@ -40,14 +40,18 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
   const called = new Map<JsonValue, Called>()
   const instructions: JsonObject[] = []
   const contents: Content[] = []
-  let answers: Answer[] = []
+  const runs: Run[] = []
+  let run: Run | null = null
   let calls = 0
   for (const [at, message] of list.entries()) {
     const place = `messages.${at}`
     if (message.role === 'tool') {
-      if (answers.length > 0) contents.pop()
-      answers = [...answers, toAnswer(message, called, place, options)].toSorted((left, right) => left.at - right.at)
-      contents.push({ role: 'user', parts: answers.map(({ part }) => part) })
+      if (run === null) {
+        run = { answers: [], parts: [] }
+        runs.push(run)
+        contents.push({ role: 'user', parts: run.parts })
+      }
+      run.answers.push(toAnswer(message, called, place, options))
       continue
     }
     const parts = toParts(message, place, options)
@@ -55,7 +59,7 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
       instructions.push(...parts)
       continue
     }
-    answers = []
+    run = null
     for (const call of callsOf(message))
       if (isObject(call.function)) called.set(call.id, { name: call.function.name, at: calls++ })
     const last = contents.at(-1)
@@ -63,6 +67,8 @@ export function toGeminiContents(messages: JsonValue, options: Options): Convers
     if (message.role === 'assistant' && last?.role === 'model') last.parts.push(...parts)
     else if (parts.length > 0) contents.push({ role: message.role === 'assistant' ? 'model' : 'user', parts })
   }
+  for (const { answers, parts } of runs)
+    for (const { part } of answers.toSorted((left, right) => left.at - right.at)) parts.push(part)
   // Gemini requires a content: a conversation of instructions alone becomes a turn of the user.
   if (contents.length === 0) return { contents: [{ role: 'user', parts: instructions }] }
   return instructions.length > 0 ? { contents, systemInstruction: { parts: instructions } } : { contents }
@@ -104,6 +110,14 @@ function toCall(call: JsonObject, place: string, marksCalls: boolean): JsonObjec
 interface Answer {
   readonly part: JsonObject
   readonly at: number
+}
+
+/** Answers with nothing between them. They are put in order once all are there: after each one, ten thousand would take
+ * seconds. */
+interface Run {
+  readonly answers: Answer[]
+  /** The parts of its content. */
+  readonly parts: JsonObject[]
 }
 
 function toAnswer(

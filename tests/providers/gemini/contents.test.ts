@@ -254,6 +254,20 @@ describe('tool calls', () => {
     ])
   })
 
+  test('are answered in no long time however many they are', () => {
+    const ids = Array.from({ length: 9000 }, (_, at) => `call_${at}`)
+    const calls = { role: 'assistant', content: null, tool_calls: ids.map(id => calling(id, id)) }
+    const answers = ids.toReversed().map(id => ({ role: 'tool', tool_call_id: id, content: 'x' }))
+    const before = process.cpuUsage()
+
+    const { contents } = convert([{ role: 'user', content: 'Hi' }, calls, ...answers])
+
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(800)
+    expect(contents[2].parts.map(({ functionResponse }: JsonObject) => (functionResponse as JsonObject).name)).toEqual(
+      ids,
+    )
+  })
+
   test('in messages one behind the other are one turn, which has to come behind the user', () => {
     const { contents } = convert([
       { role: 'user', content: 'Where is it warm?' },
