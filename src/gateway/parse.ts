@@ -11,6 +11,9 @@ const MEMBERS_MAX = 100_000
 const PARSE_FIRST_MAX = 256 * 1024
 /** The most messages. No real conversation has as many. */
 const MESSAGES_MAX = 10_000
+/** The most inputs of an embedding. The answer to more has more members than are read of one, and would be taken for a
+ * failure of the server. */
+const INPUTS_MAX = 30_000
 /** The most members of `metadata`, as with OpenAI. */
 const METADATA_MAX = 16
 const NAME_CHARACTERS_MAX = 256
@@ -48,7 +51,14 @@ const CHECKS: Readonly<Record<Endpoint, readonly Check[]>> = {
     ...COMMON,
   ],
   completions: [required('prompt', isPrompt, 'must be a string, an array of strings or an array of tokens'), ...COMMON],
-  embeddings: [required('input', isPrompt, 'must be a string, an array of strings or an array of tokens'), ...COMMON],
+  embeddings: [
+    required(
+      'input',
+      isInput,
+      `must be a string, an array of tokens or an array of at most ${INPUTS_MAX} strings or arrays of tokens`,
+    ),
+    ...COMMON,
+  ],
 }
 type Check = (body: JsonObject) => Detail | null
 
@@ -170,4 +180,8 @@ function isMessages(value: unknown): boolean {
 
 function isPrompt(value: unknown): boolean {
   return typeof value === 'string' || (Array.isArray(value) && value.length > 0)
+}
+
+function isInput(value: unknown): boolean {
+  return isPrompt(value) && (!Array.isArray(value) || typeof value[0] === 'number' || value.length <= INPUTS_MAX)
 }

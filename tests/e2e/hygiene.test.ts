@@ -138,6 +138,15 @@ describe('counts and lengths', () => {
   ])('%s', async (_, body, status) => {
     expect((await gateway.chat(body)).status).toBe(status)
   })
+
+  test.each<[string, unknown, number]>([
+    ['30,001 tokens', Array.from({ length: 30_001 }, () => 5), 404],
+    ['30,001 texts, more than are read of an answer', Array.from({ length: 30_001 }, () => 'x'), 400],
+  ])('embeddings of %s', async (_, input, status) => {
+    const body = JSON.stringify({ model: 'nobody', input })
+
+    expect((await fetch(`${gateway.url}/v1/embeddings`, { method: 'POST', body })).status).toBe(status)
+  })
 })
 
 describe('names of an object’s own properties', () => {
