@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import type { Question } from '#cache/fingerprint.ts'
+import { systemClock } from '#core/clock.ts'
 import { ALONE, type Crew, type News } from '#core/crew.ts'
-import { createWheel } from '#lib/wheel.ts'
 import { composeCache } from '#src/compose/cache.ts'
 import { configFrom } from '#src/index.ts'
 import { openRedis } from '#stores/redis.ts'
@@ -86,7 +86,7 @@ test('a clearing by a clock that is ahead for a moment keeps nothing from being 
 
 test('other workers hear of a clearing when Redis has nothing any more that could come near again', async () => {
   await using server = await startRedis()
-  const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+  const clock = systemClock()
   const redis = openRedis({ urls: [server.url], timeoutMs: 2000, clock })
   const other = composeCache(config, { clock, redis, crew: ALONE, memoryMax })
   const found: unknown[] = []

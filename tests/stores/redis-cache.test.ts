@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createTiers } from '#cache/tiers.ts'
 import type { CacheSelection } from '#core/cache.ts'
-import { createWheel } from '#lib/wheel.ts'
+import { systemClock } from '#core/clock.ts'
 import { createMemoryCache } from '#stores/memory-cache.ts'
 import { openRedis } from '#stores/redis.ts'
 import { createRedisCache } from '#stores/redis-cache.ts'
@@ -10,7 +10,7 @@ import { type FakeClock, fakeClock, settled } from '#tests/support/clock.ts'
 import { type Redis, type RedisCluster, startRedis, startRedisCluster } from '#tests/support/redis.ts'
 import { until } from '#tests/support/until.ts'
 
-const realClock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const realClock = systemClock()
 
 function cacheAt(urls: readonly string[], clock: FakeClock, onClear: (selection: CacheSelection) => void = () => {}) {
   const redis = openRedis({ urls, timeoutMs: 2000, clock: realClock })

@@ -1,5 +1,5 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { createWheel } from '#lib/wheel.ts'
+import { systemClock } from '#core/clock.ts'
 import { openRedis } from '#stores/redis.ts'
 import { createRedisCooldowns } from '#stores/redis-cooldowns.ts'
 import { startRedis, startRedisCluster } from '#tests/support/redis.ts'
@@ -8,7 +8,7 @@ import { until } from '#tests/support/until.ts'
 // Three nodes take seconds to join where a machine has others to serve.
 setDefaultTimeout(60_000)
 
-const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const clock = systemClock()
 
 /** Two processes on one Redis, and what the second one has heard last. */
 function twoAt(urls: readonly string[]) {

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Clock } from '#core/clock.ts'
-import { createWheel } from '#lib/wheel.ts'
+import { type Clock, systemClock } from '#core/clock.ts'
 import { createMemoryFailures } from '#stores/memory-failures.ts'
 import { createMemoryReplays } from '#stores/memory-replays.ts'
 import { openRedis, type Redis } from '#stores/redis.ts'
@@ -13,7 +12,7 @@ import { forgetAll, REDIS_FORMS, type RedisPlace, startRedis, startRedisAs } fro
 
 setDefaultTimeout(60_000)
 
-const real = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const real = systemClock()
 
 const failuresOf = (redis: Redis, perMinute: () => number, clock: Clock) =>
   createRedisFailures({ redis, perMinute, local: createMemoryFailures({ perMinute, clock }), time: clock.now })

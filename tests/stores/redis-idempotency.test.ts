@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import type { Clock } from '#core/clock.ts'
+import { type Clock, systemClock } from '#core/clock.ts'
 import type { IdempotencyStore } from '#core/idempotency.ts'
-import { createWheel } from '#lib/wheel.ts'
 import { createMemoryIdempotency } from '#stores/memory-idempotency.ts'
 import { type Redis as Opened, openRedis } from '#stores/redis.ts'
 import { createRedisIdempotency } from '#stores/redis-idempotency.ts'
@@ -9,7 +8,7 @@ import { answerOf, idempotencyContract, keyed, TTL_MS } from '#tests/contract/id
 import { fakeClock, settled } from '#tests/support/clock.ts'
 import { type Redis, type RedisCluster, startRedis, startRedisCluster } from '#tests/support/redis.ts'
 
-const realClock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const realClock = systemClock()
 const bounds = { ttlMs: TTL_MS, bytesMax: 1024 * 1024, answerBytesMax: 64 * 1024 }
 
 /** One process. */

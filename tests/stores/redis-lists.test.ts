@@ -1,11 +1,11 @@
 import { expect, test } from 'bun:test'
-import { createWheel } from '#lib/wheel.ts'
+import { systemClock } from '#core/clock.ts'
 import { openRedis } from '#stores/redis.ts'
 import { createRedisLists } from '#stores/redis-lists.ts'
 import { HOLD_MS, listOf, listsContract } from '#tests/contract/lists.ts'
 import { startRedis, startRedisCluster } from '#tests/support/redis.ts'
 
-const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const clock = systemClock()
 
 async function listsAt(server: { readonly urls: readonly string[] } & AsyncDisposable) {
   const redis = openRedis({ urls: server.urls, timeoutMs: 2000, clock })

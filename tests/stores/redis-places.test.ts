@@ -1,9 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
-import type { Clock } from '#core/clock.ts'
+import { type Clock, systemClock } from '#core/clock.ts'
 import { createScope } from '#core/scope.ts'
 import type { Target } from '#core/servers.ts'
 import { createQueue } from '#gateway/queue/queue.ts'
-import { createWheel } from '#lib/wheel.ts'
 import { createStates } from '#registry/states.ts'
 import { openRedis, type Redis } from '#stores/redis.ts'
 import { createRedisPlaces } from '#stores/redis-places.ts'
@@ -12,7 +11,7 @@ import { fakeClock, settled } from '#tests/support/clock.ts'
 import { forgetAll, REDIS_FORMS, type RedisPlace, startRedis, startRedisAs } from '#tests/support/redis.ts'
 import { until } from '#tests/support/until.ts'
 
-const real = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const real = systemClock()
 const WITHIN_MS = 5000
 
 type Places = ReturnType<typeof createRedisPlaces>

@@ -1,10 +1,10 @@
 /** What the tests of connections to Redis run as a process of its own, which has an authority of its own: `URL…`. Sets many
  * keys, and says what came of it. */
-import { createWheel } from '#lib/wheel.ts'
+import { systemClock } from '#core/clock.ts'
 import { openRedis } from '#stores/redis.ts'
 
 const KEYS = 50
-const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const clock = systemClock()
 const redis = openRedis({
   ...{ urls: process.argv.slice(2), timeoutMs: 5000, clock },
   onChange: ({ reason }) => console.log(reason),

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
-import { createWheel } from '#lib/wheel.ts'
+import { systemClock } from '#core/clock.ts'
 import { openRedis, type Redis } from '#stores/redis.ts'
 import { redisScript, sentScript } from '#stores/redis-script.ts'
 import { type Redis as Server, startRedis } from '#tests/support/redis.ts'
 
-const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const clock = systemClock()
 let server: Server
 let redis: Redis
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { createWheel } from '#lib/wheel.ts'
+import { systemClock } from '#core/clock.ts'
 import { openRedis, type Redis, RedisAway, type RedisClient } from '#stores/redis.ts'
 import { makeCertificates } from '#tests/support/certificates.ts'
 import { type FakeClock, fakeClock, settled } from '#tests/support/clock.ts'
@@ -14,7 +14,7 @@ const ADD = "return redis.call('ZADD', KEYS[1], 1, 'one')"
 const TIMEOUT_MS = 300
 const SOON_MS = TIMEOUT_MS + 100
 const AT_ONCE_MS = 20
-const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const clock = systemClock()
 const open = (...urls: string[]) => openRedis({ urls, timeoutMs: TIMEOUT_MS, clock })
 const ask = (redis: Redis) => redis.use(client => client.set('{citadel}:test', '1', 'PX', 60_000))
 

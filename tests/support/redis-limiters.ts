@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll } from 'bun:test'
-import type { Clock } from '#core/clock.ts'
+import { type Clock, systemClock } from '#core/clock.ts'
 import type { Verdict } from '#core/limiter.ts'
-import { createWheel } from '#lib/wheel.ts'
 import { openRedis, type Redis, type RedisClient } from '#stores/redis.ts'
 import { createRedisLimiter, type RedisLimiter, type RedisLimiterOptions } from '#stores/redis-limiter.ts'
 import { ask } from '#tests/contract/limiter.ts'
@@ -9,7 +8,7 @@ import { fakeClock } from './clock.ts'
 import { forgetAll, type Redis as RedisServer, startRedis } from './redis.ts'
 
 /** The real clocks. */
-export const real = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+export const real = systemClock()
 
 /** Whether a limiter let a call in. */
 export const passed = (verdict: Verdict) => verdict.refused === null

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from 'bun:test'
+import { systemClock } from '#core/clock.ts'
 import type { Account, Ledger } from '#core/ledger.ts'
-import { createWheel } from '#lib/wheel.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import { openRedis, type Redis } from '#stores/redis.ts'
 import { createRedisHolds } from '#stores/redis-holds.ts'
@@ -10,7 +10,7 @@ import { openAt } from '#tests/contract/database.ts'
 import type { sqlitePlaces } from './databases.ts'
 import { forgetAll, type Redis as RedisServer, startRedis } from './redis.ts'
 
-const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const clock = systemClock()
 
 /** An account with a budget of 1000. */
 export const MONTH: Account = { id: 'key:shop/web', tenant: 'shop', period: '2026-01', cap: 1000, resetsAt: 0 }

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test'
+import { systemClock } from '#core/clock.ts'
 import { createScope } from '#core/scope.ts'
 import { parseBlock } from '#lib/net.ts'
-import { createWheel } from '#lib/wheel.ts'
 import { createGuard } from '#providers/transport/guard.ts'
 import { createSocketTransport } from '#providers/transport/index.ts'
 import type { Lookup } from '#providers/transport/names.ts'
 import { head, json, startUpstream } from '#tests/support/upstream.ts'
 
-const clock = { now: () => performance.now(), time: () => Date.now(), after: createWheel() }
+const clock = systemClock()
 
 /** The host as a registration's address gives it to the guard. */
 function hostOf(written: string): string {
