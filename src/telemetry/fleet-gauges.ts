@@ -9,20 +9,20 @@ export interface FleetSources {
   readonly clock: Clock
   readonly version: string
   /** The installation, if it has a name. */
-  readonly environment?: () => string | null
+  readonly environment: () => string | null
   readonly snapshot: () => Snapshot
   readonly states: States
   /** Retries that may still begin now. */
-  readonly retriesLeft?: () => number
+  readonly retriesLeft: () => number
 }
 
 const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const
 
 /** Creates the gauges of servers, targets and models. */
 export function createFleetGauges(sources: FleetSources): readonly Metric[] {
-  const { clock, snapshot, states, version, retriesLeft = () => 0 } = sources
+  const { clock, snapshot, states, version } = sources
   const build = () => {
-    const environment = sources.environment?.() ?? null
+    const environment = sources.environment()
     return { version, bun: process.versions.bun ?? 'none', ...(environment !== null && { environment }) }
   }
   const ids = () => [...snapshot().servers.keys()]
@@ -48,7 +48,7 @@ export function createFleetGauges(sources: FleetSources): readonly Metric[] {
         value: 1,
       })),
     ),
-    createGauge('gateway_retry_budget_remaining', 'Retries that may begin now.', retriesLeft),
+    createGauge('gateway_retry_budget_remaining', 'Retries that may begin now.', sources.retriesLeft),
     createGauge('gateway_build_info', 'The version that runs.', () => [{ labels: build(), value: 1 }]),
   ]
 }

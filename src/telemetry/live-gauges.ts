@@ -15,21 +15,21 @@ export interface LiveCounts {
 /** Where the gauges read their values. */
 export interface LiveSources {
   readonly clock: Clock
-  /** How many worker processes serve requests (default 1). */
-  readonly workers?: () => number
+  /** How many worker processes serve requests. */
+  readonly workers: () => number
   /** Log lines that could not be written. */
-  readonly logLinesDropped?: () => number
+  readonly logLinesDropped: () => number
   /** Calls that wait for a place at a server. */
-  readonly queueDepth?: () => number
+  readonly queueDepth: () => number
   /** What the answer cache holds in the memory of this process. */
-  readonly cacheSize?: () => { readonly entries: number; readonly bytes: number }
+  readonly cacheSize: () => { readonly entries: number; readonly bytes: number }
   /** Open connections to Redis. */
-  readonly redisConnections?: () => number
-  readonly ledger?: LedgerNumbers
+  readonly redisConnections: () => number
+  readonly ledger: LedgerNumbers
   /** When the server certificate expires, in epoch milliseconds; `null` where there is none. */
-  readonly certificateEnds?: (() => number | null) | undefined
+  readonly certificateEnds: (() => number | null) | undefined
   /** Which new calls are refused. */
-  readonly overload?: () => 'none' | 'low' | 'all'
+  readonly overload: () => 'none' | 'low' | 'all'
 }
 
 /** The numbers of the ledger and its spool. */
@@ -44,18 +44,16 @@ export interface LedgerNumbers {
   budgets(): readonly { readonly scope: string; readonly ratio: number }[]
 }
 
-const NO_LEDGER: LedgerNumbers = { open: () => 0, depth: () => 0, dropped: () => 0, budgets: () => [] }
 const OVERLOAD = { none: 0, low: 1, all: 2 } as const
 
 /** Creates the gauges of what the process is doing. */
 export function createLiveGauges(live: LiveCounts, sessions: Sessions, sources: LiveSources): readonly Metric[] {
-  const { clock, workers = () => 1, logLinesDropped = () => 0, queueDepth = () => 0, overload = () => 'none' } = sources
-  const { cacheSize = () => ({ entries: 0, bytes: 0 }), redisConnections = () => 0, ledger = NO_LEDGER } = sources
+  const { clock, overload, cacheSize } = sources
   return [
-    ...ledgerGauges(ledger),
+    ...ledgerGauges(sources.ledger),
     createGauge('http_requests_in_flight', 'Requests being answered.', () => live.inFlight),
     createGauge('gateway_streams_active', 'Streams being sent.', () => live.streams),
-    createGauge('gateway_queue_depth', 'Calls that wait for a place at a server.', queueDepth),
+    createGauge('gateway_queue_depth', 'Calls that wait for a place at a server.', sources.queueDepth),
     createGauge(
       'gateway_overload_state',
       'Which new calls are refused: 0 none, 1 those of low priority, 2 all.',
@@ -63,8 +61,8 @@ export function createLiveGauges(live: LiveCounts, sessions: Sessions, sources: 
     ),
     createGauge('gateway_cache_entries', 'Answers stored in memory.', () => cacheSize().entries),
     createGauge('gateway_cache_bytes', 'About how much memory they take.', () => cacheSize().bytes),
-    createGauge('redis_connections_active', 'Connections to Redis that stand.', redisConnections),
-    createGauge('workers_active', 'Processes that answer.', workers),
+    createGauge('redis_connections_active', 'Connections to Redis that stand.', sources.redisConnections),
+    createGauge('workers_active', 'Processes that answer.', sources.workers),
     createGauge(
       'user_sessions_active',
       'Callers of the last five minutes; one that several workers have answered counts once for each.',
@@ -80,7 +78,7 @@ export function createLiveGauges(live: LiveCounts, sessions: Sessions, sources: 
     ),
     createGauge('gateway_config_last_reload_successful', 'Whether the last reload worked.', () => live.reloaded),
     createGauge('database_queries_total', 'Calls of the database.', () => live.databaseCalls, 'counter'),
-    createGauge('gateway_log_lines_dropped_total', 'Log lines lost.', logLinesDropped, 'counter'),
+    createGauge('gateway_log_lines_dropped_total', 'Log lines lost.', sources.logLinesDropped, 'counter'),
   ]
 }
 

@@ -13,7 +13,7 @@ import { createSessions } from './sessions.ts'
 /** What the metrics are built from. */
 export interface MetricsOptions extends FleetSources, LiveSources, ProcessSources {
   /** Whether a server's attempts count as `ollama_requests_total`. */
-  readonly isOllama?: (server: string) => boolean
+  readonly isOllama: (server: string) => boolean
   /** Where the workers of one gateway write their values and read each other's, so that a scrape of any worker shows the
    * whole gateway; absent for a single process. */
   readonly share?: { write(snapshot: unknown): void; readAll(): readonly unknown[] }
@@ -39,7 +39,7 @@ const SESSIONS_MAX = 10_000
  * anything else is `other`. */
 export function createMetrics(options: MetricsOptions): Metrics {
   const { clock, snapshot, seriesMax = SERIES_MAX } = options
-  const requests = createRequestMetrics({ snapshot, isOllama: options.isOllama ?? (() => false), seriesMax })
+  const requests = createRequestMetrics({ snapshot, isOllama: options.isOllama, seriesMax })
   const events = createEventMetrics(snapshot, seriesMax)
   const sessions = createSessions(SESSIONS_MAX)
   const live: LiveCounts = { inFlight: 0, streams: 0, reloaded: 1, databaseCalls: 0 }

@@ -6,15 +6,15 @@ const MICROSECONDS = 1e6
 
 /** Where the gauges of the process read values that it cannot ask the runtime for. */
 export interface ProcessSources {
-  /** How late the event loop turned, 99th percentile of the last seconds, in milliseconds; 0 when absent. */
-  readonly lagMs?: () => number
-  /** The memory that the process may use, in bytes; when absent the gauge has no value. */
-  readonly memoryLimit?: () => number
+  /** How late the event loop turned, 99th percentile of the last seconds, in milliseconds. */
+  readonly lagMs: () => number
+  /** The memory that the process may use, in bytes. */
+  readonly memoryLimit: () => number
 }
 
 /** Creates the gauges of this process. The usual ones for handles and garbage collection are left out because Bun does
  * not report them, and heap object counts because reading them blocks the event loop for tens of milliseconds. */
-export function createProcessGauges({ lagMs = () => 0, memoryLimit }: ProcessSources): readonly Metric[] {
+export function createProcessGauges({ lagMs, memoryLimit }: ProcessSources): readonly Metric[] {
   const startedAt = Date.now() / 1000 - process.uptime()
   return [
     createGauge('process_resident_memory_bytes', 'Resident memory in bytes.', residentBytes),
@@ -27,7 +27,7 @@ export function createProcessGauges({ lagMs = () => 0, memoryLimit }: ProcessSou
       'How late the event loop turned, 99th percentile of the last ten seconds.',
       () => lagMs() / 1000,
     ),
-    createGauge('gateway_memory_limit_bytes', 'What the process may use, in bytes.', () => memoryLimit?.() ?? []),
+    createGauge('gateway_memory_limit_bytes', 'What the process may use, in bytes.', memoryLimit),
   ]
 }
 

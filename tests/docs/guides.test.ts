@@ -9,14 +9,11 @@ import { ERRORS } from '#core/errors.ts'
 import { readGuides } from '#http/docs/guides.ts'
 import { modelCallHeaders } from '#http/docs/operations/model-call.ts'
 import { PROVIDERS } from '#providers/index.ts'
-import { createStates } from '#registry/states.ts'
 import { STRATEGIES } from '#routing/strategies/index.ts'
 import { EXIT, EXIT_MEANINGS } from '#src/cli/output.ts'
-import { createMetrics } from '#telemetry/metrics.ts'
 import { postgresRows, redisRows } from '#tests/dependencies/table.ts'
 import { callerRows, serverRows } from '#tests/faults/table.ts'
-import { fakeClock } from '#tests/support/clock.ts'
-import { snapshotOf } from '#tests/support/fleet.ts'
+import { metricsOf } from '#tests/support/metrics.ts'
 
 const guides = new Map(readGuides().map(guide => [guide.slug, guide.markdown]))
 
@@ -46,13 +43,7 @@ test('the table of errors has every code with its status', () => {
 })
 
 test('the table of metrics has every metric with its type', async () => {
-  const metrics = createMetrics({
-    clock: fakeClock(),
-    version: '1.2.3',
-    snapshot: () => snapshotOf([]),
-    states: createStates(),
-  })
-  const exposed = (await metrics.render()).matchAll(/^# TYPE (\S+) (\S+)$/gm)
+  const exposed = (await metricsOf().render()).matchAll(/^# TYPE (\S+) (\S+)$/gm)
 
   const rows = rowsBelow('observability', 'Metrics').map(([name, type]) => `${name} ${type}`)
 

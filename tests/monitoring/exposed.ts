@@ -1,11 +1,10 @@
 import type { Fact } from '#core/journal.ts'
 import type { RequestRecord } from '#core/record.ts'
 import { createStates } from '#registry/states.ts'
-import { createMetrics } from '#telemetry/metrics.ts'
 import { model } from '#tests/support/calls.ts'
-import { fakeClock } from '#tests/support/clock.ts'
 import { parseExposition } from '#tests/support/exposition.ts'
 import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
+import { metricsOf } from '#tests/support/metrics.ts'
 import { attemptEntry, recordOf } from '#tests/support/records.ts'
 
 const MODELS = [model('chat', [targetOf('llm/mixtral')]), model('small', [targetOf('cloud/phi')])]
@@ -35,12 +34,9 @@ export async function exposition(): Promise<string> {
   const states = createStates()
   for (const server of ['llm', 'cloud']) states.server(server).health = 'healthy'
   const budgets = () => [{ scope: 'key', ratio: 0.5 }]
-  const metrics = createMetrics({
-    clock: fakeClock(),
-    version: '1.2.3',
+  const metrics = metricsOf({
     snapshot: () => snapshotOf(MODELS),
     states,
-    memoryLimit: () => 1,
     certificateEnds: () => 1,
     ledger: { open: () => 0, depth: () => 0, dropped: () => 0, budgets },
   })

@@ -1,10 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import { createStates } from '#registry/states.ts'
 import { type Family, foldFamilies, mergeFamilies } from '#telemetry/merge.ts'
-import { createMetrics } from '#telemetry/metrics.ts'
-import { fakeClock } from '#tests/support/clock.ts'
 import { parseExposition } from '#tests/support/exposition.ts'
-import { snapshotOf } from '#tests/support/fleet.ts'
+import { metricsOf } from '#tests/support/metrics.ts'
 import { recordOf } from '#tests/support/records.ts'
 
 const family = (more: Partial<Family>): Family => ({
@@ -81,15 +78,7 @@ test('each of two workers reports the metrics of both', async () => {
       write: (value: unknown) => void written.set(name, JSON.parse(JSON.stringify(value))),
       readAll: () => [...written.values()],
     }
-    const clock = fakeClock()
-    return createMetrics({
-      clock,
-      version: '1',
-      snapshot: () => snapshotOf([]),
-      states: createStates(),
-      workers: () => 2,
-      share,
-    })
+    return metricsOf({ workers: () => 2, share })
   }
   const [first, second] = [worker('first'), worker('second')]
   for (const each of [first, first, second]) each.subscriber({ type: 'request-settled', record: recordOf() })

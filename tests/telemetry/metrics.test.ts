@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'bun:test'
 import type { RequestRecord } from '#core/record.ts'
 import { createStates } from '#registry/states.ts'
-import { createMetrics, type MetricsOptions } from '#telemetry/metrics.ts'
+import type { MetricsOptions } from '#telemetry/metrics.ts'
 import { model } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { METRICS_ALWAYS, parseExposition } from '#tests/support/exposition.ts'
 import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
+import { metricsOf } from '#tests/support/metrics.ts'
 import { attemptEntry, recordOf } from '#tests/support/records.ts'
 
 const chat = model('chat', [targetOf('llm/mixtral'), targetOf('cloud/big')])
@@ -14,7 +15,7 @@ const models = [chat, model('small', [targetOf('llm/phi')])]
 function setup(more: Partial<MetricsOptions> = {}) {
   const clock = fakeClock()
   const states = createStates()
-  const metrics = createMetrics({ clock, version: '1.2.3', snapshot: () => snapshotOf(models), states, ...more })
+  const metrics = metricsOf({ clock, snapshot: () => snapshotOf(models), states, ...more })
   return {
     clock,
     states,
