@@ -1,4 +1,4 @@
-import { type KnownModels, readKnownModels } from '#config/known-models.ts'
+import { readKnownModels } from '#config/known-models.ts'
 import { toPrice } from '#core/cost.ts'
 import type { Knowledge } from '#core/servers.ts'
 import { PROVIDERS } from '#providers/index.ts'
@@ -7,7 +7,8 @@ const UNKNOWN = { context_length: null, tools: null, vision: null, json_schema: 
 
 /** Creates the look-up of what is known of a model before its server is asked: what its dialect cannot express, and the
  * entry of its name in `config/models.yaml`. Prices are used at the provider's own address only. */
-export function composeKnowledge(knownModels: KnownModels = readKnownModels()): Knowledge {
+export function composeKnowledge(): Knowledge {
+  const knownModels = readKnownModels()
   return ({ kind, baseUrl }, upstreamModel) => {
     const provider = PROVIDERS.get(kind)
     const entry = knownModels(upstreamModel)

@@ -1,6 +1,6 @@
 import type { ListedModel, Server } from '#core/servers.ts'
 import { PROVIDERS } from '#providers/index.ts'
-import type { Catalog, ModelDetails, Outgoing, Provider } from '#providers/provider.ts'
+import type { Catalog, ModelDetails, Outgoing } from '#providers/provider.ts'
 
 const LIST_TIMEOUT_MS = 10_000
 /** How many pages of a list are read, so that a list without an end is not read for ever. */
@@ -26,10 +26,7 @@ export type Ask = (outgoing: Outgoing, timeoutMs: number, signal?: AbortSignal) 
  * read once for each model.
  *
  * @throws Error from that function when the server does not answer or its list cannot be read. */
-export function createLister(
-  ask: Ask,
-  providers: ReadonlyMap<string, Provider> = PROVIDERS,
-): (server: Server) => Promise<readonly ListedModel[]> {
+export function createLister(ask: Ask): (server: Server) => Promise<readonly ListedModel[]> {
   const described = new WeakMap<Server, Map<string, Partial<ListedModel>>>()
 
   async function body(outgoing: Outgoing): Promise<string> {
@@ -68,7 +65,7 @@ export function createLister(
   }
 
   return async server => {
-    const provider = providers.get(server.kind)
+    const provider = PROVIDERS.get(server.kind)
     if (provider === undefined) return []
     const secret = server.secrets[0] ?? null
     const { catalog } = provider

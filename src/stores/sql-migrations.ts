@@ -19,11 +19,11 @@ export interface MigrationState {
 }
 
 /** Reads all steps, `sql/NNN.sql`, in their order. */
-export function readMigrations(folder: URL = FOLDER): readonly Migration[] {
-  return readdirSync(folder)
+export function readMigrations(): readonly Migration[] {
+  return readdirSync(FOLDER)
     .filter(name => /^\d{3}\.sql$/.test(name))
     .sort()
-    .map(name => ({ version: Number(name.slice(0, 3)), statements: readFileSync(new URL(name, folder), 'utf8') }))
+    .map(name => ({ version: Number(name.slice(0, 3)), statements: readFileSync(new URL(name, FOLDER), 'utf8') }))
 }
 
 /** Brings a database up to date; of all processes that try at once one does it, and the others find it done.

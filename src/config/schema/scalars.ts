@@ -38,7 +38,7 @@ export function integer(range: { min?: number; max?: number } = {}) {
 }
 
 /** Accepts `auto` and a whole number. */
-export function integerOrAuto(range: { min?: number; max?: number } = {}) {
+export function integerOrAuto(range: { min: number; max: number }) {
   const isAuto = (value: unknown) => typeof value === 'string' && value.toLowerCase() === 'auto'
   return z
     .preprocess(

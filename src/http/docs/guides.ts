@@ -22,10 +22,10 @@ export interface Guide {
 /** Reads all guides, in the order of the navigation. A guide is added by putting a file into the folder.
  *
  * @throws Error when a file has no title or order at its head, or names a group that the navigation does not have. */
-export function readGuides(folder: URL = FOLDER): readonly Guide[] {
-  return readdirSync(folder)
+export function readGuides(): readonly Guide[] {
+  return readdirSync(FOLDER)
     .filter(name => name.endsWith('.md'))
-    .map(name => parseGuide(name.slice(0, -'.md'.length), readFileSync(new URL(name, folder), 'utf8')))
+    .map(name => parseGuide(name.slice(0, -'.md'.length), readFileSync(new URL(name, FOLDER), 'utf8')))
     .sort((left, right) => place(left) - place(right) || left.order - right.order)
 }
 
