@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util'
 import { verifyAudit } from '#events/verify.ts'
 import { createSqlAuditSource } from '#stores/sql-audit.ts'
+import { readArguments } from './arguments.ts'
 import { failDatabase, mustBeThere, withDatabase } from './database.ts'
 import { FILE_OPTIONS, optionsOf, settle } from './options.ts'
 import { EXIT, fail, print } from './output.ts'
@@ -10,7 +10,7 @@ const USAGE = 'usage: citadel audit verify [--config FILE]... [--env-file FILE].
 /** Checks the audit log: whether a row was changed, removed or put elsewhere. */
 export async function audit(args: readonly string[]): Promise<number> {
   try {
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: FILE_OPTIONS })
+    const { values, positionals } = readArguments({ args: [...args], allowPositionals: true, options: FILE_OPTIONS })
     if (positionals.length !== 1 || positionals[0] !== 'verify') return fail(USAGE, EXIT.usage)
     const settled = await settle(optionsOf(values))
     mustBeThere(settled)

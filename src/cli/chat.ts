@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util'
 import { isObject, parseJson } from '#lib/json.ts'
 import { createSseParser } from '#lib/sse.ts'
+import { readArguments } from './arguments.ts'
 import { failCommand } from './failure.ts'
 import { CommandFailed, EXIT, fail, print, refusalOf } from './output.ts'
 import { findRemote, REMOTE_OPTIONS } from './remote.ts'
@@ -14,7 +14,7 @@ const OPTIONS = {
 /** Asks a model by a running gateway, and writes the answer as it comes; the prompt may come by standard input. */
 export async function chat(args: readonly string[]): Promise<number> {
   try {
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
+    const { values, positionals } = readArguments({ args: [...args], allowPositionals: true, options: OPTIONS })
     const prompt = positionals.length > 0 ? positionals.join(' ') : await standardInput()
     if (prompt.trim() === '')
       return fail('there is no prompt: citadel chat "Hello!", or write it to standard input', EXIT.usage)

@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
 import { ConfigError } from '#config/problems.ts'
+import { readArguments } from './arguments.ts'
 import { CONFIG_OPTIONS, optionsOf, type Settled, settle } from './options.ts'
 import { counted, EXIT, fail, failUsage, print, say } from './output.ts'
 import { problemsOf } from './reload.ts'
@@ -11,7 +11,7 @@ const OPTIONS = { ...CONFIG_OPTIONS, json: { type: 'boolean', default: false } }
 export async function check(args: readonly string[]): Promise<number> {
   let json = false
   try {
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS })
+    const { values, positionals } = readArguments({ args: [...args], allowPositionals: true, options: OPTIONS })
     json = values.json
     const options = optionsOf(values)
     const settled = await settle({ ...options, files: [...options.files, ...positionals] })

@@ -1,10 +1,10 @@
-import { parseArgs } from 'node:util'
 import { createWriter } from '#config/written.ts'
 import { DEFAULT_TENANT } from '#core/caller.ts'
 import { type ConfigEntry, showConfig } from '#gateway/management/show-config.ts'
 import { redactPatterns } from '#lib/redact.ts'
 import { secretsOf } from '#src/compose/edge.ts'
 import { createRedactor } from '#telemetry/quote.ts'
+import { readArguments } from './arguments.ts'
 import { failCommand } from './failure.ts'
 import { CONFIG_OPTIONS, optionsOf, settle } from './options.ts'
 import { EXIT, fail, print, say } from './output.ts'
@@ -45,7 +45,7 @@ async function show(args: readonly string[]): Promise<number> {
       resolved: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     } as const
-    const { values } = parseArgs({ args: [...args], options })
+    const { values } = readArguments({ args: [...args], options })
     const { config, origins } = await settle(optionsOf(values))
     const secrets = secretsOf(config)
     const withoutSecrets = createRedactor(secrets)

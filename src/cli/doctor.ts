@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { ConfigError, formatProblem, type Problem } from '#config/problems.ts'
 import { parseDuration } from '#lib/duration.ts'
 import { redactPatterns } from '#lib/redact.ts'
@@ -7,6 +6,7 @@ import { secretsOf } from '#src/compose/edge.ts'
 import { declarationOf } from '#src/compose/fleet.ts'
 import { VERSION } from '#src/version.ts'
 import { createRedactor } from '#telemetry/quote.ts'
+import { readArguments } from './arguments.ts'
 import { about, type Finding, type Status } from './doctor/finding.ts'
 import { checkIssuers } from './doctor/issuers.ts'
 import { checkMachine } from './doctor/machine.ts'
@@ -26,7 +26,7 @@ const OPTIONS = {
 /** Looks at everything that the gateway needs, changes nothing, and says what is wrong and what to do about it. */
 export async function doctor(args: readonly string[]): Promise<number> {
   try {
-    const { values } = parseArgs({ args: [...args], options: OPTIONS, allowNegative: true })
+    const { values } = readArguments({ args: [...args], options: OPTIONS, allowNegative: true })
     const timeoutMs = parseDuration(values.timeout)
     if (timeoutMs === null)
       return fail('--timeout takes a duration, such as 10s. Try: citadel doctor --timeout 10s', EXIT.usage)

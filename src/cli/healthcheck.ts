@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
 import { parseDuration } from '#lib/duration.ts'
+import { readArguments } from './arguments.ts'
 import { EXIT, fail, failUsage } from './output.ts'
 import { findRemote, REMOTE_OPTIONS } from './remote.ts'
 
@@ -7,7 +7,7 @@ import { findRemote, REMOTE_OPTIONS } from './remote.ts'
 export async function healthcheck(args: readonly string[]): Promise<number> {
   try {
     const options = { ...REMOTE_OPTIONS, timeout: { type: 'string', default: '5s' } } as const
-    const { values } = parseArgs({ args: [...args], options })
+    const { values } = readArguments({ args: [...args], options })
     const remote = await findRemote(values)
     const timeoutMs = parseDuration(values.timeout)
     if (timeoutMs === null) return fail('--timeout takes a duration, such as 5s', EXIT.failure)

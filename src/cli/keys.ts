@@ -1,10 +1,10 @@
-import { parseArgs } from 'node:util'
 import { DEFAULT_TENANT } from '#core/caller.ts'
 import { systemClock } from '#core/clock.ts'
 import type { KeyManagement, KeyWithSecret } from '#gateway/management/keys.ts'
 import { parseDuration } from '#lib/duration.ts'
 import { composeKeysCommand } from '#src/compose/keys-command.ts'
 import { type KeyView, keyCreation, OVERLAP_SECONDS_MAX, tenantName } from '#wire/keys.ts'
+import { readArguments } from './arguments.ts'
 import { failDatabase, missingFile, mustBeThere, withDatabase } from './database.ts'
 import { FILE_OPTIONS, optionsOf, settle } from './options.ts'
 import { EXIT, fail, print, say } from './output.ts'
@@ -91,7 +91,7 @@ export async function keys(args: readonly string[]): Promise<number> {
 }
 
 function parse(args: readonly string[]) {
-  return parseArgs({ args: [...args], allowPositionals: true, tokens: true, options: OPTIONS })
+  return readArguments({ args: [...args], allowPositionals: true, tokens: true, options: OPTIONS })
 }
 
 /** Reads the flags as the body of `POST /management/keys`.

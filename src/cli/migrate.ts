@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util'
 import { databasePlace } from '#config/places.ts'
 import { migrateSql, migrationsOf } from '#stores/sql-client.ts'
+import { readArguments } from './arguments.ts'
 import { failDatabase } from './database.ts'
 import { FILE_OPTIONS, optionsOf, settle } from './options.ts'
 import { EXIT, print } from './output.ts'
@@ -9,7 +9,7 @@ import { EXIT, print } from './output.ts'
 export async function migrate(args: readonly string[]): Promise<number> {
   try {
     const options = { ...FILE_OPTIONS, status: { type: 'boolean' } } as const
-    const { values } = parseArgs({ args: [...args], options })
+    const { values } = readArguments({ args: [...args], options })
     const { config, env } = await settle(optionsOf(values))
     const { timeout, pool } = config.database
     const sql = { place: databasePlace(config, env), timeoutMs: timeout, pool }

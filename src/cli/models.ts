@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
 import { modelList } from '#wire/models.ts'
+import { readArguments } from './arguments.ts'
 import { failCommand } from './failure.ts'
 import { CommandFailed, EXIT, print, say } from './output.ts'
 import { findRemote, REMOTE_OPTIONS } from './remote.ts'
@@ -7,7 +7,7 @@ import { findRemote, REMOTE_OPTIONS } from './remote.ts'
 /** Lists the models that a running gateway offers to the key. */
 export async function models(args: readonly string[]): Promise<number> {
   try {
-    const { values } = parseArgs({ args: [...args], options: REMOTE_OPTIONS })
+    const { values } = readArguments({ args: [...args], options: REMOTE_OPTIONS })
     const remote = await findRemote(values)
     const list = modelList.safeParse(await (await remote.ask('/v1/models')).json())
     if (!list.success) throw new CommandFailed(`what answers at ${remote.url} is no gateway`, EXIT.failure)

@@ -1,9 +1,9 @@
-import { parseArgs } from 'node:util'
 import type { Environment } from '#config/env.ts'
 import { configFiles, type Loaded, loadConfig, loadEnvironment, readText } from '#config/load.ts'
 import { ConfigError } from '#config/problems.ts'
 import { providersFromEnv } from '#config/providers-from-env.ts'
 import { EMPTIED, type ReadFile } from '#config/secrets.ts'
+import { readArguments } from './arguments.ts'
 
 /** The options that name configuration files. */
 export const FILE_OPTIONS = {
@@ -26,7 +26,7 @@ export interface Options {
   readonly port: string | undefined
 }
 
-/** The values of `CONFIG_OPTIONS` as `parseArgs` gives them. */
+/** The values of `CONFIG_OPTIONS` as `readArguments` gives them. */
 export interface ConfigValues {
   readonly config?: readonly string[]
   readonly 'env-file'?: readonly string[]
@@ -43,7 +43,7 @@ export function optionsOf({ config = [], 'env-file': envFiles = [], host, port }
  *
  * @throws TypeError for an unknown option. */
 export function parseOptions(args: readonly string[]): Options {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArguments({
     args: [...args],
     allowPositionals: true,
     options: CONFIG_OPTIONS,

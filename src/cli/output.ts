@@ -84,7 +84,8 @@ export function failUsage(thrown: unknown, status: number = EXIT.usage): number 
   const [said] = (thrown instanceof Error ? thrown.message : String(thrown)).split(
     /\.\s+(?:To specify|Did you forget) /,
   )
-  return fail(`${said}. Try: citadel ${process.argv[2]} --help`, status)
+  const end = said?.endsWith('?') ? '' : '.'
+  return fail(`${said}${end} Try: citadel ${process.argv[2]} --help`, status)
 }
 
 /** Whether the arguments contain `--help` or `-h`. */

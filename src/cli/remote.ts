@@ -11,7 +11,7 @@ export const REMOTE_OPTIONS = {
   json: { type: 'boolean', default: false },
 } as const
 
-/** The values of `REMOTE_OPTIONS` as `parseArgs` gives them. */
+/** The values of `REMOTE_OPTIONS` as `readArguments` gives them. */
 export interface RemoteValues extends ConfigValues {
   readonly url?: string
   readonly key?: string

@@ -460,9 +460,18 @@ describe('a command line that is wrong', () => {
     [['frobnicate'], 64, 'citadel: unknown command "frobnicate". Try: citadel help\n'],
     [['check', '--config='], 78, 'flag  --config: names no file\n1 problem; nothing was started.\n'],
     [['check', '--env-file', ''], 78, 'flag  --env-file: names no file\n1 problem; nothing was started.\n'],
-    [['check', '--confg', 'x'], 64, "citadel: Unknown option '--confg'. Try: citadel check --help\n"],
-    [['start', '--prot', '1'], 64, "citadel: Unknown option '--prot'. Try: citadel start --help\n"],
-    [['models', '--jsn'], 64, "citadel: Unknown option '--jsn'. Try: citadel models --help\n"],
+    [
+      ['check', '--confg', 'x'],
+      64,
+      'citadel: Unknown option \'--confg\', did you mean "--config"? Try: citadel check --help\n',
+    ],
+    [
+      ['doctor', '--no-call'],
+      64,
+      'citadel: Unknown option \'--no-call\', did you mean "--no-calls"? Try: citadel doctor --help\n',
+    ],
+    [['models', '--frobnicate'], 64, "citadel: Unknown option '--frobnicate'. Try: citadel models --help\n"],
+    [['start', '-x'], 64, "citadel: Unknown option '-x'. Try: citadel start --help\n"],
     [['audit'], 64, 'citadel: usage: citadel audit verify [--config FILE]... [--env-file FILE]...\n'],
   ])('such as %j is told what it should be', async (args, status, err) => {
     expect(await command(args)).toEqual({ status, out: '', err })
