@@ -1,6 +1,7 @@
-import type { z } from 'zod'
-import { GatewayError } from '#core/errors.ts'
+import { z } from 'zod'
+import { type Detail, GatewayError } from '#core/errors.ts'
 import { parseBody } from '#gateway/parse.ts'
+import { didYouMean } from '#lib/closest.ts'
 import { readBody } from './body.ts'
 import type { GatewayContext } from './exchange.ts'
 import type { Services } from './services.ts'
@@ -17,14 +18,33 @@ export async function bodyOf<T extends z.ZodType>(
   return checked(text === '' ? undefined : parseBody(text), schema)
 }
 
+/** The most unknown fields of an object that are told: each is compared with all names that the object may have. */
+const UNKNOWN_MAX = 10
+
 /** Checks a value that somebody has sent.
  *
  * @throws GatewayError `invalid_request` with every problem. */
 function checked<T extends z.ZodType>(value: unknown, schema: T): z.output<T> {
-  const parsed = schema.safeParse(value)
+  const parsed = schema.safeParse(value, { error: noteKnown })
   if (parsed.success) return parsed.data
-  const details = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }))
+  const details = parsed.error.issues.flatMap(detailsOf)
   const [first] = details
   const where = first?.path ? `${first.path}: ` : ''
-  throw new GatewayError('invalid_request', `${where}${first?.message}.`, { param: first?.path || null, details })
+  const end = first?.message.endsWith('?') ? '' : '.'
+  throw new GatewayError('invalid_request', `${where}${first?.message}${end}`, { param: first?.path || null, details })
+}
+
+/** Keeps which fields an object may have, in place of the message: later the issue no longer says so. */
+function noteKnown(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code !== 'unrecognized_keys' || !(issue.inst instanceof z.ZodObject)) return undefined
+  return Object.keys(issue.inst.shape).join(' ')
+}
+
+function detailsOf(issue: z.core.$ZodIssue): readonly Detail[] {
+  if (issue.code !== 'unrecognized_keys') return [{ path: issue.path.join('.'), message: issue.message }]
+  const known = issue.message.split(' ')
+  return issue.keys.slice(0, UNKNOWN_MAX).map(key => {
+    const hint = didYouMean(key, known) || `; there may be ${known.join(', ')}`
+    return { path: [...issue.path, key].join('.'), message: `unknown field${hint}` }
+  })
 }

@@ -91,12 +91,12 @@ describe('making a key', () => {
     ['an empty name', { name: '' }, 'name'],
     ['a name with a line break', { name: 'a\nb' }, 'name'],
     ['an unknown role', { name: 'a', role: 'root' }, 'role'],
-    ['a tenant', { name: 'a', tenant: 'bank' }, ''],
-    ['an id', { name: 'a', id: 'mine' }, ''],
-    ['a secret of its own', { name: 'a', key: 'ck_mine' }, ''],
-    ['an origin', { name: 'a', origin: 'first_start' }, ''],
+    ['a tenant', { name: 'a', tenant: 'bank' }, 'tenant'],
+    ['an id', { name: 'a', id: 'mine' }, 'id'],
+    ['a secret of its own', { name: 'a', key: 'ck_mine' }, 'key'],
+    ['an origin', { name: 'a', origin: 'first_start' }, 'origin'],
     ['a negative limit', { name: 'a', limits: { requests_per_minute: -1 } }, 'limits.requests_per_minute'],
-    ['an unknown limit', { name: 'a', limits: { requests_per_second: 1 } }, 'limits'],
+    ['an unknown limit', { name: 'a', limits: { requests_per_second: 1 } }, 'limits.requests_per_second'],
     ['half a request', { name: 'a', limits: { requests_per_day: 0.5 } }, 'limits.requests_per_day'],
     ['a limit in words', { name: 'a', limits: { tokens_per_day: 'unlimited' } }, 'limits.tokens_per_day'],
     ['a burst of none', { name: 'a', limits: { requests_per_minute: 5, burst: 0 } }, 'limits.burst'],
@@ -116,6 +116,19 @@ describe('making a key', () => {
     if (param !== '') expect(refused.body.error.param).toBe(param)
     expect((await ask('GET', '')).body.data).toEqual([])
   })
+})
+
+test('a field that no key has is named, with the one that was meant', async () => {
+  const { ask } = await setup()
+
+  const { body } = await ask('POST', '', { name: 'a', expires: '2037-01-01', limits: { request_per_minute: 5 }, by: 1 })
+
+  expect(body.error.message).toBe('limits.request_per_minute: unknown field, did you mean "requests_per_minute"?')
+  expect(body.error.details).toEqual([
+    { path: 'limits.request_per_minute', message: 'unknown field, did you mean "requests_per_minute"?' },
+    { path: 'expires', message: 'unknown field, did you mean "expires_at"?' },
+    { path: 'by', message: expect.stringMatching(/^unknown field; there may be name, role, models, .*expires_at$/) },
+  ])
 })
 
 describe('a key that is there', () => {
