@@ -3,7 +3,7 @@ import { systemClock } from '#core/clock.ts'
 import type { KeyManagement, KeyWithSecret } from '#gateway/management/keys.ts'
 import { parseDuration } from '#lib/duration.ts'
 import { composeKeysCommand } from '#src/compose/keys-command.ts'
-import { type KeyView, keyCreation, OVERLAP_SECONDS_MAX, tenantName } from '#wire/keys.ts'
+import { type KeyView, keyCreation, NAME_EXPECTED, OVERLAP_SECONDS_MAX, tenantName } from '#wire/keys.ts'
 import { readArguments } from './arguments.ts'
 import { failDatabase, missingFile, mustBeThere, withDatabase } from './database.ts'
 import { FILE_OPTIONS, optionsOf, settle } from './options.ts'
@@ -126,7 +126,7 @@ function wishedKey(values: Values) {
 /** The flags of a key's fields, and the values that they take; fields that are not listed take a number, under their
  * own name. */
 const SPELLED: Readonly<Record<string, { readonly flag: string; readonly expected: string }>> = {
-  name: { flag: 'name', expected: '1 to 100 characters, none of them a control character' },
+  name: { flag: 'name', expected: NAME_EXPECTED },
   role: { flag: 'role', expected: 'caller, viewer, operator or admin' },
   models: { flag: 'models', expected: 'names of models, with commas between them' },
   expires_at: { flag: 'expires', expected: 'a day such as 2037-01-01, or a moment such as 2037-01-01T12:00:00Z' },

@@ -5,8 +5,13 @@ export const KEY_CHARACTERS_MAX = 512
 /** The characters of a bearer token (RFC 6750 §2.1) and the few more that keys in use have. */
 export const KEY = /^[\x21-\x2b\x2d-\x7e]+$/
 
-// Half a character, of a pair that was cut, has no bytes: databases keep something else in its place.
-const NAME = /^[^\p{Cc}\p{Cs}]{1,100}$/u
+/** No character that would show one name as another, or as nothing: control characters, line and paragraph separators,
+ * marks that turn the direction of what follows, and those without a width. The two joiners are none, since languages and
+ * emoji are written with them. Half a character, of a pair that was cut, has no bytes: databases keep something else in
+ * its place. */
+const NAME = /^(?:[\u200c\u200d]|[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]){1,100}$/u
+/** What the name of a key has to be. */
+export const NAME_EXPECTED = '1 to 100 characters, none of them invisible or a control character'
 const amount = z.int().min(0).max(1_000_000_000_000)
 
 /** The limits that a caller may have of its own. */
@@ -41,8 +46,8 @@ const kept = eachLimit(() => ownAmount.optional())
 const name = z
   .string()
   // No pattern: a JSON Schema has no place for the flag that this one needs.
-  .refine(value => NAME.test(value), 'expected 1 to 100 characters, none of them a control character')
-  .describe('The name of the key for people, such as `web`: 1 to 100 characters without control characters.')
+  .refine(value => NAME.test(value), `expected ${NAME_EXPECTED}`)
+  .describe(`The name of the key for people, such as \`web\`: ${NAME_EXPECTED}.`)
 const role = z.enum(['caller', 'viewer', 'operator', 'admin'])
 const models = z.array(z.string().min(1).max(200)).max(1000).nullable()
 const priority = z.enum(['low', 'normal', 'high', 'critical'])

@@ -486,7 +486,7 @@ describe('a command line that is wrong', () => {
     [['--budget', '5/day/week'], '--budget: expected US dollars'],
     [['--models', ''], '--models: expected names'],
     [['--models', 'chat, '], '--models: expected names'],
-    [['--name', 'two\nlines'], '--name: expected 1 to 100 characters, none of them a control character'],
+    [['--name', 'two\nlines'], '--name: expected 1 to 100 characters, none of them invisible or a control character'],
     [['--overlap', '1h'], 'keys create does not take --overlap'],
     [['--requests-per-minute', '-5'], "'--requests-per-minute' argument is ambiguous. Try: citadel keys --help"],
   ])('creates no key with %j', async (args, said) => {

@@ -18,7 +18,7 @@ describe('making a key', () => {
   test('shows it once, and it works at once', async () => {
     const { edge, ask } = await setup()
 
-    const made = await ask('POST', '', { name: 'web', role: 'viewer', limits: { requests_per_minute: 7 } })
+    const made = await ask('POST', '', { name: 'وب‌ها 👩‍👧', role: 'viewer', limits: { requests_per_minute: 7 } })
     const { key, signing_secret, ...view } = keyWithSecret.parse(made.body)
     const shown = await ask('GET', `/${view.id}`)
 
@@ -26,7 +26,7 @@ describe('making a key', () => {
     expect(key).toMatch(/^ck_[\w-]{43}$/)
     expect(signing_secret).toBeNull()
     expect(view).toMatchObject({
-      name: 'web',
+      name: 'وب‌ها 👩‍👧',
       role: 'viewer',
       tenant: 'default',
       status: 'active',
@@ -106,6 +106,8 @@ describe('making a key', () => {
     ['a moment behind the last day', { name: 'a', expires_at: '9999-12-31T23:59:59-14:00' }, 'expires_at'],
     ['a moment before the first day', { name: 'a', expires_at: '0000-01-01T00:00:00+14:00' }, 'expires_at'],
     ['half a character', { name: 'a\ud83d' }, 'name'],
+    ['a name that is shown backwards', { name: 'web\u202enimda' }, 'name'],
+    ['a name with a mark that nobody sees', { name: 'ad\u200bmin' }, 'name'],
     ['a list', [], ''],
   ])('is refused with %s', async (_, body, param) => {
     const { ask } = await setup()
