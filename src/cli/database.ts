@@ -3,11 +3,17 @@ import { ConfigError } from '#config/problems.ts'
 import { GatewayError } from '#core/errors.ts'
 import { createJournal } from '#core/journal.ts'
 import { composeDatabase } from '#src/compose/state.ts'
-import type { Database } from '#stores/sql.ts'
+import type { Database, SqlOptions } from '#stores/sql.ts'
 import { sqliteIsMissing } from '#stores/sql-place.ts'
 import { failCommand } from './failure.ts'
 import type { Settled } from './options.ts'
 import { CommandFailed, EXIT, fail } from './output.ts'
+
+/** The configured database, for one task. */
+export function sqlOf({ config, env }: Pick<Settled, 'config' | 'env'>): SqlOptions {
+  const { timeout, pool } = config.database
+  return { place: databasePlace(config, env), timeoutMs: timeout, pool }
+}
 
 /** The configured SQLite file if it does not exist yet; `null` if it exists, or if the database is no file. */
 export function missingFile({ config, env }: Pick<Settled, 'config' | 'env'>): string | null {

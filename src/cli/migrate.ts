@@ -1,7 +1,6 @@
-import { databasePlace } from '#config/places.ts'
 import { migrateSql, migrationsOf } from '#stores/sql-client.ts'
 import { readArguments } from './arguments.ts'
-import { failDatabase } from './database.ts'
+import { failDatabase, sqlOf } from './database.ts'
 import { FILE_OPTIONS, optionsOf, settle } from './options.ts'
 import { EXIT, print } from './output.ts'
 
@@ -10,9 +9,8 @@ export async function migrate(args: readonly string[]): Promise<number> {
   try {
     const options = { ...FILE_OPTIONS, status: { type: 'boolean' } } as const
     const { values } = readArguments({ args: [...args], options })
-    const { config, env } = await settle(optionsOf(values))
-    const { timeout, pool } = config.database
-    const sql = { place: databasePlace(config, env), timeoutMs: timeout, pool }
+    const settled = await settle(optionsOf(values))
+    const sql = sqlOf(settled)
     if (values.status !== true) {
       const applied = await migrateSql(sql)
       print(applied.length === 0 ? 'up to date' : applied.map(version => `${number(version)}  applied`).join('\n'))

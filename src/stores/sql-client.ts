@@ -116,6 +116,11 @@ export async function migrationsOf(options: SqlOptions): Promise<readonly Migrat
   return once(opening, migrationStates)
 }
 
+/** The steps of the schema that only a newer version of the gateway knows, which has taken them. */
+export async function newerSteps(options: SqlOptions): Promise<readonly number[]> {
+  return (await migrationsOf(options)).filter(({ known }) => !known).map(({ version }) => version)
+}
+
 /** Whether the user of a database may create tables in it; creates nothing. */
 export async function mayMakeTables(options: SqlOptions): Promise<boolean> {
   if (options.place.kind === 'sqlite') return true

@@ -29,12 +29,18 @@ test('the command tells a whole audit log from one that was changed', async () =
   await sql`UPDATE requests SET output_tokens = output_tokens + 1`
   await sql.close()
   const changed = await verify()
+  const newer = new SQL({ adapter: 'sqlite', filename: join(folder.path, 'citadel.db') })
+  await newer`INSERT INTO migrations VALUES (999, 0)`
+  await newer.close()
+  const unknown = await verify()
   await folder.remove()
 
-  expect([whole.status, changed.status]).toEqual([0, 1])
+  expect([whole.status, changed.status, unknown.status]).toEqual([0, 1, 1])
   expect(whole.out).toContain('the audit log is whole')
   expect(whole.out).toContain(' 3 sealed requests, 0 not sealed')
   expect(changed.out).toContain('the audit log was changed')
+  expect(unknown.out).toContain('a newer version of the gateway has written here')
+  expect(unknown.out).not.toContain('the audit log was changed')
 })
 
 test('the command says how it is used', async () => {

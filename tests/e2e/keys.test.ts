@@ -249,8 +249,17 @@ describe('citadel migrate', () => {
     file.close()
 
     const ended = await citadel(['migrate', '--status'], env)
+    const doctor = await citadel(['doctor', '--no-calls', '--json'], env)
 
     expect(ended.status).toBe(0)
+    const { findings } = JSON.parse(doctor.out)
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        check: 'database',
+        status: 'warning',
+        detail: expect.stringContaining('a newer version'),
+      }),
+    )
     expect(ended.out.split('\n').slice(-2)).toEqual([
       expect.stringMatching(/^\d{3} {2}\S+$/),
       '999  1970-01-01T00:00:00.000Z  of a newer version',

@@ -5,6 +5,7 @@ import { checkRedis } from '#stores/redis-check.ts'
 import type { DatabasePlace } from '#stores/sql.ts'
 import { mayMakeTables, migrationsOf, tryToWrite } from '#stores/sql-client.ts'
 import type { Settled } from '../options.ts'
+import { counted } from '../output.ts'
 import { about, type Finding, messageOf } from './finding.ts'
 
 /** What to do about a message of a store; the first pattern that matches counts. */
@@ -130,7 +131,12 @@ async function database({ config, env }: Settled, timeoutMs: number): Promise<Fi
     const pending = states.filter(({ appliedAt }) => appliedAt === null).length
     if (pending === 0) {
       await tryToWrite(options)
-      return ok(`${name}: up to date, and takes writes`)
+      const newer = states.filter(({ known }) => !known)
+      if (newer.length === 0) return ok(`${name}: up to date, and takes writes`)
+      return warning(
+        `${name}: a newer version has brought it up to date (${counted(newer.length, 'step')} that this one does not know), and it takes writes`,
+        'Run that version everywhere: this one works on, but `citadel audit verify` of it takes rows of that one for changed.',
+      )
     }
     if (!(await mayMakeTables(options))) {
       return failed(
