@@ -16,6 +16,7 @@ import { openPurse, type Purse } from '#gateway/ledger/purse.ts'
 import { createRecorder, type Recorder } from '#gateway/ledger/recorder.ts'
 import { startUpkeep } from '#gateway/ledger/upkeep.ts'
 import type { Lengths } from '#gateway/limits/estimate.ts'
+import type { Keeps } from '#gateway/management/reports.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import type { Redis } from '#stores/redis.ts'
 import { createRedisHolds } from '#stores/redis-holds.ts'
@@ -53,6 +54,7 @@ export interface Accounting {
   /** Whether prompts and answers are kept. */
   readonly payloads: () => boolean
   readonly numbers: LedgerNumbers
+  readonly keeps: Keeps
   /** Whether the database has refused rows and has taken none since. */
   readonly isRefused: () => boolean
   close(): Promise<void>
@@ -104,6 +106,7 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
       dropped: () => running?.recorder.dropped() ?? 0,
       budgets: budgetUse.highest,
     },
+    keeps: what => database !== null && running !== null && (what === 'requests' || config().audit.enabled),
     isRefused: () => running?.recorder.isRefused() ?? false,
     close: async () => running?.close(),
   }

@@ -33,8 +33,14 @@ export const usageLine = z
   .meta({ id: 'UsageLine', description: 'The sums over one group of requests.' })
 export type UsageLine = z.infer<typeof usageLine>
 
+/** Why a report is empty, where that is not because nothing happened. */
+export const emptyNote = z
+  .string()
+  .optional()
+  .describe('Why there is no row, where that is not because nothing happened, such as that no rows are kept.')
+
 /** The answer of `GET /management/usage`. */
-export const usagePage = z.object({ data: z.array(usageLine), next: z.string().nullable() })
+export const usagePage = z.object({ data: z.array(usageLine), next: z.string().nullable(), note: emptyNote })
 
 /** A user or a session of one key. */
 const namedLine = z
@@ -51,4 +57,4 @@ const namedLine = z
 export type NamedLine = z.infer<typeof namedLine>
 
 /** The answer of `GET /management/users` and `GET /management/sessions`. */
-export const namedPage = z.object({ data: z.array(namedLine), next: z.string().nullable() })
+export const namedPage = z.object({ data: z.array(namedLine), next: z.string().nullable(), note: emptyNote })

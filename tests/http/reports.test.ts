@@ -6,6 +6,15 @@ import { ADMINISTERED, AS_ADMIN, type Edge, edgeOf, errorOf } from './edge.ts'
 
 const DAY_MS = 86_400_000
 
+test('reports say where nothing is kept', async () => {
+  const edge = await edgeOf(ADMINISTERED)
+
+  for (const path of ['usage', 'users', 'sessions', 'audit']) {
+    const page = await (await edge.ask(`/management/${path}`, { headers: AS_ADMIN })).json()
+    expect(page).toEqual({ data: [], next: null, note: expect.stringContaining('service.data_dir') })
+  }
+})
+
 describe('reports', () => {
   let folder: Awaited<ReturnType<typeof ownFolder>>
   let edge: Edge
@@ -96,6 +105,10 @@ describe('reports', () => {
     const refused = await ask(path)
 
     expect([refused.status, await errorOf(refused)]).toMatchObject([400, { param }])
+  })
+
+  test.each(['usage?from=2027-01-01', 'audit?from=2027-01-01'])('of the future say that it is: %s', async path => {
+    expect(await (await ask(path)).json()).toMatchObject({ data: [], note: expect.stringContaining('in the future') })
   })
 
   test.each(['json', 'csv'])('are kept by nobody on the way, as %s', async format => {

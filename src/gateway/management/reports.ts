@@ -11,7 +11,18 @@ const NANO_PER_USD = 1e9
 interface Page<T> {
   readonly data: readonly T[]
   readonly next: string | null
+  /** Why nothing is there, where that is not because nothing happened. */
+  readonly note?: string
 }
+
+/** Whether rows of requests, or of the audit log, are kept by now. */
+export type Keeps = (what: 'requests' | 'audit') => boolean
+
+const WITH = 'once one of these is set: database.url, service.data_dir, a budget, audit.payloads.'
+const NOT_KEPT = {
+  requests: `No rows of requests are kept; they are ${WITH}`,
+  audit: `No audit log is kept; it is ${WITH.slice(0, -1)}, and audit.enabled is not false.`,
+} as const
 
 /** A query, with the `next` of the page before. */
 type Asked<Query> = Omit<Query, 'after'> & { readonly after: string | null }
@@ -26,38 +37,44 @@ export interface ReportManagement {
 /** Creates it.
  *
  * @param reports `null` where there is no database: nothing was written down. */
-export function createReportManagement(reports: Reports | null): ReportManagement {
+export function createReportManagement(
+  reports: Reports | null,
+  keeps: Keeps = () => reports !== null,
+): ReportManagement {
+  /** Says of a report without a row that nothing is written down: it would look as if nothing had happened. */
+  function told<T>(page: Page<T>, { after }: { readonly after: string | null }, what: keyof typeof NOT_KEPT): Page<T> {
+    return page.data.length > 0 || after !== null || keeps(what) ? page : { ...page, note: NOT_KEPT[what] }
+  }
+
   return {
-    async usage({ after: cursor, ...query }) {
+    async usage(asked) {
+      const { after: cursor, ...query } = asked
       const { by, limit } = query
       const place = cursor === null ? null : readCursor(cursor, by)
-      if (reports === null) return { data: [], next: null }
       const after = place === null ? null : by.map(group => place[group])
-      const sums = await reached(reports.usage({ ...query, after, limit: limit + 1 }))
-      return pageOf(sums, limit, {
+      const sums = reports === null ? [] : await reached(reports.usage({ ...query, after, limit: limit + 1 }))
+      const page = pageOf(sums, limit, {
         line: sum => ({ ...groupsOf(by, sum), ...toLine(sum) }),
-        place: sum => groupsOf(by, sum),
+        next: sum => writeCursor(groupsOf(by, sum)),
       })
+      return told(page, asked, 'requests')
     },
-    async named({ after: cursor, ...query }) {
+    async named(asked) {
+      const { after: cursor, ...query } = asked
       const after = cursor === null ? null : readNamed(cursor)
-      if (reports === null) return { data: [], next: null }
-      const all = await reached(reports.named({ ...query, after, limit: query.limit + 1 }))
-      return pageOf(all, query.limit, {
+      const all = reports === null ? [] : await reached(reports.named({ ...query, after, limit: query.limit + 1 }))
+      const page = pageOf(all, query.limit, {
         line: toNamedLine,
-        place: ({ lastSeen, tenant, key, id }) => ({ seen: String(lastSeen), tenant, key, id }),
+        next: ({ lastSeen, tenant, key, id }) => writeCursor({ seen: String(lastSeen), tenant, key, id }),
       })
+      return told(page, asked, 'requests')
     },
-    async audit({ after, ...query }) {
+    async audit(asked) {
+      const { after, ...query } = asked
       const cursor = after === null ? null : readMoment(after)
-      if (reports === null) return { data: [], next: null }
-      const rows = await reached(reports.audit({ ...query, after: cursor, limit: query.limit + 1 }))
-      const page = rows.slice(0, query.limit)
-      const last = page.at(-1)
-      return {
-        data: page.map(toEntry),
-        next: rows.length > query.limit && last !== undefined ? `${last.at}.${last.id}` : null,
-      }
+      const rows =
+        reports === null ? [] : await reached(reports.audit({ ...query, after: cursor, limit: query.limit + 1 }))
+      return told(pageOf(rows, query.limit, { line: toEntry, next: ({ at, id }) => `${at}.${id}` }), asked, 'audit')
     },
   }
 }
@@ -66,13 +83,13 @@ export function createReportManagement(reports: Reports | null): ReportManagemen
 function pageOf<Row, Line>(
   found: readonly Row[],
   limit: number,
-  as: { readonly line: (row: Row) => Line; readonly place: (row: Row) => Parameters<typeof writeCursor>[0] },
+  as: { readonly line: (row: Row) => Line; readonly next: (row: Row) => string },
 ): Page<Line> {
   const page = found.slice(0, limit)
   const last = page.at(-1)
   return {
     data: page.map(as.line),
-    next: found.length > limit && last !== undefined ? writeCursor(as.place(last)) : null,
+    next: found.length > limit && last !== undefined ? as.next(last) : null,
   }
 }
 

@@ -21,7 +21,8 @@ export function managementUsage({ reports, clock }: Services): Handler {
     onlyParams(c, 'tenant', 'by', 'from', 'to', 'key', 'model', 'server', 'format', 'limit', 'after')
     const by = groupsOf(c)
     const [from, to] = inOrder(day(c, 'from'), day(c, 'to'))
-    const last = to ?? new Date(clock.time()).toISOString().slice(0, 10)
+    const today = new Date(clock.time()).toISOString().slice(0, 10)
+    const last = to ?? today
     const page = await reports.usage({
       tenant: tenantsOf(c),
       by,
@@ -34,7 +35,7 @@ export function managementUsage({ reports, clock }: Services): Handler {
       after: queryParam(c, 'after') || null,
       limit: limitParam(c, USAGE_PAGE),
     })
-    if (!wantsCsv(c)) return privateJson(c.env, page)
+    if (!wantsCsv(c)) return privateJson(c.env, inTime(page, from, today))
     c.env.headers['cache-control'] = 'no-store'
     const columns = Object.keys(usageLine.shape).filter(name => !isGroup(name) || by.some(group => group === name))
     if (page.next !== null) c.env.headers['x-citadel-next'] = page.next
@@ -76,8 +77,13 @@ export function managementAudit({ reports, clock }: Services): Handler {
       after: queryParam(c, 'after') || null,
       limit: limitParam(c, AUDIT_PAGE),
     })
-    return privateJson(c.env, page)
+    return privateJson(c.env, inTime(page, from, clock.time()))
   }
+}
+
+/** Says of a report that it begins later than now. It is no error: where the sun rises earlier, tomorrow has begun. */
+function inTime<P extends object, T extends string | number>(page: P, from: T | null, now: T): P {
+  return from !== null && from > now ? { ...page, note: 'from is in the future; days are those of UTC.' } : page
 }
 
 /** The tenant to report on; `null` = all, for administrators of the whole installation. */

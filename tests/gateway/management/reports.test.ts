@@ -103,6 +103,31 @@ test('a line says what its requests have used, saved and cost', async () => {
   await places.close()
 })
 
+test('a report that nobody keeps says so, and one in which nothing happened does not', async () => {
+  const empty = { usage: async () => [], named: async () => [], audit: async () => [] }
+  const asked = { tenant: null, kind: null, actor: null, from: 0, to: 1, limit: 1, after: null }
+  const notes = async (reports: ReportManagement) => [
+    (await reports.usage({ ...usageQuery, after: null })).note,
+    (await reports.named({ of: 'users', tenant: null, key: null, limit: 1, after: null })).note,
+    (await reports.audit(asked)).note,
+  ]
+  const [nowhere, unlogged, quiet] = [
+    await notes(createReportManagement(null)),
+    await notes(createReportManagement(empty, what => what === 'requests')),
+    await notes(createReportManagement(empty)),
+  ]
+
+  const [rows, log] = [
+    expect.stringMatching(/^No rows of requests .*data_dir/),
+    expect.stringMatching(/audit\.enabled/),
+  ]
+  expect([nowhere, unlogged, quiet]).toEqual([
+    [rows, rows, log],
+    [undefined, undefined, log],
+    [undefined, undefined, undefined],
+  ])
+})
+
 test('what no page ended with is refused', async () => {
   const reports: ReportManagement = createReportManagement(null)
   const cursors = [
