@@ -1,7 +1,7 @@
 import { type Caller, DEFAULT_TENANT, hasRole, type Role } from '#core/caller.ts'
 import type { LimitSet } from '#core/limiter.ts'
 import { isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-import { LIMITS } from '#wire/keys.ts'
+import { LIMITS, ROLES } from '#wire/keys.ts'
 
 /** Which claims say what a caller is. A name with dots is looked for whole, then as a path. */
 export interface ClaimNames {
@@ -20,12 +20,7 @@ export class ClaimError extends Error {}
 
 /** What OpenID Connect allows for `sub`, and as much for a tenant: visible characters that can stand in a log. */
 const NAME = /^[\x21-\x7e]{1,255}$/
-const ROLES: Readonly<Record<string, Exclude<Role, 'anonymous'>>> = {
-  caller: 'caller',
-  viewer: 'viewer',
-  operator: 'operator',
-  admin: 'admin',
-}
+const OWN_NAMES: ClaimNames['roles'] = Object.fromEntries(ROLES.map(role => [role, role]))
 const VALUES_MAX = 1000
 const LIMIT_NAMES: ReadonlySet<string> = new Set<keyof LimitSet>([...LIMITS, 'burst'])
 
@@ -51,7 +46,7 @@ export function callerOf(claims: JsonObject, names: ClaimNames, leeway: number):
 
 /** The highest of the roles. A caller without a known role may only call models. */
 function roleOf(value: JsonValue, meanings: ClaimNames['roles']): Role {
-  const known = Object.keys(meanings).length > 0 ? meanings : ROLES
+  const known = Object.keys(meanings).length > 0 ? meanings : OWN_NAMES
   const roles = wordsOf(value).flatMap(word => (Object.hasOwn(known, word) ? (known[word] ?? []) : []))
   return roles.reduce<Role>((highest, role) => (hasRole(role, highest) ? role : highest), 'caller')
 }

@@ -1,9 +1,10 @@
+import type { ROLES } from '#wire/keys.ts'
 import type { LimitSet } from './limiter.ts'
 import type { Budget } from './money.ts'
 import type { Priority } from './priority.ts'
 
 /** What a caller may do. `anonymous` is a caller without a credential where none is needed. */
-export type Role = 'anonymous' | 'caller' | 'viewer' | 'operator' | 'admin'
+export type Role = 'anonymous' | (typeof ROLES)[number]
 
 /** Whom everything belongs to that names no tenant; its administrators look after the whole installation. */
 export const DEFAULT_TENANT = 'default'

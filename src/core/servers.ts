@@ -1,3 +1,5 @@
+import type { MODEL_CLASSES } from '#wire/models.ts'
+
 /** The clocks of a call, in milliseconds. */
 export interface Timeouts {
   readonly connect: number
@@ -119,7 +121,7 @@ export interface Target {
   readonly loaded?: boolean
 }
 
-export type ModelClass = 'lightweight' | 'heavyweight' | 'embedding' | 'specialized'
+export type ModelClass = (typeof MODEL_CLASSES)[number]
 
 export interface Capabilities {
   readonly context_length: number | null

@@ -14,6 +14,9 @@ const NAME = /^(?:[\u200c\u200d]|[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]){1,100}$/u
 export const NAME_EXPECTED = '1 to 100 characters, none of them invisible or a control character'
 const amount = z.int().min(0).max(1_000_000_000_000)
 
+/** What a caller with a credential may do, each what those before it may, and more. */
+export const ROLES = ['caller', 'viewer', 'operator', 'admin'] as const
+
 /** The limits that a caller may have of its own. */
 export const LIMITS = [
   'requests_per_minute',
@@ -48,7 +51,7 @@ const name = z
   // No pattern: a JSON Schema has no place for the flag that this one needs.
   .refine(value => NAME.test(value), `expected ${NAME_EXPECTED}`)
   .describe(`The name of the key for people, such as \`web\`: ${NAME_EXPECTED}.`)
-const role = z.enum(['caller', 'viewer', 'operator', 'admin'])
+const role = z.enum(ROLES)
 const models = z.array(z.string().min(1).max(200)).max(1000).nullable()
 const priority = z.enum(['low', 'normal', 'high', 'critical'])
 const budget = z

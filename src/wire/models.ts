@@ -1,9 +1,9 @@
 import { z } from 'zod'
 
-const modelClass = z
-  .enum(['lightweight', 'heavyweight', 'embedding', 'specialized'])
-  .nullable()
-  .describe('The class that the operator gave it; null for none.')
+/** The classes that an operator may give to a model. */
+export const MODEL_CLASSES = ['lightweight', 'heavyweight', 'embedding', 'specialized'] as const
+
+const modelClass = z.enum(MODEL_CLASSES).nullable().describe('The class that the operator gave it; null for none.')
 
 const capabilities = z
   .object({

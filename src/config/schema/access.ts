@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { PRIORITIES } from '#core/priority.ts'
 import { isDay } from '#lib/calendar.ts'
+import { ROLES } from '#wire/keys.ts'
 import { httpUrl } from './addresses.ts'
 import { budget, ownLimits } from './limits.ts'
 import { INSTANT, looksLike } from './patterns.ts'
@@ -20,7 +21,7 @@ const key = z
     key: ownKey().optional().describe('The key that the caller sends. Either this or key_file is required.'),
     key_file: text().optional().describe('A file that holds the key, such as /run/secrets/web.'),
     tenant: text().nullable().default(null).describe('The tenant that the caller belongs to. null: default.'),
-    role: choice(['caller', 'viewer', 'operator', 'admin'])
+    role: choice(ROLES)
       .default('caller')
       .describe(
         'What the caller may do. caller: call models; viewer: also read reports; operator: also manage servers; admin: also manage keys.',
@@ -100,7 +101,7 @@ const jwt = z
       .default('roles')
       .describe('The claim that holds the roles of the caller, by name or as a path such as realm_access.roles.'),
     roles: z
-      .record(text(), choice(['caller', 'viewer', 'operator', 'admin']))
+      .record(text(), choice(ROLES))
       .default({})
       .describe(
         'The role that each value of that claim stands for, such as { gateway-admins: admin }. Empty: the values are names of roles.',

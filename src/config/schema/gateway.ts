@@ -2,8 +2,6 @@ import { z } from 'zod'
 import { STRATEGY_NAMES } from '#core/strategies.ts'
 import { autoOrBoolean, boolean, choice, duration, identifier, integer, modelName } from './scalars.ts'
 
-export const modelClasses = ['lightweight', 'heavyweight', 'embedding', 'specialized'] as const
-
 /** Gives each class of models its own optional settings. */
 export function perClass<T extends z.ZodType>(settings: T) {
   return z

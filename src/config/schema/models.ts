@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import { MODEL_CLASSES } from '#wire/models.ts'
 import { httpUrl, proxyUrl } from './addresses.ts'
-import { modelClasses } from './gateway.ts'
 import { amount, price } from './prices.ts'
 import { hedgingOverrides, timeoutOverrides } from './resilience.ts'
 import { boolean, choice, headerSecret, headers, identifier, integer, modelName, number, text } from './scalars.ts'
@@ -146,7 +146,7 @@ const model = z.strictObject({
     .array(modelName())
     .default([])
     .describe('Other names under which callers may ask for the model, such as gpt-4o.'),
-  class: choice(modelClasses)
+  class: choice(MODEL_CLASSES)
     .nullable()
     .default(null)
     .describe('The class of the model, for gateway.classes and limits.per_class.'),
