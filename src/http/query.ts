@@ -8,13 +8,16 @@ export function queryParam(c: GatewayContext, name: string): string | null {
   return value === null ? null : askable(value)
 }
 
-/** Refuses a query with other names than these: what a misspelt filter lets through would look like the answer.
+/** Refuses a query with other names than these: what a misspelt filter lets through would look like the answer, and what
+ * it does not spare would be changed.
  *
  * @throws GatewayError `invalid_request` that names the first one. */
 export function onlyParams(c: GatewayContext, ...names: readonly string[]): void {
   const unknown = [...(URL.parse(c.env.request.url)?.searchParams.keys() ?? [])].find(name => !names.includes(name))
   if (unknown === undefined) return
-  const hint = didYouMean(unknown, names) || `; the query may have ${names.join(', ')}.`
+  const may =
+    names.length === 0 ? '; nothing is taken from the query here.' : `; the query may have ${names.join(', ')}.`
+  const hint = didYouMean(unknown, names) || may
   throw new GatewayError('invalid_request', `Unknown parameter "${askable(unknown)}"${hint}`, { param: unknown })
 }
 

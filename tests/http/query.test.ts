@@ -33,3 +33,28 @@ describe.each(LISTS)('the query of %s', (operation, path, unknown, message) => {
     expect(error.message).toMatch(message)
   })
 })
+
+test.each([
+  ['POST', '/management/keys?tennant=shop', 'Unknown parameter "tennant", did you mean "tenant"?'],
+  ['PATCH', '/management/keys/1?tennant=shop', 'Unknown parameter "tennant", did you mean "tenant"?'],
+  ['DELETE', '/management/keys/1?force=1', 'Unknown parameter "force"; the query may have tenant.'],
+  ['GET', '/management/keys/1?fields=name', 'Unknown parameter "fields"; the query may have tenant.'],
+  ['POST', '/management/keys/1/rotate?overlap=1', 'Unknown parameter "overlap"; the query may have tenant.'],
+  ['GET', '/management/stats?tennant=shop', 'Unknown parameter "tennant", did you mean "tenant"?'],
+  ['GET', '/orchestration/events?since=1', 'Unknown parameter "since"; the query may have after.'],
+  ['POST', '/management/cache/clear?model=chat', 'Unknown parameter "model"; nothing is taken from the query here.'],
+  ['POST', '/management/config/reload?dry_run=1', 'Unknown parameter "dry_run"; nothing is taken from the query here.'],
+  [
+    'DELETE',
+    '/orchestration/servers/a?dry_run=1',
+    'Unknown parameter "dry_run"; nothing is taken from the query here.',
+  ],
+  ['POST', '/orchestration/failover/a?dry_run=1', 'Unknown parameter "dry_run"; nothing is taken from the query here.'],
+])('%s %s does not do what its query seems to keep it from', async (method, path, message) => {
+  const edge = await edgeOf(ADMINISTERED)
+  const body = method === 'POST' && path.startsWith('/management/keys?') ? { name: 'web', role: 'admin' } : undefined
+
+  const response = await edge.ask(path, { method, headers: AS_ADMIN, ...(body && { body }) })
+
+  expect([response.status, (await errorOf(response)).message]).toEqual([400, message])
+})

@@ -3,6 +3,7 @@ import { GatewayError } from '#core/errors.ts'
 import { cacheClearRequest } from '#wire/cache.ts'
 import type { Handler } from '../exchange.ts'
 import { bodyOf } from '../parsed-body.ts'
+import { onlyParams } from '../query.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { callerOf } from '../tenant.ts'
@@ -12,6 +13,8 @@ import { callerOf } from '../tenant.ts'
 export function clearCache(services: Services): Handler {
   const { cache, journal } = services
   return async c => {
+    // What is cleared stands in the body: without one it is everything.
+    onlyParams(c)
     const wished = await bodyOf(c, services, cacheClearRequest)
     const caller = callerOf(c)
     const tenant = tenantFor(caller, wished.tenant)

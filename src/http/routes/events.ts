@@ -6,7 +6,7 @@ import { disableIdleTimeout } from '../active.ts'
 import type { Edge } from '../edge.ts'
 import type { Exchange, Handler } from '../exchange.ts'
 import { noteEnd } from '../middleware/observe.ts'
-import { queryParam } from '../query.ts'
+import { onlyParams, queryParam } from '../query.ts'
 import { eventStream } from '../reply.ts'
 import type { Services } from '../services.ts'
 
@@ -20,6 +20,7 @@ const ID = /^[0-9a-f-]{36}$/
  * that one first. */
 export function fleetEvents(services: Services): Handler {
   return async c => {
+    onlyParams(c, 'after')
     const exchange = c.env
     const after = exchange.request.headers.get('last-event-id') ?? queryParam(c, 'after')
     if (after !== null && !ID.test(after)) {

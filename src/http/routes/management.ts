@@ -1,5 +1,6 @@
 import { listModelStatus } from '#gateway/management/fleet.ts'
 import type { Exchange, Handler } from '../exchange.ts'
+import { onlyParams } from '../query.ts'
 import { json, privateJson } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { callerOf } from '../tenant.ts'
@@ -22,6 +23,7 @@ export function managementConfig({ settings }: Services): Handler {
 /** `POST /management/config/reload`: reads the files again; with an error in them nothing changes. */
 export function reloadConfig({ settings, journal }: Services): Handler {
   return async c => {
+    onlyParams(c)
     const { id: by, tenant } = callerOf(c)
     const taken = await settings.reload()
     // Noted here, because a change of the configuration alone does not tell who has asked: files are read again for

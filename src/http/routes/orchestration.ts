@@ -1,7 +1,7 @@
 import { heartbeat, registration } from '#wire/orchestration.ts'
 import type { Handler } from '../exchange.ts'
 import { bodyOf } from '../parsed-body.ts'
-import { idParam } from '../query.ts'
+import { idParam, onlyParams } from '../query.ts'
 import { json } from '../reply.ts'
 import type { Services } from '../services.ts'
 import { callerOf } from '../tenant.ts'
@@ -35,6 +35,7 @@ export function beatServer(services: Services): Handler {
 /** `DELETE /orchestration/servers/{id}`. */
 export function removeServer({ orchestration }: Services): Handler {
   return async c => {
+    onlyParams(c)
     await orchestration.remove(callerOf(c).id, idParam(c))
     return json(c.env, { server_id: idParam(c), removed: true })
   }
@@ -42,7 +43,10 @@ export function removeServer({ orchestration }: Services): Handler {
 
 /** `POST /orchestration/failover/{id}` and `/orchestration/recover/{id}`. */
 export function markServer({ orchestration }: Services, status: 'active' | 'draining'): Handler {
-  return async c => json(c.env, await orchestration.mark(callerOf(c).id, idParam(c), status))
+  return async c => {
+    onlyParams(c)
+    return json(c.env, await orchestration.mark(callerOf(c).id, idParam(c), status))
+  }
 }
 
 /** `GET /health/enterprise`: the fleet as a whole, and this process. */
