@@ -25,7 +25,7 @@ const UNKNOWN_MAX = 10
  *
  * @throws GatewayError `invalid_request` with every problem. */
 function checked<T extends z.ZodType>(value: unknown, schema: T): z.output<T> {
-  const parsed = schema.safeParse(value, { error: noteKnown })
+  const parsed = schema.safeParse(value, { error: word })
   if (parsed.success) return parsed.data
   const details = parsed.error.issues.flatMap(detailsOf)
   const [first] = details
@@ -34,8 +34,12 @@ function checked<T extends z.ZodType>(value: unknown, schema: T): z.output<T> {
   throw new GatewayError('invalid_request', `${where}${first?.message}${end}`, { param: first?.path || null, details })
 }
 
-/** Keeps which fields an object may have, in place of the message: later the issue no longer says so. */
-function noteKnown(issue: z.core.$ZodRawIssue): string | undefined {
+/** Words what is absent, and keeps which fields an object may have in place of a message: later the issue no longer says
+ * so. */
+function word(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code === 'invalid_type' && issue.input === undefined) {
+    return issue.path?.length ? 'is required' : 'A request body is required, as JSON'
+  }
   if (issue.code !== 'unrecognized_keys' || !(issue.inst instanceof z.ZodObject)) return undefined
   return Object.keys(issue.inst.shape).join(' ')
 }

@@ -120,6 +120,20 @@ describe('making a key', () => {
   })
 })
 
+test('what is absent is asked for', async () => {
+  const { ask } = await setup()
+
+  const said = [undefined, {}, { name: 'a', budget: {} }].map(
+    async body => (await ask('POST', '', body)).body.error.message,
+  )
+
+  expect(await Promise.all(said)).toEqual([
+    'A request body is required, as JSON.',
+    'name: is required.',
+    'budget.usd: is required.',
+  ])
+})
+
 test('a field that no key has is named, with the one that was meant', async () => {
   const { ask } = await setup()
 
