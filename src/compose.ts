@@ -185,7 +185,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
     orchestration: orchestration.management,
     events: orchestration.feed,
     receive: orchestration.receive,
-    reports: composeReports(database, place, ledger.keeps),
+    reports: composeReports(database, place, ledger.keeping),
     configSchema: async () => (await import('#config/json-schema.ts')).configJsonSchema(),
     serving: leaving.serving,
     staying: leaving.staying,

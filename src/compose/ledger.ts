@@ -16,7 +16,7 @@ import { openPurse, type Purse } from '#gateway/ledger/purse.ts'
 import { createRecorder, type Recorder } from '#gateway/ledger/recorder.ts'
 import { startUpkeep } from '#gateway/ledger/upkeep.ts'
 import type { Lengths } from '#gateway/limits/estimate.ts'
-import type { Keeps } from '#gateway/management/reports.ts'
+import type { Keeping } from '#gateway/management/reports.ts'
 import { createMemoryLedger } from '#stores/memory-ledger.ts'
 import type { Redis } from '#stores/redis.ts'
 import { createRedisHolds } from '#stores/redis-holds.ts'
@@ -54,7 +54,7 @@ export interface Accounting {
   /** Whether prompts and answers are kept. */
   readonly payloads: () => boolean
   readonly numbers: LedgerNumbers
-  readonly keeps: Keeps
+  readonly keeping: Keeping
   /** Whether the database has refused rows and has taken none since. */
   readonly isRefused: () => boolean
   close(): Promise<void>
@@ -106,7 +106,10 @@ export function composeLedger(database: Database | null, deps: LedgerDeps): Acco
       dropped: () => running?.recorder.dropped() ?? 0,
       budgets: budgetUse.highest,
     },
-    keeps: what => database !== null && running !== null && (what === 'requests' || config().audit.enabled),
+    keeping: {
+      keeps: what => database !== null && running !== null && (what === 'requests' || config().audit.enabled),
+      since: () => deps.clock.time() - config().audit.retention,
+    },
     isRefused: () => running?.recorder.isRefused() ?? false,
     close: async () => running?.close(),
   }

@@ -6,7 +6,7 @@ import { DEFAULT_TENANT } from '#core/caller.ts'
 import type { Clock } from '#core/clock.ts'
 import type { Journal } from '#core/journal.ts'
 import { createKeyManagement, type KeyManagement, type KeyWithSecret } from '#gateway/management/keys.ts'
-import { createReportManagement, type Keeps, type ReportManagement } from '#gateway/management/reports.ts'
+import { createReportManagement, type Keeping, type ReportManagement } from '#gateway/management/reports.ts'
 import { createMemoryKeys } from '#stores/memory-keys.ts'
 import { type Database, type DatabasePlace, openSql } from '#stores/sql.ts'
 import { createSqlKeys } from '#stores/sql-keys.ts'
@@ -102,7 +102,7 @@ export function composeKeys(database: Database | null, deps: StateDeps): Keys {
 }
 
 /** Builds the reports over rows of requests and the audit log; without a database they are empty. */
-export function composeReports(database: Database | null, place: DatabasePlace, keeps: Keeps): ReportManagement {
+export function composeReports(database: Database | null, place: DatabasePlace, keeping: Keeping): ReportManagement {
   const reports = database === null ? null : createSqlReports(database, { inProcess: place.kind === 'sqlite' })
-  return createReportManagement(reports, keeps)
+  return createReportManagement(reports, keeping)
 }

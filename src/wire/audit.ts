@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { emptyNote } from './usage-report.ts'
+import { reportNote } from './usage-report.ts'
 
 /** One row of the audit log as it is shown. */
 const auditEntry = z
@@ -28,5 +28,5 @@ export type AuditEntryView = z.infer<typeof auditEntry>
 export const auditPage = z.object({
   data: z.array(auditEntry),
   next: z.string().nullable().describe('The value of `after` for the next page; null on the last page.'),
-  note: emptyNote,
+  note: reportNote,
 })

@@ -33,14 +33,16 @@ export const usageLine = z
   .meta({ id: 'UsageLine', description: 'The sums over one group of requests.' })
 export type UsageLine = z.infer<typeof usageLine>
 
-/** Why a report is empty, where that is not because nothing happened. */
-export const emptyNote = z
+/** What a reader of a report has to know who takes it for all that happened. */
+export const reportNote = z
   .string()
   .optional()
-  .describe('Why there is no row, where that is not because nothing happened, such as that no rows are kept.')
+  .describe(
+    'Why the report does not say all that happened, such as that no rows are kept, or no longer; absent where it does.',
+  )
 
 /** The answer of `GET /management/usage`. */
-export const usagePage = z.object({ data: z.array(usageLine), next: z.string().nullable(), note: emptyNote })
+export const usagePage = z.object({ data: z.array(usageLine), next: z.string().nullable(), note: reportNote })
 
 /** A user or a session of one key. */
 const namedLine = z
@@ -57,4 +59,4 @@ const namedLine = z
 export type NamedLine = z.infer<typeof namedLine>
 
 /** The answer of `GET /management/users` and `GET /management/sessions`. */
-export const namedPage = z.object({ data: z.array(namedLine), next: z.string().nullable(), note: emptyNote })
+export const namedPage = z.object({ data: z.array(namedLine), next: z.string().nullable(), note: reportNote })

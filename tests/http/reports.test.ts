@@ -111,6 +111,17 @@ describe('reports', () => {
     expect(await (await ask(path)).json()).toMatchObject({ data: [], note: expect.stringContaining('in the future') })
   })
 
+  test('that begin before the rows do say so, as a table too', async () => {
+    const [whole, part] = [await ask('usage?from=2026-01-31'), await ask('usage?from=2026-01-01')]
+    const table = await ask('usage?from=2026-01-01&format=csv')
+
+    const note = expect.stringMatching(/^Rows from before 2026-01-0[34]T.* are removed by now.*audit\.retention/)
+    expect([(await whole.json()).note, (await part.json()).note]).toEqual([undefined, note])
+    expect(table.headers.get('x-citadel-note')).toEqual(note)
+    expect((await (await ask('audit?from=2026-01-01')).json()).note).toEqual(note)
+    expect((await (await ask('audit')).json()).note).toBeUndefined()
+  })
+
   test.each(['json', 'csv'])('are kept by nobody on the way, as %s', async format => {
     const page = await ask(`usage?from=2026-01-01&limit=1&format=${format}`)
 

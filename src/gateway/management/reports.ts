@@ -11,12 +11,17 @@ const NANO_PER_USD = 1e9
 interface Page<T> {
   readonly data: readonly T[]
   readonly next: string | null
-  /** Why nothing is there, where that is not because nothing happened. */
+  /** What a reader has to know who takes the page for all that happened. */
   readonly note?: string
 }
 
-/** Whether rows of requests, or of the audit log, are kept by now. */
-export type Keeps = (what: 'requests' | 'audit') => boolean
+/** What is written down, and for how long. */
+export interface Keeping {
+  /** Whether rows of requests, or of the audit log, are kept by now. */
+  keeps(what: 'requests' | 'audit'): boolean
+  /** Epoch milliseconds before which rows are removed. */
+  since(): number
+}
 
 const WITH = 'once one of these is set: database.url, service.data_dir, a budget, audit.payloads.'
 const NOT_KEPT = {
@@ -37,18 +42,17 @@ export interface ReportManagement {
 /** Creates it.
  *
  * @param reports `null` where there is no database: nothing was written down. */
-export function createReportManagement(
-  reports: Reports | null,
-  keeps: Keeps = () => reports !== null,
-): ReportManagement {
-  /** Says of a report without a row that nothing is written down: it would look as if nothing had happened. */
-  function told<T>(page: Page<T>, { after }: { readonly after: string | null }, what: keyof typeof NOT_KEPT): Page<T> {
-    return page.data.length > 0 || after !== null || keeps(what) ? page : { ...page, note: NOT_KEPT[what] }
+export function createReportManagement(reports: Reports | null, keeping: Keeping): ReportManagement {
+  /** Says of a report without a row that nothing is written down, for it would look as if nothing had happened, and of one
+   * that begins before the rows do that it is not whole. */
+  function told<T>(page: Page<T>, after: string | null, what: keyof typeof NOT_KEPT, from: number | null): Page<T> {
+    if (page.data.length === 0 && after === null && !keeping.keeps(what)) return { ...page, note: NOT_KEPT[what] }
+    const since = keeping.since()
+    return from === null || from >= since ? page : { ...page, note: removedBefore(since) }
   }
 
   return {
-    async usage(asked) {
-      const { after: cursor, ...query } = asked
+    async usage({ after: cursor, ...query }) {
       const { by, limit } = query
       const place = cursor === null ? null : readCursor(cursor, by)
       const after = place === null ? null : by.map(group => place[group])
@@ -57,26 +61,30 @@ export function createReportManagement(
         line: sum => ({ ...groupsOf(by, sum), ...toLine(sum) }),
         next: sum => writeCursor(groupsOf(by, sum)),
       })
-      return told(page, asked, 'requests')
+      return told(page, cursor, 'requests', Date.parse(query.from))
     },
-    async named(asked) {
-      const { after: cursor, ...query } = asked
+    async named({ after: cursor, ...query }) {
       const after = cursor === null ? null : readNamed(cursor)
       const all = reports === null ? [] : await reached(reports.named({ ...query, after, limit: query.limit + 1 }))
       const page = pageOf(all, query.limit, {
         line: toNamedLine,
         next: ({ lastSeen, tenant, key, id }) => writeCursor({ seen: String(lastSeen), tenant, key, id }),
       })
-      return told(page, asked, 'requests')
+      return told(page, cursor, 'requests', null)
     },
-    async audit(asked) {
-      const { after, ...query } = asked
+    async audit({ after, ...query }) {
       const cursor = after === null ? null : readMoment(after)
       const rows =
         reports === null ? [] : await reached(reports.audit({ ...query, after: cursor, limit: query.limit + 1 }))
-      return told(pageOf(rows, query.limit, { line: toEntry, next: ({ at, id }) => `${at}.${id}` }), asked, 'audit')
+      const page = pageOf(rows, query.limit, { line: toEntry, next: ({ at, id }) => `${at}.${id}` })
+      // From the beginning on is what nobody has asked for in particular.
+      return told(page, after, 'audit', query.from === 0 ? null : query.from)
     },
   }
+}
+
+function removedBefore(since: number): string {
+  return `Rows from before ${new Date(since).toISOString()} are removed by now: they are kept for audit.retention.`
 }
 
 /** A page of what was asked for with one more. */

@@ -55,6 +55,10 @@ const HEADERS = {
   'x-ratelimit-limit-tokens': count('The limit that is tightest now, in tokens, where they are limited.', 100_000),
   'x-ratelimit-remaining-tokens': count('How many tokens it still admits.', 91_000),
   'x-ratelimit-reset-tokens': text(`Until the limit is full again. ${FULL}`, '5s'),
+  'x-citadel-note': text(
+    'Why the report does not say all that happened; absent where it does.',
+    'from is in the future; days are those of UTC.',
+  ),
   'x-citadel-next': text('Where the next page begins, for `after`; absent on the last one.', '1000'),
 } as const
 

@@ -9,7 +9,7 @@ const EXPOSED =
   'x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, ' +
   'x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, x-citadel-model, x-citadel-server, ' +
   'x-citadel-attempts, x-citadel-dropped-parameters, x-citadel-cache, x-citadel-overhead-ms, x-citadel-cost, ' +
-  'x-citadel-gateway, x-citadel-next, server-timing, cache-status, age, idempotency-replayed'
+  'x-citadel-gateway, x-citadel-next, x-citadel-note, server-timing, cache-status, age, idempotency-replayed'
 
 /** Answers CORS preflights, and adds the CORS headers to answers for pages of allowed origins.
  *

@@ -35,9 +35,11 @@ export function managementUsage({ reports, clock }: Services): Handler {
       after: queryParam(c, 'after') || null,
       limit: limitParam(c, USAGE_PAGE),
     })
-    if (!wantsCsv(c)) return privateJson(c.env, inTime(page, from, today))
+    const { note, ...rest } = inTime(page, from, today)
+    if (!wantsCsv(c)) return privateJson(c.env, { ...rest, note })
     c.env.headers['cache-control'] = 'no-store'
     const columns = Object.keys(usageLine.shape).filter(name => !isGroup(name) || by.some(group => group === name))
+    if (note !== undefined) c.env.headers['x-citadel-note'] = note
     if (page.next !== null) c.env.headers['x-citadel-next'] = page.next
     return text(c.env, writeCsv(columns, page.data), 'text/csv; charset=utf-8')
   }

@@ -1,7 +1,7 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import type { AuditRow } from '#core/ledger.ts'
 import { createChain } from '#events/chain.ts'
-import { createReportManagement, type ReportManagement } from '#gateway/management/reports.ts'
+import { createReportManagement, type Keeping, type ReportManagement } from '#gateway/management/reports.ts'
 import { createIds } from '#lib/id.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
@@ -14,6 +14,9 @@ setDefaultTimeout(60_000)
 // What databases put in different orders: what is not there, letters of either case, signs, and characters whose order
 // in UTF-8 is not that of UTF-16.
 const NAMES = [null, 'b', 'A', 'a', 'B', '-a', 'ä', '～', '𝒳', '_', 'a b']
+
+/** Everything is kept, and for ever. */
+const KEPT: Keeping = { keeps: () => true, since: () => 0 }
 
 interface Page<Line> {
   readonly data: readonly Line[]
@@ -48,7 +51,7 @@ test.each([
   const places = await open()
   const database = openAt(await places.place())
   const ledger = createSqlLedger(database)
-  const reports = createReportManagement(createSqlReports(database, { inProcess }))
+  const reports = createReportManagement(createSqlReports(database, { inProcess }), KEPT)
   const row = (id: string, more: Parameters<typeof rowOf>[2]) =>
     rowOf(id, 1, { day: '2026-01-31', started_at: 1000, session_id: null, ...more })
   const rows = NAMES.flatMap((model, m) => NAMES.map((user_id, u) => row(`r${m}-${u}`, { model, user_id })))
@@ -76,7 +79,7 @@ test.each([
 test('a line says what its requests have used, saved and cost', async () => {
   const places = await sqlitePlaces()
   const database = openAt(await places.place())
-  const reports = createReportManagement(createSqlReports(database, { inProcess: true }))
+  const reports = createReportManagement(createSqlReports(database, { inProcess: true }), KEPT)
   const of = { day: '2026-01-31', model: 'm', user_id: 'u', input_tokens: 0, output_tokens: 0 }
   const rows = [
     rowOf('whole', 1_500_000_000, {
@@ -112,9 +115,9 @@ test('a report that nobody keeps says so, and one in which nothing happened does
     (await reports.audit(asked)).note,
   ]
   const [nowhere, unlogged, quiet] = [
-    await notes(createReportManagement(null)),
-    await notes(createReportManagement(empty, what => what === 'requests')),
-    await notes(createReportManagement(empty)),
+    await notes(createReportManagement(null, { ...KEPT, keeps: () => false })),
+    await notes(createReportManagement(empty, { ...KEPT, keeps: what => what === 'requests' })),
+    await notes(createReportManagement(empty, KEPT)),
   ]
 
   const [rows, log] = [
@@ -129,7 +132,7 @@ test('a report that nobody keeps says so, and one in which nothing happened does
 })
 
 test('what no page ended with is refused', async () => {
-  const reports: ReportManagement = createReportManagement(null)
+  const reports: ReportManagement = createReportManagement(null, { ...KEPT, keeps: () => false })
   const cursors = [
     '1',
     'x',
@@ -160,7 +163,7 @@ test('the audit log says where the next page begins, as long as there is one', a
   const places = await sqlitePlaces()
   const database = openAt(await places.place())
   const ledger = createSqlLedger(database)
-  const reports = createReportManagement(createSqlReports(database, { inProcess: true }))
+  const reports = createReportManagement(createSqlReports(database, { inProcess: true }), KEPT)
   const kept: AuditRow[] = []
   const chain = createChain('c', {
     newId: createIds(),

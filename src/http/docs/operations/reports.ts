@@ -129,7 +129,7 @@ export const reportOperations = {
     tag: 'Management',
     summary: 'Report usage and cost',
     description:
-      "Sums up the rows of model calls, grouped by any of day, key, tenant, model, server, user and session; for this month unless `from` and `to` are given. With `accept: text/csv` or `?format=csv` the answer is CSV, and the header `x-citadel-next` replaces `next`. Only the caller's own tenant is included; administrators of the tenant `default` may choose another one, or `*` for all.",
+      "Sums up the rows of model calls, grouped by any of day, key, tenant, model, server, user and session; for this month unless `from` and `to` are given. With `accept: text/csv` or `?format=csv` the answer is CSV, and the headers `x-citadel-next` and `x-citadel-note` replace `next` and `note`. Only the caller's own tenant is included; administrators of the tenant `default` may choose another one, or `*` for all.",
     query: z.object({
       tenant: tenants,
       by: groups
@@ -156,7 +156,7 @@ export const reportOperations = {
     answers: {
       200: {
         description: 'A page of sums; `next` is null on the last one.',
-        headers: ['x-citadel-next'],
+        headers: ['x-citadel-next', 'x-citadel-note'],
         content: [
           {
             type: 'application/json',
