@@ -7,6 +7,8 @@ const SHOWN_SERVERS = 20
 const SHOWN_MODELS = 4
 /** How long a start waits for the first look around before it says what it has found, in milliseconds. */
 const LOOK_AROUND_MS = 200
+/** When every server has been probed once, and mostly answered; in milliseconds. */
+const PROBED_MS = 2000
 
 /** What was found at the start, as lines for people. */
 export interface FleetReport {
@@ -26,7 +28,12 @@ const LABELS = {
 /** Describes the fleet: what was found, what is missing, and why. */
 export function reportFleet(fleet: Pick<Fleet, 'status' | 'current'>, env: Environment): FleetReport {
   const status = fleet.status()
-  const servers = status.servers.map(({ server, state, models }) => ({
+  const many = status.servers.length > SHOWN_SERVERS
+  // Of many servers those are shown with which something is wrong: the others can wait for a look at all.
+  const listed = many
+    ? status.servers.toSorted((a, b) => Number(a.state.reason === null) - Number(b.state.reason === null))
+    : status.servers
+  const servers = listed.map(({ server, state, models }) => ({
     kind: LABELS[server.origin],
     text:
       server.origin === 'built-in'
@@ -50,8 +57,8 @@ export function reportFleet(fleet: Pick<Fleet, 'status' | 'current'>, env: Envir
   }
 }
 
-/** Reports after a short wait, and again when all servers have answered; the second report is `null` if nothing has
- * changed.
+/** Reports after a short wait, and again when all servers have answered and were probed; the second report is `null` if
+ * nothing has changed.
  *
  * @param looked Resolves when the first look for servers is over. */
 export function reportOnce(
@@ -59,13 +66,10 @@ export function reportOnce(
   clock: Pick<Clock, 'after'>,
   report: () => FleetReport,
 ): { readonly found: Promise<FleetReport>; readonly later: Promise<FleetReport | null> } {
-  const soon = new Promise<'late'>(resolve => clock.after(LOOK_AROUND_MS, () => resolve('late')))
-  const first = Promise.race([looked.then(() => 'whole' as const), soon])
-  const found = first.then(report)
-  return {
-    found,
-    later: first.then(async how => (how === 'whole' ? null : looked.then(async () => newsOf(await found, report())))),
-  }
+  const passed = (ms: number) => new Promise<void>(resolve => clock.after(ms, resolve))
+  const probed = passed(PROBED_MS)
+  const found = Promise.race([looked, passed(LOOK_AROUND_MS)]).then(report)
+  return { found, later: Promise.all([found, looked, probed]).then(([before]) => newsOf(before, report())) }
 }
 
 function newsOf(before: FleetReport, after: FleetReport): FleetReport | null {
@@ -76,7 +80,8 @@ function newsOf(before: FleetReport, after: FleetReport): FleetReport | null {
 
 function modelList(models: readonly string[], reason: string | null): string {
   if (models.length === 0) return reason ?? 'has not said yet which models it has'
+  const trouble = reason === null ? '' : `; ${reason}`
   const shown = models.slice(0, SHOWN_MODELS).join(', ')
   const rest = models.length - SHOWN_MODELS
-  return `${models.length === 1 ? 'model' : `${models.length} models:`} ${shown}${rest > 0 ? ` and ${rest} more` : ''}`
+  return `${models.length === 1 ? 'model' : `${models.length} models:`} ${shown}${rest > 0 ? ` and ${rest} more` : ''}${trouble}`
 }

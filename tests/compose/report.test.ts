@@ -20,6 +20,7 @@ async function reports(first: FleetReport, last: FleetReport) {
   await settled()
   now = last
   looked.resolve()
+  clock.advance(1800)
   return [await found, await later]
 }
 
@@ -33,6 +34,45 @@ test('a look around that finds nothing more is told of once', async () => {
   const same = reportOf('a: model x')
 
   expect(await reports(same, same)).toEqual([same, null])
+})
+
+test('a server that its first probe does not reach is told of, though its models are declared', async () => {
+  const states = createStates()
+  const looked = Promise.resolve()
+  const clock = fakeClock()
+  const fleet = {
+    status: () => ({
+      servers: [{ server: server('a'), state: states.server('a'), models: ['m'] }],
+      missing: [],
+      discovering: false,
+    }),
+    current: () => snapshotOf([model('m', [target('a')])]),
+  }
+
+  const { found, later } = reportOnce(looked, clock, () => reportFleet(fleet, {}))
+  const texts = (report: FleetReport | null) => report?.lines.map(({ text }) => text)
+  const before = texts(await found)
+  states.server('a').reason = 'it cannot be reached'
+  clock.advance(2000)
+
+  expect(before).toEqual([expect.stringMatching(/: model m$/)])
+  expect(texts(await later)).toEqual([expect.stringMatching(/: model m; it cannot be reached$/)])
+})
+
+test('of a large fleet those are shown first with which something is wrong', () => {
+  const states = createStates()
+  const servers = Array.from({ length: 21 }, (_, at) => ({
+    server: server(`s${at}`),
+    state: states.server(`s${at}`),
+    models: ['m'],
+  }))
+  states.server('s20').reason = 'it cannot be reached'
+  const status = () => ({ servers, missing: [], discovering: false })
+  const current = () => snapshotOf([model('m', [target('s0')])])
+
+  const [first, second] = reportFleet({ status, current }, {}).lines
+
+  expect([first?.text, second?.text]).toEqual([expect.stringMatching(/^s20 .*reached$/), expect.stringMatching(/^s0 /)])
 })
 
 test('of a large fleet the first servers are shown, and where all of them are', () => {
