@@ -161,6 +161,7 @@ async function listAll(keys: KeyManagement, _: string, values: Values): Promise<
   } while (after !== null)
   if (values.json) print(JSON.stringify(all, null, 2))
   else if (all.length > 0) print(all.map(line).join('\n'))
+  else say(`no key was made for the tenant ${values.tenant}; keys of the configuration are not listed`)
 }
 
 /** Prints a key; its secret alone on standard output, so that it can go into a variable. */

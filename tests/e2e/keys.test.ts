@@ -217,6 +217,20 @@ describe('citadel keys', () => {
   })
 })
 
+test('a tenant for which no key was made is told of, and is an empty list for programs', async () => {
+  await using folder = await disposable()
+  const env = { STATE_DIRECTORY: folder.path }
+  await citadel(['migrate'], env)
+
+  const [people, programs] = [
+    await citadel(['keys', 'list', '--tenant', 'shpo'], env),
+    await citadel(['keys', 'list', '--tenant', 'shpo', '--json'], env),
+  ]
+
+  expect([people.status, people.out, people.err]).toEqual([0, '', expect.stringContaining('for the tenant shpo')])
+  expect([programs.status, programs.out, programs.err]).toEqual([0, '[]', ''])
+})
+
 describe('citadel migrate', () => {
   test('says what is pending, applies it once, and then has nothing to do', async () => {
     await using folder = await disposable()
