@@ -101,7 +101,11 @@ describe('reports', () => {
     ['audit?to=January', 'to'],
     ['audit?kind=none', 'kind'],
     ['audit?from=2026-01-31&to=2026-01-31', 'to'],
-  ])('are refused for what is no day, no time, no kind and no range: %s', async (path, param) => {
+    ['usage?key=', 'key'],
+    ['usage?model=', 'model'],
+    ['users?key=', 'key'],
+    ['audit?actor=', 'actor'],
+  ])('are refused for what is no day, time, kind, filter or range: %s', async (path, param) => {
     const refused = await ask(path)
 
     expect([refused.status, await errorOf(refused)]).toMatchObject([400, { param }])

@@ -29,9 +29,9 @@ export function managementUsage({ reports, clock }: Services): Handler {
       // Of the last day's own month: this month begins behind a day of an earlier one.
       from: from ?? `${last.slice(0, 7)}-01`,
       to: last,
-      key: queryParam(c, 'key'),
-      model: queryParam(c, 'model'),
-      server: queryParam(c, 'server'),
+      key: filter(c, 'key'),
+      model: filter(c, 'model'),
+      server: filter(c, 'server'),
       after: queryParam(c, 'after') || null,
       limit: limitParam(c, USAGE_PAGE),
     })
@@ -53,7 +53,7 @@ export function managementNamed({ reports }: Services, of: Naming): Handler {
     const page = await reports.named({
       of,
       tenant: tenantsOf(c),
-      key: queryParam(c, 'key'),
+      key: filter(c, 'key'),
       after: queryParam(c, 'after') || null,
       limit: limitParam(c, USAGE_PAGE),
     })
@@ -73,7 +73,7 @@ export function managementAudit({ reports, clock }: Services): Handler {
     const page = await reports.audit({
       tenant: tenantsOf(c),
       kind: known ?? null,
-      actor: queryParam(c, 'actor'),
+      actor: filter(c, 'actor'),
       from: from ?? 0,
       to: to ?? clock.time() + DAY_MS,
       after: queryParam(c, 'after') || null,
@@ -81,6 +81,13 @@ export function managementAudit({ reports, clock }: Services): Handler {
     })
     return privateJson(c.env, inTime(page, from, clock.time()))
   }
+}
+
+/** Reads what rows are filtered by. An empty one comes from an empty shell variable, and no row would match it. */
+function filter(c: GatewayContext, name: string): string | null {
+  const value = queryParam(c, name)
+  if (value !== '') return value
+  throw invalid(name, `${name} must not be empty; leave it out for all.`)
 }
 
 /** Says of a report that it begins later than now. It is no error: where the sun rises earlier, tomorrow has begun. */
