@@ -1,7 +1,7 @@
 import type { Candidate, Plan } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import type { Caller } from '#core/caller.ts'
-import { ERRORS } from '#core/errors.ts'
+import { ERRORS, GatewayError } from '#core/errors.ts'
 import { USUAL_PRIORITY } from '#core/priority.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { hasPlace, type ServerState, type States, type TargetState } from '#core/states.ts'
@@ -86,7 +86,7 @@ async function spread(
   let waiting = 0
   for (let index = 0; index < from.workload.requests; index++) {
     if (index % AT_A_TIME === 0) await othersTurn()
-    const { candidates } = planned(from.callAt(index), snapshot, from.wishes)
+    const candidates = unlessRefused(() => planned(from.callAt(index), snapshot, from.wishes).candidates)
     const ordered = preferring(from.workload, candidates, candidate => candidate)
     const free = ordered.find(({ target }) => hasPlace(states, target))
     if (free === undefined) {
@@ -99,6 +99,17 @@ async function spread(
     counts.set(free.target.id, (counts.get(free.target.id) ?? 0) + 1)
   }
   return { counts, waiting }
+}
+
+/** The candidates of one more call; none where it would be refused, as by servers that seem to be down: each of them gets
+ * only a few calls at a time. */
+function unlessRefused(plan: () => readonly Candidate[]): readonly Candidate[] {
+  try {
+    return plan()
+  } catch (thrown) {
+    if (thrown instanceof GatewayError) return []
+    throw thrown
+  }
 }
 
 /** Puts the candidates on preferred servers first, in the order of the preference; other models stay behind. */

@@ -98,7 +98,7 @@ export const distribution = z
     request_id: z.string().nullable().describe('As the workload has it.'),
     ...outlook,
     requests: z.int().describe('How many requests were spread.'),
-    waiting: z.int().describe('Those for which no place would be free.'),
+    waiting: z.int().describe('Those for which no place would be free; where no server is up, they would be refused.'),
     candidates: z
       .array(
         candidate.extend({

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import type { ConfigInput } from '#config/schema.ts'
+import { GatewayError } from '#core/errors.ts'
 import { distribution, routePlan } from '#wire/routing.ts'
 import { ADMINISTERED, AS_ADMIN, edgeOf, errorOf, makeKey } from './edge.ts'
 
@@ -95,6 +96,36 @@ describe('distributing a workload', () => {
     const { body } = await ask(DISTRIBUTE, { model: 'chat', requests: 100 })
 
     expect(body).toMatchObject({ waiting: 62, candidates: [{ requests: 30, share: 0.3 }, { requests: 8 }] })
+  })
+
+  test('counts those that would be refused, because the servers that seem to be down take only a few', async () => {
+    const servers = ['a', 'b', 'c', 'd']
+    const edge = await edgeOf(
+      {
+        ...ADMINISTERED,
+        servers: servers.map(id => ({ id, kind: 'openai_compatible', base_url: `http://${id}.test/v1` })),
+        models: { chat: { targets: servers.map(server => ({ server, max_concurrent: 8 })) } },
+      },
+      {
+        transport: async () => {
+          throw new GatewayError('upstream_error', 'Nobody is there.')
+        },
+      },
+    )
+    await edge.pass(60_000)
+
+    const response = await edge.ask(DISTRIBUTE, {
+      method: 'POST',
+      headers: AS_ADMIN,
+      body: { model: 'chat', requests: 20 },
+    })
+
+    expect(response.status).toBe(200)
+    expect(distribution.parse(await response.json())).toMatchObject({
+      refusal: null,
+      waiting: 12,
+      candidates: servers.map(() => ({ status: 'unhealthy', requests: 2 })),
+    })
   })
 
   test('changes nothing: the same is answered again', async () => {
