@@ -93,6 +93,12 @@ export function separate(
   }
 }
 
+/** What a call asks that a candidate cannot do, in public words; `null` where nothing is known. */
+export function lackFor({ target }: Candidate, call: Call): string | null {
+  const needs = needsOf(call, ANY_LIMITS)
+  return needs === null ? null : (lackOf(target.abilities, needs)?.words ?? null)
+}
+
 function lackOf(abilities: Abilities | undefined, needs: Needs) {
   for (const what of ['tools', 'vision', 'json_schema'] as const) {
     if (needs[what] && abilities?.[what] === false) return LACKS[what]

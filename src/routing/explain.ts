@@ -1,11 +1,13 @@
 import type { Candidate, Plan } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
 import { GatewayError } from '#core/errors.ts'
+import type { TargetId } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
 import { breakerAdmits, type States, type TargetState } from '#core/states.ts'
-import { resolveModels } from './candidates.ts'
+import { lackFor } from './abilities.ts'
+import { mayCall, resolveModels } from './candidates.ts'
 import { type Lineup, rehearse, turnsOf } from './lineup.ts'
-import { type PlanDeps, type PlanWishes, plan } from './plan.ts'
+import { fallbacksFor, type PlanDeps, type PlanWishes, plan } from './plan.ts'
 import { configuredStrategy } from './strategies/index.ts'
 import type { StrategyContext } from './strategies/strategy.ts'
 
@@ -40,11 +42,10 @@ export function explainPlan(
 ): Explanation {
   const outcome = attemptPlan(call, snapshot, states, { ...deps, lineups: rehearse(deps.lineups) }, wishes)
   const { planned, refusal } = outcome
-  const lineup = lineupFor(call, snapshot, deps)
+  const { lineup, all } = reachOf(call, snapshot, deps)
   const chosen = planned === null ? [] : planned.candidates
   const taken = new Set(chosen.map(({ target }) => target.id))
   const unable = new Map(planned?.excluded?.map(candidate => [candidate.target.id, candidate]))
-  const all = lineup === null ? [] : [...lineup.tiers, ...lineup.fallbacks].flat()
   const now = deps.clock.now()
   const strategy = planned === null ? null : configuredStrategy(planned.strategy)
   const context: StrategyContext | null =
@@ -69,7 +70,9 @@ export function explainPlan(
     }),
     excluded: all
       .filter(({ target }) => !taken.has(target.id))
-      .map(candidate => unable.get(candidate.target.id) ?? whyNot(candidate, states.target(candidate.target), now)),
+      .map(
+        candidate => unable.get(candidate.target.id) ?? whyNot(candidate, call, states.target(candidate.target), now),
+      ),
     refusal,
   }
 }
@@ -83,18 +86,28 @@ function attemptPlan(...args: Parameters<typeof plan>) {
   }
 }
 
-function lineupFor(call: Call, snapshot: Snapshot, { lineups }: PlanDeps): Lineup | null {
+/** The lineup of a call, and all targets that it could come to, each once: also those of fallbacks that it names itself,
+ * or that its key may not use. */
+function reachOf(call: Call, snapshot: Snapshot, { lineups }: PlanDeps) {
   try {
-    return lineups.of(resolveModels(call, snapshot).models, call.endpoint, snapshot)
+    const { models } = resolveModels(call, snapshot)
+    const lineup: Lineup | null = lineups.of(models, call.endpoint, snapshot)
+    const named = fallbacksFor(call, snapshot, { lineup, lineups, models, follow: true })
+    const all = new Map<TargetId, Candidate>()
+    for (const candidate of [...lineup.tiers, ...named, ...lineup.fallbacks].flat())
+      if (!all.has(candidate.target.id)) all.set(candidate.target.id, candidate)
+    return { lineup, all: [...all.values()] }
   } catch (thrown) {
-    if (thrown instanceof GatewayError) return null
+    if (thrown instanceof GatewayError) return { lineup: null, all: [] }
     throw thrown
   }
 }
 
 /** A candidate that is left out, with the reason in public words. */
-function whyNot(candidate: Candidate, state: TargetState, now: number): Candidate {
-  return { ...candidate, reason: obstacle(state, now) ?? 'the call does not ask for it' }
+function whyNot(candidate: Candidate, call: Call, state: TargetState, now: number): Candidate {
+  const forbidden = mayCall(call.caller, candidate.model) ? null : 'the key may not use its model'
+  const reason = forbidden ?? lackFor(candidate, call) ?? obstacle(state, now) ?? 'the call does not ask for it'
+  return { ...candidate, reason }
 }
 
 function obstacle(state: TargetState, now: number): string | null {

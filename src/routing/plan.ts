@@ -187,7 +187,7 @@ function narrowTiers(lineup: Lineup, { models, target }: Resolution, call: Call,
  *
  * @param from.follow Whether the latter are used: a call that names a server wants no other one, unless it names
  * fallbacks itself. */
-function fallbacksFor(
+export function fallbacksFor(
   call: Call,
   snapshot: Snapshot,
   from: {

@@ -1,22 +1,30 @@
 import { describe, expect, test } from 'bun:test'
+import type { Candidate } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
+import type { Model, Target } from '#core/servers.ts'
 import { createStates } from '#registry/states.ts'
 import { explainPlan } from '#routing/explain.ts'
 import { createLineups } from '#routing/lineup.ts'
 import { type PlanWishes, plan } from '#routing/plan.ts'
-import { call, model } from '#tests/support/calls.ts'
+import { anyone, call, model } from '#tests/support/calls.ts'
 import { fakeClock } from '#tests/support/clock.ts'
 import { snapshotOf, targetOf } from '#tests/support/fleet.ts'
 import { seeded } from '#tests/support/random.ts'
 
 const NO_WISHES: PlanWishes = { server: null, strategy: null }
+const UNKNOWN = { context_length: null, tools: null, vision: null, json_schema: null }
 
-function setup() {
+const told = (excluded: readonly Candidate[]) => excluded.map(({ target, reason }) => `${target.server.id}: ${reason}`)
+
+function setup(
+  { fallbacks = [], ...more }: Partial<Target> & Partial<Pick<Model, 'fallbacks'>> = {},
+  others: readonly Model[] = [],
+) {
   const states = createStates()
   const clock = fakeClock()
   const deps = { clock, random: seeded(1), lineups: createLineups() }
-  const targets = ['a', 'b', 'c'].map(id => targetOf(`${id}/m`))
-  const snapshot = snapshotOf([model('chat', targets)])
+  const targets = ['a', 'b', 'c'].map(id => targetOf(`${id}/m`, more))
+  const snapshot = snapshotOf([model('chat', targets, { fallbacks }), ...others])
   return {
     states,
     clock,
@@ -65,7 +73,7 @@ describe('an explanation', () => {
     Object.assign(state('a').server, { health: 'unhealthy', reason: 'it cannot be reached' })
     state('b').coolUntil = clock.now() + 2500
 
-    expect(explain().excluded.map(({ target, reason }) => `${target.server.id}: ${reason}`)).toEqual([
+    expect(told(explain().excluded)).toEqual([
       'a: its server is down: it cannot be reached',
       'b: it limits its callers for another 3 s',
     ])
@@ -90,6 +98,35 @@ describe('an explanation', () => {
       'its circuit breaker is open for 60 s',
       'the call does not ask for it',
     ])
+  })
+
+  test('says it of the fallbacks that the call names, too', () => {
+    const { states, explain } = setup({ fallbacks: [] }, [model('spare', [targetOf('d/m')])])
+    states.server('d').draining = true
+
+    const { candidates, excluded } = explain({ fallbacks: ['spare'] })
+
+    expect(candidates).toHaveLength(3)
+    expect(told(excluded)).toEqual(['d: its server is drained'])
+  })
+
+  test('says what the targets lack when all lack it', () => {
+    const { explain } = setup({ abilities: { ...UNKNOWN, vision: false } })
+    const content = [{ type: 'image_url', image_url: { url: 'data:image/png;base64,' } }]
+
+    const { refusal, excluded } = explain({ body: { messages: [{ role: 'user', content }] } })
+
+    expect(refusal?.code).toBe('unsupported_parameter')
+    expect(told(excluded)).toEqual(['a', 'b', 'c'].map(id => `${id}: cannot read images`))
+  })
+
+  test('says which models the key may not use', () => {
+    const { explain } = setup({ fallbacks: ['spare'] }, [model('spare', [targetOf('d/m')])])
+
+    const { candidates, excluded } = explain({ caller: { ...anyone, models: new Set(['chat']) } })
+
+    expect(candidates).toHaveLength(3)
+    expect(told(excluded)).toEqual(['d: the key may not use its model'])
   })
 
   test('has the refusal of a call that nobody can answer', () => {
