@@ -45,51 +45,72 @@ export function createSqlReports(database: Database, options: { readonly inProce
 
 /** Sums up in several queries; the event loop runs between two of them. */
 async function sumInTurns(database: Database, query: UsageQuery): Promise<readonly UsageSum[]> {
-  const sums = new Map<string, UsageSum>()
-  const { tenant, key } = query
-  const parts = tenant !== null && key !== null ? ofDays(database, query, tenant, key) : ofPages(database, query)
+  const { tenant, key, after, limit } = query
+  let sums = new Map<string, UsageSum>()
+  const first = () => [...sums.values()].sort((a, b) => order(a.groups, b.groups)).slice(0, limit)
+  const parts = tenant !== null && key !== null ? ofKey(database, query, tenant, key) : ofAll(database, query)
   for await (const part of parts) {
     for (const each of part) {
+      if (after !== null && order(each.groups, after) <= 0) continue
       const name = JSON.stringify(each.groups)
       const known = sums.get(name)
       sums.set(name, known === undefined ? each : added(known, each))
     }
+    // There may be as many groups as requests. Those behind the page never come into it.
+    if (sums.size > limit + PAGE) sums = new Map(first().map(each => [JSON.stringify(each.groups), each]))
     await othersTurn()
   }
-  const { after } = query
-  const all = [...sums.values()].sort((a, b) => order(a.groups, b.groups))
-  return all.filter(({ groups }) => after === null || order(groups, after) > 0).slice(0, query.limit)
+  return first()
 }
 
-/** The sums of each day of a key, which the index finds. */
-async function* ofDays(database: Database, query: UsageQuery, tenant: string, key: string) {
-  const days: RawRow[] = await database.read(
-    sql => sql`
-      SELECT DISTINCT day FROM requests
-      WHERE tenant = ${tenant} AND key_id = ${key} AND day >= ${query.from} AND day <= ${query.to}`,
-    REPORT_MS,
-  )
-  for (const row of days) {
-    const day = String(row.day)
-    yield database.read(
-      sql => sum(sql, { ...query, from: day, to: day }, { from: sql`requests`, behind: sql``, page: sql`` }),
-      REPORT_MS,
-    )
+/** The sums of all requests of some days: their ids are in the order of days. */
+function ofAll(database: Database, query: UsageQuery) {
+  const [from, end] = [firstIdAt(Date.parse(query.from)), firstIdAt(Date.parse(query.to) + DAY_MS)]
+  return ofPages(database, query, { column: 'id', from, which: sql => sql`id < ${end}` })
+}
+
+/** The sums of the requests of a key, day by day: so they stand in its index. */
+async function* ofKey(database: Database, query: UsageQuery, tenant: string, key: string) {
+  const its = (sql: Sql) => sql`tenant = ${tenant} AND key_id = ${key}`
+  for (let day: string | null = query.from; day !== null; ) {
+    const of: string = day
+    yield* ofPages(database, query, { column: 'rowid', from: 0, which: sql => sql`${its(sql)} AND day = ${of}` })
+    day = await database.read(async sql => {
+      const rows: RawRow[] = await sql`
+        SELECT day FROM requests WHERE ${its(sql)} AND day > ${of} AND day <= ${query.to} ORDER BY day LIMIT 1`
+      return rows[0] === undefined ? null : String(rows[0].day)
+    }, REPORT_MS)
   }
 }
 
-/** The sums of each page of requests, in the order of their ids and so of days. */
-async function* ofPages(database: Database, query: UsageQuery) {
-  const end = firstIdAt(Date.parse(query.to) + DAY_MS)
-  for (let after: string | null = firstIdAt(Date.parse(query.from)); after !== null && after < end; ) {
-    const [first, last]: [string, string | null] = [after, await pageEnd(database, after)]
+type Place = NonNullable<RawRow[string]>
+
+/** The sums of each page of some of the requests, in the order of a column.
+ *
+ * @param part.from The value behind which they begin. */
+async function* ofPages(
+  database: Database,
+  query: UsageQuery,
+  part: { readonly column: 'id' | 'rowid'; readonly from: Place; readonly which: (sql: Sql) => object },
+) {
+  const by = (sql: Sql) => sql.unsafe(part.column)
+  const rest = (sql: Sql, after: Place) => sql`${part.which(sql)} AND ${by(sql)} > ${after}`
+  for (let after: Place | null = part.from; after !== null; ) {
+    const first: Place = after
+    const last: Place | null = await database.read(async sql => {
+      const rows: RawRow[] = await sql`
+        SELECT ${by(sql)} AS place FROM requests WHERE ${rest(sql, first)}
+        ORDER BY ${by(sql)} LIMIT 1 OFFSET ${PAGE - 1}`
+      return rows[0]?.place ?? null
+    }, REPORT_MS)
     yield database.read(
       sql =>
         sum(sql, query, {
-          // By ids and not by OFFSET, because rows are added and removed meanwhile. ORDER BY and LIMIT keep SQLite from
-          // choosing the index on the tenant, by which it would read all its rows.
-          from: sql`(SELECT * FROM requests WHERE id > ${first} ${last === null ? sql`` : sql`AND id <= ${last}`}
-            ORDER BY id LIMIT ${Number.MAX_SAFE_INTEGER}) AS requests`,
+          // By this column and not by OFFSET, because rows are added and removed meanwhile. ORDER BY and LIMIT keep SQLite
+          // from choosing the index on the tenant, by which it would read all its rows.
+          from: sql`(SELECT * FROM requests
+            WHERE ${rest(sql, first)} ${last === null ? sql`` : sql`AND ${by(sql)} <= ${last}`}
+            ORDER BY ${by(sql)} LIMIT ${Number.MAX_SAFE_INTEGER}) AS requests`,
           behind: sql``,
           page: sql``,
         }),
@@ -97,14 +118,6 @@ async function* ofPages(database: Database, query: UsageQuery) {
     )
     after = last
   }
-}
-
-/** The last id of a page; `null` when it is the last page. */
-function pageEnd(database: Database, after: string): Promise<string | null> {
-  return database.read(async sql => {
-    const rows: RawRow[] = await sql`SELECT id FROM requests WHERE id > ${after} ORDER BY id LIMIT 1 OFFSET ${PAGE - 1}`
-    return rows[0] === undefined ? null : String(rows[0].id)
-  }, REPORT_MS)
 }
 
 function added(a: UsageSum, b: UsageSum): UsageSum {

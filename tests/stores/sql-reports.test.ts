@@ -187,13 +187,16 @@ test('many users of one tenant are looked through once, not once for each page',
   await places.close()
 })
 
-test('many requests of one tenant are looked through once, not once for each page', async () => {
+test.each([
+  ['one tenant', null, /SEARCH requests USING .*\(id>\?/, '(id>? AND id<?)'],
+  ['one key', 'web', /SEARCH requests USING .*requests_by_key \(.* AND day=\? AND rowid>\?/, 'rowid>? AND rowid<?)'],
+])('many requests of %s are looked through once, not once for each page', async (_, key, search, ended) => {
   const places = await sqlitePlaces()
   const place = await places.place()
   const written = openAt(place)
   const newId = createIds()
   const day = new Date(FIRST).toISOString().slice(0, 10)
-  const rows = Array.from({ length: 12_000 }, (_, n) => rowOf(newId(FIRST + n), 1, { tenant: 'shop', day }))
+  const rows = Array.from({ length: 12_000 }, (_each, n) => rowOf(newId(FIRST + n), 1, { tenant: 'shop', day }))
   for (let at = 0; at < rows.length; at += 500) {
     const batch = rows.slice(at, at + 500)
     await written.write(sql => sql`INSERT INTO requests ${sql(batch)}`)
@@ -201,14 +204,16 @@ test('many requests of one tenant are looked through once, not once for each pag
   const { database, plans, close } = withPlans(written, place)
 
   const [sum] = await createSqlReports(database, { inProcess: true }).usage({
-    ...{ tenant: 'shop', by: ['tenant'], from: day, to: day, key: null, model: null, server: null, after: null },
+    ...{ tenant: 'shop', by: ['tenant'], from: day, to: day, key, model: null, server: null, after: null },
     limit: 10,
   })
 
   expect(sum?.requests).toBe(rows.length)
-  expect(plans).toHaveLength(6)
-  for (const plan of plans) expect(plan).toMatch(/SEARCH requests USING .*\(id>\?/)
-  for (const at of [1, 3]) expect(plans[at]).toContain('(id>? AND id<?)')
+  const pages = plans.slice(0, 6)
+  for (const plan of pages) expect(plan).toMatch(search)
+  // Behind the last day of a key there is one more look whether it has another one.
+  expect(plans.slice(6).map(plan => plan.includes('day>? AND day<?'))).toEqual(key === null ? [] : [true])
+  for (const at of [1, 3]) expect(plans[at]).toContain(ended)
   close()
   await written.close()
   await places.close()

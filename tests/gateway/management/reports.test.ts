@@ -2,7 +2,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test'
 import type { AuditRow } from '#core/ledger.ts'
 import { createChain } from '#events/chain.ts'
 import { createReportManagement, type Keeping, type ReportManagement } from '#gateway/management/reports.ts'
-import { createIds } from '#lib/id.ts'
+import { createIds, firstIdAt } from '#lib/id.ts'
 import { createSqlLedger } from '#stores/sql-ledger.ts'
 import { createSqlReports } from '#stores/sql-reports.ts'
 import { openAt } from '#tests/contract/database.ts'
@@ -17,6 +17,13 @@ const NAMES = [null, 'b', 'A', 'a', 'B', '-a', 'ä', '～', '𝒳', '_', 'a b']
 
 /** Everything is kept, and for ever. */
 const KEPT: Keeping = { keeps: () => true, since: () => 0 }
+
+const DAY = '2026-01-31'
+
+/** A row of that day, whose id says so, too. */
+function rowThen(name: string, nano: number | null, more: Parameters<typeof rowOf>[2]) {
+  return rowOf(`${firstIdAt(Date.parse(DAY))}-${name}`, nano, { day: DAY, ...more })
+}
 
 interface Page<Line> {
   readonly data: readonly Line[]
@@ -53,7 +60,7 @@ test.each([
   const ledger = createSqlLedger(database)
   const reports = createReportManagement(createSqlReports(database, { inProcess }), KEPT)
   const row = (id: string, more: Parameters<typeof rowOf>[2]) =>
-    rowOf(id, 1, { day: '2026-01-31', started_at: 1000, session_id: null, ...more })
+    rowThen(id, 1, { started_at: 1000, session_id: null, ...more })
   const rows = NAMES.flatMap((model, m) => NAMES.map((user_id, u) => row(`r${m}-${u}`, { model, user_id })))
   await ledger.write({ requests: rows, audit: [] })
 
@@ -80,15 +87,15 @@ test('a line says what its requests have used, saved and cost', async () => {
   const places = await sqlitePlaces()
   const database = openAt(await places.place())
   const reports = createReportManagement(createSqlReports(database, { inProcess: true }), KEPT)
-  const of = { day: '2026-01-31', model: 'm', user_id: 'u', input_tokens: 0, output_tokens: 0 }
+  const of = { model: 'm', user_id: 'u', input_tokens: 0, output_tokens: 0 }
   const rows = [
-    rowOf('whole', 1_500_000_000, {
+    rowThen('whole', 1_500_000_000, {
       ...of,
       ...{ input_tokens: 1, cache_read_tokens: 2, cache_write_tokens: 3, output_tokens: 4, reasoning_tokens: 5 },
       ...{ saved_tokens: 6, extra_cost_nano: 250_000_000, saved_nano: 125_000_000, estimated: 1 },
     }),
-    rowOf('lost', null, { ...of, outcome: 'lost' }),
-    rowOf('unpriced', null, of),
+    rowThen('lost', null, { ...of, outcome: 'lost' }),
+    rowThen('unpriced', null, of),
   ]
   await createSqlLedger(database).write({ requests: rows, audit: [] })
 
