@@ -85,7 +85,7 @@ describe('reports', () => {
   })
 
   test('as a table have a column for each group that was asked for, and for no other', async () => {
-    const table = await (await ask('usage?from=2026-01-01&by=tenant,day&format=csv')).text()
+    const table = await (await ask('usage?from=2026-01-01&by=tenant,%20day,tenant&format=csv')).text()
     const [columns = '', ...lines] = table.trim().split('\r\n')
 
     expect(columns).toStartWith('day,tenant,requests,input_tokens,')
@@ -96,9 +96,13 @@ describe('reports', () => {
     ['usage?from=2026-02-30', 'from'],
     ['usage?to=x2026-01-31', 'to'],
     ['usage?to=2026-01-31x', 'to'],
+    ['usage?from=2026', 'from'],
+    ['usage?to=2026-01-31T00:00:00.000Z', 'to'],
     ['audit?from=x2026-01-31', 'from'],
     ['audit?to=2026-01-31T12:00:00Zx', 'to'],
     ['audit?to=January', 'to'],
+    ['audit?from=2026-01', 'from'],
+    ['audit?from=2026-01-31T12:00:00', 'from'],
     ['audit?kind=none', 'kind'],
     ['audit?from=2026-01-31&to=2026-01-31', 'to'],
     ['usage?key=', 'key'],

@@ -50,7 +50,6 @@ export function createAdoption(backlog: Backlog): Adoption {
         const row = toLostRow(opening)
         await take(`r${JSON.stringify(row)}`, row)
       }
-      unsettled.clear()
       // After this, the lines added in this turn of the event loop are on the disk.
       await othersTurn()
       if (backlog.unwritten() > unwrittenBefore)

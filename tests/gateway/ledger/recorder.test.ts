@@ -209,8 +209,8 @@ describe('the recorder', () => {
 
   test('does not take over what it has no room for', async () => {
     const dead = recorderOf()
-    for (const id of ['one', 'two', 'three']) dead.end(id)
     dead.recorder.opened(recordOf({ id: 'under way' }), call(), candidate)
+    for (const id of ['one', 'two', 'three']) dead.end(id)
     const adopt = async ({ recorder }: typeof dead) => {
       await recorder.adopt.begin()
       for (const line of dead.lines) await recorder.adopt.line(line)
@@ -260,10 +260,14 @@ describe('the recorder', () => {
     expect([heir.recorder.depth(), heir.recorder.dropped()]).toEqual([300, 0])
   })
 
-  test('leaves where it is what its own disk does not take', async () => {
+  test.each([
+    ['the row of a request', 'ok'],
+    ['a request under way, of which it makes the row', 'lost'],
+  ])('leaves where it is what its own disk does not take: %s', async (_, outcome) => {
     const [own, left] = [await ownFolder('citadel-own-'), await ownFolder('citadel-left-')]
     const dead = recorderOf()
-    dead.end('one')
+    if (outcome === 'ok') dead.end('one')
+    else dead.recorder.opened(recordOf({ id: 'one' }), call(), candidate)
     await writeFile(join(left.path, `${spoolName('dead')}.1.spool`), `${dead.lines.join('\n')}\n`)
     const sizes = { bytesMax: 1e6, fileBytesMax: 1e6, rememberedMax: 10 }
     const heir = recorderOf(0, needs => createFileSpool({ folder: own.path, name: 'heir', ...needs, ...sizes }))
@@ -285,7 +289,8 @@ describe('the recorder', () => {
 
     expect(tried).toContain('not taken')
     expect(kept).toHaveLength(1)
-    expect([await readdir(left.path), heir.rows().map(({ id }) => id)]).toEqual([[], ['one']])
+    expect(await readdir(left.path)).toEqual([])
+    expect(heir.rows().map(({ id, outcome: how }) => [id, how])).toEqual([['one', outcome]])
     await heir.recorder.close()
     await Promise.all([own.remove(), left.remove()])
   })
