@@ -64,7 +64,6 @@ export function createRelisting({ clock, current, build, take }: RelistingOption
     settle,
     stop() {
       disarm?.()
-      disarm = null
       waiting.clear()
     },
   }

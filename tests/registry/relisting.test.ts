@@ -20,11 +20,11 @@ function setup() {
       taken.push(message)
     },
   })
-  const list = (...now: string[]) => {
+  const listOf = (id: string, ...now: string[]) => {
     names = now
-    relisting.changed(server('a'))
+    relisting.changed(server(id))
   }
-  return { clock, taken, relisting, list }
+  return { clock, taken, relisting, listOf, list: (...now: string[]) => listOf('a', ...now) }
 }
 
 test('a list that changes no model leaves the snapshot', () => {
@@ -58,7 +58,48 @@ test('what waits when it is stopped is not followed', () => {
   list('n')
   list('o')
   relisting.stop()
+  relisting.settle()
+
+  expect([taken.length, clock.pending]).toEqual([1, 0])
+})
+
+test('several servers and many names are told in one line, without end', () => {
+  const { taken, list, listOf, clock } = setup()
+  const named = (count: number) => Array.from({ length: count }, (_, n) => `n${n}`)
+
+  list(...named(5))
+  listOf('b', ...named(11))
+  listOf('c', ...named(11))
   clock.advance(100)
 
-  expect(taken).toHaveLength(1)
+  expect(taken).toEqual([
+    'the list of a has changed (new: n0, n1, n2, n3, n4; gone: m)',
+    'the lists of b, c have changed (new: n5, n6, n7, n8, n9 and 1 more)',
+  ])
+})
+
+test('what is followed at once because somebody asks is not followed again', () => {
+  const { taken, relisting, listOf, list, clock } = setup()
+
+  list('n')
+  listOf('b', 'n', 'o')
+  relisting.settle()
+  expect(taken.slice(1)).toEqual(['the list of b has changed (new: o)'])
+  relisting.settle()
+  clock.advance(100)
+
+  expect([taken.length, clock.pending]).toEqual([2, 0])
+})
+
+test('a model whose names stay tells of no name', () => {
+  const { clock, taken } = setup()
+  let weight = 1
+  const build = () => snapshotOf([model('m', [target('a', { weight })])])
+  const before = build()
+  const take = (_: unknown, message: string) => taken.push(message)
+
+  weight = 2
+  createRelisting({ clock, current: () => before, build, take }).changed(server('a'))
+
+  expect(taken).toEqual(['the list of a has changed'])
 })
