@@ -11,6 +11,8 @@ interface Names {
   readonly servers: ReadonlySet<string>
   readonly models: ReadonlySet<string>
   readonly aliases: ReadonlySet<string>
+  /** The targets of declared models, as `server/model`. */
+  readonly targets: ReadonlySet<string>
   /** The servers that serve the models declared on them, and not those that they list. */
   readonly declared: ReadonlySet<string>
   /** Whether a model that the configuration does not declare may still exist, because servers list models at run time. */
@@ -43,10 +45,13 @@ function collectNames(tree: MapTree): Names {
   const models = entriesOf(find(tree, ['models']))
   const servers = itemsOf(find(tree, ['servers'])).map(server => textAt(server, 'id'))
   const short = models.filter(([, model]) => find(model, ['endpoint'])).map(([name]) => name)
-  const targets = models.flatMap(([, model]) => itemsOf(find(model, ['targets'])))
-  const declared = new Set([...short, ...targets.map(target => textAt(target, 'server'))].filter(id => id !== null))
+  const targets = models.flatMap(([name, model]) =>
+    itemsOf(find(model, ['targets'])).map(target => [textAt(target, 'server'), textAt(target, 'model') ?? name]),
+  )
+  const declared = new Set([...short, ...targets.map(([server]) => server ?? '')])
   return {
     declared,
+    targets: new Set([...short.map(name => `${name}/${name}`), ...targets.map(target => target.join('/'))]),
     servers: new Set([...servers, ...short].filter(id => id !== null)),
     models: new Set(models.map(([name]) => name)),
     aliases: new Set(models.flatMap(([, model]) => textsOf(find(model, ['aliases'])))),
@@ -157,11 +162,9 @@ function checkModelReferences(tree: MapTree, names: Names, complain: Complain): 
   }
 }
 
-function isModel(name: string, { models, aliases, servers, open }: Names): boolean {
-  if (models.has(name) || aliases.has(name)) return true
-  if (name === 'auto') return false
-  const slash = name.indexOf('/')
-  return open || (slash > 0 && servers.has(name.slice(0, slash)))
+function isModel(name: string, { models, aliases, targets, open }: Names): boolean {
+  if (models.has(name) || aliases.has(name) || targets.has(name)) return true
+  return open && name !== 'auto'
 }
 
 /** Whether it names a declared target, which has no limits of its own. */
@@ -169,8 +172,8 @@ function isTarget(name: string, { models, aliases, declared }: Names): boolean {
   return !models.has(name) && !aliases.has(name) && declared.has(name.slice(0, Math.max(0, name.indexOf('/'))))
 }
 
-function noModel(name: string, { models, aliases }: Names): string {
-  return `no model is called "${name}"${didYouMean(name, [...models, ...aliases])}`
+function noModel(name: string, { models, aliases, targets }: Names): string {
+  return `no model is called "${name}"${didYouMean(name, [...models, ...aliases, ...targets])}`
 }
 
 function checkClasses(tree: MapTree, names: Names, complain: Complain): void {

@@ -367,6 +367,23 @@ const references: Broken[] = [
     'gateway.yaml:4:43  models.d.aliases.1: "auto" lets the gateway choose and cannot be an alias',
   ],
   [
+    'gateway: { default_model: auto, fallback: { order: [b] } }\ncache: { semantic: { model: othr } }\nauth:\n  keys: [{ name: k, key: secret, models: [a, b] }]\nmodels:\n  a: { endpoint: "http://a", aliases: [other] }',
+    'gateway.yaml:1:27  gateway.default_model: no model is called "auto"',
+    'gateway.yaml:1:53  gateway.fallback.order.0: no model is called "b"',
+    'gateway.yaml:2:29  cache.semantic.model: no model is called "othr", did you mean "other"?',
+    'gateway.yaml:4:46  auth.keys.0.models.1: no model is called "b"',
+  ],
+  ['models:\n  a: { targets: { server: s } }', 'gateway.yaml:2:17  models.a.targets: expected a list, got a map'],
+  ['models:\n  a: { max_concurrent: 2 }', 'gateway.yaml:2:3  models.a: needs endpoint or targets'],
+  [
+    'servers: [{ id: s, kind: ollama }]\nmodels:\n  a: { max_concurrent: 2, endpoint: "http://a", targets: [{ server: s }] }',
+    'gateway.yaml:3:27  models.a.endpoint: give endpoint or targets, not both',
+  ],
+  [
+    'gateway: { default_model: s/lama }\nservers: [{ id: s, kind: ollama }]\nmodels: { a: { targets: [{ server: s, model: llama }] } }',
+    'gateway.yaml:1:27  gateway.default_model: no model is called "s/lama", did you mean "s/llama"?',
+  ],
+  [
     'gateway: { default_model: mixtrl }\nmodels:\n  mixtral: { endpoint: "http://a" }',
     'gateway.yaml:1:27  gateway.default_model: no model is called "mixtrl", did you mean "mixtral"?',
   ],

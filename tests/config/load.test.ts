@@ -155,7 +155,7 @@ test('completes both forms of a model', async () => {
 servers: [{ id: local, kind: Ollama }]
 models:
   short: { endpoint: "http://10.0.0.1:11400", weight: 0.8, max_concurrent: 20, cost_per_request: 0.05 }
-  full: { targets: [{ server: local }, { server: short, model: other, price: { input: 1 } }], fallbacks: [short, local/x] }
+  full: { targets: [{ server: local }, { server: short, model: other, price: { input: 1 } }], fallbacks: [short, local/full] }
 `)
 
   expect(config.servers[0]?.kind).toBe('ollama')
@@ -203,6 +203,18 @@ test.each([
   'gateway: { default_model: llama3, discover: yes }\nmodels: { a: { endpoint: "http://a" } }',
 ])('accepts a default model that may be found later in %j', async text => {
   expect((await loadText(text)).config.gateway.default_model).toBe('llama3')
+})
+
+test.each(['a', 'other', 's/llama', 's/b', 'c/c'])('accepts the default model %s, which is declared', async name => {
+  const text = `
+gateway: { default_model: ${name} }
+servers: [{ id: s, kind: ollama }]
+models:
+  a: { targets: [{ server: s, model: llama }], aliases: [other] }
+  b: { targets: [{ server: s }] }
+  c: { endpoint: "http://c" }`
+
+  expect((await loadText(text)).config.gateway.default_model).toBe(name)
 })
 
 test('looks for files where it was told, then in the environment, then in the usual place', () => {
