@@ -60,6 +60,9 @@ export const cases = {
 
   fail: at => failure(() => clientOf(at).chat(body)),
   failOnce: at => failure(() => clientOf(at, { maxRetries: 0 }).chat(body)),
+  failOnceHere: at => failure(() => clientOf(at).chat(body, { maxRetries: 0 })),
+  failInTime: at => failure(() => clientOf(at, { timeoutMs: 20_000 }).chat(body)),
+  failImpatient: at => failure(() => clientOf(at, { maxWaitMs: 20_000 }).chat(body)),
   failStream: at => failure(() => clientOf(at).stream(body)),
   failModels: at => failure(() => clientOf(at).models()),
   unknownModel: at => failure(() => clientOf(at).chat({ ...body, model: 'chatt' })),

@@ -214,6 +214,17 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       expect(gateway.keys).toHaveLength(1)
     })
 
+    test.each([
+      ['than the call has time', 'failInTime', '30'],
+      ['than the application allows', 'failImpatient', '30'],
+      ['than a call that is not to be repeated', 'failOnceHere', '0'],
+    ] as const)('a wait that is longer %s is told at once', async (_, name, seconds) => {
+      await using gateway = await scripted(refused(503, 'overloaded', { 'retry-after': seconds }))
+
+      expect(await run(name, gateway)).toMatchObject({ code: 'overloaded', status: 503, quick: true })
+      expect(gateway.keys).toHaveLength(1)
+    })
+
     test('a wait until a date', async () => {
       await using gateway = await scripted(
         refused(503, 'overloaded', { 'retry-after': new Date(Date.now() + 3_600_000).toUTCString() }),
