@@ -1,11 +1,11 @@
 import { expect, test } from 'bun:test'
 import type { FleetEvent } from '#core/events.ts'
-import { createRecord } from '#core/record.ts'
 import type { NewObservation } from '#events/feed.ts'
 import { createLoadMonitor } from '#events/load.ts'
 import { createIds } from '#lib/id.ts'
 import { createMemoryEvents } from '#stores/memory-events.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
+import { attemptEntry, recordOf } from '#tests/support/records.ts'
 import type { LoadMetrics } from '#wire/orchestration.ts'
 
 const THRESHOLDS = { response_time: 3000, cpu: 85, memory: 90, error_rate: 0.05, queue: 50 }
@@ -79,23 +79,55 @@ test('an overload that several processes see within a minute is one event', asyn
   expect(kept).toHaveLength(1)
 })
 
+type Result = 'ok' | 'upstream_error' | 'lost' | 'model_not_found' | null
+
+/** Tells a monitor of attempts at a server, as of a request and of one that has passed the same answer on. */
+function settle({ subscriber }: Pick<ReturnType<typeof createLoadMonitor>, 'subscriber'>, results: readonly Result[]) {
+  const record = recordOf({ attempts: results.map(result => attemptEntry('a', { result })) })
+  subscriber({ type: 'request-settled', record })
+  subscriber({ type: 'request-settled', record: { ...record, passedOn: true } })
+}
+
+const failed = (count: number) => Array.from({ length: count }, () => 'upstream_error' as const)
+
 test('the error rate is counted if the server reports none, and ignored when there are too few requests', () => {
   const { clock, monitor, metrics } = monitorOf()
-  const settle = (results: readonly ('ok' | 'upstream_error' | 'lost' | 'model_not_found')[]) => {
-    const start = { id: 'r', startedAt: 0, startedNow: 0, method: 'POST', path: '/', address: '' }
-    const record = createRecord(start)
-    for (const result of results)
-      record.attempts.push({ server: 'a', model: 'm', startedAt: 0, ms: 1, result, cause: null })
-    monitor.subscriber({ type: 'request-settled', record })
-    // The same once more, of who has passed the answer on.
-    monitor.subscriber({ type: 'request-settled', record: { ...record, passedOn: true } })
-  }
 
-  settle(Array.from({ length: 19 }, () => 'upstream_error' as const))
+  settle(monitor, failed(19))
   clock.advance(5000)
   expect(metrics()).toEqual([])
-  settle(['upstream_error', 'upstream_error', 'upstream_error', 'ok', 'lost', 'model_not_found'])
+  settle(monitor, ['upstream_error', 'upstream_error', 'upstream_error', 'ok', 'lost', 'model_not_found'])
   clock.advance(5000)
 
   expect(metrics()).toEqual(['error_rate'])
+})
+
+test('the error rate is the share of attempts that failed by the server, of those that it has decided', () => {
+  const { monitor } = monitorOf()
+
+  settle(monitor, [...failed(5), ...Array.from({ length: 10 }, () => 'ok' as const), null, 'lost'])
+  expect(monitor.errorRate('a')).toBeNull()
+  settle(
+    monitor,
+    Array.from({ length: 5 }, () => 'model_not_found' as const),
+  )
+
+  expect([monitor.errorRate('a'), monitor.errorRate('b')]).toEqual([0.25, null])
+})
+
+test('the error rate is of about the last minute', () => {
+  const { clock, monitor } = monitorOf()
+
+  settle(monitor, failed(100))
+  clock.advance(60_000)
+  settle(
+    monitor,
+    Array.from({ length: 72 }, () => 'ok' as const),
+  )
+
+  expect(monitor.errorRate('a')).toBeCloseTo(28 / 100, 2)
+  clock.advance(60_000)
+  expect(monitor.errorRate('a')).toBeCloseTo(28 / 100, 2)
+  clock.advance(60_000)
+  expect(monitor.errorRate('a')).toBeNull()
 })
