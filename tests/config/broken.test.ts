@@ -366,6 +366,34 @@ const references: Broken[] = [
     'gateway.yaml:4:40  models.d.aliases.0: "c" is already an alias of b',
     'gateway.yaml:4:43  models.d.aliases.1: "auto" lets the gateway choose and cannot be an alias',
   ],
+  ['servers: [{ id: a, kind: Service }]', 'gateway.yaml:1:11  servers.0.base_url: is required for kind service'],
+  [
+    'auth: { jwt: { issuer: "https://a", audience: b, secret: 12, algorithms: [HS256] } }',
+    'gateway.yaml:1:58  auth.jwt.secret: expected text in quotes',
+    'gateway.yaml:1:58  auth.jwt.secret: needs 32 characters or more',
+  ],
+  [
+    `auth: { jwt: { issuer: me, audience: b, secret: ${'x'.repeat(32)}, algorithms: [HS256, RS256] } }`,
+    'gateway.yaml:1:24  auth.jwt.issuer: is no address: set auth.jwt.jwks_url too',
+  ],
+  [
+    'webhooks: { deliver: [{ events: [server_registered] }, { events: [server_departed] }] }',
+    'gateway.yaml:1:23  webhooks.deliver.0.url: is required',
+    'gateway.yaml:1:56  webhooks.deliver.1.url: is required',
+  ],
+  [
+    'models:\n  a: { endpoint: "http://a", aliases: [1, 1] }',
+    'gateway.yaml:2:40  models.a.aliases.0: expected text in quotes, got 1',
+    'gateway.yaml:2:43  models.a.aliases.1: expected text in quotes, got 1',
+  ],
+  [
+    'servers: [{ id: s, kind: ollama }]\nmodels:\n  a: { targets: [{ server: b }] }\n  b: { targets: [{ server: s }] }',
+    'gateway.yaml:3:28  models.a.targets.0.server: no server has the id "b"',
+  ],
+  [
+    'limits: { per_model: { c/c: { requests_per_minute: 1 }, s/m: { requests_per_minute: 1 } } }\nservers: [{ id: s, kind: ollama }]\nmodels:\n  c: { endpoint: "http://c" }\n  s/m: { targets: [{ server: s, model: m }] }',
+    'gateway.yaml:1:24  limits.per_model.c/c: is limited by the public name of its model: limits hold over all targets',
+  ],
   [
     'gateway: { default_model: auto, fallback: { order: [b] } }\ncache: { semantic: { model: othr } }\nauth:\n  keys: [{ name: k, key: secret, models: [a, b] }]\nmodels:\n  a: { endpoint: "http://a", aliases: [other] }',
     'gateway.yaml:1:27  gateway.default_model: no model is called "auto"',
