@@ -63,6 +63,8 @@ export const cases = {
   failOnceHere: at => failure(() => clientOf(at).chat(body, { maxRetries: 0 })),
   failInTime: at => failure(() => clientOf(at, { timeoutMs: 20_000 }).chat(body)),
   failImpatient: at => failure(() => clientOf(at, { maxWaitMs: 20_000 }).chat(body)),
+  failWithPassword: at =>
+    failure(() => clientOf(at, { baseUrl: at.url.replace('//', '//ann:letmein@'), maxRetries: 0 }).chat(body)),
   failStream: at => failure(() => clientOf(at).stream(body)),
   failModels: at => failure(() => clientOf(at).models()),
   unknownModel: at => failure(() => clientOf(at).chat({ ...body, model: 'chatt' })),

@@ -154,6 +154,22 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       expect(gateway.keys[1]).toBe(gateway.keys[0])
     })
 
+    test('a 503 without a time is tried again, but not at once', async () => {
+      await using gateway = await scripted(refused(503, 'overloaded'), whole)
+      const startedAt = performance.now()
+
+      expect(await run('plain', gateway)).toMatchObject({ text: 'Hello there!' })
+      // Half of the first pause at least, less what clocks may differ by.
+      expect(performance.now() - startedAt).toBeGreaterThan(240)
+    })
+
+    test('what the gateway says may pass is tried again, whatever it is', async () => {
+      const passing = { 'x-should-retry': 'true', 'retry-after-ms': '1' }
+      await using gateway = await scripted(refused(400, 'invalid_request', passing), whole)
+
+      expect(await run('plain', gateway)).toMatchObject({ text: 'Hello there!' })
+    })
+
     test('every call has a key of its own', async () => {
       await using gateway = await scripted(whole)
 
@@ -316,7 +332,9 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       const gone = await scripted(whole)
       await gone[Symbol.asyncDispose]()
 
-      expect(await run('failOnce', gone)).toMatchObject({ code: 'connection_failed', status: null })
+      const told = { code: 'connection_failed', status: null, message: expect.not.stringContaining('letmein') }
+      expect(await run('failOnce', gone)).toMatchObject(told)
+      expect(await run('failWithPassword', gone)).toMatchObject(told)
     })
 
     test('an answer that does not come in time', async () => {
