@@ -73,6 +73,15 @@ export const cases = {
     return failure(async () => [(await client.chat(body)).id, await textOf(await client.stream(body))])
   },
 
+  /** By the `fetch` of another library, whose errors are its own. */
+  lateElsewhere(at) {
+    const fetch = (_: string, { signal }: RequestInit) =>
+      new Promise<Response>((_resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(new Error('aborted')))
+      })
+    return failure(() => clientOf(at, { timeoutMs: 150, maxRetries: 0, fetch }).chat(body))
+  },
+
   late: at => failure(() => clientOf(at, { timeoutMs: 150 }).chat(body)),
 
   async broken(at) {

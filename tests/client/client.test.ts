@@ -337,11 +337,27 @@ describe.each(Object.entries(RUNTIMES))('in %s', (_, launch) => {
       expect(await run('failWithPassword', gone)).toMatchObject(told)
     })
 
-    test('an answer that does not come in time', async () => {
-      await using gateway = await scripted(() => hang())
+    test.each([
+      ['does not come', () => hang()],
+      [
+        'does not end',
+        (headers: Readonly<Record<string, string>>) => [
+          head(200, { ...headers, 'content-type': 'application/json' }),
+          bytes('{"id":'),
+          hang(),
+        ],
+      ],
+    ])('an answer that %s in time', async (_, script) => {
+      await using gateway = await scripted(script)
 
       expect(await run('late', gateway)).toMatchObject({ code: 'client_timeout', status: null, quick: true })
       await gateway.allClosed()
+    })
+
+    test('an answer that does not come in time, by another fetch', async () => {
+      await using gateway = await scripted(whole)
+
+      expect(await run('lateElsewhere', gateway)).toMatchObject({ code: 'client_timeout', status: null })
     })
   })
 
