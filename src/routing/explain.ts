@@ -92,7 +92,7 @@ function reachOf(call: Call, snapshot: Snapshot, { lineups }: PlanDeps) {
   try {
     const { models } = resolveModels(call, snapshot)
     const lineup: Lineup | null = lineups.of(models, call.endpoint, snapshot)
-    const named = fallbacksFor(call, snapshot, { lineup, lineups, models, follow: true })
+    const named = fallbacksFor(call, snapshot, { lineup, lineups, models, follow: false })
     const all = new Map<TargetId, Candidate>()
     for (const candidate of [...lineup.tiers, ...named, ...lineup.fallbacks].flat())
       if (!all.has(candidate.target.id)) all.set(candidate.target.id, candidate)

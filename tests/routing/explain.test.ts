@@ -70,12 +70,17 @@ describe('an explanation', () => {
 
   test('says why the others are left out', () => {
     const { explain, state, clock } = setup()
+    clock.advance(5000)
     Object.assign(state('a').server, { health: 'unhealthy', reason: 'it cannot be reached' })
-    state('b').coolUntil = clock.now() + 2500
+    state('b').coolUntil = clock.now() + 2001
+    const before = told(explain().excluded)
+    Object.assign(state('a').server, { reason: null })
+    state('b').coolUntil = clock.now() + 1
 
+    expect(before).toEqual(['a: its server is down: it cannot be reached', 'b: it limits its callers for another 3 s'])
     expect(told(explain().excluded)).toEqual([
-      'a: its server is down: it cannot be reached',
-      'b: it limits its callers for another 3 s',
+      'a: its server is down: its probes fail',
+      'b: it limits its callers for another 1 s',
     ])
   })
 
@@ -118,6 +123,16 @@ describe('an explanation', () => {
 
     expect(refusal?.code).toBe('unsupported_parameter')
     expect(told(excluded)).toEqual(['a', 'b', 'c'].map(id => `${id}: cannot read images`))
+  })
+
+  test('says which targets seem too short where others are not', () => {
+    const short = targetOf('s/m', { abilities: { ...UNKNOWN, context_length: 10 } })
+    const { explain } = setup({ fallbacks: ['spare'] }, [model('spare', [short])])
+
+    const { candidates, excluded } = explain({ body: { messages: [{ role: 'user', content: 'Hi'.repeat(200) }] } })
+
+    expect(candidates).toHaveLength(3)
+    expect(told(excluded)).toEqual([expect.stringMatching(/^s: holds 10 tokens, this call may need \d+$/)])
   })
 
   test('says which models the key may not use', () => {

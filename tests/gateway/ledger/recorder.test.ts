@@ -141,12 +141,12 @@ describe('the recorder', () => {
     const tools = recorderOf()
     tools.recorder.opened(recordOf({ id: 'one' }), call(), candidate)
     const [line = ''] = tools.lines
-    const open = tools.recorder.open()
+    const [open, waiting] = [tools.recorder.open(), tools.recorder.depth()]
     tools.end('one')
     await advance(tools, 100)
 
     expect(JSON.parse(line.slice(1))).toMatchObject({ id: 'one', model: 'chat', server: 'llm' })
-    expect([open, tools.recorder.open()]).toEqual([1, 0])
+    expect([open, waiting, tools.recorder.open()]).toEqual([1, 0, 0])
     expect(tools.rows().map(({ id, outcome }) => [id, outcome])).toEqual([['one', 'ok']])
   })
 
