@@ -63,7 +63,8 @@ describe('explaining a route', () => {
     const { status, body } = await ask(EXPLAIN, { request: { ...request, model: 'chta' } })
 
     expect(status).toBe(200)
-    expect(body).toMatchObject({ model: null, refusal: { status: 404, code: 'model_not_found' } })
+    const refusal = { status: 404, code: 'model_not_found' }
+    expect(routePlan.parse(body)).toMatchObject({ model: null, measure: null, refusal })
   })
 
   test('refuses a request that would not be accepted', async () => {

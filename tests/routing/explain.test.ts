@@ -97,6 +97,7 @@ describe('an explanation', () => {
 
   test('knows an open breaker, and what the call did not ask for', () => {
     const { explain, state, clock } = setup()
+    clock.advance(5000)
     Object.assign(state('a').breaker, { openUntil: clock.now() + 60_000, openedAt: clock.now() })
 
     expect(explain({}, { server: 'b' }).excluded.map(({ reason }) => reason)).toEqual([
