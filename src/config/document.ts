@@ -13,7 +13,7 @@ const LEXEMES_MAX = 2000
 export async function readYaml(yaml: Yaml, text: string, lineCounter: LineCounter): Promise<Document.Parsed> {
   const tokens = await tokensOf(yaml, text, lineCounter)
   // Duplicate keys are found by the reader, where the path to them is known.
-  const composer = new yaml.Composer({ lineCounter, prettyErrors: false, uniqueKeys: false })
+  const composer = new yaml.Composer({ uniqueKeys: false })
   const [document, second] = [...composer.compose(tokens, true, text.length)]
   if (document === undefined) throw new TypeError('the parser gives a document even for an empty text')
   if (second !== undefined) {

@@ -217,6 +217,10 @@ models:
   expect((await loadText(text)).config.gateway.default_model).toBe(name)
 })
 
+test.each(['', '\n', '# nothing is set so far', 'gateway:'])('accepts a file that sets nothing: %j', async text => {
+  expect((await loadText(text)).config).toEqual((await loadText('{}')).config)
+})
+
 test('looks for files where it was told, then in the environment, then in the usual place', () => {
   const env = { CITADEL_CONFIG: '/etc/citadel.yaml' }
   const there = () => true
