@@ -366,6 +366,10 @@ const references: Broken[] = [
     'gateway.yaml:4:40  models.d.aliases.0: "c" is already an alias of b',
     'gateway.yaml:4:43  models.d.aliases.1: "auto" lets the gateway choose and cannot be an alias',
   ],
+  [
+    'gateway: { default_model: auto }\nservers: [{ id: s, kind: ollama }]',
+    'gateway.yaml:1:27  gateway.default_model: no model is called "auto"',
+  ],
   ['auth: { mode: 5 }', 'gateway.yaml:1:15  auth.mode: expected one of none, optional, required, auto, got 5'],
   ['servers: [{ id: a, kind: Service }]', 'gateway.yaml:1:11  servers.0.base_url: is required for kind service'],
   [
