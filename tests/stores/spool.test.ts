@@ -515,6 +515,22 @@ describe('the spool that a dead process left', () => {
       expect([seen, touched, begun, await later()]).toEqual([[], [], [], ['one', 'two', 'end']])
     }))
 
+  test('shows that its process lives, and not that others do', () =>
+    inFolder(async folder => {
+      const then = new Date(now - 60_000)
+      const files = [`${host}.1.a.1.spool`, `${host}.1.ab.1.spool`, `${host}.12.a.1.spool`].map(file =>
+        join(folder, file),
+      )
+      for (const file of files) {
+        await appendFile(file, 'one\n')
+        utimesSync(file, then, then)
+      }
+
+      await touchSpool(folder, `${host}.1.a`, now)
+
+      expect(files.map(file => statSync(file).mtimeMs)).toEqual([now, now - 60_000, now - 60_000])
+    }))
+
   test('is not taken from a running process when a clock is set forward, or is ahead', () =>
     inFolder(async folder => {
       const heir = heirOf(folder)
