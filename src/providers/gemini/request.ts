@@ -19,12 +19,13 @@ export function toGeminiRequest(call: Call, target: Target, secret: string | nul
   const dropped = droppedOf(call)
   const embeds = call.endpoint === 'embeddings'
   const ignoresEffort = !embeds && call.body.reasoning_effort && thinkingKindOf(model) === 'none'
-  const tier = embeds ? null : toGeminiTier(call.body.service_tier, server)
   const resource = resourceOf(model)
+  const address = `${server.baseUrl}/${resource.split('/').map(encodeURIComponent).join('/')}`
+  const tier = embeds ? null : toGeminiTier(call.body.service_tier, address)
   const method = embeds ? 'batchEmbedContents' : call.stream ? 'streamGenerateContent?alt=sse' : 'generateContent'
   return {
     method: 'POST',
-    url: `${server.baseUrl}/${resource.split('/').map(encodeURIComponent).join('/')}:${method}`,
+    url: `${address}:${method}`,
     headers: { ...tier?.header, ...toPostHeaders(call, server, secret) },
     body: [JSON.stringify(embeds ? toGeminiEmbeddings(call.body, resource) : toGenerate(call.body, target, tier))],
     dropped: [

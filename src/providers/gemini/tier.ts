@@ -1,10 +1,10 @@
-import type { Server } from '#core/servers.ts'
 import type { JsonValue } from '#lib/json.ts'
 import type { Head } from '../provider.ts'
 
 /** The tiers of service that can be asked for. */
 const TIERS: ReadonlySet<JsonValue> = new Set(['standard', 'flex', 'priority'])
-const CLOUD = /(?:^|-)aiplatform\.googleapis\.com$/
+/** Only Google's cloud has a publisher or a project in its paths. Its hosts are many, and a proxy may stand before them. */
+const CLOUD = /\/(?:publishers\/[^/]+|projects\/[^/]+\/locations)\//
 
 /** How a call asks for a tier of service: in the body, or in a header, where Google's cloud has it. */
 export interface AskedTier {
@@ -12,10 +12,12 @@ export interface AskedTier {
   readonly header?: Readonly<Record<string, string>>
 }
 
-/** Asks for a tier of service; `null` for one that Google does not have. */
-export function toGeminiTier(tier: JsonValue, { baseUrl }: Server): AskedTier | null {
+/** Asks for a tier of service; `null` for one that Google does not have.
+ *
+ * @param url The address of the model. */
+export function toGeminiTier(tier: JsonValue, url: string): AskedTier | null {
   if (!TIERS.has(tier)) return null
-  if (!CLOUD.test(URL.parse(baseUrl)?.hostname ?? '')) return { field: tier }
+  if (!CLOUD.test(url)) return { field: tier }
   return tier === 'standard' ? {} : { header: { 'x-vertex-ai-llm-shared-request-type': String(tier) } }
 }
 

@@ -345,6 +345,19 @@ test("Google's cloud is asked for it in a header, unless the configuration does 
   expect(gemini.encode(call({ body: { messages, service_tier: 'flex' } }), own, 'key').headers[header]).toBe('priority')
 })
 
+test.each([
+  ['of several regions', 'https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu/publishers/google', 'g'],
+  ['behind a proxy', 'https://ai.example.test/v1/projects/p/locations/global/publishers/google', 'g'],
+  ['with the whole name of a model', 'https://aiplatform.googleapis.com/v1', 'publishers/google/models/g'],
+  ['with a tuned model', 'https://aiplatform.googleapis.com/v1beta1', 'projects/p/locations/l/endpoints/1'],
+])('it is known as such %s', (_, baseUrl, model) => {
+  const at = target('g', { server: server('g', { baseUrl }), upstreamModel: model })
+  const { headers, body } = gemini.encode(call({ body: { messages, service_tier: 'flex' } }), at, 'key')
+
+  expect(headers['x-vertex-ai-llm-shared-request-type']).toBe('flex')
+  expect(JSON.parse(body?.join('') ?? '').service_tier).toBeUndefined()
+})
+
 test('the table says of each parameter what really happens to it', () => {
   const samples: Readonly<Record<string, JsonValue>> = {
     metadata: { a: 'b' },
