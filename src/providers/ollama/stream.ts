@@ -8,7 +8,7 @@ import { fromOllamaDoneReason, fromOllamaLogprobs, fromOllamaToolCalls, toHead }
 import { fromOllamaErrorLine } from './error.ts'
 import { fromOllamaUsage } from './usage.ts'
 
-/** No call of a tool has so many tokens; what is more has no text to come with. */
+/** Hardly any call of a tool has so many tokens; what is more is left out, but never what is known of a text. */
 const WAITING_MAX = 4096
 
 interface State {
@@ -39,7 +39,7 @@ export function createOllamaStream(call: Call): StreamReducer<State> {
     const frames: Frame[] = []
     if (state.head === null && chat) frames.push(toFrame('start', head, { delta: { role: 'assistant', content: '' } }))
     const part = chat ? toDelta(message, calls) : toText(line)
-    const known = withWaiting(state.waiting, line)
+    const known = part === null && state.waiting.length >= WAITING_MAX ? state.waiting : withOwn(state.waiting, line)
     if (part !== null) frames.push(toFrame('delta', head, { ...part, logprobs: fromOllamaLogprobs(known) }))
     const waiting = part === null ? known : []
     if (line.done !== true) return [{ head, toolCalls, waiting, done: false }, frames]
@@ -58,8 +58,8 @@ function toFrame(kind: DataFrame['kind'], head: JsonObject, part: JsonObject, re
   return { kind, text: writeSse(JSON.stringify(chunk)), chunk: chunk as Chunk, usage: null }
 }
 
-function withWaiting(waiting: readonly JsonValue[], { logprobs }: JsonObject): readonly JsonValue[] {
-  return Array.isArray(logprobs) && waiting.length < WAITING_MAX ? [...waiting, ...logprobs] : waiting
+function withOwn(waiting: readonly JsonValue[], { logprobs }: JsonObject): readonly JsonValue[] {
+  return Array.isArray(logprobs) ? [...waiting, ...logprobs] : waiting
 }
 
 function toEnd(chat: boolean, logprobs: JsonObject | null): JsonObject {

@@ -163,6 +163,16 @@ test('those of tokens that no text has come of yet come with the next piece, or 
   ])
 })
 
+test('more than any call of a tool has is left out, but never those of a text', () => {
+  const of = (token: string) => [{ token, logprob: -0.1, top_logprobs: [] }]
+  const silent = Array.from({ length: 5000 }, () => line({ message: { content: '' }, logprobs: of('x') }))
+  const frames = choicesOf([...silent, line({ message: { content: 'a' }, logprobs: of('a') }), done()])
+  const said = frames[1]?.logprobs as { content: readonly Json[] }
+
+  expect(said.content.length).toBeLessThan(5000)
+  expect(said.content.at(-1)).toEqual(of('a')[0])
+})
+
 describe('a completion', () => {
   const text = (response: string, more: Json = {}) => line({ response, ...more })
   const asked: Partial<Call> = { endpoint: 'completions' }
