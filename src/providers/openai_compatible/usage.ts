@@ -11,9 +11,11 @@ export function fromUsage(raw: unknown, tier?: JsonValue): Usage | null {
   if (!isObject(raw)) return null
   const promptDetails = detailsOf(raw.prompt_tokens_details)
   const { audio_tokens: heard } = promptDetails
-  // Mistral counts what it hears beside the prompt.
-  const prompt = tokenCount(raw.prompt_tokens) + ('prompt_audio_seconds' in raw ? tokenCount(heard) : 0)
   const completion = tokenCount(raw.completion_tokens)
+  const read = tokenCount(raw.prompt_tokens)
+  // Mistral counts what it hears beside the prompt, and always in the total.
+  const isBeside = 'prompt_audio_seconds' in raw
+  const prompt = isBeside ? Math.max(read, tokenCount(raw.total_tokens) - completion) : read
   if (prompt === 0 && completion === 0) return null
   // DeepSeek and Moonshot count the tokens that a prompt cache served at top level.
   const cached = promptDetails.cached_tokens ?? raw.prompt_cache_hit_tokens ?? raw.cached_tokens

@@ -76,6 +76,19 @@ describe('usage is read as disjoint classes', () => {
       { input: 381, output: 2, parts: { ...NO_PARTS, audioInput: 375 } },
     ],
     [
+      'with what Mistral has heard, where only its total says so',
+      { prompt_audio_seconds: 203, prompt_tokens: 4, completion_tokens: 635, total_tokens: 3264 },
+      { input: 2629, output: 635 },
+    ],
+    [
+      'with what Mistral has heard, where its prompt has it already',
+      {
+        ...{ prompt_audio_seconds: 30, prompt_tokens: 381, completion_tokens: 2, total_tokens: 383 },
+        prompt_tokens_details: { cached_tokens: 0, audio_tokens: 375 },
+      },
+      { input: 381, output: 2, parts: { ...NO_PARTS, audioInput: 375 } },
+    ],
+    [
       'with reasoning beside the details, as of SGLang',
       { prompt_tokens: 10, completion_tokens: 9, total_tokens: 19, reasoning_tokens: 5 },
       { input: 10, output: 9, reasoning: 5 },
