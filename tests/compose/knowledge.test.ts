@@ -26,6 +26,9 @@ test.each([
   ['gpt-5-mini', { flex: 0.5, priority: 1.8 }],
   ['gpt-5.4-nano', { flex: 0.5 }],
   ['gpt-6-sol', { flex: 0.5, priority: 2 }],
+  ['gpt-6-luna', { flex: 0.5, priority: 2 }],
+  ['gpt-6-astra', { flex: 0.5, priority: 2, ultrafast: 6 }],
+  ['gpt-6.1-sol', { flex: 0.5, priority: 2, ultrafast: 6 }],
 ])('what %s costs at other tiers of service is known', (model, serviceTier) => {
   expect(knowledge(openai, model).price?.factors).toEqual({ serviceTier })
 })
