@@ -50,12 +50,21 @@ test('of a model of Google what is read from a cache, long prompts and recording
     tiers: [{ above: 200_000, input: 2.5, cache_read: 0.25, output: 15 }],
   })
   expect(knowledge(google, 'gemini-2.5-flash-lite').price).toMatchObject({ input: 0.1, audio_input: 0.3, output: 0.4 })
+  expect(knowledge(google, 'gemini-3.8-flash').price).toMatchObject({ input: 0.75, cache_read: 0.075, output: 3.75 })
 })
 
-test("what Claude's fast speed costs is known", () => {
+test.each([
+  ['claude-fable-5-2', { input: 8, cache_read: 0.2, cache_write: 10, cache_write_1h: 16, output: 40 }, { fast: 2 }],
+  ['claude-fable-5', { input: 10, cache_read: 1, cache_write: 12.5, cache_write_1h: 20, output: 50 }, undefined],
+  ['claude-opus-5-5', { input: 4, cache_read: 0.2, cache_write: 5, cache_write_1h: 8, output: 20 }, { fast: 2 }],
+  ['claude-opus-4-8', { input: 5, cache_read: 0.5, cache_write: 6.25, cache_write_1h: 10, output: 25 }, { fast: 2 }],
+  ['claude-opus-4-7', { input: 5, cache_read: 0.5, cache_write: 6.25, cache_write_1h: 10, output: 25 }, undefined],
+])('what %s costs is known, and its fast speed', (model, rates, serviceTier) => {
   const anthropic = server('a', { kind: 'anthropic', baseUrl: 'https://api.anthropic.com/v1' })
+  const { price } = knowledge(anthropic, model)
 
-  expect(knowledge(anthropic, 'claude-opus-5-5').price?.factors?.serviceTier).toEqual({ fast: 2 })
+  expect(price).toMatchObject({ ...rates, search: 0.01 })
+  expect(price?.factors).toEqual({ ...(serviceTier && { serviceTier }), inferenceGeo: { us: 1.1 } })
 })
 
 test("a model of OpenAI's that searches the web for every call costs so much for each", () => {
