@@ -23,6 +23,9 @@ export interface Usage extends Served {
   readonly besides?: readonly Beside[]
 }
 
+/** Where nothing is counted yet. */
+export const UNCOUNTED: Usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: true }
+
 /** What another model took, by the name that the server has for it. */
 export interface Beside {
   readonly model: string

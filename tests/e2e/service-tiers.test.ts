@@ -88,6 +88,21 @@ test('an answer that breaks off costs what its beginning told', async () => {
   expect(dear.report.cost_usd).toBeCloseTo((usual.report.cost_usd ?? 0) * 4, 12)
 })
 
+test.each([
+  ["Google's header", { headers: { 'x-gemini-service-tier': 'standard' } }, {}],
+  ["the cloud's events, which count nothing until the last", {}, { usageMetadata: { trafficType: 'ON_DEMAND' } }],
+])('so does one of Gemini by %s', async (_, head, more) => {
+  const piece = (text: string) => ({ candidates: [{ content: { parts: [{ text }] }, index: 0 }], ...more })
+  const cut: Script = () => sse([piece('Hel'), piece('lo'), reset()], head)
+  const [usual, asked] = [
+    await charged(cut, { stream: true }, {}, 'gemini'),
+    await charged(cut, { stream: true, service_tier: 'priority' }, {}, 'gemini'),
+  ]
+
+  expect([asked.report.outcome, asked.report.usage?.service_tier]).toEqual(['interrupted', 'default'])
+  expect(asked.report.cost_usd).toBe(usual.report.cost_usd)
+})
+
 test('a budget has to cover the tier that is asked for, and need not cover another one', async () => {
   // About 2000 millionths at the usual price.
   const budget = { auth: { keys: [{ name: 'web', key: KEY, budget: { usd: 0.003, per: 'month' } }] } }

@@ -43,7 +43,7 @@ export function readCandidate(
   const said = fromGeminiContent(candidate.content, known.ids, `${head.id}:${index}`)
   const now = toState(known, said, candidate.finishReason)
   const delta = toDelta(said)
-  const frames = before === undefined ? [toStart(head, index)] : []
+  const frames = before === undefined ? [toStart(head, index, delta === null ? soFar : null)] : []
   if (delta !== null) {
     const kind = isSilent(said) && said.thoughts === '' ? 'start' : 'delta'
     const logprobs = fromGeminiLogprobs(candidate)
@@ -75,8 +75,9 @@ function toDelta({ text, thoughts, calls, images, signature }: Said): JsonObject
   return Object.keys(delta).length > 0 ? delta : null
 }
 
-function toStart(head: Head, index: number): DataFrame {
-  return toFrame('start', head, { index, delta: { role: 'assistant', content: '' }, finish_reason: null })
+function toStart(head: Head, index: number, soFar: Usage | null = null): DataFrame {
+  const choice = { index, delta: { role: 'assistant', content: '' }, finish_reason: null }
+  return toFrame('start', head, choice, soFar ?? undefined)
 }
 
 /** The end of a candidate.

@@ -8,7 +8,7 @@ import type { StreamEvent, StreamReducer } from '../provider.ts'
 import { type Head, isBlocked, toHead } from './answer.ts'
 import { type CandidateState, readCandidate, toBlocked, toFinish } from './candidate.ts'
 import { fromGeminiErrorBody, geminiErrorIn } from './error.ts'
-import { fromGeminiUsage, toGeminiCount } from './usage.ts'
+import { fromGeminiUsage, toGeminiCount, uncountedGemini } from './usage.ts'
 
 interface State {
   /** The first members of every chunk; `null` before the first event. */
@@ -44,6 +44,7 @@ export function createGeminiStream(
     const head = state.head ?? toHead(chunk, 'chat.completion.chunk', model, event.data, nowEpochMs)
     const counted = fromGeminiUsage(chunk.usageMetadata, tier)
     const count = counted ?? state.count
+    const soFar = counted ?? (state.candidates.size === 0 ? uncountedGemini(chunk.usageMetadata, tier) : null)
     const list = Array.isArray(chunk.candidates) ? chunk.candidates : []
     if (list.length === 0 && isBlocked(chunk))
       return settle({ ...state, head, count }, toBlocked(head, state.candidates))
@@ -55,7 +56,7 @@ export function createGeminiStream(
       checkChoice(index, CHOICES_MAX)
       const before = candidates.get(index)
       if (before?.finished) continue
-      const [read, produced] = readCandidate(candidate, index, before, head, counted)
+      const [read, produced] = readCandidate(candidate, index, before, head, soFar)
       frames.push(...produced)
       // Servers of 2023 repeat the reason in each event, and send no count: their candidates end with the stream.
       const ends = read.reason !== null && counted !== null

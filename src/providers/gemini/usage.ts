@@ -1,6 +1,6 @@
 import { servedAs, withServed } from '#core/service-tier.ts'
-import { tokenCount, type Usage, withParts } from '#core/usage.ts'
-import { isObject } from '#lib/json.ts'
+import { tokenCount, UNCOUNTED, type Usage, withParts } from '#core/usage.ts'
+import { isObject, type JsonObject } from '#lib/json.ts'
 import { type Count, toCount } from '../count.ts'
 
 /** Reads `usageMetadata`. The cached tokens are part of the prompt's, the thoughts are not part of the candidates';
@@ -19,11 +19,24 @@ export function fromGeminiUsage(metadata: unknown, tier: string | null = null): 
   const audioInput = Math.max(audioOf(metadata.promptTokensDetails) - audioCacheRead, 0)
   const audioOutput = audioOf(metadata.candidatesTokensDetails)
   const counted = { input: prompt - cacheRead, cacheRead, cacheWrite: 0, output, reasoning, estimated: false }
-  // Vertex tells the traffic that it counts a call to.
-  const usage = withServed(counted, servedAs(metadata.serviceTier ?? metadata.trafficType ?? tier))
+  const usage = servedBy(counted, metadata, tier)
   // Every event of a stream has a count, and hardly any has audio in it.
   const isHeard = audioInput + audioCacheRead + audioOutput > 0
   return isHeard ? withParts(usage, { audioInput, audioCacheRead, audioOutput }) : usage
+}
+
+/** What is known at the beginning of a stream that counts nothing before its end: the tier at which it is served, also
+ * if it is cut.
+ *
+ * @returns `null` when that is not told. */
+export function uncountedGemini(metadata: unknown, tier: string | null): Usage | null {
+  const usage = servedBy(UNCOUNTED, isObject(metadata) ? metadata : {}, tier)
+  return usage === UNCOUNTED ? null : usage
+}
+
+/** Adds the tier of service to a count. Vertex tells the traffic that it counts a call to. */
+function servedBy(usage: Usage, { serviceTier, trafficType }: JsonObject, tier: string | null): Usage {
+  return withServed(usage, servedAs(serviceTier ?? trafficType ?? tier))
 }
 
 /** Writes a count as OpenAI does. */

@@ -1,7 +1,7 @@
 import { type Call, choicesAsked } from '#core/call.ts'
 import type { Chunk, DataFrame, Frame } from '#core/frame.ts'
 import { servedAs, withServed } from '#core/service-tier.ts'
-import type { Usage } from '#core/usage.ts'
+import { UNCOUNTED } from '#core/usage.ts'
 import { isObject, type JsonObject, type JsonValue, parseJson } from '#lib/json.ts'
 import { writeSse } from '#lib/sse.ts'
 import type { Count } from '../count.ts'
@@ -49,8 +49,6 @@ const EMPTY: State = {
   counted: false,
   done: false,
 }
-
-const UNCOUNTED: Usage = { input: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0, estimated: true }
 
 /** Creates the reducer of one stream. A chunk's own text goes on wherever it obeys the rules of a strict client. */
 export function createStream(call: Call): StreamReducer<State> {
