@@ -33,6 +33,13 @@ test.each([
   expect(knowledge(openai, model).price?.factors).toEqual({ serviceTier })
 })
 
+test('the short name of a line costs what its model does', () => {
+  const { price } = knowledge(openai, 'gpt-5.6')
+
+  expect(price).not.toBeNull()
+  expect(price).toEqual(knowledge(openai, 'gpt-5.6-sol').price)
+})
+
 test.each([
   ['text-embedding-3-small', { input: 0.02, output: null, request: 0 }],
   ['gpt-audio', { input: 2.5, audio_input: 32, output: 10, audio_output: 64, request: 0 }],
