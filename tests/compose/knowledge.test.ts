@@ -33,6 +33,10 @@ test.each([
   expect(knowledge(openai, model).price?.factors).toEqual({ serviceTier })
 })
 
+test.each(['gpt-audio', 'gpt-audio-1.5', 'gpt-audio-mini'])('%s follows no JSON schema', model => {
+  expect(knowledge(openai, model).abilities).toMatchObject({ tools: true, vision: false, json_schema: false })
+})
+
 test('the short name of a line costs what its model does', () => {
   const { price } = knowledge(openai, 'gpt-5.6')
 
