@@ -9,7 +9,7 @@ import {
   roomRefusalOf,
 } from '#gateway/limits/overload.ts'
 import type { Services } from '#http/services.ts'
-import { residentBytes } from '#telemetry/memory.ts'
+import { collectGarbage, residentBytes } from '#telemetry/memory.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
 
 const GIGABYTE = 1024 ** 3
@@ -33,6 +33,7 @@ export function composePressure(config: Config, workers: number, given?: () => P
     now: () => performance.now(),
     every: unheldInterval,
     rss: residentBytes,
+    collect: collectGarbage,
     limit: () => limit,
   })
   const read = given ?? sampler.read
@@ -44,7 +45,13 @@ export function composePressure(config: Config, workers: number, given?: () => P
         refusal: () => bodyRefusalOf(overloadOf(read())),
         admit(bytes) {
           const held = heldFor(bytes)
-          const refusal = roomRefusalOf(read().memory + sampler.announced() + held / limit)
+          const look = () => roomRefusalOf(read().memory + sampler.announced() + held / limit)
+          let refusal = look()
+          if (refusal !== null) {
+            // What earlier bodies left may still wait for the collector, which knows nothing of our limit.
+            sampler.lookAgain()
+            refusal = look()
+          }
           if (refusal === null) sampler.announce(held)
           return refusal
         },

@@ -6,6 +6,10 @@ const TICKS = 100
 const PERCENTILE = 0.99
 /** Memory is read at every second tick, five times a second: it takes some microseconds. */
 const MEMORY_EVERY = 2
+/** A collection of garbage that frees a smaller share of the memory was hardly worth its time: for so many times as long
+ * as it took there is no other one, so that they do not become all that the process does. */
+const WORTH_SHARE = 0.1
+const REST = 9
 
 /** What the sampler measures with; tests pass their own. */
 export interface PressureOptions {
@@ -15,6 +19,8 @@ export interface PressureOptions {
   readonly every: (ms: number, run: () => void) => () => void
   /** Resident memory in bytes. */
   readonly rss: () => number
+  /** Collects all garbage at once, which stops the event loop for tens of milliseconds. */
+  readonly collect: () => void
   /** The memory that the process may use, in bytes. */
   readonly limit: () => number
 }
@@ -28,6 +34,8 @@ export interface PressureSampler {
   announce(bytes: number): void
   /** The share of the memory limit that was announced. */
   announced(): number
+  /** Reads the memory again once garbage is collected; not again soon after that was of little use. */
+  lookAgain(): void
   stop(): void
 }
 
@@ -40,6 +48,7 @@ export function samplePressure(options: PressureOptions): PressureSampler {
   let last = options.now()
   let pressure = { lagMs: 0, memory: options.rss() / options.limit() }
   let [announcedNow, announcedBefore] = [0, 0]
+  let collectsAt = -Infinity
 
   const stop = options.every(TICK_MS, () => {
     const now = options.now()
@@ -53,6 +62,15 @@ export function samplePressure(options: PressureOptions): PressureSampler {
 
   return {
     read: () => pressure,
+    lookAgain() {
+      const begunAt = options.now()
+      if (begunAt < collectsAt) return
+      options.collect()
+      const endedAt = options.now()
+      const memory = options.rss() / options.limit()
+      if (pressure.memory - memory < WORTH_SHARE) collectsAt = endedAt + REST * (endedAt - begunAt)
+      pressure = { ...pressure, memory }
+    },
     announce(bytes) {
       announcedNow += bytes
     },

@@ -13,3 +13,15 @@ test('large bodies that come together are let in as far as there is memory for a
   expect(admitted).toEqual([true, true, true, false, false, false, false, false, false, false])
   expect(refusal()).toBeNull()
 })
+
+test('a large body is refused only by what is left of the memory once garbage is collected', () => {
+  const looks = [0.91, 0.3, 0.91, 0.91]
+  const config = configFrom({ performance: { memory_limit_gb: 0.1 } })
+  const pressure = composePressure(config, 1, () => ({ lagMs: 0, memory: looks.shift() ?? 0 }))
+  const { admit } = pressure.load.bodies
+
+  const admitted = [admit(4_000_000), admit(4_000_000)].map(refusal => refusal === null)
+  pressure.stop()
+
+  expect(admitted).toEqual([true, false])
+})

@@ -6,6 +6,7 @@ function setup() {
   let rss = 100
   let tick = () => {}
   let stopped = false
+  let collections = 0
   const sampler = samplePressure({
     now: () => now,
     every(_, run) {
@@ -15,11 +16,17 @@ function setup() {
       }
     },
     rss: () => rss,
+    collect() {
+      now += 20
+      rss = 300
+      collections++
+    },
     limit: () => 1000,
   })
   return {
     sampler,
     stopped: () => stopped,
+    collections: () => collections,
     use(bytes: number) {
       rss = bytes
     },
@@ -75,6 +82,24 @@ describe('the sampler', () => {
 
     expect(seen).toEqual([0.15, 0.15, 0.2, 0])
     expect(sampler.read().memory).toBe(0.1)
+  })
+
+  test('collects garbage before it looks again, and rests after that was of no use', () => {
+    const { sampler, turn, use, collections } = setup()
+    use(900)
+    turn(0, 2)
+    sampler.announce(100)
+
+    sampler.lookAgain()
+    const seen = [sampler.read().memory, sampler.announced()]
+    const counts = [0, 1, 2].map(() => {
+      sampler.lookAgain()
+      turn(0)
+      return collections()
+    })
+
+    expect(seen).toEqual([0.3, 0.1])
+    expect(counts).toEqual([2, 2, 3])
   })
 
   test('measures the memory five times a second', () => {
