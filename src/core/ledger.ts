@@ -207,8 +207,8 @@ export interface Spool<T> {
   peek(max: number): Promise<readonly T[]>
   /** Forgets the first ones. */
   drop(count: number): Promise<void>
-  /** @returns How many of those that still wait end with this process, because nothing keeps them. */
-  close(): Promise<number>
+  /** @returns Those that still wait and end with this process, because no disk took them. */
+  close(): Promise<readonly T[]>
 }
 
 /** The money of a key and of a tenant. */

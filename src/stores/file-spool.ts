@@ -216,7 +216,7 @@ export function createFileSpool<T>(options: FileSpoolOptions<T>): Spool<T> {
           closeSync(segment.fd)
         }
       }
-      return homeless.size
+      return [...homeless]
     },
   }
 }

@@ -13,6 +13,6 @@ export function createMemorySpool<T>(linesMax: number): Spool<T> {
     async drop(count) {
       waiting = waiting.slice(count)
     },
-    close: async () => waiting.length,
+    close: async () => waiting,
   }
 }

@@ -53,6 +53,8 @@ export interface Backlog {
 export function createBacklog({ clock, journal, store, carry, ...deps }: BacklogDeps): Backlog {
   const delay = createDelay(clock, journal)
   const spool = deps.spool({ read: rowOfLine, carry, onLost })
+  /** What our disk does not take of these is still on that of the process that left it. */
+  const offered = new WeakSet<KeptRow>()
   let depth = 0
   let dropped = 0
   let unwritten = 0
@@ -139,6 +141,7 @@ export function createBacklog({ clock, journal, store, carry, ...deps }: Backlog
     },
     offer(line, row) {
       if (closed || !spool.append(line, row)) return false
+      offered.add(row)
       count()
       return true
     },
@@ -160,8 +163,8 @@ export function createBacklog({ clock, journal, store, carry, ...deps }: Backlog
       })
       closed = true
       disarm?.()
-      const lost = await spool.close()
-      if (lost > 0) journal.note({ type: 'rows-lost', count: lost })
+      const lost = (await spool.close()).filter(row => !offered.has(row))
+      if (lost.length > 0) journal.note({ type: 'rows-lost', count: lost.length })
     },
   }
 }

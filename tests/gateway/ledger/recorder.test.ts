@@ -56,6 +56,12 @@ function recorderOf(linesMax = 1000, spoolOf: RecorderDeps['spool'] = null) {
   return { clock, facts, written, state, lines, recorder, end, rows }
 }
 
+/** A spool on a disk that takes nothing. */
+const onFullDisk: RecorderDeps['spool'] = needs =>
+  createFileSpool<KeptRow>({
+    ...{ folder: '/proc/self', name: 'nowhere', bytesMax: 1e6, fileBytesMax: 1e6, rememberedMax: 9, ...needs },
+  })
+
 async function advance({ clock }: ReturnType<typeof recorderOf>, ms: number): Promise<void> {
   clock.advance(ms)
   await settled(10)
@@ -337,10 +343,6 @@ describe('the recorder', () => {
   })
 
   test('tells of the rows that end with the process, because neither its disk nor its store took them', async () => {
-    const onFullDisk: RecorderDeps['spool'] = needs =>
-      createFileSpool<KeptRow>({
-        ...{ folder: '/proc/self', name: 'nowhere', bytesMax: 1e6, fileBytesMax: 1e6, rememberedMax: 9, ...needs },
-      })
     const lost: Fact[][] = []
     for (const spool of [onFullDisk, () => createMemorySpool<KeptRow>(9)]) {
       const fixture = recorderOf(0, spool)
@@ -354,6 +356,23 @@ describe('the recorder', () => {
     }
 
     expect(lost).toEqual([[{ type: 'rows-lost', count: 2 }], [{ type: 'rows-lost', count: 2 }]])
+  })
+
+  test('does not call lost what another process has left and still has on its disk', async () => {
+    const dead = recorderOf()
+    dead.end('one')
+    const heir = recorderOf(0, onFullDisk)
+    heir.state.isAway = true
+    heir.end('own')
+    for (let round = 0; round < 3; round++) {
+      await heir.recorder.adopt.begin()
+      for (const line of dead.lines) await heir.recorder.adopt.line(line)
+      await expect(heir.recorder.adopt.end()).rejects.toThrow('not taken')
+    }
+
+    await heir.recorder.close()
+
+    expect(heir.facts.filter(({ type }) => type === 'rows-lost')).toEqual([{ type: 'rows-lost', count: 1 }])
   })
 
   test('counts what its disk no longer says as dropped, and looks for it no more', async () => {
