@@ -3,6 +3,7 @@ import {
   bodyRefusalOf,
   heldFor,
   isExhausted,
+  MEMORY_ALL,
   overloadOf,
   type Pressure,
   refusalOf,
@@ -34,6 +35,7 @@ export function composePressure(config: Config, workers: number, given?: () => P
     every: unheldInterval,
     rss: residentBytes,
     collect: collectGarbage,
+    collectFrom: MEMORY_ALL,
     limit: () => limit,
   })
   const read = given ?? sampler.read

@@ -21,6 +21,8 @@ export interface PressureOptions {
   readonly rss: () => number
   /** Collects all garbage at once, which stops the event loop for tens of milliseconds. */
   readonly collect: () => void
+  /** The share of the memory from which on garbage is collected before it counts. */
+  readonly collectFrom: number
   /** The memory that the process may use, in bytes. */
   readonly limit: () => number
 }
@@ -47,7 +49,8 @@ export function samplePressure(options: PressureOptions): PressureSampler {
   let ticks = 0
   let last = options.now()
   let pressure = { lagMs: 0, memory: options.rss() / options.limit() }
-  let [announcedNow, announcedBefore] = [0, 0]
+  let announcedNow = 0
+  let announcedBefore = 0
   let collectsAt = -Infinity
 
   const stop = options.every(TICK_MS, () => {
@@ -57,20 +60,25 @@ export function samplePressure(options: PressureOptions): PressureSampler {
     ticks++
     const isRead = ticks % MEMORY_EVERY === 0
     pressure = { lagMs: lags.toSorted()[rank] ?? 0, memory: isRead ? options.rss() / options.limit() : pressure.memory }
-    if (isRead) [announcedNow, announcedBefore] = [0, announcedNow]
+    if (!isRead) return
+    announcedBefore = announcedNow
+    announcedNow = 0
+    if (pressure.memory >= options.collectFrom) lookAgain()
   })
+
+  function lookAgain(): void {
+    const begunAt = options.now()
+    if (begunAt < collectsAt) return
+    options.collect()
+    const endedAt = options.now()
+    const memory = options.rss() / options.limit()
+    if (pressure.memory - memory < WORTH_SHARE) collectsAt = endedAt + REST * (endedAt - begunAt)
+    pressure = { ...pressure, memory }
+  }
 
   return {
     read: () => pressure,
-    lookAgain() {
-      const begunAt = options.now()
-      if (begunAt < collectsAt) return
-      options.collect()
-      const endedAt = options.now()
-      const memory = options.rss() / options.limit()
-      if (pressure.memory - memory < WORTH_SHARE) collectsAt = endedAt + REST * (endedAt - begunAt)
-      pressure = { ...pressure, memory }
-    },
+    lookAgain,
     announce(bytes) {
       announcedNow += bytes
     },

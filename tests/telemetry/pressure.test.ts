@@ -21,6 +21,7 @@ function setup() {
       rss = 300
       collections++
     },
+    collectFrom: 0.9,
     limit: () => 1000,
   })
   return {
@@ -86,7 +87,7 @@ describe('the sampler', () => {
 
   test('collects garbage before it looks again, and rests after that was of no use', () => {
     const { sampler, turn, use, collections } = setup()
-    use(900)
+    use(840)
     turn(0, 2)
     sampler.announce(100)
 
@@ -102,14 +103,26 @@ describe('the sampler', () => {
     expect(counts).toEqual([2, 2, 3])
   })
 
+  test('collects garbage before so much memory counts that all calls are refused', () => {
+    const { sampler, turn, use, collections } = setup()
+    use(890)
+    turn(0, 2)
+    const below = [sampler.read().memory, collections()]
+
+    use(910)
+    turn(0, 2)
+
+    expect([...below, sampler.read().memory, collections()]).toEqual([0.89, 0, 0.3, 1])
+  })
+
   test('measures the memory five times a second', () => {
     const { sampler, turn, use } = setup()
-    use(900)
+    use(800)
     expect(sampler.read().memory).toBe(0.1)
 
     turn(0, 2)
 
-    expect(sampler.read().memory).toBe(0.9)
+    expect(sampler.read().memory).toBe(0.8)
   })
 
   test('measures nothing after it was stopped', () => {

@@ -14,7 +14,8 @@ export type Overload = 'none' | 'low' | 'all'
 
 const LAG_MS = 200
 const MEMORY_LOW = 0.85
-const MEMORY_ALL = 0.92
+/** From this share of memory on, all new calls are refused. */
+export const MEMORY_ALL = 0.92
 /** From this share of memory on, readiness fails: the process would not survive more requests from a load balancer. */
 const MEMORY_NOT_READY = 0.95
 /** Bytes of memory that a call takes for each byte of its body: its text, the values read from it, and what is sent. About
