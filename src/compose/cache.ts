@@ -19,8 +19,9 @@ export interface Cache {
 }
 
 /** The share of its memory that a process fills with stored answers at most. They stay, so that a process too small for
- * `cache.max_memory` would end up refusing all calls for lack of memory. */
-const MEMORY_SHARE = 0.5
+ * `cache.max_memory` would end up refusing all calls for lack of memory. With half of it, one of 256 MB did: it takes 95
+ * MB itself, and answers a quarter more than is counted for them. */
+const MEMORY_SHARE = 0.25
 
 /** What a cache is made with. */
 interface CacheDeps {

@@ -102,13 +102,13 @@ test('other workers hear of a clearing when Redis has nothing any more that coul
 
 const KEY = `chat:${'0'.repeat(64)}`
 
-test('takes at most half of the memory of a process that is small', async () => {
+test('takes at most a quarter of the memory of a process that is small', async () => {
   const clock = fakeClock()
   const { store } = composeCache(config, { clock, redis: null, crew: ALONE, memoryMax: 1_000_001 })
-  const answer = answerOf('a'.repeat(20_000), clock)
+  const answer = answerOf('a'.repeat(10_000), clock)
 
   for (let index = 0; index < 20; index++) await store.set(`question ${index}`, answer)
 
-  expect(store.size().bytes).toBeLessThanOrEqual(500_000)
+  expect(store.size().bytes).toBeLessThanOrEqual(250_000)
   expect(store.size().entries).toBe(12)
 })

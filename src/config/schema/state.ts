@@ -39,7 +39,7 @@ export const cache = z
     ttl: ttl.describe('How long what is stored stays valid.'),
     max_memory: size()
       .default(512_000_000)
-      .describe('The memory for stored answers in each process; at most half of what it may use.'),
+      .describe('The memory for stored answers in each process; at most a quarter of what it may use.'),
     only_deterministic: boolean()
       .default(false)
       .describe('Whether only embeddings, and answers to requests with temperature 0 or a seed, are stored.'),
