@@ -198,6 +198,7 @@ export function compose(config: Config, overrides: Overrides): Gateway {
 
   return {
     fetch,
+    looked,
     ...reportOnce(looked, clock, () => reportFleet(fleet, env)),
     metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
     reload(wanted, written = NO_ORIGINS, variables = env) {

@@ -46,9 +46,11 @@ export interface Overrides {
 /** A gateway: the handler, and what a host needs to run it. */
 export interface Gateway {
   readonly fetch: GatewayFetch
+  /** Resolves when the first look for servers and their models is over. */
+  readonly looked: Promise<unknown>
   /** What the first look for servers has found; resolves after a short wait, whether or not all have answered. */
   readonly found: Promise<FleetReport>
-  /** What has changed when all servers have answered; `null` when `found` was complete. */
+  /** What has changed when all servers have answered and were probed; `null` when `found` was complete. */
   readonly later: Promise<FleetReport | null>
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>
   readonly firstKey: Keys['firstKey']

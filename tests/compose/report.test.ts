@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test'
 import { createStates } from '#registry/states.ts'
 import { type FleetReport, reportFleet, reportOnce } from '#src/compose/report.ts'
+import { configFrom, createGateway } from '#src/index.ts'
 import { model, server, target } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
 import { snapshotOf } from '#tests/support/fleet.ts'
@@ -57,6 +58,16 @@ test('a server that its first probe does not reach is told of, though its models
 
   expect(before).toEqual([expect.stringMatching(/: model m$/)])
   expect(texts(await later)).toEqual([expect.stringMatching(/: model m; it cannot be reached$/)])
+})
+
+test('who waits for the first look does not wait for the probes', async () => {
+  const config = configFrom({ gateway: { discover: false, demo: true }, database: { url: 'sqlite::memory:' } })
+  const gateway = createGateway(config, { clock: fakeClock(), write: () => {} })
+
+  const first = await Promise.race([gateway.looked.then(() => 'looked'), gateway.later.then(() => 'probed')])
+  await gateway.close()
+
+  expect(first).toBe('looked')
 })
 
 test('of a large fleet those are shown first with which something is wrong', () => {

@@ -72,7 +72,7 @@ function createWorker() {
         reload,
         prepare: async gateway => {
           for (const each of news) hear(each)
-          if (patient) await Promise.race([gateway.later, Bun.sleep(LOOK_MS)])
+          if (patient) await Promise.race([gateway.looked, Bun.sleep(LOOK_MS)])
         },
         worker: { crew, folder: seat.folder, place: seat.place, name: seat.name, steadyMs: seat.steadyMs },
         ...spending(settled),
