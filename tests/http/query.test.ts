@@ -41,7 +41,7 @@ test.each([
   ['GET', '/management/keys/1?fields=name', 'Unknown parameter "fields"; the query may have tenant.'],
   ['POST', '/management/keys/1/rotate?overlap=1', 'Unknown parameter "overlap"; the query may have tenant.'],
   ['GET', '/management/stats?tennant=shop', 'Unknown parameter "tennant", did you mean "tenant"?'],
-  ['GET', '/orchestration/events?since=1', 'Unknown parameter "since"; the query may have after.'],
+  ['GET', '/orchestration/events?since=1', 'Unknown parameter "since"; the query may have after, lastEventId.'],
   ['POST', '/management/cache/clear?model=chat', 'Unknown parameter "model"; nothing is taken from the query here.'],
   ['POST', '/management/config/reload?dry_run=1', 'Unknown parameter "dry_run"; nothing is taken from the query here.'],
   [

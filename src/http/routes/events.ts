@@ -20,9 +20,11 @@ const ID = /^[0-9a-f-]{36}$/
  * that one first. */
 export function fleetEvents(services: Services): Handler {
   return async c => {
-    onlyParams(c, 'after')
+    // What replaces a browser's own EventSource, to send a key, adds the last id to the query in these letters.
+    onlyParams(c, 'after', 'lastEventId')
     const exchange = c.env
-    const after = exchange.request.headers.get('last-event-id') ?? queryParam(c, 'after')
+    const after =
+      exchange.request.headers.get('last-event-id') ?? queryParam(c, 'lastEventId') ?? queryParam(c, 'after')
     if (after !== null && !ID.test(after)) {
       throw new GatewayError('invalid_request', 'last-event-id must be the id of an event.', { param: 'last-event-id' })
     }

@@ -102,6 +102,22 @@ test('who comes back with the last id gets what was missed, and nothing twice', 
   expect((await manage(gateway.url, 'GET', '/orchestration/events?after=yesterday')).status).toBe(400)
 })
 
+test('a client for browsers that comes back with the last id in its own name gets what was missed', async () => {
+  await using server = await startModelServer(WHOLE)
+  await using gateway = await startFleet({ servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }] })
+  const reader = await readEvents(gateway.url)
+  await manage(gateway.url, 'POST', '/orchestration/failover/a')
+  await until('it is drained', () => reader.events.length === 3)
+  await reader.stop()
+  const [first, second, ...missed] = reader.events
+
+  const again = await readEvents(gateway.url, undefined, `?after=${first?.id}&lastEventId=${second?.id}`)
+  await until('all is there', () => again.events.length === 1)
+  await again.stop()
+
+  expect(again.events).toEqual(missed)
+})
+
 test('who comes with an id that lies ahead of all events is told from now on', async () => {
   await using server = await startModelServer(WHOLE)
   await using gateway = await startFleet({ servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }] })

@@ -116,8 +116,8 @@ export interface Reader {
 }
 
 /** Follows the events of a gateway. */
-export async function readEvents(url: string, lastId?: string): Promise<Reader> {
-  const response = await fetch(`${url}/orchestration/events`, {
+export async function readEvents(url: string, lastId?: string, query = ''): Promise<Reader> {
+  const response = await fetch(`${url}/orchestration/events${query}`, {
     headers: lastId === undefined ? {} : { 'last-event-id': lastId },
   })
   if (response.body === null) throw new Error('the answer has no body')

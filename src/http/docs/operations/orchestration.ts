@@ -177,6 +177,10 @@ export const orchestrationOperations = {
         .string()
         .optional()
         .describe('The same as the header `last-event-id`, for clients that cannot set headers.'),
+      lastEventId: z
+        .string()
+        .optional()
+        .describe('The same, before `after`, for clients in browsers that add it when they connect again.'),
     }),
     answers: {
       200: {
