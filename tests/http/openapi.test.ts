@@ -184,6 +184,18 @@ describe('the document that is served', () => {
     }
   })
 
+  test('says so where a query with an unknown name is refused', async () => {
+    const { edge, operations } = await documented()
+
+    for (const { path, method, responses } of operations) {
+      const url = `${written(path, 'a')}?frobnicate=1`
+      const answer = await edge.ask(url, { method, headers: AS_ADMIN })
+      if (answer.status !== 400 || (await errorOf(answer)).param !== 'frobnicate') continue
+
+      expect(responses[400]?.description, `${method} ${path}`).toContain('`invalid_request`')
+    }
+  })
+
   test('admits no call without anything to answer, as the gateway does', async () => {
     const { edge, document } = await documented()
     const ajv = new Ajv({ strict: false, validateFormats: false }).addSchema({ ...document, $id: 'document' })

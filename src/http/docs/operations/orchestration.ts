@@ -127,7 +127,7 @@ export const orchestrationOperations = {
       }),
     },
     passes: ['caller'],
-    errors: ['not_found', 'dependency_unavailable'],
+    errors: ['invalid_request', 'not_found', 'dependency_unavailable'],
     samples: [withServer(`curl -X DELETE "${BASE}/servers/llm-02" ${AUTH}`)],
   },
   drainServer: {
@@ -143,7 +143,7 @@ export const orchestrationOperations = {
       }),
     },
     passes: ['caller'],
-    errors: ['not_found', 'dependency_unavailable'],
+    errors: ['invalid_request', 'not_found', 'dependency_unavailable'],
     samples: [
       curl(`curl -X POST "${BASE}/failover/demo"`, AUTH),
       { lang: 'bash', label: 'curl, and back', source: `curl -X POST "${BASE}/recover/demo" ${AUTH}` },
@@ -161,7 +161,7 @@ export const orchestrationOperations = {
       }),
     },
     passes: ['caller'],
-    errors: ['not_found', 'dependency_unavailable'],
+    errors: ['invalid_request', 'not_found', 'dependency_unavailable'],
     samples: [curl(`curl -X POST "${BASE}/recover/demo"`, AUTH)],
   },
   followEvents: {
