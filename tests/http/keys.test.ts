@@ -108,6 +108,10 @@ describe('making a key', () => {
     ['half a character', { name: 'a\ud83d' }, 'name'],
     ['a name that is shown backwards', { name: 'web\u202enimda' }, 'name'],
     ['a name with a mark that nobody sees', { name: 'ad\u200bmin' }, 'name'],
+    ['a name with a joiner that joins nothing', { name: 'ad\u200dmin' }, 'name'],
+    ['a name with a selector that selects nothing', { name: 'admin\ufe0f' }, 'name'],
+    ['a name of a letter that nobody sees', { name: '\u3164' }, 'name'],
+    ['a name of blanks', { name: ' \u3000' }, 'name'],
     ['a list', [], ''],
   ])('is refused with %s', async (_, body, param) => {
     const { ask } = await setup()
@@ -119,6 +123,15 @@ describe('making a key', () => {
     expect((await ask('GET', '')).body.data).toEqual([])
   })
 })
+
+test.each(['김철수', 'क्‍ष', '葛\u{e0100}城', '1️⃣ ❤️', '🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}'])(
+  'a key may be called %s, as people write',
+  async name => {
+    const { ask } = await setup()
+
+    expect(await ask('POST', '', { name })).toMatchObject({ status: 201, body: { name } })
+  },
+)
 
 test('what is absent is asked for', async () => {
   const { ask } = await setup()
