@@ -23,11 +23,12 @@ export function managementUsage({ reports, clock }: Services): Handler {
     const [from, to] = inOrder(day(c, 'from'), day(c, 'to'))
     const today = new Date(clock.time()).toISOString().slice(0, 10)
     const last = to ?? today
+    // Of the last day's own month: this month begins behind a day of an earlier one.
+    const first = from ?? `${last.slice(0, 7)}-01`
     const page = await reports.usage({
       tenant: tenantsOf(c),
       by,
-      // Of the last day's own month: this month begins behind a day of an earlier one.
-      from: from ?? `${last.slice(0, 7)}-01`,
+      from: first,
       to: last,
       key: filter(c, 'key'),
       model: filter(c, 'model'),
@@ -35,7 +36,7 @@ export function managementUsage({ reports, clock }: Services): Handler {
       after: queryParam(c, 'after') || null,
       limit: limitParam(c, USAGE_PAGE),
     })
-    const { note, ...rest } = inTime(page, from, today)
+    const { note, ...rest } = inTime(page, first, today)
     if (!wantsCsv(c)) return privateJson(c.env, { ...rest, note })
     c.env.headers['cache-control'] = 'no-store'
     const columns = Object.keys(usageLine.shape).filter(name => !isGroup(name) || by.some(group => group === name))
