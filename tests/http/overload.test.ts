@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { settled } from '#tests/support/clock.ts'
 import { connectionFrom } from '#tests/support/connection.ts'
-import { edgeOf, errorOf } from './edge.ts'
+import { ADMINISTERED, edgeOf, errorOf, signed } from './edge.ts'
 
 describe('an overloaded gateway', () => {
   test('refuses low priorities first, then all new calls, and takes them again', async () => {
@@ -60,6 +60,18 @@ describe('an overloaded gateway', () => {
       { code: 'overloaded', message: 'The gateway is overloaded and takes no large bodies now; try again shortly.' },
     ])
     expect(smaller.status).toBe(400)
+  })
+
+  test('does not take in a large webhook either, of which it knows only afterwards who has sent it', async () => {
+    const config = { ...ADMINISTERED, performance: { memory_limit_gb: 0.1 } }
+    const { ask, clock } = await edgeOf(config, { pressure: () => ({ lagMs: 0, memory: 0.7 }) })
+    const send = (bytes: number) => {
+      const body = 'x'.repeat(bytes)
+      const headers = { ...signed('another body', clock), 'content-length': String(bytes) }
+      return ask('/webhooks/server_status', { method: 'POST', headers, body })
+    }
+
+    expect([(await send(9_000_000)).status, (await send(1000)).status]).toEqual([503, 401])
   })
 
   test('stays ready until memory is all but gone, and answers what is no model call', async () => {

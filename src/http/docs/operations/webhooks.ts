@@ -54,7 +54,7 @@ const signed = {
   headers,
   answers: taken,
   passes: ['body'],
-  errors: ['invalid_signature', 'rate_limit_exceeded', 'dependency_unavailable'],
+  errors: ['invalid_signature', 'rate_limit_exceeded', 'dependency_unavailable', 'overloaded'],
 } as const
 
 /** A program that signs a message and sends it. */
