@@ -18,7 +18,7 @@ const CONTENT = /content_filter|content_policy|content management policy|respons
 const FLAGGED = /requires moderation|was flagged/i
 /** xAI and Gemini answer a bad key with 400. Only how a message begins is certainly the server's: vLLM repeats in it what
  * the caller has sent, and what callers write must not end a credential. */
-const KEY = /^(?:(?:incorrect|invalid)[ _]api[ _]?key|api key (?:not valid|is invalid))/i
+const KEY = /^(?:(?:incorrect|invalid)[ _]api[ _]?key|api key (?:not valid|is invalid|expired))/i
 const QUOTA = /insufficient_quota|billing|quota_exceeded|insufficient.{0,8}(?:balance|credits)/i
 /** Groq and OpenAI name their billing pages in limits that pass, too; so does Gemini, with when to come again. */
 const PASSING = /rate_limit_exceeded|(?:try again|retry) in \d/i

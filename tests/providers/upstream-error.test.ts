@@ -43,6 +43,7 @@ test.each<[number, object, string, boolean]>([
   [400, failure('m', { code: 'unsupported_parameter', param: 'top_k' }), 'unsupported_parameter', false],
   [400, failure('Incorrect API key provided'), 'upstream_auth_failed', true],
   [400, failure('API key not valid. Please pass a valid API key.'), 'upstream_auth_failed', true],
+  [400, failure('API key expired. Please renew the API key.'), 'upstream_auth_failed', true],
   [400, failure('m', { code: 'invalid_api_key' }), 'upstream_auth_failed', true],
   [
     400,
