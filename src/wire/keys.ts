@@ -8,10 +8,10 @@ export const KEY = /^[\x21-\x2b\x2d-\x7e]+$/
 /** Something to see, and no character that would show one name as another: control characters, line and paragraph
  * separators, marks that turn the direction of what follows, and those that nobody sees, letters (U+3164) and patterns
  * (U+2800) among them. Languages and emoji are written with joiners, selectors and tags, which are let through where they
- * do something: behind other than ASCII, in a keycap and in a flag. Half a character, of a pair that was cut, has no bytes:
- * databases keep something else in its place. */
+ * do something: beside other than ASCII (Persian has endings behind Latin words), in a keycap and in a flag. Half a
+ * character, of a pair that was cut, has no bytes: databases keep something else in its place. */
 const NAME =
-  /^(?=.*[^\s\p{DI}])(?:[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}\u2800]|(?<=\P{ASCII})[\p{Join_C}\p{VS}]|[#*0-9]\ufe0f\u20e3|\u{1f3f4}[\u{e0061}-\u{e007a}]+\u{e007f}){1,100}$/u
+  /^(?=.{1,100}$)(?=.*[^\s\p{DI}])(?:[^\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}\u2800]|(?<=\P{ASCII})[\p{Join_C}\p{VS}]|\p{Join_C}(?=[^\p{ASCII}\p{DI}])|[#*0-9]\ufe0f\u20e3|\u{1f3f4}[\u{e0061}-\u{e007a}]+\u{e007f})+$/u
 /** What the name of a key has to be. */
 export const NAME_EXPECTED = '1 to 100 characters, none of them invisible or a control character'
 const amount = z.int().min(0).max(1_000_000_000_000)
