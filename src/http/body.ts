@@ -31,13 +31,15 @@ const UNBOUNDED: Room = { admit: () => null, refusal: () => null }
 
 /** Reads the body of a request once, as text, within the size and time that the edge allows.
  *
+ * @param believes Whether there has to be room at once for as much as the request says that it has. Room is kept only for
+ * what has come of a body from anybody: a few bytes a second would keep it from all others.
  * @throws GatewayError `request_too_large` (the same for a declared, chunked or compressed body), `invalid_request` for
  * one in too many pieces, `request_timeout`, `unsupported_media_type` for an unknown encoding. */
-export function readBody(exchange: Exchange, clock: Clock, room = UNBOUNDED): Promise<string> {
+export function readBody(exchange: Exchange, clock: Clock, room = UNBOUNDED, believes = true): Promise<string> {
   const { request, edge, scope, text } = exchange
   if (text !== null) return Promise.resolve(text)
   const encoding = request.headers.get('content-encoding')
-  const declared = request.headers.get('content-length')
+  const declared = believes ? request.headers.get('content-length') : null
   const bytes = Number(declared)
   const noRoom = bytes >= LARGE ? room.admit(bytes) : null
   if (noRoom !== null) return Promise.reject(noRoom)

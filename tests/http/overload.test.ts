@@ -74,6 +74,24 @@ describe('an overloaded gateway', () => {
     expect([(await send(9_000_000)).status, (await send(1000)).status]).toEqual([503, 401])
   })
 
+  test('keeps no room for what a webhook only says that it will send', async () => {
+    const config = { ...ADMINISTERED, performance: { memory_limit_gb: 0.1 } }
+    const { gateway, clock } = await edgeOf(config, { pressure: () => ({ lagMs: 0, memory: 0.7 }) })
+    const { readable, writable } = new TransformStream()
+    const send = (path: string, body: string | ReadableStream, more = {}) => {
+      const headers = { ...more, 'content-length': '5000000' }
+      const request = new Request(`http://localhost${path}`, { method: 'POST', headers, body })
+      return gateway.fetch(request, connectionFrom('127.0.0.1'))
+    }
+
+    const webhook = send('/webhooks/server_status', readable, signed('another body', clock))
+    await settled()
+    const call = await send('/v1/chat/completions', JSON.stringify({ prompt: 'x'.repeat(5_000_000) }))
+    await writable.close()
+
+    expect([call.status, (await webhook).status]).toEqual([400, 401])
+  })
+
   test('stays ready until memory is all but gone, and answers what is no model call', async () => {
     const pressure = { lagMs: 900, memory: 0.94 }
     const { ask } = await edgeOf({}, { pressure: () => pressure })

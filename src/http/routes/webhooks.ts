@@ -24,7 +24,7 @@ export function webhook(services: Services, type?: string): Handler {
     const shown = credential === null ? null : sha256(credential)
     const wait = shown === null || shown === good.get(kind) ? null : await edge.maySign(record.address, SENDER)
     if (wait !== null) throw wait
-    const body = () => readBody(c.env, services.clock, services.load.bodies)
+    const body = () => readBody(c.env, services.clock, services.load.bodies, false)
     try {
       const applied = await services.receive({ type: kind, headers, body })
       if (shown !== null) good.set(kind, shown)
