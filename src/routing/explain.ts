@@ -1,5 +1,6 @@
 import type { Candidate, Plan } from '#core/attempt.ts'
 import type { Call } from '#core/call.ts'
+import { mayUse } from '#core/caller.ts'
 import { GatewayError } from '#core/errors.ts'
 import type { TargetId } from '#core/servers.ts'
 import type { Snapshot } from '#core/snapshot.ts'
@@ -105,7 +106,10 @@ function reachOf(call: Call, snapshot: Snapshot, { lineups }: PlanDeps) {
 
 /** A candidate that is left out, with the reason in public words. */
 function whyNot(candidate: Candidate, call: Call, state: TargetState, now: number): Candidate {
-  const forbidden = mayCall(call.caller, candidate.model) ? null : 'the key may not use its model'
+  const { model, target } = candidate
+  // A key may be allowed one target of a model, by its name.
+  const may = mayCall(call.caller, model) || mayUse(call.caller, target.id)
+  const forbidden = may ? null : 'the key may not use its model'
   const reason = forbidden ?? lackFor(candidate, call) ?? obstacle(state, now) ?? 'the call does not ask for it'
   return { ...candidate, reason }
 }

@@ -145,6 +145,15 @@ describe('an explanation', () => {
     expect(told(excluded)).toEqual(['d: the key may not use its model'])
   })
 
+  test('says why the one target is left out that the key may use', () => {
+    const { explain, state } = setup()
+    state('a').server.draining = true
+
+    const { excluded } = explain({ model: 'a/m', caller: { ...anyone, models: new Set(['a/m']) } })
+
+    expect(told(excluded)[0]).toBe('a: its server is drained')
+  })
+
   test('has the refusal of a call that nobody can answer', () => {
     const { explain, state } = setup()
     for (const id of ['a', 'b', 'c']) state(id).server.draining = true
