@@ -71,6 +71,8 @@ export function samplePressure(options: PressureOptions): PressureSampler {
     if (begunAt < collectsAt) return
     options.collect()
     const endedAt = options.now()
+    // No sign of too many calls: on a large heap, two of them would have those of low priority refused.
+    last += endedAt - begunAt
     const memory = options.rss() / options.limit()
     if (pressure.memory - memory < WORTH_SHARE) collectsAt = endedAt + REST * (endedAt - begunAt)
     pressure = { ...pressure, memory }

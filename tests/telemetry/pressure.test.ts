@@ -115,6 +115,17 @@ describe('the sampler', () => {
     expect([...below, sampler.read().memory, collections()]).toEqual([0.89, 0, 0.3, 1])
   })
 
+  test('does not take the time of its own collections for a late event loop', () => {
+    const { sampler, turn, use } = setup()
+    for (let times = 0; times < 3; times++) {
+      use(910)
+      turn(0, 2)
+    }
+    turn(0)
+
+    expect(sampler.read().lagMs).toBe(0)
+  })
+
   test('measures the memory five times a second', () => {
     const { sampler, turn, use } = setup()
     use(800)
