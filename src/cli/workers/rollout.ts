@@ -37,31 +37,39 @@ export function createRollout(deps: {
   const { host } = settled.config.service
   const inTurn = createInTurn()
   let started = settled
-  let metricsPort = freeMetricsPort(settled, null)
+  /** The ports for the metrics that workers may have; several once not all could be replaced. */
+  const held = new Set<number>()
+  let metricsPort = freeMetricsPort(settled)
+  /** Whether the last roll ended early, so that some workers may run with another configuration than `started`. */
+  let mixed = false
 
-  /** Checked here, because workers that may share a port do not notice that another process shares it, too.
-   *
-   * @param held The port that the workers have now. */
-  function freeMetricsPort({ config }: Settled, held: number | null): number | null {
+  /** Checked here, because workers that may share a port do not notice that another process shares it, too. */
+  function freeMetricsPort({ config }: Settled): number | null {
     const wanted = config.monitoring.prometheus_port
-    if (wanted === null || wanted === held) return wanted
+    if (wanted === null || held.has(wanted)) return wanted
     try {
-      return claimPort(host, wanted)
+      held.add(claimPort(host, wanted))
+      return wanted
     } catch {
       log.warn(metricsPortTaken(wanted))
       return null
     }
   }
 
-  /** Replaces all workers; two calls never overlap. If not all could be replaced, `started` stays as it was, so that
-   * the next reload still sees the difference. */
+  /** Replaces all workers; two calls never overlap. If not all could be replaced, `started` and the port for the metrics
+   * stay as they were, so that the next reload still sees the difference. */
   function roll(): Promise<void> {
     return inTurn(async () => {
-      const before = started
+      const before = { started, metricsPort }
       started = configured.latest()
-      metricsPort = freeMetricsPort(started, metricsPort)
-      if (await workers().roll()) log.info('every worker was replaced')
-      else started = before
+      metricsPort = freeMetricsPort(started)
+      mixed = !(await workers().roll())
+      if (mixed) {
+        ;({ started, metricsPort } = before)
+        return
+      }
+      for (const port of held) if (port !== metricsPort) held.delete(port)
+      log.info('every worker was replaced')
     })
   }
 
@@ -76,7 +84,8 @@ export function createRollout(deps: {
         const latest = configured.latest()
         log.configure(logSettings(latest))
         workers().tell({ type: 'reload', settled: latest })
-        const rolled = rolls === 'always' || (rolls === 'if-needed' && restart.some(key => !FIXED.has(key)))
+        const isNeeded = mixed || restart.some(key => !FIXED.has(key))
+        const rolled = rolls === 'always' || (rolls === 'if-needed' && isNeeded)
         for (const note of restartNote(rolled ? restart.filter(key => FIXED.has(key)) : restart)) log.warn(note)
         if (rolled) await roll()
         return { ok: true, warnings, restart }
