@@ -14,6 +14,22 @@ test('large bodies that come together are let in as far as there is memory for a
   expect(refusal()).toBeNull()
 })
 
+test('each of several workers has its share of the memory, also of the one that a reload allows', () => {
+  const allowed = (memory_limit_gb: number) => configFrom({ performance: { memory_limit_gb } })
+  const pressure = composePressure(allowed(0.5), 4, () => ({ lagMs: 0, memory: 0.5 }))
+  const { admit } = pressure.load.bodies
+  const before = [pressure.memoryMax(), admit(5_000_000)?.code]
+
+  pressure.reload(allowed(0.1))
+  const after = [pressure.memoryMax(), admit(5_000_000)?.code]
+  pressure.stop()
+
+  expect([before, after]).toEqual([
+    [0.125 * 1024 ** 3, undefined],
+    [0.025 * 1024 ** 3, 'overloaded'],
+  ])
+})
+
 test('a large body is refused only by what is left of the memory once garbage is collected', () => {
   const looks = [0.91, 0.3, 0.91, 0.91]
   const config = configFrom({ performance: { memory_limit_gb: 0.1 } })

@@ -217,6 +217,26 @@ describe('tiers of service', () => {
     expect(timesOf(toPrice(written), served)).toBe(1)
   })
 
+  test('are known where none of the places has a price of its own, and the other way round', () => {
+    const tiers = toPrice({ ...written, service_tiers: { flex: 0.5 } })
+    const places = toPrice({ ...written, inference_geo: { us: 1.1 } })
+    const served = { serviceTier: 'flex', inferenceGeo: 'us' }
+
+    expect([timesOf(tiers, served), timesOf(places, served)]).toEqual([0.5, 1.1])
+  })
+
+  test.each([
+    [{}, 1],
+    [{ serviceTier: 'priority' }, 2],
+    [{ serviceTier: 'flex' }, 1],
+    [{ inferenceGeo: 'us' }, 1.1],
+    [{ inferenceGeo: 'eu' }, 1],
+  ])('hold no more than is charged at the dearer of what is asked for and the usual one: %j', (asked, times) => {
+    const bound = { input: 100, output: 10, searches: 1, keeps: false, speaks: false, asked }
+
+    expect(mostOf(price, bound)).toBe(150_000 * times + 500_000_000 + 10_000_000)
+  })
+
   test('cost so many times as much in each class and at each length, and no hold is below what is charged', () => {
     const times = fc.integer({ min: 0, max: 100_000 }).map(thousandths => thousandths / 1000)
     const asked = fc.record({
@@ -263,6 +283,7 @@ describe('what another model took for an answer', () => {
   const used = { ...usageOf({ input: 1050, cacheWrite: 10, output: 110, parts: { cacheWriteHour: 10 } }), besides }
   const target = { price: own, priceBeside: (model: string) => (model === 'dear' ? dear : null) }
   const BOUND = { input: 1, output: 1, searches: 0, keeps: false, speaks: false, asked: {} }
+  const BESIDE = { model: 'dear', output: 1, uses: 1 }
 
   test('costs what that one takes, and neither a second request nor the price of a longer prompt', () => {
     expect(costAt(target, used)).toBe(500_000_000 + 50_000 + 20_000 + 10_000_000 + 400_000 + 2_000_000)
@@ -272,6 +293,40 @@ describe('what another model took for an answer', () => {
   test('costs what the target takes where nothing else is known, and is unknown where that is', () => {
     expect(costAt({ price: own }, used)).toBe(500_000_000 + 70_000 + 9_000_000 + 10_000 * 9 + 200_000)
     expect(costAt({ price: null, priceBeside: () => dear }, used)).toBeNull()
+  })
+
+  test('leaves the cost of the whole unknown where either of the two has no price for what it used', () => {
+    const half = toPrice({ input: 1 })
+
+    expect(costAt({ price: half, priceBeside: () => dear }, used)).toBeNull()
+    expect(costAt({ price: dear, priceBeside: () => half }, used)).toBeNull()
+    expect(mostAt({ price: half, priceBeside: () => dear }, { ...BOUND, besides: [BESIDE] })).toBeNull()
+    expect(mostAt({ price: dear, priceBeside: () => half }, { ...BOUND, besides: [BESIDE] })).toBeNull()
+  })
+
+  test('has its own share of what was written for an hour, and the rest has the price of the others', () => {
+    const kept = toPrice({ input: 1, output: 1, cache_write: 2, cache_write_1h: 5 })
+    const hour = (cacheWrite: number, cacheWriteHour: number) => usageOf({ cacheWrite, parts: { cacheWriteHour } })
+    const at = { price: kept, priceBeside: () => kept }
+
+    expect(costAt(at, { ...hour(30, 10), besides: [{ model: 'any', usage: hour(10, 10) }] })).toBe(
+      20 * 2000 + 10 * 5000,
+    )
+    expect(costAt(at, { ...hour(30, 20), besides: [{ model: 'any', usage: hour(10, 10) }] })).toBe(
+      20 * 5000 + 10 * 2000,
+    )
+    // Of a model that wrote nothing for an hour, the hour is the other's.
+    const plain = usageOf({ cacheWrite: 10 })
+    expect(costAt(at, { ...hour(30, 20), besides: [{ model: 'any', usage: plain }] })).toBe(20 * 5000 + 10 * 2000)
+  })
+
+  test('has held for it what its price is at the same place, without searches and without a voice', () => {
+    const rich = toPrice({ input: 1, output: 2, audio_output: 50, search: 3, inference_geo: { us: 3 } })
+    const target = { price: toPrice({ input: 0, output: 0, audio_output: 0 }), priceBeside: () => rich }
+    const bound = { ...BOUND, input: 10, output: 5, searches: 2, speaks: true, besides: [{ ...BESIDE, uses: 2 }] }
+
+    expect(mostAt(target, bound)).toBe(2 * (15_000 + 2000))
+    expect(mostAt(target, { ...bound, asked: { inferenceGeo: 'us' } })).toBe(3 * 2 * (15_000 + 2000))
   })
 
   test('costs no more than is held for it', () => {

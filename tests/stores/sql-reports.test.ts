@@ -30,6 +30,7 @@ test('the sums of usage are the same while other work runs, and equal those of t
       key_id: `k${n % 5}`,
       model: n % 11 === 0 ? null : `m${n % 4}`,
       user_id: `u${n % 1000}`,
+      session_id: `c${(n * 7919) % ROWS}`,
       day: new Date(startedAt).toISOString().slice(0, 10),
       server: n % 11 === 0 ? null : `s${n % 6}`,
       ...{ input_tokens: n % 13, cache_read_tokens: n % 5, cache_write_tokens: n % 7, output_tokens: n % 17 },
@@ -58,7 +59,10 @@ test('the sums of usage are the same while other work runs, and equal those of t
     { ...query, key: 'k2', by: ['tenant'] },
     { ...query, server: 's1', by: ['server', 'tenant'], after: ['s1', 'other'] },
     { ...query, limit: 3, by: ['model', 'key', 'session'] },
-    { ...query, tenant: 'shop', model: 'm1', by: ['user'], after: ['u42'], limit: 30 },
+    // More of them than are kept beside the page: the first of all stand anywhere.
+    { ...query, limit: 3, by: ['session'] },
+    { ...query, limit: 3, by: ['session'], after: ['c15'] },
+    { ...query, tenant: 'shop', model: 'm1', by: ['user'], after: ['u41'], limit: 30 },
     { ...query, from: '2027-01-01', to: '2027-01-31' },
   ]
 

@@ -58,6 +58,14 @@ describe('the sampler', () => {
     expect(sampler.read().lagMs).toBe(0)
   })
 
+  test('does not ignore the second late turn of ten seconds', () => {
+    const { sampler, turn } = setup()
+    turn(0, 98)
+    turn(5000, 2)
+
+    expect(sampler.read().lagMs).toBe(5000)
+  })
+
   test('forgets measurements after ten seconds', () => {
     const { sampler, turn } = setup()
     turn(300, 100)
@@ -103,13 +111,30 @@ describe('the sampler', () => {
     expect(counts).toEqual([2, 2, 3])
   })
 
+  test.each([
+    [390, 1],
+    [410, 2],
+  ])(
+    'collects garbage again at once where a tenth of the memory was freed: of %d thousandths 300 stay',
+    (used, times) => {
+      const { sampler, turn, use, collections } = setup()
+      use(used)
+      turn(0, 2)
+
+      sampler.lookAgain()
+      sampler.lookAgain()
+
+      expect(collections()).toBe(times)
+    },
+  )
+
   test('collects garbage before so much memory counts that all calls are refused', () => {
     const { sampler, turn, use, collections } = setup()
     use(890)
     turn(0, 2)
     const below = [sampler.read().memory, collections()]
 
-    use(910)
+    use(900)
     turn(0, 2)
 
     expect([...below, sampler.read().memory, collections()]).toEqual([0.89, 0, 0.3, 1])
@@ -157,6 +182,13 @@ test('the memory of a process that can open no more files is as it was last', ()
   const { stdout, stderr } = Bun.spawnSync(command, { cwd: import.meta.dir })
 
   expect([`${stdout}`.trim(), `${stderr}`]).toEqual(['[true,true]', ''])
+})
+
+test('a process whose load is measured ends when it has nothing else to do', () => {
+  const code = `import { unheldInterval } from '#telemetry/pressure.ts'; unheldInterval(100, () => {})`
+  const { exitCode } = Bun.spawnSync([process.execPath, '-e', code], { cwd: import.meta.dir, timeout: 4000 })
+
+  expect(exitCode).toBe(0)
 })
 
 test('the memory limit of a process is known', () => {
