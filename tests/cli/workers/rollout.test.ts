@@ -89,3 +89,25 @@ test('to go back after some workers were replaced replaces those again', async (
   expect(setting.rollout.metricsPort()).toBe(old)
   expect(setting.logged).toEqual([])
 })
+
+test('the port that another process has is left to it, as is one that the workers gave up', async () => {
+  await using setting = await setup()
+  const [old, next] = setting.ports
+  await using _other = Bun.serve({ hostname: '127.0.0.1', port: next, fetch: () => new Response() })
+
+  await setting.reload(next, true)
+  const ports = [setting.rollout.metricsPort()]
+  // Still somebody listens there.
+  await setting.reload(old, true)
+  ports.push(setting.rollout.metricsPort())
+
+  expect(ports).toEqual([null, null])
+  expect(setting.logged).toEqual([next, old].map(port => expect.stringContaining(`port ${port} is in use`)))
+})
+
+test('a reload that changes nothing replaces nobody', async () => {
+  await using setting = await setup()
+
+  expect(await setting.reload(setting.ports[0], true)).toEqual({ ok: true, warnings: [], restart: [] })
+  expect(setting.rolls()).toBe(0)
+})
