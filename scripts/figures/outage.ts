@@ -5,7 +5,7 @@ import { createProber } from '#registry/prober.ts'
 import { createStates } from '#registry/states.ts'
 import { target } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
-import { settings } from '#tests/support/fleet.ts'
+import { healthSettings, settings } from '#tests/support/fleet.ts'
 import { axis, bar, type Figure, scale, ticks, WIDTH, words } from './draw.ts'
 
 const STEP_MS = 1000
@@ -13,14 +13,6 @@ const END_MS = 180_000
 const CALL_EVERY_MS = 2000
 /** When the server refuses connections. */
 const DOWN_MS = [36_000, 100_000] as const
-const HEALTH = {
-  intervalMs: 30_000,
-  timeoutMs: 10_000,
-  unhealthyThreshold: 3,
-  recoveryThreshold: 5,
-  slowMs: 1000,
-  criticalMs: 5000,
-}
 
 const LEFT = 92
 const RIGHT = WIDTH - 16
@@ -120,7 +112,7 @@ async function watchOutage() {
     } else breakers.failed(only, 'upstream_error', isTrial)
   }
 
-  prober.watch([only.server], HEALTH)
+  prober.watch([only.server], healthSettings)
   prober.start()
   while (clock.now() <= END_MS) {
     await settled()

@@ -94,12 +94,10 @@ async function refused(url: string, response: Response): Promise<CommandFailed> 
   const body = parseJson(await response.text())
   const answer = isObject(body) ? body : {}
   const error = isObject(answer.error) ? answer.error : {}
-  const said =
-    typeof error.message === 'string'
-      ? error.message
-      : answer.status === 'not_ready' && typeof answer.reason === 'string'
-        ? `the gateway at ${url} is not ready: ${answer.reason}`
-        : `HTTP ${response.status} from ${url}, and not from a gateway: name yours with --url`
+  let said = `HTTP ${response.status} from ${url}, and not from a gateway: name yours with --url`
+  if (typeof error.message === 'string') said = error.message
+  else if (answer.status === 'not_ready' && typeof answer.reason === 'string')
+    said = `the gateway at ${url} is not ready: ${answer.reason}`
   const advice = response.status === 401 ? ' Give a key: --key, or CITADEL_API_KEY.' : adviceOf(error.param)
   const id = response.headers.get('x-request-id')
   return new CommandFailed(`${said}${advice}${id === null ? '' : ` (request ${id})`}`, EXIT.failure)

@@ -4,6 +4,12 @@ import type { Priority } from './priority.ts'
 
 export type Endpoint = 'chat' | 'completions' | 'embeddings'
 
+/** How deep the JSON of a call may nest: its body, and what is read from the texts in it. */
+export const DEPTH_MAX = 64
+/** The most members of all its objects together, and the most objects and lists. A body with ten thousand messages has
+ * fewer. */
+export const MEMBERS_MAX = 100_000
+
 /** One model call, parsed and checked: what providers translate and strategies look at. */
 export interface Call {
   readonly endpoint: Endpoint

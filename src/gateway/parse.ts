@@ -1,11 +1,7 @@
-import type { Call, Endpoint } from '#core/call.ts'
+import { type Call, DEPTH_MAX, type Endpoint, MEMBERS_MAX } from '#core/call.ts'
 import { type Detail, GatewayError } from '#core/errors.ts'
 import { excessIn, isDeeperThan, isObject, type JsonObject, parseJson } from '#lib/json.ts'
 
-const DEPTH_MAX = 64
-/** The most members of all objects together, and the most objects and lists. A body with ten thousand messages has
- * fewer. */
-const MEMBERS_MAX = 100_000
 /** A text of more characters is scanned before it is parsed, because parsing deep nesting or many members blocks the
  * event loop. A shorter text cannot contain too many. */
 const PARSE_FIRST_MAX = 256 * 1024

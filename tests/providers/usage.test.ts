@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import type { Usage } from '#core/usage.ts'
+import type { Usage, UsageParts } from '#core/usage.ts'
 import { fromAnthropicUsage, mergeUsage } from '#providers/anthropic/usage.ts'
 import type { Count } from '#providers/count.ts'
 import { fromGeminiUsage, toGeminiCount } from '#providers/gemini/usage.ts'
@@ -194,7 +194,7 @@ test.each<[string, Usage | null | undefined, object]>([
   expect({ serviceTier, inferenceGeo }).toEqual({ serviceTier: undefined, inferenceGeo: undefined, ...served })
 })
 
-test.each<[string, Count | null]>([
+test.each<[string, Count | null, Partial<UsageParts>]>([
   [
     'Anthropic',
     fromAnthropicUsage({
@@ -202,10 +202,15 @@ test.each<[string, Count | null]>([
       cache_creation: { ephemeral_5m_input_tokens: 20, ephemeral_1h_input_tokens: 40 },
       ...{ server_tool_use: { web_search_requests: 2 }, service_tier: 'standard', speed: 'fast', inference_geo: 'us' },
     }),
+    { cacheWriteHour: 40, searches: 2 },
   ],
-  ['Gemini', geminiCount({ cachedContentTokenCount: 30, cacheTokensDetails: audio(8), serviceTier: 'flex' })],
-])('what %s counts costs the same behind two gateways', (_, count) => {
-  expect(count?.usage.parts).toBeDefined()
+  [
+    'Gemini',
+    geminiCount({ cachedContentTokenCount: 30, cacheTokensDetails: audio(8), serviceTier: 'flex' }),
+    { audioInput: 42, audioCacheRead: 8, audioOutput: 4 },
+  ],
+])('what %s counts costs the same behind two gateways', (_, count, parts) => {
+  expect(count?.usage.parts).toEqual({ ...NO_PARTS, ...parts })
   expect(fromUsage(count?.raw)).toEqual(count?.usage ?? null)
 })
 

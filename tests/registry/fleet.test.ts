@@ -7,16 +7,7 @@ import { createFleet, type Declaration } from '#registry/fleet.ts'
 import { createStates } from '#registry/states.ts'
 import { server } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
-import { settings } from '#tests/support/fleet.ts'
-
-const health = {
-  intervalMs: 30_000,
-  timeoutMs: 10_000,
-  unhealthyThreshold: 3,
-  recoveryThreshold: 5,
-  slowMs: 1000,
-  criticalMs: 5000,
-}
+import { healthSettings, settings } from '#tests/support/fleet.ts'
 
 function listed(id: string): ListedModel {
   return { id, contextLength: null, created: 0, ownedBy: null, embedding: false }
@@ -54,7 +45,7 @@ function setup(more: Partial<Declaration> = {}, leads = true) {
   const models = new Map<string, readonly string[]>()
   const declaration: Declaration = {
     settings,
-    health,
+    health: healthSettings,
     servers: [],
     models: [],
     places: [],

@@ -1,21 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import { createJournal, type Fact } from '#core/journal.ts'
 import type { Server } from '#core/servers.ts'
-import type { HealthSettings, ProbeResult } from '#registry/health.ts'
+import type { ProbeResult } from '#registry/health.ts'
 import { createProber } from '#registry/prober.ts'
 import { createStates } from '#registry/states.ts'
 import { server } from '#tests/support/calls.ts'
 import { fakeClock, settled } from '#tests/support/clock.ts'
-import { targetOf } from '#tests/support/fleet.ts'
+import { healthSettings as settings, targetOf } from '#tests/support/fleet.ts'
 
-const settings: HealthSettings = {
-  intervalMs: 30_000,
-  timeoutMs: 10_000,
-  unhealthyThreshold: 3,
-  recoveryThreshold: 5,
-  slowMs: 1000,
-  criticalMs: 5000,
-}
 const good: ProbeResult = { ok: true, latencyMs: 12, reason: null }
 const bad: ProbeResult = { ok: false, latencyMs: 3, reason: 'connection refused' }
 

@@ -1,6 +1,7 @@
 import type { Candidate } from '#core/attempt.ts'
 import type { Model, Target } from '#core/servers.ts'
 import type { Settings, Snapshot } from '#core/snapshot.ts'
+import type { HealthSettings } from '#registry/health.ts'
 import { model, target } from './calls.ts'
 
 export const settings: Settings = {
@@ -27,6 +28,16 @@ export const settings: Settings = {
   earlyHeadersMs: null,
   cache: null,
   preferredServers: {},
+}
+
+/** How servers are probed, as by default. */
+export const healthSettings: HealthSettings = {
+  intervalMs: 30_000,
+  timeoutMs: 10_000,
+  unhealthyThreshold: 3,
+  recoveryThreshold: 5,
+  slowMs: 1000,
+  criticalMs: 5000,
 }
 
 /** A target named `server/model`. */

@@ -1,9 +1,7 @@
+import { DEPTH_MAX, MEMBERS_MAX } from '#core/call.ts'
 import { parseExactly } from '#lib/exact-json.ts'
 import { sha256 } from '#lib/hash.ts'
 import { excessIn, isObject, type JsonObject, type JsonValue } from '#lib/json.ts'
-
-const DEPTH_MAX = 64
-const MEMBERS_MAX = 100_000
 
 /** A tool call that has begun in a stream. */
 interface OpenToolCall {

@@ -84,20 +84,26 @@ test('a server above a threshold is told of once', async () => {
   ])
 }, 20_000)
 
+/** The three events until a server is drained, as somebody has read them who left then. */
+async function eventsOfFailover(url: string): Promise<Awaited<ReturnType<typeof readEvents>>['events']> {
+  const reader = await readEvents(url)
+  await manage(url, 'POST', '/orchestration/failover/a')
+  await until('it is drained', () => reader.events.length === 3)
+  await reader.stop()
+  return reader.events
+}
+
 test('who comes back with the last id gets what was missed, and nothing twice', async () => {
   await using server = await startModelServer(WHOLE)
   await using gateway = await startFleet({ servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }] })
-  const reader = await readEvents(gateway.url)
-  await manage(gateway.url, 'POST', '/orchestration/failover/a')
-  await until('it is drained', () => reader.events.length === 3)
-  await reader.stop()
+  const before = await eventsOfFailover(gateway.url)
   await manage(gateway.url, 'POST', '/orchestration/recover/a')
 
-  const again = await readEvents(gateway.url, reader.events[0]?.id)
+  const again = await readEvents(gateway.url, before[0]?.id)
   await until('all is there', () => again.events.length === 3)
   await again.stop()
 
-  expect(again.events.slice(0, 2)).toEqual(reader.events.slice(1))
+  expect(again.events.slice(0, 2)).toEqual(before.slice(1))
   expect(new Set(again.events.map(({ id }) => id)).size).toBe(3)
   expect((await manage(gateway.url, 'GET', '/orchestration/events?after=yesterday')).status).toBe(400)
 })
@@ -105,11 +111,8 @@ test('who comes back with the last id gets what was missed, and nothing twice', 
 test('a client for browsers that comes back with the last id in its own name gets what was missed', async () => {
   await using server = await startModelServer(WHOLE)
   await using gateway = await startFleet({ servers: [{ id: 'a', kind: 'openai_compatible', base_url: server.url }] })
-  const reader = await readEvents(gateway.url)
-  await manage(gateway.url, 'POST', '/orchestration/failover/a')
-  await until('it is drained', () => reader.events.length === 3)
-  await reader.stop()
-  const [first, second, ...missed] = reader.events
+  const before = await eventsOfFailover(gateway.url)
+  const [first, second, ...missed] = before
 
   const again = await readEvents(gateway.url, undefined, `?after=${first?.id}&lastEventId=${second?.id}`)
   await until('all is there', () => again.events.length === 1)
