@@ -47,7 +47,7 @@ const FENCES: readonly { readonly what: RegExp; readonly name: string; readonly 
   { name: 'ioredis', what: /from 'ioredis'/, only: /^stores\/redis/ },
   { name: 'prom-client', what: /from 'prom-client'/, only: /^telemetry\// },
   { name: 'the SQL client', what: /\bSQL\b.*from 'bun'|from 'bun:sqlite'/, only: /^stores\/sql/ },
-  { name: 'Bun', what: /\bBun\.\w/, only: /^(?:server\.ts|cli\/|stores\/|providers\/transport|telemetry\/memory)/ },
+  { name: 'Bun', what: /\bBun\.\w/, only: /^(?:server\.ts|cli\/|stores\/|providers\/transport)/ },
 ]
 
 interface Import {

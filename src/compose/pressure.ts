@@ -10,7 +10,8 @@ import {
   roomRefusalOf,
 } from '#gateway/limits/overload.ts'
 import type { Services } from '#http/services.ts'
-import { collectGarbage, residentBytes } from '#telemetry/memory.ts'
+import { collectGarbage } from '#stores/machine-memory.ts'
+import { residentBytes } from '#telemetry/memory.ts'
 import { memoryOfProcess, samplePressure, unheldInterval } from '#telemetry/pressure.ts'
 
 const GIGABYTE = 1024 ** 3

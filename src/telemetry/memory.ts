@@ -2,11 +2,6 @@
 export const residentBytes = lastKnown(() => process.memoryUsage.rss())
 export const heapBytes = lastKnown(() => process.memoryUsage().heapUsed)
 
-/** Collects all garbage at once. The runtime would let it grow as far as the machine has memory. */
-export function collectGarbage(): void {
-  Bun.gc(true)
-}
-
 /** The runtime reads a file for it, which it cannot open while the process has no descriptor left: just then nothing must
  * fail that only measures. */
 function lastKnown(read: () => number): () => number {
